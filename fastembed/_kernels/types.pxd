@@ -1,0 +1,5 @@
+"""The types that every kernel shares."""
+
+ctypedef fused real:
+    float
+    double
