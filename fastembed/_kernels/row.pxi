@@ -1,27 +1,29 @@
 """One example against the whole vocabulary: matvec, stable softmax, loss, gradient, in-place updates.
 
 Notation (docs/derivation.md): h = E[i], the example's embedding row; w_c the output vector of column c, a row of
-`weights`; x_c = h . w_c + b_c the logits; y the target, given by its non-zero entries: `columns` (ascending) and `amounts`.
+`weights`; x_c = h . w_c + b_c the logits; y the target, given by its non-zero entries: `columns` (ascending) and
+`amounts`.
 
     L      = scale * (sum(y) * logsumexp(x) - sum_c y_c x_c)
     dL/dh  = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c)         o = softmax(x)
     dL/dw_c = scale * (sum(y) * o_c - y_c) * h
 
-The embedding's gradient needs *one* pass over `weights`: the vocabulary is walked in tiles that stay in the first-level cache,
-and each tile's logits are followed at once by its share of sum_c exp(x_c - m) w_c. When a tile raises the running
-maximum m, what was summed so far is rescaled by exp(old - new) (online softmax). The passes are over shards of the
-vocabulary; each leaves a partial result in its own slot, and `merge` adds the slots in their order. So the result
-depends on the shards' bounds, not on which thread ran which shard.
+The embedding's gradient needs *one* pass over `weights`: the vocabulary is walked in tiles that stay in the
+first-level cache, and each tile's logits are followed at once by its share of sum_c exp(x_c - m) w_c. When a tile
+raises the running maximum m, what was summed so far is rescaled by exp(old - new) (online softmax). The passes are over
+shards of the vocabulary; each leaves a partial result in its own slot, and `merge_shards` adds the slots in their
+order. So the result depends on the shards' bounds, not on which thread ran which shard.
 
 Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row then need no tail.
 """
 
-from libc.math cimport INFINITY, exp, log
-from libc.stdint cimport int32_t
+from libc.math cimport INFINITY, exp, isfinite, log
+from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, int64_t
 from libc.string cimport memset
 
+from fastembed._kernels.bits cimport bits32, bits64, double_of, float_of
 from fastembed._kernels.exp cimport exp_nonpositive
-from fastembed._kernels.types cimport real
+from fastembed._kernels.types cimport double_alone, float_alone, real, real_alone
 
 
 cdef extern from *:
@@ -59,9 +61,10 @@ cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void matvec_rows(
-    const real* weights, const real* h, const real* bias, Py_ssize_t rows, Py_ssize_t width, real* logits,
+    const real* weights, const real* h, const real* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width,
+    real* logits,
 ) noexcept nogil:
-    """x_c = h . w_c + b_c. Four rows at a time share the loads of h."""
+    """x_c = h . w_c + b_(first + c). Four rows at a time share the loads of h."""
     cdef Py_ssize_t c = 0, d
     cdef real s0, s1, s2, s3, t
     cdef const real* w0
@@ -90,33 +93,45 @@ cdef inline void matvec_rows(
         c += 1
     if bias != NULL:
         for c in range(rows):
-            logits[c] += bias[c]
+            logits[c] += bias[first + c]
 
 
-cdef inline real running_maximum(const real* x, Py_ssize_t n, real maximum) noexcept nogil:
-    """max(maximum, x_0 ... x_n-1). A search for any larger value vectorises; the scalar scan then runs rarely."""
+cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:
+    """The largest of n values. As integers, since a maximum of floats only vectorises if no NaN is assumed.
+
+    Flipping all but the sign bit of the negative numbers makes the order of the bits, read as signed integers, the
+    order of the numbers. A positive NaN is above infinity, so it comes out and spoils the loss, as it must.
+    """
     cdef Py_ssize_t c
-    cdef int rises = 0
-    for c in range(n):
-        rises |= x[c] > maximum
-    if rises:
+    cdef int32_t bits_32, largest_32 = INT32_MIN
+    cdef int64_t bits_64, largest_64 = INT64_MIN
+    if real is float:
         for c in range(n):
-            maximum = x[c] if x[c] > maximum else maximum
-    return maximum
+            bits_32 = bits32(x[c])
+            bits_32 ^= (bits_32 >> 31) & INT32_MAX
+            largest_32 = bits_32 if bits_32 > largest_32 else largest_32
+        return float_of(largest_32 ^ ((largest_32 >> 31) & INT32_MAX))
+    else:
+        for c in range(n):
+            bits_64 = bits64(x[c])
+            bits_64 ^= (bits_64 >> 63) & INT64_MAX
+            largest_64 = bits_64 if bits_64 > largest_64 else largest_64
+        return double_of(largest_64 ^ ((largest_64 >> 63) & INT64_MAX))
 
 
 cdef inline double exponentials(const real* x, Py_ssize_t n, real maximum, real* e) noexcept nogil:
     """e_c = exp(x_c - maximum) for at most TILE_ROWS values; returns their sum."""
     cdef Py_ssize_t c
-    cdef real s = 0
+    cdef real value, s = 0
     for c in range(n):
-        e[c] = exp_nonpositive(x[c] - maximum)
-        s += e[c]
+        value = exp_nonpositive(x[c] - maximum)
+        e[c] = value
+        s += value
     return s
 
 
 cdef inline void add_weighted_rows(
-    const real* weights, const real* e, Py_ssize_t rows, Py_ssize_t width, real* total, const real* ahead,
+    const real* weights, const real* e, Py_ssize_t rows, Py_ssize_t width, real_alone total, const real* ahead,
 ) noexcept nogil:
     """total += sum_c e_c w_c, eight rows at a time; asks meanwhile for the rows at `ahead`, which come next."""
     cdef Py_ssize_t c = 0, d, line
@@ -140,11 +155,19 @@ cdef inline void add_weighted_rows(
         c += 1
 
 
-cdef inline void add_scaled(const real* x, real factor, Py_ssize_t n, real* total) noexcept nogil:
-    """total += factor * x: the row update, with factor = -learning_rate."""
+cdef inline void add_scaled(const real* x, real factor, Py_ssize_t n, real_alone total) noexcept nogil:
+    """total += factor * x."""
     cdef Py_ssize_t d
     for d in range(n):
         total[d] += factor * x[d]
+
+
+cdef inline double sum_of(const double* x, Py_ssize_t n) noexcept nogil:
+    cdef double s = 0
+    cdef Py_ssize_t c
+    for c in range(n):
+        s += x[c]
+    return s
 
 
 cdef inline void scale_by(real* x, real factor, Py_ssize_t n) noexcept nogil:
@@ -165,3 +188,275 @@ cdef inline Py_ssize_t lower_bound(
         else:
             last = middle
     return first
+
+
+# ---------------------------------------------------------------- one pass over one shard of the vocabulary
+
+cdef inline Py_ssize_t rows_per_tile(Py_ssize_t row_bytes) noexcept nogil:
+    """Rows that fit TILE_BYTES: a multiple of 8 from 8 to TILE_ROWS."""
+    cdef Py_ssize_t rows = TILE_BYTES // row_bytes // 8 * 8
+    return min(max(rows, 8), <Py_ssize_t>TILE_ROWS)
+
+
+cdef void pass_shard(
+    const real* weights,      # (V, width)
+    const real* h,            # (width,)
+    const real* bias,         # (V,) or NULL
+    Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
+    const int32_t* columns, const double* amounts, Py_ssize_t targets,
+    real* logits,             # (V,) or NULL: where to leave the logits
+    real* expected,           # (width,) or NULL: sum_c exp(x_c - m) w_c
+    real* observed,           # (width,) with `expected`: sum_c y_c w_c
+    Partial* partial,
+) noexcept nogil:
+    cdef real x_buffer[TILE_ROWS]
+    cdef real e[TILE_ROWS]
+    cdef real* x
+    cdef const real* tile
+    cdef Py_ssize_t step = rows_per_tile(width * <Py_ssize_t>sizeof(real))
+    cdef Py_ssize_t first = begin, rows, t = lower_bound(columns, 0, targets, begin)
+    cdef real maximum = -INFINITY, raised, shrink
+    cdef double total = 0, target_logit = 0
+    if expected != NULL:
+        memset(expected, 0, width * sizeof(real))
+        memset(observed, 0, width * sizeof(real))
+    while first < end:
+        rows = min(step, end - first)
+        tile = weights + first * width
+        x = &x_buffer[0]
+        if logits != NULL:
+            x = logits + first
+        matvec_rows(tile, h, bias, first, rows, width, x)
+        raised = max(maximum, maximum_of(x, rows))
+        if raised > maximum:
+            shrink = <real>exp(<double>(maximum - raised))
+            total *= shrink
+            if expected != NULL:
+                scale_by(expected, shrink, width)
+            maximum = raised
+        total += exponentials(x, rows, maximum, e)
+        if expected != NULL:
+            if real is float:
+                add_weighted_rows(tile, e, rows, width, <float_alone>expected, tile + rows * width)
+            else:
+                add_weighted_rows(tile, e, rows, width, <double_alone>expected, tile + rows * width)
+        while t < targets and columns[t] < first + rows:
+            target_logit += amounts[t] * x[columns[t] - first]
+            if expected != NULL:
+                if real is float:
+                    add_scaled(weights + columns[t] * width, <float>amounts[t], width, <float_alone>observed)
+                else:
+                    add_scaled(weights + columns[t] * width, amounts[t], width, <double_alone>observed)
+            t += 1
+        first += rows
+    partial.maximum = maximum
+    partial.total = total
+    partial.target_logit = target_logit
+
+
+cdef double merge_shards(
+    Partial* partials, Py_ssize_t shards, double total_target, double scale, double* log_normaliser,
+) noexcept nogil:
+    """Loss, and logsumexp(x) in `log_normaliser`, from the shards' partial results in their order."""
+    cdef double maximum = -INFINITY, total = 0, target_logit = 0
+    cdef Py_ssize_t s
+    for s in range(shards):
+        maximum = max(maximum, partials[s].maximum)
+    for s in range(shards):
+        total += partials[s].total * exp(partials[s].maximum - maximum)
+        target_logit += partials[s].target_logit
+    log_normaliser[0] = maximum + log(total)
+    return scale * (total_target * log_normaliser[0] - target_logit)
+
+
+cdef void merge_gradient(
+    const Partial* partials, const real* expected, const real* observed, Py_ssize_t shards, Py_ssize_t width,
+    double log_normaliser, double total_target, double scale, double* gradient,
+) noexcept nogil:
+    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c)."""
+    cdef double share
+    cdef Py_ssize_t s, d
+    memset(gradient, 0, width * sizeof(double))
+    for s in range(shards):
+        share = scale * total_target * exp(partials[s].maximum - log_normaliser)
+        for d in range(width):
+            gradient[d] += share * expected[s * width + d] - scale * observed[s * width + d]
+
+
+cdef void descend_row(real* row, const double* gradient, Py_ssize_t dim, double learning_rate) noexcept nogil:
+    """E[i] -= learning_rate * dL/dE[i]."""
+    cdef Py_ssize_t d
+    for d in range(dim):
+        row[d] = <real>(row[d] - learning_rate * gradient[d])
+
+
+cdef void descend_shard(
+    real* weights, const real* h, const real* logits, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
+    const int32_t* columns, const double* amounts, Py_ssize_t targets,
+    double log_normaliser, double total_target, double step,
+) noexcept nogil:
+    """w_c -= step * (sum(y) * o_c - y_c) * h for the rows of a shard; step = learning_rate * scale."""
+    cdef real e[TILE_ROWS]
+    cdef Py_ssize_t first = begin, rows, c, t = lower_bound(columns, 0, targets, begin)
+    cdef real factor = <real>(-step * total_target)
+    while first < end:
+        rows = min(<Py_ssize_t>TILE_ROWS, end - first)
+        exponentials(logits + first, rows, <real>log_normaliser, e)
+        scale_by(e, factor, rows)
+        while t < targets and columns[t] < first + rows:
+            e[columns[t] - first] += <real>(step * amounts[t])
+            t += 1
+        for c in range(rows):
+            if real is float:
+                add_scaled(h, e[c], width, <float_alone>(weights + (first + c) * width))
+            else:
+                add_scaled(h, e[c], width, <double_alone>(weights + (first + c) * width))
+        first += rows
+
+
+# ---------------------------------------------------------------- what Python calls
+
+def matvec(
+    const real[:, ::1] weights, const real[::1] h, const real[::1] bias, real[::1] logits,
+    Py_ssize_t begin, Py_ssize_t end,
+):
+    """logits[begin:end] = weights[begin:end] @ h + bias[begin:end]."""
+    cdef const real* b = NULL
+    if bias is not None:
+        b = &bias[0]
+    with nogil:
+        matvec_rows(&weights[begin, 0], &h[0], b, begin, end - begin, weights.shape[1], &logits[begin])
+
+
+def softmax(real[::1] logits):
+    """Replace logits by softmax(logits), in place; return logsumexp(logits)."""
+    cdef Py_ssize_t n = logits.shape[0], first = 0, rows
+    cdef real maximum
+    cdef double total = 0
+    with nogil:
+        maximum = maximum_of(&logits[0], n)
+        while first < n:
+            rows = min(<Py_ssize_t>TILE_ROWS, n - first)
+            total += exponentials(&logits[first], rows, maximum, &logits[first])
+            first += rows
+        scale_by(&logits[0], <real>(1 / total), n)
+    return maximum + log(total)
+
+
+def row_pass(
+    const real[:, ::1] weights, const real[::1] h, const real[::1] bias,
+    const Py_ssize_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
+    const int32_t[::1] columns, const double[::1] amounts,
+    real[::1] logits, double[:, ::1] partials, real[:, ::1] expected, real[:, ::1] observed,
+):
+    """The passes of shards first to last - 1: fills their `partials` and, unless None, `expected`, `observed`, `logits`."""
+    cdef Py_ssize_t s
+    cdef const real* b = NULL
+    cdef real* x = NULL
+    cdef real* e = NULL
+    cdef real* o = NULL
+    if bias is not None:
+        b = &bias[0]
+    if logits is not None:
+        x = &logits[0]
+    with nogil:
+        for s in range(first, last):
+            if expected is not None:
+                e, o = &expected[s, 0], &observed[s, 0]
+            pass_shard(
+                &weights[0, 0], &h[0], b, bounds[s], bounds[s + 1], weights.shape[1],
+                &columns[0], &amounts[0], columns.shape[0], x, e, o, <Partial*>&partials[s, 0],
+            )
+
+
+def row_merge(
+    double[:, ::1] partials, const real[:, ::1] expected, const real[:, ::1] observed,
+    const double[::1] amounts, double scale, double[::1] gradient,
+):
+    """Return (loss, logsumexp); fill `gradient` (width,) unless `expected` is None."""
+    cdef double log_normaliser = 0, loss, total_target = sum_of(&amounts[0], amounts.shape[0])
+    cdef Py_ssize_t shards = partials.shape[0]
+    loss = merge_shards(<Partial*>&partials[0, 0], shards, total_target, scale, &log_normaliser)
+    if expected is not None:
+        merge_gradient(
+            <const Partial*>&partials[0, 0], &expected[0, 0], &observed[0, 0], shards, expected.shape[1],
+            log_normaliser, total_target, scale, &gradient[0],
+        )
+    return loss, log_normaliser
+
+
+def row_update(real[::1] row, const double[::1] gradient, double learning_rate):
+    """row -= learning_rate * gradient[:len(row)], in place."""
+    descend_row(&row[0], &gradient[0], row.shape[0], learning_rate)
+
+
+def row_update_linear(
+    real[:, ::1] weights, const real[::1] h, const real[::1] logits,
+    const Py_ssize_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
+    const int32_t[::1] columns, const double[::1] amounts, double log_normaliser, double step,
+):
+    """Shards first to last - 1 of the linear layer's update, in place, from the logits that `row_pass` left."""
+    cdef Py_ssize_t s
+    cdef double total_target
+    with nogil:
+        total_target = sum_of(&amounts[0], amounts.shape[0])
+        for s in range(first, last):
+            descend_shard(
+                &weights[0, 0], &h[0], &logits[0], bounds[s], bounds[s + 1], weights.shape[1],
+                &columns[0], &amounts[0], columns.shape[0], log_normaliser, total_target, step,
+            )
+
+
+def row_train(
+    real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, const Py_ssize_t[::1] bounds,
+    const Py_ssize_t[::1] inputs, const int64_t[::1] starts, const int32_t[::1] columns, const double[::1] amounts,
+    double scale, double learning_rate, bint update_linear,
+    real[::1] h, real[::1] logits, double[:, ::1] partials, real[:, ::1] expected, real[:, ::1] observed,
+    double[::1] gradient, double[::1] losses,
+):
+    """Steps over all examples in order, every shard on the calling thread, without the GIL.
+
+    Example n has input row inputs[n] and the target entries starts[n] to starts[n + 1] of `columns` and `amounts`.
+    losses[n] is its loss before the update. Returns the number of steps made: fewer than examples where a loss is not
+    finite, and then nothing of that example has been changed.
+    """
+    cdef Py_ssize_t n, s, d, first, targets, dim = embedding.shape[1], width = weights.shape[1]
+    cdef Py_ssize_t shards = bounds.shape[0] - 1, made = 0
+    cdef const real* b = NULL
+    cdef real* x = NULL
+    cdef real* row
+    cdef Partial* partial = <Partial*>&partials[0, 0]
+    cdef double log_normaliser = 0, total_target
+    if bias is not None:
+        b = &bias[0]
+    if update_linear:
+        x = &logits[0]
+    with nogil:
+        memset(&h[0], 0, width * sizeof(real))
+        for n in range(inputs.shape[0]):
+            row = &embedding[inputs[n], 0]
+            first, targets = starts[n], starts[n + 1] - starts[n]
+            total_target = sum_of(&amounts[first], targets)
+            for d in range(dim):
+                h[d] = row[d]
+            for s in range(shards):
+                pass_shard(
+                    &weights[0, 0], &h[0], b, bounds[s], bounds[s + 1], width, &columns[first], &amounts[first],
+                    targets, x, &expected[s, 0], &observed[s, 0], partial + s,
+                )
+            losses[n] = merge_shards(partial, shards, total_target, scale, &log_normaliser)
+            if not isfinite(losses[n]):
+                break
+            merge_gradient(
+                partial, &expected[0, 0], &observed[0, 0], shards, width, log_normaliser, total_target, scale,
+                &gradient[0],
+            )
+            descend_row(row, &gradient[0], dim, learning_rate)
+            if update_linear:
+                for s in range(shards):
+                    descend_shard(
+                        &weights[0, 0], &h[0], x, bounds[s], bounds[s + 1], width, &columns[first], &amounts[first],
+                        targets, log_normaliser, total_target, learning_rate * scale,
+                    )
+            made += 1
+    return made

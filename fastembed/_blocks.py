@@ -1,0 +1,221 @@
+"""Block steps: the exact softmax of blocks of rows against their counts, over shards of the linear layer.
+
+A block of B rows needs three matrix products a shard, with B·V exponentials between them (the kernels of
+``_kernels/block.pxi``). The products are NumPy's, into memory allocated once, with BLAS held to one thread; the
+threads are ours, each on one shard at a time. A block has two phases, since the residual needs the finished normaliser:
+
+1. every shard: logits, statistics;                merge: logsumexp and loss
+2. every shard: residual, its part of the gradient of H, its own rows' gradient and update;   merge: update of E
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._kernels import aligned_zeros, kernels_for
+from fastembed._shards import shard_bounds
+from fastembed._threads import Pool, single_threaded_blas
+
+WORKSPACE_BYTES = 64 << 20
+MOMENTUM = 0.9
+ROW_WEIGHT_EXPONENT = 0.75
+FINAL_RATE = 0.1
+"""Share of the learning rates that is left at the end of the linear fall."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one fit; the meanings are those of `Trainer.fit_counts`."""
+
+    epochs: int
+    learning_rate: float
+    linear_learning_rate: float
+    block_size: int
+    workspace_bytes: int
+
+
+class _Shard:
+    """Rows begin to end - 1 of the linear layer: their parameters, optimizer state, and room for their logits."""
+
+    def __init__(
+        self, begin: int, end: int, weights: NDArray[Any], bias: NDArray[Any] | None, dim: int, room: NDArray[Any]
+    ) -> None:
+        self.begin = begin
+        self.size = end - begin
+        self.weights = weights[begin:end]
+        self.vectors = self.weights[:, :dim]
+        self.bias = None if bias is None else bias[begin:end]
+        self.momentum = np.zeros((self.size, dim), weights.dtype)
+        self.squares = np.zeros(self.size)
+        self._room = room
+
+    def logits(self, rows: int) -> NDArray[Any]:
+        """Return the memory for a block's logits, (rows, size)."""
+        return self._room[: rows * self.size].reshape(rows, self.size)
+
+
+class BlockFit:
+    """One fit of an embedding and a linear layer to counts. Arguments are as `Trainer` has checked them.
+
+    Parameters
+    ----------
+    embedding : ndarray (V_in, D)
+        Updated in place.
+    weights : ndarray (V, width)
+        The linear layer, vocabulary-major and padded; updated in place.
+    bias : ndarray (V,) or None
+    counts : csr_array (V_in, V)
+        float64, canonical.
+    settings : Settings
+    pool : Pool
+    """
+
+    def __init__(
+        self,
+        embedding: NDArray[Any],
+        weights: NDArray[Any],
+        bias: NDArray[Any] | None,
+        counts: Any,
+        settings: Settings,
+        pool: Pool,
+    ) -> None:
+        (inputs, dim), outputs, dtype = embedding.shape, len(weights), embedding.dtype
+        self._embedding, self._settings, self._pool = embedding, settings, pool
+        self._kernels = kernels_for(dtype)
+        self._csr = (counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False), counts.data)
+        self._totals = counts.sum(axis=1)
+        self._rows = np.flatnonzero(self._totals)
+
+        bounds = shard_bounds(outputs)
+        shards = len(bounds) - 1
+        shard_rows = int(np.diff(bounds).max())
+        self._block = block = min(settings.block_size, len(self._rows), self._affordable_rows(outputs, shards, shard_rows))
+        logits = aligned_zeros((block * outputs,), dtype)
+        self._shards = [
+            _Shard(begin, end, weights, bias, dim, logits[block * begin : block * end])
+            for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ]
+        # One buffer a thread: a shard's gradient is used up before the thread goes on to the next
+        self._free = deque(np.empty((shard_rows, dim), dtype) for _ in range(pool.threads))
+        self._workspace = {
+            "h": np.empty((block, dim), dtype),
+            "weighted_h": np.empty((block, dim), dtype),
+            "h_gradients": np.empty(shards * block * dim, dtype),
+            "totals": np.empty(block),
+            "partials": np.empty(shards * block * 3),
+            "shares": np.empty(shards * block),
+        }
+        self._h_gradient = np.empty(dim, dtype)
+        self._squares = np.zeros(inputs)
+
+        weight = self._totals**ROW_WEIGHT_EXPONENT
+        self._row_weights = (weight / weight[self._rows].mean()).astype(dtype)[:, None]
+
+    def _affordable_rows(self, outputs: int, shards: int, shard_rows: int) -> int:
+        """Rows whose logits, gradients and partial results fit the workspace, beside each thread's gradient buffer."""
+        dim, item = self._embedding.shape[1], self._embedding.dtype.itemsize
+        fixed = self._pool.threads * shard_rows * dim * item
+        row = outputs * item + (shards + 2) * dim * item + (4 * shards + 1) * 8
+        rows = (self._settings.workspace_bytes - fixed) // row
+        if rows < 1:
+            raise ValueError(
+                f"workspace_bytes must be at least {fixed + row}, what one row needs with {outputs} outputs, dim {dim}"
+                f" and {self._pool.threads} threads; got {self._settings.workspace_bytes}"
+            )
+        return rows
+
+    def run(
+        self, rng: np.random.Generator, on_epoch_end: Callable[[dict[str, float]], object] | None
+    ) -> list[dict[str, float]]:
+        """Visit every row with counts once an epoch, in blocks of a random order; return the epochs' records."""
+        history: list[dict[str, float]] = []
+        blocks = -(-len(self._rows) // self._block)
+        total = blocks * self._settings.epochs
+        done = 0
+        for epoch in range(1, self._settings.epochs + 1):
+            start = time.perf_counter()
+            order = rng.permutation(self._rows)
+            nll = 0.0
+            with single_threaded_blas():
+                for block in range(blocks):
+                    rows = order[block * self._block : (block + 1) * self._block]
+                    block_nll = self._step(rows, self._fall(done / total), done + 1)
+                    if not math.isfinite(block_nll):
+                        raise FloatingPointError(
+                            f"the loss of block {block} in epoch {epoch} is {block_nll}: logits overflow"
+                            f" {self._embedding.dtype}; the parameters are too large, or a learning rate is"
+                        )
+                    nll += block_nll
+                    done += 1
+            nll /= float(self._totals.sum())
+            history.append(
+                {
+                    "epoch": epoch,
+                    "nll": nll,
+                    "perplexity": math.exp(nll),
+                    "learning_rate": self._settings.learning_rate * self._fall(done / total),
+                    "seconds": time.perf_counter() - start,
+                }
+            )
+            if on_epoch_end is not None:
+                on_epoch_end(history[-1])
+        return history
+
+    @staticmethod
+    def _fall(progress: float) -> float:
+        """Factor on the learning rates: from 1 down to FINAL_RATE."""
+        return 1 - (1 - FINAL_RATE) * progress
+
+    def _step(self, rows: NDArray[np.intp], fall: float, step: int) -> float:
+        """Make the step-th step, on one block; return the negative log-likelihood of its counts before it."""
+        b, shards, dim = len(rows), len(self._shards), self._embedding.shape[1]
+        w = self._workspace
+        h, weighted_h, totals = w["h"][:b], w["weighted_h"][:b], w["totals"][:b]
+        partials = w["partials"][: shards * b * 3].reshape(shards, b, 3)
+        shares = w["shares"][: shards * b].reshape(shards, b)
+        h_gradients = w["h_gradients"][: shards * b * dim].reshape(shards, b, dim)
+        np.take(self._embedding, rows, axis=0, out=h, mode="clip")  # clip: raise would make a copy of out
+        np.take(self._totals, rows, out=totals, mode="clip")
+        np.multiply(h, self._row_weights[rows], out=weighted_h)
+        rate = self._settings.learning_rate * fall
+        linear_rate = self._settings.linear_learning_rate * fall
+        correction = 1 - MOMENTUM**step
+
+        def statistics(s: int) -> None:
+            shard = self._shards[s]
+            logits = shard.logits(b)
+            np.matmul(h, shard.vectors.T, out=logits)
+            self._kernels.block_statistics(logits, shard.bias, shard.begin, rows, *self._csr, partials[s])
+
+        def update(s: int) -> None:
+            shard = self._shards[s]
+            residual = shard.logits(b)
+            self._kernels.block_residual(residual, shares[s], totals, shard.begin, rows, *self._csr)
+            if rate:
+                np.matmul(residual, shard.vectors, out=h_gradients[s])
+            if linear_rate:
+                buffer = self._free.pop()
+                gradient = buffer[: shard.size]
+                np.matmul(residual.T, weighted_h, out=gradient)
+                self._kernels.block_update_linear(
+                    shard.weights, gradient, shard.momentum, shard.squares, linear_rate, MOMENTUM, correction
+                )
+                self._free.append(buffer)
+
+        self._pool.run(statistics, shards)
+        nll: float = self._kernels.block_merge(partials, totals, shares)
+        if math.isfinite(nll):
+            self._pool.run(update, shards)
+            if rate:
+                self._kernels.block_update_embedding(
+                    self._embedding, rows, h_gradients, self._squares, rate, self._h_gradient
+                )
+        return nll

@@ -1,0 +1,179 @@
+"""Row steps: the row kernels run over the shards of the linear layer, on one thread or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._kernels import aligned_zeros, kernels_for
+from fastembed._shards import shard_bounds
+from fastembed._threads import Pool
+from fastembed._validation import Targets
+
+PARALLEL_BYTES = 4 << 20
+"""Below this size of the linear layer a step stays on one thread: handing over costs more than it saves."""
+
+GROUPS_PER_THREAD = 4
+"""Shards are handed out in this many groups a thread, so that a thread that is held up leaves its share to others."""
+
+
+class RowSteps:
+    """Evaluates and trains one example at a time. Arguments are as `Trainer` has checked them.
+
+    Parameters
+    ----------
+    embedding : ndarray (V_in, D)
+        Updated in place.
+    weights : ndarray (V, width)
+        The linear layer, vocabulary-major and padded; updated in place.
+    bias : ndarray (V,) or None
+    scale : float
+        Factor on the loss.
+    pool : Pool
+    """
+
+    def __init__(
+        self,
+        embedding: NDArray[Any],
+        weights: NDArray[Any],
+        bias: NDArray[Any] | None,
+        scale: float,
+        pool: Pool,
+    ) -> None:
+        outputs, width = weights.shape
+        self._embedding, self._weights, self._bias = embedding, weights, bias
+        self._scale, self._pool = scale, pool
+        self._kernels = kernels_for(weights.dtype)
+        self._bounds = shard_bounds(outputs)
+        self._shards = len(self._bounds) - 1
+        self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
+
+        # The memory that the kernels work in
+        self._h = aligned_zeros((width,), weights.dtype)
+        self._logits = np.empty(outputs, weights.dtype)
+        self._partials = np.empty((self._shards, 3))
+        self._expected = aligned_zeros((self._shards, width), weights.dtype)
+        self._observed = aligned_zeros((self._shards, width), weights.dtype)
+        self._gradient = np.empty(width)
+
+    def probabilities(self, i: int) -> NDArray[Any]:
+        """Return softmax(embedding[i] @ linear + bias), (V,)."""
+        self._load(i)
+        logits = np.empty_like(self._logits)
+
+        def product(first: int, last: int) -> None:
+            self._kernels.matvec(self._weights, self._h, self._bias, logits, self._bounds[first], self._bounds[last])
+
+        self._over_shards(product)
+        self._check_finite(self._kernels.softmax(logits), i)
+        return logits
+
+    def loss(self, i: int, target: Targets) -> float:
+        """Return the loss of one example."""
+        loss, _ = self._pass(i, target[1], target[2], gradient=False, keep_logits=False)
+        return self._check_finite(loss, i)
+
+    def gradient(self, i: int, target: Targets) -> NDArray[Any]:
+        """Return the gradient of the loss with respect to embedding[i], (D,)."""
+        loss, _ = self._pass(i, target[1], target[2], gradient=True, keep_logits=False)
+        self._check_finite(loss, i)
+        return self._gradient[: self._embedding.shape[1]].astype(self._embedding.dtype)
+
+    def descend(
+        self, inputs: NDArray[np.intp], targets: Targets, rate: float, update_linear: bool
+    ) -> NDArray[np.float64]:
+        """Step through the examples in their order; return each one's loss before its step, (N,)."""
+        losses = np.empty(len(inputs))
+        descend = self._descend_parallel if self._parallel else self._descend_serial
+        made = descend(inputs, targets, rate, update_linear, losses)
+        if made < len(inputs):
+            self._check_finite(losses[made], inputs[made])
+        return losses
+
+    def _descend_serial(
+        self,
+        inputs: NDArray[np.intp],
+        targets: Targets,
+        rate: float,
+        update_linear: bool,
+        losses: NDArray[np.float64],
+    ) -> int:
+        made: int = self._kernels.row_train(
+            self._embedding, self._weights, self._bias, self._bounds, inputs, *targets, self._scale, rate, update_linear,
+            self._h, self._logits, self._partials, self._expected, self._observed, self._gradient, losses,
+        )  # fmt: skip
+        return made
+
+    def _descend_parallel(
+        self,
+        inputs: NDArray[np.intp],
+        targets: Targets,
+        rate: float,
+        update_linear: bool,
+        losses: NDArray[np.float64],
+    ) -> int:
+        """The arithmetic of row_train in the same order, with the shards of a step shared out."""
+        starts, all_columns, all_amounts = targets
+        for n, i in enumerate(inputs):
+            columns, amounts = all_columns[starts[n] : starts[n + 1]], all_amounts[starts[n] : starts[n + 1]]
+            losses[n], normaliser = self._pass(i, columns, amounts, gradient=True, keep_logits=update_linear)
+            if not np.isfinite(losses[n]):
+                return n
+            self._kernels.row_update(self._embedding[i], self._gradient, rate)
+            if update_linear:
+                self._update_linear(columns, amounts, normaliser, rate * self._scale)
+        return len(inputs)
+
+    def _pass(
+        self, i: int, columns: NDArray[np.int32], amounts: NDArray[np.float64], *, gradient: bool, keep_logits: bool
+    ) -> tuple[float, float]:
+        """Return the loss and logsumexp of one example; leave its gradient and logits in the scratch memory."""
+        self._load(i)
+        logits = self._logits if keep_logits else None
+        expected, observed = (self._expected, self._observed) if gradient else (None, None)
+
+        def task(first: int, last: int) -> None:
+            self._kernels.row_pass(
+                self._weights, self._h, self._bias, self._bounds, first, last, columns, amounts,
+                logits, self._partials, expected, observed,
+            )  # fmt: skip
+
+        self._over_shards(task)
+        merged: tuple[float, float] = self._kernels.row_merge(
+            self._partials, expected, observed, amounts, self._scale, self._gradient
+        )
+        return merged
+
+    def _update_linear(
+        self, columns: NDArray[np.int32], amounts: NDArray[np.float64], normaliser: float, step: float
+    ) -> None:
+        def task(first: int, last: int) -> None:
+            self._kernels.row_update_linear(
+                self._weights, self._h, self._logits, self._bounds, first, last, columns, amounts, normaliser, step
+            )
+
+        self._over_shards(task)
+
+    def _load(self, i: int) -> None:
+        row = self._embedding[i]
+        self._h[: len(row)] = row
+
+    def _over_shards(self, task: Callable[[int, int], object]) -> None:
+        """Call ``task(first, last)`` on groups of shards that together are all."""
+        if not self._parallel:
+            task(0, self._shards)
+            return
+        groups = min(self._shards, GROUPS_PER_THREAD * self._pool.threads)
+        ends = [g * self._shards // groups for g in range(groups + 1)]
+        self._pool.run(lambda g: task(ends[g], ends[g + 1]), groups)
+
+    def _check_finite(self, loss: float, i: int) -> float:
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of input {i} is {loss}: its logits overflow {self._weights.dtype}; the parameters are too"
+                " large, or the learning rate is"
+            )
+        return loss

@@ -1,0 +1,132 @@
+"""How many threads, the pool they come from, and the limit on those of BLAS."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from operator import index
+
+from threadpoolctl import threadpool_limits
+
+
+def check_threads(threads: int | None) -> int:
+    """Return the number of threads to use: as given, or the number of CPUs this process may run on.
+
+    Raises
+    ------
+    TypeError
+        If `threads` is neither None nor an integer.
+    ValueError
+        If `threads` is below 1.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        count = index(threads)
+    except TypeError:
+        raise TypeError(f"threads must be an integer or None, got {threads!r}") from None
+    if count < 1:
+        raise ValueError(f"threads must be at least 1, got {count}")
+    return count
+
+
+class Pool:
+    """Plain Python threads that share out numbered tasks; the calling thread is one of them.
+
+    Which thread runs a task, and when, is left open: a task writes only to memory of its own. The other threads are
+    started at the first use, and again in a child process after a fork.
+
+    Parameters
+    ----------
+    threads : int
+        How many threads work at once, the caller's included.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._executor: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def run(self, task: Callable[[int], object], count: int) -> None:
+        """Call ``task(0)`` to ``task(count - 1)``, each once; raise the first exception after all threads stopped."""
+        waiting = deque(range(count))
+
+        def work() -> None:
+            while True:
+                try:
+                    number = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    task(number)
+                except BaseException:
+                    waiting.clear()
+                    raise
+
+        helpers = min(self.threads, count) - 1
+        futures = [self._workers().submit(work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            waiting.clear()
+            errors = [future.exception() for future in futures]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _workers(self) -> ThreadPoolExecutor:
+        if self._executor is None or self._process != os.getpid():
+            self._executor = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="fastembed")
+            self._process = os.getpid()
+        return self._executor
+
+
+class _BlasLimit:
+    """One thread for BLAS while anyone trains; what it was before once the last one has finished."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._limits: threadpool_limits | None = None
+
+    def acquire(self) -> None:
+        with self._lock:
+            if self._holders == 0:
+                self._limits = threadpool_limits(limits=1, user_api="blas")
+            self._holders += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._restore()
+
+    def forget_holders(self) -> None:
+        """In a child after a fork: the threads that held the limit were not copied."""
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._limits is not None:
+            self._limits.restore_original_limits()
+            self._limits = None
+
+
+_blas_limit = _BlasLimit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_blas_limit.forget_holders)
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Hold BLAS to one thread: our own threads each call it on a shard. Nests, also across threads."""
+    _blas_limit.acquire()
+    try:
+        yield
+    finally:
+        _blas_limit.release()

@@ -1,0 +1,187 @@
+"""Every check of arrays, ids and options, and the wording of its error. Checks return what the kernels take."""
+
+from __future__ import annotations
+
+import math
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+Targets = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
+"""Target rows as CSR: starts (N + 1,), columns, amounts."""
+
+
+def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -> int:
+    """Return an integer in low..high (inclusive)."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < low or (high is not None and number > high):
+        bound = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be {bound}, got {number}")
+    return number
+
+
+def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf) -> float:
+    """Return a finite float in low..high (inclusive)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not (math.isfinite(number) and low <= number <= high):
+        bound = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} must be finite and {bound}, got {value!r}")
+    return number
+
+
+def check_finite(name: str, array: NDArray[Any]) -> None:
+    """Refuse NaN and infinity, naming the first."""
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise ValueError(f"{name} must be finite, but {name}{list(where)} is {array[where]}")
+
+
+def _check_matrix(name: str, array: Any, shape: str) -> NDArray[Any]:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64 in native byte order, got {array.dtype.str}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions {shape}, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    check_finite(name, array)
+    return array
+
+
+def check_embedding(embedding: Any) -> NDArray[Any]:
+    """Return the embedding (V_in, D): float32 or float64, C-contiguous, aligned, writable, finite."""
+    embedding = _check_matrix("embedding", embedding, "(V_in, D)")
+    if not embedding.flags.c_contiguous or not embedding.flags.aligned:
+        raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
+    if not embedding.flags.writeable:
+        raise ValueError("embedding is read-only, but it is updated in place: pass a copy")
+    return embedding
+
+
+def check_linear(linear: Any, embedding: NDArray[Any]) -> NDArray[Any]:
+    """Return the linear layer (D, V), any memory order, of the embedding's dtype and D, finite."""
+    linear = _check_matrix("linear", linear, "(D, V)")
+    if linear.dtype != embedding.dtype:
+        raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
+    if linear.shape[0] != embedding.shape[1]:
+        raise ValueError(
+            f"linear must have shape (D, V) with D = {embedding.shape[1]} as in embedding {embedding.shape},"
+            f" got {linear.shape}"
+        )
+    return linear
+
+
+def check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return a copy of the bias (V,) in the model's dtype, finite; or None."""
+    if bias is None:
+        return None
+    array = np.asarray(bias)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
+    if array.shape != (outputs,):
+        raise ValueError(f"bias must have shape ({outputs},), one for each output, got {array.shape}")
+    check_finite("bias", array)
+    return np.array(array, dtype=dtype, order="C")
+
+
+def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
+    """Return ids (N,), N >= 1, as a contiguous intp array, each in 0..size - 1."""
+    array = np.asarray(ids)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must have one dimension and at least one id, got shape {array.shape}")
+    wrong = (array < 0) | (array >= size)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise ValueError(f"{name} must be ids from 0 to {size - 1}, but {name}[{place}] is {array[place]}")
+    return np.ascontiguousarray(array, dtype=np.intp)
+
+
+def check_amounts(name: str, amounts: NDArray[Any]) -> None:
+    """Refuse weights that are not real, finite and non-negative."""
+    if amounts.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {amounts.dtype}")
+    check_finite(name, amounts)
+    if (amounts < 0).any():
+        where = tuple(int(k) for k in np.argwhere(amounts < 0)[0])
+        raise ValueError(f"{name} must be non-negative, but {name}{list(where)} is {amounts[where]}")
+
+
+def check_target(target: Any, outputs: int) -> Targets:
+    """Return one target row: an output's id, or weights (V,), non-negative with a positive sum."""
+    if np.ndim(target) == 0 and not sparse.issparse(target):
+        column = check_integer("target", target, low=0, high=outputs - 1)
+        return _one_hot(np.array([column], dtype=np.int32))
+    if not sparse.issparse(target):
+        target = np.asarray(target)
+        if target.shape != (outputs,):
+            raise ValueError(f"target must be an id or have shape ({outputs},), got shape {target.shape}")
+        target = target[None, :]
+    return check_target_rows("target", target, 1, outputs)
+
+
+def check_targets(targets: Any, count: int, outputs: int) -> Targets:
+    """Return `count` target rows: ids (N,), or weights (N, V), dense or SciPy sparse."""
+    if not sparse.issparse(targets):
+        targets = np.asarray(targets)
+        if targets.ndim == 1:
+            ids = check_ids("targets", targets, outputs)
+            if len(ids) != count:
+                raise ValueError(f"targets must be as many as inputs, {count}, got {len(ids)}")
+            return _one_hot(ids.astype(np.int32))
+    return check_target_rows("targets", targets, count, outputs)
+
+
+def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets:
+    """Return rows of non-negative weights (N, V), each with a positive sum."""
+    if rows.shape != (count, outputs):
+        raise ValueError(f"{name} must have shape ({count}, {outputs}), got {rows.shape}")
+    if not sparse.issparse(rows):
+        check_amounts(name, rows)
+    matrix = canonical_csr(name, sparse.csr_array(rows))
+    empty = np.asarray(matrix.sum(axis=1)).ravel() <= 0
+    if empty.any():
+        raise ValueError(f"{name} must have a positive weight in each row, but row {int(np.argmax(empty))} has none")
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+
+
+def check_counts(counts: Any, shape: tuple[int, int]) -> Any:
+    """Return counts (V_in, V), a Counts or SciPy sparse, as `canonical_csr` does; at least one is positive."""
+    matrix = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
+    if not sparse.issparse(matrix):
+        raise TypeError(f"counts must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+    if matrix.shape != shape:
+        raise ValueError(f"counts must have shape {shape}, inputs by outputs, got {matrix.shape}")
+    matrix = canonical_csr("counts", matrix)
+    if matrix.nnz == 0:
+        raise ValueError("counts must hold at least one positive count, but all are zero")
+    return matrix
+
+
+def canonical_csr(name: str, matrix: Any) -> Any:
+    """Return a CSR array of float64 weights: finite, positive, columns ascending, none twice; a copy where it differs."""
+    matrix = sparse.csr_array(matrix)
+    check_amounts(name, matrix.data)
+    if matrix.dtype != np.float64:
+        matrix = matrix.astype(np.float64)
+    if not matrix.has_canonical_format or not matrix.data.all():
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+    return matrix
+
+
+def _one_hot(columns: NDArray[np.int32]) -> Targets:
+    return np.arange(len(columns) + 1, dtype=np.int64), columns, np.ones(len(columns))
