@@ -1,1 +1,175 @@
-"""Windows over token ids -> counts."""
+"""Windows over token ids -> counts.
+
+The text is one array of token ids, with -1 before the first sequence and after every sequence, so a window ends where
+it meets a -1. The positions of each word are gathered first (a counting sort); then the words are taken one by one.
+A word's row is summed in a dense array of all columns, and a bit is set for each column that is met, in a bitmap with
+a second level (one bit for 64 columns that are not all absent); reading the bits in their order gives the sorted
+row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the pairs.
+
+Weights are whole numbers held in double. Below 2^53 such sums are exact, so their order does not matter: any
+partition of the text or of the rows gives the same bits.
+
+Rows are independent: threads may count disjoint ranges of rows at once, each with its own scratch.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #if defined(_MSC_VER) && !defined(__clang__)
+    #include <intrin.h>
+    static inline int fastembed_lowest_bit(uint64_t bits) {
+        unsigned long low;
+        if (_BitScanForward(&low, (unsigned long)bits)) return (int)low;
+        _BitScanForward(&low, (unsigned long)(bits >> 32));
+        return (int)low + 32;
+    }
+    #else
+    static inline int fastembed_lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
+    #endif
+    """
+    int lowest_bit "fastembed_lowest_bit" (uint64_t bits) noexcept nogil
+
+
+cdef inline void add(
+    int64_t column, double weight, double* totals, uint64_t* present, uint64_t* present64,
+) noexcept nogil:
+    """totals[column] += weight > 0; the bits are set when the column is met first."""
+    if totals[column] == 0:
+        present[column >> 6] |= <uint64_t>1 << (column & 63)
+        present64[column >> 12] |= <uint64_t>1 << ((column >> 6) & 63)
+    totals[column] += weight
+
+
+cdef inline void add_windows(
+    const int32_t* ids, const int64_t* positions, int64_t n_positions,
+    const double* before, int64_t n_before, const double* after, int64_t n_after,
+    int64_t n_contexts, int64_t shift, double* totals, uint64_t* present, uint64_t* present64,
+) noexcept nogil:
+    """Add the windows around all positions of one word; `shift` is added to the column of what stands after it."""
+    cdef int64_t p, d
+    cdef int32_t c
+    cdef const int32_t* centre
+    for p in range(n_positions):
+        centre = ids + positions[p]
+        for d in range(1, n_before + 1):
+            c = centre[-d]
+            if c < 0:
+                break
+            if c < n_contexts:
+                add(c, before[d - 1], totals, present, present64)
+        for d in range(1, n_after + 1):
+            c = centre[d]
+            if c < 0:
+                break
+            if c < n_contexts:
+                add(c + shift, after[d - 1], totals, present, present64)
+
+
+cdef inline int64_t take_row(
+    double* totals, uint64_t* present, uint64_t* present64, int64_t n_words64, int32_t* columns, double* values,
+) noexcept nogil:
+    """Move the row to (columns, values) in ascending columns and leave the scratch all zero; returns its length."""
+    cdef int64_t n = 0, top, word, column
+    for top in range(n_words64):
+        while present64[top]:
+            word = top * 64 + lowest_bit(present64[top])
+            present64[top] &= present64[top] - 1
+            while present[word]:
+                column = word * 64 + lowest_bit(present[word])
+                present[word] &= present[word] - 1
+                columns[n] = <int32_t>column
+                values[n] = totals[column]
+                totals[column] = 0
+                n += 1
+    return n
+
+
+def sort_positions(const int32_t[::1] ids, int64_t[::1] starts, int64_t[::1] positions):
+    """Gather the positions of each word.
+
+    Parameters
+    ----------
+    ids : int32 (T,)
+        Ids in [-1, V).
+    starts : int64 (V + 1,), written
+        Word w stands at ``positions[starts[w]:starts[w + 1]]``, ascending.
+    positions : int64 (number of ids that are not -1,), written
+    """
+    cdef int64_t t, w, first = 0, count
+    with nogil:
+        starts[:] = 0
+        for t in range(ids.shape[0]):
+            if ids[t] >= 0:
+                starts[ids[t]] += 1
+        for w in range(starts.shape[0]):
+            count = starts[w]
+            starts[w] = first
+            first += count
+        for t in range(ids.shape[0]):
+            w = ids[t]
+            if w >= 0:
+                positions[starts[w]] = t
+                starts[w] += 1
+        # each start has moved to the next word's
+        for w in range(starts.shape[0] - 1, 0, -1):
+            starts[w] = starts[w - 1]
+        starts[0] = 0
+
+
+def count_rows(
+    const int32_t[::1] ids, const int64_t[::1] starts, const int64_t[::1] positions,
+    int64_t first, int64_t last, const double[::1] before, const double[::1] after,
+    int64_t n_contexts, bint directed, double[::1] totals, uint64_t[::1] present, uint64_t[::1] present64,
+    int64_t[::1] lengths, int32_t[::1] columns, double[::1] values,
+) -> int:
+    """Count the windows around the words first .. last - 1.
+
+    Parameters
+    ----------
+    ids : int32 (T,)
+        The text, with -1 at both ends and between sequences.
+    starts, positions : int64
+        Of :func:`sort_positions`.
+    first, last : int
+        The range of rows.
+    before, after : float64 (L,), (R,)
+        Whole weights > 0 at the distances 1, 2, ... on either side.
+    n_contexts : int
+        K; words with a greater id stand in windows but are no contexts.
+    directed : bool
+        Columns are 2 K, (before, after), instead of K, summed over both sides.
+    totals : float64 (columns,), all zero
+    present : uint64 (ceil(columns / 64),), all zero
+    present64 : uint64 (ceil(columns / 4096),), all zero
+        Scratch, all zero again afterwards.
+    lengths : int64 (last - first,), written
+        Stored entries of each row.
+    columns : int32, values : float64, written
+        The rows one after another; large enough for them.
+
+    Returns
+    -------
+    int
+        The number of entries written.
+    """
+    cdef int64_t n = 0, w, shift = n_contexts if directed else 0
+    # Memoryviews of length 0 have no first element to take the address of
+    cdef const double* before_d = &before[0] if before.shape[0] else NULL
+    cdef const double* after_d = &after[0] if after.shape[0] else NULL
+    with nogil:
+        for w in range(first, last):
+            if starts[w] == starts[w + 1]:
+                lengths[w - first] = 0
+                continue
+            add_windows(
+                &ids[0], &positions[starts[w]], starts[w + 1] - starts[w], before_d, before.shape[0],
+                after_d, after.shape[0], n_contexts, shift, &totals[0], &present[0], &present64[0],
+            )
+            lengths[w - first] = take_row(
+                &totals[0], &present[0], &present64[0], present64.shape[0], &columns[0] + n, &values[0] + n,
+            )
+            n += lengths[w - first]
+    return n

@@ -1,0 +1,23 @@
+import numpy as np
+import numpy.typing as npt
+
+def sort_positions(
+    ids: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]
+) -> None: ...
+def count_rows(
+    ids: npt.NDArray[np.int32],
+    starts: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.int64],
+    first: int,
+    last: int,
+    before: npt.NDArray[np.float64],
+    after: npt.NDArray[np.float64],
+    n_contexts: int,
+    directed: bool,
+    totals: npt.NDArray[np.float64],
+    present: npt.NDArray[np.uint64],
+    present64: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float64],
+) -> int: ...

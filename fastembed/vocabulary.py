@@ -1,0 +1,209 @@
+"""Vocabulary: tokens <-> ids, and how often each token occurred."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed.corpus import Ledger, Progress, Source, as_corpus
+
+
+class Vocabulary:
+    """V different tokens; a token's id is its place among them.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        All different.
+    counts : array_like of int, shape (V,)
+        Occurrences of each token.
+    ledger : Ledger, optional
+        What was read to count them.
+
+    Attributes
+    ----------
+    tokens : tuple of str
+    counts : ndarray of int64, shape (V,)
+    ledger : Ledger or None
+
+    Raises
+    ------
+    TypeError
+        If a token is no string or the counts are no integers.
+    ValueError
+        If there is no token, a token occurs twice, a count is negative, or the lengths differ.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary(["the", "cat"], [7, 2])
+    >>> vocabulary["cat"], vocabulary.tokens[1], "dog" in vocabulary, len(vocabulary)
+    (1, 'cat', False, 2)
+    >>> vocabulary["cot"]
+    Traceback (most recent call last):
+        ...
+    KeyError: "'cot' is not among the 2 tokens of the vocabulary; closest: 'cat'"
+    """
+
+    def __init__(self, tokens: Sequence[str], counts: npt.ArrayLike, ledger: Ledger | None = None) -> None:
+        if isinstance(tokens, str):
+            raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}")
+        self.tokens = tuple(tokens)
+        self.counts = _checked_counts(self.tokens, np.asarray(counts))
+        self.ledger = ledger
+        self._ids = {token: index for index, token in enumerate(self.tokens)}
+        if len(self._ids) < len(self.tokens):
+            twice = next(token for index, token in enumerate(self.tokens) if self._ids[token] != index)
+            raise ValueError(f"tokens must all differ, but {twice!r} occurs more than once")
+
+    @classmethod
+    def from_corpus(
+        cls,
+        corpus: Source,
+        min_count: int = 5,
+        max_size: int | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Vocabulary:
+        """Count the tokens of a corpus and keep the frequent ones.
+
+        Parameters
+        ----------
+        corpus : path, sequence of paths, or re-iterable of sequences of str
+            See :mod:`fastembed.corpus`.
+        min_count : int
+            Tokens that occur fewer times are dropped.
+        max_size : int, optional
+            At most this many tokens are kept: the first in the vocabulary's order.
+        progress : callable, optional
+            Called with (done, total) in bytes or, for a corpus in memory, in sequences.
+
+        Returns
+        -------
+        Vocabulary
+            In the order of falling count, and of code points where counts are equal.
+
+        Raises
+        ------
+        ValueError
+            If the corpus is empty, no token occurs `min_count` times, or a file is not valid UTF-8.
+        OSError
+            If a file is missing or cannot be read.
+        TypeError
+            If `corpus` is none of the accepted forms.
+
+        Examples
+        --------
+        >>> vocabulary = Vocabulary.from_corpus([["b", "a", "b"], ["c", "a"]], min_count=1, max_size=2)
+        >>> vocabulary.tokens, vocabulary.counts
+        (('a', 'b'), array([2, 2]))
+        >>> vocabulary.ledger.summary()
+        'read 5 tokens in 2 lines; used 4; dropped 1 (1 over max_size=2)'
+        """
+        min_count = _at_least_one("min_count", min_count)
+        max_size = None if max_size is None else _at_least_one("max_size", max_size)
+        ledger = Ledger()
+        found: Counter[str] = Counter()
+        for tokens in as_corpus(corpus).sequences(ledger, progress):
+            found.update(tokens)
+        if not found:
+            raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+        _check_strings(found)
+        kept = sorted((item for item in found.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0]))
+        if not kept:
+            token, count = found.most_common(1)[0]
+            raise ValueError(
+                f"none of the {len(found):,} different tokens occurs min_count={min_count:,} times: "
+                f"the most frequent, {token!r}, occurs {count:,} times"
+            )
+        frequent = sum(count for _, count in kept)
+        kept = kept[:max_size]
+        ledger.tokens_used = sum(count for _, count in kept)
+        ledger.dropped = {
+            f"below min_count={min_count}": ledger.tokens_read - frequent,
+            f"over max_size={max_size}": frequent - ledger.tokens_used,
+        }
+        return cls([token for token, _ in kept], [count for _, count in kept], ledger)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
+
+    def __getitem__(self, token: str) -> int:
+        if token in self._ids:
+            return self._ids[token]
+        close = get_close_matches(token, self.tokens) if isinstance(token, str) else []
+        closest = f"; closest: {', '.join(map(repr, close))}" if close else ""
+        raise KeyError(f"{token!r} is not among the {len(self):,} tokens of the vocabulary{closest}")
+
+    def __repr__(self) -> str:
+        return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
+
+    def ids(self, tokens: Iterable[str]) -> list[int]:
+        """Return the ids of those tokens that are in the vocabulary, as :meth:`encode` does, but as a list."""
+        return [index for index in map(self._ids.get, tokens) if index is not None]
+
+    def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Return the ids of a sequence of tokens; those outside the vocabulary are left out.
+
+        Parameters
+        ----------
+        tokens : iterable of str
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+
+        Raises
+        ------
+        TypeError
+            If `tokens` is a string.
+
+        Examples
+        --------
+        >>> Vocabulary(["the", "cat"], [7, 2]).encode(["the", "black", "cat"])
+        array([0, 1], dtype=int32)
+        """
+        if isinstance(tokens, str):
+            raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
+        return np.array(self.ids(tokens), dtype=np.int32)
+
+
+def _at_least_one(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < 1 or isinstance(value, bool):
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return number
+
+
+def _checked_counts(tokens: tuple[str, ...], counts: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    if not tokens:
+        raise ValueError("a vocabulary needs at least one token, got none")
+    _check_strings(tokens)
+    if not np.issubdtype(counts.dtype, np.integer):
+        raise TypeError(f"counts must be integers, got dtype {counts.dtype}")
+    if counts.shape != (len(tokens),):
+        raise ValueError(f"counts must have the shape ({len(tokens)},) of the tokens, got {counts.shape}")
+    checked = counts.astype(np.int64)
+    if checked.min() < 0:
+        worst = int(checked.argmin())
+        raise ValueError(f"counts must not be negative, got {checked[worst]} for {tokens[worst]!r}")
+    return checked
+
+
+def _check_strings(tokens: Iterable[object]) -> None:
+    for token in tokens:
+        if not isinstance(token, str):
+            raise TypeError(f"tokens must be strings, got {token!r}")

@@ -1,0 +1,366 @@
+"""Counts against brute force, by hand, over any split of the text, and from bad input."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+import fastembed.windows
+from fastembed._reference_cooccur import cooccurrence
+from fastembed.corpus import Ledger
+from fastembed.counts import Counts
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows
+
+RTOL = 1e-13  # one division and two products away from exact
+WEIGHT = {
+    "harmonic": lambda d, length: 1 / d,
+    "linear": lambda d, length: (length - d + 1) / length,
+    "flat": lambda d, length: 1.0,
+}
+LINE = ["the", "cat", "saw", "the", "dog"]
+VOCABULARY = Vocabulary(["the", "cat", "dog", "saw"], [2, 1, 1, 1])
+
+lines = st.lists(st.lists(st.sampled_from("abcdefg"), max_size=12), max_size=6)
+options = st.fixed_dictionaries(
+    {
+        "window": st.integers(1, 6) | st.tuples(st.integers(0, 5), st.integers(1, 5)),
+        "weighting": st.sampled_from(sorted(WEIGHT)),
+        "sample": st.none() | st.floats(1e-4, 1.0),
+        "directed": st.booleans(),
+        "max_contexts": st.none() | st.integers(1, 8),
+    }
+)
+
+
+def brute_force(corpus, vocabulary, window, weighting, sample, directed, max_contexts):
+    """The counts through the NumPy twin."""
+    ids = np.array([-1, *(i for line in corpus for i in [*vocabulary.ids(line), -1])])
+    left, right = window if isinstance(window, tuple) else (window, window)
+    before, after = ([WEIGHT[weighting](d, length) for d in range(1, length + 1)] for length in (left, right))
+    k = min(max_contexts or len(vocabulary), len(vocabulary))
+    counts = cooccurrence(ids, len(vocabulary), before, after, k, directed)
+    if sample is not None:
+        share = vocabulary.counts / vocabulary.counts.sum()
+        keep = np.minimum(1, np.sqrt(sample / share) + sample / share)
+        counts *= keep[:, None] * np.tile(keep[:k], 2 if directed else 1)
+    return counts
+
+
+def assert_same(a, b):
+    for name in ("indptr", "indices", "data"):
+        assert_array_equal(getattr(a, name), getattr(b, name), strict=True)
+
+
+def test_by_hand():
+    # the cat saw the dog, distances: the-cat 1, 2; the-saw 2, 1; the-the 3; the-dog 4, 1; cat-saw 1;
+    # cat-dog 3; saw-dog 2
+    counts = Counts.from_corpus([LINE], VOCABULARY, window=3, weighting="harmonic").to_scipy().toarray()
+    expected = [[2 / 3, 1.5, 1, 1.5], [1.5, 0, 1 / 3, 1], [1, 1 / 3, 0, 0.5], [1.5, 1, 0.5, 0]]
+    assert_allclose(counts, expected, rtol=RTOL)
+
+
+def test_directions_by_hand():
+    counts = Counts.from_corpus([LINE], VOCABULARY, window=2, weighting="linear", directed=True, max_contexts=2)
+    # columns: the before, cat before, the after, cat after
+    expected = [[0, 0.5, 0, 1], [1, 0, 0.5, 0], [1, 0, 0, 0], [0.5, 1, 1, 0]]
+    assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
+    assert counts.directed
+    assert counts.max_contexts == 2
+    assert counts.shape == (4, 4)
+
+
+def test_next_item_only():
+    counts = Counts.from_corpus([LINE], VOCABULARY, window=(0, 1)).to_scipy()
+    ids = VOCABULARY.ids(LINE)
+    assert {(r, c): v for r, c, v in zip(*sparse.find(counts), strict=True)} == dict.fromkeys(pairwise(ids), 1.0)
+
+
+def test_unknown_tokens_go_before_the_windows_are_laid_and_lines_are_boundaries():
+    counts = Counts.from_corpus([["the", "x", "x", "cat"], ["dog"], [], ["saw", "x"]], VOCABULARY, window=1)
+    assert counts.nnz == 2
+    assert counts.total == 2.0
+    assert counts.ledger == Ledger(0, 4, 1, 7, 4, {"outside the vocabulary": 3})
+
+
+@given(lines, options)
+@settings(max_examples=300, deadline=None)
+def test_against_brute_force(corpus, chosen):
+    if not any(corpus):
+        return
+    vocabulary = Vocabulary.from_corpus(corpus, min_count=1, max_size=6)
+    expected = brute_force(corpus, vocabulary, **chosen)
+    if not expected.any():
+        with pytest.raises(ValueError, match="gives no pair"):
+            Counts.from_corpus(corpus, vocabulary, **chosen)
+        return
+    counts = Counts.from_corpus(corpus, vocabulary, **chosen)
+    matrix = counts.to_scipy()
+    assert matrix.dtype == np.float64
+    assert_allclose(matrix.toarray(), expected, rtol=RTOL)
+    assert_allclose(counts.total, expected.sum(), rtol=RTOL)
+    assert counts.shape == expected.shape
+    assert counts.nnz == np.count_nonzero(expected)
+    assert counts.indices.dtype == np.int32
+    assert counts.indptr.dtype == np.int64
+    assert sparse.csr_array((counts.data, counts.indices, counts.indptr), shape=counts.shape).has_canonical_format
+    assert counts.ledger.tokens_read == counts.ledger.tokens_used + sum(counts.ledger.dropped.values())
+
+
+@given(lines, lines, options)
+@settings(deadline=None)
+def test_sum_of_two_corpora_is_exact(one, two, chosen):
+    vocabulary = Vocabulary(list("abcdefg"), [70, 60, 50, 40, 30, 20, 10])
+    try:
+        parts = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in (one, two)]
+    except ValueError:  # one of the two has no pair
+        return
+    both = Counts.from_corpus(one + two, vocabulary, **chosen)
+    added = parts[0] + parts[1]
+    assert_same(added, both)
+    assert_array_equal(added.to_scipy().data, both.to_scipy().data)
+    assert added.ledger == both.ledger
+
+
+@pytest.fixture(scope="module")
+def zipf():
+    """Lines of all lengths, 30,000 tokens, and a vocabulary that needs both levels of the bitmap."""
+    rng = np.random.default_rng(3)
+    words = np.minimum(rng.zipf(1.2, 30_000), 5_000).astype(str).tolist()
+    cuts = [0, *sorted(rng.choice(30_000, 500, replace=False).tolist()), 30_000]
+    corpus = [words[a:b] for a, b in pairwise(cuts)]
+    return corpus, Vocabulary.from_corpus(corpus, min_count=1)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("max_contexts", [None, 700])
+def test_a_large_vocabulary_against_brute_force(zipf, directed, max_contexts):
+    chosen = {"window": 5, "weighting": "flat", "sample": None, "directed": directed, "max_contexts": max_contexts}
+    assert_array_equal(
+        Counts.from_corpus(*zipf, **chosen).to_scipy().toarray(), brute_force(*zipf, **chosen), strict=True
+    )
+
+
+def test_neither_threads_nor_ranges_of_rows_change_a_bit(zipf, monkeypatch):
+    chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
+    whole = Counts.from_corpus(*zipf, **chosen, threads=1)
+    for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
+        monkeypatch.setattr(fastembed.windows, "CHUNK_PAIRS", pairs)
+        assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
+
+
+def test_order_of_lines_changes_no_bit(zipf):
+    corpus, vocabulary = zipf
+    chosen = {"window": 8, "weighting": "harmonic"}
+    assert_same(
+        Counts.from_corpus(corpus[::-1], vocabulary, **chosen), Counts.from_corpus(corpus, vocabulary, **chosen)
+    )
+
+
+def test_long_window_over_short_lines():
+    counts = Counts.from_corpus([["the", "cat"]], VOCABULARY, window=40, weighting="harmonic")
+    assert counts.total == 2.0
+
+
+def test_sums_that_are_not_exact_are_refused():
+    corpus = [["a"] * 41] * 40  # 40 pairs at the distance 1 alone are a multiple of lcm(1 ... 40) above 2^53
+    with pytest.raises(ValueError, match="too large to be exact"):
+        Counts.from_corpus(corpus, Vocabulary(["a"], [1640]), window=40, weighting="harmonic")
+    one = Counts.from_corpus([["a", "a"]], Vocabulary(["a"], [2]), window=1, weighting="flat")
+    one.data[:] = 2**53
+    with pytest.raises(ValueError, match="too large to be exact"):
+        one + one
+
+
+def test_no_counter_stops_at_two_to_the_24():
+    corpus = [["a"] * 5_000] * 3_400
+    counts = Counts.from_corpus(corpus, Vocabulary(["a"], [17_000_000]), window=(0, 1))
+    assert counts.total == 3_400 * 4_999 > 2**24
+
+
+def test_from_a_file(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("the cat saw\nthe dog\n")
+    seen = []
+    counts = Counts.from_corpus(path, VOCABULARY, progress=lambda *now: seen.append(now))
+    assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
+    assert seen[-1] == (20, 20)
+
+
+# ------------------------------------------------------------------------------------------------ pairs, SciPy, files
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 9)), min_size=1),
+    st.sampled_from([np.int8, np.uint64, np.int64]),
+)
+def test_from_pairs(triples, dtype):
+    rows, columns, weights = map(list, zip(*triples, strict=True))
+    expected = np.zeros((5, 7))
+    np.add.at(expected, (rows, columns), weights)
+    counts = Counts.from_pairs(np.array(rows, dtype), np.array(columns, dtype), weights, shape=(5, 7))
+    assert_array_equal(counts.to_scipy().toarray(), expected)
+    assert counts.nnz == np.count_nonzero(expected)
+    assert not counts.directed
+    assert counts.max_contexts is None
+    assert Counts.from_pairs(rows, columns).shape == (max(rows) + 1, max(columns) + 1)
+    assert Counts.from_pairs(rows, columns).total == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([0, -1], [0, 0]), ValueError, "inputs must not be negative, got -1"),
+        (([0.0], [0]), TypeError, "inputs must be integers, got dtype float64"),
+        (([True], [0]), TypeError, "inputs must be integers, got dtype bool"),
+        (([0], [[0]]), ValueError, r"outputs must have one dimension, got shape \(1, 1\)"),
+        (([0], [0, 1]), ValueError, r"outputs must have the shape \(1,\)"),
+        (([0], [0], [1, 2]), ValueError, r"weights must have the shape \(1,\)"),
+        (([0], [0], [-1.0]), ValueError, "not negative, got -1.0"),
+        (([0], [0], [math.nan]), ValueError, "finite and not negative, got nan"),
+        (([0], [0], [math.inf]), ValueError, "finite and not negative, got inf"),
+        (([0, 0], [0, 0], [1, -1]), ValueError, "not negative, got -1.0"),
+        (([3], [0], None, (3, 1)), ValueError, r"inputs must be below 3 for shape=\(3, 1\), got 3"),
+        (([0], [1], None, (3, 1)), ValueError, "outputs must be below 1"),
+        (([0], [0], None, (3, 0)), ValueError, "outputs must be below 0"),
+        (([], []), ValueError, "the shape must be given"),
+    ],
+)
+def test_bad_pairs(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Counts.from_pairs(*arguments)
+
+
+def test_from_scipy_takes_any_format_and_changes_nothing():
+    dense = np.array([[0, 2, 0.5], [0, 0, 3]])
+    for kind in ("csr", "csc", "coo", "lil", "dok"):
+        counts = Counts.from_scipy(sparse.coo_array(dense).asformat(kind))
+        assert_array_equal(counts.to_scipy().toarray(), dense)
+    unsorted = sparse.csr_matrix((np.array([1.0, 0, 2, 3]), np.array([2, 1, 0, 2]), np.array([0, 4])), shape=(1, 3))
+    counts = Counts.from_scipy(unsorted)
+    assert_array_equal(counts.indices, [0, 2])
+    assert_array_equal(counts.data, [2, 4])
+    assert_array_equal(unsorted.indices, [2, 1, 0, 2])
+
+
+def test_scipy_round_trip_shares_memory():
+    matrix = sparse.random_array((20, 30), density=0.2, rng=1).tocsr()
+    matrix.sort_indices()
+    counts = Counts.from_scipy(matrix)
+    assert np.shares_memory(counts.to_scipy().data, matrix.data)
+    assert (counts.to_scipy() != matrix).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("matrix", "error", "message"),
+    [
+        (np.eye(2), TypeError, "SciPy sparse array, got ndarray"),
+        (sparse.csr_array(np.eye(2) * 1j), TypeError, "got dtype complex128"),
+        (sparse.coo_array(np.ones(3)), ValueError, r"got shape \(3,\)"),
+        (sparse.csr_array((0, 3)), ValueError, r"got shape \(0, 3\)"),
+        (sparse.csr_array(-np.eye(2)), ValueError, "not negative, got -1.0"),
+    ],
+)
+def test_bad_matrices(matrix, error, message):
+    with pytest.raises(error, match=message):
+        Counts.from_scipy(matrix)
+
+
+def test_save_and_load(tmp_path, zipf):
+    path = tmp_path / "counts.safetensors"
+    for chosen in ({"window": (2, 3), "sample": 1e-3, "directed": True, "max_contexts": 50}, {"weighting": "flat"}):
+        counts = Counts.from_corpus(*zipf, **chosen)
+        counts.save(path)
+        loaded = Counts.load(path)
+        assert_same(loaded, counts)
+        assert loaded.windows == counts.windows
+        assert_same(loaded + counts, counts + counts)
+        assert_array_equal(loaded.to_scipy().data, counts.to_scipy().data)
+    pairs = Counts.from_pairs([0, 4], [9, 1], [0.25, 3], shape=(10, 20))
+    pairs.save(path)
+    assert_same(Counts.load(path), pairs)
+    assert Counts.load(path).shape == (10, 20)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_damaged_files(tmp_path):
+    from fastembed.formats import read_tensors, write_tensors
+
+    path = tmp_path / "counts.safetensors"
+    Counts.from_corpus([LINE], VOCABULARY, sample=1e-2).save(path)
+    tensors, metadata = read_tensors(path)
+    for change in (
+        {"indices": tensors["indices"] + 5},
+        {"indptr": tensors["indptr"][:-1]},
+        {"data": -tensors["data"]},
+        {"keep": tensors["keep"][:-1]},
+    ):
+        write_tensors(path, tensors | change, metadata)
+        with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
+            Counts.load(path)
+    write_tensors(path, tensors, {})
+    with pytest.raises(ValueError, match="its kind is None"):
+        Counts.load(path)
+    with pytest.raises(OSError, match="missing"):
+        Counts.load(tmp_path / "missing")
+
+
+def test_sums_need_the_same_meaning():
+    flat = Counts.from_corpus([LINE], VOCABULARY, weighting="flat")
+    with pytest.raises(ValueError, match="counts of different windows"):
+        flat + Counts.from_corpus([LINE], VOCABULARY)
+    with pytest.raises(ValueError, match=r"counts of different shape: \(4, 4\) and \(1, 1\)"):
+        flat + Counts.from_pairs([0], [0])
+    other = Vocabulary(VOCABULARY.tokens, [9, 1, 1, 1])
+    with pytest.raises(ValueError, match="the same vocabulary"):
+        Counts.from_corpus([LINE], VOCABULARY, sample=0.1) + Counts.from_corpus([LINE], other, sample=0.1)
+    with pytest.raises(TypeError):
+        flat + 1
+    assert_array_equal((Counts.from_pairs([0], [1]) + Counts.from_pairs([0], [1])).data, [2])
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "message"),
+    [
+        ({"window": 0}, ValueError, "window must be at least 1 on one side, got 0"),
+        ({"window": -1}, ValueError, "window must be at least 0, got -1"),
+        ({"window": (1, 2, 3)}, ValueError, r"got \(1, 2, 3\)"),
+        ({"window": 2.5}, TypeError, "window must be an integer, got 2.5"),
+        ({"window": 41, "weighting": "harmonic"}, ValueError, "window must be at most 40"),
+        ({"weighting": "cubic"}, ValueError, "weighting must be one of 'harmonic', 'linear', 'flat', got 'cubic'"),
+        ({"sample": 0}, ValueError, "sample must be above 0 and finite, or None, got 0"),
+        ({"sample": math.nan}, ValueError, "got nan"),
+        ({"sample": "1e-3"}, TypeError, "sample must be a number or None, got '1e-3'"),
+        ({"directed": 1}, TypeError, "directed must be True or False, got 1"),
+        ({"max_contexts": 0}, ValueError, "max_contexts must be at least 1, got 0"),
+        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
+    ],
+)
+def test_bad_options(option, error, message):
+    with pytest.raises(error, match=message):
+        Counts.from_corpus([LINE], VOCABULARY, **option)
+
+
+def test_bad_corpora():
+    with pytest.raises(ValueError, match="no token of the corpus is in the vocabulary: read 2 tokens in 1 lines"):
+        Counts.from_corpus([["x", "y"]], VOCABULARY)
+    with pytest.raises(ValueError, match="gives no pair: read 2 tokens in 2 lines"):
+        Counts.from_corpus([["the"], ["cat"]], VOCABULARY)
+    with pytest.raises(TypeError, match="vocabulary must be a Vocabulary, got list"):
+        Counts.from_corpus([LINE], ["the"])
+    with pytest.raises(ValueError, match="order of falling counts"):
+        Counts.from_corpus([LINE], Vocabulary(["cat", "the"], [1, 2]), max_contexts=1)
+
+
+def test_weights_are_exact_fractions():
+    before, after, denominator = Windows((8, 8), "harmonic").weights()
+    assert denominator == 840
+    assert_array_equal(before, 840 / np.arange(1, 9))
+    assert_array_equal(before, after)
+    before, after, denominator = Windows((2, 3)).weights()
+    assert (before.tolist(), after.tolist(), denominator) == ([6, 3], [6, 4, 2], 6)

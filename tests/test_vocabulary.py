@@ -1,0 +1,119 @@
+"""Vocabulary: which tokens are kept, in what order, and how they are looked up."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastembed.vocabulary import Vocabulary
+
+CORPUS = [["b", "a", "c", "a"], ["b", "d"], ["a"]]
+corpora = st.lists(st.lists(st.sampled_from(["a", "b", "ab", "z", "é", "猫", "", "A"]), max_size=8), max_size=8)
+
+
+def test_order_counts_and_lookup():
+    vocabulary = Vocabulary.from_corpus(CORPUS, min_count=1)
+    assert vocabulary.tokens == tuple(vocabulary) == ("a", "b", "c", "d")
+    assert vocabulary.counts.tolist() == [3, 2, 1, 1]
+    assert vocabulary.counts.dtype == np.int64
+    assert [vocabulary[token] for token in "abcd"] == [0, 1, 2, 3]
+    assert "a" in vocabulary
+    assert "x" not in vocabulary
+    assert len(vocabulary) == 4
+    assert repr(vocabulary) == "<Vocabulary of 4 tokens, 7 occurrences>"
+
+
+@given(corpora, st.integers(1, 3), st.none() | st.integers(1, 5))
+def test_against_a_counter(corpus, min_count, max_size):
+    found = Counter(token for line in corpus for token in line)
+    enough = {token: count for token, count in found.items() if count >= min_count}
+    expected = sorted(enough, key=lambda token: (-found[token], token))[:max_size]
+    if not expected:
+        with pytest.raises(ValueError, match="the corpus is empty" if not found else "none of the"):
+            Vocabulary.from_corpus(corpus, min_count, max_size)
+        return
+    vocabulary = Vocabulary.from_corpus(corpus, min_count, max_size)
+    assert vocabulary.tokens == tuple(expected)
+    assert vocabulary.counts.tolist() == [found[token] for token in expected]
+    ledger = vocabulary.ledger
+    assert ledger.lines == len(corpus)
+    assert ledger.empty_lines == corpus.count([])
+    assert ledger.tokens_read == found.total() == ledger.tokens_used + sum(ledger.dropped.values())
+    assert ledger.tokens_used == vocabulary.counts.sum()
+    assert ledger.dropped[f"below min_count={min_count}"] == found.total() - sum(enough.values())
+
+
+def test_order_of_equal_counts_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("𝄞 \uffee é z Z", encoding="utf-8")
+    tokens = Vocabulary.from_corpus(path, min_count=1).tokens
+    assert [token.encode() for token in tokens] == sorted(token.encode() for token in tokens)
+
+
+def test_progress_is_passed_on():
+    seen = []
+    Vocabulary.from_corpus(CORPUS, 1, progress=lambda *now: seen.append(now))
+    assert seen[-1] == (3, 3)
+
+
+def test_encode_leaves_out_what_is_unknown():
+    vocabulary = Vocabulary(["a", "b"], [2, 1])
+    ids = vocabulary.encode(iter(["b", "x", "a", "a"]))
+    assert ids.dtype == np.int32
+    assert ids.tolist() == vocabulary.ids(["b", "x", "a", "a"]) == [1, 0, 0]
+    assert vocabulary.encode([]).shape == (0,)
+    with pytest.raises(TypeError, match="got the string 'ab'"):
+        vocabulary.encode("ab")
+
+
+def test_unknown_token_names_the_closest():
+    vocabulary = Vocabulary(["france", "furnace", "dog"], [3, 2, 1])
+    with pytest.raises(KeyError, match="'frnace' is not among the 3 tokens of the vocabulary; closest: 'furnace'"):
+        vocabulary["frnace"]
+    for far in ("zzzz", 7):
+        with pytest.raises(KeyError, match=r"of the vocabulary['\"]$"):
+            vocabulary[far]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ([], "the corpus is empty: no token in 0 lines"),
+        ([[], []], "the corpus is empty: no token in 2 lines"),
+        (CORPUS, "none of the 4 different tokens occurs min_count=5 times: the most frequent, 'a', occurs 3 times"),
+    ],
+)
+def test_nothing_left(corpus, message):
+    with pytest.raises(ValueError, match=message):
+        Vocabulary.from_corpus(corpus)
+
+
+def test_tokens_must_be_strings():
+    with pytest.raises(TypeError, match="got 7"):
+        Vocabulary.from_corpus([["a", 7]], min_count=1)
+
+
+@pytest.mark.parametrize("option", ["min_count", "max_size"])
+@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (True, ValueError), (1.5, TypeError), ("3", TypeError)])
+def test_options(option, value, error):
+    with pytest.raises(error, match=f"{option} must be .* got {value!r}"):
+        Vocabulary.from_corpus(CORPUS, **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("tokens", "counts", "error", "message"),
+    [
+        (["a", "b", "a"], [1, 1, 1], ValueError, "'a' occurs more than once"),
+        (["a", "b"], [1, -1], ValueError, "must not be negative, got -1 for 'b'"),
+        (["a", "b"], [1], ValueError, r"the shape \(2,\) of the tokens, got \(1,\)"),
+        (["a", "b"], [1.0, 2.0], TypeError, "got dtype float64"),
+        (["a", None], [1, 2], TypeError, "must be strings, got None"),
+        ("ab", [1, 2], TypeError, "got the string 'ab'"),
+        ([], [], ValueError, "at least one token"),
+    ],
+)
+def test_bad_tokens_or_counts(tokens, counts, error, message):
+    with pytest.raises(error, match=message):
+        Vocabulary(tokens, counts)
