@@ -1,0 +1,271 @@
+"""The files themselves: safetensors with the tokens inside, and the word2vec text and binary forms.
+
+Every file is written under a temporary name in its own folder and renamed when it is complete, so that a failed write
+leaves the old file whole. Nothing here is ever unpickled or executed.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+Array = npt.NDArray[Any]
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary file to write; when the block ends well it becomes `path`, otherwise it is removed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make or to replace. A symbolic link is followed.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty file in the same folder.
+
+    Raises
+    ------
+    OSError
+        If the folder is missing, `path` is something else than a file, or the disk refuses the data.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/words.txt") as temporary:
+    ...         _ = temporary.write_text("one two")
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['words.txt']
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
+    if target.exists() and not target.is_file():
+        raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays and text fields as one safetensors file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make or to replace.
+    tensors : mapping of str to ndarray
+        Boolean, integer, or float arrays of any shape and memory order.
+    metadata : mapping of str to str, optional
+        Fields for the header.
+
+    Raises
+    ------
+    TypeError
+        If an array has another dtype, or a metadata field is not text.
+    OSError
+        If the folder is missing or the disk refuses the data; the old file is then untouched.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tensors(f"{folder}/a.safetensors", {"a": np.arange(3)}, {"unit": "m"})
+    ...     read_tensors(f"{folder}/a.safetensors")
+    ({'a': array([0, 1, 2])}, {'unit': 'm'})
+    """
+    fields = dict(metadata or {})
+    for key, value in fields.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise TypeError(f"metadata must map str to str, got {key!r}: {value!r}")
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, np.ndarray) or tensor.dtype.kind not in "biuf" or tensor.itemsize > 8:
+            found = tensor.dtype if isinstance(tensor, np.ndarray) else type(tensor).__name__
+            raise TypeError(f"tensor {name!r} must be an array of bools, integers or floats, got {found}")
+    dense = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(dense, temporary, metadata=fields)
+        except SafetensorError as error:
+            raise OSError(f"cannot write {str(path)!r}: {error}") from error
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Read a safetensors file.
+
+    Parameters
+    ----------
+    path : path-like
+        A file of :func:`write_tensors`, or any other safetensors file NumPy has the dtypes for.
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+    metadata : dict of str to str
+        The header's text fields; empty if it has none.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not a whole safetensors file.
+
+    Examples
+    --------
+    See :func:`write_tensors`.
+    """
+    with Path(path).open("rb"):
+        pass  # safe_open calls every file it cannot open "not found"; this raises what is really the matter
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dict
+            return tensors, dict(file.metadata() or {})
+    except (SafetensorError, TypeError, AttributeError) as error:
+        raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+
+
+def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:
+    """Return the two tensors that hold V tokens without loss: their UTF-8 text end to end, and V + 1 offsets into it.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+
+    Returns
+    -------
+    dict
+        ``"tokens.utf8"``, uint8 (bytes,), and ``"tokens.offsets"``, int64 (V + 1,).
+
+    Raises
+    ------
+    ValueError
+        If a token has no UTF-8 form (a lone surrogate).
+
+    Examples
+    --------
+    >>> packed = pack_tokens(["ein", "schöner", "tag"])
+    >>> packed["tokens.offsets"]
+    array([ 0,  3, 11, 14])
+    >>> unpack_tokens(packed, "memory")
+    ['ein', 'schöner', 'tag']
+    """
+    encoded = [_utf8(token) for token in tokens]
+    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
+    return {"tokens.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8), "tokens.offsets": offsets}
+
+
+def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) -> list[str]:
+    """Return the tokens :func:`pack_tokens` stored; `path` names the file in errors.
+
+    Raises
+    ------
+    ValueError
+        If the two tensors are missing or do not fit together.
+
+    Examples
+    --------
+    >>> unpack_tokens(pack_tokens(["a", "b"]), "memory")
+    ['a', 'b']
+    """
+    for name, dtype in (("tokens.utf8", np.uint8), ("tokens.offsets", np.int64)):
+        if name not in tensors:
+            raise ValueError(f"{str(path)!r} holds no tensor {name!r}, so no tokens: it holds {sorted(tensors)}")
+        if tensors[name].dtype != dtype or tensors[name].ndim != 1:
+            raise ValueError(f"{str(path)!r}: {name!r} must be a row of {np.dtype(dtype)}, got {tensors[name].dtype}")
+    offsets = tensors["tokens.offsets"]
+    text = tensors["tokens.utf8"].tobytes()
+    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
+        raise ValueError(f"{str(path)!r}: 'tokens.offsets' must rise from 0 to the {len(text)} bytes of 'tokens.utf8'")
+    bounds = offsets.tolist()
+    try:
+        return [text[start:end].decode() for start, end in pairwise(bounds)]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{str(path)!r}: a token is not UTF-8: {error}") from error
+
+
+def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the metadata of a file of ours: the kind of thing it holds, the form's version, the settings as JSON.
+
+    Parameters
+    ----------
+    kind : str
+        As ``"vectors"``.
+    settings : mapping, optional
+        Anything JSON can hold.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the settings are not JSON.
+
+    Examples
+    --------
+    >>> header("vectors", {"dim": 100})
+    {'format': 'fastembed.vectors', 'version': '1', 'settings': '{"dim": 100}'}
+    """
+    text = json.dumps(dict(settings or {}), allow_nan=False, ensure_ascii=False)
+    return {"format": f"fastembed.{kind}", "version": "1", "settings": text}
+
+
+def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the settings in `metadata` after checking that the file holds the `kind` of thing expected.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else, is of a later version, or its settings are not JSON.
+
+    Examples
+    --------
+    >>> check_header(header("vectors", {"dim": 100}), "vectors", "memory")
+    {'dim': 100}
+    """
+    found = metadata.get("format")
+    if found != f"fastembed.{kind}":
+        holds = f"the format {found!r}" if found else "no format of fastembed"
+        raise ValueError(f"{str(path)!r} holds {holds}; 'fastembed.{kind}' was expected")
+    if metadata.get("version") != "1":
+        raise ValueError(f"{str(path)!r} is of version {metadata.get('version')!r}; this fastembed reads version '1'")
+    try:
+        settings = json.loads(metadata.get("settings", "{}"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: its settings are not JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{str(path)!r}: its settings must be a JSON object, got {settings!r}")
+    return settings
+
+
+def _utf8(token: str) -> bytes:
+    """Return the UTF-8 form of a token, or say which token has none."""
+    try:
+        return token.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"token {token!r} has no UTF-8 form: {error}") from error
