@@ -21,6 +21,29 @@ from safetensors.numpy import save_file
 Array = npt.NDArray[Any]
 
 
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Return the file that writing `path` would make or replace, after checking that it can be one.
+
+    Raises
+    ------
+    OSError
+        If the folder is missing, or `path` is something else than a file.
+
+    Examples
+    --------
+    >>> writable("nowhere/words.txt")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: cannot write 'nowhere/words.txt': the folder ... does not exist
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
+    if target.exists() and not target.is_file():
+        raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
+    return target
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary file to write; when the block ends well it becomes `path`, otherwise it is removed.
@@ -38,7 +61,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the folder is missing, `path` is something else than a file, or the disk refuses the data.
+        As :func:`writable`, or if the disk refuses the data.
 
     Examples
     --------
@@ -49,11 +72,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     [file.name for file in Path(folder).iterdir()]
     ['words.txt']
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
-    if target.exists() and not target.is_file():
-        raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
+    target = writable(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         temporary.touch(exist_ok=False)

@@ -103,7 +103,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, kind):
         except OSError as error:
             print(error)
     """
-    command = [sys.executable, "-c", textwrap.dedent(program), str(path), kind]
+    command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path), kind]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "File too large" in done.stdout
     assert path.read_text() == "old"
