@@ -64,7 +64,7 @@ class Progress:
             return
         if self._bar is None or self._bar.desc != stage:
             self._close()
-            self._bar = tqdm(desc=stage, total=total, unit_scale=True, leave=False)
+            self._bar = tqdm(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
         self._bar.update(done - self._bar.n)
         if done == total:
             self._close()

@@ -36,6 +36,13 @@ class StandardLibrary:
         How many tokens came from each of the three.
     files, skipped : int
         Source files read, and those left out because they are not Python of this version.
+
+    Examples
+    --------
+    >>> library = StandardLibrary()
+    >>> library.add("comments", "# Bind the socket first")
+    >>> library.sequences
+    [['bind', 'the', 'socket', 'first']]
     """
 
     sequences: list[list[str]] = field(default_factory=list)

@@ -27,7 +27,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError
-        If the folder is missing, or `path` is something else than a file.
+        If the folder is missing or may not be written to, or `path` is something else than a file.
 
     Examples
     --------
@@ -39,6 +39,8 @@ def writable(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} may not be written to")
     if target.exists() and not target.is_file():
         raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
     return target

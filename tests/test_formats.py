@@ -62,6 +62,12 @@ def test_missing_folder_is_named(tmp_path):
         formats.write_tensors(tmp_path / "nowhere" / "a", {"a": np.zeros(1)})
 
 
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path.resolve() and mode == os.W_OK))
+    with pytest.raises(PermissionError, match="may not be written to"):
+        formats.writable(tmp_path / "a")
+
+
 def test_only_regular_files_are_replaced(tmp_path):
     with pytest.raises(OSError, match="not a regular file"):
         formats.write_tensors(tmp_path, {"a": np.zeros(1)})
