@@ -1,0 +1,268 @@
+"""The command line: ``fastembed train|neighbors|analogy|info|demo``. One function a sub-command."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from tqdm import tqdm
+
+import fastembed
+from fastembed import demo, formats
+from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
+
+TRAINING = ("dim", "window", "min_count", "sample", "max_contexts", "epochs", "seed")  # what decides the vectors
+
+
+class Progress:
+    """What :meth:`SkipGram.fit` reports to: a line an epoch, and bars where a person looks on.
+
+    Parameters
+    ----------
+    quiet : bool
+        No lines and no bars. Bars are drawn only on a terminal.
+    epochs : int
+        How many there will be.
+    """
+
+    def __init__(self, *, quiet: bool, epochs: int) -> None:
+        self._quiet = quiet
+        self._bars = not quiet and sys.stderr.isatty()
+        self._epochs = epochs
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def reading(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus is read: bytes of files, or sequences."""
+        self._show("reading", done, total)
+
+    def counting(self, done: int, total: int | None) -> None:
+        """Show how many rows are counted."""
+        self._show("counting", done, total)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Print what an epoch came to, and show how many are done."""
+        if not self._quiet:
+            tqdm.write(
+                f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
+                f"perplexity {record['perplexity']:,.1f}   {record['seconds']:.1f} s"
+            )
+        self._show("epochs", record["epoch"], self._epochs)
+
+    def _show(self, stage: str, done: int, total: int | None) -> None:
+        """Move the bar of a stage, after taking away that of the stage before; a finished stage has no bar."""
+        if not self._bars:
+            return
+        if self._bar is None or self._bar.desc != stage:
+            self._close()
+            self._bar = tqdm(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Learn vectors from text files and save them."""
+    formats.writable(arguments.output)
+    model = _model(arguments)
+    with Progress(quiet=arguments.quiet, epochs=model.epochs) as progress:
+        model.fit([Path(file) for file in arguments.files], progress=progress)
+    vectors = model.vectors
+    vectors.save(arguments.output, settings=_settings(arguments))
+    if not arguments.quiet:
+        shape = f"{len(vectors):,} vectors of {vectors.matrix.shape[1]} numbers"
+        print(f"wrote {arguments.output}: {shape}; {model.ledger.summary()}")
+
+
+def neighbors(arguments: argparse.Namespace) -> None:
+    """Print the nearest words of each word given."""
+    vectors = Vectors.load(arguments.vectors)
+    found = [vectors.most_similar(word, topn=arguments.number) for word in arguments.words]
+    for word, near in zip(arguments.words, found, strict=True):
+        print(word)
+        _print_scored(near)
+
+
+def analogy(arguments: argparse.Namespace) -> None:
+    """Print what C is to, if A is to B."""
+    vectors = Vectors.load(arguments.vectors)
+    found = vectors.most_similar([arguments.b, arguments.c], [arguments.a], topn=arguments.number)
+    print(f"{arguments.a} is to {arguments.b} as {arguments.c} is to")
+    _print_scored(found)
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Print what this installation runs on, or what a file holds."""
+    if arguments.file is None:
+        fastembed.show_versions()
+        return
+    tensors, metadata = formats.read_tensors(arguments.file)
+    print(f"{arguments.file}: {Path(arguments.file).stat().st_size:,} bytes")
+    for key, value in sorted(metadata.items()):
+        print(f"  {key:<16} {value}")
+    for name, tensor in sorted(tensors.items()):
+        print(f"  {name:<16} {tensor.dtype} {tensor.shape}")
+
+
+def demonstrate(arguments: argparse.Namespace) -> None:
+    """Learn vectors from the standard library of this Python and show them."""
+    model = _model(arguments)
+    with Progress(quiet=arguments.quiet, epochs=model.epochs) as progress:
+        demo.run(model, arguments.output, _settings(arguments), progress)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 after a failure, which is named in one line on stderr.
+
+    Raises
+    ------
+    SystemExit
+        With 2 if the command line is wrong, with 0 after ``--help`` and ``--version``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Vectors(["a", "b", "c"], np.array([[1.0, 0], [1, 1], [0, 1]])).save(f"{folder}/v.safetensors")
+    ...     main(["neighbors", f"{folder}/v.safetensors", "a"])
+    a
+      b                         0.7071
+      c                         0.0000
+    0
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of our output has gone; Python would complain once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("fastembed: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"fastembed: error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(prog="fastembed", description="Exact-softmax word vectors on a CPU.")
+    parser.add_argument("--version", action="version", version=f"fastembed {fastembed.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(commands, train, "fastembed train news.txt more.txt.gz -o news.safetensors --dim 100 --seed 1")
+    command.add_argument("files", nargs="+", metavar="FILE", help="text, a sequence a line, tokens between spaces")
+    _add_training(command)
+
+    command = _command(commands, neighbors, "fastembed neighbors vectors.safetensors france two -n 5")
+    command.add_argument("vectors", metavar="VECTORS", help="a file that `train` wrote")
+    command.add_argument("words", nargs="+", metavar="WORD")
+    command.add_argument("-n", dest="number", type=_positive, default=10, help="how many (default: %(default)s)")
+
+    command = _command(commands, analogy, "fastembed analogy vectors.safetensors france paris italy")
+    command.add_argument("vectors", metavar="VECTORS", help="a file that `train` wrote")
+    for name in "abc":
+        command.add_argument(name, metavar=name.upper())
+    command.add_argument("-n", dest="number", type=_positive, default=5, help="how many (default: %(default)s)")
+
+    command = _command(commands, info, "fastembed info vectors.safetensors")
+    command.add_argument("file", nargs="?", metavar="FILE", help="a safetensors file; the installation if not given")
+
+    command = _command(commands, demonstrate, "fastembed demo -o demo.safetensors", name="demo")
+    _add_training(command)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    run: Callable[[argparse.Namespace], None],
+    example: str,
+    name: str | None = None,
+) -> argparse.ArgumentParser:
+    """Add the sub-command that a function runs, described by its docstring and an example."""
+    summary = str(run.__doc__)
+    command = commands.add_parser(name or run.__name__, help=summary, description=summary, epilog=f"example: {example}")
+    command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_training(command: argparse.ArgumentParser) -> None:
+    """Add the options of the commands that train; their defaults are SkipGram's."""
+    add = command.add_argument
+    add("-o", "--output", default="vectors.safetensors", metavar="FILE", help="where to save (default: %(default)s)")
+    add("--dim", type=_positive, default=100, help="numbers a vector (default: %(default)s)")
+    add("--window", type=_positive, default=8, help="words that count on either side (default: %(default)s)")
+    add("--min-count", type=_positive, default=5, help="drop rarer words (default: %(default)s)")
+    add("--sample", type=float, default=3e-4, help="thin out words above this share (default: %(default)s)")
+    add("--max-contexts", type=_auto, default="auto", help="words that serve as contexts (default: %(default)s)")
+    add("--epochs", type=_positive, default=5, help="default: %(default)s")
+    add("--seed", type=int, default=0, help="of the random numbers (default: %(default)s)")
+    add("--threads", type=_positive, help="default: one a core; the result is the same for any number")
+    add("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"an integer of at least 1 expected, got {text!r}")
+    return int(text)
+
+
+def _auto(text: str) -> int | str:
+    """Read "auto" or an integer of at least 1."""
+    return text if text == "auto" else _positive(text)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of training, to be kept with the vectors."""
+    return {name: getattr(arguments, name) for name in TRAINING}
+
+
+def _model(arguments: argparse.Namespace) -> SkipGram:
+    """Return the model the options describe."""
+    return SkipGram(**_settings(arguments), threads=arguments.threads)
+
+
+def _print_scored(scored: list[tuple[str, float]]) -> None:
+    """Print tokens and their cosines, one a line."""
+    for token, cosine in scored:
+        print(f"  {token:<24}{cosine:8.4f}")
+
+
+def _one_line(error: Exception) -> str:
+    """Return what an error says, on one line."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fspath(error.filename)!r}: {error.strerror}"
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__

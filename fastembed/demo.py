@@ -1,0 +1,164 @@
+"""The demonstration: word vectors from the running Python's own standard library, so that it needs no data."""
+
+import ast
+import os
+import platform
+import re
+import sysconfig
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import decode_source
+from pathlib import Path
+from typing import Any
+
+from fastembed import formats
+from fastembed.skipgram import SkipGram
+
+WORDS = ("socket", "thread", "bytes", "coroutine", "lock")
+ANALOGY = ("thread", "threads", "process")  # to "processes", which is not merely the nearest neighbour of "process"
+SKIPPED_FOLDERS = {"__pycache__", "dist-packages", "idle_test", "site-packages", "test", "tests"}
+TOKEN = re.compile(r"[a-z_][a-z0-9_]+")
+COMMENT_BLOCK = re.compile(r"(?:^[ \t]*#.*\n?)+", re.MULTILINE)
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass
+class StandardLibrary:
+    """What people wrote in the standard library, for people.
+
+    Attributes
+    ----------
+    sequences : list of list of str
+        Lower-case words and names of each docstring, block of comments and topic of the language reference.
+    tokens : Counter of str
+        How many tokens came from each of the three.
+    files, skipped : int
+        Source files read, and those left out because they are not Python of this version.
+
+    Examples
+    --------
+    >>> library = StandardLibrary()
+    >>> library.add("comments", "# Bind the socket first")
+    >>> library.sequences
+    [['bind', 'the', 'socket', 'first']]
+    """
+
+    sequences: list[list[str]] = field(default_factory=list)
+    tokens: Counter[str] = field(default_factory=Counter)
+    files: int = 0
+    skipped: int = 0
+
+    def add(self, kind: str, text: str) -> None:
+        """Add the tokens of one passage."""
+        tokens = TOKEN.findall(text.lower())
+        self.sequences.append(tokens)
+        self.tokens[kind] += len(tokens)
+
+
+def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLibrary:
+    """Read the sources of the standard library; nothing is imported or run.
+
+    Parameters
+    ----------
+    folder : path-like, optional
+        Where the library is; the running Python's own if not given.
+
+    Returns
+    -------
+    StandardLibrary
+
+    Raises
+    ------
+    OSError
+        If there is no source there, as in a Python that keeps only compiled files.
+
+    Examples
+    --------
+    >>> library = standard_library()
+    >>> sorted(library.tokens)
+    ['comments', 'docstrings', 'language reference']
+    """
+    root = Path(sysconfig.get_path("stdlib") if folder is None else folder)
+    library = StandardLibrary()
+    for path in _sources(root):
+        try:
+            source = decode_source(path.read_bytes())
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError):  # ValueError: a null byte, or text that is not in the encoding it names
+            library.skipped += 1
+            continue
+        library.files += 1
+        if path == root / "pydoc_data" / "topics.py":
+            for topic in _topics(tree):
+                library.add("language reference", topic)
+            continue
+        for docstring in _docstrings(tree):
+            library.add("docstrings", docstring)
+        for block in COMMENT_BLOCK.findall(source):
+            library.add("comments", block)
+    if not library.files:
+        raise OSError(f"no Python source in {str(root)!r}: the demo reads the standard library's .py files")
+    return library
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    """Yield the .py files below a folder in a fixed order, without tests and installed packages."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
+
+
+def _docstrings(tree: ast.Module) -> Iterator[str]:
+    """Yield the docstrings of a module, its classes and functions, also below ``if`` and ``try``."""
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, Documented) and (text := ast.get_docstring(node, clean=False)):
+            yield text
+        if isinstance(node, Documented | ast.If | ast.Try):
+            nodes.extend(reversed(node.body))
+
+
+def _topics(tree: ast.Module) -> Iterator[str]:
+    """Yield the texts of ``topics = {name: text, ...}``."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            for text in node.value.values:
+                yield ast.literal_eval(text)
+
+
+def run(model: SkipGram, output: str | os.PathLike[str], settings: Mapping[str, Any], progress: Any = None) -> None:
+    """Train `model` on the standard library, print what it learned and save its vectors.
+
+    Parameters
+    ----------
+    model : SkipGram
+    output : path-like
+        The safetensors file to make or to replace.
+    settings : mapping
+        Kept in the file's header.
+    progress : object, optional
+        Passed on to :meth:`SkipGram.fit`.
+
+    Raises
+    ------
+    OSError
+        If the standard library has no sources, or the file cannot be written.
+    """
+    formats.writable(output)
+    start = time.perf_counter()
+    library = standard_library()
+    kinds = ", ".join(f"{count:,} from {kind}" for kind, count in library.tokens.items())
+    print(f"Python {platform.python_version()}'s own standard library: {library.files} files, ", end="")
+    print(f"{library.tokens.total():,} tokens ({kinds})")
+    vectors = model.fit(library.sequences, progress=progress).vectors
+    print(f"\n{len(vectors):,} words learned their neighbours:")
+    for word in WORDS:
+        print(f"  {word:<10} {', '.join(near for near, _ in vectors.most_similar(word, topn=5))}")
+    a, b, c = ANALOGY
+    answers = ", ".join(near for near, _ in vectors.most_similar([b, c], [a], topn=3))
+    print(f"\n{a} is to {b} as {c} is to: {answers}")
+    vectors.save(output, settings=settings)
+    print(f"\nwrote {Path(output).resolve()} ({time.perf_counter() - start:.1f} seconds in all)")

@@ -1,0 +1,105 @@
+"""The demo: what it reads of a library of Python sources, and that it runs on the real one."""
+
+import numpy as np
+import pytest
+
+from fastembed import demo
+from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
+
+MODULE = '''# coding: latin-1
+# A comment about Sockets,
+    # on two lines.
+"""Module words: sock_stream."""
+import nothing_that_exists
+
+number = 1  # a remark behind code is left out
+text = """Not a docstring."""
+
+if number:
+    class Thing:
+        """Class words."""
+
+        async def method(self):
+            """M\xe9thode words."""
+            def inner(): "Inner words."
+try:
+    def last(): """Last words."""
+except ImportError:
+    pass
+'''
+
+
+@pytest.fixture
+def library(tmp_path):
+    files = {
+        "module.py": MODULE.encode("latin-1"),
+        "pydoc_data/topics.py": b'# a comment\ntopics = {"a": "Topic one", "b": "Topic two"}\n',
+        "pack/age.py": b'"""Deep words."""\n# no newline at the end',
+        "broken.py": b"def (:\n# hidden\n",
+        "null.py": b"\x00",
+        "encoding.py": b'"""\xff"""\n',
+        "cookie.py": b"# coding: no_such_encoding\n",
+        "test/hidden.py": b"# hidden\n",
+        "pack/tests/hidden.py": b"# hidden\n",
+        "site-packages/hidden.py": b"# hidden\n",
+        "notes.txt": b"# hidden\n",
+    }
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path
+
+
+def test_reads_docstrings_comments_and_topics(library):
+    found = demo.standard_library(library)
+    assert [" ".join(tokens) for tokens in found.sequences] == [
+        "module words sock_stream",
+        "class words",
+        "thode words",
+        "inner words",
+        "last words",
+        "coding latin comment about sockets on two lines",
+        "deep words",
+        "no newline at the end",
+        "topic one",
+        "topic two",
+    ]
+    assert found.tokens == {"docstrings": 13, "comments": 13, "language reference": 4}
+    assert (found.files, found.skipped) == (3, 4)
+
+
+def test_a_library_without_sources_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="no Python source in"):
+        demo.standard_library(tmp_path)
+
+
+def test_the_running_pythons_library():
+    found = demo.standard_library()
+    assert found.tokens["docstrings"] > 100_000
+    assert found.tokens["comments"] > 50_000
+    assert found.tokens["language reference"] > 30_000
+    assert found.files > 300
+
+
+def test_run_refuses_a_missing_folder_before_it_reads(tmp_path, monkeypatch):
+    monkeypatch.delattr(demo, "standard_library")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        demo.run(SkipGram(), tmp_path / "nowhere" / "v", {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, seed):
+    model = SkipGram(seed=seed)
+    demo.run(model, tmp_path / "v.safetensors", {"seed": seed})
+    out = capsys.readouterr().out
+    assert "process is to: processes" in out
+    assert str(tmp_path / "v.safetensors") in out
+    nll = [record["nll"] for record in model.history]
+    assert nll == sorted(nll, reverse=True)
+    vectors = Vectors.load(tmp_path / "v.safetensors")
+    np.testing.assert_array_equal(vectors.matrix, model.vectors.matrix)
+    for word, near in [("lock", "acquire"), ("socket", "datagram"), ("coroutine", "async"), ("thread", "threads")]:
+        assert near in {token for token, _ in vectors.most_similar(word, topn=20)}

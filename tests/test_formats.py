@@ -1,0 +1,282 @@
+"""Files: what is written comes back bit for bit; what fails to be written changes nothing; junk is named as junk."""
+
+import json
+import os
+import re
+import stat
+import struct
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from fastembed import formats
+
+TOKENS = ["the", "größe", "日本", "", "two words", "tab\there", "new\nline", "\x00", "😀"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8", "bool", ">f4", ">i8"])
+def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
+    values = np.arange(24).reshape(4, 6).astype(dtype)
+    tensors = {
+        "c": values,
+        "fortran": values.T,
+        "strided": values[::2, ::3],
+        "empty": values[:0],
+        "scalar": values[1, 1:2],
+    }
+    formats.write_tensors(tmp_path / "a.safetensors", tensors, {"unit": "größe"})
+    found, metadata = formats.read_tensors(tmp_path / "a.safetensors")
+    assert metadata == {"unit": "größe"}
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_no_metadata_is_an_empty_dictionary(tmp_path):
+    formats.write_tensors(tmp_path / "a", {"a": np.zeros(1)})
+    assert formats.read_tensors(tmp_path / "a")[1] == {}
+
+
+@pytest.mark.parametrize(
+    "tensor", [np.array(["text"]), np.zeros(2, complex), np.zeros(2, np.longdouble), np.array([None]), [1.0], 3]
+)
+def test_other_dtypes_are_refused_before_anything_is_written(tmp_path, tensor):
+    if isinstance(tensor, np.ndarray) and tensor.dtype == np.float64:
+        pytest.skip("long double is float64 on this platform")
+    with pytest.raises(TypeError, match="tensor 'odd' must be an array of bools, integers or floats"):
+        formats.write_tensors(tmp_path / "a", {"odd": tensor})
+    assert not list(tmp_path.iterdir())
+
+
+def test_metadata_must_be_text(tmp_path):
+    with pytest.raises(TypeError, match="'dim': 100"):
+        formats.write_tensors(tmp_path / "a", {}, {"dim": 100})
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*nowhere' does not exist"):
+        formats.write_tensors(tmp_path / "nowhere" / "a", {"a": np.zeros(1)})
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path.resolve() and mode == os.W_OK))
+    with pytest.raises(PermissionError, match="may not be written to"):
+        formats.writable(tmp_path / "a")
+
+
+def test_only_regular_files_are_replaced(tmp_path):
+    with pytest.raises(OSError, match="not a regular file"):
+        formats.write_tensors(tmp_path, {"a": np.zeros(1)})
+    with pytest.raises(OSError, match="not a regular file"):
+        formats.write_tensors(os.devnull, {"a": np.zeros(1)})
+
+
+def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def write_half():
+        with formats.replacing(path) as temporary:
+            temporary.write_text("half of the n")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits on the size of files")
+@pytest.mark.parametrize("kind", ["tensors", "word2vec"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, kind):
+    path = tmp_path / "a"
+    path.write_text("old")
+    program = """
+        import resource, signal, sys
+        import numpy as np
+        from fastembed import formats
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            if sys.argv[2] == "tensors":
+                formats.write_tensors(sys.argv[1], {"a": np.zeros(5000)})
+            else:
+                formats.write_word2vec(sys.argv[1], ["a"] * 50, np.zeros((50, 100)), binary=True)
+        except OSError as error:
+            print(error)
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path), kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "File too large" in done.stdout
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX modes and links")
+def test_files_get_the_usual_mode_and_links_are_followed(tmp_path):
+    (tmp_path / "plain").touch()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    formats.write_tensors(link, {"a": np.zeros(1)})
+    assert link.is_symlink()
+    mode = (tmp_path / "target").stat().st_mode
+    assert stat.S_IMODE(mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_every_truncation_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "cut.safetensors"
+    formats.write_tensors(path, {"a": np.arange(5.0), **formats.pack_tokens(["x", "y"])}, formats.header("vectors"))
+    whole = path.read_bytes()
+    for size in [*range(0, len(whole), 7), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"cut\.safetensors' is not a whole safetensors file"):
+            formats.read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk" * 100, b"\x00" * 64, b"PK\x03\x04" + bytes(100), b"\x80\x04\x95" + bytes(100)]
+)
+def test_junk_is_an_error_that_names_the_file(tmp_path, junk):
+    path = tmp_path / "junk.bin"
+    path.write_bytes(junk)
+    with pytest.raises(ValueError, match=r"junk\.bin' is not a whole safetensors file"):
+        formats.read_tensors(path)
+
+
+def test_dtypes_numpy_lacks_are_an_error_that_names_the_file(tmp_path):
+    head = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "eight.safetensors"
+    path.write_bytes(struct.pack("<Q", len(head)) + head + b"1234")
+    with pytest.raises(ValueError, match=r"eight\.safetensors"):
+        formats.read_tensors(path)
+
+
+def test_missing_file_and_folder_are_os_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        formats.read_tensors(tmp_path / "absent")
+    with pytest.raises(OSError, match=re.escape(tmp_path.name)):
+        formats.read_tensors(tmp_path)
+
+
+def test_tokens_come_back_whatever_they_hold(tmp_path):
+    formats.write_tensors(tmp_path / "a", formats.pack_tokens(TOKENS))
+    assert formats.unpack_tokens(formats.read_tensors(tmp_path / "a")[0], "a") == TOKENS
+    assert formats.unpack_tokens(formats.pack_tokens([]), "a") == []
+
+
+def test_a_lone_surrogate_is_named():
+    with pytest.raises(ValueError, match=r"'\\udc80' has no UTF-8 form"):
+        formats.pack_tokens(["fine", "\udc80"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens.utf8": None}, "no tensor 'tokens.utf8'"),
+        ({"tokens.offsets": None}, "no tensor 'tokens.offsets'"),
+        ({"tokens.offsets": np.array([0.0, 2.0])}, "must be a row of int64, got float64"),
+        ({"tokens.offsets": np.array([[0, 2]])}, r"got int64 of shape \(1, 2\)"),
+        ({"tokens.offsets": np.array([], dtype=np.int64)}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.offsets": np.array([0, 3])}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.offsets": np.array([1, 2])}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.offsets": np.array([0, 2, 1, 2])}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.utf8": np.array([255, 255], dtype=np.uint8)}, "not UTF-8"),
+        ({"tokens.utf8": np.array([1, 2], dtype=np.int8)}, "must be a row of uint8"),
+    ],
+)
+def test_token_tensors_that_do_not_fit_are_refused(change, message):
+    tensors = formats.pack_tokens(["a", "b"]) | change
+    with pytest.raises(ValueError, match=f"'some file'.*{message}"):
+        formats.unpack_tokens({name: tensor for name, tensor in tensors.items() if tensor is not None}, "some file")
+
+
+def test_header_round_trip_and_refusals():
+    settings = {"dim": 100, "sample": 3e-4, "note": "größe", "max_contexts": None}
+    assert formats.check_header(formats.header("vectors", settings), "vectors", "f") == settings
+    with pytest.raises(ValueError, match=r"'f' holds the format 'fastembed.counts'; 'fastembed.vectors' was expected"):
+        formats.check_header(formats.header("counts"), "vectors", "f")
+    with pytest.raises(ValueError, match="holds no format of fastembed"):
+        formats.check_header({}, "vectors", "f")
+    with pytest.raises(ValueError, match="version '2'"):
+        formats.check_header(formats.header("vectors") | {"version": "2"}, "vectors", "f")
+    for text in ("{", "[1]"):
+        with pytest.raises(ValueError, match="settings"):
+            formats.check_header(formats.header("vectors") | {"settings": text}, "vectors", "f")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        formats.header("vectors", {"rate": float("nan")})
+    with pytest.raises(TypeError, match="JSON serializable"):
+        formats.header("vectors", {"rate": object()})
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_word2vec_brings_every_float32_back(tmp_path, binary):
+    bits = np.random.default_rng(0).integers(0, 2**32, size=20000, dtype=np.uint32).view(np.float32)
+    extremes = np.array(
+        [0.0, -0.0, 1e-45, -1e-45, np.finfo(np.float32).max, np.finfo(np.float32).tiny, 0.1], np.float32
+    )
+    numbers = np.concatenate([extremes, bits[np.isfinite(bits)]])
+    matrix = numbers[: numbers.size // 7 * 7].reshape(-1, 7)
+    tokens = [f"größe{i}" for i in range(len(matrix))]
+    formats.write_word2vec(tmp_path / "v", tokens, matrix, binary)
+    found_tokens, found = formats.read_word2vec(tmp_path / "v", binary)
+    assert found_tokens == tokens
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.view(np.uint32), matrix.view(np.uint32))
+
+
+def test_word2vec_binary_without_newlines_and_with_bytes_that_look_like_text(tmp_path):
+    # gensim writes no newline after a vector; the first bytes of a vector may be any, a space or a newline among them
+    rows = np.frombuffer(b"\n\n\n\n    \n \n    \n", dtype="<f4").reshape(2, 2)
+    (tmp_path / "v").write_bytes(b"2 2\none " + rows[0].tobytes() + b"two " + rows[1].tobytes())
+    tokens, matrix = formats.read_word2vec(tmp_path / "v", binary=True)
+    assert tokens == ["one", "two"]
+    np.testing.assert_array_equal(matrix, rows)
+
+
+def test_word2vec_text_of_other_tools(tmp_path):
+    (tmp_path / "v").write_bytes(b"2 3\r\none 1 2e0 -3.5 \r\ntwo 0.5 .25 1 ")  # trailing spaces, CRLF, no last newline
+    tokens, matrix = formats.read_word2vec(tmp_path / "v", binary=False)
+    assert tokens == ["one", "two"]
+    np.testing.assert_array_equal(matrix, np.array([[1, 2, -3.5], [0.5, 0.25, 1]], np.float32))
+
+
+@pytest.mark.parametrize("token", ["", "two words", "tab\t", "line\n", "no\u00a0break", " "])
+def test_word2vec_refuses_white_space(tmp_path, token):
+    with pytest.raises(ValueError, match=f"token {re.escape(repr(token))} is empty or contains white space"):
+        formats.write_word2vec(tmp_path / "v", ["fine", token], np.zeros((2, 2)), binary=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_word2vec_refuses_what_float32_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match=r"float32, at most 3\.4.*got 1e\+300"):
+        formats.write_word2vec(tmp_path / "v", ["a"], np.array([[1e300]]), binary=True)
+
+
+@pytest.mark.parametrize(
+    ("binary", "content", "message"),
+    [
+        (False, b"", "begins with a line 'V D', got b''"),
+        (False, b"one 1 2\n", "begins with a line 'V D'"),
+        (False, b"-1 2\n", "begins with a line 'V D'"),
+        (False, b"2 0\na\nb\n", "promises 2 vectors of 0"),
+        (False, b"999999999 300\none 1\n", "too many for its 6 bytes"),
+        (True, b"999999999 300\none 1\n", "too many for its 6 bytes"),
+        (False, b"2 2\none 1 2\nlong_word_here 2\n", "line 3: a token and 2 numbers expected, got 2 fields"),
+        (False, b"2 2\none 1 2 3\ntwo 1 2\n", "line 2: a token and 2 numbers expected, got 4 fields"),
+        (False, b"1 2\none 1 two\n", "line 2: could not convert"),
+        (False, b"1 2\n\xff\xfe 1 2\n", "line 2: 'utf-8' codec can't decode"),
+        (False, b"1 2\none 1 2\ntwo 1 2\n", "goes on after the 1 vectors"),
+        (True, b"1 1\n\xff\xfe 1234\n", "vector 1 of 1: 'utf-8' codec can't decode"),
+        (True, b"2 1\nlong_name 1234\ntwo 12", "vector 2 of 2: the file ends inside it"),
+        (True, b"2 1\nlong_name_of_the_first 1234\n", "vector 2 of 2: the file ends inside it"),
+        (True, b"1 1\none 1234\ntwo 1234\n", "goes on after the 1 vectors"),
+    ],
+)
+def test_word2vec_names_what_is_wrong(tmp_path, binary, content, message):
+    (tmp_path / "bad.vec").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"bad\.vec'.*{re.escape(message)}"):
+        formats.read_word2vec(tmp_path / "bad.vec", binary)
