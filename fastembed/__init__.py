@@ -1,7 +1,12 @@
 """Exact-softmax training of embeddings on a CPU."""
 
-from fastembed.trainer import Trainer
-
 __version__ = "0.1.0"
 
-__all__ = ["Trainer"]
+from fastembed._versions import show_versions
+from fastembed.counts import Counts
+from fastembed.skipgram import SkipGram
+from fastembed.trainer import Trainer
+from fastembed.vectors import Vectors
+from fastembed.vocabulary import Vocabulary
+
+__all__ = ["Counts", "SkipGram", "Trainer", "Vectors", "Vocabulary", "show_versions"]

@@ -212,7 +212,7 @@ class BlockFit:
 
         self._pool.run(statistics, shards)
         nll: float = self._kernels.block_merge(partials, totals, shares)
-        if math.isfinite(nll):
+        if math.isfinite(nll) and (rate or linear_rate):
             self._pool.run(update, shards)
             if rate:
                 self._kernels.block_update_embedding(

@@ -402,5 +402,31 @@ class Trainer:
             fit = _blocks.BlockFit(self._embedding, self._weights, self._bias, matrix, settings, self._pool)
             return fit.run(np.random.default_rng(seed), on_epoch_end)
 
+    def nll(self, counts: Any) -> float:
+        """Return the mean negative log-likelihood a pair of counts, in nats; nothing is trained.
+
+        Parameters
+        ----------
+        counts : Counts or SciPy sparse (V_in, V)
+            As for `fit_counts`.
+
+        Returns
+        -------
+        float
+            -sum_wc N_wc log softmax(E_w W + b)_c / sum_wc N_wc, summed in double.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As `fit_counts` does.
+
+        Examples
+        --------
+        >>> from scipy.sparse import eye_array
+        >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
+        1.386294
+        """
+        return self.fit_counts(counts, epochs=1, learning_rate=0, linear_learning_rate=0)[0]["nll"]
+
     def _check_input(self, i: int) -> int:
         return check.check_integer("i", i, low=0, high=len(self._embedding) - 1)

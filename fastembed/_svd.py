@@ -1,0 +1,118 @@
+"""Where training starts: the positive pointwise mutual information of counts, and its randomised SVD.
+
+A skip-gram's logits come to model PMI (Levy & Goldberg 2014), so the best low-rank approximation of the positive PMI,
+split evenly between the two sides, is a start close to the goal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._kernels import kernels_for
+from fastembed._threads import Pool, single_threaded_blas
+
+CONTEXT_EXPONENT = 0.75
+OVERSAMPLING = 20
+POWER_ITERATIONS = 3
+FILL_SCALE = 0.01
+"""Of the normal numbers in dimensions beyond the rank: where both sides are zero, so is every gradient."""
+
+
+def positive_pmi(counts: Any) -> Any:
+    """Return max(0, log(N_wc · sum_c(n_c^a) / (n_w · n_c^a))), with a = 0.75, where N_wc > 0.
+
+    Raising the contexts' shares to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
+    Dagan 2015).
+
+    Parameters
+    ----------
+    counts : csr_array (V_in, V)
+        Non-negative, columns ascending.
+
+    Returns
+    -------
+    csr_array (V_in, V), float32
+    """
+    row_totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
+    weighted = column_totals**CONTEXT_EXPONENT
+    log_columns = np.log(weighted, out=np.zeros_like(weighted), where=weighted > 0) - np.log(weighted.sum())
+    log_rows = np.log(row_totals, out=np.zeros_like(row_totals), where=row_totals > 0)
+    pmi = np.log(counts.data)
+    pmi -= np.repeat(log_rows, np.diff(counts.indptr))
+    pmi -= log_columns[counts.indices]
+    positive = sparse.csr_array((pmi.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
+    np.maximum(positive.data, 0, out=positive.data)
+    positive.indices = positive.indices.copy()  # eliminate_zeros works in place
+    positive.indptr = positive.indptr.copy()
+    positive.eliminate_zeros()
+    return positive
+
+
+def truncated_svd(
+    matrix: Any, rank: int, rng: np.random.Generator, pool: Pool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
+
+    Twenty columns more than asked and three power iterations, each product orthonormalised. The same bits for any
+    number of threads: a row of a product is one sum, and the factorisations run on one BLAS thread.
+
+    Parameters
+    ----------
+    matrix : csr_array (m, n), float32
+    rank : int
+        At most min(m, n).
+    rng : Generator
+    pool : Pool
+
+    Returns
+    -------
+    u (m, rank), s (rank,), v (n, rank)
+        With matrix ≈ u @ diag(s) @ v.T, s descending.
+    """
+    width = min(rank + OVERSAMPLING, *matrix.shape)
+    transposed = matrix.T.tocsr()
+    with single_threaded_blas():
+        v = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
+        for _ in range(POWER_ITERATIONS):
+            u = _orthonormal(_product(matrix, v, pool))
+            v = _orthonormal(_product(transposed, u, pool))
+        u = _orthonormal(_product(matrix, v, pool))
+        v, triangle = np.linalg.qr(_product(transposed, u, pool))
+        left, s, right = np.linalg.svd(triangle.T)  # matrix ≈ u (triangleᵀ) vᵀ
+        u, v = u @ left[:, :rank], v @ right[:rank].T
+    return u, s[:rank], v
+
+
+def svd_start(
+    counts: Any, dim: int, rng: np.random.Generator, pool: Pool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the counts' positive PMI."""
+    rank = min(dim, *counts.shape)
+    u, s, v = truncated_svd(positive_pmi(counts), rank, rng, pool)
+    embedding, linear = (
+        rng.standard_normal((size, dim), dtype=np.float32) * np.float32(FILL_SCALE) for size in counts.shape
+    )
+    embedding[:, :rank] = u * np.sqrt(s)
+    linear[:, :rank] = v * np.sqrt(s)
+    return embedding, linear.T
+
+
+def _orthonormal(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.linalg.qr(matrix)[0]
+
+
+def _product(matrix: Any, dense: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+    """Return matrix @ dense, the rows shared out in pieces of about equal numbers of entries."""
+    product = np.empty((matrix.shape[0], dense.shape[1]), dtype=np.float32)
+    indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
+    pieces = 8 * pool.threads
+    ends = np.searchsorted(indptr, np.linspace(0, indptr[-1], pieces + 1))
+    ends[0], ends[-1] = 0, len(product)
+    csr_times_dense = kernels_for(np.float32).csr_times_dense
+    dense = np.ascontiguousarray(dense)
+    pool.run(lambda k: csr_times_dense(indptr, indices, matrix.data, dense, product, ends[k], ends[k + 1]), pieces)
+    return product

@@ -1,0 +1,243 @@
+"""`SkipGram`: a corpus in, vectors out."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed import _validation as check
+from fastembed._svd import svd_start
+from fastembed._threads import Pool, check_threads
+from fastembed.corpus import Ledger, Source
+from fastembed.counts import Counts
+from fastembed.trainer import Trainer
+from fastembed.vectors import Vectors
+from fastembed.vocabulary import Vocabulary
+
+ALL_CONTEXTS = 16384
+"""Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
+
+
+class FitProgress(Protocol):
+    """What `SkipGram.fit` reports to."""
+
+    def reading(self, done: int, total: int | None) -> object:
+        """So much of the corpus has been read: bytes of files, or sequences in memory."""
+
+    def counting(self, done: int, total: int | None) -> object:
+        """So much of the corpus has been read again, to be counted."""
+
+    def epoch(self, record: dict[str, float]) -> object:
+        """An epoch has ended."""
+
+
+class SkipGram:
+    """Word vectors by exact-softmax skip-gram on co-occurrence counts.
+
+    For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
+    Contexts before and after the word are different outputs. Training starts from an SVD of the positive PMI; b is fixed
+    to the logarithm of each context's share. See ``docs/derivation.md``.
+
+    Parameters
+    ----------
+    dim : int
+        Numbers of a vector.
+    window : int
+        Largest distance between a word and its context.
+    weighting : {"harmonic", "linear", "flat"}
+        Weight of a pair at distance d: 1/d, (window - d + 1)/window, or 1.
+    min_count : int
+        Rarer words are dropped before the windows are laid.
+    sample : float or None
+        Threshold of subsampling, word2vec's; applied to the counts in expectation.
+    directed : bool
+        Whether a context before the word and one after it are different outputs.
+    max_contexts : int, None or "auto"
+        Only so many of the most frequent words are contexts; None: all; "auto": all up to 16,384 words, in larger
+        vocabularies half, but no fewer than 16,384.
+    epochs : int
+        How often each word's row is visited.
+    seed : int
+        For the start and the order of the rows.
+    threads : int, optional
+        By default as many as CPUs. The vectors do not depend on it.
+
+    Attributes
+    ----------
+    vectors : Vectors
+        Of all words; the rows of the embedding.
+    vocabulary : Vocabulary
+    trainer : Trainer
+        With the parameters.
+    history : list of dict
+        A record for each epoch; see `Trainer.fit_counts`.
+    ledger : Ledger
+        What was read, used and dropped.
+    max_contexts_ : int
+        The number of words that are contexts.
+
+    Examples
+    --------
+    >>> corpus = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
+    >>> model = SkipGram(dim=4, window=2, min_count=1, sample=None).fit(corpus)
+    >>> model.vectors.most_similar("cat", topn=1)[0][0]
+    'dog'
+    """
+
+    def __init__(
+        self,
+        dim: int = 100,
+        window: int = 8,
+        weighting: str = "harmonic",
+        min_count: int = 5,
+        sample: float | None = 3e-4,
+        directed: bool = True,
+        max_contexts: int | str | None = "auto",
+        epochs: int = 5,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.dim = dim
+        self.window = window
+        self.weighting = weighting
+        self.min_count = min_count
+        self.sample = sample
+        self.directed = directed
+        self.max_contexts = max_contexts
+        self.epochs = epochs
+        self.seed = seed
+        self.threads = threads
+        self._check_parameters()
+
+    def __repr__(self) -> str:
+        names = ("dim", "window", "weighting", "min_count", "sample", "directed", "max_contexts", "epochs", "seed")
+        return f"SkipGram({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def fit(self, corpus: Source, *, progress: FitProgress | None = None) -> SkipGram:
+        """Learn vectors from a corpus.
+
+        Parameters
+        ----------
+        corpus : path, list of paths, or re-iterable of token lists
+            See `fastembed.corpus`; it is read twice.
+        progress : object, optional
+            With the methods of `FitProgress`.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the corpus is not as above, or no pair is left to learn from.
+        OSError
+            If a file cannot be read.
+
+        Examples
+        --------
+        >>> SkipGram(dim=2, min_count=1, epochs=1).fit([["a", "b"], ["b", "c"]]).vectors.tokens
+        ('b', 'a', 'c')
+        """
+        self._check_parameters()
+        vocabulary = Vocabulary.from_corpus(corpus, self.min_count, progress=progress and progress.reading)
+        contexts = self._resolve_contexts(len(vocabulary))
+        counts = self._count(corpus, vocabulary, contexts, progress).to_scipy()
+
+        pool = Pool(check_threads(self.threads))
+        rng = np.random.default_rng(self.seed)
+        embedding, linear = svd_start(counts, self.dim, rng, pool)
+        trainer = Trainer(embedding, linear, bias=log_shares(counts), threads=pool.threads)
+        history = trainer.fit_counts(
+            counts, epochs=self.epochs, seed=rng, on_epoch_end=progress.epoch if progress else None
+        )
+
+        self.vocabulary, self.ledger = vocabulary, _ledger(vocabulary)
+        self.max_contexts_ = contexts
+        self.trainer, self.history = trainer, history
+        self.vectors = Vectors(vocabulary.tokens, embedding)
+        return self
+
+    def perplexity(self, corpus: Source) -> float:
+        """Return exp of the mean negative log-likelihood a pair of a text.
+
+        Parameters
+        ----------
+        corpus : path, list of paths, or re-iterable of token lists
+            Words outside the vocabulary, and contexts outside the chosen ones, are left out.
+
+        Returns
+        -------
+        float
+            At least 1; the number of equally likely contexts that would be as hard to predict.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+        TypeError, ValueError, OSError
+            As `fit` does for the corpus.
+
+        Examples
+        --------
+        >>> corpus = [["a", "b"], ["b", "c"]] * 9
+        >>> model = SkipGram(dim=2, min_count=1, sample=None).fit(corpus)
+        >>> 1 < model.perplexity(corpus) < 6
+        True
+        """
+        trainer = self._fitted().trainer
+        counts = self._count(corpus, self.vocabulary, self.max_contexts_, None)
+        return float(np.exp(trainer.nll(counts)))
+
+    def _fitted(self) -> SkipGram:
+        if not hasattr(self, "trainer"):
+            raise AttributeError("this SkipGram has not been fitted yet: call fit first")
+        return self
+
+    def _count(
+        self, corpus: Source, vocabulary: Vocabulary, contexts: int, progress: FitProgress | None
+    ) -> Counts:
+        return Counts.from_corpus(
+            corpus,
+            vocabulary,
+            window=self.window,
+            weighting=self.weighting,
+            sample=self.sample,
+            directed=self.directed,
+            max_contexts=contexts,
+            threads=self.threads,
+            progress=progress and progress.counting,
+        )
+
+    def _resolve_contexts(self, size: int) -> int:
+        if self.max_contexts == "auto":
+            return max(size // 2, min(size, ALL_CONTEXTS))
+        return size if self.max_contexts is None else min(size, int(self.max_contexts))
+
+    def _check_parameters(self) -> None:
+        for name in ("dim", "window", "min_count", "epochs"):
+            check.check_integer(name, getattr(self, name), low=1)
+        check.check_integer("seed", self.seed, low=0)
+        check_threads(self.threads)
+        if self.max_contexts not in (None, "auto"):
+            check.check_integer("max_contexts", self.max_contexts, low=1)
+
+
+def log_shares(counts: Any) -> NDArray[np.float64]:
+    """Return the logarithm of each column's share of all counts, (V,): the fixed bias.
+
+    With it the logits need only model how far a pair is from chance. A column without counts, which no target ever
+    names, gets the share of the rarest column that has some, so that the logarithm is finite.
+    """
+    totals = counts.sum(axis=0)
+    totals = np.maximum(totals, totals[totals > 0].min())
+    return np.log(totals / totals.sum())
+
+
+def _ledger(vocabulary: Vocabulary) -> Ledger:
+    if vocabulary.ledger is None:
+        raise AssertionError("a vocabulary counted from a corpus has a ledger")
+    return vocabulary.ledger
