@@ -97,7 +97,8 @@ class BlockFit:
         bounds = shard_bounds(outputs)
         shards = len(bounds) - 1
         shard_rows = int(np.diff(bounds).max())
-        self._block = block = min(settings.block_size, len(self._rows), self._affordable_rows(outputs, shards, shard_rows))
+        affordable = self._affordable_rows(outputs, shards, shard_rows)
+        self._block = block = min(settings.block_size, len(self._rows), affordable)
         logits = aligned_zeros((block * outputs,), dtype)
         self._shards = [
             _Shard(begin, end, weights, bias, dim, logits[block * begin : block * end])
@@ -124,7 +125,7 @@ class BlockFit:
         dim, item = self._embedding.shape[1], self._embedding.dtype.itemsize
         fixed = self._pool.threads * shard_rows * dim * item
         row = outputs * item + (shards + 2) * dim * item + (4 * shards + 1) * 8
-        rows = (self._settings.workspace_bytes - fixed) // row
+        rows: int = (self._settings.workspace_bytes - fixed) // row
         if rows < 1:
             raise ValueError(
                 f"workspace_bytes must be at least {fixed + row}, what one row needs with {outputs} outputs, dim {dim}"

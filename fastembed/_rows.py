@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,10 @@ class RowSteps:
         self._expected = aligned_zeros((self._shards, width), weights.dtype)
         self._observed = aligned_zeros((self._shards, width), weights.dtype)
         self._gradient = np.empty(width)
+        self._trainer = self._kernels.row_trainer(
+            embedding, weights, bias, self._bounds, scale,
+            self._h, self._logits, self._partials, self._expected, self._observed, self._gradient,
+        )  # fmt: skip
 
     def probabilities(self, i: int) -> NDArray[Any]:
         """Return softmax(embedding[i] @ linear + bias), (V,)."""
@@ -82,6 +87,14 @@ class RowSteps:
         self._check_finite(loss, i)
         return self._gradient[: self._embedding.shape[1]].astype(self._embedding.dtype)
 
+    def step(self, i: int, target: int, rate: float, update_linear: bool) -> float:
+        """Step on one example with one output as its target; return the loss before the step."""
+        if self._parallel:
+            one = np.arange(2, dtype=np.int64), np.array([target], dtype=np.int32), np.ones(1)
+            return float(self.descend(np.array([i], dtype=np.intp), one, rate, update_linear)[0])
+        loss: float = self._trainer.step(i, target, rate, update_linear)
+        return loss if isfinite(loss) else self._check_finite(loss, i)
+
     def descend(
         self, inputs: NDArray[np.intp], targets: Targets, rate: float, update_linear: bool
     ) -> NDArray[np.float64]:
@@ -101,10 +114,7 @@ class RowSteps:
         update_linear: bool,
         losses: NDArray[np.float64],
     ) -> int:
-        made: int = self._kernels.row_train(
-            self._embedding, self._weights, self._bias, self._bounds, inputs, *targets, self._scale, rate, update_linear,
-            self._h, self._logits, self._partials, self._expected, self._observed, self._gradient, losses,
-        )  # fmt: skip
+        made: int = self._trainer.train(inputs, *targets, rate, update_linear, losses)
         return made
 
     def _descend_parallel(
@@ -115,12 +125,12 @@ class RowSteps:
         update_linear: bool,
         losses: NDArray[np.float64],
     ) -> int:
-        """The arithmetic of row_train in the same order, with the shards of a step shared out."""
+        """Do the arithmetic of RowTrainer.train in the same order, with the shards of a step shared out."""
         starts, all_columns, all_amounts = targets
         for n, i in enumerate(inputs):
             columns, amounts = all_columns[starts[n] : starts[n + 1]], all_amounts[starts[n] : starts[n + 1]]
             losses[n], normaliser = self._pass(i, columns, amounts, gradient=True, keep_logits=update_linear)
-            if not np.isfinite(losses[n]):
+            if not isfinite(losses[n]):
                 return n
             self._kernels.row_update(self._embedding[i], self._gradient, rate)
             if update_linear:
@@ -171,7 +181,7 @@ class RowSteps:
         self._pool.run(lambda g: task(ends[g], ends[g + 1]), groups)
 
     def _check_finite(self, loss: float, i: int) -> float:
-        if not np.isfinite(loss):
+        if not isfinite(loss):
             raise FloatingPointError(
                 f"the loss of input {i} is {loss}: its logits overflow {self._weights.dtype}; the parameters are too"
                 " large, or the learning rate is"

@@ -112,7 +112,7 @@ def _product(matrix: Any, dense: NDArray[np.float32], pool: Pool) -> NDArray[np.
     pieces = 8 * pool.threads
     ends = np.searchsorted(indptr, np.linspace(0, indptr[-1], pieces + 1))
     ends[0], ends[-1] = 0, len(product)
-    csr_times_dense = kernels_for(np.float32).csr_times_dense
+    csr_times_dense = kernels_for("float32").csr_times_dense
     dense = np.ascontiguousarray(dense)
     pool.run(lambda k: csr_times_dense(indptr, indices, matrix.data, dense, product, ends[k], ends[k + 1]), pieces)
     return product

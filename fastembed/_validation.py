@@ -46,7 +46,7 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"{name} must be finite, but {name}{list(where)} is {array[where]}")
 
 
-def _check_matrix(name: str, array: Any, shape: str) -> NDArray[Any]:
+def _check_matrix(name: str, array: Any, shape: str) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
     if array.dtype not in (np.float32, np.float64):
@@ -56,12 +56,11 @@ def _check_matrix(name: str, array: Any, shape: str) -> NDArray[Any]:
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     check_finite(name, array)
-    return array
 
 
-def check_embedding(embedding: Any) -> NDArray[Any]:
+def check_embedding(embedding: NDArray[Any]) -> NDArray[Any]:
     """Return the embedding (V_in, D): float32 or float64, C-contiguous, aligned, writable, finite."""
-    embedding = _check_matrix("embedding", embedding, "(V_in, D)")
+    _check_matrix("embedding", embedding, "(V_in, D)")
     if not embedding.flags.c_contiguous or not embedding.flags.aligned:
         raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
     if not embedding.flags.writeable:
@@ -69,9 +68,9 @@ def check_embedding(embedding: Any) -> NDArray[Any]:
     return embedding
 
 
-def check_linear(linear: Any, embedding: NDArray[Any]) -> NDArray[Any]:
+def check_linear(linear: NDArray[Any], embedding: NDArray[Any]) -> NDArray[Any]:
     """Return the linear layer (D, V), any memory order, of the embedding's dtype and D, finite."""
-    linear = _check_matrix("linear", linear, "(D, V)")
+    _check_matrix("linear", linear, "(D, V)")
     if linear.dtype != embedding.dtype:
         raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
     if linear.shape[0] != embedding.shape[1]:
@@ -124,12 +123,13 @@ def check_target(target: Any, outputs: int) -> Targets:
     if np.ndim(target) == 0 and not sparse.issparse(target):
         column = check_integer("target", target, low=0, high=outputs - 1)
         return _one_hot(np.array([column], dtype=np.int32))
+    row = target
     if not sparse.issparse(target):
-        target = np.asarray(target)
-        if target.shape != (outputs,):
-            raise ValueError(f"target must be an id or have shape ({outputs},), got shape {target.shape}")
-        target = target[None, :]
-    return check_target_rows("target", target, 1, outputs)
+        row = np.asarray(target)
+        if row.shape != (outputs,):
+            raise ValueError(f"target must be an id or have shape ({outputs},), got shape {row.shape}")
+        row = row[None, :]
+    return check_target_rows("target", row, 1, outputs)
 
 
 def check_targets(targets: Any, count: int, outputs: int) -> Targets:
@@ -171,7 +171,7 @@ def check_counts(counts: Any, shape: tuple[int, int]) -> Any:
 
 
 def canonical_csr(name: str, matrix: Any) -> Any:
-    """Return a CSR array of float64 weights: finite, positive, columns ascending, none twice; a copy where it differs."""
+    """Return a CSR array of float64 weights, all positive, columns ascending, none twice; a copy where it differs."""
     matrix = sparse.csr_array(matrix)
     check_amounts(name, matrix.data)
     if matrix.dtype != np.float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-import numpy
+import numpy as np
 import scipy
 from threadpoolctl import threadpool_info
 
@@ -31,7 +31,7 @@ def show_versions() -> None:
         "fastembed": fastembed.__version__,
         "build": f"{_kernels.BUILD} (this CPU runs {', '.join(_kernels.runnable_builds())})",
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "numpy": numpy.__version__,
+        "numpy": np.__version__,
         "scipy": scipy.__version__,
         "blas": "; ".join(blas) or "none found",
         "threads": str(check_threads(None)),

@@ -24,21 +24,21 @@ class FitProgress(Protocol):
     """What `SkipGram.fit` reports to."""
 
     def reading(self, done: int, total: int | None) -> object:
-        """So much of the corpus has been read: bytes of files, or sequences in memory."""
+        """Take how much of the corpus has been read: bytes of files, or sequences in memory."""
 
     def counting(self, done: int, total: int | None) -> object:
-        """So much of the corpus has been read again, to be counted."""
+        """Take how much of the corpus has been read again, to be counted."""
 
     def epoch(self, record: dict[str, float]) -> object:
-        """An epoch has ended."""
+        """Take the record of an epoch that has ended."""
 
 
 class SkipGram:
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
-    Contexts before and after the word are different outputs. Training starts from an SVD of the positive PMI; b is fixed
-    to the logarithm of each context's share. See ``docs/derivation.md``.
+    Contexts before and after the word are different outputs. Training starts from an SVD of the positive PMI; b is
+    fixed to the logarithm of each context's share. See ``docs/derivation.md``.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class SkipGram:
         ('b', 'a', 'c')
         """
         self._check_parameters()
-        vocabulary = Vocabulary.from_corpus(corpus, self.min_count, progress=progress and progress.reading)
+        vocabulary = Vocabulary.from_corpus(corpus, self.min_count, progress=progress.reading if progress else None)
         contexts = self._resolve_contexts(len(vocabulary))
         counts = self._count(corpus, vocabulary, contexts, progress).to_scipy()
 
@@ -197,9 +197,7 @@ class SkipGram:
             raise AttributeError("this SkipGram has not been fitted yet: call fit first")
         return self
 
-    def _count(
-        self, corpus: Source, vocabulary: Vocabulary, contexts: int, progress: FitProgress | None
-    ) -> Counts:
+    def _count(self, corpus: Source, vocabulary: Vocabulary, contexts: int, progress: FitProgress | None) -> Counts:
         return Counts.from_corpus(
             corpus,
             vocabulary,
@@ -209,7 +207,7 @@ class SkipGram:
             directed=self.directed,
             max_contexts=contexts,
             threads=self.threads,
-            progress=progress and progress.counting,
+            progress=progress.counting if progress else None,
         )
 
     def _resolve_contexts(self, size: int) -> int:
@@ -232,9 +230,10 @@ def log_shares(counts: Any) -> NDArray[np.float64]:
     With it the logits need only model how far a pair is from chance. A column without counts, which no target ever
     names, gets the share of the rarest column that has some, so that the logarithm is finite.
     """
-    totals = counts.sum(axis=0)
+    totals: NDArray[np.float64] = counts.sum(axis=0)
     totals = np.maximum(totals, totals[totals > 0].min())
-    return np.log(totals / totals.sum())
+    shares: NDArray[np.float64] = np.log(totals / totals.sum())
+    return shares
 
 
 def _ledger(vocabulary: Vocabulary) -> Ledger:

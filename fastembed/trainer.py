@@ -248,9 +248,7 @@ class Trainer:
         with self._lock:
             return self._rows.gradient(i, targets)
 
-    def step(
-        self, i: int, target: Any = None, *, learning_rate: float = 1.0, update_linear: bool = False
-    ) -> float:
+    def step(self, i: int, target: Any = None, *, learning_rate: float = 1.0, update_linear: bool = False) -> float:
         """Make one step of gradient descent, in place.
 
         Parameters
@@ -281,8 +279,12 @@ class Trainer:
         True
         """
         i = self._check_input(i)
-        targets = check.check_target(i if target is None else target, len(self._weights))
         rate = check.check_number("learning_rate", learning_rate)
+        if target is None or isinstance(target, int):
+            output = check.check_integer("target", i if target is None else target, low=0, high=len(self._weights) - 1)
+            with self._lock:
+                return self._rows.step(i, output, rate, update_linear)
+        targets = check.check_target(target, len(self._weights))
         with self._lock:
             return float(self._rows.descend(np.array([i], dtype=np.intp), targets, rate, update_linear)[0])
 
@@ -372,8 +374,8 @@ class Trainer:
         Returns
         -------
         list of dict
-            For each epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood a pair, in nats, each row's as it was
-            before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`.
+            For each epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood a pair, in nats, each row's as it
+            was before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`.
 
         Raises
         ------
