@@ -15,8 +15,10 @@ Targets = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 
 
 def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -> int:
-    """Return an integer in low..high (inclusive)."""
+    """Return an integer in low..high (inclusive); a bool is none."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
@@ -26,14 +28,17 @@ def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -
     return number
 
 
-def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf) -> float:
-    """Return a finite float in low..high (inclusive)."""
+def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
+    """Return a finite float in low..high (inclusive, but for `low` if `above`); a bool or a text is none."""
     try:
+        if isinstance(value, bool | str | bytes):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
-    if not (math.isfinite(number) and low <= number <= high):
-        bound = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+    if not (math.isfinite(number) and low <= number <= high) or (above and number == low):
+        least = f"above {low:g}" if above else f"at least {low:g}"
+        bound = least if math.isinf(high) else f"{least} and at most {high:g}" if above else f"from {low:g} to {high:g}"
         raise ValueError(f"{name} must be finite and {bound}, got {value!r}")
     return number
 
@@ -172,7 +177,10 @@ def check_counts(counts: Any, shape: tuple[int, int]) -> Any:
 
 def canonical_csr(name: str, matrix: Any) -> Any:
     """Return a CSR array of float64 weights, all positive, columns ascending, none twice; a copy where it differs."""
+    if getattr(matrix, "format", "") == "coo":  # whose conversion adds equal entries up, and may hide a negative one
+        check_amounts(name, matrix.data)
     matrix = sparse.csr_array(matrix)
+    matrix.check_format(full_check=True)
     check_amounts(name, matrix.data)
     if matrix.dtype != np.float64:
         matrix = matrix.astype(np.float64)

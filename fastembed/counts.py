@@ -8,7 +8,6 @@ count of both corpora.
 from __future__ import annotations
 
 import json
-import math
 import os
 from array import array
 from dataclasses import asdict
@@ -18,16 +17,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._threads import check_threads
+from fastembed._validation import canonical_csr, check_amounts, check_ids, check_integer
 from fastembed.corpus import Ledger, Progress, Source, as_corpus
 from fastembed.formats import read_tensors, write_tensors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows, canonical_csr, checked_exact, checked_integer, count_windows, window_sides
+from fastembed.windows import Windows, checked_exact, count_windows, sorted_csr, window_sides
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 KIND = "fastembed counts, version 1"
+MOST = 2**31 - 1  # columns that int32 ids can name
 
 
 class Counts:
@@ -126,7 +128,7 @@ class Counts:
             If `corpus`, `vocabulary` or an option has the wrong type.
         """
         windows = Windows(window_sides(window), weighting, sample, directed, max_contexts)
-        workers = (os.cpu_count() or 1) if threads is None else checked_integer("threads", threads, 1)
+        workers = check_threads(threads)
         if not isinstance(vocabulary, Vocabulary):
             raise TypeError(f"vocabulary must be a Vocabulary, got {type(vocabulary).__name__}")
         if windows.contexts(len(vocabulary)) < len(vocabulary) and np.any(np.diff(vocabulary.counts) > 0):
@@ -163,9 +165,10 @@ class Counts:
         Raises
         ------
         TypeError
-            If ids are no integers.
+            If ids are no integers, or weights are no real numbers.
         ValueError
-            If lengths differ, an id is negative or outside `shape`, or a weight is negative or not finite.
+            If there is no pair, lengths differ, an id is negative or outside `shape`, or a weight is negative or not
+            finite.
 
         Examples
         --------
@@ -173,18 +176,17 @@ class Counts:
         array([[0. , 0. , 1.5],
                [1. , 0. , 0. ]])
         """
-        rows, columns = _ids("inputs", inputs), _ids("outputs", outputs)
-        amounts = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
+        if shape is not None:
+            shape = (check_integer("shape[0]", shape[0], low=1), check_integer("shape[1]", shape[1], low=1, high=MOST))
+        rows = check_ids("inputs", inputs, MOST if shape is None else shape[0])
+        columns = check_ids("outputs", outputs, MOST if shape is None else shape[1])
+        amounts = np.ones(len(rows)) if weights is None else np.asarray(weights)
+        check_amounts("weights", amounts)
         for name, values in (("outputs", columns), ("weights", amounts)):
             if values.shape != rows.shape:
                 raise ValueError(f"{name} must have the shape {rows.shape} of inputs, got {values.shape}")
         if shape is None:
-            if not len(rows):
-                raise ValueError("without pairs the shape must be given, got shape=None")
             shape = (int(rows.max()) + 1, int(columns.max()) + 1)
-        for name, values, size in (("inputs", rows, shape[0]), ("outputs", columns, shape[1])):
-            if len(values) and values.max() >= size:
-                raise ValueError(f"{name} must be below {size} for shape={shape}, got {values.max()}")
         return cls.from_scipy(sparse.coo_array((amounts, (rows, columns)), shape=shape))
 
     @classmethod
@@ -217,18 +219,9 @@ class Counts:
             raise TypeError(f"matrix must be a SciPy sparse array, got {type(matrix).__name__}")
         if matrix.dtype.kind not in "buif":
             raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
-        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > np.iinfo(np.int32).max:
+        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MOST:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        if matrix.format == "coo":  # whose conversion adds equal entries up, so that a negative one could vanish
-            _check_amounts(matrix.data)
-        csr = sparse.csr_array(matrix, dtype=np.float64)
-        csr.check_format(full_check=True)
-        _check_amounts(csr.data)
-        if not csr.has_canonical_format or not np.all(csr.data):
-            csr = csr.copy()
-            csr.sum_duplicates()
-            csr.eliminate_zeros()
-        return cls(csr)
+        return cls(canonical_csr("counts", matrix))
 
     @property
     def nnz(self) -> int:
@@ -340,7 +333,7 @@ class Counts:
         return denominator, self.keep, np.tile(contexts, 2) if self.directed else contexts
 
     def _stored(self) -> sparse.csr_array:
-        return canonical_csr(self.data, self.indices, self.indptr, self.shape)
+        return sorted_csr(self.data, self.indices, self.indptr, self.shape)
 
 
 def _encode(corpus: Source, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None) -> Int32:
@@ -354,19 +347,3 @@ def _encode(corpus: Source, vocabulary: Vocabulary, ledger: Ledger, progress: Pr
     if not ledger.tokens_used:
         raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
     return np.frombuffer(ids, dtype=np.int32)
-
-
-def _ids(name: str, values: npt.ArrayLike) -> Int64:
-    ids = np.asarray(values)
-    if not np.issubdtype(ids.dtype, np.integer) and ids.size:
-        raise TypeError(f"{name} must be integers, got dtype {ids.dtype}")
-    if ids.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, got shape {ids.shape}")
-    if ids.size and ids.min() < 0:
-        raise ValueError(f"{name} must not be negative, got {ids.min()}")
-    return ids.astype(np.int64, copy=False)
-
-
-def _check_amounts(values: npt.NDArray[Any]) -> None:
-    if not np.all(valid := (values >= 0) & (values < math.inf)):
-        raise ValueError(f"counts must be finite and not negative, got {values[~valid][0]}")

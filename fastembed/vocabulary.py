@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._validation import check_integer
 from fastembed.corpus import Ledger, Progress, Source, as_corpus
 
 
@@ -104,8 +104,8 @@ class Vocabulary:
         >>> vocabulary.ledger.summary()
         'read 5 tokens in 2 lines; used 4; dropped 1 (1 over max_size=2)'
         """
-        min_count = _at_least_one("min_count", min_count)
-        max_size = None if max_size is None else _at_least_one("max_size", max_size)
+        min_count = check_integer("min_count", min_count, low=1)
+        max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         ledger = Ledger()
         found: Counter[str] = Counter()
         for tokens in as_corpus(corpus).sequences(ledger, progress):
@@ -176,16 +176,6 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
-
-
-def _at_least_one(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return number
 
 
 def _checked_counts(tokens: tuple[str, ...], counts: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
-import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 import fastembed._kernels.cooccur as cooccur
+from fastembed._validation import check_integer, check_number
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -82,14 +81,11 @@ class Windows:
                 f"{self.window!r}; weighting='linear' has no such limit"
             )
         if self.sample is not None:
-            if isinstance(self.sample, bool) or not isinstance(self.sample, numbers.Real):
-                raise TypeError(f"sample must be a number or None, got {self.sample!r}")
-            if not 0 < self.sample < math.inf:
-                raise ValueError(f"sample must be above 0 and finite, or None, got {self.sample!r}")
+            object.__setattr__(self, "sample", check_number("sample", self.sample, above=True))
         if not isinstance(self.directed, bool):
             raise TypeError(f"directed must be True or False, got {self.directed!r}")
         if self.max_contexts is not None:
-            object.__setattr__(self, "max_contexts", checked_integer("max_contexts", self.max_contexts, 1))
+            object.__setattr__(self, "max_contexts", check_integer("max_contexts", self.max_contexts, low=1))
 
     def weights(self) -> tuple[Float, Float, int]:
         """Return (before, after, denominator): the weights at the distances 1, 2, ... times their denominator."""
@@ -163,10 +159,10 @@ def _join(chunks: list[tuple[Int64, Int32, Float]], shape: tuple[int, int]) -> s
         indices[end - len(columns) : end] = columns
         data[end - len(columns) : end] = values
         end -= len(columns)
-    return canonical_csr(data, indices, indptr, shape)
+    return sorted_csr(data, indices, indptr, shape)
 
 
-def canonical_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
     """Return the CSR array of rows whose columns ascend; SciPy then need not look."""
     matrix = sparse.csr_array((data, indices, indptr), shape=shape)
     matrix.has_canonical_format = True
@@ -185,23 +181,12 @@ def checked_exact(matrix: sparse.csr_array) -> sparse.csr_array:
     return matrix
 
 
-def checked_integer(name: str, value: int, least: int) -> int:
-    """Return `value` as an int, or say that `name` must be an integer not below `least`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least or isinstance(value, bool):
-        raise ValueError(f"{name} must be at least {least}, got {value!r}")
-    return number
-
-
 def window_sides(window: int | tuple[int, int]) -> tuple[int, int]:
     """Return (before, after)."""
     both = window if isinstance(window, tuple) else (window, window)
     if len(both) != 2:
         raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
-    before, after = (checked_integer("window", side, 0) for side in both)
+    before, after = (check_integer("window", side, low=0) for side in both)
     if not before + after:
         raise ValueError(f"window must be at least 1 on one side, got {window!r}")
     return before, after

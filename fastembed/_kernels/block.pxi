@@ -22,16 +22,6 @@ cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogi
         x[c] += bias[c]
 
 
-cdef inline double exponentials_in_place(real* x, Py_ssize_t n, real maximum) noexcept nogil:
-    cdef Py_ssize_t first = 0, count
-    cdef double total = 0
-    while first < n:
-        count = min(<Py_ssize_t>TILE_ROWS, n - first)
-        total += exponentials(x + first, count, maximum, x + first)
-        first += count
-    return total
-
-
 cdef inline double mean_square(const real* x, Py_ssize_t n) noexcept nogil:
     return dot(x, x, n) / <double>n
 
@@ -63,7 +53,7 @@ def block_statistics(
                 t += 1
             maximum = maximum_of(x, n)
             partial.maximum = maximum
-            partial.total = exponentials_in_place(x, n, maximum)
+            partial.total = exponentials(x, n, maximum)
 
 
 def block_merge(double[:, :, ::1] partials, const double[::1] totals, double[:, ::1] shares):

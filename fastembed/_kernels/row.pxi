@@ -19,7 +19,7 @@ Rows of `weights` are padded with zeros to a whole number of cache lines; so is 
 
 from libc.math cimport INFINITY, exp, isfinite, log
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastembed._kernels.bits cimport bits32, bits64, double_of, float_of
 from fastembed._kernels.exp cimport exp_nonpositive
@@ -119,15 +119,21 @@ cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:
         return double_of(largest_64 ^ ((largest_64 >> 63) & INT64_MAX))
 
 
-cdef inline double exponentials(const real* x, Py_ssize_t n, real maximum, real* e) noexcept nogil:
-    """e_c = exp(x_c - maximum) for at most TILE_ROWS values; returns their sum."""
-    cdef Py_ssize_t c
-    cdef real value, s = 0
-    for c in range(n):
-        value = exp_nonpositive(x[c] - maximum)
-        e[c] = value
-        s += value
-    return s
+cdef inline double exponentials(real* x, Py_ssize_t n, real maximum) noexcept nogil:
+    """x_c becomes exp(x_c - maximum), in place; returns the sum, in double over pieces of TILE_ROWS."""
+    cdef Py_ssize_t first = 0, end, c
+    cdef real value, piece
+    cdef double total = 0
+    while first < n:
+        end = min(first + TILE_ROWS, n)
+        piece = 0
+        for c in range(first, end):
+            value = exp_nonpositive(x[c] - maximum)
+            x[c] = value
+            piece += value
+        total += piece
+        first = end
+    return total
 
 
 cdef inline void add_weighted_rows(
@@ -234,7 +240,8 @@ cdef void pass_shard(
             if expected != NULL:
                 scale_by(expected, shrink, width)
             maximum = raised
-        total += exponentials(x, rows, maximum, e)
+        memcpy(e, x, rows * sizeof(real))
+        total += exponentials(&e[0], rows, maximum)
         if expected != NULL:
             if real is float:
                 add_weighted_rows(tile, e, rows, width, <float_alone>expected, tile + rows * width)
@@ -301,8 +308,9 @@ cdef void descend_shard(
     cdef real factor = <real>(-step * total_target)
     while first < end:
         rows = min(<Py_ssize_t>TILE_ROWS, end - first)
-        exponentials(logits + first, rows, <real>log_normaliser, e)
-        scale_by(e, factor, rows)
+        memcpy(e, logits + first, rows * sizeof(real))
+        exponentials(&e[0], rows, <real>log_normaliser)
+        scale_by(&e[0], factor, rows)
         while t < targets and columns[t] < first + rows:
             e[columns[t] - first] += <real>(step * amounts[t])
             t += 1
@@ -330,15 +338,12 @@ def matvec(
 
 def softmax(real[::1] logits):
     """Replace logits by softmax(logits), in place; return logsumexp(logits)."""
-    cdef Py_ssize_t n = logits.shape[0], first = 0, rows
+    cdef Py_ssize_t n = logits.shape[0]
     cdef real maximum
-    cdef double total = 0
+    cdef double total
     with nogil:
         maximum = maximum_of(&logits[0], n)
-        while first < n:
-            rows = min(<Py_ssize_t>TILE_ROWS, n - first)
-            total += exponentials(&logits[first], rows, maximum, &logits[first])
-            first += rows
+        total = exponentials(&logits[0], n, maximum)
         scale_by(&logits[0], <real>(1 / total), n)
     return maximum + log(total)
 
