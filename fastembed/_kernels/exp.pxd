@@ -26,18 +26,18 @@ cdef inline real exp_nonpositive(real x) noexcept nogil:
         t = cut if x < cut else x
         n = rintf(t * <float>1.4426950408889634)
         r = t - n * <float>0.693359375
-        r = <real>1 if r > 1 else r
+        r = <real>1 if r > <real>1 else r
         r = r + n * <float>2.1219444005469057e-4
         q = <float>0.041890553065376714 + r * <float>0.0083124797135021191
         q = <float>0.16667116300999057 + r * q
         q = <float>0.49999228796159335 + r * q
-        t = (1 + r + r * r * q) * float_of((<int32_t>n + 127) << 23)
+        t = (<real>1 + r + r * r * q) * float_of((<int32_t>n + 127) << 23)
     else:
         cut = -708.3964185322641
         t = cut if x < cut else x
         n = rint(t * 1.4426950408889634)
         r = t - n * 0.693147180369123816490
-        r = <real>1 if r > 1 else r
+        r = <real>1 if r > <real>1 else r
         r = r - n * 1.90821492927058770002e-10
         q = 2.763038157137872086e-7 + r * 2.4999989443177926772e-8
         q = 2.7557587282453295804e-6 + r * q
@@ -48,5 +48,5 @@ cdef inline real exp_nonpositive(real x) noexcept nogil:
         q = 4.1666666666529151221e-2 + r * q
         q = 0.16666666666666410193 + r * q
         q = 0.50000000000000107257 + r * q
-        t = (1 + r + r * r * q) * double_of(<int64_t>(<int32_t>n + 1023) << 52)
+        t = (<real>1 + r + r * r * q) * double_of(<int64_t>(<int32_t>n + 1023) << 52)
     return <real>0 if x < cut else t
