@@ -224,7 +224,9 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     add("--dim", type=_positive, default=100, help="numbers a vector (default: %(default)s)")
     add("--window", type=_positive, default=8, help="words that count on either side (default: %(default)s)")
     add("--min-count", type=_positive, default=5, help="drop rarer words (default: %(default)s)")
-    add("--sample", type=float, default=3e-4, help="thin out words above this share (default: %(default)s)")
+    add(
+        "--sample", type=_share, default=3e-4, help='thin out words above this share; "none": no (default: %(default)s)'
+    )
     add("--max-contexts", type=_auto, default="auto", help="words that serve as contexts (default: %(default)s)")
     add("--epochs", type=_positive, default=5, help="default: %(default)s")
     add("--seed", type=int, default=0, help="of the random numbers (default: %(default)s)")
@@ -242,6 +244,14 @@ def _positive(text: str) -> int:
 def _auto(text: str) -> int | str:
     """Read "auto" or an integer of at least 1."""
     return text if text == "auto" else _positive(text)
+
+
+def _share(text: str) -> float | None:
+    """Read "none" or a number."""
+    try:
+        return None if text == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'a number or "none" expected, got {text!r}') from None
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed import formats
+from fastembed._validation import check_finite, check_integer
 
 Matrix = npt.NDArray[np.floating]
 Query = str | npt.NDArray[Any]
@@ -146,10 +147,7 @@ class Vectors:
         >>> v.most_similar(["king", "woman"], negative="man", topn=1)[0][0]
         'queen'
         """
-        if isinstance(topn, bool) or not isinstance(topn, (int, np.integer)):
-            raise TypeError(f"topn must be an integer, got {topn!r}")
-        if topn < 1:
-            raise ValueError(f"topn must be at least 1, got {topn}")
+        topn = check_integer("topn", topn, low=1)
         query = [(item, 1.0) for item in _listed(positive)] + [(item, -1.0) for item in _listed(negative)]
         if not query:
             raise ValueError("most_similar needs at least one token or vector, got none")
@@ -157,7 +155,7 @@ class Vectors:
         asked = [self._ids[item] for item, _ in query if isinstance(item, str)]
         cosines = np.clip(self._cosines(_unit(mean)), -1.0, 1.0)
         cosines[asked] = -np.inf
-        best = _largest(cosines, min(int(topn), len(self) - len(set(asked))))
+        best = _largest(cosines, min(topn, len(self) - len(set(asked))))
         return [(self._tokens[i], float(cosines[i])) for i in best]
 
     def save(self, path: str | os.PathLike[str], *, settings: Mapping[str, Any] | None = None) -> None:
@@ -287,8 +285,7 @@ class Vectors:
             raise TypeError(f"a query is made of str and arrays of numbers, got {item!r}")
         if item.shape != self._matrix.shape[1:]:
             raise ValueError(f"a query vector must have the shape {self._matrix.shape[1:]}, got {item.shape}")
-        if not np.isfinite(item).all():
-            raise ValueError("a query vector must be finite, got NaN or infinity in it")
+        check_finite("query vector", item)
         return item.astype(np.float64)
 
     def _id(self, token: str) -> int:

@@ -175,13 +175,12 @@ def test_bad_parts_are_refused(tokens, matrix, error, message):
     ("arguments", "error", "message"),
     [
         ({"positive": "a", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
-        ({"positive": "a", "topn": 2.0}, TypeError, "topn must be an integer, got 2.0"),
-        ({"positive": "a", "topn": True}, TypeError, "topn must be an integer, got True"),
+        ({"positive": "a", "topn": 2.0}, TypeError, r"topn must be an integer, got 2\.0"),
         ({}, ValueError, "at least one token or vector"),
         ({"positive": [3]}, TypeError, "str and arrays of numbers, got 3"),
         ({"positive": np.array(["a", "b", "c"])}, TypeError, "str and arrays"),
         ({"positive": np.zeros(4)}, ValueError, r"shape \(3,\), got \(4,\)"),
-        ({"positive": ["a", np.array([1.0, np.nan, 0])]}, ValueError, "must be finite"),
+        ({"positive": ["a", np.array([1.0, np.nan, 0])]}, ValueError, r"query vector\[1\] is nan"),
     ],
 )
 def test_bad_queries_are_refused(arguments, error, message):
