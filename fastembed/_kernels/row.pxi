@@ -38,7 +38,7 @@ cdef extern from *:
 
 
 cdef enum:
-    TILE_BYTES = 16384  # of `weights`; half of the smallest first-level cache in use, the next tile being prefetched
+    TILE_BYTES = 24576  # of `weights`; half of a first-level cache of 48 KiB, the next tile being prefetched
     TILE_ROWS = 256     # at most
     CACHE_LINE = 64
 
