@@ -35,7 +35,7 @@ OPTIMIZE = (
     if DEBUG
     else ["/O2"]
     if MSVC
-    else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
+    else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 )
 
 # One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import.
