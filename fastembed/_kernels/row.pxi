@@ -316,6 +316,16 @@ cdef void descend_shard(
 
 # ---------------------------------------------------------------- what Python calls
 
+def exp_array(const real[::1] x, real[::1] out):
+    """out = exp(x) for x <= 0, as the kernels above take it."""
+    cdef Py_ssize_t first = 0, count
+    with nogil:
+        while first < x.shape[0]:
+            count = min(<Py_ssize_t>TILE_ROWS, x.shape[0] - first)
+            exponentials(&x[first], count, 0, &out[first])
+            first += count
+
+
 def matvec(
     const real[:, ::1] weights, const real[::1] h, const real[::1] bias, real[::1] logits,
     Py_ssize_t begin, Py_ssize_t end,
