@@ -11,6 +11,7 @@ threads are ours, each on one shard at a time. A block has two phases, since the
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,8 @@ ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1
 """Share of the learning rates that is left at the end of the linear fall."""
 
+LARGEST_EXPONENT = math.log(sys.float_info.max)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -40,6 +43,12 @@ class Settings:
     linear_learning_rate: float
     block_size: int
     workspace_bytes: int
+
+
+def _product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
+    """Put a @ b into `out`, without a warning: an overflow shows in the loss, which is checked."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.matmul(a, b, out=out)
 
 
 class _Shard:
@@ -97,7 +106,7 @@ class BlockFit:
         bounds = shard_bounds(outputs)
         shards = len(bounds) - 1
         shard_rows = int(np.diff(bounds).max())
-        affordable = self._affordable_rows(outputs, shards, shard_rows)
+        affordable = self._affordable_rows(outputs, shards)
         self._block = block = min(settings.block_size, len(self._rows), affordable)
         logits = aligned_zeros((block * outputs,), dtype)
         self._shards = [
@@ -120,16 +129,19 @@ class BlockFit:
         weight = self._totals**ROW_WEIGHT_EXPONENT
         self._row_weights = (weight / weight[self._rows].mean()).astype(dtype)[:, None]
 
-    def _affordable_rows(self, outputs: int, shards: int, shard_rows: int) -> int:
-        """Rows whose logits, gradients and partial results fit the workspace, beside each thread's gradient buffer."""
+    def _affordable_rows(self, outputs: int, shards: int) -> int:
+        """Rows whose logits, gradients and partial results fit the workspace.
+
+        The threads' gradient buffers come on top: with them the number of rows, and so the result, would depend on
+        the number of threads.
+        """
         dim, item = self._embedding.shape[1], self._embedding.dtype.itemsize
-        fixed = self._pool.threads * shard_rows * dim * item
         row = outputs * item + (shards + 2) * dim * item + (4 * shards + 1) * 8
-        rows: int = (self._settings.workspace_bytes - fixed) // row
+        rows: int = self._settings.workspace_bytes // row
         if rows < 1:
             raise ValueError(
-                f"workspace_bytes must be at least {fixed + row}, what one row needs with {outputs} outputs, dim {dim}"
-                f" and {self._pool.threads} threads; got {self._settings.workspace_bytes}"
+                f"workspace_bytes must be at least {row}, what one row needs with {outputs} outputs and dim {dim};"
+                f" got {self._settings.workspace_bytes}"
             )
         return rows
 
@@ -161,7 +173,7 @@ class BlockFit:
                 {
                     "epoch": epoch,
                     "nll": nll,
-                    "perplexity": math.exp(nll),
+                    "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
                     "learning_rate": self._settings.learning_rate * self._fall(done / total),
                     "seconds": time.perf_counter() - start,
                 }
@@ -193,7 +205,7 @@ class BlockFit:
         def statistics(s: int) -> None:
             shard = self._shards[s]
             logits = shard.logits(b)
-            np.matmul(h, shard.vectors.T, out=logits)
+            _product(h, shard.vectors.T, logits)
             self._kernels.block_statistics(logits, shard.bias, shard.begin, rows, *self._csr, partials[s])
 
         def update(s: int) -> None:
@@ -201,11 +213,11 @@ class BlockFit:
             residual = shard.logits(b)
             self._kernels.block_residual(residual, shares[s], totals, shard.begin, rows, *self._csr)
             if rate:
-                np.matmul(residual, shard.vectors, out=h_gradients[s])
+                _product(residual, shard.vectors, h_gradients[s])
             if linear_rate:
                 buffer = self._free.pop()
                 gradient = buffer[: shard.size]
-                np.matmul(residual.T, weighted_h, out=gradient)
+                _product(residual.T, weighted_h, gradient)
                 self._kernels.block_update_linear(
                     shard.weights, gradient, shard.momentum, shard.squares, linear_rate, MOMENTUM, correction
                 )

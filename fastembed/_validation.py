@@ -31,10 +31,10 @@ def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -
 def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
     """Return a finite float in low..high (inclusive, but for `low` if `above`); a bool or a text is none."""
     try:
-        if isinstance(value, bool | str | bytes):
+        if isinstance(value, bool | str | bytes | bytearray):  # float would read the text
             raise TypeError
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     if not (math.isfinite(number) and low <= number <= high) or (above and number == low):
         least = f"above {low:g}" if above else f"at least {low:g}"
@@ -95,8 +95,10 @@ def check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | 
         raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
     if array.shape != (outputs,):
         raise ValueError(f"bias must have shape ({outputs},), one for each output, got {array.shape}")
-    check_finite("bias", array)
-    return np.array(array, dtype=dtype, order="C")
+    with np.errstate(over="ignore"):
+        converted: NDArray[Any] = np.array(array, dtype=dtype, order="C")
+    check_finite("bias", converted)
+    return converted
 
 
 def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
@@ -164,12 +166,12 @@ def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets
 
 def check_counts(counts: Any, shape: tuple[int, int]) -> Any:
     """Return counts (V_in, V), a Counts or SciPy sparse, as `canonical_csr` does; at least one is positive."""
-    matrix = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
-    if not sparse.issparse(matrix):
+    counts = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
+    if not sparse.issparse(counts):
         raise TypeError(f"counts must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+    matrix = canonical_csr("counts", counts)
     if matrix.shape != shape:
         raise ValueError(f"counts must have shape {shape}, inputs by outputs, got {matrix.shape}")
-    matrix = canonical_csr("counts", matrix)
     if matrix.nnz == 0:
         raise ValueError("counts must hold at least one positive count, but all are zero")
     return matrix
@@ -180,8 +182,16 @@ def canonical_csr(name: str, matrix: Any) -> Any:
     if getattr(matrix, "format", "") == "coo":  # whose conversion adds equal entries up, and may hide a negative one
         check_amounts(name, matrix.data)
     matrix = sparse.csr_array(matrix)
-    matrix.check_format(full_check=True)
+    # Made anew from its arrays, it looks at their order again, which may have changed since it last did
+    arrays = (np.ascontiguousarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+    matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
     check_amounts(name, matrix.data)
+    falling = np.diff(matrix.indptr) < 0
+    if falling.any():
+        row = int(np.argmax(falling))
+        raise ValueError(f"{name}.indptr must not fall, but does from {matrix.indptr[row]} to {matrix.indptr[row + 1]}")
+    if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
+        check_ids(f"{name}.indices", matrix.indices, matrix.shape[1])
     if matrix.dtype != np.float64:
         matrix = matrix.astype(np.float64)
     if not matrix.has_canonical_format or not matrix.data.all():

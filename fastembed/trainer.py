@@ -73,7 +73,7 @@ class Trainer:
         self._bias = check.check_bias(bias, outputs, dtype)
         self._scale = 1 / outputs if loss_scale is None else check.check_number("loss_scale", loss_scale)
         self._pool = Pool(check_threads(threads))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # on_epoch_end may use the trainer
 
         self._weights = aligned_zeros((outputs, padded_width(dim, dtype)), dtype)
         self._weights[:, :dim] = linear.T
@@ -365,11 +365,12 @@ class Trainer:
         block_size : int
             Rows of a block at most.
         workspace_bytes : int
-            Bound on the memory for a block's logits and gradients; blocks become smaller to keep it.
+            Bound on the memory for a block's logits and gradients; blocks become smaller to keep it. Each thread has
+            room for the gradient of 1,024 columns beside it.
         seed : int or Generator, optional
             For the order of the rows, another one in each epoch.
         on_epoch_end : callable, optional
-            Called with each epoch's record.
+            Called with each epoch's record. It may use the trainer.
 
         Returns
         -------
@@ -400,6 +401,8 @@ class Trainer:
             block_size=check.check_integer("block_size", block_size, low=1),
             workspace_bytes=check.check_integer("workspace_bytes", workspace_bytes, low=1),
         )
+        if on_epoch_end is not None and not callable(on_epoch_end):
+            raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}")
         with self._lock:
             fit = _blocks.BlockFit(self._embedding, self._weights, self._bias, matrix, settings, self._pool)
             return fit.run(np.random.default_rng(seed), on_epoch_end)

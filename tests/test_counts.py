@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 import fastembed.windows
-from fastembed._reference_cooccur import cooccurrence
 from fastembed.corpus import Ledger
 from fastembed.counts import Counts
+from fastembed.reference import cooccurrence
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 

@@ -19,9 +19,9 @@ compiled once, for the base instruction set.
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,9 +35,8 @@ _SPECIALIZATION = {"float32": "float", "float64": "double"}
 
 def runnable_builds() -> tuple[str, ...]:
     """Return the compiled builds that this CPU runs, the fastest last."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return ("portable",)
-    return tuple(f"x86_64_v{level}" for level in range(2, x86_level() + 1))
+    names = ("portable", *(f"x86_64_v{level}" for level in range(2, x86_level() + 1)))
+    return tuple(name for name in names if find_spec(f"{__name__}.{name}") is not None)
 
 
 def choose_build(environment: Mapping[str, str] = os.environ) -> str:

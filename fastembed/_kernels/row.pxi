@@ -324,6 +324,16 @@ cdef void descend_shard(
 
 # ---------------------------------------------------------------- what Python calls
 
+def exp_array(const real[::1] x, real[::1] out):
+    """out = exp(x) for x <= 0, as the kernels above take it."""
+    cdef Py_ssize_t first = 0, count
+    with nogil:
+        while first < x.shape[0]:
+            count = min(<Py_ssize_t>TILE_ROWS, x.shape[0] - first)
+            exponentials(&x[first], count, 0, &out[first])
+            first += count
+
+
 def matvec(
     const real[:, ::1] weights, const real[::1] h, const real[::1] bias, real[::1] logits,
     Py_ssize_t begin, Py_ssize_t end,
@@ -381,18 +391,20 @@ def row_merge(
     """Return (loss, logsumexp); fill `gradient` (width,) unless `expected` is None."""
     cdef double log_normaliser = 0, loss, total_target = sum_of(&amounts[0], amounts.shape[0])
     cdef Py_ssize_t shards = partials.shape[0]
-    loss = merge_shards(<Partial*>&partials[0, 0], shards, total_target, scale, &log_normaliser)
-    if expected is not None:
-        merge_gradient(
-            <const Partial*>&partials[0, 0], &expected[0, 0], &observed[0, 0], shards, expected.shape[1],
-            log_normaliser, total_target, scale, &gradient[0],
-        )
+    with nogil:
+        loss = merge_shards(<Partial*>&partials[0, 0], shards, total_target, scale, &log_normaliser)
+        if expected is not None:
+            merge_gradient(
+                <const Partial*>&partials[0, 0], &expected[0, 0], &observed[0, 0], shards, expected.shape[1],
+                log_normaliser, total_target, scale, &gradient[0],
+            )
     return loss, log_normaliser
 
 
 def row_update(real[::1] row, const double[::1] gradient, double learning_rate):
     """row -= learning_rate * gradient[:len(row)], in place."""
-    descend_row(&row[0], &gradient[0], row.shape[0], learning_rate)
+    with nogil:
+        descend_row(&row[0], &gradient[0], row.shape[0], learning_rate)
 
 
 def row_update_linear(

@@ -1,0 +1,140 @@
+# Of every build: each compiles the same sources. `_Real` arrays of one call share one dtype.
+
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+_Real = TypeVar("_Real", np.float32, np.float64)
+_Doubles: TypeAlias = npt.NDArray[np.float64]
+_Ids: TypeAlias = npt.NDArray[np.intp]
+_Columns: TypeAlias = npt.NDArray[np.int32]
+_Starts: TypeAlias = npt.NDArray[np.int64]
+
+# row.pxi
+
+def exp_array(x: npt.NDArray[_Real], out: npt.NDArray[_Real]) -> None: ...
+def matvec(
+    weights: npt.NDArray[_Real],
+    h: npt.NDArray[_Real],
+    bias: npt.NDArray[_Real] | None,
+    logits: npt.NDArray[_Real],
+    begin: int,
+    end: int,
+) -> None: ...
+def softmax(logits: npt.NDArray[_Real]) -> float: ...
+def row_pass(
+    weights: npt.NDArray[_Real],
+    h: npt.NDArray[_Real],
+    bias: npt.NDArray[_Real] | None,
+    bounds: _Ids,
+    first: int,
+    last: int,
+    columns: _Columns,
+    amounts: _Doubles,
+    logits: npt.NDArray[_Real] | None,
+    partials: _Doubles,
+    expected: npt.NDArray[_Real] | None,
+    observed: npt.NDArray[_Real] | None,
+) -> None: ...
+def row_merge(
+    partials: _Doubles,
+    expected: npt.NDArray[_Real] | None,
+    observed: npt.NDArray[_Real] | None,
+    amounts: _Doubles,
+    scale: float,
+    gradient: _Doubles,
+) -> tuple[float, float]: ...
+def row_update(row: npt.NDArray[_Real], gradient: _Doubles, learning_rate: float) -> None: ...
+def row_update_linear(
+    weights: npt.NDArray[_Real],
+    h: npt.NDArray[_Real],
+    logits: npt.NDArray[_Real],
+    bounds: _Ids,
+    first: int,
+    last: int,
+    columns: _Columns,
+    amounts: _Doubles,
+    log_normaliser: float,
+    step: float,
+) -> None: ...
+
+class RowTrainer:
+    def step(self, i: int, target: int, learning_rate: float, update_linear: bool) -> float: ...
+    def train(
+        self,
+        inputs: _Ids,
+        starts: _Starts,
+        columns: _Columns,
+        amounts: _Doubles,
+        learning_rate: float,
+        update_linear: bool,
+        losses: _Doubles,
+    ) -> int: ...
+
+def row_trainer(
+    embedding: npt.NDArray[_Real],
+    weights: npt.NDArray[_Real],
+    bias: npt.NDArray[_Real] | None,
+    bounds: _Ids,
+    scale: float,
+    h: npt.NDArray[_Real],
+    logits: npt.NDArray[_Real],
+    partials: _Doubles,
+    expected: npt.NDArray[_Real],
+    observed: npt.NDArray[_Real],
+    gradient: _Doubles,
+) -> RowTrainer: ...
+
+# block.pxi
+
+def block_statistics(
+    logits: npt.NDArray[_Real],
+    bias: npt.NDArray[_Real] | None,
+    begin: int,
+    rows: _Ids,
+    indptr: _Starts,
+    indices: _Columns,
+    data: _Doubles,
+    partials: _Doubles,
+) -> None: ...
+def block_merge(partials: _Doubles, totals: _Doubles, shares: _Doubles) -> float: ...
+def block_residual(
+    exponentials: npt.NDArray[_Real],
+    shares: _Doubles,
+    totals: _Doubles,
+    begin: int,
+    rows: _Ids,
+    indptr: _Starts,
+    indices: _Columns,
+    data: _Doubles,
+) -> None: ...
+def block_update_embedding(
+    embedding: npt.NDArray[_Real],
+    rows: _Ids,
+    gradients: npt.NDArray[_Real],
+    squares: _Doubles,
+    rate: float,
+    gradient: npt.NDArray[_Real],
+) -> None: ...
+def block_update_linear(
+    weights: npt.NDArray[_Real],
+    gradients: npt.NDArray[_Real],
+    momentum: npt.NDArray[_Real],
+    squares: _Doubles,
+    rate: float,
+    decay: float,
+    correction: float,
+) -> None: ...
+
+# sparse.pxi
+
+def csr_times_dense(
+    indptr: _Starts,
+    indices: _Columns,
+    data: npt.NDArray[_Real],
+    dense: npt.NDArray[_Real],
+    product: npt.NDArray[_Real],
+    begin: int,
+    end: int,
+) -> None: ...

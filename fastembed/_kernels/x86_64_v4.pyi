@@ -1,0 +1,1 @@
+from fastembed._kernels.portable import *  # noqa: F403

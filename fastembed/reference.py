@@ -1,0 +1,403 @@
+"""The twin of every kernel in plain NumPy: shorter, float64 throughout, and the truth in the tests.
+
+It follows ``docs/derivation.md`` line by line, in the same symbols, and spares no memory. Nothing here works in place:
+parameters go in, of any real dtype, and new float64 arrays come out. Matrices have the mathematical shapes: the
+linear layer is (D, V), and an example's target ``y`` a dense row (V,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Real = npt.ArrayLike
+Ids = npt.NDArray[np.integer]
+
+# ---------------------------------------------------------------- one example
+
+
+def matvec(h: Real, linear: Real, bias: Real | None = None) -> Array:
+    """Return the logits x = h @ linear + bias, (V,), or (B, V) for the rows of a block.
+
+    Examples
+    --------
+    >>> matvec([1.0, 2.0], [[1.0, 0.0], [0.0, 3.0]], [0.0, 1.0])
+    array([1., 7.])
+    """
+    product = np.asarray(h, np.float64) @ np.asarray(linear, np.float64)
+    return product if bias is None else product + np.asarray(bias, np.float64)
+
+
+def logsumexp(x: Array) -> Array:
+    """Return max(x) + log(sum(exp(x - max(x)))) along the last axis.
+
+    Examples
+    --------
+    >>> logsumexp(np.array([[1e4, 1e4], [0.0, -np.inf]])) - [1e4 + np.log(2), 0]
+    array([0., 0.])
+    """
+    largest = x.max(axis=-1, keepdims=True)
+    return np.asarray((largest + np.log(np.exp(x - largest).sum(axis=-1, keepdims=True)))[..., 0])
+
+
+def softmax(x: Array) -> Array:
+    """Return exp(x - logsumexp(x)) along the last axis.
+
+    Examples
+    --------
+    >>> softmax(np.log([1.0, 3.0]))
+    array([0.25, 0.75])
+    """
+    exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def target_row(target: int | Real, outputs: int) -> Array:
+    """Return y, (V,): one-hot for an id, else the weights themselves.
+
+    Examples
+    --------
+    >>> target_row(1, 3)
+    array([0., 1., 0.])
+    """
+    if np.ndim(target) == 0:
+        return np.asarray(np.arange(outputs) == target, np.float64)
+    return np.asarray(target, np.float64)
+
+
+def loss(x: Array, y: Array, scale: float) -> float:
+    """Return -scale * y @ log softmax(x), without the logarithm of a probability that may be 0.
+
+    Examples
+    --------
+    >>> loss(np.array([0.0, 1e4]), np.array([1.0, 0.0]), scale=0.5)
+    5000.0
+    """
+    return float(scale * (y.sum() * logsumexp(x) - y @ x))
+
+
+def logits_gradient(x: Array, y: Array, scale: float) -> Array:
+    """Return dL/dx = scale * (sum(y) * softmax(x) - y), (V,).
+
+    Examples
+    --------
+    >>> logits_gradient(np.zeros(2), np.array([0.0, 1.0]), scale=1)
+    array([ 0.5, -0.5])
+    """
+    return np.asarray(scale * (y.sum() * softmax(x) - y))
+
+
+def gradient(h: Real, linear: Real, y: Array, scale: float, bias: Real | None = None) -> Array:
+    """Return dL/dh = linear @ dL/dx, (D,).
+
+    Examples
+    --------
+    >>> gradient([0.0], [[1.0, -1.0]], np.array([1.0, 0.0]), scale=1)
+    array([-1.])
+    """
+    return np.asarray(linear, np.float64) @ logits_gradient(matvec(h, linear, bias), y, scale)
+
+
+def linear_gradient(h: Real, linear: Real, y: Array, scale: float, bias: Real | None = None) -> Array:
+    """Return dL/dW = outer(h, dL/dx), (D, V).
+
+    Examples
+    --------
+    >>> linear_gradient([2.0], [[0.0, 0.0]], np.array([1.0, 0.0]), scale=1)
+    array([[-1.,  1.]])
+    """
+    return np.outer(np.asarray(h, np.float64), logits_gradient(matvec(h, linear, bias), y, scale))
+
+
+def statistics(x: Array, y: Array) -> Array:
+    """Return (max, sum of exp(x - max), y @ x) of one shard's logits: what its pass leaves for the merge.
+
+    Examples
+    --------
+    >>> statistics(np.array([0.0, 0.0]), np.array([0.0, 3.0]))
+    array([0., 2., 0.])
+    """
+    return np.array([x.max(), np.exp(x - x.max()).sum(), y @ x])
+
+
+def merge(partials: Array, total_target: float, scale: float) -> tuple[float, float]:
+    """Return (loss, logsumexp) from the statistics (S, 3) of the shards.
+
+    Examples
+    --------
+    >>> merge(np.array([[0.0, 1.0, 0.0], [0.0, 3.0, 0.0]]), total_target=1, scale=1) == (np.log(4), np.log(4))
+    True
+    """
+    maxima, totals, target_logits = partials.T
+    log_normaliser = float(logsumexp(maxima + np.log(totals)))
+    return scale * (total_target * log_normaliser - float(target_logits.sum())), log_normaliser
+
+
+def train(
+    embedding: Real,
+    linear: Real,
+    inputs: Sequence[int],
+    targets: Sequence[int | Real] | Array,
+    *,
+    bias: Real | None = None,
+    scale: float | None = None,
+    learning_rate: float = 1.0,
+    update_linear: bool = False,
+) -> tuple[Array, Array, Array]:
+    """Step through the examples in their order.
+
+    Parameters
+    ----------
+    embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
+    inputs, targets : sequence (N,)
+        A target is an id or a row of weights (V,).
+    scale : float, optional
+        1 / V by default.
+    learning_rate, update_linear
+        As for `fastembed.Trainer.step`.
+
+    Returns
+    -------
+    losses : ndarray (N,)
+        Each example's loss before its step.
+    embedding, linear : ndarray (V_in, D), (D, V)
+
+    Examples
+    --------
+    >>> losses, embedding, linear = train([[0.0]], [[1.0, -1.0]], inputs=[0], targets=[1], scale=1)
+    >>> losses, embedding, linear
+    (array([0.69314718]), array([[-1.]]), array([[ 1., -1.]]))
+    """
+    embedding, linear = np.array(embedding, np.float64), np.array(linear, np.float64)
+    outputs = linear.shape[1]
+    scale = 1 / outputs if scale is None else scale
+    losses = np.empty(len(inputs))
+    for n, (i, target) in enumerate(zip(inputs, targets, strict=True)):
+        h, y = embedding[i].copy(), target_row(target, outputs)
+        losses[n] = loss(matvec(h, linear, bias), y, scale)
+        embedding[i] -= learning_rate * gradient(h, linear, y, scale, bias)
+        if update_linear:
+            linear -= learning_rate * linear_gradient(h, linear, y, scale, bias)
+    return losses, embedding, linear
+
+
+def step(
+    embedding: Real,
+    linear: Real,
+    i: int,
+    target: int | Real,
+    *,
+    bias: Real | None = None,
+    scale: float | None = None,
+    learning_rate: float = 1.0,
+    update_linear: bool = False,
+) -> tuple[float, Array, Array]:
+    """Return (loss before the step, embedding, linear) after one step; see `train`.
+
+    Examples
+    --------
+    >>> step([[0.0]], [[1.0, -1.0]], 0, 1, scale=1)[1]
+    array([[-1.]])
+    """
+    losses, new_embedding, new_linear = train(
+        embedding,
+        linear,
+        [i],
+        [target],
+        bias=bias,
+        scale=scale,
+        learning_rate=learning_rate,
+        update_linear=update_linear,
+    )
+    return float(losses[0]), new_embedding, new_linear
+
+
+# ---------------------------------------------------------------- a block of rows against their counts
+
+
+def block_loss(x: Array, counts: Array) -> float:
+    """Return the negative log-likelihood of the counts (B, V) under the logits (B, V), in nats.
+
+    Examples
+    --------
+    >>> round(block_loss(np.zeros((1, 2)), np.array([[1.0, 2.0]])), 6)  # 3 log 2
+    2.079442
+    """
+    return float(counts.sum(axis=1) @ logsumexp(x) - (counts * x).sum())
+
+
+def block_residual(x: Array, counts: Array) -> Array:
+    """Return softmax(x) less each row's shares, (B, V).
+
+    Examples
+    --------
+    >>> block_residual(np.zeros((1, 2)), np.array([[1.0, 3.0]]))
+    array([[ 0.25, -0.25]])
+    """
+    return np.asarray(softmax(x) - counts / counts.sum(axis=1, keepdims=True))
+
+
+def adagrad(parameters: Real, gradients: Array, squares: Array, rate: float) -> tuple[Array, Array]:
+    """Return (parameters, squares) after a row-wise Adagrad step: S += mean(g^2), row -= rate * g / sqrt(S).
+
+    Examples
+    --------
+    >>> adagrad([[1.0, 1.0]], np.array([[3.0, 0.0]]), np.array([11.5]), rate=4)
+    (array([[-2.,  1.]]), array([16.]))
+    """
+    return momentum_adagrad(parameters, gradients, gradients, squares, rate)
+
+
+def momentum_adagrad(
+    parameters: Real, direction: Array, gradients: Array, squares: Array, rate: float
+) -> tuple[Array, Array]:
+    """Return (parameters, squares) after a step along `direction`, with the squares of the gradients (R, D).
+
+    Examples
+    --------
+    >>> momentum_adagrad([[1.0]], np.array([[1.0]]), np.array([[3.0]]), np.array([0.0]), rate=3)
+    (array([[0.]]), array([9.]))
+    """
+    squares = squares + (gradients**2).mean(axis=1)
+    rates = np.divide(rate, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
+    return np.asarray(parameters, np.float64) - rates[:, None] * direction, squares
+
+
+def fit_counts(
+    embedding: Real,
+    linear: Real,
+    counts: Array,
+    *,
+    bias: Real | None = None,
+    epochs: int = 5,
+    learning_rate: float = 0.07,
+    linear_learning_rate: float = 0.1,
+    block_size: int = 256,
+    seed: int | np.random.Generator | None = 0,
+    momentum: float = 0.9,
+    weight_exponent: float = 0.75,
+    final_rate: float = 0.1,
+) -> tuple[list[float], Array, Array]:
+    """Fit all rows to their counts, as `fastembed.Trainer.fit_counts` does with the same block size.
+
+    Parameters
+    ----------
+    embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
+    counts : ndarray (V_in, V)
+        Dense here.
+    epochs, learning_rate, linear_learning_rate, block_size, seed
+        As for `fastembed.Trainer.fit_counts`.
+    momentum, weight_exponent, final_rate : float
+        Constants of the method: docs/derivation.md, section 5.
+
+    Returns
+    -------
+    nlls : list of float
+        The mean negative log-likelihood a pair in each epoch.
+    embedding, linear : ndarray (V_in, D), (D, V)
+
+    Examples
+    --------
+    >>> nlls, embedding, linear = fit_counts(np.eye(2), np.eye(2), np.array([[0.0, 4.0], [1.0, 0.0]]), epochs=30)
+    >>> nlls[0] > 1 > nlls[-1]
+    True
+    """
+    embedding, linear = np.array(embedding, np.float64), np.array(linear, np.float64)
+    squares, linear_squares = np.zeros(len(embedding)), np.zeros(linear.shape[1])
+    mean_gradient = np.zeros_like(linear)
+    totals = counts.sum(axis=1)
+    visited = np.flatnonzero(totals)
+    alpha = totals**weight_exponent / (totals[visited] ** weight_exponent).mean()
+    rng = np.random.default_rng(seed)
+    blocks = -(-len(visited) // block_size)
+    nlls = []
+    for epoch in range(epochs):
+        order = rng.permutation(visited)
+        nll = 0.0
+        for block in range(blocks):
+            rows = order[block * block_size : (block + 1) * block_size]
+            t = epoch * blocks + block
+            fall = 1 - (1 - final_rate) * t / (blocks * epochs)
+            h = embedding[rows]
+            x = matvec(h, linear, bias)
+            nll += block_loss(x, counts[rows])
+            residual = block_residual(x, counts[rows])
+            h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
+            embedding[rows], squares[rows] = adagrad(h, h_gradient, squares[rows], fall * learning_rate)
+            mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
+            direction = mean_gradient / (1 - momentum ** (t + 1))
+            vectors, linear_squares = momentum_adagrad(
+                linear.T, direction.T, w_gradient.T, linear_squares, fall * linear_learning_rate
+            )
+            linear = vectors.T
+        nlls.append(nll / float(totals.sum()))
+    return nlls, embedding, linear
+
+
+# ---------------------------------------------------------------- sparse matrices and counting
+
+
+def csr_times_dense(indptr: Ids, indices: Ids, data: Real, dense: Real) -> Array:
+    """Return A @ dense, A in CSR form.
+
+    Examples
+    --------
+    >>> csr_times_dense(np.array([0, 1, 1]), np.array([1]), [2.0], [[1.0], [3.0]])
+    array([[6.],
+           [0.]])
+    """
+    weights, rows = np.asarray(data, np.float64), np.asarray(dense, np.float64)
+    product = np.zeros((len(indptr) - 1, rows.shape[1]))
+    np.add.at(product, np.repeat(np.arange(len(product)), np.diff(indptr)), weights[:, None] * rows[indices])
+    return product
+
+
+def cooccurrence(
+    ids: Ids,
+    vocabulary_size: int,
+    before: Sequence[float],
+    after: Sequence[float],
+    contexts: int | None = None,
+    directed: bool = False,
+) -> Array:
+    """Count weighted windows, N[w, c] = sum over positions of w and distances d of weight_d [c stands at distance d].
+
+    Parameters
+    ----------
+    ids : ndarray of int, shape (T,)
+        The text; -1 stands between sequences.
+    vocabulary_size : int
+        V; ids are below it.
+    before, after : sequence of float
+        The weights at the distances 1, 2, ... on either side.
+    contexts : int, optional
+        K; only ids below it are contexts. All are by default.
+    directed : bool
+        Keep the contexts before and after a word apart.
+
+    Returns
+    -------
+    ndarray of float64, shape (V, K), or (V, 2 K) if `directed`
+
+    Examples
+    --------
+    >>> cooccurrence(np.array([0, 1, 1, -1, 0]), 2, before=[1.0, 0.5], after=[1.0, 0.5])
+    array([[0. , 1.5],
+           [1.5, 2. ]])
+    """
+    k = vocabulary_size if contexts is None else contexts
+    counts = np.zeros((vocabulary_size, 2 * k if directed else k))
+    sequence = np.cumsum(ids < 0)
+
+    def add(centre: Ids, context: Ids, d: int, weight: float, shift: int) -> None:
+        pair = (centre >= 0) & (context >= 0) & (context < k) & (sequence[:-d] == sequence[d:])
+        np.add.at(counts, (centre[pair], context[pair] + shift), weight)
+
+    for d, weight in enumerate(before, 1):
+        add(ids[d:], ids[:-d], d, weight, 0)
+    for d, weight in enumerate(after, 1):
+        add(ids[:-d], ids[d:], d, weight, k if directed else 0)
+    return counts

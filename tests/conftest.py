@@ -1,0 +1,103 @@
+"""What the tests share: every compiled build in both dtypes, tolerances, models, real data where it is at hand."""
+
+import importlib.machinery
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+
+def _refuse_sources():
+    """Stop, with the reason, if `fastembed` is missing or is a source folder, which has no compiled modules."""
+    spec = importlib.util.find_spec("fastembed")
+    if spec is None or spec.origin is None:
+        raise pytest.UsageError("fastembed is not installed in this environment: pip install '.[test]'")
+    kernels = Path(spec.origin).parent / "_kernels"
+    if not any((kernels / f"cpu{suffix}").exists() for suffix in importlib.machinery.EXTENSION_SUFFIXES):
+        raise pytest.UsageError(
+            f"the tests would import {spec.origin}, which has no compiled modules: pip install . and call `pytest`"
+            " (`python -m pytest` puts this folder before the installed package)"
+        )
+
+
+_refuse_sources()
+
+from fastembed._kernels import aligned_zeros, kernels_for, padded_width, runnable_builds  # noqa: E402
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Larger real texts, where somebody has put them beside the repository."""
+
+TOLERANCE = {"float32": 4e-6, "float64": 4e-14}
+"""Largest error of a result, as a share of its largest component: about 30 and 200 roundings."""
+
+VARIANTS = [f"{build}-{dtype}" for build in runnable_builds() for dtype in TOLERANCE]
+
+
+@pytest.fixture(params=VARIANTS)
+def kernels(request):
+    """The kernels of a build for a dtype, with the names of both as `build` and `dtype`."""
+    build, dtype = request.param.rsplit("-", 1)
+    return SimpleNamespace(**vars(kernels_for(dtype, build)), build=build, dtype=dtype)
+
+
+@pytest.fixture
+def library(kernels, monkeypatch):
+    """The `kernels`, with the whole library running on their build."""
+    monkeypatch.setattr("fastembed._kernels.BUILD", kernels.build)
+    return kernels
+
+
+@pytest.fixture
+def near(kernels):
+    """Assert that a result is within the dtype's tolerance, or `times` that for long chains of operations."""
+
+    def assert_near(actual, expected, *, times=1.0, scale=None):
+        actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+        assert actual.shape == expected.shape
+        scale = np.abs(expected).max() if scale is None else scale
+        error = np.abs(actual - expected).max()
+        allowed = TOLERANCE[kernels.dtype] * times * scale
+        assert error <= allowed, f"error {error:.3g}, allowed {allowed:.3g}"
+
+    return assert_near
+
+
+@pytest.fixture
+def model():
+    """Make (embedding, linear, bias): normal numbers, with logits of order 1."""
+
+    def make(inputs, outputs, dim, dtype, seed=0):
+        rng = np.random.default_rng(seed)
+        embedding = rng.normal(size=(inputs, dim)).astype(dtype)
+        linear = (rng.normal(size=(dim, outputs)) / np.sqrt(dim)).astype(dtype)
+        return embedding, linear, rng.normal(size=outputs).astype(dtype)
+
+    return make
+
+
+@pytest.fixture
+def padded():
+    """Make the kernels' form of matrices (D, V) or vectors (D,): D last, padded with zeros to whole cache lines."""
+
+    def pad(array):
+        array = array.T
+        memory = aligned_zeros((*array.shape[:-1], padded_width(array.shape[-1], array.dtype)), array.dtype)
+        memory[..., : array.shape[-1]] = array
+        return memory
+
+    return pad
+
+
+@pytest.fixture(scope="session")
+def data_file():
+    """Return the path of a file of real data, or skip where there is none."""
+
+    def find(name):
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"needs {name} in the folder shared/data beside the repository")
+        return path
+
+    return find

@@ -1,0 +1,295 @@
+"""The block kernels against the reference, and whole fits to counts: the result, the bounds, what must not move."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import Trainer, reference
+from fastembed._blocks import BlockFit
+
+COLUMNS = [1, 2, 7, 1023, 1024, 1025, 3001]
+SHARD = 40, 57  # first column, columns before and after the shard
+
+
+@pytest.fixture
+def make_counts():
+    """Make counts (V_in, V), every third row and every fifth column empty, as (dense, csr_array)."""
+
+    def make(inputs, outputs, seed=0):
+        rng = np.random.default_rng(seed)
+        dense = rng.gamma(0.5, 20, size=(inputs, outputs)) * (rng.random((inputs, outputs)) < 0.2)
+        dense[2::3] = 0
+        dense[:, 4::5] = 0
+        dense[0, 0] = 3
+        return dense, sparse.csr_array(dense)
+
+    return make
+
+
+@pytest.fixture
+def block(kernels, make_counts):
+    """Make the logits (B, n) and bias (n,) of one shard, and the counts they meet: dense, and as rows of a CSR."""
+
+    def make(n):
+        begin, after = SHARD
+        dense, csr = make_counts(9, begin + n + after, seed=n)
+        rng = np.random.default_rng(n)
+        rows = rng.permutation(np.flatnonzero(dense.sum(axis=1)))[:5]
+        x = rng.normal(size=(len(rows), n)).astype(kernels.dtype) * 3
+        bias = rng.normal(size=n).astype(kernels.dtype)
+        return x, bias, dense, (rows, csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data)
+
+    return make
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("n", COLUMNS)
+def test_statistics(kernels, block, near, n, biased):
+    logits, bias, dense, csr = block(n)
+    begin = SHARD[0]
+    x = logits.astype(np.float64) + (bias if biased else 0)
+    partials = np.full((len(x), 3), np.nan)
+    kernels.block_statistics(logits, bias if biased else None, begin, *csr, partials)
+    y = dense[csr[0], begin : begin + n]
+    expected = np.array([reference.statistics(x_row, y_row) for x_row, y_row in zip(x, y, strict=True)])
+    near(partials[:, 0], expected[:, 0], scale=20)
+    near(partials[:, 1], expected[:, 1], scale=20 * expected[:, 1].max())
+    near(partials[:, 2], expected[:, 2], scale=20 * y.sum() + 1)
+    near(logits, np.exp(x - x.max(axis=1, keepdims=True)), scale=20)
+
+
+def test_merge(kernels, near):
+    """Of shards without regard to how the columns were divided: the figures of the whole."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 90)) * 5, rng.gamma(1, size=(4, 90))
+    shards = [slice(0, 30), slice(30, 31), slice(31, 90)]
+    partials = np.array([[reference.statistics(x[b, s], y[b, s]) for b in range(4)] for s in shards])
+    shares = np.full((3, 4), np.nan)
+    nll = kernels.block_merge(partials, y.sum(axis=1), shares)
+    near(nll, reference.block_loss(x, y))
+    normalisers = reference.logsumexp(x)
+    near(shares, np.array([np.exp(x[:, s].max(axis=1) - normalisers) for s in shards]))
+
+
+@pytest.mark.parametrize("n", COLUMNS)
+def test_residual(kernels, block, near, n):
+    logits, _, dense, csr = block(n)
+    begin = SHARD[0]
+    y, totals = dense[csr[0], begin : begin + n], dense[csr[0]].sum(axis=1)
+    shares = np.array([0.0, 0.3, 1.0, 1e-30, 0.5])[: len(logits)]
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected = exponentials.astype(np.float64) * shares[:, None] - y / totals[:, None]
+    kernels.block_residual(exponentials, shares, totals, begin, *csr)
+    near(exponentials, expected, scale=1)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("dim", [1, 3, 15, 16, 17, 100])
+def test_update_of_the_embedding(kernels, near, dim, shards):
+    rng = np.random.default_rng(dim)
+    embedding = rng.normal(size=(6, dim)).astype(kernels.dtype)
+    rows, squares = np.array([4, 0, 3], np.intp), rng.gamma(1, size=6)
+    squares[3] = 0
+    parts = rng.normal(size=(shards, 3, dim)).astype(kernels.dtype)
+    parts[:, 2] = 0  # row 3 has never seen a gradient
+    before, squares_before = embedding.copy(), squares.copy()
+    kernels.block_update_embedding(embedding, rows, parts, squares, 0.3, np.empty(dim, kernels.dtype))
+    g = parts.astype(np.float64).sum(axis=0)
+    expected, expected_squares = reference.adagrad(before[rows], g, squares_before[rows], 0.3)
+    near(embedding[rows], expected)
+    near(squares[rows], expected_squares)
+    for still in (1, 2, 3, 5):
+        assert_array_equal(embedding[still], before[still])
+        assert squares[still] == squares_before[still]
+
+
+@pytest.mark.parametrize("dim", [1, 3, 15, 16, 17, 100])
+def test_update_of_the_linear_layer(kernels, padded, near, dim):
+    """Three steps with momentum, from nothing."""
+    rng = np.random.default_rng(dim)
+    linear = rng.normal(size=(dim, 11)).astype(kernels.dtype)
+    weights, momentum, squares = padded(linear), np.zeros((11, dim), kernels.dtype), np.zeros(11)
+    expected, m, s = linear.T.astype(np.float64), np.zeros((11, dim)), np.zeros(11)
+    for t in range(1, 4):
+        g = rng.normal(size=(11, dim)).astype(kernels.dtype)
+        g[5] = 0
+        kernels.block_update_linear(weights, g, momentum, squares, 0.2, 0.9, 1 - 0.9**t)
+        m = 0.9 * m + 0.1 * g.astype(np.float64)
+        expected, s = reference.momentum_adagrad(expected, m / (1 - 0.9**t), g.astype(np.float64), s, 0.2)
+    near(weights[:, :dim], expected)
+    near(momentum, m)
+    near(squares, s)
+    assert_array_equal(weights[5, :dim], linear[:, 5])
+    assert (weights[:, dim:] == 0).all()
+
+
+# ---------------------------------------------------------------- whole fits
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "dim", "block_size"),
+    [(1, 1, 1, 256), (2, 2, 1, 1), (30, 7, 3, 4), (20, 1023, 16, 256), (40, 1025, 17, 7), (9, 3001, 100, 4)],
+)
+@pytest.mark.parametrize("biased", [False, True])
+def test_fit_is_the_references(library, model, make_counts, near, inputs, outputs, dim, block_size, biased):
+    embedding, linear, bias = model(inputs, outputs, dim, library.dtype)
+    bias = bias if biased else None
+    dense, counts = make_counts(inputs, outputs)
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    history = trainer.fit_counts(counts, epochs=3, block_size=block_size, seed=5)
+    nlls, expected, expected_linear = reference.fit_counts(
+        embedding, linear, dense, bias=bias, epochs=3, block_size=block_size, seed=5
+    )
+    # A step's length does not depend on its gradient's, so rounding weighs more where gradients are small
+    near([record["nll"] for record in history], nlls, scale=10)
+    near(trainer.embedding, expected, times=100)
+    near(trainer.linear, expected_linear, times=100)
+    assert (trainer._weights[:, dim:] == 0).all()
+    empty = dense.sum(axis=1) == 0
+    assert_array_equal(trainer.embedding[empty], embedding[empty])
+
+
+def test_the_first_step_by_hand(library, near):
+    """One row, two columns, logits 0: residual (1/2 - 1, 1/2), and steps of length rate * sqrt(D)."""
+    trainer = Trainer(np.zeros((1, 1), library.dtype), np.array([[2, -1]], library.dtype), threads=1)
+    history = trainer.fit_counts(sparse.csr_array([[6, 0]]), epochs=1, learning_rate=0.5)
+    near(trainer.embedding, [[0.5]])  # against g = -1/2 * 2 + 1/2 * -1 < 0
+    assert_array_equal(trainer.linear, np.array([[2, -1]], library.dtype))  # g = h * residual = 0
+    near(history[0]["nll"], math.log(2))
+    near(history[0]["perplexity"], 2)
+
+
+def test_history(library, model, make_counts):
+    embedding, linear, _ = model(30, 50, 8, library.dtype)
+    _, counts = make_counts(30, 50)
+    seen = []
+    trainer = Trainer(embedding, linear)
+    history = trainer.fit_counts(counts, epochs=4, block_size=6, learning_rate=0.2, on_epoch_end=seen.append)
+    assert history == seen
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4]
+    assert [set(record) for record in history] == [{"epoch", "nll", "perplexity", "learning_rate", "seconds"}] * 4
+    nlls = [record["nll"] for record in history]
+    assert nlls == sorted(nlls, reverse=True)
+    for record in history:
+        assert record["perplexity"] == math.exp(record["nll"])
+        assert record["learning_rate"] == pytest.approx(0.2 * (1 - 0.9 * record["epoch"] / 4))
+        assert record["seconds"] > 0
+
+
+@pytest.mark.parametrize(("rate", "linear_rate"), [(0, 0), (0.1, 0), (0, 0.1)])
+def test_a_rate_of_zero_leaves_its_parameters_alone(library, model, make_counts, near, rate, linear_rate):
+    embedding, linear, bias = model(20, 1100, 10, library.dtype)
+    dense, counts = make_counts(20, 1100)
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    rates = {"learning_rate": rate, "linear_learning_rate": linear_rate, "block_size": 6, "epochs": 2}
+    trainer.fit_counts(counts, **rates)
+    _, expected, expected_linear = reference.fit_counts(embedding, linear, dense, bias=bias, **rates)
+    near(trainer.embedding, expected, times=100)
+    near(trainer.linear, expected_linear, times=100)
+    if not rate:
+        assert_array_equal(trainer.embedding, embedding)
+    if not linear_rate:
+        assert_array_equal(trainer.linear, linear)
+
+
+def test_nll_of_counts(library, model, make_counts, near):
+    embedding, linear, bias = model(20, 1100, 10, library.dtype)
+    dense, counts = make_counts(20, 1100)
+    trainer = Trainer(embedding, linear, bias=bias)
+    expected = reference.block_loss(reference.matvec(embedding, linear, bias), dense) / dense.sum()
+    before = embedding.copy()
+    near(trainer.nll(counts), expected, scale=10)
+    assert_array_equal(trainer.embedding, before)
+    assert_array_equal(trainer.linear, linear)
+
+
+def test_large_logits_stay_finite(library, make_counts, near):
+    """Logits of +-1e4 and a target at the wrong end: a perplexity of infinity, and not an error."""
+    embedding = np.array([[1e2], [-1e2], [0]], library.dtype)
+    linear = np.array([[1e2, -1e2, 0, 1e2]], library.dtype)
+    dense = np.array([[0, 3, 0, 0], [1, 0, 0, 0], [0, 0, 2, 0]])
+    trainer = Trainer(embedding.copy(), linear)
+    history = trainer.fit_counts(sparse.csr_array(dense), epochs=2)
+    expected, *_ = reference.fit_counts(embedding, linear, dense, epochs=2)
+    near([record["nll"] for record in history], expected)
+    assert history[0]["perplexity"] == math.inf
+    assert np.isfinite(trainer.embedding).all()
+    assert np.isfinite(trainer.linear).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, "overflow"])
+def test_a_loss_that_is_not_finite_changes_nothing(library, model, make_counts, wrong):
+    """Set in the parameters after they were checked; found before the first step on them."""
+    embedding, linear, _ = model(20, 1100, 10, library.dtype)
+    _, counts = make_counts(20, 1100)
+    trainer = Trainer(embedding, linear, threads=2)
+    if wrong == "overflow":
+        embedding[:] = trainer.linear[:] = np.sqrt(np.finfo(library.dtype).max)
+    else:
+        trainer.linear[3, 1050] = wrong
+    before, before_linear = embedding.copy(), trainer.linear.copy()
+    with pytest.raises(FloatingPointError, match=r"block 0 in epoch 1 is (nan|inf|-inf)"):
+        trainer.fit_counts(counts)
+    assert_array_equal(trainer.embedding, before)
+    assert_array_equal(trainer.linear, before_linear)
+
+
+def rows_in_block(monkeypatch):
+    sizes = []
+    step = BlockFit._step
+    monkeypatch.setattr(BlockFit, "_step", lambda self, rows, *rest: sizes.append(len(rows)) or step(self, rows, *rest))
+    return sizes
+
+
+def test_workspace_bounds_the_block(model, make_counts, monkeypatch):
+    """Not what a block holds but how many rows it has changes; one row is the least."""
+    embedding, linear, _ = model(40, 3001, 20, "float32")
+    dense, counts = make_counts(40, 3001)
+    visited = int((dense.sum(axis=1) > 0).sum())
+    sizes = rows_in_block(monkeypatch)
+    least = 3001 * 4 + (3 + 2) * 20 * 4 + (4 * 3 + 1) * 8
+    for threads in (1, 2, 8):
+        trainer = Trainer(embedding.copy(), linear, threads=threads)
+        for workspace, rows in ((least, 1), (least * 5 + 99, 5), (1 << 30, visited)):
+            sizes.clear()
+            trainer.fit_counts(counts, epochs=1, workspace_bytes=workspace)
+            assert max(sizes) == rows
+            assert sum(sizes) == visited
+        with pytest.raises(ValueError, match=rf"workspace_bytes must be at least {least}, .* got {least - 1}"):
+            trainer.fit_counts(counts, epochs=1, workspace_bytes=least - 1)
+
+
+def test_a_small_workspace_is_a_small_block(library, model, make_counts):
+    embedding, linear, _ = model(40, 1500, 20, library.dtype)
+    _, counts = make_counts(40, 1500)
+    row = 1500 * linear.itemsize + (2 + 2) * 20 * linear.itemsize + (4 * 2 + 1) * 8
+    bounded, asked = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear)
+    bounded.fit_counts(counts, epochs=2, workspace_bytes=7 * row)
+    asked.fit_counts(counts, epochs=2, block_size=7)
+    assert_array_equal(bounded.embedding, asked.embedding)
+    assert_array_equal(bounded.linear, asked.linear)
+
+
+def test_on_epoch_end_may_use_the_trainer(model, make_counts):
+    embedding, linear, _ = model(10, 20, 4, "float64")
+    _, counts = make_counts(10, 20)
+    trainer = Trainer(embedding, linear)
+    seen = []
+    trainer.fit_counts(counts, epochs=2, on_epoch_end=lambda record: seen.append(trainer.nll(counts)))
+    assert seen[1] < seen[0]
+
+
+def test_the_order_of_rows_follows_the_seed(model, make_counts):
+    embedding, linear, _ = model(40, 20, 4, "float64")
+    _, counts = make_counts(40, 20)
+
+    def fit(seed):
+        trainer = Trainer(embedding.copy(), linear)
+        trainer.fit_counts(counts, epochs=1, block_size=5, seed=seed)
+        return trainer.embedding
+
+    assert_array_equal(fit(3), fit(np.random.default_rng(3)))
+    assert (fit(3) != fit(4)).any()

@@ -1,0 +1,273 @@
+"""The row kernels against the reference, by hand, and over every way to divide the vocabulary."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastembed import reference
+
+OUTPUTS = [1, 2, 7, 1023, 1024, 1025, 3001]
+DIMS = [1, 3, 15, 16, 17, 100]
+sizes = pytest.mark.parametrize(("outputs", "dim"), [(outputs, dim) for outputs in OUTPUTS for dim in DIMS])
+
+
+def entries(y):
+    columns = np.flatnonzero(y)
+    return columns.astype(np.int32), y[columns]
+
+
+def target(outputs, kind, seed=1):
+    """A target row: one output, a few or all."""
+    rng = np.random.default_rng(seed)
+    y = rng.gamma(1, size=outputs)
+    stored = {"one": 1, "few": min(5, outputs), "all": outputs}[kind]
+    y[rng.permutation(outputs)[stored:]] = 0
+    return y
+
+
+def cut(outputs, shards):
+    return np.unique(np.linspace(0, outputs, shards + 1).astype(np.intp))
+
+
+class Bound:
+    """A model in the kernels' memory, with the scratch that they need."""
+
+    def __init__(self, padded, embedding, linear, bias, bounds, scale=1.0):
+        dtype, outputs, shards = embedding.dtype, linear.shape[1], len(bounds) - 1
+        self.embedding, self.weights, self.bias, self.bounds = embedding.copy(), padded(linear), bias, bounds
+        width = self.weights.shape[1]
+        self.h = padded(embedding[0])
+        self.logits = np.full(outputs, np.nan, dtype)
+        self.partials = np.full((shards, 3), np.nan)
+        self.expected = np.full((shards, width), np.nan, dtype)
+        self.observed = np.full((shards, width), np.nan, dtype)
+        self.gradient = np.full(width, np.nan)
+        self.scale, self.dim = scale, len(linear)
+
+    def run_pass(self, kernels, columns, amounts, splits=None):
+        splits = [0, len(self.partials)] if splits is None else splits
+        for first, last in pairwise(splits):
+            kernels.row_pass(
+                self.weights, self.h, self.bias, self.bounds, first, last, columns, amounts,
+                self.logits, self.partials, self.expected, self.observed,
+            )  # fmt: skip
+        return kernels.row_merge(self.partials, self.expected, self.observed, amounts, self.scale, self.gradient)
+
+    def trainer(self, kernels):
+        return kernels.row_trainer(
+            self.embedding, self.weights, self.bias, self.bounds, self.scale, self.h, self.logits, self.partials,
+            self.expected, self.observed, self.gradient,
+        )  # fmt: skip
+
+
+@sizes
+def test_matvec(kernels, model, padded, near, outputs, dim):
+    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
+    logits = np.empty(outputs, kernels.dtype)
+    kernels.matvec(padded(linear), padded(embedding[0]), bias, logits, 0, outputs)
+    near(logits, reference.matvec(embedding[0], linear, bias), scale=10)
+    kernels.matvec(padded(linear), padded(embedding[0]), None, logits, 0, outputs)
+    near(logits, reference.matvec(embedding[0], linear), scale=10)
+
+
+def test_matvec_writes_its_range_only(kernels, model, padded, near):
+    embedding, linear, bias = model(1, 50, 17, kernels.dtype)
+    logits = np.full(50, 7, kernels.dtype)
+    kernels.matvec(padded(linear), padded(embedding[0]), bias, logits, 11, 38)
+    near(logits[11:38], reference.matvec(embedding[0], linear, bias)[11:38])
+    assert (logits[:11] == 7).all()
+    assert (logits[38:] == 7).all()
+
+
+@pytest.mark.parametrize("outputs", [*OUTPUTS, 255, 256, 257])
+def test_softmax(kernels, near, outputs):
+    x = np.random.default_rng(outputs).normal(size=outputs).astype(kernels.dtype) * 3
+    o = x.copy()
+    normaliser = kernels.softmax(o)
+    near(normaliser, reference.logsumexp(x.astype(np.float64)), scale=10)
+    near(o, reference.softmax(x.astype(np.float64)))
+    near(o.sum(dtype=np.float64), 1)
+
+
+def test_softmax_by_hand(kernels, near):
+    o = np.log(np.array([1, 2, 5], kernels.dtype))
+    near(kernels.softmax(o), np.log(8))
+    near(o, [1 / 8, 2 / 8, 5 / 8])
+
+
+def test_softmax_of_large_logits(kernels, near):
+    o = np.array([1e4, -1e4, 1e4, 0], kernels.dtype)
+    near(kernels.softmax(o), 1e4 + np.log(2))
+    near(o, [0.5, 0, 0.5, 0])
+    alone = np.array([-1e4], kernels.dtype)
+    assert kernels.softmax(alone) == -1e4
+    assert alone == 1
+
+
+@sizes
+@pytest.mark.parametrize("kind", ["one", "few", "all"])
+def test_pass(kernels, model, padded, near, outputs, dim, kind):
+    """One pass over three shards: what each leaves, and the loss and the gradient that come of it."""
+    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
+    bounds, scale, y = cut(outputs, 3), 0.25, target(outputs, kind)
+    bound = Bound(padded, embedding, linear, bias, bounds, scale)
+    loss, normaliser = bound.run_pass(kernels, *entries(y))
+
+    x = reference.matvec(embedding[0], linear, bias)
+    near(bound.logits, x, scale=10)
+    for partial, begin, end in zip(bound.partials, bounds[:-1], bounds[1:], strict=True):
+        maximum, total, target_logit = reference.statistics(x[begin:end], y[begin:end])
+        near(partial[0], maximum, scale=10)
+        near(partial[1], total, scale=10 * total)
+        near(partial[2], target_logit, scale=10 * y.sum())
+    near(normaliser, reference.logsumexp(x), scale=10)
+    near(loss, reference.loss(x, y, scale), scale=10 * scale * y.sum())
+    near(loss, reference.merge(bound.partials, y.sum(), scale)[0], scale=10 * scale * y.sum())
+    gradient = reference.gradient(embedding[0], linear, y, scale, bias)
+    near(bound.gradient[:dim], gradient, scale=10 * scale * y.sum() * np.abs(linear).max())
+    assert (bound.gradient[dim:] == 0).all()
+
+
+@pytest.mark.parametrize("shift", [0, 1e4, -1e4])
+def test_pass_when_the_maximum_rises_and_falls(kernels, padded, near, shift):
+    """Rising logits rescale what was summed at every tile; the result is that of any other order."""
+    outputs = 2000
+    linear = np.linspace(-30, 30, outputs, dtype=kernels.dtype)[None]
+    embedding = np.ones((1, 1), kernels.dtype)
+    y = target(outputs, "few")
+    for direction in (slice(None), slice(None, None, -1)):
+        w, y_ = linear[:, direction], y[direction]
+        bias = np.full(outputs, shift, kernels.dtype)
+        bound = Bound(padded, embedding, w, bias, cut(outputs, 1))
+        loss, _ = bound.run_pass(kernels, *entries(y_))
+        x = bound.logits.astype(np.float64)
+        near(x, reference.matvec(embedding[0], w, bias))
+        near(loss, reference.loss(x, y_, 1), scale=abs(shift) * y.sum() + 60)
+        # exp(max - logsumexp) has the absolute error of its two terms
+        near(bound.gradient[:1], w @ reference.logits_gradient(x, y_, 1), scale=max(60, abs(shift)) * y.sum())
+
+
+def test_pass_without_gradient_gives_the_same_bits(kernels, model, padded):
+    embedding, linear, bias = model(1, 1500, 20, kernels.dtype)
+    bound = Bound(padded, embedding, linear, bias, cut(1500, 2))
+    columns, amounts = entries(target(1500, "few"))
+    whole = bound.run_pass(kernels, columns, amounts)
+    partials = np.empty_like(bound.partials)
+    kernels.row_pass(
+        bound.weights, bound.h, bias, bound.bounds, 0, 2, columns, amounts, None, partials, None, None
+    )  # fmt: skip
+    assert_array_equal(partials, bound.partials)
+    assert kernels.row_merge(partials, None, None, amounts, 1.0, bound.gradient) == whole
+
+
+def test_a_pass_is_the_same_however_the_shards_are_handed_out(kernels, model, padded):
+    embedding, linear, bias = model(1, 3001, 33, kernels.dtype)
+    columns, amounts = entries(target(3001, "few"))
+    results = []
+    for splits in ([0, 5], [0, 1, 2, 3, 4, 5], [0, 3, 5]):
+        bound = Bound(padded, embedding, linear, bias, cut(3001, 5))
+        results.append((bound.run_pass(kernels, columns, amounts, splits), bound.gradient))
+    for merged, gradient in results[1:]:
+        assert merged == results[0][0]
+        assert_array_equal(gradient, results[0][1])
+
+
+def test_update_of_a_row(kernels, near):
+    row = np.array([1, 2, 3], kernels.dtype)
+    kernels.row_update(row, np.array([1.0, 0.0, -2.0, 99.0]), 0.5)
+    assert_array_equal(row, np.array([0.5, 2, 4], kernels.dtype))
+
+
+@sizes
+@pytest.mark.parametrize("kind", ["one", "all"])
+def test_update_of_the_linear_layer(kernels, model, padded, near, outputs, dim, kind):
+    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
+    bounds, y = cut(outputs, 3), target(outputs, kind)
+    bound = Bound(padded, embedding, linear, bias, bounds)
+    columns, amounts = entries(y)
+    _, normaliser = bound.run_pass(kernels, columns, amounts)
+    for s in range(len(bounds) - 1):
+        kernels.row_update_linear(
+            bound.weights, bound.h, bound.logits, bounds, s, s + 1, columns, amounts, normaliser, 0.7
+        )
+    expected = linear - 0.7 * reference.linear_gradient(embedding[0], linear, y, 1, bias)
+    near(bound.weights[:, :dim].T, expected, scale=10 * max(1, y.max()))
+    assert (bound.weights[:, dim:] == 0).all()
+
+
+@pytest.mark.parametrize("update_linear", [False, True])
+@sizes
+def test_train(kernels, model, padded, near, outputs, dim, update_linear):
+    embedding, linear, bias = model(3, outputs, dim, kernels.dtype)
+    inputs = np.array([2, 0, 2, 1], np.intp)
+    rows = np.array([target(outputs, kind, seed) for seed, kind in enumerate(["one", "few", "all", "few"])])
+    columns, amounts = (np.concatenate(parts) for parts in zip(*map(entries, rows), strict=True))
+    starts = np.cumsum([0, *np.count_nonzero(rows, axis=1)])
+    bound = Bound(padded, embedding, linear, bias, cut(outputs, 3), scale=1 / rows.sum(axis=1).max())
+    losses = np.empty(4)
+    made = bound.trainer(kernels).train(inputs, starts, columns, amounts, 0.5, update_linear, losses)
+    assert made == 4
+    expected = reference.train(
+        embedding, linear, inputs, rows, bias=bias, scale=bound.scale, learning_rate=0.5, update_linear=update_linear
+    )
+    near(losses, expected[0], scale=20)
+    near(bound.embedding, expected[1], scale=10)
+    near(bound.weights[:, :dim].T, expected[2], scale=10)
+    assert (bound.weights[:, dim:] == 0).all()
+    if not update_linear:
+        assert_array_equal(bound.weights[:, :dim].T, linear)
+
+
+@pytest.mark.parametrize("update_linear", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+def test_a_step_is_its_parts(kernels, model, padded, biased, update_linear):
+    """step, train and pass + merge + updates (which threads use) leave the same bits."""
+    embedding, linear, bias = model(1, 3001, 100, kernels.dtype)
+    bias = bias if biased else None
+    columns, amounts, bounds = np.array([1500], np.int32), np.ones(1), cut(3001, 3)
+    parts, step, train = (Bound(padded, embedding, linear, bias, bounds, 0.5) for _ in range(3))
+
+    loss, normaliser = parts.run_pass(kernels, columns, amounts)
+    kernels.row_update(parts.embedding[0], parts.gradient, 0.9)
+    if update_linear:
+        kernels.row_update_linear(
+            parts.weights, parts.h, parts.logits, bounds, 0, 3, columns, amounts, normaliser, 0.9 * 0.5
+        )
+    assert step.trainer(kernels).step(0, 1500, 0.9, update_linear) == loss
+    losses, starts = np.empty(1), np.array([0, 1])
+    train.trainer(kernels).train(np.zeros(1, np.intp), starts, columns, amounts, 0.9, update_linear, losses)
+    assert losses[0] == loss
+    for other in (step, train):
+        assert_array_equal(other.embedding, parts.embedding)
+        assert_array_equal(other.weights, parts.weights)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 300, 1499])
+def test_training_stops_before_a_step_whose_loss_is_not_finite(kernels, model, padded, wrong, place):
+    embedding, linear, bias = model(4, 1500, 20, kernels.dtype)
+    embedding[2, 7] = wrong
+    linear[7] = 0  # 0 * inf and 0 * nan spoil every logit
+    bias[place] += 100
+    bound = Bound(padded, embedding, linear, bias, cut(1500, 2))
+    inputs, losses = np.array([1, 3, 2, 0], np.intp), np.zeros(4)
+    made = bound.trainer(kernels).train(
+        inputs, np.arange(5), np.full(4, place, np.int32), np.ones(4), 1.0, True, losses
+    )
+    assert made == 2
+    assert not np.isfinite(losses[2])
+    assert_array_equal(bound.embedding[[0, 2]], embedding[[0, 2]])
+    assert np.isfinite(bound.weights).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 7, 255, 256, 1023, 1024, 1499])
+def test_one_wrong_logit_anywhere_spoils_the_loss(kernels, model, padded, wrong, place):
+    embedding, linear, bias = model(1, 1500, 20, kernels.dtype)
+    bias[place] = wrong
+    bound = Bound(padded, embedding, linear, bias, cut(1500, 2))
+    assert not np.isfinite(bound.trainer(kernels).step(0, 700, 1.0, True))
+    assert_array_equal(bound.embedding, embedding)
+    assert_array_equal(bound.weights[:, :20].T, linear)
