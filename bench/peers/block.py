@@ -15,7 +15,7 @@ from unittest import mock
 
 import machine
 import numpy as np
-from rounds import compete, in_units, print_table, save_results
+from rounds import compete, in_units, print_table, save_results, with_minima
 from scipy import sparse
 
 from fastembed import Trainer, _blocks
@@ -163,8 +163,8 @@ def main() -> None:
                 in_units(r["products"]),
                 f"{r['products GFLOP/s']:.0f}",
                 in_units(r["epoch"]),
-                f"{r['ratio']:.2f} ({r['ratio of minima']:.2f})",
-                f"{r['gain']:.2f} ({r['gain of minima']:.2f})",
+                with_minima(r["ratio"], r["ratio of minima"]),
+                with_minima(r["gain"], r["gain of minima"]),
             ]
             for r in records
         ],

@@ -1,6 +1,6 @@
 """The same step written for others: NumPy at its best, the notebook's way, PyTorch.
 
-Each has `step(i, target)`, which returns the loss before the step, scaled by 1/V as `fastembed.Trainer` does by default.
+Each has `step(i, target)`, which returns the loss before the step, scaled by 1/V as by `fastembed.Trainer`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ OTHER_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def refuse_other_blas_kernels() -> None:
-    """Stop where the environment makes OpenBLAS run other kernels than this CPU's: ratios to them would mean nothing."""
+    """Stop where the environment makes OpenBLAS run kernels of another CPU: ratios to them mean nothing."""
     found = [name for name in OTHER_KERNELS if name in os.environ]
     if found:
         unset = " ".join(f"-u {name}" for name in found)

@@ -76,12 +76,18 @@ def in_units(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def with_minima(ratio: float, ratio_of_minima: float) -> str:
+    """Return a ratio, and that of the minima in brackets."""
+    return f"{ratio:.2f} ({ratio_of_minima:.2f})"
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a Markdown table."""
     cells = [[str(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
-    lines = ["| " + " | ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
-    lines.insert(1, "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
+    padded = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    padded.insert(1, ["-" * (width - 1) + ":" for width in widths])
+    lines = ["| " + " | ".join(row) + " |" for row in padded]
     print("\n" + "\n".join(lines), flush=True)
 
 

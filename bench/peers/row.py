@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from contestants import NotebookStep, NumPyStep, TorchStep
 from numpy.typing import NDArray
-from rounds import Times, compete, in_units, print_table, save_results
+from rounds import Times, compete, in_units, print_table, save_results, with_minima
 from threadpoolctl import threadpool_limits
 
 from fastembed import Trainer
@@ -136,7 +136,7 @@ def print_records(records: list[dict[str, Any]]) -> None:
     print_table(
         ["dtype", "V", "threads", *pairs],
         [
-            [*k, *(f"{r['ratio'][p]:.2f} ({r['ratio of minima'][p]:.2f})" for p in pairs)]
+            [*k, *(with_minima(r["ratio"][p], r["ratio of minima"][p]) for p in pairs)]
             for k, r in zip(key, records, strict=True)
         ],
     )

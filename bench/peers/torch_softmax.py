@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from contestants import TorchStep
 from numpy.typing import NDArray
-from rounds import compete, print_table, save_results
+from rounds import compete, print_table, save_results, with_minima
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -157,21 +157,23 @@ def main() -> None:
     print_table(
         ["threads", "name", "examples a second", "PyTorch / it"],
         [
-            [r["threads"], r["name"], f"{r['examples a second']:,.0f}", f"{r['ratio']:.2f} ({r['ratio of minima']:.2f})"]
+            [r["threads"], r["name"], f"{r['examples a second']:,.0f}", with_minima(r["ratio"], r["ratio of minima"])]
             for r in records
         ],
     )
     if not RESET_PEAK.exists():
         sys.exit("the growth of memory is not measured: it needs Linux' /proc/self/clear_refs")
     threads = max(args.threads)
-    names = ["PyTorch", *our_settings(args.outputs, args.dim, args.batch)]
     growth = []
     for batch in (args.batch, 2 * args.batch):
-        for name in names[:2]:
+        for name in ("PyTorch", "fastembed"):
             bytes_grown = memory_growth(name, args.outputs, args.dim, batch, threads)
             growth.append({"batch": batch, "name": name, "bytes": bytes_grown, "threads": threads})
     print(f"\nGrowth of the peak memory over the parameters, {threads} threads.")
-    print_table(["examples a batch", "name", "growth"], [[g["batch"], g["name"], f"{g['bytes'] / 2**20:.0f} MiB"] for g in growth])
+    print_table(
+        ["examples a batch", "name", "growth"],
+        [[g["batch"], g["name"], f"{g['bytes'] / 2**20:.0f} MiB"] for g in growth],
+    )
     save_results("torch_softmax", found, [*records, *growth])
 
 
