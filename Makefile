@@ -1,5 +1,5 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
-#   make demo | test | lint | bench | clean
+#   make demo | test | lint | bench | bench-peers | clean
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
 #   make test FASTEMBED_DEBUG=1 VENV=.venv-debug         kernels with every check compiled in
 
@@ -8,10 +8,12 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Both variables make OpenBLAS run kernels other than those of this CPU.
+OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -26,10 +28,16 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
 	$(BIN)/mypy
 
-# Both variables make OpenBLAS run kernels other than those of this CPU.
 bench: $(VENV)/.package $(VENV)/.extra-bench
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --benchmark-enable \
-		--benchmark-columns=min,median,iqr,rounds,iterations
+	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
+		--benchmark-columns=min,median,iqr,rounds,iterations --benchmark-group-by=func,param:size,param:dtype
+
+# The figures of docs/benchmarks.md, and its plot.
+bench-peers: $(VENV)/.package $(VENV)/.extra-bench
+	$(OWN_BLAS) $(BIN)/python bench/peers/row.py
+	$(OWN_BLAS) $(BIN)/python bench/peers/block.py
+	$(OWN_BLAS) $(BIN)/python bench/peers/torch_softmax.py
+	$(BIN)/python bench/peers/plot.py
 
 clean:
 	rm -rf $(VENV) build dist fastembed_cython.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

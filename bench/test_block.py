@@ -1,0 +1,125 @@
+"""The block kernels on one shard of a block of 256 rows, between the products; an epoch of fit_counts as a whole."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastembed import Trainer
+from fastembed._shards import SHARD_ROWS
+
+ROWS, DIM, EACH = 256, 100, 16  # EACH: counts of a row within the shard
+
+
+@pytest.fixture
+def block(dtype):
+    """Return a block's numbers on one shard that is the whole vocabulary, and the same in float64."""
+    rng = np.random.default_rng(0)
+    counts = sparse.random_array((ROWS, SHARD_ROWS), density=EACH / SHARD_ROWS, format="csr", rng=rng)
+    counts = (counts + sparse.csr_array((np.ones(ROWS), np.full(ROWS, 7), np.arange(ROWS + 1)), counts.shape)).tocsr()
+    counts.sort_indices()
+    logits, totals = rng.standard_normal((ROWS, SHARD_ROWS), dtype), counts.sum(axis=1)
+    exact = logits.astype(np.float64)
+    exponentials = np.exp(exact - exact.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return SimpleNamespace(
+        logits=logits,
+        totals=totals,
+        csr=(counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data),
+        rows=np.arange(ROWS),
+        partials=np.empty((1, ROWS, 3)),
+        shares=np.empty((1, ROWS)),
+        exponentials=exponentials,
+        nll=-(counts * np.log(probabilities)).sum(),
+        residual=probabilities - counts.toarray() / totals[:, None],
+    )
+
+
+def fresh(array):
+    """Return a set-up for benchmark.pedantic that gives each round the array as it was."""
+    return lambda: ((array.copy(),), {})
+
+
+def test_block_statistics(benchmark, kernels, block, close):
+    logits = block.logits.copy()
+
+    def statistics(x):
+        kernels.block_statistics(x, None, 0, block.rows, *block.csr, block.partials[0])
+        logits[0] = x[0]
+
+    benchmark.pedantic(statistics, setup=fresh(block.logits), rounds=200, warmup_rounds=5)
+    close(logits[0], block.exponentials[0])
+    close(block.partials[0, :, 1], block.exponentials.sum(axis=1))
+
+
+def test_block_merge(benchmark, kernels, block, close):
+    kernels.block_statistics(block.logits, None, 0, block.rows, *block.csr, block.partials[0])
+    close(benchmark(kernels.block_merge, block.partials, block.totals, block.shares), block.nll)
+    close(block.shares[0], 1 / block.exponentials.sum(axis=1))
+
+
+def test_block_residual(benchmark, kernels, block, close):
+    exponentials = block.exponentials.astype(block.logits.dtype)
+    shares = 1 / block.exponentials.sum(axis=1)
+    last = []
+
+    def residual(x):
+        kernels.block_residual(x, shares, block.totals, 0, block.rows, *block.csr)
+        last[:] = [x]
+
+    benchmark.pedantic(residual, setup=fresh(exponentials), rounds=200, warmup_rounds=5)
+    close(last[0], block.residual)
+
+
+def test_block_update_embedding(benchmark, kernels, dtype, close):
+    rng = np.random.default_rng(0)
+    shards, start = 20, rng.standard_normal((ROWS, DIM), dtype)
+    gradients = rng.standard_normal((shards, ROWS, DIM), dtype)
+    rows, gradient = rng.permutation(ROWS), np.empty(DIM, dtype)
+    exact = gradients.astype(np.float64).sum(axis=0)
+    expected = start.astype(np.float64)
+    expected[rows] -= 0.1 * exact / np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
+    last = []
+
+    def update(embedding):
+        kernels.block_update_embedding(embedding, rows, gradients, np.zeros(ROWS), 0.1, gradient)
+        last[:] = [embedding]
+
+    benchmark.pedantic(update, setup=fresh(start), rounds=200, warmup_rounds=5)
+    close(last[0], expected)
+
+
+def test_block_update_linear(benchmark, kernels, dtype, close):
+    """The first step: then the momentum, corrected, is the gradient."""
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((SHARD_ROWS, DIM), dtype)
+    gradients = rng.standard_normal((SHARD_ROWS, DIM), dtype)
+    exact = gradients.astype(np.float64)
+    expected = start - 0.1 * exact / np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
+    last = []
+
+    def setup():
+        return (start.copy(), gradients, np.zeros_like(start), np.zeros(SHARD_ROWS), 0.1, 0.9, 1 - 0.9), {}
+
+    def update(weights, *rest):
+        kernels.block_update_linear(weights, *rest)
+        last[:] = [weights]
+
+    benchmark.pedantic(update, setup=setup, rounds=200, warmup_rounds=5)
+    close(last[0], expected)
+
+
+def test_fit_counts(benchmark, dtype):
+    """An epoch at V = 2,000 from parameters near zero, where the nll a pair is ln V."""
+    outputs, rng = 2_000, np.random.default_rng(0)
+    counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", rng=rng)
+    embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in ((outputs, DIM), (DIM, outputs)))
+
+    def setup():
+        return (Trainer(embedding.copy(), linear, threads=1),), {}
+
+    history = benchmark.pedantic(lambda trainer: trainer.fit_counts(counts, epochs=1), setup=setup, rounds=5)
+    assert history[0]["nll"] == pytest.approx(np.log(outputs), rel=0.02)

@@ -1,0 +1,106 @@
+"""The row kernels, each on the whole vocabulary; NumPy's products and softmax beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from fastembed._kernels import kernels_for
+
+INPUT = 4
+
+
+def test_matvec(benchmark, build, dtype, row, truth, close):
+    matvec = kernels_for(dtype, build).matvec
+    benchmark(matvec, row.weights, row.h, None, row.logits, 0, len(row.weights))
+    close(row.logits, truth.logits)
+
+
+def test_matvec_numpy(benchmark, row, truth, close):
+    weights, h = np.ascontiguousarray(row.weights[:, : row.dim]), row.h[: row.dim]
+    benchmark(np.matmul, weights, h, out=row.logits)
+    close(row.logits, truth.logits)
+
+
+def test_row_pass(benchmark, kernels, row, truth, close):
+    """One pass: logits, statistics, both sums of the gradient."""
+    benchmark(
+        kernels.row_pass,
+        row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
+        None, row.partials, row.expected, row.observed,
+    )  # fmt: skip
+    loss, _ = kernels.row_merge(row.partials, row.expected, row.observed, row.amounts, row.scale, row.gradient)
+    close(loss, truth.loss)
+    close(row.gradient[: row.dim], truth.gradient)
+
+
+def test_row_pass_without_gradient(benchmark, kernels, row, truth, close):
+    benchmark(
+        kernels.row_pass,
+        row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts, None, row.partials, None, None,
+    )  # fmt: skip
+    loss, _ = kernels.row_merge(row.partials, None, None, row.amounts, row.scale, row.gradient)
+    close(loss, truth.loss)
+
+
+def test_row_merge(benchmark, kernels, row, truth, close):
+    kernels.row_pass(
+        row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
+        None, row.partials, row.expected, row.observed,
+    )  # fmt: skip
+    loss, logsumexp = benchmark(
+        kernels.row_merge, row.partials, row.expected, row.observed, row.amounts, row.scale, row.gradient
+    )
+    close(loss, truth.loss)
+    close(logsumexp, truth.logsumexp)
+    close(row.gradient[: row.dim], truth.gradient)
+
+
+def test_row_update(benchmark, kernels, row, truth, close):
+    """A rate of zero, so that the row stays as it was however often it is called; the untimed call has rate one."""
+    once = row.embedding[INPUT].copy()
+    row.gradient[: row.dim] = truth.gradient
+    kernels.row_update(once, row.gradient, 1.0)
+    close(once, truth.h - truth.gradient)
+    benchmark(kernels.row_update, row.embedding[INPUT], row.gradient, 0.0)
+    np.testing.assert_array_equal(row.embedding[INPUT], truth.h)
+
+
+def test_row_update_linear(benchmark, kernels, row, truth, close):
+    kernels.matvec(row.weights, row.h, None, row.logits, 0, len(row.weights))
+    tail = (row.bounds, 0, row.shards, row.columns, row.amounts, truth.logsumexp)
+    once = row.weights.copy()
+    kernels.row_update_linear(once, row.h, row.logits, *tail, row.scale)
+    close(once[:, : row.dim], (truth.linear - np.outer(truth.h, truth.residual)).T)
+    benchmark(kernels.row_update_linear, row.weights, row.h, row.logits, *tail, 0.0)
+    np.testing.assert_array_equal(row.weights[:, : row.dim], truth.linear.T)
+
+
+def test_row_trainer(benchmark, kernels, row, truth, close):
+    """Both ways into the loop of steps have this bound model; here 100 steps with a rate of zero."""
+    bound = kernels.row_trainer(
+        row.embedding, row.weights, None, row.bounds, row.scale,
+        row.h, row.logits, row.partials, row.expected, row.observed, row.gradient,
+    )  # fmt: skip
+    steps = 100
+    inputs, starts = np.full(steps, INPUT), np.arange(steps + 1)
+    columns, amounts, losses = np.repeat(row.columns, steps), np.ones(steps), np.empty(steps)
+    made = benchmark(bound.train, inputs, starts, columns, amounts, 0.0, False, losses)
+    assert made == steps
+    close(losses, np.full(steps, truth.loss))
+
+
+def test_softmax(benchmark, kernels, row, truth, close):
+    logits = truth.logits.astype(row.logits.dtype)
+
+    def softmax():
+        np.copyto(row.logits, logits)
+        return kernels.softmax(row.logits)
+
+    close(benchmark(softmax), truth.logsumexp)
+    close(row.logits, truth.probabilities)
+
+
+def test_softmax_scipy(benchmark, row, truth, close):
+    logits = truth.logits.astype(row.logits.dtype)
+    close(benchmark(special.softmax, logits), truth.probabilities)

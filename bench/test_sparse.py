@@ -1,0 +1,30 @@
+"""CSR times dense, as the SVD start multiplies; SciPy's product beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+ROWS, COLUMNS, DIM, EACH = 2_000, 10_000, 120, 100
+
+
+@pytest.fixture
+def operands(dtype):
+    rng = np.random.default_rng(0)
+    matrix = sparse.random_array((ROWS, COLUMNS), density=EACH / COLUMNS, format="csr", rng=rng, dtype=dtype)
+    dense = rng.standard_normal((COLUMNS, DIM), dtype)
+    return matrix, dense, matrix.astype(np.float64) @ dense.astype(np.float64)
+
+
+def test_csr_times_dense(benchmark, kernels, operands, close):
+    matrix, dense, expected = operands
+    indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    product = np.empty((ROWS, DIM), dense.dtype)
+    benchmark(kernels.csr_times_dense, indptr, indices, matrix.data, dense, product, 0, ROWS)
+    close(product, expected)
+
+
+def test_csr_times_dense_scipy(benchmark, operands, close):
+    matrix, dense, expected = operands
+    close(benchmark(matrix.__matmul__, dense), expected)
