@@ -107,7 +107,7 @@ def test_train_without_subsampling(capsys, tmp_path, corpus):
     assert formats.check_header(formats.read_tensors(tmp_path / "v")[1], "vectors", "v")["sample"] is None
     code, _, err = run(capsys, *argv, 0)
     assert code == 1
-    assert "sample must be above 0" in err
+    assert "sample must be finite and above 0" in err
 
 
 def test_a_missing_output_folder_is_found_before_training(capsys, tmp_path, corpus, monkeypatch):

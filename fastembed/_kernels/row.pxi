@@ -326,12 +326,9 @@ cdef void descend_shard(
 
 def exp_array(const real[::1] x, real[::1] out):
     """out = exp(x) for x <= 0, as the kernels above take it."""
-    cdef Py_ssize_t first = 0, count
     with nogil:
-        while first < x.shape[0]:
-            count = min(<Py_ssize_t>TILE_ROWS, x.shape[0] - first)
-            exponentials(&x[first], count, 0, &out[first])
-            first += count
+        memcpy(&out[0], &x[0], x.shape[0] * sizeof(real))
+        exponentials(&out[0], x.shape[0], <real>0)
 
 
 def matvec(
