@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from operator import index
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_limits
 
 
 def check_threads(threads: int | None) -> int:
@@ -85,6 +85,21 @@ class Pool:
         return self._executor
 
 
+@contextmanager
+def _control_of_blas() -> Iterator[None]:
+    """Let this thread set limits, then any other.
+
+    OpenBLAS has one limit for the process. Since 3.8 threadpoolctl obeys only the first thread that set it and ignores
+    all others without a word, but ours is set and lifted by whichever thread trains.
+    """
+    yield_control = getattr(OpenBLASController, "clear_controlling_thread", lambda force: None)
+    yield_control(force=True)
+    try:
+        yield
+    finally:
+        yield_control(force=True)
+
+
 class _BlasLimit:
     """One thread for BLAS while anyone trains; what it was before once the last one has finished."""
 
@@ -96,7 +111,8 @@ class _BlasLimit:
     def acquire(self) -> None:
         with self._lock:
             if self._holders == 0:
-                self._limits = threadpool_limits(limits=1, user_api="blas")
+                with _control_of_blas():
+                    self._limits = threadpool_limits(limits=1, user_api="blas")
             self._holders += 1
 
     def release(self) -> None:
@@ -113,7 +129,8 @@ class _BlasLimit:
 
     def _restore(self) -> None:
         if self._limits is not None:
-            self._limits.restore_original_limits()
+            with _control_of_blas():
+                self._limits.restore_original_limits()
             self._limits = None
 
 

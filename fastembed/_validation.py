@@ -157,6 +157,7 @@ def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets
         raise ValueError(f"{name} must have shape ({count}, {outputs}), got {rows.shape}")
     if not sparse.issparse(rows):
         check_amounts(name, rows)
+        rows = rows.astype(np.float64)  # SciPy has no float16
     matrix = canonical_csr(name, sparse.csr_array(rows))
     empty = np.asarray(matrix.sum(axis=1)).ravel() <= 0
     if empty.any():
