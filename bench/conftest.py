@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from fastembed import reference
 from fastembed._kernels import aligned_zeros, kernels_for, padded_width, runnable_builds
 from fastembed._shards import shard_bounds
 
@@ -77,19 +78,16 @@ def truth(parameters: tuple[NDArray[Any], NDArray[Any]]) -> SimpleNamespace:
     """Return what the row step of INPUT and TARGET has as results, in float64."""
     embedding, linear = (array.astype(np.float64) for array in parameters)
     h, outputs = embedding[INPUT], linear.shape[1]
-    logits = h @ linear
-    logsumexp = logits.max() + np.log(np.exp(logits - logits.max()).sum())
-    probabilities = np.exp(logits - logsumexp)
-    residual = (probabilities - np.eye(1, outputs, TARGET)[0]) / outputs
+    logits, y = reference.matvec(h, linear), reference.target_row(TARGET, outputs)
     return SimpleNamespace(
         h=h,
         linear=linear,
         logits=logits,
-        logsumexp=logsumexp,
-        probabilities=probabilities,
-        loss=(logsumexp - logits[TARGET]) / outputs,
-        residual=residual,
-        gradient=linear @ residual,
+        logsumexp=reference.logsumexp(logits),
+        probabilities=reference.softmax(logits),
+        loss=reference.loss(logits, y, 1 / outputs),
+        residual=reference.logits_gradient(logits, y, 1 / outputs),
+        gradient=reference.gradient(h, linear, y, 1 / outputs),
     )
 
 
