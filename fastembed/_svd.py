@@ -58,7 +58,7 @@ def truncated_svd(
     """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
 
     Twenty columns more than asked and three power iterations, each product orthonormalised. The same bits for any
-    number of threads: a row of a product is one sum, and the factorisations run on one BLAS thread.
+    number of threads: a row of a sparse product is one sum, and the dense ones run on one BLAS thread.
 
     Parameters
     ----------
@@ -71,20 +71,19 @@ def truncated_svd(
     Returns
     -------
     u (m, rank), s (rank,), v (n, rank)
-        With matrix ≈ u @ diag(s) @ v.T, s descending.
+        With matrix ≈ u @ diag(s) @ v.T, s descending; columns for a singular value of zero are zero.
     """
     width = min(rank + OVERSAMPLING, *matrix.shape)
     transposed = matrix.T.tocsr()
     with single_threaded_blas():
         v = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
         for _ in range(POWER_ITERATIONS):
-            u = _orthonormal(_product(matrix, v, pool))
-            v = _orthonormal(_product(transposed, u, pool))
-        u = _orthonormal(_product(matrix, v, pool))
-        v, triangle = np.linalg.qr(_product(transposed, u, pool))
-        left, s, right = np.linalg.svd(triangle.T)  # matrix ≈ u (triangleᵀ) vᵀ
-        u, v = u @ left[:, :rank], v @ right[:rank].T
-    return u, s[:rank], v
+            u = _principal_axes(_product(matrix, v, pool))[0]
+            v = _principal_axes(_product(transposed, u, pool))[0]
+        u = _principal_axes(_product(matrix, v, pool))[0]
+        v, s, rotation = _principal_axes(_product(transposed, u, pool))  # matrix ≈ u (v s rotationᵀ)ᵀ
+        u = u @ rotation[:, :rank].astype(np.float32)
+    return u, s[:rank], v[:, :rank]
 
 
 def svd_start(
@@ -101,8 +100,21 @@ def svd_start(
     return embedding, linear.T
 
 
-def _orthonormal(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.linalg.qr(matrix)[0]
+def _principal_axes(
+    matrix: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Return (q, s, rotation), matrix = q @ diag(s) @ rotation.T, of a tall matrix (m, k): its thin SVD.
+
+    By way of the eigenvectors of matrixᵀ matrix in double, a tenth of the time of a QR. That squares the condition
+    number, which the products of an orthonormal basis can afford; axes below the rounding of the squares become zero.
+    """
+    exact = matrix.astype(np.float64)
+    squares, rotation = np.linalg.eigh(exact.T @ exact)
+    squares, rotation = squares[::-1], rotation[:, ::-1]
+    real = squares > squares[0] * len(squares) * np.finfo(np.float64).eps
+    s = np.sqrt(np.where(real, squares, 0))
+    q = exact @ (rotation * np.divide(1, s, out=np.zeros_like(s), where=real))
+    return q.astype(np.float32), s.astype(np.float32), rotation
 
 
 def _product(matrix: Any, dense: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
