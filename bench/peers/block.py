@@ -107,6 +107,25 @@ def shares_of_time(fit: Callable[[], object]) -> dict[str, float]:
     return seconds
 
 
+def print_records(records: list[dict[str, Any]]) -> None:
+    """Print the table of ratios."""
+    print(f"\nRatios: median over the rounds (of the minima). gain: over {records[0]['threads']} thread.")
+    print_table(
+        ["threads", "bare products", "GFLOP/s", "epoch", "epoch / products", "gain"],
+        [
+            [
+                r["threads"],
+                in_units(r["products"]),
+                f"{r['products GFLOP/s']:.0f}",
+                in_units(r["epoch"]),
+                with_minima(r["ratio"], r["ratio of minima"]),
+                with_minima(r["gain"], r["gain of minima"]),
+            ]
+            for r in records
+        ],
+    )
+
+
 def main() -> None:
     """Run, print, save."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -154,21 +173,7 @@ def main() -> None:
         }
         for n in args.threads
     ]
-    print(f"\nRatios: median over the rounds (of the minima). gain: over {args.threads[0]} thread.")
-    print_table(
-        ["threads", "bare products", "GFLOP/s", "epoch", "epoch / products", "gain"],
-        [
-            [
-                r["threads"],
-                in_units(r["products"]),
-                f"{r['products GFLOP/s']:.0f}",
-                in_units(r["epoch"]),
-                with_minima(r["ratio"], r["ratio of minima"]),
-                with_minima(r["gain"], r["gain of minima"]),
-            ]
-            for r in records
-        ],
-    )
+    print_records(records)
     seconds = shares_of_time(fit(1))
     total = seconds.pop("all")
     print("\nWhere an epoch on one thread spends its time, set-up included.")
