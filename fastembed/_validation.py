@@ -30,12 +30,14 @@ def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -
 
 def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
     """Return a finite float in low..high (inclusive, but for `low` if `above`); a bool or a text is none."""
-    try:
-        if isinstance(value, bool | str | bytes | bytearray):  # float would read the text
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    number = value
+    if not isinstance(value, float):
+        try:
+            if isinstance(value, bool | str | bytes | bytearray):  # float would read the text
+                raise TypeError
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"{name} must be a number, got {value!r}") from None
     if not (math.isfinite(number) and low <= number <= high) or (above and number == low):
         least = f"above {low:g}" if above else f"at least {low:g}"
         bound = least if math.isinf(high) else f"{least} and at most {high:g}" if above else f"from {low:g} to {high:g}"

@@ -70,6 +70,7 @@ class Trainer:
         self._embedding = check.check_embedding(embedding)
         linear = check.check_linear(linear, embedding)
         dtype, (dim, outputs) = embedding.dtype, linear.shape
+        self._inputs, self._outputs = len(embedding), outputs
         self._bias = check.check_bias(bias, outputs, dtype)
         self._scale = 1 / outputs if loss_scale is None else check.check_number("loss_scale", loss_scale)
         self._pool = Pool(check_threads(threads))
@@ -129,8 +130,8 @@ class Trainer:
         return cls(embedding, rng.standard_normal((dim, outputs)).astype(dtype), threads=threads)
 
     def __repr__(self) -> str:
-        (inputs, dim), outputs = self._embedding.shape, len(self._weights)
-        return f"Trainer(inputs={inputs}, dim={dim}, outputs={outputs}, dtype={self._embedding.dtype})"
+        dim, dtype = self._embedding.shape[1], self._embedding.dtype
+        return f"Trainer(inputs={self._inputs}, dim={dim}, outputs={self._outputs}, dtype={dtype})"
 
     @property
     def embedding(self) -> NDArray[Any]:
@@ -215,7 +216,7 @@ class Trainer:
         1.386294
         """
         i = self._check_input(i)
-        targets = check.check_target(target, len(self._weights))
+        targets = check.check_target(target, self._outputs)
         with self._lock:
             return self._rows.loss(i, targets)
 
@@ -244,7 +245,7 @@ class Trainer:
         array([-1.])
         """
         i = self._check_input(i)
-        targets = check.check_target(target, len(self._weights))
+        targets = check.check_target(target, self._outputs)
         with self._lock:
             return self._rows.gradient(i, targets)
 
@@ -280,11 +281,13 @@ class Trainer:
         """
         i = self._check_input(i)
         rate = check.check_number("learning_rate", learning_rate)
-        if target is None or isinstance(target, int):
-            output = check.check_integer("target", i if target is None else target, low=0, high=len(self._weights) - 1)
+        if target is None:
+            target = i
+        if isinstance(target, int | np.integer):
+            output = check.check_integer("target", target, low=0, high=self._outputs - 1)
             with self._lock:
                 return self._rows.step(i, output, rate, update_linear)
-        targets = check.check_target(target, len(self._weights))
+        targets = check.check_target(target, self._outputs)
         with self._lock:
             return float(self._rows.descend(np.array([i], dtype=np.intp), targets, rate, update_linear)[0])
 
@@ -329,8 +332,8 @@ class Trainer:
         >>> bool(losses[0] > losses[2])
         True
         """
-        ids = check.check_ids("inputs", inputs, len(self._embedding))
-        rows = check.check_targets(ids if targets is None else targets, len(ids), len(self._weights))
+        ids = check.check_ids("inputs", inputs, self._inputs)
+        rows = check.check_targets(ids if targets is None else targets, len(ids), self._outputs)
         rate = check.check_number("learning_rate", learning_rate)
         means = np.empty(check.check_integer("epochs", epochs, low=1))
         with self._lock:
@@ -393,7 +396,7 @@ class Trainer:
         >>> history[0]["nll"] > history[-1]["nll"]
         True
         """
-        matrix = check.check_counts(counts, (len(self._embedding), len(self._weights)))
+        matrix = check.check_counts(counts, (self._inputs, self._outputs))
         settings = _blocks.Settings(
             epochs=check.check_integer("epochs", epochs, low=1),
             learning_rate=check.check_number("learning_rate", learning_rate),
@@ -434,4 +437,4 @@ class Trainer:
         return self.fit_counts(counts, epochs=1, learning_rate=0, linear_learning_rate=0)[0]["nll"]
 
     def _check_input(self, i: int) -> int:
-        return check.check_integer("i", i, low=0, high=len(self._embedding) - 1)
+        return check.check_integer("i", i, low=0, high=self._inputs - 1)

@@ -64,30 +64,26 @@ cdef inline void matvec_rows(
     const real* weights, const real* h, const real* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width,
     real* logits,
 ) noexcept nogil:
-    """x_c = h . w_c + b_(first + c). Four rows at a time share the loads of h."""
+    """x_c = h . w_c + b_(first + c). Eight rows at a time share the loads of h."""
     cdef Py_ssize_t c = 0, d
-    cdef real s0, s1, s2, s3, t
-    cdef const real* w0
-    cdef const real* w1
-    cdef const real* w2
-    cdef const real* w3
-    while c + 4 <= rows:
-        w0 = weights + c * width
-        w1 = w0 + width
-        w2 = w1 + width
-        w3 = w2 + width
-        s0 = s1 = s2 = s3 = 0
+    cdef real s0, s1, s2, s3, s4, s5, s6, s7, t
+    cdef const real* w
+    while c + 8 <= rows:
+        w = weights + c * width
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0
         for d in range(width):
             t = h[d]
-            s0 += w0[d] * t
-            s1 += w1[d] * t
-            s2 += w2[d] * t
-            s3 += w3[d] * t
-        logits[c] = s0
-        logits[c + 1] = s1
-        logits[c + 2] = s2
-        logits[c + 3] = s3
-        c += 4
+            s0 += w[d] * t
+            s1 += w[width + d] * t
+            s2 += w[2 * width + d] * t
+            s3 += w[3 * width + d] * t
+            s4 += w[4 * width + d] * t
+            s5 += w[5 * width + d] * t
+            s6 += w[6 * width + d] * t
+            s7 += w[7 * width + d] * t
+        logits[c], logits[c + 1], logits[c + 2], logits[c + 3] = s0, s1, s2, s3
+        logits[c + 4], logits[c + 5], logits[c + 6], logits[c + 7] = s4, s5, s6, s7
+        c += 8
     while c < rows:
         logits[c] = dot(weights + c * width, h, width)
         c += 1
