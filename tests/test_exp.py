@@ -97,7 +97,3 @@ def test_nan_stays_where_it_is(kernels, place):
 def test_a_nan_of_either_sign(kernels):
     x = np.array([np.nan, -np.nan] * 9, kernels.dtype)
     assert np.isnan(exp(kernels, x)).all()
-
-
-def test_nothing_to_do(kernels):
-    exp(kernels, np.empty(0, kernels.dtype))
