@@ -183,7 +183,7 @@ class Trainer:
         >>> round(float(Trainer.random(8, 10, seed=0).forward(3).sum()), 5)
         1.0
         """
-        i = self._check_input(i)
+        i = check.check_integer("i", i, low=0, high=self._inputs - 1)
         with self._lock:
             return self._rows.probabilities(i)
 
@@ -215,7 +215,7 @@ class Trainer:
         >>> round(trainer.loss(0, 3), 6)  # log 4
         1.386294
         """
-        i = self._check_input(i)
+        i = check.check_integer("i", i, low=0, high=self._inputs - 1)
         targets = check.check_target(target, self._outputs)
         with self._lock:
             return self._rows.loss(i, targets)
@@ -244,7 +244,7 @@ class Trainer:
         >>> trainer.gradient(0, 0)  # (1/2 - 1) * 1 + 1/2 * (-1)
         array([-1.])
         """
-        i = self._check_input(i)
+        i = check.check_integer("i", i, low=0, high=self._inputs - 1)
         targets = check.check_target(target, self._outputs)
         with self._lock:
             return self._rows.gradient(i, targets)
@@ -279,11 +279,11 @@ class Trainer:
         >>> trainer.step(2) > trainer.step(2)
         True
         """
-        i = self._check_input(i)
+        i = check.check_integer("i", i, low=0, high=self._inputs - 1)
         rate = check.check_number("learning_rate", learning_rate)
         if target is None:
             target = i
-        if isinstance(target, int | np.integer):
+        if isinstance(target, int) or np.isscalar(target):
             output = check.check_integer("target", target, low=0, high=self._outputs - 1)
             with self._lock:
                 return self._rows.step(i, output, rate, update_linear)
@@ -435,6 +435,3 @@ class Trainer:
         1.386294
         """
         return self.fit_counts(counts, epochs=1, learning_rate=0, linear_learning_rate=0)[0]["nll"]
-
-    def _check_input(self, i: int) -> int:
-        return check.check_integer("i", i, low=0, high=self._inputs - 1)
