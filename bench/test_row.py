@@ -12,7 +12,7 @@ INPUT = 4
 
 def test_matvec(benchmark, build, dtype, row, truth, close):
     matvec = kernels_for(dtype, build).matvec
-    benchmark(matvec, row.weights, row.h, None, row.logits, 0, len(row.weights))
+    benchmark(matvec, row.weights, row.h, None, row.bounds, 0, row.shards, row.logits)
     close(row.logits, truth.logits)
 
 
@@ -67,7 +67,7 @@ def test_row_update(benchmark, kernels, row, truth, close):
 
 
 def test_row_update_linear(benchmark, kernels, row, truth, close):
-    kernels.matvec(row.weights, row.h, None, row.logits, 0, len(row.weights))
+    kernels.matvec(row.weights, row.h, None, row.bounds, 0, row.shards, row.logits)
     tail = (row.bounds, 0, row.shards, row.columns, row.amounts, truth.logsumexp)
     once = row.weights.copy()
     kernels.row_update_linear(once, row.h, row.logits, *tail, row.scale)

@@ -70,7 +70,7 @@ class RowSteps:
         logits = np.empty_like(self._logits)
 
         def product(first: int, last: int) -> None:
-            self._kernels.matvec(self._weights, self._h, self._bias, logits, self._bounds[first], self._bounds[last])
+            self._kernels.matvec(self._weights, self._h, self._bias, self._bounds, first, last, logits)
 
         self._over_shards(product)
         self._check_finite(self._kernels.softmax(logits), i)

@@ -30,8 +30,9 @@ def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -
 
 def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
     """Return a finite float in low..high (inclusive, but for `low` if `above`); a bool or a text is none."""
-    number = value
-    if not isinstance(value, float):
+    if isinstance(value, float):
+        number = value
+    else:
         try:
             if isinstance(value, bool | str | bytes | bytearray):  # float would read the text
                 raise TypeError

@@ -65,17 +65,18 @@ class Bound:
 @sizes
 def test_matvec(kernels, model, padded, near, outputs, dim):
     embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    logits = np.empty(outputs, kernels.dtype)
-    kernels.matvec(padded(linear), padded(embedding[0]), bias, logits, 0, outputs)
+    logits, bounds = np.empty(outputs, kernels.dtype), cut(outputs, 3)
+    shards = len(bounds) - 1
+    kernels.matvec(padded(linear), padded(embedding[0]), bias, bounds, 0, shards, logits)
     near(logits, reference.matvec(embedding[0], linear, bias), scale=10)
-    kernels.matvec(padded(linear), padded(embedding[0]), None, logits, 0, outputs)
+    kernels.matvec(padded(linear), padded(embedding[0]), None, bounds, 0, shards, logits)
     near(logits, reference.matvec(embedding[0], linear), scale=10)
 
 
 def test_matvec_writes_its_range_only(kernels, model, padded, near):
     embedding, linear, bias = model(1, 50, 17, kernels.dtype)
     logits = np.full(50, 7, kernels.dtype)
-    kernels.matvec(padded(linear), padded(embedding[0]), bias, logits, 11, 38)
+    kernels.matvec(padded(linear), padded(embedding[0]), bias, np.array([0, 11, 38, 50], dtype=np.intp), 1, 2, logits)
     near(logits[11:38], reference.matvec(embedding[0], linear, bias)[11:38])
     assert (logits[:11] == 7).all()
     assert (logits[38:] == 7).all()

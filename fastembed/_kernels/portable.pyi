@@ -18,9 +18,10 @@ def matvec(
     weights: npt.NDArray[_Real],
     h: npt.NDArray[_Real],
     bias: npt.NDArray[_Real] | None,
+    bounds: _Ids,
+    first: int,
+    last: int,
     logits: npt.NDArray[_Real],
-    begin: int,
-    end: int,
 ) -> None: ...
 def softmax(logits: npt.NDArray[_Real]) -> float: ...
 def row_pass(

@@ -64,7 +64,10 @@ cdef inline void matvec_rows(
     const real* weights, const real* h, const real* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width,
     real* logits,
 ) noexcept nogil:
-    """x_c = h . w_c + b_(first + c). Eight rows at a time share the loads of h."""
+    """x_c = h . w_c + b_(first + c). Eight rows at a time share the loads of h.
+
+    Rows left over are summed in another order: where a call starts and ends decides bits, so it is at shards' bounds.
+    """
     cdef Py_ssize_t c = 0, d
     cdef real s0, s1, s2, s3, s4, s5, s6, s7, t
     cdef const real* w
@@ -328,15 +331,20 @@ def exp_array(const real[::1] x, real[::1] out):
 
 
 def matvec(
-    const real[:, ::1] weights, const real[::1] h, const real[::1] bias, real[::1] logits,
-    Py_ssize_t begin, Py_ssize_t end,
+    const real[:, ::1] weights, const real[::1] h, const real[::1] bias,
+    const Py_ssize_t[::1] bounds, Py_ssize_t first, Py_ssize_t last, real[::1] logits,
 ):
-    """logits[begin:end] = weights[begin:end] @ h + bias[begin:end]."""
+    """logits = weights @ h + bias for the rows of shards first to last - 1."""
+    cdef Py_ssize_t s, begin
     cdef const real* b = NULL
     if bias is not None:
         b = &bias[0]
     with nogil:
-        matvec_rows(&weights[begin, 0], &h[0], b, begin, end - begin, weights.shape[1], &logits[begin])
+        for s in range(first, last):
+            begin = bounds[s]
+            matvec_rows(
+                &weights[begin, 0], &h[0], b, begin, bounds[s + 1] - begin, weights.shape[1], &logits[begin],
+            )
 
 
 def softmax(real[::1] logits):
