@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._files import Block
+from fastembed._runs import Rows
 from fastembed._threads import ordered_map
+from fastembed._validation import check_integer
 from fastembed.corpus import Corpus, FileCorpus, Ledger, MemoryCorpus, Progress
 from fastembed.vocabulary import Vocabulary
 
@@ -130,3 +133,43 @@ def texts(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Text]:
 def _text(buffer: Int32, first: int, last: int, end: int) -> Text:
     buffer[end] = -1
     return Text(buffer[: end + 1], first, last)
+
+
+class Work:
+    """Progress in units of work: each unit of the corpus is read once and counted once."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done, self._counted = 0, 0.0
+        self._total: int | None = None
+
+    def read(self, done: int, total: int | None) -> None:
+        """Take how much has been read."""
+        self._done, self._total = done, total
+        self._show()
+
+    def counted(self, parts: Iterable[tuple[Rows, float]]) -> Iterator[Rows]:
+        """Pass rows on; with the last of them, all that has been read is counted."""
+        before = self._counted
+        for rows, share in parts:
+            self._counted = before + share * (self._done - before)
+            self._show()
+            yield rows
+
+    def finish(self) -> None:
+        """Report that all is done."""
+        self._counted = self._done
+        self._show()
+
+    def _show(self) -> None:
+        if self._progress:
+            self._progress(self._done + int(self._counted), None if self._total is None else 2 * self._total)
+
+
+def vocabulary_size(vocabulary: Vocabulary | int) -> int:
+    """Return V."""
+    if isinstance(vocabulary, Vocabulary):
+        return len(vocabulary)
+    if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):
+        raise TypeError(f"vocabulary must be a Vocabulary or a number of ids, got {type(vocabulary).__name__}")
+    return check_integer("vocabulary", vocabulary, low=1, high=2**31 - 1)

@@ -7,12 +7,9 @@ count of both corpora.
 
 from __future__ import annotations
 
-import json
-import numbers
 import os
-from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -20,19 +17,18 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._baskets import count_baskets
-from fastembed._ids import encoded, texts
+from fastembed._ids import Work, encoded, texts, vocabulary_size
 from fastembed._memory import check_memory_limit
-from fastembed._runs import Rows, Run, Sum, csr, merge, sorted_csr
+from fastembed._runs import Run, Sum, csr, merge, sorted_csr
 from fastembed._threads import check_threads
 from fastembed._validation import canonical_csr, check_amounts, check_ids, check_integer
 from fastembed.corpus import Ledger, Progress, Source, as_corpus
-from fastembed.formats import map_tensors, write_tensors
+from fastembed.formats import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import PART_PAIRS, Windows, check_exact, count_windows, window_sides
 
 Float = npt.NDArray[np.float64]
 
-KIND = "fastembed counts, version 1"
 MOST = 2**31 - 1  # columns that int32 ids can name
 
 
@@ -56,6 +52,8 @@ class Counts:
         The factors of subsampling.
     ledger : Ledger or None
         What was read.
+    vocabulary : Vocabulary or None
+        The tokens of the rows, if the counts are of tokens; those of the columns are the first K of them.
 
     Examples
     --------
@@ -76,6 +74,7 @@ class Counts:
         windows: Windows | None = None,
         keep: Float | None = None,
         ledger: Ledger | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.shape = (len(run.indptr) - 1, run.n_columns)
         self.indptr = run.indptr
@@ -84,6 +83,7 @@ class Counts:
         self.windows = windows
         self.keep = keep
         self.ledger = ledger
+        self.vocabulary = vocabulary
 
     @classmethod
     def from_corpus(
@@ -143,7 +143,7 @@ class Counts:
         size = vocabulary_size(vocabulary)
         if isinstance(vocabulary, Vocabulary):
             windows.check_order(vocabulary.counts)
-        corpus, ledger, work = as_corpus(corpus), Ledger(), _Work(progress)
+        corpus, ledger, work = as_corpus(corpus), Ledger(), Work(progress)
         total = Sum(windows.columns(size), limit, workers)
         occurrences = np.zeros(size, dtype=np.int64)
         with ledger.noted():
@@ -161,11 +161,11 @@ class Counts:
         if not len(run.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
         check_exact(run.data)
-        if isinstance(vocabulary, Vocabulary):
-            occurrences = vocabulary.counts
-        else:
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        if known is None:
             windows.check_order(occurrences)
-        return cls(run, windows=windows, keep=windows.keep(occurrences), ledger=ledger)
+        keep = windows.keep(occurrences if known is None else known.counts)
+        return cls(run, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
     @classmethod
     def from_baskets(
@@ -222,7 +222,7 @@ class Counts:
             matrix = count_baskets(pieces, size, min(contexts, size), shared=weighting == "share")
         if not matrix.nnz:
             raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-        return cls(_run(matrix), ledger=ledger)
+        return cls(_run(matrix), ledger=ledger, vocabulary=vocabulary if isinstance(vocabulary, Vocabulary) else None)
 
     @classmethod
     def from_pairs(
@@ -351,18 +351,21 @@ class Counts:
                 raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
         if self.keep is not None and (other.keep is None or not np.array_equal(self.keep, other.keep)):
             raise ValueError("subsampled counts can only be added if they were counted with the same vocabulary")
+        names = {counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}
+        if len(names) > 1:
+            raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         runs = [Run(counts.indptr, counts.indices, counts.data, counts.shape[1]) for counts in (self, other)]
         both = merge(runs, check_memory_limit(None), check_threads(None))
         if self.windows is not None:
             check_exact(both.data)
-        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger)
+        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=self.vocabulary)
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the counts, and how they were counted, as a safetensors file.
+        """Write the counts, how they were counted, and the tokens, as a safetensors file.
 
         Raises
         ------
@@ -372,9 +375,12 @@ class Counts:
         tensors: dict[str, npt.NDArray[Any]] = {"data": self.data, "indices": self.indices, "indptr": self.indptr}
         if self.keep is not None:
             tensors["keep"] = self.keep
-        windows = None if self.windows is None else asdict(self.windows)
-        metadata = {"kind": KIND, "shape": json.dumps(self.shape), "windows": json.dumps(windows)}
-        write_tensors(path, tensors, metadata)
+        settings = {"shape": self.shape, "windows": self.windows, "ledger": self.ledger}
+        if self.vocabulary is not None:
+            tensors |= {"tokens.counts": self.vocabulary.counts, **pack_tokens(self.vocabulary.tokens)}
+            settings["vocabulary.ledger"] = self.vocabulary.ledger
+        plain = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
+        write_tensors(path, tensors, header("counts", plain))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
@@ -396,16 +402,19 @@ class Counts:
         <Counts of shape (2, 2), 2 stored, total 2>
         """
         tensors, metadata = map_tensors(path)
-        if metadata.get("kind") != KIND:
-            raise ValueError(f"{str(path)!r} does not hold counts: its kind is {metadata.get('kind')!r}, not {KIND!r}")
+        settings = check_header(metadata, "counts", path)
         try:
-            shape, windows = json.loads(metadata["shape"]), json.loads(metadata["windows"])
-            matrix = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
-            counts = cls.from_scipy(matrix)
-            counts.windows = windows and Windows(**windows | {"window": tuple(windows["window"])})
+            counts = cls.from_scipy(csr(tensors["data"], tensors["indices"], tensors["indptr"], settings["shape"]))
+            counts.windows = settings["windows"] and Windows(**settings["windows"])
+            counts.ledger = settings["ledger"] and Ledger(**settings["ledger"])
             counts.keep = tensors.get("keep")
             if counts.keep is not None and counts.keep.shape != (counts.shape[0],):
                 raise ValueError(f"keep has the shape {counts.keep.shape}")
+            if "tokens.counts" in tensors:
+                ledger = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
+                counts.vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], ledger)
+                if len(counts.vocabulary) != counts.shape[0]:
+                    raise ValueError(f"{len(counts.vocabulary)} tokens for {counts.shape[0]} rows")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
         return counts
@@ -420,46 +429,6 @@ class Counts:
 
     def _stored(self) -> sparse.csr_array:
         return sorted_csr(self.data, self.indices, self.indptr, self.shape)
-
-
-class _Work:
-    """Progress in units of work: each unit of the corpus is read once and counted once."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._done, self._counted = 0, 0.0
-        self._total: int | None = None
-
-    def read(self, done: int, total: int | None) -> None:
-        """Take how much has been read."""
-        self._done, self._total = done, total
-        self._show()
-
-    def counted(self, parts: Iterable[tuple[Rows, float]]) -> Iterator[Rows]:
-        """Pass rows on; with the last of them, all that has been read is counted."""
-        before = self._counted
-        for rows, share in parts:
-            self._counted = before + share * (self._done - before)
-            self._show()
-            yield rows
-
-    def finish(self) -> None:
-        """Report that all is done."""
-        self._counted = self._done
-        self._show()
-
-    def _show(self) -> None:
-        if self._progress:
-            self._progress(self._done + int(self._counted), None if self._total is None else 2 * self._total)
-
-
-def vocabulary_size(vocabulary: Vocabulary | int) -> int:
-    """Return V."""
-    if isinstance(vocabulary, Vocabulary):
-        return len(vocabulary)
-    if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):
-        raise TypeError(f"vocabulary must be a Vocabulary or a number of ids, got {type(vocabulary).__name__}")
-    return check_integer("vocabulary", vocabulary, low=1, high=MOST)
 
 
 def _run(matrix: sparse.csr_array) -> Run:

@@ -173,7 +173,7 @@ def check_exact(data: Float) -> None:
 
 def window_sides(window: int | tuple[int, int]) -> tuple[int, int]:
     """Return (before, after)."""
-    both = window if isinstance(window, tuple) else (window, window)
+    both = window if isinstance(window, tuple | list) else (window, window)
     if len(both) != 2:
         raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
     before, after = (check_integer("window", side, low=0, high=WIDEST) for side in both)

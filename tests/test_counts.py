@@ -296,12 +296,17 @@ def test_save_and_load(tmp_path, zipf):
         loaded = Counts.load(path)
         assert_same(loaded, counts)
         assert loaded.windows == counts.windows
+        assert loaded.ledger == counts.ledger
+        assert loaded.vocabulary.tokens == counts.vocabulary.tokens
+        assert loaded.vocabulary.ledger == counts.vocabulary.ledger
+        assert_array_equal(loaded.vocabulary.counts, counts.vocabulary.counts)
         assert_same(loaded + counts, counts + counts)
         assert_array_equal(loaded.to_scipy().data, counts.to_scipy().data)
     pairs = Counts.from_pairs([0, 4], [9, 1], [0.25, 3], shape=(10, 20))
     pairs.save(path)
     assert_same(Counts.load(path), pairs)
     assert Counts.load(path).shape == (10, 20)
+    assert Counts.load(path).vocabulary is None
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -316,12 +321,13 @@ def test_damaged_files(tmp_path):
         {"indptr": tensors["indptr"][:-1]},
         {"data": -tensors["data"]},
         {"keep": tensors["keep"][:-1]},
+        {"tokens.counts": tensors["tokens.counts"][:-1]},
     ):
         write_tensors(path, tensors | change, metadata)
         with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
             Counts.load(path)
     write_tensors(path, tensors, {})
-    with pytest.raises(ValueError, match="its kind is None"):
+    with pytest.raises(ValueError, match="no format of fastembed"):
         Counts.load(path)
     with pytest.raises(OSError, match="missing"):
         Counts.load(tmp_path / "missing")
@@ -336,6 +342,9 @@ def test_sums_need_the_same_meaning():
     other = Vocabulary(VOCABULARY.tokens, [9, 1, 1, 1])
     with pytest.raises(ValueError, match="the same vocabulary"):
         Counts.from_corpus([LINE], VOCABULARY, sample=0.1) + Counts.from_corpus([LINE], other, sample=0.1)
+    renamed = Vocabulary(["a", "b", "c", "d"], [2, 1, 1, 1])
+    with pytest.raises(ValueError, match="counts of different vocabularies"):
+        flat + Counts.from_corpus([["a", "b"]], renamed, weighting="flat")
     with pytest.raises(TypeError):
         flat + 1
     assert_array_equal((Counts.from_pairs([0], [1]) + Counts.from_pairs([0], [1])).data, [2])
