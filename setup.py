@@ -64,7 +64,7 @@ def extensions():
     ]
     single = [
         Extension(f"fastembed._kernels.{name}", [f"{folder}/{name}.pyx"], extra_compile_args=OPTIMIZE)
-        for name in ("cpu", "cooccur")
+        for name in ("cpu", "cooccur", "tokens")
     ]
     return builds + single
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from operator import index
+from typing import TypeVar
 
 from threadpoolctl import OpenBLASController, threadpool_limits
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def check_threads(threads: int | None) -> int:
@@ -83,6 +87,32 @@ class Pool:
             self._executor = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="fastembed")
             self._process = os.getpid()
         return self._executor
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], threads: int, give_up: Callable[[], object] = lambda: None
+) -> Generator[R, None, None]:
+    """Yield ``function(item)`` for each item, in their order, computed on `threads` threads.
+
+    The items are drawn by the calling thread, no more than two a thread ahead of the results that it took. When it
+    stops early, by an exception or a Ctrl-C, it calls `give_up` to hasten the calls in progress, waits for them, and
+    drops the others.
+    """
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor:
+        try:
+            for item in items:
+                pending.append(executor.submit(function, item))
+                if len(pending) > 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BaseException:
+            give_up()
+            raise
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""The command line: ``fastembed train|neighbors|analogy|info|demo``. One function a sub-command."""
+"""The command line: ``fastembed train|count|neighbors|analogy|info|demo``. One function a sub-command."""
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,10 +13,19 @@ from tqdm import tqdm
 
 import fastembed
 from fastembed import demo, formats
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
+from fastembed.vocabulary import Vocabulary
 
-TRAINING = ("dim", "window", "min_count", "sample", "max_contexts", "epochs", "seed")  # what decides the vectors
+COUNTING = {
+    "window": 8,
+    "min_count": 5,
+    "sample": 3e-4,
+    "max_contexts": "auto",
+}  # how to count, and SkipGram's defaults
+TRAINING = ("dim", *COUNTING, "epochs", "seed")  # what decides the vectors
 
 
 class Progress:
@@ -46,7 +56,7 @@ class Progress:
         self._show("reading", done, total)
 
     def counting(self, done: int, total: int | None) -> None:
-        """Show how many rows are counted."""
+        """Show how much of the corpus is counted: it is read once more, and then counted."""
         self._show("counting", done, total)
 
     def epoch(self, record: dict[str, Any]) -> None:
@@ -76,16 +86,50 @@ class Progress:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Learn vectors from text files and save them."""
+    """Learn vectors from text files or from counts, and save them."""
     formats.writable(arguments.output)
-    model = _model(arguments)
+    settings, model = _settings(arguments), _model(arguments)
     with Progress(quiet=arguments.quiet, epochs=model.epochs) as progress:
-        model.fit([Path(file) for file in arguments.files], progress=progress)
+        if arguments.counts is None:
+            model.fit(_text(arguments), progress=progress)
+        else:
+            _refuse_beside_counts(arguments)
+            model.fit_counts(Counts.load(arguments.counts), progress=progress)
+            settings |= {name: getattr(model, name) for name in COUNTING} | {
+                "min_count": None,
+                "counts": arguments.counts,
+            }
     vectors = model.vectors
-    vectors.save(arguments.output, settings=_settings(arguments))
+    vectors.save(arguments.output, settings=settings)
     if not arguments.quiet:
         shape = f"{len(vectors):,} vectors of {vectors.matrix.shape[1]} numbers"
-        print(f"wrote {arguments.output}: {shape}; {model.ledger.summary()}")
+        _print_written(arguments.output, shape, model.ledger)
+
+
+def count(arguments: argparse.Namespace) -> None:
+    """Count text files, to be trained on later with train --counts."""
+    formats.writable(arguments.output)
+    if arguments.baskets and not {"window", "sample"}.isdisjoint(vars(arguments)):
+        arguments.fail("--window and --sample say nothing about baskets, all pairs of which count")
+    model = SkipGram(**{name: _settings(arguments)[name] for name in COUNTING}, threads=arguments.threads)
+    with Progress(quiet=arguments.quiet, epochs=1) as progress:
+        corpus = _text(arguments)
+        if arguments.baskets:
+            items = Vocabulary.from_corpus(corpus, model.min_count, threads=model.threads, progress=progress.reading)
+            counts = Counts.from_baskets(
+                corpus,
+                items,
+                weighting=arguments.baskets,
+                max_contexts=model.contexts(len(items)),
+                threads=model.threads,
+                progress=progress.counting,
+            )
+        else:
+            counts = model.count(corpus, memory_limit=arguments.memory_limit, progress=progress)
+    counts.save(arguments.output)
+    if not arguments.quiet:
+        shape = f"{counts.nnz:,} counts of {counts.shape[0]:,} tokens and {counts.shape[1]:,} contexts"
+        _print_written(arguments.output, shape, counts.vocabulary.ledger if counts.vocabulary else counts.ledger)
 
 
 def neighbors(arguments: argparse.Namespace) -> None:
@@ -163,8 +207,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader of our output has gone; Python would complain once more when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        print("fastembed: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        notes = "; ".join(getattr(interrupt, "__notes__", ["interrupted"]))
+        print(f"fastembed: {notes}", file=sys.stderr)
         return 130
     except Exception as error:
         if arguments.debug:
@@ -181,8 +226,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = _command(commands, train, "fastembed train news.txt more.txt.gz -o news.safetensors --dim 100 --seed 1")
-    command.add_argument("files", nargs="+", metavar="FILE", help="text, a sequence a line, tokens between spaces")
+    _add_text(command, required=False)
+    command.add_argument("--counts", metavar="FILE", help="learn from what `count` wrote, instead of from text")
     _add_training(command)
+
+    command = _command(commands, count, "fastembed count news/*.txt.gz -o news.counts.safetensors --window 5")
+    _add_text(command, required=True)
+    command.add_argument("-o", "--output", default="counts.safetensors", metavar="FILE", help="default: %(default)s")
+    command.add_argument(
+        "--baskets",
+        choices=("flat", "share"),
+        help="a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n",
+    )
+    command.add_argument(
+        "--memory-limit", type=_bytes, metavar="SIZE", help="as 800M or 4G; default: half of what is free"
+    )
+    _add_counting(command)
 
     command = _command(commands, neighbors, "fastembed neighbors vectors.safetensors france two -n 5")
     command.add_argument("vectors", metavar="VECTORS", help="a file that `train` wrote")
@@ -213,7 +272,7 @@ def _command(
     summary = str(run.__doc__)
     command = commands.add_parser(name or run.__name__, help=summary, description=summary, epilog=f"example: {example}")
     command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, fail=command.error)
     return command
 
 
@@ -222,16 +281,60 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("-o", "--output", default="vectors.safetensors", metavar="FILE", help="where to save (default: %(default)s)")
     add("--dim", type=_positive, default=100, help="numbers a vector (default: %(default)s)")
-    add("--window", type=_positive, default=8, help="words that count on either side (default: %(default)s)")
-    add("--min-count", type=_positive, default=5, help="drop rarer words (default: %(default)s)")
-    add(
-        "--sample", type=_share, default=3e-4, help='thin out words above this share; "none": no (default: %(default)s)'
-    )
-    add("--max-contexts", type=_auto, default="auto", help="words that serve as contexts (default: %(default)s)")
     add("--epochs", type=_positive, default=5, help="default: %(default)s")
     add("--seed", type=int, default=0, help="of the random numbers (default: %(default)s)")
-    add("--threads", type=_positive, help="default: one a core; the result is the same for any number")
-    add("--quiet", action="store_true", help="print nothing but errors")
+    _add_counting(command)
+
+
+def _add_counting(command: argparse.ArgumentParser) -> None:
+    """Add the options of all commands that count. Those not given are left out, so that one can see which were."""
+
+    def add(name: str, kind: Callable[[str], Any], text: str) -> None:
+        shown = COUNTING[name.lstrip("-").replace("-", "_")]
+        command.add_argument(name, type=kind, default=argparse.SUPPRESS, help=f"{text} (default: {shown})")
+
+    add("--window", _window, "words that count on either side; or before and after, as 0,1")
+    add("--min-count", _positive, "drop rarer words")
+    add("--sample", _share, 'thin out words above this share; "none": no')
+    add("--max-contexts", _auto, "words that serve as contexts")
+    command.add_argument("--threads", type=_positive, help="default: one a core; the result is the same for any number")
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _add_text(command: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the files to read, and how."""
+    command.add_argument(
+        "files",
+        nargs="+" if required else "*",
+        metavar="FILE",
+        help="text, a sequence a line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, patterns, - (stdin)",
+    )
+    command.add_argument("--lowercase", action="store_true", help="turn the text to lower case first")
+    command.add_argument(
+        "--token-pattern", type=_pattern, metavar="REGEX", help="tokens are what this matches in a line (slower)"
+    )
+    command.add_argument("--replace-invalid", action="store_true", help="read bytes that are not UTF-8 as U+FFFD")
+
+
+def _text(arguments: argparse.Namespace) -> FileCorpus:
+    """Return the corpus the options describe."""
+    if not arguments.files:
+        arguments.fail("give a FILE to read, or - for standard input, or --counts FILE")
+    return FileCorpus(
+        [Path(file) for file in arguments.files],
+        lowercase=arguments.lowercase,
+        tokenizer=arguments.token_pattern and arguments.token_pattern.findall,
+        errors="replace" if arguments.replace_invalid else "strict",
+    )
+
+
+def _refuse_beside_counts(arguments: argparse.Namespace) -> None:
+    """Refuse options that say how to count where that has been done."""
+    given = [name for name in ("files", "lowercase", "token_pattern", "replace_invalid") if getattr(arguments, name)]
+    given += [name for name in COUNTING if hasattr(arguments, name)]
+    if given:
+        names = ", ".join("FILE" if name == "files" else f"--{name.replace('_', '-')}" for name in given)
+        arguments.fail(f"--counts says what was counted and how, so {names} cannot be given as well")
 
 
 def _positive(text: str) -> int:
@@ -239,6 +342,36 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"an integer of at least 1 expected, got {text!r}")
     return int(text)
+
+
+def _window(text: str) -> int | tuple[int, int]:
+    """Read an integer of at least 1, or two, not both 0, with a comma between them."""
+    before, comma, after = text.partition(",")
+    if not comma:
+        return _positive(text)
+    if not (before.isdecimal() and after.isdecimal() and int(before) + int(after)):
+        raise argparse.ArgumentTypeError(f"an integer or two, as 0,1, expected, got {text!r}")
+    return int(before), int(after)
+
+
+def _bytes(text: str) -> int:
+    """Read a number of bytes, or of kilo-, mega- or gigabytes."""
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper())
+    try:
+        return int(float(text[:-1] if factor else text) * (factor or 1))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"a size such as 800M or 4G expected, got {text!r}") from None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Read a regular expression with one group at most."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    if pattern.groups > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has {pattern.groups} groups; write (?:...) for all but one")
+    return pattern
 
 
 def _auto(text: str) -> int | str:
@@ -256,12 +389,17 @@ def _share(text: str) -> float | None:
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of training, to be kept with the vectors."""
-    return {name: getattr(arguments, name) for name in TRAINING}
+    return COUNTING | {name: getattr(arguments, name) for name in TRAINING if hasattr(arguments, name)}
 
 
 def _model(arguments: argparse.Namespace) -> SkipGram:
     """Return the model the options describe."""
     return SkipGram(**_settings(arguments), threads=arguments.threads)
+
+
+def _print_written(path: str, what: str, ledger: Ledger | None) -> None:
+    """Print the last line of a command: what it wrote, and what became of all that was read."""
+    print(f"wrote {path}: {what}{f'; {ledger.summary()}' if ledger else ''}")
 
 
 def _print_scored(scored: list[tuple[str, float]]) -> None:

@@ -2,42 +2,40 @@
 
 A corpus, wherever one is asked for, is
 
-- a path (``str`` or ``os.PathLike``): one file;
-- a list or tuple whose items are all ``os.PathLike``: several files, read in that order;
-- anything else that gives sequences of strings and can be iterated again, such as a list of lists of tokens.
+- a path (``str`` or ``os.PathLike``): a file, a folder, a pattern such as ``news/*.txt``, or ``-`` for standard input;
+- a list or tuple whose items are all ``os.PathLike``: several of these, read in that order;
+- a :class:`FileCorpus`, which has options;
+- anything else that gives sequences of strings or integers and can be iterated again, such as a list of lists.
 
 A file holds one sequence a line, its tokens separated by ASCII white space, in UTF-8. Names that end in ``.gz``,
-``.bz2`` or ``.xz`` are decompressed while they are read.
+``.bz2``, ``.xz`` or ``.zst`` are decompressed while they are read. An integer as a token stands for its decimal digits.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
+import numbers
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias, cast
+from operator import index
+from typing import Any, Protocol, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._files import Block, find_files, read_blocks, shown
+from fastembed._kernels.tokens import valid_utf8
+from fastembed._validation import check_ids
 
 #: What a function that reads a corpus accepts; the module's docstring says how each form is told from the others.
-Source: TypeAlias = "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str]] | Corpus"
+Source: TypeAlias = "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | Corpus"
 
 #: Called with (done, total): bytes on disk for files; sequences for a corpus in memory, with total None if unknown.
 Progress: TypeAlias = Callable[[int, int | None], object]
 
-BLOCK = 1 << 20  # bytes read at a time
 REPORT_EVERY = 1024  # sequences between two calls of the progress function, in memory
-
-_DECOMPRESSORS: dict[str, Callable[[BinaryIO], Any]] = {
-    ".gz": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-}
+_NO_IDS = np.empty(0, dtype=np.int32)
 
 
 @dataclass
@@ -53,6 +51,8 @@ class Ledger:
     tokens_read, tokens_used : int
     dropped : dict of str to int
         Tokens that were not used, by reason.
+    replaced : int
+        Replacement characters put in the place of bytes that are not UTF-8.
 
     Examples
     --------
@@ -67,15 +67,17 @@ class Ledger:
     tokens_read: int = 0
     tokens_used: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    replaced: int = 0
 
     def summary(self) -> str:
         """Return the ledger in one line."""
         size = f" ({self.bytes:,} bytes)" if self.bytes else ""
         empty = f" ({self.empty_lines:,} empty)" if self.empty_lines else ""
+        replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
         return (
             f"read {self.tokens_read:,} tokens in {self.lines:,} lines{empty}{size}; used {self.tokens_used:,}; "
-            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}"
+            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}"
         )
 
     def __add__(self, other: Ledger) -> Ledger:
@@ -87,14 +89,24 @@ class Ledger:
             self.tokens_read + other.tokens_read,
             self.tokens_used + other.tokens_used,
             {reason: self.dropped.get(reason, 0) + other.dropped.get(reason, 0) for reason in reasons},
+            self.replaced + other.replaced,
         )
 
-    def enter(self, tokens: list[str]) -> list[str]:
-        """Enter one sequence as read, and return it."""
-        self.lines += 1
-        self.empty_lines += not tokens
-        self.tokens_read += len(tokens)
-        return tokens
+    def enter(self, tokens: int, lines: int = 1, empty_lines: int | None = None, replaced: int = 0) -> None:
+        """Enter tokens as read: one line of them, or several."""
+        self.lines += lines
+        self.empty_lines += (not tokens) if empty_lines is None else empty_lines
+        self.tokens_read += tokens
+        self.replaced += replaced
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note on a Ctrl-C what had been read."""
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"interrupted after {self.tokens_read:,} tokens in {self.lines:,} lines")
+            raise
 
 
 class Corpus(Protocol):
@@ -110,7 +122,7 @@ def as_corpus(source: Source) -> Corpus:
 
     Parameters
     ----------
-    source : path, sequence of paths, or re-iterable of sequences of str
+    source : path, sequence of paths, or re-iterable of sequences of str or int
         See the module's docstring.
 
     Returns
@@ -138,10 +150,10 @@ def as_corpus(source: Source) -> Corpus:
     if isinstance(source, str | os.PathLike):
         return FileCorpus([source])
     if isinstance(source, bytes | bytearray):
-        raise TypeError(f"a corpus is a path or an iterable of token lists, got bytes: {_shown(source)}")
+        raise TypeError(f"a corpus is a path or an iterable of token lists, got bytes: {shown(source)}")
     if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
         return FileCorpus(source)
-    return MemoryCorpus(cast("Iterable[Iterable[str]]", source))
+    return MemoryCorpus(cast("Iterable[Iterable[str | int]]", source))
 
 
 class FileCorpus:
@@ -149,35 +161,97 @@ class FileCorpus:
 
     Parameters
     ----------
-    paths : iterable of path-like
+    paths : path-like or iterable of path-like
+        Files, folders, patterns and ``-``, as the module's docstring says.
+    lowercase : bool
+        Whether the text is turned to lower case first.
+    tokenizer : callable, optional
+        Gives the tokens of a line (a str without its end); by default the line is split at ASCII white space, which is
+        much faster since no Python object is made for a token.
+    errors : {"strict", "replace"}
+        What to do with bytes that are not valid UTF-8: stop, or put U+FFFD in their place.
 
     Raises
     ------
     OSError
-        If one of them does not exist or is a folder; on reading, also if it cannot be read or decompressed.
+        If there is no such file; on reading, also if it cannot be read or decompressed.
+    TypeError
+        If `tokenizer` cannot be called, or gives no strings.
     ValueError
-        On reading, if a line is not valid UTF-8.
+        If `errors` is neither; on reading, if a line is not valid UTF-8.
 
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "text.txt").write_text("the cat\nsat")
-    ...     list(FileCorpus([f"{folder}/text.txt"]).sequences(Ledger()))
+    ...     _ = Path(folder, "text.txt").write_text("The cat\nsat")
+    ...     list(FileCorpus(f"{folder}/*.txt", lowercase=True).sequences(Ledger()))
     [['the', 'cat'], ['sat']]
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
-        self.paths = [_existing_file(path) for path in paths]
+    def __init__(
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        lowercase: bool = False,
+        tokenizer: Callable[[str], Iterable[str]] | None = None,
+        errors: str = "strict",
+    ) -> None:
+        if tokenizer is not None and not callable(tokenizer):
+            raise TypeError(f"tokenizer must be a function from a line to its tokens, or None, got {tokenizer!r}")
+        if errors not in ("strict", "replace"):
+            raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
+        self.files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
+        self.lowercase = lowercase
+        self.tokenizer = tokenizer
+        self.errors = errors
+
+    def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
+        """Yield the text in blocks, and enter their bytes; `progress` gets bytes on disk, of all files together."""
+        sizes = [file.size() for file in self.files]
+        done = 0
+        for file, size in zip(self.files, sizes, strict=True):
+            for block in read_blocks(file, progress and _shifted(progress, done, sum(sizes))):
+                ledger.bytes += block.size
+                yield block
+            done += size
+
+    def text(self, block: Block) -> tuple[bytes, int]:
+        """Return a block's text as valid UTF-8, in lower case if that is asked for, and how much was replaced."""
+        text, replaced = block.text, 0
+        if not valid_utf8(text):
+            if self.errors == "strict":
+                raise _invalid(block)
+            known = text.count("\ufffd".encode())
+            text = text.decode(errors="replace").encode()
+            replaced = text.count("\ufffd".encode()) - known
+        if self.lowercase:
+            text = text.lower() if text.isascii() else text.decode().lower().encode()
+        return text, replaced
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each line; `progress` gets bytes on disk, of all files together."""
-        sizes = [path.stat().st_size for path in self.paths]
-        done = 0
-        for path, size in zip(self.paths, sizes, strict=True):
-            for number, offset, line in _lines(path, ledger, progress and _shifted(progress, done, sum(sizes))):
-                yield ledger.enter(_tokens(line, path, number, offset))
-            done += size
+        begun: list[bytes] = []
+        for block in self.blocks(ledger, progress):
+            text, replaced = self.text(block)
+            ledger.replaced += replaced
+            *lines, rest = text.split(b"\n")
+            for line in lines:
+                tokens = self._tokens(b"".join((*begun, line)))
+                begun.clear()
+                ledger.enter(len(tokens))
+                yield tokens
+            if rest:
+                begun.append(rest)
+
+    def _tokens(self, line: bytes) -> list[str]:
+        """Split at ASCII white space, which str.split does not: it takes other Unicode spaces as well."""
+        if self.tokenizer is not None:
+            text = line.removesuffix(b"\r").decode()
+            return _checked(self.tokenizer(text), f"what the tokenizer made of {shown(text)}")
+        words = b" ".join(line.split()).decode()
+        return words.split(" ") if words else []
 
 
 class MemoryCorpus:
@@ -185,13 +259,13 @@ class MemoryCorpus:
 
     Parameters
     ----------
-    source : iterable of iterables of str
+    source : iterable of iterables of str or int
         Every call of its ``__iter__`` must give all sequences again.
 
     Raises
     ------
     TypeError
-        If it cannot be iterated, or only once; on reading, if an item is no sequence of strings.
+        If it cannot be iterated, or only once; on reading, if an item is no sequence of strings or integers.
 
     Examples
     --------
@@ -202,12 +276,12 @@ class MemoryCorpus:
 __iter__ starts again
     """
 
-    def __init__(self, source: Iterable[Iterable[str]]) -> None:
+    def __init__(self, source: Iterable[Iterable[str | int]]) -> None:
         kind = type(source).__name__
         try:
             once = iter(source) is source
         except TypeError:
-            raise TypeError(f"a corpus is a path or an iterable of token lists, got {kind}: {_shown(source)}") from None
+            raise TypeError(f"a corpus is a path or an iterable of token lists, got {kind}: {shown(source)}") from None
         if once:
             raise TypeError(
                 f"a corpus is read more than once, which a {kind} does not allow: pass a list, or an object whose "
@@ -217,85 +291,65 @@ __iter__ starts again
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield each sequence as a list; `progress` gets the number of sequences."""
+        for number, item in self._items(progress):
+            tokens = _checked(item, f"item {number} of the corpus")
+            ledger.enter(len(tokens))
+            yield tokens
+
+    def ids(self, size: int, ledger: Ledger, progress: Progress | None = None) -> Iterator[npt.NDArray[np.int32]]:
+        """Yield each sequence as ids from 0 to size - 1; `progress` gets the number of sequences."""
+        for number, item in self._items(progress):
+            where = f"item {number} of the corpus"
+            try:
+                ids = np.asarray(item if isinstance(item, np.ndarray) else list(item))
+            except TypeError:
+                raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
+            ledger.enter(len(ids))
+            yield check_ids(where, ids, size).astype(np.int32) if len(ids) else _NO_IDS
+
+    def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
         total = len(self.source) if isinstance(self.source, Sized) else None
-        index = -1
-        for index, item in enumerate(self.source):
-            if progress and index % REPORT_EVERY == 0:
-                progress(index, total)
-            yield ledger.enter(_checked(item, index))
+        number = -1
+        for number, item in enumerate(self.source):
+            if progress and number % REPORT_EVERY == 0:
+                progress(number, total)
+            yield number, item
         if progress:
-            progress(index + 1, total)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _existing_file(path: str | os.PathLike[str]) -> Path:
-    try:
-        exists, folder = Path(path).exists(), Path(path).is_dir()
-    except (OSError, ValueError):  # a text: too long for a name, or with a NUL
-        exists = folder = False
-    if folder:
-        raise IsADirectoryError(f"{_shown(str(path))} is a folder, where a file is expected")
-    if not exists:
-        hint = ""
-        if isinstance(path, str):
-            hint = "; a bare string is taken as the name of a file where token lists are expected: pass [text.split()]"
-        raise FileNotFoundError(f"no such file: {_shown(str(path))}{hint}")
-    return Path(path)
+            progress(number + 1, total)
 
 
 def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], object]:
     return lambda position: progress(done + position, total)
 
 
-def _lines(path: Path, ledger: Ledger, report: Callable[[int], object] | None) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (number from 1, byte offset in the decompressed text, bytes) of each line."""
-    number, offset = 0, 0
-    decompressor = _DECOMPRESSORS.get(path.suffix.lower())
-    with path.open("rb") as raw, closing(io.BufferedReader(decompressor(raw), BLOCK) if decompressor else raw) as text:
-        while True:
-            try:
-                block = text.readlines(BLOCK)
-            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-                raise OSError(f"cannot read {str(path)!r} beyond line {number}: {error}") from error
-            if not block:
-                return
-            for line in block:
-                number += 1
-                ledger.bytes += len(line)
-                yield number, offset, line
-                offset += len(line)
-            if report:
-                report(raw.tell())
-
-
-def _tokens(line: bytes, path: Path, number: int, offset: int) -> list[str]:
-    """Split at ASCII white space, which str.split does not: it takes other Unicode spaces as well."""
+def _invalid(block: Block) -> ValueError:
+    """Return the error that says where a block is not UTF-8."""
     try:
-        line.decode()
+        block.text.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{str(path)!r} is not valid UTF-8 at line {number}, byte {offset + error.start:,} of the text: "
-            f"{error.reason} ({line[error.start : error.end]!r})"
-        ) from None
-    words = b" ".join(line.split()).decode()
-    return words.split(" ") if words else []
+        line = block.line + block.text.count(b"\n", 0, error.start)
+        return ValueError(
+            f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
+            f"{error.reason} ({block.text[error.start : error.end]!r})"
+        )
+    raise AssertionError(f"a block that Python decodes was taken for invalid UTF-8: {shown(block.text)}")
 
 
-def _checked(item: Iterable[str], index: int) -> list[str]:
-    where = f"item {index} of the corpus"
+def _checked(item: Iterable[Any], where: str) -> list[str]:
     if isinstance(item, str | bytes | os.PathLike):
         raise TypeError(
-            f"{where} is {_shown(item)}, where a list of tokens is expected; split a text into tokens, "
+            f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"
         )
     try:
         tokens = item if isinstance(item, list) else list(item)
     except TypeError:
-        raise TypeError(f"{where} is {_shown(item)}, where a list of tokens is expected") from None
+        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected") from None
     if tokens and not isinstance(tokens[0], str):
-        raise TypeError(f"{where} begins with {_shown(tokens[0])}, where a token (str) is expected")
+        if not isinstance(tokens[0], numbers.Integral) or isinstance(tokens[0], bool):
+            raise TypeError(f"{where} begins with {shown(tokens[0])}, where a token (str or int) is expected")
+        try:
+            return [str(index(token)) for token in tokens]
+        except TypeError as error:
+            raise TypeError(f"{where} begins with an integer, but not all of it is: {error}") from None
     return tokens

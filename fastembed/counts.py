@@ -7,28 +7,28 @@ count of both corpora.
 
 from __future__ import annotations
 
-import json
 import os
-from array import array
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._baskets import count_baskets
+from fastembed._ids import Work, encoded, texts, vocabulary_size
+from fastembed._memory import check_memory_limit
+from fastembed._runs import Run, Sum, csr, merge, sorted_csr
 from fastembed._threads import check_threads
 from fastembed._validation import canonical_csr, check_amounts, check_ids, check_integer
 from fastembed.corpus import Ledger, Progress, Source, as_corpus
-from fastembed.formats import read_tensors, write_tensors
+from fastembed.formats import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows, checked_exact, count_windows, sorted_csr, window_sides
+from fastembed.windows import PART_PAIRS, Windows, check_exact, count_windows, window_sides
 
 Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
-KIND = "fastembed counts, version 1"
 MOST = 2**31 - 1  # columns that int32 ids can name
 
 
@@ -52,6 +52,8 @@ class Counts:
         The factors of subsampling.
     ledger : Ledger or None
         What was read.
+    vocabulary : Vocabulary or None
+        The tokens of the rows, if the counts are of tokens; those of the columns are the first K of them.
 
     Examples
     --------
@@ -67,25 +69,27 @@ class Counts:
 
     def __init__(
         self,
-        matrix: sparse.csr_array,
+        run: Run,
         *,
         windows: Windows | None = None,
         keep: Float | None = None,
         ledger: Ledger | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
-        self.shape = (int(matrix.shape[0]), int(matrix.shape[1]))
-        self.indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
-        self.indices: Int32 = matrix.indices.astype(np.int32, copy=False)
-        self.data: Float = matrix.data
+        self.shape = (len(run.indptr) - 1, run.n_columns)
+        self.indptr = run.indptr
+        self.indices = run.indices
+        self.data = run.data
         self.windows = windows
         self.keep = keep
         self.ledger = ledger
+        self.vocabulary = vocabulary
 
     @classmethod
     def from_corpus(
         cls,
         corpus: Source,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | int,
         *,
         window: int | tuple[int, int] = 5,
         weighting: str = "linear",
@@ -93,6 +97,7 @@ class Counts:
         directed: bool = False,
         max_contexts: int | None = None,
         threads: int | None = None,
+        memory_limit: int | None = None,
         progress: Progress | None = None,
     ) -> Counts:
         """Count the pairs of word and context in a corpus.
@@ -101,15 +106,21 @@ class Counts:
 
         Parameters
         ----------
-        corpus : path, sequence of paths, or re-iterable of sequences of str
+        corpus : path, sequence of paths, or re-iterable of sequences of str or int
             See :mod:`fastembed.corpus`.
-        vocabulary : Vocabulary
+        vocabulary : Vocabulary or int
+            A number V says that the corpus, which must be in memory, consists of ids from 0 to V - 1.
         window, weighting, sample, directed, max_contexts
-            See :class:`Windows`; the words' shares are those of `vocabulary`.
+            See :class:`Windows`; the words' shares are those of `vocabulary`, or of the corpus if that is a number.
         threads : int, optional
             All processors by default. The result does not depend on it.
+        memory_limit : int, optional
+            Bytes that the text and the counts may take; half of what is free by default. Beyond it they are kept in
+            files without a name in the folder for temporary files, and so may the result be. The buffers of reading (a
+            few MB a thread) and the vocabulary come on top. The result does not depend on it.
         progress : callable, optional
-            Called with (done, total) while the corpus is read.
+            Called with (done, total): every byte (or sequence in memory) is read once and counted once, so the total is
+            twice their number.
 
         Returns
         -------
@@ -120,25 +131,98 @@ class Counts:
         Raises
         ------
         ValueError
-            If an option is out of range, no token of the corpus is in the vocabulary, there is no pair, a file is not
-            valid UTF-8, or a count is too large to be exact.
+            If an option is out of range, no token of the corpus is in the vocabulary, an id is not below it, there is
+            no pair, a file is not valid UTF-8, or a count is too large to be exact.
         OSError
-            If a file is missing or cannot be read.
+            If a file is missing or cannot be read, or the disk is full.
         TypeError
             If `corpus`, `vocabulary` or an option has the wrong type.
         """
         windows = Windows(window_sides(window), weighting, sample, directed, max_contexts)
-        workers = check_threads(threads)
-        if not isinstance(vocabulary, Vocabulary):
-            raise TypeError(f"vocabulary must be a Vocabulary, got {type(vocabulary).__name__}")
-        if windows.contexts(len(vocabulary)) < len(vocabulary) and np.any(np.diff(vocabulary.counts) > 0):
-            raise ValueError("max_contexts needs a vocabulary in the order of falling counts")
-        ledger = Ledger()
-        ids = _encode(corpus, vocabulary, ledger, progress)
-        matrix = count_windows(ids, len(vocabulary), windows, workers)
-        if not matrix.nnz:
+        workers, limit = check_threads(threads), check_memory_limit(memory_limit)
+        size = vocabulary_size(vocabulary)
+        if isinstance(vocabulary, Vocabulary):
+            windows.check_order(vocabulary.counts)
+        corpus, ledger, work = as_corpus(corpus), Ledger(), Work(progress)
+        total = Sum(windows.columns(size), limit, workers)
+        occurrences = np.zeros(size, dtype=np.int64)
+        with ledger.noted():
+            pieces = encoded(corpus, vocabulary, ledger, work.read if progress else None, workers)
+            for text in texts(pieces, total.text_size, max(windows.window)):
+                ids = text.ids[text.first : text.last]
+                occurrences += np.bincount(ids[ids >= 0], minlength=size)
+                parts = count_windows(text, size, windows, workers, min(PART_PAIRS, total.part_pairs))
+                with closing(parts):
+                    total.add(work.counted(parts))
+            if not ledger.tokens_used:
+                raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
+            run = total.result()
+        work.finish()
+        if not len(run.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
-        return cls(checked_exact(matrix), windows=windows, keep=windows.keep(vocabulary.counts), ledger=ledger)
+        check_exact(run.data)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        if known is None:
+            windows.check_order(occurrences)
+        keep = windows.keep(occurrences if known is None else known.counts)
+        return cls(run, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
+
+    @classmethod
+    def from_baskets(
+        cls,
+        baskets: Source,
+        vocabulary: Vocabulary | int,
+        *,
+        weighting: str = "flat",
+        max_contexts: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Counts:
+        """Count the pairs of items that are in one basket, wherever they stand in it.
+
+        Parameters
+        ----------
+        baskets : path, sequence of paths, or re-iterable of sequences of str or int
+            A basket is a line or a sequence; see :mod:`fastembed.corpus`. An item that is in it n times counts n times.
+        vocabulary : Vocabulary or int
+            As for :meth:`from_corpus`.
+        weighting : {"flat", "share"}
+            The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that each item of it has the weight 1.
+        max_contexts : int, optional
+            Only so many items, the first of the vocabulary, are contexts.
+        threads : int, optional
+            For reading text. The result does not depend on it.
+        progress : callable, optional
+            Called with (done, total) while the baskets are read.
+
+        Returns
+        -------
+        Counts
+            Of shape (V, K), K = min(V, `max_contexts`).
+
+        Raises
+        ------
+        ValueError, OSError, TypeError
+            As :meth:`from_corpus`; also if a basket has more than 2^15 items, since a basket gives n (n - 1) pairs.
+
+        Examples
+        --------
+        >>> Counts.from_baskets([[0, 2, 1], [1, 2]], 3, weighting="share").to_scipy().toarray()
+        array([[0. , 0.5, 0.5],
+               [0.5, 0. , 1.5],
+               [0.5, 1.5, 0. ]])
+        """
+        if weighting not in ("flat", "share"):
+            raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
+        size = vocabulary_size(vocabulary)
+        contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
+        corpus, ledger = as_corpus(baskets), Ledger()
+        with ledger.noted():
+            pieces = encoded(corpus, vocabulary, ledger, progress, check_threads(threads))
+            matrix = count_baskets(pieces, size, min(contexts, size), shared=weighting == "share")
+        if not matrix.nnz:
+            raise ValueError(f"the baskets give no pair: {ledger.summary()}")
+        return cls(_run(matrix), ledger=ledger, vocabulary=vocabulary if isinstance(vocabulary, Vocabulary) else None)
 
     @classmethod
     def from_pairs(
@@ -221,7 +305,7 @@ class Counts:
             raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
         if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MOST:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        return cls(canonical_csr("counts", matrix))
+        return cls(_run(canonical_csr("counts", matrix)))
 
     @property
     def nnz(self) -> int:
@@ -267,16 +351,21 @@ class Counts:
                 raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
         if self.keep is not None and (other.keep is None or not np.array_equal(self.keep, other.keep)):
             raise ValueError("subsampled counts can only be added if they were counted with the same vocabulary")
+        names = {counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}
+        if len(names) > 1:
+            raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        matrix = self._stored() + other._stored()
-        matrix = matrix if self.windows is None else checked_exact(matrix)
-        return Counts(matrix, windows=self.windows, keep=self.keep, ledger=ledger)
+        runs = [Run(counts.indptr, counts.indices, counts.data, counts.shape[1]) for counts in (self, other)]
+        both = merge(runs, check_memory_limit(None), check_threads(None))
+        if self.windows is not None:
+            check_exact(both.data)
+        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=self.vocabulary)
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the counts, and how they were counted, as a safetensors file.
+        """Write the counts, how they were counted, and the tokens, as a safetensors file.
 
         Raises
         ------
@@ -286,13 +375,16 @@ class Counts:
         tensors: dict[str, npt.NDArray[Any]] = {"data": self.data, "indices": self.indices, "indptr": self.indptr}
         if self.keep is not None:
             tensors["keep"] = self.keep
-        windows = None if self.windows is None else asdict(self.windows)
-        metadata = {"kind": KIND, "shape": json.dumps(self.shape), "windows": json.dumps(windows)}
-        write_tensors(path, tensors, metadata)
+        settings = {"shape": self.shape, "windows": self.windows, "ledger": self.ledger}
+        if self.vocabulary is not None:
+            tensors |= {"tokens.counts": self.vocabulary.counts, **pack_tokens(self.vocabulary.tokens)}
+            settings["vocabulary.ledger"] = self.vocabulary.ledger
+        plain = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
+        write_tensors(path, tensors, header("counts", plain))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; the arrays are mapped from the file into memory, and not to be written to.
 
         Raises
         ------
@@ -309,17 +401,20 @@ class Counts:
         ...     Counts.load(f"{folder}/counts.safetensors")
         <Counts of shape (2, 2), 2 stored, total 2>
         """
-        tensors, metadata = read_tensors(path)
-        if metadata.get("kind") != KIND:
-            raise ValueError(f"{str(path)!r} does not hold counts: its kind is {metadata.get('kind')!r}, not {KIND!r}")
+        tensors, metadata = map_tensors(path)
+        settings = check_header(metadata, "counts", path)
         try:
-            shape, windows = json.loads(metadata["shape"]), json.loads(metadata["windows"])
-            matrix = sparse.csr_array((tensors["data"], tensors["indices"], tensors["indptr"]), shape=shape)
-            counts = cls.from_scipy(matrix)
-            counts.windows = windows and Windows(**windows | {"window": tuple(windows["window"])})
+            counts = cls.from_scipy(csr(tensors["data"], tensors["indices"], tensors["indptr"], settings["shape"]))
+            counts.windows = settings["windows"] and Windows(**settings["windows"])
+            counts.ledger = settings["ledger"] and Ledger(**settings["ledger"])
             counts.keep = tensors.get("keep")
             if counts.keep is not None and counts.keep.shape != (counts.shape[0],):
                 raise ValueError(f"keep has the shape {counts.keep.shape}")
+            if "tokens.counts" in tensors:
+                ledger = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
+                counts.vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], ledger)
+                if len(counts.vocabulary) != counts.shape[0]:
+                    raise ValueError(f"{len(counts.vocabulary)} tokens for {counts.shape[0]} rows")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
         return counts
@@ -336,14 +431,6 @@ class Counts:
         return sorted_csr(self.data, self.indices, self.indptr, self.shape)
 
 
-def _encode(corpus: Source, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None) -> Int32:
-    """Return the ids of the corpus, with -1 before the first sequence and after every sequence."""
-    ids = array("i", [-1])
-    for tokens in as_corpus(corpus).sequences(ledger, progress):
-        ids.extend(vocabulary.ids(tokens))
-        ids.append(-1)
-    ledger.tokens_used = len(ids) - 1 - ledger.lines
-    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
-    if not ledger.tokens_used:
-        raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
-    return np.frombuffer(ids, dtype=np.int32)
+def _run(matrix: sparse.csr_array) -> Run:
+    indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
+    return Run(indptr, indices, matrix.data, int(matrix.shape[1]))

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 Array = npt.NDArray[Any]
+_DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind in "FIU" for n in (1, 2, 4, 8)}}
 
 
 def writable(path: str | os.PathLike[str]) -> Path:
@@ -166,6 +167,57 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
             return tensors, dict(file.metadata() or {})
     except (SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+
+
+def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Read a safetensors file as :func:`read_tensors` does, but map its arrays into memory, read-only.
+
+    Parameters
+    ----------
+    path : path-like
+        It must not be shortened while the arrays are in use; replacing it, as all writers here do, is no harm.
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+    metadata : dict of str to str
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not a whole safetensors file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tensors(f"{folder}/a.safetensors", {"a": np.arange(3)})
+    ...     map_tensors(f"{folder}/a.safetensors")
+    ({'a': array([0, 1, 2])}, {})
+    """
+    with Path(path).open("rb") as file:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass  # the header is sound, and the arrays are all there
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            metadata = header.pop("__metadata__", {})
+            tensors = {}
+            for name, entry in header.items():
+                dtype, shape, start = (
+                    _DTYPES[entry["dtype"]],
+                    tuple(entry["shape"]),
+                    8 + length + entry["data_offsets"][0],
+                )
+                empty = 0 in shape
+                tensors[name] = (
+                    np.empty(shape, dtype) if empty else np.asarray(np.memmap(file, dtype, "r", start, shape))
+                )
+        except (SafetensorError, KeyError) as error:
+            raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+    return tensors, metadata
 
 
 def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:

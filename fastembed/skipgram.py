@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from fastembed import _validation as check
 from fastembed._svd import svd_start
 from fastembed._threads import Pool, check_threads
-from fastembed.corpus import Ledger, Source
+from fastembed.corpus import Source, as_corpus
 from fastembed.counts import Counts
 from fastembed.trainer import Trainer
 from fastembed.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
+from fastembed.windows import window_sides
 
 ALL_CONTEXTS = 16384
 """Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
@@ -44,8 +45,8 @@ class SkipGram:
     ----------
     dim : int
         Numbers of a vector.
-    window : int
-        Largest distance between a word and its context.
+    window : int or (int, int)
+        Largest distance between a word and its context; a pair: (before, after).
     weighting : {"harmonic", "linear", "flat"}
         Weight of a pair at distance d: 1/d, (window - d + 1)/window, or 1.
     min_count : int
@@ -73,7 +74,7 @@ class SkipGram:
         With the parameters.
     history : list of dict
         A record for each epoch; see `Trainer.fit_counts`.
-    ledger : Ledger
+    ledger : Ledger or None
         What was read, used and dropped.
     max_contexts_ : int
         The number of words that are contexts.
@@ -89,7 +90,7 @@ class SkipGram:
     def __init__(
         self,
         dim: int = 100,
-        window: int = 8,
+        window: int | tuple[int, int] = 8,
         weighting: str = "harmonic",
         min_count: int = 5,
         sample: float | None = 3e-4,
@@ -142,23 +143,87 @@ class SkipGram:
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit([["a", "b"], ["b", "c"]]).vectors.tokens
         ('b', 'a', 'c')
         """
-        self._check_parameters()
-        vocabulary = Vocabulary.from_corpus(corpus, self.min_count, progress=progress.reading if progress else None)
-        contexts = self._resolve_contexts(len(vocabulary))
-        counts = self._count(corpus, vocabulary, contexts, progress).to_scipy()
+        return self.fit_counts(self.count(corpus, progress=progress), progress=progress)
 
+    def count(self, corpus: Source, *, memory_limit: int | None = None, progress: FitProgress | None = None) -> Counts:
+        """Count a corpus as `fit` does, for `fit_counts`.
+
+        Parameters
+        ----------
+        corpus : path, list of paths, or re-iterable of token lists
+            See `fastembed.corpus`; it is read twice.
+        memory_limit : int, optional
+            Bytes, as for `Counts.from_corpus`.
+        progress : object, optional
+            With the methods of `FitProgress`.
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As `fit`.
+        """
+        self._check_parameters()
+        corpus = as_corpus(corpus)
+        reading = progress.reading if progress else None
+        vocabulary = Vocabulary.from_corpus(corpus, self.min_count, threads=self.threads, progress=reading)
+        contexts = self.contexts(len(vocabulary))
+        return self._count(corpus, vocabulary, contexts, memory_limit, progress)
+
+    def fit_counts(self, counts: Counts, *, progress: FitProgress | None = None) -> SkipGram:
+        """Learn vectors from the counts of a corpus or of baskets.
+
+        Parameters
+        ----------
+        counts : Counts
+            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. The parameters that say how
+            to count become those of the counts.
+        progress : object, optional
+            With the methods of `FitProgress`.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is out of range, or the counts have no tokens.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, epochs=1)
+        >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
+        ('b', 'a', 'c')
+        """
+        self._check_parameters()
+        if not isinstance(counts, Counts):
+            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if counts.vocabulary is None:
+            raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
+        matrix = counts.to_scipy()
         pool = Pool(check_threads(self.threads))
         rng = np.random.default_rng(self.seed)
-        embedding, linear = svd_start(counts, self.dim, rng, pool)
-        trainer = Trainer(embedding, linear, bias=log_shares(counts), threads=pool.threads)
+        embedding, linear = svd_start(matrix, self.dim, rng, pool)
+        trainer = Trainer(embedding, linear, bias=log_shares(matrix), threads=pool.threads)
         history = trainer.fit_counts(
-            counts, epochs=self.epochs, seed=rng, on_epoch_end=progress.epoch if progress else None
+            matrix, epochs=self.epochs, seed=rng, on_epoch_end=progress.epoch if progress else None
         )
 
-        self.vocabulary, self.ledger = vocabulary, _ledger(vocabulary)
-        self.max_contexts_ = contexts
+        self.windows_ = counts.windows
+        if counts.windows is not None:
+            before, after = counts.windows.window
+            self.window = before if before == after else (before, after)
+            self.weighting = counts.windows.weighting
+            self.sample, self.directed = counts.windows.sample, counts.windows.directed
+        self.vocabulary, self.ledger = counts.vocabulary, counts.vocabulary.ledger or counts.ledger
+        self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
         self.trainer, self.history = trainer, history
-        self.vectors = Vectors(vocabulary.tokens, embedding)
+        self.vectors = Vectors(counts.vocabulary.tokens, embedding)
         return self
 
     def perplexity(self, corpus: Source) -> float:
@@ -189,7 +254,9 @@ class SkipGram:
         True
         """
         trainer = self._fitted().trainer
-        counts = self._count(corpus, self.vocabulary, self.max_contexts_, None)
+        if self.windows_ is None:
+            raise ValueError("this SkipGram was fitted to counts that are not those of windows over a text")
+        counts = self._count(corpus, self.vocabulary, self.max_contexts_, None, None)
         return float(np.exp(trainer.nll(counts)))
 
     def _fitted(self) -> SkipGram:
@@ -197,7 +264,14 @@ class SkipGram:
             raise AttributeError("this SkipGram has not been fitted yet: call fit first")
         return self
 
-    def _count(self, corpus: Source, vocabulary: Vocabulary, contexts: int, progress: FitProgress | None) -> Counts:
+    def _count(
+        self,
+        corpus: Source,
+        vocabulary: Vocabulary,
+        contexts: int,
+        memory_limit: int | None,
+        progress: FitProgress | None,
+    ) -> Counts:
         return Counts.from_corpus(
             corpus,
             vocabulary,
@@ -207,17 +281,20 @@ class SkipGram:
             directed=self.directed,
             max_contexts=contexts,
             threads=self.threads,
+            memory_limit=memory_limit,
             progress=progress.counting if progress else None,
         )
 
-    def _resolve_contexts(self, size: int) -> int:
+    def contexts(self, size: int) -> int:
+        """Return how many words are contexts in a vocabulary of this size: what `max_contexts` comes to."""
         if self.max_contexts == "auto":
             return max(size // 2, min(size, ALL_CONTEXTS))
         return size if self.max_contexts is None else min(size, int(self.max_contexts))
 
     def _check_parameters(self) -> None:
-        for name in ("dim", "window", "min_count", "epochs"):
+        for name in ("dim", "min_count", "epochs"):
             check.check_integer(name, getattr(self, name), low=1)
+        window_sides(self.window)
         check.check_integer("seed", self.seed, low=0)
         check_threads(self.threads)
         if self.max_contexts not in (None, "auto"):
@@ -234,9 +311,3 @@ def log_shares(counts: Any) -> NDArray[np.float64]:
     totals = np.maximum(totals, totals[totals > 0].min())
     shares: NDArray[np.float64] = np.log(totals / totals.sum())
     return shares
-
-
-def _ledger(vocabulary: Vocabulary) -> Ledger:
-    if vocabulary.ledger is None:
-        raise AssertionError("a vocabulary counted from a corpus has a ledger")
-    return vocabulary.ledger

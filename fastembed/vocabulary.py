@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from difflib import get_close_matches
+from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._files import Block
+from fastembed._kernels.tokens import TokenTable
+from fastembed._threads import check_threads, ordered_map
 from fastembed._validation import check_integer
-from fastembed.corpus import Ledger, Progress, Source, as_corpus
+from fastembed.corpus import Corpus, FileCorpus, Ledger, Progress, Source, as_corpus
+from fastembed.formats import replacing
 
 
 class Vocabulary:
@@ -55,6 +63,7 @@ class Vocabulary:
         self.tokens = tuple(tokens)
         self.counts = _checked_counts(self.tokens, np.asarray(counts))
         self.ledger = ledger
+        self._table: TokenTable | None = None
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self._ids) < len(self.tokens):
             twice = next(token for index, token in enumerate(self.tokens) if self._ids[token] != index)
@@ -67,6 +76,7 @@ class Vocabulary:
         min_count: int = 5,
         max_size: int | None = None,
         *,
+        threads: int | None = None,
         progress: Progress | None = None,
     ) -> Vocabulary:
         """Count the tokens of a corpus and keep the frequent ones.
@@ -79,6 +89,8 @@ class Vocabulary:
             Tokens that occur fewer times are dropped.
         max_size : int, optional
             At most this many tokens are kept: the first in the vocabulary's order.
+        threads : int, optional
+            For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
             Called with (done, total) in bytes or, for a corpus in memory, in sequences.
 
@@ -106,28 +118,94 @@ class Vocabulary:
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
-        ledger = Ledger()
-        found: Counter[str] = Counter()
-        for tokens in as_corpus(corpus).sequences(ledger, progress):
-            found.update(tokens)
-        if not found:
+        workers, corpus, ledger = check_threads(threads), as_corpus(corpus), Ledger()
+        with ledger.noted():
+            if isinstance(corpus, FileCorpus) and corpus.tokenizer is None:
+                table = _count_text(corpus, ledger, progress, workers)
+            else:
+                table = _count_sequences(corpus, ledger, progress)
+        if not len(table):
             raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
-        _check_strings(found)
-        kept = sorted((item for item in found.items() if item[1] >= min_count), key=lambda item: (-item[1], item[0]))
-        if not kept:
-            token, count = found.most_common(1)[0]
+        frequent = _frequent(table, min_count)
+        if not frequent:
+            token, count = max(_frequent(table, 1), key=lambda item: item[1])
             raise ValueError(
-                f"none of the {len(found):,} different tokens occurs min_count={min_count:,} times: "
+                f"none of the {len(table):,} different tokens occurs min_count={min_count:,} times: "
                 f"the most frequent, {token!r}, occurs {count:,} times"
             )
-        frequent = sum(count for _, count in kept)
-        kept = kept[:max_size]
-        ledger.tokens_used = sum(count for _, count in kept)
+        kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:max_size]
+        enough, ledger.tokens_used = (sum(count for _, count in items) for items in (frequent, kept))
         ledger.dropped = {
-            f"below min_count={min_count}": ledger.tokens_read - frequent,
-            f"over max_size={max_size}": frequent - ledger.tokens_used,
+            f"below min_count={min_count}": ledger.tokens_read - enough,
+            f"over max_size={max_size}": enough - ledger.tokens_used,
         }
         return cls([token for token, _ in kept], [count for _, count in kept], ledger)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        r"""Write the vocabulary as text in UTF-8: a line for each token, in their order, then a tab and its count.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            If a token contains a line end or has no UTF-8 form.
+        OSError
+            If the file cannot be written; an old file then stays as it was.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Vocabulary(["the", "cat"], [7, 2]).save(f"{folder}/words.tsv")
+        ...     Path(folder, "words.tsv").read_text()
+        ...     Vocabulary.load(f"{folder}/words.tsv")
+        'the\t7\ncat\t2\n'
+        <Vocabulary of 2 tokens, 9 occurrences>
+        """
+        for token in self.tokens:
+            if "\n" in token:
+                raise ValueError(f"a vocabulary file has a line for each token, but {token!r} contains a line end")
+        lines = (f"{token}\t{count}\n" for token, count in zip(self.tokens, self.counts.tolist(), strict=True))
+        try:
+            text = "".join(lines).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"a token has no UTF-8 form: {error}") from None
+        with replacing(path) as temporary:
+            temporary.write_bytes(text)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If a line is not a token, a tab and a count, a token is there twice, or the file is not UTF-8.
+        """
+        try:
+            lines = Path(path).read_bytes().decode().split("\n")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{str(path)!r} is not valid UTF-8: {error}") from None
+        tokens, counts = [], []
+        for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
+            token, tab, count = line.rpartition("\t")
+            if not tab or not (count.isascii() and count.isdecimal()):
+                raise ValueError(f"{str(path)!r}, line {number}: a token, a tab and a count expected, got {line!r}")
+            tokens.append(token)
+            counts.append(int(count))
+        try:
+            return cls(tokens, np.array(counts, dtype=np.int64))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -176,6 +254,56 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
+
+    def table(self) -> TokenTable:
+        """Return the compiled form: a table that numbers the tokens, in UTF-8, as this object does."""
+        if self._table is None:
+            table = TokenTable()
+            for token in self.tokens:
+                table.insert(token.encode(errors="surrogatepass"))
+            self._table = table
+        return self._table
+
+
+def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
+    """Count the tokens of files, with a table a thread."""
+    tables: SimpleQueue[TokenTable] = SimpleQueue()
+    for _ in range(threads):
+        tables.put(TokenTable())
+
+    def count(block: Block) -> tuple[int, int, int, int]:
+        text, replaced = corpus.text(block)
+        table = tables.get()
+        try:
+            return *table.count(text, block.open_line), replaced
+        finally:
+            tables.put(table)
+
+    with closing(ordered_map(count, corpus.blocks(ledger, progress), threads)) as counted:
+        for entry in counted:
+            ledger.enter(*entry)
+    total = tables.get()
+    while not tables.empty():
+        total.merge(tables.get())
+    return total
+
+
+def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> TokenTable:
+    """Count the tokens of any corpus."""
+    found: Counter[str] = Counter()
+    for tokens in corpus.sequences(ledger, progress):
+        found.update(tokens)
+    _check_strings(found)
+    table = TokenTable()
+    for token, count in found.items():
+        table.insert(token.encode(errors="surrogatepass"), count)
+    return table
+
+
+def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
+    """Return the tokens of a table that occurred at least so often, and their counts."""
+    tokens, counts = table.frequent(least)
+    return [(token.decode(errors="surrogatepass"), count) for token, count in zip(tokens, counts, strict=True)]
 
 
 def _checked_counts(tokens: tuple[str, ...], counts: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:

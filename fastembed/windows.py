@@ -12,27 +12,28 @@ of threads changes a bit.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 import fastembed._kernels.cooccur as cooccur
+from fastembed._ids import Text
+from fastembed._runs import Rows, row_ranges
+from fastembed._threads import ordered_map
 from fastembed._validation import check_integer, check_number
 
 Float = npt.NDArray[np.float64]
-Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 EXACT = 2**53  # whole numbers up to here are exact in float64
 WIDEST_HARMONIC = 40  # the lowest common multiple of 1 ... 41 is above 2^53
-CHUNK_PAIRS = 1 << 22  # pairs that one call of the kernel counts, about: 50 MB of output at most
+WIDEST = 1 << 16
+PART_PAIRS = 1 << 22  # pairs that one call of the kernel counts, about: 50 MB of output at most
 
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
     "harmonic": lambda distance, _: Fraction(1, distance),
@@ -99,6 +100,24 @@ class Windows:
         """Return K, the number of words that are contexts."""
         return min(self.max_contexts or vocabulary_size, vocabulary_size)
 
+    def columns(self, vocabulary_size: int) -> int:
+        """Return the number of columns, K or 2 K.
+
+        Raises
+        ------
+        ValueError
+            If int32 cannot number them.
+        """
+        columns = self.contexts(vocabulary_size) * (2 if self.directed else 1)
+        if columns > np.iinfo(np.int32).max:
+            raise ValueError(f"counts can have at most 2^31 - 1 columns, got {columns:,}; lower max_contexts")
+        return columns
+
+    def check_order(self, counts: Int64) -> None:
+        """Refuse `max_contexts` where the first words are not the most frequent ones."""
+        if self.contexts(len(counts)) < len(counts) and np.any(np.diff(counts) > 0):
+            raise ValueError("max_contexts needs a vocabulary in the order of falling counts")
+
     def keep(self, counts: Int64) -> Float | None:
         """Return the probability that subsampling keeps each word, or None where there is no subsampling.
 
@@ -110,83 +129,54 @@ class Windows:
         return np.minimum(1.0, np.sqrt(self.sample / share) + self.sample / share)
 
 
-def count_windows(ids: Int32, vocabulary_size: int, windows: Windows, workers: int) -> sparse.csr_array:
-    """Return the whole-number sums of the windows over `ids`."""
+def count_windows(
+    text: Text, vocabulary_size: int, windows: Windows, threads: int, part_pairs: int = PART_PAIRS
+) -> Generator[tuple[Rows, float], None, None]:
+    """Yield the whole-number sums of the windows in a text, some rows at a time, and the share of the work done."""
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
-    n_columns = contexts * (2 if windows.directed else 1)
-    if n_columns > np.iinfo(np.int32).max:
-        raise ValueError(f"counts can have at most 2^31 - 1 columns, got {n_columns:,}; lower max_contexts")
+    n_columns = windows.columns(vocabulary_size)
     starts = np.empty(vocabulary_size + 1, dtype=np.int64)
-    positions = np.empty(np.count_nonzero(ids >= 0), dtype=np.int64)
-    cooccur.sort_positions(ids, starts, positions)
+    positions = np.empty(text.last - text.first, dtype=np.int32)
+    cooccur.sort_positions(text.ids, text.first, text.last, starts, positions)
     pairs = np.diff(starts) * (len(before) + len(after))
+    stop = np.zeros(1, dtype=np.int32)
 
-    def count(rows: tuple[int, int]) -> tuple[Int64, Int32, Float]:
+    def count(rows: tuple[int, int]) -> Rows:
         first, last = rows
-        size = int(np.minimum(pairs[first:last], n_columns).sum())
-        lengths = np.empty(last - first, dtype=np.int64)
-        columns, values = np.empty(max(size, 1), dtype=np.int32), np.empty(max(size, 1))
+        size = max(int(np.minimum(pairs[first:last], n_columns).sum()), 1)
+        lengths, columns, values = np.empty(last - first, np.int64), np.empty(size, np.int32), np.empty(size)
         n_words = -(-n_columns // 64)
         scratch = (np.zeros(n_columns), np.zeros(n_words, np.uint64), np.zeros(-(-n_words // 64), np.uint64))
         n = cooccur.count_rows(
-            ids, starts, positions, first, last, before, after, contexts, windows.directed, *scratch,
-            lengths, columns, values,
+            text.ids, starts, positions, first, last, before, after, contexts, windows.directed, *scratch,
+            lengths, columns, values, stop,
         )  # fmt: skip
-        return lengths, columns[:n].copy(), values[:n].copy()
+        return Rows(lengths, columns[:n].copy(), values[:n].copy())
 
-    with ThreadPoolExecutor(workers) as pool:
-        chunks = list(pool.map(count, _row_ranges(pairs)))
-    return _join(chunks, (vocabulary_size, n_columns))
-
-
-def _row_ranges(pairs: Int64) -> list[tuple[int, int]]:
-    """Cut the rows into ranges of about CHUNK_PAIRS pairs."""
-    reached = np.cumsum(pairs)
-    cuts = np.searchsorted(reached, np.arange(CHUNK_PAIRS, int(reached[-1]), CHUNK_PAIRS)) + 1
-    edges = np.unique(np.concatenate(([0], cuts, [len(pairs)]))).tolist()
-    return list(itertools.pairwise(edges))
+    ranges = row_ranges(pairs, part_pairs)
+    with closing(ordered_map(count, ranges, threads, lambda: stop.fill(1))) as parts:
+        for number, part in enumerate(parts, 1):
+            yield part, number / len(ranges)
 
 
-def _join(chunks: list[tuple[Int64, Int32, Float]], shape: tuple[int, int]) -> sparse.csr_array:
-    """Lay the chunks end to end, freeing each once it is copied."""
-    indptr = np.zeros(shape[0] + 1, dtype=np.int64)
-    np.cumsum(np.concatenate([lengths for lengths, _, _ in chunks]), out=indptr[1:])
-    indices, data = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1])
-    end = len(data)
-    while chunks:
-        _, columns, values = chunks.pop()
-        indices[end - len(columns) : end] = columns
-        data[end - len(columns) : end] = values
-        end -= len(columns)
-    return sorted_csr(data, indices, indptr, shape)
-
-
-def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
-    """Return the CSR array of rows whose columns ascend; SciPy then need not look."""
-    matrix = sparse.csr_array((data, indices, indptr), shape=shape)
-    matrix.has_canonical_format = True
-    return matrix
-
-
-def checked_exact(matrix: sparse.csr_array) -> sparse.csr_array:
-    """Return `matrix`, or raise ValueError if a whole-number sum in it may have been rounded.
+def check_exact(data: Float) -> None:
+    """Refuse whole-number sums that may have been rounded.
 
     Partial sums of positive numbers are below the final one: if that is exact, so were they.
     """
-    if matrix.nnz and matrix.data.max() > EXACT:
+    if len(data) and data.max() > EXACT:
         raise ValueError(
             "a count is too large to be exact with these weights: use a shorter window, or weighting='linear' or 'flat'"
         )
-    return matrix
 
 
 def window_sides(window: int | tuple[int, int]) -> tuple[int, int]:
     """Return (before, after)."""
-    both = window if isinstance(window, tuple) else (window, window)
+    both = window if isinstance(window, tuple | list) else (window, window)
     if len(both) != 2:
         raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
-    before, after = (check_integer("window", side, low=0) for side in both)
+    before, after = (check_integer("window", side, low=0, high=WIDEST) for side in both)
     if not before + after:
         raise ValueError(f"window must be at least 1 on one side, got {window!r}")
     return before, after

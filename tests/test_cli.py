@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fastembed import cli, formats
+from fastembed.counts import Counts
 from fastembed.vectors import Vectors
 
-COMMANDS = ("train", "neighbors", "analogy", "info", "demo")
+COMMANDS = ("train", "count", "neighbors", "analogy", "info", "demo")
 
 
 @pytest.fixture
@@ -221,3 +222,66 @@ def test_bars_on_a_terminal_only(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stderr", piped := io.StringIO())
     report(quiet=False)
     assert (capsys.readouterr().out, piped.getvalue()) == (line, "")
+
+
+# ------------------------------------------------------------------------------------------------ counts
+
+
+def test_counting_and_training_on_counts_is_training(capsys, tmp_path, corpus):
+    options = ("--min-count", 2, "--window", 3, "--sample", "none")
+    training = ("--dim", 4, "--epochs", 2, "--seed", 3)
+    assert run(capsys, "train", corpus, "-o", tmp_path / "a", *options, *training)[0] == 0
+    code, out, err = run(capsys, "count", corpus, "-o", tmp_path / "counts", *options, "--memory-limit", "100M")
+    assert (code, err) == (0, "")
+    assert re.search(r"wrote .*counts: [\d,]+ counts of [\d,]+ tokens and [\d,]+ contexts; read [\d,]+ tokens in", out)
+    code, out, err = run(capsys, "train", "--counts", tmp_path / "counts", "-o", tmp_path / "b", *training)
+    assert (code, err) == (0, "")
+    assert re.search(r"wrote .*b: [\d,]+ vectors of 4 numbers; read [\d,]+ tokens in", out)
+    a, b = (Vectors.load(tmp_path / name) for name in "ab")
+    assert a.tokens == b.tokens
+    assert np.array_equal(a.matrix, b.matrix)
+    settings = formats.check_header(formats.read_tensors(tmp_path / "b")[1], "vectors", "b")
+    assert settings["window"] == 3
+    assert settings["min_count"] is None
+    assert settings["counts"] == str(tmp_path / "counts")
+
+
+def test_baskets_and_the_next_item_only(capsys, tmp_path, corpus):
+    counts = tmp_path / "counts"
+    assert run(capsys, "count", corpus, "-o", counts, "--baskets", "share", "--min-count", 1, "--quiet") == (0, "", "")
+    assert Counts.load(counts).windows is None
+    vectors = tmp_path / "vectors"
+    assert run(capsys, "train", "--counts", counts, "-o", vectors, "--dim", 3, "--epochs", 1, "--quiet") == (0, "", "")
+    assert run(capsys, "count", corpus, "-o", counts, "--window", "0,1", "--min-count", 1, "--quiet") == (0, "", "")
+    assert Counts.load(counts).windows.window == (0, 1)
+
+
+def test_options_of_the_text(capsys, tmp_path):
+    (tmp_path / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")
+    argv = ("count", tmp_path, "-o", tmp_path / "counts", "--min-count", 1, "--quiet", "--lowercase", "--token-pattern")
+    code, _, err = run(capsys, *argv, "[a-z]+")
+    assert code == 1
+    assert "not valid UTF-8 at line 1, byte 11" in err
+    assert run(capsys, *argv, "[a-z]+", "--replace-invalid") == (0, "", "")
+    assert Counts.load(tmp_path / "counts").vocabulary.tokens == ("cat", "the", "sat")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "f", "--counts", "c"], "so FILE cannot be given"),
+        (["train", "--counts", "c", "--window", "8", "--lowercase"], "so --lowercase, --window cannot be given"),
+        (["count", "f", "--baskets", "flat", "--window", "5"], "say nothing about baskets"),
+        (["count", "f", "--window", "0,0"], "an integer or two, as 0,1, expected, got '0,0'"),
+        (["count", "f", "--memory-limit", "much"], "a size such as 800M or 4G expected, got 'much'"),
+        (["count", "f", "--token-pattern", "("], "'(' is no regular expression"),
+        (["count", "f", "--token-pattern", "(a)(b)"], "has 2 groups"),
+        (["count"], "FILE"),
+    ],
+)
+def test_wrong_usage_of_counts(capsys, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -1,18 +1,29 @@
 """Readers and the ledger: every form of corpus, and every way to get one wrong."""
 
 import bz2
+import contextlib
 import gzip
+import io
 import lzma
 import os
 import re
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import fastembed._files
+from fastembed._files import StandardInput, _zstd, read_blocks
 from fastembed.corpus import FileCorpus, Ledger, MemoryCorpus, as_corpus
 
 TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
 TOKENS = [["the", "cat"], ["sat"], [], ["on", "the", "mat"], ["übergroß", "猫"]]
 OPENERS = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+with contextlib.suppress(ImportError):
+    OPENERS[".zst"] = _zstd().open
 
 
 def read(source, progress=None):
@@ -113,7 +124,9 @@ def test_no_corpus_at_all(wrong):
         ("the cat", "item 1 of the corpus is 'the cat', where a list of tokens"),
         (b"the cat", "item 1 of the corpus is b'the cat', where a list of tokens"),
         (3, "item 1 of the corpus is 3, where a list of tokens"),
-        ([3], "item 1 of the corpus begins with 3, where a token"),
+        ([True], "item 1 of the corpus begins with True, where a token"),
+        ([3, "a"], "item 1 of the corpus begins with an integer, but not all of it is: 'str'"),
+        ([3, 0.5], "'float' object cannot"),
         ([["a"]], r"item 1 of the corpus begins with \['a'\]"),
     ],
 )
@@ -138,8 +151,11 @@ def test_missing_file_and_folder(tmp_path):
         as_corpus(tmp_path / "missing")
     with pytest.raises(FileNotFoundError, match="missing"):
         FileCorpus([tmp_path / "missing"])
-    with pytest.raises(IsADirectoryError, match="is a folder"):
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(FileNotFoundError, match=r"no file in the folder .*test_missing"):
         as_corpus(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no file matches '.*/\*\.txt'"):
+        as_corpus(tmp_path / "*.txt")
 
 
 def test_unreadable_file(tmp_path):
@@ -160,7 +176,7 @@ def test_invalid_utf8_is_located(tmp_path, line, offset):
         read(path)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("suffix", [suffix for suffix in OPENERS if suffix])
 @pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"no archive at all"])
 def test_damaged_archive(tmp_path, suffix, damage):
     path = tmp_path / f"text{suffix}"
@@ -182,3 +198,131 @@ def test_sum_and_summary_of_ledgers():
     assert both == Ledger(30, 5, 1, 17, 11, {"rare": 5, "many": 1})
     assert both.summary() == "read 17 tokens in 5 lines (1 empty) (30 bytes); used 11; dropped 6 (5 rare, 1 many)"
     assert one.dropped == {"rare": 3}
+
+
+# ------------------------------------------------------------------------------------------------ files of all sorts
+
+
+def test_folders_and_patterns(tmp_path):
+    for name in ("b.txt", "a.txt", "deep/c.txt", ".hidden", "deep/.git/x", "[odd].txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    everything = [["[odd].txt"], ["a.txt"], ["b.txt"], ["deep/c.txt"]]
+    assert read(tmp_path)[0] == everything
+    assert read(f"{tmp_path}/**/*.txt")[0] == everything
+    assert read(f"{tmp_path}/[ab].txt")[0] == [["a.txt"], ["b.txt"]]
+    assert read(tmp_path / "[odd].txt")[0] == [["[odd].txt"]]
+    assert read([tmp_path / "deep", tmp_path / "b.txt"])[0] == [["deep/c.txt"], ["b.txt"]]
+
+
+def test_standard_input_is_kept_for_a_second_reading(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    for _ in range(2):
+        seen = []
+        sequences, ledger = read("-", lambda *now, seen=seen: seen.append(now))
+        assert sequences == TOKENS
+        assert ledger.bytes == len(TEXT.encode())
+        assert seen[-1] == (ledger.bytes, ledger.bytes)
+
+
+def test_standard_input_that_fills_the_disk(monkeypatch):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    monkeypatch.setattr(fastembed._files.tempfile, "TemporaryFile", lambda: full.open("wb", buffering=0))
+    with pytest.raises(OSError, match=r"cannot keep standard input in a file in .*No space left"):
+        StandardInput(io.BytesIO(b"text"))
+
+
+def test_missing_library_for_zstandard(tmp_path, monkeypatch):
+    (tmp_path / "text.zst").touch()
+    for module in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"the extra \[zstd\]"):
+        read(tmp_path / "text.zst")
+
+
+@given(st.text("ab é\t\r\n\v\u00a0", max_size=60), st.integers(1, 9))
+@settings(deadline=None)
+def test_blocks_of_any_size_hold_the_same_text(tmp_path_factory, text, size):
+    path = tmp_path_factory.mktemp("blocks") / "text"
+    path.write_bytes(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        whole = read(path)
+        patch.setattr(fastembed._files, "BLOCK", size)
+        assert read(path) == whole
+        blocks = list(read_blocks(FileCorpus(path).files[0]))
+    text = text.encode()
+    assert b"".join(block.text for block in blocks) == text + b"\n" * bool(text and not text.endswith(b"\n"))
+    for block in blocks:
+        assert block.text.endswith((b" ", b"\t", b"\r", b"\n", b"\v"))
+        begun = text[: block.offset].rpartition(b"\n")[2]
+        assert block.line == text[: block.offset].count(b"\n") + 1
+        assert block.open_line == bool(begun.split())
+        assert text[block.offset : block.offset + block.size] == block.text[: block.size]
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+def test_lowercase(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("The CAT\n\u0391Σ ΣA É İ\n", encoding="utf-8")
+    assert list(FileCorpus(path, lowercase=True).sequences(Ledger())) == [
+        ["the", "cat"],
+        ["\u03b1ς", "\u03c3a", "é", "i̇"],
+    ]
+
+
+def test_tokenizer_gets_lines_without_their_ends(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"The cat,sat\r\n\nX")
+    seen = []
+    corpus = FileCorpus([path], lowercase=True, tokenizer=lambda line: seen.append(line) or re.split("[ ,]", line))
+    assert list(corpus.sequences(Ledger())) == [["the", "cat", "sat"], [""], ["x"]]
+    assert seen == ["the cat,sat", "", "x"]
+    with pytest.raises(TypeError, match="what the tokenizer made of 'The cat,sat' is 'The cat,sat', where a list"):
+        list(FileCorpus(path, tokenizer=str).sequences(Ledger()))
+
+
+def test_invalid_utf8_replaced(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes("a\ufffd b\n".encode() + b"c\xff \xe4\xb8 d\n")
+    ledger = Ledger()
+    assert list(FileCorpus(path, errors="replace").sequences(ledger)) == [["a\ufffd", "b"], ["c\ufffd", "\ufffd", "d"]]
+    assert ledger.replaced == 2
+    assert ledger.summary().endswith("; 2 times U+FFFD for invalid bytes")
+    with pytest.raises(ValueError, match=r"line 2, byte 8 of the text: invalid start byte \(b'\\xff'\)"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "message"),
+    [
+        ({"errors": "ignore"}, ValueError, "errors must be 'strict' or 'replace', got 'ignore'"),
+        ({"tokenizer": "words"}, TypeError, "tokenizer must be a function .* got 'words'"),
+    ],
+)
+def test_bad_options(compressed, option, error, message):
+    with pytest.raises(error, match=message):
+        FileCorpus(compressed, **option)
+
+
+def test_integers_stand_for_their_digits():
+    assert read([[3, -1], np.array([7, 3]), range(2), []])[0] == [["3", "-1"], ["7", "3"], ["0", "1"], []]
+
+
+def test_ids():
+    ledger = Ledger()
+    ids = list(MemoryCorpus([[3, 1], np.array([2], np.uint8), range(2), []]).ids(4, ledger))
+    assert [i.tolist() for i in ids] == [[3, 1], [2], [0, 1], []]
+    assert {i.dtype for i in ids} == {np.dtype(np.int32)}
+    assert ledger == Ledger(lines=4, empty_lines=1, tokens_read=5)
+    for item, error, message in (
+        ([1, 4], ValueError, r"item 1 of the corpus must be ids from 0 to 3, but item 1 of the corpus\[1\] is 4"),
+        ([-1], ValueError, "ids from 0 to 3"),
+        (["a"], TypeError, "item 1 of the corpus must hold integers"),
+        (3, TypeError, "item 1 of the corpus is 3, where a list of ids"),
+    ):
+        with pytest.raises(error, match=message):
+            list(MemoryCorpus([[0], item]).ids(4, Ledger()))

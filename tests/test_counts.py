@@ -1,7 +1,18 @@
 """Counts against brute force, by hand, over any split of the text, and from bad input."""
 
+import errno
+import itertools
 import math
+import mmap
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +21,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-import fastembed.windows
-from fastembed.corpus import Ledger
+import fastembed._baskets
+import fastembed._files
+import fastembed._runs
+import fastembed.counts
+from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts import Counts
 from fastembed.reference import cooccurrence
 from fastembed.vocabulary import Vocabulary
@@ -150,7 +164,7 @@ def test_neither_threads_nor_ranges_of_rows_change_a_bit(zipf, monkeypatch):
     chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
     whole = Counts.from_corpus(*zipf, **chosen, threads=1)
     for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
-        monkeypatch.setattr(fastembed.windows, "CHUNK_PAIRS", pairs)
+        monkeypatch.setattr(fastembed.counts, "PART_PAIRS", pairs)
         assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
 
 
@@ -189,7 +203,8 @@ def test_from_a_file(tmp_path):
     seen = []
     counts = Counts.from_corpus(path, VOCABULARY, progress=lambda *now: seen.append(now))
     assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
-    assert seen[-1] == (20, 20)
+    assert seen == sorted(seen)
+    assert seen[-1] == (40, 40)  # read and counted
 
 
 # ------------------------------------------------------------------------------------------------ pairs, SciPy, files
@@ -281,12 +296,17 @@ def test_save_and_load(tmp_path, zipf):
         loaded = Counts.load(path)
         assert_same(loaded, counts)
         assert loaded.windows == counts.windows
+        assert loaded.ledger == counts.ledger
+        assert loaded.vocabulary.tokens == counts.vocabulary.tokens
+        assert loaded.vocabulary.ledger == counts.vocabulary.ledger
+        assert_array_equal(loaded.vocabulary.counts, counts.vocabulary.counts)
         assert_same(loaded + counts, counts + counts)
         assert_array_equal(loaded.to_scipy().data, counts.to_scipy().data)
     pairs = Counts.from_pairs([0, 4], [9, 1], [0.25, 3], shape=(10, 20))
     pairs.save(path)
     assert_same(Counts.load(path), pairs)
     assert Counts.load(path).shape == (10, 20)
+    assert Counts.load(path).vocabulary is None
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -301,12 +321,13 @@ def test_damaged_files(tmp_path):
         {"indptr": tensors["indptr"][:-1]},
         {"data": -tensors["data"]},
         {"keep": tensors["keep"][:-1]},
+        {"tokens.counts": tensors["tokens.counts"][:-1]},
     ):
         write_tensors(path, tensors | change, metadata)
         with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
             Counts.load(path)
     write_tensors(path, tensors, {})
-    with pytest.raises(ValueError, match="its kind is None"):
+    with pytest.raises(ValueError, match="no format of fastembed"):
         Counts.load(path)
     with pytest.raises(OSError, match="missing"):
         Counts.load(tmp_path / "missing")
@@ -321,6 +342,9 @@ def test_sums_need_the_same_meaning():
     other = Vocabulary(VOCABULARY.tokens, [9, 1, 1, 1])
     with pytest.raises(ValueError, match="the same vocabulary"):
         Counts.from_corpus([LINE], VOCABULARY, sample=0.1) + Counts.from_corpus([LINE], other, sample=0.1)
+    renamed = Vocabulary(["a", "b", "c", "d"], [2, 1, 1, 1])
+    with pytest.raises(ValueError, match="counts of different vocabularies"):
+        flat + Counts.from_corpus([["a", "b"]], renamed, weighting="flat")
     with pytest.raises(TypeError):
         flat + 1
     assert_array_equal((Counts.from_pairs([0], [1]) + Counts.from_pairs([0], [1])).data, [2])
@@ -330,7 +354,7 @@ def test_sums_need_the_same_meaning():
     ("option", "error", "message"),
     [
         ({"window": 0}, ValueError, "window must be at least 1 on one side, got 0"),
-        ({"window": -1}, ValueError, "window must be at least 0, got -1"),
+        ({"window": -1}, ValueError, "window must be from 0 to 65536, got -1"),
         ({"window": (1, 2, 3)}, ValueError, r"got \(1, 2, 3\)"),
         ({"window": 2.5}, TypeError, "window must be an integer, got 2.5"),
         ({"window": 41, "weighting": "harmonic"}, ValueError, "window must be at most 40"),
@@ -353,7 +377,7 @@ def test_bad_corpora():
         Counts.from_corpus([["x", "y"]], VOCABULARY)
     with pytest.raises(ValueError, match="gives no pair: read 2 tokens in 2 lines"):
         Counts.from_corpus([["the"], ["cat"]], VOCABULARY)
-    with pytest.raises(TypeError, match="vocabulary must be a Vocabulary, got list"):
+    with pytest.raises(TypeError, match="vocabulary must be a Vocabulary or a number of ids, got list"):
         Counts.from_corpus([LINE], ["the"])
     with pytest.raises(ValueError, match="order of falling counts"):
         Counts.from_corpus([LINE], Vocabulary(["cat", "the"], [1, 2]), max_contexts=1)
@@ -366,3 +390,204 @@ def test_weights_are_exact_fractions():
     assert_array_equal(before, after)
     before, after, denominator = Windows((2, 3)).weights()
     assert (before.tolist(), after.tolist(), denominator) == ([6, 3], [6, 4, 2], 6)
+
+
+# ------------------------------------------------------------------------------------------------ files, ids, memory
+
+
+def as_file(folder, corpus, name="text"):
+    path = folder / name
+    path.write_text("".join(" ".join(line) + "\n" for line in corpus), encoding="utf-8")
+    return path
+
+
+@given(lines, options, st.integers(1, 3), st.integers(1, 40))
+@settings(deadline=None)
+def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, chosen, threads, block):
+    vocabulary = Vocabulary(list("abcdef"), [70, 60, 50, 40, 30, 20])
+    path = as_file(tmp_path_factory.mktemp("files"), corpus)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastembed._files, "BLOCK", block)
+        try:
+            expected = Counts.from_corpus(corpus, vocabulary, **chosen)
+        except ValueError as error:
+            with pytest.raises(ValueError, match=str(error).partition(":")[0]):
+                Counts.from_corpus(path, vocabulary, **chosen, threads=threads)
+            return
+        counts = Counts.from_corpus(path, vocabulary, **chosen, threads=threads)
+    assert_same(counts, expected)
+    expected.ledger.bytes = path.stat().st_size
+    assert counts.ledger == expected.ledger
+
+
+def test_tokenizer_and_lower_case(tmp_path):
+    path = as_file(tmp_path, [["The-cat", "SAW"], ["the-DOG"]])
+    corpus = FileCorpus(path, lowercase=True, tokenizer=re.compile("[a-z]+").findall)
+    counts = Counts.from_corpus(corpus, VOCABULARY)
+    assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
+    lower = Vocabulary.from_corpus(FileCorpus(path, lowercase=True), min_count=1)
+    assert lower.tokens == ("saw", "the-cat", "the-dog")
+
+
+@given(lines, options)
+@settings(deadline=None)
+def test_ids_without_a_vocabulary(corpus, chosen):
+    tokens = list("abcdefg")
+    ids = [[tokens.index(token) for token in line] for line in corpus]
+    occurrences = np.bincount([i for line in ids for i in line], minlength=7)
+    try:
+        expected = Counts.from_corpus(corpus, Vocabulary(tokens, occurrences), **chosen)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=f"{str(error)[:20]}|gives no pair|no token"):
+            Counts.from_corpus(ids, 7, **chosen)
+        return
+    counts = Counts.from_corpus([np.array(line, np.int64) for line in ids], 7, **chosen)
+    assert_same(counts, expected)
+    assert_array_equal(counts.to_scipy().data, expected.to_scipy().data)
+
+
+def test_ids_must_be_ids():
+    with pytest.raises(ValueError, match=r"item 1 of the corpus must be ids from 0 to 4, but .*\[0\] is 5"):
+        Counts.from_corpus([[0, 1], [5]], 5)
+    with pytest.raises(TypeError, match="consists of ids, so it cannot be files"):
+        Counts.from_corpus(__file__, 5)
+    for number, error in ((0, ValueError), (True, TypeError), (2.0, TypeError)):
+        with pytest.raises(error, match="vocabulary must be"):
+            Counts.from_corpus([[0, 1]], number)
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(50, 1), (50, 7), (30_000, 1000), (30_000, 29_999), (30_000, 40_000)])
+@pytest.mark.parametrize("chosen", [{"window": 3}, {"window": (0, 2), "directed": True}, {"window": (7, 1)}])
+def test_texts_cut_anywhere_change_no_bit(zipf, monkeypatch, tokens, size, chosen):
+    corpus, vocabulary = zipf
+    line = [token for line in corpus for token in line][:tokens]
+    corpora = ([line], [line[: tokens // 3], [], line[tokens // 3 :]])
+    whole = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in corpora]
+    monkeypatch.setattr(fastembed._runs, "LONGEST_TEXT", size)
+    for corpus, expected in zip(corpora, whole, strict=True):
+        assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
+
+
+@pytest.fixture(scope="module")
+def long_text(tmp_path_factory):
+    """A file of 300,000 tokens in one line, and its vocabulary."""
+    words = np.random.default_rng(5).zipf(1.3, 300_000).clip(max=20_000).astype(str)
+    path = as_file(tmp_path_factory.mktemp("long"), [words])
+    return path, Vocabulary.from_corpus(path, min_count=1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_memory_limit_changes_no_bit_and_leaves_no_file(long_text, threads, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = []
+    monkeypatch.setattr(
+        fastembed._runs, "_spill", lambda *args, real=fastembed._runs._spill: made.append(1) or real(*args)
+    )
+    whole = Counts.from_corpus(*long_text, directed=True)
+    assert not made
+    small = Counts.from_corpus(*long_text, directed=True, memory_limit=1 << 20, threads=threads)
+    assert made
+    assert isinstance(small.data.base, np.memmap)
+    assert_same(small, whole)
+    assert_array_equal(small.to_scipy().data, whole.to_scipy().data)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk(long_text, monkeypatch):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda buffering: full.open("wb", buffering=buffering))
+    with pytest.raises(OSError, match=r"cannot keep counts in a file in .*No space left.*memory_limit") as caught:
+        Counts.from_corpus(*long_text, memory_limit=1 << 20)
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize(("limit", "error"), [(1000, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_bad_memory_limits(limit, error):
+    with pytest.raises(error, match="memory_limit must be"):
+        Counts.from_corpus([LINE], VOCABULARY, memory_limit=limit)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
+def test_ctrl_c_stops_within_a_second_and_says_what_was_read(tmp_path):
+    program = """
+import sys, signal, tempfile
+from fastembed.counts import Counts
+from fastembed.vocabulary import Vocabulary
+def progress(done, total):
+    print("working", flush=True)
+try:
+    Counts.from_corpus(sys.argv[1], Vocabulary(list("abcdefgh"), [9] * 8), window=2000, progress=progress)
+except KeyboardInterrupt as interrupt:
+    print(*interrupt.__notes__)
+"""
+    path = as_file(tmp_path, [list("abcdefgh") * 100] * 20_000)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment = os.environ | {"TMPDIR": str(folder)}
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
+        assert process.stdout.readline() == "working\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        output = process.stdout.read()
+        assert time.monotonic() - start < 1.5  # one, and the time to unload
+    assert re.search(r"interrupted after [\d,]+ tokens in [\d,]+ lines\n$", output)
+    assert list(folder.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ baskets
+
+
+@given(lines, st.sampled_from(["flat", "share"]), st.none() | st.integers(1, 7))
+@settings(deadline=None)
+def test_baskets_against_brute_force(corpus, weighting, max_contexts):
+    vocabulary = Vocabulary(list("abcdef"), [1] * 6)
+    k = min(max_contexts or 6, 6)
+    expected = np.zeros((6, k))
+    for basket in corpus:
+        ids = vocabulary.ids(basket)
+        for (p, i), (q, j) in itertools.product(enumerate(ids), repeat=2):
+            if p != q and j < k:
+                expected[i, j] += 1 if weighting == "flat" else 1 / (len(ids) - 1)
+    chosen = {"weighting": weighting, "max_contexts": max_contexts}
+    if not expected.any():
+        with pytest.raises(ValueError, match=r"the baskets give no pair: read|no token of the corpus"):
+            Counts.from_baskets(corpus, vocabulary, **chosen)
+        return
+    counts = Counts.from_baskets(corpus, vocabulary, **chosen)
+    assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
+    assert counts.nnz == np.count_nonzero(expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastembed._baskets, "BATCH_PAIRS", 3)
+        assert_allclose(Counts.from_baskets(corpus, vocabulary, **chosen).to_scipy().toarray(), expected, rtol=RTOL)
+
+
+def test_baskets_of_files(tmp_path):
+    path = as_file(tmp_path, [["the", "cat", "x"], ["cat", "dog", "the"]])
+    counts = Counts.from_baskets(path, VOCABULARY, weighting="share")
+    assert_array_equal(counts.to_scipy().toarray()[:3, :3], [[0, 1.5, 0.5], [1.5, 0, 0.5], [0.5, 0.5, 0]])
+    assert counts.ledger == Ledger(path.stat().st_size, 2, 0, 6, 5, {"outside the vocabulary": 1})
+
+
+def test_bad_baskets():
+    with pytest.raises(ValueError, match="weighting must be 'flat' or 'share', got 'linear'"):
+        Counts.from_baskets([[0, 1]], 2, weighting="linear")
+    with pytest.raises(ValueError, match=r"at most 32,768 items, .*, but basket 2 has 32,769"):
+        Counts.from_baskets([[0, 1], [0] * 32_769], 2)
+
+
+def test_loaded_counts_are_mapped(tmp_path):
+    path = tmp_path / "counts.safetensors"
+    counts = Counts.from_corpus([LINE], VOCABULARY)
+    counts.save(path)
+    loaded = Counts.load(path)
+    for name in ("indices", "data"):
+        array = getattr(loaded, name)
+        while isinstance(array, np.ndarray):
+            array = array.base
+        assert isinstance(array, mmap.mmap)
+    counts.save(path)  # over the file that is mapped
+    assert_same(loaded, counts)

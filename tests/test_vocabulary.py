@@ -4,9 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
+import fastembed._files
+from fastembed.corpus import FileCorpus
 from fastembed.vocabulary import Vocabulary
 
 CORPUS = [["b", "a", "c", "a"], ["b", "d"], ["a"]]
@@ -50,6 +53,78 @@ def test_order_of_equal_counts_is_that_of_the_bytes(tmp_path):
     path.write_text("𝄞 \uffee é z Z", encoding="utf-8")
     tokens = Vocabulary.from_corpus(path, min_count=1).tokens
     assert [token.encode() for token in tokens] == sorted(token.encode() for token in tokens)
+
+
+@given(corpora.map(lambda c: [[t for t in line if t] for line in c]), st.integers(1, 3), st.integers(1, 40))
+@settings(deadline=None)
+def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads, block):
+    path = tmp_path_factory.mktemp("files") / "text"
+    path.write_text("".join(" ".join(line) + "\n" for line in corpus), encoding="utf-8")
+    if not any(corpus):
+        with pytest.raises(ValueError, match="the corpus is empty"):
+            Vocabulary.from_corpus(path)
+        return
+    expected = Vocabulary.from_corpus(corpus, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastembed._files, "BLOCK", block)
+        vocabulary = Vocabulary.from_corpus(path, 1, threads=threads)
+    assert vocabulary.tokens == expected.tokens
+    assert_array_equal(vocabulary.counts, expected.counts)
+    expected.ledger.bytes = path.stat().st_size
+    assert vocabulary.ledger == expected.ledger
+
+
+def test_invalid_text_of_a_later_block(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"fine words\n" * 200_000 + b"bad \xff\n" + b"fine words\n" * 200_000)
+    with pytest.raises(ValueError, match="line 200001, byte 2,200,004 of the text"):
+        Vocabulary.from_corpus(path, threads=2)
+    vocabulary = Vocabulary.from_corpus(FileCorpus(path, errors="replace"), min_count=1)
+    assert vocabulary.tokens == ("fine", "words", "bad", "\ufffd")
+    assert vocabulary.ledger.replaced == 1
+
+
+@given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**62))
+def test_save_and_load(tmp_path_factory, tokens, count):
+    path = tmp_path_factory.mktemp("saved") / "words.tsv"
+    vocabulary = Vocabulary(tokens, [count] * len(tokens))
+    if any("\n" in token for token in tokens):
+        with pytest.raises(ValueError, match="contains a line end"):
+            vocabulary.save(path)
+        assert not path.exists()
+        return
+    vocabulary.save(path)
+    loaded = Vocabulary.load(path)
+    assert loaded.tokens == vocabulary.tokens
+    assert_array_equal(loaded.counts, vocabulary.counts)
+
+
+def test_surrogates_cannot_be_saved_but_counted(tmp_path):
+    vocabulary = Vocabulary.from_corpus([["\ud800", "a", "\ud800"]], min_count=1)
+    assert vocabulary.tokens == ("\ud800", "a")
+    with pytest.raises(ValueError, match="no UTF-8 form"):
+        vocabulary.save(tmp_path / "words.tsv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"the\t7\ncat 2\n", "words.tsv', line 2: a token, a tab and a count expected, got 'cat 2'"),
+        (b"the\t-7\n", "line 1"),
+        (b"the\t\n", "line 1"),
+        ("the\t²".encode(), "line 1"),
+        (b"the\t7\n\ncat\t2\n", "line 2"),
+        (b"a\t1\na\t2\n", "does not hold a vocabulary: .*'a' occurs more than once"),
+        (b"a\t99999999999999999999\n", "does not hold a vocabulary"),
+        (b"", "does not hold a vocabulary: .*at least one token"),
+        (b"\xff\t1\n", "not valid UTF-8"),
+    ],
+)
+def test_damaged_files(tmp_path, text, message):
+    path = tmp_path / "words.tsv"
+    path.write_bytes(text)
+    with pytest.raises(ValueError, match=message):
+        Vocabulary.load(path)
 
 
 def test_progress_is_passed_on():

@@ -2,12 +2,16 @@ import numpy as np
 import numpy.typing as npt
 
 def sort_positions(
-    ids: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int32],
+    first: int,
+    last: int,
+    starts: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.int32],
 ) -> None: ...
 def count_rows(
     ids: npt.NDArray[np.int32],
     starts: npt.NDArray[np.int64],
-    positions: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.int32],
     first: int,
     last: int,
     before: npt.NDArray[np.float64],
@@ -20,4 +24,5 @@ def count_rows(
     lengths: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int32],
     values: npt.NDArray[np.float64],
+    stop: npt.NDArray[np.int32],
 ) -> int: ...

@@ -1,7 +1,7 @@
 """Windows over token ids -> counts.
 
-The text is one array of token ids, with -1 before the first sequence and after every sequence, so a window ends where
-it meets a -1. The positions of each word are gathered first (a counting sort); then the words are taken one by one.
+The text is one array of token ids, with -1 at both ends and after every sequence, so a window ends where it meets a
+-1. The positions of each word are gathered first (a counting sort); then the words are taken one by one.
 A word's row is summed in a dense array of all columns, and a bit is set for each column that is met, in a bitmap with
 a second level (one bit for 64 columns that are not all absent); reading the bits in their order gives the sorted
 row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the pairs.
@@ -29,8 +29,21 @@ cdef extern from *:
     #else
     static inline int fastembed_lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
     #endif
+    #if defined(__GNUC__) || defined(__clang__)
+    #define fastembed_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define fastembed_prefetch(address) ((void)(address))
+    #endif
+    static inline int fastembed_is_set(const int32_t* flag) { return *(const volatile int32_t*)flag; }
     """
     int lowest_bit "fastembed_lowest_bit" (uint64_t bits) noexcept nogil
+    bint is_set "fastembed_is_set" (const int32_t* flag) noexcept nogil
+    void prefetch "fastembed_prefetch" (const void* address) noexcept nogil
+
+
+cdef enum:
+    AHEAD = 16      # the windows of a word lie apart in memory: fetch each so many windows before its turn
+    NEAR = 8        # ids beside the centre that are fetched: those further off are in the next cache lines
 
 
 cdef inline void add(
@@ -44,15 +57,21 @@ cdef inline void add(
 
 
 cdef inline void add_windows(
-    const int32_t* ids, const int64_t* positions, int64_t n_positions,
+    const int32_t* ids, const int32_t* positions, int64_t n_positions,
     const double* before, int64_t n_before, const double* after, int64_t n_after,
     int64_t n_contexts, int64_t shift, double* totals, uint64_t* present, uint64_t* present64,
+    const int32_t* stop,
 ) noexcept nogil:
     """Add the windows around all positions of one word; `shift` is added to the column of what stands after it."""
     cdef int64_t p, d
     cdef int32_t c
     cdef const int32_t* centre
     for p in range(n_positions):
+        if is_set(stop):
+            return
+        if p + AHEAD < n_positions:
+            prefetch(ids + positions[p + AHEAD] - min(n_before, NEAR))
+            prefetch(ids + positions[p + AHEAD] + min(n_after, NEAR))
         centre = ids + positions[p]
         for d in range(1, n_before + 1):
             c = centre[-d]
@@ -87,31 +106,35 @@ cdef inline int64_t take_row(
     return n
 
 
-def sort_positions(const int32_t[::1] ids, int64_t[::1] starts, int64_t[::1] positions):
-    """Gather the positions of each word.
+def sort_positions(
+    const int32_t[::1] ids, int64_t first, int64_t last, int64_t[::1] starts, int32_t[::1] positions,
+):
+    """Gather the positions of each word in ids[first:last].
 
     Parameters
     ----------
     ids : int32 (T,)
-        Ids in [-1, V).
+        Ids in [-1, V); T < 2^31.
+    first, last : int
+        0 <= first <= last <= T.
     starts : int64 (V + 1,), written
         Word w stands at ``positions[starts[w]:starts[w + 1]]``, ascending.
-    positions : int64 (number of ids that are not -1,), written
+    positions : int32 (at least the number of ids that are not -1,), written
     """
-    cdef int64_t t, w, first = 0, count
+    cdef int64_t t, w, place = 0, count
     with nogil:
         starts[:] = 0
-        for t in range(ids.shape[0]):
+        for t in range(first, last):
             if ids[t] >= 0:
                 starts[ids[t]] += 1
         for w in range(starts.shape[0]):
             count = starts[w]
-            starts[w] = first
-            first += count
-        for t in range(ids.shape[0]):
+            starts[w] = place
+            place += count
+        for t in range(first, last):
             w = ids[t]
             if w >= 0:
-                positions[starts[w]] = t
+                positions[starts[w]] = <int32_t>t
                 starts[w] += 1
         # each start has moved to the next word's
         for w in range(starts.shape[0] - 1, 0, -1):
@@ -120,10 +143,10 @@ def sort_positions(const int32_t[::1] ids, int64_t[::1] starts, int64_t[::1] pos
 
 
 def count_rows(
-    const int32_t[::1] ids, const int64_t[::1] starts, const int64_t[::1] positions,
+    const int32_t[::1] ids, const int64_t[::1] starts, const int32_t[::1] positions,
     int64_t first, int64_t last, const double[::1] before, const double[::1] after,
     int64_t n_contexts, bint directed, double[::1] totals, uint64_t[::1] present, uint64_t[::1] present64,
-    int64_t[::1] lengths, int32_t[::1] columns, double[::1] values,
+    int64_t[::1] lengths, int32_t[::1] columns, double[::1] values, const int32_t[::1] stop,
 ) -> int:
     """Count the windows around the words first .. last - 1.
 
@@ -131,7 +154,7 @@ def count_rows(
     ----------
     ids : int32 (T,)
         The text, with -1 at both ends and between sequences.
-    starts, positions : int64
+    starts : int64, positions : int32
         Of :func:`sort_positions`.
     first, last : int
         The range of rows.
@@ -149,6 +172,8 @@ def count_rows(
         Stored entries of each row.
     columns : int32, values : float64, written
         The rows one after another; large enough for them.
+    stop : int32 (1,)
+        Another thread may set it to 1 if what is counted will not be used; the rest is then left out.
 
     Returns
     -------
@@ -167,6 +192,7 @@ def count_rows(
             add_windows(
                 &ids[0], &positions[starts[w]], starts[w + 1] - starts[w], before_d, before.shape[0],
                 after_d, after.shape[0], n_contexts, shift, &totals[0], &present[0], &present64[0],
+                &stop[0],
             )
             lengths[w - first] = take_row(
                 &totals[0], &present[0], &present64[0], present64.shape[0], &columns[0] + n, &values[0] + n,

@@ -1,0 +1,169 @@
+"""From a text file to counts: this library beside Counter, NumPy and SciPy, and beside gensim's scan.
+
+    python bench/peers/counting.py wikipedia.txt --min-count 20 --window 5 --threads 2
+
+Every run is a process of its own, so that its peak memory is its own; the kinds take turns, and the fastest of each
+is shown. The counts of both are compared before anything is shown.
+"""
+
+import argparse
+import importlib.util
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from machine import print_facts
+from scipy import sparse
+
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.counts import Counts
+from fastembed.vocabulary import Vocabulary
+
+
+def ours(options, times=1):
+    """Count with this library; of a text that is repeated the same tokens are kept."""
+    files = [Path(options.file)] * times
+    start = time.perf_counter()
+    vocabulary = Vocabulary.from_corpus(files, options.min_count * times, threads=options.threads)
+    read = time.perf_counter()
+    counts = Counts.from_corpus(files, vocabulary, window=options.window, threads=options.threads)
+    seconds = time.perf_counter() - start
+    size = counts.data.nbytes + counts.indices.nbytes + counts.indptr.nbytes
+    return measured(seconds, read - start, counts.nnz, counts.total, size) | {"tokens": counts.ledger.tokens_read}
+
+
+def peer(options):
+    """Count with Counter, NumPy and SciPy: a pass for the vocabulary, one for the ids, then a matrix a distance."""
+    start = time.perf_counter()
+    found = Counter()
+    with Path(options.file).open(encoding="utf-8") as text:
+        for line in text:
+            found.update(line.split())
+    tokens = sorted((token for token, n in found.items() if n >= options.min_count), key=lambda t: (-found[t], t))
+    read = time.perf_counter()
+    number = {token: i for i, token in enumerate(tokens)}
+    lines = []
+    with Path(options.file).open(encoding="utf-8") as text:
+        for line in text:
+            lines.append(np.array([number[token] for token in line.split() if token in number], dtype=np.int32))
+    ids = np.concatenate(lines)
+    sequence = np.repeat(np.arange(len(lines), dtype=np.int32), [len(line) for line in lines])
+    shape = (len(tokens), len(tokens))
+    after = sparse.csr_array(shape)
+    for distance in range(1, options.window + 1):
+        same = sequence[:-distance] == sequence[distance:]
+        weights = np.full(np.count_nonzero(same), (options.window - distance + 1) / options.window)
+        pairs = (ids[:-distance][same], ids[distance:][same])
+        after = after + sparse.coo_array((weights, pairs), shape=shape).tocsr()
+    counts = (after + after.T).tocsr()
+    seconds = time.perf_counter() - start
+    size = counts.data.nbytes + counts.indices.nbytes + counts.indptr.nbytes
+    return measured(seconds, read - start, counts.nnz, counts.sum(), size)
+
+
+def gensim(options):
+    """Scan the vocabulary with gensim."""
+    from gensim.models import Word2Vec
+
+    model = Word2Vec(min_count=options.min_count, workers=options.threads)
+    start = time.perf_counter()
+    model.build_vocab(corpus_file=options.file)
+    seconds = time.perf_counter() - start
+    return measured(seconds, seconds, 0, 0.0, 0)
+
+
+def measured(seconds, reading, nnz, total, size):
+    """Return the record of a run."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "seconds": seconds,
+        "cpu": time.process_time(),
+        "vocabulary": reading,
+        "nnz": nnz,
+        "total": float(total),
+        "size": size,
+        "peak": peak,
+    }
+
+
+KINDS = {"ours": ours, "ours, 4 times the text": lambda options: ours(options, 4), "peer": peer, "gensim": gensim}
+
+
+def run(kind, arguments, repeat):
+    """Return the fastest of some runs, each in a process of its own."""
+    command = [sys.executable, __file__, *arguments, "--kind", kind]
+    records = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(repeat)]
+    return min(records, key=lambda record: record["seconds"])
+
+
+def unpacked(path, folder):
+    """Return a plain text file, for the peers."""
+    if Path(path).suffix not in (".gz", ".bz2", ".xz", ".zst"):
+        return path
+    plain = Path(folder, "text")
+    with plain.open("wb") as file:
+        file.writelines(block.text for block in FileCorpus(path).blocks(Ledger()))
+    return str(plain)
+
+
+def show(results, options):
+    """Print the machine and the table."""
+    print_facts("From a text to counts", *(["gensim"] if "gensim" in results else []))
+    print(
+        f"settings: min_count {options.min_count}, window {options.window}, linear, {options.threads} threads; "
+        f"best of {options.repeat}\n"
+    )
+    print(f"{'':<24}{'vocabulary s':>14}{'in all s':>10}{'CPU s':>8}{'ratio':>8}{'peak MB':>10}{'of the matrix':>15}")
+    base = results["ours"]
+    for kind, record in results.items():
+        size = record["size"]
+        ratio = record["seconds"] / (base["vocabulary"] if kind == "gensim" else base["seconds"])
+        share = f"{record['peak'] / size:.1f} x" if size else ""
+        print(
+            f"{kind:<24}{record['vocabulary']:>14.2f}{record['seconds']:>10.2f}{record['cpu']:>8.2f}{ratio:>8.1f}"
+            f"{record['peak'] / 1e6:>10.0f}{share:>15}"
+        )
+    print("\nCPU s: of the whole process, with its imports; compare these where the machine is busy")
+    print(f"ours: {base['tokens'] / base['seconds'] / 1e6:.1f} M tokens/s, both passes together")
+    print(f"the matrix: {base['nnz']:,} counts, {base['size'] / 1e6:.0f} MB")
+    if "gensim" in results:
+        print("gensim scans the vocabulary only; its ratio is to our vocabulary")
+    else:
+        print("gensim is not installed: its scan of the vocabulary is left out")
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", help="a text, a sequence a line")
+    parser.add_argument("--min-count", type=int, default=20)
+    parser.add_argument("--window", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.kind:
+        print(json.dumps(KINDS[options.kind](options)))
+        return
+    folder = tempfile.mkdtemp()
+    try:
+        arguments = [unpacked(options.file, folder), *(a for a in sys.argv[1:] if a != options.file)]
+        missing = {"gensim"} if importlib.util.find_spec("gensim") is None else set()
+        results = {kind: run(kind, arguments, options.repeat) for kind in KINDS if kind not in missing}
+    finally:
+        shutil.rmtree(folder)
+    for name in ("nnz", "total"):
+        if not np.isclose(results["ours"][name], results["peer"][name], rtol=1e-9):
+            raise SystemExit(f"the counts differ in {name}: {results['ours'][name]} and {results['peer'][name]}")
+    show(results, options)
+
+
+if __name__ == "__main__":
+    main()

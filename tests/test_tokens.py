@@ -1,0 +1,111 @@
+"""The table of tokens against Python's own split, Counter and decoder."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastembed._kernels.tokens import TokenTable, valid_utf8
+
+texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: text.encode())
+
+
+def split(text):
+    """Return the tokens of each line, and of the unfinished one at the end."""
+    return [line.split() for line in text.split(b"\n")]
+
+
+@given(texts, st.booleans())
+def test_count(text, open_line):
+    *lines, _ = split(text)
+    table = TokenTable()
+    empty = sum(not line for line in lines) - bool(open_line and lines and not lines[0])
+    assert table.count(text, open_line) == (len(text.split()), len(lines), empty)
+    tokens, counts = table.frequent(1)
+    assert dict(zip(tokens, counts, strict=True)) == Counter(text.split())
+    assert tokens == list(dict.fromkeys(text.split()))
+    assert len(table) == len(tokens)
+    assert table.frequent(2)[1] == [count for count in counts if count > 1]
+
+
+@given(texts, st.booleans(), st.lists(st.sampled_from([b"a", b"b", b"ab", "é".encode()]), unique=True))
+def test_encode(text, open_line, known):
+    table = TokenTable()
+    for token in known:
+        table.insert(token)
+    ids = np.full(len(text) + 1, 99, dtype=np.int32)
+    written, *entry = table.encode(text, open_line, ids)
+    expected = [i for line in split(text) for i in [*(known.index(t) for t in line if t in known), -1]][:-1]
+    assert ids[:written].tolist() == expected
+    assert tuple(entry) == TokenTable().count(text, open_line)
+    assert (ids[written:] == 99).all()
+
+
+def test_ids_need_room():
+    with pytest.raises(ValueError, match="room for 3 ids, got 2"):
+        TokenTable().encode(b"a b", False, np.empty(2, np.int32))
+
+
+def test_many_tokens_and_long_ones():
+    tokens = [str(i).encode() for i in range(100_000)] + [b"x" * n for n in (0, 1, 10_000, 1_000_000)]
+    table = TokenTable()
+    for token in tokens:
+        table.insert(token, 2)
+        table.insert(token, 1)
+    assert table.frequent(1) == (tokens, [3] * len(tokens))
+    ids = np.empty(1_600_000, np.int32)
+    assert table.encode(b" ".join(reversed(tokens)), False, ids)[0] == len(tokens) - 1  # not the token without a byte
+    assert ids[1:4].tolist() == [len(tokens) - 2, len(tokens) - 3, 99_999]
+
+
+@given(st.lists(texts, max_size=4))
+def test_merge(parts):
+    total = TokenTable()
+    for part in parts:
+        table = TokenTable()
+        table.count(part, False)
+        total.merge(table)
+    assert dict(zip(*total.frequent(1), strict=True)) == Counter(b" ".join(parts).split())
+
+
+@given(st.lists(st.sampled_from([b"a" * 8, b"a", *(bytes([b]) for b in range(0x7F, 0x100))]), max_size=8).map(b"".join))
+def test_utf8(data):
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert not valid_utf8(data)
+    else:
+        assert valid_utf8(data)
+
+
+def test_utf8_at_every_boundary_of_the_code():
+    points = [0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF]
+    for point in points:
+        data = chr(point).encode()
+        assert valid_utf8(b"a" * 7 + data + b"b")
+        for cut in range(1, len(data)):
+            assert not valid_utf8(data[:cut])
+    for bad in (
+        b"\xc0\x80",
+        b"\xc1\xbf",
+        b"\xe0\x9f\xbf",
+        b"\xed\xa0\x80",
+        b"\xf0\x8f\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xf5",
+    ):
+        assert not valid_utf8(bad)
+
+
+def test_first_two_bytes_exhaustively():
+    for first in range(256):
+        for second in range(256):
+            for rest in (b"", b"\x80", b"\x80\x80"):
+                data = bytes([first, second]) + rest
+                try:
+                    expected = bool(data.decode() or True)
+                except UnicodeDecodeError:
+                    expected = False
+                assert valid_utf8(data) == expected
