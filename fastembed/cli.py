@@ -233,8 +233,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--similarity", "two words and a score"),
         ("--analogies", "four words, in sections that a line with : opens"),
     ):
-        add = command.add_argument
-        add(option, nargs="+", action="extend", default=[], metavar="FILE", help=f"files with lines of {lines}")
+        about = f"files with lines of {lines}"
+        command.add_argument(option, nargs="+", action="extend", default=[], metavar="FILE", help=about)
     command.add_argument("--method", choices=METHODS, default="3CosAdd", help="of analogies (default: %(default)s)")
     command.add_argument("--restrict", type=_positive, metavar="N", help="analogies among the first N tokens only")
     command.add_argument("--json", action="store_true", help="print all results as JSON")

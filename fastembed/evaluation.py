@@ -1,35 +1,26 @@
 """Evaluation: word similarity and analogies against what people say, and the perplexity of a text.
 
-Score files are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated by
-tabs, else by commas, else by semicolons, each with the quotes of CSV, else by white space.
-
-- Word similarity: two words and a score. The score is the first number after the words on the first line that has one,
-  and is in the same place on all lines; what stands between or after them is not read. The first line may be a header.
-- Analogies: four words, of which the last is the answer. A line that begins with : opens a section.
-
 Words are treated as gensim does by default. With ``case_insensitive`` two words are the same if they are so in upper
 case, and of the tokens that are the same word the first, which is the most frequent, gives the vector. Lines with
-unknown words are left out of the score, and counted.
+unknown words are left out of the score, and counted. :mod:`fastembed._score_files` gives the forms of the files.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._score_files import PathLike, read_pairs, read_questions
 from fastembed._validation import check_integer, check_number
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
-PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
 Matrix = npt.NDArray[np.floating[Any]]
@@ -166,7 +157,7 @@ def word_similarity(
     ----------
     vectors : Vectors
     pairs : path, or iterable of (str, str, float)
-        The module's docstring gives the form of a file.
+        Lines of two words and a score, with tabs, commas, semicolons or white space between them.
     case_insensitive : bool
         Whether words that differ in case alone are the same.
     dummy4unknown : bool
@@ -190,7 +181,7 @@ def word_similarity(
     >>> word_similarity(vectors, pairs).summary()
     'Spearman 1.0000 on 3 of 4 pairs; 1 unknown word'
     """
-    judged = _read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
+    judged = read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
     fold = _folding(case_insensitive)
     rows = _rows_by_word(vectors.tokens, fold)
     scores, cosines, covered = [], [], 0
@@ -225,7 +216,7 @@ def analogies(
     ----------
     vectors : Vectors
     path : path-like
-        The module's docstring gives the form.
+        Lines of four words; a line that begins with : opens a section.
     method : {"3CosAdd", "3CosMul"}
     restrict : int, optional
         Only so many of the first tokens are known; all by default.
@@ -249,10 +240,10 @@ def analogies(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "family.txt").write_text(": family\nman king woman queen\nman king boy prince")
+    ...     _ = pathlib.Path(folder, "family.txt").write_text(": family\nman king woman queen\nman king boy prince")
     ...     analogies(v, f"{folder}/family.txt").sections
     (Section(name='family', correct=1, covered=1, asked=2),)
     """
@@ -260,7 +251,7 @@ def analogies(
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
     fold = _folding(case_insensitive)
-    asked = _read_questions(path, fold)
+    asked = read_questions(path, fold)
     rows = _rows_by_word(vectors.tokens[:size], fold)
     unit = _unit_rows(vectors.matrix[:size])
     sections = []
@@ -339,27 +330,6 @@ def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
     return rows
 
 
-def _read_pairs(path: PathLike) -> list[Pair]:
-    """Read a file of word similarity."""
-    pairs: list[Pair] = []
-    column = None
-    for place, (where, line) in enumerate(_lines(path)):
-        fields = _fields(where, line)
-        numbers = [_number(field) for field in fields]
-        if column is None:
-            column = next((k for k in range(2, len(fields)) if numbers[k] is not None), None)
-            if column is None and place == 0:
-                continue  # a header
-        score = numbers[column] if column is not None and column < len(numbers) else None
-        if score is None or not all(fields[:2]):
-            place_of_score = "" if column in (None, 2) else f" in field {column + 1}"
-            raise ValueError(f"{where}: two words and a finite score{place_of_score} expected, got {line!r}")
-        pairs.append((fields[0], fields[1], score))
-    if not pairs:
-        raise ValueError(f"{str(path)!r} holds no pair of words with a score")
-    return pairs
-
-
 def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     """Return pairs from memory."""
     checked: list[Pair] = []
@@ -370,58 +340,6 @@ def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     if not checked:
         raise ValueError("word similarity needs at least one pair, got none")
     return checked
-
-
-def _read_questions(path: PathLike, fold: Callable[[str], str]) -> list[tuple[str, list[list[str]]]]:
-    """Read a file of analogies: the questions of each section, folded; those before the first have no name."""
-    sections: list[tuple[str, list[list[str]]]] = []
-    for where, line in _lines(path):
-        if line.startswith(":"):
-            sections.append((line[1:].strip(), []))
-            continue
-        words = _fields(where, line)
-        if len(words) != 4 or not all(words):
-            raise ValueError(f"{where}: four words, or : and the name of a section, expected, got {line!r}")
-        if not sections:
-            sections.append(("", []))
-        sections[-1][1].append([fold(word) for word in words])
-    if not any(questions for _, questions in sections):
-        raise ValueError(f"{str(path)!r} holds no analogy")
-    return sections
-
-
-def _lines(path: PathLike) -> Iterator[tuple[str, str]]:
-    """Yield where a line stands, for errors, and the line, but no comment and no blank line."""
-    data = Path(path).read_bytes()
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{str(path)!r}, line {number}: not valid UTF-8: {error.reason}") from None
-    for number, line in enumerate(text.removeprefix("\N{BYTE ORDER MARK}").split("\n"), 1):
-        if (stripped := line.strip()) and not stripped.startswith("#"):
-            yield f"{str(path)!r}, line {number}", stripped
-
-
-def _fields(where: str, line: str) -> list[str]:
-    """Split a line."""
-    separator = next((mark for mark in "\t,;" if mark in line), None)
-    if separator is None:
-        return line.split()
-    try:
-        (fields,) = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
-    except csv.Error as error:
-        raise ValueError(f"{where}: {error} in {line!r}") from None
-    return [field.strip() for field in fields]
-
-
-def _number(text: str) -> float | None:
-    """Return the finite number that a text is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _none_for_nan(number: float) -> float | None:
