@@ -1,6 +1,7 @@
-"""The command line: ``fastembed train|count|neighbors|analogy|info|demo``. One function a sub-command."""
+"""The command line: ``fastembed train|count|neighbors|analogy|evaluate|info|demo``. One function a sub-command."""
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import fastembed
 from fastembed import demo, formats
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts import Counts
+from fastembed.evaluation import METHODS, Analogies, analogies, word_similarity
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -149,6 +151,32 @@ def analogy(arguments: argparse.Namespace) -> None:
     _print_scored(found)
 
 
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Print how well vectors agree with files of word similarity and of analogies."""
+    if not arguments.similarity and not arguments.analogies:
+        raise ValueError("nothing to evaluate with: give --similarity FILE or --analogies FILE")
+    vectors = Vectors.load(arguments.vectors)
+    similar = [(file, word_similarity(vectors, file)) for file in arguments.similarity]
+    analogous = [
+        (file, analogies(vectors, file, method=arguments.method, restrict=arguments.restrict))
+        for file in arguments.analogies
+    ]
+    if arguments.json:
+        results = {
+            "vectors": arguments.vectors,
+            "similarity": [{"file": file, **result.record()} for file, result in similar],
+            "analogies": [
+                {"file": file, "restrict": arguments.restrict, **result.record()} for file, result in analogous
+            ],
+        }
+        print(json.dumps(results, allow_nan=False, ensure_ascii=False, indent=2))
+        return
+    for file, similarity in similar:
+        print(f"{file}: {similarity.summary()}")
+    for file, result in analogous:
+        _print_sections(file, result)
+
+
 def info(arguments: argparse.Namespace) -> None:
     """Print what this installation runs on, or what a file holds."""
     if arguments.file is None:
@@ -253,6 +281,22 @@ def _parser() -> argparse.ArgumentParser:
     for name in "abc":
         command.add_argument(name, metavar=name.upper())
     command.add_argument("-n", dest="number", type=_positive, default=5, help="how many (default: %(default)s)")
+
+    command = _command(
+        commands,
+        evaluate,
+        "fastembed evaluate vectors.safetensors --similarity wordsim353.tsv --analogies questions.txt",
+    )
+    command.add_argument("vectors", metavar="VECTORS", help="a file that `train` wrote")
+    for option, lines in (
+        ("--similarity", "two words and a score"),
+        ("--analogies", "four words, in sections that a line with : opens"),
+    ):
+        about = f"files with lines of {lines}"
+        command.add_argument(option, nargs="+", action="extend", default=[], metavar="FILE", help=about)
+    command.add_argument("--method", choices=METHODS, default="3CosAdd", help="of analogies (default: %(default)s)")
+    command.add_argument("--restrict", type=_positive, metavar="N", help="analogies among the first N tokens only")
+    command.add_argument("--json", action="store_true", help="print all results as JSON")
 
     command = _command(commands, info, "fastembed info vectors.safetensors")
     command.add_argument("file", nargs="?", metavar="FILE", help="a safetensors file; the installation if not given")
@@ -406,6 +450,13 @@ def _print_scored(scored: list[tuple[str, float]]) -> None:
     """Print tokens and their cosines, one a line."""
     for token, cosine in scored:
         print(f"  {token:<24}{cosine:8.4f}")
+
+
+def _print_sections(file: str, result: Analogies) -> None:
+    """Print the total of a file of analogies, and its sections."""
+    print(f"{file}: {result.summary()}")
+    for section in result.sections:
+        print(f"  {section.name:<32}{section.summary()}")
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The command line: what each command prints, its exit codes, and that an error is one line."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from fastembed import cli, formats
 from fastembed.counts import Counts
 from fastembed.vectors import Vectors
 
-COMMANDS = ("train", "count", "neighbors", "analogy", "info", "demo")
+COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "info", "demo")
 
 
 @pytest.fixture
@@ -65,6 +66,63 @@ def test_analogy(capsys, saved):
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == "man is to king as woman is to"
     assert out.splitlines()[1].split()[0] == "queen"
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Return a file of word similarity and one of analogies."""
+    (tmp_path / "similarity.tsv").write_text("# title\nking\tman\t8\nking\tqueen\t7\nman\twoman\t2\nking\tcow\t1\n")
+    (tmp_path / "analogies.txt").write_text(": family\nman king woman queen\nman king boy prince\n: farm\na b c d\n")
+    return tmp_path / "similarity.tsv", tmp_path / "analogies.txt"
+
+
+def test_evaluate(capsys, saved, judged):
+    similarity, analogies = judged
+    code, out, err = run(
+        capsys,
+        "evaluate",
+        saved,
+        "--similarity",
+        similarity,
+        similarity,
+        "--analogies",
+        analogies,
+        "--method",
+        "3CosMul",
+    )
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        *[f"{similarity}: Spearman 1.0000 on 3 of 4 pairs; 1 unknown word"] * 2,
+        f"{analogies}: 3CosMul accuracy 1.0000: 1 correct of 1 covered, 3 asked",
+        "  family                          accuracy 1.0000: 1 correct of 1 covered, 2 asked",
+        "  farm                            accuracy nan: 0 correct of 0 covered, 1 asked",
+    ]
+
+
+def test_evaluate_as_json(capsys, saved, judged):
+    similarity, analogies = map(str, judged)
+    argv = ("evaluate", saved, "--json", "--similarity", similarity, "--analogies", analogies, "--restrict", 3)
+    code, out, err = run(capsys, *argv)
+    assert (code, err) == (0, "")
+    results = json.loads(out)
+    assert results["vectors"] == str(saved)
+    assert results["similarity"] == [
+        {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"]}
+    ]
+    (found,) = results["analogies"]
+    assert found["sections"][1] == {"name": "farm", "correct": 0, "covered": 0, "asked": 1, "accuracy": None}
+    del found["sections"]
+    expected = {"file": analogies, "restrict": 3, "method": "3CosAdd", "name": "total"}
+    assert found == expected | {"correct": 0, "covered": 0, "asked": 3, "accuracy": None}
+
+
+def test_evaluate_needs_a_file_and_names_a_bad_line(capsys, saved, judged):
+    code, out, err = run(capsys, "evaluate", saved)
+    assert (code, out) == (1, "")
+    assert err == "fastembed: error: nothing to evaluate with: give --similarity FILE or --analogies FILE\n"
+    code, out, err = run(capsys, "evaluate", saved, "--analogies", judged[0])
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: '.*similarity.tsv', line 2: four words, .*\n", err)
 
 
 def test_info_of_a_file(capsys, saved):
@@ -152,6 +210,9 @@ def test_debug_shows_the_traceback(capsys, saved):
         (["neighbors", "v"], "WORD"),
         (["analogy", "v", "a", "b"], "C"),
         (["neighbors", "v", "w", "-n", "0"], "an integer of at least 1 expected, got '0'"),
+        (["evaluate"], "VECTORS"),
+        (["evaluate", "v", "--similarity"], "expected at least one argument"),
+        (["evaluate", "v", "--method", "cosadd"], "invalid choice: 'cosadd'"),
         (["train", "f", "--dim", "1.5"], "an integer of at least 1 expected, got '1.5'"),
         (["train", "f", "--max-contexts", "all"], "an integer of at least 1 expected, got 'all'"),
         (["train", "f", "--sample", "x"], "a number or \"none\" expected, got 'x'"),

@@ -1,0 +1,193 @@
+"""Quality and time from a file to vectors, of us and of a peer in turn on the same threads: table, JSON and plot.
+
+word2vec.py and fasttext_skipgram.py say who competes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import print_facts, refuse_other_blas_kernels
+from rounds import print_table, save_results
+from threadpoolctl import threadpool_limits
+
+from fastembed import SkipGram, Vectors
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.evaluation import analogies, word_similarity
+
+Train = Callable[[str, argparse.Namespace, int, int], Vectors]
+"""From (file, options, epochs, seed) to vectors."""
+
+Record = dict[str, Any]
+
+
+def fastembed(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Vectors:
+    """Train with our defaults."""
+    model = SkipGram(dim=options.dim, min_count=options.min_count, epochs=epochs, seed=seed, threads=options.threads)
+    return model.fit(file).vectors
+
+
+def compete(name: str, description: str, package: str, peer: Train) -> None:
+    """Run the command line of a comparison with `peer`, which is in `package`."""
+    options = _parser(description).parse_args()
+    if not options.similarity and not options.analogies:
+        sys.exit("give a file of scores: --similarity FILE or --analogies FILE")
+    refuse_other_blas_kernels()
+    _evaluate(Vectors(["one"], np.ones((1, 1))), options)  # a bad file of scores is found before hours of training
+    facts = print_facts(f"Quality and time: {package} and fastembed on {options.file}", package)
+    print(
+        f"dim {options.dim}, min_count {options.min_count}, {options.threads} threads, seeds 0 to {options.seeds - 1}\n"
+    )
+    contestants = {package: peer, "fastembed": fastembed}
+    records = []
+    with _plain(options.file) as file, threadpool_limits(options.threads, user_api="blas"):
+        for epochs in options.epochs:
+            for seed in range(options.seeds):
+                for contestant, train in contestants.items():
+                    record = {"name": contestant, "epochs": epochs, "seed": seed}
+                    records.append(record | _run(train, file, options, epochs, seed))
+                    print(_line(records[-1]), flush=True)
+    print_records(records)
+    save_results(name, facts, records)
+    if options.plot:
+        draw(records, options.plot)
+        print(f"written to {options.plot}")
+
+
+def _run(train: Train, file: str, options: argparse.Namespace, epochs: int, seed: int) -> Record:
+    """Train once, timed, and evaluate, untimed."""
+    start = time.perf_counter()
+    vectors = train(file, options, epochs, seed)
+    seconds = time.perf_counter() - start
+    return {"words": len(vectors), "seconds": seconds, **_evaluate(vectors, options)}
+
+
+def _evaluate(vectors: Vectors, options: argparse.Namespace) -> Record:
+    """Return the score and the coverage of each file."""
+    scores, covered = {}, {}
+    for path in options.similarity:
+        similarity = word_similarity(vectors, path)
+        scores[Path(path).stem] = similarity.spearman
+        covered[Path(path).stem] = f"{similarity.covered:,} of {similarity.pairs:,}"
+    for path in options.analogies:
+        total = analogies(vectors, path).total
+        scores[Path(path).stem] = total.accuracy
+        covered[Path(path).stem] = f"{total.covered:,} of {total.asked:,}"
+    return {"scores": scores, "covered": covered}
+
+
+def _line(record: Record) -> str:
+    """Return a run in one line."""
+    scores = ", ".join(f"{name} {score:.4f}" for name, score in record["scores"].items())
+    return f"{record['name']}, epochs {record['epochs']}, seed {record['seed']}: {record['seconds']:.1f} s, {scores}"
+
+
+def print_records(records: Sequence[Record]) -> None:
+    """Print the means, with the standard deviation over the seeds, and how many times longer than ours each takes."""
+    names = list(records[0]["scores"])
+    groups = _by_contestant_and_epochs(records)
+    spread = "mean ± standard deviation over the seeds" if len(next(iter(groups.values()))) > 1 else "one seed"
+    print(f"\nSimilarity: Spearman. Analogies: 3CosAdd accuracy. {spread}. Time: from the file to vectors.")
+    rows = []
+    for (name, epochs), group in groups.items():
+        seconds = [r["seconds"] for r in group]
+        ours = [r["seconds"] for r in groups["fastembed", epochs]]
+        rows.append(
+            [
+                name,
+                epochs,
+                f"{group[0]['words']:,}",
+                *(_mean(".3f", [r["scores"][score] for r in group]) for score in names),
+                _mean(".1f", seconds),
+                f"{statistics.mean(a / b for a, b in zip(seconds, ours, strict=True)):.2f}",
+            ]
+        )
+    print_table(["", "epochs", "words", *names, "seconds", "time / ours"], rows)
+    for name in names:
+        found = sorted({(r["name"], r["covered"][name]) for r in records})
+        print(f"{name} covered: " + "; ".join(f"{contestant} {covered}" for contestant, covered in found))
+
+
+def draw(records: Sequence[Record], output: str) -> None:
+    """Draw quality against seconds, one panel a file of scores; each point is a run of its own."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    mpl.rcParams["svg.hashsalt"] = "fastembed"  # the same file for the same figures
+    names = list(records[0]["scores"])
+    figure, panels = plt.subplots(
+        1, len(names), figsize=(4 * len(names), 3.5), layout="constrained", squeeze=False, sharex=True
+    )
+    points: Mapping[str, list[tuple[int, list[Record]]]] = defaultdict(list)
+    for (contestant, epochs), group in _by_contestant_and_epochs(records).items():
+        points[contestant].append((epochs, group))
+    for panel, name in zip(panels[0], names, strict=True):
+        for contestant, groups in points.items():
+            seconds = [statistics.mean(r["seconds"] for r in group) for _, group in groups]
+            quality = [statistics.mean(r["scores"][name] for r in group) for _, group in groups]
+            errors = [_deviation([r["scores"][name] for r in group]) for _, group in groups]
+            panel.errorbar(seconds, quality, yerr=errors, marker="o", capsize=2, label=contestant)
+            for (epochs, _), x, y in zip(groups, seconds, quality, strict=True):
+                panel.annotate(str(epochs), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        panel.set(xlim=(0, None), xlabel="seconds from the file to vectors", title=name)
+        panel.grid(alpha=0.3)
+    panels[0][0].set_ylabel("Spearman or accuracy; numbers: epochs")
+    panels[0][0].legend()
+    figure.savefig(output, metadata={"Date": None} if output.endswith(".svg") else None)
+
+
+def _by_contestant_and_epochs(records: Sequence[Record]) -> dict[tuple[str, int], list[Record]]:
+    groups: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record["name"], record["epochs"]].append(record)
+    return groups
+
+
+def _mean(form: str, numbers: Sequence[float]) -> str:
+    """Return the mean, and the standard deviation if there is one."""
+    mean = format(statistics.mean(numbers), form)
+    return f"{mean} ± {_deviation(numbers):{form}}" if len(numbers) > 1 else mean
+
+
+def _deviation(numbers: Sequence[float]) -> float:
+    return statistics.stdev(numbers) if len(numbers) > 1 else 0.0
+
+
+@contextmanager
+def _plain(file: str) -> Iterator[str]:
+    """Give the file itself, or an unpacked copy of a compressed one, which no peer reads."""
+    if Path(file).suffix.lower() not in (".gz", ".bz2", ".xz"):
+        yield file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, Path(file).stem)
+        with copy.open("w", encoding="utf-8") as text:
+            text.writelines(" ".join(tokens) + "\n" for tokens in FileCorpus([file]).sequences(Ledger()))
+        yield str(copy)
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("file", help="the corpus: a sequence a line, tokens between spaces; may be compressed, which is not timed")
+    add("--similarity", nargs="+", action="extend", default=[], metavar="FILE", help="files of word similarity")
+    add("--analogies", nargs="+", action="extend", default=[], metavar="FILE", help="files of analogies")
+    add("--min-count", type=int, default=5)
+    add("--dim", type=int, default=100)
+    add("--threads", type=int, default=2)
+    add("--seeds", type=int, default=3, help="runs of each, with seeds from 0 (default: %(default)s)")
+    add("--epochs", type=int, nargs="+", default=[5], help="several: a point of the plot each, and a run of its own")
+    add("--plot", metavar="FILE", help="draw quality against seconds, as SVG or PNG")
+    return parser
