@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,10 +98,9 @@ def train(arguments: argparse.Namespace) -> None:
         else:
             _refuse_beside_counts(arguments)
             model.fit_counts(Counts.load(arguments.counts), progress=progress)
-            settings |= {name: getattr(model, name) for name in COUNTING} | {
-                "min_count": None,
-                "counts": arguments.counts,
-            }
+            settings |= dict.fromkeys(COUNTING) | {"counts": arguments.counts}
+            if model.windows_ is not None:
+                settings |= asdict(model.windows_)
     vectors = model.vectors
     vectors.save(arguments.output, settings=settings)
     if not arguments.quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from fastembed.counts import Counts
 from fastembed.trainer import Trainer
 from fastembed.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import window_sides
+from fastembed.windows import Windows, window_sides
 
 ALL_CONTEXTS = 16384
 """Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
@@ -78,6 +79,8 @@ class SkipGram:
         What was read, used and dropped.
     max_contexts_ : int
         The number of words that are contexts.
+    windows_ : Windows or None
+        How the pairs were cut from the text; None after `fit_counts` on other counts.
 
     Examples
     --------
@@ -170,8 +173,17 @@ class SkipGram:
         corpus = as_corpus(corpus)
         reading = progress.reading if progress else None
         vocabulary = Vocabulary.from_corpus(corpus, self.min_count, threads=self.threads, progress=reading)
-        contexts = self.contexts(len(vocabulary))
-        return self._count(corpus, vocabulary, contexts, memory_limit, progress)
+        windows = Windows(
+            window_sides(self.window), self.weighting, self.sample, self.directed, self.contexts(len(vocabulary))
+        )
+        return Counts.from_corpus(
+            corpus,
+            vocabulary,
+            **asdict(windows),
+            threads=self.threads,
+            memory_limit=memory_limit,
+            progress=progress.counting if progress else None,
+        )
 
     def fit_counts(self, counts: Counts, *, progress: FitProgress | None = None) -> SkipGram:
         """Learn vectors from the counts of a corpus or of baskets.
@@ -179,8 +191,8 @@ class SkipGram:
         Parameters
         ----------
         counts : Counts
-            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. The parameters that say how
-            to count become those of the counts.
+            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. How they were counted is up
+            to them; the parameters that say how to count are those of :meth:`count`.
         progress : object, optional
             With the methods of `FitProgress`.
 
@@ -215,11 +227,6 @@ class SkipGram:
         )
 
         self.windows_ = counts.windows
-        if counts.windows is not None:
-            before, after = counts.windows.window
-            self.window = before if before == after else (before, after)
-            self.weighting = counts.windows.weighting
-            self.sample, self.directed = counts.windows.sample, counts.windows.directed
         self.vocabulary, self.ledger = counts.vocabulary, counts.vocabulary.ledger or counts.ledger
         self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
         self.trainer, self.history = trainer, history
@@ -256,34 +263,13 @@ class SkipGram:
         trainer = self._fitted().trainer
         if self.windows_ is None:
             raise ValueError("this SkipGram was fitted to counts that are not those of windows over a text")
-        counts = self._count(corpus, self.vocabulary, self.max_contexts_, None, None)
+        counts = Counts.from_corpus(corpus, self.vocabulary, **asdict(self.windows_), threads=self.threads)
         return float(np.exp(trainer.nll(counts)))
 
     def _fitted(self) -> SkipGram:
         if not hasattr(self, "trainer"):
             raise AttributeError("this SkipGram has not been fitted yet: call fit first")
         return self
-
-    def _count(
-        self,
-        corpus: Source,
-        vocabulary: Vocabulary,
-        contexts: int,
-        memory_limit: int | None,
-        progress: FitProgress | None,
-    ) -> Counts:
-        return Counts.from_corpus(
-            corpus,
-            vocabulary,
-            window=self.window,
-            weighting=self.weighting,
-            sample=self.sample,
-            directed=self.directed,
-            max_contexts=contexts,
-            threads=self.threads,
-            memory_limit=memory_limit,
-            progress=progress.counting if progress else None,
-        )
 
     def contexts(self, size: int) -> int:
         """Return how many words are contexts in a vocabulary of this size: what `max_contexts` comes to."""

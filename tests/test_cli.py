@@ -302,7 +302,7 @@ def test_counting_and_training_on_counts_is_training(capsys, tmp_path, corpus):
     assert a.tokens == b.tokens
     assert np.array_equal(a.matrix, b.matrix)
     settings = formats.check_header(formats.read_tensors(tmp_path / "b")[1], "vectors", "b")
-    assert settings["window"] == 3
+    assert settings["window"] == [3, 3]
     assert settings["min_count"] is None
     assert settings["counts"] == str(tmp_path / "counts")
 
