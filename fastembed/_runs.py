@@ -147,8 +147,8 @@ def _no_room(error: OSError) -> OSError:
     )
 
 
-def merge(runs: list[Run], limit: int, threads: int) -> Run:
-    """Add up runs of one shape; the sum is in memory up to `limit` bytes."""
+def merge(runs: list[Run], limit: int, threads: int, entries: int = MERGED_ENTRIES) -> Run:
+    """Add up runs of one shape, about so many entries at a time; the sum is in memory up to `limit` bytes."""
     if len(runs) == 1:
         return runs[0]
 
@@ -161,7 +161,7 @@ def merge(runs: list[Run], limit: int, threads: int) -> Run:
         return Rows(np.diff(matrix.indptr).astype(np.int64), matrix.indices.astype(np.int32, copy=False), matrix.data)
 
     sizes: Any = sum(np.diff(run.indptr) for run in runs)
-    with closing(ordered_map(added, row_ranges(sizes, MERGED_ENTRIES), threads)) as parts:
+    with closing(ordered_map(added, row_ranges(sizes, entries), threads)) as parts:
         return collect(parts, runs[0].n_columns, limit)
 
 
@@ -186,22 +186,25 @@ class Sum:
         return min(self.share // 8, LONGEST_TEXT)
 
     @property
-    def part_pairs(self) -> int:
-        """The pairs counted at a time: up to 12 bytes each, twice for every thread, and once for results that wait."""
+    def part_size(self) -> int:
+        """The pairs or entries at a time: up to 12 bytes each and 12 of results, for what is made and what waits."""
         return max(self.share // (2 * 12 * 5 * self.threads), 1)
 
     def add(self, parts: Iterable[Rows]) -> None:
         """Take the rows of one more run."""
         self._keep(collect(parts, self.n_columns, self.share))
         while len(self.held) > 1 and self.held[-2].nbytes <= 2 * self.held[-1].nbytes:
-            self._keep(merge([self.held.pop(), self.held.pop()], self.share, self.threads))
+            self._keep(self._merged([self.held.pop(), self.held.pop()], self.share))
         if sum(run.nbytes for run in self.held) > self.share:
-            self.spilled.append(merge(self.held, 0, self.threads))
+            self.spilled.append(self._merged(self.held, 0))
             self.held = []
+
+    def _merged(self, runs: list[Run], limit: int) -> Run:
+        return merge(runs, limit, self.threads, min(self.part_size, MERGED_ENTRIES))
 
     def _keep(self, run: Run) -> None:
         (self.spilled if run.spilled else self.held).append(run)
 
     def result(self) -> Run:
         """Return the sum of all; it is in a file if it does not fit into half of the memory."""
-        return merge(self.spilled + self.held, 2 * self.share, self.threads)
+        return self._merged(self.spilled + self.held, 2 * self.share)

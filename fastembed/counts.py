@@ -151,7 +151,7 @@ class Counts:
             for text in texts(pieces, total.text_size, max(windows.window)):
                 ids = text.ids[text.first : text.last]
                 occurrences += np.bincount(ids[ids >= 0], minlength=size)
-                parts = count_windows(text, size, windows, workers, min(PART_PAIRS, total.part_pairs))
+                parts = count_windows(text, size, windows, workers, min(PART_PAIRS, total.part_size))
                 with closing(parts):
                     total.add(work.counted(parts))
             if not ledger.tokens_used:

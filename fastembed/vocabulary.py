@@ -124,22 +124,22 @@ class Vocabulary:
                 table = _count_text(corpus, ledger, progress, workers)
             else:
                 table = _count_sequences(corpus, ledger, progress)
-        if not len(table):
-            raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
-        frequent = _frequent(table, min_count)
-        if not frequent:
-            token, count = max(_frequent(table, 1), key=lambda item: item[1])
-            raise ValueError(
-                f"none of the {len(table):,} different tokens occurs min_count={min_count:,} times: "
-                f"the most frequent, {token!r}, occurs {count:,} times"
-            )
-        kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:max_size]
-        enough, ledger.tokens_used = (sum(count for _, count in items) for items in (frequent, kept))
-        ledger.dropped = {
-            f"below min_count={min_count}": ledger.tokens_read - enough,
-            f"over max_size={max_size}": enough - ledger.tokens_used,
-        }
-        return cls([token for token, _ in kept], [count for _, count in kept], ledger)
+            if not len(table):
+                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+            frequent = _frequent(table, min_count)
+            if not frequent:
+                token, count = max(_frequent(table, 1), key=lambda item: item[1])
+                raise ValueError(
+                    f"none of the {len(table):,} different tokens occurs min_count={min_count:,} times: "
+                    f"the most frequent, {token!r}, occurs {count:,} times"
+                )
+            kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:max_size]
+            enough, ledger.tokens_used = (sum(count for _, count in items) for items in (frequent, kept))
+            ledger.dropped = {
+                f"below min_count={min_count}": ledger.tokens_read - enough,
+                f"over max_size={max_size}": enough - ledger.tokens_used,
+            }
+            return cls([token for token, _ in kept], [count for _, count in kept], ledger)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the vocabulary as text in UTF-8: a line for each token, in their order, then a tab and its count.

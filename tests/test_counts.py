@@ -29,7 +29,6 @@ from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts import Counts
 from fastembed.reference import cooccurrence
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 RTOL = 1e-13  # one division and two products away from exact
 WEIGHT = {
@@ -381,15 +380,6 @@ def test_bad_corpora():
         Counts.from_corpus([LINE], ["the"])
     with pytest.raises(ValueError, match="order of falling counts"):
         Counts.from_corpus([LINE], Vocabulary(["cat", "the"], [1, 2]), max_contexts=1)
-
-
-def test_weights_are_exact_fractions():
-    before, after, denominator = Windows((8, 8), "harmonic").weights()
-    assert denominator == 840
-    assert_array_equal(before, 840 / np.arange(1, 9))
-    assert_array_equal(before, after)
-    before, after, denominator = Windows((2, 3)).weights()
-    assert (before.tolist(), after.tolist(), denominator) == ([6, 3], [6, 4, 2], 6)
 
 
 # ------------------------------------------------------------------------------------------------ files, ids, memory
