@@ -114,7 +114,7 @@ class BlockFit:
             for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
         # One buffer a thread: a shard's gradient is used up before the thread goes on to the next
-        self._free = deque(np.empty((shard_rows, dim), dtype) for _ in range(pool.threads))
+        self._free = deque(np.empty((shard_rows, dim), dtype) for _ in range(min(pool.threads, shards)))
         self._workspace = {
             "h": np.empty((block, dim), dtype),
             "weighted_h": np.empty((block, dim), dtype),

@@ -20,6 +20,12 @@ PARALLEL_BYTES = 4 << 20
 GROUPS_PER_THREAD = 4
 """Shards are handed out in this many groups a thread, so that a thread that is held up leaves its share to others."""
 
+PIECE = 1 << 31
+"""Multiplications in one call of the kernel, about: Ctrl-C is heard between two calls, a fraction of a second apart."""
+
+STEP_OVERHEAD = 1 << 12
+"""What a step costs beside its multiplications, in multiplications."""
+
 
 class RowSteps:
     """Evaluates and trains one example at a time. Arguments are as `Trainer` has checked them.
@@ -114,8 +120,16 @@ class RowSteps:
         update_linear: bool,
         losses: NDArray[np.float64],
     ) -> int:
-        made: int = self._trainer.train(inputs, *targets, rate, update_linear, losses)
-        return made
+        starts, columns, amounts = targets
+        piece = max(1, PIECE // (self._weights.size + STEP_OVERHEAD))
+        for first in range(0, len(inputs), piece):
+            last = min(first + piece, len(inputs))
+            made: int = first + self._trainer.train(
+                inputs[first:last], starts[first : last + 1], columns, amounts, rate, update_linear, losses[first:last]
+            )
+            if made < last:
+                return made
+        return len(inputs)
 
     def _descend_parallel(
         self,

@@ -95,8 +95,9 @@ def svd_start(
     embedding, linear = (
         rng.standard_normal((size, dim), dtype=np.float32) * np.float32(FILL_SCALE) for size in counts.shape
     )
-    embedding[:, :rank] = u * np.sqrt(s)
-    linear[:, :rank] = v * np.sqrt(s)
+    rank = np.count_nonzero(s)
+    embedding[:, :rank] = u[:, :rank] * np.sqrt(s[:rank])
+    linear[:, :rank] = v[:, :rank] * np.sqrt(s[:rank])
     return embedding, linear.T
 
 
@@ -121,7 +122,7 @@ def _product(matrix: Any, dense: NDArray[np.float32], pool: Pool) -> NDArray[np.
     """Return matrix @ dense, the rows shared out in pieces of about equal numbers of entries."""
     product = np.empty((matrix.shape[0], dense.shape[1]), dtype=np.float32)
     indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
-    pieces = 8 * pool.threads
+    pieces = min(8 * pool.threads, len(product))
     ends = np.searchsorted(indptr, np.linspace(0, indptr[-1], pieces + 1))
     ends[0], ends[-1] = 0, len(product)
     csr_times_dense = kernels_for("float32").csr_times_dense

@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from operator import index
 from typing import TypeVar
 
 from threadpoolctl import OpenBLASController, threadpool_limits
+
+from fastembed._validation import check_integer
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,13 +30,7 @@ def check_threads(threads: int | None) -> int:
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        count = index(threads)
-    except TypeError:
-        raise TypeError(f"threads must be an integer or None, got {threads!r}") from None
-    if count < 1:
-        raise ValueError(f"threads must be at least 1, got {count}")
-    return count
+    return check_integer("threads", threads, low=1)
 
 
 class Pool:

@@ -67,3 +67,9 @@ def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     assert np.all(embedding[:, 9:] != 0)
     assert np.all(linear[9:] != 0)
     assert np.abs(embedding[:, 9:]).max() < 0.1
+
+
+def test_dimensions_of_singular_value_zero_are_filled_too():
+    embedding, linear = svd_start(sparse.csr_array(np.ones((5, 5))), 3, np.random.default_rng(0), Pool(1))  # no PMI
+    assert np.all(embedding != 0)
+    assert np.all(linear != 0)

@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed import Trainer, _threads
+from fastembed import SkipGram, Trainer, _threads
 from fastembed._kernels import kernels_for
 from fastembed._threads import Pool, check_threads, single_threaded_blas
 
@@ -428,8 +429,28 @@ def test_number_of_threads():
     assert check_threads(3) == 3
     assert check_threads(np.int64(2)) == 2
     assert 1 <= check_threads(None) <= os.cpu_count()
-    for wrong, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)):
+    for wrong, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)):
         with pytest.raises(error, match=f"threads must be .*, got {wrong!r}"):
             check_threads(wrong)
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         Trainer.random(3, 2, threads=0)
+
+
+def test_far_more_threads_than_work_cost_nothing():
+    counts = sparse.csr_array(np.ones((30, 30)))
+    start = time.monotonic()
+    many, one = (SkipGram(dim=4, min_count=1, threads=threads).fit([["a", "b", "c"]]) for threads in (10**7, 1))
+    assert_array_equal(many.vectors.matrix, one.vectors.matrix)
+    Trainer.random(30, 4, threads=10**7).fit_counts(counts, epochs=1)
+    assert time.monotonic() - start < 10
+
+
+def test_train_hears_a_ctrl_c():
+    trainer = Trainer.random(2000, 100, seed=0, threads=1)
+    inputs = np.zeros(20_000_000, np.int8)  # about half an hour
+    start = time.monotonic()
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(inputs)
+    assert time.monotonic() - start < 10
