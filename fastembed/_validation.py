@@ -55,8 +55,8 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
 
 
 def _check_matrix(name: str, array: Any, shape: str) -> None:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    if not isinstance(array, np.ndarray) or isinstance(array, np.matrix | np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain NumPy array, got {type(array).__name__}")
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must be float32 or float64 in native byte order, got {array.dtype.str}")
     if array.ndim != 2:
@@ -107,7 +107,7 @@ def check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | 
 def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
     """Return ids (N,), N >= 1, as a contiguous intp array, each in 0..size - 1."""
     array = np.asarray(ids)
-    if array.dtype.kind not in "iu":
+    if array.size and array.dtype.kind not in "iu":  # an empty list becomes an array of floats
         raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must have one dimension and at least one id, got shape {array.shape}")
@@ -160,8 +160,8 @@ def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets
         raise ValueError(f"{name} must have shape ({count}, {outputs}), got {rows.shape}")
     if not sparse.issparse(rows):
         check_amounts(name, rows)
-        rows = rows.astype(np.float64)  # SciPy has no float16
-    matrix = canonical_csr(name, sparse.csr_array(rows))
+        rows = sparse.csr_array(rows.astype(np.float64))  # SciPy has no float16
+    matrix = canonical_csr(name, rows)
     empty = np.asarray(matrix.sum(axis=1)).ravel() <= 0
     if empty.any():
         raise ValueError(f"{name} must have a positive weight in each row, but row {int(np.argmax(empty))} has none")
@@ -171,11 +171,12 @@ def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets
 def check_counts(counts: Any, shape: tuple[int, int]) -> Any:
     """Return counts (V_in, V), a Counts or SciPy sparse, as `canonical_csr` does; at least one is positive."""
     counts = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
-    if not sparse.issparse(counts):
+    is_sparse: bool = sparse.issparse(counts)
+    if not is_sparse:
         raise TypeError(f"counts must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+    if counts.shape != shape:
+        raise ValueError(f"counts must have shape {shape}, inputs by outputs, got {counts.shape}")
     matrix = canonical_csr("counts", counts)
-    if matrix.shape != shape:
-        raise ValueError(f"counts must have shape {shape}, inputs by outputs, got {matrix.shape}")
     if matrix.nnz == 0:
         raise ValueError("counts must hold at least one positive count, but all are zero")
     return matrix

@@ -38,7 +38,9 @@ def with_value(value, *place, shape=(4, 3)):
 @pytest.mark.parametrize(
     ("embedding", "error", "message"),
     [
-        ([[1.0, 2.0]], TypeError, "embedding must be a NumPy array, got list"),
+        ([[1.0, 2.0]], TypeError, "embedding must be a plain NumPy array, got list"),
+        (np.ma.masked_array(floats(4, 3)), TypeError, "embedding must be a plain NumPy array, got MaskedArray"),
+        (floats(4, 3).view(np.matrix), TypeError, "embedding must be a plain NumPy array, got matrix"),
         (floats(4, 3).astype("f2"), TypeError, "embedding must be float32 or float64 in native byte order, got <f2"),
         (floats(4, 3).astype(int), TypeError, "embedding must be float32 or float64 in native byte order, got <i8"),
         (floats(4, 3).astype(">f8"), TypeError, "embedding must be float32 or float64 in native byte order, got >f8"),
@@ -63,7 +65,8 @@ def test_embedding(embedding, error, message):
 @pytest.mark.parametrize(
     ("linear", "error", "message"),
     [
-        (floats(3, 5).tolist(), TypeError, "linear must be a NumPy array, got list"),
+        (floats(3, 5).tolist(), TypeError, "linear must be a plain NumPy array, got list"),
+        (np.ma.masked_array(floats(3, 5)), TypeError, "linear must be a plain NumPy array, got MaskedArray"),
         (floats(3, 5).astype("f4"), TypeError, "linear is float32, but embedding is float64: both must have one dtype"),
         (floats(3, 5).astype(int), TypeError, "linear must be float32 or float64 in native byte order, got <i8"),
         (floats(3), ValueError, "linear must have 2 dimensions (D, V), got shape (3,)"),
@@ -225,6 +228,11 @@ def test_learning_rate(trainer, value, error, text):
             trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), **{name: value})
 
 
+def hidden_negative(rows):
+    """A COO array whose negative entry goes when equal entries are added up."""
+    return sparse.coo_array(([3.0, -1.0], ([0, 0], [2, 2])), shape=(rows, 5))
+
+
 @pytest.mark.parametrize(
     ("inputs", "targets", "error", "message"),
     [
@@ -235,6 +243,7 @@ def test_learning_rate(trainer, value, error, text):
         ("01", None, TypeError, "inputs must hold integers, got dtype <U2"),
         ([[0, 1]], None, ValueError, "inputs must have one dimension and at least one id, got shape (1, 2)"),
         (np.zeros(0, int), None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
+        ([], None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
         (3, None, ValueError, "inputs must have one dimension and at least one id, got shape ()"),
         ([0, 1], [0], ValueError, "targets must be as many as inputs, 2, got 1"),
         ([0, 1], [0, 5], ValueError, "targets must be ids from 0 to 4, but targets[1] is 5"),
@@ -245,6 +254,7 @@ def test_learning_rate(trainer, value, error, text):
         ([0, 1], np.eye(2, 5) - 1, ValueError, "targets must be non-negative, but targets[0, 1] is -1.0"),
         ([0, 1], [[1, 0, 0, 0, 0], [0] * 5], ValueError, "targets must have a positive weight in each row, but row 1"),
         ([0, 1], 7, ValueError, "targets must have shape (2, 5), got ()"),
+        ([0], hidden_negative(1), ValueError, "targets must be non-negative, but targets[1] is -1.0"),
     ],
 )
 def test_train(trainer, inputs, targets, error, message):
@@ -291,6 +301,8 @@ def broken(indices=(0, 2, 1), indptr=(0, 1, 2, 2, 3), data=(1.0, 2.0, 3.0)):
         (np.eye(4, 5), TypeError, "counts must be a Counts or a SciPy sparse array, got ndarray"),
         (None, TypeError, "counts must be a Counts or a SciPy sparse array, got NoneType"),
         (sparse.eye_array(5), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5, 5)"),
+        (sparse.coo_array(np.ones(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5,)"),
+        (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
         (sparse.csr_array((4, 5)), ValueError, "counts must hold at least one positive count, but all are zero"),
         (0 * sparse.eye_array(4, 5), ValueError, "counts must hold at least one positive count, but all are zero"),
         (-sparse.eye_array(4, 5), ValueError, "counts must be non-negative, but counts[0] is -1.0"),
