@@ -79,7 +79,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode
+        mode = (target if target.exists() else temporary).stat().st_mode
         yield temporary
         temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
         with temporary.open("rb+") as file:
@@ -132,6 +132,21 @@ def write_tensors(
             save_file(dense, temporary, metadata=fields)
         except SafetensorError as error:
             raise OSError(f"cannot write {str(path)!r}: {error}") from error
+        _sort_header(temporary)
+
+
+def _sort_header(path: Path) -> None:
+    """Put a header's keys in order: safetensors gives those of the metadata in another one each time.
+
+    With it equal contents are equal files. The arrays stay where they are: both writers of JSON escape alike, so that
+    the header keeps its length.
+    """
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        file.seek(8)
+        file.write(text.ljust(length))
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:

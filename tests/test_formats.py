@@ -127,6 +127,28 @@ def test_files_get_the_usual_mode_and_links_are_followed(tmp_path):
     assert stat.S_IMODE(mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX modes")
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "private"
+    path.touch(mode=0o600)
+    formats.write_tensors(path, {"a": np.zeros(1)})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_equal_contents_are_equal_files(tmp_path):
+    every_character = "".join(map(chr, range(0x300))) + "\u2028\U0001f600"
+    metadata = {f"field {i}": every_character for i in range(20)}
+    tensors = {name: np.arange(3) for name in "bca"}
+    written = set()
+    for _ in range(3):
+        formats.write_tensors(tmp_path / "v", tensors, metadata)
+        written.add((tmp_path / "v").read_bytes())
+    assert len(written) == 1
+    found, fields = formats.read_tensors(tmp_path / "v")
+    assert fields == metadata
+    assert all(np.array_equal(found[name], tensors[name]) for name in tensors)
+
+
 def test_every_truncation_is_an_error_that_names_the_file(tmp_path):
     path = tmp_path / "cut.safetensors"
     formats.write_tensors(path, {"a": np.arange(5.0), **formats.pack_tokens(["x", "y"])}, formats.header("vectors"))
