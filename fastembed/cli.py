@@ -194,7 +194,7 @@ def demonstrate(arguments: argparse.Namespace) -> None:
     """Learn vectors from the standard library of this Python and show them."""
     model = _model(arguments)
     with Progress(quiet=arguments.quiet, epochs=model.epochs) as progress:
-        demo.run(model, arguments.output, _settings(arguments), progress)
+        demo.run(model, arguments.output, _settings(arguments), progress, quiet=arguments.quiet)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -230,7 +230,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout:  # None where the process was started without one
+            sys.stdout.flush()
     except BrokenPipeError:
         # the reader of our output has gone; Python would complain once more when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,7 @@ from typing import Any
 
 from fastembed import formats
 from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
 
 WORDS = ("socket", "thread", "bytes", "coroutine", "lock")
 ANALOGY = ("thread", "threads", "process")  # to "processes", which is not merely the nearest neighbour of "process"
@@ -129,8 +130,15 @@ def _topics(tree: ast.Module) -> Iterator[str]:
                 yield ast.literal_eval(text)
 
 
-def run(model: SkipGram, output: str | os.PathLike[str], settings: Mapping[str, Any], progress: Any = None) -> None:
-    """Train `model` on the standard library, print what it learned and save its vectors.
+def run(
+    model: SkipGram,
+    output: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    progress: Any = None,
+    *,
+    quiet: bool = False,
+) -> None:
+    """Train `model` on the standard library, save its vectors and print what it learned.
 
     Parameters
     ----------
@@ -141,6 +149,8 @@ def run(model: SkipGram, output: str | os.PathLike[str], settings: Mapping[str, 
         Kept in the file's header.
     progress : object, optional
         Passed on to :meth:`SkipGram.fit`.
+    quiet : bool
+        Print nothing.
 
     Raises
     ------
@@ -150,15 +160,23 @@ def run(model: SkipGram, output: str | os.PathLike[str], settings: Mapping[str, 
     formats.writable(output)
     start = time.perf_counter()
     library = standard_library()
-    kinds = ", ".join(f"{count:,} from {kind}" for kind, count in library.tokens.items())
-    print(f"Python {platform.python_version()}'s own standard library: {library.files} files, ", end="")
-    print(f"{library.tokens.total():,} tokens ({kinds})")
+    if not quiet:
+        kinds = ", ".join(f"{count:,} from {kind}" for kind, count in library.tokens.items())
+        print(f"Python {platform.python_version()}'s own standard library: {library.files} files, ", end="")
+        print(f"{library.tokens.total():,} tokens ({kinds})")
     vectors = model.fit(library.sequences, progress=progress).vectors
+    vectors.save(output, settings=settings)
+    if not quiet:
+        _show(vectors)
+        print(f"\nwrote {Path(output).resolve()} ({time.perf_counter() - start:.1f} seconds in all)")
+
+
+def _show(vectors: Vectors) -> None:
+    """Print the neighbours and the analogy, but for words that a large min_count dropped."""
     print(f"\n{len(vectors):,} words learned their neighbours:")
-    for word in WORDS:
+    for word in filter(vectors.__contains__, WORDS):
         print(f"  {word:<10} {', '.join(near for near, _ in vectors.most_similar(word, topn=5))}")
     a, b, c = ANALOGY
-    answers = ", ".join(near for near, _ in vectors.most_similar([b, c], [a], topn=3))
-    print(f"\n{a} is to {b} as {c} is to: {answers}")
-    vectors.save(output, settings=settings)
-    print(f"\nwrote {Path(output).resolve()} ({time.perf_counter() - start:.1f} seconds in all)")
+    if a in vectors and b in vectors and c in vectors:
+        answers = ", ".join(near for near, _ in vectors.most_similar([b, c], [a], topn=3))
+        print(f"\n{a} is to {b} as {c} is to: {answers}")

@@ -346,3 +346,10 @@ def test_wrong_usage_of_counts(capsys, tmp_path, monkeypatch, argv, message):
         cli.main(argv)
     assert caught.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_no_stdout_at_all(saved):
+    command = f"{sys.executable} -m fastembed neighbors {saved} king >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, cwd=saved.parent)
+    assert (done.returncode, done.stderr) == (0, "")

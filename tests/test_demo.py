@@ -103,3 +103,28 @@ def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, seed):
     np.testing.assert_array_equal(vectors.matrix, model.vectors.matrix)
     for word, near in [("lock", "acquire"), ("socket", "datagram"), ("coroutine", "async"), ("thread", "threads")]:
         assert near in {token for token, _ in vectors.most_similar(word, topn=20)}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A library of two words of the demo."""
+    (tmp_path / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""')
+    small = demo.standard_library(tmp_path)
+    monkeypatch.setattr(demo, "standard_library", lambda: small)
+
+
+@pytest.mark.usefixtures("small")
+def test_run_shows_the_words_that_are_there(tmp_path, capsys):
+    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", {})
+    out = capsys.readouterr().out
+    assert "\n  lock " in out
+    assert "coroutine" not in out
+    assert "is to" not in out
+    assert "socket" in Vectors.load(tmp_path / "v.safetensors")
+
+
+@pytest.mark.usefixtures("small")
+def test_run_may_be_quiet(tmp_path, capsys):
+    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", {}, quiet=True)
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "v.safetensors").exists()
