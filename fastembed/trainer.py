@@ -42,7 +42,8 @@ class Trainer:
 
     Notes
     -----
-    One trainer runs one call at a time (a second thread waits); several trainers may run at once.
+    One trainer runs one call at a time (a second thread waits); several trainers may run at once. `copy.deepcopy`
+    makes a trainer with parameters of its own; a trainer cannot be pickled.
 
     Examples
     --------
@@ -132,6 +133,12 @@ class Trainer:
     def __repr__(self) -> str:
         dim, dtype = self._embedding.shape[1], self._embedding.dtype
         return f"Trainer(inputs={self._inputs}, dim={dim}, outputs={self._outputs}, dtype={dtype})"
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
+        with self._lock:
+            return Trainer(
+                self._embedding.copy(), self.linear, bias=self._bias, loss_scale=self._scale, threads=self.threads
+            )
 
     @property
     def embedding(self) -> NDArray[Any]:

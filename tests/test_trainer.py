@@ -1,5 +1,7 @@
 """Row steps through `Trainer`: against the reference, finite differences and hand values, and what must not move."""
 
+import copy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -299,3 +301,28 @@ def test_random():
 
 def test_repr():
     assert repr(Trainer.random(3, 2, output_size=5)) == "Trainer(inputs=3, dim=2, outputs=5, dtype=float32)"
+
+
+def test_where_train_pauses_changes_no_bit(library, model, monkeypatch):
+    results = []
+    for piece in (1, 1 << 31):
+        monkeypatch.setattr("fastembed._rows.PIECE", piece)
+        embedding, linear, bias = model(5, 6, 4, library.dtype)
+        trainer = Trainer(embedding, linear, bias=bias, threads=1)
+        targets = np.eye(6)[[0, 2, 5, 1]] + np.eye(6)[[3, 3, 1, 0]]
+        losses = trainer.train([0, 4, 2, 0], targets, epochs=2, update_linear=True)
+        results.append((losses, trainer.embedding, trainer.linear))
+    for one, other in zip(*results, strict=True):
+        assert_array_equal(one, other)
+
+
+def test_a_deep_copy_is_on_its_own(library, model):
+    embedding, linear, bias = model(5, 6, 4, library.dtype)
+    trainer = Trainer(embedding, linear, bias=bias, loss_scale=0.5, threads=3)
+    copied = copy.deepcopy(trainer)
+    assert (copied.loss_scale, copied.threads) == (0.5, 3)
+    losses = trainer.train([0, 4, 2], epochs=2, update_linear=True)
+    assert_array_equal(copied.train([0, 4, 2], epochs=2, update_linear=True), losses)
+    for one, other in ((trainer.embedding, copied.embedding), (trainer.linear, copied.linear)):
+        assert_array_equal(one, other)
+        assert not np.shares_memory(one, other)
