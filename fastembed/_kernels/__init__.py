@@ -27,7 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from fastembed._kernels.cpu import x86_level
+try:
+    from fastembed._kernels.cpu import x86_level
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"{__path__[0]!r} holds no compiled modules: it is a source folder, found before an installed package because"
+        " Python was started beside it. Install with `pip install .`, and start Python in another folder"
+    ) from error
 
 CACHE_LINE = 64  # bytes
 _SPECIALIZATION = {"float32": "float", "float64": "double"}
