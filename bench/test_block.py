@@ -81,7 +81,7 @@ def test_block_update_embedding(benchmark, kernels, dtype, close):
     rows, gradient = rng.permutation(ROWS), np.empty(DIM, dtype)
     exact = gradients.astype(np.float64).sum(axis=0)
     expected = start.astype(np.float64)
-    expected[rows] -= 0.1 * exact / np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
+    expected[rows] -= 0.1 * exact / np.linalg.norm(exact, axis=1, keepdims=True)
     last = []
 
     def update(embedding):
@@ -98,7 +98,7 @@ def test_block_update_linear(benchmark, kernels, dtype, close):
     start = rng.standard_normal((SHARD_ROWS, DIM), dtype)
     gradients = rng.standard_normal((SHARD_ROWS, DIM), dtype)
     exact = gradients.astype(np.float64)
-    expected = start - 0.1 * exact / np.sqrt(np.mean(exact**2, axis=1, keepdims=True))
+    expected = start - 0.1 * exact / np.linalg.norm(exact, axis=1, keepdims=True)
     last = []
 
     def setup():

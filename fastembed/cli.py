@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 import fastembed
 from fastembed import demo, formats
+from fastembed._estimate import Estimate
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts import Counts
 from fastembed.evaluation import METHODS, Analogies, analogies, word_similarity
@@ -23,7 +24,7 @@ from fastembed.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 
 COUNTING = {
-    "window": 8,
+    "window": 12,
     "min_count": 5,
     "sample": 3e-4,
     "max_contexts": "auto",
@@ -62,12 +63,18 @@ class Progress:
         """Show how much of the corpus is counted: it is read once more, and then counted."""
         self._show("counting", done, total)
 
+    def training(self, estimate: Estimate) -> None:
+        """Print what training will take."""
+        if not self._quiet:
+            tqdm.write(f"training {estimate}")
+
     def epoch(self, record: dict[str, Any]) -> None:
         """Print what an epoch came to, and show how many are done."""
         if not self._quiet:
+            held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
             tqdm.write(
                 f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
-                f"perplexity {record['perplexity']:,.1f}   {record['seconds']:.1f} s"
+                f"perplexity {record['perplexity']:,.1f}{held_out}   {record['seconds']:.1f} s"
             )
         self._show("epochs", record["epoch"], self._epochs)
 

@@ -241,11 +241,11 @@ def block_residual(x: Array, counts: Array) -> Array:
 
 
 def adagrad(parameters: Real, gradients: Array, squares: Array, rate: float) -> tuple[Array, Array]:
-    """Return (parameters, squares) after a row-wise Adagrad step: S += mean(g^2), row -= rate * g / sqrt(S).
+    """Return (parameters, squares) after a row-wise Adagrad step: S += |g|^2, row -= rate * g / sqrt(S).
 
     Examples
     --------
-    >>> adagrad([[1.0, 1.0]], np.array([[3.0, 0.0]]), np.array([11.5]), rate=4)
+    >>> adagrad([[1.0, 1.0]], np.array([[3.0, 0.0]]), np.array([7.0]), rate=4)
     (array([[-2.,  1.]]), array([16.]))
     """
     return momentum_adagrad(parameters, gradients, gradients, squares, rate)
@@ -261,7 +261,7 @@ def momentum_adagrad(
     >>> momentum_adagrad([[1.0]], np.array([[1.0]]), np.array([[3.0]]), np.array([0.0]), rate=3)
     (array([[0.]]), array([9.]))
     """
-    squares = squares + (gradients**2).mean(axis=1)
+    squares = squares + (gradients**2).sum(axis=1)
     rates = np.divide(rate, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
     return np.asarray(parameters, np.float64) - rates[:, None] * direction, squares
 
@@ -273,9 +273,11 @@ def fit_counts(
     *,
     bias: Real | None = None,
     epochs: int = 5,
-    learning_rate: float = 0.07,
-    linear_learning_rate: float = 0.1,
+    learning_rate: float = 0.7,
+    linear_learning_rate: float = 1.0,
     block_size: int = 256,
+    frozen_rows: Sequence[int] = (),
+    squares: tuple[Array, Array] | None = None,
     seed: int | np.random.Generator | None = 0,
     momentum: float = 0.9,
     weight_exponent: float = 0.75,
@@ -288,8 +290,10 @@ def fit_counts(
     embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
     counts : ndarray (V_in, V)
         Dense here.
-    epochs, learning_rate, linear_learning_rate, block_size, seed
+    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, seed
         As for `fastembed.Trainer.fit_counts`.
+    squares : ndarray (V_in,), ndarray (V,), optional
+        The sums of Adagrad for the embedding's rows and the linear layer's, updated in place; zeros by default.
     momentum, weight_exponent, final_rate : float
         Constants of the method: docs/derivation.md, section 5.
 
@@ -306,7 +310,7 @@ def fit_counts(
     True
     """
     embedding, linear = np.array(embedding, np.float64), np.array(linear, np.float64)
-    squares, linear_squares = np.zeros(len(embedding)), np.zeros(linear.shape[1])
+    row_squares, column_squares = squares or (np.zeros(len(embedding)), np.zeros(linear.shape[1]))
     mean_gradient = np.zeros_like(linear)
     totals = counts.sum(axis=1)
     visited = np.flatnonzero(totals)
@@ -326,11 +330,14 @@ def fit_counts(
             nll += block_loss(x, counts[rows])
             residual = block_residual(x, counts[rows])
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
-            embedding[rows], squares[rows] = adagrad(h, h_gradient, squares[rows], fall * learning_rate)
+            moves = ~np.isin(rows, frozen_rows)
+            embedding[rows[moves]], row_squares[rows[moves]] = adagrad(
+                h[moves], h_gradient[moves], row_squares[rows[moves]], fall * learning_rate
+            )
             mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
             direction = mean_gradient / (1 - momentum ** (t + 1))
-            vectors, linear_squares = momentum_adagrad(
-                linear.T, direction.T, w_gradient.T, linear_squares, fall * linear_learning_rate
+            vectors, column_squares[:] = momentum_adagrad(
+                linear.T, direction.T, w_gradient.T, column_squares, fall * linear_learning_rate
             )
             linear = vectors.T
         nlls.append(nll / float(totals.sum()))

@@ -148,7 +148,7 @@ def test_blas_is_as_before(user):
     counts, trainer = random_counts(50, 1200), Trainer.random(50, 8, output_size=1200, threads=2)
     seen = []
 
-    def stop(record):
+    def stop(record, model):
         seen.append(blas_threads())
         raise KeyError("stop")
 
@@ -336,13 +336,13 @@ def test_a_child_trains_after_a_fork(monkeypatch):
 @needs_fork
 @forks_with_threads
 def test_a_child_trains_after_a_fork_while_another_thread_trains():
-    """The child is copied with BLAS limited and nobody left to lift the limit."""
-    busy, trainer = (Trainer.random(200, 20, output_size=5000, seed=1, threads=2) for _ in range(2))
+    """The child is copied with BLAS limited, and a trainer's lock taken, and nobody left to lift or release them."""
+    busy, trainer = (Trainer.random(50, 8, output_size=2500, seed=1, threads=2) for _ in range(2))
     stop = threading.Event()
 
     def train():
         while not stop.is_set():
-            busy.fit_counts(random_counts(200, 5000), epochs=1)
+            busy.fit_counts(random_counts(50, 2500), epochs=1)
 
     other = threading.Thread(target=train)
     other.start()
@@ -351,10 +351,11 @@ def test_a_child_trains_after_a_fork_while_another_thread_trains():
             time.sleep(0.001)
         idle = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
         assert len(answers_of_child(idle)) == 2
+        assert len(answers_of_child(busy)) == 2
     finally:
         stop.set()
         other.join()
-    trainer.fit_counts(random_counts(200, 5000), epochs=1)
+    trainer.fit_counts(random_counts(50, 2500), epochs=1)
 
 
 # ---------------------------------------------------------------- the pool

@@ -10,7 +10,7 @@ is its share y_b / sum(y_b); a_b weighs its part in dW. A shard's kernels write 
 piece of X, its partial results, its rows of the linear layer. `block_merge` joins the partial results in shard order.
 
 Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares for a row, so that a step keeps the
-gradient's direction):  S += mean(g^2);  row -= rate * g / sqrt(S).
+gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  A row's first step has the length of the rate.
 """
 
 from libc.math cimport sqrt
@@ -20,10 +20,6 @@ cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogi
     cdef Py_ssize_t c
     for c in range(n):
         x[c] += bias[c]
-
-
-cdef inline double mean_square(const real* x, Py_ssize_t n) noexcept nogil:
-    return dot(x, x, n) / <double>n
 
 
 def block_statistics(
@@ -120,7 +116,7 @@ def block_update_embedding(
                     add_scaled(&gradients[s, b, 0], 1, dim, <float_alone>g)
                 else:
                     add_scaled(&gradients[s, b, 0], 1, dim, <double_alone>g)
-            squares[row] += mean_square(g, dim)
+            squares[row] += dot(g, g, dim)
             if squares[row] > 0:
                 if real is float:
                     add_scaled(g, <float>(-rate / sqrt(squares[row])), dim, <float_alone>&embedding[row, 0])
@@ -145,7 +141,7 @@ def block_update_linear(
         for c in range(gradients.shape[0]):
             g = &gradients[c, 0]
             m = &momentum[c, 0]
-            squares[c] += mean_square(g, dim)
+            squares[c] += dot(g, g, dim)
             for d in range(dim):
                 m[d] = keep * m[d] + take * g[d]
             if squares[c] > 0:
