@@ -422,6 +422,8 @@ def test_early_stopping_restores_the_best(library, model, make_counts, patience)
     history = trainer.fit_counts(
         counts,
         epochs=12,
+        learning_rate=0.17,
+        linear_learning_rate=0.25,
         validation_counts=make_counts(30, 1100, seed=1)[1],
         n_iter_no_change=patience,
         on_epoch_end=lambda _, trainer: kept.append((trainer.embedding.copy(), trainer.linear.copy())),
