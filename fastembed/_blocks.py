@@ -148,7 +148,10 @@ class BlockFit:
     def run(
         self, rng: np.random.Generator, on_epoch_end: Callable[[dict[str, float]], object] | None
     ) -> list[dict[str, float]]:
-        """Visit every row with counts once an epoch, in blocks of a random order; return the epochs' records."""
+        """Visit every row with counts once an epoch, in blocks of a random order; return the epochs' records.
+
+        A true value from `on_epoch_end` is the end.
+        """
         history: list[dict[str, float]] = []
         blocks = -(-len(self._rows) // self._block)
         total = blocks * self._settings.epochs
@@ -178,8 +181,8 @@ class BlockFit:
                     "seconds": time.perf_counter() - start,
                 }
             )
-            if on_epoch_end is not None:
-                on_epoch_end(history[-1])
+            if on_epoch_end is not None and on_epoch_end(history[-1]):
+                break
         return history
 
     @staticmethod

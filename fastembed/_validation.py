@@ -46,6 +46,12 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
     return number
 
 
+def check_callback(name: str, function: Any) -> None:
+    """Refuse what can neither be called nor is None."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} must be callable, got {function!r}")
+
+
 def check_finite(name: str, array: NDArray[Any]) -> None:
     """Refuse NaN and infinity, naming the first."""
     bad = ~np.isfinite(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -20,6 +21,10 @@ from fastembed.windows import Windows, window_sides
 
 ALL_CONTEXTS = 16384
 """Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
+
+
+FITTED = ("vocabulary", "ledger", "windows_", "max_contexts_", "trainer", "history", "vectors")
+"""The attributes that a fit sets, all at once."""
 
 
 class FitProgress(Protocol):
@@ -119,7 +124,9 @@ class SkipGram:
         names = ("dim", "window", "weighting", "min_count", "sample", "directed", "max_contexts", "epochs", "seed")
         return f"SkipGram({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
-    def fit(self, corpus: Source, *, progress: FitProgress | None = None) -> SkipGram:
+    def fit(
+        self, corpus: Source, *, progress: FitProgress | None = None, on_epoch_end: EpochEnd | None = None
+    ) -> SkipGram:
         """Learn vectors from a corpus.
 
         Parameters
@@ -128,6 +135,9 @@ class SkipGram:
             See `fastembed.corpus`; it is read twice.
         progress : object, optional
             With the methods of `FitProgress`.
+        on_epoch_end : callable, optional
+            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, all
+            attributes of which are those after the epoch. Training ends early if it returns True.
 
         Returns
         -------
@@ -141,12 +151,18 @@ class SkipGram:
         OSError
             If a file cannot be read.
 
+        Notes
+        -----
+        If training ends by an exception (a Ctrl-C too), a SkipGram that was fitted before stays as it was; another one
+        keeps what it has learned so far.
+
         Examples
         --------
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit([["a", "b"], ["b", "c"]]).vectors.tokens
         ('b', 'a', 'c')
         """
-        return self.fit_counts(self.count(corpus, progress=progress), progress=progress)
+        check.check_callback("on_epoch_end", on_epoch_end)
+        return self.fit_counts(self.count(corpus, progress=progress), progress=progress, on_epoch_end=on_epoch_end)
 
     def count(self, corpus: Source, *, memory_limit: int | None = None, progress: FitProgress | None = None) -> Counts:
         """Count a corpus as `fit` does, for `fit_counts`.
@@ -185,7 +201,9 @@ class SkipGram:
             progress=progress.counting if progress else None,
         )
 
-    def fit_counts(self, counts: Counts, *, progress: FitProgress | None = None) -> SkipGram:
+    def fit_counts(
+        self, counts: Counts, *, progress: FitProgress | None = None, on_epoch_end: EpochEnd | None = None
+    ) -> SkipGram:
         """Learn vectors from the counts of a corpus or of baskets.
 
         Parameters
@@ -193,8 +211,8 @@ class SkipGram:
         counts : Counts
             With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. How they were counted is up
             to them; the parameters that say how to count are those of :meth:`count`.
-        progress : object, optional
-            With the methods of `FitProgress`.
+        progress, on_epoch_end
+            As for :meth:`fit`.
 
         Returns
         -------
@@ -213,6 +231,7 @@ class SkipGram:
         ('b', 'a', 'c')
         """
         self._check_parameters()
+        check.check_callback("on_epoch_end", on_epoch_end)
         if not isinstance(counts, Counts):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
@@ -222,16 +241,46 @@ class SkipGram:
         rng = np.random.default_rng(self.seed)
         embedding, linear = svd_start(matrix, self.dim, rng, pool)
         trainer = Trainer(embedding, linear, bias=log_shares(matrix), threads=pool.threads)
-        history = trainer.fit_counts(
-            matrix, epochs=self.epochs, seed=rng, on_epoch_end=progress.epoch if progress else None
-        )
-
-        self.windows_ = counts.windows
-        self.vocabulary, self.ledger = counts.vocabulary, counts.vocabulary.ledger or counts.ledger
-        self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
-        self.trainer, self.history = trainer, history
-        self.vectors = Vectors(counts.vocabulary.tokens, embedding)
+        self._train(trainer, counts, matrix, rng, progress, on_epoch_end)
         return self
+
+    def _train(
+        self,
+        trainer: Trainer,
+        counts: Counts,
+        matrix: Any,
+        rng: np.random.Generator,
+        progress: FitProgress | None,
+        on_epoch_end: EpochEnd | None,
+    ) -> None:
+        """Become the model of these parameters, and train them; see the notes of :meth:`fit` for exceptions."""
+        vocabulary = counts.vocabulary
+        assert vocabulary is not None
+        before = {name: value for name, value in vars(self).items() if name in FITTED}
+
+        def epoch_end(record: dict[str, float], trainer: Trainer) -> object:
+            self.history.append(record)
+            if progress is not None:
+                progress.epoch(record)
+            if on_epoch_end is None:
+                return None
+            self.vectors = Vectors(vocabulary.tokens, trainer.embedding)
+            return on_epoch_end(record, self)
+
+        try:
+            self.windows_ = counts.windows
+            self.vocabulary, self.ledger = vocabulary, vocabulary.ledger or counts.ledger
+            self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
+            self.trainer = trainer
+            self.history: list[dict[str, float]] = []
+            trainer.fit_counts(matrix, epochs=self.epochs, seed=rng, on_epoch_end=epoch_end)
+        except BaseException:
+            if before:
+                vars(self).update(before)
+            else:
+                self.vectors = Vectors(vocabulary.tokens, trainer.embedding)
+            raise
+        self.vectors = Vectors(vocabulary.tokens, trainer.embedding)
 
     def perplexity(self, corpus: Source) -> float:
         """Return exp of the mean negative log-likelihood a pair of a text.
@@ -285,6 +334,9 @@ class SkipGram:
         check_threads(self.threads)
         if self.max_contexts not in (None, "auto"):
             check.check_integer("max_contexts", self.max_contexts, low=1)
+
+
+EpochEnd = Callable[[dict[str, float], SkipGram], object]
 
 
 def log_shares(counts: Any) -> NDArray[np.float64]:

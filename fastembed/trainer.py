@@ -358,7 +358,7 @@ class Trainer:
         block_size: int = 256,
         workspace_bytes: int = _blocks.WORKSPACE_BYTES,
         seed: int | np.random.Generator | None = 0,
-        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+        on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     ) -> list[dict[str, float]]:
         """Fit all rows to their counts of outputs, by the exact softmax, in blocks.
 
@@ -380,13 +380,14 @@ class Trainer:
         seed : int or Generator, optional
             For the order of the rows, another one in each epoch.
         on_epoch_end : callable, optional
-            Called with each epoch's record. It may use the trainer.
+            Called as ``on_epoch_end(record, trainer)`` after each epoch, with the epoch's record and this trainer,
+            whose parameters are those after the epoch. Training ends early if it returns True.
 
         Returns
         -------
         list of dict
-            For each epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood a pair, in nats, each row's as it
-            was before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`.
+            For each epoch made: `epoch`, from 1; `nll`, the mean negative log-likelihood a pair, in nats, each row's as
+            it was before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`.
 
         Raises
         ------
@@ -411,11 +412,11 @@ class Trainer:
             block_size=check.check_integer("block_size", block_size, low=1),
             workspace_bytes=check.check_integer("workspace_bytes", workspace_bytes, low=1),
         )
-        if on_epoch_end is not None and not callable(on_epoch_end):
-            raise TypeError(f"on_epoch_end must be callable, got {on_epoch_end!r}")
+        check.check_callback("on_epoch_end", on_epoch_end)
         with self._lock:
             fit = _blocks.BlockFit(self._embedding, self._weights, self._bias, matrix, settings, self._pool)
-            return fit.run(np.random.default_rng(seed), on_epoch_end)
+            call = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
+            return fit.run(np.random.default_rng(seed), call)
 
     def nll(self, counts: Any) -> float:
         """Return the mean negative log-likelihood a pair of counts, in nats; nothing is trained.

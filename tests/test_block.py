@@ -167,7 +167,9 @@ def test_history(library, model, make_counts):
     _, counts = make_counts(30, 50)
     seen = []
     trainer = Trainer(embedding, linear)
-    history = trainer.fit_counts(counts, epochs=4, block_size=6, learning_rate=0.2, on_epoch_end=seen.append)
+    history = trainer.fit_counts(
+        counts, epochs=4, block_size=6, learning_rate=0.2, on_epoch_end=lambda record, _: seen.append(record)
+    )
     assert history == seen
     assert [record["epoch"] for record in history] == [1, 2, 3, 4]
     assert [set(record) for record in history] == [{"epoch", "nll", "perplexity", "learning_rate", "seconds"}] * 4
@@ -278,8 +280,32 @@ def test_on_epoch_end_may_use_the_trainer(model, make_counts):
     _, counts = make_counts(10, 20)
     trainer = Trainer(embedding, linear)
     seen = []
-    trainer.fit_counts(counts, epochs=2, on_epoch_end=lambda record: seen.append(trainer.nll(counts)))
+
+    def look(_, model):
+        assert model is trainer
+        seen.append(model.nll(counts))
+
+    trainer.fit_counts(counts, epochs=2, on_epoch_end=look)
     assert seen[1] < seen[0]
+
+
+@pytest.mark.parametrize("stop", [True, np.True_])
+def test_on_epoch_end_may_stop(library, model, make_counts, stop):
+    """After two of three epochs: the parameters are those after two, to the bit."""
+    embedding, linear, bias = model(20, 1100, 4, library.dtype)
+    _, counts = make_counts(20, 1100)
+    copies = []
+
+    def keep(record, trainer):
+        copies.append((trainer.embedding.copy(), trainer.linear.copy()))
+        return stop if record["epoch"] == stop_after else None
+
+    for stop_after in (3, 2):
+        trainer = Trainer(embedding.copy(), linear, bias=bias)
+        history = trainer.fit_counts(counts, epochs=3, block_size=6, on_epoch_end=keep)
+        assert [record["epoch"] for record in history] == list(range(1, stop_after + 1))
+    assert_array_equal(trainer.embedding, copies[1][0])
+    assert_array_equal(trainer.linear, copies[1][1])
 
 
 def test_the_order_of_rows_follows_the_seed(model, make_counts):

@@ -148,7 +148,7 @@ def test_blas_is_as_before(user):
     counts, trainer = random_counts(50, 1200), Trainer.random(50, 8, output_size=1200, threads=2)
     seen = []
 
-    def stop(record):
+    def stop(record, model):
         seen.append(blas_threads())
         raise KeyError("stop")
 
