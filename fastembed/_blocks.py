@@ -11,16 +11,15 @@ threads are ours, each on one shard at a time. A block has two phases, since the
 from __future__ import annotations
 
 import math
-import sys
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._errors import TrainingDivergedError
 from fastembed._kernels import aligned_zeros, kernels_for
 from fastembed._shards import shard_bounds
 from fastembed._threads import Pool, single_threaded_blas
@@ -31,18 +30,16 @@ ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1
 """Share of the learning rates that is left at the end of the linear fall."""
 
-LARGEST_EXPONENT = math.log(sys.float_info.max)
-
 
 @dataclass(frozen=True)
 class Settings:
     """Of one fit; the meanings are those of `Trainer.fit_counts`."""
 
-    epochs: int
-    learning_rate: float
-    linear_learning_rate: float
-    block_size: int
-    workspace_bytes: int
+    epochs: int = 5
+    learning_rate: float = 0.07
+    linear_learning_rate: float = 0.1
+    block_size: int = 256
+    workspace_bytes: int = WORKSPACE_BYTES
 
 
 def _product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
@@ -97,7 +94,7 @@ class BlockFit:
         pool: Pool,
     ) -> None:
         (inputs, dim), outputs, dtype = embedding.shape, len(weights), embedding.dtype
-        self._embedding, self._settings, self._pool = embedding, settings, pool
+        self._embedding, self._weights, self._settings, self._pool = embedding, weights, settings, pool
         self._kernels = kernels_for(dtype)
         self._csr = (counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False), counts.data)
         self._totals = counts.sum(axis=1)
@@ -108,6 +105,7 @@ class BlockFit:
         shard_rows = int(np.diff(bounds).max())
         affordable = self._affordable_rows(outputs, shards)
         self._block = block = min(settings.block_size, len(self._rows), affordable)
+        self._blocks = -(-len(self._rows) // block)
         logits = aligned_zeros((block * outputs,), dtype)
         self._shards = [
             _Shard(begin, end, weights, bias, dim, logits[block * begin : block * end])
@@ -145,50 +143,53 @@ class BlockFit:
             )
         return rows
 
-    def run(
-        self, rng: np.random.Generator, on_epoch_end: Callable[[dict[str, float]], object] | None
-    ) -> list[dict[str, float]]:
-        """Visit every row with counts once an epoch, in blocks of a random order; return the epochs' records.
+    @property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """What the steps change; the linear layer as (V, width)."""
+        return {"embedding": self._embedding, "linear.T": self._weights}
 
-        A true value from `on_epoch_end` is the end.
+    def epoch(self, number: int, rng: np.random.Generator) -> float:
+        """Visit every row with counts once, in blocks of a random order.
+
+        Returns the mean negative log-likelihood a pair, each row's before its step.
         """
-        history: list[dict[str, float]] = []
-        blocks = -(-len(self._rows) // self._block)
-        total = blocks * self._settings.epochs
-        done = 0
-        for epoch in range(1, self._settings.epochs + 1):
-            start = time.perf_counter()
-            order = rng.permutation(self._rows)
-            nll = 0.0
-            with single_threaded_blas():
-                for block in range(blocks):
-                    rows = order[block * self._block : (block + 1) * self._block]
-                    block_nll = self._step(rows, self._fall(done / total), done + 1)
-                    if not math.isfinite(block_nll):
-                        raise FloatingPointError(
-                            f"the loss of block {block} in epoch {epoch} is {block_nll}: logits overflow"
-                            f" {self._embedding.dtype}; the parameters are too large, or a learning rate is"
-                        )
-                    nll += block_nll
-                    done += 1
-            nll /= float(self._totals.sum())
-            history.append(
-                {
-                    "epoch": epoch,
-                    "nll": nll,
-                    "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
-                    "learning_rate": self._settings.learning_rate * self._fall(done / total),
-                    "seconds": time.perf_counter() - start,
-                }
-            )
-            if on_epoch_end is not None and on_epoch_end(history[-1]):
-                break
-        return history
+        steps = (number - 1) * self._blocks
+        nll = 0.0
+        with single_threaded_blas():
+            for block, rows in enumerate(self._cut(rng.permutation(self._rows))):
+                block_nll = self._step(rows, self._fall(steps), steps + 1)
+                if not math.isfinite(block_nll):
+                    raise TrainingDivergedError(
+                        f"the loss of block {block} in epoch {number} is {block_nll}: logits overflow"
+                        f" {self._embedding.dtype}; the parameters are too large, or a learning rate is",
+                        number,
+                        block,
+                    )
+                nll += block_nll
+                steps += 1
+        return nll / float(self._totals.sum())
 
-    @staticmethod
-    def _fall(progress: float) -> float:
-        """Factor on the learning rates: from 1 down to FINAL_RATE."""
-        return 1 - (1 - FINAL_RATE) * progress
+    def nll(self) -> float:
+        """Return the mean negative log-likelihood a pair; nothing is trained."""
+        with single_threaded_blas():
+            nll = sum(self._step(rows, 0.0, 1) for rows in self._cut(self._rows))
+        if not math.isfinite(nll):
+            raise FloatingPointError(
+                f"the loss is {nll}: logits overflow {self._embedding.dtype}; the parameters are too large"
+            )
+        return nll / float(self._totals.sum())
+
+    def learning_rate_after(self, epoch: int) -> float:
+        """Return the rate of the embedding at the end of an epoch."""
+        return self._settings.learning_rate * self._fall(epoch * self._blocks)
+
+    def _cut(self, order: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+        """Yield the rows of each block."""
+        return (order[begin : begin + self._block] for begin in range(0, len(order), self._block))
+
+    def _fall(self, steps: int) -> float:
+        """Factor on the learning rates after some steps: from 1 down to FINAL_RATE."""
+        return 1 - (1 - FINAL_RATE) * (steps / (self._blocks * self._settings.epochs))
 
     def _step(self, rows: NDArray[np.intp], fall: float, step: int) -> float:
         """Make the step-th step, on one block; return the negative log-likelihood of its counts before it."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastembed import _blocks
 from fastembed import _validation as check
+from fastembed._epochs import run_epochs
 from fastembed._kernels import aligned_zeros, padded_width
 from fastembed._rows import RowSteps
 from fastembed._threads import Pool, check_threads
@@ -393,8 +394,10 @@ class Trainer:
         ------
         TypeError, ValueError
             If an argument is not as above; nothing has been changed then.
-        FloatingPointError
-            If the loss of a block is not finite.
+        TrainingDivergedError
+            If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
+            at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
+            made so far.)
 
         Examples
         --------
@@ -414,9 +417,9 @@ class Trainer:
         )
         check.check_callback("on_epoch_end", on_epoch_end)
         with self._lock:
-            fit = _blocks.BlockFit(self._embedding, self._weights, self._bias, matrix, settings, self._pool)
+            fit = self._fit(matrix, settings)
             call = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-            return fit.run(np.random.default_rng(seed), call)
+            return run_epochs(fit, settings.epochs, np.random.default_rng(seed), call)
 
     def nll(self, counts: Any) -> float:
         """Return the mean negative log-likelihood a pair of counts, in nats; nothing is trained.
@@ -433,8 +436,10 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError, FloatingPointError
+        TypeError, ValueError
             As `fit_counts` does.
+        FloatingPointError
+            If the loss is not finite.
 
         Examples
         --------
@@ -442,4 +447,9 @@ class Trainer:
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        return self.fit_counts(counts, epochs=1, learning_rate=0, linear_learning_rate=0)[0]["nll"]
+        matrix = check.check_counts(counts, (self._inputs, self._outputs))
+        with self._lock:
+            return self._fit(matrix, _blocks.Settings()).nll()
+
+    def _fit(self, counts: Any, settings: _blocks.Settings) -> _blocks.BlockFit:
+        return _blocks.BlockFit(self._embedding, self._weights, self._bias, counts, settings, self._pool)

@@ -1,13 +1,15 @@
 """The block kernels against the reference, and whole fits to counts: the result, the bounds, what must not move."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
+from threadpoolctl import threadpool_info
 
-from fastembed import Trainer, reference
+from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed._blocks import BlockFit
 
 COLUMNS = [1, 2, 7, 1023, 1024, 1025, 3001]
@@ -237,6 +239,98 @@ def test_a_loss_that_is_not_finite_changes_nothing(library, model, make_counts, 
         trainer.fit_counts(counts)
     assert_array_equal(trainer.embedding, before)
     assert_array_equal(trainer.linear, before_linear)
+
+
+def poisoned_update(monkeypatch, step, wrong):
+    """Let the step-th step leave a number that is not finite in the embedding, after a loss that was."""
+    original = BlockFit._step
+
+    def poison(self, rows, fall, number):
+        nll = original(self, rows, fall, number)
+        if number == step:
+            self._embedding[rows[-1], 0] = wrong
+        return nll
+
+    monkeypatch.setattr(BlockFit, "_step", poison)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("step", "epoch", "block", "message"),
+    [
+        (4, 1, None, r"embedding\[\d+, 0\] is (nan|inf|-inf) at the end of epoch 1"),  # the last of four blocks
+        (12, 3, None, r"embedding\[\d+, 0\] is (nan|inf|-inf) at the end of epoch 3"),
+        (8, 2, None, r"at the end of epoch 2"),
+    ],
+)
+def test_divergence_puts_back_the_last_good_parameters(
+    library, model, make_counts, monkeypatch, wrong, step, epoch, block, message
+):
+    """Those at the end of the epoch before, to the bit."""
+    embedding, linear, bias = model(24, 1100, 4, library.dtype)
+    _, counts = make_counts(24, 1100)
+    kept = [(embedding.copy(), linear.copy())]
+    trainer = Trainer(embedding, linear, bias=bias, threads=2)
+    poisoned_update(monkeypatch, step, wrong)
+    with pytest.raises(TrainingDivergedError, match=message) as caught:
+        trainer.fit_counts(
+            counts,
+            epochs=3,
+            block_size=4,
+            on_epoch_end=lambda _, trainer: kept.append((trainer.embedding.copy(), trainer.linear.copy())),
+        )
+    assert (caught.value.epoch, caught.value.block) == (epoch, block)
+    assert len(kept) == epoch
+    assert_array_equal(trainer.embedding, kept[-1][0])
+    assert_array_equal(trainer.linear, kept[-1][1])
+
+
+def test_divergence_names_the_block(model, make_counts):
+    """Rates at which float32 overflows; the error survives pickling, as between processes."""
+    embedding, linear, _ = model(24, 1100, 4, "float32")
+    _, counts = make_counts(24, 1100)
+    kept = [(embedding.copy(), linear.copy())]
+    trainer = Trainer(embedding, linear)
+    with pytest.raises(TrainingDivergedError, match=r"the loss of block \d in epoch \d is (nan|inf)") as caught:
+        trainer.fit_counts(
+            counts,
+            block_size=4,
+            learning_rate=1e30,
+            linear_learning_rate=1e30,
+            on_epoch_end=lambda *_: kept.append((trainer.embedding.copy(), trainer.linear.copy())),
+        )
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error) == str(caught.value)
+    assert f"block {error.block} in epoch {error.epoch} " in str(error)
+    assert len(kept) == error.epoch
+    assert_array_equal(trainer.embedding, kept[-1][0])
+    assert_array_equal(trainer.linear, kept[-1][1])
+
+
+@pytest.mark.parametrize("overflowed", [False, True])
+def test_an_interrupt_in_an_epoch_leaves_finite_parameters(model, make_counts, monkeypatch, overflowed):
+    """The steps made so far, unless they have overflowed: then the last good ones."""
+    embedding, linear, bias = model(24, 1100, 4, "float32")
+    _, counts = make_counts(24, 1100)
+    original, kept = BlockFit._step, []
+
+    def interrupt(self, rows, fall, number):
+        if number == 6:
+            self._embedding[3, 1] = np.inf if overflowed else self._embedding[3, 1]
+            kept.append(self._embedding.copy())
+            raise KeyboardInterrupt
+        return original(self, rows, fall, number)
+
+    monkeypatch.setattr(BlockFit, "_step", interrupt)
+    trainer = Trainer(embedding, linear, bias=bias, threads=2)
+    before = threadpool_info()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit_counts(counts, block_size=4, on_epoch_end=lambda *_: kept.append(trainer.embedding.copy()))
+    assert threadpool_info() == before
+    assert (kept[0] != kept[1]).any()
+    assert_array_equal(trainer.embedding, kept[0 if overflowed else 1])
+    assert np.isfinite(trainer.linear).all()
+    assert math.isfinite(trainer.nll(counts))
 
 
 def rows_in_block(monkeypatch):

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import SkipGram, Vectors
+from fastembed import SkipGram, TrainingDivergedError, Vectors
+from fastembed._blocks import BlockFit
 from fastembed.skipgram import FITTED
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -98,3 +99,38 @@ def test_a_first_fit_that_fails_keeps_what_was_learned(corpus, error):
     stopped = SkipGram(epochs=3, **SETTINGS).fit(corpus, on_epoch_end=lambda record, _: record["epoch"] == 2)
     assert_array_equal(model.vectors.matrix, stopped.vectors.matrix)
     assert model.perplexity(corpus) == stopped.perplexity(corpus)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, None])
+def test_an_epoch_that_fails_half_way(corpus, monkeypatch, fitted, error):
+    """By a Ctrl-C, or by parameters that are no longer finite."""
+    model = SkipGram(epochs=3, **SETTINGS)
+    if fitted:
+        model.fit(corpus[::2])
+        before, matrix = state(model), model.vectors.matrix.copy()
+    original, step = BlockFit._step, []
+
+    def fail(self, rows, fall, number):
+        step.append(number)
+        nll = original(self, rows, fall, number)
+        if number == 2:
+            if error is not None:
+                raise error
+            self._embedding[0] = np.inf
+        return nll
+
+    monkeypatch.setattr(BlockFit, "_step", fail)
+    with pytest.raises(error or TrainingDivergedError) as caught:
+        model.fit(corpus)
+    assert step == [1, 2]
+    if error is None:
+        assert (caught.value.epoch, caught.value.block) == (2, None)
+    if fitted:
+        assert all(getattr(model, name) is value for name, value in before.items())
+        assert_array_equal(model.vectors.matrix, matrix)
+    else:
+        assert [record["epoch"] for record in model.history] == [1]
+        assert_array_equal(model.vectors.matrix, model.trainer.embedding)
+    monkeypatch.undo()
+    assert model.perplexity(corpus) > 1

@@ -1,0 +1,53 @@
+"""A copy of parameters to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Snapshot:
+    """What some arrays held, at first when this was made.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        By the names that errors call them.
+
+    Examples
+    --------
+    >>> numbers = np.arange(3.0)
+    >>> snapshot = Snapshot({"numbers": numbers})
+    >>> numbers[1] = np.inf
+    >>> snapshot.fault()
+    'numbers[1] is inf'
+    >>> snapshot.restore()
+    >>> numbers
+    array([0., 1., 2.])
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._arrays = dict(arrays)
+        self._copies = {name: array.copy() for name, array in self._arrays.items()}
+
+    def take(self) -> None:
+        """Copy what the arrays hold now."""
+        for name, array in self._arrays.items():
+            np.copyto(self._copies[name], array)
+
+    def restore(self) -> None:
+        """Put back into the arrays, in place, what was copied."""
+        for name, array in self._arrays.items():
+            np.copyto(array, self._copies[name])
+
+    def fault(self) -> str | None:
+        """Return which number of the arrays is the first that is not finite now, or None."""
+        for name, array in self._arrays.items():
+            finite = np.isfinite(array)
+            if not finite.all():
+                place = np.unravel_index(int(np.argmin(finite)), array.shape)
+                return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"
+        return None
