@@ -82,6 +82,8 @@ class BlockFit:
         float64, canonical.
     settings : Settings
     pool : Pool
+    frozen : ndarray of int, optional
+        Rows of the embedding that no step changes.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class BlockFit:
         counts: Any,
         settings: Settings,
         pool: Pool,
+        frozen: NDArray[np.intp] | None = None,
     ) -> None:
         (inputs, dim), outputs, dtype = embedding.shape, len(weights), embedding.dtype
         self._embedding, self._weights, self._settings, self._pool = embedding, weights, settings, pool
@@ -123,6 +126,9 @@ class BlockFit:
         }
         self._h_gradient = np.empty(dim, dtype)
         self._squares = np.zeros(inputs)
+        self._moves = np.ones(inputs, bool)
+        if frozen is not None:
+            self._moves[frozen] = False
 
         weight = self._totals**ROW_WEIGHT_EXPONENT
         self._row_weights = (weight / weight[self._rows].mean()).astype(dtype)[:, None]
@@ -232,7 +238,15 @@ class BlockFit:
         if math.isfinite(nll) and (rate or linear_rate):
             self._pool.run(update, shards)
             if rate:
-                self._kernels.block_update_embedding(
-                    self._embedding, rows, h_gradients, self._squares, rate, self._h_gradient
-                )
+                self._update_embedding(rows, h_gradients, rate)
         return nll
+
+    def _update_embedding(self, rows: NDArray[np.intp], gradients: NDArray[Any], rate: float) -> None:
+        """Step on the rows of a block that are not frozen; `gradients` (shards, B, D)."""
+        moves = self._moves[rows]
+        if not moves.all():
+            rows, gradients = rows[moves], np.ascontiguousarray(gradients[:, moves])
+        if len(rows):
+            self._kernels.block_update_embedding(
+                self._embedding, rows, gradients, self._squares, rate, self._h_gradient
+            )

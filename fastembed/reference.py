@@ -276,6 +276,7 @@ def fit_counts(
     learning_rate: float = 0.07,
     linear_learning_rate: float = 0.1,
     block_size: int = 256,
+    frozen_rows: Sequence[int] = (),
     seed: int | np.random.Generator | None = 0,
     momentum: float = 0.9,
     weight_exponent: float = 0.75,
@@ -288,7 +289,7 @@ def fit_counts(
     embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
     counts : ndarray (V_in, V)
         Dense here.
-    epochs, learning_rate, linear_learning_rate, block_size, seed
+    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, seed
         As for `fastembed.Trainer.fit_counts`.
     momentum, weight_exponent, final_rate : float
         Constants of the method: docs/derivation.md, section 5.
@@ -326,7 +327,10 @@ def fit_counts(
             nll += block_loss(x, counts[rows])
             residual = block_residual(x, counts[rows])
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
-            embedding[rows], squares[rows] = adagrad(h, h_gradient, squares[rows], fall * learning_rate)
+            moves = ~np.isin(rows, frozen_rows)
+            embedding[rows[moves]], squares[rows[moves]] = adagrad(
+                h[moves], h_gradient[moves], squares[rows[moves]], fall * learning_rate
+            )
             mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
             direction = mean_gradient / (1 - momentum ** (t + 1))
             vectors, linear_squares = momentum_adagrad(

@@ -358,6 +358,7 @@ class Trainer:
         linear_learning_rate: float = 0.1,
         block_size: int = 256,
         workspace_bytes: int = _blocks.WORKSPACE_BYTES,
+        frozen_rows: ArrayLike = (),
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     ) -> list[dict[str, float]]:
@@ -372,12 +373,14 @@ class Trainer:
             How often each row is visited.
         learning_rate, linear_learning_rate : float
             Rates of the row-wise Adagrad steps on the embedding and on the linear layer, falling linearly to a tenth.
-            Zero leaves the parameters as they are.
+            Zero freezes the parameters, which then keep their bits.
         block_size : int
             Rows of a block at most.
         workspace_bytes : int
             Bound on the memory for a block's logits and gradients; blocks become smaller to keep it. Each thread has
             room for the gradient of 1,024 columns beside it.
+        frozen_rows : array_like of int
+            Inputs whose rows of the embedding keep their bits; the linear layer still learns from their counts.
         seed : int or Generator, optional
             For the order of the rows, another one in each epoch.
         on_epoch_end : callable, optional
@@ -415,9 +418,10 @@ class Trainer:
             block_size=check.check_integer("block_size", block_size, low=1),
             workspace_bytes=check.check_integer("workspace_bytes", workspace_bytes, low=1),
         )
+        frozen = None if np.size(frozen_rows) == 0 else check.check_ids("frozen_rows", frozen_rows, self._inputs)
         check.check_callback("on_epoch_end", on_epoch_end)
         with self._lock:
-            fit = self._fit(matrix, settings)
+            fit = self._fit(matrix, settings, frozen)
             call = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
             return run_epochs(fit, settings.epochs, np.random.default_rng(seed), call)
 
@@ -451,5 +455,5 @@ class Trainer:
         with self._lock:
             return self._fit(matrix, _blocks.Settings()).nll()
 
-    def _fit(self, counts: Any, settings: _blocks.Settings) -> _blocks.BlockFit:
-        return _blocks.BlockFit(self._embedding, self._weights, self._bias, counts, settings, self._pool)
+    def _fit(self, counts: Any, settings: _blocks.Settings, frozen: NDArray[np.intp] | None = None) -> _blocks.BlockFit:
+        return _blocks.BlockFit(self._embedding, self._weights, self._bias, counts, settings, self._pool, frozen)

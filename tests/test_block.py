@@ -199,6 +199,43 @@ def test_a_rate_of_zero_leaves_its_parameters_alone(library, model, make_counts,
         assert_array_equal(trainer.linear, linear)
 
 
+@pytest.mark.parametrize("share", [0.3, 1])
+@pytest.mark.parametrize("linear_rate", [0, 0.1])
+def test_frozen_rows_keep_their_bits_and_still_count(library, model, make_counts, near, share, linear_rate):
+    """-0.0 and a subnormal number too; the linear layer learns from all rows."""
+    embedding, linear, bias = model(40, 1100, 10, library.dtype)
+    embedding[0, :2] = -0.0, np.finfo(library.dtype).smallest_subnormal
+    dense, counts = make_counts(40, 1100)
+    frozen = np.arange(40)[np.random.default_rng(1).permutation(40) < 40 * share]
+    frozen = np.union1d(frozen, [0])
+    options = {"epochs": 2, "block_size": 6, "linear_learning_rate": linear_rate}
+    fits = [Trainer(embedding.copy(), linear, bias=bias, threads=threads) for threads in (1, 2, 5)]
+    for trainer in fits:
+        trainer.fit_counts(counts, frozen_rows=frozen[::-1].tolist(), **options)
+        assert trainer.embedding[frozen].tobytes() == embedding[frozen].tobytes()
+        assert trainer.embedding.tobytes() == fits[0].embedding.tobytes()
+        assert trainer.linear.tobytes() == fits[0].linear.tobytes()
+    moving = np.setdiff1d(np.flatnonzero(dense.sum(axis=1)), frozen)
+    assert (fits[0].embedding[moving] != embedding[moving]).any(axis=1).all()
+    _, expected, expected_linear = reference.fit_counts(
+        embedding, linear, dense, bias=bias, frozen_rows=frozen, **options
+    )
+    near(fits[0].embedding, expected, times=100)
+    near(fits[0].linear, expected_linear, times=100)
+    if not linear_rate:
+        assert fits[0].linear.tobytes() == linear.tobytes()
+
+
+def test_frozen_rows_by_hand(library, near):
+    """The first step by hand, twice over: the frozen row stays, its twin moves, and both turn column 0 alike."""
+    trainer = Trainer(np.ones((2, 1), library.dtype), np.zeros((1, 2), library.dtype), threads=1)
+    trainer.fit_counts(sparse.csr_array([[6, 0], [6, 0]]), epochs=1, frozen_rows=[1])
+    near(trainer.linear, [[0.1, -0.1]])  # g = 2 (1/2 - 1), 2 (1/2): a first step of the rate's length against it
+    near(trainer.embedding, [[1], [1]])  # the linear layer was 0, so row 0 has no gradient yet
+    trainer.fit_counts(sparse.csr_array([[6, 0], [6, 0]]), epochs=1, frozen_rows=[1], linear_learning_rate=0)
+    near(trainer.embedding, [[1.07], [1]])
+
+
 def test_nll_of_counts(library, model, make_counts, near):
     embedding, linear, bias = model(20, 1100, 10, library.dtype)
     dense, counts = make_counts(20, 1100)

@@ -283,6 +283,21 @@ def test_counted_options(trainer, value, error, text):
             trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([0, 4], ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[1] is 4"),
+        ([-1], ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[0] is -1"),
+        ([True, False], TypeError, "frozen_rows must hold integers, got dtype bool"),
+        (None, TypeError, "frozen_rows must hold integers, got dtype object"),
+        (2, ValueError, "frozen_rows must have one dimension and at least one id, got shape ()"),
+    ],
+)
+def test_frozen_rows(trainer, rows, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), frozen_rows=rows)
+
+
 def test_callback(trainer):
     with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
         trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), on_epoch_end=7)
