@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._files import Block
+from fastembed._lines import Lines
 from fastembed._runs import Rows
 from fastembed._threads import ordered_map
 from fastembed._validation import check_integer
@@ -35,7 +36,12 @@ class Text:
 
 
 def encoded(
-    corpus: Corpus, vocabulary: Vocabulary | int, ledger: Ledger, progress: Progress | None, threads: int
+    corpus: Corpus,
+    vocabulary: Vocabulary | int,
+    ledger: Ledger,
+    progress: Progress | None,
+    threads: int,
+    lines: Lines | None = None,
 ) -> Generator[Int32, None, None]:
     """Yield the ids of a corpus in their order, -1 after each sequence; tokens outside the vocabulary are left out.
 
@@ -49,6 +55,8 @@ def encoded(
     progress : callable, optional
     threads : int
         For the text of files.
+    lines : Lines, optional
+        Only these; all if not given.
     """
     if not isinstance(vocabulary, Vocabulary):
         if not isinstance(corpus, MemoryCorpus):
@@ -58,11 +66,21 @@ def encoded(
         pieces = _encoded_text(corpus, vocabulary, ledger, progress, threads)
     else:
         pieces = _batches(vocabulary.encode(tokens) for tokens in corpus.sequences(ledger, progress))
-    with closing(pieces):
+    known = 0
+
+    def counted() -> Iterator[Int32]:
+        nonlocal known
         for ids in pieces:
+            known += int(np.count_nonzero(ids >= 0))
+            yield ids
+
+    with closing(pieces):
+        for ids in counted() if lines is None else lines.of(counted()):
             ledger.tokens_used += int(np.count_nonzero(ids >= 0))
             yield ids
-    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
+    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
+    if lines is not None:
+        ledger.dropped[f"outside the {lines}"] = known - ledger.tokens_used
 
 
 def _encoded_text(

@@ -46,6 +46,13 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
     return number
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return True or False; nothing else is either."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_callback(name: str, function: Any) -> None:
     """Refuse what can neither be called nor is None."""
     if function is not None and not callable(function):
@@ -174,17 +181,17 @@ def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
 
 
-def check_counts(counts: Any, shape: tuple[int, int]) -> Any:
+def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts") -> Any:
     """Return counts (V_in, V), a Counts or SciPy sparse, as `canonical_csr` does; at least one is positive."""
     counts = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
     is_sparse: bool = sparse.issparse(counts)
     if not is_sparse:
-        raise TypeError(f"counts must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
     if counts.shape != shape:
-        raise ValueError(f"counts must have shape {shape}, inputs by outputs, got {counts.shape}")
-    matrix = canonical_csr("counts", counts)
+        raise ValueError(f"{name} must have shape {shape}, inputs by outputs, got {counts.shape}")
+    matrix = canonical_csr(name, counts)
     if matrix.nnz == 0:
-        raise ValueError("counts must hold at least one positive count, but all are zero")
+        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
     return matrix
 
 

@@ -65,9 +65,10 @@ class Progress:
     def epoch(self, record: dict[str, Any]) -> None:
         """Print what an epoch came to, and show how many are done."""
         if not self._quiet:
+            held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
             tqdm.write(
                 f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
-                f"perplexity {record['perplexity']:,.1f}   {record['seconds']:.1f} s"
+                f"perplexity {record['perplexity']:,.1f}{held_out}   {record['seconds']:.1f} s"
             )
         self._show("epochs", record["epoch"], self._epochs)
 

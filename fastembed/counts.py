@@ -18,6 +18,7 @@ from scipy import sparse
 
 from fastembed._baskets import count_baskets
 from fastembed._ids import Work, encoded, texts, vocabulary_size
+from fastembed._lines import Lines
 from fastembed._memory import check_memory_limit
 from fastembed._runs import Run, Sum, csr, merge, sorted_csr
 from fastembed._threads import check_threads
@@ -98,6 +99,7 @@ class Counts:
         max_contexts: int | None = None,
         threads: int | None = None,
         memory_limit: int | None = None,
+        lines: Lines | None = None,
         progress: Progress | None = None,
     ) -> Counts:
         """Count the pairs of word and context in a corpus.
@@ -118,6 +120,9 @@ class Counts:
             Bytes that the text and the counts may take; half of what is free by default. Beyond it they are kept in
             files without a name in the folder for temporary files, and so may the result be. The buffers of reading (a
             few MB a thread) and the vocabulary come on top. The result does not depend on it.
+        lines : Lines, optional
+            Count only a seeded share of the lines, or all others; see :class:`fastembed._lines.Lines`. The two counts
+            add up, to the last bit, to that of all lines.
         progress : callable, optional
             Called with (done, total): every byte (or sequence in memory) is read once and counted once, so the total is
             twice their number.
@@ -147,7 +152,7 @@ class Counts:
         total = Sum(windows.columns(size), limit, workers)
         occurrences = np.zeros(size, dtype=np.int64)
         with ledger.noted():
-            pieces = encoded(corpus, vocabulary, ledger, work.read if progress else None, workers)
+            pieces = encoded(corpus, vocabulary, ledger, work.read if progress else None, workers, lines)
             for text in texts(pieces, total.text_size, max(windows.window)):
                 ids = text.ids[text.first : text.last]
                 occurrences += np.bincount(ids[ids >= 0], minlength=size)
@@ -155,7 +160,8 @@ class Counts:
                 with closing(parts):
                     total.add(work.counted(parts))
             if not ledger.tokens_used:
-                raise ValueError(f"no token of the corpus is in the vocabulary: {ledger.summary()}")
+                where = "corpus" if lines is None else f"corpus' {lines}"
+                raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
             run = total.result()
         work.finish()
         if not len(run.data):

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed import _validation as check
+from fastembed._lines import Lines
 from fastembed._svd import svd_start
 from fastembed._threads import Pool, check_threads
-from fastembed.corpus import Source, as_corpus
+from fastembed.corpus import Corpus, Source, as_corpus
 from fastembed.counts import Counts
 from fastembed.trainer import Trainer
 from fastembed.vectors import Vectors
@@ -23,6 +24,10 @@ ALL_CONTEXTS = 16384
 """Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
 
 
+PARAMETERS = (
+    "dim", "window", "weighting", "min_count", "sample", "directed", "max_contexts", "epochs",
+    "early_stopping", "validation_fraction", "n_iter_no_change", "seed",
+)  # fmt: skip
 FITTED = ("vocabulary", "ledger", "windows_", "max_contexts_", "trainer", "history", "vectors")
 """The attributes that a fit sets, all at once."""
 
@@ -66,8 +71,15 @@ class SkipGram:
         vocabularies half, but no fewer than 16,384.
     epochs : int
         How often each word's row is visited.
+    early_stopping : bool
+        Hold out a share of the corpus' lines, and end training when their nll has not fallen for some epochs; the
+        parameters are then those of the epoch at which it was lowest. The vocabulary is that of all lines.
+    validation_fraction : float
+        The share: each line is held out with this probability.
+    n_iter_no_change : int
+        The number of epochs.
     seed : int
-        For the start and the order of the rows.
+        For the lines held out, the start and the order of the rows.
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
 
@@ -105,6 +117,9 @@ class SkipGram:
         directed: bool = True,
         max_contexts: int | str | None = "auto",
         epochs: int = 5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 2,
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
@@ -116,13 +131,15 @@ class SkipGram:
         self.directed = directed
         self.max_contexts = max_contexts
         self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
         self._check_parameters()
 
     def __repr__(self) -> str:
-        names = ("dim", "window", "weighting", "min_count", "sample", "directed", "max_contexts", "epochs", "seed")
-        return f"SkipGram({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        return f"SkipGram({', '.join(f'{name}={getattr(self, name)!r}' for name in PARAMETERS)})"
 
     def fit(
         self, corpus: Source, *, progress: FitProgress | None = None, on_epoch_end: EpochEnd | None = None
@@ -162,7 +179,17 @@ class SkipGram:
         ('b', 'a', 'c')
         """
         check.check_callback("on_epoch_end", on_epoch_end)
-        return self.fit_counts(self.count(corpus, progress=progress), progress=progress, on_epoch_end=on_epoch_end)
+        self._check_parameters()
+        corpus = as_corpus(corpus)
+        vocabulary = self._vocabulary(corpus, progress)
+        kept = held_out = None
+        if self.early_stopping:
+            kept, held_out = (Lines(self.validation_fraction, self.seed, side) for side in (False, True))
+        counts = self._counts(corpus, vocabulary, progress, lines=kept)
+        validation_counts = None if held_out is None else self._counts(corpus, vocabulary, progress, lines=held_out)
+        return self.fit_counts(
+            counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
+        )
 
     def count(self, corpus: Source, *, memory_limit: int | None = None, progress: FitProgress | None = None) -> Counts:
         """Count a corpus as `fit` does, for `fit_counts`.
@@ -187,8 +214,14 @@ class SkipGram:
         """
         self._check_parameters()
         corpus = as_corpus(corpus)
+        vocabulary = self._vocabulary(corpus, progress)
+        return self._counts(corpus, vocabulary, progress, memory_limit=memory_limit)
+
+    def _vocabulary(self, corpus: Corpus, progress: FitProgress | None) -> Vocabulary:
         reading = progress.reading if progress else None
-        vocabulary = Vocabulary.from_corpus(corpus, self.min_count, threads=self.threads, progress=reading)
+        return Vocabulary.from_corpus(corpus, self.min_count, threads=self.threads, progress=reading)
+
+    def _counts(self, corpus: Corpus, vocabulary: Vocabulary, progress: FitProgress | None, **options: Any) -> Counts:
         windows = Windows(
             window_sides(self.window), self.weighting, self.sample, self.directed, self.contexts(len(vocabulary))
         )
@@ -196,13 +229,18 @@ class SkipGram:
             corpus,
             vocabulary,
             **asdict(windows),
+            **options,
             threads=self.threads,
-            memory_limit=memory_limit,
             progress=progress.counting if progress else None,
         )
 
     def fit_counts(
-        self, counts: Counts, *, progress: FitProgress | None = None, on_epoch_end: EpochEnd | None = None
+        self,
+        counts: Counts,
+        *,
+        validation_counts: Counts | None = None,
+        progress: FitProgress | None = None,
+        on_epoch_end: EpochEnd | None = None,
     ) -> SkipGram:
         """Learn vectors from the counts of a corpus or of baskets.
 
@@ -211,6 +249,9 @@ class SkipGram:
         counts : Counts
             With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. How they were counted is up
             to them; the parameters that say how to count are those of :meth:`count`.
+        validation_counts : Counts, optional
+            Of the same shape, not trained on: their mean nll at the end of each epoch is `validation_nll` in its
+            record. `early_stopping` needs them, since counts have no lines that could be held out.
         progress, on_epoch_end
             As for :meth:`fit`.
 
@@ -234,14 +275,19 @@ class SkipGram:
         check.check_callback("on_epoch_end", on_epoch_end)
         if not isinstance(counts, Counts):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if self.early_stopping and validation_counts is None:
+            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         matrix = counts.to_scipy()
+        if validation_counts is not None:
+            check.check_counts(validation_counts, matrix.shape, "validation_counts")
         pool = Pool(check_threads(self.threads))
         rng = np.random.default_rng(self.seed)
         embedding, linear = svd_start(matrix, self.dim, rng, pool)
         trainer = Trainer(embedding, linear, bias=log_shares(matrix), threads=pool.threads)
-        self._train(trainer, counts, matrix, rng, progress, on_epoch_end)
+        options = {"seed": rng, "validation_counts": validation_counts}
+        self._train(trainer, counts, matrix, options, progress, on_epoch_end)
         return self
 
     def _train(
@@ -249,7 +295,7 @@ class SkipGram:
         trainer: Trainer,
         counts: Counts,
         matrix: Any,
-        rng: np.random.Generator,
+        options: dict[str, Any],
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
     ) -> None:
@@ -273,7 +319,8 @@ class SkipGram:
             self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
             self.trainer = trainer
             self.history: list[dict[str, float]] = []
-            trainer.fit_counts(matrix, epochs=self.epochs, seed=rng, on_epoch_end=epoch_end)
+            patience = self.n_iter_no_change if self.early_stopping else None
+            trainer.fit_counts(matrix, **options, epochs=self.epochs, n_iter_no_change=patience, on_epoch_end=epoch_end)
         except BaseException:
             if before:
                 vars(self).update(before)
@@ -327,9 +374,11 @@ class SkipGram:
         return size if self.max_contexts is None else min(size, int(self.max_contexts))
 
     def _check_parameters(self) -> None:
-        for name in ("dim", "min_count", "epochs"):
+        for name in ("dim", "min_count", "epochs", "n_iter_no_change"):
             check.check_integer(name, getattr(self, name), low=1)
         window_sides(self.window)
+        check.check_flag("early_stopping", self.early_stopping)
+        check.check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)
         check.check_integer("seed", self.seed, low=0)
         check_threads(self.threads)
         if self.max_contexts not in (None, "auto"):

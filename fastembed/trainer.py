@@ -359,6 +359,8 @@ class Trainer:
         block_size: int = 256,
         workspace_bytes: int = _blocks.WORKSPACE_BYTES,
         frozen_rows: ArrayLike = (),
+        validation_counts: Any = None,
+        n_iter_no_change: int | None = None,
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     ) -> list[dict[str, float]]:
@@ -381,6 +383,11 @@ class Trainer:
             room for the gradient of 1,024 columns beside it.
         frozen_rows : array_like of int
             Inputs whose rows of the embedding keep their bits; the linear layer still learns from their counts.
+        validation_counts : Counts or SciPy sparse (V_in, V), optional
+            Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
+        n_iter_no_change : int, optional
+            End training early when `validation_nll` has not fallen for so many epochs. When training ends, early or
+            not, the parameters are put back to those of the epoch at which it was lowest.
         seed : int or Generator, optional
             For the order of the rows, another one in each epoch.
         on_epoch_end : callable, optional
@@ -391,7 +398,8 @@ class Trainer:
         -------
         list of dict
             For each epoch made: `epoch`, from 1; `nll`, the mean negative log-likelihood a pair, in nats, each row's as
-            it was before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`.
+            it was before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`; and
+            `validation_nll`, if there are validation counts.
 
         Raises
         ------
@@ -419,11 +427,23 @@ class Trainer:
             workspace_bytes=check.check_integer("workspace_bytes", workspace_bytes, low=1),
         )
         frozen = None if np.size(frozen_rows) == 0 else check.check_ids("frozen_rows", frozen_rows, self._inputs)
+        held_out = None
+        if validation_counts is not None:
+            held_out = check.check_counts(validation_counts, matrix.shape, "validation_counts")
+        if n_iter_no_change is not None:
+            n_iter_no_change = check.check_integer("n_iter_no_change", n_iter_no_change, low=1)
+            if held_out is None:
+                raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts to look at")
         check.check_callback("on_epoch_end", on_epoch_end)
         with self._lock:
-            fit = self._fit(matrix, settings, frozen)
-            call = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-            return run_epochs(fit, settings.epochs, np.random.default_rng(seed), call)
+            return run_epochs(
+                self._fit(matrix, settings, frozen),
+                np.random.default_rng(seed),
+                epochs=settings.epochs,
+                validation=None if held_out is None else self._fit(held_out, settings),
+                patience=n_iter_no_change,
+                on_epoch_end=None if on_epoch_end is None else lambda record: on_epoch_end(record, self),
+            )
 
     def nll(self, counts: Any) -> float:
         """Return the mean negative log-likelihood a pair of counts, in nats; nothing is trained.

@@ -370,6 +370,60 @@ def test_an_interrupt_in_an_epoch_leaves_finite_parameters(model, make_counts, m
     assert math.isfinite(trainer.nll(counts))
 
 
+def test_validation_counts(library, model, make_counts, near):
+    """Their nll after each epoch is that of the reference on the parameters; they train nothing."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    _, counts = make_counts(30, 1100)
+    dense, validation = make_counts(30, 1100, seed=1)
+    expected, own = [], []
+
+    def look(record, trainer):
+        x = reference.matvec(trainer.embedding, trainer.linear, trainer.bias)
+        expected.append(reference.block_loss(x, dense) / dense.sum())
+        own.append(trainer.nll(validation) == record["validation_nll"])
+
+    trainer, plain = (Trainer(embedding.copy(), linear, bias=bias, threads=2) for _ in range(2))
+    history = trainer.fit_counts(counts, epochs=4, validation_counts=validation, on_epoch_end=look)
+    near([record["validation_nll"] for record in history], expected, scale=10)
+    assert own == [True] * 4
+    plain.fit_counts(counts, epochs=4)
+    assert_array_equal(trainer.embedding, plain.embedding)
+    assert_array_equal(trainer.linear, plain.linear)
+
+
+@pytest.mark.parametrize("patience", [1, 3, 100])
+def test_early_stopping_restores_the_best(library, model, make_counts, patience):
+    """With validation counts of which the others say nothing: their nll falls for a few epochs only."""
+    embedding, linear, _ = model(30, 1100, 6, library.dtype)
+    _, counts = make_counts(30, 1100)
+    kept = []
+    trainer = Trainer(embedding, linear)
+    history = trainer.fit_counts(
+        counts,
+        epochs=12,
+        validation_counts=make_counts(30, 1100, seed=1)[1],
+        n_iter_no_change=patience,
+        on_epoch_end=lambda _, trainer: kept.append((trainer.embedding.copy(), trainer.linear.copy())),
+    )
+    nlls = [record["validation_nll"] for record in history]
+    best = int(np.argmin(nlls))
+    assert len(history) == min(12, best + 1 + patience)
+    assert 0 < best < len(history) - 1
+    assert_array_equal(trainer.embedding, kept[best][0])
+    assert_array_equal(trainer.linear, kept[best][1])
+
+
+def test_validation_that_overflows_is_divergence(model, make_counts, monkeypatch):
+    embedding, linear, bias = model(30, 1100, 6, "float32")
+    _, counts = make_counts(30, 1100)
+    start = embedding.copy()
+    monkeypatch.setattr(BlockFit, "nll", lambda self: (_ for _ in ()).throw(FloatingPointError("the loss is nan")))
+    trainer = Trainer(embedding, linear, bias=bias)
+    with pytest.raises(TrainingDivergedError, match="at the end of epoch 1, on the validation counts, the loss is nan"):
+        trainer.fit_counts(counts, validation_counts=counts)
+    assert_array_equal(trainer.embedding, start)
+
+
 def rows_in_block(monkeypatch):
     sizes = []
     step = BlockFit._step

@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import SkipGram, TrainingDivergedError, Vectors
+from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._blocks import BlockFit
-from fastembed.skipgram import FITTED
+from fastembed._lines import Lines
+from fastembed.skipgram import FITTED, PARAMETERS
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -134,3 +135,96 @@ def test_an_epoch_that_fails_half_way(corpus, monkeypatch, fitted, error):
         assert_array_equal(model.vectors.matrix, model.trainer.embedding)
     monkeypatch.undo()
     assert model.perplexity(corpus) > 1
+
+
+# ---------------------------------------------------------------- held-out lines
+
+
+def test_lines_are_held_out_by_the_seed_alone(corpus, tmp_path):
+    """From memory, from a file, on any number of threads; the two parts add up to the whole, to the bit."""
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(" ".join(line) for line in corpus))
+    vocabulary = Vocabulary.from_corpus(corpus, 1)
+    options = {"window": 3, "weighting": "harmonic", "sample": 1e-2, "directed": True}
+    whole = Counts.from_corpus(corpus, vocabulary, **options)
+    kept, held_out = (
+        Counts.from_corpus(corpus, vocabulary, lines=Lines(0.3, 1, side), **options) for side in (False, True)
+    )
+    both = kept + held_out
+    for name in ("indptr", "indices", "data"):
+        assert_array_equal(getattr(both, name), getattr(whole, name))
+    for threads in (1, 2, 3):
+        again = Counts.from_corpus(path, vocabulary, lines=Lines(0.3, 1, True), threads=threads, **options)
+        assert_array_equal(again.data, held_out.data)
+        assert_array_equal(again.indices, held_out.indices)
+    drawn = np.random.default_rng(1).random(len(corpus)) < 0.3
+    by_hand = Counts.from_corpus([line for line, out in zip(corpus, drawn, strict=True) if out], vocabulary, **options)
+    assert_array_equal(by_hand.data, held_out.data)
+    ledger = held_out.ledger
+    assert ledger.tokens_read == 960
+    assert ledger.tokens_used == 12 * drawn.sum() == 960 - ledger.dropped["outside the lines held out"]
+    other = Counts.from_corpus(corpus, vocabulary, lines=Lines(0.3, 2, True), **options)
+    assert other.total != held_out.total
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 1000])
+def test_lines_do_not_depend_on_the_pieces(cut):
+    """Lines that go on over pieces, empty lines, an open last line."""
+    rng = np.random.default_rng(0)
+    ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
+    number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))
+    drawn = np.random.default_rng(3).random(number[-1] + 1) < 0.4
+    for side in (False, True):
+        pieces = (ids[begin : begin + cut] for begin in range(0, 400, cut))
+        found = np.concatenate(list(Lines(0.4, 3, side).of(pieces)))
+        assert_array_equal(found, ids[drawn[number] == side])
+
+
+def test_early_stopping():
+    rng = np.random.default_rng(5)
+    noise = [[f"w{w:02d}" for w in line] for line in rng.integers(30, size=(60, 8))]
+    kept = []
+    model = SkipGram(epochs=30, early_stopping=True, validation_fraction=0.4, n_iter_no_change=3, **SETTINGS)
+    model.fit(noise, on_epoch_end=lambda record, model: kept.append(model.vectors.matrix))
+    nlls = [record["validation_nll"] for record in model.history]
+    best = int(np.argmin(nlls))
+    assert len(nlls) == best + 4 < 30
+    assert_array_equal(model.vectors.matrix, kept[best])
+    held_out = Counts.from_corpus(
+        noise, model.vocabulary, lines=Lines(0.4, 0, True), window=2, weighting="harmonic", directed=True
+    )
+    assert model.trainer.nll(held_out) == nlls[best]
+    twice = SkipGram(**{name: getattr(model, name) for name in PARAMETERS}).fit(noise)
+    assert_array_equal(twice.vectors.matrix, model.vectors.matrix)
+
+
+def test_early_stopping_on_counts(corpus):
+    model = SkipGram(early_stopping=True, **SETTINGS)
+    counts = model.count(corpus)
+    with pytest.raises(ValueError, match="early_stopping needs validation_counts beside counts"):
+        model.fit_counts(counts)
+    with pytest.raises(ValueError, match="validation_counts must have shape"):
+        model.fit_counts(counts, validation_counts=Counts.from_pairs([0], [0]))
+    assert not hasattr(model, "trainer")
+    model.fit_counts(counts, validation_counts=counts)
+    assert "validation_nll" in model.history[0]
+
+
+def test_no_line_held_out():
+    """One line: all of it is on one side."""
+    with pytest.raises(ValueError, match="no token of the corpus' lines held out is in the vocabulary: read 3 tokens"):
+        SkipGram(early_stopping=True, validation_fraction=1e-9, **SETTINGS).fit([["a", "b", "a"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
+        ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
+        ("validation_fraction", 0.6, ValueError, "above 0 and at most 0.5, got 0.6"),
+        ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
+    ],
+)
+def test_parameters_of_early_stopping(name, value, error, message):
+    with pytest.raises(error, match=message):
+        SkipGram(**{name: value})

@@ -298,6 +298,18 @@ def test_frozen_rows(trainer, rows, error, message):
         trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), frozen_rows=rows)
 
 
+def test_validation_counts(trainer):
+    counts = sparse.csr_array(np.eye(4, 5))
+    with pytest.raises(
+        ValueError, match=re.escape("validation_counts must have shape (4, 5), inputs by outputs, got (5,")
+    ):
+        trainer.fit_counts(counts, validation_counts=sparse.eye_array(5))
+    with pytest.raises(ValueError, match="n_iter_no_change=2 needs validation_counts"):
+        trainer.fit_counts(counts, n_iter_no_change=2)
+    with pytest.raises(ValueError, match="n_iter_no_change must be at least 1, got 0"):
+        trainer.fit_counts(counts, validation_counts=counts, n_iter_no_change=0)
+
+
 def test_callback(trainer):
     with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
         trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), on_epoch_end=7)
