@@ -52,7 +52,14 @@ class _Shard:
     """Rows begin to end - 1 of the linear layer: their parameters, optimizer state, and room for their logits."""
 
     def __init__(
-        self, begin: int, end: int, weights: NDArray[Any], bias: NDArray[Any] | None, dim: int, room: NDArray[Any]
+        self,
+        begin: int,
+        end: int,
+        weights: NDArray[Any],
+        bias: NDArray[Any] | None,
+        dim: int,
+        squares: NDArray[np.float64],
+        room: NDArray[Any],
     ) -> None:
         self.begin = begin
         self.size = end - begin
@@ -60,7 +67,7 @@ class _Shard:
         self.vectors = self.weights[:, :dim]
         self.bias = None if bias is None else bias[begin:end]
         self.momentum = np.zeros((self.size, dim), weights.dtype)
-        self.squares = np.zeros(self.size)
+        self.squares = squares[begin:end]
         self._room = room
 
     def logits(self, rows: int) -> NDArray[Any]:
@@ -82,6 +89,8 @@ class BlockFit:
         float64, canonical.
     settings : Settings
     pool : Pool
+    squares : ndarray (V_in,), ndarray (V,)
+        The sums of Adagrad for the rows of the embedding and of the linear layer; updated in place.
     frozen : ndarray of int, optional
         Rows of the embedding that no step changes.
     """
@@ -94,6 +103,7 @@ class BlockFit:
         counts: Any,
         settings: Settings,
         pool: Pool,
+        squares: tuple[NDArray[np.float64], NDArray[np.float64]],
         frozen: NDArray[np.intp] | None = None,
     ) -> None:
         (inputs, dim), outputs, dtype = embedding.shape, len(weights), embedding.dtype
@@ -111,7 +121,7 @@ class BlockFit:
         self._blocks = -(-len(self._rows) // block)
         logits = aligned_zeros((block * outputs,), dtype)
         self._shards = [
-            _Shard(begin, end, weights, bias, dim, logits[block * begin : block * end])
+            _Shard(begin, end, weights, bias, dim, squares[1], logits[block * begin : block * end])
             for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
         # One buffer a thread: a shard's gradient is used up before the thread goes on to the next
@@ -125,7 +135,7 @@ class BlockFit:
             "shares": np.empty(shards * block),
         }
         self._h_gradient = np.empty(dim, dtype)
-        self._squares = np.zeros(inputs)
+        self._squares, self._linear_squares = squares
         self._moves = np.ones(inputs, bool)
         if frozen is not None:
             self._moves[frozen] = False
@@ -151,8 +161,13 @@ class BlockFit:
 
     @property
     def parameters(self) -> dict[str, NDArray[Any]]:
-        """What the steps change; the linear layer as (V, width)."""
-        return {"embedding": self._embedding, "linear.T": self._weights}
+        """What the steps change, but for the momentum; the linear layer as (V, width)."""
+        return {
+            "embedding": self._embedding,
+            "linear.T": self._weights,
+            "squares": self._squares,
+            "linear_squares": self._linear_squares,
+        }
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
         """Visit every row with counts once, in blocks of a random order.

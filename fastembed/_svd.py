@@ -101,6 +101,31 @@ def svd_start(
     return embedding, linear.T
 
 
+def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows of an embedding for inputs that a linear layer has not met: M W^T (W W^T)^-1, with M their PMI.
+
+    That is the least-squares fit of the rows' positive PMI by the linear layer (D, V) as it is. A ridge, of a share
+    FILL_SCALE of the mean square, bounds it where the layer has no full rank.
+    """
+    w = linear.astype(np.float64)
+    gram = w @ w.T
+    gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
+    fitted: NDArray[np.float64] = np.linalg.solve(gram, w @ positive_pmi(counts)[rows].T.astype(np.float64)).T
+    return np.ascontiguousarray(fitted, dtype=np.float32)
+
+
+def log_shares(counts: Any) -> NDArray[np.float64]:
+    """Return the logarithm of each column's share of all counts, (V,): the fixed bias.
+
+    With it the logits need only model how far a pair is from chance. A column without counts, which no target ever
+    names, gets the share of the rarest column that has some, so that the logarithm is finite.
+    """
+    totals: NDArray[np.float64] = counts.sum(axis=0)
+    totals = np.maximum(totals, totals[totals > 0].min())
+    shares: NDArray[np.float64] = np.log(totals / totals.sum())
+    return shares
+
+
 def _principal_axes(
     matrix: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:

@@ -111,7 +111,8 @@ class Counts:
         corpus : path, sequence of paths, or re-iterable of sequences of str or int
             See :mod:`fastembed.corpus`.
         vocabulary : Vocabulary or int
-            A number V says that the corpus, which must be in memory, consists of ids from 0 to V - 1.
+            In the order of falling counts if `max_contexts` is less than V, but for tokens appended later. A number V
+            says that the corpus, which must be in memory, consists of ids from 0 to V - 1.
         window, weighting, sample, directed, max_contexts
             See :class:`Windows`; the words' shares are those of `vocabulary`, or of the corpus if that is a number.
         threads : int, optional
@@ -147,7 +148,7 @@ class Counts:
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         size = vocabulary_size(vocabulary)
         if isinstance(vocabulary, Vocabulary):
-            windows.check_order(vocabulary.counts)
+            windows.check_order(vocabulary.counts[: size - vocabulary.appended])
         corpus, ledger, work = as_corpus(corpus), Ledger(), Work(progress)
         total = Sum(windows.columns(size), limit, workers)
         occurrences = np.zeros(size, dtype=np.int64)

@@ -277,6 +277,7 @@ def fit_counts(
     linear_learning_rate: float = 0.1,
     block_size: int = 256,
     frozen_rows: Sequence[int] = (),
+    squares: tuple[Array, Array] | None = None,
     seed: int | np.random.Generator | None = 0,
     momentum: float = 0.9,
     weight_exponent: float = 0.75,
@@ -291,6 +292,8 @@ def fit_counts(
         Dense here.
     epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, seed
         As for `fastembed.Trainer.fit_counts`.
+    squares : ndarray (V_in,), ndarray (V,), optional
+        The sums of Adagrad for the embedding's rows and the linear layer's, updated in place; zeros by default.
     momentum, weight_exponent, final_rate : float
         Constants of the method: docs/derivation.md, section 5.
 
@@ -307,7 +310,7 @@ def fit_counts(
     True
     """
     embedding, linear = np.array(embedding, np.float64), np.array(linear, np.float64)
-    squares, linear_squares = np.zeros(len(embedding)), np.zeros(linear.shape[1])
+    row_squares, column_squares = squares or (np.zeros(len(embedding)), np.zeros(linear.shape[1]))
     mean_gradient = np.zeros_like(linear)
     totals = counts.sum(axis=1)
     visited = np.flatnonzero(totals)
@@ -328,13 +331,13 @@ def fit_counts(
             residual = block_residual(x, counts[rows])
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
             moves = ~np.isin(rows, frozen_rows)
-            embedding[rows[moves]], squares[rows[moves]] = adagrad(
-                h[moves], h_gradient[moves], squares[rows[moves]], fall * learning_rate
+            embedding[rows[moves]], row_squares[rows[moves]] = adagrad(
+                h[moves], h_gradient[moves], row_squares[rows[moves]], fall * learning_rate
             )
             mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
             direction = mean_gradient / (1 - momentum ** (t + 1))
-            vectors, linear_squares = momentum_adagrad(
-                linear.T, direction.T, w_gradient.T, linear_squares, fall * linear_learning_rate
+            vectors, column_squares[:] = momentum_adagrad(
+                linear.T, direction.T, w_gradient.T, column_squares, fall * linear_learning_rate
             )
             linear = vectors.T
         nlls.append(nll / float(totals.sum()))

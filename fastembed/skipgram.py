@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastembed import _validation as check
 from fastembed._lines import Lines
-from fastembed._svd import svd_start
+from fastembed._svd import fold_in, log_shares, svd_start
 from fastembed._threads import Pool, check_threads
 from fastembed.corpus import Corpus, Source, as_corpus
 from fastembed.counts import Counts
@@ -182,11 +181,7 @@ class SkipGram:
         self._check_parameters()
         corpus = as_corpus(corpus)
         vocabulary = self._vocabulary(corpus, progress)
-        kept = held_out = None
-        if self.early_stopping:
-            kept, held_out = (Lines(self.validation_fraction, self.seed, side) for side in (False, True))
-        counts = self._counts(corpus, vocabulary, progress, lines=kept)
-        validation_counts = None if held_out is None else self._counts(corpus, vocabulary, progress, lines=held_out)
+        counts, validation_counts = self._divided(corpus, vocabulary, self._windows(vocabulary), progress)
         return self.fit_counts(
             counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
         )
@@ -215,16 +210,19 @@ class SkipGram:
         self._check_parameters()
         corpus = as_corpus(corpus)
         vocabulary = self._vocabulary(corpus, progress)
-        return self._counts(corpus, vocabulary, progress, memory_limit=memory_limit)
+        return self._counts(corpus, vocabulary, self._windows(vocabulary), progress, memory_limit=memory_limit)
 
     def _vocabulary(self, corpus: Corpus, progress: FitProgress | None) -> Vocabulary:
         reading = progress.reading if progress else None
         return Vocabulary.from_corpus(corpus, self.min_count, threads=self.threads, progress=reading)
 
-    def _counts(self, corpus: Corpus, vocabulary: Vocabulary, progress: FitProgress | None, **options: Any) -> Counts:
-        windows = Windows(
-            window_sides(self.window), self.weighting, self.sample, self.directed, self.contexts(len(vocabulary))
-        )
+    def _windows(self, vocabulary: Vocabulary) -> Windows:
+        contexts = self.contexts(len(vocabulary))
+        return Windows(window_sides(self.window), self.weighting, self.sample, self.directed, contexts)
+
+    def _counts(
+        self, corpus: Corpus, vocabulary: Vocabulary, windows: Windows, progress: FitProgress | None, **options: Any
+    ) -> Counts:
         return Counts.from_corpus(
             corpus,
             vocabulary,
@@ -233,6 +231,18 @@ class SkipGram:
             threads=self.threads,
             progress=progress.counting if progress else None,
         )
+
+    def _divided(
+        self, corpus: Corpus, vocabulary: Vocabulary, windows: Windows, progress: FitProgress | None
+    ) -> tuple[Counts, Counts | None]:
+        """Return the counts to train on, and those of the lines held out for early stopping."""
+        if not self.early_stopping:
+            return self._counts(corpus, vocabulary, windows, progress), None
+        kept, held_out = (
+            self._counts(corpus, vocabulary, windows, progress, lines=Lines(self.validation_fraction, self.seed, side))
+            for side in (False, True)
+        )
+        return kept, held_out
 
     def fit_counts(
         self,
@@ -290,6 +300,66 @@ class SkipGram:
         self._train(trainer, counts, matrix, options, progress, on_epoch_end)
         return self
 
+    def partial_fit(
+        self,
+        corpus: Source,
+        *,
+        grow_vocabulary: bool = False,
+        progress: FitProgress | None = None,
+        on_epoch_end: EpochEnd | None = None,
+    ) -> SkipGram:
+        """Go on training, on another text alone: `epochs` more, from the vectors and step sizes that there are.
+
+        The words that are contexts, the bias and the way of counting stay. The learning rates fall once more from their
+        start, but each row's steps are shorter the more it has moved before. The first call is that of :meth:`fit`.
+
+        Parameters
+        ----------
+        corpus : path, list of paths, or re-iterable of token lists
+            The new text. What was learned of words that it does not have stays, but for the linear layer's part.
+        grow_vocabulary : bool
+            Append the words that come at least `min_count` times in the new text and are not in the vocabulary. They
+            get vectors, but are no contexts. Their rows start from the least-squares fit of their positive PMI by the
+            linear layer. Otherwise they are dropped.
+        progress, on_epoch_end
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        SkipGram
+            Itself. The records of the call are added to `history`; its `ledger` is that of the new text.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As :meth:`fit`; also if this SkipGram was fitted to counts that are not those of windows over a text.
+
+        Notes
+        -----
+        It works on a copy, so that an exception leaves the SkipGram as it was.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1).fit([["a", "b"], ["b", "c"]])
+        >>> model.partial_fit([["a", "d"], ["c", "b"]], grow_vocabulary=True).vectors.tokens
+        ('b', 'a', 'c', 'd')
+        """
+        check.check_callback("on_epoch_end", on_epoch_end)
+        check.check_flag("grow_vocabulary", grow_vocabulary)
+        if not hasattr(self, "trainer"):
+            return self.fit(corpus, progress=progress, on_epoch_end=on_epoch_end)
+        self._check_parameters()
+        windows = replace(self._text_windows(), max_contexts=self.max_contexts_)
+        corpus, vocabulary, old = as_corpus(corpus), self.vocabulary, len(self.vocabulary)
+        if grow_vocabulary:
+            vocabulary = vocabulary.grown(self._vocabulary(corpus, progress))
+        counts, validation_counts = self._divided(corpus, vocabulary, windows, progress)
+        matrix = counts.to_scipy()
+        trainer = self.trainer.grown(fold_in(matrix, slice(old, None), self.trainer.linear))
+        options = {"seed": self.seed, "validation_counts": validation_counts, "warm_start": True}
+        self._train(trainer, counts, matrix, options, progress, on_epoch_end, self.history)
+        return self
+
     def _train(
         self,
         trainer: Trainer,
@@ -298,6 +368,7 @@ class SkipGram:
         options: dict[str, Any],
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
+        history: Sequence[dict[str, float]] = (),
     ) -> None:
         """Become the model of these parameters, and train them; see the notes of :meth:`fit` for exceptions."""
         vocabulary = counts.vocabulary
@@ -315,10 +386,10 @@ class SkipGram:
 
         try:
             self.windows_ = counts.windows
-            self.vocabulary, self.ledger = vocabulary, vocabulary.ledger or counts.ledger
+            self.vocabulary, self.ledger = vocabulary, (not history and vocabulary.ledger) or counts.ledger
             self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
             self.trainer = trainer
-            self.history: list[dict[str, float]] = []
+            self.history = list(history)
             patience = self.n_iter_no_change if self.early_stopping else None
             trainer.fit_counts(matrix, **options, epochs=self.epochs, n_iter_no_change=patience, on_epoch_end=epoch_end)
         except BaseException:
@@ -357,10 +428,13 @@ class SkipGram:
         True
         """
         trainer = self._fitted().trainer
+        counts = Counts.from_corpus(corpus, self.vocabulary, **asdict(self._text_windows()), threads=self.threads)
+        return float(np.exp(trainer.nll(counts)))
+
+    def _text_windows(self) -> Windows:
         if self.windows_ is None:
             raise ValueError("this SkipGram was fitted to counts that are not those of windows over a text")
-        counts = Counts.from_corpus(corpus, self.vocabulary, **asdict(self.windows_), threads=self.threads)
-        return float(np.exp(trainer.nll(counts)))
+        return self.windows_
 
     def _fitted(self) -> SkipGram:
         if not hasattr(self, "trainer"):
@@ -386,15 +460,3 @@ class SkipGram:
 
 
 EpochEnd = Callable[[dict[str, float], SkipGram], object]
-
-
-def log_shares(counts: Any) -> NDArray[np.float64]:
-    """Return the logarithm of each column's share of all counts, (V,): the fixed bias.
-
-    With it the logits need only model how far a pair is from chance. A column without counts, which no target ever
-    names, gets the share of the rarest column that has some, so that the logarithm is finite.
-    """
-    totals: NDArray[np.float64] = counts.sum(axis=0)
-    totals = np.maximum(totals, totals[totals > 0].min())
-    shares: NDArray[np.float64] = np.log(totals / totals.sum())
-    return shares

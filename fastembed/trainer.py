@@ -80,6 +80,7 @@ class Trainer:
 
         self._weights = aligned_zeros((outputs, padded_width(dim, dtype)), dtype)
         self._weights[:, :dim] = linear.T
+        self._squares = np.zeros(self._inputs), np.zeros(outputs)  # of fit_counts
         self._rows = RowSteps(self._embedding, self._weights, self._bias, self._scale, self._pool)
 
     @classmethod
@@ -130,6 +131,39 @@ class Trainer:
         rng = np.random.default_rng(seed)
         embedding = rng.standard_normal((inputs, dim)).astype(dtype)
         return cls(embedding, rng.standard_normal((dim, outputs)).astype(dtype), threads=threads)
+
+    def grown(self, rows: NDArray[Any]) -> Trainer:
+        """Return another trainer, a copy of this one with more inputs.
+
+        Parameters
+        ----------
+        rows : ndarray (N, D), of the model's dtype
+            The new inputs' rows of the embedding, N >= 0; the others keep their ids.
+
+        Returns
+        -------
+        Trainer
+            Whose `fit_counts` can carry on (`warm_start`); the new rows have not moved yet.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the rows have another dtype or shape, or are not finite.
+
+        Examples
+        --------
+        >>> Trainer.random(8, 10, seed=0).grown(np.zeros((2, 10), "float32")).embedding.shape
+        (10, 10)
+        """
+        if rows.dtype != self._embedding.dtype:
+            raise TypeError(f"rows are {rows.dtype}, but the embedding is {self._embedding.dtype}")
+        if rows.ndim != 2 or rows.shape[1] != self._embedding.shape[1]:
+            raise ValueError(f"rows must have shape (N, {self._embedding.shape[1]}), got {rows.shape}")
+        with self._lock:
+            embedding = np.concatenate([self._embedding, rows])
+            other = Trainer(embedding, self.linear, bias=self._bias, loss_scale=self._scale, threads=self.threads)
+            other._squares = np.concatenate([self._squares[0], np.zeros(len(rows))]), self._squares[1].copy()
+        return other
 
     def __repr__(self) -> str:
         dim, dtype = self._embedding.shape[1], self._embedding.dtype
@@ -361,6 +395,7 @@ class Trainer:
         frozen_rows: ArrayLike = (),
         validation_counts: Any = None,
         n_iter_no_change: int | None = None,
+        warm_start: bool = False,
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     ) -> list[dict[str, float]]:
@@ -388,6 +423,9 @@ class Trainer:
         n_iter_no_change : int, optional
             End training early when `validation_nll` has not fallen for so many epochs. When training ends, early or
             not, the parameters are put back to those of the epoch at which it was lowest.
+        warm_start : bool
+            Carry on the sums of squared gradients, by whose roots steps are divided, from the call before; by default
+            they start from zero.
         seed : int or Generator, optional
             For the order of the rows, another one in each epoch.
         on_epoch_end : callable, optional
@@ -435,7 +473,11 @@ class Trainer:
             if held_out is None:
                 raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts to look at")
         check.check_callback("on_epoch_end", on_epoch_end)
+        warm_start = check.check_flag("warm_start", warm_start)
         with self._lock:
+            if not warm_start:
+                for squares in self._squares:
+                    squares.fill(0)
             return run_epochs(
                 self._fit(matrix, settings, frozen),
                 np.random.default_rng(seed),
@@ -476,4 +518,6 @@ class Trainer:
             return self._fit(matrix, _blocks.Settings()).nll()
 
     def _fit(self, counts: Any, settings: _blocks.Settings, frozen: NDArray[np.intp] | None = None) -> _blocks.BlockFit:
-        return _blocks.BlockFit(self._embedding, self._weights, self._bias, counts, settings, self._pool, frozen)
+        return _blocks.BlockFit(
+            self._embedding, self._weights, self._bias, counts, settings, self._pool, self._squares, frozen
+        )

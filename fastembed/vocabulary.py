@@ -38,6 +38,8 @@ class Vocabulary:
     tokens : tuple of str
     counts : ndarray of int64, shape (V,)
     ledger : Ledger or None
+    appended : int
+        So many tokens, the last ones, came later, by :meth:`grown`.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Vocabulary:
         self.tokens = tuple(tokens)
         self.counts = _checked_counts(self.tokens, np.asarray(counts))
         self.ledger = ledger
+        self.appended = 0
         self._table: TokenTable | None = None
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self._ids) < len(self.tokens):
@@ -140,6 +143,31 @@ class Vocabulary:
                 f"over max_size={max_size}": enough - ledger.tokens_used,
             }
             return cls([token for token, _ in kept], [count for _, count in kept], ledger)
+
+    def grown(self, other: Vocabulary) -> Vocabulary:
+        """Return this vocabulary and, behind it, the tokens that only another one has, in its order.
+
+        Ids and counts stay; the new tokens have the counts, and the result the ledger, of the other vocabulary.
+
+        Parameters
+        ----------
+        other : Vocabulary
+
+        Returns
+        -------
+        Vocabulary
+
+        Examples
+        --------
+        >>> grown = Vocabulary(["the", "cat"], [7, 2]).grown(Vocabulary(["dog", "the"], [3, 1]))
+        >>> grown.tokens, grown.counts, grown.appended
+        (('the', 'cat', 'dog'), array([7, 2, 3]), 1)
+        """
+        new = [index for index, token in enumerate(other.tokens) if token not in self]
+        tokens = self.tokens + tuple(other.tokens[index] for index in new)
+        grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
+        grown.appended = self.appended + len(new)
+        return grown
 
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the vocabulary as text in UTF-8: a line for each token, in their order, then a tab and its count.

@@ -323,23 +323,44 @@ def test_divergence_puts_back_the_last_good_parameters(
 
 
 def test_divergence_names_the_block(model, make_counts):
-    """Rates at which float32 overflows; the error survives pickling, as between processes."""
+    """A callback spoils one row, which is in the third of the four blocks; the error survives pickling."""
+    embedding, linear, _ = model(24, 1100, 4, "float32")
+    dense, counts = make_counts(24, 1100)
+    rng = np.random.default_rng(3)
+    orders = [rng.permutation(np.flatnonzero(dense.sum(axis=1))) for _ in range(2)]
+    kept = []
+
+    def spoil(record, trainer):
+        kept.append((trainer.embedding.copy(), trainer.linear.copy()))
+        trainer.embedding[orders[1][9]] = np.nan
+
+    trainer = Trainer(embedding, linear)
+    with pytest.raises(TrainingDivergedError, match="the loss of block 2 in epoch 2 is nan") as caught:
+        trainer.fit_counts(counts, block_size=4, seed=3, on_epoch_end=spoil)
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (error.epoch, error.block, str(error)) == (2, 2, str(caught.value))
+    assert len(kept) == 1
+    assert_array_equal(trainer.embedding, kept[0][0])
+    assert_array_equal(trainer.linear, kept[0][1])
+
+
+@pytest.mark.parametrize("rate", [1e25, 1e30, 1e38])
+def test_rates_that_are_far_too_large(model, make_counts, rate):
+    """Where float32 overflows, in a loss, a parameter or a sum of squares, the start is put back or an epoch's end."""
     embedding, linear, _ = model(24, 1100, 4, "float32")
     _, counts = make_counts(24, 1100)
     kept = [(embedding.copy(), linear.copy())]
     trainer = Trainer(embedding, linear)
-    with pytest.raises(TrainingDivergedError, match=r"the loss of block \d in epoch \d is (nan|inf)") as caught:
+    with pytest.raises(TrainingDivergedError) as caught:
         trainer.fit_counts(
             counts,
+            epochs=50,
             block_size=4,
-            learning_rate=1e30,
-            linear_learning_rate=1e30,
+            learning_rate=rate,
+            linear_learning_rate=rate,
             on_epoch_end=lambda *_: kept.append((trainer.embedding.copy(), trainer.linear.copy())),
         )
-    error = pickle.loads(pickle.dumps(caught.value))
-    assert str(error) == str(caught.value)
-    assert f"block {error.block} in epoch {error.epoch} " in str(error)
-    assert len(kept) == error.epoch
+    assert len(kept) == caught.value.epoch
     assert_array_equal(trainer.embedding, kept[-1][0])
     assert_array_equal(trainer.linear, kept[-1][1])
 
@@ -422,6 +443,62 @@ def test_validation_that_overflows_is_divergence(model, make_counts, monkeypatch
     with pytest.raises(TrainingDivergedError, match="at the end of epoch 1, on the validation counts, the loss is nan"):
         trainer.fit_counts(counts, validation_counts=counts)
     assert_array_equal(trainer.embedding, start)
+
+
+def test_a_warm_start_carries_the_step_sizes_on(library, model, make_counts, near):
+    """Like the reference that is given its own sums; a cold start is like a new trainer's."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    dense, counts = make_counts(30, 1100)
+    warm, cold = (Trainer(embedding.copy(), linear, bias=bias, threads=2) for _ in range(2))
+    options = {"epochs": 2, "block_size": 7}
+    for trainer in (warm, cold):
+        trainer.fit_counts(counts, **options)
+    new = Trainer(cold.embedding.copy(), cold.linear, bias=bias)
+    squares = np.zeros(30), np.zeros(1100)
+    first = reference.fit_counts(embedding, linear, dense, bias=bias, squares=squares, **options)
+    second = reference.fit_counts(*first[1:], dense, bias=bias, squares=squares, seed=1, **options)
+    warm.fit_counts(counts, warm_start=True, seed=1, **options)
+    near(warm.embedding, second[1], times=100)
+    near(warm.linear, second[2], times=100)
+    for trainer in (cold, new):
+        trainer.fit_counts(counts, seed=1, **options)
+    assert_array_equal(cold.embedding, new.embedding)
+    moved = [np.abs(trainer.embedding - first[1]).sum() for trainer in (warm, cold)]
+    assert moved[0] < moved[1] / 1.2
+    warm.nll(counts)  # changes no sums
+    grown = warm.grown(embedding[:0])
+    for trainer in (warm, grown):
+        trainer.fit_counts(counts, warm_start=True, **options)
+    assert_array_equal(grown.embedding, warm.embedding)
+    assert_array_equal(grown.linear, warm.linear)
+
+
+def test_grown(library, model, make_counts):
+    """The old rows are the same, to the bit, until trained; new ones start with the first step's length."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    _, counts = make_counts(30, 1100)
+    trainer = Trainer(embedding, linear, bias=bias, loss_scale=0.5, threads=2)
+    trainer.fit_counts(counts, epochs=2)
+    rows = np.ones((2, 6), library.dtype)
+    before = trainer.embedding.tobytes(), trainer.linear.tobytes()
+    grown = trainer.grown(rows)
+    assert grown.embedding[:30].tobytes() == before[0]
+    assert_array_equal(grown.embedding[30:], rows)
+    assert_array_equal(grown.linear, trainer.linear)
+    assert_array_equal(grown.bias, trainer.bias)
+    assert (grown.loss_scale, grown.threads) == (0.5, 2)
+    last = sparse.vstack([sparse.csr_array((30, 1100)), sparse.csr_array(np.eye(2, 1100, 5))])
+    grown.fit_counts(last, epochs=1, warm_start=True, linear_learning_rate=0)
+    assert grown.embedding[:30].tobytes() == before[0]
+    steps = np.sqrt(((grown.embedding[30:] - rows).astype(float) ** 2).mean(axis=1))
+    assert steps == pytest.approx(0.07)
+    assert (trainer.embedding.tobytes(), trainer.linear.tobytes()) == before
+    with pytest.raises(TypeError, match=f"rows are int64, but the embedding is {library.dtype}"):
+        trainer.grown(np.ones((2, 6), np.int64))
+    with pytest.raises(ValueError, match=r"rows must have shape \(N, 6\), got \(2, 5\)"):
+        trainer.grown(rows[:, :5])
+    with pytest.raises(ValueError, match="must be finite"):
+        trainer.grown(rows * np.nan)
 
 
 def rows_in_block(monkeypatch):

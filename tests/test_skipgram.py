@@ -1,4 +1,6 @@
-"""`SkipGram`: what callbacks see, what an interrupted fit leaves."""
+"""`SkipGram`: held-out lines, more text, what callbacks see, what an interrupted fit leaves."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from scipy import sparse
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._blocks import BlockFit
 from fastembed._lines import Lines
+from fastembed._svd import fold_in
 from fastembed.skipgram import FITTED, PARAMETERS
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -228,3 +231,97 @@ def test_no_line_held_out():
 def test_parameters_of_early_stopping(name, value, error, message):
     with pytest.raises(error, match=message):
         SkipGram(**{name: value})
+
+
+# ---------------------------------------------------------------- more text
+
+
+def test_partial_fit_trains_on_the_new_text_alone(corpus):
+    """It is `Trainer.fit_counts` on the new counts with a warm start, on a copy of the trainer."""
+    settings = SETTINGS | {"sample": 1e-2, "max_contexts": 20}
+    model = SkipGram(epochs=2, **settings).fit(corpus[:60])
+    old, vectors, history = model.trainer, model.vectors.matrix.copy(), list(model.history)
+    windows = model.windows_
+    counts = Counts.from_corpus(corpus[60:], model.vocabulary, **asdict(windows))
+    trainer = old.grown(old.embedding[:0])
+    expected = trainer.fit_counts(counts, epochs=2, warm_start=True)
+    assert model.partial_fit(corpus[60:]) is model
+    assert_array_equal(model.trainer.embedding, trainer.embedding)
+    assert_array_equal(model.trainer.linear, trainer.linear)
+    assert_array_equal(model.vectors.matrix, trainer.embedding)
+    assert_array_equal(old.embedding, vectors)
+    assert model.history[:2] == history
+    assert [record["nll"] for record in model.history[2:]] == [record["nll"] for record in expected]
+    assert (model.windows_, model.max_contexts_) == (windows, 20)
+    assert model.ledger.lines == 20
+
+
+def test_partial_fit_grows_the_vocabulary(corpus):
+    """New words get rows behind the old ones, near those that stand among the same words; ids stay."""
+    model = SkipGram(epochs=3, **SETTINGS).fit(corpus)
+    tokens, shape = model.vocabulary.tokens, model.trainer.linear.shape
+    known = model.vectors.matrix.copy()
+    new = [[{"w05": "new"}.get(word, word) for word in line] + ["once"] * (i == 0) for i, line in enumerate(corpus)]
+    seen = []
+    model.min_count = 2
+    model.partial_fit(new, grow_vocabulary=True, on_epoch_end=lambda record, model: seen.append(model.vectors))
+    assert model.vocabulary.tokens == (*tokens, "new")
+    assert model.vectors.tokens == model.vocabulary.tokens
+    assert model.vocabulary["w07"] == tokens.index("w07")
+    assert model.trainer.linear.shape == shape
+    assert model.max_contexts_ == 30
+    assert_array_equal(model.vectors["w05"], known[tokens.index("w05")])  # not in the new text
+    assert {"w04", "w05", "w06"} & {token for token, _ in model.vectors.most_similar("new", topn=3)}
+    assert len(seen[0]) == 31
+    assert model.perplexity(new) < model.perplexity(corpus[::-1]) * 2
+    again = model.partial_fit(new[:9], grow_vocabulary=True)
+    assert again.vocabulary.appended == 1
+
+
+def test_new_rows_start_where_the_linear_layer_expects_them(corpus):
+    """Before any step: from the same counts an old word would be put near where it is."""
+    model = SkipGram(epochs=5, **SETTINGS | {"dim": 10}).fit(corpus)
+    matrix = model.count(corpus).to_scipy()
+    found = fold_in(matrix, slice(0, None), model.trainer.linear)
+    cosines = (found * model.vectors.matrix).sum(axis=1) / np.linalg.norm(found, axis=1)
+    cosines /= np.linalg.norm(model.vectors.matrix, axis=1)
+    assert np.median(cosines) > 0.8
+    sizes = np.linalg.norm(found, axis=1) / np.linalg.norm(model.vectors.matrix, axis=1)
+    assert 0.3 < np.median(sizes) < 2
+    assert_array_equal(found, fold_in(matrix, slice(0, None), model.trainer.linear))
+
+
+def test_partial_fit_without_a_fit_is_a_fit(corpus):
+    first, fitted = SkipGram(**SETTINGS).partial_fit(corpus), SkipGram(**SETTINGS).fit(corpus)
+    assert_array_equal(first.vectors.matrix, fitted.vectors.matrix)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_partial_fit_is_the_same_on_any_number_of_threads(corpus, threads):
+    models = [SkipGram(threads=n, **SETTINGS).fit(corpus[:40]) for n in (1, threads)]
+    for model in models:
+        model.partial_fit([*corpus[40:], ["x", "w01", "x"]], grow_vocabulary=True)
+    assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(corpus, grow):
+    model = SkipGram(epochs=2, **SETTINGS).fit(corpus)
+    before, matrix = state(model), model.vectors.matrix.copy()
+    for text, error in ((corpus, KeyboardInterrupt), ([["no", "word"]], ValueError)):
+        if grow and error is ValueError:
+            continue
+        with pytest.raises(error):
+            model.partial_fit(text, grow_vocabulary=grow, on_epoch_end=raising(KeyboardInterrupt, 1))
+        assert all(getattr(model, name) is value for name, value in before.items())
+        assert len(model.history) == 2
+        assert_array_equal(model.trainer.embedding, matrix)
+
+
+def test_partial_fit_needs_a_text(corpus):
+    counts = Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1))
+    model = SkipGram(**SETTINGS).fit_counts(counts)
+    with pytest.raises(ValueError, match="fitted to counts that are not those of windows over a text"):
+        model.partial_fit(corpus)
+    with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
+        model.partial_fit(corpus, grow_vocabulary="yes")
