@@ -42,6 +42,11 @@ class Settings:
     workspace_bytes: int = WORKSPACE_BYTES
 
 
+def row_bytes(outputs: int, shards: int, dim: int, itemsize: int) -> int:
+    """Return what a row of a block takes of the workspace: logits, gradients, partial results."""
+    return outputs * itemsize + (shards + 2) * dim * itemsize + (4 * shards + 1) * 8
+
+
 def _product(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any]) -> None:
     """Put a @ b into `out`, without a warning: an overflow shows in the loss, which is checked."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -149,8 +154,8 @@ class BlockFit:
         The threads' gradient buffers come on top: with them the number of rows, and so the result, would depend on
         the number of threads.
         """
-        dim, item = self._embedding.shape[1], self._embedding.dtype.itemsize
-        row = outputs * item + (shards + 2) * dim * item + (4 * shards + 1) * 8
+        dim = self._embedding.shape[1]
+        row = row_bytes(outputs, shards, dim, self._embedding.dtype.itemsize)
         rows: int = self._settings.workspace_bytes // row
         if rows < 1:
             raise ValueError(

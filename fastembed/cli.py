@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 import fastembed
 from fastembed import demo, formats
+from fastembed._estimate import Estimate
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts import Counts
 from fastembed.evaluation import METHODS, Analogies, analogies, word_similarity
@@ -61,6 +62,11 @@ class Progress:
     def counting(self, done: int, total: int | None) -> None:
         """Show how much of the corpus is counted: it is read once more, and then counted."""
         self._show("counting", done, total)
+
+    def training(self, estimate: Estimate) -> None:
+        """Print what training will take."""
+        if not self._quiet:
+            tqdm.write(f"training {estimate}")
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print what an epoch came to, and show how many are done."""

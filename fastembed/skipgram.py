@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastembed import _validation as check
+from fastembed._estimate import Estimate
 from fastembed._lines import Lines
 from fastembed._svd import fold_in, log_shares, svd_start
 from fastembed._threads import Pool, check_threads
@@ -39,6 +40,9 @@ class FitProgress(Protocol):
 
     def counting(self, done: int, total: int | None) -> object:
         """Take how much of the corpus has been read again, to be counted."""
+
+    def training(self, estimate: Estimate) -> object:
+        """Take what training will take; it starts now."""
 
     def epoch(self, record: dict[str, float]) -> object:
         """Take the record of an epoch that has ended."""
@@ -166,6 +170,8 @@ class SkipGram:
             If a parameter or the corpus is not as above, or no pair is left to learn from.
         OSError
             If a file cannot be read.
+        MemoryError
+            If training takes more memory than is free (see :meth:`estimate`); nothing has been allocated then.
 
         Notes
         -----
@@ -181,10 +187,38 @@ class SkipGram:
         self._check_parameters()
         corpus = as_corpus(corpus)
         vocabulary = self._vocabulary(corpus, progress)
-        counts, validation_counts = self._divided(corpus, vocabulary, self._windows(vocabulary), progress)
+        windows = self._windows(vocabulary)
+        self.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
+        counts, validation_counts = self._divided(corpus, vocabulary, windows, progress)
         return self.fit_counts(
             counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
         )
+
+    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0) -> Estimate:
+        """Return what training will take, from its sizes.
+
+        Parameters
+        ----------
+        inputs, outputs : int
+            The shape of the counts: words, and contexts (before and after are two).
+        nnz : int
+            Stored counts.
+
+        Returns
+        -------
+        Estimate
+            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both.
+
+        Examples
+        --------
+        >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 310 MB of memory
+        """
+        for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
+            check.check_integer(name, value, low=low)
+        self._check_parameters()
+        threads = check_threads(self.threads)
+        return Estimate(inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping)
 
     def count(self, corpus: Source, *, memory_limit: int | None = None, progress: FitProgress | None = None) -> Counts:
         """Count a corpus as `fit` does, for `fit_counts`.
@@ -289,6 +323,10 @@ class SkipGram:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
+        estimate = self.estimate(*counts.shape, nnz=counts.nnz)
+        estimate.check()
+        if progress is not None:
+            progress.training(estimate)
         matrix = counts.to_scipy()
         if validation_counts is not None:
             check.check_counts(validation_counts, matrix.shape, "validation_counts")
@@ -354,6 +392,7 @@ class SkipGram:
         if grow_vocabulary:
             vocabulary = vocabulary.grown(self._vocabulary(corpus, progress))
         counts, validation_counts = self._divided(corpus, vocabulary, windows, progress)
+        self.estimate(*counts.shape, nnz=counts.nnz).check()
         matrix = counts.to_scipy()
         trainer = self.trainer.grown(fold_in(matrix, slice(old, None), self.trainer.linear))
         options = {"seed": self.seed, "validation_counts": validation_counts, "warm_start": True}

@@ -48,6 +48,14 @@ def python(*argv, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+def test_training_that_does_not_fit_is_one_line(capsys, tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr("fastembed._estimate.free_memory", lambda: 5000)
+    code, out, err = run(capsys, "train", corpus, "-o", tmp_path / "v")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: training 40 words on 80 outputs in 100 dimensions takes about .*\n", err)
+    assert not (tmp_path / "v").exists()
+
+
 def test_neighbors(capsys, saved):
     code, out, err = run(capsys, "neighbors", saved, "king", "man", "-n", 2)
     assert (code, err) == (0, "")
@@ -145,7 +153,9 @@ def test_train(capsys, tmp_path, corpus):
     code, out, err = run(capsys, "train", corpus, "-o", output, *options)
     assert (code, err) == (0, "")  # no bars: stderr is not a terminal
     lines = out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
+    size = r"training 40 words, 60 outputs, [\d,]+ counts: about \d+ GFLOP and \d+ MB of memory"
+    assert re.fullmatch(size, lines.pop(0))
     for line in lines[:3]:
         assert re.fullmatch(r"epoch +\d of 3   nll [\d.]+   perplexity [\d,.]+   [\d.]+ s", line)
     assert lines[3].startswith(f"wrote {output}: 40 vectors of 8 numbers; read 6,300 tokens")
