@@ -1,5 +1,6 @@
 """`SkipGram`: held-out lines, more text, what callbacks see, what an interrupted fit leaves."""
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -358,3 +359,42 @@ def test_vectors_for_another_purpose(corpus):
         SkipGram().vectors_for("relatedness")
     with pytest.raises(ValueError, match="purpose must be 'analogies' or 'relatedness', got 'poetry'"):
         SkipGram(**SETTINGS).fit(corpus).vectors_for("poetry")
+
+
+# ---------------------------------------------------------------- the figures
+
+
+@pytest.mark.parametrize("sample", [None, 1e-2])
+def test_figures_follow_from_the_public_arrays(corpus, sample):
+    """In float64, from embedding, linear, bias and Counts.to_scipy(): nll, validation_nll, perplexity.
+
+    All words are one block here, so an epoch's nll is that of the parameters at its start.
+    """
+    settings = SETTINGS | {"sample": sample}
+    model = SkipGram(epochs=4, early_stopping=True, validation_fraction=0.3, n_iter_no_change=9, **settings)
+    options = {"vocabulary": Vocabulary.from_corpus(corpus, 1), "window": 2, "weighting": "harmonic", "directed": True}
+    kept, held_out = (
+        Counts.from_corpus(corpus, lines=Lines(0.3, 0, side), sample=sample, **options) for side in (False, True)
+    )
+
+    def nll(trainer, counts):
+        n = counts.to_scipy().toarray()
+        x = trainer.embedding.astype(float) @ trainer.linear.astype(float) + trainer.bias.astype(float)
+        top = x.max(axis=1, keepdims=True)
+        log_shares = x - top - np.log(np.exp(x - top).sum(axis=1, keepdims=True))
+        return -(n * log_shares).sum() / n.sum()
+
+    after = []
+
+    def recompute(record, model):
+        after.append(nll(model.trainer, kept))
+        assert record["validation_nll"] == pytest.approx(nll(model.trainer, held_out), rel=1e-6)
+        assert model.trainer.nll(kept) == pytest.approx(after[-1], rel=1e-6)
+
+    model.fit(corpus, on_epoch_end=recompute)
+    assert [record["nll"] for record in model.history[1:]] == pytest.approx(after[:-1], rel=1e-6)
+    assert [record["perplexity"] for record in model.history] == [math.exp(record["nll"]) for record in model.history]
+    whole = Counts.from_corpus(corpus, sample=sample, **options)
+    assert model.perplexity(corpus) == pytest.approx(math.exp(nll(model.trainer, whole)), rel=1e-6)
+    totals = kept.to_scipy().sum(axis=0)
+    assert model.trainer.bias == pytest.approx(np.log(totals / totals.sum()), rel=1e-6)
