@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from fastembed import _validation as check
 from fastembed._estimate import Estimate
-from fastembed._lines import Lines
 from fastembed._mixture import mixture
+from fastembed._reading import FitProgress, Reader
 from fastembed._svd import fold_in, log_shares, svd_start
 from fastembed._threads import Pool, check_threads
-from fastembed.corpus import Corpus, Source, as_corpus
+from fastembed.corpus import Source
 from fastembed.counts import Counts
 from fastembed.trainer import Trainer
 from fastembed.vectors import Vectors
@@ -31,22 +31,6 @@ PARAMETERS = (
 )  # fmt: skip
 FITTED = ("vocabulary", "ledger", "windows_", "max_contexts_", "trainer", "history", "vectors")
 """The attributes that a fit sets, all at once."""
-
-
-class FitProgress(Protocol):
-    """What `SkipGram.fit` reports to."""
-
-    def reading(self, done: int, total: int | None) -> object:
-        """Take how much of the corpus has been read: bytes of files, or sequences in memory."""
-
-    def counting(self, done: int, total: int | None) -> object:
-        """Take how much of the corpus has been read again, to be counted."""
-
-    def training(self, estimate: Estimate) -> object:
-        """Take what training will take; it starts now."""
-
-    def epoch(self, record: dict[str, float]) -> object:
-        """Take the record of an epoch that has ended."""
 
 
 class SkipGram:
@@ -186,11 +170,11 @@ class SkipGram:
         """
         check.check_callback("on_epoch_end", on_epoch_end)
         self._check_parameters()
-        corpus = as_corpus(corpus)
-        vocabulary = self._vocabulary(corpus, progress)
+        reader = Reader(corpus, self.threads, progress)
+        vocabulary = reader.vocabulary(self.min_count)
         windows = self._windows(vocabulary)
         self.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-        counts, validation_counts = self._divided(corpus, vocabulary, windows, progress)
+        counts, validation_counts = self._divided(reader, vocabulary, windows)
         return self.fit_counts(
             counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
         )
@@ -243,41 +227,19 @@ class SkipGram:
             As `fit`.
         """
         self._check_parameters()
-        corpus = as_corpus(corpus)
-        vocabulary = self._vocabulary(corpus, progress)
-        return self._counts(corpus, vocabulary, self._windows(vocabulary), progress, memory_limit=memory_limit)
-
-    def _vocabulary(self, corpus: Corpus, progress: FitProgress | None) -> Vocabulary:
-        reading = progress.reading if progress else None
-        return Vocabulary.from_corpus(corpus, self.min_count, threads=self.threads, progress=reading)
+        reader = Reader(corpus, self.threads, progress)
+        vocabulary = reader.vocabulary(self.min_count)
+        return reader.counts(vocabulary, self._windows(vocabulary), memory_limit=memory_limit)
 
     def _windows(self, vocabulary: Vocabulary) -> Windows:
         contexts = self.contexts(len(vocabulary))
         return Windows(window_sides(self.window), self.weighting, self.sample, self.directed, contexts)
 
-    def _counts(
-        self, corpus: Corpus, vocabulary: Vocabulary, windows: Windows, progress: FitProgress | None, **options: Any
-    ) -> Counts:
-        return Counts.from_corpus(
-            corpus,
-            vocabulary,
-            **asdict(windows),
-            **options,
-            threads=self.threads,
-            progress=progress.counting if progress else None,
-        )
-
-    def _divided(
-        self, corpus: Corpus, vocabulary: Vocabulary, windows: Windows, progress: FitProgress | None
-    ) -> tuple[Counts, Counts | None]:
+    def _divided(self, reader: Reader, vocabulary: Vocabulary, windows: Windows) -> tuple[Counts, Counts | None]:
         """Return the counts to train on, and those of the lines held out for early stopping."""
         if not self.early_stopping:
-            return self._counts(corpus, vocabulary, windows, progress), None
-        kept, held_out = (
-            self._counts(corpus, vocabulary, windows, progress, lines=Lines(self.validation_fraction, self.seed, side))
-            for side in (False, True)
-        )
-        return kept, held_out
+            return reader.counts(vocabulary, windows), None
+        return reader.divided(vocabulary, windows, self.validation_fraction, self.seed)
 
     def fit_counts(
         self,
@@ -389,10 +351,10 @@ class SkipGram:
             return self.fit(corpus, progress=progress, on_epoch_end=on_epoch_end)
         self._check_parameters()
         windows = replace(self._text_windows(), max_contexts=self.max_contexts_)
-        corpus, vocabulary, old = as_corpus(corpus), self.vocabulary, len(self.vocabulary)
+        reader, vocabulary, old = Reader(corpus, self.threads, progress), self.vocabulary, len(self.vocabulary)
         if grow_vocabulary:
-            vocabulary = vocabulary.grown(self._vocabulary(corpus, progress))
-        counts, validation_counts = self._divided(corpus, vocabulary, windows, progress)
+            vocabulary = vocabulary.grown(reader.vocabulary(self.min_count))
+        counts, validation_counts = self._divided(reader, vocabulary, windows)
         self.estimate(*counts.shape, nnz=counts.nnz).check()
         matrix = counts.to_scipy()
         trainer = self.trainer.grown(fold_in(matrix, slice(old, None), self.trainer.linear))

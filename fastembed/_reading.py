@@ -1,0 +1,60 @@
+"""A corpus on its way into a model: its vocabulary, and its counts, as often as they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from fastembed._estimate import Estimate
+from fastembed._lines import Lines
+from fastembed.corpus import Source, as_corpus
+from fastembed.counts import Counts
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows
+
+
+class FitProgress(Protocol):
+    """What `SkipGram.fit` reports to."""
+
+    def reading(self, done: int, total: int | None) -> object:
+        """Take how much of the corpus has been read: bytes of files, or sequences in memory."""
+
+    def counting(self, done: int, total: int | None) -> object:
+        """Take how much of the corpus has been read again, to be counted."""
+
+    def training(self, estimate: Estimate) -> object:
+        """Take what training will take; it starts now."""
+
+    def epoch(self, record: dict[str, float]) -> object:
+        """Take the record of an epoch that has ended."""
+
+
+class Reader:
+    """Reads a corpus, on some threads, and reports to the progress of a fit.
+
+    Parameters
+    ----------
+    corpus : path, list of paths, or re-iterable of token lists
+    threads : int or None
+    progress : FitProgress or None
+    """
+
+    def __init__(self, corpus: Source, threads: int | None, progress: FitProgress | None) -> None:
+        self._corpus, self._threads = as_corpus(corpus), threads
+        self._reading = progress.reading if progress else None
+        self._counting = progress.counting if progress else None
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """Return the words that come often enough."""
+        return Vocabulary.from_corpus(self._corpus, min_count, threads=self._threads, progress=self._reading)
+
+    def counts(self, vocabulary: Vocabulary, windows: Windows, **options: Any) -> Counts:
+        """Return the counts of the whole text, or as `options` of `Counts.from_corpus` say."""
+        return Counts.from_corpus(
+            self._corpus, vocabulary, **asdict(windows), **options, threads=self._threads, progress=self._counting
+        )
+
+    def divided(self, vocabulary: Vocabulary, windows: Windows, share: float, seed: int) -> tuple[Counts, Counts]:
+        """Return the counts of the lines not held out, and of those held out."""
+        kept, held_out = (self.counts(vocabulary, windows, lines=Lines(share, seed, side)) for side in (False, True))
+        return kept, held_out
