@@ -63,11 +63,11 @@ class Estimate:
         axes = ITEM * rows * wide + (2 * ITEM + 2 * 8) * max(self.inputs, self.outputs) * wide  # in double as well
         start = max(PMI_BYTES * self.nnz, SVD_BYTES * self.nnz + axes)
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
-        row = row_bytes(self.outputs, len(shard_bounds(self.outputs)) - 1, self.dim, ITEM)
+        shards = len(shard_bounds(self.outputs)) - 1
+        row = row_bytes(self.outputs, shards, self.dim, ITEM)
         block = min(Settings.workspace_bytes, Settings.block_size * row)
-        gradients = (
-            ITEM * self.dim * min(2 * self.outputs, self.outputs + self.threads * SHARD_ROWS)
-        )  # their mean, and a buffer a thread
+        buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer a thread
+        gradients = ITEM * self.dim * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         vectors = ITEM * rows * self.dim  # and the linear layer as the start made it
         training = copies * parameters + fits * (block + gradients) + vectors + FIT_BYTES * self.nnz

@@ -69,9 +69,6 @@ class Trainer(OnlineTrainer):
         super().__init__(embedding, linear, bias=bias, loss_scale=loss_scale, threads=threads)
         self._squares = np.zeros(self._inputs), np.zeros(self._outputs)
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
-        return self.grown(np.empty((0, self._embedding.shape[1]), self._embedding.dtype))
-
     def grown(self, rows: NDArray[Any]) -> Trainer:
         """Return another trainer, a copy of this one with more inputs.
 
@@ -104,6 +101,9 @@ class Trainer(OnlineTrainer):
             other = Trainer(embedding, self.linear, bias=self._bias, loss_scale=self._scale, threads=self.threads)
             other._squares = np.concatenate([self._squares[0], np.zeros(len(rows))]), self._squares[1].copy()
         return other
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
+        return self.grown(self._embedding[:0])
 
     def fit_counts(
         self,
