@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._runs import Rows, Run, collect, part_size, row_ranges
+from fastembed._threads import ordered_map
+
 Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
 LARGEST = 1 << 15
-BATCH_PAIRS = 1 << 24  # pairs that are counted at a time, about: what a product holds before it is added up
+PART_PAIRS = 1 << 22  # pairs that are added up at a time, about
 
 
-def count_baskets(pieces: Iterable[Int32], vocabulary_size: int, contexts: int, shared: bool) -> sparse.csr_array:
+def count_baskets(
+    pieces: Iterable[Int32], vocabulary_size: int, contexts: int, *, shared: bool, memory_limit: int, threads: int
+) -> Run:
     """Return N[i, j] = sum over baskets of weight * (the pairs of an i and a different j in the basket).
 
     With X[b, i], how often item i is in basket b, and w_b its weight, N = X.T diag(w) X but for the diagonal, which is
-    sum_b w_b X[b, i] (X[b, i] - 1). Batches are cut by the baskets alone and added in their order, so the sums
-    are always rounded alike.
+    sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is made some rows at a time. A row is summed over the
+    baskets in their order, so neither the threads nor the memory change a bit.
 
     Parameters
     ----------
@@ -30,50 +35,46 @@ def count_baskets(pieces: Iterable[Int32], vocabulary_size: int, contexts: int, 
         V, and K: only the first K items are columns.
     shared : bool
         Whether w_b is 1 / (items - 1) instead of 1.
+    memory_limit : int
+        Bytes that N may take; half of them for the sum, beyond which it is in a file.
+    threads : int
     """
-    total = sparse.csr_array((vocabulary_size, contexts))
-    for ids, sizes in _batches(pieces):
-        weights = 1 / np.maximum(sizes - 1, 1) if shared else np.ones(len(sizes))
-        starts = np.concatenate(([0], np.cumsum(sizes)))
-        x = sparse.csr_array((np.ones(len(ids)), ids, starts), shape=(len(sizes), vocabulary_size))
-        x.sum_duplicates()
-        counts = sparse.csr_array(x.T.multiply(weights)) @ x[:, :contexts]
-        diagonal = counts.indices == np.repeat(np.arange(vocabulary_size), np.diff(counts.indptr))
-        counts.data[diagonal] = (weights @ x.multiply(x - x.sign()))[counts.indices[diagonal]]
-        total = total + counts
-    total.sum_duplicates()
-    total.eliminate_zeros()
-    return total
+    x, sizes = _incidence(pieces, vocabulary_size)
+    weights = 1 / np.maximum(sizes - 1, 1) if shared else np.ones(len(sizes))
+    lengths = np.diff(x.indptr)
+    weight = np.repeat(weights, lengths)  # of each entry of X
+    pairs = np.bincount(x.indices, np.repeat(lengths, lengths), minlength=vocabulary_size).astype(np.int64)
+    same = np.bincount(x.indices, weight * x.data * (x.data - 1), minlength=vocabulary_size)
+    inputs = sparse.csr_array((weight * x.data, x.indices, x.indptr), shape=x.shape).T.tocsr()
+    outputs = x if contexts == vocabulary_size else x[:, :contexts]
+
+    def count(rows: tuple[int, int]) -> Rows:
+        first, last = rows
+        part = inputs[first:last] @ outputs
+        part.sort_indices()
+        diagonal = part.indices == np.repeat(np.arange(first, last), np.diff(part.indptr))
+        part.data[diagonal] = same[part.indices[diagonal]]
+        part.eliminate_zeros()
+        return Rows(np.diff(part.indptr).astype(np.int64), part.indices.astype(np.int32, copy=False), part.data)
+
+    ranges = row_ranges(pairs, min(PART_PAIRS, part_size(memory_limit // 4, threads)))
+    with closing(ordered_map(count, ranges, threads)) as parts:
+        return collect(parts, contexts, memory_limit // 2)
 
 
-def _batches(pieces: Iterable[Int32]) -> Iterator[tuple[Int32, Int64]]:
-    """Yield (the ids of some baskets, the size of each)."""
-    batch: list[Int32] = []
-    sizes: list[int] = []
-    pairs = 0
-    for number, basket in enumerate(_baskets(pieces), 1):
-        if len(basket) > LARGEST:
-            raise ValueError(
-                f"a basket can have at most {LARGEST:,} items, since all their pairs count, but basket {number} has "
-                f"{len(basket):,}; for long sequences use windows"
-            )
-        batch.append(basket)
-        sizes.append(len(basket))
-        pairs += len(basket) ** 2
-        if pairs >= BATCH_PAIRS:
-            yield np.concatenate(batch), np.array(sizes)
-            batch, sizes, pairs = [], [], 0
-    if batch:
-        yield np.concatenate(batch), np.array(sizes)
-
-
-def _baskets(pieces: Iterable[Int32]) -> Iterator[Int32]:
-    begun: list[Int32] = []
-    for piece in pieces:
-        start = 0
-        for end in np.flatnonzero(piece < 0).tolist():
-            yield np.concatenate((*begun, piece[start:end]))
-            begun = []
-            start = end + 1
-        if start < len(piece):
-            begun.append(piece[start:])
+def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.csr_array, npt.NDArray[np.int64]]:
+    """Return (X, the items of each basket)."""
+    ids = np.concatenate([np.empty(0, dtype=np.int32), *pieces])
+    ends = np.flatnonzero(ids < 0)
+    starts = np.concatenate(([0], ends - np.arange(len(ends))))
+    sizes = np.diff(starts)
+    if sizes.max(initial=0) > LARGEST:
+        number = int(np.argmax(sizes > LARGEST))
+        raise ValueError(
+            f"a basket can have at most {LARGEST:,} items, since all their pairs count, but basket {number + 1} has "
+            f"{sizes[number]:,}; for long sequences use windows"
+        )
+    items = ids[ids >= 0]
+    x = sparse.csr_array((np.ones(len(items)), items, starts), shape=(len(sizes), vocabulary_size))
+    x.sum_duplicates()
+    return x, sizes

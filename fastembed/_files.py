@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -79,19 +80,22 @@ class RegularFile:
         return self.path.open("rb")
 
 
-class StandardInput:
-    """What came through standard input, in a temporary file that has no name and goes with the process."""
+class Spool:
+    """What came through a pipe, in a temporary file that has no name and goes with this object."""
 
-    name = "standard input"
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process may read it
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        self.name = name
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._spool.close)
         try:
             shutil.copyfileobj(stream, self._spool, BLOCK)
             self._spool.flush()
         except OSError as error:
             self._spool.close()
-            raise OSError(f"cannot keep standard input in a file in {tempfile.gettempdir()!r}: {error}") from error
+            raise OSError(f"cannot keep {name} in a file in {tempfile.gettempdir()!r}: {error}") from error
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"interrupted after {self._spool.tell():,} bytes of {name}")
+            raise
 
     def size(self) -> int:
         """Return its bytes."""
@@ -105,8 +109,10 @@ class StandardInput:
 
 
 @lru_cache(maxsize=1)
-def _standard_input(stream: Any) -> StandardInput:
-    return StandardInput(getattr(stream, "buffer", stream))
+def _standard_input(stream: Any) -> Spool:
+    if stream is None:
+        raise OSError("standard input is closed")
+    return Spool("standard input", getattr(stream, "buffer", stream))
 
 
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
@@ -115,14 +121,15 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
     Parameters
     ----------
     paths : iterable of path-like
-        Each a file; ``-``, standard input; a folder, all files in it and below whose names do not begin with a dot; or
-        a pattern of :mod:`glob`, with ``**`` for any folders. Files of a folder or pattern come in the order of their
-        names.
+        Each a file; ``-``, standard input; a folder, all files in it and below, but for names that begin with a dot and
+        for what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. Files of a
+        folder or pattern come in the order of their names. What can be read only once, standard input or a named pipe,
+        is read here, into a temporary file.
 
     Raises
     ------
     OSError
-        If a name stands for no file.
+        If a name stands for no file, a folder below cannot be read, or the disk is full.
 
     Examples
     --------
@@ -144,9 +151,12 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     except (OSError, ValueError):  # a text: too long for a name, or with a NUL
         exists = folder = False
     if exists and not folder:
-        return [RegularFile(Path(name))]
+        if Path(name).is_file():
+            return [RegularFile(Path(name))]
+        with Path(name).open("rb") as stream:
+            return [Spool(name, stream)]
     if folder:
-        inside = (Path(root, file) for root, _, files in os.walk(name) for file in files)
+        inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_refuse) for file in files)
         found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
         missing = f"no file in the folder {shown(name)}"
     else:
@@ -160,6 +170,10 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
             hint = "; a bare string is taken as the name of a file where token lists are expected: pass [text.split()]"
         raise FileNotFoundError(missing + hint)
     return [RegularFile(p) for p in files]
+
+
+def _refuse(error: OSError) -> None:
+    raise error
 
 
 def shown(value: object) -> str:
@@ -185,6 +199,8 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
         while True:
             try:
                 data = text.read(BLOCK)
+                if not data and text is not raw and not raw.tell():  # which gzip alone takes for the end
+                    raise EOFError("it is empty, not even an archive")
             except errors as error:
                 raise OSError(f"cannot read {file.name!r} beyond line {line - 1}: {error}") from error
             if report:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastembed._validation import check_integer
 
-LEAST = 1 << 20
+LEAST = 10**6
 UNKNOWN = 4 << 30  # taken for free where the system does not say
 
 
@@ -22,7 +22,7 @@ def check_memory_limit(limit: int | None) -> int:
     TypeError
         If `limit` is neither None nor an integer.
     ValueError
-        If it is below 1 MiB.
+        If it is below 1 MB.
     """
     return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit", limit, low=LEAST)
 

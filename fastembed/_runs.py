@@ -25,6 +25,8 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 MERGED_ENTRIES = 1 << 20  # entries that are merged at a time, about
+LEAST_PART = 1 << 14  # entries at a time, however little memory there is: fewer cost more than they are
+MOST_FILES = 16  # spilled runs; each holds two open files, and its row starts in memory
 LONGEST_TEXT = 1 << 26  # ids; sorting their positions must not keep a Ctrl-C waiting
 
 
@@ -50,6 +52,12 @@ class Run:
     data: Float
     n_columns: int
     spilled: bool = False
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_array) -> Run:
+        """Take the arrays of a CSR array whose columns ascend, without copying them where the dtypes are these."""
+        indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
+        return cls(indptr, indices, matrix.data, int(matrix.shape[1]))
 
     @property
     def nbytes(self) -> int:
@@ -78,6 +86,11 @@ def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int
     matrix = csr(data, indices, indptr, shape)
     matrix.has_canonical_format = True
     return matrix
+
+
+def part_size(memory: int, threads: int) -> int:
+    """Return how many pairs or entries at a time: up to 12 bytes each and 12 of results, made or waiting."""
+    return max(memory // (2 * 12 * 5 * threads), LEAST_PART)
 
 
 def row_ranges(sizes: Int64, wanted: int) -> list[tuple[int, int]]:
@@ -170,7 +183,7 @@ class Sum:
 
     A quarter of them is for the text being counted, one for the runs in memory, one for the run that comes, the rest
     for rows on their way. Runs of like size are merged at once, so that each entry is merged a few times only; more
-    runs than fit are merged into a file.
+    runs than fit are merged into a file, and many such files into one.
     """
 
     def __init__(self, n_columns: int, memory_limit: int, threads: int) -> None:
@@ -187,8 +200,8 @@ class Sum:
 
     @property
     def part_size(self) -> int:
-        """The pairs or entries at a time: up to 12 bytes each and 12 of results, for what is made and what waits."""
-        return max(self.share // (2 * 12 * 5 * self.threads), 1)
+        """The pairs or entries at a time."""
+        return part_size(self.share, self.threads)
 
     def add(self, parts: Iterable[Rows]) -> None:
         """Take the rows of one more run."""
@@ -198,6 +211,8 @@ class Sum:
         if sum(run.nbytes for run in self.held) > self.share:
             self.spilled.append(self._merged(self.held, 0))
             self.held = []
+        if len(self.spilled) >= MOST_FILES:
+            self.spilled = [self._merged(self.spilled, 0)]
 
     def _merged(self, runs: list[Run], limit: int) -> Run:
         return merge(runs, limit, self.threads, min(self.part_size, MERGED_ENTRIES))

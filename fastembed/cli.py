@@ -123,22 +123,30 @@ def count(arguments: argparse.Namespace) -> None:
     model = SkipGram(**{name: _settings(arguments)[name] for name in COUNTING}, threads=arguments.threads)
     with Progress(quiet=arguments.quiet, epochs=1) as progress:
         corpus = _text(arguments)
+        vocabulary = Vocabulary.from_corpus(
+            corpus, model.min_count, arguments.max_size, threads=model.threads, progress=progress.reading
+        )
+        options: dict[str, Any] = {
+            "max_contexts": model.contexts(len(vocabulary)),
+            "threads": model.threads,
+            "memory_limit": arguments.memory_limit,
+            "progress": progress.counting,
+        }
         if arguments.baskets:
-            items = Vocabulary.from_corpus(corpus, model.min_count, threads=model.threads, progress=progress.reading)
-            counts = Counts.from_baskets(
-                corpus,
-                items,
-                weighting=arguments.baskets,
-                max_contexts=model.contexts(len(items)),
-                threads=model.threads,
-                progress=progress.counting,
-            )
+            counts = Counts.from_baskets(corpus, vocabulary, weighting=arguments.baskets, **options)
         else:
-            counts = model.count(corpus, memory_limit=arguments.memory_limit, progress=progress)
-    counts.save(arguments.output)
+            options |= {name: getattr(model, name) for name in ("window", "weighting", "sample", "directed")}
+            counts = Counts.from_corpus(corpus, vocabulary, **options)
+    read, again = (ledger or Ledger() for ledger in (vocabulary.ledger, counts.ledger))
+    if read.tokens_read != again.tokens_read:
+        raise ValueError(
+            f"the text changed between its two readings, from {read.tokens_read:,} tokens to {again.tokens_read:,}"
+        )
+    with read.noted():
+        counts.save(arguments.output)
     if not arguments.quiet:
         shape = f"{counts.nnz:,} counts of {counts.shape[0]:,} tokens and {counts.shape[1]:,} contexts"
-        _print_written(arguments.output, shape, counts.vocabulary.ledger if counts.vocabulary else counts.ledger)
+        _print_written(arguments.output, shape, read)
 
 
 def neighbors(arguments: argparse.Namespace) -> None:
@@ -277,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--memory-limit", type=_bytes, metavar="SIZE", help="as 800M or 4G; default: half of what is free"
     )
+    command.add_argument("--max-size", type=_positive, metavar="N", help="keep only the N most frequent words")
     _add_counting(command)
 
     command = _command(commands, neighbors, "fastembed neighbors vectors.safetensors france two -n 5")
@@ -416,13 +425,15 @@ def _bytes(text: str) -> int:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Read a regular expression with one group at most."""
+    """Read a regular expression with one group at most, which does not match nothing."""
     try:
         pattern = re.compile(text)
     except re.error as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
     if pattern.groups > 1:
         raise argparse.ArgumentTypeError(f"{text!r} has {pattern.groups} groups; write (?:...) for all but one")
+    if pattern.search(""):
+        raise argparse.ArgumentTypeError(f"{text!r} matches the empty text, which is no token; write + for *")
     return pattern
 
 

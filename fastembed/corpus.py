@@ -345,11 +345,13 @@ def _checked(item: Iterable[Any], where: str) -> list[str]:
         tokens = item if isinstance(item, list) else list(item)
     except TypeError:
         raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected") from None
-    if tokens and not isinstance(tokens[0], str):
-        if not isinstance(tokens[0], numbers.Integral) or isinstance(tokens[0], bool):
-            raise TypeError(f"{where} begins with {shown(tokens[0])}, where a token (str or int) is expected")
-        try:
-            return [str(index(token)) for token in tokens]
-        except TypeError as error:
-            raise TypeError(f"{where} begins with an integer, but not all of it is: {error}") from None
-    return tokens
+    kinds = set(map(type, tokens))
+    if all(issubclass(kind, str) for kind in kinds):
+        return tokens
+    integers = {kind for kind in kinds if issubclass(kind, numbers.Integral) and not issubclass(kind, bool)}
+    if integers == kinds:
+        return [str(index(token)) for token in tokens]
+    for token in tokens:
+        if type(token) not in integers and not isinstance(token, str):
+            raise TypeError(f"{where} holds {shown(token)}, where a token (str or int) is expected")
+    raise TypeError(f"{where} mixes strings and integers: {shown(tokens)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,14 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._baskets import count_baskets
+from fastembed._count_files import read_counts, write_counts
 from fastembed._ids import Work, encoded, texts, vocabulary_size
 from fastembed._lines import Lines
 from fastembed._memory import check_memory_limit
-from fastembed._runs import Run, Sum, csr, merge, sorted_csr
+from fastembed._runs import Run, Sum, merge, sorted_csr
 from fastembed._threads import check_threads
 from fastembed._validation import canonical_csr, check_amounts, check_ids, check_integer
 from fastembed.corpus import Ledger, Progress, Source, as_corpus
-from fastembed.formats import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import PART_PAIRS, Windows, check_exact, count_windows, window_sides
 
@@ -132,7 +131,8 @@ class Counts:
         -------
         Counts
             Of shape (V, K), both sides summed; if `directed` (V, 2 K), the context standing before the word in the
-            columns 0 ... K - 1 and after it in K ... 2 K - 1. K = min(V, `max_contexts`).
+            columns 0 ... K - 1 and after it in K ... 2 K - 1. K = min(V, `max_contexts`). A window with one side only
+            gives (V, K) in either case.
 
         Raises
         ------
@@ -143,6 +143,15 @@ class Counts:
             If a file is missing or cannot be read, or the disk is full.
         TypeError
             If `corpus`, `vocabulary` or an option has the wrong type.
+
+        Examples
+        --------
+        >>> Counts.from_corpus([[0, 1, 2]], 3, window=(0, 1)).to_scipy().toarray()  # the next item only
+        array([[0., 1., 0.],
+               [0., 0., 1.],
+               [0., 0., 0.]])
+        >>> Counts.from_corpus([[0, 1, 2]], 3, window=1, directed=True, max_contexts=2).shape
+        (3, 4)
         """
         windows = Windows(window_sides(window), weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
@@ -183,6 +192,7 @@ class Counts:
         weighting: str = "flat",
         max_contexts: int | None = None,
         threads: int | None = None,
+        memory_limit: int | None = None,
         progress: Progress | None = None,
     ) -> Counts:
         """Count the pairs of items that are in one basket, wherever they stand in it.
@@ -198,7 +208,10 @@ class Counts:
         max_contexts : int, optional
             Only so many items, the first of the vocabulary, are contexts.
         threads : int, optional
-            For reading text. The result does not depend on it.
+            All processors by default. The result does not depend on it.
+        memory_limit : int, optional
+            Bytes that the counts may take, as for :meth:`from_corpus`. The baskets themselves, which are held in memory
+            (50 bytes an item, about), come on top. The result does not depend on it.
         progress : callable, optional
             Called with (done, total) while the baskets are read.
 
@@ -223,13 +236,20 @@ class Counts:
             raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
         size = vocabulary_size(vocabulary)
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
+        workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         corpus, ledger = as_corpus(baskets), Ledger()
-        with ledger.noted():
-            pieces = encoded(corpus, vocabulary, ledger, progress, check_threads(threads))
-            matrix = count_baskets(pieces, size, min(contexts, size), shared=weighting == "share")
-        if not matrix.nnz:
+        with ledger.noted(), closing(encoded(corpus, vocabulary, ledger, progress, workers)) as pieces:
+            run = count_baskets(
+                pieces,
+                size,
+                min(contexts, size),
+                shared=weighting == "share",
+                memory_limit=limit,
+                threads=workers,
+            )
+        if not len(run.data):
             raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-        return cls(_run(matrix), ledger=ledger, vocabulary=vocabulary if isinstance(vocabulary, Vocabulary) else None)
+        return cls(run, ledger=ledger, vocabulary=vocabulary if isinstance(vocabulary, Vocabulary) else None)
 
     @classmethod
     def from_pairs(
@@ -268,6 +288,8 @@ class Counts:
                [1. , 0. , 0. ]])
         """
         if shape is not None:
+            if not isinstance(shape, tuple) or len(shape) != 2:
+                raise TypeError(f"shape must be a pair (V_in, V_out), got {shape!r}")
             shape = (check_integer("shape[0]", shape[0], low=1), check_integer("shape[1]", shape[1], low=1, high=MOST))
         rows = check_ids("inputs", inputs, MOST if shape is None else shape[0])
         columns = check_ids("outputs", outputs, MOST if shape is None else shape[1])
@@ -312,7 +334,7 @@ class Counts:
             raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
         if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MOST:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        return cls(_run(canonical_csr("counts", matrix)))
+        return cls(Run.of(canonical_csr("counts", matrix)))
 
     @property
     def nnz(self) -> int:
@@ -339,6 +361,11 @@ class Counts:
         """Return the counts as a CSR array of float64 with sorted columns.
 
         It shares the memory of this object, except the values if they are fractions or subsampled: do not change it.
+
+        Examples
+        --------
+        >>> Counts.from_pairs([0, 0], [1, 1]).to_scipy().toarray()
+        array([[0., 2.]])
         """
         denominator, rows, columns = self._factors()
         matrix = self._stored()
@@ -350,7 +377,13 @@ class Counts:
         return matrix
 
     def __add__(self, other: Counts) -> Counts:
-        """Return the counts of both corpora."""
+        """Return the counts of both corpora; the tokens are those of either.
+
+        Raises
+        ------
+        ValueError
+            If the two have different shapes, windows, tokens or factors of subsampling.
+        """
         if not isinstance(other, Counts):
             return NotImplemented
         for name in ("shape", "windows"):
@@ -362,11 +395,11 @@ class Counts:
         if len(names) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        runs = [Run(counts.indptr, counts.indices, counts.data, counts.shape[1]) for counts in (self, other)]
-        both = merge(runs, check_memory_limit(None), check_threads(None))
+        both = merge([self._run, other._run], check_memory_limit(None), check_threads(None))
         if self.windows is not None:
             check_exact(both.data)
-        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=self.vocabulary)
+        known = other.vocabulary if self.vocabulary is None else self.vocabulary
+        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -378,16 +411,16 @@ class Counts:
         ------
         OSError
             If the file cannot be written; an old file then stays as it was.
+        ValueError
+            If a token has no UTF-8 form.
+
+        Examples
+        --------
+        See :meth:`load`.
         """
-        tensors: dict[str, npt.NDArray[Any]] = {"data": self.data, "indices": self.indices, "indptr": self.indptr}
-        if self.keep is not None:
-            tensors["keep"] = self.keep
-        settings = {"shape": self.shape, "windows": self.windows, "ledger": self.ledger}
-        if self.vocabulary is not None:
-            tensors |= {"tokens.counts": self.vocabulary.counts, **pack_tokens(self.vocabulary.tokens)}
-            settings["vocabulary.ledger"] = self.vocabulary.ledger
-        plain = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
-        write_tensors(path, tensors, header("counts", plain))
+        write_counts(
+            path, self._run, windows=self.windows, keep=self.keep, ledger=self.ledger, vocabulary=self.vocabulary
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
@@ -408,23 +441,12 @@ class Counts:
         ...     Counts.load(f"{folder}/counts.safetensors")
         <Counts of shape (2, 2), 2 stored, total 2>
         """
-        tensors, metadata = map_tensors(path)
-        settings = check_header(metadata, "counts", path)
-        try:
-            counts = cls.from_scipy(csr(tensors["data"], tensors["indices"], tensors["indptr"], settings["shape"]))
-            counts.windows = settings["windows"] and Windows(**settings["windows"])
-            counts.ledger = settings["ledger"] and Ledger(**settings["ledger"])
-            counts.keep = tensors.get("keep")
-            if counts.keep is not None and counts.keep.shape != (counts.shape[0],):
-                raise ValueError(f"keep has the shape {counts.keep.shape}")
-            if "tokens.counts" in tensors:
-                ledger = settings["vocabulary.ledger"] and Ledger(**settings["vocabulary.ledger"])
-                counts.vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], ledger)
-                if len(counts.vocabulary) != counts.shape[0]:
-                    raise ValueError(f"{len(counts.vocabulary)} tokens for {counts.shape[0]} rows")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
-        return counts
+        run, about = read_counts(path)
+        return cls(run, **about)
+
+    @property
+    def _run(self) -> Run:
+        return Run(self.indptr, self.indices, self.data, self.shape[1])
 
     def _factors(self) -> tuple[int, Float, Float]:
         """Return (denominator, factor of each row, factor of each column)."""
@@ -436,8 +458,3 @@ class Counts:
 
     def _stored(self) -> sparse.csr_array:
         return sorted_csr(self.data, self.indices, self.indptr, self.shape)
-
-
-def _run(matrix: sparse.csr_array) -> Run:
-    indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
-    return Run(indptr, indices, matrix.data, int(matrix.shape[1]))

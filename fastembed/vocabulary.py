@@ -321,7 +321,6 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
     found: Counter[str] = Counter()
     for tokens in corpus.sequences(ledger, progress):
         found.update(tokens)
-    _check_strings(found)
     table = TokenTable()
     for token, count in found.items():
         table.insert(token.encode(errors="surrogatepass"), count)

@@ -55,7 +55,8 @@ class Windows:
     sample : float, optional
         word2vec's threshold of subsampling; None: every token counts in full.
     directed : bool
-        Whether contexts before and after the word are columns of their own.
+        Whether contexts before and after the word are columns of their own. Where the window has one side only there is
+        but one kind of context, and this becomes False.
     max_contexts : int, optional
         Only so many of the most frequent words are contexts; None: all.
 
@@ -85,6 +86,7 @@ class Windows:
             object.__setattr__(self, "sample", check_number("sample", self.sample, above=True))
         if not isinstance(self.directed, bool):
             raise TypeError(f"directed must be True or False, got {self.directed!r}")
+        object.__setattr__(self, "directed", self.directed and all(self.window))
         if self.max_contexts is not None:
             object.__setattr__(self, "max_contexts", check_integer("max_contexts", self.max_contexts, low=1))
 

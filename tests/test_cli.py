@@ -327,6 +327,31 @@ def test_baskets_and_the_next_item_only(capsys, tmp_path, corpus):
     assert Counts.load(counts).windows.window == (0, 1)
 
 
+def test_the_size_of_the_vocabulary_and_a_memory_limit(capsys, tmp_path, corpus):
+    for more in ((), ("--baskets", "flat")):
+        argv = ("count", corpus, "-o", tmp_path / "counts", "--max-size", 7, "--memory-limit", "1M", *more)
+        code, out, err = run(capsys, *argv)
+        assert (code, err) == (0, "")
+        assert re.search(r"of 7 tokens and (7|14) contexts; .* over max_size=7\)$", out.strip())
+        assert run(capsys, *argv, "--memory-limit", "1K")[0] == 1
+
+
+def test_a_text_that_changes_between_its_two_readings(capsys, tmp_path, corpus, monkeypatch):
+    text = tmp_path / "text"
+    text.write_bytes(corpus.read_bytes())
+
+    def cut(*args, real=cli.Vocabulary.from_corpus, **options):
+        vocabulary = real(*args, **options)
+        text.write_text("w01 w02\n")
+        return vocabulary
+
+    monkeypatch.setattr(cli.Vocabulary, "from_corpus", cut)
+    code, out, err = run(capsys, "count", text, "-o", tmp_path / "counts", "--min-count", 1)
+    assert (code, out) == (1, "")
+    assert "the text changed between its two readings, from 6,300 tokens to 2" in err
+    assert not (tmp_path / "counts").exists()
+
+
 def test_options_of_the_text(capsys, tmp_path):
     (tmp_path / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")
     argv = ("count", tmp_path, "-o", tmp_path / "counts", "--min-count", 1, "--quiet", "--lowercase", "--token-pattern")
@@ -347,6 +372,8 @@ def test_options_of_the_text(capsys, tmp_path):
         (["count", "f", "--memory-limit", "much"], "a size such as 800M or 4G expected, got 'much'"),
         (["count", "f", "--token-pattern", "("], "'(' is no regular expression"),
         (["count", "f", "--token-pattern", "(a)(b)"], "has 2 groups"),
+        (["count", "f", "--token-pattern", "[a-z]*"], "'[a-z]*' matches the empty text"),
+        (["count", "f", "--max-size", "0"], "an integer of at least 1 expected, got '0'"),
         (["count"], "FILE"),
     ],
 )

@@ -2,12 +2,14 @@
 
 import bz2
 import contextlib
+import errno
 import gzip
 import io
 import lzma
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastembed._files
-from fastembed._files import StandardInput, _zstd, read_blocks
+from fastembed._files import Spool, _zstd, read_blocks
 from fastembed.corpus import FileCorpus, Ledger, MemoryCorpus, as_corpus
 
 TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
@@ -124,10 +126,13 @@ def test_no_corpus_at_all(wrong):
         ("the cat", "item 1 of the corpus is 'the cat', where a list of tokens"),
         (b"the cat", "item 1 of the corpus is b'the cat', where a list of tokens"),
         (3, "item 1 of the corpus is 3, where a list of tokens"),
-        ([True], "item 1 of the corpus begins with True, where a token"),
-        ([3, "a"], "item 1 of the corpus begins with an integer, but not all of it is: 'str'"),
-        ([3, 0.5], "'float' object cannot"),
-        ([["a"]], r"item 1 of the corpus begins with \['a'\]"),
+        ([True], "item 1 of the corpus holds True, where a token"),
+        ([1, True], "item 1 of the corpus holds True, where a token"),
+        ([3, "a"], r"item 1 of the corpus mixes strings and integers: \[3, 'a'\]"),
+        (["a", np.int64(3)], "item 1 of the corpus mixes strings and integers"),
+        ([3, 0.5], "item 1 of the corpus holds 0.5, where a token"),
+        (["a", None], "item 1 of the corpus holds None, where a token"),
+        ([["a"]], r"item 1 of the corpus holds \['a'\]"),
     ],
 )
 def test_an_item_that_is_no_list_of_tokens(item, message):
@@ -231,7 +236,65 @@ def test_standard_input_that_fills_the_disk(monkeypatch):
         pytest.skip("no /dev/full on this system")
     monkeypatch.setattr(fastembed._files.tempfile, "TemporaryFile", lambda: full.open("wb", buffering=0))
     with pytest.raises(OSError, match=r"cannot keep standard input in a file in .*No space left"):
-        StandardInput(io.BytesIO(b"text"))
+        Spool("standard input", io.BytesIO(b"text"))
+
+
+def test_standard_input_that_is_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(OSError, match="standard input is closed"):
+        read("-")
+
+
+def test_an_interrupt_while_standard_input_is_kept_says_how_much_came():
+    class Stream(io.RawIOBase):
+        parts = iter([b"four"])
+
+        def read(self, size):
+            try:
+                return next(self.parts)
+            except StopIteration:
+                raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        Spool("standard input", Stream())
+    assert caught.value.__notes__ == ["interrupted after 4 bytes of standard input"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_named_pipe_is_kept_for_a_second_reading(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("a b\nc\n",))
+    writer.start()
+    corpus = FileCorpus(pipe)
+    writer.join()
+    for _ in range(2):
+        assert list(corpus.sequences(Ledger())) == [["a", "b"], ["c"]]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "open").write_text("a")
+    (tmp_path / "secret").mkdir()
+
+    def scandir(path, real=os.scandir):
+        if Path(path).name == "secret":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="secret"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in OPENERS if suffix])
+def test_a_file_without_a_byte_is_no_archive(tmp_path, suffix):
+    (tmp_path / f"text{suffix}").touch()
+    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond line 0"):
+        read(tmp_path / f"text{suffix}")
+    with OPENERS[suffix](tmp_path / f"text{suffix}", "wb") as file:
+        file.write(b"")  # an archive of an empty file, but for .zst, where it has no byte either
+    if suffix != ".zst":
+        assert read(tmp_path / f"text{suffix}") == ([], Ledger())
 
 
 def test_missing_library_for_zstandard(tmp_path, monkeypatch):

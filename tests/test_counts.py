@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import json
 import math
 import mmap
 import os
@@ -55,6 +56,7 @@ def brute_force(corpus, vocabulary, window, weighting, sample, directed, max_con
     """The counts through the NumPy twin."""
     ids = np.array([-1, *(i for line in corpus for i in [*vocabulary.ids(line), -1])])
     left, right = window if isinstance(window, tuple) else (window, window)
+    directed = directed and left > 0 and right > 0
     before, after = ([WEIGHT[weighting](d, length) for d in range(1, length + 1)] for length in (left, right))
     k = min(max_contexts or len(vocabulary), len(vocabulary))
     counts = cooccurrence(ids, len(vocabulary), before, after, k, directed)
@@ -92,6 +94,14 @@ def test_next_item_only():
     counts = Counts.from_corpus([LINE], VOCABULARY, window=(0, 1)).to_scipy()
     ids = VOCABULARY.ids(LINE)
     assert {(r, c): v for r, c, v in zip(*sparse.find(counts), strict=True)} == dict.fromkeys(pairwise(ids), 1.0)
+
+
+def test_a_window_on_one_side_has_no_empty_half():
+    both = [Counts.from_corpus([LINE], VOCABULARY, window=(0, 2), directed=directed) for directed in (True, False)]
+    assert both[0].shape == (4, 4)
+    assert not both[0].directed
+    assert_same(*both)
+    assert (both[0] + both[1]).total == 2 * both[0].total
 
 
 def test_unknown_tokens_go_before_the_windows_are_laid_and_lines_are_boundaries():
@@ -243,6 +253,8 @@ def test_from_pairs(triples, dtype):
         (([3], [0], None, (3, 1)), ValueError, r"inputs must be ids from 0 to 2, but inputs\[0\] is 3"),
         (([0], [1], None, (3, 1)), ValueError, "outputs must be ids from 0 to 0"),
         (([0], [0], None, (3, 0)), ValueError, r"shape\[1\] must be from 1 to 2147483647, got 0"),
+        (([0], [0], None, (3,)), TypeError, r"shape must be a pair \(V_in, V_out\), got \(3,\)"),
+        (([0], [0], None, 3), TypeError, "shape must be a pair"),
         (([], []), (TypeError, ValueError), "inputs must"),
     ],
 )
@@ -320,9 +332,31 @@ def test_damaged_files(tmp_path):
         {"indptr": tensors["indptr"][:-1]},
         {"data": -tensors["data"]},
         {"keep": tensors["keep"][:-1]},
+        {"keep": -tensors["keep"]},
+        {"keep": tensors["keep"] * math.nan},
+        {"keep": tensors["keep"] + 1},
         {"tokens.counts": tensors["tokens.counts"][:-1]},
+        {"data": tensors["data"].astype(np.float32)},
+        {"indices": tensors["indices"].astype(float)},
+        {"indptr": tensors["indptr"].astype(float)},
     ):
         write_tensors(path, tensors | change, metadata)
+        with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
+            Counts.load(path)
+    about = json.loads(metadata["settings"])
+    for change in (
+        {"shape": None},
+        {"shape": [4, 5]},
+        {"shape": ["4", 4]},
+        {"windows": None},
+        {"windows": about["windows"] | {"directed": True}},
+        {"windows": about["windows"] | {"sample": None}},
+        {"ledger": {"bytes": "many"}},
+        {"ledger": {"dropped": 3}},
+        {"ledger": {"dropped": {"rare": 0.5}}},
+        {"ledger": 1},
+    ):
+        write_tensors(path, tensors, metadata | {"settings": json.dumps(about | change)})
         with pytest.raises(ValueError, match=r"counts\.safetensors' does not hold counts that fit together"):
             Counts.load(path)
     write_tensors(path, tensors, {})
@@ -330,6 +364,36 @@ def test_damaged_files(tmp_path):
         Counts.load(path)
     with pytest.raises(OSError, match="missing"):
         Counts.load(tmp_path / "missing")
+
+
+@pytest.fixture(scope="module")
+def saved_bytes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "counts"
+    Counts.from_corpus([LINE], VOCABULARY, sample=1e-2, directed=True).save(path)
+    return path.with_name("damaged"), path.read_bytes()
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.none() | st.integers(0, 10_000))
+@settings(max_examples=300, deadline=None)
+def test_any_damage_is_a_value_error_or_harmless(saved_bytes, changes, length):
+    path, data = saved_bytes
+    damaged = bytearray(data)
+    for place, byte in changes:
+        damaged[place % len(data)] = byte
+    path.write_bytes(damaged[:length])
+    try:
+        counts = Counts.load(path)
+    except ValueError:
+        return
+    assert counts.to_scipy().shape == counts.shape
+    assert repr(counts + counts)
+    assert counts.ledger is None or counts.ledger.summary()
+
+
+def test_the_tokens_of_a_sum_are_those_of_either():
+    named = Counts.from_baskets([["the", "cat"]], VOCABULARY)
+    pairs = Counts.from_pairs([0], [1], shape=(4, 4))
+    assert (named + pairs).vocabulary is (pairs + named).vocabulary is VOCABULARY
 
 
 def test_sums_need_the_same_meaning():
@@ -493,6 +557,20 @@ def test_a_full_disk(long_text, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
 
 
+def test_many_runs_leave_few_files_open(long_text, monkeypatch):
+    monkeypatch.setattr(fastembed._runs, "LONGEST_TEXT", 2_000)
+    sizes = []
+    monkeypatch.setattr(
+        fastembed._runs.Sum,
+        "add",
+        lambda self, parts, real=fastembed._runs.Sum.add: (real(self, parts), sizes.append(len(self.spilled))),
+    )
+    small = Counts.from_corpus(*long_text, memory_limit=1 << 20)
+    assert max(sizes) == fastembed._runs.MOST_FILES - 1
+    assert sizes[-1] < len(sizes) / 2
+    assert_same(small, Counts.from_corpus(*long_text))
+
+
 @pytest.mark.parametrize(("limit", "error"), [(1000, ValueError), (1.5, TypeError), (True, TypeError)])
 def test_bad_memory_limits(limit, error):
     with pytest.raises(error, match="memory_limit must be"):
@@ -551,8 +629,8 @@ def test_baskets_against_brute_force(corpus, weighting, max_contexts):
     assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
     assert counts.nnz == np.count_nonzero(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastembed._baskets, "BATCH_PAIRS", 3)
-        assert_allclose(Counts.from_baskets(corpus, vocabulary, **chosen).to_scipy().toarray(), expected, rtol=RTOL)
+        patch.setattr(fastembed._baskets, "PART_PAIRS", 3)
+        assert_same(Counts.from_baskets(corpus, vocabulary, **chosen, threads=3), counts)
 
 
 def test_baskets_of_files(tmp_path):
@@ -560,6 +638,17 @@ def test_baskets_of_files(tmp_path):
     counts = Counts.from_baskets(path, VOCABULARY, weighting="share")
     assert_array_equal(counts.to_scipy().toarray()[:3, :3], [[0, 1.5, 0.5], [1.5, 0, 0.5], [0.5, 0.5, 0]])
     assert counts.ledger == Ledger(path.stat().st_size, 2, 0, 6, 5, {"outside the vocabulary": 1})
+
+
+def test_a_memory_limit_changes_no_bit_of_baskets(zipf, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    corpus, vocabulary = zipf
+    for weighting in ("flat", "share"):
+        whole = Counts.from_baskets(corpus, vocabulary, weighting=weighting, threads=1)
+        small = Counts.from_baskets(corpus, vocabulary, weighting=weighting, threads=3, memory_limit=10**6)
+        assert isinstance(small.data.base, np.memmap)
+        assert_same(small, whole)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_baskets():

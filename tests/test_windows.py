@@ -41,7 +41,7 @@ def test_windows_around_part_of_a_text(stream, before, after, directed, contexts
     expected = np.zeros((5, windows.columns(5)))
     for t in range(first, last):
         if ids[t] >= 0:
-            for side, shift in ((-1, 0), (1, contexts if directed else 0)):
+            for side, shift in ((-1, 0), (1, contexts if windows.directed else 0)):
                 for d in range(1, (before if side < 0 else after) + 1):
                     c = ids[t + side * d]
                     if c < 0:
@@ -52,7 +52,7 @@ def test_windows_around_part_of_a_text(stream, before, after, directed, contexts
     run = collect(parts, windows.columns(5), 1 << 20)
     assert_array_equal(run.rows(0, 5).toarray(), expected)
     if (first, last) == (1, len(ids) - 1):
-        assert_array_equal(expected, cooccurrence(ids, 5, [1] * before, [1] * after, contexts, directed))
+        assert_array_equal(expected, cooccurrence(ids, 5, [1] * before, [1] * after, contexts, windows.directed))
 
 
 @given(streams, st.integers(1, 7), st.integers(1, 4))

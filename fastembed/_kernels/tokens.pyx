@@ -120,7 +120,7 @@ cdef class TokenTable:
                 return -1
             self.counts = <int64_t*>grown
             self.room = room
-        if used + length > self.text_room:
+        if used + length >= self.text_room:  # so that even a token without a byte has an address
             room = 2 * self.text_room + length + 4096
             grown = realloc(self.text, room)
             if grown == NULL:
@@ -158,7 +158,7 @@ cdef class TokenTable:
         MemoryError
             As all methods that add.
         """
-        cdef const uint8_t* first = &token[0] if token.shape[0] else NULL
+        cdef const uint8_t* first = &token[0] if token.shape[0] else <const uint8_t*>b""
         if self.add(first, token.shape[0], hashed(first, token.shape[0]), times) < 0:
             raise_full(self.size)
 
