@@ -14,7 +14,7 @@ from fastembed._shards import shard_bounds
 from fastembed._threads import Pool
 from fastembed._validation import Targets
 
-PARALLEL_BYTES = 4 << 20
+PARALLEL_BYTES = 64 << 20
 """Below this size of the linear layer a step stays on one thread: handing over costs more than it saves."""
 
 GROUPS_PER_THREAD = 4
