@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._kernels import kernels_for
+from fastembed._runs import row_ranges
 from fastembed._threads import Pool, single_threaded_blas
 
 CONTEXT_EXPONENT = 0.75
 OVERSAMPLING = 20
 POWER_ITERATIONS = 3
+PMI_ENTRIES = 1 << 17
+"""That are computed at a time: they and their temporaries fit a second-level cache."""
 FILL_SCALE = 0.01
 """Of the normal numbers in dimensions beyond the rank: where both sides are zero, so is every gradient."""
 
 
-def positive_pmi(counts: Any) -> Any:
+def positive_pmi(counts: Any, pool: Pool) -> Any:
     """Return max(0, log(N_wc · sum_c(n_c^a) / (n_w · n_c^a))), with a = 0.75, where N_wc > 0.
 
     Raising the contexts' shares to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
@@ -32,6 +35,7 @@ def positive_pmi(counts: Any) -> Any:
     ----------
     counts : csr_array (V_in, V)
         Non-negative, columns ascending.
+    pool : Pool
 
     Returns
     -------
@@ -41,11 +45,20 @@ def positive_pmi(counts: Any) -> Any:
     weighted = column_totals**CONTEXT_EXPONENT
     log_columns = np.log(weighted, out=np.zeros_like(weighted), where=weighted > 0) - np.log(weighted.sum())
     log_rows = np.log(row_totals, out=np.zeros_like(row_totals), where=row_totals > 0)
-    pmi = np.log(counts.data)
-    pmi -= np.repeat(log_rows, np.diff(counts.indptr))
-    pmi -= log_columns[counts.indices]
-    positive = sparse.csr_array((pmi.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
-    np.maximum(positive.data, 0, out=positive.data)
+    data = np.empty(counts.nnz, dtype=np.float32)
+    lengths = np.diff(counts.indptr)
+    ranges = row_ranges(lengths, PMI_ENTRIES)
+
+    def fill(k: int) -> None:
+        first, last = ranges[k]
+        entries = slice(counts.indptr[first], counts.indptr[last])
+        pmi = np.log(counts.data[entries])
+        pmi -= np.repeat(log_rows[first:last], lengths[first:last])
+        pmi -= log_columns[counts.indices[entries]]
+        np.maximum(pmi, 0, out=data[entries], casting="same_kind")
+
+    pool.run(fill, len(ranges))
+    positive = sparse.csr_array((data, counts.indices, counts.indptr), shape=counts.shape)
     positive.indices = positive.indices.copy()  # eliminate_zeros works in place
     positive.indptr = positive.indptr.copy()
     positive.eliminate_zeros()
@@ -91,7 +104,7 @@ def svd_start(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the counts' positive PMI."""
     rank = min(dim, *counts.shape)
-    u, s, v = truncated_svd(positive_pmi(counts), rank, rng, pool)
+    u, s, v = truncated_svd(positive_pmi(counts, pool), rank, rng, pool)
     embedding, linear = (
         rng.standard_normal((size, dim), dtype=np.float32) * np.float32(FILL_SCALE) for size in counts.shape
     )
@@ -101,7 +114,7 @@ def svd_start(
     return embedding, linear.T
 
 
-def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32]) -> NDArray[np.float32]:
+def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
     """Return rows of an embedding for inputs that a linear layer has not met: M W^T (W W^T)^-1, with M their PMI.
 
     That is the least-squares fit of the rows' positive PMI by the linear layer (D, V) as it is. A ridge, of a share
@@ -110,7 +123,7 @@ def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32]) -> NDArray[np
     w = linear.astype(np.float64)
     gram = w @ w.T
     gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
-    fitted: NDArray[np.float64] = np.linalg.solve(gram, w @ positive_pmi(counts)[rows].T.astype(np.float64)).T
+    fitted: NDArray[np.float64] = np.linalg.solve(gram, w @ positive_pmi(counts, pool)[rows].T.astype(np.float64)).T
     return np.ascontiguousarray(fitted, dtype=np.float32)
 
 

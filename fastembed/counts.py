@@ -20,8 +20,8 @@ from fastembed._count_files import read_counts, write_counts
 from fastembed._ids import Work, encoded, texts, vocabulary_size
 from fastembed._lines import Lines
 from fastembed._memory import check_memory_limit
-from fastembed._runs import Run, Sum, merge, sorted_csr
-from fastembed._threads import check_threads
+from fastembed._runs import Run, Sum, merge, row_ranges, sorted_csr
+from fastembed._threads import Pool, check_threads
 from fastembed._validation import canonical_csr, check_amounts, check_ids, check_integer
 from fastembed.corpus import Ledger, Progress, Source, as_corpus
 from fastembed.vocabulary import Vocabulary
@@ -30,6 +30,7 @@ from fastembed.windows import PART_PAIRS, Windows, check_exact, count_windows, w
 Float = npt.NDArray[np.float64]
 
 MOST = 2**31 - 1  # columns that int32 ids can name
+SCALED_ENTRIES = 1 << 17  # that are scaled at a time: they and their factors fit a second-level cache
 
 
 class Counts:
@@ -369,11 +370,22 @@ class Counts:
         """
         denominator, rows, columns = self._factors()
         matrix = self._stored()
-        if denominator != 1 or self.keep is not None:
-            matrix.data = matrix.data / denominator
-        if self.keep is not None:
-            matrix.data *= np.repeat(rows, np.diff(self.indptr))
-            matrix.data *= columns[self.indices]
+        if denominator == 1 and self.keep is None:
+            return matrix
+        matrix.data = np.empty_like(self.data)
+        lengths = np.diff(self.indptr)
+        ranges = row_ranges(lengths, SCALED_ENTRIES)
+
+        def scale(k: int) -> None:
+            first, last = ranges[k]
+            entries = slice(self.indptr[first], self.indptr[last])
+            scaled = matrix.data[entries]
+            np.divide(self.data[entries], denominator, out=scaled)
+            if self.keep is not None:
+                scaled *= np.repeat(rows[first:last], lengths[first:last])
+                scaled *= columns[self.indices[entries]]
+
+        Pool(check_threads(None)).run(scale, len(ranges))
         return matrix
 
     def __add__(self, other: Counts) -> Counts:

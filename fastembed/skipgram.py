@@ -357,7 +357,7 @@ class SkipGram:
         counts, validation_counts = self._divided(reader, vocabulary, windows)
         self.estimate(*counts.shape, nnz=counts.nnz).check()
         matrix = counts.to_scipy()
-        trainer = self.trainer.grown(fold_in(matrix, slice(old, None), self.trainer.linear))
+        trainer = self.trainer.grown(fold_in(matrix, slice(old, None), self.trainer.linear, Pool(self.trainer.threads)))
         options = {"seed": self.seed, "validation_counts": validation_counts, "warm_start": True}
         self._train(trainer, counts, matrix, options, progress, on_epoch_end, self.history)
         return self

@@ -13,6 +13,7 @@ from fastembed._blocks import BlockFit
 from fastembed._lines import Lines
 from fastembed._mixture import mixture
 from fastembed._svd import fold_in
+from fastembed._threads import Pool
 from fastembed.skipgram import FITTED, PARAMETERS
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -284,13 +285,13 @@ def test_new_rows_start_where_the_linear_layer_expects_them(corpus):
     """Before any step: from the same counts an old word would be put near where it is."""
     model = SkipGram(epochs=5, **SETTINGS | {"dim": 10}).fit(corpus)
     matrix = model.count(corpus).to_scipy()
-    found = fold_in(matrix, slice(0, None), model.trainer.linear)
+    found = fold_in(matrix, slice(0, None), model.trainer.linear, Pool(2))
     cosines = (found * model.vectors.matrix).sum(axis=1) / np.linalg.norm(found, axis=1)
     cosines /= np.linalg.norm(model.vectors.matrix, axis=1)
     assert np.median(cosines) > 0.8
     sizes = np.linalg.norm(found, axis=1) / np.linalg.norm(model.vectors.matrix, axis=1)
     assert 0.2 < np.median(sizes) < 2
-    assert_array_equal(found, fold_in(matrix, slice(0, None), model.trainer.linear))
+    assert_array_equal(found, fold_in(matrix, slice(0, None), model.trainer.linear, Pool(2)))
 
 
 def test_partial_fit_without_a_fit_is_a_fit(corpus):

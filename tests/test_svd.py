@@ -22,13 +22,13 @@ def test_positive_pmi_by_hand():
         expected = np.log(n * np.sum(columns**0.75) / np.outer(rows, columns**0.75))
     expected = np.where(n > 0, np.maximum(expected, 0), 0)
     assert np.any(expected > 0)
-    np.testing.assert_allclose(positive_pmi(counts).toarray(), expected, rtol=1e-6)
+    np.testing.assert_allclose(positive_pmi(counts, Pool(1)).toarray(), expected, rtol=1e-6)
 
 
 def test_positive_pmi_leaves_the_counts_alone():
     counts = random_counts(20, 30)
     before = counts.data.copy(), counts.indices.copy(), counts.indptr.copy()
-    positive_pmi(counts)
+    positive_pmi(counts, Pool(1))
     for old, new in zip(before, (counts.data, counts.indices, counts.indptr), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -45,7 +45,7 @@ def test_truncated_svd_of_a_matrix_of_low_rank_is_exact(shape):
 
 
 def test_truncated_svd_is_near_the_best_approximation():
-    matrix = positive_pmi(random_counts(400, 500))
+    matrix = positive_pmi(random_counts(400, 500), Pool(1))
     u, s, v = truncated_svd(matrix, 50, np.random.default_rng(0), Pool(1))
     dense = matrix.toarray()
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][50:] ** 2))
