@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from fastembed._estimate import Estimate
 from fastembed._lines import Lines
-from fastembed.corpus import Source, as_corpus
+from fastembed.corpus import Ledger, Source, as_corpus
 from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -41,18 +41,24 @@ class Reader:
 
     def __init__(self, corpus: Source, threads: int | None, progress: FitProgress | None) -> None:
         self._corpus, self._threads = as_corpus(corpus), threads
+        self._read: Ledger | None = None
         self._reading = progress.reading if progress else None
         self._counting = progress.counting if progress else None
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """Return the words that come often enough."""
-        return Vocabulary.from_corpus(self._corpus, min_count, threads=self._threads, progress=self._reading)
+        words = Vocabulary.from_corpus(self._corpus, min_count, threads=self._threads, progress=self._reading)
+        self._read = words.ledger
+        return words
 
     def counts(self, vocabulary: Vocabulary, windows: Windows, **options: Any) -> Counts:
         """Return the counts of the whole text, or as `options` of `Counts.from_corpus` say."""
-        return Counts.from_corpus(
+        counts = Counts.from_corpus(
             self._corpus, vocabulary, **asdict(windows), **options, threads=self._threads, progress=self._counting
         )
+        if self._read is not None and counts.ledger is not None and "lines" not in options:
+            self._read.check_reread(counts.ledger)
+        return counts
 
     def divided(self, vocabulary: Vocabulary, windows: Windows, share: float, seed: int) -> tuple[Counts, Counts]:
         """Return the counts of the lines not held out, and of those held out."""

@@ -138,10 +138,7 @@ def count(arguments: argparse.Namespace) -> None:
             options |= {name: getattr(model, name) for name in ("window", "weighting", "sample", "directed")}
             counts = Counts.from_corpus(corpus, vocabulary, **options)
     read, again = (ledger or Ledger() for ledger in (vocabulary.ledger, counts.ledger))
-    if read.tokens_read != again.tokens_read:
-        raise ValueError(
-            f"the text changed between its two readings, from {read.tokens_read:,} tokens to {again.tokens_read:,}"
-        )
+    read.check_reread(again)
     with read.noted():
         counts.save(arguments.output)
     if not arguments.quiet:

@@ -99,6 +99,31 @@ class Ledger:
         self.tokens_read += tokens
         self.replaced += replaced
 
+    def check_reread(self, again: Ledger) -> None:
+        """Refuse a text that is not the same at its second reading.
+
+        Parameters
+        ----------
+        again : Ledger
+            Of the second reading.
+
+        Raises
+        ------
+        ValueError
+            If it holds another number of tokens.
+
+        Examples
+        --------
+        >>> Ledger(tokens_read=2).check_reread(Ledger(tokens_read=3))
+        Traceback (most recent call last):
+            ...
+        ValueError: the text changed between its two readings, from 2 tokens to 3
+        """
+        if self.tokens_read != again.tokens_read:
+            raise ValueError(
+                f"the text changed between its two readings, from {self.tokens_read:,} tokens to {again.tokens_read:,}"
+            )
+
     @contextmanager
     def noted(self) -> Iterator[None]:
         """Note on a Ctrl-C what had been read."""

@@ -399,3 +399,13 @@ def test_figures_follow_from_the_public_arrays(corpus, sample):
     assert model.perplexity(corpus) == pytest.approx(math.exp(nll(model.trainer, whole)), rel=1e-6)
     totals = kept.to_scipy().sum(axis=0)
     assert model.trainer.bias == pytest.approx(np.log(totals / totals.sum()), rel=1e-6)
+
+
+def test_a_text_that_changes_between_its_readings_is_refused():
+    class Growing(list):
+        def __iter__(self):
+            self.append(["b", "a"])
+            return super().__iter__()
+
+    with pytest.raises(ValueError, match="the text changed between its two readings, from"):
+        SkipGram(dim=2, min_count=1, epochs=1).fit(Growing([["a", "b"]] * 9))
