@@ -52,7 +52,10 @@ else:
 def extensions():
     """Return the extension modules of this platform."""
     folder = "fastembed/_kernels"
-    shared = [f"{folder}/{name}" for name in ("types.pxd", "bits.pxd", "exp.pxd", "row.pxi", "block.pxi", "sparse.pxi")]
+    shared = [
+        f"{folder}/{name}"
+        for name in ("types.pxd", "bits.pxd", "exp.pxd", "row.pxi", "row_train.pxi", "block.pxi", "sparse.pxi")
+    ]
     builds = [
         Extension(
             f"fastembed._kernels.{name}",

@@ -60,6 +60,8 @@ def row_update_linear(
     step: float,
 ) -> None: ...
 
+# row_train.pxi
+
 class RowTrainer:
     def step(self, i: int, target: int, learning_rate: float, update_linear: bool) -> float: ...
     def train(
