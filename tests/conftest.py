@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,10 @@ def _refuse_sources():
 
 
 _refuse_sources()
+
+# A shell lets its background jobs ignore the Ctrl-C that some tests send
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from fastembed._kernels import aligned_zeros, kernels_for, padded_width, runnable_builds  # noqa: E402
 

@@ -601,7 +601,7 @@ except KeyboardInterrupt as interrupt:
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
         output = process.stdout.read()
-        assert time.monotonic() - start < 1.5  # one, and the time to unload
+        assert time.monotonic() - start < 10  # a second, and the patience of a busy machine
     assert re.search(r"interrupted after [\d,]+ tokens in [\d,]+ lines\n$", output)
     assert list(folder.iterdir()) == []
 
