@@ -2,42 +2,49 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
-from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed import formats
-from fastembed._validation import check_finite, check_integer
+from fastembed._neighbors import Matrix
+from fastembed._queries import Queries, Token
+from fastembed._validation import check_integer, check_token_counts
 
-Matrix = npt.NDArray[np.floating]
-Query = str | npt.NDArray[Any]
+Number = TypeVar("Number", bound=np.generic)
 
 
-class Vectors:
+class Vectors(Queries):
     """One vector for each of V tokens.
+
+    ``len``, ``in`` and iteration are about the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
+    two. Wherever a method takes a token, its id will do: the place among the tokens.
 
     Parameters
     ----------
     tokens : sequence of str, length V
         All different.
     matrix : ndarray of float32 or float64, shape (V, D)
-        Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only.
+        Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only, as a memory-mapped file
+        is: then only the rows that are asked for stay in memory.
+    counts : array_like of int, shape (V,), optional
+        How often each token occurred.
 
     Attributes
     ----------
     tokens : tuple of str
     matrix : ndarray, shape (V, D)
         C-contiguous and read-only.
+    counts : ndarray of int64, shape (V,), or None
+        Read-only.
 
     Raises
     ------
     TypeError
-        If a token is not text or the matrix is not an array of float32 or float64.
+        If a token is not text, the matrix is not an array of float32 or float64, or the counts are no integers.
     ValueError
-        If the shapes do not match, a token comes twice, or a number is NaN or infinite.
+        If the shapes do not match, a token comes twice, a count is negative, or a number is NaN or infinite.
 
     Examples
     --------
@@ -46,11 +53,14 @@ class Vectors:
     (3, True)
     >>> v["king"]
     array([2., 1.])
+    >>> v[["king", "cabbage"]]
+    array([[ 2. ,  1. ],
+           [-1. ,  0.5]])
     >>> round(v.similarity("king", "queen"), 4)
     0.9487
     """
 
-    def __init__(self, tokens: Sequence[str], matrix: Matrix) -> None:
+    def __init__(self, tokens: Sequence[str], matrix: Matrix, *, counts: npt.ArrayLike | None = None) -> None:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of str, got the single str {tokens!r}")
         self._tokens = tuple(tokens)
@@ -59,6 +69,7 @@ class Vectors:
         if len(self._ids) < len(self._tokens):
             twice = next(token for i, token in enumerate(self._tokens) if self._ids[token] != i)
             raise ValueError(f"every token must be there once, {twice!r} comes more than once")
+        self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -70,93 +81,61 @@ class Vectors:
         """The vectors, shape (V, D), read-only."""
         return self._matrix
 
-    def __len__(self) -> int:
-        return len(self._tokens)
-
-    def __contains__(self, token: object) -> bool:
-        return token in self._ids
-
-    def __getitem__(self, token: str) -> Matrix:
-        """Return the vector of a token, shape (D,), read-only."""
-        vector: Matrix = self._matrix[self._id(token)]
-        return vector
+    @property
+    def counts(self) -> npt.NDArray[np.int64] | None:
+        """How often each token occurred, shape (V,), read-only; None if that is not known."""
+        return self._counts
 
     def __repr__(self) -> str:
         return f"<Vectors: {len(self)} tokens, {self._matrix.shape[1]} dimensions, {self._matrix.dtype}>"
 
-    def similarity(self, a: str, b: str) -> float:
-        """Return the cosine of the angle between the vectors of two tokens; 0 if one of them is zero.
+    def subset(self, tokens: int | np.integer[Any] | Iterable[Token]) -> Self:
+        """Return the vectors of some tokens.
 
         Parameters
         ----------
-        a, b : str
+        tokens : int or iterable of str or int
+            The first so many tokens, whose memory is shared; or tokens and ids, in the order of the result.
 
         Returns
         -------
-        float
-            Between -1 and 1.
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-
-        Examples
-        --------
-        >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
-        0.8
-        """
-        return float(np.clip(_unit(self[a]) @ _unit(self[b]), -1.0, 1.0))
-
-    def most_similar(
-        self,
-        positive: Query | Iterable[Query] = (),
-        negative: Query | Iterable[Query] = (),
-        topn: int = 10,
-    ) -> list[tuple[str, float]]:
-        """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd; the same numbers as gensim).
-
-        Tokens count with their unit vectors, `negative` ones with a minus; the tokens of the query are left out of
-        the answer. Vectors given as arrays count as they are.
-
-        Parameters
-        ----------
-        positive, negative : str, ndarray of shape (D,), or iterable of both
-        topn : int
-            How many, at least 1; fewer are returned if there are no more.
-
-        Returns
-        -------
-        list of (str, float)
-            Token and cosine, falling; equals in the order of the tokens.
+        Vectors
 
         Raises
         ------
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If the query is empty, an array has another shape or is not finite, or `topn` is not a positive integer.
-
-        References
-        ----------
-        O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
+            If something is neither a token nor an id, a token comes twice, or the number is below 1 or above V.
 
         Examples
         --------
-        >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
-        >>> v.most_similar(["king", "woman"], negative="man", topn=1)[0][0]
-        'queen'
+        >>> v = Vectors(["a", "b", "c"], np.eye(3))
+        >>> v.subset(["c", "a"]).tokens, v.subset(2).tokens
+        (('c', 'a'), ('a', 'b'))
         """
-        topn = check_integer("topn", topn, low=1)
-        query = [(item, 1.0) for item in _listed(positive)] + [(item, -1.0) for item in _listed(negative)]
-        if not query:
-            raise ValueError("most_similar needs at least one token or vector, got none")
-        mean = np.sum([weight * self._query_vector(item) for item, weight in query], axis=0)
-        asked = [self._ids[item] for item, _ in query if isinstance(item, str)]
-        cosines = np.clip(self._cosines(_unit(mean)), -1.0, 1.0)
-        cosines[asked] = -np.inf
-        best = _largest(cosines, min(topn, len(self) - len(set(asked))))
-        return [(self._tokens[i], float(cosines[i])) for i in best]
+        if isinstance(tokens, int | np.integer):
+            first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
+            counts = None if self._counts is None else self._counts[first]
+            return type(self)(self._tokens[first], self._matrix[first], counts=counts)
+        ids = self._several("tokens", tokens)
+        counts = None if self._counts is None else self._counts[ids]
+        return type(self)([self._tokens[i] for i in ids], _frozen(self._matrix[ids]), counts=counts)
+
+    def normalized(self) -> Self:
+        """Return the vectors divided by their lengths, in the same dtype; zero stays zero.
+
+        Returns
+        -------
+        Vectors
+
+        Examples
+        --------
+        >>> Vectors(["a", "zero"], np.array([[3.0, 4.0], [0.0, 0.0]])).normalized().matrix
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+        """
+        return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
 
     def save(self, path: str | os.PathLike[str], *, settings: Mapping[str, Any] | None = None) -> None:
         """Write tokens and vectors to a safetensors file, whole or not at all.
@@ -260,48 +239,10 @@ class Vectors:
     @classmethod
     def _from_file(cls, tokens: Sequence[str], matrix: Matrix, path: str | os.PathLike[str]) -> Self:
         """Build from what a file held, naming the file if that does not fit together."""
-        matrix.flags.writeable = False
         try:
-            return cls(tokens, matrix)
+            return cls(tokens, _frozen(matrix))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r}: {error}") from error
-
-    @cached_property
-    def _inverse_norms(self) -> npt.NDArray[np.float64]:
-        """1 / |row|, shape (V,), and 0 for a zero row, whose cosine with anything is then 0."""
-        norms: npt.NDArray[np.float64] = np.sqrt(np.einsum("vd,vd->v", self._matrix, self._matrix, dtype=np.float64))
-        np.divide(1.0, norms, out=norms, where=norms > 0)
-        return norms
-
-    def _cosines(self, unit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the cosine of every vector with a unit vector, shape (V,)."""
-        return np.asarray(self._matrix @ unit.astype(self._matrix.dtype) * self._inverse_norms)
-
-    def _query_vector(self, item: Query) -> npt.NDArray[np.float64]:
-        """Return what an item of a query adds to the mean: a token's unit vector, or the array itself."""
-        if isinstance(item, str):
-            return _unit(self[item])
-        if not isinstance(item, np.ndarray) or item.dtype.kind not in "iuf":
-            raise TypeError(f"a query is made of str and arrays of numbers, got {item!r}")
-        if item.shape != self._matrix.shape[1:]:
-            raise ValueError(f"a query vector must have the shape {self._matrix.shape[1:]}, got {item.shape}")
-        check_finite("query vector", item)
-        return item.astype(np.float64)
-
-    def _id(self, token: str) -> int:
-        """Return the row of a token, or say which tokens are spelled most like it."""
-        try:
-            return self._ids[token]
-        except KeyError:
-            pass
-        if not isinstance(token, str):
-            raise TypeError(f"a token is a str, got {token!r}")
-        message = f"{token!r} is not among the {len(self)} tokens"
-        similar = [other for other in self._tokens if abs(len(other) - len(token)) <= 2]
-        close = get_close_matches(token, similar, n=3) or [t for t in (token.lower(),) if t in self]
-        if close:
-            message += f"; the closest spellings are {', '.join(map(repr, close))}"
-        raise KeyError(message)
 
 
 def _checked(tokens: tuple[str, ...], matrix: Matrix) -> Matrix:
@@ -318,28 +259,10 @@ def _checked(tokens: tuple[str, ...], matrix: Matrix) -> Matrix:
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
         raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
-    frozen: Matrix = np.array(matrix, order="C", copy=matrix.flags.writeable or None)
-    frozen.flags.writeable = False
-    return frozen
+    return _frozen(np.array(matrix, order="C", copy=matrix.flags.writeable or not matrix.flags.aligned or None))
 
 
-def _listed(items: Query | Iterable[Query]) -> list[Query]:
-    """Return a query as a list: one token or one vector may stand for itself."""
-    single = isinstance(items, str) or (isinstance(items, np.ndarray) and items.ndim == 1)
-    return [items] if single else list(items)  # type: ignore[list-item]
-
-
-def _unit(vector: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the vector divided by its length, in float64; zero stays zero."""
-    exact = vector.astype(np.float64)
-    norm = float(np.linalg.norm(exact))
-    return exact / norm if norm > 0 else exact
-
-
-def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
-    """Return where the `count` largest values are, falling, equals by position."""
-    if count < 1:
-        return np.empty(0, dtype=np.intp)
-    threshold = -np.partition(-values, count - 1)[count - 1]
-    candidates = np.flatnonzero(values >= threshold)
-    return candidates[np.argsort(-values[candidates], kind="stable")][:count]
+def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Return the array after making it read-only."""
+    array.flags.writeable = False
+    return array
