@@ -136,8 +136,8 @@ class Neighbors:
     ) -> list[Found]:
         """Return for each query the rows of the largest scores.
 
-        Queries (Q, T, D) are T unit vectors each. The score of cosines (T, N) is (N,), and rises with the cosines of
-        the positive `signs` (T, 1) and falls with the others.
+        Queries (Q, T, D) are T unit vectors each. The score of cosines (T, N), which it may overwrite, is (N,); it
+        rises with the cosines of the positive `signs` (T, 1) and falls with the others.
         """
         number, terms, dim = queries.shape
         part = slice(None) if among is None else slice(among) if isinstance(among, int) else among
@@ -147,7 +147,7 @@ class Neighbors:
         found = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, BLOCK_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
-            cosines = (flat @ rows.T).reshape(-1, terms, len(rows))
+            cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
             for query, approximate, left_out in zip(queries[block], cosines, excluded[block], strict=True):
                 approximate *= inverse_norms
                 wanted = min(topn + len(left_out), len(rows))
@@ -187,9 +187,14 @@ def _cosine(cosines: Matrix) -> Matrix:
 
 
 def _cos_mul(cosines: Matrix) -> Matrix:
-    """Return the 3CosMul scores (N,) of the cosines (3, N) with a, b and c."""
-    a, b, c = np.maximum((1 + cosines) / 2, 0)
-    scores: Matrix = b * c / (a + 1e-6)
+    """Return the 3CosMul scores (N,) of the cosines (3, N) with a, b and c, which are overwritten."""
+    cosines += 1
+    cosines /= 2
+    a, b, c = np.maximum(cosines, 0, out=cosines)
+    b *= c
+    a += 1e-6
+    b /= a
+    scores: Matrix = b
     return scores
 
 
