@@ -63,9 +63,7 @@ class Neighbors:
 
     def unit(self, ids: Ids | slice) -> Exact:
         """Return rows divided by their lengths, (N, D); zero stays zero."""
-        norms = self.norms[ids]
-        exact: Exact = self.rows[ids] / np.where(norms > 0, norms, 1.0)[:, None]
-        return exact
+        return _divided(self.rows[ids], self.norms[ids])
 
     def normalized(self) -> Matrix:
         """Return all rows divided by their lengths, in the dtype of the matrix; zero stays zero."""
@@ -90,7 +88,7 @@ class Neighbors:
         among : int or ndarray of intp, optional
             Search the first so many rows, or those of rising ids.
         """
-        return self._search(queries[:, None], _cosine, np.ones((1, 1)), topn, excluded, among)
+        return self._search(queries[:, None], lambda cosines: cosines[0], np.ones((1, 1)), topn, excluded, among)
 
     def analogies(
         self,
@@ -176,14 +174,7 @@ class Neighbors:
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
     """Return finite vectors (N, D) divided by their lengths, in float64; zero stays zero."""
     scaled = _scaled(vectors.astype(np.float64))
-    lengths = _lengths(scaled)
-    unit: Exact = scaled / np.where(lengths > 0, lengths, 1.0)[:, None]
-    return unit
-
-
-def _cosine(cosines: Matrix) -> Matrix:
-    only: Matrix = cosines[0]
-    return only
+    return _divided(scaled, _lengths(scaled))
 
 
 def _cos_mul(cosines: Matrix) -> Matrix:
@@ -222,6 +213,12 @@ def _lengths(rows: Matrix) -> Exact:
     exact = rows.astype(np.float64)
     lengths: Exact = np.sqrt((exact * exact).sum(axis=1))
     return lengths
+
+
+def _divided(rows: Matrix, lengths: Exact) -> Exact:
+    """Return rows divided by their lengths, in float64; zero stays zero."""
+    unit: Exact = rows / np.where(lengths > 0, lengths, 1.0)[:, None]
+    return unit
 
 
 def _blocks(count: int, item_bytes: int, block_bytes: int) -> Iterator[slice]:

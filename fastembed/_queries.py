@@ -47,17 +47,12 @@ class Queries:
         return rows
 
     def similarity(self, a: Token, b: Token) -> float:
-        """Return the cosine of the angle between the vectors of two tokens; 0 if one of them is zero.
+        """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.
 
         Parameters
         ----------
         a, b : str or int
             Tokens or ids.
-
-        Returns
-        -------
-        float
-            From -1 to 1.
 
         Raises
         ------
@@ -78,19 +73,7 @@ class Queries:
     def distance(self, a: Token, b: Token) -> float:
         """Return the cosine distance of two tokens, 1 - :meth:`similarity`: from 0 to 2.
 
-        Parameters
-        ----------
-        a, b : str or int
-            Tokens or ids.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            As :meth:`similarity`.
+        The parameters and the errors are those of :meth:`similarity`.
 
         Examples
         --------
@@ -103,19 +86,7 @@ class Queries:
     def rank(self, a: Token, b: Token) -> int:
         """Return the place of `b` among the neighbours of `a`: 1 if no other token has a larger cosine with `a`.
 
-        Parameters
-        ----------
-        a, b : str or int
-            Tokens or ids.
-
-        Returns
-        -------
-        int
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            As :meth:`similarity`.
+        The parameters and the errors are those of :meth:`similarity`.
 
         Examples
         --------
@@ -236,7 +207,7 @@ class Queries:
         queries : ndarray of float, shape (Q, D) or (D,); or str, int, or iterable of str, int and ndarray (D,)
             Vectors, tokens, ids.
         topn : int
-            How many for each query, at least 1; fewer are returned if there are no more.
+            How many for each query, at least 1; fewer are returned if there are no more for one of them.
         restrict : int or iterable of str or int, optional
             Search the first so many tokens only, or these tokens.
 

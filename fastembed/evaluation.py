@@ -210,7 +210,7 @@ def analogies(
 
     The answer is the best of all tokens but a, b and c. With unit vectors 3CosAdd takes the largest cos(v, b) - cos(v,
     a) + cos(v, c), and 3CosMul the largest s(v, b) s(v, c) / (s(v, a) + 1e-6) where s = (1 + cos) / 2; of equals the
-    first. The search is exhaustive, in blocks of at most 64 MiB.
+    first. The search is exhaustive, in blocks of 32 MiB, of which two are held.
 
     Parameters
     ----------

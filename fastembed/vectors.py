@@ -27,7 +27,7 @@ class Vectors(Queries):
         All different.
     matrix : ndarray of float32 or float64, shape (V, D)
         Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only, as a memory-mapped file
-        is: then only the rows that are asked for stay in memory.
+        can be.
     counts : array_like of int, shape (V,), optional
         How often each token occurred.
 
