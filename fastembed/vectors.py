@@ -137,112 +137,174 @@ class Vectors(Queries):
         """
         return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
 
-    def save(self, path: str | os.PathLike[str], *, settings: Mapping[str, Any] | None = None) -> None:
-        """Write tokens and vectors to a safetensors file, whole or not at all.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 - a user's word
+        *,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the vectors to a file in the format that its suffix tells, whole or not at all.
+
+        ===================== =================== =================================================================
+        suffix                format              what it is
+        ===================== =================== =================================================================
+        ``.safetensors``, ""  ``safetensors``     the library's own: any token, float32 or float64, counts, settings
+        ``.txt``              ``word2vec``        text of word2vec and gensim, float32
+        ``.bin``              ``word2vec-binary`` binary form of word2vec and gensim, float32
+        ``.vec``              ``fasttext``        text of fastText, float32
+        ``.glove``            ``glove``           text of GloVe, without the first line "V D", float32
+        ``.npy``              ``npy``             NumPy's array in ``x.npy``, the tokens in ``x.tokens.txt``
+        ``.tsv``              ``tsv``             TensorBoard's projector: ``vectors.tsv`` with ``metadata.tsv``, or
+                                                  ``x.tsv`` with ``x.metadata.tsv``; float32, counts
+        ``.parquet``          ``parquet``         Parquet, float32 or float64, counts; needs the extra [parquet]
+        ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
+        ===================== =================== =================================================================
+
+        In those of word2vec, fastText and GloVe ``.gz`` may follow the suffix.
 
         Parameters
         ----------
         path : path-like
             The file to make or to replace.
+        format : str, optional
+            One of the table, whatever the suffix.
         settings : mapping, optional
-            Kept in the file's header as JSON, to say how the vectors were made.
+            Kept in the header of safetensors files as JSON, to say how the vectors were made. Other formats have no
+            place for it.
 
         Raises
         ------
         OSError
             If the folder is missing or the disk refuses the data; the old file is then untouched.
         TypeError, ValueError
-            If the settings are not JSON.
+            If the suffix tells no format, there are no vectors, the settings are not JSON, or the format cannot hold a
+            token, which is named: white space in those of word2vec, fastText and GloVe, a line end in "npy", a line
+            end or a tab in "tsv".
+        ImportError
+            If the format needs an extra, which is named.
 
         Examples
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Vectors(["a", "b"], np.eye(2)).save(f"{folder}/v.safetensors")
-        ...     Vectors.load(f"{folder}/v.safetensors")
-        <Vectors: 2 tokens, 2 dimensions, float64>
+        ...     Vectors(["a", "b"], np.eye(2)).save(f"{folder}/v.vec.gz")
+        ...     Vectors.load(f"{folder}/v.vec.gz")
+        <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        tensors = {"matrix": self._matrix, **formats.pack_tokens(self._tokens)}
-        formats.write_tensors(path, tensors, formats.header("vectors", settings))
+        formats.save(self._tokens, self._matrix, path, format, counts=self._counts, settings=settings)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file of :meth:`save`.
+    def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
+        """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
+
+        Parameters
+        ----------
+        path : path-like
+        format : str, optional
+            One of the formats of :meth:`save`; otherwise the suffix tells.
 
         Raises
         ------
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If it is not a whole file of vectors.
+            If the suffix tells no format, or the file is not a whole one of it; the place is named.
+        ImportError
+            If the format needs an extra, which is named.
 
         Examples
         --------
         See :meth:`save`.
         """
-        tensors, metadata = formats.read_tensors(path)
-        formats.check_header(metadata, "vectors", path)
-        tokens = formats.unpack_tokens(tensors, path)
-        if "matrix" not in tensors:
-            raise ValueError(f"{str(path)!r} holds no tensor 'matrix': it holds {sorted(tensors)}")
-        return cls._from_file(tokens, tensors["matrix"], path)
+        return cls._of(formats.load(path, format))
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
-        """Write the text or binary form of the word2vec tool, which holds float32 only.
+        """Write the text or binary form of word2vec, under gensim's name for it; as :meth:`save`.
 
         Parameters
         ----------
         path : path-like
-            The file to make or to replace.
+            The file to make or to replace. If it ends in ``.gz``, the file is compressed.
         binary : bool
 
         Raises
         ------
-        ValueError
-            If a token is empty or contains white space, or a number exceeds float32.
-        OSError
-            If the folder is missing or the disk refuses the data; the old file is then untouched.
+        ValueError, OSError
+            As :meth:`save`.
 
         Examples
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Vectors(["a", "b"], np.eye(2)).save_word2vec_format(f"{folder}/v.txt")
-        ...     Vectors.load_word2vec_format(f"{folder}/v.txt")
+        ...     Vectors(["a", "b"], np.eye(2)).save_word2vec_format(f"{folder}/v", binary=True)
+        ...     Vectors.load_word2vec_format(f"{folder}/v", binary=True)
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        formats.write_word2vec(path, self._tokens, self._matrix, binary)
+        self.save(path, "word2vec-binary" if binary else "word2vec")
 
     @classmethod
     def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool = False) -> Self:
-        """Read the text or binary form of the word2vec tool, as gensim and fastText write it too.
+        """Read the text or binary form of word2vec, under gensim's name for it; as :meth:`load`.
 
         Parameters
         ----------
         path : path-like
         binary : bool
-            Which of the two forms the file is in.
 
         Raises
         ------
-        OSError
-            If the file is missing or cannot be read.
-        ValueError
-            If it is not such a file; the line or vector is named.
+        ValueError, OSError
+            As :meth:`load`.
 
         Examples
         --------
         See :meth:`save_word2vec_format`.
         """
-        return cls._from_file(*formats.read_word2vec(path, binary), path)
+        return cls.load(path, "word2vec-binary" if binary else "word2vec")
+
+    def to_gensim(self) -> Any:
+        """Return a gensim.models.KeyedVectors; counts are its attribute "count".
+
+        The way back is ``Vectors(keyed.index_to_key, keyed.vectors)``.
+
+        Raises
+        ------
+        ImportError
+            Without gensim: the extra [gensim].
+        """
+        return formats.to_gensim(self._table())
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
+
+        Raises
+        ------
+        ImportError
+            Without pandas: the extra [pandas].
+        ValueError
+            If a token has no UTF-8 form.
+        """
+        return formats.to_pandas(self._table())
 
     @classmethod
-    def _from_file(cls, tokens: Sequence[str], matrix: Matrix, path: str | os.PathLike[str]) -> Self:
-        """Build from what a file held, naming the file if that does not fit together."""
-        try:
-            return cls(tokens, _frozen(matrix))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{str(path)!r}: {error}") from error
+    def from_pandas(cls, frame: Any) -> Self:
+        """Return the vectors of a pandas.DataFrame in the form of :meth:`to_pandas`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is none, the index does not hold different strings, or a column is not float32 or float64, or not
+            finite.
+        """
+        return cls._of(formats.from_pandas(frame))
+
+    def _table(self) -> formats.Table:
+        return formats.Table(self._tokens, self._matrix, self._counts)
+
+    @classmethod
+    def _of(cls, table: formats.Table) -> Self:
+        return cls(table.tokens, table.matrix, counts=table.counts)
 
 
 def _checked(tokens: tuple[str, ...], matrix: Matrix) -> Matrix:

@@ -220,5 +220,5 @@ def test_files_that_hold_something_else_are_refused(tmp_path):
         with pytest.raises(ValueError, match=rf"v\.safetensors'.*{message}"):
             Vectors.load(path)
     (tmp_path / "nan.vec").write_text("1 2\na 1e39 2\n")
-    with pytest.raises(ValueError, match=r"nan\.vec': matrix must be finite, got inf at \[0, 0\], 'a'"):
+    with pytest.raises(ValueError, match=r"nan\.vec', line 2: 2 finite float32 expected, got b'1e39 2'"):
         Vectors.load_word2vec_format(tmp_path / "nan.vec")
