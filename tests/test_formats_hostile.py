@@ -27,7 +27,7 @@ PATHS = [
 
 
 def need(path):
-    name = formats.find(path).name
+    name = formats.format_of(path).name
     if name in EXTRAS:
         pytest.importorskip(EXTRAS[name], reason=f"{EXTRAS[name]} is not installed")
 
@@ -274,6 +274,17 @@ def test_tables_that_hold_something_else_are_refused(tmp_path, path, columns, me
         formats.load(tmp_path / path)
 
 
+def test_a_changed_byte_of_a_vector_in_parquet_is_refused(tmp_path):
+    need("v.parquet")
+    (file,) = good_files(tmp_path, "v.parquet")
+    data = bytearray(file.read_bytes())
+    vector = formats.load(file).matrix[2].tobytes()
+    data[data.index(vector)] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"v\.parquet' is not a whole file .*CRC"):
+        formats.load(file)
+
+
 # A change of some bytes: flips, cuts, repeats, and numbers that are too large or negative
 PIECES = st.sampled_from(
     [b"\x00", b"\xff" * 4, b"-1", b"99999999999", b" ", b"\n", b"\t", b"nan", b"1e999", b"\xf0\x9f"]
@@ -352,7 +363,7 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, path):
         from fastembed import formats
         tokens = [f"t{i}" for i in range(3000)]
         matrix = np.random.default_rng(0).normal(size=(3000, 8))
-        formats.find(sys.argv[1]).read  # what is imported late
+        formats.format_of(sys.argv[1]).read  # what is imported late
         try:
             import pyarrow.parquet
         except ImportError:

@@ -5,7 +5,7 @@ Files are written whole or not at all. Nothing here is ever unpickled or execute
 
 from fastembed.formats.atomic import replacing, writable
 from fastembed.formats.convert import from_pandas, to_gensim, to_pandas
-from fastembed.formats.dispatch import FORMATS, Format, find, load, save
+from fastembed.formats.dispatch import FORMATS, Format, check_output, format_of, load, save
 from fastembed.formats.table import Table
 from fastembed.formats.tensors import (
     check_header,
@@ -22,7 +22,8 @@ __all__ = [
     "Format",
     "Table",
     "check_header",
-    "find",
+    "check_output",
+    "format_of",
     "from_pandas",
     "header",
     "load",

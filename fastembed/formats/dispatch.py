@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed.formats import arrow, binary, npy, own, text, tsv
-from fastembed.formats.table import Matrix, PathLike, Table, check_table
+from fastembed.formats.atomic import writable
+from fastembed.formats.table import Matrix, PathLike, Table, check_table, require
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Format:
         ``write(path, table)``
     gzip : bool
         Whether ``.gz`` may follow the suffix.
+    library : str or None
+        What the extra [parquet] has to have installed.
     """
 
     name: str
@@ -37,13 +40,14 @@ class Format:
     read: Callable[[PathLike], Table]
     write: Callable[[PathLike, Table], None]
     gzip: bool = False
+    library: str | None = None
 
 
 _TEXT = text.read_word2vec, text.write_word2vec, True
 _GLOVE = text.read_glove, text.write_glove, True
 _BINARY = binary.read, binary.write, True
-_PARQUET = arrow.read_parquet, arrow.write_parquet
-_ARROW = arrow.read_arrow, arrow.write_arrow
+_PARQUET = arrow.read_parquet, arrow.write_parquet, False, "pyarrow"
+_ARROW = arrow.read_arrow, arrow.write_arrow, False, "pyarrow"
 FORMATS: Mapping[str, Format] = {
     form.name: form
     for form in (
@@ -61,7 +65,7 @@ FORMATS: Mapping[str, Format] = {
 """Every format by its name."""
 
 
-def find(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
+def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
     """Return the format of a file: the one named, or the one its suffix tells. The file need not exist.
 
     Parameters
@@ -77,11 +81,11 @@ def find(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a
 
     Examples
     --------
-    >>> find("wiki.vec.gz").name
+    >>> format_of("wiki.vec.gz").name
     'fasttext'
-    >>> find("glove.6B.100d.txt", "glove").name
+    >>> format_of("glove.6B.100d.txt", "glove").name
     'glove'
-    >>> find("wiki.npz")  # doctest: +ELLIPSIS
+    >>> format_of("wiki.npz")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     ValueError: 'wiki.npz': the suffix '.npz' tells no format; name one of safetensors, word2vec, ...
@@ -99,6 +103,33 @@ def find(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a
     if name.endswith(".gz") and not found.gzip:
         raise ValueError(f"{str(path)!r}: files of the format {found.name!r} are not compressed with gzip")
     return found
+
+
+def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
+    """Raise what :func:`save` would raise for this name, before there is anything to save.
+
+    Parameters
+    ----------
+    path : path-like
+    format : str, optional
+
+    Raises
+    ------
+    ValueError, OSError, ImportError
+        As :func:`save`.
+
+    Examples
+    --------
+    >>> check_output("wiki.vec.gz")
+    >>> check_output("wiki.pkl")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: 'wiki.pkl': the suffix '.pkl' tells no format; name one of safetensors, word2vec, ...
+    """
+    library = format_of(path, format).library
+    if library is not None:
+        require(library, "parquet")
+    writable(path)
 
 
 def save(
@@ -140,7 +171,7 @@ def save(
     >>> load("v.vec.gz").tokens
     ['one', 'two']
     """
-    form = find(path, format)
+    form = format_of(path, format)
     form.write(path, check_table(Table(tokens, matrix, counts, settings or {})))
 
 
@@ -171,7 +202,7 @@ def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a 
     --------
     See :func:`save`.
     """
-    table = find(path, format).read(path)
+    table = format_of(path, format).read(path)
     try:
         table = check_table(table)
     except (TypeError, ValueError) as error:

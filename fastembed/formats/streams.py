@@ -40,7 +40,7 @@ def writing(*paths: PathLike) -> Iterator[list[BinaryIO]]:
         for path, temporary in zip(paths, temporaries, strict=True):
             file = cast(BinaryIO, stack.enter_context(temporary.open("wb")))
             if _is_gzip(path):  # without a name or a time inside, equal contents are equal files
-                packed = gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0)
+                packed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
                 file = cast(BinaryIO, stack.enter_context(packed))
             files.append(file)
         yield files
