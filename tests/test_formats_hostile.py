@@ -133,13 +133,13 @@ def test_missing_files_and_folders_are_os_errors(tmp_path, path):
         ("v.txt", b"2 2\none 1 2\ntwo 1\r 1\n", "line 3: 2 finite float32 expected"),
         ("v.txt", b"1 2\n\xff\xfe 1 2\n", "line 2: 'utf-8' codec can't decode"),
         ("v.txt", b"1 2\n\xed\xa0\x80 1 2\n", "line 2: 'utf-8' codec can't decode"),
-        ("v.txt", b"3 2\none 1 2\ntwo 1 2\none 3 4\n", "line 4: the token 'one' is on line 2 too"),
+        ("v.txt", b"3 2\none 1 2\ntwo 1 2\none 3 4\n", "line 4: the token 'one' is at line 2 too"),
         ("v.txt", b"1 2\none 1 2\n\ntwo 1 2\n", "line 4: it goes on after the 1 vectors it promises"),
         ("v.txt", "\ufeff1 2\none 1 2\n".encode(), "line 1: word2vec's files begin with a line 'V D'"),
         ("v.txt", b"1 2\n" + b"a" * (1 << 24) + b" 1 2\n", "line 2: it has more than 16,777,216 bytes"),
         ("v.glove", b"2 3\none 1 2 3\n", r"line 1: a token and at least two numbers .* got b'2 3'; .*'word2vec'"),
         ("v.glove", b"one 1 2\n. . 1 2\n", "line 2: a token and 2 numbers expected, got 4 fields"),
-        ("v.glove", b"one 1 2\none 1 2\n", "line 2: the token 'one' is on line 1 too"),
+        ("v.glove", b"one 1 2\none 1 2\n", "line 2: the token 'one' is at line 1 too"),
         ("v.glove", b"one 1 2\n\n", "line 2: a token and 2 numbers expected"),
         ("v.bin", b"9999999999 300\none 1\n", "byte 15, vector 1 of 9999999999: the file ends inside it"),
         ("v.bin", b"1 999999999999\none 1\n", "line 1: 999999999999 numbers a vector promised, at most 4194304"),
@@ -171,6 +171,17 @@ def test_a_fault_beyond_the_first_batch_is_found(tmp_path):
         formats.load(tmp_path / "v.glove")
 
 
+def test_the_line_of_a_token_beside_an_array_is_named(tmp_path):
+    np.save(tmp_path / "v.npy", np.eye(3))
+    for content, message in (
+        (b"a\nb\na\n", "line 3: the token 'a' is at line 1 too"),
+        (b"a\n\xff\n", "line 2: 'utf-8'"),
+    ):
+        (tmp_path / "v.tokens.txt").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"v\.tokens\.txt', {message}"):
+            formats.load(tmp_path / "v.npy")
+
+
 @pytest.mark.parametrize(
     ("vectors", "metadata", "message"),
     [
@@ -178,7 +189,7 @@ def test_a_fault_beyond_the_first_batch_is_found(tmp_path):
         (b"1\t2\n\n3\t4\n", b"a\nb\n", r"vectors.tsv', line 2: 2 numbers expected"),
         (b"1\t2\n3\tx\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32 expected, got b'3\\tx'"),
         (b"1\t2\n3\tNaN\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32"),
-        (b"1\t2\n3\t4\n", b"a\na\n", r"metadata.tsv', line 2: the token 'a' is on line 1 too"),
+        (b"1\t2\n3\t4\n", b"a\na\n", r"metadata.tsv', line 2: the token 'a' is at line 1 too"),
         (b"1\t2\n3\t4\n", b"a\n\xff\n", r"metadata.tsv', line 2: 'utf-8' codec"),
         (b"1\t2\n3\t4\n", b"a\n", r"vectors.tsv': matrix must have the shape \(1, D\)"),
         (b"1\t2\n3\t4\n", b"token\tcount\na\t1\nb\n", r"metadata.tsv', line 3: 2 fields expected, got 1"),

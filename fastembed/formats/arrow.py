@@ -110,9 +110,9 @@ def _from_arrow(columns: Any) -> Table:
     lists = types.is_fixed_size_list, types.is_list, types.is_large_list
     if not any(is_list(vector.type) for is_list in lists) or vector.null_count:
         raise ValueError(f"'vector' must hold lists and no nulls, got {vector.type} with {vector.null_count} nulls")
-    lengths = set(vector.value_lengths().to_pylist()) if len(vector) else set()
+    lengths = np.unique(vector.value_lengths().to_numpy(zero_copy_only=False)).tolist()
     if len(lengths) != 1:
-        raise ValueError(f"'vector' must hold lists of one length, got the lengths {sorted(lengths)[:9]}")
-    matrix = vector.flatten().to_numpy(zero_copy_only=False).reshape(len(vector), lengths.pop())
+        raise ValueError(f"'vector' must hold lists of one length, got the lengths {lengths[:9]}")
+    matrix = vector.flatten().to_numpy(zero_copy_only=False).reshape(len(vector), lengths[0])
     counts = columns["count"].to_numpy() if "count" in names else None
     return Table(token.to_pylist(), matrix, counts)

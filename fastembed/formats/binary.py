@@ -10,7 +10,7 @@ import numpy as np
 
 from fastembed.formats.rows import to_float32
 from fastembed.formats.streams import LONGEST, reading, writing
-from fastembed.formats.table import PathLike, Table, all_finite, encode_tokens
+from fastembed.formats.table import PathLike, Table, all_finite, encode_tokens, take_token
 from fastembed.formats.text import SPACES, SPACES_REFUSED, parse_header
 
 BLOCK = 1 << 20  # bytes read at a time
@@ -66,14 +66,9 @@ def read(path: PathLike) -> Table:
             raise ValueError(f"{str(path)!r}, line 1: {dim} numbers a vector promised, at most {LONGEST // 4} expected")
         for place, name, row in _records(file, len(first), count, 4 * dim, path):
             where = f"{str(path)!r}, byte {place}, vector {len(seen) + 1} of {count}"
-            try:
-                token = name.decode()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{where}: {error}") from error
-            if not token:
+            if not name:
                 raise ValueError(f"{where}: its token is empty")
-            if (first_place := seen.setdefault(token, place)) != place:
-                raise ValueError(f"{where}: the token {token!r} is at byte {first_place} too")
+            take_token(name, place, seen, where, "byte")
             numbers += row
     matrix = np.frombuffer(numbers, "<f4").reshape(-1, dim)
     if not all_finite(matrix):

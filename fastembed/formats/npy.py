@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from fastembed.formats.streams import read_lines, writing
-from fastembed.formats.table import PathLike, Table, encode_tokens
+from fastembed.formats.table import PathLike, Table, encode_tokens, take_token
 
 
 def tokens_path(path: PathLike) -> Path:
@@ -62,18 +62,14 @@ def read(path: PathLike) -> Table:
     >>> read("v.npy").tokens
     ['one', 'two']
     """
+    seen: dict[str, int] = {}
     with Path(path).open("rb"), tokens_path(path).open("rb") as file:
-        lines = list(read_lines(file, tokens_path(path)))
+        for number, line in read_lines(file, tokens_path(path)):
+            take_token(line, number, seen, f"{str(tokens_path(path))!r}, line {number}", "line")
     try:
         matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except OSError:
         raise
     except Exception as error:  # a damaged header may be taken for any Python expression
         raise ValueError(f"{str(path)!r} is not a whole .npy file of numbers: {error}") from error
-    tokens = []
-    for number, line in lines:
-        try:
-            tokens.append(line.decode())
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{str(tokens_path(path))!r}, line {number}: {error}") from error
-    return Table(tokens, matrix.astype(matrix.dtype.newbyteorder("="), copy=False))
+    return Table(list(seen), matrix.astype(matrix.dtype.newbyteorder("="), copy=False))

@@ -113,6 +113,40 @@ def encode_tokens(tokens: Sequence[str], refused: str | None = None, what: str =
         raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
 
 
+def take_token(name: bytes, place: int, seen: dict[str, int], where: str, unit: str) -> None:
+    """Enter a token that has been read, and where, into those seen before.
+
+    Parameters
+    ----------
+    name : bytes
+        The token in UTF-8.
+    place : int
+        Its line or byte.
+    seen : dict
+        Tokens to places; the token is added.
+    where, unit : str
+        The place and its unit in words, for errors.
+
+    Raises
+    ------
+    ValueError
+        If the token is not UTF-8 or not new.
+
+    Examples
+    --------
+    >>> take_token(b"one", 7, {"one": 3}, "'v.txt', line 7", "line")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'v.txt', line 7: the token 'one' is at line 3 too
+    """
+    try:
+        token = name.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if (first := seen.setdefault(token, place)) != place:
+        raise ValueError(f"{where}: the token {token!r} is at {unit} {first} too")
+
+
 def require(module: str, extra: str) -> Any:
     """Import a library that only an extra of this package installs.
 

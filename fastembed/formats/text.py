@@ -12,7 +12,7 @@ import numpy as np
 
 from fastembed.formats.rows import BATCH, parse_rows, template, to_float32
 from fastembed.formats.streams import read_lines, reading, writing
-from fastembed.formats.table import PathLike, Table, encode_tokens
+from fastembed.formats.table import PathLike, Table, encode_tokens, take_token
 
 SPACES = r"[ \t-\r]|\A\Z"
 SPACES_REFUSED = "is empty or contains white space, which ends the token in such a file"
@@ -162,22 +162,17 @@ def _read(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike) -> Table
     seen: dict[str, int] = {}
     numbers = bytearray()
     while batch := list(islice(lines, max(1, BATCH // dim))):
-        texts = [_take_token(line, number, dim, seen, path) for number, line in batch]
+        texts = [_take_line(line, number, dim, seen, path) for number, line in batch]
         numbers += parse_rows(texts, b" ", dim, path, [number for number, _ in batch])
     return Table(list(seen), np.frombuffer(numbers, "<f4").reshape(-1, dim))
 
 
-def _take_token(line: bytes, number: int, dim: int, seen: dict[str, int], path: PathLike) -> bytes:
+def _take_line(line: bytes, number: int, dim: int, seen: dict[str, int], path: PathLike) -> bytes:
     """Enter the token of a line into `seen` and return the rest, after checking that there are `dim` fields in it."""
     where = f"{str(path)!r}, line {number}"
     name, space, text = line.rstrip(b" ").partition(b" ")
     if not name or not space or text.count(b" ") != dim - 1:
         fields = len(line.rstrip(b" ").split(b" "))
         raise ValueError(f"{where}: a token and {dim} numbers expected, got {fields} fields: {line[:40]!r}")
-    try:
-        token = name.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if (first := seen.setdefault(token, number)) != number:
-        raise ValueError(f"{where}: the token {token!r} is on line {first} too")
+    take_token(name, number, seen, where, "line")
     return text

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastembed.formats.rows import BATCH, parse_rows, template, to_float32
 from fastembed.formats.streams import read_lines, reading, writing
-from fastembed.formats.table import Matrix, PathLike, Table, encode_tokens
+from fastembed.formats.table import Matrix, PathLike, Table, encode_tokens, take_token
 
 HEADER = b"token\tcount"
 
@@ -121,12 +121,7 @@ def _read_metadata(path: Path) -> tuple[list[str], np.ndarray | None]:
                 continue
             if len(fields) != len(columns):
                 raise ValueError(f"{where}: {len(columns)} fields expected, got {len(fields)}: {line[:40]!r}")
-            try:
-                token = fields[0].decode()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{where}: {error}") from error
-            if (first := seen.setdefault(token, number)) != number:
-                raise ValueError(f"{where}: the token {token!r} is on line {first} too")
+            take_token(fields[0], number, seen, where, "line")
             if column is not None:
                 if re.fullmatch(rb"\d{1,19}", fields[column]) is None or int(fields[column]) >= 2**63:
                     raise ValueError(f"{where}: a count expected, got {fields[column][:40]!r}")
