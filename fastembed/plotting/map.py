@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._validation import check_integer
-from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing, printable
 from fastembed.plotting.projection import Rows, check_method, group, project, select
 from fastembed.vectors import Vectors
 
@@ -99,22 +99,10 @@ def plot_map(
         _draw_dots(ax, coordinates, group(unit, seed))
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line keeps room for the note
-        left_out = _draw_labels(ax, coordinates, [printable(word) for word in chosen])
+        left_out = _draw_labels(ax, coordinates, [_short(printable(word)) for word in chosen])
         if left_out:
             ax.set_xlabel(f"{below}\n{left_out} of {len(chosen)} words are without their label, for want of room")
     return ax
-
-
-def printable(token: str) -> str:
-    """Return a token as one short line: what cannot be seen is escaped, what is too long is cut.
-
-    Examples
-    --------
-    >>> printable("a\\nb"), printable("x" * 40)
-    ('a\\\\nb', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx…')
-    """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
 
 
 def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> None:
@@ -158,3 +146,7 @@ def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     a, b = boxes[:, None], others[None]
     overlap: npt.NDArray[np.bool_] = ((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:])).all(axis=2)
     return overlap
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"

@@ -80,8 +80,9 @@ def select(vectors: Vectors, words: Iterable[str] | None, topn: int) -> tuple[li
     if not chosen:
         raise ValueError("there is no word to show")
     rows = np.array([vectors[word] for word in chosen], dtype=np.float64)
-    for size in (np.abs(rows).max(axis=1), np.linalg.norm(rows, axis=1)):  # the first keeps squares from overflowing
-        np.divide(rows, size[:, None], out=rows, where=size[:, None] > 0)
+    for order in (np.inf, 2):  # divided by its largest component first, a vector's squares do not overflow
+        size = np.linalg.norm(rows, order, axis=1, keepdims=True)
+        np.divide(rows, size, out=rows, where=size > 0)
     return chosen, rows
 
 
