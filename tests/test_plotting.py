@@ -5,10 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from selenium import webdriver
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+from selenium.webdriver.support.ui import WebDriverWait
 from threadpoolctl import threadpool_limits
 
 from fastembed import SkipGram, Vectors
@@ -46,9 +51,6 @@ def unit_rows(count, dim, seed=0):
 
 @pytest.fixture
 def axes():
-    pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
-
     return Figure(figsize=(6, 5), dpi=100).add_subplot()
 
 
@@ -229,14 +231,12 @@ class TestMap:
 
     @pytest.mark.parametrize(("count", "dim"), [(1, 5), (1, 1), (2, 2), (2, 50), (30, 1), (30, 2)])
     def test_few_words_and_few_dimensions(self, count, dim, tmp_path):
-        pytest.importorskip("matplotlib")
         axes = plot_map(vectors_of(count, dim), tmp_path / "map.png")
         assert 1 <= len(axes.texts) <= count
         assert overlapping(boxes_of(axes)) == 0
 
     @pytest.mark.parametrize(("ending", "magic"), [(".png", b"\x89PNG"), (".SVG", b"<?xml"), (".pdf", b"%PDF")])
     def test_files_hold_any_token_and_are_the_same_each_time(self, ending, magic, tmp_path):
-        pytest.importorskip("matplotlib")
         vectors = Vectors(HOSTILE, vectors_of(len(HOSTILE)).matrix)
         axes = plot_map(vectors, tmp_path / f"1{ending}")
         plot_map(vectors, str(tmp_path / f"2{ending}"))
@@ -246,11 +246,10 @@ class TestMap:
         shown = {text.get_text() for text in axes.texts}
         assert {"$\\frac{$", "line\\nbreak\\u2028and\\u202eleft", "\\ud800", "x" * 29 + "…"} <= shown
         if ending == ".SVG":
-            names = {element.tag.split("}")[-1] for element in ElementTree.fromstring(first).iter()}
+            names = {element.tag.split("}")[-1] for element in ET.fromstring(first).iter()}
             assert not names & {"script", "img", "image", "foreignObject"}
 
     def test_a_failed_write_leaves_the_old_file(self, tmp_path, monkeypatch):
-        figure = pytest.importorskip("matplotlib.figure").Figure
         path = tmp_path / "map.png"
         path.write_text("old")
 
@@ -258,7 +257,7 @@ class TestMap:
             Path(target).write_text("half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(figure, "savefig", fail)
+        monkeypatch.setattr(Figure, "savefig", fail)
         for draw in (lambda: plot_map(vectors_of(9), path), lambda: plot_history(HISTORY, path)):
             with pytest.raises(OSError, match="No space left"):
                 draw()
@@ -266,7 +265,6 @@ class TestMap:
 
     @pytest.mark.parametrize("place", [None, 3, b"map.png"])
     def test_neither_path_nor_axes(self, place):
-        pytest.importorskip("matplotlib")
         with pytest.raises(TypeError, match="path_or_ax must be a path or matplotlib axes"):
             plot_map(vectors_of(9), place)
 
@@ -282,7 +280,6 @@ class TestHistory:
         assert axes.get_legend() is None
 
     def test_a_fit_and_its_validation(self, tmp_path):
-        pytest.importorskip("matplotlib")
         lines = [["a", "b", "c", "d"][k % 3 :] for k in range(200)]
         model = SkipGram(dim=3, min_count=1, epochs=12, early_stopping=True, n_iter_no_change=12).fit(lines)
         axes = plot_history(model.history, tmp_path / "history.svg")
@@ -303,7 +300,6 @@ class TestHistory:
         ],
     )
     def test_bad_histories(self, history, error, message, tmp_path):
-        pytest.importorskip("matplotlib")
         with pytest.raises(error, match=message):
             plot_history(history, tmp_path / "history.png")
         assert not list(tmp_path.iterdir())
@@ -341,8 +337,6 @@ return texts.join()"""
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     """A real browser without a window; it keeps what the page says and asks for."""
-    pytest.importorskip("bokeh")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra [browser]")
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     binary = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
@@ -372,8 +366,6 @@ class Page:
         self.wait("return window.Bokeh?.documents[0]?.get_model_by_name('labels').data.word.length")
 
     def wait(self, script, *arguments, seconds=60):
-        from selenium.webdriver.support.ui import WebDriverWait
-
         return WebDriverWait(self.browser, seconds).until(lambda b: b.execute_script(script, *arguments))
 
     def element(self, name):
@@ -393,12 +385,10 @@ class Page:
 
     def pointer_at(self, word):
         """Move the pointer to a word's dot."""
-        from selenium.webdriver import ActionChains
-
         i = self.column("words", "word").index(word)
         plot = self.element("map")
         place = self.wait(
-            """const plot = Bokeh.documents[0].get_model_by_name("plot"), words = plot.document.get_model_by_name("words")
+            """const [plot, words] = ["plot", "words"].map((name) => Bokeh.documents[0].get_model_by_name(name))
             const part = (range, value) => (value - range.start) / (range.end - range.start)
             const box = Bokeh.index.find_one_by_id(plot.id).frame.bbox
             return [box.left + part(plot.x_range, words.data.x[arguments[0]]) * box.width,
@@ -465,9 +455,6 @@ class TestPage:
         assert page.requests() == ([page.path.as_uri()], [])
 
     def test_labels_follow_the_wheel(self, opened):
-        from selenium.webdriver import ActionChains
-        from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
-
         page = opened(vectors_of(2000))
         labels = page.column("labels", "word")
         assert 20 < len(labels) < 2000
@@ -476,13 +463,21 @@ class TestPage:
         page.wait(
             """const labels = Bokeh.documents[0].get_model_by_name("labels").data, shown = new Set(labels.word)
             const {x_range: r, y_range: s} = Bokeh.documents[0].get_model_by_name("plot")
-            const inside = (k) => r.start <= labels.x[k] && labels.x[k] <= r.end && s.start <= labels.y[k] && labels.y[k] <= s.end
-            return arguments[0].some((word) => !shown.has(word)) && labels.word.every((_, k) => inside(k))""",
+            const inside = (range, values) => values.every((value) => range.start <= value && value <= range.end)
+            const gone = arguments[0].some((word) => !shown.has(word))
+            return gone && inside(r, labels.x) && inside(s, labels.y)""",
             labels,
         )
         hidden = next(word for word in labels if word not in page.column("labels", "word"))
         page.search(f"{hidden}\n")
         assert hidden in page.column("labels", "word")  # the search moved the map
+
+    def test_a_click_on_many_dots_takes_the_first_word(self, opened):
+        vectors = vectors_of(40, 2)
+        page = opened(Vectors(vectors.tokens, np.ones_like(vectors.matrix)), neighbors=3)
+        page.pointer_at("word0").click().perform()
+        page.wait("return document.getElementById('chosen').textContent === 'word0'")
+        assert [cosine for _, cosine in page.lines("neighbors")] == ["1.00"] * 3
 
     @pytest.mark.slow
     def test_fifty_thousand_words(self, opened):
@@ -504,7 +499,6 @@ class TestPage:
         assert page.requests() == ([page.path.as_uri()], [])
 
     def test_a_failed_write_leaves_the_old_page(self, tmp_path, monkeypatch):
-        pytest.importorskip("bokeh")
         path = tmp_path / "map.html"
         path.write_text("old")
 
@@ -518,6 +512,5 @@ class TestPage:
         assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
     def test_how_many_neighbours(self, tmp_path):
-        pytest.importorskip("bokeh")
         with pytest.raises(ValueError, match="neighbors must be at least 1, got 0"):
             write_page(vectors_of(9), tmp_path / "map.html", neighbors=0)

@@ -14,7 +14,11 @@ from fastembed.plotting.projection import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # metadata: no time, the same bytes again
+FORMATS = {
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}  # metadata: no time, the same bytes again
 INK, FAINT = "#222222", "#8a8a8a"
 # Of the groups: Okabe and Ito's, which the colour-blind can tell apart, without black and without yellow, too pale here
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
@@ -50,11 +54,11 @@ def drawing(path_or_ax: str | os.PathLike[str] | Axes, size: tuple[float, float]
 
 
 def printable(token: str) -> str:
-    """Return a token as one line in which all characters can be seen: others are escaped.
+    r"""Return a token as one line in which all characters can be seen: others are escaped.
 
     Examples
     --------
-    >>> print(printable("new\\nyork"))
-    new\\nyork
+    >>> print(printable("new\nyork"))
+    new\nyork
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,16 @@ MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer o
 ALIGN_X = {1: "left", 0: "center", -1: "right"}
 ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
 PRINCIPAL = ("first principal component ({:.0%} of the variance)", "second principal component ({:.0%})")
-PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of the label beside its dot, best first
+PLACES = (
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (1, 1),
+    (-1, 1),
+    (1, -1),
+    (-1, -1),
+)  # of the label beside its dot, best first
 
 
 def plot_map(
@@ -101,13 +110,13 @@ def plot_map(
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line keeps room for the note
         left_out = _draw_labels(ax, coordinates, [_short(printable(word)) for word in chosen])
         if left_out:
-            ax.set_xlabel(f"{below}\n{left_out} of {len(chosen)} words are without their label, for want of room")
+            ax.set_xlabel(f"{below}\n{left_out} of {len(chosen)} words have no label, for want of room")
     return ax
 
 
 def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> None:
     """Draw a dot for every word, in the colour of its group."""
-    ax.scatter(*coordinates.T, s=DOT**2, color=np.array(COLOURS)[groups], linewidths=0)
+    ax.scatter(coordinates[:, 0], coordinates[:, 1], s=DOT**2, color=np.array(COLOURS)[groups], linewidths=0)
     ax.margins(0.06)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
@@ -115,15 +124,15 @@ def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> Non
 
 def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str]) -> int:
     """Label the dots in their order where there is room; return how many got no label."""
-    figure = ax.get_figure(root=True)
+    figure: Any = ax.get_figure(root=True)
     figure.draw_without_rendering()  # settles where the axes are and how large
     dots = ax.transData.transform(coordinates)
     gap = GAP * figure.dpi / 72
     left, bottom, right, top = ax.bbox.extents
     taken = np.empty((0, 4))
+    # A dollar sign or a backslash in a token is itself, not mathematics
+    style: dict[str, Any] = {"fontsize": 8, "color": INK, "parse_math": False, "usetex": False, "in_layout": False}
     for label, xy, dot in zip(labels, coordinates, dots, strict=True):
-        # A dollar sign or a backslash in a token is itself, not mathematics
-        style = {"fontsize": 8, "color": INK, "parse_math": False, "usetex": False, "in_layout": False}
         text = ax.annotate(label, xy, (0, 0), textcoords="offset points", annotation_clip=False, **style)
         size = np.array(text.get_window_extent().size)
         corners = dot + gap * np.array(PLACES) + (np.array(PLACES) - 1) / 2 * size
@@ -144,7 +153,7 @@ def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str]) -> int:
 def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     """Return which boxes (x0, y0, x1, y1), shape (B, 4), overlap which others, shape (C, 4): shape (B, C)."""
     a, b = boxes[:, None], others[None]
-    overlap: npt.NDArray[np.bool_] = ((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:])).all(axis=2)
+    overlap: npt.NDArray[np.bool_] = np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
     return overlap
 
 

@@ -38,7 +38,7 @@ function choose(id) {
 
 function show() {
   const { indices } = words.selected
-  const id = indices.length ? Math.min(...indices) : null // of several dots at one place, the most frequent word
+  const id = indices.length ? indices.reduce((a, b) => Math.min(a, b)) : null // of several dots at one place, the most frequent word
   if (indices.length > 1) {
     choose(id)
     return

@@ -32,8 +32,8 @@ def write_page(
 ) -> None:
     """Write a web page with a map of words: pan, zoom, point at a word, search one, click one to see its neighbours.
 
-    The page holds all it needs and asks nothing of any network. Neighbours are those by cosine in all dimensions, not on
-    the map, among the words of the page.
+    The page holds all it needs and asks nothing of any network. Neighbours are those by cosine in all dimensions, not
+    on the map, among the words of the page.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def nearest(unit: Rows, count: int) -> tuple[npt.NDArray[np.intp], Rows]:
     Returns
     -------
     ids : ndarray of intp, shape (N, min(count, N - 1))
-        By falling cosine; equals by id.
+        By falling cosine, equals by id; of those that float32 cannot tell from the last one, any.
     cosines : ndarray of float64, of the same shape
 
     Examples
@@ -151,9 +151,9 @@ def _html(columns: dict[str, Any]) -> str:
     )
     plot.axis.visible = plot.grid.visible = False
     plot.outline_line_color = plot.toolbar.logo = None
-    colour = {"field": "group", "transform": models.LinearColorMapper(palette=COLOURS, low=-0.5, high=len(COLOURS) - 0.5)}
-    style = {"line_color": None, "fill_color": colour}
-    dots = plot.scatter("x", "y", source=words, size=5, fill_alpha=0.5, nonselection_fill_alpha=0.25, **style)
+    mapper = models.LinearColorMapper(palette=COLOURS, low=-0.5, high=len(COLOURS) - 0.5)
+    colour = {"fill_color": {"field": "group", "transform": mapper}, "line_color": None}
+    dots = plot.scatter("x", "y", source=words, size=5, fill_alpha=0.5, nonselection_fill_alpha=0.25, **colour)
     plot.scatter("x", "y", source=marks, size=9, fill_color=INK, fill_alpha="alpha", line_color=INK, line_width=1.5)
     style = {"text_font_size": "12px", "text_font_style": "style", "text_color": INK, "text_baseline": "middle"}
     halo = {"background_fill_color": "white", "background_fill_alpha": 0.75, "border_radius": 3}
@@ -165,12 +165,13 @@ def _html(columns: dict[str, Any]) -> str:
     arguments = {"words": words, "labels": labels, "marks": marks, "plot": plot}
     script = models.CustomJS(args=arguments, code=(folder / "page.js").read_text(encoding="utf-8"))
     document.js_on_event("document_ready", script)
-    return require("bokeh.embed", "plot").file_html(
+    html: str = require("bokeh.embed", "plot").file_html(
         document,
         require("bokeh.resources", "plot").INLINE,
         title=f"Map of {len(columns['word']):,} words",
         template=(folder / "page.html").read_text(encoding="utf-8"),
     )
+    return html
 
 
 def _range(values: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -77,6 +77,9 @@ def select(vectors: Vectors, words: Iterable[str] | None, topn: int) -> tuple[li
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
     chosen = list(vectors.tokens[:topn] if words is None else dict.fromkeys(words))
+    for word in chosen:
+        if not isinstance(word, str):
+            raise TypeError(f"words must be str, got {word!r}")
     if not chosen:
         raise ValueError("there is no word to show")
     rows = np.array([vectors[word] for word in chosen], dtype=np.float64)
@@ -105,10 +108,10 @@ def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
 
     Examples
     --------
-    >>> project(np.array([[0.6, 0.8], [0.8, 0.6], [0.6, 0.8]]), "pca", 0)[0].round(3) + 0.0
-    array([[ 0.094,  0.   ],
-           [-0.189,  0.   ],
-           [ 0.094,  0.   ]])
+    >>> project(np.array([[0.6, 0.8], [0.0, 1.0], [0.6, 0.8]]), "pca", 0)[0].round(3)
+    array([[ 0.211,  0.   ],
+           [-0.422,  0.   ],
+           [ 0.211,  0.   ]])
     """
     with single_threaded_blas(), threadpool_limits(limits=1, user_api="openmp"):  # more threads add in another order
         if method == "pca":
@@ -131,7 +134,7 @@ def principal_components(rows: Rows) -> tuple[Rows, Rows]:
     u, s, vt = np.linalg.svd(centred, full_matrices=False)
     s[s <= s[0] * np.finfo(np.float64).eps * max(rows.shape)] = 0  # rounding errors are no direction
     coordinates, shares = np.zeros((len(rows), 2)), np.zeros(2)
-    for k in range(min(2, np.count_nonzero(s))):
+    for k in range(min(2, int(np.count_nonzero(s)))):
         coordinates[:, k] = u[:, k] * s[k] * np.sign(vt[k, np.abs(vt[k]).argmax()])
         shares[k] = (s[k] / s[0]) ** 2 / np.sum((s / s[0]) ** 2)
     return coordinates, shares
