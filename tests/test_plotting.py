@@ -136,7 +136,7 @@ class TestProjection:
         assert first.shape == (150, 2)
         assert np.isfinite(first).all()
         np.testing.assert_array_equal(first, again)
-        if method == "umap":  # t-SNE starts from the principal components
+        if method == "umap":
             assert not np.array_equal(first, project(unit, method, 4)[0])
 
     @pytest.mark.parametrize(("method", "library"), [("tsne", "sklearn"), ("umap", "umap")])
@@ -149,6 +149,10 @@ class TestProjection:
         assert (distances.argmin(axis=1) % 3 == np.arange(60) % 3).all()
         with pytest.raises(ValueError, match="at least 4 words, got 3"):
             plot_map(vectors_of(3), tmp_path / "map.png", method=method)
+        for rows in (np.ones((9, 3)), np.zeros((4, 2)), unit_rows(9, 1)):
+            coordinates, _ = project(rows, method, 0)
+            assert coordinates.shape == (len(rows), 2)
+            assert np.isfinite(coordinates).all()
         for picture in PICTURES:
             picture(vectors_of(4), tmp_path / f"map{ENDING[picture]}", method=method)
 

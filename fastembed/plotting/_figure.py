@@ -14,11 +14,8 @@ from fastembed.plotting.projection import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = {
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}  # metadata: no time, the same bytes again
+# Endings, each with metadata that leave the time out: the same picture has the same bytes
+FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 INK, FAINT = "#222222", "#8a8a8a"
 # Of the groups: Okabe and Ito's, which the colour-blind can tell apart, without black and without yellow, too pale here
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")

@@ -24,16 +24,8 @@ MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer o
 ALIGN_X = {1: "left", 0: "center", -1: "right"}
 ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
 PRINCIPAL = ("first principal component ({:.0%} of the variance)", "second principal component ({:.0%})")
-PLACES = (
-    (1, 0),
-    (-1, 0),
-    (0, 1),
-    (0, -1),
-    (1, 1),
-    (-1, 1),
-    (1, -1),
-    (-1, -1),
-)  # of the label beside its dot, best first
+# Of a label beside its dot, best first
+PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 
 
 def plot_map(
@@ -47,7 +39,8 @@ def plot_map(
 ) -> Axes:
     """Draw words in the plane so that similar ones are near each other.
 
-    Vectors count with length one, so that what is brought to the plane is their cosines. Labels never overlap: the
+    Vectors count with length one, so that what is brought to the plane is their cosines. A colour is a group of words
+    that are alike in all dimensions (k-means). Labels never overlap: the
     words are labelled in their order, each at the first of eight places beside its dot that is free; one for which none
     is free keeps its dot alone, and a line below the map says how many did.
 
@@ -66,7 +59,7 @@ def plot_map(
         Principal components: the plane that shows most of the variance. UMAP and t-SNE keep neighbours together
         instead, and distances between far words mean nothing; they need the extra [maps].
     seed : int
-        Of UMAP and t-SNE: the same gives the same coordinates, to the bit.
+        Of UMAP and of the colours: the same gives the same coordinates, to the bit.
 
     Returns
     -------

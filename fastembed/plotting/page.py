@@ -33,7 +33,7 @@ def write_page(
     """Write a web page with a map of words: pan, zoom, point at a word, search one, click one to see its neighbours.
 
     The page holds all it needs and asks nothing of any network. Neighbours are those by cosine in all dimensions, not
-    on the map, among the words of the page.
+    on the map, among the words of the page. Colours are those of :func:`plot_map`.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def write_page(
     method : {"pca", "umap", "tsne"}
         As in :func:`plot_map`.
     seed : int
-        Of UMAP, t-SNE and the colours: the same gives the same coordinates, to the bit.
+        Of UMAP and of the colours: the same gives the same coordinates, to the bit.
 
     Raises
     ------

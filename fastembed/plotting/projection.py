@@ -98,7 +98,7 @@ def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
     method : {"pca", "umap", "tsne"}
         See :func:`check_method`, which has been called.
     seed : int
-        Of "umap" and "tsne".
+        Of "umap"; "tsne" starts from the principal components.
 
     Returns
     -------
@@ -119,8 +119,10 @@ def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
         if method == "umap":
             umap = require("umap", "maps").UMAP(n_neighbors=min(15, len(unit) - 1), random_state=seed, n_jobs=1)
             return umap.fit_transform(unit).astype(np.float64), None
+        start, _ = principal_components(unit)
+        start *= 1e-4 / (start[:, 0].std() or 1.0)  # the usual width
         perplexity = min(30.0, (len(unit) - 1) / 3)
-        tsne = require("sklearn.manifold", "maps").TSNE(perplexity=perplexity, random_state=seed, n_jobs=1)
+        tsne = require("sklearn.manifold", "maps").TSNE(perplexity=perplexity, init=start.astype(np.float32), n_jobs=1)
         return tsne.fit_transform(unit.astype(np.float32)).astype(np.float64), None
 
 
