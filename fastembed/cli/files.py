@@ -1,0 +1,97 @@
+"""The commands about files of vectors: ``export`` and ``info``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from fastembed import formats
+from fastembed._versions import versions
+from fastembed.cli import options, values
+from fastembed.cli.output import print_json, print_written
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write vectors in another form, which the ending of OUTPUT names."""
+    formats.writable(arguments.output)
+    form = formats.find(arguments.output, arguments.format)
+    vectors = options.open_vectors(arguments)
+    vectors.save(arguments.output, form.name)
+    words, dim = vectors.matrix.shape
+    document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim}
+    print_written(arguments, f"{words:,} vectors of {dim} numbers, {form.description}", **document)
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Print what a file of this library holds, or what the installation runs on."""
+    document = versions() if arguments.file is None else _contents(arguments.file, arguments.input_format)
+    if print_json(arguments, **document):
+        return
+    if arguments.file is None:
+        for name, value in document.items():
+            print(f"{name:<10} {value}")
+        return
+    print(f"{arguments.file}: {document['bytes']:,} bytes")
+    for name, value in sorted(document["metadata"].items()):
+        print(f"  {name:<16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    for tensor in document["tensors"]:
+        print(f"  {tensor['name']:<16} {tensor['dtype']} {tuple(tensor['shape'])}")
+
+
+def _contents(file: str, input_format: str | None) -> dict[str, Any]:
+    """Return what the header of a safetensors file says, or what a file of vectors holds."""
+    form = formats.find(file, input_format)
+    if form.name == "safetensors":
+        tensors, metadata = formats.map_tensors(file)
+    else:
+        tensors, metadata = {"matrix": formats.load(file, form.name).matrix}, {"format": form.name}
+    return {
+        "file": file,
+        "bytes": Path(file).stat().st_size,
+        "metadata": {name: _decoded(value) for name, value in metadata.items()},
+        "tensors": [
+            {"name": name, "dtype": str(tensor.dtype), "shape": tensor.shape}
+            for name, tensor in sorted(tensors.items())
+        ],
+    }
+
+
+def _decoded(text: str) -> Any:
+    """Return the object or list that JSON stands for; any other text is itself."""
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except ValueError:
+        return text
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands of this room to the parser."""
+    command = options.add_command(
+        commands,
+        "export",
+        export,
+        example="fastembed export model.safetensors vectors.vec.gz",
+        keys="output, vectors, format, words, dim",
+    )
+    options.add_vectors(command)
+    command.add_argument("output", metavar="OUTPUT", type=values.output_name, help="the file to write")
+    text = "the form of OUTPUT"
+    options.add_option(
+        command, "--format", text=text, default=None, shown="by OUTPUT's ending", choices=tuple(formats.FORMATS)
+    )
+    options.add_quiet(command)
+
+    command = options.add_command(
+        commands,
+        "info",
+        info,
+        example="fastembed info model.safetensors",
+        keys="file, bytes, metadata, tensors (a list of name, dtype, shape);\nwithout FILE: fastembed, build, python, "
+        "numpy, scipy, blas, threads",
+    )
+    command.add_argument(
+        "file", nargs="?", metavar="FILE", type=values.file_name, help="what to look at (default: the installation)"
+    )
+    options.add_input_format(command)
