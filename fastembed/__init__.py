@@ -1,10 +1,10 @@
 """Exact-softmax training of embeddings on a CPU."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # typing itself takes longer to import than all that is imported here
 if TYPE_CHECKING:
     from fastembed._errors import TrainingDivergedError
     from fastembed._versions import show_versions

@@ -4,14 +4,17 @@ Results go to stdout and nothing else does; bars to stderr, if that is a termina
 in one line on stderr; 2 wrong usage; 130 Ctrl-C. The commands are in the rooms of this package, by theme.
 """
 
-import contextlib
-import io
+from __future__ import annotations
+
 import os
 import sys
-import traceback
-from collections.abc import Sequence
 
-# All else is imported by `main`: a Ctrl-C is to be one line then, too.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Sequence
+
+# All else is imported by `main`, which makes one line of a Ctrl-C.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,11 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     debug = False
     try:
-        from fastembed.cli.parser import build_parser
-
-        arguments = build_parser().parse_args(argv)
+        arguments = _parser().parse_args(argv)
         debug = arguments.debug
-        if isinstance(sys.stdout, io.TextIOWrapper):
+        if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # of words that a terminal's encoding does not have
         arguments.run(arguments)
         if sys.stdout:  # None where the process was started without one
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         if debug and sys.stderr:
-            traceback.print_exc()
+            sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {_one_line(error)}")
         return 1
     finally:
@@ -72,10 +73,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _parser() -> ArgumentParser:
+    """Import all that the commands need, and return the parser. A Ctrl-C waits for the end of the imports.
+
+    Some would make another error of it, and Python says that it ignored it where it comes in a callback of its own.
+    """
+    import signal
+
+    came: list[int] = []
+    waits = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it may be ignored, in a background job
+    try:
+        if waits:
+            signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    except ValueError:  # not the main thread, which alone gets it
+        waits = False
+    try:
+        from fastembed.cli.parser import build_parser
+    finally:
+        if waits:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
+    return build_parser()
+
+
 def _complain(text: str) -> None:
     if sys.stderr:  # print would take stdout instead
-        with contextlib.suppress(OSError):  # nobody reads it
+        try:  # noqa: SIM105 - contextlib is not there yet
             print(f"fastembed: {text}", file=sys.stderr)
+        except OSError:  # nobody reads it
+            pass
 
 
 def _settle_stdout() -> None:

@@ -62,15 +62,15 @@ def _print_sections(file: str, result: Analogies) -> None:
         print(f"  {section.name:<32}{section.summary()}")
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_evaluate(commands: options.Commands) -> None:
     """Add the command to the parser."""
     command = options.add_command(
         commands,
         "evaluate",
         evaluate,
         example="fastembed evaluate model.safetensors --similarity wordsim353.tsv --analogies questions.txt",
-        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown),\nanalogies (a list of file, "
-        "restrict, method, name, correct, covered, asked, accuracy, sections\n(a list of name, correct, covered, "
+        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown), analogies (a list of file, "
+        "restrict, method, name, correct, covered, asked, accuracy, sections (a list of name, correct, covered, "
         "asked, accuracy)), perplexity (a list of file, perplexity)",
     )
     options.add_vectors(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from fastembed import formats
 from fastembed._versions import versions
 from fastembed.cli import options, values
 from fastembed.cli.output import print_json, print_written
+
+LONGEST = 80  # characters of a value; --json shows all
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -35,9 +38,11 @@ def info(arguments: argparse.Namespace) -> None:
         return
     print(f"{arguments.file}: {document['bytes']:,} bytes")
     for name, value in sorted(document["metadata"].items()):
-        print(f"  {name:<16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+        inside = value.items() if isinstance(value, dict) else [("", value)]
+        for key, entry in inside:
+            print(f"  {f'{name} {key}'.rstrip():<30} {_line(entry)}")
     for tensor in document["tensors"]:
-        print(f"  {tensor['name']:<16} {tensor['dtype']} {tuple(tensor['shape'])}")
+        print(f"  {tensor['name']:<30} {tensor['dtype']} {tuple(tensor['shape'])}")
 
 
 def _contents(file: str, input_format: str | None) -> dict[str, Any]:
@@ -66,8 +71,14 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands of this room to the parser."""
+def _line(value: Any) -> str:
+    """Return a value as one line, cut where it is too long."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return textwrap.shorten(text, LONGEST, placeholder=" ...")
+
+
+def add_export(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands,
         "export",
@@ -83,12 +94,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     options.add_quiet(command)
 
+
+def add_info(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands,
         "info",
         info,
         example="fastembed info model.safetensors",
-        keys="file, bytes, metadata, tensors (a list of name, dtype, shape);\nwithout FILE: fastembed, build, python, "
+        keys="file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, python, "
         "numpy, scipy, blas, threads",
     )
     command.add_argument(

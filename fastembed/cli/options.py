@@ -6,7 +6,7 @@ import argparse
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastembed import formats
 from fastembed.cli import values
@@ -15,7 +15,9 @@ from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 from fastembed.windows import WEIGHTINGS
 
-Group = argparse._ActionsContainer
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Group = argparse._ActionsContainer
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(SkipGram).parameters.items()}
 COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts")
@@ -24,8 +26,15 @@ PARAMETERS = (*COUNTING, *TRAINING, "threads")
 READING = ("lowercase", "token_pattern", "replace_invalid")
 
 
+class Paragraphs(argparse.HelpFormatter):
+    """Fills each paragraph of a description on its own."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
+
+
 def add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Commands,
     name: str,
     run: Callable[[argparse.Namespace], None],
     *,
@@ -46,13 +55,13 @@ def add_command(
     keys : str
         The keys of the object that --json prints.
     """
-    summary, _, more = inspect.cleandoc(run.__doc__ or "").partition("\n\n")
+    description = inspect.getdoc(run) or ""
     command: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=summary,
-        description="\n\n".join(filter(None, (summary, more))),
+        help=description.partition("\n")[0],
+        description=description,
         epilog=f"example: {example}\n\n--json prints one object with the keys: {keys}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Paragraphs,
         allow_abbrev=False,  # an abbreviation would change its meaning as options are added
     )
     add_flag(command, "--json", "print one JSON document and nothing else")
@@ -170,11 +179,17 @@ def add_counting(to: Group) -> None:
     _add_parameter(to, "min_count", values.positive, "drop words that come fewer times", metavar="N")
     most = values.or_word("none", values.positive)
     _add_parameter(to, "max_size", most, "keep only the N most frequent words", metavar="N")
-    _add_parameter(to, "sample", values.or_word("none", values.number()), "thin out words above this share")
+    _add_parameter(to, "sample", values.or_word("none", values.number()), "thin out words above this share of all")
     text = "tell contexts before a word from those after it"
     _add_parameter(to, "directed", None, text, action=argparse.BooleanOptionalAction)
     contexts = values.or_word("auto", most, "auto")
-    _add_parameter(to, "max_contexts", contexts, "only the N most frequent words are contexts", metavar="N")
+    _add_parameter(
+        to,
+        "max_contexts",
+        contexts,
+        "only the N most frequent words are contexts; auto: all, or half of very many",
+        metavar="N",
+    )
 
 
 def add_memory_limit(to: Group) -> None:

@@ -18,10 +18,10 @@ def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
     return bool(arguments.json)
 
 
-def print_written(arguments: argparse.Namespace, what: str, ledger: Ledger | None = None, **document: Any) -> None:
+def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
     """Print what was written, and what became of all that was read: as JSON, as a line, or not at all."""
     if not print_json(arguments, output=arguments.output, **document) and not arguments.quiet:
-        print(f"wrote {arguments.output}: {what}{f'; {ledger.summary()}' if ledger else ''}")
+        print(f"wrote {arguments.output}: {what}{f'; {read.summary()}' if read else ''}")
 
 
 def print_scored(scored: Iterable[tuple[str, float]]) -> None:

@@ -30,6 +30,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastembed {fastembed.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for room in (training, queries, evaluating, files, pictures):
-        room.add_to(commands)
+    for add in (
+        training.add_train,
+        training.add_count,
+        queries.add_neighbors,
+        queries.add_analogy,
+        evaluating.add_evaluate,
+        files.add_export,
+        pictures.add_plot,
+        files.add_info,
+        training.add_demo,
+    ):
+        add(commands)
     return parser

@@ -39,7 +39,7 @@ def plot(arguments: argparse.Namespace) -> None:
     print_written(arguments, "", vectors=arguments.vectors)
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_plot(commands: options.Commands) -> None:
     """Add the command to the parser."""
     command = options.add_command(
         commands,

@@ -83,8 +83,8 @@ def analogy(arguments: argparse.Namespace) -> None:
         print_scored(found)
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands of this room to the parser."""
+def add_neighbors(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands,
         "neighbors",
@@ -101,6 +101,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     options.add_topn(command, 10)
     options.add_restrict(command)
 
+
+def add_analogy(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands,
         "analogy",

@@ -19,7 +19,7 @@ from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
 Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and what trains it
-MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of\nrecords), ledger"
+MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), ledger"
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -30,7 +30,7 @@ def train(arguments: argparse.Namespace) -> None:
     if formats.find(arguments.output).name != "safetensors":
         options.fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes others")
     formats.writable(arguments.output)
-    if not arguments.early_stopping:
+    if not options.given(arguments, ("early_stopping",)):
         names = ("validation_fraction", "n_iter_no_change", "validation_counts")
         options.refuse(arguments, names, "nothing is held out without --early-stopping")
     job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
@@ -53,7 +53,7 @@ def _on_counts(arguments: argparse.Namespace) -> Job:
     names = ("files", "model", *options.READING, *options.COUNTING, "memory_limit")
     names += ("validation_fraction", "grow_vocabulary")
     options.refuse(arguments, names, "--counts says what was counted and how")
-    if arguments.early_stopping and not arguments.validation_counts:
+    if options.given(arguments, ("early_stopping",)) and not arguments.validation_counts:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping needs --validation-counts, too")
     _keep(arguments, filter(None, (arguments.counts, arguments.validation_counts)))
     model = _model(arguments)
@@ -163,8 +163,8 @@ def _record(model: SkipGram, progress: Progress) -> dict[str, Any]:
     }
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands of this room to the parser."""
+def add_train(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands,
         "train",
@@ -183,6 +183,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     options.add_memory_limit(source)
     _add_training(command)
 
+
+def add_count(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands,
         "count",
@@ -199,6 +202,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     options.add_threads(command)
     options.add_quiet(command)
 
+
+def add_demo(commands: options.Commands) -> None:
+    """Add the command to the parser."""
     command = options.add_command(
         commands, "demo", demonstrate, example="fastembed demo -o demo.safetensors", keys=f"{MODEL_KEYS}, neighbors"
     )
