@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastembed import cli
+from fastembed import cli, demo
 from fastembed.cli.parser import build_parser
 from fastembed.cli.progress import Progress
 from fastembed.skipgram import SkipGram
@@ -162,6 +162,51 @@ def test_defaults_shown_are_those_of_skipgram():
 def test_wrong_usage_exits_with_two(capsys, tmp_path, monkeypatch, argv, message):
     monkeypatch.chdir(tmp_path)
     assert message in usage(capsys, *argv)
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A text, and its model and counts, in the current folder; the demo is of a small library."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20)
+    (tmp_path / "pairs").write_text("cat dog 5\ncat mat 2\n")
+    model = SkipGram(dim=3, min_count=1).fit("text")
+    model.save("model.safetensors")
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""')
+    small = demo.standard_library(tmp_path / "library")
+    monkeypatch.setattr(demo, "standard_library", lambda: small)
+    for name in ("plot_map", "plot_history"):
+        monkeypatch.setattr(f"fastembed.plotting.{name}", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("command", "case"),
+    [
+        ("train text", 0),
+        ("count text", 0),
+        ("neighbors model.safetensors cat", 0),
+        ("analogy model.safetensors cat dog mat", 0),
+        ("evaluate model.safetensors --similarity pairs --perplexity text", 0),
+        ("export model.safetensors v.vec", 0),
+        ("plot model.safetensors", 0),
+        ("plot model.safetensors --history", 1),
+        ("info model.safetensors", 0),
+        ("info", 1),
+        ("demo", 0),
+    ],
+)
+def test_json_has_the_keys_that_the_help_names(capsys, command, case):
+    """stdout is one JSON document, whether --quiet is given or not."""
+    argv = command.split()
+    code, out, err = run(capsys, *argv, "--json")
+    assert (code, err) == (0, "")
+    keys = re.sub(r"\s+", " ", subparsers()[argv[0]].epilog.partition("with the keys: ")[2])
+    while "(" in keys:
+        keys = re.sub(r" \([^()]*\)", "", keys)
+    documented = keys.split("; ")[case].split(": ")[-1].split(", ")
+    assert sorted(json.loads(out)) == sorted(documented)
 
 
 # ------------------------------------------------------------------------------------------------ failures

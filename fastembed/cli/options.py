@@ -230,7 +230,8 @@ def option_of(name: str) -> str:
     >>> option_of("min_count"), option_of("n_iter_no_change"), option_of("files")
     ('--min-count', '--patience', 'FILE')
     """
-    return {"n_iter_no_change": "--patience", "files": "FILE"}.get(name, f"--{name.replace('_', '-')}")
+    others = {"n_iter_no_change": "--patience", "model": "--continue", "files": "FILE"}
+    return others.get(name, f"--{name.replace('_', '-')}")
 
 
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
