@@ -29,7 +29,9 @@ def export(arguments: argparse.Namespace) -> None:
 
 def info(arguments: argparse.Namespace) -> None:
     """Print what a file of this library holds, or what the installation runs on."""
-    document = versions() if arguments.file is None else _contents(arguments.file, arguments.input_format)
+    document: dict[str, Any] = (
+        {**versions()} if arguments.file is None else _contents(arguments.file, arguments.input_format)
+    )
     if print_json(arguments, **document):
         return
     if arguments.file is None:

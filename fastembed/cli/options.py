@@ -248,4 +248,5 @@ def refuse(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> 
 
 def fail(arguments: argparse.Namespace, message: str) -> NoReturn:
     """Say that the command line is wrong, and how the command is used."""
-    arguments.parser.error(message)
+    parser: argparse.ArgumentParser = arguments.parser
+    parser.error(message)

@@ -50,8 +50,8 @@ def _on_text(arguments: argparse.Namespace) -> Job:
 
 
 def _on_counts(arguments: argparse.Namespace) -> Job:
-    names = ("files", "model", *options.READING, *options.COUNTING, "memory_limit")
-    names += ("validation_fraction", "grow_vocabulary")
+    counting = (*options.READING, *options.COUNTING, "memory_limit")
+    names = ("files", "model", *counting, "validation_fraction", "grow_vocabulary")
     options.refuse(arguments, names, "--counts says what was counted and how")
     if options.given(arguments, ("early_stopping",)) and not arguments.validation_counts:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping needs --validation-counts, too")
