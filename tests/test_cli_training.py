@@ -139,7 +139,7 @@ def test_training_that_does_not_fit_is_one_line(capsys, tmp_path, corpus, monkey
     [
         (["--patience", "3"], "nothing is held out without --early-stopping, so --patience cannot be given as well"),
         (["--grow-vocabulary"], "a new model is learned from text, so --grow-vocabulary cannot"),
-        (["--early-stopping", "--validation-counts", "c"], "so --validation-counts cannot be given"),
+        (["--validation-counts", "c"], "so --validation-counts cannot be given"),
         (["--counts", "c"], "so FILE cannot be given"),
         (["--continue", "m", "--dim", "3", "--no-directed"], "so --dim, --directed cannot be given"),
         (["--continue", "m", "--min-count", "3"], "so --min-count cannot be given"),
@@ -158,7 +158,6 @@ def test_options_that_exclude_each_other(capsys, tmp_path, monkeypatch, argv, me
         (["--continue", "m"], "so --continue cannot be given"),
         (["--memory-limit", "1G"], "so --memory-limit cannot be given"),
         (["--early-stopping"], "--early-stopping needs --validation-counts"),
-        (["--validation-counts", "d"], "so --validation-counts cannot be given"),
     ],
 )
 def test_options_that_counts_exclude(capsys, tmp_path, monkeypatch, argv, message):
@@ -172,7 +171,7 @@ def test_what_is_read_is_not_written_over(capsys, tmp_path, corpus, command, mon
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "text").write_bytes(corpus.read_bytes())
     for source in ("folder", "folder/text", "./folder/../folder/t*"):
-        assert "--output would replace" in usage(capsys, command, source, "-o", tmp_path / "folder" / "text")
+        assert "to be written, would replace" in usage(capsys, command, source, "-o", tmp_path / "folder" / "text")
     assert (tmp_path / "folder" / "text").read_bytes() == corpus.read_bytes()
 
 
@@ -191,6 +190,16 @@ def test_training_goes_on_where_it_was(capsys, tmp_path, corpus):
     found = SkipGram.load(whole)
     np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
     assert [record["epoch"] for record in found.history] == [1, 2, 1]
+
+
+def test_a_model_that_stopped_early_does_so_again(capsys, tmp_path, corpus):
+    model, more = tmp_path / "m", ("--epochs", 1, "--memory-limit", "1M")
+    assert run(capsys, "train", corpus, "-o", model, *SMALL, "--early-stopping", "--quiet") == (0, "", "")
+    argv = ("train", corpus, "--continue", model, "-o", tmp_path / "n", *more)
+    assert "validation nll" in run(capsys, *argv, "--patience", 3)[1]
+    assert SkipGram.load(tmp_path / "n").n_iter_no_change == 3
+    assert "validation nll" not in run(capsys, *argv, "--no-early-stopping")[1]
+    assert "so --patience cannot" in usage(capsys, *argv, "--no-early-stopping", "--patience", 3)
 
 
 def test_the_vocabulary_grows_if_it_is_to(capsys, tmp_path, corpus):
@@ -236,7 +245,11 @@ def test_early_stopping_on_counts(capsys, tmp_path, corpus):
     code, out, err = run(capsys, "train", *counts, "--early-stopping", "-o", tmp_path / "m", *SMALL)
     assert (code, err) == (0, "")
     assert "validation nll" in out
-    assert "--output would replace" in usage(capsys, "train", "--counts", tmp_path / "c", "-o", tmp_path / "c")
+    code, out, err = run(capsys, "train", *counts, "-o", tmp_path / "m", *SMALL)
+    assert (code, err) == (0, "")
+    assert "validation nll" in out
+    for name in "cd":
+        assert "to be written, would replace" in usage(capsys, "train", *counts, "-o", tmp_path / name)
 
 
 def test_count_as_json(capsys, tmp_path, corpus):
@@ -316,7 +329,8 @@ def test_demo(capsys, tmp_path):
     assert (code, err) == (0, "")
     assert "socket" in out
     assert "epoch  5 of 5" in out
-    assert "socket" in Vectors.load(tmp_path / "v.safetensors")
+    assert "socket" in SkipGram.load(tmp_path / "v.safetensors").vectors
+    assert "so --patience cannot be given" in usage(capsys, *argv, "--patience", 2)
     assert run(capsys, *argv, "--quiet") == (0, "", "")
     code, out, err = run(capsys, *argv, "--json")
     assert (code, err) == (0, "")

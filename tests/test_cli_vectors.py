@@ -301,7 +301,15 @@ def test_info_of_a_file(capsys, saved, model):
     assert re.search(r"model history +\[\{.* \.\.\.\n", out)
 
 
+def test_what_is_read_is_not_written_over(capsys, model):
+    before = model.read_bytes()
+    for argv in (("export", model, model), ("plot", model, "-o", model)):
+        assert "to be written, would replace" in usage(capsys, *argv)
+    assert model.read_bytes() == before
+
+
 def test_info_of_the_installation(capsys):
+    assert "so --input-format cannot be given" in usage(capsys, "info", "--input-format", "glove")
     code, out, err = run(capsys, "info")
     assert (code, err) == (0, "")
     assert re.search(r"^blas ", out, re.MULTILINE)

@@ -49,8 +49,7 @@ def _perplexities(arguments: argparse.Namespace) -> list[tuple[str, float]]:
     """Return how well the model predicts each text."""
     if not arguments.perplexity:
         return []
-    model = SkipGram.load(arguments.vectors)
-    model.threads = arguments.threads
+    model = SkipGram.load(arguments.vectors, threads=arguments.threads)
     texts = [(file, options.read_text(arguments, [file])) for file in arguments.perplexity]
     return [(file, model.perplexity(text)) for file, text in texts]
 

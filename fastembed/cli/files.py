@@ -19,6 +19,7 @@ LONGEST = 80  # characters of a value; --json shows all
 def export(arguments: argparse.Namespace) -> None:
     """Write vectors in another form, which the ending of OUTPUT names."""
     formats.writable(arguments.output)
+    options.keep(arguments, [arguments.vectors])
     form = formats.find(arguments.output, arguments.format)
     vectors = options.open_vectors(arguments)
     vectors.save(arguments.output, form.name)
@@ -29,6 +30,8 @@ def export(arguments: argparse.Namespace) -> None:
 
 def info(arguments: argparse.Namespace) -> None:
     """Print what a file of this library holds, or what the installation runs on."""
+    if arguments.file is None:
+        options.refuse(arguments, ("input_format",), "no FILE is named")
     document: dict[str, Any] = (
         {**versions()} if arguments.file is None else _contents(arguments.file, arguments.input_format)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -205,7 +206,7 @@ def add_training(to: Group) -> None:
     _add_parameter(to, "dim", values.positive, "numbers of a vector", metavar="D")
     _add_parameter(to, "epochs", values.positive, "how often each word is visited", metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
-    _add_parameter(to, "early_stopping", None, text, action="store_true")
+    _add_parameter(to, "early_stopping", None, text, action=argparse.BooleanOptionalAction)
     share = values.number(0.5)
     _add_parameter(to, "validation_fraction", share, "share of the lines held out for it", metavar="SHARE")
     text = "epochs that it waits for a rise"
@@ -244,6 +245,14 @@ def refuse(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> 
     """Refuse options on the command line, for a reason."""
     if wrong := sorted(map(option_of, given(arguments, names))):
         fail(arguments, f"{reason}, so {', '.join(wrong)} cannot be given as well")
+
+
+def keep(arguments: argparse.Namespace, files: Iterable[str]) -> None:
+    """Refuse to write over what is read."""
+    output = os.path.realpath(arguments.output)
+    for file in files:
+        if os.path.realpath(file) == output:
+            fail(arguments, f"{arguments.output!r}, to be written, would replace {file!r}, which is read")
 
 
 def fail(arguments: argparse.Namespace, message: str) -> NoReturn:

@@ -21,6 +21,7 @@ def plot(arguments: argparse.Namespace) -> None:
     --history needs a whole model, which `train` writes. Each needs the extra [plot].
     """
     formats.writable(arguments.output)
+    options.keep(arguments, [arguments.vectors])
     if arguments.history:
         _plot_history(arguments)
         return

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -30,9 +29,6 @@ def train(arguments: argparse.Namespace) -> None:
     if formats.find(arguments.output).name != "safetensors":
         options.fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes others")
     formats.writable(arguments.output)
-    if not options.given(arguments, ("early_stopping",)):
-        names = ("validation_fraction", "n_iter_no_change", "validation_counts")
-        options.refuse(arguments, names, "nothing is held out without --early-stopping")
     job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
     model, learn = job(arguments)
     with _progress(arguments, model) as progress:
@@ -44,33 +40,32 @@ def train(arguments: argparse.Namespace) -> None:
 
 def _on_text(arguments: argparse.Namespace) -> Job:
     options.refuse(arguments, ("validation_counts", "grow_vocabulary"), "a new model is learned from text")
-    text = _text(arguments)
     model = _model(arguments)
-    return model, partial(model.fit, text, memory_limit=arguments.memory_limit)
+    return model, partial(model.fit, _text(arguments), memory_limit=arguments.memory_limit)
 
 
 def _on_counts(arguments: argparse.Namespace) -> Job:
     counting = (*options.READING, *options.COUNTING, "memory_limit")
     names = ("files", "model", *counting, "validation_fraction", "grow_vocabulary")
     options.refuse(arguments, names, "--counts says what was counted and how")
-    if options.given(arguments, ("early_stopping",)) and not arguments.validation_counts:
-        options.fail(arguments, "counts have no lines to hold out: --early-stopping needs --validation-counts, too")
-    _keep(arguments, filter(None, (arguments.counts, arguments.validation_counts)))
+    held_out = [arguments.validation_counts] if arguments.validation_counts else []
+    options.keep(arguments, [arguments.counts, *held_out])
     model = _model(arguments)
-    held_out = arguments.validation_counts and Counts.load(arguments.validation_counts)
-    return model, partial(model.fit_counts, Counts.load(arguments.counts), validation_counts=held_out or None)
+    if model.early_stopping and not held_out:
+        options.fail(arguments, "counts have no lines to hold out: --early-stopping needs --validation-counts, too")
+    counts, *validation_counts = map(Counts.load, [arguments.counts, *held_out])
+    return model, partial(model.fit_counts, counts, validation_counts=next(iter(validation_counts), None))
 
 
 def _on_more_text(arguments: argparse.Namespace) -> Job:
-    counting = [
-        name for name in options.COUNTING if not (arguments.grow_vocabulary and name in ("min_count", "max_size"))
-    ]
-    names = ("dim", *counting, "validation_counts", "memory_limit")
+    of_new_words = ("min_count", "max_size") if arguments.grow_vocabulary else ()
+    names = ("dim", "validation_counts", *(name for name in options.COUNTING if name not in of_new_words))
     options.refuse(arguments, names, "--continue keeps what the model is and how it counts")
-    text = _text(arguments)
-    model = SkipGram.load(arguments.model)
+    model = SkipGram.load(arguments.model, threads=arguments.threads)
     model.set_params(**options.given(arguments, options.PARAMETERS))
-    return model, partial(model.partial_fit, text, grow_vocabulary=arguments.grow_vocabulary)
+    _check_stopping(arguments, model)
+    choice = {"grow_vocabulary": arguments.grow_vocabulary, "memory_limit": arguments.memory_limit}
+    return model, partial(model.partial_fit, _text(arguments), **choice)
 
 
 def count(arguments: argparse.Namespace) -> None:
@@ -78,8 +73,8 @@ def count(arguments: argparse.Namespace) -> None:
     formats.writable(arguments.output)
     if arguments.baskets:
         options.refuse(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
-    text = _text(arguments)
     model = _model(arguments)
+    text = _text(arguments)
     with _progress(arguments, model) as progress:
         if arguments.baskets:
             counts = _baskets(arguments, text, model, progress)
@@ -116,7 +111,7 @@ def demonstrate(arguments: argparse.Namespace) -> None:
     model = _model(arguments)
     quiet = arguments.quiet or arguments.json
     with _progress(arguments, model) as progress:
-        demo.run(model, arguments.output, model.get_params(), progress, quiet=quiet)
+        demo.run(model, arguments.output, progress, quiet=quiet)
     vectors = model.vectors
     near = {word: scored_record(vectors.most_similar(word, topn=5)) for word in demo.WORDS if word in vectors}
     print_json(arguments, output=arguments.output, **_record(model, progress), neighbors=near)
@@ -124,7 +119,16 @@ def demonstrate(arguments: argparse.Namespace) -> None:
 
 def _model(arguments: argparse.Namespace) -> SkipGram:
     """Return the model that the options describe."""
-    return SkipGram(**options.given(arguments, options.PARAMETERS))
+    model = SkipGram(**options.given(arguments, options.PARAMETERS))
+    _check_stopping(arguments, model)
+    return model
+
+
+def _check_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
+    """Refuse what says how to stop early where that is not asked for."""
+    if not model.early_stopping:
+        names = ("validation_fraction", "n_iter_no_change")
+        options.refuse(arguments, names, "nothing is held out without --early-stopping")
 
 
 def _progress(arguments: argparse.Namespace, model: SkipGram) -> Progress:
@@ -137,16 +141,8 @@ def _text(arguments: argparse.Namespace) -> FileCorpus:
     if not arguments.files:
         options.fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
     text = options.read_text(arguments, arguments.files)
-    _keep(arguments, (file.name for file in text.files))
+    options.keep(arguments, (file.name for file in text.files))
     return text
-
-
-def _keep(arguments: argparse.Namespace, files: Iterable[str]) -> None:
-    """Refuse to write over what is read."""
-    output = os.path.realpath(arguments.output)
-    for file in files:
-        if os.path.realpath(file) == output:
-            options.fail(arguments, f"--output would replace {file!r}, which is to be read")
 
 
 def _record(model: SkipGram, progress: Progress) -> dict[str, Any]:
@@ -177,7 +173,7 @@ def add_train(commands: options.Commands) -> None:
     options.add_text(source, required=False)
     add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)
     add_file("--counts", text="learn from what `count` wrote, instead of from text")
-    add_file("--validation-counts", text="counts that --early-stopping watches beside --counts")
+    add_file("--validation-counts", text="counts not trained on, whose likelihood is watched")
     add_file("--continue", dest="model", text="go on training a model that `train` wrote, on new text alone")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source)
