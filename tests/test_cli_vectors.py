@@ -242,7 +242,7 @@ def test_only_a_model_has_vectors_for_relatedness(capsys, saved):
 def test_export_and_back(capsys, saved, tmp_path, name):
     code, out, err = run(capsys, "export", saved, tmp_path / name)
     assert (code, err) == (0, "")
-    form = formats.find(name)
+    form = formats.format_of(name)
     assert out == f"wrote {tmp_path / name}: 4 vectors of 3 numbers, {form.description}\n"
     np.testing.assert_array_equal(Vectors.load(tmp_path / name).matrix, MATRIX)
     found = document(capsys, "neighbors", tmp_path / name, "king", "-n", 1)

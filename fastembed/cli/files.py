@@ -18,9 +18,9 @@ LONGEST = 80  # characters of a value; --json shows all
 
 def export(arguments: argparse.Namespace) -> None:
     """Write vectors in another form, which the ending of OUTPUT names."""
-    formats.writable(arguments.output)
+    formats.check_output(arguments.output, arguments.format)
     options.keep(arguments, [arguments.vectors])
-    form = formats.find(arguments.output, arguments.format)
+    form = formats.format_of(arguments.output, arguments.format)
     vectors = options.open_vectors(arguments)
     vectors.save(arguments.output, form.name)
     words, dim = vectors.matrix.shape
@@ -52,7 +52,7 @@ def info(arguments: argparse.Namespace) -> None:
 
 def _contents(file: str, input_format: str | None) -> dict[str, Any]:
     """Return what the header of a safetensors file says, or what a file of vectors holds."""
-    form = formats.find(file, input_format)
+    form = formats.format_of(file, input_format)
     if form.name == "safetensors":
         tensors, metadata = formats.map_tensors(file)
     else:

@@ -26,7 +26,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     Every command that takes VECTORS opens such a file, and `train --continue` goes on training it, on new text.
     """
-    if formats.find(arguments.output).name != "safetensors":
+    if formats.format_of(arguments.output).name != "safetensors":
         options.fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes others")
     formats.writable(arguments.output)
     job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
