@@ -77,7 +77,9 @@ def test_help_has_an_example_and_the_keys_of_json(capsys, command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_example_is_a_right_command_line(command):
-    (example,) = re.findall(r"example: fastembed (.*)", subparsers()[command].epilog)
+    """And it is one line of a terminal."""
+    (example,) = re.findall(r"^example: fastembed (.*)", subparsers()[command].epilog)
+    assert len(f"example: fastembed {example}") <= 78
     assert build_parser().parse_args(example.split()).run
 
 

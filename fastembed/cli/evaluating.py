@@ -67,7 +67,7 @@ def add_evaluate(commands: options.Commands) -> None:
         commands,
         "evaluate",
         evaluate,
-        example="fastembed evaluate model.safetensors --similarity wordsim353.tsv --analogies questions.txt",
+        example="fastembed evaluate model.safetensors --similarity wordsim353.tsv",
         keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown), analogies (a list of file, "
         "restrict, method, name, correct, covered, asked, accuracy, sections (a list of name, correct, covered, "
         "asked, accuracy)), perplexity (a list of file, perplexity)",

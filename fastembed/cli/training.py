@@ -165,7 +165,7 @@ def add_train(commands: options.Commands) -> None:
         commands,
         "train",
         train,
-        example="fastembed train news.txt more.txt.gz -o news.safetensors --dim 200 --seed 1",
+        example="fastembed train news.txt more.txt.gz -o news.safetensors --dim 200",
         keys=MODEL_KEYS,
     )
     options.add_output(command, "model.safetensors")
@@ -186,7 +186,7 @@ def add_count(commands: options.Commands) -> None:
         commands,
         "count",
         count,
-        example="fastembed count news/*.txt.gz -o news.counts.safetensors --window 5",
+        example="fastembed count news/*.txt.gz -o counts.safetensors --window 5",
         keys="output, words, contexts, nnz, total, ledger",
     )
     options.add_output(command, "counts.safetensors")
