@@ -17,12 +17,13 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+TAGS = [pattern.removesuffix("-*") for pattern in SETTINGS["tool"]["cibuildwheel"]["build"]]
 IMPORT_SECONDS = 0.25
 IMPORT = "import time; start = time.process_time(); import fastembed; print(time.process_time() - start)"
 
@@ -35,7 +36,7 @@ def run(*command, cwd=ROOT, capture=False, **environment):
 
 
 def pythons():
-    """Return the newest Python of each supported version on PATH or among pyenv's, by its tag in a wheel's name."""
+    """Return the newest Python on PATH or among pyenv's for each tag of wheels that are published."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     path = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]])
     listed = json.loads(
@@ -43,9 +44,10 @@ def pythons():
     )
     found = {}
     for python in listed:  # the newest first
-        if python["implementation"] == "cpython" and python["version"] in SpecifierSet(PROJECT["requires-python"]):
-            version, threaded = python["version_parts"], python["variant"] == "freethreaded"
-            found.setdefault(f"cp{version['major']}{version['minor']}{'t' if threaded else ''}", python["path"])
+        version, threaded = python["version_parts"], python["variant"] == "freethreaded"
+        tag = f"cp{version['major']}{version['minor']}{'t' if threaded else ''}"
+        if python["implementation"] == "cpython" and tag in TAGS:
+            found.setdefault(tag, python["path"])
     return found
 
 
@@ -95,6 +97,7 @@ def check_installed(wheel, python, sdist, folder, *, oldest):
         run(*install, "--resolution=lowest-direct", *PROJECT["dependencies"])
     run(*install, wheel)
     run("uv", "pip", "list", "--python", environment)
+    run(binaries / "fastembed", "info", cwd=folder)
     seconds = min(float(run(binaries / "python", "-c", IMPORT, cwd=folder, capture=True)) for _ in range(5))
     print(f"import fastembed: {seconds:.3f} s of CPU time, the best of five")
     if seconds > IMPORT_SECONDS:
