@@ -38,7 +38,7 @@ OPTIMIZE = (
     else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 )
 
-# No symbol table: a quarter of a module's size. Apple's linker calls it local symbols.
+# No symbol table: a twelfth of the modules' size. Apple's linker calls it local symbols.
 STRIP = [] if MSVC or DEBUG else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
 LIBRARIES = [] if sys.platform == "win32" else ["m"]
 
