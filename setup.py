@@ -38,6 +38,10 @@ OPTIMIZE = (
     else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 )
 
+# No symbol table: a twelfth of the modules' size. Apple's linker calls it local symbols.
+STRIP = [] if MSVC or DEBUG else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
+LIBRARIES = [] if sys.platform == "win32" else ["m"]
+
 # One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import.
 if X86_64:
     BUILDS = {
@@ -62,11 +66,18 @@ def extensions():
             [f"{folder}/{name}.pyx"],
             depends=shared,
             extra_compile_args=OPTIMIZE + flags,
+            extra_link_args=STRIP,
+            libraries=LIBRARIES,
         )
         for name, flags in BUILDS.items()
     ]
     single = [
-        Extension(f"fastembed._kernels.{name}", [f"{folder}/{name}.pyx"], extra_compile_args=OPTIMIZE)
+        Extension(
+            f"fastembed._kernels.{name}",
+            [f"{folder}/{name}.pyx"],
+            extra_compile_args=OPTIMIZE,
+            extra_link_args=STRIP,
+        )
         for name in ("cpu", "cooccur", "tokens")
     ]
     return builds + single
