@@ -70,9 +70,9 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[Run, dict[str, Any]]:
         if windows is not None and windows.columns(n_rows) != n_columns:
             raise ValueError(f"{n_columns} columns, where the windows give {windows.columns(n_rows)}")
         keep = _keep(tensors.get("keep"), windows, n_rows)
-        ledger, vocabulary = _ledger(settings["ledger"]), None
+        ledger, vocabulary = as_ledger(settings["ledger"]), None
         if "tokens.counts" in tensors:
-            counted = _ledger(settings["vocabulary.ledger"])
+            counted = as_ledger(settings["vocabulary.ledger"])
             vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
             if len(vocabulary) != n_rows:
                 raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
@@ -92,7 +92,8 @@ def _keep(keep: npt.NDArray[np.float64] | None, windows: Windows | None, n_rows:
     return keep
 
 
-def _ledger(record: Mapping[str, Any] | None) -> Ledger | None:
+def as_ledger(record: Mapping[str, Any] | None) -> Ledger | None:
+    """Return the ledger that a record from a file describes; TypeError if it is not one of a ledger."""
     if record is None:
         return None
     ledger = Ledger(**record)

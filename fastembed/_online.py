@@ -255,6 +255,7 @@ class OnlineTrainer:
         """
         i = check.check_integer("i", i, low=0, high=self._inputs - 1)
         rate = check.check_number("learning_rate", learning_rate)
+        update_linear = check.check_flag("update_linear", update_linear)
         if target is None:
             target = i
         if isinstance(target, int) or np.isscalar(target):
@@ -309,6 +310,7 @@ class OnlineTrainer:
         ids = check.check_ids("inputs", inputs, self._inputs)
         rows = check.check_targets(ids if targets is None else targets, len(ids), self._outputs)
         rate = check.check_number("learning_rate", learning_rate)
+        update_linear = check.check_flag("update_linear", update_linear)
         means = np.empty(check.check_integer("epochs", epochs, low=1))
         with self._lock:
             for epoch in range(len(means)):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from fastembed._documents import Documents, as_text
 from fastembed._estimate import Estimate
 from fastembed._lines import Lines
-from fastembed.corpus import Ledger, Source, as_corpus
+from fastembed.corpus import Ledger
 from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -34,20 +35,21 @@ class Reader:
 
     Parameters
     ----------
-    corpus : path, list of paths, or re-iterable of token lists
+    corpus
+        A corpus or raw documents; see :func:`fastembed._documents.as_text`.
     threads : int or None
     progress : FitProgress or None
     """
 
-    def __init__(self, corpus: Source, threads: int | None, progress: FitProgress | None) -> None:
-        self._corpus, self._threads = as_corpus(corpus), threads
+    def __init__(self, corpus: Documents, threads: int | None, progress: FitProgress | None) -> None:
+        self._corpus, self._threads = as_text(corpus), threads
         self._read: Ledger | None = None
         self._reading = progress.reading if progress else None
         self._counting = progress.counting if progress else None
 
-    def vocabulary(self, min_count: int) -> Vocabulary:
-        """Return the words that come often enough."""
-        words = Vocabulary.from_corpus(self._corpus, min_count, threads=self._threads, progress=self._reading)
+    def vocabulary(self, min_count: int, max_size: int | None = None) -> Vocabulary:
+        """Return the words that come often enough, or the most frequent of them."""
+        words = Vocabulary.from_corpus(self._corpus, min_count, max_size, threads=self._threads, progress=self._reading)
         self._read = words.ledger
         return words
 

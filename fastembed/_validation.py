@@ -36,7 +36,7 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
         number = value
     else:
         try:
-            if isinstance(value, bool | str | bytes | bytearray):  # float would read the text
+            if isinstance(value, bool | np.bool_ | str | bytes | bytearray):  # float would read the text
                 raise TypeError
             number = float(value)
         except (TypeError, ValueError, OverflowError):
@@ -50,7 +50,9 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
 
 def check_flag(name: str, value: Any) -> bool:
     """Return True or False; nothing else is either."""
-    if not isinstance(value, bool | np.bool_):
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed import _validation as check
-from fastembed._estimate import Estimate
+from fastembed._documents import Documents
 from fastembed._gauge import settle
-from fastembed._mixture import mixture
+from fastembed._model import FITTED, Model
+from fastembed._model_files import counts_digest
 from fastembed._reading import FitProgress, Reader
 from fastembed._svd import fold_in, log_shares, svd_start
 from fastembed._threads import Pool, check_threads
-from fastembed.corpus import Source
 from fastembed.counts import Counts
 from fastembed.trainer import Trainer
 from fastembed.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows, window_sides
-
-ALL_CONTEXTS = 16384
-"""Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
+from fastembed.windows import Windows
 
 
-PARAMETERS = (
-    "dim", "window", "weighting", "min_count", "sample", "directed", "max_contexts", "epochs",
-    "early_stopping", "validation_fraction", "n_iter_no_change", "seed",
-)  # fmt: skip
-FITTED = ("vocabulary", "ledger", "windows_", "max_contexts_", "trainer", "centre_", "history", "vectors")
-"""The attributes that a fit sets, all at once."""
-
-
-class SkipGram:
+class SkipGram(Model):
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
@@ -57,6 +47,8 @@ class SkipGram:
         Threshold of subsampling, word2vec's; applied to the counts in expectation.
     directed : bool
         Whether a context before the word and one after it are different outputs.
+    max_size : int, optional
+        At most this many words, the most frequent ones, are in the vocabulary.
     max_contexts : int, None or "auto"
         Only so many of the most frequent words are contexts; None: all; "auto": all up to 16,384 words, in larger
         vocabularies half, but no fewer than 16,384.
@@ -89,6 +81,10 @@ class SkipGram:
         What was read, used and dropped.
     max_contexts_ : int
         The number of words that are contexts.
+    counts_sha256_ : list of str
+        The SHA-256, in hexadecimal digits, of the counts of each text trained on: what `fit` counted, then what each
+        call of `partial_fit` did. Of the shape and `indptr` (int64), `indices` (int32) and `data` (float64) of
+        `Counts.to_scipy`, little-endian, end to end.
     windows_ : Windows or None
         How the pairs were cut from the text; None after `fit_counts` on other counts.
 
@@ -108,6 +104,7 @@ class SkipGram:
         min_count: int = 5,
         sample: float | None = 3e-4,
         directed: bool = True,
+        max_size: int | None = None,
         max_contexts: int | str | None = "auto",
         epochs: int = 5,
         early_stopping: bool = False,
@@ -122,6 +119,7 @@ class SkipGram:
         self.min_count = min_count
         self.sample = sample
         self.directed = directed
+        self.max_size = max_size
         self.max_contexts = max_contexts
         self.epochs = epochs
         self.early_stopping = early_stopping
@@ -129,20 +127,25 @@ class SkipGram:
         self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
-        self._check_parameters()
-
-    def __repr__(self) -> str:
-        return f"SkipGram({', '.join(f'{name}={getattr(self, name)!r}' for name in PARAMETERS)})"
 
     def fit(
-        self, corpus: Source, *, progress: FitProgress | None = None, on_epoch_end: EpochEnd | None = None
-    ) -> SkipGram:
+        self,
+        corpus: Documents,
+        y: object = None,
+        *,
+        progress: FitProgress | None = None,
+        on_epoch_end: EpochEnd | None = None,
+    ) -> Self:
         """Learn vectors from a corpus.
 
         Parameters
         ----------
-        corpus : path, list of paths, or re-iterable of token lists
-            See `fastembed.corpus`; it is read twice.
+        corpus : path, list of paths, or re-iterable of str or of token lists
+            A str alone, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
+            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str whose tokens white
+            space separates. It is read twice.
+        y
+            Without effect; scikit-learn passes the targets.
         progress : object, optional
             With the methods of `FitProgress`.
         on_epoch_end : callable, optional
@@ -157,7 +160,8 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError
-            If a parameter or the corpus is not as above, or no pair is left to learn from.
+            If a parameter or the corpus is not as above, or no pair is left to learn from. Strings of one token each
+            are refused: they may be one document that has been split, or names of files.
         OSError
             If a file cannot be read.
         MemoryError
@@ -172,11 +176,13 @@ class SkipGram:
         --------
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit([["a", "b"], ["b", "c"]]).vectors.tokens
         ('b', 'a', 'c')
+        >>> SkipGram(dim=2, min_count=1, epochs=1).fit(["a b", "b c"]).vectors.tokens
+        ('b', 'a', 'c')
         """
         check.check_callback("on_epoch_end", on_epoch_end)
         self._check_parameters()
         reader = Reader(corpus, self.threads, progress)
-        vocabulary = reader.vocabulary(self.min_count)
+        vocabulary = reader.vocabulary(self.min_count, self.max_size)
         windows = self._windows(vocabulary)
         self.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
         counts, validation_counts = self._divided(reader, vocabulary, windows)
@@ -184,39 +190,34 @@ class SkipGram:
             counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
         )
 
-    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0) -> Estimate:
-        """Return what training will take, from its sizes.
+    def fit_transform(self, corpus: Documents, y: object = None) -> NDArray[np.float32]:
+        """Fit to documents and return their mean vectors: `fit`, then `transform`.
 
         Parameters
         ----------
-        inputs, outputs : int
-            The shape of the counts: words, and contexts (before and after are two).
-        nnz : int
-            Stored counts.
+        corpus, y
+            As for :meth:`fit`.
 
         Returns
         -------
-        Estimate
-            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both.
+        ndarray (n_documents, D), float32
 
         Examples
         --------
-        >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 310 MB of memory
+        >>> SkipGram(dim=2, min_count=1, epochs=1).fit_transform(["a b", "b c"]).shape
+        (2, 2)
         """
-        for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
-            check.check_integer(name, value, low=low)
-        self._check_parameters()
-        threads = check_threads(self.threads)
-        return Estimate(inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping)
+        return self.fit(corpus).transform(corpus)
 
-    def count(self, corpus: Source, *, memory_limit: int | None = None, progress: FitProgress | None = None) -> Counts:
+    def count(
+        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
+    ) -> Counts:
         """Count a corpus as `fit` does, for `fit_counts`.
 
         Parameters
         ----------
-        corpus : path, list of paths, or re-iterable of token lists
-            See `fastembed.corpus`; it is read twice.
+        corpus
+            As for :meth:`fit`; it is read twice.
         memory_limit : int, optional
             Bytes, as for `Counts.from_corpus`.
         progress : object, optional
@@ -230,15 +231,19 @@ class SkipGram:
         ------
         TypeError, ValueError, OSError
             As `fit`.
+
+        Examples
+        --------
+        >>> model = SkipGram(window=1, min_count=1, sample=None)
+        >>> model.count(["a b", "b c"]).to_scipy().toarray()  # b, a, c before, then after b, a, c
+        array([[0., 1., 0., 0., 0., 1.],
+               [0., 0., 0., 1., 0., 0.],
+               [1., 0., 0., 0., 0., 0.]])
         """
         self._check_parameters()
         reader = Reader(corpus, self.threads, progress)
-        vocabulary = reader.vocabulary(self.min_count)
+        vocabulary = reader.vocabulary(self.min_count, self.max_size)
         return reader.counts(vocabulary, self._windows(vocabulary), memory_limit=memory_limit)
-
-    def _windows(self, vocabulary: Vocabulary) -> Windows:
-        contexts = self.contexts(len(vocabulary))
-        return Windows(window_sides(self.window), self.weighting, self.sample, self.directed, contexts)
 
     def _divided(self, reader: Reader, vocabulary: Vocabulary, windows: Windows) -> tuple[Counts, Counts | None]:
         """Return the counts to train on, and those of the lines held out for early stopping."""
@@ -253,7 +258,7 @@ class SkipGram:
         validation_counts: Counts | None = None,
         progress: FitProgress | None = None,
         on_epoch_end: EpochEnd | None = None,
-    ) -> SkipGram:
+    ) -> Self:
         """Learn vectors from the counts of a corpus or of baskets.
 
         Parameters
@@ -308,12 +313,13 @@ class SkipGram:
 
     def partial_fit(
         self,
-        corpus: Source,
+        corpus: Documents,
+        y: object = None,
         *,
         grow_vocabulary: bool = False,
         progress: FitProgress | None = None,
         on_epoch_end: EpochEnd | None = None,
-    ) -> SkipGram:
+    ) -> Self:
         """Go on training, on another text alone: `epochs` more, from the vectors and step sizes that there are.
 
         The words that are contexts, the bias and the way of counting stay. The learning rates fall once more from their
@@ -321,13 +327,14 @@ class SkipGram:
 
         Parameters
         ----------
-        corpus : path, list of paths, or re-iterable of token lists
-            The new text. What was learned of words that it does not have stays, but for the linear layer's part.
+        corpus
+            The new text, as for :meth:`fit`. What was learned of words that it does not have stays, but for the linear
+            layer's part.
         grow_vocabulary : bool
             Append the words that come at least `min_count` times in the new text and are not in the vocabulary. They
             get vectors, but are no contexts. Their rows start from the least-squares fit of their positive PMI by the
-            linear layer. Otherwise they are dropped.
-        progress, on_epoch_end
+            linear layer. Otherwise they are dropped, as are those beyond `max_size`.
+        y, progress, on_epoch_end
             As for :meth:`fit`.
 
         Returns
@@ -358,14 +365,14 @@ class SkipGram:
         windows = replace(self._text_windows(), max_contexts=self.max_contexts_)
         reader, vocabulary, old = Reader(corpus, self.threads, progress), self.vocabulary, len(self.vocabulary)
         if grow_vocabulary:
-            vocabulary = vocabulary.grown(reader.vocabulary(self.min_count))
+            vocabulary = vocabulary.grown(reader.vocabulary(self.min_count), self.max_size)
         counts, validation_counts = self._divided(reader, vocabulary, windows)
         self.estimate(*counts.shape, nnz=counts.nnz).check()
         matrix = counts.to_scipy()
         new_rows = fold_in(matrix, slice(old, None), self.trainer.linear, Pool(self.trainer.threads))
         trainer = self.trainer.grown(new_rows - self.centre_.astype(new_rows.dtype))
         options = {"seed": self.seed, "validation_counts": validation_counts, "warm_start": True}
-        self._train(trainer, counts, matrix, options, progress, on_epoch_end, self.history)
+        self._train(trainer, counts, matrix, options, progress, on_epoch_end)
         return self
 
     def _train(
@@ -376,16 +383,16 @@ class SkipGram:
         options: dict[str, Any],
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
-        history: Sequence[dict[str, float]] = (),
     ) -> None:
         """Become the model of these parameters, and train them; see the notes of :meth:`fit` for exceptions."""
-        vocabulary = counts.vocabulary
+        vocabulary, more = counts.vocabulary, "warm_start" in options
         assert vocabulary is not None
+        digests = [*(self.counts_sha256_ if more else []), counts_digest(matrix)]
         before = {name: value for name, value in vars(self).items() if name in FITTED}
 
         def keep(trainer: Trainer) -> None:
             """Make a trainer's parameters those of the model; those of a first fit in their gauge, as a copy."""
-            if not history:
+            if not more:
                 trainer = deepcopy(trainer)
                 assert trainer.bias is not None
                 self.centre_ = settle(trainer.embedding, trainer.linear, trainer.bias, matrix)
@@ -402,9 +409,10 @@ class SkipGram:
 
         try:
             self.windows_ = counts.windows
-            self.vocabulary, self.ledger = vocabulary, (not history and vocabulary.ledger) or counts.ledger
+            self.vocabulary, self.ledger = vocabulary, (not more and vocabulary.ledger) or counts.ledger
             self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
-            self.history = list(history)
+            self.counts_sha256_ = digests
+            self.history = list(self.history) if more else []
             patience = self.n_iter_no_change if self.early_stopping else None
             trainer.fit_counts(matrix, **options, epochs=self.epochs, n_iter_no_change=patience, on_epoch_end=epoch_end)
         except BaseException:
@@ -414,107 +422,6 @@ class SkipGram:
                 keep(trainer)
             raise
         keep(trainer)
-
-    def vectors_for(self, purpose: str) -> Vectors:
-        """Return the vectors that are best for a purpose.
-
-        Parameters
-        ----------
-        purpose : {"analogies", "relatedness"}
-            "analogies": `vectors`, the rows of the embedding, which are also the better ones for similarity in the
-            strict sense (that of synonyms). "relatedness": unit(E_w) + 0.3 unit(c_w), with c_w the word's vector as a
-            context, the sum of before and after; words that are no contexts have the first term only.
-
-        Returns
-        -------
-        Vectors
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        ValueError
-            If `purpose` is another.
-
-        Notes
-        -----
-        From "analogies" to "relatedness", on Wikipedia: with 1M tokens WordSim-353 .570 to .573, SimLex-999 .213 to
-        .209, Google analogies .148 to .135; with 16M tokens .686 to .689, .303 to .299, .464 to .460.
-
-        Examples
-        --------
-        >>> model = SkipGram(dim=2, min_count=1, max_contexts=2).fit([["a", "b"], ["b", "c"]])
-        >>> lengths = np.linalg.norm(model.vectors_for("relatedness").matrix, axis=1)
-        >>> bool(lengths.max() <= 1.3), round(float(lengths[2]), 4)  # "c" is no context
-        (True, 1.0)
-        """
-        trainer = self._fitted().trainer
-        if purpose == "analogies":
-            return self.vectors
-        if purpose != "relatedness":
-            raise ValueError(f"purpose must be 'analogies' or 'relatedness', got {purpose!r}")
-        directed = self.windows_ is not None and self.windows_.directed
-        return Vectors(self.vocabulary.tokens, mixture(self.vectors.matrix, trainer.linear, directed=directed))
-
-    def perplexity(self, corpus: Source) -> float:
-        """Return exp of the mean negative log-likelihood a pair of a text.
-
-        Parameters
-        ----------
-        corpus : path, list of paths, or re-iterable of token lists
-            Words outside the vocabulary, and contexts outside the chosen ones, are left out.
-
-        Returns
-        -------
-        float
-            At least 1; the number of equally likely contexts that would be as hard to predict.
-
-        Raises
-        ------
-        AttributeError
-            Before `fit`.
-        TypeError, ValueError, OSError
-            As `fit` does for the corpus.
-
-        Examples
-        --------
-        >>> corpus = [["a", "b"], ["b", "c"]] * 9
-        >>> model = SkipGram(dim=2, min_count=1, sample=None).fit(corpus)
-        >>> 1 < model.perplexity(corpus) < 6
-        True
-        """
-        trainer = self._fitted().trainer
-        counts = Counts.from_corpus(corpus, self.vocabulary, **asdict(self._text_windows()), threads=self.threads)
-        return float(np.exp(trainer.nll(counts)))
-
-    def _text_windows(self) -> Windows:
-        if self.windows_ is None:
-            raise ValueError("this SkipGram was fitted to counts that are not those of windows over a text")
-        return self.windows_
-
-    def _fitted(self) -> SkipGram:
-        if not hasattr(self, "trainer"):
-            raise AttributeError("this SkipGram has not been fitted yet: call fit first")
-        return self
-
-    def contexts(self, size: int) -> int:
-        """Return how many words are contexts in a vocabulary of this size: what `max_contexts` comes to."""
-        if self.max_contexts == "auto":
-            return max(size // 2, min(size, ALL_CONTEXTS))
-        return size if self.max_contexts is None else min(size, int(self.max_contexts))
-
-    def _check_parameters(self) -> None:
-        for name in ("dim", "min_count", "epochs", "n_iter_no_change"):
-            check.check_integer(name, getattr(self, name), low=1)
-        Windows(
-            window_sides(self.window), self.weighting, self.sample, self.directed
-        )  # refuses what it cannot count by
-        check.check_flag("early_stopping", self.early_stopping)
-        check.check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)
-        check.check_integer("seed", self.seed, low=0)
-        check_threads(self.threads)
-        if self.max_contexts not in (None, "auto"):
-            check.check_integer("max_contexts", self.max_contexts, low=1)
 
 
 EpochEnd = Callable[[dict[str, float], SkipGram], object]

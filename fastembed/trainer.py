@@ -69,6 +69,11 @@ class Trainer(OnlineTrainer):
         super().__init__(embedding, linear, bias=bias, loss_scale=loss_scale, threads=threads)
         self._squares = np.zeros(self._inputs), np.zeros(self._outputs)
 
+    @property
+    def squares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What `fit_counts` has summed of squared gradients, for inputs (V_in,) and outputs (V,): the trainer's own."""
+        return self._squares
+
     def grown(self, rows: NDArray[Any]) -> Trainer:
         """Return another trainer, a copy of this one with more inputs.
 

@@ -143,7 +143,7 @@ class Vocabulary:
             }
             return cls([token for token, _ in kept], [count for _, count in kept], ledger)
 
-    def grown(self, other: Vocabulary) -> Vocabulary:
+    def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
         """Return this vocabulary and, behind it, the tokens that only another one has, in its order.
 
         Ids and counts stay; the new tokens have the counts, and the result the ledger, of the other vocabulary.
@@ -151,6 +151,8 @@ class Vocabulary:
         Parameters
         ----------
         other : Vocabulary
+        max_size : int, optional
+            The result has at most this many tokens, unless there are more already.
 
         Returns
         -------
@@ -162,7 +164,8 @@ class Vocabulary:
         >>> grown.tokens, grown.counts, grown.appended
         (('the', 'cat', 'dog'), array([7, 2, 3]), 1)
         """
-        new = [index for index, token in enumerate(other.tokens) if token not in self]
+        room = None if max_size is None else max(max_size - len(self), 0)
+        new = [index for index, token in enumerate(other.tokens) if token not in self][:room]
         tokens = self.tokens + tuple(other.tokens[index] for index in new)
         grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
         grown.appended = self.appended + len(new)

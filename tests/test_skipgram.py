@@ -12,9 +12,9 @@ from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabula
 from fastembed._blocks import BlockFit
 from fastembed._lines import Lines
 from fastembed._mixture import mixture
+from fastembed._model import FITTED
 from fastembed._svd import fold_in
 from fastembed._threads import Pool
-from fastembed.skipgram import FITTED, PARAMETERS
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -200,7 +200,7 @@ def test_early_stopping():
         noise, model.vocabulary, lines=Lines(0.4, 0, True), window=2, weighting="harmonic", directed=True
     )
     assert model.trainer.nll(held_out) == pytest.approx(nlls[best], rel=1e-6)
-    twice = SkipGram(**{name: getattr(model, name) for name in PARAMETERS}).fit(noise)
+    twice = SkipGram(**model.get_params()).fit(noise)
     assert_array_equal(twice.vectors.matrix, model.vectors.matrix)
 
 
@@ -233,7 +233,7 @@ def test_no_line_held_out():
 )
 def test_parameters_of_early_stopping(name, value, error, message):
     with pytest.raises(error, match=message):
-        SkipGram(**{name: value})
+        SkipGram(**{name: value}).fit([["a", "b"]])
 
 
 # ---------------------------------------------------------------- more text

@@ -1,0 +1,99 @@
+"""`Parameters`: those of a `SkipGram`, checked, and what follows from them before anything is learned."""
+
+from __future__ import annotations
+
+from fastembed import _validation as check
+from fastembed._estimate import Estimate
+from fastembed._estimator import Estimator
+from fastembed._threads import check_threads
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows, window_sides
+
+ALL_CONTEXTS = 16384
+"""Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
+
+
+class Parameters(Estimator):
+    """The parameters of `SkipGram`, which describes them."""
+
+    dim: int
+    window: int | tuple[int, int]
+    weighting: str
+    min_count: int
+    sample: float | None
+    directed: bool
+    max_size: int | None
+    max_contexts: int | str | None
+    epochs: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    seed: int
+    threads: int | None
+
+    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0) -> Estimate:
+        """Return what training will take, from its sizes.
+
+        Parameters
+        ----------
+        inputs, outputs : int
+            The shape of the counts: words, and contexts (before and after are two).
+        nnz : int
+            Stored counts.
+
+        Returns
+        -------
+        Estimate
+            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both.
+
+        Examples
+        --------
+        >>> from fastembed import SkipGram
+        >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 310 MB of memory
+        """
+        for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
+            check.check_integer(name, value, low=low)
+        self._check_parameters()
+        threads = check_threads(self.threads)
+        return Estimate(inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping)
+
+    def contexts(self, size: int) -> int:
+        """Return how many words are contexts in a vocabulary of this size: what `max_contexts` comes to.
+
+        Parameters
+        ----------
+        size : int
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> from fastembed import SkipGram
+        >>> SkipGram(max_contexts=1000).contexts(800), SkipGram().contexts(40_000)
+        (800, 20000)
+        """
+        if self.max_contexts == "auto":
+            return max(size // 2, min(size, ALL_CONTEXTS))
+        return size if self.max_contexts is None else min(size, int(self.max_contexts))
+
+    def _windows(self, vocabulary: Vocabulary) -> Windows:
+        contexts = self.contexts(len(vocabulary))
+        return Windows(window_sides(self.window), self.weighting, self.sample, self.directed, contexts)
+
+    def _check_parameters(self) -> None:
+        for name in ("dim", "min_count", "epochs", "n_iter_no_change"):
+            check.check_integer(name, getattr(self, name), low=1)
+        Windows(
+            window_sides(self.window), self.weighting, self.sample, self.directed
+        )  # refuses what it cannot count by
+        check.check_flag("early_stopping", self.early_stopping)
+        check.check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)
+        check.check_integer("seed", self.seed, low=0)
+        check_threads(self.threads)
+        if self.max_size is not None:
+            check.check_integer("max_size", self.max_size, low=1)
+        if self.max_contexts not in (None, "auto"):
+            check.check_integer("max_contexts", self.max_contexts, low=1)
