@@ -24,7 +24,7 @@ from fastembed.windows import Windows
 SQUARES = ("squares.matrix", "squares.linear")
 """The tensors of `Trainer.squares`."""
 
-PARTS = ("counts_sha256_", "history", "ledger", "max_contexts_", "windows_")
+PARTS = ("history", "ledger", "max_contexts_", "windows_")
 """The attributes that are kept in the header, under their own names."""
 
 
@@ -116,6 +116,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     try:
         state = json.loads(metadata["model"])
         fitted = {name: state[name] for name in PARTS}
+        fitted["counts_sha256_"] = json.loads(metadata["manifest"])["counts_sha256"]
         vocabulary = Vocabulary(
             unpack_tokens(tensors, path), tensors["tokens.counts"], as_ledger(state["vocabulary.ledger"])
         )
@@ -123,7 +124,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         trainer = _trainer(tensors, threads)
         _check_parts(fitted, vocabulary, trainer)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} does not hold a model that fits together: {error}") from error
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     vectors = Vectors(vocabulary.tokens, tensors["matrix"])
     return settings, fitted | {"vocabulary": vocabulary, "trainer": trainer, "vectors": vectors}
 

@@ -113,6 +113,7 @@ numbers = pytest.mark.parametrize(
         (None, TypeError, "must be a number, got None"),
         ([0.1], TypeError, "must be a number, got [0.1]"),
         (1j, TypeError, "must be a number, got 1j"),
+        (np.True_, TypeError, "must be a number, got np.True_"),
         (10**400, TypeError, "must be a number, got 1000"),
         (NAN, ValueError, "must be finite and at least 0, got nan"),
         (INF, ValueError, "must be finite and at least 0, got inf"),
@@ -226,6 +227,16 @@ def test_learning_rate(trainer, value, error, text):
     for name in ("learning_rate", "linear_learning_rate"):
         with pytest.raises(error, match=re.escape(f"{name} {text}")):
             trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), **{name: value})
+
+
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_update_linear(trainer, value):
+    before = trainer.embedding.copy(), trainer.linear.copy()
+    for call in (trainer.step, lambda i, **o: trainer.train([i], **o), lambda i, **o: trainer.step(i, np.ones(5), **o)):
+        with pytest.raises(TypeError, match=re.escape(f"update_linear must be True or False, got {value!r}")):
+            call(0, update_linear=value)
+    assert (trainer.embedding == before[0]).all()
+    assert (trainer.linear == before[1]).all()
 
 
 def hidden_negative(rows):
