@@ -81,7 +81,7 @@ class Estimator:
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn, from version 1.6, asks of an estimator in a pipeline: it takes documents."""
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags  # type: ignore[import-untyped]
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
             estimator_type="transformer",

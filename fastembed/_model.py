@@ -234,10 +234,10 @@ class Model(Parameters):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole model to one safetensors file, whole or not at all.
 
-        It is a file of vectors too, which `Vectors.load` opens, beside the linear layer, the bias, how often each word
-        came, and the sums that :meth:`partial_fit` goes on from. Its header holds, as JSON, the parameters
-        (``settings``), the other attributes (``model``), and a ``manifest``: the version of fastembed, the seed, the
-        SHA-256 of the counts trained on, and the last epoch's nll.
+        It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
+        bias, how often each word came, and the sums that :meth:`SkipGram.partial_fit` goes on from. Its header holds,
+        as JSON, the parameters (``settings``), the other attributes (``model``), and a ``manifest``: the version of
+        fastembed, the seed, the SHA-256 of the counts trained on, and the last epoch's nll.
 
         Parameters
         ----------

@@ -157,8 +157,9 @@ def _check_parts(fitted: dict[str, Any], vocabulary: Vocabulary, trainer: Traine
     records, digests = fitted["history"], fitted["counts_sha256_"]
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise TypeError(f"history must be a list of records, got {records!r}")
-    for value in (value for record in records for value in record.values()):
-        check.check_number("history", value)
+    for record in records:
+        for value in (record["nll"], *record.values()):
+            check.check_number("history", value)
     if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
         raise TypeError(f"counts_sha256_ must be a list of str, got {digests!r}")
 

@@ -88,6 +88,12 @@ class SkipGram(Model):
     windows_ : Windows or None
         How the pairs were cut from the text; None after `fit_counts` on other counts.
 
+    Notes
+    -----
+    It is an estimator in scikit-learn's sense, a step of a `Pipeline` that turns raw documents, or documents split into
+    tokens, into mean vectors (:meth:`transform`). Parameters are checked when they are used. A fitted one cannot be
+    pickled: :meth:`save` it.
+
     Examples
     --------
     >>> corpus = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
@@ -190,12 +196,12 @@ class SkipGram(Model):
             counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
         )
 
-    def fit_transform(self, corpus: Documents, y: object = None) -> NDArray[np.float32]:
+    def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
 
         Parameters
         ----------
-        corpus, y
+        corpus, y, **options
             As for :meth:`fit`.
 
         Returns
@@ -207,7 +213,7 @@ class SkipGram(Model):
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit_transform(["a b", "b c"]).shape
         (2, 2)
         """
-        return self.fit(corpus).transform(corpus)
+        return self.fit(corpus, **options).transform(corpus)
 
     def count(
         self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None

@@ -219,7 +219,9 @@ def test_in_a_pipeline_with_a_classifier(labelled):
     model = pipeline()
     from sklearn.utils.validation import check_is_fitted
 
-    assert model.fit(documents[:160], labels[:160]) is model
+    seen = []
+    model.fit(documents[:160], labels[:160], skipgram__on_epoch_end=lambda record, _: seen.append(record["epoch"]))
+    assert seen == list(range(1, 21))
     check_is_fitted(model)
     check_is_fitted(model[0])
     assert model.score(documents[160:], labels[160:]) > 0.9

@@ -264,6 +264,7 @@ def test_tensors_that_do_not_fit(saved, path, name, change, message):
         ("model", "windows_", 5, "mapping"),
         ("model", "history", 5, "history must be a list of records, got 5"),
         ("model", "history", [5], r"history must be a list of records, got \[5\]"),
+        ("model", "history", [{"epoch": 1}], "'nll' is missing"),
         ("model", "history", [{"nll": "low"}], "history must be a number, got 'low'"),
         ("manifest", "counts_sha256", "abc", "counts_sha256_ must be a list of str, got 'abc'"),
         ("model", "ledger", {"lines": "many"}, "a ledger must hold integers"),
