@@ -32,7 +32,7 @@ def plot_map(
     vectors: Vectors,
     path_or_ax: str | os.PathLike[str] | Axes,
     *,
-    words: Iterable[str] | None = None,
+    words: Iterable[str | int] | None = None,
     topn: int = 200,
     method: Literal["pca", "umap", "tsne"] = "pca",
     seed: int = 0,
@@ -50,8 +50,8 @@ def plot_map(
     path_or_ax : path-like or matplotlib.axes.Axes
         The file to make or to replace, .png, .svg or .pdf; or axes to draw on, whose labels suit the size that they
         have now.
-    words : iterable of str, optional
-        Which words to show, the most important first, instead of the most frequent ones.
+    words : iterable of str or int, optional
+        Which words, tokens or ids, to show, the most important first, instead of the most frequent ones.
     topn : int
         Without `words`, how many to show: the first so many, which are the most frequent ones in the order of a
         :class:`Vocabulary`.
@@ -91,8 +91,8 @@ def plot_map(
     """
     check_path_or_ax(path_or_ax)
     seed = check_integer("seed", seed, low=0, high=2**32 - 1)
-    chosen, unit = select(vectors, words, topn)
-    check_method(method, len(chosen))
+    shown, unit = select(vectors, words, topn)
+    check_method(method, len(shown))
     coordinates, shares = project(unit, method, seed)
     below, beside = {"pca": PRINCIPAL, "umap": ("UMAP", ""), "tsne": ("t-SNE", "")}[method]
     if shares is not None:
@@ -101,9 +101,9 @@ def plot_map(
         _draw_dots(ax, coordinates, group(unit, seed))
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line keeps room for the note
-        left_out = _draw_labels(ax, coordinates, [_short(printable(word)) for word in chosen])
+        left_out = _draw_labels(ax, coordinates, [_short(printable(word)) for word in shown.tokens])
         if left_out:
-            ax.set_xlabel(f"{below}\n{left_out} of {len(chosen)} words have no label, for want of room")
+            ax.set_xlabel(f"{below}\n{left_out} of {len(shown)} words have no label, for want of room")
     return ax
 
 

@@ -14,17 +14,15 @@ import numpy.typing as npt
 from fastembed._validation import check_integer
 from fastembed.formats import replacing, writable
 from fastembed.plotting._figure import COLOURS, INK, printable
-from fastembed.plotting.projection import Rows, check_method, group, project, require, select
+from fastembed.plotting.projection import check_method, group, project, require, select
 from fastembed.vectors import Vectors
-
-BLOCK = 256  # rows of cosines at a time
 
 
 def write_page(
     vectors: Vectors,
     path: str | os.PathLike[str],
     *,
-    words: Iterable[str] | None = None,
+    words: Iterable[str | int] | None = None,
     topn: int = 50_000,
     neighbors: int = 10,
     method: Literal["pca", "umap", "tsne"] = "pca",
@@ -40,8 +38,8 @@ def write_page(
     vectors : Vectors
     path : path-like
         The file to make or to replace, .html or .htm.
-    words : iterable of str, optional
-        Which words to show, the most important first, instead of the most frequent ones.
+    words : iterable of str or int, optional
+        Which words, tokens or ids, to show, the most important first, instead of the most frequent ones.
     topn : int
         Without `words`, how many to show: the first so many, which are the most frequent ones in the order of a
         :class:`Vocabulary`.
@@ -78,58 +76,21 @@ def write_page(
     writable(path)
     neighbors = check_integer("neighbors", neighbors, low=1)
     seed = check_integer("seed", seed, low=0, high=2**32 - 1)
-    chosen, unit = select(vectors, words, topn)
-    check_method(method, len(chosen))
+    shown, unit = select(vectors, words, topn)
+    check_method(method, len(shown))
     coordinates, _ = project(unit, method, seed)
-    near, cosines = nearest(unit, neighbors)
+    near, cosines = shown.nearest(shown.tokens, neighbors)
     columns = {
         "x": coordinates[:, 0].astype(np.float32),
         "y": coordinates[:, 1].astype(np.float32),
-        "word": [printable(word) for word in chosen],
+        "word": [printable(word) for word in shown.tokens],
         "group": group(unit, seed).astype(np.uint8),
-        "near": near.astype(np.uint16 if len(chosen) <= 2**16 else np.uint32),
-        "hundredths": np.rint(100 * np.clip(cosines, -1, 1)).astype(np.int8),
+        "near": near.astype(np.uint16 if len(shown) <= 2**16 else np.uint32),
+        "hundredths": np.rint(100 * cosines).astype(np.int8),
     }
     html = _html(columns)
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-
-
-def nearest(unit: Rows, count: int) -> tuple[npt.NDArray[np.intp], Rows]:
-    """Return for each row the `count` others of largest cosine, or all if there are fewer.
-
-    Parameters
-    ----------
-    unit : ndarray of float64, shape (N, D)
-        Rows of length one, or zero.
-    count : int
-
-    Returns
-    -------
-    ids : ndarray of intp, shape (N, min(count, N - 1))
-        By falling cosine, equals by id; of those that float32 cannot tell from the last one, any.
-    cosines : ndarray of float64, of the same shape
-
-    Examples
-    --------
-    >>> ids, cosines = nearest(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), 1)
-    >>> ids.ravel().tolist(), cosines.ravel().tolist()
-    ([2, 2, 1], [0.6, 0.8, 0.8])
-    """
-    rows, count = len(unit), min(count, len(unit) - 1)
-    ids = np.empty((rows, count), dtype=np.intp)
-    cosines = np.empty((rows, count))
-    rounded = unit.astype(np.float32)
-    for start in range(0, rows, BLOCK):
-        block = np.arange(start, min(start + BLOCK, rows))
-        scores = rounded[block] @ rounded.T
-        scores[block - start, block] = -np.inf  # a word is no neighbour of itself
-        found = np.argpartition(scores, rows - count - 1, axis=1)[:, rows - count :]
-        exact = np.einsum("bd,bkd->bk", unit[block], unit[found])
-        order = np.lexsort((found, -exact), axis=1)
-        ids[block] = np.take_along_axis(found, order, axis=1)
-        cosines[block] = np.take_along_axis(exact, order, axis=1)
-    return ids, cosines
 
 
 def _html(columns: dict[str, Any]) -> str:

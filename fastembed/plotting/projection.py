@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
 from threadpoolctl import threadpool_limits
 
+from fastembed._neighbors import unit_vectors
 from fastembed._threads import single_threaded_blas
 from fastembed._validation import check_integer
 from fastembed.vectors import Vectors
@@ -42,20 +43,21 @@ def require(module: str, extra: str) -> Any:
         raise ImportError(message, name=error.name) from error
 
 
-def select(vectors: Vectors, words: Iterable[str] | None, topn: int) -> tuple[list[str], Rows]:
-    """Return the words to show, each once, and their vectors scaled to length one (zero stays zero).
+def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tuple[Vectors, Rows]:
+    """Return the vectors to show, and the same scaled to length one (zero stays zero).
 
     Parameters
     ----------
     vectors : Vectors
-    words : iterable of str, optional
-        In the order of their importance; the first `topn` of all tokens, the most frequent ones, if not given.
+    words : iterable of str or int, optional
+        Tokens or ids in the order of their importance; the first `topn` of all tokens if not given.
     topn : int
         At least 1.
 
     Returns
     -------
-    words : list of str, length N
+    shown : Vectors
+        Of N words, each once.
     unit : ndarray of float64, shape (N, D)
 
     Raises
@@ -67,26 +69,20 @@ def select(vectors: Vectors, words: Iterable[str] | None, topn: int) -> tuple[li
 
     Examples
     --------
-    >>> words, unit = select(Vectors(["a", "b"], np.array([[3.0, 4.0], [0.0, 0.0]])), None, 200)
-    >>> words, unit.tolist()
-    (['a', 'b'], [[0.6, 0.8], [0.0, 0.0]])
+    >>> shown, unit = select(Vectors(["a", "b"], np.array([[3.0, 4.0], [0.0, 0.0]])), None, 200)
+    >>> shown.tokens, unit.tolist()
+    (('a', 'b'), [[0.6, 0.8], [0.0, 0.0]])
     """
     if not isinstance(vectors, Vectors):
         raise TypeError(f"vectors must be a Vectors, got {type(vectors).__name__}")
     topn = check_integer("topn", topn, low=1)
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
-    chosen = list(vectors.tokens[:topn] if words is None else dict.fromkeys(words))
-    for word in chosen:
-        if not isinstance(word, str):
-            raise TypeError(f"words must be str, got {word!r}")
+    chosen = range(min(topn, len(vectors))) if words is None else dict.fromkeys(words)
     if not chosen:
         raise ValueError("there is no word to show")
-    rows = np.array([vectors[word] for word in chosen], dtype=np.float64)
-    for order in (np.inf, 2):  # divided by its largest component first, a vector's squares do not overflow
-        size = np.linalg.norm(rows, order, axis=1, keepdims=True)
-        np.divide(rows, size, out=rows, where=size > 0)
-    return chosen, rows
+    shown = vectors.subset(chosen)
+    return shown, unit_vectors(shown.matrix)
 
 
 def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
