@@ -93,8 +93,10 @@ def check_installed(wheel, python, sdist, folder, *, oldest):
     binaries = environment / ("Scripts" if sys.platform == "win32" else "bin")
     install = ("uv", "pip", "install", "--quiet", "--python", environment, "--only-binary=:all:")
     run("uv", "venv", "--quiet", "--python", python, environment)
+    fixed = folder / "fixed.txt"  # so that nothing the tests need brings newer ones
     if oldest:
         run(*install, "--resolution=lowest-direct", *PROJECT["dependencies"])
+    fixed.write_text(run("uv", "pip", "freeze", "--python", environment, capture=True))
     run(*install, wheel)
     run("uv", "pip", "list", "--python", environment)
     run(binaries / "fastembed", "info", cwd=folder)
@@ -102,7 +104,7 @@ def check_installed(wheel, python, sdist, folder, *, oldest):
     print(f"import fastembed: {seconds:.3f} s of CPU time, the best of five")
     if seconds > IMPORT_SECONDS:
         sys.exit(f"the import of {wheel.name} took {seconds:.3f} s, more than {IMPORT_SECONDS}")
-    run(*install, f"{PROJECT['name']}[test] @ {wheel.as_uri()}")
+    run(*install, "--constraint", fixed, f"{PROJECT['name']}[test] @ {wheel.as_uri()}")
     run(binaries / "pytest", cwd=sdist)
 
 
