@@ -7,10 +7,9 @@ from typing import Any, Self
 
 
 class Estimator:
-    """A base for classes whose constructor does nothing but keep its arguments, each under its own name.
+    """A base for classes whose constructor keeps its arguments as they are, each under its own name.
 
-    scikit-learn's `clone`, `Pipeline` and searches of parameters work on them. Parameters are checked by what uses
-    them.
+    scikit-learn's `clone`, `Pipeline` and searches of parameters work on them.
 
     Examples
     --------

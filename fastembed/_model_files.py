@@ -77,6 +77,7 @@ def write_model(path: str | os.PathLike[str], settings: Mapping[str, Any], fitte
         "matrix": trainer.embedding,
         "linear": trainer.linear,
         "bias": trainer.bias,
+        "centre": fitted["centre_"],
         **dict(zip(SQUARES, trainer.squares, strict=True)),
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
@@ -122,6 +123,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         )
         vocabulary.appended = check.check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         trainer = _trainer(tensors, threads)
+        fitted["centre_"] = _centre(tensors["centre"], trainer.embedding.shape[1])
         _check_parts(fitted, vocabulary, trainer)
     except (KeyError, TypeError, ValueError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
@@ -140,6 +142,14 @@ def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Traine
         check.check_amounts(name, tensors[name])
         own[:] = tensors[name]
     return trainer
+
+
+def _centre(centre: NDArray[Any], dim: int) -> NDArray[np.float64]:
+    """Return the centre of a file, checked."""
+    if centre.dtype != np.float64 or centre.shape != (dim,):
+        raise ValueError(f"'centre' must be float64 of shape ({dim},), got {centre.dtype} of shape {centre.shape}")
+    check.check_finite("centre", centre)
+    return np.array(centre)
 
 
 def _check_parts(fitted: dict[str, Any], vocabulary: Vocabulary, trainer: Trainer) -> None:

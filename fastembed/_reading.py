@@ -62,7 +62,11 @@ class Reader:
             self._read.check_reread(counts.ledger)
         return counts
 
-    def divided(self, vocabulary: Vocabulary, windows: Windows, share: float, seed: int) -> tuple[Counts, Counts]:
+    def divided(
+        self, vocabulary: Vocabulary, windows: Windows, share: float, seed: int, **options: Any
+    ) -> tuple[Counts, Counts]:
         """Return the counts of the lines not held out, and of those held out."""
-        kept, held_out = (self.counts(vocabulary, windows, lines=Lines(share, seed, side)) for side in (False, True))
+        kept, held_out = (
+            self.counts(vocabulary, windows, lines=Lines(share, seed, side), **options) for side in (False, True)
+        )
         return kept, held_out

@@ -133,12 +133,14 @@ class SkipGram(Model):
         self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
+        self._check_parameters()
 
     def fit(
         self,
         corpus: Documents,
         y: object = None,
         *,
+        memory_limit: int | None = None,
         progress: FitProgress | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
@@ -152,6 +154,8 @@ class SkipGram(Model):
             space separates. It is read twice.
         y
             Without effect; scikit-learn passes the targets.
+        memory_limit : int, optional
+            Bytes for counting, as for `Counts.from_corpus`; not for training, see :meth:`estimate`.
         progress : object, optional
             With the methods of `FitProgress`.
         on_epoch_end : callable, optional
@@ -191,7 +195,7 @@ class SkipGram(Model):
         vocabulary = reader.vocabulary(self.min_count, self.max_size)
         windows = self._windows(vocabulary)
         self.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-        counts, validation_counts = self._divided(reader, vocabulary, windows)
+        counts, validation_counts = self._divided(reader, vocabulary, windows, memory_limit)
         return self.fit_counts(
             counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
         )
@@ -251,11 +255,14 @@ class SkipGram(Model):
         vocabulary = reader.vocabulary(self.min_count, self.max_size)
         return reader.counts(vocabulary, self._windows(vocabulary), memory_limit=memory_limit)
 
-    def _divided(self, reader: Reader, vocabulary: Vocabulary, windows: Windows) -> tuple[Counts, Counts | None]:
+    def _divided(
+        self, reader: Reader, vocabulary: Vocabulary, windows: Windows, memory_limit: int | None
+    ) -> tuple[Counts, Counts | None]:
         """Return the counts to train on, and those of the lines held out for early stopping."""
         if not self.early_stopping:
-            return reader.counts(vocabulary, windows), None
-        return reader.divided(vocabulary, windows, self.validation_fraction, self.seed)
+            return reader.counts(vocabulary, windows, memory_limit=memory_limit), None
+        share = self.validation_fraction
+        return reader.divided(vocabulary, windows, share, self.seed, memory_limit=memory_limit)
 
     def fit_counts(
         self,
@@ -323,6 +330,7 @@ class SkipGram(Model):
         y: object = None,
         *,
         grow_vocabulary: bool = False,
+        memory_limit: int | None = None,
         progress: FitProgress | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
@@ -366,13 +374,13 @@ class SkipGram(Model):
         check.check_callback("on_epoch_end", on_epoch_end)
         check.check_flag("grow_vocabulary", grow_vocabulary)
         if not hasattr(self, "trainer"):
-            return self.fit(corpus, progress=progress, on_epoch_end=on_epoch_end)
+            return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         self._check_parameters()
         windows = replace(self._text_windows(), max_contexts=self.max_contexts_)
         reader, vocabulary, old = Reader(corpus, self.threads, progress), self.vocabulary, len(self.vocabulary)
         if grow_vocabulary:
             vocabulary = vocabulary.grown(reader.vocabulary(self.min_count), self.max_size)
-        counts, validation_counts = self._divided(reader, vocabulary, windows)
+        counts, validation_counts = self._divided(reader, vocabulary, windows, memory_limit)
         self.estimate(*counts.shape, nnz=counts.nnz).check()
         matrix = counts.to_scipy()
         new_rows = fold_in(matrix, slice(old, None), self.trainer.linear, Pool(self.trainer.threads))

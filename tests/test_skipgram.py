@@ -411,3 +411,13 @@ def test_a_text_that_changes_between_its_readings_is_refused():
 
     with pytest.raises(ValueError, match="the text changed between its two readings, from"):
         SkipGram(dim=2, min_count=1, epochs=1).fit(Growing([["a", "b"]] * 9))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_memory_limit_changes_no_bit(corpus, early_stopping):
+    models = [SkipGram(early_stopping=early_stopping, **SETTINGS) for _ in range(2)]
+    for model, limit in zip(models, (None, 1 << 20), strict=True):
+        model.fit(corpus, memory_limit=limit).partial_fit(corpus, memory_limit=limit)
+    assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
+    with pytest.raises(ValueError, match="memory_limit"):
+        models[0].fit(corpus, memory_limit=0)

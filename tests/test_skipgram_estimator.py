@@ -28,11 +28,19 @@ def labelled():
 
 
 def test_the_constructor_keeps_what_it_is_given():
-    """All parameters, the very objects, unchecked; and nothing else."""
-    given = {name: object() for name in inspect.signature(SkipGram).parameters}
+    """All parameters, the very objects, and nothing else."""
+    given = SkipGram().get_params() | {"dim": np.int64(7), "window": (np.int8(1), 2), "sample": np.float32(0.5)}
     model = SkipGram(**given)
-    assert vars(model) == given
-    assert model.get_params() == model.get_params(deep=False) == given
+    assert list(vars(model)) == list(inspect.signature(SkipGram).parameters)
+    assert all(getattr(model, name) is value is model.get_params()[name] for name, value in given.items())
+
+
+def test_wrong_parameters_are_refused_at_once():
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+        SkipGram(dim=0)
+    model = SkipGram().set_params(dim=0)  # scikit-learn sets one after the other
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+        model.fit([["a", "b"]])
 
 
 def test_set_params():

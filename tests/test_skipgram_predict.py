@@ -80,7 +80,7 @@ def test_items_of_baskets(corpus):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"word": "w3"}, KeyError, "'w3' is not among the 30 tokens of the vocabulary; closest: 'w"),
+        ({"word": "w3"}, KeyError, "'w3' is not among the 30 tokens; the closest spellings are 'w"),
         ({"word": 3}, KeyError, "3 is not among the 30 tokens"),
         ({"word": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({"word": "w03", "topn": None}, TypeError, "topn must be an integer, got None"),
