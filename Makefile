@@ -1,7 +1,7 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
 #   make demo | test | lint | bench | bench-peers | clean
+#   make test-debug | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
-#   make test FASTEMBED_DEBUG=1 VENV=.venv-debug         kernels with every check compiled in
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,13 +13,26 @@ OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test lint bench bench-peers clean
+.PHONY: demo test lint test-debug test-asan test-ubsan test-valgrind test-parallel coverage bench bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
 test: $(VENV)/.package $(VENV)/.extra-test
 	$(BIN)/pytest
+
+# Kernels with bounds checks and C assertions
+test-debug:
+	FASTEMBED_BUILD=debug $(MAKE) test VENV=$(VENV)-debug
+
+# GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it.
+test-asan:
+	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(VENV)-asan/bin/pytest $(TESTS)
+
+test-ubsan:
+	FASTEMBED_BUILD=ubsan $(MAKE) $(VENV)-ubsan/.extra-test VENV=$(VENV)-ubsan
+	UBSAN_OPTIONS=print_stacktrace=1 $(VENV)-ubsan/bin/pytest $(TESTS)
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint
