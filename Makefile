@@ -40,6 +40,8 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/ruff format --check
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
 	$(BIN)/mypy
+	$(BIN)/python tests/check_stubs.py
+	$(BIN)/numpydoc lint fastembed/*.py
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \

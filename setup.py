@@ -25,6 +25,7 @@ DIRECTIVES = {
     "cdivision": True,
     "embedsignature": True,
     "binding": True,
+    "freethreading_compatible": True,  # no module has state of its own; tests/test_threads.py
 }
 
 # The parts of fast-math that reorder sums but assume nothing about NaN or infinity and link no start-up code, so that
