@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Both variables make OpenBLAS run kernels other than those of this CPU.
 OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
+KERNEL_TESTS := $(addprefix tests/test_,row.py block.py exp.py kernels.py sparse.py tokens.py)
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
@@ -26,13 +27,34 @@ test-debug:
 	FASTEMBED_BUILD=debug $(MAKE) test VENV=$(VENV)-debug
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it.
+# What they find they write to file descriptor 2, which pytest must not capture, and end the process.
+# Left out are the slow tests: they try more numbers, not more paths.
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
-	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(VENV)-asan/bin/pytest $(TESTS)
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+		$(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
 
 test-ubsan:
 	FASTEMBED_BUILD=ubsan $(MAKE) $(VENV)-ubsan/.extra-test VENV=$(VENV)-ubsan
-	UBSAN_OPTIONS=print_stacktrace=1 $(VENV)-ubsan/bin/pytest $(TESTS)
+	UBSAN_OPTIONS=print_stacktrace=1 $(VENV)-ubsan/bin/pytest --capture=sys -m 'not slow'
+
+# valgrind runs no AVX-512, and says so to who asks the CPU; the rest is as released.
+test-valgrind: $(VENV)/.package $(VENV)/.extra-test
+	$(OWN_BLAS) FASTEMBED_ISA=x86_64_v3 PYTHONMALLOC=malloc valgrind --quiet --error-exitcode=9 \
+		--suppressions=tests/valgrind.supp $(BIN)/python $(BIN)/pytest --capture=sys -m 'not slow' $(KERNEL_TESTS)
+
+# Every test in 8 threads at once, but for those marked thread_unsafe
+test-parallel: $(VENV)/.package $(VENV)/.extra-parallel
+	$(BIN)/pytest --parallel-threads=8 -m 'not slow'
+
+# Lines of Python and Cython. Traced kernels are slow, and let no other thread run: tests of either are left out.
+coverage:
+	FASTEMBED_BUILD=coverage $(MAKE) $(VENV)-coverage/.extra-coverage VENV=$(VENV)-coverage
+	cd $$($(VENV)-coverage/bin/python -P -c 'import sysconfig; print(sysconfig.get_path("platlib"))') && \
+	export COVERAGE_RCFILE=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage && \
+	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
+		-m 'not slow' $(CURDIR)/tests && \
+	$(abspath $(VENV))-coverage/bin/coverage report
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint

@@ -9,6 +9,7 @@ import platform
 import shutil
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -44,11 +45,12 @@ CHECKS = {
         ["/Od", "/fp:precise"] if MSVC else ["-O0", "-g", "-UNDEBUG"],
         [],
     ),
-    # As released, but that every access to memory, every shift and sum of integers ... is looked at.
+    # Every access to memory, in the code as released
     "asan": ({}, [*RELEASE, "-g", "-fno-omit-frame-pointer", "-fsanitize=address"], ["-fsanitize=address"]),
+    # Arithmetic of integers, conversions, alignment ..., as the sources have them
     "ubsan": (
         {},
-        [*RELEASE, "-g", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
+        ["-O1", "-g", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
         ["-fsanitize=undefined"],
     ),
     # coverage.py has its plug-ins called through sys.settrace alone, so Cython must not report to sys.monitoring.
@@ -122,6 +124,10 @@ class BuildKernels(build_ext):
             super().build_extensions()
         except CompileError as error:
             raise CompileError(no_compiler(str(error))) from error
+        if directives.get("linetrace"):  # Cython's plug-in of coverage.py looks for sources and C beside the modules
+            folder = "fastembed/_kernels"
+            for file in [*Path(folder).glob("*.p[xy]*"), *Path("build/cython", folder).glob("*.c")]:
+                self.copy_file(file, f"{self.build_lib}/{folder}")
 
 
 def no_compiler(reason):
