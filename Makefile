@@ -54,7 +54,8 @@ coverage:
 	export COVERAGE_RCFILE=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage && \
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
 		-m 'not slow' $(CURDIR)/tests && \
-	$(abspath $(VENV))-coverage/bin/coverage report
+	$(abspath $(VENV))-coverage/bin/coverage report && \
+	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint

@@ -41,7 +41,7 @@ RELEASE = (
 CHECKS = {
     "": ({}, RELEASE, []),
     "debug": (
-        {"boundscheck": True, "initializedcheck": True, "nonecheck": True},
+        {"boundscheck": True, "initializedcheck": True},
         ["/Od", "/fp:precise"] if MSVC else ["-O0", "-g", "-UNDEBUG"],
         [],
     ),
