@@ -18,7 +18,7 @@ ROWS, DIM, EACH = 256, 100, 16  # EACH: counts of a row within the shard
 def block(dtype):
     """Return a block's numbers on one shard that is the whole vocabulary, and the same in float64."""
     rng = np.random.default_rng(0)
-    counts = sparse.random_array((ROWS, SHARD_ROWS), density=EACH / SHARD_ROWS, format="csr", rng=rng)
+    counts = sparse.random_array((ROWS, SHARD_ROWS), density=EACH / SHARD_ROWS, format="csr", random_state=rng)
     counts = (counts + sparse.csr_array((np.ones(ROWS), np.full(ROWS, 7), np.arange(ROWS + 1)), counts.shape)).tocsr()
     counts.sort_indices()
     logits, totals = rng.standard_normal((ROWS, SHARD_ROWS), dtype), counts.sum(axis=1)
@@ -115,7 +115,7 @@ def test_block_update_linear(benchmark, kernels, dtype, close):
 def test_fit_counts(benchmark, dtype):
     """An epoch at V = 2,000 from parameters near zero, where the nll a pair is ln V."""
     outputs, rng = 2_000, np.random.default_rng(0)
-    counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", rng=rng)
+    counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", random_state=rng)
     embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in ((outputs, DIM), (DIM, outputs)))
 
     def setup():

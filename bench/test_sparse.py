@@ -12,7 +12,7 @@ ROWS, COLUMNS, DIM, EACH = 2_000, 10_000, 120, 100
 @pytest.fixture
 def operands(dtype):
     rng = np.random.default_rng(0)
-    matrix = sparse.random_array((ROWS, COLUMNS), density=EACH / COLUMNS, format="csr", rng=rng, dtype=dtype)
+    matrix = sparse.random_array((ROWS, COLUMNS), density=EACH / COLUMNS, format="csr", random_state=rng, dtype=dtype)
     dense = rng.standard_normal((COLUMNS, DIM), dtype)
     return matrix, dense, matrix.astype(np.float64) @ dense.astype(np.float64)
 

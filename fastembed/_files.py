@@ -14,6 +14,7 @@ import tempfile
 import threading
 import weakref
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -225,6 +226,8 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
             else:
                 return
             whole, rest = b"".join((*kept, data[:cut])), data[cut:]
+            if not offset and whole.startswith(BOM_UTF8):
+                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # a mark of the encoding, no part of a token
             yield Block(whole, file.name, line, offset, size, open_line)
             lines = whole.count(b"\n")
             inside = not lines

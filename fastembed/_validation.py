@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from difflib import get_close_matches
 from operator import index
 from typing import Any
 
@@ -51,6 +53,13 @@ def check_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return str(value)
 
 
 def check_callback(name: str, function: Any) -> None:
@@ -129,6 +138,31 @@ def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
         place = int(np.argmax(wrong))
         raise ValueError(f"{name} must be ids from 0 to {size - 1}, but {name}[{place}] is {array[place]}")
     return np.ascontiguousarray(array, dtype=np.intp)
+
+
+def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
+    """Return how often each of V tokens occurs, (V,), a copy; none is negative."""
+    array = np.asarray(counts)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"counts must be integers, got dtype {array.dtype}")
+    if array.shape != (len(tokens),):
+        raise ValueError(f"counts must have the shape ({len(tokens)},) of the tokens, got {array.shape}")
+    wrong = (array < 0) | (array > np.iinfo(np.int64).max)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
+    return array.astype(np.int64)
+
+
+def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:
+    """Return the error for a token that is none of the tokens, with up to three that are spelled most like it."""
+    message = f"{token!r} is not among the {len(tokens):,} tokens"
+    if isinstance(token, str):
+        similar = [other for other in tokens if abs(len(other) - len(token)) <= 2]
+        close = get_close_matches(token, similar) or [other for other in similar if other.lower() == token.lower()]
+        if close:
+            message += f"; the closest spellings are {', '.join(map(repr, close))}"
+    return KeyError(message)
 
 
 def check_amounts(name: str, amounts: NDArray[Any]) -> None:

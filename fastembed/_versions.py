@@ -13,13 +13,13 @@ from fastembed import _kernels
 from fastembed._threads import check_threads
 
 
-def show_versions() -> None:
-    """Print versions, the compiled build in use, BLAS and threads: what a report of a problem should hold.
+def versions() -> dict[str, str]:
+    """Return versions, the compiled build in use, BLAS and threads, by name.
 
     Examples
     --------
-    >>> show_versions()  # doctest: +ELLIPSIS
-    fastembed  ...
+    >>> list(versions())
+    ['fastembed', 'build', 'python', 'numpy', 'scipy', 'blas', 'threads']
     """
     blas = [
         f"{library['internal_api']} {library['version']}, {library.get('architecture', 'unknown')} kernels,"
@@ -27,7 +27,7 @@ def show_versions() -> None:
         for library in threadpool_info()
         if library["user_api"] == "blas"
     ]
-    rows = {
+    return {
         "fastembed": fastembed.__version__,
         "build": f"{_kernels.BUILD} (this CPU runs {', '.join(_kernels.runnable_builds())})",
         "python": f"{platform.python_version()} on {platform.platform()}",
@@ -36,5 +36,15 @@ def show_versions() -> None:
         "blas": "; ".join(blas) or "none found",
         "threads": str(check_threads(None)),
     }
-    for name, value in rows.items():
+
+
+def show_versions() -> None:
+    """Print versions, the compiled build in use, BLAS and threads: what a report of a problem should hold.
+
+    Examples
+    --------
+    >>> show_versions()  # doctest: +ELLIPSIS
+    fastembed  ...
+    """
+    for name, value in versions().items():
         print(f"{name:<10} {value}")

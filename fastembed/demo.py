@@ -7,7 +7,7 @@ import re
 import sysconfig
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import decode_source
 from pathlib import Path
@@ -133,20 +133,17 @@ def _topics(tree: ast.Module) -> Iterator[str]:
 def run(
     model: SkipGram,
     output: str | os.PathLike[str],
-    settings: Mapping[str, Any],
     progress: Any = None,
     *,
     quiet: bool = False,
 ) -> None:
-    """Train `model` on the standard library, save its vectors and print what it learned.
+    """Train `model` on the standard library, save it and print what it learned.
 
     Parameters
     ----------
     model : SkipGram
     output : path-like
         The safetensors file to make or to replace.
-    settings : mapping
-        Kept in the file's header.
     progress : object, optional
         Passed on to :meth:`SkipGram.fit`.
     quiet : bool
@@ -165,7 +162,7 @@ def run(
         print(f"Python {platform.python_version()}'s own standard library: {library.files} files, ", end="")
         print(f"{library.tokens.total():,} tokens ({kinds})")
     vectors = model.fit(library.sequences, progress=progress).vectors
-    vectors.save(output, settings=settings)
+    model.save(output)
     if not quiet:
         _show(vectors)
         print(f"\nwrote {Path(output).resolve()} ({time.perf_counter() - start:.1f} seconds in all)")

@@ -14,19 +14,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from fastembed._neighbors import METHODS as METHODS
+from fastembed._neighbors import Neighbors
 from fastembed._score_files import PathLike, read_pairs, read_questions
-from fastembed._validation import check_integer, check_number
+from fastembed._validation import check_choice, check_integer, check_number
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
 Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
-Matrix = npt.NDArray[np.floating[Any]]
 
-BLOCK_BYTES = 1 << 26
-"""Size of a block of questions' scores for all tokens; 3CosMul holds two."""
+BLOCK = 1024
+"""So many questions are looked up at once."""
 
 perplexity = SkipGram.perplexity
 """``perplexity(model, corpus)``: see :meth:`SkipGram.perplexity`."""
@@ -210,7 +210,7 @@ def analogies(
 
     The answer is the best of all tokens but a, b and c. With unit vectors 3CosAdd takes the largest cos(v, b) - cos(v,
     a) + cos(v, c), and 3CosMul the largest s(v, b) s(v, c) / (s(v, a) + 1e-6) where s = (1 + cos) / 2; of equals the
-    first. The search is exhaustive, in blocks: it needs the size of the vectors once more, and 64 or 128 MiB.
+    first. The search is exhaustive, in blocks of 32 MiB, of which two are held.
 
     Parameters
     ----------
@@ -247,66 +247,31 @@ def analogies(
     ...     analogies(v, f"{folder}/family.txt").sections
     (Section(name='family', correct=1, covered=1, asked=2),)
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    check_choice("method", method, METHODS)
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
     fold = _folding(case_insensitive)
     asked = read_questions(path, fold)
     rows = _rows_by_word(vectors.tokens[:size], fold)
-    unit = _unit_rows(vectors.matrix[:size])
+    neighbors = Neighbors(vectors.matrix[:size])
     sections = []
     for name, questions in asked:
         covered = [question for question in questions if all(word in rows for word in question)]
-        correct = _count_correct(unit, rows, covered, METHODS[method])
+        correct = _count_correct(neighbors, rows, covered, method)
         sections.append(Section(name, correct, len(covered), len(questions)))
     return Analogies(method, tuple(sections))
 
 
-def _count_correct(unit: Matrix, rows: Rows, questions: Sequence[Sequence[str]], score: Callable[..., Matrix]) -> int:
+def _count_correct(neighbors: Neighbors, rows: Rows, questions: Sequence[Sequence[str]], method: str) -> int:
     """Return how many questions (a, b, c, answer), all of known words, are answered with the answer."""
-    block = max(1, BLOCK_BYTES // (len(unit) * unit.itemsize))
     correct = 0
-    for start in range(0, len(questions), block):
-        part = questions[start : start + block]
-        a, b, c = np.array([[rows[word][0] for word in question[:3]] for question in part]).T
-        for scores, (*given, answer) in zip(score(unit, a, b, c), part, strict=True):
-            scores[[row for word in given for row in rows[word]]] = -np.inf
-            correct += answer not in given and int(scores.argmax()) in rows[answer]
+    for start in range(0, len(questions), BLOCK):
+        part = questions[start : start + BLOCK]
+        ids = np.array([[rows[word][0] for word in question[:3]] for question in part])
+        excluded = [[row for word in set(question[:3]) for row in rows[word]] for question in part]
+        found = neighbors.analogies([neighbors.unit(i) for i in ids.T], 1, method=method, excluded=excluded)
+        for (best, _), question in zip(found, part, strict=True):
+            correct += any(row in rows[question[3]] for row in best.tolist())
     return correct
-
-
-def _cos_add(unit: Matrix, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp], c: npt.NDArray[np.intp]) -> Matrix:
-    """Return the 3CosAdd scores (B, V) of B questions."""
-    scores: Matrix = (unit[b] - unit[a] + unit[c]) @ unit.T
-    return scores
-
-
-def _cos_mul(unit: Matrix, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp], c: npt.NDArray[np.intp]) -> Matrix:
-    """Return the 3CosMul scores (B, V) of B questions."""
-
-    def shifted(rows: npt.NDArray[np.intp]) -> Matrix:
-        cosines: Matrix = unit[rows] @ unit.T
-        cosines += 1
-        cosines /= 2
-        return cosines
-
-    scores = shifted(b)
-    scores *= shifted(c)
-    divisor = shifted(a)
-    divisor += 1e-6
-    scores /= divisor
-    return scores
-
-
-METHODS = {"3CosAdd": _cos_add, "3CosMul": _cos_mul}
-
-
-def _unit_rows(matrix: Matrix) -> Matrix:
-    """Return the rows divided by their lengths, in the dtype of the matrix; zero stays zero."""
-    norms = np.sqrt(np.einsum("vd,vd->v", matrix, matrix, dtype=np.float64))
-    norms[norms == 0] = 1
-    unit: Matrix = np.divide(matrix, norms[:, None], out=np.empty_like(matrix), casting="same_kind")
-    return unit
 
 
 def _spearman(scores: list[float], cosines: list[float]) -> float:

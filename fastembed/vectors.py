@@ -2,42 +2,49 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
-from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed import formats
-from fastembed._validation import check_finite, check_integer
+from fastembed._neighbors import Matrix
+from fastembed._queries import Queries, Token
+from fastembed._validation import check_integer, check_token_counts
 
-Matrix = npt.NDArray[np.floating]
-Query = str | npt.NDArray[Any]
+Number = TypeVar("Number", bound=np.generic)
 
 
-class Vectors:
+class Vectors(Queries):
     """One vector for each of V tokens.
+
+    ``len``, ``in`` and iteration are about the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
+    two. Wherever a method takes a token, its id will do: the place among the tokens.
 
     Parameters
     ----------
     tokens : sequence of str, length V
         All different.
     matrix : ndarray of float32 or float64, shape (V, D)
-        Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only.
+        Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only, as a memory-mapped file
+        can be.
+    counts : array_like of int, shape (V,), optional
+        How often each token occurred.
 
     Attributes
     ----------
     tokens : tuple of str
     matrix : ndarray, shape (V, D)
         C-contiguous and read-only.
+    counts : ndarray of int64, shape (V,), or None
+        Read-only.
 
     Raises
     ------
     TypeError
-        If a token is not text or the matrix is not an array of float32 or float64.
+        If a token is not text, the matrix is not an array of float32 or float64, or the counts are no integers.
     ValueError
-        If the shapes do not match, a token comes twice, or a number is NaN or infinite.
+        If the shapes do not match, a token comes twice, a count is negative, or a number is NaN or infinite.
 
     Examples
     --------
@@ -46,11 +53,14 @@ class Vectors:
     (3, True)
     >>> v["king"]
     array([2., 1.])
+    >>> v[["king", "cabbage"]]
+    array([[ 2. ,  1. ],
+           [-1. ,  0.5]])
     >>> round(v.similarity("king", "queen"), 4)
     0.9487
     """
 
-    def __init__(self, tokens: Sequence[str], matrix: Matrix) -> None:
+    def __init__(self, tokens: Sequence[str], matrix: Matrix, *, counts: npt.ArrayLike | None = None) -> None:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of str, got the single str {tokens!r}")
         self._tokens = tuple(tokens)
@@ -59,6 +69,7 @@ class Vectors:
         if len(self._ids) < len(self._tokens):
             twice = next(token for i, token in enumerate(self._tokens) if self._ids[token] != i)
             raise ValueError(f"every token must be there once, {twice!r} comes more than once")
+        self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -70,238 +81,230 @@ class Vectors:
         """The vectors, shape (V, D), read-only."""
         return self._matrix
 
-    def __len__(self) -> int:
-        return len(self._tokens)
-
-    def __contains__(self, token: object) -> bool:
-        return token in self._ids
-
-    def __getitem__(self, token: str) -> Matrix:
-        """Return the vector of a token, shape (D,), read-only."""
-        vector: Matrix = self._matrix[self._id(token)]
-        return vector
+    @property
+    def counts(self) -> npt.NDArray[np.int64] | None:
+        """How often each token occurred, shape (V,), read-only; None if that is not known."""
+        return self._counts
 
     def __repr__(self) -> str:
         return f"<Vectors: {len(self)} tokens, {self._matrix.shape[1]} dimensions, {self._matrix.dtype}>"
 
-    def similarity(self, a: str, b: str) -> float:
-        """Return the cosine of the angle between the vectors of two tokens; 0 if one of them is zero.
+    def subset(self, tokens: int | np.integer[Any] | Iterable[Token]) -> Self:
+        """Return the vectors of some tokens.
 
         Parameters
         ----------
-        a, b : str
+        tokens : int or iterable of str or int
+            The first so many tokens, whose memory is shared; or tokens and ids, in the order of the result.
 
         Returns
         -------
-        float
-            Between -1 and 1.
-
-        Raises
-        ------
-        KeyError
-            If a token is unknown; the message gives the closest spellings.
-
-        Examples
-        --------
-        >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
-        0.8
-        """
-        return float(np.clip(_unit(self[a]) @ _unit(self[b]), -1.0, 1.0))
-
-    def most_similar(
-        self,
-        positive: Query | Iterable[Query] = (),
-        negative: Query | Iterable[Query] = (),
-        topn: int = 10,
-    ) -> list[tuple[str, float]]:
-        """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd; the same numbers as gensim).
-
-        Tokens count with their unit vectors, `negative` ones with a minus; the tokens of the query are left out of
-        the answer. Vectors given as arrays count as they are.
-
-        Parameters
-        ----------
-        positive, negative : str, ndarray of shape (D,), or iterable of both
-        topn : int
-            How many, at least 1; fewer are returned if there are no more.
-
-        Returns
-        -------
-        list of (str, float)
-            Token and cosine, falling; equals in the order of the tokens.
+        Vectors
 
         Raises
         ------
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If the query is empty, an array has another shape or is not finite, or `topn` is not a positive integer.
-
-        References
-        ----------
-        O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
+            If something is neither a token nor an id, a token comes twice, or the number is below 1 or above V.
 
         Examples
         --------
-        >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
-        >>> v.most_similar(["king", "woman"], negative="man", topn=1)[0][0]
-        'queen'
+        >>> v = Vectors(["a", "b", "c"], np.eye(3))
+        >>> v.subset(["c", "a"]).tokens, v.subset(2).tokens
+        (('c', 'a'), ('a', 'b'))
         """
-        topn = check_integer("topn", topn, low=1)
-        query = [(item, 1.0) for item in _listed(positive)] + [(item, -1.0) for item in _listed(negative)]
-        if not query:
-            raise ValueError("most_similar needs at least one token or vector, got none")
-        mean = np.sum([weight * self._query_vector(item) for item, weight in query], axis=0)
-        asked = [self._ids[item] for item, _ in query if isinstance(item, str)]
-        cosines = np.clip(self._cosines(_unit(mean)), -1.0, 1.0)
-        cosines[asked] = -np.inf
-        best = _largest(cosines, min(topn, len(self) - len(set(asked))))
-        return [(self._tokens[i], float(cosines[i])) for i in best]
+        if isinstance(tokens, int | np.integer):
+            first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
+            counts = None if self._counts is None else self._counts[first]
+            return type(self)(self._tokens[first], self._matrix[first], counts=counts)
+        ids = self._several("tokens", tokens)
+        counts = None if self._counts is None else self._counts[ids]
+        return type(self)([self._tokens[i] for i in ids], _frozen(self._matrix[ids]), counts=counts)
 
-    def save(self, path: str | os.PathLike[str], *, settings: Mapping[str, Any] | None = None) -> None:
-        """Write tokens and vectors to a safetensors file, whole or not at all.
+    def normalized(self) -> Self:
+        """Return the vectors divided by their lengths, in the same dtype; zero stays zero.
+
+        Returns
+        -------
+        Vectors
+
+        Examples
+        --------
+        >>> Vectors(["a", "zero"], np.array([[3.0, 4.0], [0.0, 0.0]])).normalized().matrix
+        array([[0.6, 0.8],
+               [0. , 0. ]])
+        """
+        return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002 - a user's word
+        *,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the vectors to a file in the format that its suffix tells, whole or not at all.
+
+        ===================== =================== =================================================================
+        suffix                format              what it is
+        ===================== =================== =================================================================
+        ``.safetensors``, ""  ``safetensors``     the library's own: any token, float32 or float64, counts, settings
+        ``.txt``              ``word2vec``        text of word2vec and gensim, float32
+        ``.bin``              ``word2vec-binary`` binary form of word2vec and gensim, float32
+        ``.vec``              ``fasttext``        text of fastText, float32
+        ``.glove``            ``glove``           text of GloVe, without the first line "V D", float32
+        ``.npy``              ``npy``             NumPy's array in ``x.npy``, the tokens in ``x.tokens.txt``
+        ``.tsv``              ``tsv``             TensorBoard's projector: ``vectors.tsv`` with ``metadata.tsv``, or
+                                                  ``x.tsv`` with ``x.metadata.tsv``; float32, counts
+        ``.parquet``          ``parquet``         Parquet, float32 or float64, counts; needs the extra [parquet]
+        ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
+        ===================== =================== =================================================================
+
+        In those of word2vec, fastText and GloVe ``.gz`` may follow the suffix.
 
         Parameters
         ----------
         path : path-like
             The file to make or to replace.
+        format : str, optional
+            One of the table, whatever the suffix.
         settings : mapping, optional
-            Kept in the file's header as JSON, to say how the vectors were made.
+            Kept in the header of safetensors files as JSON, to say how the vectors were made. Other formats have no
+            place for it.
 
         Raises
         ------
         OSError
             If the folder is missing or the disk refuses the data; the old file is then untouched.
         TypeError, ValueError
-            If the settings are not JSON.
+            If the suffix tells no format, there are no vectors, the settings are not JSON, or the format cannot hold a
+            token, which is named: white space in those of word2vec, fastText and GloVe, a line end in "npy", a line
+            end or a tab in "tsv".
+        ImportError
+            If the format needs an extra, which is named.
 
         Examples
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Vectors(["a", "b"], np.eye(2)).save(f"{folder}/v.safetensors")
-        ...     Vectors.load(f"{folder}/v.safetensors")
-        <Vectors: 2 tokens, 2 dimensions, float64>
+        ...     Vectors(["a", "b"], np.eye(2)).save(f"{folder}/v.vec.gz")
+        ...     Vectors.load(f"{folder}/v.vec.gz")
+        <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        tensors = {"matrix": self._matrix, **formats.pack_tokens(self._tokens)}
-        formats.write_tensors(path, tensors, formats.header("vectors", settings))
+        formats.save(self._tokens, self._matrix, path, format, counts=self._counts, settings=settings)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a file of :meth:`save`.
+    def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
+        """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
+
+        Parameters
+        ----------
+        path : path-like
+        format : str, optional
+            One of the formats of :meth:`save`; otherwise the suffix tells.
 
         Raises
         ------
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If it is not a whole file of vectors.
+            If the suffix tells no format, or the file is not a whole one of it; the place is named.
+        ImportError
+            If the format needs an extra, which is named.
 
         Examples
         --------
         See :meth:`save`.
         """
-        tensors, metadata = formats.read_tensors(path)
-        formats.check_header(metadata, "vectors", path)
-        tokens = formats.unpack_tokens(tensors, path)
-        if "matrix" not in tensors:
-            raise ValueError(f"{str(path)!r} holds no tensor 'matrix': it holds {sorted(tensors)}")
-        return cls._from_file(tokens, tensors["matrix"], path)
+        return cls._of(formats.load(path, format))
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
-        """Write the text or binary form of the word2vec tool, which holds float32 only.
+        """Write the text or binary form of word2vec, under gensim's name for it; as :meth:`save`.
 
         Parameters
         ----------
         path : path-like
-            The file to make or to replace.
+            The file to make or to replace. If it ends in ``.gz``, the file is compressed.
         binary : bool
 
         Raises
         ------
-        ValueError
-            If a token is empty or contains white space, or a number exceeds float32.
-        OSError
-            If the folder is missing or the disk refuses the data; the old file is then untouched.
+        ValueError, OSError
+            As :meth:`save`.
 
         Examples
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Vectors(["a", "b"], np.eye(2)).save_word2vec_format(f"{folder}/v.txt")
-        ...     Vectors.load_word2vec_format(f"{folder}/v.txt")
+        ...     Vectors(["a", "b"], np.eye(2)).save_word2vec_format(f"{folder}/v", binary=True)
+        ...     Vectors.load_word2vec_format(f"{folder}/v", binary=True)
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        formats.write_word2vec(path, self._tokens, self._matrix, binary)
+        self.save(path, "word2vec-binary" if binary else "word2vec")
 
     @classmethod
     def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool = False) -> Self:
-        """Read the text or binary form of the word2vec tool, as gensim and fastText write it too.
+        """Read the text or binary form of word2vec, under gensim's name for it; as :meth:`load`.
 
         Parameters
         ----------
         path : path-like
         binary : bool
-            Which of the two forms the file is in.
 
         Raises
         ------
-        OSError
-            If the file is missing or cannot be read.
-        ValueError
-            If it is not such a file; the line or vector is named.
+        ValueError, OSError
+            As :meth:`load`.
 
         Examples
         --------
         See :meth:`save_word2vec_format`.
         """
-        return cls._from_file(*formats.read_word2vec(path, binary), path)
+        return cls.load(path, "word2vec-binary" if binary else "word2vec")
+
+    def to_gensim(self) -> Any:
+        """Return a gensim.models.KeyedVectors; counts are its attribute "count".
+
+        The way back is ``Vectors(keyed.index_to_key, keyed.vectors)``.
+
+        Raises
+        ------
+        ImportError
+            Without gensim: the extra [gensim].
+        """
+        return formats.to_gensim(self._table())
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
+
+        Raises
+        ------
+        ImportError
+            Without pandas: the extra [pandas].
+        ValueError
+            If a token has no UTF-8 form.
+        """
+        return formats.to_pandas(self._table())
 
     @classmethod
-    def _from_file(cls, tokens: Sequence[str], matrix: Matrix, path: str | os.PathLike[str]) -> Self:
-        """Build from what a file held, naming the file if that does not fit together."""
-        matrix.flags.writeable = False
-        try:
-            return cls(tokens, matrix)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{str(path)!r}: {error}") from error
+    def from_pandas(cls, frame: Any) -> Self:
+        """Return the vectors of a pandas.DataFrame in the form of :meth:`to_pandas`.
 
-    @cached_property
-    def _inverse_norms(self) -> npt.NDArray[np.float64]:
-        """1 / |row|, shape (V,), and 0 for a zero row, whose cosine with anything is then 0."""
-        norms: npt.NDArray[np.float64] = np.sqrt(np.einsum("vd,vd->v", self._matrix, self._matrix, dtype=np.float64))
-        np.divide(1.0, norms, out=norms, where=norms > 0)
-        return norms
+        Raises
+        ------
+        TypeError, ValueError
+            If it is none, the index does not hold different strings, or a column is not float32 or float64, or not
+            finite.
+        """
+        return cls._of(formats.from_pandas(frame))
 
-    def _cosines(self, unit: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the cosine of every vector with a unit vector, shape (V,)."""
-        return np.asarray(self._matrix @ unit.astype(self._matrix.dtype) * self._inverse_norms)
+    def _table(self) -> formats.Table:
+        return formats.Table(self._tokens, self._matrix, self._counts)
 
-    def _query_vector(self, item: Query) -> npt.NDArray[np.float64]:
-        """Return what an item of a query adds to the mean: a token's unit vector, or the array itself."""
-        if isinstance(item, str):
-            return _unit(self[item])
-        if not isinstance(item, np.ndarray) or item.dtype.kind not in "iuf":
-            raise TypeError(f"a query is made of str and arrays of numbers, got {item!r}")
-        if item.shape != self._matrix.shape[1:]:
-            raise ValueError(f"a query vector must have the shape {self._matrix.shape[1:]}, got {item.shape}")
-        check_finite("query vector", item)
-        return item.astype(np.float64)
-
-    def _id(self, token: str) -> int:
-        """Return the row of a token, or say which tokens are spelled most like it."""
-        try:
-            return self._ids[token]
-        except KeyError:
-            pass
-        if not isinstance(token, str):
-            raise TypeError(f"a token is a str, got {token!r}")
-        message = f"{token!r} is not among the {len(self)} tokens"
-        similar = [other for other in self._tokens if abs(len(other) - len(token)) <= 2]
-        close = get_close_matches(token, similar, n=3) or [t for t in (token.lower(),) if t in self]
-        if close:
-            message += f"; the closest spellings are {', '.join(map(repr, close))}"
-        raise KeyError(message)
+    @classmethod
+    def _of(cls, table: formats.Table) -> Self:
+        return cls(table.tokens, table.matrix, counts=table.counts)
 
 
 def _checked(tokens: tuple[str, ...], matrix: Matrix) -> Matrix:
@@ -318,28 +321,10 @@ def _checked(tokens: tuple[str, ...], matrix: Matrix) -> Matrix:
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
         raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
-    frozen: Matrix = np.array(matrix, order="C", copy=matrix.flags.writeable or None)
-    frozen.flags.writeable = False
-    return frozen
+    return _frozen(np.array(matrix, order="C", copy=matrix.flags.writeable or not matrix.flags.aligned or None))
 
 
-def _listed(items: Query | Iterable[Query]) -> list[Query]:
-    """Return a query as a list: one token or one vector may stand for itself."""
-    single = isinstance(items, str) or (isinstance(items, np.ndarray) and items.ndim == 1)
-    return [items] if single else list(items)  # type: ignore[list-item]
-
-
-def _unit(vector: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the vector divided by its length, in float64; zero stays zero."""
-    exact = vector.astype(np.float64)
-    norm = float(np.linalg.norm(exact))
-    return exact / norm if norm > 0 else exact
-
-
-def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
-    """Return where the `count` largest values are, falling, equals by position."""
-    if count < 1:
-        return np.empty(0, dtype=np.intp)
-    threshold = -np.partition(-values, count - 1)[count - 1]
-    candidates = np.flatnonzero(values >= threshold)
-    return candidates[np.argsort(-values[candidates], kind="stable")][:count]
+def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Return the array after making it read-only."""
+    array.flags.writeable = False
+    return array

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from difflib import get_close_matches
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from fastembed._files import Block
 from fastembed._kernels.tokens import TokenTable
 from fastembed._threads import check_threads, ordered_map
-from fastembed._validation import check_integer
+from fastembed._validation import check_integer, check_token_counts, unknown_token
 from fastembed.corpus import Corpus, FileCorpus, Ledger, Progress, Source, as_corpus
 from fastembed.formats import replacing
 
@@ -56,7 +55,7 @@ class Vocabulary:
     >>> vocabulary["cot"]
     Traceback (most recent call last):
         ...
-    KeyError: "'cot' is not among the 2 tokens of the vocabulary; closest: 'cat'"
+    KeyError: "'cot' is not among the 2 tokens; the closest spellings are 'cat'"
     """
 
     def __init__(self, tokens: Sequence[str], counts: npt.ArrayLike, ledger: Ledger | None = None) -> None:
@@ -247,9 +246,7 @@ class Vocabulary:
     def __getitem__(self, token: str) -> int:
         if token in self._ids:
             return self._ids[token]
-        close = get_close_matches(token, self.tokens) if isinstance(token, str) else []
-        closest = f"; closest: {', '.join(map(repr, close))}" if close else ""
-        raise KeyError(f"{token!r} is not among the {len(self):,} tokens of the vocabulary{closest}")
+        raise unknown_token(token, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
@@ -342,15 +339,7 @@ def _checked_counts(tokens: tuple[str, ...], counts: npt.NDArray[np.generic]) ->
     if not tokens:
         raise ValueError("a vocabulary needs at least one token, got none")
     _check_strings(tokens)
-    if not np.issubdtype(counts.dtype, np.integer):
-        raise TypeError(f"counts must be integers, got dtype {counts.dtype}")
-    if counts.shape != (len(tokens),):
-        raise ValueError(f"counts must have the shape ({len(tokens)},) of the tokens, got {counts.shape}")
-    checked = counts.astype(np.int64)
-    if checked.min() < 0:
-        worst = int(checked.argmin())
-        raise ValueError(f"counts must not be negative, got {checked[worst]} for {tokens[worst]!r}")
-    return checked
+    return check_token_counts(counts, tokens)
 
 
 def _check_strings(tokens: Iterable[object]) -> None:

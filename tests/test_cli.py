@@ -1,38 +1,32 @@
-"""The command line: what each command prints, its exit codes, and that an error is one line."""
+"""The command line as a whole: exit codes, one line an error, quiet pipes, Ctrl-C, and what the help promises."""
 
+import argparse
 import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from fastembed import cli, formats
-from fastembed.counts import Counts
+from fastembed import cli, demo
+from fastembed.cli.parser import build_parser
+from fastembed.cli.progress import Progress
+from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
-COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "info", "demo")
+COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "export", "plot", "info", "demo")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes and signals")
 
 
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "v.safetensors"
     matrix = np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]])
-    Vectors(["man", "woman", "king", "queen"], matrix).save(path, settings={"dim": 3})
-    return path
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    """300 lines: walks on a ring of 40 words, and on each line a word that comes only once."""
-    rng = np.random.default_rng(0)
-    walks = (rng.integers(40, size=(300, 1)) + np.cumsum(rng.integers(0, 2, size=(300, 20)), axis=1)) % 40
-    lines = [" ".join(f"w{step:02d}" for step in walk) + f" once{i}" for i, walk in enumerate(walks)]
-    path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(lines))
+    Vectors(["man", "woman", "king", "queen"], matrix).save(path)
     return path
 
 
@@ -42,173 +36,91 @@ def run(capsys, *argv):
     return code, *capsys.readouterr()
 
 
+def usage(capsys, *argv):
+    """Return what a wrong command line says, after checking its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(argument) for argument in argv])
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return " ".join(err.split())
+
+
 def python(*argv, **options):
     """Run ``python -m fastembed`` as a process of its own; -P keeps the current folder out of its path."""
     command = [sys.executable, "-P", "-m", "fastembed", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 
 
-def test_training_that_does_not_fit_is_one_line(capsys, tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr("fastembed._estimate.free_memory", lambda: 5000)
-    code, out, err = run(capsys, "train", corpus, "-o", tmp_path / "v")
-    assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: training 40 words on 80 outputs in 100 dimensions takes about .*\n", err)
-    assert not (tmp_path / "v").exists()
+def subparsers():
+    parser = build_parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return commands.choices
 
 
-def test_neighbors(capsys, saved):
-    code, out, err = run(capsys, "neighbors", saved, "king", "man", "-n", 2)
-    assert (code, err) == (0, "")
-    assert [line.split() for line in out.splitlines()] == [
-        ["king"],
-        ["man", "0.7071"],
-        ["queen", "0.5000"],
-        ["man"],
-        ["king", "0.7071"],
-        ["woman", "0.0000"],
-    ]
+# ------------------------------------------------------------------------------------------------ help and options
 
 
-def test_analogy(capsys, saved):
-    code, out, err = run(capsys, "analogy", saved, "man", "king", "woman", "-n", 1)
-    assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "man is to king as woman is to"
-    assert out.splitlines()[1].split()[0] == "queen"
+def test_all_commands_are_there():
+    assert tuple(subparsers()) == COMMANDS
 
 
-@pytest.fixture
-def judged(tmp_path):
-    """Return a file of word similarity and one of analogies."""
-    (tmp_path / "similarity.tsv").write_text("# title\nking\tman\t8\nking\tqueen\t7\nman\twoman\t2\nking\tcow\t1\n")
-    (tmp_path / "analogies.txt").write_text(": family\nman king woman queen\nman king boy prince\n: farm\na b c d\n")
-    return tmp_path / "similarity.tsv", tmp_path / "analogies.txt"
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_the_keys_of_json(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, "--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"example: fastembed {command}" in text
+    assert "--json prints one object with the keys: " in text
 
 
-def test_evaluate(capsys, saved, judged):
-    similarity, analogies = judged
-    code, out, err = run(
-        capsys,
-        "evaluate",
-        saved,
-        "--similarity",
-        similarity,
-        similarity,
-        "--analogies",
-        analogies,
-        "--method",
-        "3CosMul",
-    )
-    assert (code, err) == (0, "")
-    assert out.splitlines() == [
-        *[f"{similarity}: Spearman 1.0000 on 3 of 4 pairs; 1 unknown word"] * 2,
-        f"{analogies}: 3CosMul accuracy 1.0000: 1 correct of 1 covered, 3 asked",
-        "  family                          accuracy 1.0000: 1 correct of 1 covered, 2 asked",
-        "  farm                            accuracy nan: 0 correct of 0 covered, 1 asked",
-    ]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_is_a_right_command_line(command):
+    """And it is one line of a terminal."""
+    (example,) = re.findall(r"^example: fastembed (.*)", subparsers()[command].epilog)
+    assert len(f"example: fastembed {example}") <= 78
+    assert build_parser().parse_args(example.split()).run
 
 
-def test_evaluate_as_json(capsys, saved, judged):
-    similarity, analogies = map(str, judged)
-    argv = ("evaluate", saved, "--json", "--similarity", similarity, "--analogies", analogies, "--restrict", 3)
-    code, out, err = run(capsys, *argv)
-    assert (code, err) == (0, "")
-    results = json.loads(out)
-    assert results["vectors"] == str(saved)
-    assert results["similarity"] == [
-        {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"]}
-    ]
-    (found,) = results["analogies"]
-    assert found["sections"][1] == {"name": "farm", "correct": 0, "covered": 0, "asked": 1, "accuracy": None}
-    del found["sections"]
-    expected = {"file": analogies, "restrict": 3, "method": "3CosAdd", "name": "total"}
-    assert found == expected | {"correct": 0, "covered": 0, "asked": 3, "accuracy": None}
+def test_every_option_says_its_default():
+    for name, command in subparsers().items():
+        for action in command._actions:
+            if action.option_strings and action.dest != "help":
+                assert re.search(r"\(default: .+\)$", action.help), (name, action.option_strings)
 
 
-def test_evaluate_needs_a_file_and_names_a_bad_line(capsys, saved, judged):
-    code, out, err = run(capsys, "evaluate", saved)
-    assert (code, out) == (1, "")
-    assert err == "fastembed: error: nothing to evaluate with: give --similarity FILE or --analogies FILE\n"
-    code, out, err = run(capsys, "evaluate", saved, "--analogies", judged[0])
-    assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: '.*similarity.tsv', line 2: four words, .*\n", err)
+def test_an_option_means_the_same_everywhere():
+    """--method is the one whose choices are the command's own: analogies are solved by other methods than maps."""
+    found = {}
+    for command in subparsers().values():
+        for action in command._actions:
+            if action.option_strings and action.dest != "method":
+                text = re.sub(r" \(default: .+\)$", "", action.help)
+                read = getattr(action.type, "__qualname__", None)
+                facts = (action.option_strings, action.dest, text, action.nargs, action.metavar, read, action.choices)
+                assert found.setdefault(action.option_strings[-1], facts) == facts
 
 
-def test_info_of_a_file(capsys, saved):
-    code, out, err = run(capsys, "info", saved)
-    assert (code, err) == (0, "")
-    for piece in (f"{saved.stat().st_size:,} bytes", "fastembed.vectors", '{"dim": 3}', "float64 (4, 3)", "int64 (5,)"):
-        assert piece in out
+def test_every_command_has_json_and_debug_and_every_writer_is_quiet():
+    for command in subparsers().values():
+        options = {option for action in command._actions for option in action.option_strings}
+        assert {"--json", "--debug"} <= options
+        writes = any(action.dest == "output" for action in command._actions)
+        assert writes == ("--quiet" in options)
 
 
-def test_info_of_the_installation(capsys):
-    code, out, err = run(capsys, "info")
-    assert (code, err) == (0, "")
-    assert "blas" in out.lower()
-    assert "threads" in out.lower()
+def test_train_takes_every_parameter_of_skipgram():
+    destinations = {action.dest for action in subparsers()["train"]._actions}
+    assert set(SkipGram().get_params()) <= destinations
 
 
-def test_train(capsys, tmp_path, corpus):
-    output = tmp_path / "out.safetensors"
-    options = ("--dim", 8, "--window", 2, "--epochs", 3, "--seed", 4, "--threads", 1, "--max-contexts", 30)
-    code, out, err = run(capsys, "train", corpus, "-o", output, *options)
-    assert (code, err) == (0, "")  # no bars: stderr is not a terminal
-    lines = out.splitlines()
-    assert len(lines) == 5
-    size = r"training 40 words, 60 outputs, [\d,]+ counts: about \d+ GFLOP and \d+ MB of memory"
-    assert re.fullmatch(size, lines.pop(0))
-    for line in lines[:3]:
-        assert re.fullmatch(r"epoch +\d of 3   nll [\d.]+   perplexity [\d,.]+   [\d.]+ s", line)
-    assert lines[3].startswith(f"wrote {output}: 40 vectors of 8 numbers; read 6,300 tokens")
-    assert "300" in lines[3].split("dropped")[1]
-    vectors = Vectors.load(output)
-    assert vectors.matrix.shape == (40, 8)
-    ring = {token for token, _ in vectors.most_similar("w10", topn=4)}
-    assert ring & {"w09", "w11"}
-    kept = formats.check_header(formats.read_tensors(output)[1], "vectors", output)
-    assert (kept["dim"], kept["seed"], kept["max_contexts"]) == (8, 4, 30)
-    assert run(capsys, "train", corpus, "-o", tmp_path / "again", "--quiet", *options) == (0, "", "")
-    np.testing.assert_array_equal(Vectors.load(tmp_path / "again").matrix, vectors.matrix)
-
-
-def test_train_without_subsampling(capsys, tmp_path, corpus):
-    argv = ("train", corpus, "-o", tmp_path / "v", "--dim", 4, "--epochs", 1, "--quiet", "--sample")
-    assert run(capsys, *argv, "none") == (0, "", "")
-    assert formats.check_header(formats.read_tensors(tmp_path / "v")[1], "vectors", "v")["sample"] is None
-    code, _, err = run(capsys, *argv, 0)
-    assert code == 1
-    assert "sample must be finite and above 0" in err
-
-
-def test_a_missing_output_folder_is_found_before_training(capsys, tmp_path, corpus, monkeypatch):
-    monkeypatch.delattr(cli, "SkipGram")
-    code, out, err = run(capsys, "train", corpus, "-o", tmp_path / "nowhere" / "v")
-    assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: cannot write '.*v': the folder '.*nowhere' does not exist\n", err)
-
-
-@pytest.mark.parametrize("missing", ["train", "info", "neighbors"])
-def test_a_missing_file_is_one_line(capsys, tmp_path, missing):
-    more = ["king"] if missing == "neighbors" else []
-    output = ["-o", tmp_path / "v"] if missing == "train" else []
-    code, out, err = run(capsys, missing, tmp_path / "absent.txt", *more, *output)
-    assert (code, out) == (1, "")
-    assert err.startswith("fastembed: error: ")
-    assert "absent.txt" in err
-    assert err.count("\n") == 1
-    assert not (tmp_path / "v").exists()
-
-
-def test_an_unknown_word_is_one_line_with_the_closest_spellings(capsys, saved):
-    code, out, err = run(capsys, "neighbors", saved, "king", "quen")
-    assert (code, out) == (1, "")
-    assert err == "fastembed: error: 'quen' is not among the 4 tokens; the closest spellings are 'queen'\n"
-
-
-def test_debug_shows_the_traceback(capsys, saved):
-    code, _, err = run(capsys, "neighbors", saved, "quen", "--debug")
-    assert code == 1
-    assert "Traceback (most recent call last)" in err
-    assert err.splitlines()[-1].startswith("fastembed: error: 'quen'")
+def test_defaults_shown_are_those_of_skipgram():
+    shown = {action.dest: action.help for action in subparsers()["train"]._actions}
+    for name, value in SkipGram().get_params().items():
+        text = {"None": "none", "True": "yes", "False": "no"}.get(str(value), value)
+        if name != "threads":
+            assert shown[name].endswith(f"(default: {text})")
 
 
 @pytest.mark.parametrize(
@@ -216,31 +128,128 @@ def test_debug_shows_the_traceback(capsys, saved):
     [
         ([], "required: COMMAND"),
         (["fly"], "invalid choice"),
-        (["train"], "FILE"),
+        (["train"], "give a FILE to read"),
+        (["train", ""], "a file name expected, got an empty text"),
+        (["train", "f", "-o", ""], "argument -o/--output: a file name expected, got an empty text"),
+        (["train", "f", "-o", "folder/"], "a file name expected, got the folder 'folder/'"),
+        (["train", "f", "--dim", "1.5"], "an integer of at least 1 expected, got '1.5'"),
+        (["train", "f", "--dim", "²"], "an integer of at least 1 expected, got '²'"),
+        (["train", "f", "--seed", "-1"], "an integer of at least 0 expected, got '-1'"),
+        (["train", "f", "--max-contexts", "all"], '"auto" or "none" or an integer of at least 1 expected, got \'all\''),
+        (["train", "f", "--sample", "x"], "\"none\" or a number above 0 expected, got 'x'"),
+        (["train", "f", "--sample", "0"], "\"none\" or a number above 0 expected, got '0'"),
+        (["train", "f", "--sample", "nan"], "\"none\" or a number above 0 expected, got 'nan'"),
+        (["train", "f", "--validation-fraction", "0.6"], "a number above 0 and at most 0.5 expected, got '0.6'"),
+        (["train", "f", "--weighting", "square"], "invalid choice: 'square'"),
+        (["count"], "FILE"),
+        (["count", "f", "--window", "0,0"], "an integer or two, as 0,1, expected, got '0,0'"),
+        (["count", "f", "--memory-limit", "much"], "a size of at least 1M, such as 800M or 4G, expected, got 'much'"),
+        (["count", "f", "--memory-limit", "1K"], "a size of at least 1M, such as 800M or 4G, expected, got '1K'"),
+        (["count", "f", "--token-pattern", "("], "'(' is no regular expression"),
+        (["count", "f", "--token-pattern", "(a)(b)"], "has 2 groups"),
+        (["count", "f", "--token-pattern", "[a-z]*"], "'[a-z]*' matches the empty text"),
+        (["count", "f", "--max-size", "0"], "\"none\" or an integer of at least 1 expected, got '0'"),
         (["neighbors", "v"], "WORD"),
-        (["analogy", "v", "a", "b"], "C"),
         (["neighbors", "v", "w", "-n", "0"], "an integer of at least 1 expected, got '0'"),
+        (["neighbors", "v", "w", "--top", "3"], "unrecognized arguments: --top 3"),
+        (["analogy", "v", "a", "b"], "C"),
         (["evaluate"], "VECTORS"),
+        (["evaluate", "v"], "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE"),
         (["evaluate", "v", "--similarity"], "expected at least one argument"),
         (["evaluate", "v", "--method", "cosadd"], "invalid choice: 'cosadd'"),
-        (["train", "f", "--dim", "1.5"], "an integer of at least 1 expected, got '1.5'"),
-        (["train", "f", "--max-contexts", "all"], "an integer of at least 1 expected, got 'all'"),
-        (["train", "f", "--sample", "x"], "a number or \"none\" expected, got 'x'"),
+        (["export", "v"], "OUTPUT"),
+        (["export", "v", "o", "--format", "word"], "invalid choice: 'word'"),
     ],
 )
-def test_wrong_usage_exits_with_two(capsys, argv, message):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(argv)
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+def test_wrong_usage_exits_with_two(capsys, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in usage(capsys, *argv)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example(capsys, command):
-    with pytest.raises(SystemExit) as caught:
-        cli.main([command, "--help"])
-    assert caught.value.code == 0
-    assert f"example: fastembed {command}" in " ".join(capsys.readouterr().out.split())
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A text, and its model and counts, in the current folder; the demo is of a small library."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20)
+    (tmp_path / "pairs").write_text("cat dog 5\ncat mat 2\n")
+    model = SkipGram(dim=3, min_count=1).fit("text")
+    model.save("model.safetensors")
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""')
+    small = demo.standard_library(tmp_path / "library")
+    monkeypatch.setattr(demo, "standard_library", lambda: small)
+    for name in ("plot_map", "plot_history"):
+        monkeypatch.setattr(f"fastembed.plotting.{name}", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("command", "case"),
+    [
+        ("train text", 0),
+        ("count text", 0),
+        ("neighbors model.safetensors cat", 0),
+        ("analogy model.safetensors cat dog mat", 0),
+        ("evaluate model.safetensors --similarity pairs --perplexity text", 0),
+        ("export model.safetensors v.vec", 0),
+        ("plot model.safetensors", 0),
+        ("plot model.safetensors --history", 1),
+        ("info model.safetensors", 0),
+        ("info", 1),
+        ("demo", 0),
+    ],
+)
+def test_json_has_the_keys_that_the_help_names(capsys, command, case):
+    """stdout is one JSON document, whether --quiet is given or not."""
+    argv = command.split()
+    code, out, err = run(capsys, *argv, "--json")
+    assert (code, err) == (0, "")
+    keys = re.sub(r"\s+", " ", subparsers()[argv[0]].epilog.partition("with the keys: ")[2])
+    while "(" in keys:
+        keys = re.sub(r" \([^()]*\)", "", keys)
+    documented = keys.split("; ")[case].split(": ")[-1].split(", ")
+    assert sorted(json.loads(out)) == sorted(documented)
+
+
+# ------------------------------------------------------------------------------------------------ failures
+
+
+@pytest.mark.parametrize("command", ["train", "count", "neighbors", "evaluate", "export", "plot", "info"])
+def test_a_missing_file_is_one_line(capsys, tmp_path, command):
+    more = {
+        "train": ["-o", tmp_path / "o"],
+        "count": ["-o", tmp_path / "o"],
+        "neighbors": ["king"],
+        "evaluate": ["--similarity", tmp_path / "absent"],
+        "export": [tmp_path / "o.vec"],
+        "plot": ["-o", tmp_path / "o.png", "--history"],
+        "info": [],
+    }[command]
+    code, out, err = run(capsys, command, tmp_path / "absent.txt", *more)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: .*absent\.txt.*\n", err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["train", "count", "export", "plot"])
+def test_a_missing_output_folder_is_found_before_anything_is_read(capsys, tmp_path, command):
+    output = tmp_path / "nowhere" / "v"
+    code, out, err = run(capsys, command, tmp_path / "absent", *([] if command == "export" else ["-o"]), output)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: cannot write '.*v': the folder '.*nowhere' does not exist\n", err)
+
+
+def test_an_unknown_word_is_one_line_with_the_closest_spellings(capsys, saved):
+    code, out, err = run(capsys, "neighbors", saved, "king", "quen")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: 'quen' is not among the 4 tokens.* 'queen'.*\n", err)
+
+
+def test_debug_shows_the_traceback(capsys, saved):
+    code, _, err = run(capsys, "neighbors", saved, "quen", "--debug")
+    assert code == 1
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("fastembed: error: 'quen'")
 
 
 def test_runs_as_a_module_and_gives_its_exit_code(saved):
@@ -251,7 +260,10 @@ def test_runs_as_a_module_and_gives_its_exit_code(saved):
     assert python("neighbors").returncode == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+# ------------------------------------------------------------------------------------------------ stdout
+
+
+@posix
 @pytest.mark.parametrize("count", [1, 4000])
 def test_a_closed_pipe_is_quiet(tmp_path, count):
     path = tmp_path / "many.safetensors"
@@ -264,6 +276,120 @@ def test_a_closed_pipe_is_quiet(tmp_path, count):
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@posix
+def test_a_closed_pipe_of_help_is_quiet():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:  # noqa: PTH123 - a descriptor
+        command = [sys.executable, "-P", "-m", "fastembed", "--help"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_a_full_disk_behind_stdout_is_one_line(saved):
+    command = f"{sys.executable} -P -m fastembed neighbors {saved} king > /dev/full"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"fastembed: error: .*No space left on device\n", done.stderr)
+
+
+@posix
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_without_standard_streams(saved, streams):
+    command = f"{sys.executable} -P -m fastembed neighbors {saved} king -n 1 {streams}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    expected = "king\n  man                       0.7071\n" if streams == "2>&-" else ""
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+@posix
+def test_an_error_without_stderr_does_not_go_to_stdout(saved):
+    command = f"{sys.executable} -P -m fastembed neighbors {saved} quen 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_words_that_the_terminal_cannot_show(tmp_path):
+    path = tmp_path / "v.safetensors"
+    Vectors(["a", "日本"], np.eye(2)).save(path)
+    done = python("neighbors", path, "a", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u65e5\u672c" in done.stdout
+    done = python("neighbors", path, "a", "--json", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert json.loads(done.stdout)["queries"][0]["neighbors"][0]["word"] == "日本"
+
+
+# ------------------------------------------------------------------------------------------------ Ctrl-C
+
+AT_IMPORT = """
+import os, runpy, signal, sys
+
+module = sys.argv.pop(1)
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("fastembed", run_name="__main__")
+"""
+
+INTERRUPTED_IMPORT = """
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                raise ImportError("a broken installation")
+"""
+
+
+@posix
+@pytest.mark.parametrize("module", ["numpy", "scipy", "tqdm", "fastembed._kernels.cooccur", "fastembed.cli.training"])
+def test_ctrl_c_during_imports_is_one_line(module):
+    command = [sys.executable, "-P", "-c", AT_IMPORT, module, "info"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "fastembed: interrupted\n")
+
+
+@posix
+def test_ctrl_c_that_an_import_makes_another_error_of_is_still_one():
+    """NumPy's import does so: it says that the installation is broken."""
+    code = AT_IMPORT.replace("os.kill(os.getpid(), signal.SIGINT)", INTERRUPTED_IMPORT)
+    command = [sys.executable, "-P", "-c", code, "numpy", "info"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "fastembed: interrupted\n")
+
+
+def test_nothing_is_imported_before_the_command_line_is_in_charge():
+    code = (
+        "import sys, fastembed.cli; print([m for m in ('numpy', 'scipy', 'safetensors', 'tqdm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@posix
+def test_ctrl_c_while_reading_is_one_line(tmp_path):
+    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(tmp_path / "v"), "--min-count", "1"]
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"import os; os.execv({sys.executable!r}, {command!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"some words\n" * (1 << 16))  # more than a pipe holds: it is reading
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, b"")
+    assert re.fullmatch(rb"fastembed: interrupted after [\d,]+ bytes of standard input\n", err)
+    assert not (tmp_path / "v").exists()
+
+
+# ------------------------------------------------------------------------------------------------ progress
+
+
 class Terminal(io.StringIO):
     """A stderr that a person looks at."""
 
@@ -271,122 +397,36 @@ class Terminal(io.StringIO):
         return True
 
 
+RECORD = {"epoch": 1, "nll": 2.0, "perplexity": 7.389, "learning_rate": 1.0, "seconds": 0.5}
+LINE = "epoch  1 of 2   nll 2.0000   perplexity 7.4   0.5 s\n"
+
+
+def report(**options):
+    with Progress(epochs=2, **options) as progress:
+        progress.reading(5, 10)
+        progress.counting(3, None)
+        progress.epoch(RECORD)
+
+
 def test_bars_on_a_terminal_only(capsys, monkeypatch):
-    record = {"epoch": 1, "nll": 2.0, "perplexity": 7.389, "learning_rate": 1.0, "seconds": 0.5}
-
-    def report(**options):
-        with cli.Progress(epochs=2, **options) as progress:
-            progress.reading(5, 10)
-            progress.counting(3, None)
-            progress.epoch(record)
-
-    line = "epoch  1 of 2   nll 2.0000   perplexity 7.4   0.5 s\n"
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    report(quiet=False)
-    assert capsys.readouterr().out == line
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    report(lines=True, bars=True)
+    assert capsys.readouterr().out == LINE
     for stage in ("reading", "count", "epochs"):
         assert stage in terminal.getvalue()
-    monkeypatch.setattr(sys, "stderr", quiet := Terminal())
-    report(quiet=True)
-    assert (capsys.readouterr().out, quiet.getvalue()) == ("", "")
-    monkeypatch.setattr(sys, "stderr", piped := io.StringIO())
-    report(quiet=False)
-    assert (capsys.readouterr().out, piped.getvalue()) == (line, "")
+    monkeypatch.setattr(sys, "stderr", json_terminal := Terminal())
+    report(lines=False, bars=True)
+    assert capsys.readouterr().out == ""
+    assert "epochs" in json_terminal.getvalue()
+    for bars, stream in ((False, Terminal()), (True, io.StringIO())):
+        monkeypatch.setattr(sys, "stderr", stream)
+        report(lines=True, bars=bars)
+        assert (capsys.readouterr().out, stream.getvalue()) == (LINE, "")
 
 
-# ------------------------------------------------------------------------------------------------ counts
-
-
-def test_counting_and_training_on_counts_is_training(capsys, tmp_path, corpus):
-    options = ("--min-count", 2, "--window", 3, "--sample", "none")
-    training = ("--dim", 4, "--epochs", 2, "--seed", 3)
-    assert run(capsys, "train", corpus, "-o", tmp_path / "a", *options, *training)[0] == 0
-    code, out, err = run(capsys, "count", corpus, "-o", tmp_path / "counts", *options, "--memory-limit", "100M")
-    assert (code, err) == (0, "")
-    assert re.search(r"wrote .*counts: [\d,]+ counts of [\d,]+ tokens and [\d,]+ contexts; read [\d,]+ tokens in", out)
-    code, out, err = run(capsys, "train", "--counts", tmp_path / "counts", "-o", tmp_path / "b", *training)
-    assert (code, err) == (0, "")
-    assert re.search(r"wrote .*b: [\d,]+ vectors of 4 numbers; read [\d,]+ tokens in", out)
-    a, b = (Vectors.load(tmp_path / name) for name in "ab")
-    assert a.tokens == b.tokens
-    assert np.array_equal(a.matrix, b.matrix)
-    settings = formats.check_header(formats.read_tensors(tmp_path / "b")[1], "vectors", "b")
-    assert settings["window"] == [3, 3]
-    assert settings["min_count"] is None
-    assert settings["counts"] == str(tmp_path / "counts")
-
-
-def test_baskets_and_the_next_item_only(capsys, tmp_path, corpus):
-    counts = tmp_path / "counts"
-    assert run(capsys, "count", corpus, "-o", counts, "--baskets", "share", "--min-count", 1, "--quiet") == (0, "", "")
-    assert Counts.load(counts).windows is None
-    vectors = tmp_path / "vectors"
-    assert run(capsys, "train", "--counts", counts, "-o", vectors, "--dim", 3, "--epochs", 1, "--quiet") == (0, "", "")
-    assert run(capsys, "count", corpus, "-o", counts, "--window", "0,1", "--min-count", 1, "--quiet") == (0, "", "")
-    assert Counts.load(counts).windows.window == (0, 1)
-
-
-def test_the_size_of_the_vocabulary_and_a_memory_limit(capsys, tmp_path, corpus):
-    for more in ((), ("--baskets", "flat")):
-        argv = ("count", corpus, "-o", tmp_path / "counts", "--max-size", 7, "--memory-limit", "1M", *more)
-        code, out, err = run(capsys, *argv)
-        assert (code, err) == (0, "")
-        assert re.search(r"of 7 tokens and (7|14) contexts; .* over max_size=7\)$", out.strip())
-        assert run(capsys, *argv, "--memory-limit", "1K")[0] == 1
-
-
-def test_a_text_that_changes_between_its_two_readings(capsys, tmp_path, corpus, monkeypatch):
-    text = tmp_path / "text"
-    text.write_bytes(corpus.read_bytes())
-
-    def cut(*args, real=cli.Vocabulary.from_corpus, **options):
-        vocabulary = real(*args, **options)
-        text.write_text("w01 w02\n")
-        return vocabulary
-
-    monkeypatch.setattr(cli.Vocabulary, "from_corpus", cut)
-    code, out, err = run(capsys, "count", text, "-o", tmp_path / "counts", "--min-count", 1)
-    assert (code, out) == (1, "")
-    assert "the text changed between its two readings, from 6,300 tokens to 2" in err
-    assert not (tmp_path / "counts").exists()
-
-
-def test_options_of_the_text(capsys, tmp_path):
-    (tmp_path / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")
-    argv = ("count", tmp_path, "-o", tmp_path / "counts", "--min-count", 1, "--quiet", "--lowercase", "--token-pattern")
-    code, _, err = run(capsys, *argv, "[a-z]+")
-    assert code == 1
-    assert "not valid UTF-8 at line 1, byte 11" in err
-    assert run(capsys, *argv, "[a-z]+", "--replace-invalid") == (0, "", "")
-    assert Counts.load(tmp_path / "counts").vocabulary.tokens == ("cat", "the", "sat")
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["train", "f", "--counts", "c"], "so FILE cannot be given"),
-        (["train", "--counts", "c", "--window", "8", "--lowercase"], "so --lowercase, --window cannot be given"),
-        (["count", "f", "--baskets", "flat", "--window", "5"], "say nothing about baskets"),
-        (["count", "f", "--window", "0,0"], "an integer or two, as 0,1, expected, got '0,0'"),
-        (["count", "f", "--memory-limit", "much"], "a size such as 800M or 4G expected, got 'much'"),
-        (["count", "f", "--token-pattern", "("], "'(' is no regular expression"),
-        (["count", "f", "--token-pattern", "(a)(b)"], "has 2 groups"),
-        (["count", "f", "--token-pattern", "[a-z]*"], "'[a-z]*' matches the empty text"),
-        (["count", "f", "--max-size", "0"], "an integer of at least 1 expected, got '0'"),
-        (["count"], "FILE"),
-    ],
-)
-def test_wrong_usage_of_counts(capsys, tmp_path, monkeypatch, argv, message):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as caught:
-        cli.main(argv)
-    assert caught.value.code == 2
-    assert message in " ".join(capsys.readouterr().err.split())
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-def test_no_stdout_at_all(saved):
-    command = f"{sys.executable} -m fastembed neighbors {saved} king >&-"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, cwd=saved.parent)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_the_line_of_an_epoch_with_lines_held_out(capsys):
+    with Progress(lines=True, bars=False, epochs=12) as progress:
+        progress.epoch(RECORD | {"epoch": 10, "validation_nll": 2.5})
+    assert capsys.readouterr().out == LINE.replace(" 1 of 2", "10 of 12").replace(
+        "0.5 s", "validation nll 2.5000   0.5 s"
+    ).replace("7.4   v", "7.4   v")

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastembed._files
+from fastembed import Vocabulary
 from fastembed._files import Spool, _zstd, read_blocks
 from fastembed.corpus import FileCorpus, Ledger, MemoryCorpus, as_corpus
 
@@ -61,6 +62,15 @@ def test_only_ascii_white_space_separates(tmp_path):
     path = tmp_path / "spaces"
     path.write_text("a\u00a0b\u3000c\x1cd e\u2028f")
     assert read(path)[0] == [["a\u00a0b\u3000c\x1cd", "e\u2028f"]]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_token(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("one two\none", encoding="utf-8-sig")
+    sequences, ledger = read([tmp_path / "a", tmp_path / "b"])
+    assert sequences == [["one", "two"], ["one"]] * 2
+    assert ledger.bytes == 28
+    assert Vocabulary.from_corpus([tmp_path / "a", tmp_path / "b"], 1).tokens == ("one", "two")
 
 
 def test_empty_file(tmp_path):

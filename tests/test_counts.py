@@ -276,7 +276,7 @@ def test_from_scipy_takes_any_format_and_changes_nothing():
 
 
 def test_scipy_round_trip_shares_memory():
-    matrix = sparse.random_array((20, 30), density=0.2, rng=1).tocsr()
+    matrix = sparse.random_array((20, 30), density=0.2, random_state=1).tocsr()
     matrix.sort_indices()
     counts = Counts.from_scipy(matrix)
     assert np.shares_memory(counts.to_scipy().data, matrix.data)

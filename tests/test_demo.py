@@ -86,14 +86,14 @@ def test_the_running_pythons_library():
 def test_run_refuses_a_missing_folder_before_it_reads(tmp_path, monkeypatch):
     monkeypatch.delattr(demo, "standard_library")
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        demo.run(SkipGram(), tmp_path / "nowhere" / "v", {})
+        demo.run(SkipGram(), tmp_path / "nowhere" / "v")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, seed):
     model = SkipGram(seed=seed)
-    demo.run(model, tmp_path / "v.safetensors", {"seed": seed})
+    demo.run(model, tmp_path / "v.safetensors")
     out = capsys.readouterr().out
     assert "process is to: processes" in out
     assert str(tmp_path / "v.safetensors") in out
@@ -115,7 +115,7 @@ def small(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("small")
 def test_run_shows_the_words_that_are_there(tmp_path, capsys):
-    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", {})
+    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors")
     out = capsys.readouterr().out
     assert "\n  lock " in out
     assert "coroutine" not in out
@@ -125,6 +125,6 @@ def test_run_shows_the_words_that_are_there(tmp_path, capsys):
 
 @pytest.mark.usefixtures("small")
 def test_run_may_be_quiet(tmp_path, capsys):
-    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", {}, quiet=True)
+    demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", quiet=True)
     assert capsys.readouterr().out == ""
     assert (tmp_path / "v.safetensors").exists()

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from fastembed import evaluation
+from fastembed import _neighbors, evaluation
 from fastembed.evaluation import Analogies, Section, Similarity, analogies, perplexity, word_similarity
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
@@ -182,7 +182,8 @@ def test_summaries():
 @pytest.mark.parametrize("block_bytes", [1, 5000, 1 << 26])
 def test_analogies_are_those_of_a_plain_search(tmp_path, monkeypatch, method, restrict, block_bytes):
     vectors, text = random_words(seed=1, dtype=np.float64)
-    monkeypatch.setattr(evaluation, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(_neighbors, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(evaluation, "BLOCK", 7)
     result = analogies(vectors, written(tmp_path, text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))
     known = {token.upper() for token in vectors.tokens[:size]}

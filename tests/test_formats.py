@@ -1,4 +1,4 @@
-"""Files: what is written comes back bit for bit; what fails to be written changes nothing; junk is named as junk."""
+"""Files of tensors come back bit for bit; what fails to be written changes nothing; junk is named as junk."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fastembed import formats
+from fastembed.formats.atomic import replacing_all
 
 TOKENS = ["the", "größe", "日本", "", "two words", "tab\there", "new\nline", "\x00", "😀"]
 
@@ -90,9 +91,29 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_files_that_belong_together_are_replaced_together_or_not_at_all(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_text("old")
+
+    def write_one():
+        with replacing_all(paths) as (first, _):
+            first.write_text("new")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_one()
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert sorted(tmp_path.iterdir()) == paths
+    with replacing_all(paths) as temporaries:
+        for temporary in temporaries:
+            temporary.write_text("new")
+    assert [path.read_text() for path in paths] == ["new", "new"]
+    assert sorted(tmp_path.iterdir()) == paths
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits on the size of files")
-@pytest.mark.parametrize("kind", ["tensors", "word2vec"])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, kind):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
     program = """
@@ -102,14 +123,11 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, kind):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
-            if sys.argv[2] == "tensors":
-                formats.write_tensors(sys.argv[1], {"a": np.zeros(5000)})
-            else:
-                formats.write_word2vec(sys.argv[1], ["a"] * 50, np.zeros((50, 100)), binary=True)
+            formats.write_tensors(sys.argv[1], {"a": np.zeros(5000)})
         except OSError as error:
             print(error)
     """
-    command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path), kind]
+    command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "File too large" in done.stdout
     assert path.read_text() == "old"
@@ -232,73 +250,3 @@ def test_header_round_trip_and_refusals():
         formats.header("vectors", {"rate": float("nan")})
     with pytest.raises(TypeError, match="JSON serializable"):
         formats.header("vectors", {"rate": object()})
-
-
-@pytest.mark.parametrize("binary", [False, True])
-def test_word2vec_brings_every_float32_back(tmp_path, binary):
-    bits = np.random.default_rng(0).integers(0, 2**32, size=20000, dtype=np.uint32).view(np.float32)
-    extremes = np.array(
-        [0.0, -0.0, 1e-45, -1e-45, np.finfo(np.float32).max, np.finfo(np.float32).tiny, 0.1], np.float32
-    )
-    numbers = np.concatenate([extremes, bits[np.isfinite(bits)]])
-    matrix = numbers[: numbers.size // 7 * 7].reshape(-1, 7)
-    tokens = [f"größe{i}" for i in range(len(matrix))]
-    formats.write_word2vec(tmp_path / "v", tokens, matrix, binary)
-    found_tokens, found = formats.read_word2vec(tmp_path / "v", binary)
-    assert found_tokens == tokens
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found.view(np.uint32), matrix.view(np.uint32))
-
-
-def test_word2vec_binary_without_newlines_and_with_bytes_that_look_like_text(tmp_path):
-    # gensim writes no newline after a vector; the first bytes of a vector may be any, a space or a newline among them
-    rows = np.frombuffer(b"\n\n\n\n    \n \n    \n", dtype="<f4").reshape(2, 2)
-    (tmp_path / "v").write_bytes(b"2 2\none " + rows[0].tobytes() + b"two " + rows[1].tobytes())
-    tokens, matrix = formats.read_word2vec(tmp_path / "v", binary=True)
-    assert tokens == ["one", "two"]
-    np.testing.assert_array_equal(matrix, rows)
-
-
-def test_word2vec_text_of_other_tools(tmp_path):
-    (tmp_path / "v").write_bytes(b"2 3\r\none 1 2e0 -3.5 \r\ntwo 0.5 .25 1 ")  # trailing spaces, CRLF, no last newline
-    tokens, matrix = formats.read_word2vec(tmp_path / "v", binary=False)
-    assert tokens == ["one", "two"]
-    np.testing.assert_array_equal(matrix, np.array([[1, 2, -3.5], [0.5, 0.25, 1]], np.float32))
-
-
-@pytest.mark.parametrize("token", ["", "two words", "tab\t", "line\n", "no\u00a0break", " "])
-def test_word2vec_refuses_white_space(tmp_path, token):
-    with pytest.raises(ValueError, match=f"token {re.escape(repr(token))} is empty or contains white space"):
-        formats.write_word2vec(tmp_path / "v", ["fine", token], np.zeros((2, 2)), binary=False)
-    assert not list(tmp_path.iterdir())
-
-
-def test_word2vec_refuses_what_float32_cannot_hold(tmp_path):
-    with pytest.raises(ValueError, match=r"float32, at most 3\.4.*got 1e\+300"):
-        formats.write_word2vec(tmp_path / "v", ["a"], np.array([[1e300]]), binary=True)
-
-
-@pytest.mark.parametrize(
-    ("binary", "content", "message"),
-    [
-        (False, b"", "begins with a line 'V D', got b''"),
-        (False, b"one 1 2\n", "begins with a line 'V D'"),
-        (False, b"-1 2\n", "begins with a line 'V D'"),
-        (False, b"2 0\na\nb\n", "promises 2 vectors of 0"),
-        (False, b"999999999 300\none 1\n", "too many for its 6 bytes"),
-        (True, b"999999999 300\none 1\n", "too many for its 6 bytes"),
-        (False, b"2 2\none 1 2\nlong_word_here 2\n", "line 3: a token and 2 numbers expected, got 2 fields"),
-        (False, b"2 2\none 1 2 3\ntwo 1 2\n", "line 2: a token and 2 numbers expected, got 4 fields"),
-        (False, b"1 2\none 1 two\n", "line 2: could not convert"),
-        (False, b"1 2\n\xff\xfe 1 2\n", "line 2: 'utf-8' codec can't decode"),
-        (False, b"1 2\none 1 2\ntwo 1 2\n", "goes on after the 1 vectors"),
-        (True, b"1 1\n\xff\xfe 1234\n", "vector 1 of 1: 'utf-8' codec can't decode"),
-        (True, b"2 1\nlong_name 1234\ntwo 12", "vector 2 of 2: the file ends inside it"),
-        (True, b"2 1\nlong_name_of_the_first 1234\n", "vector 2 of 2: the file ends inside it"),
-        (True, b"1 1\none 1234\ntwo 1234\n", "goes on after the 1 vectors"),
-    ],
-)
-def test_word2vec_names_what_is_wrong(tmp_path, binary, content, message):
-    (tmp_path / "bad.vec").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"bad\.vec'.*{re.escape(message)}"):
-        formats.read_word2vec(tmp_path / "bad.vec", binary)

@@ -10,7 +10,7 @@ from fastembed._threads import Pool
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:
     rng = np.random.default_rng(1)
-    counts = sparse.random_array((rows, columns), density=density, rng=rng, format="csr")
+    counts = sparse.random_array((rows, columns), density=density, random_state=rng, format="csr")
     counts.data = np.ceil(counts.data * 9)
     return counts
 

@@ -26,7 +26,7 @@ TIME_LIMIT = 60  # seconds, for what would otherwise hang
 
 
 def random_counts(inputs, outputs, seed=0):
-    return sparse.random_array((inputs, outputs), density=0.02, rng=np.random.default_rng(seed), format="csr")
+    return sparse.random_array((inputs, outputs), density=0.02, random_state=np.random.default_rng(seed), format="csr")
 
 
 def digest(*arrays):
@@ -82,7 +82,7 @@ import hashlib
 from scipy import sparse
 import numpy as np
 from fastembed import Trainer
-counts = sparse.random_array((100, 2500), density=0.02, rng=np.random.default_rng(0))
+counts = sparse.random_array((100, 2500), density=0.02, random_state=np.random.default_rng(0))
 trainer = Trainer.random(100, 20, output_size=2500, seed=3)
 history = trainer.fit_counts(counts, epochs=2, block_size=32)
 trainer.train(range(100), update_linear=True)
@@ -356,6 +356,7 @@ def test_a_child_trains_after_a_fork_while_another_thread_trains():
     other.start()
     try:
         while _threads._blas_limit._holders == 0:
+            assert other.is_alive()
             time.sleep(0.001)
         idle = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
         assert len(answers_of_child(idle)) == 2

@@ -1,33 +1,13 @@
-"""Vectors: lookup, the meaning of most_similar against a plain twin and gensim, files, refusals."""
+"""Vectors: what they hold and how, parts of them, files, refusals. What is asked of them is in test_queries."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from fastembed import formats
 from fastembed.vectors import Vectors
 
-TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
-DTYPES = sorted(TOLERANCE)
 
-
-def plain_most_similar(tokens, matrix, positive, negative, topn):
-    """3CosAdd said slowly: the mean of signed unit vectors, cosines in float64, the query's own tokens left out."""
-
-    def unit(vector):
-        norm = np.sqrt(np.sum(vector.astype(np.float64) ** 2))
-        return vector / norm if norm else vector.astype(np.float64)
-
-    signed = [(token, 1.0) for token in positive] + [(token, -1.0) for token in negative]
-    mean = sum(sign * unit(matrix[tokens.index(token)]) for token, sign in signed) / len(signed)
-    scored = [(token, float(unit(matrix[i]) @ unit(mean))) for i, token in enumerate(tokens)]
-    scored = [pair for pair in scored if pair[0] not in (*positive, *negative)]
-    return sorted(scored, key=lambda pair: -pair[1])[:topn]
-
-
-@pytest.fixture(params=DTYPES)
+@pytest.fixture(params=["float32", "float64"])
 def vectors(request):
     matrix = np.random.default_rng(5).standard_normal((200, 16)).astype(request.param)
     return Vectors([f"w{i}" for i in range(200)], matrix)
@@ -55,99 +35,105 @@ def test_nothing_can_change_them(vectors):
     np.testing.assert_array_equal(held.matrix, np.eye(3))
 
 
-def test_any_memory_order_becomes_c_contiguous():
+@pytest.mark.parametrize("order", ["Fortran", "not aligned"])
+def test_any_memory_order_becomes_c_contiguous(order):
     matrix = np.asfortranarray(np.arange(12.0).reshape(4, 3))
+    if order == "not aligned":
+        matrix = np.frombuffer(b"." + np.arange(12.0).tobytes(), np.float64, offset=1).reshape(4, 3)
+    matrix.flags.writeable = False
     held = Vectors(list("abcd"), matrix)
     assert held.matrix.flags.c_contiguous
+    assert held.matrix.flags.aligned
     np.testing.assert_array_equal(held.matrix, matrix)
 
 
-def test_similarity_by_hand():
-    held = Vectors(["a", "b", "c", "zero"], np.array([[3.0, 0.0], [4.0, 3.0], [-6.0, 0.0], [0.0, 0.0]]))
-    assert held.similarity("a", "b") == pytest.approx(0.8, abs=1e-15)
-    assert held.similarity("a", "c") == -1.0
-    assert held.similarity("a", "a") == 1.0
-    assert held.similarity("a", "zero") == 0.0
+def test_a_read_only_matrix_is_not_copied(tmp_path):
+    np.save(tmp_path / "matrix.npy", np.eye(4, 3, dtype=np.float32))
+    mapped = np.load(tmp_path / "matrix.npy", mmap_mode="r")
+    held = Vectors(list("abcd"), mapped)
+    assert np.shares_memory(held.matrix, mapped)
+    assert not held.matrix.flags.writeable
+    assert held.most_similar("a", topn=1) == [("b", 0.0)]
+    for mode in ("r+", "c"):  # may be written to
+        mapped = np.load(tmp_path / "matrix.npy", mmap_mode=mode)
+        assert not np.shares_memory(Vectors(list("abcd"), mapped).matrix, mapped)
+
+
+def test_counts(vectors):
+    assert vectors.counts is None
+    counts = np.arange(200, dtype=np.uint16)[::-1]
+    held = Vectors(vectors.tokens, vectors.matrix, counts=counts)
+    assert held.counts.dtype == np.int64
+    assert not held.counts.flags.writeable
+    assert held.counts.tolist() == list(range(199, -1, -1))
+    assert held.subset(["w3", "w1"]).counts.tolist() == [196, 198]
+    assert held.subset(2).counts.tolist() == [199, 198]
+    assert held.normalized().counts.tolist() == counts.tolist()
+
+
+def test_iteration_is_over_the_tokens(vectors):
+    assert list(vectors) == [f"w{i}" for i in range(200)]
+    assert [vectors[token][0] for token in vectors] == vectors.matrix[:, 0].tolist()
+
+
+def test_rows_by_tokens_and_ids(vectors):
+    for key in (["w7", "w3", "w7"], ("w7", 3, "w7"), np.array([7, 3, 7]), iter([7, "w3", np.int8(7)])):
+        np.testing.assert_array_equal(vectors[key], vectors.matrix[[7, 3, 7]])
+    for key in (7, np.uint8(7)):
+        np.testing.assert_array_equal(vectors[key], vectors.matrix[7])
+    assert vectors[[]].shape == (0, 16)
+    rows = vectors[["w1", "w2"]]
+    rows[:] = 0  # a copy
+    assert vectors.matrix[1:3].all()
 
 
 @pytest.mark.parametrize(
-    ("positive", "negative", "topn"),
+    ("key", "error", "message"),
     [
-        (["w1"], [], 10),
-        (["w1", "w2"], ["w3"], 5),
-        (["w1"], ["w2", "w3", "w4"], 500),
-        ([], ["w9"], 3),
-        (["w1", "w1"], [], 2),
+        ("w", KeyError, "'w' is not among the 200 tokens; the closest spellings are "),
+        (["w1", "v0000"], KeyError, "'v0000' is not among the 200 tokens"),
+        (200, ValueError, "an id must be from 0 to 199, got 200"),
+        ([0, -1], ValueError, "an id must be from 0 to 199, got -1"),
+        (True, TypeError, "an id must be an integer, got True"),
+        (1.0, TypeError, r"tokens must be tokens, ids or vectors, got 1\.0"),
+        (slice(3), TypeError, "tokens must be tokens, ids or vectors, got slice"),
+        ([None], TypeError, "a token is a str, or an int that is its id, got None"),
+        (np.array([1.0]), TypeError, "a token is a str, or an int that is its id, got np.float64"),
+        (np.array([True]), TypeError, "a token is a str, or an int that is its id, got np.True_"),
     ],
 )
-def test_most_similar_is_the_plain_twin(vectors, positive, negative, topn):
-    found = vectors.most_similar(positive, negative, topn=topn)
-    expected = plain_most_similar(list(vectors.tokens), vectors.matrix, positive, negative, topn)
-    assert [token for token, _ in found] == [token for token, _ in expected]
-    cosines = [cosine for _, cosine in expected]
-    np.testing.assert_allclose([c for _, c in found], cosines, rtol=0, atol=TOLERANCE[vectors.matrix.dtype.name])
+def test_bad_keys_are_refused(vectors, key, error, message):
+    with pytest.raises(error, match=message):
+        vectors[key]
 
 
-def test_most_similar_takes_tokens_and_arrays_alone_or_mixed(vectors):
-    assert vectors.most_similar("w1") == vectors.most_similar(["w1"])
-    assert vectors.most_similar("w1", "w2") == vectors.most_similar(["w1"], ["w2"])
-    assert vectors.most_similar(iter(["w1", "w2"])) == vectors.most_similar(["w1", "w2"])
-    # a vector names no token, so the nearest one is its own
-    token, cosine = vectors.most_similar(vectors["w1"], topn=1)[0]
-    assert token == "w1"
-    assert cosine == pytest.approx(1.0, abs=TOLERANCE[vectors.matrix.dtype.name])
-    # arrays count as they are: a long one outweighs a token
-    assert vectors.most_similar([1e6 * vectors["w2"], "w1"], topn=1)[0][0] == "w2"
+def test_subset(vectors):
+    few = vectors.subset(["w9", 2, "w5"])
+    assert few.tokens == ("w9", "w2", "w5")
+    assert type(few) is Vectors
+    np.testing.assert_array_equal(few.matrix, vectors.matrix[[9, 2, 5]])
+    first = vectors.subset(50)
+    assert first.tokens == vectors.tokens[:50]
+    assert np.shares_memory(first.matrix, vectors.matrix)
+    assert first.most_similar("w3", topn=3) == vectors.most_similar("w3", topn=3, restrict=50)
+    for bad, error, message in [
+        (["w1", 1], ValueError, "'w1' comes more than once"),
+        (["x"], KeyError, "'x' is not"),
+        (0, ValueError, "tokens must be from 1 to 200, got 0"),
+        (201, ValueError, "tokens must be from 1 to 200, got 201"),
+        ("w1", TypeError, "tokens must be several tokens, got the single str 'w1'"),
+    ]:
+        with pytest.raises(error, match=message):
+            vectors.subset(bad)
 
 
-def test_most_similar_is_gensims(vectors):
-    keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed")
-    peer = keyedvectors.KeyedVectors(16)
-    peer.add_vectors(list(vectors.tokens), vectors.matrix.astype(np.float32))
-    raw = vectors["w8"] * 3
-    for positive, negative in [("w1", ()), (["w1", "w2"], ["w3"]), ([raw, "w2"], "w5"), (raw, ()), ([], ["w4"])]:
-        found = vectors.most_similar(positive, negative, topn=20)
-        expected = peer.most_similar(positive=positive, negative=list(np.atleast_1d(negative)), topn=20)
-        assert [token for token, _ in found] == [token for token, _ in expected]
-        np.testing.assert_allclose([c for _, c in found], [c for _, c in expected], rtol=0, atol=TOLERANCE["float32"])
-    assert vectors.similarity("w1", "w2") == pytest.approx(float(peer.similarity("w1", "w2")), abs=TOLERANCE["float32"])
-
-
-def test_equal_cosines_keep_the_order_of_the_tokens():
-    held = Vectors(list("qabcdef"), np.array([[1.0, 0], [1, 1], [1, -1], [2, 2], [1, 0], [4, -4], [0.5, 0.5]]))
-    assert [token for token, _ in held.most_similar("q", topn=4)] == ["d", "a", "b", "c"]
-
-
-def test_zero_vectors_have_cosine_zero():
-    held = Vectors(["zero", "a", "b"], np.array([[0.0, 0], [1, 0], [-1, 0]], dtype=np.float32))
-    assert held.most_similar("zero") == [("a", 0.0), ("b", 0.0)]
-    assert held.most_similar("a") == [("zero", 0.0), ("b", -1.0)]
-    assert held.most_similar(["a", "b"]) == [("zero", 0.0)]
-
-
-@settings(max_examples=60, deadline=None)
-@given(arrays(np.float32, (6, 3), elements=st.floats(-(2.0**100), 2.0**100, width=32)), st.integers(1, 9))
-def test_cosines_are_finite_and_fall(matrix, topn):
-    found = Vectors(list("abcdef"), matrix).most_similar(["a"], ["b"], topn=topn)
-    cosines = [cosine for _, cosine in found]
-    assert len(found) == min(topn, 4)
-    assert not {"a", "b"} & {token for token, _ in found}
-    assert all(-1 <= cosine <= 1 for cosine in cosines)
-    assert cosines == sorted(cosines, reverse=True)
-
-
-def test_unknown_tokens_name_the_closest_spellings():
-    held = Vectors(["france", "french", "trance", "two"], np.eye(4))
-    for call in (held.__getitem__, held.most_similar, lambda token: held.similarity("two", token)):
-        with pytest.raises(KeyError, match="'frence' is not among the 4 tokens; the closest spellings are 'fr"):
-            call("frence")
-    with pytest.raises(KeyError, match="spellings are 'two'"):
-        held["TWO"]
-    with pytest.raises(KeyError) as caught:
-        held["zzzzzz"]
-    assert caught.value.args == ("'zzzzzz' is not among the 4 tokens",)
-    with pytest.raises(TypeError, match="a token is a str, got 3"):
-        held[3]
+def test_normalized(vectors):
+    unit = vectors.normalized()
+    assert unit.tokens == vectors.tokens
+    assert unit.matrix.dtype == vectors.matrix.dtype
+    expected = vectors.matrix / np.linalg.norm(vectors.matrix.astype(float), axis=1)[:, None]
+    np.testing.assert_allclose(unit.matrix, expected, rtol=4 * np.finfo(vectors.matrix.dtype).eps)
+    assert not unit.matrix.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -172,20 +158,19 @@ def test_bad_parts_are_refused(tokens, matrix, error, message):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("counts", "error", "message"),
     [
-        ({"positive": "a", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
-        ({"positive": "a", "topn": 2.0}, TypeError, r"topn must be an integer, got 2\.0"),
-        ({}, ValueError, "at least one token or vector"),
-        ({"positive": [3]}, TypeError, "str and arrays of numbers, got 3"),
-        ({"positive": np.array(["a", "b", "c"])}, TypeError, "str and arrays"),
-        ({"positive": np.zeros(4)}, ValueError, r"shape \(3,\), got \(4,\)"),
-        ({"positive": ["a", np.array([1.0, np.nan, 0])]}, ValueError, r"query vector\[1\] is nan"),
+        ([1.0, 2.0], TypeError, "counts must be integers, got dtype float64"),
+        ([True, False], TypeError, "counts must be integers, got dtype bool"),
+        ([1], ValueError, r"counts must have the shape \(2,\) of the tokens, got \(1,\)"),
+        ([[1, 2]], ValueError, r"of the tokens, got \(1, 2\)"),
+        ([1, -2], ValueError, r"counts must be from 0 to 2\*\*63 - 1, got -2 for 'b'"),
+        (np.array([2**63, 1], np.uint64), ValueError, "got 9223372036854775808 for 'a'"),
     ],
 )
-def test_bad_queries_are_refused(arguments, error, message):
+def test_bad_counts_are_refused(counts, error, message):
     with pytest.raises(error, match=message):
-        Vectors(list("abc"), np.eye(3)).most_similar(**arguments)
+        Vectors(["a", "b"], np.eye(2), counts=counts)
 
 
 def test_save_and_load(tmp_path, vectors):
@@ -235,5 +220,5 @@ def test_files_that_hold_something_else_are_refused(tmp_path):
         with pytest.raises(ValueError, match=rf"v\.safetensors'.*{message}"):
             Vectors.load(path)
     (tmp_path / "nan.vec").write_text("1 2\na 1e39 2\n")
-    with pytest.raises(ValueError, match=r"nan\.vec': matrix must be finite, got inf at \[0, 0\], 'a'"):
+    with pytest.raises(ValueError, match=r"nan\.vec', line 2: 2 finite float32 expected, got b'1e39 2'"):
         Vectors.load_word2vec_format(tmp_path / "nan.vec")

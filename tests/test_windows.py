@@ -87,7 +87,7 @@ def matrices(count, seed=0):
     rng = np.random.default_rng(seed)
     return [
         sparse.random_array(
-            (40, 30), density=0.3, rng=rng, data_sampler=lambda size: np.ceil(9 * rng.random(size))
+            (40, 30), density=0.3, random_state=rng, data_sampler=lambda size: np.ceil(9 * rng.random(size))
         ).tocsr()
         for _ in range(count)
     ]

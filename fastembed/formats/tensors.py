@@ -1,92 +1,22 @@
-"""The files themselves: safetensors with the tokens inside, and the word2vec text and binary forms.
-
-Every file is written under a temporary name in its own folder and renamed when it is complete, so that a failed write
-leaves the old file whole. Nothing here is ever unpickled or executed.
-"""
+"""Files of arrays: safetensors, with tokens packed into tensors and a header that says what the file holds."""
 
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from fastembed.formats.atomic import replacing
+from fastembed.formats.table import encode_tokens
+
 Array = npt.NDArray[Any]
 _DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind in "FIU" for n in (1, 2, 4, 8)}}
-
-
-def writable(path: str | os.PathLike[str]) -> Path:
-    """Return the file that writing `path` would make or replace, after checking that it can be one.
-
-    Raises
-    ------
-    OSError
-        If the folder is missing or may not be written to, or `path` is something else than a file.
-
-    Examples
-    --------
-    >>> writable("nowhere/words.txt")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: cannot write 'nowhere/words.txt': the folder ... does not exist
-    """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} may not be written to")
-    if target.exists() and not target.is_file():
-        raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
-    return target
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file to write; when the block ends well it becomes `path`, otherwise it is removed.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to make or to replace. A symbolic link is followed.
-
-    Yields
-    ------
-    pathlib.Path
-        An empty file in the same folder.
-
-    Raises
-    ------
-    OSError
-        As :func:`writable`, or if the disk refuses the data.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replacing(f"{folder}/words.txt") as temporary:
-    ...         _ = temporary.write_text("one two")
-    ...     [file.name for file in Path(folder).iterdir()]
-    ['words.txt']
-    """
-    target = writable(path)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        temporary.touch(exist_ok=False)
-        mode = (target if target.exists() else temporary).stat().st_mode
-        yield temporary
-        temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_tensors(
@@ -260,7 +190,7 @@ def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:
     >>> unpack_tokens(packed, "memory")
     ['ein', 'schöner', 'tag']
     """
-    encoded = [_utf8(token) for token in tokens]
+    encoded = encode_tokens(tokens)
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
     return {"tokens.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8), "tokens.offsets": offsets}
@@ -351,141 +281,3 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     if not isinstance(settings, dict):
         raise ValueError(f"{str(path)!r}: its settings must be a JSON object, got {settings!r}")
     return settings
-
-
-def _utf8(token: str) -> bytes:
-    """Return the UTF-8 form of a token, or say which token has none."""
-    try:
-        return token.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"token {token!r} has no UTF-8 form: {error}") from error
-
-
-def write_word2vec(
-    path: str | os.PathLike[str], tokens: Sequence[str], matrix: npt.NDArray[np.floating], binary: bool
-) -> None:
-    """Write vectors in the form of the word2vec tool: a line "V D", then each token and its D float32 numbers.
-
-    In the text form nine significant digits a number bring every float32 back exactly; in the binary form the numbers
-    are little-endian and a newline ends each vector.
-
-    Parameters
-    ----------
-    path : path-like
-    tokens : sequence of str, length V
-    matrix : ndarray, shape (V, D)
-        Rounded to float32, which is what the form holds.
-    binary : bool
-
-    Raises
-    ------
-    ValueError
-        If a token is empty or contains white space, which separates the fields, or a number exceeds float32.
-    OSError
-        If the folder is missing or the disk refuses the data; the old file is then untouched.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_word2vec(f"{folder}/v.txt", ["one", "two"], np.eye(2), binary=False)
-    ...     print(Path(f"{folder}/v.txt").read_text())
-    2 2
-    one 1 0
-    two 0 1
-    <BLANKLINE>
-    """
-    for token in tokens:
-        if token.split() != [token]:
-            raise ValueError(f"token {token!r} is empty or contains white space, which word2vec files cannot hold")
-    names = [_utf8(token) for token in tokens]
-    limit = np.finfo(np.float32).max
-    if matrix.size and np.abs(matrix).max() > limit:
-        raise ValueError(f"the word2vec form holds float32, at most {limit:.8g}; got {np.abs(matrix).max():.8g}")
-    number = b" %.9g" * matrix.shape[1] + b"\n"
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(b"%d %d\n" % matrix.shape)
-        for name, row in zip(names, matrix.astype("<f4"), strict=True):
-            file.write(name)
-            file.write(b" " + row.tobytes() + b"\n" if binary else number % tuple(row.tolist()))
-
-
-def read_word2vec(path: str | os.PathLike[str], binary: bool) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Read a file in the form of the word2vec tool, gensim or fastText's ``.vec``.
-
-    Parameters
-    ----------
-    path : path-like
-    binary : bool
-        Which of the two forms it is in.
-
-    Returns
-    -------
-    tokens : list of str, length V
-    matrix : ndarray of float32, shape (V, D)
-
-    Raises
-    ------
-    OSError
-        If the file is missing or cannot be read.
-    ValueError
-        If it is not such a file, ends early or goes on after the last vector; the line or vector is named.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_word2vec(f"{folder}/v.bin", ["one", "two"], np.eye(2), binary=True)
-    ...     read_word2vec(f"{folder}/v.bin", binary=True)
-    (['one', 'two'], array([[1., 0.],
-           [0., 1.]], dtype=float32))
-    """
-    with Path(path).open("rb") as file:
-        first = file.readline(100)
-        fields = first.split()
-        if len(fields) != 2 or not all(field.isdigit() for field in fields):
-            raise ValueError(f"{str(path)!r}: a word2vec file begins with a line 'V D', got {first!r}")
-        shape = int(fields[0]), int(fields[1])
-        left = os.fstat(file.fileno()).st_size - len(first)
-        if shape[1] == 0 or left < shape[0] * (1 + shape[1] * (4 if binary else 2)):
-            raise ValueError(f"{str(path)!r} promises {shape[0]} vectors of {shape[1]}, too many for its {left} bytes")
-        matrix = np.empty(shape, dtype=np.float32)
-        tokens = (_read_binary if binary else _read_text)(file, matrix, str(path))
-        if rest := file.read(100).strip():
-            raise ValueError(f"{str(path)!r} goes on after the {shape[0]} vectors it promises: {rest[:40]!r}")
-    return tokens, matrix
-
-
-def _read_text(file: BinaryIO, matrix: npt.NDArray[np.float32], path: str) -> list[str]:
-    """Fill `matrix` from lines "token number ... number" and return the tokens."""
-    tokens = []
-    for row in range(len(matrix)):
-        fields = file.readline().rstrip(b" \r\n").split(b" ")
-        where = f"{path!r}, line {row + 2}"
-        if len(fields) != matrix.shape[1] + 1:
-            raise ValueError(f"{where}: a token and {matrix.shape[1]} numbers expected, got {len(fields)} fields")
-        try:
-            tokens.append(fields[0].decode())
-            with np.errstate(over="ignore"):  # beyond float32: infinity, which Vectors refuses
-                matrix[row] = [float(field) for field in fields[1:]]
-        except ValueError as error:  # UnicodeDecodeError is one
-            raise ValueError(f"{where}: {error}") from error
-    return tokens
-
-
-def _read_binary(file: BinaryIO, matrix: npt.NDArray[np.float32], path: str) -> list[str]:
-    """Fill `matrix` from records "token, space, D little-endian float32, optional newline" and return the tokens."""
-    tokens = []
-    size = 4 * matrix.shape[1]
-    for row in range(len(matrix)):
-        name = b"".join(iter(lambda: file.read(1).strip(b" "), b"")).lstrip(b"\n")  # up to a space or the end
-        numbers = file.read(size)
-        where = f"{path!r}, vector {row + 1} of {len(matrix)}"
-        if len(numbers) < size:
-            raise ValueError(f"{where}: the file ends inside it")
-        try:
-            tokens.append(name.decode())
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{where}: {error}") from error
-        matrix[row] = np.frombuffer(numbers, dtype="<f4")
-    return tokens

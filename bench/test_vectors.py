@@ -1,0 +1,98 @@
+"""Neighbours among 75,769 vectors of 100 float32 numbers, on one thread: a query, and a thousand; gensim beside us.
+
+A stream is a bare product of the matrix with a vector, which takes the matrix' 30 MB from memory once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fastembed import Vectors
+
+SIZE, DIM, QUERIES, TOPN = 75_769, 100, 1_000, 10
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    matrix = np.random.default_rng(0).standard_normal((SIZE, DIM), np.float32)
+    vectors = Vectors([f"w{i}" for i in range(SIZE)], matrix)
+    vectors.most_similar("w0")  # the first query takes the lengths
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def peer(vectors):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    peer = models.KeyedVectors(DIM)
+    peer.add_vectors(list(vectors.tokens), vectors.matrix)
+    peer.fill_norms()
+    return peer
+
+
+@pytest.fixture(scope="module")
+def expected(vectors):
+    """Return the ids nearest to each of the first tokens, by a full sort in float64."""
+    unit = vectors.matrix / np.linalg.norm(vectors.matrix.astype(np.float64), axis=1)[:, None]
+    cosines = unit[:QUERIES] @ unit.T
+    cosines[np.arange(QUERIES), np.arange(QUERIES)] = -1
+    part = np.argpartition(-cosines, TOPN, axis=1)[:, :TOPN]
+    order = np.argsort(-np.take_along_axis(cosines, part, axis=1), axis=1)
+    return np.take_along_axis(part, order, axis=1)
+
+
+def ids(answers):
+    return [[int(token[1:]) for token, _ in answer] for answer in answers]
+
+
+def test_one_query_two_streams(benchmark, vectors):
+    vector = vectors["w7"].copy()
+    first, second = benchmark(lambda: (vectors.matrix @ vector, vectors.matrix @ vector))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("contestant", ["fastembed", "gensim"])
+def test_one_query(benchmark, request, contestant, expected):
+    model = request.getfixturevalue({"fastembed": "vectors", "gensim": "peer"}[contestant])
+    assert ids([benchmark(model.most_similar, "w7", topn=TOPN)]) == [expected[7].tolist()]
+
+
+def test_thousand_queries_at_once(benchmark, vectors, expected):
+    found, _ = benchmark.pedantic(vectors.nearest, (range(QUERIES), TOPN), rounds=5)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("contestant", ["fastembed", "gensim"])
+def test_thousand_queries_one_by_one(benchmark, request, contestant, vectors, expected):
+    model = request.getfixturevalue({"fastembed": "vectors", "gensim": "peer"}[contestant])
+    found = benchmark.pedantic(lambda: [model.most_similar(token, topn=TOPN) for token in vectors.tokens[:QUERIES]])
+    assert ids(found) == expected.tolist()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the time that this thread ran: what others do on the machine counts little."""
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+
+def test_one_query_takes_no_longer_than_two_streams(vectors):
+    vector = vectors["w7"].copy()
+    rounds = [
+        (seconds(lambda: vectors.matrix @ vector), seconds(lambda: vectors.most_similar("w7"))) for _ in range(50)
+    ]
+    stream, query = np.min(rounds, axis=0)
+    assert query <= 2 * stream, f"{query / stream:.2f} streams"
+
+
+def test_at_once_is_five_times_faster_than_one_by_one(vectors):
+    tokens = vectors.tokens[:QUERIES]
+    rounds = [
+        (seconds(lambda: vectors.nearest(tokens)), seconds(lambda: [vectors.most_similar(token) for token in tokens]))
+        for _ in range(3)
+    ]
+    at_once, one_by_one = np.min(rounds, axis=0)
+    assert one_by_one >= 5 * at_once, f"{one_by_one / at_once:.2f} times faster"

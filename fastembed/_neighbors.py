@@ -1,0 +1,227 @@
+"""The rows of a matrix that are nearest to queries: exact, in blocks of bounded memory, equals in the order of ids.
+
+A product in the dtype of the matrix gives every cosine within a known error, and so a few rows among which the best
+must be. The cosines of these are taken in float64, each row by itself: neither they nor their order depend on what else
+is asked for in the same product, on the BLAS or on its threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.floating[Any]]
+Exact = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.intp]
+Found = tuple[Ids, Exact]
+"""Ids and their scores, falling; equal scores in the order of the ids."""
+
+BLOCK_BYTES = 1 << 25
+"""Size of a block of cosines: so many queries at once, against all rows."""
+
+ROWS_BYTES = 1 << 22
+"""Size of a block of rows in float64."""
+
+GROUPS = 1024
+"""Into so many groups of rows the search for a threshold divides a query's scores, and uses the best of each."""
+
+METHODS = ("3CosAdd", "3CosMul")
+
+
+class Neighbors:
+    """The rows (V, D) of a matrix, to be searched by cosine; that of a zero row is 0.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32 or float64, shape (V, D)
+        Finite and C-contiguous. Kept, and copied only if the numbers are so large or small that squares could overflow
+        or vanish.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (V, D)
+        The matrix, or its rows each multiplied by a power of two.
+    norms : ndarray of float64, shape (V,)
+        Lengths of the rows.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        largest = np.maximum(matrix.max(axis=1, initial=0), -matrix.min(axis=1, initial=0))
+        far = (largest > 0) & ((largest < 2.0**-60) | (largest > 2.0**60))
+        self.rows = _scaled(matrix) if far.any() else matrix
+        self.norms = np.empty(len(matrix))
+        for block in _blocks(len(matrix), matrix.shape[1] * 8, ROWS_BYTES):
+            self.norms[block] = _lengths(self.rows[block])
+        self._inverse_norms = np.zeros(len(matrix), matrix.dtype)
+        np.divide(1.0, self.norms, out=self._inverse_norms, where=self.norms > 0, casting="same_kind")
+        # A sum of D products is off by at most D units in the last place of |row||query|, whatever its order; the
+        # query's, the norm's and the score's own roundings are a few more. Twice that, for float64's final cosine.
+        self._margin = float((matrix.shape[1] + 16) * np.finfo(matrix.dtype).eps)
+
+    def unit(self, ids: Ids | slice) -> Exact:
+        """Return rows divided by their lengths, (N, D); zero stays zero."""
+        return _divided(self.rows[ids], self.norms[ids])
+
+    def normalized(self) -> Matrix:
+        """Return all rows divided by their lengths, in the dtype of the matrix; zero stays zero."""
+        unit = np.empty_like(self.rows)
+        for block in _blocks(len(unit), unit.shape[1] * 8, ROWS_BYTES):
+            unit[block] = self.unit(block)
+        return unit
+
+    def nearest(
+        self, queries: Exact, topn: int, *, excluded: Sequence[Sequence[int]] = (), among: int | Ids | None = None
+    ) -> list[Found]:
+        """Return for each query the rows of the largest cosines.
+
+        Parameters
+        ----------
+        queries : ndarray of float64, shape (Q, D)
+            Of length 1 or 0.
+        topn : int
+            How many; fewer where there are no more.
+        excluded : sequence of Q sequences of int
+            Ids that are not to be found, for each query; by default none.
+        among : int or ndarray of intp, optional
+            Search the first so many rows, or those of rising ids.
+        """
+        return self._search(queries[:, None], lambda cosines: cosines[0], np.ones((1, 1)), topn, excluded, among)
+
+    def analogies(
+        self,
+        questions: Sequence[Exact],
+        topn: int,
+        *,
+        method: str,
+        excluded: Sequence[Sequence[int]],
+        among: int | Ids | None = None,
+    ) -> list[Found]:
+        """Return the best answers to "a is to b as c is to": `questions` are the unit vectors a, b and c, (Q, D) each.
+
+        3CosAdd scores by the cosine with b - a + c, 3CosMul by s(b) s(c) / (s(a) + 1e-6), where s = (1 + cosine) / 2.
+
+        References
+        ----------
+        O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
+        """
+        a, b, c = questions
+        if method == "3CosAdd":
+            return self.nearest(unit_vectors(b - a + c), topn, excluded=excluded, among=among)
+        signs = np.array([[-1.0], [1.0], [1.0]])
+        return self._search(np.stack([a, b, c], axis=1), _cos_mul, signs, topn, excluded, among)
+
+    def count_nearer(self, row: int, other: int) -> int:
+        """Return how many rows have a larger cosine with a row than the other has; the row itself does not count."""
+        query = self.unit(np.array([row]))
+        cosines = (self.rows @ query[0].astype(self.rows.dtype)) * self._inverse_norms
+        bound = self._cosines(np.array([other]), query)[0, 0]
+        cosines[row] = -np.inf
+        nearer = cosines > bound + self._margin
+        near = np.flatnonzero((cosines >= bound - self._margin) & ~nearer)
+        return int(nearer.sum() + (self._cosines(near, query) > bound).sum())
+
+    def _search(
+        self,
+        queries: Exact,
+        score: Callable[[Any], Any],
+        signs: Exact,
+        topn: int,
+        excluded: Sequence[Sequence[int]],
+        among: int | Ids | None,
+    ) -> list[Found]:
+        """Return for each query the rows of the largest scores.
+
+        Queries (Q, T, D) are T unit vectors each. The score of cosines (T, N), which it may overwrite, is (N,); it
+        rises with the cosines of the positive `signs` (T, 1) and falls with the others.
+        """
+        number, terms, dim = queries.shape
+        part = slice(None) if among is None else slice(among) if isinstance(among, int) else among
+        rows, inverse_norms = self.rows[part], self._inverse_norms[part]
+        margins = (self._margin * signs).astype(rows.dtype)
+        excluded = excluded or [()] * number
+        found = []
+        for block in _blocks(number, terms * len(rows) * rows.itemsize, BLOCK_BYTES):
+            flat = queries[block].reshape(-1, dim).astype(rows.dtype)
+            cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
+            for query, approximate, left_out in zip(queries[block], cosines, excluded[block], strict=True):
+                approximate *= inverse_norms
+                wanted = min(topn + len(left_out), len(rows))
+                candidates = _candidates(score(approximate - margins), score(approximate + margins), wanted)
+                ids = candidates if isinstance(part, slice) else part[candidates]
+                for each in left_out:
+                    ids = ids[ids != each]
+                scores = score(self._cosines(ids, query))
+                best = np.argsort(-scores, kind="stable")[:topn]
+                found.append((ids[best], scores[best]))
+        return found
+
+    def _cosines(self, ids: Ids, query: Exact) -> Exact:
+        """Return the cosines (T, N) of rows with the unit vectors (T, D), the same for a row whichever the others are.
+
+        That rules out the BLAS, whose order of summation differs with the place of a row.
+        """
+        cosines = np.empty((len(query), len(ids)))
+        for block in _blocks(len(ids), query.shape[1] * 8, ROWS_BYTES):
+            unit = self.unit(ids[block])
+            for term, vector in enumerate(query):
+                cosines[term, block] = (unit * vector).sum(axis=1)
+        return np.clip(cosines, -1.0, 1.0, out=cosines)
+
+
+def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
+    """Return finite vectors (N, D) divided by their lengths, in float64; zero stays zero."""
+    scaled = _scaled(vectors.astype(np.float64))
+    return _divided(scaled, _lengths(scaled))
+
+
+def _cos_mul(cosines: Matrix) -> Matrix:
+    """Return the 3CosMul scores (N,) of the cosines (3, N) with a, b and c, which are overwritten."""
+    cosines += 1
+    cosines /= 2
+    a, b, c = np.maximum(cosines, 0, out=cosines)
+    b *= c
+    a += 1e-6
+    b /= a
+    scores: Matrix = b
+    return scores
+
+
+def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
+    """Return where the `count` largest values can be, of which lower and upper bounds are given, rising.
+
+    The best values of groups are some of all values, so their `count`-th largest is no larger than that of all.
+    """
+    if count < 1:
+        return np.empty(0, dtype=np.intp)
+    depth = max(1, len(lower) // max(GROUPS, 8 * count))
+    best = lower[: len(lower) // depth * depth].reshape(depth, -1).max(axis=0)
+    return np.flatnonzero(upper >= np.partition(best, len(best) - count)[len(best) - count])
+
+
+def _scaled(rows: Matrix) -> Matrix:
+    """Return each row times the power of two that brings its largest number to 0.5 or above, below 1."""
+    exponents = np.frexp(np.abs(rows).max(axis=1, initial=0))[1]
+    scaled: Matrix = np.ldexp(rows, -exponents[:, None])
+    return scaled
+
+
+def _lengths(rows: Matrix) -> Exact:
+    """Return the length of each row, (N,), in float64, the same for a row wherever it stands."""
+    exact = rows.astype(np.float64)
+    lengths: Exact = np.sqrt((exact * exact).sum(axis=1))
+    return lengths
+
+
+def _divided(rows: Matrix, lengths: Exact) -> Exact:
+    """Return rows divided by their lengths, in float64; zero stays zero."""
+    unit: Exact = rows / np.where(lengths > 0, lengths, 1.0)[:, None]
+    return unit
+
+
+def _blocks(count: int, item_bytes: int, block_bytes: int) -> Iterator[slice]:
+    """Divide `count` items into slices of at most `block_bytes`, but of one item at least."""
+    size = max(1, block_bytes // max(1, item_bytes))
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,0 +1,67 @@
+"""The command that draws: ``plot``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fastembed import formats, plotting
+from fastembed.cli import options
+from fastembed.cli.output import print_written
+from fastembed.skipgram import SkipGram
+
+METHODS = ("pca", "umap", "tsne")
+ON_A_MAP, ON_A_PAGE = 200, 50_000  # words, if the user names none
+
+
+def plot(arguments: argparse.Namespace) -> None:
+    """Draw a map of words, an interactive page of them, or with --history the course of training.
+
+    The ending of --output says which: .png, .svg or .pdf is a picture, .html a page that opens without a network.
+    --history needs a whole model, which `train` writes. Each needs the extra [plot].
+    """
+    formats.writable(arguments.output)
+    options.keep(arguments, [arguments.vectors])
+    if arguments.history:
+        _plot_history(arguments)
+        return
+    if arguments.words:
+        options.refuse(arguments, ("topn",), "--words says which")
+    page = Path(arguments.output).suffix.lower() in (".html", ".htm")
+    topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
+    vectors = options.open_vectors(arguments)
+    choice = {"words": arguments.words, "topn": topn, "method": arguments.method, "seed": arguments.seed}
+    if page:
+        plotting.write_page(vectors, arguments.output, **choice)
+    else:
+        plotting.plot_map(vectors, arguments.output, **choice)
+    words = len({*arguments.words}) if arguments.words else min(topn, len(vectors))
+    print_written(arguments, f"a map of {words:,} words", vectors=arguments.vectors, words=words)
+
+
+def _plot_history(arguments: argparse.Namespace) -> None:
+    names = ("words", "topn", "method", "seed", "purpose", "input_format")
+    options.refuse(arguments, names, "--history shows no words")
+    history = SkipGram.load(arguments.vectors).history
+    plotting.plot_history(history, arguments.output)
+    print_written(arguments, f"the course of {len(history)} epochs", vectors=arguments.vectors, epochs=len(history))
+
+
+def add_plot(commands: options.Commands) -> None:
+    """Add the command to the parser."""
+    command = options.add_command(
+        commands,
+        "plot",
+        plot,
+        example="fastembed plot model.safetensors -o map.html",
+        keys="output, vectors, words; with --history: output, vectors, epochs",
+    )
+    options.add_vectors(command)
+    options.add_output(command, "map.png")
+    text = "the words to show, the most important first"
+    options.add_option(command, "--words", text=text, default=None, shown="the first ones", nargs="+", metavar="WORD")
+    options.add_topn(command, None, shown=f"{ON_A_MAP}, or {ON_A_PAGE:,} on a page")
+    options.add_option(command, "--method", text="how they are brought to the plane", default="pca", choices=METHODS)
+    options.add_seed(command, options.DEFAULTS["seed"])
+    options.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
+    options.add_quiet(command)

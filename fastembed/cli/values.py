@@ -1,0 +1,106 @@
+"""The values that options take: each function reads one from its text, or says what was expected."""
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Callable
+
+from fastembed._memory import LEAST
+
+Reader = Callable[[str], object]
+
+
+def file_name(text: str) -> str:
+    """Read the name of a file or folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a file name expected, got an empty text")
+    return text
+
+
+def output_name(text: str) -> str:
+    """Read the name of a file to write."""
+    if file_name(text).endswith(("/", os.sep)):
+        raise argparse.ArgumentTypeError(f"a file name expected, got the folder {text!r}")
+    return text
+
+
+def natural(text: str) -> int:
+    """Read an integer of at least 0."""
+    return _integer(text, 0)
+
+
+def positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    return _integer(text, 1)
+
+
+def _integer(text: str, low: int) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < low:
+        raise argparse.ArgumentTypeError(f"an integer of at least {low} expected, got {text!r}")
+    return int(text)
+
+
+def number(high: float = math.inf) -> Callable[[str], float]:
+    """Return the reader of a number above 0, up to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (0 < value <= high and math.isfinite(value)):
+            limit = "" if math.isinf(high) else f" and at most {high:g}"
+            raise argparse.ArgumentTypeError(f"a number above 0{limit} expected, got {text!r}")
+        return value
+
+    return read
+
+
+def or_word(word: str, read: Reader, value: object = None) -> Reader:
+    """Return the reader of a word that stands for a value, or of what another one reads."""
+
+    def read_either(text: str) -> object:
+        if text == word:
+            return value
+        try:
+            return read(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f'"{word}" or {error}') from None
+
+    return read_either
+
+
+def window(text: str) -> int | tuple[int, int]:
+    """Read an integer of at least 1, or two, not both 0, with a comma between them."""
+    before, comma, after = text.partition(",")
+    if not comma:
+        return positive(text)
+    if not (before.isdecimal() and after.isdecimal() and int(before) + int(after)):
+        raise argparse.ArgumentTypeError(f"an integer or two, as 0,1, expected, got {text!r}")
+    return int(before), int(after)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, or of kilo-, mega- or gigabytes, of at least a megabyte."""
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper())
+    try:
+        count = int(float(text[:-1] if factor else text) * (factor or 1))
+    except (ValueError, OverflowError):
+        count = 0
+    if count < LEAST:
+        raise argparse.ArgumentTypeError(f"a size of at least 1M, such as 800M or 4G, expected, got {text!r}")
+    return count
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Read a regular expression with one group at most, which does not match nothing."""
+    try:
+        compiled = re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    if compiled.groups > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has {compiled.groups} groups; write (?:...) for all but one")
+    if compiled.search(""):
+        raise argparse.ArgumentTypeError(f"{text!r} matches the empty text, which is no token; write + for *")
+    return compiled

@@ -1,0 +1,106 @@
+"""Files that are written whole or not at all.
+
+Everything is written under a temporary name in its own folder and renamed when it is complete, so that a failed write
+leaves the old file as it was.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Return the file that writing `path` would make or replace, after checking that it can be one.
+
+    Raises
+    ------
+    OSError
+        If the folder is missing or may not be written to, or `path` is something else than a file.
+
+    Examples
+    --------
+    >>> writable("nowhere/words.txt")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: cannot write 'nowhere/words.txt': the folder ... does not exist
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} may not be written to")
+    if target.exists() and not target.is_file():
+        raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
+    return target
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary file to write; when the block ends well it becomes `path`, otherwise it is removed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make or to replace. A symbolic link is followed.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty file in the same folder.
+
+    Raises
+    ------
+    OSError
+        As :func:`writable`, or if the disk refuses the data.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/words.txt") as temporary:
+    ...         _ = temporary.write_text("one two")
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['words.txt']
+    """
+    with replacing_all([path]) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
+    """Give temporary files to write, one for each path; as :func:`replacing`, and none is renamed before all are whole.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Files that belong together.
+
+    Yields
+    ------
+    list of pathlib.Path
+    """
+    targets = [writable(path) for path in paths]
+    temporaries = [target.with_name(f".{secrets.token_hex(8)}.tmp") for target in targets]
+    try:
+        for temporary in temporaries:
+            temporary.touch(exist_ok=False)
+        modes = [
+            (target if target.exists() else new).stat().st_mode
+            for target, new in zip(targets, temporaries, strict=True)
+        ]
+        yield temporaries
+        for temporary, mode in zip(temporaries, modes, strict=True):
+            temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        for temporary, target in zip(temporaries, targets, strict=True):
+            temporary.replace(target)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to an open file
+            error.filename = str(paths[0])
+        raise
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)

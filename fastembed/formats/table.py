@@ -1,0 +1,170 @@
+"""What a file of vectors holds, whatever its format, and the checks of it."""
+
+import importlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._validation import check_token_counts
+
+Matrix = npt.NDArray[np.floating]
+PathLike = str | os.PathLike[str]
+
+
+class Table(NamedTuple):
+    """The contents of a file of vectors.
+
+    Attributes
+    ----------
+    tokens : sequence of str, length V
+        All different.
+    matrix : ndarray of float32 or float64, shape (V, D)
+    counts : ndarray of int64, shape (V,), or None
+        How often each token occurred, where that is known.
+    settings : mapping
+        How the vectors were made; only safetensors files hold it.
+    """
+
+    tokens: Sequence[str]
+    matrix: Matrix
+    counts: npt.NDArray[np.int64] | None = None
+    settings: Mapping[str, Any] = {}
+
+
+def check_table(table: Table) -> Table:
+    """Return a table, the counts as int64, after checking that its parts fit together.
+
+    Raises
+    ------
+    TypeError
+        If a token is not text, the matrix not float32 or float64, or the counts not integers.
+    ValueError
+        If there is no vector, shapes do not match, a token comes twice, a number is not finite, or a count negative.
+
+    Examples
+    --------
+    >>> check_table(Table(["a", "a"], np.eye(2)))
+    Traceback (most recent call last):
+        ...
+    ValueError: every token must be there once, but 'a' is in the rows 0 and 1
+    """
+    tokens, matrix, counts, _ = table
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+    if matrix.ndim != 2 or matrix.shape[0] != len(tokens) or matrix.size == 0:
+        raise ValueError(
+            f"matrix must have the shape ({len(tokens)}, D), one row a token, and not be empty, got {matrix.shape}"
+        )
+    rows: dict[str, int] = {}
+    for row, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"every token must be a str, got {token!r}")
+        if (first := rows.setdefault(token, row)) != row:
+            raise ValueError(f"every token must be there once, but {token!r} is in the rows {first} and {row}")
+    if not all_finite(matrix):
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
+    return table if counts is None else table._replace(counts=check_token_counts(counts, tokens))
+
+
+def all_finite(matrix: Matrix) -> bool:
+    """Return whether no number is NaN or infinite, without an array as large as the matrix."""
+    return bool(np.isfinite(matrix.min()) and np.isfinite(matrix.max()))
+
+
+def encode_tokens(tokens: Sequence[str], refused: str | None = None, what: str = "") -> list[bytes]:
+    r"""Return the tokens in UTF-8.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+    refused : str, optional
+        A regular expression; the tokens in which it is found cannot be stored.
+    what : str
+        The reason, for the error.
+
+    Raises
+    ------
+    ValueError
+        If a token is refused, or has no UTF-8 form (a lone surrogate).
+
+    Examples
+    --------
+    >>> encode_tokens(["größe"])
+    [b'gr\xc3\xb6\xc3\x9fe']
+    >>> encode_tokens(["new york"], " ", "has a space")
+    Traceback (most recent call last):
+        ...
+    ValueError: token 'new york' has a space
+    """
+    if refused is not None:
+        search = re.compile(refused).search
+        for token in tokens:
+            if search(token):
+                raise ValueError(f"token {token!r} {what}")
+    try:
+        return [token.encode() for token in tokens]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
+
+
+def take_token(name: bytes, place: int, seen: dict[str, int], where: str, unit: str) -> None:
+    """Enter a token that has been read, and where, into those seen before.
+
+    Parameters
+    ----------
+    name : bytes
+        The token in UTF-8.
+    place : int
+        Its line or byte.
+    seen : dict
+        Tokens to places; the token is added.
+    where, unit : str
+        The place and its unit in words, for errors.
+
+    Raises
+    ------
+    ValueError
+        If the token is not UTF-8 or not new.
+
+    Examples
+    --------
+    >>> take_token(b"one", 7, {"one": 3}, "'v.txt', line 7", "line")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'v.txt', line 7: the token 'one' is at line 3 too
+    """
+    try:
+        token = name.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if (first := seen.setdefault(token, place)) != place:
+        raise ValueError(f"{where}: the token {token!r} is at {unit} {first} too")
+
+
+def require(module: str, extra: str) -> Any:
+    """Import a library that only an extra of this package installs.
+
+    Raises
+    ------
+    ImportError
+        If it is missing; the extra is named.
+
+    Examples
+    --------
+    >>> require("no_such_library", "parquet")
+    Traceback (most recent call last):
+        ...
+    ImportError: this needs no_such_library: install fastembed-cython with the extra [parquet]
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise ImportError(f"this needs {error.name}: install fastembed-cython with the extra [{extra}]") from error

@@ -1,0 +1,7 @@
+"""Pictures of vectors and of training: a labelled map, a curve of the loss, an interactive page."""
+
+from fastembed.plotting.history import plot_history
+from fastembed.plotting.map import plot_map
+from fastembed.plotting.page import write_page
+
+__all__ = ["plot_history", "plot_map", "write_page"]

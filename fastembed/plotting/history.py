@@ -1,0 +1,82 @@
+"""The curve of training: nll against epochs and seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastembed._validation import check_number
+from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.PathLike[str] | Axes) -> Axes:
+    """Draw the nll of every epoch, against epochs below and seconds above.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        One record an epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats a
+        pair, "seconds" of the epoch, and "validation_nll" if all have it. Records of several fits count on.
+    path_or_ax : path-like or matplotlib.axes.Axes
+        The file to make or to replace, .png, .svg or .pdf; or axes to draw on.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing, the extra [plot].
+    TypeError, ValueError
+        If there is no record, or one lacks a number; or the path has another ending.
+    OSError
+        If the file cannot be written; the old file is then untouched.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> history = [{"nll": 8.1, "seconds": 2.0}, {"nll": 7.5, "seconds": 1.9}]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     axes = plot_history(history, f"{folder}/history.png")
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('epochs', 'nll a pair (nats)')
+    """
+    check_path_or_ax(path_or_ax)
+    nll, seconds = _column(history, "nll"), _column(history, "seconds")
+    validation = _column(history, "validation_nll") if any("validation_nll" in record for record in history) else None
+    epochs = np.arange(1, len(history) + 1)
+    ticks = epochs[:: -(-len(epochs) // 10)]
+    with drawing(path_or_ax, (6.4, 4.0)) as ax:
+        ax.plot(epochs, nll, "o-", color=COLOURS[0], label="training")
+        if validation is not None:
+            ax.plot(epochs, validation, "s--", color=COLOURS[5], label="held out")
+            ax.legend(frameon=False, labelcolor=INK)
+        ax.set(xlabel="epochs", ylabel="nll a pair (nats)", xticks=ticks)
+        ax.margins(x=0.05, y=0.1)
+        ax.grid(axis="y", color="#e5e5e5")
+        above = ax.secondary_xaxis("top")
+        above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in np.cumsum(seconds)[ticks - 1]])
+        above.set_xlabel("seconds")
+        for axis in (ax, above):
+            axis.tick_params(color=FAINT, labelcolor=INK)
+            axis.spines[:].set_color(FAINT)
+    return ax
+
+
+def _column(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    """Return a number of every record."""
+    if not history:
+        raise ValueError("history must hold at least one epoch's record, got none")
+    for number, record in enumerate(history):
+        if not isinstance(record, Mapping):
+            raise TypeError(f"history[{number}] must be a mapping with {key!r}, got {type(record).__name__}")
+        if key not in record:
+            raise ValueError(f"history[{number}] must have the key {key!r}, got {list(record)}")
+    return [check_number(f"history[{number}][{key!r}]", record[key]) for number, record in enumerate(history)]

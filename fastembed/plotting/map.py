@@ -1,0 +1,154 @@
+"""The labelled map: words in the plane, with labels that do not overlap."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._validation import check_integer
+from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing, printable
+from fastembed.plotting.projection import Rows, check_method, group, project, select
+from fastembed.vectors import Vectors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LONGEST = 30  # characters of a label
+GAP = 4.0  # points from the middle of a dot to its label
+DOT = 4.5  # points across
+MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer of another resolution may round up
+ALIGN_X = {1: "left", 0: "center", -1: "right"}
+ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
+PRINCIPAL = ("first principal component ({:.0%} of the variance)", "second principal component ({:.0%})")
+# Of a label beside its dot, best first
+PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+
+
+def plot_map(
+    vectors: Vectors,
+    path_or_ax: str | os.PathLike[str] | Axes,
+    *,
+    words: Iterable[str] | None = None,
+    topn: int = 200,
+    method: Literal["pca", "umap", "tsne"] = "pca",
+    seed: int = 0,
+) -> Axes:
+    """Draw words in the plane so that similar ones are near each other.
+
+    Vectors count with length one, so that what is brought to the plane is their cosines. A colour is a group of words
+    that are alike in all dimensions (k-means). Labels never overlap: the
+    words are labelled in their order, each at the first of eight places beside its dot that is free; one for which none
+    is free keeps its dot alone, and a line below the map says how many did.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    path_or_ax : path-like or matplotlib.axes.Axes
+        The file to make or to replace, .png, .svg or .pdf; or axes to draw on, whose labels suit the size that they
+        have now.
+    words : iterable of str, optional
+        Which words to show, the most important first, instead of the most frequent ones.
+    topn : int
+        Without `words`, how many to show: the first so many, which are the most frequent ones in the order of a
+        :class:`Vocabulary`.
+    method : {"pca", "umap", "tsne"}
+        Principal components: the plane that shows most of the variance. UMAP and t-SNE keep neighbours together
+        instead, and distances between far words mean nothing; they need the extra [maps].
+    seed : int
+        Of UMAP and of the colours: the same gives the same coordinates, to the bit.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ImportError
+        If a library is missing; the extra is named.
+    KeyError
+        If a word is unknown.
+    TypeError, ValueError
+        If there is no word, too few for the method, an argument is of the wrong kind, or the path has another ending.
+    OSError
+        If the file cannot be written; the old file is then untouched.
+
+    Notes
+    -----
+    matplotlib warns of characters that its font lacks; ``matplotlib.rcParams["font.family"]`` may list several fonts.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> vectors = Vectors(["king", "queen", "cabbage"], np.array([[2.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     axes = plot_map(vectors, f"{folder}/map.svg")
+    >>> [text.get_text() for text in axes.texts]
+    ['king', 'queen', 'cabbage']
+    """
+    check_path_or_ax(path_or_ax)
+    seed = check_integer("seed", seed, low=0, high=2**32 - 1)
+    chosen, unit = select(vectors, words, topn)
+    check_method(method, len(chosen))
+    coordinates, shares = project(unit, method, seed)
+    below, beside = {"pca": PRINCIPAL, "umap": ("UMAP", ""), "tsne": ("t-SNE", "")}[method]
+    if shares is not None:
+        below, beside = below.format(shares[0]), beside.format(shares[1])
+    with drawing(path_or_ax, (10.0, 8.0)) as ax:
+        _draw_dots(ax, coordinates, group(unit, seed))
+        ax.set_ylabel(beside, fontsize=8, color=FAINT)
+        ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line keeps room for the note
+        left_out = _draw_labels(ax, coordinates, [_short(printable(word)) for word in chosen])
+        if left_out:
+            ax.set_xlabel(f"{below}\n{left_out} of {len(chosen)} words have no label, for want of room")
+    return ax
+
+
+def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> None:
+    """Draw a dot for every word, in the colour of its group."""
+    ax.scatter(coordinates[:, 0], coordinates[:, 1], s=DOT**2, color=np.array(COLOURS)[groups], linewidths=0)
+    ax.margins(0.06)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str]) -> int:
+    """Label the dots in their order where there is room; return how many got no label."""
+    figure: Any = ax.get_figure(root=True)
+    figure.draw_without_rendering()  # settles where the axes are and how large
+    dots = ax.transData.transform(coordinates)
+    gap = GAP * figure.dpi / 72
+    left, bottom, right, top = ax.bbox.extents
+    taken = np.empty((0, 4))
+    # A dollar sign or a backslash in a token is itself, not mathematics
+    style: dict[str, Any] = {"fontsize": 8, "color": INK, "parse_math": False, "usetex": False, "in_layout": False}
+    for label, xy, dot in zip(labels, coordinates, dots, strict=True):
+        text = ax.annotate(label, xy, (0, 0), textcoords="offset points", annotation_clip=False, **style)
+        size = np.array(text.get_window_extent().size)
+        corners = dot + gap * np.array(PLACES) + (np.array(PLACES) - 1) / 2 * size
+        boxes = np.hstack([corners, corners + size])
+        inside = (boxes[:, :2] >= (left, bottom)).all(axis=1) & (boxes[:, 2:] <= (right, top)).all(axis=1)
+        free = inside & ~_overlap(boxes, taken).any(axis=1)
+        if not free.any():
+            text.remove()
+            continue
+        covered = _overlap(boxes, np.hstack([dots, dots])).sum(axis=1)
+        best = np.where(free, covered, len(dots) + 1).argmin()
+        across, up = PLACES[best]
+        text.set(position=(GAP * across, GAP * up), ha=ALIGN_X[across], va=ALIGN_Y[up])
+        taken = np.vstack([taken, boxes[best] + MARGIN])
+    return len(labels) - len(taken)
+
+
+def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Return which boxes (x0, y0, x1, y1), shape (B, 4), overlap which others, shape (C, 4): shape (B, C)."""
+    a, b = boxes[:, None], others[None]
+    overlap: npt.NDArray[np.bool_] = np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
+    return overlap
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"

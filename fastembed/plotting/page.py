@@ -1,0 +1,181 @@
+"""The interactive page: a map of words to pan, zoom and search, in one file that needs no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._validation import check_integer
+from fastembed.formats import replacing, writable
+from fastembed.plotting._figure import COLOURS, INK, printable
+from fastembed.plotting.projection import Rows, check_method, group, project, require, select
+from fastembed.vectors import Vectors
+
+BLOCK = 256  # rows of cosines at a time
+
+
+def write_page(
+    vectors: Vectors,
+    path: str | os.PathLike[str],
+    *,
+    words: Iterable[str] | None = None,
+    topn: int = 50_000,
+    neighbors: int = 10,
+    method: Literal["pca", "umap", "tsne"] = "pca",
+    seed: int = 0,
+) -> None:
+    """Write a web page with a map of words: pan, zoom, point at a word, search one, click one to see its neighbours.
+
+    The page holds all it needs and asks nothing of any network. Neighbours are those by cosine in all dimensions, not
+    on the map, among the words of the page. Colours are those of :func:`plot_map`.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    path : path-like
+        The file to make or to replace, .html or .htm.
+    words : iterable of str, optional
+        Which words to show, the most important first, instead of the most frequent ones.
+    topn : int
+        Without `words`, how many to show: the first so many, which are the most frequent ones in the order of a
+        :class:`Vocabulary`.
+    neighbors : int
+        How many neighbours of each word to list.
+    method : {"pca", "umap", "tsne"}
+        As in :func:`plot_map`.
+    seed : int
+        Of UMAP and of the colours: the same gives the same coordinates, to the bit.
+
+    Raises
+    ------
+    ImportError
+        If a library is missing; the extra is named.
+    KeyError
+        If a word is unknown.
+    TypeError, ValueError
+        If there is no word, too few for the method, an argument is of the wrong kind, or the path has another ending.
+    OSError
+        If the file cannot be written; the old file is then untouched.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> vectors = Vectors(["king", "queen", "cabbage"], np.array([[2.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(vectors, f"{folder}/map.html")
+    ...     Path(f"{folder}/map.html").read_text()[:15]
+    '<!DOCTYPE html>'
+    """
+    require("bokeh", "plot")
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a page's name must end in .html or .htm, got {str(path)!r}")
+    writable(path)
+    neighbors = check_integer("neighbors", neighbors, low=1)
+    seed = check_integer("seed", seed, low=0, high=2**32 - 1)
+    chosen, unit = select(vectors, words, topn)
+    check_method(method, len(chosen))
+    coordinates, _ = project(unit, method, seed)
+    near, cosines = nearest(unit, neighbors)
+    columns = {
+        "x": coordinates[:, 0].astype(np.float32),
+        "y": coordinates[:, 1].astype(np.float32),
+        "word": [printable(word) for word in chosen],
+        "group": group(unit, seed).astype(np.uint8),
+        "near": near.astype(np.uint16 if len(chosen) <= 2**16 else np.uint32),
+        "hundredths": np.rint(100 * np.clip(cosines, -1, 1)).astype(np.int8),
+    }
+    html = _html(columns)
+    with replacing(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def nearest(unit: Rows, count: int) -> tuple[npt.NDArray[np.intp], Rows]:
+    """Return for each row the `count` others of largest cosine, or all if there are fewer.
+
+    Parameters
+    ----------
+    unit : ndarray of float64, shape (N, D)
+        Rows of length one, or zero.
+    count : int
+
+    Returns
+    -------
+    ids : ndarray of intp, shape (N, min(count, N - 1))
+        By falling cosine, equals by id; of those that float32 cannot tell from the last one, any.
+    cosines : ndarray of float64, of the same shape
+
+    Examples
+    --------
+    >>> ids, cosines = nearest(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), 1)
+    >>> ids.ravel().tolist(), cosines.ravel().tolist()
+    ([2, 2, 1], [0.6, 0.8, 0.8])
+    """
+    rows, count = len(unit), min(count, len(unit) - 1)
+    ids = np.empty((rows, count), dtype=np.intp)
+    cosines = np.empty((rows, count))
+    rounded = unit.astype(np.float32)
+    for start in range(0, rows, BLOCK):
+        block = np.arange(start, min(start + BLOCK, rows))
+        scores = rounded[block] @ rounded.T
+        scores[block - start, block] = -np.inf  # a word is no neighbour of itself
+        found = np.argpartition(scores, rows - count - 1, axis=1)[:, rows - count :]
+        exact = np.einsum("bd,bkd->bk", unit[block], unit[found])
+        order = np.lexsort((found, -exact), axis=1)
+        ids[block] = np.take_along_axis(found, order, axis=1)
+        cosines[block] = np.take_along_axis(exact, order, axis=1)
+    return ids, cosines
+
+
+def _html(columns: dict[str, Any]) -> str:
+    """Return the page that shows these columns, one entry a word."""
+    plotting, models = require("bokeh.plotting", "plot"), require("bokeh.models", "plot")
+    folder = files("fastembed.plotting")
+    words = models.ColumnDataSource(columns, name="words")
+    labels = models.ColumnDataSource({"x": [], "y": [], "word": [], "style": []}, name="labels")
+    marks = models.ColumnDataSource({"x": [], "y": [], "alpha": []}, name="marks")
+    plot = plotting.figure(
+        name="plot",
+        sizing_mode="stretch_both",
+        output_backend="webgl",
+        tools="pan,wheel_zoom,box_zoom,reset,tap",
+        active_scroll="wheel_zoom",
+        toolbar_location="above",
+        x_range=_range(columns["x"]),
+        y_range=_range(columns["y"]),
+    )
+    plot.axis.visible = plot.grid.visible = False
+    plot.outline_line_color = plot.toolbar.logo = None
+    mapper = models.LinearColorMapper(palette=COLOURS, low=-0.5, high=len(COLOURS) - 0.5)
+    colour = {"fill_color": {"field": "group", "transform": mapper}, "line_color": None}
+    dots = plot.scatter("x", "y", source=words, size=5, fill_alpha=0.5, nonselection_fill_alpha=0.25, **colour)
+    plot.scatter("x", "y", source=marks, size=9, fill_color=INK, fill_alpha="alpha", line_color=INK, line_width=1.5)
+    style = {"text_font_size": "12px", "text_font_style": "style", "text_color": INK, "text_baseline": "middle"}
+    halo = {"background_fill_color": "white", "background_fill_alpha": 0.75, "border_radius": 3}
+    plot.text("x", "y", "word", source=labels, x_offset=7, **style, **halo)
+    plot.add_tools(models.HoverTool(tooltips="@word", renderers=[dots], limit=5))
+    plot.select_one(models.TapTool).renderers = [dots]
+    document = require("bokeh.document", "plot").Document()
+    document.add_root(plot)
+    arguments = {"words": words, "labels": labels, "marks": marks, "plot": plot}
+    script = models.CustomJS(args=arguments, code=(folder / "page.js").read_text(encoding="utf-8"))
+    document.js_on_event("document_ready", script)
+    html: str = require("bokeh.embed", "plot").file_html(
+        document,
+        require("bokeh.resources", "plot").INLINE,
+        title=f"Map of {len(columns['word']):,} words",
+        template=(folder / "page.html").read_text(encoding="utf-8"),
+    )
+    return html
+
+
+def _range(values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Return the ends of an axis, a little beyond the values."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin

@@ -1,0 +1,159 @@
+"""Which words a picture shows, and where: vectors of length one, brought to two dimensions."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.vq import kmeans2
+from threadpoolctl import threadpool_limits
+
+from fastembed._threads import single_threaded_blas
+from fastembed._validation import check_integer
+from fastembed.vectors import Vectors
+
+Rows = npt.NDArray[np.float64]
+METHODS = ("pca", "umap", "tsne")
+GROUPS = 6
+LEAST_WORDS = 4  # for the methods that look at neighbours
+
+
+def check_method(method: str, words: int) -> None:
+    """Refuse a method that is unknown, not installed, or cannot lay out so few words."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    if method == "pca":
+        return
+    if words < LEAST_WORDS:
+        raise ValueError(f"method {method!r} needs at least {LEAST_WORDS} words, got {words}: use 'pca'")
+    require("umap" if method == "umap" else "sklearn.manifold", "maps")
+
+
+def require(module: str, extra: str) -> Any:
+    """Import a module of an extra, or say which extra it is."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        message = f"{module} cannot be imported ({error}): install fastembed-cython with the extra [{extra}]"
+        raise ImportError(message, name=error.name) from error
+
+
+def select(vectors: Vectors, words: Iterable[str] | None, topn: int) -> tuple[list[str], Rows]:
+    """Return the words to show, each once, and their vectors scaled to length one (zero stays zero).
+
+    Parameters
+    ----------
+    vectors : Vectors
+    words : iterable of str, optional
+        In the order of their importance; the first `topn` of all tokens, the most frequent ones, if not given.
+    topn : int
+        At least 1.
+
+    Returns
+    -------
+    words : list of str, length N
+    unit : ndarray of float64, shape (N, D)
+
+    Raises
+    ------
+    KeyError
+        If a word is unknown.
+    TypeError, ValueError
+        If `vectors` is no Vectors, `words` a single str, or there is no word.
+
+    Examples
+    --------
+    >>> words, unit = select(Vectors(["a", "b"], np.array([[3.0, 4.0], [0.0, 0.0]])), None, 200)
+    >>> words, unit.tolist()
+    (['a', 'b'], [[0.6, 0.8], [0.0, 0.0]])
+    """
+    if not isinstance(vectors, Vectors):
+        raise TypeError(f"vectors must be a Vectors, got {type(vectors).__name__}")
+    topn = check_integer("topn", topn, low=1)
+    if isinstance(words, str):
+        raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
+    chosen = list(vectors.tokens[:topn] if words is None else dict.fromkeys(words))
+    for word in chosen:
+        if not isinstance(word, str):
+            raise TypeError(f"words must be str, got {word!r}")
+    if not chosen:
+        raise ValueError("there is no word to show")
+    rows = np.array([vectors[word] for word in chosen], dtype=np.float64)
+    for order in (np.inf, 2):  # divided by its largest component first, a vector's squares do not overflow
+        size = np.linalg.norm(rows, order, axis=1, keepdims=True)
+        np.divide(rows, size, out=rows, where=size > 0)
+    return chosen, rows
+
+
+def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
+    """Return coordinates in the plane.
+
+    Parameters
+    ----------
+    unit : ndarray of float64, shape (N, D)
+    method : {"pca", "umap", "tsne"}
+        See :func:`check_method`, which has been called.
+    seed : int
+        Of "umap"; "tsne" starts from the principal components.
+
+    Returns
+    -------
+    coordinates : ndarray of float64, shape (N, 2)
+    shares : ndarray of float64, shape (2,), or None
+        For "pca", how much of the variance lies along each axis.
+
+    Examples
+    --------
+    >>> project(np.array([[0.6, 0.8], [0.0, 1.0], [0.6, 0.8]]), "pca", 0)[0].round(3)
+    array([[ 0.211,  0.   ],
+           [-0.422,  0.   ],
+           [ 0.211,  0.   ]])
+    """
+    with single_threaded_blas(), threadpool_limits(limits=1, user_api="openmp"):  # more threads add in another order
+        if method == "pca":
+            return principal_components(unit)
+        if method == "umap":
+            umap = require("umap", "maps").UMAP(n_neighbors=min(15, len(unit) - 1), random_state=seed, n_jobs=1)
+            return umap.fit_transform(unit).astype(np.float64), None
+        start, _ = principal_components(unit)
+        start *= 1e-4 / (start[:, 0].std() or 1.0)  # the usual width
+        perplexity = min(30.0, (len(unit) - 1) / 3)
+        tsne = require("sklearn.manifold", "maps").TSNE(perplexity=perplexity, init=start.astype(np.float32), n_jobs=1)
+        return tsne.fit_transform(unit.astype(np.float32)).astype(np.float64), None
+
+
+def principal_components(rows: Rows) -> tuple[Rows, Rows]:
+    """Return the first two principal components, shape (N, 2), and their shares of the variance, shape (2,).
+
+    With X the rows less their mean and X = U S V', the coordinates are the first columns of U S. Each has the sign that
+    makes the largest component of its direction positive. Missing components, as of one word or one dimension, are 0.
+    """
+    centred = rows - rows.mean(axis=0)
+    u, s, vt = np.linalg.svd(centred, full_matrices=False)
+    s[s <= s[0] * np.finfo(np.float64).eps * max(rows.shape)] = 0  # rounding errors are no direction
+    coordinates, shares = np.zeros((len(rows), 2)), np.zeros(2)
+    for k in range(min(2, int(np.count_nonzero(s)))):
+        coordinates[:, k] = u[:, k] * s[k] * np.sign(vt[k, np.abs(vt[k]).argmax()])
+        shares[k] = (s[k] / s[0]) ** 2 / np.sum((s / s[0]) ** 2)
+    return coordinates, shares
+
+
+def group(unit: Rows, seed: int) -> npt.NDArray[np.intp]:
+    """Return the number of every row's group, shape (N,): k-means in all dimensions, the largest group first.
+
+    Examples
+    --------
+    >>> group(np.repeat([[1.0, 0.0], [0.0, 1.0]], [3, 9], axis=0), seed=0).tolist()
+    [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    """
+    count = max(1, min(GROUPS, len(unit) // 5))
+    start = unit[np.random.default_rng(seed).choice(len(unit), count, replace=False)]
+    with single_threaded_blas(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="One of the clusters is empty")  # as when vectors are equal
+        _, labels = kmeans2(unit, start, iter=30, minit="matrix")
+    largest_first = np.argsort(-np.bincount(labels, minlength=count), kind="stable")
+    return np.argsort(largest_first)[labels]

@@ -1,0 +1,378 @@
+"""What is asked of vectors: the meaning of each question against a plain twin and against gensim; refusals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fastembed.vectors import Vectors
+
+TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
+
+
+def plain_unit(vector):
+    norm = np.sqrt(np.sum(vector.astype(np.float64) ** 2))
+    return vector / norm if norm else vector.astype(np.float64)
+
+
+def plain_most_similar(tokens, matrix, positive, negative, topn):
+    """3CosAdd said slowly: the mean of signed unit vectors, cosines in float64, the query's own tokens left out."""
+    signed = [(token, 1.0) for token in positive] + [(token, -1.0) for token in negative]
+    mean = sum(sign * plain_unit(matrix[tokens.index(token)]) for token, sign in signed) / len(signed)
+    scored = [(token, float(plain_unit(matrix[i]) @ plain_unit(mean))) for i, token in enumerate(tokens)]
+    scored = [pair for pair in scored if pair[0] not in (*positive, *negative)]
+    return sorted(scored, key=lambda pair: -pair[1])[:topn]
+
+
+def assert_agree(found, expected, atol):
+    assert [token for token, _ in found] == [token for token, _ in expected]
+    np.testing.assert_allclose([score for _, score in found], [score for _, score in expected], rtol=0, atol=atol)
+
+
+@pytest.fixture(params=sorted(TOLERANCE))
+def vectors(request):
+    matrix = np.random.default_rng(5).standard_normal((200, 16)).astype(request.param)
+    return Vectors([f"w{i}" for i in range(200)], matrix)
+
+
+@pytest.fixture
+def peer(vectors):
+    """Return gensim's object with the same vectors, in the dtype of ours."""
+    keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed")
+    peer = keyedvectors.KeyedVectors(16, dtype=vectors.matrix.dtype)
+    peer.add_vectors(list(vectors.tokens), vectors.matrix)
+    return peer
+
+
+def test_similarity_and_distance_by_hand():
+    held = Vectors(["a", "b", "c", "zero"], np.array([[3.0, 0.0], [4.0, 3.0], [-6.0, 0.0], [0.0, 0.0]]))
+    assert held.similarity("a", "b") == pytest.approx(0.8, abs=1e-15)
+    assert held.similarity("a", "c") == -1.0
+    assert held.similarity(0, "a") == 1.0
+    assert held.similarity("a", 3) == 0.0
+    assert held.distance("a", 1) == pytest.approx(0.2, abs=1e-15)
+    assert held.distance("a", "c") == 2.0
+
+
+def test_similarity_of_any_magnitude():
+    held = Vectors(["tiny", "huge"], np.array([[3e-320, 0.0], [1.2e308, 1.6e308]]))
+    assert held.similarity("tiny", "huge") == pytest.approx(0.6, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "topn"),
+    [
+        (["w1"], [], 10),
+        (["w1", "w2"], ["w3"], 5),
+        (["w1"], ["w2", "w3", "w4"], 500),
+        ([], ["w9"], 3),
+        (["w1", "w1"], [], 2),
+    ],
+)
+def test_most_similar_is_the_plain_twin(vectors, positive, negative, topn):
+    found = vectors.most_similar(positive, negative, topn=topn)
+    expected = plain_most_similar(list(vectors.tokens), vectors.matrix, positive, negative, topn)
+    assert_agree(found, expected, TOLERANCE[vectors.matrix.dtype.name])
+
+
+def test_most_similar_takes_tokens_ids_and_arrays_alone_or_mixed(vectors):
+    assert vectors.most_similar("w1") == vectors.most_similar(["w1"]) == vectors.most_similar(1)
+    assert vectors.most_similar("w1", "w2") == vectors.most_similar([np.int32(1)], 2)
+    assert vectors.most_similar(iter(["w1", "w2"])) == vectors.most_similar(("w1", 2))
+    assert vectors.most_similar(np.array([1, 2])) == vectors.most_similar(["w1", "w2"])
+    assert vectors.most_similar(vectors.matrix[:2]) == vectors.most_similar([vectors["w0"], vectors["w1"]])
+    # a vector names no token, so the nearest one is its own
+    token, cosine = vectors.most_similar(vectors["w1"], topn=1)[0]
+    assert token == "w1"
+    assert cosine == pytest.approx(1.0, abs=TOLERANCE[vectors.matrix.dtype.name])
+    # arrays count as they are: a long one outweighs a token
+    assert vectors.most_similar([1e6 * vectors["w2"], "w1"], topn=1)[0][0] == "w2"
+
+
+def test_weights(vectors):
+    tolerance = TOLERANCE[vectors.matrix.dtype.name]
+    assert vectors.most_similar([("w1", 1.0), (2, 1)], [("w3", -1.0)]) == vectors.most_similar(["w1", "w2"], ["w3"])
+    assert vectors.most_similar([("w1", 2)], [("w2", -0.5)]) == vectors.most_similar([("w1", 2), ("w2", -0.5)])
+    units = [plain_unit(vectors[token]) for token in ("w1", "w2")]
+    mean = 2 * units[0] - 0.5 * units[1]
+    found = vectors.most_similar([("w1", 2), ("w2", -0.5)], topn=198)
+    expected = [pair for pair in vectors.most_similar(mean, topn=200) if pair[0] not in ("w1", "w2")]
+    assert_agree(found, expected, tolerance)
+    doubled = vectors.most_similar([vectors["w5"], vectors["w5"], vectors["w8"]])
+    assert_agree(vectors.most_similar([(vectors["w5"], 2.0), vectors["w8"]]), doubled, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("restrict", "allowed"),
+    [
+        (1, ["w0"]),
+        (60, [f"w{i}" for i in range(60)]),
+        (10**6, [f"w{i}" for i in range(200)]),
+        (["w4", "w100", 7, "w4"], ["w4", "w7", "w100"]),
+        (np.array([9, 5]), ["w5", "w9"]),
+    ],
+)
+def test_restrict(vectors, restrict, allowed):
+    for query in ({"positive": "w4"}, {"positive": ["w1", "w2"], "negative": "w199"}, {"positive": vectors["w7"]}):
+        expected = [pair for pair in vectors.most_similar(**query, topn=200) if pair[0] in allowed]
+        assert vectors.most_similar(**query, topn=200, restrict=restrict) == expected
+        assert vectors.most_similar(**query, topn=1, restrict=restrict) == expected[:1]
+    ids, _ = vectors.nearest(vectors.matrix[:5], topn=200, restrict=restrict)
+    for i in range(5):
+        expected = [token for token, _ in vectors.most_similar(vectors[i], topn=200) if token in allowed]
+        assert [vectors.tokens[near] for near in ids[i]] == expected
+
+
+def test_restrict_takes_an_iterator(vectors):
+    found = vectors.most_similar("w1", restrict=iter(["w3", "w1", "w2"]))
+    assert {token for token, _ in found} == {"w2", "w3"}
+
+
+def test_equal_cosines_keep_the_order_of_the_tokens():
+    held = Vectors(list("qabcdef"), np.array([[1.0, 0], [1, 1], [1, -1], [2, 2], [1, 0], [4, -4], [0.5, 0.5]]))
+    assert [token for token, _ in held.most_similar("q", topn=4)] == ["d", "a", "b", "c"]
+    assert held.nearest(["q", "d"], topn=5)[0].tolist() == [[4, 1, 2, 3, 5], [0, 1, 2, 3, 5]]
+
+
+def test_zero_vectors_have_cosine_zero():
+    held = Vectors(["zero", "a", "b"], np.array([[0.0, 0], [1, 0], [-1, 0]], dtype=np.float32))
+    assert held.most_similar("zero") == [("a", 0.0), ("b", 0.0)]
+    assert held.most_similar("a") == [("zero", 0.0), ("b", -1.0)]
+    assert held.most_similar(["a", "b"]) == [("zero", 0.0)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.float32, (6, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)), st.integers(1, 9))
+def test_cosines_are_finite_and_fall(matrix, topn):
+    held = Vectors(list("abcdef"), matrix)
+    found = held.most_similar(["a"], ["b"], topn=topn)
+    cosines = [cosine for _, cosine in found]
+    assert len(found) == min(topn, 4)
+    assert not {"a", "b"} & {token for token, _ in found}
+    assert all(-1 <= cosine <= 1 for cosine in cosines)
+    assert cosines == sorted(cosines, reverse=True)
+
+
+@pytest.mark.parametrize("topn", [1, 7, 199, 1000])
+def test_a_query_has_the_same_answer_alone_and_among_others(topn):
+    rng = np.random.default_rng(6)
+    matrix = rng.integers(-1, 2, (200, 4)).astype(np.float32)  # 81 different rows at most, one of them zero
+    held = Vectors([f"w{i}" for i in range(200)], matrix)
+    ids, cosines = held.nearest(held.tokens, topn)
+    assert ids.shape == cosines.shape == (200, min(topn, 199))
+    assert (ids.dtype, cosines.dtype) == (np.intp, np.float64)
+    assert (cosines[:, 1:] == cosines[:, :-1]).any() or topn == 1
+    for i, token in enumerate(held):
+        expected = [(held.tokens[near], cosine) for near, cosine in zip(ids[i], cosines[i], strict=True)]
+        assert held.most_similar(token, topn=topn) == expected
+        alone, alone_cosines = held.nearest(token, topn)
+        assert alone.tolist() == ids[i].tolist()
+        assert alone_cosines.tolist() == cosines[i].tolist()
+
+
+def test_nearest_takes_vectors_tokens_and_ids(vectors):
+    queries = np.random.default_rng(7).standard_normal((20, 16))
+    ids, cosines = vectors.nearest(queries, 200)
+    unit = np.array([plain_unit(row) for row in vectors.matrix])
+    truth = np.array([plain_unit(row) for row in queries]) @ unit.T
+    tolerance = TOLERANCE[vectors.matrix.dtype.name]
+    np.testing.assert_allclose(cosines, np.sort(truth, axis=1)[:, ::-1], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(np.take_along_axis(truth, ids, axis=1), cosines, rtol=0, atol=tolerance)
+    for same in (queries.astype(np.float64, order="F"), list(queries), iter(queries)):
+        np.testing.assert_array_equal(vectors.nearest(same, 200)[0], ids)
+    for same in (["w3", "w4"], [3, "w4"], np.array([3, 4])):
+        np.testing.assert_array_equal(vectors.nearest(same)[1], vectors.nearest(["w3", "w4"])[1])
+    one, _ = vectors.nearest(vectors["w3"].astype(np.float16), 1)
+    assert one.tolist() == [3]
+    mixed, _ = vectors.nearest(["w3", vectors["w3"]], 200)
+    assert mixed.shape == (2, 199)  # as many as there are for each: w3 is left out of its own answer
+    assert mixed[1, 0] == 3
+    for none in ([], np.empty((0, 16))):
+        assert [array.shape for array in vectors.nearest(none)] == [(0, 0), (0, 0)]
+
+
+def test_rank(vectors):
+    order = [token for token, _ in vectors.most_similar("w3", topn=200)]
+    assert [vectors.rank("w3", token) for token in order] == list(range(1, 200))
+    assert vectors.rank(3, 3) == 1
+    held = Vectors(list("abcd"), np.array([[1.0, 0], [1, 1], [2, 2], [0, 1]]))
+    assert [held.rank("a", token) for token in "bcd"] == [1, 1, 3]
+
+
+def test_doesnt_match(vectors):
+    held = Vectors(["red", "cat", "blue", "zero"], np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.2], [0, 0]]))
+    assert held.doesnt_match(["red", "cat", "blue"]) == "cat"
+    assert held.doesnt_match(iter([2, 0, "zero"])) == "zero"
+    assert Vectors(list("abc"), np.eye(3)).doesnt_match(["c", "a", "b"]) == "c"  # the first of equals
+    with pytest.raises(ValueError, match="at least three tokens, got 2"):
+        held.doesnt_match(["red", "cat"])
+
+
+def test_analogy(vectors):
+    add = vectors.analogy("w1", "w2", 3, topn=7)
+    assert_agree(add, vectors.most_similar(["w2", "w3"], ["w1"], topn=7), TOLERANCE[vectors.matrix.dtype.name])
+    mul = vectors.analogy("w1", "w2", "w3", topn=200, method="3CosMul")
+    shifted = [
+        (1 + (np.array([plain_unit(row) for row in vectors.matrix]) @ plain_unit(vectors[i]))) / 2 for i in (1, 2, 3)
+    ]
+    scores = shifted[1] * shifted[2] / (shifted[0] + 1e-6)
+    order = [i for i in np.argsort(-scores, kind="stable") if i not in (1, 2, 3)]
+    assert_agree(mul, [(f"w{i}", scores[i]) for i in order], 100 * TOLERANCE[vectors.matrix.dtype.name])
+    assert [token for token, _ in add] != [token for token, _ in mul[:7]]
+    restricted = vectors.analogy("w1", "w2", "w3", method="3CosMul", restrict=20)
+    assert restricted == [pair for pair in mul if int(pair[0][1:]) < 20][:10]
+
+
+def test_gensim_most_similar(vectors, peer):
+    raw = vectors["w8"] * 3
+    for positive, negative in [
+        ("w1", []),
+        (["w1", "w2"], ["w3"]),
+        ([raw, "w2"], "w5"),
+        (raw, []),
+        ([], ["w4"]),
+        ([4, "w9"], [7]),
+        ([("w1", 0.3), ("w2", -2.0), (5, 1.5)], [("w3", -0.7), "w6"]),
+        ([(raw, 0.25), "w2"], []),
+    ]:
+        for topn, restrict in [(20, None), (500, 90)]:
+            found = vectors.most_similar(positive, negative, topn=topn, restrict=restrict)
+            expected = peer.most_similar(positive, negative, topn=topn, restrict_vocab=restrict)
+            assert_agree(found, expected, TOLERANCE["float32"])  # gensim rounds the mean to float32
+
+
+def test_gensim_similar_by_vector(vectors, peer):
+    ids, cosines = vectors.nearest(vectors.matrix[:50] * 2, topn=9)
+    for query, near, scores in zip(vectors.matrix[:50] * 2, ids, cosines, strict=True):
+        found = [(vectors.tokens[i], score) for i, score in zip(near, scores, strict=True)]
+        assert_agree(found, peer.similar_by_vector(query, topn=9), TOLERANCE["float32"])
+
+
+def test_gensim_groups(vectors, peer):
+    rng = np.random.default_rng(8)
+    for size in (3, 5, 12):
+        words = [f"w{i}" for i in rng.choice(200, size, replace=False)]
+        assert vectors.doesnt_match(words) == peer.doesnt_match(words)
+    np.testing.assert_array_equal(vectors[["w3", "w9"]], peer[["w3", "w9"]])
+    found, expected = vectors.normalized().matrix, peer.get_normed_vectors()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE["float32"])
+
+
+def test_gensim_pairs(vectors, peer):
+    for a, b in np.random.default_rng(8).choice(200, (60, 2)):
+        a, b = f"w{a}", f"w{b}"
+        assert vectors.rank(a, b) == peer.rank(a, b) or a == b
+        assert vectors.similarity(a, b) == pytest.approx(float(peer.similarity(a, b)), abs=TOLERANCE["float32"])
+        assert vectors.distance(a, b) == pytest.approx(float(peer.distance(a, b)), abs=TOLERANCE["float32"])
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`:DeprecationWarning")  # gensim's own
+def test_gensim_analogies(vectors, peer):
+    for a, b, c in np.random.default_rng(9).choice(200, (30, 3)):
+        a, b, c = (f"w{i}" for i in (a, b, c))
+        assert_agree(vectors.analogy(a, b, c), peer.most_similar([b, c], [a]), TOLERANCE["float32"])
+        expected = peer.most_similar_cosmul([b, c], [a])
+        found = vectors.analogy(a, b, c, method="3CosMul")
+        assert [token for token, _ in found] == [token for token, _ in expected]
+        np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=100 * TOLERANCE["float32"])
+
+
+def test_gensim_with_zero_and_equal_vectors(vectors):
+    """Gensim leaves the order of equals open, and divides by the length of zero vectors."""
+    keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed")
+    matrix = vectors.matrix[np.random.default_rng(10).integers(0, 40, 200)]
+    matrix[[0, 50, 199]] = 0
+    held = Vectors(vectors.tokens, matrix)
+    peer = keyedvectors.KeyedVectors(16, dtype=matrix.dtype)
+    peer.add_vectors(list(held.tokens), matrix)
+    zero = {"w0", "w50", "w199"}
+    for positive, negative in [(["w1"], []), (["w1", "w2"], ["w3"]), ([matrix[7] * 5], ["w8"])]:
+        found = held.most_similar(positive, negative, topn=200)
+        with np.errstate(invalid="ignore"):
+            expected = dict(peer.most_similar(positive, negative, topn=200))
+        assert {token for token in expected if np.isnan(expected[token])} == zero
+        assert [cosine for token, cosine in found if token in zero] == [0.0] * 3
+        assert {token for token, _ in found} == set(expected)
+        for token, cosine in found:
+            if token not in zero:
+                assert cosine == pytest.approx(expected[token], abs=TOLERANCE["float32"])
+        order = [(-cosine, int(token[1:])) for token, cosine in found]
+        assert order == sorted(order)
+        assert len({cosine for cosine, _ in order}) < 60
+
+
+def test_unknown_tokens_name_the_closest_spellings():
+    held = Vectors(["france", "french", "trance", "two"], np.eye(4))
+    for call in (
+        held.__getitem__,
+        held.most_similar,
+        held.nearest,
+        lambda token: held.nearest(["two", token]),
+        lambda token: held.similarity("two", token),
+        lambda token: held.distance(token, "two"),
+        lambda token: held.rank("two", token),
+        lambda token: held.doesnt_match(["two", token, "france"]),
+        lambda token: held.analogy("two", "france", token),
+        lambda token: held.most_similar([("two", 1.0), (token, 1.0)]),
+        lambda token: held.most_similar("two", restrict=[token]),
+        lambda token: held.subset([token]),
+    ):
+        with pytest.raises(KeyError, match="'frence' is not among the 4 tokens; the closest spellings are 'fr"):
+            call("frence")
+    with pytest.raises(KeyError, match="spellings are 'two'"):
+        held["TWO"]
+    with pytest.raises(KeyError) as caught:
+        held["zzzzzz"]
+    assert caught.value.args == ("'zzzzzz' is not among the 4 tokens",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"positive": "a", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
+        ({"positive": "a", "topn": 2.0}, TypeError, r"topn must be an integer, got 2\.0"),
+        ({}, ValueError, "at least one token or vector"),
+        ({"positive": None}, TypeError, "positive must be tokens, ids or vectors, got None"),
+        ({"positive": "a", "negative": 0.5}, TypeError, r"negative must be tokens, ids or vectors, got 0\.5"),
+        ({"positive": [3]}, ValueError, "an id must be from 0 to 2, got 3"),
+        ({"positive": [0.5, 0.5, 0.5]}, TypeError, r"a token is a str, or an int that is its id, got 0\.5"),
+        ({"positive": [np.array([1, 2, 3])]}, TypeError, "must hold floating-point numbers, got dtype int64"),
+        ({"positive": np.zeros(4)}, ValueError, r"shape \(3,\), got \(4,\)"),
+        ({"positive": ["a", np.array([1.0, np.nan, 0])]}, ValueError, r"query vector\[1\] is nan"),
+        ({"positive": [("a", "b")]}, TypeError, "the weight of 'a' in positive must be a number, got 'b'"),
+        ({"positive": [("a", np.inf)]}, ValueError, "the weight of 'a' in positive must be finite"),
+        ({"positive": "a", "negative": [("b", 0.5)]}, ValueError, "the weight of 'b' in negative must be finite and"),
+        ({"positive": [np.array([1e308, 0, 0]), np.array([1e308, 0, 0])]}, ValueError, "the sum of the query"),
+        ({"positive": "a", "restrict": 0}, ValueError, "restrict must be at least 1, got 0"),
+        ({"positive": "a", "restrict": True}, TypeError, "restrict must be an integer, got True"),
+        ({"positive": "a", "restrict": "b"}, TypeError, "restrict must be several tokens, got the single str 'b'"),
+        ({"positive": "a", "restrict": []}, ValueError, "restrict must hold at least one token"),
+        ({"positive": "a", "restrict": 1.5}, TypeError, r"restrict must be tokens, ids or vectors, got 1\.5"),
+    ],
+)
+def test_bad_queries_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Vectors(list("abc"), np.eye(3)).most_similar(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("queries", "error", "message"),
+    [
+        (np.zeros((2, 4)), ValueError, r"queries must have the shape \(Q, 3\) or \(3,\), got \(2, 4\)"),
+        (np.zeros((1, 2, 3)), ValueError, r"got \(1, 2, 3\)"),
+        (np.zeros(4), ValueError, r"a query vector must have the shape \(3,\), got \(4,\)"),
+        (np.array([[0, np.inf, 0]]), ValueError, r"queries\[0, 1\] is inf"),
+        (np.eye(3, dtype=int), TypeError, "must hold floating-point numbers, got dtype int64"),
+        ([[0.5, 0.5, 0.5]], TypeError, r"a token is a str, or an int that is its id, got \[0\.5"),
+        (None, TypeError, "queries must be tokens, ids or vectors, got None"),
+    ],
+)
+def test_bad_queries_of_nearest_are_refused(queries, error, message):
+    with pytest.raises(error, match=message):
+        Vectors(list("abc"), np.eye(3)).nearest(queries)
+
+
+def test_bad_methods_of_analogy_are_refused():
+    with pytest.raises(ValueError, match="method must be one of 3CosAdd, 3CosMul, got 'cosmul'"):
+        Vectors(list("abc"), np.eye(3)).analogy("a", "b", "c", method="cosmul")

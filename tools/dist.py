@@ -1,0 +1,129 @@
+"""Build what a release publishes, and try it out: ``python tools/dist.py build`` and ``python tools/dist.py check``.
+
+``build`` makes the sdist and, from the sdist's own contents, a wheel for each Python on this machine, in ``dist/``.
+``check`` builds a wheel again and compares the bytes; then it installs each wheel in two empty environments, one with
+the oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there.
+What the files in ``dist/`` hold is looked at by ``tools/test_dist.py``.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+
+from packaging.utils import parse_wheel_filename
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+TAGS = [pattern.removesuffix("-*") for pattern in SETTINGS["tool"]["cibuildwheel"]["build"]]
+IMPORT_SECONDS = 0.25
+IMPORT = "import time; start = time.process_time(); import fastembed; print(time.process_time() - start)"
+
+
+def run(*command, cwd=ROOT, capture=False, **environment):
+    """Run a command, with these variables added to the environment; return what it printed if that is captured."""
+    print("$", *command, flush=True)
+    stdout = subprocess.PIPE if capture else None
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, stdout=stdout, text=True, check=True).stdout
+
+
+def pythons():
+    """Return the newest Python on PATH or among pyenv's for each tag of wheels that are published."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    path = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]])
+    listed = json.loads(
+        run("uv", "python", "list", "--only-installed", "--output-format=json", capture=True, PATH=path)
+    )
+    found = {}
+    for python in listed:  # the newest first
+        version, threaded = python["version_parts"], python["variant"] == "freethreaded"
+        tag = f"cp{version['major']}{version['minor']}{'t' if threaded else ''}"
+        if python["implementation"] == "cpython" and tag in TAGS:
+            found.setdefault(tag, python["path"])
+    return found
+
+
+def commit_time():
+    """Return when the last commit was made, in seconds since 1970: the time of all files in a wheel."""
+    return os.environ.get("SOURCE_DATE_EPOCH") or run("git", "log", "-1", "--format=%ct", capture=True).strip()
+
+
+def build_wheel(sdist, python, destination):
+    """Build a wheel from the contents of an sdist, and give it the tag of the oldest Linux that it runs on."""
+    environment = {"SOURCE_DATE_EPOCH": commit_time()}
+    if sys.platform == "linux":  # a Python that lies in a folder of its own would have that folder linked in
+        environment["LDSHARED"] = f"{os.environ.get('CC', 'cc')} -shared"
+    with tempfile.TemporaryDirectory() as folder:
+        run("uv", "build", "--quiet", "--wheel", "--python", python, "--out-dir", folder, sdist, **environment)
+        (wheel,) = Path(folder).glob("*.whl")
+        if sys.platform == "linux":
+            run("auditwheel", "repair", "--wheel-dir", destination, wheel, **environment)
+        else:
+            shutil.copy(wheel, destination)
+
+
+def build():
+    """Make the sdist, and a wheel for each Python."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    run("uv", "build", "--quiet", "--sdist", "--out-dir", DIST)
+    (DIST / ".gitignore").unlink()
+    for python in pythons().values():
+        build_wheel(*DIST.glob("*.tar.gz"), python, DIST)
+
+
+def check_reproducible(wheel, python):
+    """Build a wheel again, in other folders, and compare its bytes."""
+    with tempfile.TemporaryDirectory() as again:
+        build_wheel(*DIST.glob("*.tar.gz"), python, Path(again))
+        if (Path(again) / wheel.name).read_bytes() != wheel.read_bytes():
+            sys.exit(f"a second build of {wheel.name} has other bytes")
+
+
+def check_installed(wheel, python, sdist, folder, *, oldest):
+    """Install a wheel in an empty environment, import it without any extra, and run the sdist's tests."""
+    environment = folder / "environment"
+    binaries = environment / ("Scripts" if sys.platform == "win32" else "bin")
+    install = ("uv", "pip", "install", "--quiet", "--python", environment, "--only-binary=:all:")
+    run("uv", "venv", "--quiet", "--python", python, environment)
+    if oldest:
+        run(*install, "--resolution=lowest-direct", *PROJECT["dependencies"])
+    run(*install, wheel)
+    run("uv", "pip", "list", "--python", environment)
+    run(binaries / "fastembed", "info", cwd=folder)
+    seconds = min(float(run(binaries / "python", "-c", IMPORT, cwd=folder, capture=True)) for _ in range(5))
+    print(f"import fastembed: {seconds:.3f} s of CPU time, the best of five")
+    if seconds > IMPORT_SECONDS:
+        sys.exit(f"the import of {wheel.name} took {seconds:.3f} s, more than {IMPORT_SECONDS}")
+    run(*install, f"{PROJECT['name']}[test] @ {wheel.as_uri()}")
+    run(binaries / "pytest", cwd=sdist)
+
+
+def check():
+    """Try out all wheels in ``dist/``."""
+    wheels = {next(iter(parse_wheel_filename(path.name)[3])).abi: path for path in sorted(DIST.glob("*.whl"))}
+    if not wheels:
+        sys.exit(f"{DIST} holds no wheel: call `make wheel` first")
+    installed = pythons()
+    tag, wheel = next(iter(wheels.items()))
+    check_reproducible(wheel, installed[tag])
+    for tag, wheel in wheels.items():
+        for oldest in (True, False):
+            with tempfile.TemporaryDirectory() as folder, tarfile.open(*DIST.glob("*.tar.gz")) as sdist:
+                sdist.extractall(folder, filter="data")
+                (sources,) = Path(folder).iterdir()
+                check_installed(wheel, installed[tag], sources, Path(folder), oldest=oldest)
+    print(f"{len(wheels)} wheels are good: {', '.join(wheels)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("build", "check"))
+    {"build": build, "check": check}[parser.parse_args().command]()
