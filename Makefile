@@ -64,7 +64,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
 	$(BIN)/mypy
 	$(BIN)/python tests/check_stubs.py
-	$(BIN)/numpydoc lint fastembed/*.py
+	$(BIN)/numpydoc lint $$(find fastembed -name "*.py")
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \

@@ -498,7 +498,13 @@ class SkipGram:
         return self
 
     def contexts(self, size: int) -> int:
-        """Return how many words are contexts in a vocabulary of this size: what `max_contexts` comes to."""
+        """Return how many words are contexts in a vocabulary of this size: what `max_contexts` comes to.
+
+        Parameters
+        ----------
+        size : int
+            The number of words.
+        """
         if self.max_contexts == "auto":
             return max(size // 2, min(size, ALL_CONTEXTS))
         return size if self.max_contexts is None else min(size, int(self.max_contexts))

@@ -28,7 +28,7 @@ def public_objects():
     named = {f"fastembed.{name}": getattr(fastembed, name) for name in fastembed.__all__}
     for module in public_modules():
         for name, value in sorted(vars(module).items()):
-            ours = getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+            ours = str(getattr(value, "__module__", "")).startswith(module.__name__) and not name.startswith("_")
             if ours and (inspect.isclass(value) or inspect.isfunction(value)) and value not in named.values():
                 named[f"{module.__name__}.{name}"] = value
     return named
