@@ -1,7 +1,7 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
 #   make demo | test | lint | bench | bench-peers | clean
+#   make test-debug | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
-#   make test FASTEMBED_DEBUG=1 VENV=.venv-debug         kernels with every check compiled in
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,10 +10,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Both variables make OpenBLAS run kernels other than those of this CPU.
 OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
+KERNEL_TESTS := $(addprefix tests/test_,row.py block.py exp.py kernels.py sparse.py tokens.py)
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test lint bench bench-peers clean
+.PHONY: demo test lint test-debug test-asan test-ubsan test-valgrind test-parallel coverage bench bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -21,12 +22,49 @@ demo: $(VENV)/.package
 test: $(VENV)/.package $(VENV)/.extra-test
 	$(BIN)/pytest
 
+# Kernels with bounds checks and C assertions
+test-debug:
+	FASTEMBED_BUILD=debug $(MAKE) test VENV=$(VENV)-debug
+
+# GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it.
+# What they find they write to file descriptor 2, which pytest must not capture, and end the process.
+# Left out are the slow tests: they try more numbers, not more paths.
+test-asan:
+	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+		$(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
+
+test-ubsan:
+	FASTEMBED_BUILD=ubsan $(MAKE) $(VENV)-ubsan/.extra-test VENV=$(VENV)-ubsan
+	UBSAN_OPTIONS=print_stacktrace=1 $(VENV)-ubsan/bin/pytest --capture=sys -m 'not slow'
+
+# valgrind runs no AVX-512, and says so to who asks the CPU; the rest is as released.
+test-valgrind: $(VENV)/.package $(VENV)/.extra-test
+	$(OWN_BLAS) FASTEMBED_ISA=x86_64_v3 PYTHONMALLOC=malloc valgrind --quiet --error-exitcode=9 \
+		--suppressions=tests/valgrind.supp $(BIN)/python $(BIN)/pytest --capture=sys -m 'not slow' $(KERNEL_TESTS)
+
+# Every test in 8 threads at once, but for those marked thread_unsafe
+test-parallel: $(VENV)/.package $(VENV)/.extra-parallel
+	$(BIN)/pytest --parallel-threads=8 -m 'not slow'
+
+# Lines of Python, then of Cython. One build stands for all: they have the same lines.
+coverage:
+	FASTEMBED_BUILD=coverage $(MAKE) $(VENV)-coverage/.extra-coverage VENV=$(VENV)-coverage
+	cd $$($(VENV)-coverage/bin/python -P -c 'import sysconfig; print(sysconfig.get_path("platlib"))') && \
+	export COVERAGE_RCFILE=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage && \
+	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
+		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' $(CURDIR)/tests && \
+	$(abspath $(VENV))-coverage/bin/coverage report && \
+	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc
+
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
 	$(BIN)/mypy
+	$(BIN)/python tests/check_stubs.py
+	$(BIN)/numpydoc lint $$(find fastembed -name "*.py")
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
@@ -64,7 +102,8 @@ release: $(VENV)/.package $(VENV)/.extra-release
 	git tag --annotate v$(VERSION) --message "Release $(VERSION)"
 
 clean:
-	rm -rf $(VENV) build dist fastembed_cython.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* build dist fastembed_cython.egg-info
+	rm -rf .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -1,7 +1,7 @@
 """Build of the compiled kernels: the list of extensions, their compiler directives and flags. Metadata: pyproject.toml.
 
-Set ``FASTEMBED_DEBUG=1`` while installing to compile every kernel with bounds checks, initialisation checks and C
-assertions, and without optimisation.
+The environment variable ``FASTEMBED_BUILD`` asks for kernels that are checked while they run (`CHECKS`); the targets
+``make test-debug``, ``test-asan``, ``test-ubsan`` and ``coverage`` set it.
 """
 
 import os
@@ -9,38 +9,57 @@ import platform
 import shutil
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError, PlatformError
+from setuptools.errors import CompileError, OptionError, PlatformError
 
-DEBUG = os.environ.get("FASTEMBED_DEBUG", "0") not in ("", "0")
 MSVC = sys.platform == "win32" and "GCC" not in sys.version
 X86_64 = platform.machine().lower() in ("x86_64", "amd64") and "universal2" not in sysconfig.get_platform()
 
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": DEBUG,
+    "boundscheck": False,
     "wraparound": False,
-    "initializedcheck": DEBUG,
+    "initializedcheck": False,
     "cdivision": True,
     "embedsignature": True,
     "binding": True,
+    "freethreading_compatible": True,  # no module has state of its own; tests/test_kernels.py
 }
 
 # The parts of fast-math that reorder sums but assume nothing about NaN or infinity and link no start-up code, so that
 # loading a module leaves the floating-point state of the process alone.
-OPTIMIZE = (
-    (["/O2", "/fp:precise"] if MSVC else ["-O0", "-g", "-UNDEBUG"])
-    if DEBUG
-    else ["/O2"]
+RELEASE = (
+    ["/O2"]
     if MSVC
     else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 )
 
 # No symbol table: a twelfth of the modules' size. Apple's linker calls it local symbols.
-STRIP = [] if MSVC or DEBUG else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
+STRIP = [] if MSVC else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
 LIBRARIES = [] if sys.platform == "win32" else ["m"]
+
+# FASTEMBED_BUILD -> (directives beside those above, flags of the compiler, flags of the linker)
+CHECKS = {
+    "": ({}, RELEASE, STRIP),
+    "debug": (
+        {"boundscheck": True, "initializedcheck": True},
+        ["/Od", "/fp:precise"] if MSVC else ["-O0", "-g", "-UNDEBUG"],
+        [],
+    ),
+    # Every access to memory, in the code as released
+    "asan": ({}, [*RELEASE, "-g", "-fno-omit-frame-pointer", "-fsanitize=address"], ["-fsanitize=address"]),
+    # Arithmetic of integers, conversions, alignment ..., as the sources have them
+    "ubsan": (
+        {},
+        ["-O1", "-g", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
+        ["-fsanitize=undefined"],
+    ),
+    # coverage.py has its plug-ins called through sys.settrace alone, so Cython must not report to sys.monitoring.
+    "coverage": ({"linetrace": True}, ["-O1", "-DCYTHON_TRACE_NOGIL=1", "-DCYTHON_USE_SYS_MONITORING=0"], []),
+}
 
 # One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import.
 if X86_64:
@@ -53,7 +72,17 @@ else:
     BUILDS = {"portable": []}
 
 
-def extensions():
+def checks():
+    """Return the directives and flags that ``FASTEMBED_BUILD`` asks for."""
+    wanted = os.environ.get("FASTEMBED_BUILD", "")
+    if wanted not in CHECKS:
+        raise OptionError(f"FASTEMBED_BUILD must be one of {', '.join(filter(None, CHECKS))} or empty, got {wanted!r}")
+    if MSVC and wanted not in ("", "debug"):
+        raise PlatformError(f"FASTEMBED_BUILD={wanted} needs GCC or Clang")
+    return CHECKS[wanted]
+
+
+def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
     folder = "fastembed/_kernels"
     shared = [
@@ -65,8 +94,8 @@ def extensions():
             f"fastembed._kernels.{name}",
             [f"{folder}/{name}.pyx"],
             depends=shared,
-            extra_compile_args=OPTIMIZE + flags,
-            extra_link_args=STRIP,
+            extra_compile_args=compile_flags + flags,
+            extra_link_args=link_flags,
             libraries=LIBRARIES,
         )
         for name, flags in BUILDS.items()
@@ -75,8 +104,8 @@ def extensions():
         Extension(
             f"fastembed._kernels.{name}",
             [f"{folder}/{name}.pyx"],
-            extra_compile_args=OPTIMIZE,
-            extra_link_args=STRIP,
+            extra_compile_args=compile_flags,
+            extra_link_args=link_flags,
         )
         for name in ("cpu", "cooccur", "tokens")
     ]
@@ -93,7 +122,7 @@ class BuildKernels(build_ext):
         compiler = getattr(self.compiler, "compiler_so", None)
         if compiler and shutil.which(compiler[0]) is None:
             raise PlatformError(no_compiler(f"the C compiler {compiler[0]!r} was not found on PATH"))
-        translated = cythonize(self.extensions, build_dir="build/cython", compiler_directives=DIRECTIVES)
+        translated = cythonize(self.extensions, build_dir="build/cython", compiler_directives=DIRECTIVES | directives)
         for extension, c_extension in zip(self.extensions, translated, strict=True):
             extension.sources[:] = c_extension.sources
         self.parallel = self.parallel or os.cpu_count()
@@ -101,6 +130,10 @@ class BuildKernels(build_ext):
             super().build_extensions()
         except CompileError as error:
             raise CompileError(no_compiler(str(error))) from error
+        if directives.get("linetrace"):  # Cython's plug-in of coverage.py looks for sources and C beside the modules
+            folder = "fastembed/_kernels"
+            for file in [*Path(folder).glob("*.p[xy]*"), *Path("build/cython", folder).glob("*.c")]:
+                self.copy_file(file, f"{self.build_lib}/{folder}")
 
 
 def no_compiler(reason):
@@ -113,4 +146,5 @@ def no_compiler(reason):
     )
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})
+directives, *flags = checks()
+setup(ext_modules=extensions(*flags), cmdclass={"build_ext": BuildKernels})

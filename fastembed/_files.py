@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import weakref
 import zlib
 from codecs import BOM_UTF8
@@ -23,6 +24,8 @@ from typing import Any, BinaryIO, Protocol
 
 BLOCK = 1 << 20  # bytes read at a time
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # beside the line end
+
+_one_reader = threading.Lock()
 
 
 class TextFile(Protocol):
@@ -110,10 +113,15 @@ class Spool:
 
 
 @lru_cache(maxsize=1)
-def _standard_input(stream: Any) -> Spool:
+def _spooled(stream: Any) -> Spool:
     if stream is None:
         raise OSError("standard input is closed")
     return Spool("standard input", getattr(stream, "buffer", stream))
+
+
+def _standard_input() -> Spool:
+    with _one_reader:  # lru_cache alone lets two threads read the stream at once
+        return _spooled(sys.stdin)
 
 
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
@@ -146,7 +154,7 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
 def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     name = os.fspath(path)
     if name == "-":
-        return [_standard_input(sys.stdin)]
+        return [_standard_input()]
     try:
         exists, folder = Path(name).exists(), Path(name).is_dir()
     except (OSError, ValueError):  # a text: too long for a name, or with a NUL

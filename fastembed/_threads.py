@@ -47,8 +47,7 @@ class Pool:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._executor: ThreadPoolExecutor | None = None
-        self._process = 0
+        self._started: tuple[int, ThreadPoolExecutor] | None = None  # in which process, and the other threads
 
     def run(self, task: Callable[[int], object], count: int) -> None:
         """Call ``task(0)`` to ``task(count - 1)``, each once; raise the first exception after all threads stopped."""
@@ -78,10 +77,11 @@ class Pool:
                 raise error
 
     def _workers(self) -> ThreadPoolExecutor:
-        if self._executor is None or self._process != os.getpid():
-            self._executor = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="fastembed")
-            self._process = os.getpid()
-        return self._executor
+        started = self._started
+        if started is None or started[0] != os.getpid():
+            started = os.getpid(), ThreadPoolExecutor(self.threads - 1, thread_name_prefix="fastembed")
+            self._started = started
+        return started[1]
 
 
 def ordered_map(

@@ -93,7 +93,16 @@ class Ledger:
         )
 
     def enter(self, tokens: int, lines: int = 1, empty_lines: int | None = None, replaced: int = 0) -> None:
-        """Enter tokens as read: one line of them, or several."""
+        """Enter tokens as read: one line of them, or several.
+
+        Parameters
+        ----------
+        tokens, lines : int
+        empty_lines : int, optional
+            Those of the lines that have no token; by default the one line is empty if there is none.
+        replaced : int
+            Replacement characters put in the place of invalid bytes.
+        """
         self.lines += lines
         self.empty_lines += (not tokens) if empty_lines is None else empty_lines
         self.tokens_read += tokens
@@ -138,7 +147,15 @@ class Corpus(Protocol):
     """A corpus that can be read any number of times."""
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield every sequence of tokens, enter it in `ledger`, and report to `progress` now and then."""
+        """Yield every sequence of tokens.
+
+        Parameters
+        ----------
+        ledger : Ledger
+            Each sequence is entered in it.
+        progress : callable, optional
+            Called now and then with (done, total).
+        """
         ...
 
 
@@ -233,7 +250,15 @@ class FileCorpus:
         self.errors = errors
 
     def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
-        """Yield the text in blocks, and enter their bytes; `progress` gets bytes on disk, of all files together."""
+        """Yield the text in blocks.
+
+        Parameters
+        ----------
+        ledger : Ledger
+            The bytes of each block are entered in it.
+        progress : callable, optional
+            Called with bytes on disk, of all files together.
+        """
         sizes = [file.size() for file in self.files]
         done = 0
         for file, size in zip(self.files, sizes, strict=True):
@@ -243,7 +268,18 @@ class FileCorpus:
             done += size
 
     def text(self, block: Block) -> tuple[bytes, int]:
-        """Return a block's text as valid UTF-8, in lower case if that is asked for, and how much was replaced."""
+        """Return a block's text as valid UTF-8, in lower case if that is asked for, and how much was replaced.
+
+        Parameters
+        ----------
+        block : Block
+            Of :meth:`blocks`.
+
+        Raises
+        ------
+        ValueError
+            If it is not valid UTF-8, unless `errors` is "replace".
+        """
         text, replaced = block.text, 0
         if not valid_utf8(text):
             if self.errors == "strict":
@@ -256,7 +292,15 @@ class FileCorpus:
         return text, replaced
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield the tokens of each line; `progress` gets bytes on disk, of all files together."""
+        """Yield the tokens of each line.
+
+        Parameters
+        ----------
+        ledger : Ledger
+            Each line is entered in it.
+        progress : callable, optional
+            Called with bytes on disk, of all files together.
+        """
         begun: list[bytes] = []
         for block in self.blocks(ledger, progress):
             text, replaced = self.text(block)
@@ -315,14 +359,37 @@ __iter__ starts again
         self.source = source
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield each sequence as a list; `progress` gets the number of sequences."""
+        """Yield each sequence as a list.
+
+        Parameters
+        ----------
+        ledger : Ledger
+            Each sequence is entered in it.
+        progress : callable, optional
+            Called with the number of sequences.
+        """
         for number, item in self._items(progress):
             tokens = _checked(item, f"item {number} of the corpus")
             ledger.enter(len(tokens))
             yield tokens
 
     def ids(self, size: int, ledger: Ledger, progress: Progress | None = None) -> Iterator[npt.NDArray[np.int32]]:
-        """Yield each sequence as ids from 0 to size - 1; `progress` gets the number of sequences."""
+        """Yield each sequence as ids.
+
+        Parameters
+        ----------
+        size : int
+            The ids are from 0 to size - 1.
+        ledger : Ledger
+            Each sequence is entered in it.
+        progress : callable, optional
+            Called with the number of sequences.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an item is no sequence of such ids.
+        """
         for number, item in self._items(progress):
             where = f"item {number} of the corpus"
             try:

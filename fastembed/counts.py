@@ -38,6 +38,13 @@ class Counts:
 
     Make one with :meth:`from_corpus`, :meth:`from_pairs`, :meth:`from_scipy` or :meth:`load`.
 
+    Parameters
+    ----------
+    run : Run
+        The compressed rows.
+    windows, keep, ledger, vocabulary
+        Kept as the attributes of these names.
+
     Attributes
     ----------
     shape : (int, int)
@@ -419,6 +426,10 @@ class Counts:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the counts, how they were counted, and the tokens, as a safetensors file.
 
+        Parameters
+        ----------
+        path : path-like
+
         Raises
         ------
         OSError
@@ -437,6 +448,10 @@ class Counts:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
         """Read what :meth:`save` wrote; the arrays are mapped from the file into memory, and not to be written to.
+
+        Parameters
+        ----------
+        path : path-like
 
         Raises
         ------

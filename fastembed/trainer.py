@@ -131,8 +131,8 @@ class Trainer(OnlineTrainer):
         Parameters
         ----------
         counts : Counts or SciPy sparse (V_in, V)
-            counts[w, c]: how often, or with what weight, output c goes with input w. Rows without counts stay as
-            they are.
+            How often, or with what weight, input w goes with output c: counts[w, c]. Rows without counts stay as they
+            are.
         epochs : int
             How often each row is visited.
         learning_rate, linear_learning_rate : float

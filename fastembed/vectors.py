@@ -291,6 +291,10 @@ class Vectors(Queries):
     def from_pandas(cls, frame: Any) -> Self:
         """Return the vectors of a pandas.DataFrame in the form of :meth:`to_pandas`.
 
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+
         Raises
         ------
         TypeError, ValueError

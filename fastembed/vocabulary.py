@@ -255,7 +255,12 @@ class Vocabulary:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Return the ids of those tokens that are in the vocabulary, as :meth:`encode` does, but as a list."""
+        """Return the ids of those tokens that are in the vocabulary, as :meth:`encode` does, but as a list.
+
+        Parameters
+        ----------
+        tokens : iterable of str
+        """
         return [index for index in map(self._ids.get, tokens) if index is not None]
 
     def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:

@@ -46,14 +46,14 @@ WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
 class Windows:
     """How pairs are cut from text.
 
-    Parameters
+    Attributes
     ----------
     window : (int, int)
         The largest distance L on either side, (before, after).
     weighting : {"linear", "harmonic", "flat"}
         The weight at distance d: (L - d + 1) / L, 1 / d, or 1.
     sample : float, optional
-        word2vec's threshold of subsampling; None: every token counts in full.
+        The threshold of word2vec's subsampling; None: every token counts in full.
     directed : bool
         Whether contexts before and after the word are columns of their own. Where the window has one side only there is
         but one kind of context, and this becomes False.
@@ -99,11 +99,22 @@ class Windows:
         return before, after, denominator
 
     def contexts(self, vocabulary_size: int) -> int:
-        """Return K, the number of words that are contexts."""
+        """Return K, the number of words that are contexts.
+
+        Parameters
+        ----------
+        vocabulary_size : int
+            V.
+        """
         return min(self.max_contexts or vocabulary_size, vocabulary_size)
 
     def columns(self, vocabulary_size: int) -> int:
         """Return the number of columns, K or 2 K.
+
+        Parameters
+        ----------
+        vocabulary_size : int
+            V.
 
         Raises
         ------
@@ -116,7 +127,18 @@ class Windows:
         return columns
 
     def check_order(self, counts: Int64) -> None:
-        """Refuse `max_contexts` where the first words are not the most frequent ones."""
+        """Refuse `max_contexts` where the first words are not the most frequent ones.
+
+        Parameters
+        ----------
+        counts : ndarray of int64, shape (V,)
+            How often each word occurs.
+
+        Raises
+        ------
+        ValueError
+            If there are more words than contexts and the counts rise somewhere.
+        """
         if self.contexts(len(counts)) < len(counts) and np.any(np.diff(counts) > 0):
             raise ValueError("max_contexts needs a vocabulary in the order of falling counts")
 
@@ -124,6 +146,11 @@ class Windows:
         """Return the probability that subsampling keeps each word, or None where there is no subsampling.
 
         A word of the vocabulary that never occurred counts as one that occurred once.
+
+        Parameters
+        ----------
+        counts : ndarray of int64, shape (V,)
+            How often each word occurs.
         """
         if self.sample is None:
             return None
@@ -134,7 +161,21 @@ class Windows:
 def count_windows(
     text: Text, vocabulary_size: int, windows: Windows, threads: int, part_pairs: int = PART_PAIRS
 ) -> Generator[tuple[Rows, float], None, None]:
-    """Yield the whole-number sums of the windows in a text, some rows at a time, and the share of the work done."""
+    """Yield the whole-number sums of the windows in a text, some rows at a time, and the share of the work done.
+
+    Parameters
+    ----------
+    text : Text
+        Its ids are in [-1, V).
+    vocabulary_size : int
+        V.
+    windows : Windows
+        How pairs are cut from it.
+    threads : int
+        How many count at once.
+    part_pairs : int
+        Pairs counted at a time, about.
+    """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
     n_columns = windows.columns(vocabulary_size)
@@ -166,6 +207,16 @@ def check_exact(data: Float) -> None:
     """Refuse whole-number sums that may have been rounded.
 
     Partial sums of positive numbers are below the final one: if that is exact, so were they.
+
+    Parameters
+    ----------
+    data : ndarray of float64
+        The sums.
+
+    Raises
+    ------
+    ValueError
+        If one is above 2^53.
     """
     if len(data) and data.max() > EXACT:
         raise ValueError(
@@ -174,7 +225,18 @@ def check_exact(data: Float) -> None:
 
 
 def window_sides(window: int | tuple[int, int]) -> tuple[int, int]:
-    """Return (before, after)."""
+    """Return (before, after).
+
+    Parameters
+    ----------
+    window : int or (int, int)
+        The largest distance on both sides, or on either.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a distance is no integer from 0 to 65,536, or both are 0.
+    """
     both = window if isinstance(window, tuple | list) else (window, window)
     if len(both) != 2:
         raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")

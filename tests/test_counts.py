@@ -577,6 +577,7 @@ def test_bad_memory_limits(limit, error):
         Counts.from_corpus([LINE], VOCABULARY, memory_limit=limit)
 
 
+@pytest.mark.thread_unsafe(reason="must be done within a time")
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
 def test_ctrl_c_stops_within_a_second_and_says_what_was_read(tmp_path):
     program = """

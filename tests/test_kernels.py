@@ -112,6 +112,17 @@ def test_other_dtypes_have_no_kernels():
         kernels_for("float16")
 
 
+# ---------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", *runnable_builds()])
+def test_compiled_modules_hold_no_state(name):
+    """Functions and classes alone, so that they may declare that they need no GIL."""
+    module = importlib.import_module(f"fastembed._kernels.{name}")
+    held = {key: value for key, value in vars(module).items() if not key.startswith("__") and not callable(value)}
+    assert held == {}
+
+
 # ---------------------------------------------------------------- memory
 
 

@@ -142,6 +142,7 @@ def blas_threads():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 @pytest.mark.parametrize("user", [1, 2])
 def test_blas_is_as_before(user):
     """During an epoch one thread, between epochs, afterwards and after an exception what the user had."""
@@ -166,6 +167,7 @@ def test_blas_is_as_before(user):
     assert seen == [before]
 
 
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_blas_limit_nests_across_threads():
     with threadpool_limits(limits=2, user_api="blas"):
         before = blas_threads()
@@ -187,6 +189,7 @@ def test_blas_limit_nests_across_threads():
         assert blas_threads() == before
 
 
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_blas_limit_whoever_set_another_first():
     """In a thread while the main thread holds a limit of its own; set by one thread, lifted by another."""
     with threadpool_limits(limits=2, user_api="blas"):
@@ -244,6 +247,7 @@ def runs_meanwhile(stamps, call):
     return False
 
 
+@pytest.mark.thread_unsafe(reason="looks at what other threads do meanwhile")
 def test_other_threads_run_during_a_step(stamps):
     trainer = Trainer.random(1, 16, output_size=300_000, threads=1)
     assert runs_meanwhile(stamps, lambda: trainer.step(0, 7, update_linear=True))
@@ -251,11 +255,13 @@ def test_other_threads_run_during_a_step(stamps):
     assert runs_meanwhile(stamps, lambda: trainer.loss(0, 7))
 
 
+@pytest.mark.thread_unsafe(reason="looks at what other threads do meanwhile")
 def test_other_threads_run_during_train(stamps):
     trainer = Trainer.random(8, 10, threads=1)
     assert runs_meanwhile(stamps, lambda: trainer.train(np.zeros(100_000, int)))
 
 
+@pytest.mark.thread_unsafe(reason="looks at what other threads do meanwhile")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_other_threads_run_during_fit_counts(stamps, threads):
     trainer = Trainer.random(300, 50, output_size=5000, threads=threads)
@@ -283,6 +289,7 @@ def block_arguments():
     }
 
 
+@pytest.mark.thread_unsafe(reason="looks at what other threads do meanwhile")
 def test_kernels_let_other_threads_run(stamps):
     kernels = vars(kernels_for("float32"))
     calls = {name: partial(kernels[name], *arguments) for name, arguments in block_arguments().items()}
@@ -333,6 +340,7 @@ def test_a_child_trains_after_a_fork(monkeypatch):
     assert answers == [here.get(), here.get()]
 
 
+@pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
 def test_a_child_trains_after_a_fork_while_another_thread_trains():
@@ -438,6 +446,7 @@ def test_number_of_threads():
         Trainer.random(3, 2, threads=0)
 
 
+@pytest.mark.thread_unsafe(reason="must be done within a time")
 def test_far_more_threads_than_work_cost_nothing():
     counts = sparse.csr_array(np.ones((30, 30)))
     start = time.monotonic()
@@ -447,6 +456,7 @@ def test_far_more_threads_than_work_cost_nothing():
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
 def test_train_hears_a_ctrl_c():
     trainer = Trainer.random(2000, 100, seed=0, threads=1)
     inputs = np.zeros(2_000_000, np.int8)  # about half a minute

@@ -8,7 +8,8 @@ n ln2 is subtracted in two parts. The high part has so few bits that n times it 
 never changes a number (r is within +-0.35): it keeps the compiler from adding the parts up first, which
 -fassociative-math allows and which would cost five bits.
 
-Below the cut-off, where 2^n would no longer be a normal number, the result is 0; so it is for -inf. NaN stays NaN.
+Below the cut-off, where 2^n would no longer be a normal number, the result is 0; so it is for -inf. NaN stays NaN, by
+way of r: n is a number even then, since C leaves the conversion of a NaN to an integer undefined.
 For x > 0 the result is right up to the largest exponent, which no kernel relies on.
 """
 
@@ -23,9 +24,9 @@ cdef inline real exp_nonpositive(real x) noexcept nogil:
     cdef real cut, t, n, r, q
     if real is float:
         cut = -87.33654
-        t = cut if x < cut else x
+        t = x if x > cut else cut
         n = rintf(t * <float>1.4426950408889634)
-        r = t - n * <float>0.693359375
+        r = x - n * <float>0.693359375
         r = <real>1 if r > <real>1 else r
         r = r + n * <float>2.1219444005469057e-4
         q = <float>0.041890553065376714 + r * <float>0.0083124797135021191
@@ -34,9 +35,9 @@ cdef inline real exp_nonpositive(real x) noexcept nogil:
         t = (<real>1 + r + r * r * q) * float_of((<int32_t>n + 127) << 23)
     else:
         cut = -708.3964185322641
-        t = cut if x < cut else x
+        t = x if x > cut else cut
         n = rint(t * 1.4426950408889634)
-        r = t - n * 0.693147180369123816490
+        r = x - n * 0.693147180369123816490
         r = <real>1 if r > <real>1 else r
         r = r - n * 1.90821492927058770002e-10
         q = 2.763038157137872086e-7 + r * 2.4999989443177926772e-8

@@ -4,6 +4,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -62,6 +63,7 @@ def row_update_linear(
 
 # row_train.pxi
 
+@disjoint_base
 class RowTrainer:
     def step(self, i: int, target: int, learning_rate: float, update_linear: bool) -> float: ...
     def train(

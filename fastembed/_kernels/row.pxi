@@ -232,8 +232,8 @@ cdef void pass_shard(
         if logits != NULL:
             x = logits + first
         matvec_rows(tile, h, bias, first, rows, width, x)
-        raised = max(maximum, maximum_of(x, rows))
-        if raised > maximum:
+        raised = maximum_of(x, rows)
+        if not raised <= maximum:  # so too if it is NaN, which spoils all sums
             shrink = <real>exp(<double>(maximum - raised))
             total *= shrink
             if expected != NULL:

@@ -8,8 +8,8 @@ compared once in 2^32 times.
 No Python object is made for a token. The memory belongs to the table; every allocation is checked.
 """
 
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy
 
 cdef enum:
@@ -55,16 +55,16 @@ cdef class TokenTable:
     cdef int64_t size, room, text_room
 
     def __cinit__(self):
-        self.slots = <Slot*>calloc(FIRST_SLOTS, sizeof(Slot))
+        self.slots = <Slot*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Slot))
         self.mask = FIRST_SLOTS - 1
         if self.slots == NULL:
             raise MemoryError("no memory for a table of tokens")
 
     def __dealloc__(self):
-        free(self.slots)
-        free(self.text)
-        free(self.ends)
-        free(self.counts)
+        PyMem_RawFree(self.slots)
+        PyMem_RawFree(self.text)
+        PyMem_RawFree(self.ends)
+        PyMem_RawFree(self.counts)
 
     def __len__(self):
         return self.size
@@ -89,7 +89,7 @@ cdef class TokenTable:
     cdef int grow_slots(self) noexcept nogil:
         cdef uint64_t mask = self.mask * 2 + 1, old, place, h
         cdef int64_t id
-        cdef Slot* slots = <Slot*>calloc(mask + 1, sizeof(Slot))
+        cdef Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
         if slots == NULL:
             return -1
         for old in range(self.mask + 1):
@@ -100,7 +100,7 @@ cdef class TokenTable:
                 while slots[place].id:
                     place = (place + 1) & mask
                 slots[place] = self.slots[old]
-        free(self.slots)
+        PyMem_RawFree(self.slots)
         self.slots = slots
         self.mask = mask
         return 0
@@ -111,18 +111,18 @@ cdef class TokenTable:
         cdef int64_t used = self.start(self.size), room
         if self.size == self.room:
             room = 2 * self.room + 512
-            grown = realloc(self.ends, room * sizeof(int64_t))
+            grown = PyMem_RawRealloc(self.ends, room * sizeof(int64_t))
             if grown == NULL:
                 return -1
             self.ends = <int64_t*>grown
-            grown = realloc(self.counts, room * sizeof(int64_t))
+            grown = PyMem_RawRealloc(self.counts, room * sizeof(int64_t))
             if grown == NULL:
                 return -1
             self.counts = <int64_t*>grown
             self.room = room
         if used + length >= self.text_room:  # so that even a token without a byte has an address
             room = 2 * self.text_room + length + 4096
-            grown = realloc(self.text, room)
+            grown = PyMem_RawRealloc(self.text, room)
             if grown == NULL:
                 return -1
             self.text = <uint8_t*>grown
@@ -164,15 +164,14 @@ cdef class TokenTable:
 
     def merge(self, TokenTable other not None):
         """Add the tokens and counts of another table."""
-        cdef int64_t id, start, length
+        cdef int64_t id = 0, start, length
         cdef int failed = 0
         with nogil:
-            for id in range(other.size):
+            while id < other.size and not failed:
                 start = other.start(id)
                 length = other.ends[id] - start
                 failed = self.add(other.text + start, length, hashed(other.text + start, length), other.counts[id])
-                if failed:
-                    break
+                id += 1
         if failed:
             raise_full(self.size)
 
@@ -197,7 +196,7 @@ cdef class TokenTable:
         cdef uint64_t h
         cdef const uint8_t* t = &text[0] if n else NULL
         with nogil:
-            while i < n:
+            while i < n and not failed:
                 if SPACE[t[i]]:
                     if t[i] == 10:
                         lines += 1
@@ -211,8 +210,6 @@ cdef class TokenTable:
                     h = (h ^ t[i]) * <uint64_t>0x100000001B3
                     i += 1
                 failed = self.add(t + first, i - first, spread(h), 1)
-                if failed:
-                    break
                 tokens += 1
                 full = True
         if failed:

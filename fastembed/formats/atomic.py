@@ -14,6 +14,10 @@ from pathlib import Path
 def writable(path: str | os.PathLike[str]) -> Path:
     """Return the file that writing `path` would make or replace, after checking that it can be one.
 
+    Parameters
+    ----------
+    path : path-like
+
     Raises
     ------
     OSError

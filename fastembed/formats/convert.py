@@ -10,6 +10,10 @@ from fastembed.formats.table import Table, check_table, encode_tokens, require
 def to_gensim(table: Table) -> Any:
     """Return a gensim.models.KeyedVectors; the counts, if known, are its attribute "count".
 
+    Parameters
+    ----------
+    table : Table
+
     Raises
     ------
     ImportError
@@ -27,6 +31,10 @@ def to_gensim(table: Table) -> Any:
 def to_pandas(table: Table) -> Any:
     """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
 
+    Parameters
+    ----------
+    table : Table
+
     Raises
     ------
     ImportError
@@ -41,6 +49,10 @@ def to_pandas(table: Table) -> Any:
 
 def from_pandas(frame: Any) -> Table:
     """Return the vectors of a pandas.DataFrame: its index holds the tokens, its columns are the dimensions.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
 
     Raises
     ------

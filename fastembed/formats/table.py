@@ -38,6 +38,10 @@ class Table(NamedTuple):
 def check_table(table: Table) -> Table:
     """Return a table, the counts as int64, after checking that its parts fit together.
 
+    Parameters
+    ----------
+    table : Table
+
     Raises
     ------
     TypeError
@@ -73,7 +77,12 @@ def check_table(table: Table) -> Table:
 
 
 def all_finite(matrix: Matrix) -> bool:
-    """Return whether no number is NaN or infinite, without an array as large as the matrix."""
+    """Return whether no number is NaN or infinite, without an array as large as the matrix.
+
+    Parameters
+    ----------
+    matrix : ndarray of float, any shape but an empty one
+    """
     return bool(np.isfinite(matrix.min()) and np.isfinite(matrix.max()))
 
 
@@ -149,6 +158,13 @@ def take_token(name: bytes, place: int, seen: dict[str, int], where: str, unit: 
 
 def require(module: str, extra: str) -> Any:
     """Import a library that only an extra of this package installs.
+
+    Parameters
+    ----------
+    module : str
+        Its name.
+    extra : str
+        The extra, for the error.
 
     Raises
     ------

@@ -197,7 +197,14 @@ def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:
 
 
 def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) -> list[str]:
-    """Return the tokens :func:`pack_tokens` stored; `path` names the file in errors.
+    """Return the tokens :func:`pack_tokens` stored.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        What the file holds, or more.
+    path : path-like
+        Names the file in errors.
 
     Raises
     ------
@@ -257,6 +264,14 @@ def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, st
 
 def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the settings in `metadata` after checking that the file holds the `kind` of thing expected.
+
+    Parameters
+    ----------
+    metadata : mapping of str to str
+        What :func:`header` made.
+    kind : str
+    path : path-like
+        Names the file in errors.
 
     Raises
     ------
