@@ -1,5 +1,5 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
-#   make demo | test | lint | bench | bench-peers | clean
+#   make demo | test | lint | docs | bench | bench-peers | clean
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
 #   make test FASTEMBED_DEBUG=1 VENV=.venv-debug         kernels with every check compiled in
 
@@ -13,7 +13,7 @@ OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test lint bench bench-peers clean
+.PHONY: demo test lint docs bench bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -27,6 +27,12 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/ruff format --check
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
 	$(BIN)/mypy
+	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs
+
+# The site, in docs/_build/html; a warning is an error. -E: a change of a docstring is not seen otherwise.
+docs: $(VENV)/.package $(VENV)/.extra-docs
+	$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
@@ -40,7 +46,7 @@ bench-peers: $(VENV)/.package $(VENV)/.extra-bench
 	$(BIN)/python bench/peers/plot.py
 
 clean:
-	rm -rf $(VENV) build dist fastembed_cython.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build fastembed_cython.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -1,0 +1,73 @@
+"""The site: Sphinx reads the Markdown pages and the docstrings. Nothing in it needs a network, to build or to read."""
+
+from __future__ import annotations
+
+from docutils import nodes
+from math_core import LatexToMathML
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.writers.html5 import HTML5Translator
+
+import fastembed
+
+project = "fastembed"
+author = project_copyright = "The fastembed developers"
+version = release = fastembed.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx_argparse_cli",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = "fastembed"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+copybutton_exclude = ".linenos, .gp, .go"  # the prompts of sessions, and what comes out
+
+myst_enable_extensions = ["dollarmath"]
+myst_fence_as_directive = ["math"]  # a forge shows such a block as a formula too
+myst_heading_anchors = 3
+
+default_role = "obj"  # `name` in a docstring links to what it names; see literal_name
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # numpydoc's sections give types, with shapes and dtypes
+numpydoc_show_class_members = False
+
+MATHML = LatexToMathML()
+
+
+def visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula in a line as MathML, which browsers show without a script."""
+    _write(translator, node, displaystyle=False)
+
+
+def visit_math_block(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula of its own as MathML."""
+    _write(translator, node, displaystyle=True)
+
+
+def _write(translator: HTML5Translator, node: nodes.math | nodes.math_block, *, displaystyle: bool) -> None:
+    translator.body.append(MATHML.convert_with_local_state(node.astext(), displaystyle=displaystyle))
+    raise nodes.SkipNode
+
+
+def literal_name(
+    app: Sphinx, environment: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.TextElement | None:
+    """Leave a name in single backticks that links to nothing as it is: most are parameters."""
+    return content if node["reftype"] == "obj" else None
+
+
+def setup(app: Sphinx) -> None:
+    """Take the formulas from Sphinx, whose renderers need a network, LaTeX or fonts of their own."""
+    app.connect("missing-reference", literal_name)
+    app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
+    app.config.html_math_renderer_name = "mathml"
