@@ -36,7 +36,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]  # a forge shows such a block as a formula too
 myst_heading_anchors = 3
 
-default_role = "obj"  # `name` in a docstring links to what it names; see literal_name
+default_role = "obj"  # `name` in a docstring links to what it names; see find_name
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc's sections give types, with shapes and dtypes
 numpydoc_show_class_members = False
@@ -59,15 +59,25 @@ def _write(translator: HTML5Translator, node: nodes.math | nodes.math_block, *, 
     raise nodes.SkipNode
 
 
-def literal_name(
+def find_name(
     app: Sphinx, environment: BuildEnvironment, node: pending_xref, content: nodes.TextElement
-) -> nodes.TextElement | None:
-    """Leave a name in single backticks that links to nothing as it is: most are parameters."""
-    return content if node["reftype"] == "obj" else None
+) -> nodes.Node | None:
+    """Link a role's target by the end of its name; leave as code what is no object of its own.
+
+    Of names in single backticks most are parameters; attributes are documented in the list of their class.
+    """
+    if node["reftype"] in ("obj", "attr"):
+        return content
+    if node.get("refdomain") != "py":
+        return None
+    node["refspecific"] = True
+    return environment.domains["py"].resolve_xref(
+        environment, node["refdoc"], app.builder, node["reftype"], node["reftarget"], node, content
+    )
 
 
 def setup(app: Sphinx) -> None:
     """Take the formulas from Sphinx, whose renderers need a network, LaTeX or fonts of their own."""
-    app.connect("missing-reference", literal_name)
+    app.connect("missing-reference", find_name)
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
     app.config.html_math_renderer_name = "mathml"
