@@ -76,8 +76,23 @@ def find_name(
     )
 
 
+def format_help(app: Sphinx, document: nodes.document) -> None:
+    """Divide the descriptions of commands, which are plain text, into paragraphs, and show names in backticks as code."""
+    if app.env.docname != "command-line":
+        return
+    for node in list(document.findall(nodes.paragraph)):
+        if len(node) == 1 and isinstance(node[0], nodes.Text):
+            paragraphs = []
+            for text in node.astext().split("\n\n"):
+                pieces = enumerate(text.split("`"))
+                parts = [nodes.literal(text=piece) if i % 2 else nodes.Text(piece) for i, piece in pieces]
+                paragraphs.append(nodes.paragraph("", "", *parts))
+            node.replace_self(paragraphs)
+
+
 def setup(app: Sphinx) -> None:
-    """Take the formulas from Sphinx, whose renderers need a network, LaTeX or fonts of their own."""
+    """Connect the functions above. Sphinx' own ways to show formulas need a network, LaTeX, or a script."""
     app.connect("missing-reference", find_name)
+    app.connect("doctree-read", format_help)
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
     app.config.html_math_renderer_name = "mathml"
