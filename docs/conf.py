@@ -77,7 +77,7 @@ def find_name(
 
 
 def format_help(app: Sphinx, document: nodes.document) -> None:
-    """Divide the descriptions of commands, which are plain text, into paragraphs, and show names in backticks as code."""
+    """Divide the descriptions of commands, which are plain text, into paragraphs; show what is in backticks as code."""
     if app.env.docname != "command-line":
         return
     for node in list(document.findall(nodes.paragraph)):

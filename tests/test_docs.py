@@ -33,12 +33,9 @@ from fastembed import SkipGram, Trainer, Vectors, evaluation
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# What stands in a block, and the module that it takes then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
-NEEDS |= {
-    "fastembed plot": "matplotlib",
-    "plotting": "matplotlib",
-    "map.html": "bokeh",
-}  # what stands in a block, and the module that it takes then
+NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
 SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # what is in a fence and does not run
 TOLERANCE = 0.002  # of a printed cosine, from one instruction set or BLAS to another
 
