@@ -81,7 +81,7 @@ def format_help(app: Sphinx, document: nodes.document) -> None:
     if app.env.docname != "command-line":
         return
     for node in list(document.findall(nodes.paragraph)):
-        if len(node) == 1 and isinstance(node[0], nodes.Text):
+        if all(isinstance(child, nodes.Text | nodes.inline) for child in node):
             paragraphs = []
             for text in node.astext().split("\n\n"):
                 pieces = enumerate(text.split("`"))
