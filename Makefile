@@ -1,6 +1,6 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
-#   make demo | test | lint | bench | bench-peers | clean
-#   make test-debug | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
+#   make demo | test | lint | docs | bench | bench-peers | clean
+#   make test-extras | test-debug | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
 
 PYTHON ?= python3
@@ -14,13 +14,17 @@ KERNEL_TESTS := $(addprefix tests/test_,row.py block.py exp.py kernels.py sparse
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test lint test-debug test-asan test-ubsan test-valgrind test-parallel coverage bench bench-peers clean
+.PHONY: demo test test-extras lint docs test-debug test-asan test-ubsan test-valgrind test-parallel coverage bench \
+	bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
 test: $(VENV)/.package $(VENV)/.extra-test
 	$(BIN)/pytest
+
+# Again, with the libraries that the package works with; without them their tests are skipped.
+test-extras: $(VENV)/.package $(VENV)/.extra-interop test
 
 # Kernels with bounds checks and C assertions
 test-debug:
@@ -65,6 +69,12 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/mypy
 	$(BIN)/python tests/check_stubs.py
 	$(BIN)/numpydoc lint $$(find fastembed -name "*.py")
+	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs tools changes
+
+# The site, in docs/_build/html; a warning is an error. -E: a change of a docstring is not seen otherwise.
+docs: $(VENV)/.package $(VENV)/.extra-docs
+	$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
@@ -102,7 +112,7 @@ release: $(VENV)/.package $(VENV)/.extra-release
 	git tag --annotate v$(VERSION) --message "Release $(VERSION)"
 
 clean:
-	rm -rf $(VENV) $(VENV)-* build dist fastembed_cython.egg-info
+	rm -rf $(VENV) $(VENV)-* build dist docs/_build fastembed_cython.egg-info
 	rm -rf .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.python:

@@ -121,7 +121,8 @@ class Counts:
             In the order of falling counts if `max_contexts` is less than V, but for tokens appended later. A number V
             says that the corpus, which must be in memory, consists of ids from 0 to V - 1.
         window, weighting, sample, directed, max_contexts
-            See :class:`Windows`; the words' shares are those of `vocabulary`, or of the corpus if that is a number.
+            See :class:`fastembed.windows.Windows`; the words' shares are those of `vocabulary`, or of the corpus if
+            that is a number.
         threads : int, optional
             All processors by default. The result does not depend on it.
         memory_limit : int, optional

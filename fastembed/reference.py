@@ -241,7 +241,7 @@ def block_residual(x: Array, counts: Array) -> Array:
 
 
 def adagrad(parameters: Real, gradients: Array, squares: Array, rate: float) -> tuple[Array, Array]:
-    """Return (parameters, squares) after a row-wise Adagrad step: S += |g|^2, row -= rate * g / sqrt(S).
+    """Return (parameters, squares) after a row-wise Adagrad step: S += g @ g, row -= rate * g / sqrt(S).
 
     Examples
     --------

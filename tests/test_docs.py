@@ -1,0 +1,219 @@
+"""Every code block of the README and of docs/ runs, and what a session shows is what comes out.
+
+- ``python``: the blocks of a page run one after another in one namespace; what stands behind ``>>>`` is compared.
+- ``sh``: runs line by line. Lines that take long or set up an environment (make, pip, the benchmarks' scripts) are held
+  against the Makefile, the extras and the files instead.
+- ``console``: a session, commands behind ``$`` and what they print. Numbers may differ by `TOLERANCE`.
+- ``text``: shows what depends on the machine, and is not compared.
+
+A page runs in a folder of its own, with small generated texts under the names that it uses. Where the real ones lie
+beside the repository it gets those, and only with those its sessions are compared.
+"""
+
+import doctest
+import gzip
+import importlib.metadata
+import importlib.util
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sybil import Sybil
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+
+import fastembed
+from fastembed import SkipGram, Trainer, Vectors, evaluation
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# What stands in a block, and the module that it takes then
+NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
+NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
+SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # what is in a fence and does not run
+TOLERANCE = 0.002  # of a printed cosine, from one instruction set or BLAS to another
+
+
+def sentences():
+    """Lines of a small world: countries and their capitals, people, animals."""
+    rng = np.random.default_rng(0)
+    capitals = [("france", "paris"), ("italy", "rome"), ("spain", "madrid"), ("japan", "tokyo")]
+    people = [("king", "man", "he"), ("queen", "woman", "she")]
+    for _ in range(3000):
+        country, capital = capitals[rng.integers(4)]
+        royal, adult, pronoun = people[rng.integers(2)]
+        yield (
+            f"{capital} is the capital of {country}",
+            f"the {royal} is a {adult} and {pronoun} rules {country}",
+            f"{pronoun} went to {capital} where the {adult} saw a {rng.choice(['cat', 'dog'])}",
+        )[rng.integers(3)]
+
+
+def of(items, low, high, seed=0):
+    """1,000 lines of items, so many in a line."""
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(items, rng.integers(low, high), replace=False)) for _ in range(1000)]
+
+
+def write_news(path):
+    path.mkdir()
+    lines = "\n".join(sentences())
+    (path / "monday.txt").write_text(lines)
+    (path / "tuesday.txt.gz").write_bytes(gzip.compress(lines.encode()))
+
+
+def writer(lines):
+    return lambda path: path.write_text("\n".join(lines()) + "\n")
+
+
+FILES = {
+    "corpus.txt": writer(sentences),
+    "more.txt": writer(lambda: [line.replace("cat", "horse") for line in sentences()]),
+    "carts.txt": writer(lambda: of(["bread", "butter", "jam", "milk", "nails", "hammer"], 2, 5)),
+    "chess_openings.txt": writer(lambda: of(["e4", "Nf6", "g3", "Bg2", "c4", "e5", "d4", "d5", "c5"], 5, 9)),
+    "movielens_liked.txt": writer(lambda: of([f"m{number}" for number in (260, 858, 4993, 1196, 50, 7153)], 2, 6)),
+    "news": write_news,
+}
+
+
+def prepare(folder, text):
+    """Write the files a page speaks of; return whether all of them are the real ones, or there are none."""
+    real = True
+    for name, make in FILES.items():
+        if not re.search(rf"(?<![\w/]){re.escape(name)}(?![\w.]*\.)", text):
+            continue
+        if (DATA / name).exists():
+            shutil.copy(DATA / name, folder / name)
+        else:
+            make(folder / name)
+            real = False
+    return real
+
+
+def run(command):
+    """Run a line of shell with this environment's programs; return what it prints."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": "error"}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, f"`{command}` ends with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def check(words):
+    """Hold a line that would take long or set up an environment against what it asks for."""
+    program, *arguments = words
+    if program == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert arguments[0] in targets, f"the Makefile has no {arguments[0]}"
+    elif program == "pip":
+        known = importlib.metadata.metadata("fastembed-cython").get_all("Provides-Extra")
+        asked = re.findall(r"[\w-]+", "".join(re.findall(r"\[(.*?)\]", " ".join(arguments))))
+        assert set(asked) <= set(known), f"the package has no extras {set(asked) - set(known)}"
+    else:
+        assert (ROOT / arguments[0]).is_file(), f"there is no {arguments[0]}"
+
+
+def evaluate_sh(example):
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        words = line.partition("#")[0].split()
+        if words[:1] in (["make"], ["pip"]) or (words[:1] == ["python"] and words[1].startswith("bench/")):
+            check(words)
+        elif words:
+            run(line)
+
+
+def evaluate_console(example):
+    for session in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+        command, _, expected = session.partition("\n")
+        printed = run(command)
+        if example.namespace["comparable"]:
+            assert same(expected, printed), f"`{command}` prints\n{printed}\ninstead of\n{expected}"
+
+
+def same(expected, printed):
+    """Whether two outputs are the same words, and numbers that differ by no more than the tolerance."""
+    left, right = expected.split(), printed.split()
+    return len(left) == len(right) and all(map(alike, left, right))
+
+
+def alike(expected, printed):
+    try:
+        return math.isclose(float(expected), float(printed), abs_tol=TOLERANCE)
+    except ValueError:
+        return expected == printed
+
+
+SYBIL = Sybil(
+    parsers=[
+        PythonCodeBlockParser(doctest_optionflags=doctest.NORMALIZE_WHITESPACE),
+        CodeBlockParser("sh", evaluate_sh),
+        CodeBlockParser("console", evaluate_console),
+    ]
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document, missing = SYBIL.parse(page), set()
+    document.namespace["comparable"] = prepare(tmp_path, document.text)
+    for example in document.examples():
+        block = document.text[example.start : example.end]
+        needed = {module for word, module in NEEDS.items() if word in block}
+        absent = {module for module in needed if importlib.util.find_spec(module) is None}
+        missing |= absent
+        if absent:
+            continue
+        try:
+            example.evaluate()
+        except Exception as error:
+            error.add_note(f"{page}, line {example.line}")
+            raise
+    if missing:
+        pytest.skip(f"all other blocks ran; these need {', '.join(sorted(missing))}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_is_of_a_kind_that_runs(page):
+    opened = re.findall(r"^ *```+(.*)$", page.read_text(), re.MULTILINE)[::2]
+    languages = {line.split()[0] if line.strip() else "" for line in opened}
+    assert languages <= SHOWN | {"python", "sh", "console"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page}: no {target}"
+
+
+def test_our_side_of_the_tables_exists():
+    """Every method, parameter and option in the last column of "Coming from" is one of ours."""
+    page = (ROOT / "docs" / "coming-from.md").read_text()
+    ours = " ".join(line.rstrip("| ").rpartition(" | ")[2] for line in page.splitlines() if line.startswith("|"))
+    model = SkipGram(dim=2, min_count=1).fit([["a", "b"], ["b", "c"]])
+    objects = {"model": model, "SkipGram": SkipGram, "vectors": model.vectors, "Vectors": Vectors, "Trainer": Trainer}
+    objects |= {"trainer": model.trainer, "fastembed": fastembed, "evaluation": evaluation}
+    named = re.findall(r"\b(\w+)\.(\w+)(?=[(`.,])", ours)
+    assert len(named) > 20
+    assert [name for name in named if name[0] in objects and not hasattr(objects[name[0]], name[1])] == []
+    help_text = "".join(run(f"fastembed {command} --help") for command in ("train", "count", "export"))
+    assert [option for option in re.findall(r"--[a-z][a-z-]+", ours) if option not in help_text] == []
+
+
+def test_the_site_builds_and_needs_no_network(tmp_path, monkeypatch):
+    if importlib.util.find_spec("sphinx") is None:
+        pytest.skip("needs the extra [docs]; `make docs` brings it")
+    monkeypatch.chdir(tmp_path)
+    built = run(f"PYTHONWARNINGS= {sys.executable} -m sphinx -E -W --keep-going -q -b html {ROOT / 'docs'} .")
+    assert built == ""
+    pages = {path: path.read_text() for path in tmp_path.rglob("*.html")}
+    for path, text in pages.items():
+        fetched = re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"(?:https?:)?//[^>]*>", text)
+        assert fetched == [], f"{path} fetches {fetched}"
+    assert "<math" in pages[tmp_path / "derivation.html"]
