@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastembed import _validation as check
 from fastembed._documents import Documents
 from fastembed._gauge import settle
+from fastembed._memory import check_memory_limit
 from fastembed._model import FITTED, Model
 from fastembed._model_files import counts_digest
 from fastembed._reading import FitProgress, Reader
@@ -91,7 +92,7 @@ class SkipGram(Model):
     Notes
     -----
     It is an estimator in scikit-learn's sense, a step of a `Pipeline` that turns raw documents, or documents split into
-    tokens, into mean vectors (:meth:`transform`). Parameters are checked when they are used. A fitted one cannot be
+    tokens, into mean vectors (:meth:`transform`). A fitted one cannot be
     pickled: :meth:`save` it.
 
     Examples
@@ -190,6 +191,7 @@ class SkipGram(Model):
         ('b', 'a', 'c')
         """
         check.check_callback("on_epoch_end", on_epoch_end)
+        check_memory_limit(memory_limit)
         self._check_parameters()
         reader = Reader(corpus, self.threads, progress)
         vocabulary = reader.vocabulary(self.min_count, self.max_size)
@@ -250,6 +252,7 @@ class SkipGram(Model):
                [0., 0., 0., 1., 0., 0.],
                [1., 0., 0., 0., 0., 0.]])
         """
+        check_memory_limit(memory_limit)
         self._check_parameters()
         reader = Reader(corpus, self.threads, progress)
         vocabulary = reader.vocabulary(self.min_count, self.max_size)
@@ -375,6 +378,7 @@ class SkipGram(Model):
         """
         check.check_callback("on_epoch_end", on_epoch_end)
         check.check_flag("grow_vocabulary", grow_vocabulary)
+        check_memory_limit(memory_limit)
         if not hasattr(self, "trainer"):
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         self._check_parameters()

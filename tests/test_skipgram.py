@@ -419,5 +419,6 @@ def test_a_memory_limit_changes_no_bit(corpus, early_stopping):
     for model, limit in zip(models, (None, 1 << 20), strict=True):
         model.fit(corpus, memory_limit=limit).partial_fit(corpus, memory_limit=limit)
     assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
-    with pytest.raises(ValueError, match="memory_limit"):
-        models[0].fit(corpus, memory_limit=0)
+    for call in (models[0].fit, models[0].partial_fit, models[0].count):
+        with pytest.raises(ValueError, match="memory_limit must be at least"):
+            call("missing", memory_limit=0)

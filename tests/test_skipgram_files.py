@@ -233,6 +233,8 @@ TENSORS = [
     ("squares.matrix", lambda a: a[1:], r"'squares.matrix' must be float64 of shape \(30,\), got float64 of shape"),
     ("squares.linear", lambda a: a.astype("f4"), "'squares.linear' must be float64 .*, got float32"),
     ("squares.linear", lambda a: a - 1e9, "squares.linear must be non-negative"),
+    ("centre", lambda a: a[1:], r"'centre' must be float64 of shape \(4,\)"),
+    ("centre", lambda a: a * np.inf, "centre must be finite"),
     ("tokens.offsets", lambda a: a[[0, *range(2, 31)]], "counts must have the shape"),
     ("tokens.counts", lambda a: a[1:], "counts must have the shape"),
     ("tokens.counts", lambda a: -a, r"counts must be from 0 to 2\*\*63 - 1, got -"),
