@@ -344,11 +344,13 @@ class SkipGram(Model):
         corpus
             The new text, as for :meth:`fit`. What was learned of words that it does not have stays, but for the linear
             layer's part.
+        y
+            As for :meth:`fit`.
         grow_vocabulary : bool
             Append the words that come at least `min_count` times in the new text and are not in the vocabulary. They
             get vectors, but are no contexts. Their rows start from the least-squares fit of their positive PMI by the
             linear layer. Otherwise they are dropped, as are those beyond `max_size`.
-        y, progress, on_epoch_end
+        memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
 
         Returns
