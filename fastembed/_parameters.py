@@ -12,6 +12,9 @@ from fastembed.windows import Windows, window_sides
 ALL_CONTEXTS = 16384
 """Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
 
+MOST_CONTEXTS = 24576
+"""So many words are contexts at most by default: beyond, an epoch's cost grows with V, not with its square."""
+
 
 class Parameters(Estimator):
     """The parameters of `SkipGram`, which describes them."""
@@ -76,7 +79,7 @@ class Parameters(Estimator):
         (800, 20000)
         """
         if self.max_contexts == "auto":
-            return max(size // 2, min(size, ALL_CONTEXTS))
+            return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return size if self.max_contexts is None else min(size, int(self.max_contexts))
 
     def _windows(self, vocabulary: Vocabulary) -> Windows:

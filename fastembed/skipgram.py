@@ -52,7 +52,7 @@ class SkipGram(Model):
         At most this many words, the most frequent ones, are in the vocabulary.
     max_contexts : int, None or "auto"
         Only so many of the most frequent words are contexts; None: all; "auto": all up to 16,384 words, in larger
-        vocabularies half, but no fewer than 16,384.
+        vocabularies half, but no fewer than 16,384 and no more than 24,576.
     epochs : int
         How often each word's row is visited.
     early_stopping : bool

@@ -422,3 +422,12 @@ def test_a_memory_limit_changes_no_bit(corpus, early_stopping):
     for call in (models[0].fit, models[0].partial_fit, models[0].count):
         with pytest.raises(ValueError, match="memory_limit must be at least"):
             call("missing", memory_limit=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "contexts"), [(1, 1), (16_384, 16_384), (20_000, 16_384), (40_000, 20_000), (1_000_000, 24_576)]
+)
+def test_how_many_words_are_contexts(words, contexts):
+    assert SkipGram().contexts(words) == contexts
+    assert SkipGram(max_contexts=None).contexts(words) == words
+    assert SkipGram(max_contexts=30_000).contexts(words) == min(words, 30_000)
