@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from fastembed import _validation as check
+from fastembed._documents import Documents
 from fastembed._estimate import Estimate
 from fastembed._estimator import Estimator
+from fastembed._memory import check_memory_limit
+from fastembed._reading import FitProgress, Reader
 from fastembed._threads import check_threads
+from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows, window_sides
 
@@ -82,16 +86,63 @@ class Parameters(Estimator):
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return size if self.max_contexts is None else min(size, int(self.max_contexts))
 
+    def count(
+        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
+    ) -> Counts:
+        """Count a corpus as `fit` does, for `fit_counts`.
+
+        Parameters
+        ----------
+        corpus
+            As for :meth:`SkipGram.fit`; it is read twice.
+        memory_limit : int, optional
+            Bytes, as for `Counts.from_corpus`.
+        progress : object, optional
+            With the methods of `FitProgress`.
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As :meth:`SkipGram.fit`.
+
+        Examples
+        --------
+        >>> from fastembed import SkipGram
+        >>> model = SkipGram(window=1, min_count=1, sample=None)
+        >>> model.count(["a b", "b c"]).to_scipy().toarray()  # b, a, c before, then after b, a, c
+        array([[0., 1., 0., 0., 0., 1.],
+               [0., 0., 0., 1., 0., 0.],
+               [1., 0., 0., 0., 0., 0.]])
+        """
+        check_memory_limit(memory_limit)
+        self._check_parameters()
+        reader = Reader(corpus, self.threads, progress)
+        vocabulary = reader.vocabulary(self.min_count, self.max_size)
+        return reader.counts(vocabulary, self._windows(vocabulary), memory_limit=memory_limit)
+
     def _windows(self, vocabulary: Vocabulary) -> Windows:
         contexts = self.contexts(len(vocabulary))
         return Windows(window_sides(self.window), self.weighting, self.sample, self.directed, contexts)
 
+    def _divided(
+        self, reader: Reader, vocabulary: Vocabulary, windows: Windows, memory_limit: int | None
+    ) -> tuple[Counts, Counts | None]:
+        """Return the counts to train on, and those of the lines held out for early stopping."""
+        if not self.early_stopping:
+            return reader.counts(vocabulary, windows, memory_limit=memory_limit), None
+        share = self.validation_fraction
+        return reader.divided(vocabulary, windows, share, self.seed, memory_limit=memory_limit)
+
     def _check_parameters(self) -> None:
         for name in ("dim", "min_count", "epochs", "n_iter_no_change"):
             check.check_integer(name, getattr(self, name), low=1)
-        Windows(
+        Windows(  # refuses what it cannot count by
             window_sides(self.window), self.weighting, self.sample, self.directed
-        )  # refuses what it cannot count by
+        )
         check.check_flag("early_stopping", self.early_stopping)
         check.check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)
         check.check_integer("seed", self.seed, low=0)

@@ -22,8 +22,6 @@ from fastembed._threads import Pool, check_threads
 from fastembed.counts import Counts
 from fastembed.trainer import Trainer
 from fastembed.vectors import Vectors
-from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 
 class SkipGram(Model):
@@ -221,52 +219,6 @@ class SkipGram(Model):
         """
         return self.fit(corpus, **options).transform(corpus)
 
-    def count(
-        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
-    ) -> Counts:
-        """Count a corpus as `fit` does, for `fit_counts`.
-
-        Parameters
-        ----------
-        corpus
-            As for :meth:`fit`; it is read twice.
-        memory_limit : int, optional
-            Bytes, as for `Counts.from_corpus`.
-        progress : object, optional
-            With the methods of `FitProgress`.
-
-        Returns
-        -------
-        Counts
-
-        Raises
-        ------
-        TypeError, ValueError, OSError
-            As `fit`.
-
-        Examples
-        --------
-        >>> model = SkipGram(window=1, min_count=1, sample=None)
-        >>> model.count(["a b", "b c"]).to_scipy().toarray()  # b, a, c before, then after b, a, c
-        array([[0., 1., 0., 0., 0., 1.],
-               [0., 0., 0., 1., 0., 0.],
-               [1., 0., 0., 0., 0., 0.]])
-        """
-        check_memory_limit(memory_limit)
-        self._check_parameters()
-        reader = Reader(corpus, self.threads, progress)
-        vocabulary = reader.vocabulary(self.min_count, self.max_size)
-        return reader.counts(vocabulary, self._windows(vocabulary), memory_limit=memory_limit)
-
-    def _divided(
-        self, reader: Reader, vocabulary: Vocabulary, windows: Windows, memory_limit: int | None
-    ) -> tuple[Counts, Counts | None]:
-        """Return the counts to train on, and those of the lines held out for early stopping."""
-        if not self.early_stopping:
-            return reader.counts(vocabulary, windows, memory_limit=memory_limit), None
-        share = self.validation_fraction
-        return reader.divided(vocabulary, windows, share, self.seed, memory_limit=memory_limit)
-
     def fit_counts(
         self,
         counts: Counts,
@@ -348,7 +300,7 @@ class SkipGram(Model):
             The new text, as for :meth:`fit`. What was learned of words that it does not have stays, but for the linear
             layer's part.
         y
-            As for :meth:`fit`.
+            Without effect.
         grow_vocabulary : bool
             Append the words that come at least `min_count` times in the new text and are not in the vocabulary. They
             get vectors, but are no contexts. Their rows start from the least-squares fit of their positive PMI by the
