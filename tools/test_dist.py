@@ -4,6 +4,7 @@ import itertools
 import re
 import subprocess
 import tarfile
+import tomllib
 import zipfile
 from email import message_from_bytes
 from io import BytesIO
@@ -20,7 +21,7 @@ MODULES = [(wheel, name) for wheel in WHEELS for name in zipfile.ZipFile(wheel).
 
 MEGABYTE = 10**6
 PF_X, DF_TEXTREL = 1, 4  # of ELF
-FOR_THE_REPOSITORY_ALONE = (".ci/", ".github/", ".gitignore", "changes/")
+FOR_THE_REPOSITORY_ALONE = (".ci/", ".github/", ".gitignore")
 WRITTEN_BY_SETUPTOOLS = {"PKG-INFO", "setup.cfg"} | {
     f"fastembed_cython.egg-info/{name}"
     for name in (
@@ -54,6 +55,13 @@ def test_sdist_lists_exactly_the_intended_files():
     intended = {name for name in tracked() if not name.startswith(FOR_THE_REPOSITORY_ALONE)}
     assert files == intended | WRITTEN_BY_SETUPTOOLS
     assert not [name for name in files if name.endswith((".c", ".cpp", ".so", ".pyd"))]
+
+
+def test_wheels_are_tested_beside_all_files_of_the_sdist():
+    """The tests look at more than the package: at the documentation, and at what that names."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    beside = {name.partition("/")[0] for name in tracked() if not name.startswith(FOR_THE_REPOSITORY_ALONE)}
+    assert set(settings["test-sources"]) == beside
 
 
 @pytest.mark.parametrize("wheel", WHEELS, ids=lambda path: path.name)
