@@ -51,7 +51,8 @@ class Parameters(Estimator):
         Returns
         -------
         Estimate
-            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both.
+            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both. An
+            `on_epoch_end` of a first fit is shown copies: up to two more of the model come on top.
 
         Examples
         --------
