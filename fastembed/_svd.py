@@ -121,9 +121,11 @@ def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -
     FILL_SCALE of the mean square, bounds it where the layer has no full rank.
     """
     w = linear.astype(np.float64)
-    gram = w @ w.T
-    gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
-    fitted: NDArray[np.float64] = np.linalg.solve(gram, w @ positive_pmi(counts, pool)[rows].T.astype(np.float64)).T
+    products = w @ positive_pmi(counts, pool)[rows].T.astype(np.float64)
+    with single_threaded_blas():
+        gram = w @ w.T
+        gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)
+        fitted: NDArray[np.float64] = np.linalg.solve(gram, products).T
     return np.ascontiguousarray(fitted, dtype=np.float32)
 
 

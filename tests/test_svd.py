@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._svd import positive_pmi, svd_start, truncated_svd
+from fastembed._svd import fold_in, positive_pmi, svd_start, truncated_svd
 from fastembed._threads import Pool
 
 
@@ -73,3 +74,18 @@ def test_dimensions_of_singular_value_zero_are_filled_too():
     embedding, linear = svd_start(sparse.csr_array(np.ones((5, 5))), 3, np.random.default_rng(0), Pool(1))  # no PMI
     assert np.all(embedding != 0)
     assert np.all(linear != 0)
+
+
+def test_new_rows_are_solved_for_on_one_thread_of_blas(monkeypatch):
+    """On two, the double-precision solution has other bits, whichever number of threads the model has."""
+    seen, solve = [], np.linalg.solve
+
+    def look(*matrices):
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return solve(*matrices)
+
+    monkeypatch.setattr(np.linalg, "solve", look)
+    linear = np.random.default_rng(0).standard_normal((5, 30), dtype=np.float32)
+    with threadpool_limits(limits=2, user_api="blas"):
+        fold_in(random_counts(20, 30), slice(15, None), linear, Pool(1))
+    assert set(seen) == {1}
