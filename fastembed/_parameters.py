@@ -14,7 +14,8 @@ from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows, window_sides
 
 ALL_CONTEXTS = 16384
-"""Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer."""
+"""Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer, up to
+MOST_CONTEXTS."""
 
 MOST_CONTEXTS = 24576
 """So many words are contexts at most by default: beyond, an epoch's cost grows with V, not with its square."""

@@ -365,6 +365,7 @@ class SkipGram(Model):
         def keep(trainer: Trainer) -> None:
             """Make a trainer's parameters those of the model; those of a first fit in their gauge, as a copy."""
             if not more:
+                self.trainer = trainer  # lets go of the last copy before there is a new one
                 trainer = deepcopy(trainer)
                 assert trainer.bias is not None
                 self.centre_ = settle(trainer.embedding, trainer.linear, trainer.bias, matrix)

@@ -188,7 +188,7 @@ def add_counting(to: Group) -> None:
         to,
         "max_contexts",
         contexts,
-        "only the N most frequent words are contexts; auto: all, or half of very many",
+        "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
         metavar="N",
     )
 
