@@ -200,7 +200,7 @@ class Queries:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
 
         A token is left out of its own answer, as in :meth:`most_similar`; the answer to a vector is among all tokens.
-        A query has the same answer alone and among others.
+        A query has the same answer alone and among others, up to its length.
 
         Parameters
         ----------
