@@ -377,6 +377,8 @@ def _is_query(item: object) -> bool:
 
 def _listed(name: str, items: Any) -> list[Any]:
     try:
+        if isinstance(items, bytes | bytearray):  # whose items are integers, and so ids
+            raise TypeError
         return list(items)
     except TypeError:
         raise TypeError(f"{name} must be tokens, ids or vectors, got {items!r}") from None
