@@ -75,7 +75,7 @@ class Windows:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", window_sides(self.window))
-        if self.weighting not in WEIGHTINGS:
+        if self.weighting not in tuple(WEIGHTINGS):  # which need not be hashable
             raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {self.weighting!r}")
         if self.weighting == "harmonic" and max(self.window) > WIDEST_HARMONIC:
             raise ValueError(
