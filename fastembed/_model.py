@@ -81,7 +81,7 @@ class Model(Parameters):
         if purpose != "relatedness":
             raise ValueError(f"purpose must be 'analogies' or 'relatedness', got {purpose!r}")
         mixed = mixture(self.vectors.matrix, trainer.linear, directed=self._directed())
-        return Vectors(self.vocabulary.tokens, mixed)
+        return Vectors(self.vocabulary.tokens, mixed, counts=self.vocabulary.counts)
 
     def predict_output(self, word: str, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
         """Return the most probable contexts of a word, by the exact softmax over all contexts.

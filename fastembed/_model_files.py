@@ -125,10 +125,10 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         trainer = _trainer(tensors, threads)
         fitted["centre_"] = _centre(tensors["centre"], trainer.embedding.shape[1])
         _check_parts(fitted, vocabulary, trainer)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
-    vectors = Vectors(vocabulary.tokens, tensors["matrix"])
+    vectors = Vectors(vocabulary.tokens, tensors["matrix"], counts=vocabulary.counts)
     return settings, fitted | {"vocabulary": vocabulary, "trainer": trainer, "vectors": vectors}
 
 

@@ -200,7 +200,7 @@ class Queries:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
 
         A token is left out of its own answer, as in :meth:`most_similar`; the answer to a vector is among all tokens.
-        A query has the same answer alone and among others.
+        A query has the same answer alone and among others, up to its length.
 
         Parameters
         ----------
@@ -377,6 +377,8 @@ def _is_query(item: object) -> bool:
 
 def _listed(name: str, items: Any) -> list[Any]:
     try:
+        if isinstance(items, bytes | bytearray):  # whose items are integers, and so ids
+            raise TypeError
         return list(items)
     except TypeError:
         raise TypeError(f"{name} must be tokens, ids or vectors, got {items!r}") from None

@@ -68,7 +68,7 @@ class SkipGram(Model):
     Attributes
     ----------
     vectors : Vectors
-        Of all words; the rows of the embedding.
+        Of all words, with their counts; the rows of the embedding.
     vocabulary : Vocabulary
     trainer : Trainer
         With the parameters.
@@ -264,10 +264,7 @@ class SkipGram(Model):
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
-        estimate = self.estimate(*counts.shape, nnz=counts.nnz)
-        estimate.check()
-        if progress is not None:
-            progress.training(estimate)
+        self._announce(counts, progress)
         matrix = counts.to_scipy()
         if validation_counts is not None:
             check.check_counts(validation_counts, matrix.shape, "validation_counts")
@@ -339,13 +336,20 @@ class SkipGram(Model):
         if grow_vocabulary:
             vocabulary = vocabulary.grown(reader.vocabulary(self.min_count), self.max_size)
         counts, validation_counts = self._divided(reader, vocabulary, windows, memory_limit)
-        self.estimate(*counts.shape, nnz=counts.nnz).check()
+        self._announce(counts, progress)
         matrix = counts.to_scipy()
         new_rows = fold_in(matrix, slice(old, None), self.trainer.linear, Pool(self.trainer.threads))
         trainer = self.trainer.grown(new_rows - self.centre_.astype(new_rows.dtype))
         options = {"seed": self.seed, "validation_counts": validation_counts, "warm_start": True}
         self._train(trainer, counts, matrix, options, progress, on_epoch_end)
         return self
+
+    def _announce(self, counts: Counts, progress: FitProgress | None) -> None:
+        """Refuse to train on counts for which there is no memory; otherwise report what it will take."""
+        estimate = self.estimate(*counts.shape, nnz=counts.nnz)
+        estimate.check()
+        if progress is not None:
+            progress.training(estimate)
 
     def _train(
         self,
@@ -369,7 +373,8 @@ class SkipGram(Model):
                 trainer = deepcopy(trainer)
                 assert trainer.bias is not None
                 self.centre_ = settle(trainer.embedding, trainer.linear, trainer.bias, matrix)
-            self.trainer, self.vectors = trainer, Vectors(vocabulary.tokens, trainer.embedding)
+            self.trainer = trainer
+            self.vectors = Vectors(vocabulary.tokens, trainer.embedding, counts=vocabulary.counts)
 
         def epoch_end(record: dict[str, float], trainer: Trainer) -> object:
             self.history.append(record)

@@ -25,7 +25,7 @@ import fastembed._kernels.cooccur as cooccur
 from fastembed._ids import Text
 from fastembed._runs import Rows, row_ranges
 from fastembed._threads import ordered_map
-from fastembed._validation import check_integer, check_number
+from fastembed._validation import check_flag, check_integer, check_number
 
 Float = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -75,7 +75,7 @@ class Windows:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", window_sides(self.window))
-        if self.weighting not in WEIGHTINGS:
+        if self.weighting not in tuple(WEIGHTINGS):  # which need not be hashable
             raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {self.weighting!r}")
         if self.weighting == "harmonic" and max(self.window) > WIDEST_HARMONIC:
             raise ValueError(
@@ -84,9 +84,7 @@ class Windows:
             )
         if self.sample is not None:
             object.__setattr__(self, "sample", check_number("sample", self.sample, above=True))
-        if not isinstance(self.directed, bool):
-            raise TypeError(f"directed must be True or False, got {self.directed!r}")
-        object.__setattr__(self, "directed", self.directed and all(self.window))
+        object.__setattr__(self, "directed", check_flag("directed", self.directed) and all(self.window))
         if self.max_contexts is not None:
             object.__setattr__(self, "max_contexts", check_integer("max_contexts", self.max_contexts, low=1))
 

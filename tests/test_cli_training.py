@@ -144,6 +144,7 @@ def test_training_that_does_not_fit_is_one_line(capsys, tmp_path, corpus, monkey
         (["--continue", "m", "--dim", "3", "--no-directed"], "so --dim, --directed cannot be given"),
         (["--continue", "m", "--min-count", "3"], "so --min-count cannot be given"),
         (["-o", "v.vec"], "a model is a .safetensors file, got 'v.vec'; `export` writes others"),
+        (["-o", "v.pkl"], "a model is a .safetensors file, got 'v.pkl'"),
     ],
 )
 def test_options_that_exclude_each_other(capsys, tmp_path, monkeypatch, argv, message):
@@ -186,6 +187,7 @@ def test_training_goes_on_where_it_was(capsys, tmp_path, corpus):
     argv = ("train", tmp_path / "half", "--continue", whole, "-o", whole, "--epochs", 1)
     code, out, err = run(capsys, *argv)
     assert (code, err) == (0, "")
+    assert "training 40 words, 80 outputs" in out
     assert "epoch  1 of 1" in out
     found = SkipGram.load(whole)
     np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
@@ -331,6 +333,7 @@ def test_demo(capsys, tmp_path):
     assert "epoch  5 of 5" in out
     assert "socket" in SkipGram.load(tmp_path / "v.safetensors").vectors
     assert "so --patience cannot be given" in usage(capsys, *argv, "--patience", 2)
+    assert "a model is a .safetensors file, got" in usage(capsys, "demo", "-o", tmp_path / "v.txt")
     assert run(capsys, *argv, "--quiet") == (0, "", "")
     code, out, err = run(capsys, *argv, "--json")
     assert (code, err) == (0, "")

@@ -94,6 +94,12 @@ def test_restricted_to_the_first_words(capsys, saved):
     assert [near["word"] for near in query["neighbors"]] == ["man", "woman"]
 
 
+def test_among_few_words_each_query_has_its_whole_answer(capsys, saved):
+    queries = document(capsys, "neighbors", saved, "man", "king", "--restrict", 2)["queries"]
+    found = [[near["word"] for near in query["neighbors"]] for query in queries]
+    assert found == [["woman"], ["man", "woman"]]
+
+
 def stdin(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
 

@@ -333,6 +333,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": "a", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({"positive": "a", "topn": 2.0}, TypeError, r"topn must be an integer, got 2\.0"),
         ({}, ValueError, "at least one token or vector"),
+        ({"positive": b"a"}, TypeError, "positive must be tokens, ids or vectors, got b'a'"),
         ({"positive": None}, TypeError, "positive must be tokens, ids or vectors, got None"),
         ({"positive": "a", "negative": 0.5}, TypeError, r"negative must be tokens, ids or vectors, got 0\.5"),
         ({"positive": [3]}, ValueError, "an id must be from 0 to 2, got 3"),

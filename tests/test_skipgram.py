@@ -341,6 +341,7 @@ def test_vectors_for_relatedness(corpus, directed):
     e, w = model.trainer.embedding.astype(float), model.trainer.linear.astype(float)
     assert w.shape == (4, 24 if directed else 12)
     found = model.vectors_for("relatedness")
+    assert found.counts.tolist() == model.vocabulary.counts.tolist()
     for i, token in enumerate(model.vocabulary.tokens):
         expected = e[i] / (np.linalg.norm(e[i]) or 1)  # a word that never meets one of the 12 has a zero vector
         if i < 12:

@@ -68,6 +68,7 @@ def test_repr_shows_what_is_not_the_default():
         ("max_size", 0, ValueError, "max_size must be at least 1, got 0"),
         ("max_size", True, TypeError, "max_size must be an integer, got True"),
         ("directed", 1, TypeError, "directed must be True or False, got 1"),
+        ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),
         ("sample", "1e-3", TypeError, "sample must be a number, got '1e-3'"),
     ],
 )

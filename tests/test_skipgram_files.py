@@ -36,6 +36,7 @@ def assert_same(found, expected, text):
         assert type(getattr(found, name)) is type(getattr(expected, name))
     assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
     assert found.vectors.tokens == found.vocabulary.tokens == expected.vocabulary.tokens
+    assert_array_equal(found.vectors.counts, found.vocabulary.counts)
     for name in ("embedding", "linear", "bias", "squares"):
         for one, other in zip(getattr(found.trainer, name), getattr(expected.trainer, name), strict=True):
             assert_array_equal(one, other)
@@ -101,6 +102,7 @@ def test_it_is_a_file_of_vectors(corpus, path):
     model.save(path)
     vectors = Vectors.load(path)
     assert vectors.tokens == model.vectors.tokens
+    assert_array_equal(vectors.counts, model.vectors.counts)
     assert_array_equal(vectors.matrix, model.vectors.matrix)
 
 
@@ -136,6 +138,7 @@ def test_a_model_saved_after_each_epoch(corpus, path):
     [
         ({"dim": np.int64(3), "sample": np.float32(0.5), "seed": np.uint8(2)}, {"dim": 3, "sample": 0.5, "seed": 2}),
         ({"window": (np.int32(1), 2), "early_stopping": np.False_}, {"window": (1, 2), "early_stopping": False}),
+        ({"directed": np.False_}, {"directed": False}),
     ],
 )
 def test_parameters_that_are_numbers_of_numpy(corpus, path, options, plain):
@@ -289,7 +292,9 @@ def test_a_header_that_does_not_fit(saved, path, field, name, value, message):
         SkipGram.load(path)
 
 
-@pytest.mark.parametrize("state", ["", "[]", "7", "{}", '{"history": []', "null"])
+@pytest.mark.parametrize(
+    "state", ["", "[]", "7", "{}", '{"history": []', "null", pytest.param("[" * 99_999, id="deep")]
+)
 def test_a_header_that_is_none(saved, path, state):
     tensors, metadata = read_tensors(saved)
     write_tensors(path, tensors, metadata | {"model": state})

@@ -72,7 +72,7 @@ def _decoded(text: str) -> Any:
     """Return the object or list that JSON stands for; any other text is itself."""
     try:
         return json.loads(text) if text[:1] in ("{", "[") else text
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

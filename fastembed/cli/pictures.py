@@ -8,9 +8,9 @@ from pathlib import Path
 from fastembed import formats, plotting
 from fastembed.cli import options
 from fastembed.cli.output import print_written
+from fastembed.plotting.projection import METHODS
 from fastembed.skipgram import SkipGram
 
-METHODS = ("pca", "umap", "tsne")
 ON_A_MAP, ON_A_PAGE = 200, 50_000  # words, if the user names none
 
 

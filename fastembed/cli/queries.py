@@ -61,11 +61,15 @@ def _lines() -> Iterator[Query]:
 
 
 def _answers(vectors: Vectors, queries: list[Query], **search: Any) -> Iterator[list[tuple[str, float]]]:
-    """Yield the neighbors of each query; one search serves all queries of a single word."""
-    words = [positive[0] for positive, negative in queries if len(positive) == 1 and not negative]
+    """Yield the neighbors of each query; one search serves all queries of a single word.
+
+    But where it would cut answers to the shortest one: among so few words, those asked for have one less than others.
+    """
+    few = search["restrict"] is not None and search["restrict"] <= search["topn"]
+    words = [positive[0] for positive, negative in queries if not (few or len(positive) > 1 or negative)]
     batch = iter(zip(*vectors.nearest(words, **search), strict=True))
     for positive, negative in queries:
-        if len(positive) > 1 or negative:
+        if few or len(positive) > 1 or negative:
             yield vectors.most_similar(positive, negative, **search)
         else:
             ids, cosines = next(batch)

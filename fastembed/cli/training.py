@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastembed import demo, formats
@@ -26,9 +27,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     Every command that takes VECTORS opens such a file, and `train --continue` goes on training it, on new text.
     """
-    if formats.format_of(arguments.output).name != "safetensors":
-        options.fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes others")
-    formats.writable(arguments.output)
+    _check_output(arguments)
     job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
     model, learn = job(arguments)
     with _progress(arguments, model) as progress:
@@ -108,6 +107,7 @@ def _baskets(arguments: argparse.Namespace, text: FileCorpus, model: SkipGram, p
 
 def demonstrate(arguments: argparse.Namespace) -> None:
     """Learn vectors from the documentation inside this Python and show them."""
+    _check_output(arguments)
     model = _model(arguments)
     quiet = arguments.quiet or arguments.json
     with _progress(arguments, model) as progress:
@@ -115,6 +115,13 @@ def demonstrate(arguments: argparse.Namespace) -> None:
     vectors = model.vectors
     near = {word: scored_record(vectors.most_similar(word, topn=5)) for word in demo.WORDS if word in vectors}
     print_json(arguments, output=arguments.output, **_record(model, progress), neighbors=near)
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    """Refuse the name of a file that a model cannot have, or that cannot be written."""
+    if Path(arguments.output).suffix.lower() not in formats.FORMATS["safetensors"].suffixes:
+        options.fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes others")
+    formats.writable(arguments.output)
 
 
 def _model(arguments: argparse.Namespace) -> SkipGram:

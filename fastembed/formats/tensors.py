@@ -291,7 +291,7 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
         raise ValueError(f"{str(path)!r} is of version {metadata.get('version')!r}; this fastembed reads version '1'")
     try:
         settings = json.loads(metadata.get("settings", "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r}: its settings are not JSON: {error}") from error
     if not isinstance(settings, dict):
         raise ValueError(f"{str(path)!r}: its settings must be a JSON object, got {settings!r}")
