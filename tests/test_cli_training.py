@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -341,3 +343,14 @@ def test_demo(capsys, tmp_path):
     assert found.keys() == MODEL_KEYS | {"neighbors"}
     assert found["neighbors"].keys() == {"socket", "lock"}
     assert found["neighbors"]["lock"][0].keys() == {"word", "score"}
+
+
+def test_training_goes_on_when_nobody_reads_its_lines(corpus, tmp_path):
+    """A pipe that closes early ends with code 1, and with the model saved."""
+    model = tmp_path / "model.safetensors"
+    train = f"'{sys.executable}' -m fastembed train '{corpus}' -o '{model}' --min-count 1 --dim 2 --epochs 40"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {train} | head -1"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert len(SkipGram.load(model).history) == 40

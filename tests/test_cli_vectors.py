@@ -314,6 +314,16 @@ def test_what_is_read_is_not_written_over(capsys, model):
     assert model.read_bytes() == before
 
 
+@pytest.mark.parametrize(("name", "other"), [("e.npy", "e.tokens.txt"), ("e.tsv", "e.metadata.tsv")])
+def test_nor_is_the_second_file_of_a_pair(capsys, model, name, other):
+    first, second = model.parent / name, model.parent / other
+    assert run(capsys, "export", model, first)[0] == 0
+    before = second.read_bytes()
+    for argv in (("export", first, second), ("export", second, first, "--input-format", "word2vec")):
+        assert "to be written, would replace" in usage(capsys, *argv)
+    assert second.read_bytes() == before
+
+
 def test_info_of_the_installation(capsys):
     assert "so --input-format cannot be given" in usage(capsys, "info", "--input-format", "glove")
     code, out, err = run(capsys, "info")

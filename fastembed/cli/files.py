@@ -19,8 +19,9 @@ LONGEST = 80  # characters of a value; --json shows all
 def export(arguments: argparse.Namespace) -> None:
     """Write vectors in another form, which the ending of OUTPUT names."""
     formats.check_output(arguments.output, arguments.format)
-    options.keep(arguments, [arguments.vectors])
     form = formats.format_of(arguments.output, arguments.format)
+    read = formats.format_of(arguments.vectors, arguments.input_format).files(arguments.vectors)
+    options.keep(arguments, read, form.files(arguments.output))
     vectors = options.open_vectors(arguments)
     vectors.save(arguments.output, form.name)
     words, dim = vectors.matrix.shape

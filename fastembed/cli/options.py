@@ -247,12 +247,17 @@ def refuse(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> 
         fail(arguments, f"{reason}, so {', '.join(wrong)} cannot be given as well")
 
 
-def keep(arguments: argparse.Namespace, files: Iterable[str]) -> None:
-    """Refuse to write over what is read."""
-    output = os.path.realpath(arguments.output)
+def keep(
+    arguments: argparse.Namespace,
+    files: Iterable[str | os.PathLike[str]],
+    outputs: Iterable[str | os.PathLike[str]] | None = None,
+) -> None:
+    """Refuse to write over what is read; what is written is --output alone, unless `outputs` says more."""
+    written = {os.path.realpath(output): output for output in outputs or [arguments.output]}
     for file in files:
-        if os.path.realpath(file) == output:
-            fail(arguments, f"{arguments.output!r}, to be written, would replace {file!r}, which is read")
+        if os.path.realpath(file) in written:
+            output = os.fspath(written[os.path.realpath(file)])
+            fail(arguments, f"{output!r}, to be written, would replace {os.fspath(file)!r}, which is read")
 
 
 def fail(arguments: argparse.Namespace, message: str) -> NoReturn:

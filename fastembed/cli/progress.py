@@ -61,8 +61,11 @@ class Progress:
     def _print(self, line: str) -> None:
         """Print a line above the bar, at once: whoever reads a pipe wants it now."""
         if self._lines:
-            tqdm.write(line)
-            sys.stdout.flush()
+            try:
+                tqdm.write(line)
+                sys.stdout.flush()
+            except OSError:  # nobody reads it, or a disk is full: no reason to lose what is being learned
+                self._lines = False
 
     def _show(self, stage: str, done: int, total: int | None) -> None:
         """Move the bar of a stage, after taking away that of the stage before; a finished stage has no bar."""

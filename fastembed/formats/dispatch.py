@@ -32,6 +32,8 @@ class Format:
         Whether ``.gz`` may follow the suffix.
     library : str or None
         What the extra [parquet] has to have installed.
+    beside : callable or None
+        ``beside(path) -> Path``, the second file of a pair.
     """
 
     name: str
@@ -41,8 +43,29 @@ class Format:
     write: Callable[[PathLike, Table], None]
     gzip: bool = False
     library: str | None = None
+    beside: Callable[[PathLike], Path] | None = None
+
+    def files(self, path: PathLike) -> list[Path]:
+        """Return all files that are read or written under a name.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        list of Path
+
+        Examples
+        --------
+        >>> [file.name for file in FORMATS["npy"].files("wiki.npy")]
+        ['wiki.npy', 'wiki.tokens.txt']
+        """
+        return [Path(path), *([self.beside(path)] if self.beside else [])]
 
 
+_NPY = npy.read, npy.write, False, None, npy.tokens_path
+_TSV = tsv.read, tsv.write, False, None, tsv.metadata_path
 _TEXT = text.read_word2vec, text.write_word2vec, True
 _GLOVE = text.read_glove, text.write_glove, True
 _BINARY = binary.read, binary.write, True
@@ -56,8 +79,8 @@ FORMATS: Mapping[str, Format] = {
         Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", *_BINARY),
         Format("fasttext", (".vec",), "text of fastText, float32", *_TEXT),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", *_GLOVE),
-        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", npy.read, npy.write),
-        Format("tsv", (".tsv",), "TensorBoard's projector: vectors.tsv, metadata.tsv, float32", tsv.read, tsv.write),
+        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", *_NPY),
+        Format("tsv", (".tsv",), "TensorBoard's projector: vectors.tsv, metadata.tsv, float32", *_TSV),
         Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", *_PARQUET),
         Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", *_ARROW),
     )
