@@ -4,7 +4,7 @@ r"""Labels of documents from our mean vectors and from TF-IDF, each in a scikit-
 
 The files are in fastText's form, a document a line: its labels, each with __label__ before it, and its words. The
 classifier is a ridge regression of each label. The features are TF-IDF as it is, its singular value decomposition (LSA)
-of as many dimensions as ours, our vectors, and ours beside TF-IDF; all are learned from the training documents alone.
+of as many dimensions as ours, and our vectors, all learned from the training documents alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import label_ranking_average_precision_score
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MultiLabelBinarizer, Normalizer
 
 from fastembed import SkipGram
@@ -38,16 +38,14 @@ def read(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def contestants(options: argparse.Namespace) -> dict[str, Any]:
     """Return the pipelines by name."""
-    ours = make_pipeline(SkipGram(dim=options.dim, min_count=options.min_count), Normalizer())
     tfidf = TfidfVectorizer(sublinear_tf=True)
-    lsa = make_pipeline(tfidf, TruncatedSVD(options.dim, random_state=0), Normalizer())
-    features = {
-        "TF-IDF": tfidf,
-        f"LSA of {options.dim}": lsa,
-        "SkipGram": ours,
-        "SkipGram, TF-IDF": make_union(ours, tfidf),
+    lsa = TruncatedSVD(options.dim, random_state=0)
+    ours = SkipGram(dim=options.dim, min_count=options.min_count)
+    return {
+        "TF-IDF": make_pipeline(tfidf, RidgeClassifier(solver="lsqr")),
+        f"LSA, {options.dim}": make_pipeline(tfidf, lsa, Normalizer(), RidgeClassifier()),
+        f"SkipGram, {options.dim}": make_pipeline(ours, Normalizer(), RidgeClassifier()),
     }
-    return {name: make_pipeline(feature, RidgeClassifier(solver="lsqr")) for name, feature in features.items()}
 
 
 def main() -> None:
@@ -72,6 +70,7 @@ def main() -> None:
         first = truth[np.arange(len(truth)), scores.argmax(axis=1)].mean()
         average = label_ranking_average_precision_score(truth, scores)
         rows.append((name, f"{first:.3f}", f"{average:.3f}", f"{seconds:.1f}"))
+        print(*rows[-1], flush=True)
     print_table(("features", "P@1", "average precision", "seconds"), rows)
 
 
