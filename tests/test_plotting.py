@@ -384,11 +384,14 @@ class Page:
         )
 
     def requests(self):
-        """Return the addresses that the browser has asked for, and what went wrong."""
+        """Return the addresses that the page has asked for, and what went wrong.
+
+        chrome: is what the browser's own first page, which may still load, is made of.
+        """
         messages = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
         sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         errors = [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
-        return [url for url in sent if not url.startswith(("data:", "blob:"))], errors
+        return [url for url in sent if not url.startswith(("data:", "blob:", "chrome:"))], errors
 
 
 @pytest.fixture
