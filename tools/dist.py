@@ -1,8 +1,8 @@
 """Build what a release publishes, and try it out: ``python tools/dist.py build`` and ``python tools/dist.py check``.
 
 ``build`` makes the sdist and, from the sdist's own contents, a wheel for each Python on this machine, in ``dist/``.
-``check`` builds a wheel again and compares the bytes; then it installs each wheel in two empty environments, one with
-the oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there.
+``check`` builds each wheel again and compares the bytes; then it installs it in two empty environments, one with the
+oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there.
 What the files in ``dist/`` hold is looked at by ``tools/test_dist.py``.
 """
 
@@ -24,8 +24,14 @@ DIST = ROOT / "dist"
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = SETTINGS["project"]
 TAGS = [pattern.removesuffix("-*") for pattern in SETTINGS["tool"]["cibuildwheel"]["build"]]
+
 IMPORT_SECONDS = 0.25
-IMPORT = "import time; start = time.process_time(); import fastembed; print(time.process_time() - start)"
+NAMES_LIMIT = 1.5
+"""Most that the import of all public names may take, in times of that of the libraries they need."""
+
+IMPORT = "import fastembed"
+IMPORT_NAMES = "from fastembed import *"
+IMPORT_LIBRARIES = "import numpy, safetensors.numpy, scipy.sparse, threadpoolctl, tqdm"
 
 
 def run(*command, cwd=ROOT, capture=False, **environment):
@@ -87,8 +93,24 @@ def check_reproducible(wheel, python):
             sys.exit(f"a second build of {wheel.name} has other bytes")
 
 
+def check_imports(binaries, folder):
+    """Import the package without any extra, all its names, and, for comparison, the libraries they need."""
+
+    def seconds(statement):
+        """Return the CPU time of the fastest of five."""
+        program = f"import time; start = time.process_time(); {statement}; print(time.process_time() - start)"
+        return min(float(run(binaries / "python", "-c", program, cwd=folder, capture=True)) for _ in range(5))
+
+    package, names, libraries = seconds(IMPORT), seconds(IMPORT_NAMES), seconds(IMPORT_LIBRARIES)
+    print(f"{IMPORT}: {package:.3f} s of CPU time; all its names: {names:.3f} s; their libraries: {libraries:.3f} s")
+    if package > IMPORT_SECONDS:
+        sys.exit(f"{IMPORT} took {package:.3f} s, more than {IMPORT_SECONDS}")
+    if names > NAMES_LIMIT * libraries:
+        sys.exit(f"{IMPORT_NAMES} took more than {NAMES_LIMIT} times as long as {IMPORT_LIBRARIES}")
+
+
 def check_installed(wheel, python, sdist, folder, *, oldest):
-    """Install a wheel in an empty environment, import it without any extra, and run the sdist's tests."""
+    """Install a wheel in an empty environment, import it, and run the sdist's tests."""
     environment = folder / "environment"
     binaries = environment / ("Scripts" if sys.platform == "win32" else "bin")
     install = ("uv", "pip", "install", "--quiet", "--python", environment, "--only-binary=:all:")
@@ -100,10 +122,7 @@ def check_installed(wheel, python, sdist, folder, *, oldest):
     run(*install, wheel)
     run("uv", "pip", "list", "--python", environment)
     run(binaries / "fastembed", "info", cwd=folder)
-    seconds = min(float(run(binaries / "python", "-c", IMPORT, cwd=folder, capture=True)) for _ in range(5))
-    print(f"import fastembed: {seconds:.3f} s of CPU time, the best of five")
-    if seconds > IMPORT_SECONDS:
-        sys.exit(f"the import of {wheel.name} took {seconds:.3f} s, more than {IMPORT_SECONDS}")
+    check_imports(binaries, folder)
     run(*install, "--constraint", fixed, f"{PROJECT['name']}[test] @ {wheel.as_uri()}")
     run(binaries / "pytest", cwd=sdist)
 
@@ -114,9 +133,8 @@ def check():
     if not wheels:
         sys.exit(f"{DIST} holds no wheel: call `make wheel` first")
     installed = pythons()
-    tag, wheel = next(iter(wheels.items()))
-    check_reproducible(wheel, installed[tag])
     for tag, wheel in wheels.items():
+        check_reproducible(wheel, installed[tag])
         for oldest in (True, False):
             with tempfile.TemporaryDirectory() as folder, tarfile.open(*DIST.glob("*.tar.gz")) as sdist:
                 sdist.extractall(folder, filter="data")
