@@ -71,6 +71,9 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/python tests/check_stubs.py
 	$(BIN)/numpydoc lint $$(find fastembed -name "*.py")
 	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs tools changes
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --min-severity=medium .github
 
 # The site, in docs/_build/html; a warning is an error. -E: a change of a docstring is not seen otherwise.
 docs: $(VENV)/.package $(VENV)/.extra-docs
