@@ -50,27 +50,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     debug = False
+    _open_missing_streams()
     try:
         arguments = _parser().parse_args(argv)
         debug = arguments.debug
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")  # of words that a terminal's encoding does not have
         arguments.run(arguments)
-        if sys.stdout:  # None where the process was started without one
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt as interrupt:
         _complain("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return 130
     except Exception as error:
-        if debug and sys.stderr:
+        if debug:
             sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {_one_line(error)}")
         return 1
     finally:
         _settle_stdout()
     return 0
+
+
+def _open_missing_streams() -> None:
+    """Let stdout and stderr lead nowhere where the process was started without them and Python has None in their place.
+
+    Some libraries write to them, or look up how, while they are imported.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _parser() -> ArgumentParser:
@@ -98,18 +108,16 @@ def _parser() -> ArgumentParser:
 
 
 def _complain(text: str) -> None:
-    if sys.stderr:  # print would take stdout instead
-        try:  # noqa: SIM105 - contextlib is not there yet
-            print(f"fastembed: {text}", file=sys.stderr)
-        except OSError:  # nobody reads it
-            pass
+    try:  # noqa: SIM105 - contextlib is not there yet
+        print(f"fastembed: {text}", file=sys.stderr)
+    except OSError:  # nobody reads it
+        pass
 
 
 def _settle_stdout() -> None:
     """Write what is left for stdout, or throw it away: Python complains once more of what it cannot write at exit."""
     try:
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

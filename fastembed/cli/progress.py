@@ -24,8 +24,8 @@ class Progress:
     """
 
     def __init__(self, *, lines: bool, bars: bool, epochs: int) -> None:
-        self._lines = lines and sys.stdout is not None
-        self._bars = bars and sys.stderr is not None and sys.stderr.isatty()
+        self._lines = lines
+        self._bars = bars and sys.stderr.isatty()
         self._epochs = epochs
         self._bar: tqdm[Any] | None = None
         self.estimate: Estimate | None = None
