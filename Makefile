@@ -21,7 +21,7 @@ demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
 test: $(VENV)/.package $(VENV)/.extra-test
-	$(BIN)/pytest
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest
 
 # Again, with the libraries that the package works with; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test

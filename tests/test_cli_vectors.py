@@ -26,7 +26,7 @@ def saved(tmp_path):
 @pytest.fixture
 def text(tmp_path):
     path = tmp_path / "text"
-    path.write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20)
+    path.write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20, encoding="utf-8")
     return path
 
 
@@ -164,8 +164,12 @@ def test_analogy_as_json(capsys, saved, method):
 @pytest.fixture
 def judged(tmp_path):
     """Return a file of word similarity and one of analogies."""
-    (tmp_path / "similarity.tsv").write_text("# title\nking\tman\t8\nking\tqueen\t7\nman\twoman\t2\nking\tcow\t1\n")
-    (tmp_path / "analogies.txt").write_text(": family\nman king woman Queen\nman king boy prince\n: farm\na b c d\n")
+    (tmp_path / "similarity.tsv").write_text(
+        "# title\nking\tman\t8\nking\tqueen\t7\nman\twoman\t2\nking\tcow\t1\n", encoding="utf-8"
+    )
+    (tmp_path / "analogies.txt").write_text(
+        ": family\nman king woman Queen\nman king boy prince\n: farm\na b c d\n", encoding="utf-8"
+    )
     return tmp_path / "similarity.tsv", tmp_path / "analogies.txt"
 
 
@@ -207,7 +211,7 @@ def test_evaluate_names_a_bad_line(capsys, saved, judged):
 
 
 def test_perplexity_of_a_text(capsys, saved, model, text, tmp_path):
-    (tmp_path / "other").write_text("THE MAT sat\n")
+    (tmp_path / "other").write_text("THE MAT sat\n", encoding="utf-8")
     argv = ("evaluate", model, "--perplexity", text, tmp_path / "other", "--lowercase", "--threads", 1)
     expected = [SkipGram.load(model).perplexity(path) for path in (text, [["the", "mat", "sat"]])]
     found = document(capsys, *argv)["perplexity"]
@@ -260,7 +264,7 @@ def test_a_format_by_name(capsys, saved, tmp_path):
     output = tmp_path / "v.txt"
     found = document(capsys, "export", saved, output, "--format", "glove")
     assert found == {"output": str(output), "vectors": str(saved), "format": "glove", "words": 4, "dim": 3}
-    assert output.read_text().startswith("man 1 0 0\n")
+    assert output.read_text(encoding="utf-8").startswith("man 1 0 0\n")
     assert run(capsys, "neighbors", output, "king")[0] == 1
     assert run(capsys, "neighbors", output, "king", "--input-format", "glove")[0] == 0
     assert document(capsys, "info", output, "--input-format", "glove")["metadata"] == {"format": "glove"}

@@ -208,7 +208,7 @@ def test_no_counter_stops_at_two_to_the_24():
 
 def test_from_a_file(tmp_path):
     path = tmp_path / "text"
-    path.write_text("the cat saw\nthe dog\n")
+    path.write_bytes(b"the cat saw\nthe dog\n")
     seen = []
     counts = Counts.from_corpus(path, VOCABULARY, progress=lambda *now: seen.append(now))
     assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
@@ -544,6 +544,7 @@ def test_a_memory_limit_changes_no_bit_and_leaves_no_file(long_text, threads, tm
     assert isinstance(small.data.base, np.memmap)
     assert_same(small, whole)
     assert_array_equal(small.to_scipy().data, whole.to_scipy().data)
+    del small  # the files have names on Windows, for as long as they are mapped
     assert list(tmp_path.iterdir()) == []
 
 
@@ -596,7 +597,7 @@ except KeyboardInterrupt as interrupt:
     folder.mkdir()
     environment = os.environ | {"TMPDIR": str(folder)}
     command = [sys.executable, "-c", program, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment, cwd=tmp_path) as process:
         assert process.stdout.readline() == "working\n"
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
@@ -649,6 +650,7 @@ def test_a_memory_limit_changes_no_bit_of_baskets(zipf, tmp_path, monkeypatch):
         small = Counts.from_baskets(corpus, vocabulary, weighting=weighting, threads=3, memory_limit=10**6)
         assert isinstance(small.data.base, np.memmap)
         assert_same(small, whole)
+        del small  # the files have names on Windows, for as long as they are mapped
     assert list(tmp_path.iterdir()) == []
 
 

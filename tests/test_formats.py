@@ -78,44 +78,44 @@ def test_only_regular_files_are_replaced(tmp_path):
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def write_half():
         with formats.replacing(path) as temporary:
-            temporary.write_text("half of the n")
+            temporary.write_text("half of the n", encoding="utf-8")
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         write_half()
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_files_that_belong_together_are_replaced_together_or_not_at_all(tmp_path):
     paths = [tmp_path / "a", tmp_path / "b"]
     for path in paths:
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
 
     def write_one():
         with replacing_all(paths) as (first, _):
-            first.write_text("new")
+            first.write_text("new", encoding="utf-8")
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         write_one()
-    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["old", "old"]
     assert sorted(tmp_path.iterdir()) == paths
     with replacing_all(paths) as temporaries:
         for temporary in temporaries:
-            temporary.write_text("new")
-    assert [path.read_text() for path in paths] == ["new", "new"]
+            temporary.write_text("new", encoding="utf-8")
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["new", "new"]
     assert sorted(tmp_path.iterdir()) == paths
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits on the size of files")
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     program = """
         import resource, signal, sys
         import numpy as np
@@ -128,9 +128,9 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
             print(error)
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert "File too large" in done.stdout
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 

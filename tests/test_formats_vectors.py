@@ -375,12 +375,12 @@ def test_a_plain_csv_reader_reads_our_pair_and_we_read_its(tmp_path, counts):
 
 
 def test_metadata_with_other_columns(tmp_path):
-    (tmp_path / "vectors.tsv").write_text("1\t2\n3\t4\n")
-    (tmp_path / "metadata.tsv").write_text("Word\tclass\tcount\none\tx\t7\ntwo\ty\t3\n")
+    (tmp_path / "vectors.tsv").write_text("1\t2\n3\t4\n", encoding="utf-8")
+    (tmp_path / "metadata.tsv").write_text("Word\tclass\tcount\none\tx\t7\ntwo\ty\t3\n", encoding="utf-8")
     found = formats.load(tmp_path / "vectors.tsv")
     assert found.tokens == ["one", "two"]
     np.testing.assert_array_equal(found.counts, [7, 3])
-    (tmp_path / "metadata.tsv").write_text("Word\tclass\none\tx\ntwo\ty\n")
+    (tmp_path / "metadata.tsv").write_text("Word\tclass\none\tx\ntwo\ty\n", encoding="utf-8")
     assert formats.load(tmp_path / "vectors.tsv").counts is None
 
 

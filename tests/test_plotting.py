@@ -183,7 +183,7 @@ class TestMissingLibraries:
 
     def test_importing_imports_none_of_them(self):
         code = "import sys, fastembed.plotting; print({'matplotlib', 'bokeh', 'umap', 'sklearn'} & set(sys.modules))"
-        assert subprocess.check_output([sys.executable, "-P", "-c", code], text=True) == "set()\n"
+        assert subprocess.check_output([sys.executable, "-P", "-c", code], encoding="utf-8") == "set()\n"
 
 
 def boxes_of(axes):
@@ -254,17 +254,17 @@ class TestMap:
 
     def test_a_failed_write_leaves_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "map.png"
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
 
         def fail(self, target, **options):
-            Path(target).write_text("half")
+            Path(target).write_text("half", encoding="utf-8")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Figure, "savefig", fail)
         for draw in (lambda: plot_map(vectors_of(9), path), lambda: plot_history(HISTORY, path)):
             with pytest.raises(OSError, match="No space left"):
                 draw()
-            assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+            assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
 
     @pytest.mark.parametrize("place", [None, 3, b"map.png"])
     def test_neither_path_nor_axes(self, place):
@@ -486,7 +486,7 @@ class TestPage:
 
     def test_a_failed_write_leaves_the_old_page(self, tmp_path, monkeypatch):
         path = tmp_path / "map.html"
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
 
         def fail(self, text, encoding):
             self.write_bytes(text[:100].encode(encoding))

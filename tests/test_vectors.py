@@ -219,6 +219,6 @@ def test_files_that_hold_something_else_are_refused(tmp_path):
         formats.write_tensors(path, tensors, metadata)
         with pytest.raises(ValueError, match=rf"v\.safetensors'.*{message}"):
             Vectors.load(path)
-    (tmp_path / "nan.vec").write_text("1 2\na 1e39 2\n")
+    (tmp_path / "nan.vec").write_text("1 2\na 1e39 2\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"nan\.vec', line 2: 2 finite float32 expected, got b'1e39 2'"):
         Vectors.load_word2vec_format(tmp_path / "nan.vec")

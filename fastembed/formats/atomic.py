@@ -64,7 +64,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with replacing(f"{folder}/words.txt") as temporary:
-    ...         _ = temporary.write_text("one two")
+    ...         _ = temporary.write_bytes(b"one two")
     ...     [file.name for file in Path(folder).iterdir()]
     ['words.txt']
     """

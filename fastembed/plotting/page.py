@@ -67,7 +67,7 @@ def write_page(
     >>> vectors = Vectors(["king", "queen", "cabbage"], np.array([[2.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_page(vectors, f"{folder}/map.html")
-    ...     Path(f"{folder}/map.html").read_text()[:15]
+    ...     Path(f"{folder}/map.html").read_text(encoding="utf-8")[:15]
     '<!DOCTYPE html>'
     """
     require("bokeh", "plot")
