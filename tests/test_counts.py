@@ -313,6 +313,7 @@ def test_save_and_load(tmp_path, zipf):
         assert_array_equal(loaded.vocabulary.counts, counts.vocabulary.counts)
         assert_same(loaded + counts, counts + counts)
         assert_array_equal(loaded.to_scipy().data, counts.to_scipy().data)
+        del loaded  # Windows replaces no file that is mapped
     pairs = Counts.from_pairs([0, 4], [9, 1], [0.25, 3], shape=(10, 20))
     pairs.save(path)
     assert_same(Counts.load(path), pairs)
@@ -322,11 +323,12 @@ def test_save_and_load(tmp_path, zipf):
 
 
 def test_damaged_files(tmp_path):
-    from fastembed.formats import read_tensors, write_tensors
+    from fastembed.formats import map_tensors, write_tensors
 
     path = tmp_path / "counts.safetensors"
     Counts.from_corpus([LINE], VOCABULARY, sample=1e-2).save(path)
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = map_tensors(path)
+    tensors = {name: tensor.copy() for name, tensor in tensors.items()}  # Windows replaces no file that is mapped
     for change in (
         {"indices": tensors["indices"] + 5},
         {"indptr": tensors["indptr"][:-1]},
@@ -671,5 +673,13 @@ def test_loaded_counts_are_mapped(tmp_path):
         while isinstance(array, np.ndarray):
             array = array.base
         assert isinstance(array, mmap.mmap)
-    counts.save(path)  # over the file that is mapped
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is mapped")
+def test_counts_may_be_saved_over_those_that_are_mapped(tmp_path):
+    path = tmp_path / "counts.safetensors"
+    counts = Counts.from_corpus([LINE], VOCABULARY)
+    counts.save(path)
+    loaded = Counts.load(path)
+    (counts + counts).save(path)
     assert_same(loaded, counts)
