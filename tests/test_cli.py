@@ -143,6 +143,7 @@ def test_defaults_shown_are_those_of_skipgram():
         (["train", "f", "--weighting", "square"], "invalid choice: 'square'"),
         (["count"], "FILE"),
         (["count", "f", "--window", "0,0"], "an integer or two, as 0,1, expected, got '0,0'"),
+        (["count", "f", "--window", "\u0663,1"], "an integer or two, as 0,1, expected, got '\u0663,1'"),
         (["count", "f", "--memory-limit", "much"], "a size of at least 1M, such as 800M or 4G, expected, got 'much'"),
         (["count", "f", "--memory-limit", "1K"], "a size of at least 1M, such as 800M or 4G, expected, got '1K'"),
         (["count", "f", "--token-pattern", "("], "'(' is no regular expression"),
