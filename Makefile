@@ -1,6 +1,6 @@
 # Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
 #   make demo | test | lint | docs | bench | bench-peers | clean
-#   make test-extras | test-debug | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
+#   make test-extras | test-debug | test-portable | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
 
 PYTHON ?= python3
@@ -14,14 +14,14 @@ KERNEL_TESTS := $(addprefix tests/test_,row.py block.py exp.py sparse.py tokens.
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test test-extras lint docs test-debug test-asan test-ubsan test-valgrind test-parallel coverage bench \
-	bench-peers clean
+.PHONY: demo test test-extras lint docs test-debug test-portable test-asan test-ubsan test-valgrind test-parallel \
+	coverage bench bench-peers clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
 test: $(VENV)/.package $(VENV)/.extra-test
-	$(BIN)/pytest
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest
 
 # Again, with the libraries that the package works with; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
@@ -29,6 +29,10 @@ test-extras: $(VENV)/.package $(VENV)/.extra-interop test
 # Kernels with bounds checks and C assertions
 test-debug:
 	FASTEMBED_BUILD=debug $(MAKE) test VENV=$(VENV)-debug
+
+# The build of other architectures than x86-64, on this one
+test-portable:
+	FASTEMBED_BUILD=portable $(MAKE) test VENV=$(VENV)-portable
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it.
 # What they find they write to file descriptor 2, which pytest must not capture, and end the process.

@@ -1,7 +1,8 @@
 """Build of the compiled kernels: the list of extensions, their compiler directives and flags. Metadata: pyproject.toml.
 
-The environment variable ``FASTEMBED_BUILD`` asks for kernels that are checked while they run (`CHECKS`); the targets
-``make test-debug``, ``test-asan``, ``test-ubsan`` and ``coverage`` set it.
+The environment variable ``FASTEMBED_BUILD`` asks for kernels that are checked while they run, or for those that other
+architectures than x86-64 get (`VARIANTS`); the targets ``make test-debug``, ``test-asan``, ``test-ubsan``,
+``test-portable`` and ``coverage`` set it.
 """
 
 import os
@@ -41,9 +42,11 @@ RELEASE = (
 STRIP = [] if MSVC else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
 LIBRARIES = [] if sys.platform == "win32" else ["m"]
 
+VARIANT = os.environ.get("FASTEMBED_BUILD", "")
 # FASTEMBED_BUILD -> (directives beside those above, flags of the compiler, flags of the linker)
-CHECKS = {
+VARIANTS = {
     "": ({}, RELEASE, STRIP),
+    "portable": ({}, RELEASE, STRIP),  # BUILDS as on ARM
     "debug": (
         {"boundscheck": True, "initializedcheck": True},
         ["/Od", "/fp:precise"] if MSVC else ["-O0", "-g", "-UNDEBUG"],
@@ -62,7 +65,7 @@ CHECKS = {
 }
 
 # One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import.
-if X86_64:
+if X86_64 and VARIANT != "portable":
     BUILDS = {
         "x86_64_v2": [] if MSVC else ["-march=x86-64-v2"],
         "x86_64_v3": ["/arch:AVX2"] if MSVC else ["-march=x86-64-v3"],
@@ -72,14 +75,14 @@ else:
     BUILDS = {"portable": []}
 
 
-def checks():
+def variant():
     """Return the directives and flags that ``FASTEMBED_BUILD`` asks for."""
-    wanted = os.environ.get("FASTEMBED_BUILD", "")
-    if wanted not in CHECKS:
-        raise OptionError(f"FASTEMBED_BUILD must be one of {', '.join(filter(None, CHECKS))} or empty, got {wanted!r}")
-    if MSVC and wanted not in ("", "debug"):
-        raise PlatformError(f"FASTEMBED_BUILD={wanted} needs GCC or Clang")
-    return CHECKS[wanted]
+    if VARIANT not in VARIANTS:
+        names = ", ".join(filter(None, VARIANTS))
+        raise OptionError(f"FASTEMBED_BUILD must be one of {names} or empty, got {VARIANT!r}")
+    if MSVC and VARIANT not in ("", "portable", "debug"):
+        raise PlatformError(f"FASTEMBED_BUILD={VARIANT} needs GCC or Clang")
+    return VARIANTS[VARIANT]
 
 
 def extensions(compile_flags, link_flags):
@@ -146,5 +149,5 @@ def no_compiler(reason):
     )
 
 
-directives, *flags = checks()
+directives, *flags = variant()
 setup(ext_modules=extensions(*flags), cmdclass={"build_ext": BuildKernels})

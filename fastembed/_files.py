@@ -153,6 +153,7 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
 
 def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     name = os.fspath(path)
+    said = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
     if name == "-":
         return [_standard_input()]
     try:
@@ -167,11 +168,11 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     if folder:
         inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_refuse) for file in files)
         found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
-        missing = f"no file in the folder {shown(name)}"
+        missing = f"no file in the folder {said}"
     else:
         pattern = glob.has_magic(name) and "\0" not in name
         found = [Path(match) for match in glob.glob(name, recursive=True)] if pattern else []  # noqa: PTH207 - absolute
-        missing = f"no file matches {shown(name)}" if pattern else f"no such file: {shown(name)}"
+        missing = f"no file matches {said}" if pattern else f"no such file: {said}"
     files = sorted(p for p in found if p.is_file())
     if not files:
         hint = ""

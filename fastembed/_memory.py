@@ -44,14 +44,14 @@ def free_memory() -> int:
 
 def _number(file: Path) -> int | None:
     try:
-        return int(file.read_text())
+        return int(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no such file, or "max"
         return None
 
 
 def _field(file: Path, name: str, unit: int) -> int | None:
     try:
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8").splitlines():
             key, value = line.split()[:2]
             if key == name:
                 return int(value) * unit

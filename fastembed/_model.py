@@ -14,6 +14,7 @@ from fastembed._documents import Documents, as_text, mean_vectors
 from fastembed._mixture import mixture
 from fastembed._model_files import read_model, write_model
 from fastembed._parameters import Parameters
+from fastembed._queries import Token
 from fastembed._threads import check_threads
 from fastembed.corpus import Ledger
 from fastembed.counts import Counts
@@ -83,12 +84,13 @@ class Model(Parameters):
         mixed = mixture(self.vectors.matrix, trainer.linear, directed=self._directed())
         return Vectors(self.vocabulary.tokens, mixed, counts=self.vocabulary.counts)
 
-    def predict_output(self, word: str, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
+    def predict_output(self, word: Token, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
         """Return the most probable contexts of a word, by the exact softmax over all contexts.
 
         Parameters
         ----------
-        word : str
+        word : str or int
+            One word, or its id.
         topn : int
             How many, at least 1; all contexts, if there are no more.
         side : {"before", "after"}, optional
@@ -112,8 +114,8 @@ class Model(Parameters):
             Before `fit`.
         KeyError
             If the word is unknown; the message gives the closest spellings.
-        ValueError
-            If `side` is another, or the model does not tell the sides apart.
+        TypeError, ValueError
+            If `word` is neither a word nor an id, `side` is another, or the model does not tell the sides apart.
 
         Examples
         --------
@@ -131,7 +133,7 @@ class Model(Parameters):
             raise ValueError(f"side must be None, 'before' or 'after', got {side!r}")
         if side is not None and not self._directed():
             raise ValueError(f"side={side!r} needs a model with directed=True and a window on both sides")
-        p = model.trainer.forward(model.vocabulary[word]).astype(np.float64)
+        p = model.trainer.forward(check.check_token(word, model.vocabulary, model.vocabulary.tokens)).astype(np.float64)
         if self._directed():
             before, after = p.reshape(2, -1)
             p = before + after if side is None else before if side == "before" else after
@@ -284,7 +286,7 @@ class Model(Parameters):
         -------
         SkipGram
             Which gives the same bits as the one that was saved, and can be trained on. Its vectors are mapped from the
-            file into memory: it may be replaced, but not be shortened.
+            file into memory: it may be replaced (on Windows only once these vectors are gone), but not be shortened.
 
         Raises
         ------

@@ -126,7 +126,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         fitted["centre_"] = _centre(tensors["centre"], trainer.embedding.shape[1])
         _check_parts(fitted, vocabulary, trainer)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        # As a text: in a variable of the frame that it holds itself, the error would keep the file mapped
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     vectors = Vectors(vocabulary.tokens, tensors["matrix"], counts=vocabulary.counts)
     return settings, fitted | {"vocabulary": vocabulary, "trainer": trainer, "vectors": vectors}

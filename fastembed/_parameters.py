@@ -84,9 +84,12 @@ class Parameters(Estimator):
         >>> SkipGram(max_contexts=1000).contexts(800), SkipGram().contexts(40_000)
         (800, 20000)
         """
-        if self.max_contexts == "auto":
+        most = self.max_contexts
+        if most is None:
+            return size
+        if isinstance(most, str) and most == "auto":  # an array would compare each of its items
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
-        return size if self.max_contexts is None else min(size, int(self.max_contexts))
+        return min(size, check.check_integer("max_contexts, neither None nor 'auto',", most, low=1))
 
     def count(
         self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
@@ -151,5 +154,4 @@ class Parameters(Estimator):
         check_threads(self.threads)
         if self.max_size is not None:
             check.check_integer("max_size", self.max_size, low=1)
-        if self.max_contexts not in (None, "auto"):
-            check.check_integer("max_contexts", self.max_contexts, low=1)
+        self.contexts(1)  # refuses what is no max_contexts

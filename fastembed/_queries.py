@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._neighbors import METHODS, Ids, Matrix, Neighbors, unit_vectors
-from fastembed._validation import check_choice, check_finite, check_integer, check_number, unknown_token
+from fastembed._validation import check_choice, check_finite, check_integer, check_number, check_token
 
 Token = str | int | np.integer[Any]
 """A token or its id."""
@@ -146,8 +146,10 @@ class Queries:
         Parameters
         ----------
         positive, negative : str, int, ndarray of shape (D,), or iterable of them
-            Tokens, ids and vectors; each may be a pair (item, weight). A weight is taken with its sign, as gensim does,
-            so in `negative` it must not be positive; without one it is 1, and -1 in `negative`.
+            Tokens, ids and vectors; in an iterable each may be a pair (item, weight). A weight is taken with its sign,
+            as gensim does, so in `negative` it must not be positive; without one it is 1, and -1 in `negative`. A tuple
+            by itself is an iterable, as it is for gensim: ``("king", 2)`` is the token and the id 2, ``[("king", 2)]``
+            the token with weight 2.
         topn : int
             How many, at least 1; fewer are returned if there are no more.
         restrict : int or iterable of str or int, optional
@@ -355,17 +357,13 @@ class Queries:
         """Return the rows of several tokens."""
         if isinstance(tokens, str):
             raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
-        return np.array([self._id(token) for token in _listed(name, tokens)], dtype=np.intp)
+        if isinstance(tokens, slice):
+            raise TypeError(f"{name} must be tokens or ids, got {tokens!r}: take slices of .tokens or of .matrix")
+        return np.array([self._id(token) for token in _listed(name, tokens, "tokens or ids")], dtype=np.intp)
 
     def _id(self, token: Token) -> int:
         """Return the row of a token, or say which tokens are spelled most like it."""
-        if isinstance(token, str):
-            if token not in self._ids:
-                raise unknown_token(token, self._tokens)
-            return self._ids[token]
-        if not isinstance(token, int | np.integer):
-            raise TypeError(f"a token is a str, or an int that is its id, got {token!r}")
-        return check_integer("an id", token, low=0, high=len(self) - 1)
+        return check_token(token, self._ids, self._tokens)
 
 
 def _is_query(item: object) -> bool:
@@ -375,17 +373,19 @@ def _is_query(item: object) -> bool:
     )
 
 
-def _listed(name: str, items: Any) -> list[Any]:
+def _listed(name: str, items: Any, what: str = "tokens, ids or vectors") -> list[Any]:
     try:
         if isinstance(items, bytes | bytearray):  # whose items are integers, and so ids
             raise TypeError
         return list(items)
     except TypeError:
-        raise TypeError(f"{name} must be tokens, ids or vectors, got {items!r}") from None
+        raise TypeError(f"{name} must be {what}, got {items!r}") from None
 
 
 def _weighted(name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Query, float]]:
     """Return the items of a query with their weights: one token or one vector may stand for itself."""
+    if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
+        raise TypeError(f"{name} must be tokens, ids or vectors, got {items!r}: one item with a weight is [{items!r}]")
     high = np.inf if sign > 0 else 0.0
     weighted: list[tuple[Query, float]] = []
     for item in _listed(name, [items] if _is_query(items) else items):

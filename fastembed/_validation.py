@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from operator import index
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -142,6 +142,32 @@ def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
     return np.ascontiguousarray(array, dtype=np.intp)
 
 
+def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
+    """Return the row of each of V tokens, all different, in a matrix (V, D) of float32 or float64, D >= 1, finite."""
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+    if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
+        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row a token, got {matrix.shape}")
+    if matrix.shape[1] == 0:
+        raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
+    rows: dict[str, int] = {}
+    for row, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"every token must be a str, got {token!r}")
+        if (first := rows.setdefault(token, row)) != row:
+            raise ValueError(f"every token must be there once, but {token!r} is in the rows {first} and {row}")
+    if not all_finite(matrix):
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
+    return rows
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Return whether no number is NaN or infinite, without an array as large as this one."""
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
 def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
     """Return how often each of V tokens occurs, (V,), a copy; none is negative."""
     array = np.asarray(counts)
@@ -154,6 +180,24 @@ def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.i
         first = int(np.argmax(wrong))
         raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
     return array.astype(np.int64)
+
+
+class Ids(Protocol):
+    """What knows the ids of tokens."""
+
+    def __contains__(self, token: object) -> bool: ...
+    def __getitem__(self, token: str) -> int: ...
+
+
+def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
+    """Return the id of one of the tokens, which is given itself or by its id."""
+    if isinstance(token, str):
+        if token not in ids:
+            raise unknown_token(token, tokens)
+        return ids[token]
+    if not isinstance(token, int | np.integer):
+        raise TypeError(f"a token is a str, or an int that is its id, got {token!r}")
+    return check_integer("an id", token, low=0, high=len(tokens) - 1)
 
 
 def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:

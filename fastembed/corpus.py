@@ -227,7 +227,7 @@ class FileCorpus:
     >>> import tempfile
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "text.txt").write_text("The cat\nsat")
+    ...     _ = Path(folder, "text.txt").write_bytes(b"The cat\nsat")
     ...     list(FileCorpus(f"{folder}/*.txt", lowercase=True).sequences(Ledger()))
     [['the', 'cat'], ['sat']]
     """

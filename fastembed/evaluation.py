@@ -243,7 +243,7 @@ def analogies(
     >>> import pathlib, tempfile
     >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = pathlib.Path(folder, "family.txt").write_text(": family\nman king woman queen\nman king boy prince")
+    ...     _ = pathlib.Path(folder, "family.txt").write_bytes(b": family\nman king woman queen\nman king boy prince")
     ...     analogies(v, f"{folder}/family.txt").sections
     (Section(name='family', correct=1, covered=1, asked=2),)
     """

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastembed import formats
 from fastembed._neighbors import Matrix
 from fastembed._queries import Queries, Token
-from fastembed._validation import check_integer, check_token_counts
+from fastembed._validation import check_integer, check_token_counts, check_vectors
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -64,11 +64,9 @@ class Vectors(Queries):
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of str, got the single str {tokens!r}")
         self._tokens = tuple(tokens)
-        self._matrix = _checked(self._tokens, matrix)
-        self._ids = {token: i for i, token in enumerate(self._tokens)}
-        if len(self._ids) < len(self._tokens):
-            twice = next(token for i, token in enumerate(self._tokens) if self._ids[token] != i)
-            raise ValueError(f"every token must be there once, {twice!r} comes more than once")
+        self._ids = check_vectors(self._tokens, matrix)
+        writeable, aligned = matrix.flags.writeable, matrix.flags.aligned
+        self._matrix = _frozen(np.array(matrix, order="C", copy=writeable or not aligned or None))
         self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
 
     @property
@@ -198,6 +196,8 @@ class Vectors(Queries):
     def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
         """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
 
+        A file that is mapped must not be shortened; it may be replaced, but on Windows only once its vectors are gone.
+
         Parameters
         ----------
         path : path-like
@@ -309,23 +309,6 @@ class Vectors(Queries):
     @classmethod
     def _of(cls, table: formats.Table) -> Self:
         return cls(table.tokens, table.matrix, counts=table.counts)
-
-
-def _checked(tokens: tuple[str, ...], matrix: Matrix) -> Matrix:
-    """Return the matrix, C-contiguous and read-only, after checking it against the tokens."""
-    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
-        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
-        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
-    for token in tokens:
-        if not isinstance(token, str):
-            raise TypeError(f"every token must be a str, got {token!r}")
-    if matrix.ndim != 2 or matrix.shape[0] != len(tokens) or matrix.shape[1] == 0:
-        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row a token, got {matrix.shape}")
-    finite = np.isfinite(matrix)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0].tolist()
-        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
-    return _frozen(np.array(matrix, order="C", copy=matrix.flags.writeable or not matrix.flags.aligned or None))
 
 
 def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:

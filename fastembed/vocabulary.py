@@ -190,7 +190,7 @@ class Vocabulary:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Vocabulary(["the", "cat"], [7, 2]).save(f"{folder}/words.tsv")
-        ...     Path(folder, "words.tsv").read_text()
+        ...     Path(folder, "words.tsv").read_text(encoding="utf-8")
         ...     Vocabulary.load(f"{folder}/words.tsv")
         'the\t7\ncat\t2\n'
         <Vocabulary of 2 tokens, 9 occurrences>

@@ -69,7 +69,9 @@ def listing():
 
 def test_signatures_are_those_of_the_file():
     changes = "\n".join(
-        unified_diff(LISTING.read_text().splitlines(), listing().splitlines(), LISTING.name, "package", n=0)
+        unified_diff(
+            LISTING.read_text(encoding="utf-8").splitlines(), listing().splitlines(), LISTING.name, "package", n=0
+        )
     )
     assert not changes, f"{changes}\nIf that is intended, write the file anew: see the top of {__file__}"
 

@@ -49,7 +49,7 @@ def usage(capsys, *argv):
 def python(*argv, **options):
     """Run ``python -m fastembed`` as a process of its own; -P keeps the current folder out of its path."""
     command = [sys.executable, "-P", "-m", "fastembed", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120, **options)
 
 
 def subparsers():
@@ -143,6 +143,7 @@ def test_defaults_shown_are_those_of_skipgram():
         (["train", "f", "--weighting", "square"], "invalid choice: 'square'"),
         (["count"], "FILE"),
         (["count", "f", "--window", "0,0"], "an integer or two, as 0,1, expected, got '0,0'"),
+        (["count", "f", "--window", "\u0663,1"], "an integer or two, as 0,1, expected, got '\u0663,1'"),
         (["count", "f", "--memory-limit", "much"], "a size of at least 1M, such as 800M or 4G, expected, got 'much'"),
         (["count", "f", "--memory-limit", "1K"], "a size of at least 1M, such as 800M or 4G, expected, got '1K'"),
         (["count", "f", "--token-pattern", "("], "'(' is no regular expression"),
@@ -170,12 +171,12 @@ def test_wrong_usage_exits_with_two(capsys, tmp_path, monkeypatch, argv, message
 def trained(tmp_path, monkeypatch):
     """A text, and its model and counts, in the current folder; the demo is of a small library."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text").write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20)
-    (tmp_path / "pairs").write_text("cat dog 5\ncat mat 2\n")
+    (tmp_path / "text").write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20, encoding="utf-8")
+    (tmp_path / "pairs").write_text("cat dog 5\ncat mat 2\n", encoding="utf-8")
     model = SkipGram(dim=3, min_count=1).fit("text")
     model.save("model.safetensors")
     (tmp_path / "library").mkdir()
-    (tmp_path / "library" / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""')
+    (tmp_path / "library" / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""', encoding="utf-8")
     small = demo.standard_library(tmp_path / "library")
     monkeypatch.setattr(demo, "standard_library", lambda: small)
     for name in ("plot_map", "plot_history"):
@@ -272,7 +273,7 @@ def test_a_closed_pipe_is_quiet(tmp_path, count):
     os.close(reader)
     with open(writer, "wb") as closed:  # noqa: PTH123 - a descriptor
         command = [sys.executable, "-P", "-m", "fastembed", "neighbors", str(path), "w1", "-n", str(count)]
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (1, "")
 
 
@@ -282,14 +283,14 @@ def test_a_closed_pipe_of_help_is_quiet():
     os.close(reader)
     with open(writer, "wb") as closed:  # noqa: PTH123 - a descriptor
         command = [sys.executable, "-P", "-m", "fastembed", "--help"]
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 def test_a_full_disk_behind_stdout_is_one_line(saved):
     command = f"{sys.executable} -P -m fastembed neighbors {saved} king > /dev/full"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert done.returncode == 1
     assert re.fullmatch(r"fastembed: error: .*No space left on device\n", done.stderr)
 
@@ -298,7 +299,7 @@ def test_a_full_disk_behind_stdout_is_one_line(saved):
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_without_standard_streams(saved, streams):
     command = f"{sys.executable} -P -m fastembed neighbors {saved} king -n 1 {streams}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", timeout=120, check=False)
     expected = "king\n  man                       0.7071\n" if streams == "2>&-" else ""
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
 
@@ -306,7 +307,7 @@ def test_without_standard_streams(saved, streams):
 @posix
 def test_an_error_without_stderr_does_not_go_to_stdout(saved):
     command = f"{sys.executable} -P -m fastembed neighbors {saved} quen 2>&-"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
@@ -349,7 +350,7 @@ INTERRUPTED_IMPORT = """
 @pytest.mark.parametrize("module", ["numpy", "scipy", "tqdm", "fastembed._kernels.cooccur", "fastembed.cli.training"])
 def test_ctrl_c_during_imports_is_one_line(module):
     command = [sys.executable, "-P", "-c", AT_IMPORT, module, "info"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "fastembed: interrupted\n")
 
 
@@ -358,7 +359,7 @@ def test_ctrl_c_that_an_import_makes_another_error_of_is_still_one():
     """NumPy's import does so: it says that the installation is broken."""
     code = AT_IMPORT.replace("os.kill(os.getpid(), signal.SIGINT)", INTERRUPTED_IMPORT)
     command = [sys.executable, "-P", "-c", code, "numpy", "info"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "fastembed: interrupted\n")
 
 
@@ -366,7 +367,7 @@ def test_nothing_is_imported_before_the_command_line_is_in_charge():
     code = (
         "import sys, fastembed.cli; print([m for m in ('numpy', 'scipy', 'safetensors', 'tqdm') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 

@@ -25,7 +25,7 @@ def corpus(tmp_path):
     walks = (rng.integers(40, size=(300, 1)) + np.cumsum(rng.integers(0, 2, size=(300, 20)), axis=1)) % 40
     lines = [" ".join(f"w{step:02d}" for step in walk) + f" once{i}" for i, walk in enumerate(walks)]
     path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 
@@ -182,8 +182,8 @@ def test_what_is_read_is_not_written_over(capsys, tmp_path, corpus, command, mon
 
 
 def test_training_goes_on_where_it_was(capsys, tmp_path, corpus):
-    half, whole = corpus.read_text().splitlines()[:150], tmp_path / "m.safetensors"
-    (tmp_path / "half").write_text("\n".join(half))
+    half, whole = corpus.read_text(encoding="utf-8").splitlines()[:150], tmp_path / "m.safetensors"
+    (tmp_path / "half").write_text("\n".join(half), encoding="utf-8")
     assert run(capsys, "train", corpus, "-o", whole, *SMALL, "--quiet") == (0, "", "")
     expected = SkipGram.load(whole).set_params(epochs=1).partial_fit(tmp_path / "half")
     argv = ("train", tmp_path / "half", "--continue", whole, "-o", whole, "--epochs", 1)
@@ -207,7 +207,7 @@ def test_a_model_that_stopped_early_does_so_again(capsys, tmp_path, corpus):
 
 
 def test_the_vocabulary_grows_if_it_is_to(capsys, tmp_path, corpus):
-    (tmp_path / "more").write_text("w01 new w02\n" * 4 + "w01 rare w02\n")
+    (tmp_path / "more").write_text("w01 new w02\n" * 4 + "w01 rare w02\n", encoding="utf-8")
     model = tmp_path / "m.safetensors"
     assert run(capsys, "train", corpus, "-o", model, *SMALL, "--quiet") == (0, "", "")
     more = ("train", tmp_path / "more", "--continue", model, "-o", tmp_path / "n", "--quiet")
@@ -293,7 +293,7 @@ def test_a_text_that_changes_between_its_two_readings(capsys, tmp_path, corpus, 
 
     def cut(*args, real=Vocabulary.from_corpus, **options):
         vocabulary = real(*args, **options)
-        text.write_text("w01 w02\n")
+        text.write_text("w01 w02\n", encoding="utf-8")
         return vocabulary
 
     monkeypatch.setattr(Vocabulary, "from_corpus", cut)
@@ -321,7 +321,7 @@ def test_options_of_the_text(capsys, tmp_path):
 def small_library(tmp_path, monkeypatch):
     """Let the demo read a library of one module."""
     (tmp_path / "library").mkdir()
-    (tmp_path / "library" / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""')
+    (tmp_path / "library" / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""', encoding="utf-8")
     small = demo.standard_library(tmp_path / "library")
     monkeypatch.setattr(demo, "standard_library", lambda: small)
 
@@ -345,12 +345,15 @@ def test_demo(capsys, tmp_path):
     assert found["neighbors"]["lock"][0].keys() == {"word", "score"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
 def test_training_goes_on_when_nobody_reads_its_lines(corpus, tmp_path):
     """A pipe that closes early ends with code 1, and with the model saved."""
     model = tmp_path / "model.safetensors"
-    train = f"'{sys.executable}' -m fastembed train '{corpus}' -o '{model}' --min-count 1 --dim 2 --epochs 40"
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {train} | head -1"], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert (done.returncode, done.stderr) == (1, "")
+    options = ["--min-count", "1", "--dim", "2", "--epochs", "40"]
+    command = [sys.executable, "-P", "-m", "fastembed", "train", str(corpus), "-o", str(model), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
     assert len(SkipGram.load(model).history) == 40

@@ -26,7 +26,7 @@ def saved(tmp_path):
 @pytest.fixture
 def text(tmp_path):
     path = tmp_path / "text"
-    path.write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20)
+    path.write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20, encoding="utf-8")
     return path
 
 
@@ -164,8 +164,12 @@ def test_analogy_as_json(capsys, saved, method):
 @pytest.fixture
 def judged(tmp_path):
     """Return a file of word similarity and one of analogies."""
-    (tmp_path / "similarity.tsv").write_text("# title\nking\tman\t8\nking\tqueen\t7\nman\twoman\t2\nking\tcow\t1\n")
-    (tmp_path / "analogies.txt").write_text(": family\nman king woman Queen\nman king boy prince\n: farm\na b c d\n")
+    (tmp_path / "similarity.tsv").write_text(
+        "# title\nking\tman\t8\nking\tqueen\t7\nman\twoman\t2\nking\tcow\t1\n", encoding="utf-8"
+    )
+    (tmp_path / "analogies.txt").write_text(
+        ": family\nman king woman Queen\nman king boy prince\n: farm\na b c d\n", encoding="utf-8"
+    )
     return tmp_path / "similarity.tsv", tmp_path / "analogies.txt"
 
 
@@ -207,7 +211,7 @@ def test_evaluate_names_a_bad_line(capsys, saved, judged):
 
 
 def test_perplexity_of_a_text(capsys, saved, model, text, tmp_path):
-    (tmp_path / "other").write_text("THE MAT sat\n")
+    (tmp_path / "other").write_text("THE MAT sat\n", encoding="utf-8")
     argv = ("evaluate", model, "--perplexity", text, tmp_path / "other", "--lowercase", "--threads", 1)
     expected = [SkipGram.load(model).perplexity(path) for path in (text, [["the", "mat", "sat"]])]
     found = document(capsys, *argv)["perplexity"]
@@ -226,6 +230,50 @@ def test_evaluate_refuses_what_would_be_without_effect(capsys, option):
     assert f"so {option[0]} cannot be given as well" in usage(capsys, "evaluate", "v", "--similarity", "f", *option)
 
 
+# ------------------------------------------------------------------------------------------------ what cannot be seen
+
+
+HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
+SEEN = r"red\x1b[31m\x07", r"left\u202eright", r"two\nlines\x9b2J"
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Vectors whose words, and whose tensors and settings, hold what a terminal takes for commands."""
+    path = tmp_path / "hostile.safetensors"
+    vectors = Vectors([*HOSTILE, "می\u200cشود"], MATRIX)
+    vectors.save(path, settings={HOSTILE[0]: HOSTILE[1]})
+    tensors, metadata = formats.map_tensors(path)
+    formats.write_tensors(tmp_path / "h.safetensors", {HOSTILE[0]: np.eye(2), **tensors}, metadata)
+    (tmp_path / "analogies").write_text(f": {HOSTILE[0]}\n" + " ".join([*HOSTILE[:2], "a", "b"]), encoding="utf-8")
+    return tmp_path / "h.safetensors"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("neighbors", *HOSTILE),
+        ("neighbors", HOSTILE[0], "--negative", *HOSTILE[1:]),
+        ("analogy", *HOSTILE),
+        ("evaluate", "--analogies", "analogies"),
+        ("info",),
+        ("neighbors", f"{HOSTILE[0]}?"),
+        ("export", "absent/\x1b]2;title\x07.vec"),
+    ],
+)
+def test_what_cannot_be_seen_of_a_word_is_escaped(capsys, hostile, monkeypatch, command):
+    """A pipe gets what a terminal would get; --json has the words themselves."""
+    monkeypatch.chdir(hostile.parent)
+    _, out, err = run(capsys, command[0], hostile, *command[1:])
+    printed = out + err
+    assert all(c.isprintable() or c in "\n\u200c" for c in printed), repr(printed)
+    assert command[0] == "export" or SEEN[0] in printed.replace("\\\\", "\\")
+    if command[0] == "analogy":
+        assert "می\u200cشود" in printed
+        assert len(printed.splitlines()) == 2
+        assert document(capsys, "analogy", hostile, *HOSTILE)["c"] == HOSTILE[2]
+
+
 # ------------------------------------------------------------------------------------------------ files
 
 
@@ -236,10 +284,24 @@ def test_the_vectors_for_a_purpose(capsys, model, command):
     assert document(capsys, name, model, *words) == answers[0] != answers[1]
 
 
-def test_only_a_model_has_vectors_for_relatedness(capsys, saved):
-    code, out, err = run(capsys, "neighbors", saved, "king", "--purpose", "relatedness")
-    assert (code, out) == (1, "")
-    assert "holds vectors alone and no model" in err
+@pytest.mark.parametrize(
+    ("option", "command"),
+    [
+        ("--purpose relatedness", ("neighbors", "king", "--purpose", "relatedness")),
+        ("--history", ("plot", "--history")),
+        ("--perplexity", ("evaluate", "--perplexity", "text")),
+    ],
+)
+def test_what_only_a_model_can_do(capsys, saved, text, tmp_path, monkeypatch, option, command):
+    monkeypatch.chdir(tmp_path)
+    Vectors.load(saved).save("v.npy")
+    for path, what in ((saved, "holds vectors alone and no model"), ("v.npy", "is not a whole safetensors file")):
+        code, out, err = run(capsys, command[0], path, *command[1:])
+        assert (code, out) == (1, "")
+        assert re.fullmatch(rf"fastembed: error: {option} needs a model that `train` wrote: '.*' {what}.*\n", err)
+
+
+def test_the_format_of_a_model_is_no_choice(capsys):
     message = usage(capsys, "neighbors", "v.txt", "king", "--purpose", "relatedness", "--input-format", "glove")
     assert "so --input-format cannot be given as well" in message
 
@@ -260,7 +322,7 @@ def test_a_format_by_name(capsys, saved, tmp_path):
     output = tmp_path / "v.txt"
     found = document(capsys, "export", saved, output, "--format", "glove")
     assert found == {"output": str(output), "vectors": str(saved), "format": "glove", "words": 4, "dim": 3}
-    assert output.read_text().startswith("man 1 0 0\n")
+    assert output.read_text(encoding="utf-8").startswith("man 1 0 0\n")
     assert run(capsys, "neighbors", output, "king")[0] == 1
     assert run(capsys, "neighbors", output, "king", "--input-format", "glove")[0] == 0
     assert document(capsys, "info", output, "--input-format", "glove")["metadata"] == {"format": "glove"}
@@ -388,6 +450,17 @@ def test_plot_draws(capsys, model, tmp_path):
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
     assert run(capsys, "plot", model, "-o", tmp_path / "h.svg", "--history", "--quiet") == (0, "", "")
     assert b"<svg" in (tmp_path / "h.svg").read_bytes()
+
+
+@pytest.mark.filterwarnings("default")
+def test_plot_says_on_one_line_what_no_font_has(capsys, tmp_path, monkeypatch):
+    manager = pytest.importorskip("matplotlib.font_manager").fontManager
+    monkeypatch.setattr(manager, "ttflist", [font for font in manager.ttflist if "DejaVu" in font.name])
+    Vectors(["a", "\u65e5"], np.eye(2)).save(tmp_path / "v.safetensors")
+    code, out, err = run(capsys, "plot", tmp_path / "v.safetensors", "-o", tmp_path / "m.png", "--quiet")
+    assert (code, out) == (0, "")
+    assert re.fullmatch(r"fastembed: warning: words with .* install one that has them: '\u65e5'\n", err)
+    assert (tmp_path / "m.png").exists()
 
 
 def test_plot_writes_a_page(capsys, model, tmp_path):

@@ -108,7 +108,7 @@ def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, seed):
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """A library of two words of the demo."""
-    (tmp_path / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""')
+    (tmp_path / "a.py").write_text('"""' + "bind the socket, take the lock; " * 9 + '"""', encoding="utf-8")
     small = demo.standard_library(tmp_path)
     monkeypatch.setattr(demo, "standard_library", lambda: small)
 

@@ -29,7 +29,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
         "scalar": values[1, 1:2],
     }
     formats.write_tensors(tmp_path / "a.safetensors", tensors, {"unit": "größe"})
-    found, metadata = formats.read_tensors(tmp_path / "a.safetensors")
+    found, metadata = formats.map_tensors(tmp_path / "a.safetensors")
     assert metadata == {"unit": "größe"}
     assert found.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -39,7 +39,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
 
 def test_no_metadata_is_an_empty_dictionary(tmp_path):
     formats.write_tensors(tmp_path / "a", {"a": np.zeros(1)})
-    assert formats.read_tensors(tmp_path / "a")[1] == {}
+    assert formats.map_tensors(tmp_path / "a")[1] == {}
 
 
 @pytest.mark.parametrize(
@@ -70,52 +70,67 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
 
 
 def test_only_regular_files_are_replaced(tmp_path):
-    with pytest.raises(OSError, match="not a regular file"):
-        formats.write_tensors(tmp_path, {"a": np.zeros(1)})
-    with pytest.raises(OSError, match="not a regular file"):
-        formats.write_tensors(os.devnull, {"a": np.zeros(1)})
+    for other in (tmp_path, *([os.devnull] if os.name == "posix" else [])):  # on Windows it lies in no folder
+        with pytest.raises(OSError, match="not a regular file"):
+            formats.write_tensors(other, {"a": np.zeros(1)})
 
 
 def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
 
     def write_half():
         with formats.replacing(path) as temporary:
-            temporary.write_text("half of the n")
+            temporary.write_text("half of the n", encoding="utf-8")
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         write_half()
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_files_that_belong_together_are_replaced_together_or_not_at_all(tmp_path):
     paths = [tmp_path / "a", tmp_path / "b"]
     for path in paths:
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
 
     def write_one():
         with replacing_all(paths) as (first, _):
-            first.write_text("new")
+            first.write_text("new", encoding="utf-8")
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         write_one()
-    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["old", "old"]
     assert sorted(tmp_path.iterdir()) == paths
     with replacing_all(paths) as temporaries:
         for temporary in temporaries:
-            temporary.write_text("new")
-    assert [path.read_text() for path in paths] == ["new", "new"]
+            temporary.write_text("new", encoding="utf-8")
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["new", "new"]
     assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_a_file_that_cannot_be_replaced_is_named_and_stays(tmp_path, monkeypatch):
+    """As one that is mapped cannot on Windows."""
+
+    def refuse(temporary, target):
+        raise PermissionError(13, "Access is denied", str(temporary), 5, str(target))
+
+    path = tmp_path / "a"
+    path.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(type(path), "replace", refuse)
+    with pytest.raises(PermissionError, match=r"cannot be replaced: Access is denied; on Windows .*mapped") as caught:
+        formats.write_tensors(path, {"a": np.zeros(1)})
+    assert caught.value.filename == str(path)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits on the size of files")
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     program = """
         import resource, signal, sys
         import numpy as np
@@ -128,9 +143,9 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
             print(error)
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert "File too large" in done.stdout
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -162,7 +177,7 @@ def test_equal_contents_are_equal_files(tmp_path):
         formats.write_tensors(tmp_path / "v", tensors, metadata)
         written.add((tmp_path / "v").read_bytes())
     assert len(written) == 1
-    found, fields = formats.read_tensors(tmp_path / "v")
+    found, fields = formats.map_tensors(tmp_path / "v")
     assert fields == metadata
     assert all(np.array_equal(found[name], tensors[name]) for name in tensors)
 
@@ -174,7 +189,7 @@ def test_every_truncation_is_an_error_that_names_the_file(tmp_path):
     for size in [*range(0, len(whole), 7), len(whole) - 1]:
         path.write_bytes(whole[:size])
         with pytest.raises(ValueError, match=r"cut\.safetensors' is not a whole safetensors file"):
-            formats.read_tensors(path)
+            formats.map_tensors(path)
 
 
 @pytest.mark.parametrize(
@@ -184,27 +199,28 @@ def test_junk_is_an_error_that_names_the_file(tmp_path, junk):
     path = tmp_path / "junk.bin"
     path.write_bytes(junk)
     with pytest.raises(ValueError, match=r"junk\.bin' is not a whole safetensors file"):
-        formats.read_tensors(path)
+        formats.map_tensors(path)
 
 
-def test_dtypes_numpy_lacks_are_an_error_that_names_the_file(tmp_path):
-    head = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
-    path = tmp_path / "eight.safetensors"
+@pytest.mark.parametrize(("dtype", "size"), [("F8_E4M3", 1), ("BF16", 2)])
+def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, size):
+    head = json.dumps({"a": {"dtype": dtype, "shape": [4 // size], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "v.safetensors"
     path.write_bytes(struct.pack("<Q", len(head)) + head + b"1234")
-    with pytest.raises(ValueError, match=r"eight\.safetensors"):
-        formats.read_tensors(path)
+    with pytest.raises(ValueError, match=rf"v\.safetensors': 'a' is of {dtype}, NumPy has dtypes for BOOL, F16, F32, "):
+        formats.map_tensors(path)
 
 
 def test_missing_file_and_folder_are_os_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
-        formats.read_tensors(tmp_path / "absent")
+        formats.map_tensors(tmp_path / "absent")
     with pytest.raises(OSError, match=re.escape(tmp_path.name)):
-        formats.read_tensors(tmp_path)
+        formats.map_tensors(tmp_path)
 
 
 def test_tokens_come_back_whatever_they_hold(tmp_path):
     formats.write_tensors(tmp_path / "a", formats.pack_tokens(TOKENS))
-    assert formats.unpack_tokens(formats.read_tensors(tmp_path / "a")[0], "a") == TOKENS
+    assert formats.unpack_tokens(formats.map_tensors(tmp_path / "a")[0], "a") == TOKENS
     assert formats.unpack_tokens(formats.pack_tokens([]), "a") == []
 
 

@@ -224,7 +224,7 @@ def npy(header):
 )
 def test_hostile_npy_headers(tmp_path, array, message):
     (tmp_path / "v.npy").write_bytes(array)
-    (tmp_path / "v.tokens.txt").write_text("a\nb\n")
+    (tmp_path / "v.tokens.txt").write_text("a\nb\n", encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         formats.load(tmp_path / "v.npy")
 
@@ -233,7 +233,7 @@ def test_pickles_are_never_loaded(tmp_path):
     file = io.BytesIO()
     np.save(file, np.array([[print, None]]), allow_pickle=True)
     (tmp_path / "v.npy").write_bytes(file.getvalue())
-    (tmp_path / "v.tokens.txt").write_text("a\n")
+    (tmp_path / "v.tokens.txt").write_text("a\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"not a whole \.npy file"):
         formats.load(tmp_path / "v.npy")
 
@@ -341,7 +341,7 @@ def test_promises_allocate_nothing(tmp_path):
     (tmp_path / "a.glove.gz").write_bytes(gzip.compress(bomb, 1))
     (tmp_path / "b.bin.gz").write_bytes(gzip.compress(b"1 1\n" + bomb, 1))
     (tmp_path / "a.npy").write_bytes(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 300)}"))
-    (tmp_path / "a.tokens.txt").write_text("a\n")
+    (tmp_path / "a.tokens.txt").write_text("a\n", encoding="utf-8")
     (tmp_path / "a.safetensors").write_bytes(
         safetensors({"matrix": {"dtype": "F32", "shape": [2**30, 300], "data_offsets": [0, 1200 * 2**30]}})
     )
@@ -359,7 +359,7 @@ def test_promises_allocate_nothing(tmp_path):
     """
     names = ["a.bin", "a.bin.gz", "a.glove.gz", "b.bin.gz", "a.npy", "a.safetensors"]
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), *(str(tmp_path / name) for name in names)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert all(name in line for name, line in zip(names, done.stdout.splitlines(), strict=True))
 
 
@@ -388,6 +388,6 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, path):
                 print(error)
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(tmp_path / path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert [path in line and "File too large" in line for line in done.stdout.splitlines()] == [True] * 3
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == old

@@ -141,6 +141,7 @@ def test_everything_comes_back(tmp_path, path, dtype):
         same_bits(found.counts, counts)
     else:
         assert found.counts is None
+    del found  # Windows replaces no file that is mapped
     formats.save(TOKENS, matrix, tmp_path / path)  # over the old one, without counts
     assert formats.load(tmp_path / path).counts is None
 
@@ -234,8 +235,8 @@ def test_equal_contents_are_equal_files(tmp_path, path):
         ({"tokens": ["a", "a"]}, ValueError, "'a' is in the rows 0 and 1"),
         ({"tokens": ["a", 2]}, TypeError, "every token must be a str, got 2"),
         ({"tokens": ["a"]}, ValueError, r"must have the shape \(1, D\)"),
-        ({"tokens": [], "matrix": np.empty((0, 2))}, ValueError, "not be empty"),
-        ({"matrix": np.empty((2, 0))}, ValueError, "not be empty"),
+        ({"tokens": [], "matrix": np.empty((0, 2))}, ValueError, "at least one vector, got none"),
+        ({"matrix": np.empty((2, 0))}, ValueError, r"at least one column, got the shape \(2, 0\)"),
         ({"matrix": [[1.0], [2.0]]}, TypeError, "float32 or float64, got list"),
         ({"matrix": np.eye(2, dtype=int)}, TypeError, "float32 or float64, got int64"),
         ({"matrix": np.array([[1, 2], [np.nan, 1]])}, ValueError, r"finite, got nan at \[1, 0\], 'b'"),
@@ -375,12 +376,12 @@ def test_a_plain_csv_reader_reads_our_pair_and_we_read_its(tmp_path, counts):
 
 
 def test_metadata_with_other_columns(tmp_path):
-    (tmp_path / "vectors.tsv").write_text("1\t2\n3\t4\n")
-    (tmp_path / "metadata.tsv").write_text("Word\tclass\tcount\none\tx\t7\ntwo\ty\t3\n")
+    (tmp_path / "vectors.tsv").write_text("1\t2\n3\t4\n", encoding="utf-8")
+    (tmp_path / "metadata.tsv").write_text("Word\tclass\tcount\none\tx\t7\ntwo\ty\t3\n", encoding="utf-8")
     found = formats.load(tmp_path / "vectors.tsv")
     assert found.tokens == ["one", "two"]
     np.testing.assert_array_equal(found.counts, [7, 3])
-    (tmp_path / "metadata.tsv").write_text("Word\tclass\none\tx\ntwo\ty\n")
+    (tmp_path / "metadata.tsv").write_text("Word\tclass\none\tx\ntwo\ty\n", encoding="utf-8")
     assert formats.load(tmp_path / "vectors.tsv").counts is None
 
 
@@ -470,7 +471,9 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path, monkeypatch, use, m
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(sys, "meta_path", [Hidden(), *sys.meta_path])
-    with pytest.raises(ImportError, match=rf"needs {top}: install fastembed-cython with the extra \[{extra}\]"):
+    with pytest.raises(
+        ImportError, match=rf"^{module} cannot be imported \(No .*{top}.*\): install .* the extra \[{extra}\]$"
+    ):
         use(Vectors(["a"], np.eye(1)), tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from fastembed import SkipGram, Vectors
 from fastembed.plotting import plot_history, plot_map, write_page
+from fastembed.plotting._fonts import choose_fonts
 from fastembed.plotting.projection import GROUPS, group, project, select
 
 HOSTILE = [
@@ -183,7 +185,7 @@ class TestMissingLibraries:
 
     def test_importing_imports_none_of_them(self):
         code = "import sys, fastembed.plotting; print({'matplotlib', 'bokeh', 'umap', 'sklearn'} & set(sys.modules))"
-        assert subprocess.check_output([sys.executable, "-P", "-c", code], text=True) == "set()\n"
+        assert subprocess.check_output([sys.executable, "-P", "-c", code], encoding="utf-8") == "set()\n"
 
 
 def boxes_of(axes):
@@ -252,19 +254,41 @@ class TestMap:
             names = {element.tag.split("}")[-1] for element in ET.fromstring(first).iter()}
             assert not names & {"script", "img", "image", "foreignObject"}
 
+    def test_what_the_font_lacks_is_drawn_in_another(self, axes, tmp_path):
+        """Neither a warning nor escapes: STIX, which comes with matplotlib, has both letters, DejaVu Sans neither."""
+        words = ["\u1d81og", "cat\u1d8d", "mouse"]
+        assert choose_fonts(["mouse"]) == (["sans-serif"], set())
+        assert choose_fonts(words)[1] == set()
+        vectors = Vectors(words, vectors_of(3).matrix)
+        for place in (axes, tmp_path / "map.png", tmp_path / "map.svg", tmp_path / "map.pdf"):
+            assert [text.get_text() for text in plot_map(vectors, place).texts] == words
+        axes.get_figure().canvas.draw()
+
+    def test_what_no_font_has_is_escaped_with_one_warning(self, axes, tmp_path, monkeypatch):
+        monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])
+        words = [f"\u65e5\u672c{n}" for n in range(7)] + ["\u65e5\x07", "plain"]
+        vectors = Vectors(words, vectors_of(9).matrix)
+        message = r"^words with .* no font here has are escaped, .*: '\u65e5\u672c0', .*\u672c4' and 3 more$"
+        for place in (axes, tmp_path / "map.png"):
+            with pytest.warns(UserWarning, match=message) as caught:
+                shown = {text.get_text() for text in plot_map(vectors, place).texts}
+            assert len(caught) == 1
+            assert {r"\u65e5\u672c0", r"\u65e5\x07", "plain"} <= shown
+        axes.get_figure().canvas.draw()  # warns of nothing
+
     def test_a_failed_write_leaves_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "map.png"
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
 
         def fail(self, target, **options):
-            Path(target).write_text("half")
+            Path(target).write_text("half", encoding="utf-8")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Figure, "savefig", fail)
         for draw in (lambda: plot_map(vectors_of(9), path), lambda: plot_history(HISTORY, path)):
             with pytest.raises(OSError, match="No space left"):
                 draw()
-            assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+            assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
 
     @pytest.mark.parametrize("place", [None, 3, b"map.png"])
     def test_neither_path_nor_axes(self, place):
@@ -486,7 +510,7 @@ class TestPage:
 
     def test_a_failed_write_leaves_the_old_page(self, tmp_path, monkeypatch):
         path = tmp_path / "map.html"
-        path.write_text("old")
+        path.write_text("old", encoding="utf-8")
 
         def fail(self, text, encoding):
             self.write_bytes(text[:100].encode(encoding))

@@ -103,6 +103,11 @@ def test_weights(vectors):
     assert_agree(vectors.most_similar([(vectors["w5"], 2.0), vectors["w8"]]), doubled, tolerance)
 
 
+def test_a_tuple_is_several_items_as_it_is_for_gensim(vectors):
+    assert vectors.most_similar(("w1", 2)) == vectors.most_similar(["w1", "w2"])
+    assert vectors.most_similar(("w1", 2)) != vectors.most_similar([("w1", 2)]) == vectors.most_similar("w1")
+
+
 @pytest.mark.parametrize(
     ("restrict", "allowed"),
     [
@@ -336,6 +341,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": b"a"}, TypeError, "positive must be tokens, ids or vectors, got b'a'"),
         ({"positive": None}, TypeError, "positive must be tokens, ids or vectors, got None"),
         ({"positive": "a", "negative": 0.5}, TypeError, r"negative must be tokens, ids or vectors, got 0\.5"),
+        ({"positive": ("a", 2.0)}, TypeError, r"got \('a', 2\.0\): one item with a weight is \[\('a', 2\.0\)\]"),
         ({"positive": [3]}, ValueError, "an id must be from 0 to 2, got 3"),
         ({"positive": [0.5, 0.5, 0.5]}, TypeError, r"a token is a str, or an int that is its id, got 0\.5"),
         ({"positive": [np.array([1, 2, 3])]}, TypeError, "must hold floating-point numbers, got dtype int64"),
@@ -349,7 +355,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": "a", "restrict": True}, TypeError, "restrict must be an integer, got True"),
         ({"positive": "a", "restrict": "b"}, TypeError, "restrict must be several tokens, got the single str 'b'"),
         ({"positive": "a", "restrict": []}, ValueError, "restrict must hold at least one token"),
-        ({"positive": "a", "restrict": 1.5}, TypeError, r"restrict must be tokens, ids or vectors, got 1\.5"),
+        ({"positive": "a", "restrict": 1.5}, TypeError, r"restrict must be tokens or ids, got 1\.5"),
     ],
 )
 def test_bad_queries_are_refused(arguments, error, message):

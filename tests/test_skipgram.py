@@ -149,7 +149,7 @@ def test_an_epoch_that_fails_half_way(corpus, monkeypatch, fitted, error):
 def test_lines_are_held_out_by_the_seed_alone(corpus, tmp_path):
     """From memory, from a file, on any number of threads; the two parts add up to the whole, to the bit."""
     path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(" ".join(line) for line in corpus))
+    path.write_text("\n".join(" ".join(line) for line in corpus), encoding="utf-8")
     vocabulary = Vocabulary.from_corpus(corpus, 1)
     options = {"window": 3, "weighting": "harmonic", "sample": 1e-2, "directed": True}
     whole = Counts.from_corpus(corpus, vocabulary, **options)

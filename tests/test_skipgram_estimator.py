@@ -66,6 +66,14 @@ def test_repr_shows_what_is_not_the_default():
     [
         ("dim", "x", TypeError, "dim must be an integer, got 'x'"),
         ("max_size", 0, ValueError, "max_size must be at least 1, got 0"),
+        (
+            "max_contexts",
+            np.array([1, 2]),
+            TypeError,
+            r"max_contexts, neither .*, must be an integer, got array\(\[1, 2\]\)",
+        ),
+        ("max_contexts", "all", TypeError, "max_contexts, neither None nor 'auto', must be an integer, got 'all'"),
+        ("max_contexts", 0, ValueError, "max_contexts, neither None nor 'auto', must be at least 1, got 0"),
         ("max_size", True, TypeError, "max_size must be an integer, got True"),
         ("directed", 1, TypeError, "directed must be True or False, got 1"),
         ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),

@@ -81,7 +81,8 @@ def test_items_of_baskets(corpus):
     ("arguments", "error", "message"),
     [
         ({"word": "w3"}, KeyError, "'w3' is not among the 30 tokens; the closest spellings are 'w"),
-        ({"word": 3}, KeyError, "3 is not among the 30 tokens"),
+        ({"word": 30}, ValueError, "an id must be from 0 to 29, got 30"),
+        ({"word": ["w03"]}, TypeError, r"a token is a str, or an int that is its id, got \['w03'\]"),
         ({"word": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({"word": "w03", "topn": None}, TypeError, "topn must be an integer, got None"),
         ({"word": "w03", "side": "left"}, ValueError, "side must be None, 'before' or 'after', got 'left'"),
@@ -91,6 +92,12 @@ def test_what_is_refused(corpus, arguments, error, message):
     model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
     with pytest.raises(error, match=message):
         model.predict_output(**arguments)
+
+
+def test_an_id_will_do(corpus):
+    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
+    for word in (7, np.int16(7)):
+        assert model.predict_output(word) == model.predict_output(model.vocabulary.tokens[7])
 
 
 def test_before_a_fit():

@@ -96,7 +96,11 @@ def test_hash_seed():
     for seed in ("0", "1", "4294967295"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run(
-            [sys.executable, "-P", "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=TIME_LIMIT
+            [sys.executable, "-P", "-c", SCRIPT],
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIME_LIMIT,
         )
         assert done.returncode == 0, done.stderr
         outputs.add(done.stdout)

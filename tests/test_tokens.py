@@ -149,7 +149,7 @@ def test_without_memory_an_error_and_no_half_written_token():
             print(failures)
     """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=120
     )
     assert done.returncode == 0, done.stderr
     # the first slots; twice as many, three times; ends, counts and text, three times or more

@@ -155,9 +155,9 @@ def test_free_memory(monkeypatch, tmp_path):
     assert check_memory_limit(5 << 20) == 5 << 20
     monkeypatch.setattr(_memory, "free_memory", lambda: 10 << 20)
     assert check_memory_limit(None) == 5 << 20
-    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:   7 kB\n")
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:   7 kB\n", encoding="utf-8")
     assert _memory._field(tmp_path / "meminfo", "MemAvailable:", 1024) == 7 * 1024
     assert _memory._field(tmp_path / "meminfo", "SwapFree:", 1024) is None
-    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
     assert _memory._number(tmp_path / "memory.max") is None
     assert _memory._number(tmp_path / "missing") is None

@@ -21,7 +21,7 @@ from packaging.utils import parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
 TAGS = [pattern.removesuffix("-*") for pattern in SETTINGS["tool"]["cibuildwheel"]["build"]]
 
@@ -38,7 +38,9 @@ def run(*command, cwd=ROOT, capture=False, **environment):
     """Run a command, with these variables added to the environment; return what it printed if that is captured."""
     print("$", *command, flush=True)
     stdout = subprocess.PIPE if capture else None
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, stdout=stdout, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, stdout=stdout, encoding="utf-8", check=True
+    ).stdout
 
 
 def pythons():
@@ -118,7 +120,7 @@ def check_installed(wheel, python, sdist, folder, *, oldest):
     fixed = folder / "fixed.txt"  # so that nothing the tests need brings newer ones
     if oldest:
         run(*install, "--resolution=lowest-direct", *PROJECT["dependencies"])
-    fixed.write_text(run("uv", "pip", "freeze", "--python", environment, capture=True))
+    fixed.write_text(run("uv", "pip", "freeze", "--python", environment, capture=True), encoding="utf-8")
     run(*install, wheel)
     run("uv", "pip", "list", "--python", environment)
     run(binaries / "fastembed", "info", cwd=folder)

@@ -39,7 +39,7 @@ NEWER_VERSIONS = {("exp", "GLIBC_2.29"), ("log", "GLIBC_2.29")}
 
 def tracked(*paths):
     """Return the names of the files in git."""
-    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     return set(listed.stdout.splitlines())
 
 
@@ -59,7 +59,7 @@ def test_sdist_lists_exactly_the_intended_files():
 
 def test_wheels_are_tested_beside_all_files_of_the_sdist():
     """The tests look at more than the package: at the documentation, and at what that names."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
     beside = {name.partition("/")[0] for name in tracked() if not name.startswith(FOR_THE_REPOSITORY_ALONE)}
     assert set(settings["test-sources"]) == beside
 
@@ -88,7 +88,9 @@ class TestWheel:
         with zipfile.ZipFile(wheel) as archive:
             (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
             metadata = message_from_bytes(archive.read(name))
-        version = re.search(r'__version__ = "(.+)"', (ROOT / "fastembed" / "__init__.py").read_text())[1]
+        version = re.search(r'__version__ = "(.+)"', (ROOT / "fastembed" / "__init__.py").read_text(encoding="utf-8"))[
+            1
+        ]
         assert (metadata["Name"], metadata["Version"]) == ("fastembed-cython", version)
         assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
 

@@ -33,7 +33,7 @@ def main() -> None:
     source = RESULTS / "row.json"
     if not source.exists():
         sys.exit(f"{source} is missing: run bench/peers/row.py first")
-    results = json.loads(source.read_text())
+    results = json.loads(source.read_text(encoding="utf-8"))
     records = sorted(
         (r for r in results["records"] if (r["dtype"], r["threads"]) == (args.dtype, args.threads) and r["V"] > 8),
         key=lambda r: r["V"],

@@ -95,5 +95,5 @@ def save_results(name: str, facts: Mapping[str, str], records: Sequence[Mapping[
     """Write a peer's figures to .benchmarks/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n")
+    path.write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n", encoding="utf-8")
     print(f"\nwritten to {path}")

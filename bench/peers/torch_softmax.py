@@ -81,7 +81,7 @@ def contestant(name: str, outputs: int, dim: int, batch: int, threads: int) -> C
 
 def memory_status(field: str) -> int:
     """Return a line of /proc/self/status, in bytes."""
-    lines = (line.split() for line in STATUS.read_text().splitlines())
+    lines = (line.split() for line in STATUS.read_text(encoding="utf-8").splitlines())
     return next(int(words[1]) * 1024 for words in lines if words[0] == field + ":")
 
 
@@ -94,7 +94,7 @@ def print_memory_growth(name: str, outputs: int, dim: int, batch: int, threads: 
     with threadpool_limits(threads, user_api="blas"):
         call = contestant(name, outputs, dim, batch, threads)
         before = memory_status("VmRSS")
-        RESET_PEAK.write_text("5")
+        RESET_PEAK.write_text("5", encoding="utf-8")
         call()
         print(memory_status("VmHWM") - before)
 
@@ -103,7 +103,7 @@ def memory_growth(name: str, outputs: int, dim: int, batch: int, threads: int) -
     """Return what `print_memory_growth` prints in a process of its own."""
     sizes = map(str, (outputs, dim, batch, threads))
     command = [sys.executable, __file__, "--growth", name, *sizes]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return int(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)
 
 
 def check_same_start(outputs: int, dim: int, batch: int) -> None:

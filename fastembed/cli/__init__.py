@@ -1,13 +1,16 @@
 """The command line: ``fastembed train|count|neighbors|analogy|evaluate|export|plot|info|demo``.
 
-Results go to stdout and nothing else does; bars to stderr, if that is a terminal. Exit codes: 0 fine; 1 failure, named
-in one line on stderr; 2 wrong usage; 130 Ctrl-C. The commands are in the rooms of this package, by theme.
+Results go to stdout and nothing else does; bars to stderr, if that is a terminal. What cannot be seen of a word, as the
+control characters of terminals, is escaped. Exit codes: 0 fine; 1 failure, named in one line on stderr; 2 wrong usage;
+130 Ctrl-C. The commands are in the rooms of this package, by theme.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+
+from fastembed._printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +112,7 @@ def _parser() -> ArgumentParser:
 
 def _complain(text: str) -> None:
     try:  # noqa: SIM105 - contextlib is not there yet
-        print(f"fastembed: {text}", file=sys.stderr)
+        print(printable(f"fastembed: {text}"), file=sys.stderr)
     except OSError:  # nobody reads it
         pass
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from fastembed.cli import options, values
-from fastembed.cli.output import print_json
+from fastembed.cli.output import print_json, print_line
 from fastembed.cli.queries import add_method
 from fastembed.evaluation import Analogies, analogies, word_similarity
-from fastembed.skipgram import SkipGram
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -38,27 +37,27 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if print_json(arguments, vectors=arguments.vectors, **document):
         return
     for file, similarity in similar:
-        print(f"{file}: {similarity.summary()}")
+        print_line(f"{file}: {similarity.summary()}")
     for file, result in analogous:
         _print_sections(file, result)
     for file, perplexity in predicted:
-        print(f"{file}: perplexity {perplexity:,.2f}")
+        print_line(f"{file}: perplexity {perplexity:,.2f}")
 
 
 def _perplexities(arguments: argparse.Namespace) -> list[tuple[str, float]]:
     """Return how well the model predicts each text."""
     if not arguments.perplexity:
         return []
-    model = SkipGram.load(arguments.vectors, threads=arguments.threads)
+    model = options.open_model(arguments, "--perplexity")
     texts = [(file, options.read_text(arguments, [file])) for file in arguments.perplexity]
     return [(file, model.perplexity(text)) for file, text in texts]
 
 
 def _print_sections(file: str, result: Analogies) -> None:
     """Print the total of a file of analogies, and its sections."""
-    print(f"{file}: {result.summary()}")
+    print_line(f"{file}: {result.summary()}")
     for section in result.sections:
-        print(f"  {section.name:<32}{section.summary()}")
+        print_line(f"  {section.name:<32}{section.summary()}")
 
 
 def add_evaluate(commands: options.Commands) -> None:

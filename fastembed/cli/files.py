@@ -11,7 +11,7 @@ from typing import Any
 from fastembed import formats
 from fastembed._versions import versions
 from fastembed.cli import options, values
-from fastembed.cli.output import print_json, print_written
+from fastembed.cli.output import print_json, print_line, print_written
 
 LONGEST = 80  # characters of a value; --json shows all
 
@@ -40,15 +40,15 @@ def info(arguments: argparse.Namespace) -> None:
         return
     if arguments.file is None:
         for name, value in document.items():
-            print(f"{name:<10} {value}")
+            print_line(f"{name:<10} {value}")
         return
-    print(f"{arguments.file}: {document['bytes']:,} bytes")
+    print_line(f"{arguments.file}: {document['bytes']:,} bytes")
     for name, value in sorted(document["metadata"].items()):
         inside = value.items() if isinstance(value, dict) else [("", value)]
         for key, entry in inside:
-            print(f"  {f'{name} {key}'.rstrip():<30} {_line(entry)}")
+            print_line(f"  {f'{name} {key}'.rstrip():<30} {_line(entry)}")
     for tensor in document["tensors"]:
-        print(f"  {tensor['name']:<30} {tensor['dtype']} {tuple(tensor['shape'])}")
+        print_line(f"  {tensor['name']:<30} {tensor['dtype']} {tuple(tensor['shape'])}")
 
 
 def _contents(file: str, input_format: str | None) -> dict[str, Any]:

@@ -138,7 +138,15 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
     if arguments.purpose == "analogies":
         return Vectors.load(arguments.vectors, arguments.input_format)
     refuse(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
-    return SkipGram.load(arguments.vectors).vectors_for(arguments.purpose)
+    return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
+
+
+def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
+    """Return the model that VECTORS names, or say which option needs one."""
+    try:
+        return SkipGram.load(arguments.vectors, threads=getattr(arguments, "threads", None))
+    except ValueError as error:
+        raise ValueError(f"{option} needs a model that `train` wrote: {error}") from error
 
 
 def add_text(to: Group, *, required: bool) -> None:

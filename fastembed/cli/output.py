@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fastembed._printable import printable
 from fastembed.corpus import Ledger
 
 
@@ -18,16 +20,27 @@ def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
     return bool(arguments.json)
 
 
+def print_line(line: str) -> None:
+    """Print a line for people, with whatever tokens and files are called in it: to a pipe the same as to a terminal."""
+    print(printable(line))
+
+
+def print_warning(text: str) -> None:
+    """Print what a person should know of a result, on stderr."""
+    if sys.stderr:
+        print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
+
+
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
     """Print what was written, and what became of all that was read: as JSON, as a line, or not at all."""
     if not print_json(arguments, output=arguments.output, **document) and not arguments.quiet:
-        print(f"wrote {arguments.output}: {what}{f'; {read.summary()}' if read else ''}")
+        print_line(f"wrote {arguments.output}: {what}{f'; {read.summary()}' if read else ''}")
 
 
 def print_scored(scored: Iterable[tuple[str, float]]) -> None:
     """Print tokens and their scores, one a line."""
     for token, score in scored:
-        print(f"  {token:<24}{score:8.4f}")
+        print(f"  {printable(token):<24}{score:8.4f}")
 
 
 def scored_record(scored: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:

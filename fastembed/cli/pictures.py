@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 from fastembed import formats, plotting
 from fastembed.cli import options
-from fastembed.cli.output import print_written
+from fastembed.cli.output import print_warning, print_written
 from fastembed.plotting.projection import METHODS
-from fastembed.skipgram import SkipGram
 
 ON_A_MAP, ON_A_PAGE = 200, 50_000  # words, if the user names none
 
@@ -31,10 +31,11 @@ def plot(arguments: argparse.Namespace) -> None:
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = options.open_vectors(arguments)
     choice = {"words": arguments.words, "topn": topn, "method": arguments.method, "seed": arguments.seed}
-    if page:
-        plotting.write_page(vectors, arguments.output, **choice)
-    else:
-        plotting.plot_map(vectors, arguments.output, **choice)
+    with warnings.catch_warnings(record=True) as caught:
+        draw = plotting.write_page if page else plotting.plot_map
+        draw(vectors, arguments.output, **choice)
+    for warning in caught:
+        print_warning(str(warning.message))
     words = len({*arguments.words}) if arguments.words else min(topn, len(vectors))
     print_written(arguments, f"a map of {words:,} words", vectors=arguments.vectors, words=words)
 
@@ -42,7 +43,7 @@ def plot(arguments: argparse.Namespace) -> None:
 def _plot_history(arguments: argparse.Namespace) -> None:
     names = ("words", "topn", "method", "seed", "purpose", "input_format")
     options.refuse(arguments, names, "--history shows no words")
-    history = SkipGram.load(arguments.vectors).history
+    history = options.open_model(arguments, "--history").history
     plotting.plot_history(history, arguments.output)
     print_written(arguments, f"the course of {len(history)} epochs", vectors=arguments.vectors, epochs=len(history))
 

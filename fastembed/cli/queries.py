@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.output import print_json, print_scored, scored_record
+from fastembed.cli.output import print_json, print_line, print_scored, scored_record
 from fastembed.evaluation import METHODS
 from fastembed.vectors import Vectors
 
@@ -33,7 +33,7 @@ def neighbors(arguments: argparse.Namespace) -> None:
     if print_json(arguments, vectors=arguments.vectors, queries=document):
         return
     for (positive, negative), near in zip(queries, found, strict=True):
-        print(" ".join(positive) + "".join(f" -{word}" for word in negative))
+        print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
         print_scored(near)
 
 
@@ -83,7 +83,7 @@ def analogy(arguments: argparse.Namespace) -> None:
     found = options.open_vectors(arguments).analogy(a, b, c, **search)
     document = {"a": a, "b": b, "c": c, "method": arguments.method, "answers": scored_record(found)}
     if not print_json(arguments, vectors=arguments.vectors, **document):
-        print(f"{a} is to {b} as {c} is to")
+        print_line(f"{a} is to {b} as {c} is to")
         print_scored(found)
 
 

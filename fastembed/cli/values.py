@@ -76,7 +76,7 @@ def window(text: str) -> int | tuple[int, int]:
     before, comma, after = text.partition(",")
     if not comma:
         return positive(text)
-    if not (before.isdecimal() and after.isdecimal() and int(before) + int(after)):
+    if not (text.isascii() and before.isdecimal() and after.isdecimal() and int(before) + int(after)):
         raise argparse.ArgumentTypeError(f"an integer or two, as 0,1, expected, got {text!r}")
     return int(before), int(after)
 

@@ -12,7 +12,6 @@ from fastembed.formats.tensors import (
     header,
     map_tensors,
     pack_tokens,
-    read_tensors,
     unpack_tokens,
     write_tensors,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "load",
     "map_tensors",
     "pack_tokens",
-    "read_tensors",
     "replacing",
     "save",
     "to_gensim",

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fastembed._extras import require
 from fastembed.formats.streams import writing
-from fastembed.formats.table import PathLike, Table, encode_tokens, require
+from fastembed.formats.table import PathLike, Table, encode_tokens
 
 
 def write_parquet(path: PathLike, table: Table) -> None:

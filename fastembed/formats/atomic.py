@@ -57,14 +57,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        As :func:`writable`, or if the disk refuses the data.
+        As :func:`writable`, or if the disk refuses the data, or, on Windows, if `path` is open or mapped into memory.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with replacing(f"{folder}/words.txt") as temporary:
-    ...         _ = temporary.write_text("one two")
+    ...         _ = temporary.write_bytes(b"one two")
     ...     [file.name for file in Path(folder).iterdir()]
     ['words.txt']
     """
@@ -99,8 +99,12 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
             temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        for temporary, target in zip(temporaries, targets, strict=True):
-            temporary.replace(target)
+        for path, temporary, target in zip(paths, temporaries, targets, strict=True):
+            try:
+                temporary.replace(target)
+            except PermissionError as error:
+                reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
+                raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(path)) from error
     except OSError as error:
         if error.errno is not None and error.filename is None:  # a write to an open file
             error.filename = str(paths[0])

@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from fastembed._validation import all_finite
 from fastembed.formats.rows import to_float32
 from fastembed.formats.streams import LONGEST, reading, writing
-from fastembed.formats.table import PathLike, Table, all_finite, encode_tokens, take_token
+from fastembed.formats.table import PathLike, Table, encode_tokens, take_token
 from fastembed.formats.text import SPACES, SPACES_REFUSED, parse_header
 
 BLOCK = 1 << 20  # bytes read at a time

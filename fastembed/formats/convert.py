@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fastembed.formats.table import Table, check_table, encode_tokens, require
+from fastembed._extras import require
+from fastembed.formats.table import Table, check_table, encode_tokens
 
 
 def to_gensim(table: Table) -> Any:

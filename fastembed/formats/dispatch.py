@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._extras import require
 from fastembed.formats import arrow, binary, npy, own, text, tsv
 from fastembed.formats.atomic import writable
-from fastembed.formats.table import Matrix, PathLike, Table, check_table, require
+from fastembed.formats.table import Matrix, PathLike, Table, check_table
 
 
 @dataclass(frozen=True)

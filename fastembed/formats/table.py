@@ -1,6 +1,5 @@
 """What a file of vectors holds, whatever its format, and the checks of it."""
 
-import importlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._validation import check_token_counts
+from fastembed._validation import check_token_counts, check_vectors
 
 Matrix = npt.NDArray[np.floating]
 PathLike = str | os.PathLike[str]
@@ -57,33 +56,10 @@ def check_table(table: Table) -> Table:
     ValueError: every token must be there once, but 'a' is in the rows 0 and 1
     """
     tokens, matrix, counts, _ = table
-    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
-        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
-        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
-    if matrix.ndim != 2 or matrix.shape[0] != len(tokens) or matrix.size == 0:
-        raise ValueError(
-            f"matrix must have the shape ({len(tokens)}, D), one row a token, and not be empty, got {matrix.shape}"
-        )
-    rows: dict[str, int] = {}
-    for row, token in enumerate(tokens):
-        if not isinstance(token, str):
-            raise TypeError(f"every token must be a str, got {token!r}")
-        if (first := rows.setdefault(token, row)) != row:
-            raise ValueError(f"every token must be there once, but {token!r} is in the rows {first} and {row}")
-    if not all_finite(matrix):
-        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
-        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
+    check_vectors(tokens, matrix)
+    if not matrix.size:
+        raise ValueError("there must be at least one vector, got none")
     return table if counts is None else table._replace(counts=check_token_counts(counts, tokens))
-
-
-def all_finite(matrix: Matrix) -> bool:
-    """Return whether no number is NaN or infinite, without an array as large as the matrix.
-
-    Parameters
-    ----------
-    matrix : ndarray of float, any shape but an empty one
-    """
-    return bool(np.isfinite(matrix.min()) and np.isfinite(matrix.max()))
 
 
 def encode_tokens(tokens: Sequence[str], refused: str | None = None, what: str = "") -> list[bytes]:
@@ -154,33 +130,3 @@ def take_token(name: bytes, place: int, seen: dict[str, int], where: str, unit: 
         raise ValueError(f"{where}: {error}") from error
     if (first := seen.setdefault(token, place)) != place:
         raise ValueError(f"{where}: the token {token!r} is at {unit} {first} too")
-
-
-def require(module: str, extra: str) -> Any:
-    """Import a library that only an extra of this package installs.
-
-    Parameters
-    ----------
-    module : str
-        Its name.
-    extra : str
-        The extra, for the error.
-
-    Raises
-    ------
-    ImportError
-        If it is missing; the extra is named.
-
-    Examples
-    --------
-    >>> require("no_such_library", "parquet")
-    Traceback (most recent call last):
-        ...
-    ImportError: this needs no_such_library: install fastembed-cython with the extra [parquet]
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        raise ImportError(f"this needs {error.name}: install fastembed-cython with the extra [{extra}]") from error

@@ -16,7 +16,8 @@ from fastembed.formats.atomic import replacing
 from fastembed.formats.table import encode_tokens
 
 Array = npt.NDArray[Any]
-_DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind in "FIU" for n in (1, 2, 4, 8)}}
+_BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
+_DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind, sizes in _BYTES.items() for n in sizes}}
 
 
 def write_tensors(
@@ -45,7 +46,7 @@ def write_tensors(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_tensors(f"{folder}/a.safetensors", {"a": np.arange(3)}, {"unit": "m"})
-    ...     read_tensors(f"{folder}/a.safetensors")
+    ...     map_tensors(f"{folder}/a.safetensors")
     ({'a': array([0, 1, 2])}, {'unit': 'm'})
     """
     fields = dict(metadata or {})
@@ -79,13 +80,14 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(length))
 
 
-def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Read a safetensors file.
+def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Read a safetensors file; its arrays are mapped into memory, read-only.
 
     Parameters
     ----------
     path : path-like
-        A file of :func:`write_tensors`, or any other safetensors file NumPy has the dtypes for.
+        A file of :func:`write_tensors`, or any other safetensors file NumPy has the dtypes for. It must not be
+        shortened while the arrays are in use. Replacing it, as all writers here do, is no harm, but Windows forbids it.
 
     Returns
     -------
@@ -98,49 +100,11 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not a whole safetensors file.
+        If it is not a whole safetensors file, or NumPy has no dtype for one of its tensors.
 
     Examples
     --------
     See :func:`write_tensors`.
-    """
-    with Path(path).open("rb"):
-        pass  # safe_open calls every file it cannot open "not found"; this raises what is really the matter
-    try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dict
-            return tensors, dict(file.metadata() or {})
-    except (SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
-
-
-def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Read a safetensors file as :func:`read_tensors` does, but map its arrays into memory, read-only.
-
-    Parameters
-    ----------
-    path : path-like
-        It must not be shortened while the arrays are in use; replacing it, as all writers here do, is no harm.
-
-    Returns
-    -------
-    tensors : dict of str to ndarray
-    metadata : dict of str to str
-
-    Raises
-    ------
-    OSError
-        If the file is missing or cannot be read.
-    ValueError
-        If it is not a whole safetensors file.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_tensors(f"{folder}/a.safetensors", {"a": np.arange(3)})
-    ...     map_tensors(f"{folder}/a.safetensors")
-    ({'a': array([0, 1, 2])}, {})
     """
     with Path(path).open("rb") as file:
         try:
@@ -149,19 +113,17 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
             metadata = header.pop("__metadata__", {})
-            tensors = {}
-            for name, entry in header.items():
-                dtype, shape, start = (
-                    _DTYPES[entry["dtype"]],
-                    tuple(entry["shape"]),
-                    8 + length + entry["data_offsets"][0],
-                )
-                empty = 0 in shape
-                tensors[name] = (
-                    np.empty(shape, dtype) if empty else np.asarray(np.memmap(file, dtype, "r", start, shape))
-                )
-        except (SafetensorError, KeyError) as error:
+        except SafetensorError as error:
             raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+        tensors = {}
+        for name, entry in header.items():
+            if entry["dtype"] not in _DTYPES:
+                known = ", ".join(_DTYPES)
+                raise ValueError(f"{str(path)!r}: {name!r} is of {entry['dtype']}, NumPy has dtypes for {known} alone")
+            dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
+            start = 8 + length + entry["data_offsets"][0]
+            empty = 0 in shape
+            tensors[name] = np.empty(shape, dtype) if empty else np.asarray(np.memmap(file, dtype, "r", start, shape))
     return tensors, metadata
 
 

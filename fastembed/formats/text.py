@@ -31,7 +31,7 @@ def write_word2vec(path: PathLike, table: Table) -> None:
     Examples
     --------
     >>> write_word2vec("v.vec", Table(["one", "two"], np.eye(2)))
-    >>> with open("v.vec") as file:
+    >>> with open("v.vec", encoding="utf-8") as file:
     ...     print(file.read(), end="")
     2 2
     one 1 0
@@ -53,7 +53,7 @@ def write_glove(path: PathLike, table: Table) -> None:
     Examples
     --------
     >>> write_glove("v.glove", Table(["one", "two"], np.eye(2)))
-    >>> with open("v.glove") as file:
+    >>> with open("v.glove", encoding="utf-8") as file:
     ...     print(file.read(), end="")
     one 1 0
     two 0 1

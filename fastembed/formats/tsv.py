@@ -44,7 +44,7 @@ def write(path: PathLike, table: Table) -> None:
     Examples
     --------
     >>> write("vectors.tsv", Table(["one", "two"], np.eye(2), np.array([7, 3])))
-    >>> with open("metadata.tsv", newline="") as file:
+    >>> with open("metadata.tsv", encoding="utf-8", newline="") as file:
     ...     file.read()
     'token\tcount\none\t7\ntwo\t3\n'
     """

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastembed._extras import require
 from fastembed.formats import replacing, writable
-from fastembed.plotting.projection import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,14 +48,3 @@ def drawing(path_or_ax: str | os.PathLike[str] | Axes, size: tuple[float, float]
         replacing(path_or_ax) as temporary,
     ):
         figure.savefig(temporary, format=kind[1:], metadata=FORMATS[kind])
-
-
-def printable(token: str) -> str:
-    r"""Return a token as one line in which all characters can be seen: others are escaped.
-
-    Examples
-    --------
-    >>> print(printable("new\nyork"))
-    new\nyork
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._printable import printable
 from fastembed._validation import check_integer
-from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing, printable
+from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+from fastembed.plotting._fonts import choose_fonts
 from fastembed.plotting.projection import Rows, check_method, group, project, select
 from fastembed.vectors import Vectors
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST = 30  # characters of a label
+NAMED = 5  # words in the warning of those that no font can show
 GAP = 4.0  # points from the middle of a dot to its label
 DOT = 4.5  # points across
 MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer of another resolution may round up
@@ -76,9 +80,14 @@ def plot_map(
     OSError
         If the file cannot be written; the old file is then untouched.
 
+    Warns
+    -----
+    UserWarning
+        If words have characters that no installed font has; these are escaped.
+
     Notes
     -----
-    matplotlib warns of characters that its font lacks; ``matplotlib.rcParams["font.family"]`` may list several fonts.
+    Characters that the fonts in ``matplotlib.rcParams["font.family"]`` lack are drawn in another font that has them.
 
     Examples
     --------
@@ -97,11 +106,17 @@ def plot_map(
     below, beside = {"pca": PRINCIPAL, "umap": ("UMAP", ""), "tsne": ("t-SNE", "")}[method]
     if shares is not None:
         below, beside = below.format(shares[0]), beside.format(shares[1])
+    families, lacking = choose_fonts(map(printable, shown.tokens))
+    if poor := [word for word in shown.tokens if lacking.intersection(word)]:
+        named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
+        message = f"words with characters that no font here has are escaped, install one that has them: {named}"
+        warnings.warn(message, stacklevel=2)
+    labels = [_short(printable(word, lacking)) for word in shown.tokens]
     with drawing(path_or_ax, (10.0, 8.0)) as ax:
         _draw_dots(ax, coordinates, group(unit, seed))
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line keeps room for the note
-        left_out = _draw_labels(ax, coordinates, [_short(printable(word)) for word in shown.tokens])
+        left_out = _draw_labels(ax, coordinates, labels, families)
         if left_out:
             ax.set_xlabel(f"{below}\n{left_out} of {len(shown)} words have no label, for want of room")
     return ax
@@ -115,7 +130,7 @@ def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> Non
     ax.spines[:].set_visible(False)
 
 
-def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str]) -> int:
+def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[str]) -> int:
     """Label the dots in their order where there is room; return how many got no label."""
     figure: Any = ax.get_figure(root=True)
     figure.draw_without_rendering()  # settles where the axes are and how large
@@ -125,6 +140,7 @@ def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str]) -> int:
     taken = np.empty((0, 4))
     # A dollar sign or a backslash in a token is itself, not mathematics
     style: dict[str, Any] = {"fontsize": 8, "color": INK, "parse_math": False, "usetex": False, "in_layout": False}
+    style["family"] = families
     for label, xy, dot in zip(labels, coordinates, dots, strict=True):
         text = ax.annotate(label, xy, (0, 0), textcoords="offset points", annotation_clip=False, **style)
         size = np.array(text.get_window_extent().size)

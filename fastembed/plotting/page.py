@@ -11,10 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._extras import require
+from fastembed._printable import printable
 from fastembed._validation import check_integer
 from fastembed.formats import replacing, writable
-from fastembed.plotting._figure import COLOURS, INK, printable
-from fastembed.plotting.projection import check_method, group, project, require, select
+from fastembed.plotting._figure import COLOURS, INK
+from fastembed.plotting.projection import check_method, group, project, select
 from fastembed.vectors import Vectors
 
 
@@ -67,7 +69,7 @@ def write_page(
     >>> vectors = Vectors(["king", "queen", "cabbage"], np.array([[2.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_page(vectors, f"{folder}/map.html")
-    ...     Path(f"{folder}/map.html").read_text()[:15]
+    ...     Path(f"{folder}/map.html").read_text(encoding="utf-8")[:15]
     '<!DOCTYPE html>'
     """
     require("bokeh", "plot")

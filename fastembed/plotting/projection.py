@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
 from threadpoolctl import threadpool_limits
 
+from fastembed._extras import require
 from fastembed._neighbors import unit_vectors
 from fastembed._threads import single_threaded_blas
 from fastembed._validation import check_integer
@@ -32,15 +31,6 @@ def check_method(method: str, words: int) -> None:
     if words < LEAST_WORDS:
         raise ValueError(f"method {method!r} needs at least {LEAST_WORDS} words, got {words}: use 'pca'")
     require("umap" if method == "umap" else "sklearn.manifold", "maps")
-
-
-def require(module: str, extra: str) -> Any:
-    """Import a module of an extra, or say which extra it is."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        message = f"{module} cannot be imported ({error}): install fastembed-cython with the extra [{extra}]"
-        raise ImportError(message, name=error.name) from error
 
 
 def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tuple[Vectors, Rows]:

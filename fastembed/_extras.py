@@ -1,0 +1,33 @@
+"""Libraries that only an extra of this package installs, imported where they are needed."""
+
+import importlib
+from typing import Any
+
+
+def require(module: str, extra: str) -> Any:
+    """Import a module of an extra, or say which extra it is.
+
+    Parameters
+    ----------
+    module : str
+        Its name.
+    extra : str
+        The extra, for the error.
+
+    Raises
+    ------
+    ImportError
+        If it is missing, or cannot be imported for another reason, which is given; the extra is named.
+
+    Examples
+    --------
+    >>> require("no_such_library", "parquet")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ImportError: no_such_library cannot be imported (No module ...): install fastembed-cython with the extra [parquet]
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        message = f"{module} cannot be imported ({error}): install fastembed-cython with the extra [{extra}]"
+        raise ImportError(message, name=error.name) from error
