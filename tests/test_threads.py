@@ -54,10 +54,10 @@ def fit_bits(dtype, threads, **options):
 # ---------------------------------------------------------------- the same bits
 
 
-def test_row_steps_have_the_same_bits(library, monkeypatch):
+def test_row_steps_have_the_same_bits(library, set_constant):
     """In parallel from the first byte on, and on the path without the pool."""
     bits = {row_bits(library.dtype, 1)}
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0)
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
     bits |= {row_bits(library.dtype, threads) for threads in THREADS}
     assert len(bits) == 1
 
@@ -119,8 +119,8 @@ def in_threads(*tasks):
     return results
 
 
-def test_two_trainers_at_once(monkeypatch):
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0)
+def test_two_trainers_at_once(set_constant):
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
     alone = [fit_bits("float32", 2), fit_bits("float64", 2), row_bits("float32", 2)]
     tasks = [lambda: fit_bits("float32", 2), lambda: fit_bits("float64", 2), lambda: row_bits("float32", 2)]
     assert in_threads(*tasks) == alone
@@ -326,11 +326,12 @@ def answers_of_child(trainer):
     return [answers.get(), answers.get()]
 
 
+@pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
-def test_a_child_trains_after_a_fork(monkeypatch):
+def test_a_child_trains_after_a_fork(set_constant):
     """With the parent's trainer, whose pool is running, and with one of its own."""
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0)
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
     trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
     trainer.fit_counts(random_counts(50, 2500), epochs=1)
     trainer.step(0)
