@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 import fastembed._baskets
 import fastembed._files
@@ -558,6 +559,17 @@ def test_a_full_disk(long_text, monkeypatch):
     with pytest.raises(OSError, match=r"cannot keep counts in a file in .*No space left.*memory_limit") as caught:
         Counts.from_corpus(*long_text, memory_limit=1 << 20)
     assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+def test_threads_of_blas_change_no_bit_of_the_total():
+    for seed in range(10):
+        counts = Counts.from_scipy(sparse.random_array((30_000, 300), density=0.01, random_state=np.random.default_rng(seed)))
+        totals = set()
+        for threads in (1, 2):
+            with threadpool_limits(threads, user_api="blas"):
+                totals.add(counts.total)
+        assert len(totals) == 1
 
 
 def test_many_runs_leave_few_files_open(long_text, monkeypatch):
