@@ -51,8 +51,8 @@ def kernels(request):
 def set_constant():
     """Set a constant of the package until the test ends, as `monkeypatch.setattr` does.
 
-    All threads of a test set it to the same values, so they may run at once; of tests that take `monkeypatch` by its name
-    pytest-run-parallel cannot know that, and runs them in one thread.
+    All threads of a test set it to the same values, so they may run at once. Tests that take `monkeypatch` may not, for
+    all that pytest-run-parallel knows, and stay on one thread.
     """
     with pytest.MonkeyPatch.context() as patch:
         yield patch.setattr

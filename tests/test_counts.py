@@ -564,7 +564,9 @@ def test_a_full_disk(long_text, monkeypatch):
 @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_threads_of_blas_change_no_bit_of_the_total():
     for seed in range(10):
-        counts = Counts.from_scipy(sparse.random_array((30_000, 300), density=0.01, random_state=np.random.default_rng(seed)))
+        counts = Counts.from_scipy(
+            sparse.random_array((30_000, 300), density=0.01, random_state=np.random.default_rng(seed))
+        )
         totals = set()
         for threads in (1, 2):
             with threadpool_limits(threads, user_api="blas"):
