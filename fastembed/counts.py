@@ -354,7 +354,9 @@ class Counts:
     def total(self) -> float:
         """The sum of all counts: the (expected, weighted) number of pairs."""
         denominator, rows, columns = self._factors()
-        return float(rows @ (self._stored() @ columns)) / denominator
+        sums = self._stored() @ columns
+        sums *= rows  # the product of two vectors is BLAS's, whose order of summation differs with its threads
+        return float(sums.sum()) / denominator
 
     @property
     def directed(self) -> bool:

@@ -93,6 +93,8 @@ class SkipGram(Model):
     tokens, into mean vectors (:meth:`transform`). A fitted one cannot be
     pickled: :meth:`save` it.
 
+    Any number of threads may ask a fitted one at once, but none while another fits it.
+
     Examples
     --------
     >>> corpus = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5

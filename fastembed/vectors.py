@@ -46,6 +46,10 @@ class Vectors(Queries):
     ValueError
         If the shapes do not match, a token comes twice, a count is negative, or a number is NaN or infinite.
 
+    Notes
+    -----
+    Nothing changes them, so any number of threads may ask at once.
+
     Examples
     --------
     >>> v = Vectors(["king", "queen", "cabbage"], np.array([[2.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]))

@@ -48,9 +48,20 @@ def kernels(request):
 
 
 @pytest.fixture
-def library(kernels, monkeypatch):
+def set_constant():
+    """Set a constant of the package until the test ends, as `monkeypatch.setattr` does.
+
+    All threads of a test set it to the same values, so they may run at once. Tests that take `monkeypatch` may not, for
+    all that pytest-run-parallel knows, and stay on one thread.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch.setattr
+
+
+@pytest.fixture
+def library(kernels, set_constant):
     """The `kernels`, with the whole library running on their build."""
-    monkeypatch.setattr("fastembed._kernels.BUILD", kernels.build)
+    set_constant("fastembed._kernels.BUILD", kernels.build)
     return kernels
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 import fastembed._baskets
 import fastembed._files
@@ -169,11 +171,11 @@ def test_a_large_vocabulary_against_brute_force(zipf, directed, max_contexts):
     )
 
 
-def test_neither_threads_nor_ranges_of_rows_change_a_bit(zipf, monkeypatch):
+def test_neither_threads_nor_ranges_of_rows_change_a_bit(zipf, set_constant):
     chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
     whole = Counts.from_corpus(*zipf, **chosen, threads=1)
     for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
-        monkeypatch.setattr(fastembed.counts, "PART_PAIRS", pairs)
+        set_constant(fastembed.counts, "PART_PAIRS", pairs)
         assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
 
 
@@ -372,13 +374,14 @@ def test_damaged_files(tmp_path):
 def saved_bytes(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "counts"
     Counts.from_corpus([LINE], VOCABULARY, sample=1e-2, directed=True).save(path)
-    return path.with_name("damaged"), path.read_bytes()
+    return path.parent, path.read_bytes()
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.none() | st.integers(0, 10_000))
 @settings(max_examples=300, deadline=None)
 def test_any_damage_is_a_value_error_or_harmless(saved_bytes, changes, length):
-    path, data = saved_bytes
+    folder, data = saved_bytes
+    path = folder / f"damaged-{threading.get_ident()}"
     damaged = bytearray(data)
     for place, byte in changes:
         damaged[place % len(data)] = byte
@@ -457,6 +460,7 @@ def as_file(folder, corpus, name="text"):
     return path
 
 
+@pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(lines, options, st.integers(1, 3), st.integers(1, 40))
 @settings(deadline=None)
 def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, chosen, threads, block):
@@ -514,12 +518,12 @@ def test_ids_must_be_ids():
 
 @pytest.mark.parametrize(("tokens", "size"), [(50, 1), (50, 7), (30_000, 1000), (30_000, 29_999), (30_000, 40_000)])
 @pytest.mark.parametrize("chosen", [{"window": 3}, {"window": (0, 2), "directed": True}, {"window": (7, 1)}])
-def test_texts_cut_anywhere_change_no_bit(zipf, monkeypatch, tokens, size, chosen):
+def test_texts_cut_anywhere_change_no_bit(zipf, set_constant, tokens, size, chosen):
     corpus, vocabulary = zipf
     line = [token for line in corpus for token in line][:tokens]
     corpora = ([line], [line[: tokens // 3], [], line[tokens // 3 :]])
     whole = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in corpora]
-    monkeypatch.setattr(fastembed._runs, "LONGEST_TEXT", size)
+    set_constant(fastembed._runs, "LONGEST_TEXT", size)
     for corpus, expected in zip(corpora, whole, strict=True):
         assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
 
@@ -558,6 +562,19 @@ def test_a_full_disk(long_text, monkeypatch):
     with pytest.raises(OSError, match=r"cannot keep counts in a file in .*No space left.*memory_limit") as caught:
         Counts.from_corpus(*long_text, memory_limit=1 << 20)
     assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+def test_threads_of_blas_change_no_bit_of_the_total():
+    for seed in range(10):
+        counts = Counts.from_scipy(
+            sparse.random_array((30_000, 300), density=0.01, random_state=np.random.default_rng(seed))
+        )
+        totals = set()
+        for threads in (1, 2):
+            with threadpool_limits(threads, user_api="blas"):
+                totals.add(counts.total)
+        assert len(totals) == 1
 
 
 def test_many_runs_leave_few_files_open(long_text, monkeypatch):
@@ -613,6 +630,7 @@ except KeyboardInterrupt as interrupt:
 # ------------------------------------------------------------------------------------------------ baskets
 
 
+@pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(lines, st.sampled_from(["flat", "share"]), st.none() | st.integers(1, 7))
 @settings(deadline=None)
 def test_baskets_against_brute_force(corpus, weighting, max_contexts):

@@ -180,10 +180,10 @@ def test_summaries():
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 @pytest.mark.parametrize("restrict", [None, 3, 150, 10**9])
 @pytest.mark.parametrize("block_bytes", [1, 5000, 1 << 26])
-def test_analogies_are_those_of_a_plain_search(tmp_path, monkeypatch, method, restrict, block_bytes):
+def test_analogies_are_those_of_a_plain_search(tmp_path, set_constant, method, restrict, block_bytes):
     vectors, text = random_words(seed=1, dtype=np.float64)
-    monkeypatch.setattr(_neighbors, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(evaluation, "BLOCK", 7)
+    set_constant(_neighbors, "BLOCK_BYTES", block_bytes)
+    set_constant(evaluation, "BLOCK", 7)
     result = analogies(vectors, written(tmp_path, text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))
     known = {token.upper() for token in vectors.tokens[:size]}

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,43 @@ def test_compiled_modules_hold_no_state(name):
     module = importlib.import_module(f"fastembed._kernels.{name}")
     held = {key: value for key, value in vars(module).items() if not key.startswith("__") and not callable(value)}
     assert held == {}
+
+
+needs_no_gil = pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="needs a free-threaded Python, which warns of the GIL"
+)
+
+
+@needs_no_gil
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", *runnable_builds()])
+def test_compiled_modules_leave_the_gil_off(name):
+    done = python(f"import sys; from fastembed._kernels import {name}; print(sys._is_gil_enabled())")
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+EVERYTHING = """
+import importlib, pkgutil, sys, tempfile
+import fastembed
+
+for module in pkgutil.walk_packages(fastembed.__path__, "fastembed."):
+    if not module.name.endswith("__main__") and "x86_64" not in module.name:  # the build in use is imported below
+        importlib.import_module(module.name)
+with tempfile.TemporaryDirectory() as folder:
+    with open(f"{folder}/text", "w") as file:
+        file.write("a b c a b\\nb c a\\n" * 9)
+    assert fastembed.cli.main(["train", f"{folder}/text", f"--output={folder}/model", "--dim=4", "--min-count=1"]) == 0
+    model = fastembed.SkipGram.load(f"{folder}/model").partial_fit(f"{folder}/text")
+    model.vectors.save(f"{folder}/vectors.txt")
+    fastembed.Vectors.load(f"{folder}/vectors.txt").most_similar("a")
+    model.trainer.step(0, 1)
+print(sys._is_gil_enabled())
+"""
+
+
+@needs_no_gil
+def test_the_package_and_its_dependencies_leave_the_gil_off():
+    done = python(EVERYTHING)
+    assert (done.stdout.splitlines()[-1:], done.returncode) == (["False"], 0), done.stderr
 
 
 # ---------------------------------------------------------------- memory

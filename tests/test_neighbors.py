@@ -42,9 +42,9 @@ def tied(request):
 
 @pytest.mark.parametrize("topn", [1, 10, 700, 6000])
 @pytest.mark.parametrize("block_bytes", [1, 10**5, 1 << 25])
-def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, monkeypatch):
-    monkeypatch.setattr(_neighbors, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(_neighbors, "ROWS_BYTES", 4000)
+def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, set_constant):
+    set_constant(_neighbors, "BLOCK_BYTES", block_bytes)
+    set_constant(_neighbors, "ROWS_BYTES", 4000)
     neighbors = Neighbors(tied)
     queries = unit_vectors(np.concatenate([tied[:9], np.zeros((1, 17)), np.eye(3, 17)]))
     excluded = [[i, 4999] for i in range(9)] + [[]] * 4
@@ -119,8 +119,9 @@ def test_the_matrix_is_not_copied(tied):
 
 
 @pytest.mark.parametrize("method", _neighbors.METHODS)
-def test_analogies_against_a_full_sort(tied, method, monkeypatch):
-    monkeypatch.setattr(_neighbors, "BLOCK_BYTES", 300_000)
+def test_analogies_against_a_full_sort(tied, method, set_constant):
+    set_constant(_neighbors, "BLOCK_BYTES", 300_000)
+    tied = tied.copy()
     neighbors = Neighbors(tied)
     asked = np.random.default_rng(4).integers(0, 5000, (3, 20))
     asked[2, :5] = asked[0, :5]  # 3CosAdd: b itself; 3CosMul: near a division by zero
@@ -159,6 +160,7 @@ def test_count_nearer(tied):
         assert neighbors.count_nearer(row, other) == expected
 
 
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_threads_of_blas_change_nothing(tied):
     found = []
     for threads in (1, 2):
@@ -168,11 +170,12 @@ def test_threads_of_blas_change_nothing(tied):
     assert_same(*found)
 
 
-def test_memory_is_bounded(monkeypatch):
+@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
+def test_memory_is_bounded(set_constant):
     rows = np.random.default_rng(5).standard_normal((20_000, 8), dtype=np.float32)
     neighbors = Neighbors(rows)
     queries = neighbors.unit(slice(0, 500))
-    monkeypatch.setattr(_neighbors, "BLOCK_BYTES", 1 << 20)
+    set_constant(_neighbors, "BLOCK_BYTES", 1 << 20)
     tracemalloc.start()
     try:
         neighbors.nearest(queries, 5)

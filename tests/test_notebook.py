@@ -47,9 +47,9 @@ def o():
 
 
 @pytest.fixture(params=runnable_builds())
-def trainer(request, monkeypatch, o):
+def trainer(request, set_constant, o):
     """An embedding and a linear layer with logits log(o): the identity matrix shows dL/dx as the gradient."""
-    monkeypatch.setattr("fastembed._kernels.BUILD", request.param)
+    set_constant("fastembed._kernels.BUILD", request.param)
     embedding = np.random.default_rng(0).normal(size=(V, V))
     embedding[INDEX] = np.log(o)
     return Trainer(embedding, np.eye(V))

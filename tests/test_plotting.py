@@ -127,6 +127,7 @@ class TestProjection:
             assert not coordinates[:, 1].any()
             np.testing.assert_allclose(shares, [1, 0])
 
+    @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
     @pytest.mark.parametrize(("method", "library"), [("pca", "numpy"), ("tsne", "sklearn"), ("umap", "umap")])
     def test_the_same_bits_for_the_same_seed(self, method, library):
         pytest.importorskip(library)

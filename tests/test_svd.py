@@ -76,6 +76,7 @@ def test_dimensions_of_singular_value_zero_are_filled_too():
     assert np.all(linear != 0)
 
 
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_new_rows_are_solved_for_on_one_thread_of_blas(monkeypatch):
     """On two, the double-precision solution has other bits, whichever number of threads the model has."""
     seen, solve = [], np.linalg.solve

@@ -17,11 +17,12 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed import SkipGram, Trainer, _threads
+from fastembed import SkipGram, Trainer, Vectors, _threads
 from fastembed._kernels import kernels_for
 from fastembed._threads import Pool, check_threads, single_threaded_blas
 
 THREADS = [1, 2, 3, 4, 8]
+MANY = 8  # threads of the caller
 TIME_LIMIT = 60  # seconds, for what would otherwise hang
 
 
@@ -54,10 +55,10 @@ def fit_bits(dtype, threads, **options):
 # ---------------------------------------------------------------- the same bits
 
 
-def test_row_steps_have_the_same_bits(library, monkeypatch):
+def test_row_steps_have_the_same_bits(library, set_constant):
     """In parallel from the first byte on, and on the path without the pool."""
     bits = {row_bits(library.dtype, 1)}
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0)
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
     bits |= {row_bits(library.dtype, threads) for threads in THREADS}
     assert len(bits) == 1
 
@@ -110,8 +111,10 @@ def test_hash_seed():
 def in_threads(*tasks):
     """Run the tasks at once, each in a thread of its own, and return what they return."""
     results = [None] * len(tasks)
+    barrier = threading.Barrier(len(tasks), timeout=TIME_LIMIT)
 
     def run(k):
+        barrier.wait()
         results[k] = tasks[k]()
 
     threads = [threading.Thread(target=run, args=(k,), daemon=True) for k in range(len(tasks))]
@@ -123,20 +126,128 @@ def in_threads(*tasks):
     return results
 
 
-def test_two_trainers_at_once(monkeypatch):
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0)
+def test_two_trainers_at_once(set_constant):
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
     alone = [fit_bits("float32", 2), fit_bits("float64", 2), row_bits("float32", 2)]
     tasks = [lambda: fit_bits("float32", 2), lambda: fit_bits("float64", 2), lambda: row_bits("float32", 2)]
     assert in_threads(*tasks) == alone
 
 
-def test_one_trainer_from_two_threads_makes_one_call_after_the_other():
+def test_one_trainer_from_many_threads_makes_one_call_after_the_other():
     """Steps on different rows, which do not depend on each other: none is lost or mixed up."""
-    trainer, twin = (Trainer.random(4, 50, output_size=3000, seed=3) for _ in range(2))
-    in_threads(*(lambda i=i: trainer.train([i] * 200) for i in range(4)))
-    for i in range(4):
-        twin.train([i] * 200)
+    trainer, twin = (Trainer.random(MANY, 50, output_size=3000, seed=3) for _ in range(2))
+
+    def train(model, i):
+        model.train([i] * 100)
+        for _ in range(100):
+            model.step(i)
+        return model.loss(i, i), model.gradient(i, 0).tobytes(), model.forward(i).tobytes()
+
+    found = in_threads(*(partial(train, trainer, i) for i in range(MANY)))
+    assert found == [train(twin, i) for i in range(MANY)]
     assert_array_equal(trainer.embedding, twin.embedding)
+
+
+# ---------------------------------------------------------------- many threads at once
+
+
+def test_trainers_in_many_threads_have_the_bits_of_one(set_constant):
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
+
+    def bits():
+        return row_bits("float32", 2), fit_bits("float32", 2), row_bits("float64", 1), fit_bits("float64", 1)
+
+    assert set(in_threads(*[bits] * MANY)) == {bits()}
+
+
+def asked(vectors):
+    """Everything that reads the vectors."""
+    ids, cosines = vectors.nearest(vectors.tokens[:100], topn=10)
+    return (
+        digest(ids, cosines, vectors.normalized().matrix, vectors[["w1", "w2"]]),
+        vectors.most_similar(["w1", "w2"], "w3", restrict=500),
+        vectors.analogy("w1", "w2", "w3", method="3CosMul"),
+        vectors.similarity("w1", "w2"),
+        vectors.rank("w1", "w2"),
+        vectors.doesnt_match(["w1", "w2", "w3"]),
+    )
+
+
+def test_one_vectors_gives_many_threads_the_same_bits():
+    """From the first question on, which makes ready what is kept for the others."""
+    matrix = np.random.default_rng(0).standard_normal((2000, 30), dtype=np.float32)
+    vectors, twin = (Vectors([f"w{i}" for i in range(2000)], matrix) for _ in range(2))
+    expected = asked(twin)
+    assert in_threads(*[partial(asked, vectors)] * MANY) == [expected] * MANY
+
+
+@pytest.fixture
+def corpus_file(tmp_path_factory):
+    ids = np.random.default_rng(0).zipf(1.5, 20_000).clip(max=300).reshape(-1, 20)
+    path = tmp_path_factory.mktemp("threads") / "text"
+    path.write_text("".join(" ".join(f"w{i}" for i in line) + "\n" for line in ids.tolist()))
+    return path
+
+
+def fitted(path):
+    return SkipGram(dim=10, epochs=2, min_count=1, seed=0, threads=2).fit(path)
+
+
+def used(model, path):
+    """Everything that reads a model, the file of it that is written included."""
+    copy = path.with_name(f"model-{threading.get_ident()}")
+    model.save(copy)
+    return (
+        asked(model.vectors),
+        asked(model.vectors_for("relatedness")),
+        model.predict_output("w1"),
+        model.predict_output("w2", side="before"),
+        model.perplexity(path),
+        digest(model.transform(path)),
+        digest(SkipGram.load(copy).trainer.linear),
+        repr(model.count(path)),
+    )
+
+
+def test_one_fitted_model_gives_many_threads_the_same_bits(corpus_file):
+    model, expected = fitted(corpus_file), used(fitted(corpus_file), corpus_file)
+    assert in_threads(*[partial(used, model, corpus_file)] * MANY) == [expected] * MANY
+
+
+def test_models_fitted_in_many_threads_have_the_bits_of_one(corpus_file):
+    def bits():
+        model = fitted(corpus_file)
+        return digest(model.vectors.matrix, model.trainer.linear, [record["nll"] for record in model.history])
+
+    assert set(in_threads(*[bits] * MANY)) == {bits()}
+
+
+FIRST_USE = """
+import sys, threading
+import fastembed
+
+barrier, got = threading.Barrier(8), []
+
+def use(names):
+    barrier.wait()
+    got.append({name: getattr(fastembed, name) for name in names})
+
+names = fastembed.__all__ + ["evaluation", "formats", "windows"]
+threads = [threading.Thread(target=use, args=(names[k:] + names[:k],)) for k in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert len(got) == 8 and all(found == got[0] for found in got)
+"""
+
+
+def test_names_may_be_used_first_by_many_threads_at_once():
+    """Their modules are imported then."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", FIRST_USE], capture_output=True, text=True, timeout=TIME_LIMIT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # ---------------------------------------------------------------- BLAS
@@ -330,11 +441,12 @@ def answers_of_child(trainer):
     return [answers.get(), answers.get()]
 
 
+@pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
-def test_a_child_trains_after_a_fork(monkeypatch):
+def test_a_child_trains_after_a_fork(set_constant):
     """With the parent's trainer, whose pool is running, and with one of its own."""
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0)
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0)
     trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
     trainer.fit_counts(random_counts(50, 2500), epochs=1)
     trainer.step(0)

@@ -70,9 +70,9 @@ def test_loss_scale(library, model, near, scale):
 @pytest.mark.parametrize(("outputs", "dim"), [(1, 1), (2, 3), (7, 10), (1025, 5)])
 @pytest.mark.parametrize("wrt", ["embedding", "linear"])
 @pytest.mark.parametrize("build", runnable_builds())
-def test_gradients_are_the_derivatives(monkeypatch, model, build, outputs, dim, wrt):
+def test_gradients_are_the_derivatives(set_constant, model, build, outputs, dim, wrt):
     """Four-point differences of the compiled loss, in float64, against what a step subtracts."""
-    monkeypatch.setattr("fastembed._kernels.BUILD", build)
+    set_constant("fastembed._kernels.BUILD", build)
     embedding, linear, bias = model(2, outputs, dim, "float64")
     y = np.random.default_rng(2).gamma(1, size=outputs)
     stepped = Trainer(embedding.copy(), linear, bias=bias)
@@ -228,9 +228,9 @@ def test_a_rate_of_zero_moves_nothing(library, model, rate):
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("parallel", [False, True])
-def test_logits_that_are_not_finite_are_reported(library, model, monkeypatch, wrong, parallel):
+def test_logits_that_are_not_finite_are_reported(library, model, set_constant, wrong, parallel):
     """Set in the parameters after they were checked."""
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
     embedding, linear, _ = model(5, 2100, 20, library.dtype)
     trainer = Trainer(embedding, linear, threads=2)
     embedding[3, 7] = wrong
@@ -251,8 +251,8 @@ def test_logits_that_are_not_finite_are_reported(library, model, monkeypatch, wr
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_train_keeps_the_steps_before_the_one_that_failed(library, model, monkeypatch, parallel):
-    monkeypatch.setattr("fastembed._rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+def test_train_keeps_the_steps_before_the_one_that_failed(library, model, set_constant, parallel):
+    set_constant("fastembed._rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
     embedding, linear, _ = model(5, 2100, 20, library.dtype)
     trainer, twin = (Trainer(embedding.copy(), linear, threads=2) for _ in range(2))
     trainer.embedding[3] = twin.embedding[3] = np.nan
@@ -303,10 +303,10 @@ def test_repr():
     assert repr(Trainer.random(3, 2, output_size=5)) == "Trainer(inputs=3, dim=2, outputs=5, dtype=float32)"
 
 
-def test_where_train_pauses_changes_no_bit(library, model, monkeypatch):
+def test_where_train_pauses_changes_no_bit(library, model, set_constant):
     results = []
     for piece in (1, 1 << 31):
-        monkeypatch.setattr("fastembed._rows.PIECE", piece)
+        set_constant("fastembed._rows.PIECE", piece)
         embedding, linear, bias = model(5, 6, 4, library.dtype)
         trainer = Trainer(embedding, linear, bias=bias, threads=1)
         targets = np.eye(6)[[0, 2, 5, 1]] + np.eye(6)[[3, 3, 1, 0]]

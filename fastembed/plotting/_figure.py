@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf
 INK, FAINT = "#222222", "#8a8a8a"
 # Of the groups: Okabe and Ito's, which the colour-blind can tell apart, without black and without yellow, too pale here
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+
+_one_writer = threading.Lock()  # matplotlib has one set of settings for the process
 
 
 def check_path_or_ax(path_or_ax: str | os.PathLike[str] | Axes) -> None:
@@ -44,6 +47,7 @@ def drawing(path_or_ax: str | os.PathLike[str] | Axes, size: tuple[float, float]
     yield figure.add_subplot()
     kind = Path(path_or_ax).suffix.lower()
     with (
+        _one_writer,
         require("matplotlib", "plot").rc_context({"svg.hashsalt": "fastembed"}),
         replacing(path_or_ax) as temporary,
     ):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import vq
 from threadpoolctl import threadpool_limits
 
 from fastembed._extras import require
@@ -19,6 +18,7 @@ from fastembed.vectors import Vectors
 Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")
 GROUPS = 6
+ITERATIONS = 30  # of k-means
 LEAST_WORDS = 4  # for the methods that look at neighbours
 
 
@@ -137,9 +137,11 @@ def group(unit: Rows, seed: int) -> npt.NDArray[np.intp]:
     [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     """
     count = max(1, min(GROUPS, len(unit) // 5))
-    start = unit[np.random.default_rng(seed).choice(len(unit), count, replace=False)]
-    with single_threaded_blas(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="One of the clusters is empty")  # as when vectors are equal
-        _, labels = kmeans2(unit, start, iter=30, minit="matrix")
+    centres = unit[np.random.default_rng(seed).choice(len(unit), count, replace=False)]
+    with single_threaded_blas():
+        for _ in range(ITERATIONS):
+            labels, _ = vq(unit, centres)
+            for k in np.unique(labels):  # a group that has become empty, as when vectors are equal, keeps its centre
+                centres[k] = unit[labels == k].mean(axis=0)
     largest_first = np.argsort(-np.bincount(labels, minlength=count), kind="stable")
     return np.argsort(largest_first)[labels]
