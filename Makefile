@@ -26,13 +26,14 @@ test: $(VENV)/.package $(VENV)/.extra-test
 # Again, with the libraries that the package works with; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
 
-# Kernels with bounds checks and C assertions
+# Kernels that are checked while they run, here for their bounds and by C assertions. Left out, as in all that follow, are
+# the slow tests: they try more numbers, not more paths.
 test-debug:
-	FASTEMBED_BUILD=debug $(MAKE) test VENV=$(VENV)-debug
+	FASTEMBED_BUILD=debug $(MAKE) $(VENV)-debug/.extra-test VENV=$(VENV)-debug
+	$(VENV)-debug/bin/pytest -m 'not slow'
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it.
 # What they find they write to file descriptor 2, which pytest must not capture, and end the process.
-# Left out are the slow tests: they try more numbers, not more paths.
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
 	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
