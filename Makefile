@@ -26,20 +26,22 @@ test: $(VENV)/.package $(VENV)/.extra-test
 # Again, with the libraries that the package works with; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
 
-# Kernels with bounds checks and C assertions
+# Kernels that are checked while they run, here for their bounds and by C assertions. Left out, as in all that follow, are
+# the slow tests: they try more numbers, not more paths.
 test-debug:
-	FASTEMBED_BUILD=debug $(MAKE) test VENV=$(VENV)-debug
+	FASTEMBED_BUILD=debug $(MAKE) $(VENV)-debug/.extra-test VENV=$(VENV)-debug
+	$(VENV)-debug/bin/pytest -m 'not slow'
 
 # The build of other architectures than x86-64, on this one
 test-portable:
 	FASTEMBED_BUILD=portable $(MAKE) test VENV=$(VENV)-portable
 
-# GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it.
+# GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it, with
+# libstdc++, whose `throw` it stands before: other modules throw, matplotlib's at import.
 # What they find they write to file descriptor 2, which pytest must not capture, and end the process.
-# Left out are the slow tests: they try more numbers, not more paths.
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
-	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))" \
 		$(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
 
 test-ubsan:
@@ -56,13 +58,15 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel
 	$(BIN)/pytest --parallel-threads=8 -m 'not slow'
 
-# Lines of Python, then of Cython. One build stands for all: they have the same lines.
+# Lines of Python, then of Cython. One build stands for all: they have the same lines. Cython's plug-in looks for included
+# files from the current folder, which other tests than those of the kernels change: so these come first.
 coverage:
 	FASTEMBED_BUILD=coverage $(MAKE) $(VENV)-coverage/.extra-coverage VENV=$(VENV)-coverage
 	cd $$($(VENV)-coverage/bin/python -P -c 'import sysconfig; print(sysconfig.get_path("platlib"))') && \
 	export COVERAGE_RCFILE=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage && \
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
-		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' $(CURDIR)/tests && \
+		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' \
+		$(addprefix $(CURDIR)/,$(KERNEL_TESTS) $(filter-out $(KERNEL_TESTS),$(wildcard tests/test_*.py))) && \
 	$(abspath $(VENV))-coverage/bin/coverage report && \
 	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc
 

@@ -57,7 +57,7 @@ VARIANTS = {
     # Arithmetic of integers, conversions, alignment ..., as the sources have them
     "ubsan": (
         {},
-        ["-O1", "-g", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
+        ["-O1", "-g", "-fno-wrapv", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
         ["-fsanitize=undefined"],
     ),
     # coverage.py has its plug-ins called through sys.settrace alone, so Cython must not report to sys.monitoring.

@@ -447,6 +447,12 @@ def test_validation_that_overflows_is_divergence(model, make_counts, monkeypatch
     assert_array_equal(trainer.embedding, start)
 
 
+def test_nll_of_logits_that_overflow():
+    large = np.full((2, 3), 1e30, np.float32)
+    with pytest.raises(FloatingPointError, match="logits overflow float32; the parameters are too large"):
+        Trainer(large, large.T.copy()).nll(sparse.csr_array(np.eye(2)))
+
+
 def test_a_warm_start_carries_the_step_sizes_on(library, model, make_counts, near):
     """Like the reference that is given its own sums; a cold start is like a new trainer's."""
     embedding, linear, bias = model(30, 1100, 6, library.dtype)

@@ -202,6 +202,7 @@ def test_sums_that_are_not_exact_are_refused():
         one + one
 
 
+@pytest.mark.slow
 def test_no_counter_stops_at_two_to_the_24():
     corpus = [["a"] * 5_000] * 3_400
     counts = Counts.from_corpus(corpus, Vocabulary(["a"], [17_000_000]), window=(0, 1))
@@ -325,7 +326,7 @@ def test_save_and_load(tmp_path, zipf):
 
 
 def test_damaged_files(tmp_path):
-    from fastembed.formats import map_tensors, write_tensors
+    from fastembed.formats import map_tensors, pack_tokens, write_tensors
 
     path = tmp_path / "counts.safetensors"
     Counts.from_corpus([LINE], VOCABULARY, sample=1e-2).save(path)
@@ -340,6 +341,7 @@ def test_damaged_files(tmp_path):
         {"keep": tensors["keep"] * math.nan},
         {"keep": tensors["keep"] + 1},
         {"tokens.counts": tensors["tokens.counts"][:-1]},
+        pack_tokens(list("abcdefg")) | {"tokens.counts": np.arange(7)},
         {"data": tensors["data"].astype(np.float32)},
         {"indices": tensors["indices"].astype(float)},
         {"indptr": tensors["indptr"].astype(float)},

@@ -204,6 +204,13 @@ def test_early_stopping():
     assert_array_equal(twice.vectors.matrix, model.vectors.matrix)
 
 
+def test_counts_that_name_no_vectors():
+    with pytest.raises(TypeError, match="counts must be Counts, got csr_array"):
+        SkipGram().fit_counts(sparse.csr_array(np.eye(2)))
+    with pytest.raises(ValueError, match="these counts have no tokens to name the vectors"):
+        SkipGram().fit_counts(Counts.from_pairs([0], [0]))
+
+
 def test_early_stopping_on_counts(corpus):
     model = SkipGram(early_stopping=True, **SETTINGS)
     counts = model.count(corpus)

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 import fastembed
 from fastembed import Counts, SkipGram, Vectors, Vocabulary
 from fastembed._model import FITTED
-from fastembed.formats import header, map_tensors, write_tensors
+from fastembed.formats import header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": 1e-2, "epochs": 2}
 
@@ -249,6 +249,14 @@ TENSORS = [
         for name in ("matrix", "linear", "bias", "centre", "squares.matrix", "tokens.counts")
     ),
 ]
+
+
+def test_fewer_tokens_than_vectors(saved, path):
+    tensors, metadata = map_tensors(saved)
+    tokens = pack_tokens(unpack_tokens(tensors, saved)[:-1])
+    write_tensors(path, tensors | tokens | {"tokens.counts": tensors["tokens.counts"][:-1]}, metadata)
+    with pytest.raises(ValueError, match="29 tokens for 30 vectors"):
+        SkipGram.load(path)
 
 
 @pytest.mark.parametrize(("name", "change", "message"), TENSORS)

@@ -1,5 +1,6 @@
 """What lies under Counts: the kernel against its twin, texts cut from a stream, runs merged in bounded memory."""
 
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -161,3 +162,36 @@ def test_free_memory(monkeypatch, tmp_path):
     (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
     assert _memory._number(tmp_path / "memory.max") is None
     assert _memory._number(tmp_path / "missing") is None
+
+
+@pytest.mark.thread_unsafe(reason="replaces functions of os")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a call for it")
+def test_free_memory_of_machines_and_cgroups(monkeypatch, tmp_path):
+    """The files of Linux, made here; without them what POSIX knows."""
+    monkeypatch.setattr(_memory, "Path", lambda path: tmp_path / path[1:])
+    group = tmp_path / "sys" / "fs" / "cgroup"
+    group.mkdir(parents=True)
+    pages = {"SC_AVPHYS_PAGES": 5, "SC_PHYS_PAGES": 9, "SC_PAGE_SIZE": 1 << 12}
+    monkeypatch.setattr(_memory.os, "sysconf_names", pages, raising=False)
+    monkeypatch.setattr(_memory.os, "sysconf", pages.get, raising=False)
+    assert free_memory() == 5 << 12
+    del pages["SC_AVPHYS_PAGES"]
+    assert free_memory() == 9 << 12
+    del pages["SC_PHYS_PAGES"]
+    assert free_memory() == _memory.UNKNOWN
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:   70 kB\n")
+    assert free_memory() == 70 << 10
+    (group / "memory.max").write_text("50000\n")
+    (group / "memory.current").write_text("45000\n")
+    assert free_memory() == 5000
+    (group / "memory.stat").write_text("active_file 9\ninactive_file 3000\n")
+    assert free_memory() == 8000
+    (group / "memory.current").write_text("60000\n")
+    assert free_memory() == 0
+
+
+def test_columns_that_int32_cannot_number():
+    assert Windows((2, 2), max_contexts=2**30 - 1, directed=True).columns(2**31) == 2**31 - 2
+    with pytest.raises(ValueError, match=r"at most 2\^31 - 1 columns, got 2,147,483,648; lower max_contexts"):
+        Windows((2, 2), max_contexts=2**30, directed=True).columns(2**31)
