@@ -26,15 +26,15 @@ test: $(VENV)/.package $(VENV)/.extra-test
 # Again, with the libraries that the package works with; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
 
+# The build of other architectures than x86-64, on this one
+test-portable:
+	FASTEMBED_BUILD=portable $(MAKE) test VENV=$(VENV)-portable
+
 # Kernels that are checked while they run, here for their bounds and by C assertions. Left out, as in all that follow, are
 # the slow tests: they try more numbers, not more paths.
 test-debug:
 	FASTEMBED_BUILD=debug $(MAKE) $(VENV)-debug/.extra-test VENV=$(VENV)-debug
 	$(VENV)-debug/bin/pytest -m 'not slow'
-
-# The build of other architectures than x86-64, on this one
-test-portable:
-	FASTEMBED_BUILD=portable $(MAKE) test VENV=$(VENV)-portable
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it, with
 # libstdc++, whose `throw` it stands before: other modules throw, matplotlib's at import.

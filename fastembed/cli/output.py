@@ -27,8 +27,7 @@ def print_line(line: str) -> None:
 
 def print_warning(text: str) -> None:
     """Print what a person should know of a result, on stderr."""
-    if sys.stderr:
-        print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
+    print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
 
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
