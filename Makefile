@@ -54,9 +54,9 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 		--suppressions=tests/valgrind.supp $(BIN)/python $(BIN)/pytest --capture=sys -m 'not slow' \
 		-k 'not x86_64_v2' $(KERNEL_TESTS)
 
-# Every test in 8 threads at once, but for those marked thread_unsafe
+# Every test in 8 threads at once, but for those marked thread_unsafe and those of what a process of its own does
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel
-	$(BIN)/pytest --parallel-threads=8 -m 'not slow'
+	$(BIN)/pytest --parallel-threads=8 --override-ini thread_unsafe_functions=subprocess.run -m 'not slow'
 
 # Lines of Python, then of Cython. One build stands for all: they have the same lines. Cython's plug-in looks for included
 # files from the current folder, which other tests than those of the kernels change: so these come first.

@@ -4,9 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -39,6 +42,11 @@ HOSTILE = [
 HISTORY = [{"nll": 8.5, "seconds": 2.0}, {"nll": 8.0, "seconds": 1.5}, {"nll": 7.75, "seconds": 60.0}]
 PICTURES = (plot_map, write_page)
 ENDING = {plot_map: ".png", write_page: ".html"}
+
+not_without_the_gil = pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="matplotlib needs fontTools for PDF, which turns the GIL on for all tests that follow",
+)
 
 
 def vectors_of(count, dim=20, seed=0):
@@ -241,7 +249,10 @@ class TestMap:
         assert 1 <= len(axes.texts) <= count
         assert overlapping(boxes_of(axes)) == 0
 
-    @pytest.mark.parametrize(("ending", "magic"), [(".png", b"\x89PNG"), (".SVG", b"<?xml"), (".pdf", b"%PDF")])
+    @pytest.mark.parametrize(
+        ("ending", "magic"),
+        [(".png", b"\x89PNG"), (".SVG", b"<?xml"), pytest.param(".pdf", b"%PDF", marks=not_without_the_gil)],
+    )
     def test_files_hold_any_token_and_are_the_same_each_time(self, ending, magic, tmp_path):
         vectors = Vectors(HOSTILE, vectors_of(len(HOSTILE)).matrix)
         axes = plot_map(vectors, tmp_path / f"1{ending}")
@@ -276,6 +287,15 @@ class TestMap:
             assert len(caught) == 1
             assert {r"\u65e5\u672c0", r"\u65e5\x07", "plain"} <= shown
         axes.get_figure().canvas.draw()  # warns of nothing
+
+    @pytest.mark.thread_unsafe(reason="looks at the settings of matplotlib, which the process has once")
+    def test_pictures_written_at_once_are_the_same_and_leave_the_settings(self, tmp_path):
+        before = dict(mpl.rcParams)
+        paths = [tmp_path / f"{k}.svg" for k in range(24)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda path: plot_history(HISTORY, path), paths))
+        assert len({path.read_bytes() for path in paths}) == 1
+        assert dict(mpl.rcParams) == before
 
     def test_a_failed_write_leaves_the_old_file(self, tmp_path, monkeypatch):
         path = tmp_path / "map.png"
