@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 def _refuse_sources():
@@ -28,6 +29,10 @@ _refuse_sources()
 # A shell lets its background jobs ignore the Ctrl-C that some tests send
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is slow here may be a busy machine, or kernels that are checked while they run
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 from fastembed._kernels import aligned_zeros, kernels_for, padded_width, runnable_builds  # noqa: E402
 

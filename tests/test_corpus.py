@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import fastembed._files
@@ -318,7 +318,6 @@ def test_missing_library_for_zstandard(tmp_path, monkeypatch):
 
 @pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(st.text("ab é\t\r\n\v\u00a0", max_size=60), st.integers(1, 9))
-@settings(deadline=None)
 def test_blocks_of_any_size_hold_the_same_text(tmp_path_factory, text, size):
     path = tmp_path_factory.mktemp("blocks") / "text"
     path.write_bytes(text.encode())

@@ -114,7 +114,7 @@ def test_unknown_tokens_go_before_the_windows_are_laid_and_lines_are_boundaries(
 
 
 @given(lines, options)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_against_brute_force(corpus, chosen):
     if not any(corpus):
         return
@@ -138,7 +138,6 @@ def test_against_brute_force(corpus, chosen):
 
 
 @given(lines, lines, options)
-@settings(deadline=None)
 def test_sum_of_two_corpora_is_exact(one, two, chosen):
     vocabulary = Vocabulary(list("abcdefg"), [70, 60, 50, 40, 30, 20, 10])
     try:
@@ -380,7 +379,7 @@ def saved_bytes(tmp_path_factory):
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.none() | st.integers(0, 10_000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_damage_is_a_value_error_or_harmless(saved_bytes, changes, length):
     folder, data = saved_bytes
     path = folder / f"damaged-{threading.get_ident()}"
@@ -464,7 +463,6 @@ def as_file(folder, corpus, name="text"):
 
 @pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(lines, options, st.integers(1, 3), st.integers(1, 40))
-@settings(deadline=None)
 def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, chosen, threads, block):
     vocabulary = Vocabulary(list("abcdef"), [70, 60, 50, 40, 30, 20])
     path = as_file(tmp_path_factory.mktemp("files"), corpus)
@@ -492,7 +490,6 @@ def test_tokenizer_and_lower_case(tmp_path):
 
 
 @given(lines, options)
-@settings(deadline=None)
 def test_ids_without_a_vocabulary(corpus, chosen):
     tokens = list("abcdefg")
     ids = [[tokens.index(token) for token in line] for line in corpus]
@@ -634,7 +631,6 @@ except KeyboardInterrupt as interrupt:
 
 @pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(lines, st.sampled_from(["flat", "share"]), st.none() | st.integers(1, 7))
-@settings(deadline=None)
 def test_baskets_against_brute_force(corpus, weighting, max_contexts):
     vocabulary = Vocabulary(list("abcdef"), [1] * 6)
     k = min(max_contexts or 6, 6)

@@ -314,7 +314,7 @@ def test_mutated_files_load_whole_or_are_refused(tmp_path_factory, path):
     folder = tmp_path_factory.mktemp("mutated")
     whole = {file: file.read_bytes() for file in good_files(folder, path)}
 
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=300, database=None)
     @given(st.sampled_from(sorted(whole)), EDITS)
     def mutate(file, edits):
         data = whole[file]

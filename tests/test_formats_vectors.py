@@ -196,7 +196,7 @@ def test_any_tokens_come_back_or_one_is_refused_by_name(tmp_path_factory, path):
     folder = tmp_path_factory.mktemp("tokens")
     characters = st.one_of(st.characters(), st.sampled_from(" \t\r\n\x0b\x85\u2028\ufeff\udc80\x00\"'0"))
 
-    @settings(max_examples=200, deadline=None, database=None)
+    @settings(max_examples=200, database=None)
     @given(st.lists(st.text(characters, max_size=4), min_size=1, max_size=5, unique=True))
     def check(tokens):
         matrix = np.ones((len(tokens), 2))

@@ -79,7 +79,7 @@ def test_among(tied, among):
     assert_same(found, expected)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-2, 2)),
     st.integers(1, 10),

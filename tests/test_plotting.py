@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from selenium import webdriver
@@ -235,6 +236,19 @@ class TestMap:
             dot = dots[vectors.tokens.index(text.get_text())]
             distance = np.linalg.norm(np.maximum(0, np.maximum(box[:2] - dot, dot - box[2:])))
             assert 1 < distance < 12
+
+    def test_labels_take_no_picture_each(self, axes, monkeypatch):
+        """A renderer holds the whole picture: one for each of 300 labels is gigabytes."""
+        made = []
+
+        class Renderer(backend_agg.RendererAgg):
+            def __init__(self, *size):
+                made.append(size)
+                super().__init__(*size)
+
+        monkeypatch.setattr(backend_agg, "RendererAgg", Renderer)
+        plot_map(vectors_of(30), axes)
+        assert 1 <= len(made) <= 3
 
     def test_where_there_is_room_all_words_are_labelled_in_their_order(self, axes):
         words = ["word7", "word2", "word5"]

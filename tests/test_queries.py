@@ -147,7 +147,7 @@ def test_zero_vectors_have_cosine_zero():
     assert held.most_similar(["a", "b"]) == [("zero", 0.0)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.float32, (6, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)), st.integers(1, 9))
 def test_cosines_are_finite_and_fall(matrix, topn):
     held = Vectors(list("abcdef"), matrix)

@@ -315,7 +315,7 @@ def test_a_header_that_is_none(saved, path, state):
         SkipGram.load(path)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 3000), value=st.integers(0, 255))
 def test_a_changed_byte_is_refused_or_harmless(saved, tmp_path, place, value):
     """In the length, the header and the first tensors: ValueError, or a model that is used without an error."""

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -57,7 +57,6 @@ def test_order_of_equal_counts_is_that_of_the_bytes(tmp_path):
 
 @pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
 @given(corpora.map(lambda c: [[t for t in line if t] for line in c]), st.integers(1, 3), st.integers(1, 40))
-@settings(deadline=None)
 def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads, block):
     path = tmp_path_factory.mktemp("files") / "text"
     path.write_text("".join(" ".join(line) + "\n" for line in corpus), encoding="utf-8")

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
@@ -31,7 +31,6 @@ def test_weights_are_exact_fractions():
 
 
 @given(streams, st.integers(0, 4), st.integers(0, 4), st.booleans(), st.integers(1, 5), st.data())
-@settings(deadline=None)
 def test_windows_around_part_of_a_text(stream, before, after, directed, contexts, data):
     """The kernel counts around ids[first:last] only: the twin's counts of the text without those of the rest."""
     if not before + after:

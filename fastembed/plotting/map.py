@@ -132,7 +132,11 @@ def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> Non
 
 def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[str]) -> int:
     """Label the dots in their order where there is room; return how many got no label."""
+    from matplotlib.backends.backend_agg import RendererAgg
+
     figure: Any = ax.get_figure(root=True)
+    # One for all labels: a figure without a canvas of a window makes another picture of its whole size for each
+    renderer = RendererAgg(*figure.bbox.size, figure.dpi)
     figure.draw_without_rendering()  # settles where the axes are and how large
     dots = ax.transData.transform(coordinates)
     gap = GAP * figure.dpi / 72
@@ -143,7 +147,7 @@ def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[
     style["family"] = families
     for label, xy, dot in zip(labels, coordinates, dots, strict=True):
         text = ax.annotate(label, xy, (0, 0), textcoords="offset points", annotation_clip=False, **style)
-        size = np.array(text.get_window_extent().size)
+        size = np.array(text.get_window_extent(renderer).size)
         corners = dot + gap * np.array(PLACES) + (np.array(PLACES) - 1) / 2 * size
         boxes = np.hstack([corners, corners + size])
         inside = (boxes[:, :2] >= (left, bottom)).all(axis=1) & (boxes[:, 2:] <= (right, top)).all(axis=1)
