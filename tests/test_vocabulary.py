@@ -85,7 +85,6 @@ def test_invalid_text_of_a_later_block(tmp_path):
 
 
 @given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**62))
-@settings(deadline=None)
 def test_save_and_load(tmp_path_factory, tokens, count):
     path = tmp_path_factory.mktemp("saved") / "words.tsv"
     vocabulary = Vocabulary(tokens, [count] * len(tokens))
