@@ -30,7 +30,7 @@ _refuse_sources()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples in every run, so that a failure is the change's; `pytest --hypothesis-profile=default` looks for others.
+# The same examples in every run, so that a failure is the change's; `pytest --hypothesis-profile=default` tries others.
 # What is slow here may be a busy machine, or kernels that are checked while they run.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")

@@ -132,11 +132,12 @@ def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> Non
 
 def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[str]) -> int:
     """Label the dots in their order where there is room; return how many got no label."""
-    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.backends import backend_agg
 
+    agg: Any = backend_agg  # for type checkers its classes take no arguments
     figure: Any = ax.get_figure(root=True)
     # One for all labels: a figure without a canvas of a window makes another picture of its whole size for each
-    renderer = RendererAgg(*figure.bbox.size, figure.dpi)
+    renderer = agg.RendererAgg(*figure.bbox.size, figure.dpi)
     figure.draw_without_rendering()  # settles where the axes are and how large
     dots = ax.transData.transform(coordinates)
     gap = GAP * figure.dpi / 72
