@@ -34,11 +34,12 @@ test-debug:
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it, with
 # libstdc++, whose `throw` it stands before: other modules throw, matplotlib's at import.
-# What they find they write to file descriptor 2, which pytest must not capture, and end the process. Freed memory is kept for
-# a while, to see who still reads it: not so much of it that a test with little address space has none left.
+# What they find they write to file descriptor 2, which pytest must not capture, and end the process. Freed memory is kept
+# for a while, to see who still reads it: not so much of it that a test with little address space has none left.
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
-	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))" \
+	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 \
+		LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))" \
 		$(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
 
 test-ubsan:
