@@ -38,10 +38,12 @@ test-debug:
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it, with
 # libstdc++, whose `throw` it stands before: other modules throw, matplotlib's at import.
-# What they find they write to file descriptor 2, which pytest must not capture, and end the process.
+# What they find they write to file descriptor 2, which pytest must not capture, and end the process. Freed memory is kept
+# for a while, to see who still reads it: not so much of it that a test with little address space has none left.
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
-	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))" \
+	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 \
+		LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))" \
 		$(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
 
 test-ubsan:
@@ -67,8 +69,9 @@ coverage:
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
 		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' \
 		$(addprefix $(CURDIR)/,$(KERNEL_TESTS) $(filter-out $(KERNEL_TESTS),$(wildcard tests/test_*.py))) && \
-	$(abspath $(VENV))-coverage/bin/coverage report && \
-	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc
+	$(abspath $(VENV))-coverage/bin/coverage report $$(find fastembed -name '*.py') && \
+	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc \
+		fastembed/_kernels/*.pxi fastembed/_kernels/[ct]*.pyx fastembed/_kernels/exp.pxd
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint

@@ -361,7 +361,7 @@ def test_promises_allocate_nothing(tmp_path):
     """
     names = ["a.bin", "a.bin.gz", "a.glove.gz", "b.bin.gz", "a.npy", "a.safetensors"]
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), *(str(tmp_path / name) for name in names)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
     assert all(name in line for name, line in zip(names, done.stdout.splitlines(), strict=True))
 
 
@@ -390,6 +390,6 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path, path):
                 print(error)
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(tmp_path / path)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
     assert [path in line and "File too large" in line for line in done.stdout.splitlines()] == [True] * 3
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == old
