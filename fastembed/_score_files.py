@@ -32,7 +32,7 @@ def read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
                 continue  # a header
         score = numbers[column] if column is not None and column < len(numbers) else None
         if score is None or not all(fields[:2]):
-            place_of_score = "" if column in (None, 2) else f" in field {column + 1}"
+            place_of_score = "" if column is None or column == 2 else f" in field {column + 1}"
             raise ValueError(f"{where}: two words and a finite score{place_of_score} expected, got {line!r}")
         pairs.append((fields[0], fields[1], score))
     if not pairs:

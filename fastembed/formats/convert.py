@@ -45,7 +45,8 @@ def to_pandas(table: Table) -> Any:
     """
     pandas = require("pandas", "pandas")
     encode_tokens(table.tokens)  # refuses what has no UTF-8 form
-    return pandas.DataFrame(table.matrix, index=pandas.Index(table.tokens, name="token"))
+    # Before pandas 3 a frame of a read-only array would be read-only, too
+    return pandas.DataFrame(table.matrix, index=pandas.Index(table.tokens, name="token"), copy=True)
 
 
 def from_pandas(frame: Any) -> Table:
