@@ -185,7 +185,7 @@ def test_one_vectors_gives_many_threads_the_same_bits():
 def corpus_file(tmp_path_factory):
     ids = np.random.default_rng(0).zipf(1.5, 20_000).clip(max=300).reshape(-1, 20)
     path = tmp_path_factory.mktemp("threads") / "text"
-    path.write_text("".join(" ".join(f"w{i}" for i in line) + "\n" for line in ids.tolist()))
+    path.write_text("".join(" ".join(f"w{i}" for i in line) + "\n" for line in ids.tolist()), encoding="utf-8")
     return path
 
 
@@ -245,7 +245,10 @@ assert len(got) == 8 and all(found == got[0] for found in got)
 def test_names_may_be_used_first_by_many_threads_at_once():
     """Their modules are imported then."""
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", FIRST_USE], capture_output=True, text=True, timeout=TIME_LIMIT
+        [sys.executable, "-P", "-W", "error", "-c", FIRST_USE],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=TIME_LIMIT,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

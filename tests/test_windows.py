@@ -179,14 +179,14 @@ def test_free_memory_of_machines_and_cgroups(monkeypatch, tmp_path):
     del pages["SC_PHYS_PAGES"]
     assert free_memory() == _memory.UNKNOWN
     (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:   70 kB\n")
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:   70 kB\n", encoding="utf-8")
     assert free_memory() == 70 << 10
-    (group / "memory.max").write_text("50000\n")
-    (group / "memory.current").write_text("45000\n")
+    (group / "memory.max").write_text("50000\n", encoding="utf-8")
+    (group / "memory.current").write_text("45000\n", encoding="utf-8")
     assert free_memory() == 5000
-    (group / "memory.stat").write_text("active_file 9\ninactive_file 3000\n")
+    (group / "memory.stat").write_text("active_file 9\ninactive_file 3000\n", encoding="utf-8")
     assert free_memory() == 8000
-    (group / "memory.current").write_text("60000\n")
+    (group / "memory.current").write_text("60000\n", encoding="utf-8")
     assert free_memory() == 0
 
 

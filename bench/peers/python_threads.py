@@ -93,7 +93,7 @@ def run(python: str, gil: str | None, rounds: int) -> dict[str, Any]:
     if gil is not None:
         environment["PYTHON_GIL"] = gil
     command = [python, __file__, "--measure", "--rounds", str(rounds)]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -101,7 +101,7 @@ def run(python: str, gil: str | None, rounds: int) -> dict[str, Any]:
 def is_free_threaded(python: str) -> bool:
     """Say whether a Python can do without the GIL."""
     code = "import sysconfig; print(bool(sysconfig.get_config_var('Py_GIL_DISABLED')))"
-    return subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout == "True\n"
+    return subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout == "True\n"
 
 
 def main() -> None:
