@@ -7,6 +7,7 @@ What the files in ``dist/`` hold is looked at by ``tools/test_dist.py``.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
@@ -24,6 +26,9 @@ DIST = ROOT / "dist"
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
 TAGS = [pattern.removesuffix("-*") for pattern in SETTINGS["tool"]["cibuildwheel"]["build"]]
+
+MOST_AT_ONCE = 4
+"""Trials of wheels; each takes a core and a few GB."""
 
 IMPORT_SECONDS = 0.25
 NAMES_LIMIT = 1.5
@@ -111,41 +116,62 @@ def check_imports(binaries, folder):
         sys.exit(f"{IMPORT_NAMES} took more than {NAMES_LIMIT} times as long as {IMPORT_LIBRARIES}")
 
 
-def check_installed(wheel, python, sdist, folder, *, oldest):
-    """Install a wheel in an empty environment, import it, and run the sdist's tests."""
-    environment = folder / "environment"
-    binaries = environment / ("Scripts" if sys.platform == "win32" else "bin")
-    install = ("uv", "pip", "install", "--quiet", "--python", environment, "--only-binary=:all:")
-    run("uv", "venv", "--quiet", "--python", python, environment)
-    fixed = folder / "fixed.txt"  # so that nothing the tests need brings newer ones
-    if oldest:
-        run(*install, "--resolution=lowest-direct", *PROJECT["dependencies"])
-    fixed.write_text(run("uv", "pip", "freeze", "--python", environment, capture=True), encoding="utf-8")
-    run(*install, wheel)
-    run("uv", "pip", "list", "--python", environment)
-    run(binaries / "fastembed", "info", cwd=folder)
-    check_imports(binaries, folder)
-    run(*install, "--constraint", fixed, f"{PROJECT['name']}[test] @ {wheel.as_uri()}")
-    run(binaries / "pytest", cwd=sdist)
+def try_out(wheel, python, dependencies):
+    """Install a wheel in an empty environment with its oldest or newest dependencies, and run the sdist's tests."""
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(*DIST.glob("*.tar.gz")) as sdist:
+        sdist.extractall(folder, filter="data")
+        (sources,) = Path(folder).iterdir()
+        environment = Path(folder, "environment")
+        binaries = environment / ("Scripts" if sys.platform == "win32" else "bin")
+        install = ("uv", "pip", "install", "--quiet", "--python", environment, "--only-binary=:all:")
+        run("uv", "venv", "--quiet", "--python", python, environment)
+        if dependencies == "oldest":
+            run(*install, "--resolution=lowest-direct", *PROJECT["dependencies"])
+        fixed = Path(folder, "fixed.txt")  # so that nothing the tests need brings newer ones
+        fixed.write_text(run("uv", "pip", "freeze", "--python", environment, capture=True), encoding="utf-8")
+        run(*install, wheel)
+        run("uv", "pip", "list", "--python", environment)
+        run(binaries / "fastembed", "info", cwd=folder)
+        check_imports(binaries, folder)
+        run(*install, "--constraint", fixed, f"{PROJECT['name']}[test] @ {Path(wheel).as_uri()}")
+        run(binaries / "pytest", "--quiet", cwd=sources)
 
 
 def check():
-    """Try out all wheels in ``dist/``."""
+    """Try out all wheels in ``dist/``, several at once, and print what each trial did when it is done."""
     wheels = {next(iter(parse_wheel_filename(path.name)[3])).abi: path for path in sorted(DIST.glob("*.whl"))}
     if not wheels:
         sys.exit(f"{DIST} holds no wheel: call `make wheel` first")
     installed = pythons()
     for tag, wheel in wheels.items():
         check_reproducible(wheel, installed[tag])
-        for oldest in (True, False):
-            with tempfile.TemporaryDirectory() as folder, tarfile.open(*DIST.glob("*.tar.gz")) as sdist:
-                sdist.extractall(folder, filter="data")
-                (sources,) = Path(folder).iterdir()
-                check_installed(wheel, installed[tag], sources, Path(folder), oldest=oldest)
+
+    def in_a_process(trial):
+        tag, dependencies = trial
+        command = [sys.executable, __file__, "try", wheels[tag], installed[tag], dependencies]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False)
+        return trial, done
+
+    failed = []
+    with ThreadPoolExecutor(min(os.cpu_count(), MOST_AT_ONCE)) as pool:
+        for (tag, dependencies), done in pool.map(in_a_process, itertools.product(wheels, ("oldest", "newest"))):
+            print(f"---- {tag}, {dependencies} dependencies\n{done.stdout}", flush=True)
+            if done.returncode:
+                failed.append(f"{tag} with the {dependencies} dependencies")
+    if failed:
+        sys.exit(f"not good: {', '.join(failed)}")
     print(f"{len(wheels)} wheels are good: {', '.join(wheels)}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("build", "check"))
-    {"build": build, "check": check}[parser.parse_args().command]()
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("build").set_defaults(call=build)
+    commands.add_parser("check").set_defaults(call=check)
+    one = commands.add_parser("try", help="what check does with each wheel")
+    one.add_argument("wheel")
+    one.add_argument("python")
+    one.add_argument("dependencies", choices=("oldest", "newest"))
+    one.set_defaults(call=try_out)
+    arguments = vars(parser.parse_args())
+    arguments.pop("call")(**arguments)
