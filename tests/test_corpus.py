@@ -169,7 +169,7 @@ def test_missing_file_and_folder(tmp_path):
     (tmp_path / ".hidden").touch()
     with pytest.raises(FileNotFoundError, match=r"no file in the folder .*test_missing"):
         as_corpus(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no file matches '.*/\*\.txt'"):
+    with pytest.raises(FileNotFoundError, match=rf"no file matches '{re.escape(str(tmp_path)[:30])}"):
         as_corpus(tmp_path / "*.txt")
 
 

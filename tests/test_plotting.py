@@ -427,6 +427,7 @@ def opened(chromium, tmp_path):
     return write_and_open
 
 
+@pytest.mark.thread_unsafe(reason="one browser shows one page at a time")
 class TestPage:
     def test_a_search_finds_and_a_click_lists_the_neighbours(self, opened):
         vectors = vectors_of(300)
