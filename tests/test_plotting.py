@@ -204,6 +204,7 @@ def overlapping(boxes):
     return int(np.triu(pairs & pairs.T, 1).sum())
 
 
+@pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
 class TestMap:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("scale", [0.5, 2.0])
@@ -264,7 +265,6 @@ class TestMap:
             names = {element.tag.split("}")[-1] for element in ET.fromstring(first).iter()}
             assert not names & {"script", "img", "image", "foreignObject"}
 
-    @pytest.mark.thread_unsafe(reason="looks at the settings of matplotlib, which the process has once")
     def test_pictures_written_at_once_are_the_same_and_leave_the_settings(self, tmp_path):
         before = dict(mpl.rcParams)
         paths = [tmp_path / f"{k}.svg" for k in range(24)]
@@ -293,6 +293,7 @@ class TestMap:
             plot_map(vectors_of(9), place)
 
 
+@pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
 class TestHistory:
     def test_nll_against_epochs_and_seconds(self, axes):
         assert plot_history(HISTORY, axes) is axes
