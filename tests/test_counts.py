@@ -389,10 +389,11 @@ def test_any_damage_is_a_value_error_or_harmless(saved_bytes, changes, length):
     path.write_bytes(damaged[:length])
     try:
         counts = Counts.load(path)
+        both = counts + counts  # which may be too large to be exact
     except ValueError:
         return
     assert counts.to_scipy().shape == counts.shape
-    assert repr(counts + counts)
+    assert repr(both)
     assert counts.ledger is None or counts.ledger.summary()
 
 

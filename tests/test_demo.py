@@ -7,6 +7,8 @@ from fastembed import demo
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
+pytestmark = pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
+
 MODULE = '''# coding: latin-1
 # A comment about Sockets,
     # on two lines.

@@ -207,6 +207,7 @@ def overlapping(boxes):
     return int(np.triu(pairs & pairs.T, 1).sum())
 
 
+@pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
 class TestMap:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("scale", [0.5, 2.0])
@@ -280,13 +281,14 @@ class TestMap:
             names = {element.tag.split("}")[-1] for element in ET.fromstring(first).iter()}
             assert not names & {"script", "img", "image", "foreignObject"}
 
-    def test_what_the_font_lacks_is_drawn_in_another(self, axes, tmp_path):
+    @pytest.mark.parametrize("ending", [".png", ".svg", pytest.param(".pdf", marks=not_without_the_gil)])
+    def test_what_the_font_lacks_is_drawn_in_another(self, axes, tmp_path, ending):
         """Neither a warning nor escapes: STIX, which comes with matplotlib, has both letters, DejaVu Sans neither."""
         words = ["\u1d81og", "cat\u1d8d", "mouse"]
         assert choose_fonts(["mouse"]) == (["sans-serif"], set())
         assert choose_fonts(words)[1] == set()
         vectors = Vectors(words, vectors_of(3).matrix)
-        for place in (axes, tmp_path / "map.png", tmp_path / "map.svg", tmp_path / "map.pdf"):
+        for place in (axes, tmp_path / f"map{ending}"):
             assert [text.get_text() for text in plot_map(vectors, place).texts] == words
         axes.get_figure().canvas.draw()
 
@@ -331,6 +333,7 @@ class TestMap:
             plot_map(vectors_of(9), place)
 
 
+@pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
 class TestHistory:
     def test_nll_against_epochs_and_seconds(self, axes):
         assert plot_history(HISTORY, axes) is axes
@@ -465,6 +468,7 @@ def opened(chromium, tmp_path):
     return write_and_open
 
 
+@pytest.mark.thread_unsafe(reason="one browser shows one page at a time")
 class TestPage:
     def test_a_search_finds_and_a_click_lists_the_neighbours(self, opened):
         vectors = vectors_of(300)

@@ -16,6 +16,7 @@ from fastembed._model import FITTED
 from fastembed.formats import header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": 1e-2, "epochs": 2}
+MODEL = "model.safetensors"  # in the folder of a test; in threads, each has one of its own, if no fixture takes it
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +25,6 @@ def corpus():
     rng = np.random.default_rng(0)
     walks = (rng.integers(30, size=(80, 1)) + np.cumsum(rng.integers(0, 2, size=(80, 12)), axis=1)) % 30
     return [["wörd 鯨" if step == 7 else f"w{step:02d}" for step in walk] for walk in walks]
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "model.safetensors"
 
 
 def assert_same(found, expected, text):
@@ -64,7 +60,8 @@ def assert_same(found, expected, text):
         {"early_stopping": True, "validation_fraction": 0.3},
     ],
 )
-def test_a_model_comes_back(corpus, path, options):
+def test_a_model_comes_back(corpus, tmp_path, options):
+    path = tmp_path / MODEL
     model = SkipGram(**SETTINGS | options).fit(corpus)
     model.save(path)
     loaded = SkipGram.load(path)
@@ -74,8 +71,9 @@ def test_a_model_comes_back(corpus, path, options):
 
 
 @pytest.mark.parametrize("grow", [False, True])
-def test_training_goes_on_where_it_was(corpus, path, grow):
+def test_training_goes_on_where_it_was(corpus, tmp_path, grow):
     """And once more from a model that was loaded, trained on and saved."""
+    path = tmp_path / MODEL
     model = SkipGram(**SETTINGS).fit(corpus[:50])
     for first in (50, 65):
         more = [[*line, "new", f"new{first}"] for line in corpus[first : first + 15]]
@@ -92,13 +90,15 @@ def test_training_goes_on_where_it_was(corpus, path, grow):
     assert model.vocabulary.appended == (3 if grow else 0)
 
 
-def test_a_model_of_baskets(corpus, path):
+def test_a_model_of_baskets(corpus, tmp_path):
+    path = tmp_path / MODEL
     model = SkipGram(**SETTINGS).fit_counts(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
     model.save(path)
     assert_same(SkipGram.load(path), model, corpus)
 
 
-def test_it_is_a_file_of_vectors(corpus, path):
+def test_it_is_a_file_of_vectors(corpus, tmp_path):
+    path = tmp_path / MODEL
     model = SkipGram(**SETTINGS).fit(corpus)
     model.save(path)
     vectors = Vectors.load(path)
@@ -108,8 +108,9 @@ def test_it_is_a_file_of_vectors(corpus, path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is mapped")
-def test_loading_replaces_nothing_that_is_in_use(corpus, path):
+def test_loading_replaces_nothing_that_is_in_use(corpus, tmp_path):
     """The vectors are mapped from the old file; the trainer's parameters are its own, to be trained on."""
+    path = tmp_path / MODEL
     first, second = (SkipGram(seed=seed, **SETTINGS).fit(corpus) for seed in (1, 2))
     first.save(path)
     loaded = SkipGram.load(path)
@@ -121,7 +122,8 @@ def test_loading_replaces_nothing_that_is_in_use(corpus, path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_model_saved_after_each_epoch(corpus, path):
+def test_a_model_saved_after_each_epoch(corpus, tmp_path):
+    path = tmp_path / MODEL
     paths = []
 
     def save(record, model):
@@ -143,7 +145,8 @@ def test_a_model_saved_after_each_epoch(corpus, path):
         ({"directed": np.False_}, {"directed": False}),
     ],
 )
-def test_parameters_that_are_numbers_of_numpy(corpus, path, options, plain):
+def test_parameters_that_are_numbers_of_numpy(corpus, tmp_path, options, plain):
+    path = tmp_path / MODEL
     SkipGram(**SETTINGS | options).fit(corpus).save(path)
     loaded = SkipGram.load(path)
     assert loaded.get_params().items() >= plain.items()
@@ -153,7 +156,8 @@ def test_parameters_that_are_numbers_of_numpy(corpus, path, options, plain):
 # ---------------------------------------------------------------- what the file says
 
 
-def test_the_manifest(corpus, path):
+def test_the_manifest(corpus, tmp_path):
+    path = tmp_path / MODEL
     model = SkipGram(seed=5, threads=2, **SETTINGS).fit(corpus)
     model.save(path)
     tensors, metadata = map_tensors(path)
@@ -174,7 +178,8 @@ def test_the_manifest(corpus, path):
     assert model.trainer.forward(3) == pytest.approx(p[3] / p[3].sum(), rel=1e-4)
 
 
-def test_equal_models_are_equal_files(corpus, path):
+def test_equal_models_are_equal_files(corpus, tmp_path):
+    path = tmp_path / MODEL
     model = SkipGram(threads=1, **SETTINGS).fit(corpus)
     model.save(path)
     SkipGram.load(path, threads=2).save(path.with_name("again"))
@@ -184,7 +189,8 @@ def test_equal_models_are_equal_files(corpus, path):
 # ---------------------------------------------------------------- what is refused
 
 
-def test_what_cannot_be_saved(corpus, path):
+def test_what_cannot_be_saved(corpus, tmp_path):
+    path = tmp_path / MODEL
     with pytest.raises(AttributeError, match="call fit first"):
         SkipGram().save(path)
     model = SkipGram(**SETTINGS).fit(corpus)
@@ -197,7 +203,8 @@ def test_what_cannot_be_saved(corpus, path):
     assert not path.exists()
 
 
-def test_vectors_alone_are_no_model(path):
+def test_vectors_alone_are_no_model(tmp_path):
+    path = tmp_path / MODEL
     Vectors(["a"], np.ones((1, 2))).save(path)
     with pytest.raises(ValueError, match=r"holds vectors alone and no model: open it with Vectors\.load"):
         SkipGram.load(path)
@@ -210,7 +217,8 @@ def test_vectors_alone_are_no_model(path):
         SkipGram.load(path, threads=0)
 
 
-def test_a_file_cut_short(corpus, path):
+def test_a_file_cut_short(corpus, tmp_path):
+    path = tmp_path / MODEL
     SkipGram(**SETTINGS).fit(corpus).save(path)
     whole = path.read_bytes()
     for size in (0, 7, 100, len(whole) // 2, len(whole) - 1):
@@ -251,7 +259,8 @@ TENSORS = [
 ]
 
 
-def test_fewer_tokens_than_vectors(saved, path):
+def test_fewer_tokens_than_vectors(saved, tmp_path):
+    path = tmp_path / MODEL
     tensors, metadata = map_tensors(saved)
     tokens = pack_tokens(unpack_tokens(tensors, saved)[:-1])
     write_tensors(path, tensors | tokens | {"tokens.counts": tensors["tokens.counts"][:-1]}, metadata)
@@ -260,7 +269,8 @@ def test_fewer_tokens_than_vectors(saved, path):
 
 
 @pytest.mark.parametrize(("name", "change", "message"), TENSORS)
-def test_tensors_that_do_not_fit(saved, path, name, change, message):
+def test_tensors_that_do_not_fit(saved, tmp_path, name, change, message):
+    path = tmp_path / MODEL
     tensors, metadata = map_tensors(saved)
     tensors = {key: value for key, value in tensors.items() if key != name or change is not None}
     if change is not None:
@@ -294,7 +304,8 @@ def test_tensors_that_do_not_fit(saved, path, name, change, message):
         ("settings", "window", [2], "window must be an integer or a pair"),
     ],
 )
-def test_a_header_that_does_not_fit(saved, path, field, name, value, message):
+def test_a_header_that_does_not_fit(saved, tmp_path, field, name, value, message):
+    path = tmp_path / MODEL
     tensors, metadata = map_tensors(saved)
     metadata[field] = json.dumps(json.loads(metadata[field]) | {name: value})
     write_tensors(path, tensors, metadata)
@@ -305,7 +316,8 @@ def test_a_header_that_does_not_fit(saved, path, field, name, value, message):
 @pytest.mark.parametrize(
     "state", ["", "[]", "7", "{}", '{"history": []', "null", pytest.param("[" * 99_999, id="deep")]
 )
-def test_a_header_that_is_none(saved, path, state):
+def test_a_header_that_is_none(saved, tmp_path, state):
+    path = tmp_path / MODEL
     tensors, metadata = map_tensors(saved)
     write_tensors(path, tensors, metadata | {"model": state})
     with pytest.raises(ValueError, match=r"model.safetensors' does not hold a model that fits together"):
