@@ -354,8 +354,9 @@ def stamps():
 
 
 def runs_meanwhile(stamps, call):
-    """Whether the other thread ran in the middle of the call, in any of some attempts (the machine may be busy)."""
-    for _ in range(50):
+    """Whether the other thread ran in the middle of a call, in any of some seconds (the machine may be busy)."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
         start = time.perf_counter()
         call()
         length = time.perf_counter() - start
