@@ -15,6 +15,7 @@ def zipf_corpus(words, tokens):
     return [[f"w{i}" for i in ids[begin : begin + 50].tolist()] for begin in range(0, tokens, 50)]
 
 
+@pytest.mark.slow
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
 @pytest.mark.parametrize(
     ("words", "tokens", "dim", "contexts", "early_stopping"),
