@@ -395,6 +395,12 @@ def test_info_of_the_installation(capsys):
     assert list(found) == ["fastembed", "build", "python", "numpy", "scipy", "blas", "threads"]
 
 
+def test_info_of_text_that_begins_like_json(capsys, tmp_path):
+    path = tmp_path / "noted.safetensors"
+    formats.write_tensors(path, {"a": np.zeros(1)}, {"note": "{as it is", "settings": "[1, 2]"})
+    assert document(capsys, "info", path)["metadata"] == {"note": "{as it is", "settings": [1, 2]}
+
+
 def test_info_of_junk(capsys, tmp_path):
     (tmp_path / "junk.safetensors").write_bytes(b"\xff" * 100)
     code, out, err = run(capsys, "info", tmp_path / "junk.safetensors")

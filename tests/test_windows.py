@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import _memory
+from fastembed import _ids, _memory
 from fastembed._ids import Text, texts
 from fastembed._kernels import cooccur
 from fastembed._memory import check_memory_limit, free_memory
@@ -194,3 +194,10 @@ def test_columns_that_int32_cannot_number():
     assert Windows((2, 2), max_contexts=2**30 - 1, directed=True).columns(2**31) == 2**31 - 2
     with pytest.raises(ValueError, match=r"at most 2\^31 - 1 columns, got 2,147,483,648; lower max_contexts"):
         Windows((2, 2), max_contexts=2**30, directed=True).columns(2**31)
+
+
+def test_short_sequences_are_joined(monkeypatch):
+    monkeypatch.setattr(_ids, "BATCH", 4)
+    sequences = [np.array(ids, np.int32) for ids in ([1, 2], [3], [], [4, 5, 6, 7], [8])]
+    joined = [batch.tolist() for batch in _ids._batches(sequences)]
+    assert joined == [[1, 2, -1, 3, -1], [-1, 4, 5, 6, 7, -1], [8, -1]]
