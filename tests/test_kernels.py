@@ -146,7 +146,7 @@ for module in pkgutil.walk_packages(fastembed.__path__, "fastembed."):
     if not module.name.endswith("__main__") and "x86_64" not in module.name:  # the build in use is imported below
         importlib.import_module(module.name)
 with tempfile.TemporaryDirectory() as folder:
-    with open(f"{folder}/text", "w") as file:
+    with open(f"{folder}/text", "w", encoding="utf-8") as file:
         file.write("a b c a b\\nb c a\\n" * 9)
     assert fastembed.cli.main(["train", f"{folder}/text", f"--output={folder}/model", "--dim=4", "--min-count=1"]) == 0
     model = fastembed.SkipGram.load(f"{folder}/model").partial_fit(f"{folder}/text")
