@@ -126,6 +126,17 @@ def test_compiled_modules_hold_no_state(name):
     assert held == {}
 
 
+def test_sources_of_the_kernels_hold_no_state():
+    """Nor variables of Cython or C, which a module does not show."""
+    files = [file for kind in ("pyx", "pxd", "pxi") for file in (ROOT / "fastembed" / "_kernels").glob(f"*.{kind}")]
+    variable = re.compile(r"cdef (?!(extern|enum|struct|class)\b)[^(]*(=|$)|\s*static (?!(inline|const)\b)[^(]*(=|;|$)")
+    held = [line for file in files for line in file.read_text(encoding="utf-8").splitlines() if variable.match(line)]
+    assert len(files) > 10
+    assert held == []
+    for line in ("cdef int steps", "cdef list found = []", "cdef object cache = dict()", "    static int calls = 0;"):
+        assert variable.match(line)
+
+
 needs_no_gil = pytest.mark.skipif(
     not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="needs a free-threaded Python, which warns of the GIL"
 )
