@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -292,6 +293,17 @@ class TestMap:
         for place in (axes, tmp_path / f"map{ending}"):
             assert [text.get_text() for text in plot_map(vectors, place).texts] == words
         axes.get_figure().canvas.draw()
+
+    def test_fonts_that_are_gone_do_no_harm(self, tmp_path, monkeypatch):
+        """One of the settings, drawn in DejaVu Sans; one removed since matplotlib listed it. STIX has no Latin here."""
+        stix = next(font for font in fontManager.ttflist if font.name == "STIXSizeOneSym")
+        deleted = replace(stix, fname=str(tmp_path / "deleted.ttf"), name="Deleted")
+        dejavu = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
+        monkeypatch.setattr(fontManager, "ttflist", [*dejavu, deleted, stix])
+        words = ["\u20ecx", "cat", "mouse"]
+        with mpl.rc_context({"font.family": ["never installed"]}):
+            axes = plot_map(Vectors(words, vectors_of(3).matrix), tmp_path / "map.png")  # warns of nothing
+        assert [text.get_text() for text in axes.texts] == words
 
     def test_what_no_font_has_is_escaped_with_one_warning(self, axes, tmp_path, monkeypatch):
         monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])

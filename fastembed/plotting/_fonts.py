@@ -36,6 +36,7 @@ def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
         lacking -= _held(manager.findfont(manager.FontProperties(family=[family])), lacking)
     if not lacking:
         return families, lacking
+    families.append(manager.fontManager.defaultFamily["ttf"])  # drawn in place of a family that is not installed
     plain = (font for font in manager.fontManager.ttflist if (font.style, font.stretch, font.weight) == PLAIN)
     held = {font.name: _held(font.fname, lacking) for font in sorted(plain, key=lambda font: font.name)}
     while lacking and held:
@@ -49,7 +50,10 @@ def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
 
 def _held(path: str, characters: set[str]) -> set[str]:
     """Return those of the characters that a font has."""
-    font = require("matplotlib.font_manager", "plot").get_font(path)
+    try:
+        font = require("matplotlib.font_manager", "plot").get_font(path)
+    except (OSError, RuntimeError):  # matplotlib's list of fonts is an old one: this is gone, or no longer a font
+        return set()
     if font.get_char_index(NO_CHARACTER):
         return set()
     return {c for c in characters if font.get_char_index(ord(c))}
