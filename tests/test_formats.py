@@ -69,6 +69,17 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
         formats.writable(tmp_path / "a")
 
 
+def test_a_read_only_file_is_named_and_stays(tmp_path, monkeypatch):
+    """Before anything is written; the administrator may write to it all the same, so its mode shows nothing here."""
+    path = tmp_path.resolve() / "a"
+    path.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "access", lambda asked, mode: not (asked == path and mode == os.W_OK))
+    with pytest.raises(PermissionError, match=r"cannot write '.*a': it is read-only"):
+        formats.write_tensors(path, {"a": np.zeros(1)})
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_only_regular_files_are_replaced(tmp_path):
     for other in (tmp_path, *([os.devnull] if os.name == "posix" else [])):  # on Windows it lies in no folder
         with pytest.raises(OSError, match="not a regular file"):

@@ -21,7 +21,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError
-        If the folder is missing or may not be written to, or `path` is something else than a file.
+        If the folder is missing or may not be written to, or `path` is a read-only file or none at all.
 
     Examples
     --------
@@ -37,6 +37,8 @@ def writable(path: str | os.PathLike[str]) -> Path:
         raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} may not be written to")
     if target.exists() and not target.is_file():
         raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(f"cannot write {str(path)!r}: it is read-only")
     return target
 
 
