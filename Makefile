@@ -84,6 +84,10 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs tools changes
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --quiet --min-severity=medium .github
 
 # The site, in docs/_build/html; a warning is an error. -E: a change of a docstring is not seen otherwise.
