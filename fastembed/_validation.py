@@ -147,6 +147,8 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
     if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
         found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
         raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+    if isinstance(matrix, np.ma.MaskedArray):  # what is masked would pass for finite
+        raise TypeError("matrix must be an array without a mask, got a masked array: fill it, or leave the rows out")
     if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
         raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row a token, got {matrix.shape}")
     if matrix.shape[1] == 0:

@@ -149,6 +149,7 @@ def test_normalized(vectors):
         (["a"], [[1.0]], TypeError, "array of float32 or float64, got list"),
         (["a"], np.array([[1]]), TypeError, "got int64"),
         (["a"], np.array([[1]], dtype=np.float16), TypeError, "got float16"),
+        (["a"], np.ma.masked_invalid([[1.0, np.nan]]), TypeError, "got a masked array"),
         (["a"], np.array([1.0]), ValueError, r"shape \(1, D\), one row a token, got \(1,\)"),
         (["a", "b"], np.eye(3), ValueError, r"shape \(2, D\), one row a token, got \(3, 3\)"),
         (["a"], np.empty((1, 0)), ValueError, r"at least one column, got the shape \(1, 0\)"),
