@@ -71,7 +71,8 @@ coverage:
 		$(addprefix $(CURDIR)/,$(KERNEL_TESTS) $(filter-out $(KERNEL_TESTS),$(wildcard tests/test_*.py))) && \
 	$(abspath $(VENV))-coverage/bin/coverage report $$(find fastembed -name '*.py') && \
 	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc \
-		fastembed/_kernels/*.pxi fastembed/_kernels/[ct]*.pyx fastembed/_kernels/exp.pxd
+		fastembed/_kernels/*.pxi fastembed/_kernels/exp.pxd \
+		$(filter-out %/portable.pyx fastembed/_kernels/x86_64_%,$(wildcard fastembed/_kernels/*.pyx))
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint
