@@ -21,7 +21,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError
-        If the folder is missing or may not be written to, or `path` is a read-only file or none at all.
+        If the folder is missing or may not be written to, or `path` is read-only or something else than a file.
 
     Examples
     --------
