@@ -118,6 +118,7 @@ def check_imports(binaries, folder):
 
 def try_out(wheel, python, dependencies):
     """Install a wheel in an empty environment with its oldest or newest dependencies, and run the sdist's tests."""
+    os.environ.pop("PYTHONPATH", None)  # the environment would not be empty
     with tempfile.TemporaryDirectory() as folder, tarfile.open(*DIST.glob("*.tar.gz")) as sdist:
         sdist.extractall(folder, filter="data")
         (sources,) = Path(folder).iterdir()
@@ -143,6 +144,8 @@ def check():
     if not wheels:
         sys.exit(f"{DIST} holds no wheel: call `make wheel` first")
     installed = pythons()
+    if gone := [tag for tag in wheels if tag not in installed]:
+        sys.exit(f"{DIST} holds wheels for Pythons that are not here, {', '.join(gone)}: call `make wheel` again")
     for tag, wheel in wheels.items():
         check_reproducible(wheel, installed[tag])
 
