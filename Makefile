@@ -60,18 +60,19 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel
 	$(BIN)/pytest --parallel-threads=8 --override-ini thread_unsafe_functions=subprocess.run -m 'not slow'
 
-# Lines of Python, then of Cython. One build stands for all: they have the same lines. Cython's plug-in looks for included
-# files from the current folder, which other tests than those of the kernels change: so these come first.
-coverage:
+# Lines of Python, by the suite; then lines of Cython, by the tests of the kernels on a build that tells which line it is at.
+# One instruction set stands for all, which have the same lines. Cython's plug-in looks for sources and C in the current
+# folder, so these tests run where the package is installed.
+coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
+coverage: $(VENV)/.package $(VENV)/.extra-interop $(VENV)/.extra-coverage
+	$(BIN)/coverage run $(BIN)/pytest -m 'not slow'
+	$(BIN)/coverage report
 	FASTEMBED_BUILD=coverage $(MAKE) $(VENV)-coverage/.extra-coverage VENV=$(VENV)-coverage
 	cd $$($(VENV)-coverage/bin/python -P -c 'import sysconfig; print(sysconfig.get_path("platlib"))') && \
-	export COVERAGE_RCFILE=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage && \
+	export COVERAGE_RCFILE=$(CURDIR)/tests/kernels.coveragerc && \
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
-		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' \
-		$(addprefix $(CURDIR)/,$(KERNEL_TESTS) $(filter-out $(KERNEL_TESTS),$(wildcard tests/test_*.py))) && \
-	$(abspath $(VENV))-coverage/bin/coverage report $$(find fastembed -name '*.py') && \
-	$(abspath $(VENV))-coverage/bin/coverage report --rcfile=$(CURDIR)/tests/kernels.coveragerc \
-		fastembed/_kernels/*.pxi fastembed/_kernels/exp.pxd \
+		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' $(addprefix $(CURDIR)/,$(KERNEL_TESTS)) && \
+	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/*.pxi fastembed/_kernels/exp.pxd \
 		$(filter-out %/portable.pyx fastembed/_kernels/x86_64_%,$(wildcard fastembed/_kernels/*.pyx))
 
 # cython-lint starts pycodestyle by name.

@@ -98,6 +98,8 @@ def test_utf8_at_every_boundary_of_the_code():
         b"\xf0\x8f\xbf\xbf",
         b"\xf4\x90\x80\x80",
         b"\xf5",
+        b"\xe2\x82a",
+        b"\xf0\x9f\x98a",
     ):
         assert not valid_utf8(bad)
 
