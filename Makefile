@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Both variables make OpenBLAS run kernels other than those of this CPU.
 OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
-KERNEL_TESTS := $(addprefix tests/test_,row.py block.py exp.py sparse.py tokens.py windows.py)
+KERNEL_TESTS := tests/_kernels tests/test_windows.py
 # Folders are listed too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
@@ -80,6 +80,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tests/check_stubs.py
 	$(BIN)/numpydoc lint $$(find fastembed -name "*.py")

@@ -27,7 +27,7 @@ DIRECTIVES = {
     "cdivision": True,
     "embedsignature": True,
     "binding": True,
-    "freethreading_compatible": True,  # no module has state of its own; tests/test_kernels.py
+    "freethreading_compatible": True,  # no module has state of its own; tests/_kernels/test_builds.py
 }
 
 # The parts of fast-math that reorder sums but assume nothing about NaN or infinity and link no start-up code, so that

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fastembed import reference
-from fastembed._kernels import aligned_zeros, kernels_for, padded_width, runnable_builds
-from fastembed._shards import shard_bounds
+from fastembed._base.arrays import aligned_zeros, padded_width
+from fastembed._kernels import kernels_for, runnable_builds
+from fastembed.trainer.shards import shard_bounds
 
 # pytest's importlib mode leaves sys.path alone; the benchmarks use the same contestants as the scripts in peers/
 sys.path.insert(0, str(Path(__file__).parent / "peers"))

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed._shards import SHARD_ROWS
+from fastembed.trainer.shards import SHARD_ROWS
 
 ROWS, DIM, EACH = 256, 100, 16  # EACH: counts of a row within the shard
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 import fastembed
 from fastembed import _kernels
-from fastembed._threads import check_threads
+from fastembed._base.threads import check_threads
 
 
 def versions() -> dict[str, str]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fastembed import formats
-from fastembed.skipgram import SkipGram
-from fastembed.vectors import Vectors
+from fastembed.skipgram.skipgram import SkipGram
+from fastembed.vectors.vectors import Vectors
 
 WORDS = ("socket", "thread", "bytes", "coroutine", "lock")
 ANALOGY = ("thread", "threads", "process")  # to "processes", which is not merely the nearest neighbour of "process"

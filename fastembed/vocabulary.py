@@ -12,12 +12,15 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._files import Block
+from fastembed._base.lookup import unknown_token
+from fastembed._base.threads import check_threads, ordered_map
+from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
-from fastembed._threads import check_threads, ordered_map
-from fastembed._validation import check_integer, check_token_counts, unknown_token
-from fastembed.corpus import Corpus, FileCorpus, Ledger, Progress, Source, as_corpus
+from fastembed.corpus.blocks import Block
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus
 from fastembed.formats import replacing
+from fastembed.formats.table import check_token_counts
 
 
 class Vocabulary:

@@ -35,7 +35,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
-from fastembed._kernels import aligned_zeros, kernels_for, padded_width, runnable_builds  # noqa: E402
+from fastembed._base.arrays import aligned_zeros, padded_width  # noqa: E402
+from fastembed._kernels import kernels_for, runnable_builds  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Larger real texts, where somebody has put them beside the repository."""

@@ -89,7 +89,7 @@ def test_the_listing_sees_a_changed_default(monkeypatch):
 
 def test_all_is_complete_and_every_name_exists():
     """What the package imports at its first use is what it offers, and what it shows to who looks."""
-    assert list(fastembed.__all__) == sorted(fastembed._ROOMS)
+    assert list(fastembed.__all__) == sorted(fastembed._MODULE_OF)
     assert all(getattr(fastembed, name).__name__ == name for name in fastembed.__all__)
     assert set(fastembed.__all__) <= set(dir(fastembed))
 

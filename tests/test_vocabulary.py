@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-import fastembed._files
+import fastembed.corpus.blocks
 from fastembed.corpus import FileCorpus
 from fastembed.vocabulary import Vocabulary
 
@@ -66,7 +66,7 @@ def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads
         return
     expected = Vocabulary.from_corpus(corpus, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastembed._files, "BLOCK", block)
+        patch.setattr(fastembed.corpus.blocks, "BLOCK", block)
         vocabulary = Vocabulary.from_corpus(path, 1, threads=threads)
     assert vocabulary.tokens == expected.tokens
     assert_array_equal(vocabulary.counts, expected.counts)

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import _ids, _memory
-from fastembed._ids import Text, texts
+from fastembed._base import memory as _memory
+from fastembed._base.csr import csr, row_ranges
+from fastembed._base.memory import check_memory_limit, free_memory
 from fastembed._kernels import cooccur
-from fastembed._memory import check_memory_limit, free_memory
-from fastembed._runs import Rows, Sum, collect, csr, merge, row_ranges
+from fastembed.counts import encoding as _ids
+from fastembed.counts.encoding import Text, texts
+from fastembed.counts.external_sum import Rows, Sum, collect, merge
+from fastembed.counts.windows import count_windows
 from fastembed.reference import cooccurrence
-from fastembed.windows import Windows, count_windows
+from fastembed.windows import Windows
 
 streams = st.lists(st.lists(st.integers(-1, 4), max_size=9).map(lambda ids: np.array(ids, dtype=np.int32)), max_size=6)
 

@@ -18,9 +18,11 @@ import numpy as np
 from rounds import compete, in_units, print_table, save_results, with_minima
 from scipy import sparse
 
-from fastembed import Trainer, _blocks
-from fastembed._shards import shard_bounds
-from fastembed._threads import Pool, single_threaded_blas
+from fastembed import Trainer
+from fastembed._base.blas import single_threaded_blas
+from fastembed._base.threads import Pool
+from fastembed.trainer import blocks as _blocks
+from fastembed.trainer.shards import shard_bounds
 
 
 def random_counts(rows: int, outputs: int, each: int, seed: int = 0) -> sparse.csr_array:

@@ -3,7 +3,7 @@
 The boundary, stated once:
 
 - The kernels know NumPy memory (typed memoryviews) and nothing else of this package. They check nothing: shapes,
-  dtypes, contiguity, ids and finiteness are checked by ``fastembed._validation`` before a kernel is called.
+  dtypes, contiguity, ids and finiteness are checked by ``fastembed.trainer.checks`` before a kernel is called.
 - The caller owns all memory, scratch included. A kernel allocates nothing, holds no reference after it returns, and
   keeps no global state.
 - A kernel releases the GIL for its whole loop. Two threads may run kernels at once on memory that does not overlap.
@@ -34,8 +34,6 @@ except ModuleNotFoundError as error:
         f"{__path__[0]!r} holds no compiled modules: it is a source folder, found before an installed package because"
         " Python was started beside it. Install with `pip install .`, and start Python in another folder"
     ) from error
-
-CACHE_LINE = 64  # bytes
 _SPECIALIZATION = {"float32": "float", "float64": "double"}
 
 
@@ -76,18 +74,3 @@ def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleN
     return SimpleNamespace(
         **{key: value[name] if hasattr(value, "__signatures__") else value for key, value in functions.items()}
     )
-
-
-def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
-    """Return `dim` rounded up to a whole number of cache lines of this dtype."""
-    lanes = CACHE_LINE // np.dtype(dtype).itemsize
-    return -(-dim // lanes) * lanes
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return zeros, C-contiguous, starting at a cache line."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.intp)) * dtype.itemsize
-    raw = np.zeros(size + CACHE_LINE, dtype=np.uint8)
-    start = -raw.ctypes.data % CACHE_LINE
-    return raw[start : start + size].view(dtype).reshape(shape)

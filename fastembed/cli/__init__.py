@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from fastembed._printable import printable
+from fastembed._base.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastembed import formats
 from fastembed.cli import values
-from fastembed.corpus import FileCorpus
-from fastembed.skipgram import SkipGram
-from fastembed.vectors import Vectors
+from fastembed.corpus.readers import FileCorpus
+from fastembed.skipgram.skipgram import SkipGram
+from fastembed.vectors.vectors import Vectors
 from fastembed.windows import WEIGHTINGS
 
 if TYPE_CHECKING:

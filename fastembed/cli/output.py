@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastembed._printable import printable
-from fastembed.corpus import Ledger
+from fastembed._base.printable import printable
+from fastembed.corpus.ledger import Ledger
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from fastembed._estimate import Estimate
+from fastembed.skipgram.estimate import Estimate
 
 
 class Progress:

@@ -9,8 +9,8 @@ from typing import Any
 
 from fastembed.cli import options
 from fastembed.cli.output import print_json, print_line, print_scored, scored_record
-from fastembed.evaluation import METHODS
-from fastembed.vectors import Vectors
+from fastembed.vectors.neighbors import METHODS
+from fastembed.vectors.vectors import Vectors
 
 Query = tuple[list[str], list[str]]  # positive and negative words
 

@@ -13,9 +13,9 @@ from fastembed import demo, formats
 from fastembed.cli import options, values
 from fastembed.cli.output import print_json, print_written, scored_record
 from fastembed.cli.progress import Progress
-from fastembed.corpus import FileCorpus
-from fastembed.counts import Counts
-from fastembed.skipgram import SkipGram
+from fastembed.corpus.readers import FileCorpus
+from fastembed.counts.counts import Counts
+from fastembed.skipgram.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
 Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and what trains it

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 
-from fastembed._memory import LEAST
+from fastembed._base.memory import LEAST
 
 Reader = Callable[[str], object]
 

@@ -5,7 +5,7 @@ Files are written whole or not at all. Nothing here is ever unpickled or execute
 
 from fastembed.formats.atomic import replacing, writable
 from fastembed.formats.convert import from_pandas, to_gensim, to_pandas
-from fastembed.formats.dispatch import FORMATS, Format, check_output, format_of, load, save
+from fastembed.formats.registry import FORMATS, Format, check_output, format_of, load, save
 from fastembed.formats.table import Table
 from fastembed.formats.tensors import (
     check_header,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastembed._extras import require
+from fastembed._base.extras import require
 from fastembed.formats.streams import writing
 from fastembed.formats.table import PathLike, Table, encode_tokens
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastembed._extras import require
+from fastembed._base.extras import require
 from fastembed.formats.table import Table, check_table, encode_tokens
 
 

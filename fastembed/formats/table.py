@@ -1,5 +1,7 @@
 """What a file of vectors holds, whatever its format, and the checks of it."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -7,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
-from fastembed._validation import check_token_counts, check_vectors
+from fastembed._base.validation import all_finite
 
 Matrix = npt.NDArray[np.floating]
 PathLike = str | os.PathLike[str]
@@ -130,3 +133,40 @@ def take_token(name: bytes, place: int, seen: dict[str, int], where: str, unit: 
         raise ValueError(f"{where}: {error}") from error
     if (first := seen.setdefault(token, place)) != place:
         raise ValueError(f"{where}: the token {token!r} is at {unit} {first} too")
+
+
+def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
+    """Return the row of each of V tokens, all different, in a matrix (V, D) of float32 or float64, D >= 1, finite."""
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+    if isinstance(matrix, np.ma.MaskedArray):  # what is masked would pass for finite
+        raise TypeError("matrix must be an array without a mask, got a masked array: fill it, or leave the rows out")
+    if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
+        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row a token, got {matrix.shape}")
+    if matrix.shape[1] == 0:
+        raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
+    rows: dict[str, int] = {}
+    for row, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"every token must be a str, got {token!r}")
+        if (first := rows.setdefault(token, row)) != row:
+            raise ValueError(f"every token must be there once, but {token!r} is in the rows {first} and {row}")
+    if not all_finite(matrix):
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
+    return rows
+
+
+def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
+    """Return how often each of V tokens occurs, (V,), a copy; none is negative."""
+    array = np.asarray(counts)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"counts must be integers, got dtype {array.dtype}")
+    if array.shape != (len(tokens),):
+        raise ValueError(f"counts must have the shape ({len(tokens)},) of the tokens, got {array.shape}")
+    wrong = (array < 0) | (array > np.iinfo(np.int64).max)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
+    return array.astype(np.int64)

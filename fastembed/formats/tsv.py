@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastembed.formats.rows import BATCH, parse_rows, template, to_float32
+from fastembed.formats.number_text import BATCH, parse_rows, template, to_float32
 from fastembed.formats.streams import read_lines, reading, writing
 from fastembed.formats.table import Matrix, PathLike, Table, encode_tokens, take_token
 

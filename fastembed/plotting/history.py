@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastembed._validation import check_number
-from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+from fastembed._base.validation import check_number
+from fastembed.plotting.figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

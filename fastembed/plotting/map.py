@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._printable import printable
-from fastembed._validation import check_integer
-from fastembed.plotting._figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
-from fastembed.plotting._fonts import choose_fonts
+from fastembed._base.printable import printable
+from fastembed._base.validation import check_integer
+from fastembed.plotting.figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+from fastembed.plotting.fonts import choose_fonts
 from fastembed.plotting.projection import Rows, check_method, group, project, select
-from fastembed.vectors import Vectors
+from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

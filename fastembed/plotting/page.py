@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._extras import require
-from fastembed._printable import printable
-from fastembed._validation import check_integer
+from fastembed._base.extras import require
+from fastembed._base.printable import printable
+from fastembed._base.validation import check_integer
 from fastembed.formats import replacing, writable
-from fastembed.plotting._figure import COLOURS, INK
+from fastembed.plotting.figure import COLOURS, INK
 from fastembed.plotting.projection import check_method, group, project, select
-from fastembed.vectors import Vectors
+from fastembed.vectors.vectors import Vectors
 
 
 def write_page(

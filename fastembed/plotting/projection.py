@@ -9,11 +9,11 @@ import numpy.typing as npt
 from scipy.cluster.vq import vq
 from threadpoolctl import threadpool_limits
 
-from fastembed._extras import require
-from fastembed._neighbors import unit_vectors
-from fastembed._threads import single_threaded_blas
-from fastembed._validation import check_integer
-from fastembed.vectors import Vectors
+from fastembed._base.blas import single_threaded_blas
+from fastembed._base.extras import require
+from fastembed._base.validation import check_integer
+from fastembed.vectors.neighbors import unit_vectors
+from fastembed.vectors.vectors import Vectors
 
 Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")

@@ -1,0 +1,24 @@
+"""Memory as the kernels take it: aligned to cache lines, rows padded to whole ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+CACHE_LINE = 64  # bytes
+
+
+def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
+    """Return `dim` rounded up to a whole number of cache lines of this dtype."""
+    lanes = CACHE_LINE // np.dtype(dtype).itemsize
+    return -(-dim // lanes) * lanes
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return zeros, C-contiguous, starting at a cache line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.intp)) * dtype.itemsize
+    raw = np.zeros(size + CACHE_LINE, dtype=np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size].view(dtype).reshape(shape)

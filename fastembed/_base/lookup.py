@@ -1,0 +1,40 @@
+"""The id of a token, and the error for an unknown one, which names similar spellings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastembed._base.validation import check_integer
+
+
+class Ids(Protocol):
+    """What knows the ids of tokens."""
+
+    def __contains__(self, token: object) -> bool: ...
+    def __getitem__(self, token: str) -> int: ...
+
+
+def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
+    """Return the id of one of the tokens, which is given itself or by its id."""
+    if isinstance(token, str):
+        if token not in ids:
+            raise unknown_token(token, tokens)
+        return ids[token]
+    if not isinstance(token, int | np.integer):
+        raise TypeError(f"a token is a str, or an int that is its id, got {token!r}")
+    return check_integer("an id", token, low=0, high=len(tokens) - 1)
+
+
+def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:
+    """Return the error for a token that is none of the tokens, with up to three that are spelled most like it."""
+    message = f"{token!r} is not among the {len(tokens):,} tokens"
+    if isinstance(token, str):
+        similar = [other for other in tokens if abs(len(other) - len(token)) <= 2]
+        close = get_close_matches(token, similar) or [other for other in similar if other.lower() == token.lower()]
+        if close:
+            message += f"; the closest spellings are {', '.join(map(repr, close))}"
+    return KeyError(message)

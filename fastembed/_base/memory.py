@@ -1,0 +1,73 @@
+"""How much memory counting may take."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastembed._base.validation import check_integer
+
+LEAST = 10**6
+UNKNOWN = 4 << 30  # taken for free where the system does not say
+
+
+def check_memory_limit(limit: int | None) -> int:
+    """Return the limit in bytes: as given, or half of the memory that is free.
+
+    Raises
+    ------
+    TypeError
+        If `limit` is neither None nor an integer.
+    ValueError
+        If it is below 1 MB.
+    """
+    return max(free_memory() // 2, LEAST) if limit is None else check_integer("memory_limit", limit, low=LEAST)
+
+
+def free_memory() -> int:
+    """Return the bytes that this process can still take without swapping: of the machine, or of its Linux cgroup."""
+    if sys.platform == "win32":
+        return _free_on_windows()
+    free = _field(Path("/proc/meminfo"), "MemAvailable:", 1024)
+    if free is None:
+        names = os.sysconf_names
+        pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in names else "SC_PHYS_PAGES"
+        free = os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE") if pages in names else UNKNOWN
+    group = Path("/sys/fs/cgroup")
+    limit, used = _number(group / "memory.max"), _number(group / "memory.current")
+    cache = _field(group / "memory.stat", "inactive_file", 1) or 0
+    return free if limit is None or used is None else max(min(free, limit - used + cache), 0)
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
+
+
+def _field(file: Path, name: str, unit: int) -> int | None:
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            key, value = line.split()[:2]
+            if key == name:
+                return int(value) * unit
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _free_on_windows() -> int:
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in ("total", "free", "page", "free_page", "virtual", "left", "more")),
+        )
+
+    status = Status(length=ctypes.sizeof(Status))
+    library: Any = ctypes
+    return int(status.free) if library.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else UNKNOWN

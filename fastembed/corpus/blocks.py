@@ -1,0 +1,117 @@
+"""The text of a file in blocks that end where a token ends, decompressed while it is read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import lzma
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fastembed.corpus.sources import TextFile
+
+BLOCK = 1 << 20  # bytes read at a time
+SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # beside the line end
+
+
+@dataclass(frozen=True)
+class Block:
+    r"""Part of a text: whole lines, or, where a line is longer than a block, a piece of it that ends after white space.
+
+    Attributes
+    ----------
+    text : bytes
+        Ends in \n at the end of a file, even if the file does not.
+    name : str
+        Of the file.
+    line : int
+        The number, from 1, of the line it begins in.
+    offset, size : int
+        Its place in the decompressed text, and how many bytes of that it holds.
+    open_line : bool
+        Whether it begins inside a line of which earlier blocks held tokens.
+    """
+
+    text: bytes
+    name: str
+    line: int
+    offset: int
+    size: int
+    open_line: bool
+
+
+def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -> Iterator[Block]:
+    """Yield the blocks of a file in their order; `report` gets the bytes on disk that have been read.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read or decompressed, or is cut short.
+    ImportError
+        If the library that decompresses it is missing.
+    """
+    kept: list[bytes] = []  # the token at the end of what was read, and the line before it
+    line, offset, inside, open_line = 1, 0, False, False
+    opener, errors = _decompressor(Path(file.name).suffix.lower())
+    with file.open() as raw, closing(opener(raw)) as text:
+        while True:
+            try:
+                data = text.read(BLOCK)
+                if not data and text is not raw and not raw.tell():  # which gzip alone takes for the end
+                    raise EOFError("it is empty, not even an archive")
+            except errors as error:
+                raise OSError(f"cannot read {file.name!r} beyond line {line - 1}: {error}") from error
+            if report:
+                report(raw.tell())
+            if data:
+                cut = (data.rfind(b"\n") + 1) or max(map(data.rfind, SPACES)) + 1
+                if not cut:
+                    kept.append(data)
+                    continue
+                size = sum(map(len, kept)) + cut
+            elif kept or inside:
+                size = sum(map(len, kept))
+                cut, data = 1, b"\n"
+            else:
+                return
+            whole, rest = b"".join((*kept, data[:cut])), data[cut:]
+            if not offset and whole.startswith(BOM_UTF8):
+                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # a mark of the encoding, no part of a token
+            yield Block(whole, file.name, line, offset, size, open_line)
+            lines = whole.count(b"\n")
+            inside = not lines
+            open_line = inside and (open_line or not whole.isspace())
+            line, offset = line + lines, offset + size
+            kept = [rest] if rest else []
+
+
+def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Exception], ...]]:
+    """Return what decompresses files with this suffix, and the errors it may raise."""
+    if suffix == ".gz":
+        return lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"), (EOFError, OSError, zlib.error)
+    if suffix == ".bz2":
+        return bz2.BZ2File, (EOFError, OSError)
+    if suffix == ".xz":
+        return lzma.LZMAFile, (EOFError, OSError, lzma.LZMAError)
+    if suffix == ".zst":
+        zstd = _zstd()
+        return zstd.ZstdFile, (EOFError, OSError, zstd.ZstdError)
+    return lambda raw: raw, (OSError,)
+
+
+def _zstd() -> Any:
+    """Return the standard library's module, or its backport."""
+    for module in ("compression.zstd", "backports.zstd"):
+        try:
+            return importlib.import_module(module)
+        except ImportError:
+            pass
+    raise ImportError(
+        "files in .zst need Python 3.14, or the package backports.zstd: install fastembed-cython with the extra [zstd]"
+    )

@@ -1,0 +1,153 @@
+"""Which files a name stands for: a file, a folder, a pattern, standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from fastembed._base.printable import shown
+
+COPIED = 1 << 20  # bytes of a pipe that are copied at a time
+
+_one_reader = threading.Lock()
+
+
+class TextFile(Protocol):
+    """A file that can be read again and again."""
+
+    name: str
+
+    def size(self) -> int:
+        """Return its bytes on disk."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """Return its bytes on disk, from the first one."""
+        ...
+
+
+class RegularFile:
+    """A file on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def size(self) -> int:
+        """Return its bytes on disk."""
+        return self.path.stat().st_size
+
+    def open(self) -> BinaryIO:
+        """Return its bytes on disk, from the first one."""
+        return self.path.open("rb")
+
+
+class Spool:
+    """What came through a pipe, in a temporary file that has no name and goes with this object."""
+
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        self.name = name
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._spool.close)
+        try:
+            shutil.copyfileobj(stream, self._spool, COPIED)
+            self._spool.flush()
+        except OSError as error:
+            self._spool.close()
+            raise OSError(f"cannot keep {name} in a file in {tempfile.gettempdir()!r}: {error}") from error
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"interrupted after {self._spool.tell():,} bytes of {name}")
+            raise
+
+    def size(self) -> int:
+        """Return its bytes."""
+        return os.fstat(self._spool.fileno()).st_size
+
+    def open(self) -> BinaryIO:
+        """Return its bytes, from the first one."""
+        copy = os.fdopen(os.dup(self._spool.fileno()), "rb")
+        copy.seek(0)
+        return copy
+
+
+@lru_cache(maxsize=1)
+def _spooled(stream: Any) -> Spool:
+    if stream is None:
+        raise OSError("standard input is closed")
+    return Spool("standard input", getattr(stream, "buffer", stream))
+
+
+def _standard_input() -> Spool:
+    with _one_reader:  # lru_cache alone lets two threads read the stream at once
+        return _spooled(sys.stdin)
+
+
+def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
+    """Return the files that the names stand for.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Each a file; ``-``, standard input; a folder, all files in it and below, but for names that begin with a dot and
+        for what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. Files of a
+        folder or pattern come in the order of their names. What can be read only once, standard input or a named pipe,
+        is read here, into a temporary file.
+
+    Raises
+    ------
+    OSError
+        If a name stands for no file, a folder below cannot be read, or the disk is full.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.txt", "a.txt", "c.md"):
+    ...         Path(folder, name).touch()
+    ...     [Path(file.name).name for file in find_files([f"{folder}/*.txt", folder])]
+    ['a.txt', 'b.txt', 'a.txt', 'b.txt', 'c.md']
+    """
+    return [file for path in paths for file in _files_of(path)]
+
+
+def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
+    name = os.fspath(path)
+    said = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
+    if name == "-":
+        return [_standard_input()]
+    try:
+        exists, folder = Path(name).exists(), Path(name).is_dir()
+    except (OSError, ValueError):  # a text: too long for a name, or with a NUL
+        exists = folder = False
+    if exists and not folder:
+        if Path(name).is_file():
+            return [RegularFile(Path(name))]
+        with Path(name).open("rb") as stream:
+            return [Spool(name, stream)]
+    if folder:
+        inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_refuse) for file in files)
+        found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
+        missing = f"no file in the folder {said}"
+    else:
+        pattern = glob.has_magic(name) and "\0" not in name
+        found = [Path(match) for match in glob.glob(name, recursive=True)] if pattern else []  # noqa: PTH207 - absolute
+        missing = f"no file matches {said}" if pattern else f"no such file: {said}"
+    files = sorted(p for p in found if p.is_file())
+    if not files:
+        hint = ""
+        if isinstance(path, str) and not folder:
+            hint = "; a bare string is taken as the name of a file where token lists are expected: pass [text.split()]"
+        raise FileNotFoundError(missing + hint)
+    return [RegularFile(p) for p in files]
+
+
+def _refuse(error: OSError) -> None:
+    raise error

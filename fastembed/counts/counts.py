@@ -1,0 +1,494 @@
+"""Counts: sparse co-occurrence counts of inputs and outputs, from corpora, pairs or SciPy matrices.
+
+Counts of a corpus are stored as whole numbers (see :mod:`fastembed.windows`); what turns them into the expected
+counts, a denominator and the factors of subsampling, is applied on the way out. So `a + b` is, to the last bit, the
+count of both corpora.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.csr import canonical_csr, row_ranges, sorted_csr
+from fastembed._base.memory import check_memory_limit
+from fastembed._base.threads import Pool, check_threads
+from fastembed._base.validation import check_amounts, check_ids, check_integer
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.line_split import Lines
+from fastembed.corpus.readers import Progress, Source, as_corpus
+from fastembed.counts.baskets import count_baskets
+from fastembed.counts.encoding import Work, encoded, texts, vocabulary_size
+from fastembed.counts.external_sum import Run, Sum, merge
+from fastembed.counts.files import read_counts, write_counts
+from fastembed.counts.windows import PART_PAIRS, check_exact, count_windows
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows, window_sides
+
+Float = npt.NDArray[np.float64]
+
+MOST = 2**31 - 1  # columns that int32 ids can name
+SCALED_ENTRIES = 1 << 17  # that are scaled at a time: they and their factors fit a second-level cache
+
+
+class Counts:
+    """A sparse matrix of non-negative counts of (input, output).
+
+    Make one with :meth:`from_corpus`, :meth:`from_pairs`, :meth:`from_scipy` or :meth:`load`.
+
+    Parameters
+    ----------
+    run : Run
+        The compressed rows.
+    windows, keep, ledger, vocabulary
+        Kept as the attributes of these names.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        (V_in, V_out).
+    indptr : ndarray of int64, shape (V_in + 1,)
+    indices : ndarray of int32, shape (nnz,)
+        The columns of the compressed rows, ascending in each.
+    data : ndarray of float64, shape (nnz,)
+        For counts of a corpus these are the whole numbers of the module's docstring: :meth:`to_scipy` gives the counts.
+    windows : Windows or None
+        How the pairs were cut from a corpus; None for other counts.
+    keep : ndarray of float64, shape (V_in,), or None
+        The factors of subsampling.
+    ledger : Ledger or None
+        What was read.
+    vocabulary : Vocabulary or None
+        The tokens of the rows, if the counts are of tokens; those of the columns are the first K of them.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary(["the", "cat", "sat"], [2, 1, 1])
+    >>> counts = Counts.from_corpus([["the", "cat", "sat"], ["the"]], vocabulary, window=2, weighting="harmonic")
+    >>> counts.to_scipy().toarray()
+    array([[0. , 1. , 0.5],
+           [1. , 0. , 1. ],
+           [0.5, 1. , 0. ]])
+    >>> (counts + counts).total
+    10.0
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        windows: Windows | None = None,
+        keep: Float | None = None,
+        ledger: Ledger | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
+        self.shape = (len(run.indptr) - 1, run.n_columns)
+        self.indptr = run.indptr
+        self.indices = run.indices
+        self.data = run.data
+        self.windows = windows
+        self.keep = keep
+        self.ledger = ledger
+        self.vocabulary = vocabulary
+
+    @classmethod
+    def from_corpus(
+        cls,
+        corpus: Source,
+        vocabulary: Vocabulary | int,
+        *,
+        window: int | tuple[int, int] = 5,
+        weighting: str = "linear",
+        sample: float | None = None,
+        directed: bool = False,
+        max_contexts: int | None = None,
+        threads: int | None = None,
+        memory_limit: int | None = None,
+        lines: Lines | None = None,
+        progress: Progress | None = None,
+    ) -> Counts:
+        """Count the pairs of word and context in a corpus.
+
+        Tokens outside the vocabulary are dropped before the windows are laid; a window ends at the end of its line.
+
+        Parameters
+        ----------
+        corpus : path, sequence of paths, or re-iterable of sequences of str or int
+            See :mod:`fastembed.corpus`.
+        vocabulary : Vocabulary or int
+            In the order of falling counts if `max_contexts` is less than V, but for tokens appended later. A number V
+            says that the corpus, which must be in memory, consists of ids from 0 to V - 1.
+        window, weighting, sample, directed, max_contexts
+            See :class:`fastembed.windows.Windows`; the words' shares are those of `vocabulary`, or of the corpus if
+            that is a number.
+        threads : int, optional
+            All processors by default. The result does not depend on it.
+        memory_limit : int, optional
+            Bytes that the text and the counts may take; half of what is free by default. Beyond it they are kept in
+            files without a name in the folder for temporary files, and so may the result be. The buffers of reading (a
+            few MB a thread) and the vocabulary come on top. The result does not depend on it.
+        lines : Lines, optional
+            Count only a seeded share of the lines, or all others; see
+            :class:`fastembed.corpus.line_split.Lines`. The two counts
+            add up, to the last bit, to that of all lines.
+        progress : callable, optional
+            Called with (done, total): every byte (or sequence in memory) is read once and counted once, so the total is
+            twice their number.
+
+        Returns
+        -------
+        Counts
+            Of shape (V, K), both sides summed; if `directed` (V, 2 K), the context standing before the word in the
+            columns 0 ... K - 1 and after it in K ... 2 K - 1. K = min(V, `max_contexts`). A window with one side only
+            gives (V, K) in either case.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range, no token of the corpus is in the vocabulary, an id is not below it, there is
+            no pair, a file is not valid UTF-8, or a count is too large to be exact.
+        OSError
+            If a file is missing or cannot be read, or the disk is full.
+        TypeError
+            If `corpus`, `vocabulary` or an option has the wrong type.
+
+        Examples
+        --------
+        >>> Counts.from_corpus([[0, 1, 2]], 3, window=(0, 1)).to_scipy().toarray()  # the next item only
+        array([[0., 1., 0.],
+               [0., 0., 1.],
+               [0., 0., 0.]])
+        >>> Counts.from_corpus([[0, 1, 2]], 3, window=1, directed=True, max_contexts=2).shape
+        (3, 4)
+        """
+        windows = Windows(window_sides(window), weighting, sample, directed, max_contexts)
+        workers, limit = check_threads(threads), check_memory_limit(memory_limit)
+        size = vocabulary_size(vocabulary)
+        if isinstance(vocabulary, Vocabulary):
+            windows.check_order(vocabulary.counts[: size - vocabulary.appended])
+        corpus, ledger, work = as_corpus(corpus), Ledger(), Work(progress)
+        total = Sum(windows.columns(size), limit, workers)
+        occurrences = np.zeros(size, dtype=np.int64)
+        with ledger.noted():
+            pieces = encoded(corpus, vocabulary, ledger, work.read if progress else None, workers, lines)
+            for text in texts(pieces, total.text_size, max(windows.window)):
+                ids = text.ids[text.first : text.last]
+                occurrences += np.bincount(ids[ids >= 0], minlength=size)
+                parts = count_windows(text, size, windows, workers, min(PART_PAIRS, total.part_size))
+                with closing(parts):
+                    total.add(work.counted(parts))
+            if not ledger.tokens_used:
+                where = "corpus" if lines is None else f"corpus' {lines}"
+                raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
+            run = total.result()
+        work.finish()
+        if not len(run.data):
+            raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
+        check_exact(run.data)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        if known is None:
+            windows.check_order(occurrences)
+        keep = windows.keep(occurrences if known is None else known.counts)
+        return cls(run, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
+
+    @classmethod
+    def from_baskets(
+        cls,
+        baskets: Source,
+        vocabulary: Vocabulary | int,
+        *,
+        weighting: str = "flat",
+        max_contexts: int | None = None,
+        threads: int | None = None,
+        memory_limit: int | None = None,
+        progress: Progress | None = None,
+    ) -> Counts:
+        """Count the pairs of items that are in one basket, wherever they stand in it.
+
+        Parameters
+        ----------
+        baskets : path, sequence of paths, or re-iterable of sequences of str or int
+            A basket is a line or a sequence; see :mod:`fastembed.corpus`. An item that is in it n times counts n times.
+        vocabulary : Vocabulary or int
+            As for :meth:`from_corpus`.
+        weighting : {"flat", "share"}
+            The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that each item of it has the weight 1.
+        max_contexts : int, optional
+            Only so many items, the first of the vocabulary, are contexts.
+        threads : int, optional
+            All processors by default. The result does not depend on it.
+        memory_limit : int, optional
+            Bytes that the counts may take, as for :meth:`from_corpus`. The baskets themselves, which are held in memory
+            (50 bytes an item, about), come on top. The result does not depend on it.
+        progress : callable, optional
+            Called with (done, total) while the baskets are read.
+
+        Returns
+        -------
+        Counts
+            Of shape (V, K), K = min(V, `max_contexts`).
+
+        Raises
+        ------
+        ValueError, OSError, TypeError
+            As :meth:`from_corpus`; also if a basket has more than 2^15 items, since a basket gives n (n - 1) pairs.
+
+        Examples
+        --------
+        >>> Counts.from_baskets([[0, 2, 1], [1, 2]], 3, weighting="share").to_scipy().toarray()
+        array([[0. , 0.5, 0.5],
+               [0.5, 0. , 1.5],
+               [0.5, 1.5, 0. ]])
+        """
+        if weighting not in ("flat", "share"):
+            raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
+        size = vocabulary_size(vocabulary)
+        contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
+        workers, limit = check_threads(threads), check_memory_limit(memory_limit)
+        corpus, ledger = as_corpus(baskets), Ledger()
+        with ledger.noted(), closing(encoded(corpus, vocabulary, ledger, progress, workers)) as pieces:
+            run = count_baskets(
+                pieces,
+                size,
+                min(contexts, size),
+                shared=weighting == "share",
+                memory_limit=limit,
+                threads=workers,
+            )
+        if not len(run.data):
+            raise ValueError(f"the baskets give no pair: {ledger.summary()}")
+        return cls(run, ledger=ledger, vocabulary=vocabulary if isinstance(vocabulary, Vocabulary) else None)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        inputs: npt.ArrayLike,
+        outputs: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        shape: tuple[int, int] | None = None,
+    ) -> Counts:
+        """Add up given pairs of ids.
+
+        Parameters
+        ----------
+        inputs, outputs : array_like of int, shape (n,)
+        weights : array_like of float, shape (n,), optional
+            1 by default.
+        shape : (int, int), optional
+            (V_in, V_out); by default just large enough for the ids.
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        TypeError
+            If ids are no integers, or weights are no real numbers.
+        ValueError
+            If there is no pair, lengths differ, an id is negative or outside `shape`, or a weight is negative or not
+            finite.
+
+        Examples
+        --------
+        >>> Counts.from_pairs([0, 1, 0], [2, 0, 2], weights=[1, 1, 0.5]).to_scipy().toarray()
+        array([[0. , 0. , 1.5],
+               [1. , 0. , 0. ]])
+        """
+        if shape is not None:
+            if not isinstance(shape, tuple) or len(shape) != 2:
+                raise TypeError(f"shape must be a pair (V_in, V_out), got {shape!r}")
+            shape = (check_integer("shape[0]", shape[0], low=1), check_integer("shape[1]", shape[1], low=1, high=MOST))
+        rows = check_ids("inputs", inputs, MOST if shape is None else shape[0])
+        columns = check_ids("outputs", outputs, MOST if shape is None else shape[1])
+        amounts = np.ones(len(rows)) if weights is None else np.asarray(weights)
+        check_amounts("weights", amounts)
+        for name, values in (("outputs", columns), ("weights", amounts)):
+            if values.shape != rows.shape:
+                raise ValueError(f"{name} must have the shape {rows.shape} of inputs, got {values.shape}")
+        if shape is None:
+            shape = (int(rows.max()) + 1, int(columns.max()) + 1)
+        return cls.from_scipy(sparse.coo_array((amounts, (rows, columns)), shape=shape))
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> Counts:
+        """Take the counts of a SciPy sparse matrix; equal entries are added up, zeros are dropped.
+
+        Parameters
+        ----------
+        matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
+            Not copied if it is a CSR of float64 with sorted columns; never changed.
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        TypeError
+            If it is not sparse or not real.
+        ValueError
+            If it has no row or column or more than 2^31 - 1 columns, or a count is negative or not finite.
+
+        Examples
+        --------
+        >>> Counts.from_scipy(sparse.eye_array(3)).total
+        3.0
+        """
+        is_sparse: bool = sparse.issparse(matrix)
+        if not is_sparse:
+            raise TypeError(f"matrix must be a SciPy sparse array, got {type(matrix).__name__}")
+        if matrix.dtype.kind not in "buif":
+            raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
+        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MOST:
+            raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
+        return cls(Run.of(canonical_csr("counts", matrix)))
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored, non-zero counts."""
+        return len(self.data)
+
+    @property
+    def total(self) -> float:
+        """The sum of all counts: the (expected, weighted) number of pairs."""
+        denominator, rows, columns = self._factors()
+        sums = self._stored() @ columns
+        sums *= rows  # the product of two vectors is BLAS's, whose order of summation differs with its threads
+        return float(sums.sum()) / denominator
+
+    @property
+    def directed(self) -> bool:
+        """Whether the left half of the columns stands for contexts before the word, the right half after it."""
+        return self.windows is not None and self.windows.directed
+
+    @property
+    def max_contexts(self) -> int | None:
+        """The limit on the number of words that are contexts, or None."""
+        return None if self.windows is None else self.windows.max_contexts
+
+    def to_scipy(self) -> sparse.csr_array:
+        """Return the counts as a CSR array of float64 with sorted columns.
+
+        It shares the memory of this object, except the values if they are fractions or subsampled: do not change it.
+
+        Examples
+        --------
+        >>> Counts.from_pairs([0, 0], [1, 1]).to_scipy().toarray()
+        array([[0., 2.]])
+        """
+        denominator, rows, columns = self._factors()
+        matrix = self._stored()
+        if denominator == 1 and self.keep is None:
+            return matrix
+        matrix.data = np.empty_like(self.data)
+        lengths = np.diff(self.indptr)
+        ranges = row_ranges(lengths, SCALED_ENTRIES)
+
+        def scale(k: int) -> None:
+            first, last = ranges[k]
+            entries = slice(self.indptr[first], self.indptr[last])
+            scaled = matrix.data[entries]
+            np.divide(self.data[entries], denominator, out=scaled)
+            if self.keep is not None:
+                scaled *= np.repeat(rows[first:last], lengths[first:last])
+                scaled *= columns[self.indices[entries]]
+
+        Pool(check_threads(None)).run(scale, len(ranges))
+        return matrix
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return the counts of both corpora; the tokens are those of either.
+
+        Raises
+        ------
+        ValueError
+            If the two have different shapes, windows, tokens or factors of subsampling.
+        """
+        if not isinstance(other, Counts):
+            return NotImplemented
+        for name in ("shape", "windows"):
+            if getattr(self, name) != getattr(other, name):
+                raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
+        if self.keep is not None and (other.keep is None or not np.array_equal(self.keep, other.keep)):
+            raise ValueError("subsampled counts can only be added if they were counted with the same vocabulary")
+        names = {counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}
+        if len(names) > 1:
+            raise ValueError("counts of different vocabularies")
+        ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
+        both = merge([self._run, other._run], check_memory_limit(None), check_threads(None))
+        if self.windows is not None:
+            check_exact(both.data)
+        known = other.vocabulary if self.vocabulary is None else self.vocabulary
+        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
+
+    def __repr__(self) -> str:
+        return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the counts, how they were counted, and the tokens, as a safetensors file.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an old file then stays as it was.
+        ValueError
+            If a token has no UTF-8 form.
+
+        Examples
+        --------
+        See :meth:`load`.
+        """
+        write_counts(
+            path, self._run, windows=self.windows, keep=self.keep, ledger=self.ledger, vocabulary=self.vocabulary
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Counts:
+        """Read what :meth:`save` wrote; the arrays are mapped from the file into memory, and not to be written to.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold counts, or is damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Counts.from_pairs([0, 1], [1, 0]).save(f"{folder}/counts.safetensors")
+        ...     Counts.load(f"{folder}/counts.safetensors")
+        <Counts of shape (2, 2), 2 stored, total 2>
+        """
+        run, about = read_counts(path)
+        return cls(run, **about)
+
+    @property
+    def _run(self) -> Run:
+        return Run(self.indptr, self.indices, self.data, self.shape[1])
+
+    def _factors(self) -> tuple[int, Float, Float]:
+        """Return (denominator, factor of each row, factor of each column)."""
+        denominator = 1 if self.windows is None else self.windows.weights()[2]
+        if self.keep is None:
+            return denominator, np.ones(self.shape[0]), np.ones(self.shape[1])
+        contexts = self.keep[: self.shape[1] // 2 if self.directed else self.shape[1]]
+        return denominator, self.keep, np.tile(contexts, 2) if self.directed else contexts
+
+    def _stored(self) -> sparse.csr_array:
+        return sorted_csr(self.data, self.indices, self.indptr, self.shape)

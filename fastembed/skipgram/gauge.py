@@ -1,0 +1,108 @@
+"""The gauge of a fit: which of many equal models it ends in.
+
+Any vector m and invertible matrix A leave the logits as they are:
+
+    E W + b  =  (E - m) A · A⁻¹ W  +  (b + m W)
+
+so the likelihood cannot choose among them, while the cosines between the rows of E differ. Chosen here are the m that
+centres the rows, and the A that takes from each direction the share of it that is noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.blas import single_threaded_blas
+
+PAIRS_OF_A_COUNT = 0.5
+"""Two words near each other are one observation, which stands in the rows of both."""
+LEAST_SHARE = 0.1
+"""No direction is made smaller than this against the largest one: A stays well-conditioned."""
+LEAST_VARIANCE = 1e-6
+"""Of a direction, against the largest: in directions that the rows do not span, any variance will do."""
+PIECE = 4096
+"""Rows that are held in double precision at a time."""
+
+
+def settle(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any) -> NDArray[np.float64]:
+    """Bring a model into its gauge, in place, without a change of its logits but for rounding.
+
+    Let the rows of E be drawn with covariance S, and each be known from n pairs, that is with precision n F, where F is
+    the covariance of the contexts' vectors under their shares (the Fisher information of a softmax near those shares).
+    In the basis that makes S one and F diagonal, the posterior mean of a direction is t / (1 + t) of the row's, with
+    t = n g and g the direction's entry of F. A is this for one n for all words, so that it is one linear map: half
+    the count of the word that a random pair belongs to. It matters where counts are few: with many, t / (1 + t) is 1.
+
+    Parameters
+    ----------
+    embedding : ndarray (V_in, D)
+    linear : ndarray (D, V)
+    bias : ndarray (V,)
+    counts : csr_array (V_in, V)
+        What the model was fitted to.
+
+    Returns
+    -------
+    ndarray (D,)
+        m A: what was taken from every row, in the new coordinates.
+
+    Notes
+    -----
+    A row without counts, of which nothing is known, becomes the mean: zero.
+    """
+    totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
+    counted = totals > 0
+    with single_threaded_blas():
+        mean, covariance = _moments(embedding, counted / np.count_nonzero(counted))
+        _, information = _moments(linear.T, column_totals / column_totals.sum())
+        pairs = PAIRS_OF_A_COUNT * (totals @ totals) / totals.sum()
+        change, inverse = _shrinking(covariance, information, pairs)
+        for piece in _pieces(len(bias)):
+            columns = linear[:, piece].astype(np.float64)
+            bias[piece] += (mean @ columns).astype(bias.dtype)
+            linear[:, piece] = inverse @ columns
+        for piece in _pieces(len(embedding)):
+            embedding[piece] = np.where(counted[piece, None], (embedding[piece] - mean) @ change, 0)
+        return np.asarray(mean @ change)
+
+
+def _shrinking(
+    covariance: NDArray[np.float64], information: NDArray[np.float64], pairs: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return A and its inverse: the posterior means t / (1 + t), in the basis common to both matrices.
+
+    With S = R Rᵀ and Rᵀ F R = Q diag(g) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision n g.
+    The largest share is made 1, since the length of all rows together says nothing.
+    """
+    variances, axes = np.linalg.eigh(covariance)
+    if variances[-1] <= 0:  # all rows are equal
+        return np.eye(len(axes)), np.eye(len(axes))
+    scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
+    root = axes * scale
+    g, rotation = np.linalg.eigh(root.T @ information @ root)
+    t = pairs * np.maximum(g, 0)
+    shares = t / (1 + t)
+    if shares[-1] == 0:  # all columns are equal
+        return np.eye(len(axes)), np.eye(len(axes))
+    shares = np.maximum(shares / shares[-1], LEAST_SHARE)
+    basis, dual = root @ rotation, (axes / scale) @ rotation  # dual = basis⁻ᵀ
+    return dual * shares @ basis.T, dual / shares @ basis.T
+
+
+def _moments(rows: NDArray[Any], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean (D,) and the covariance (D, D) of rows (V, D) under weights that sum to 1."""
+    mean = np.zeros(rows.shape[1])
+    squares = np.zeros((rows.shape[1],) * 2)
+    for piece in _pieces(len(rows)):
+        x = rows[piece].astype(np.float64)
+        weighted = x * weights[piece, None]
+        mean += weighted.sum(axis=0)
+        squares += weighted.T @ x
+    return mean, squares - np.outer(mean, mean)
+
+
+def _pieces(size: int) -> list[slice]:
+    return [slice(begin, begin + PIECE) for begin in range(0, size, PIECE)]

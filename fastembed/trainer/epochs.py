@@ -1,0 +1,88 @@
+"""The epochs of a fit: records, callbacks, and parameters that are good whatever happens."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from fastembed._base.errors import TrainingDivergedError
+from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.snapshot import Snapshot
+
+LARGEST_EXPONENT = math.log(sys.float_info.max)
+Record = dict[str, float]
+
+
+def run_epochs(
+    fit: BlockFit,
+    rng: np.random.Generator,
+    *,
+    epochs: int,
+    validation: BlockFit | None = None,
+    patience: int | None = None,
+    on_epoch_end: Callable[[Record], object] | None = None,
+) -> list[Record]:
+    """Train for some epochs, or until `on_epoch_end` returns a true value; return the epochs' records.
+
+    With `patience`, training also ends when the nll of `validation` has not fallen for so many epochs, and whenever it
+    ends the parameters are those after the epoch at which that was lowest.
+
+    Parameters that are not finite are put back to those at the end of the last epoch that was finished, or at the
+    start; an exception for another reason, such as a Ctrl-C, leaves the steps made so far.
+    """
+    history: list[Record] = []
+    good = Snapshot(fit.parameters)
+    best = Snapshot(fit.parameters) if patience is not None else None
+    best_epoch, lowest = 0, math.inf
+    try:
+        for epoch in range(1, epochs + 1):
+            record = _epoch(fit, epoch, rng)
+            _check(good, epoch)
+            if validation is not None:
+                record["validation_nll"] = _held_out_nll(validation, epoch)
+            good.take()
+            history.append(record)
+            if best is not None and record["validation_nll"] < lowest:
+                best_epoch, lowest = epoch, record["validation_nll"]
+                best.take()
+            stop = on_epoch_end is not None and on_epoch_end(record)
+            if stop or (patience is not None and epoch - best_epoch >= patience):
+                break
+        if best is not None:
+            best.restore()
+    except BaseException as error:
+        if isinstance(error, TrainingDivergedError) or good.fault() is not None:
+            good.restore()
+        raise
+    return history
+
+
+def _epoch(fit: BlockFit, epoch: int, rng: np.random.Generator) -> Record:
+    start = time.perf_counter()
+    nll = fit.epoch(epoch, rng)
+    return {
+        "epoch": epoch,
+        "nll": nll,
+        "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
+        "learning_rate": fit.learning_rate_after(epoch),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _check(parameters: Snapshot, epoch: int) -> None:
+    fault = parameters.fault()
+    if fault is not None:
+        raise TrainingDivergedError(
+            f"{fault} at the end of epoch {epoch}: the parameters are too large, or a learning rate is", epoch
+        )
+
+
+def _held_out_nll(validation: BlockFit, epoch: int) -> float:
+    try:
+        return validation.nll()
+    except FloatingPointError as error:
+        raise TrainingDivergedError(f"at the end of epoch {epoch}, on the validation counts, {error}", epoch) from None

@@ -1,0 +1,86 @@
+"""What training is said to take, against what it takes."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from fastembed import SkipGram
+from fastembed.skipgram.estimate import Estimate
+
+
+def zipf_corpus(words, tokens):
+    ids = np.random.default_rng(0).zipf(1.3, tokens) % words
+    return [[f"w{i}" for i in ids[begin : begin + 50].tolist()] for begin in range(0, tokens, 50)]
+
+
+@pytest.mark.slow
+@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
+@pytest.mark.parametrize(
+    ("words", "tokens", "dim", "contexts", "early_stopping"),
+    [
+        (3000, 200_000, 50, 3000, False),  # the SVD takes most
+        (2000, 20_000, 100, 2000, True),  # the epochs do
+        (2000, 20_000, 100, 2000, False),
+        (3000, 400_000, 10, 3000, False),  # the positive PMI does
+        (30_000, 100_000, 60, 100, False),
+    ],
+)
+def test_memory(words, tokens, dim, contexts, early_stopping):
+    """NumPy tells tracemalloc what it allocates."""
+    model = SkipGram(dim=dim, epochs=1, min_count=1, max_contexts=contexts, early_stopping=early_stopping, threads=2)
+    counts = model.count(zipf_corpus(words, tokens))
+    validation = counts if early_stopping else None
+    gc.collect()
+    tracemalloc.start()
+    try:
+        model.fit_counts(counts, validation_counts=validation)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert model.estimate(*counts.shape, nnz=counts.nnz).memory == pytest.approx(peak, rel=0.2)
+
+
+def test_flops():
+    """6 V_in V D an epoch; eight sparse products and as many Gram matrices and rotations for the start."""
+    sizes = {"inputs": 7, "outputs": 10, "dim": 3, "threads": 1}
+    assert Estimate(nnz=0, epochs=4, **sizes).flops - Estimate(nnz=0, epochs=3, **sizes).flops == 6 * 7 * 10 * 3
+    more = Estimate(nnz=5, epochs=1, **sizes).flops - Estimate(nnz=4, epochs=1, **sizes).flops
+    assert more == 8 * 2 * 23
+    start = Estimate(nnz=0, epochs=1, **sizes).flops - 6 * 7 * 10 * 3
+    assert start == 4 * (7 + 10) * 2 * 2 * 23 * 23
+
+
+def test_what_does_not_fit_is_refused_before_the_text_is_counted(monkeypatch):
+    corpus = [["a", "b", "c"]] * 5
+    model = SkipGram(dim=2, min_count=1).fit(corpus)
+    counts, before = model.count(corpus), model.vectors
+
+    def refuse(*_, **__):
+        raise AssertionError("counted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastembed.skipgram.estimate.free_memory", lambda: 1_000)
+        with pytest.raises(MemoryError, match=r"training 3 words on 6 outputs in 2 dimensions takes about 0 MB, but 0"):
+            model.fit_counts(counts)
+        with pytest.raises(MemoryError):
+            model.partial_fit(corpus)
+        patch.setattr("fastembed.counts.Counts.from_corpus", refuse)
+        with pytest.raises(MemoryError, match="a smaller dim or max_contexts, or a larger min_count, takes less"):
+            model.fit(corpus)
+    assert model.vectors is before
+    model.fit(corpus)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"inputs": 0, "outputs": 1}, "inputs must be at least 1, got 0"),
+        ({"inputs": 1, "outputs": 0}, "outputs must be at least 1, got 0"),
+        ({"inputs": 1, "outputs": 1, "nnz": -1}, "nnz must be at least 0, got -1"),
+    ],
+)
+def test_sizes_are_checked(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        SkipGram().estimate(**sizes)

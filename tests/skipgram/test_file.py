@@ -1,0 +1,342 @@
+"""`SkipGram.save` and `load`: a whole model in one file, which is a file of vectors too."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+import fastembed
+from fastembed import Counts, SkipGram, Vectors, Vocabulary
+from fastembed.formats import header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.skipgram.model import FITTED
+
+SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": 1e-2, "epochs": 2}
+MODEL = "model.safetensors"  # in the folder of a test; in threads, each has one of its own, if no fixture takes it
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """Walks on a ring of 30 words, one of them with letters of several bytes."""
+    rng = np.random.default_rng(0)
+    walks = (rng.integers(30, size=(80, 1)) + np.cumsum(rng.integers(0, 2, size=(80, 12)), axis=1)) % 30
+    return [["wörd 鯨" if step == 7 else f"w{step:02d}" for step in walk] for walk in walks]
+
+
+def assert_same(found, expected, text):
+    """All that a fit sets, and what follows from it, to the last bit."""
+    for name in ("vectors", "trainer"):
+        assert type(getattr(found, name)) is type(getattr(expected, name))
+    assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+    assert found.vectors.tokens == found.vocabulary.tokens == expected.vocabulary.tokens
+    assert_array_equal(found.vectors.counts, found.vocabulary.counts)
+    for name in ("embedding", "linear", "bias", "squares"):
+        for one, other in zip(getattr(found.trainer, name), getattr(expected.trainer, name), strict=True):
+            assert_array_equal(one, other)
+    assert_array_equal(found.vocabulary.counts, expected.vocabulary.counts)
+    assert found.vocabulary.ledger == expected.vocabulary.ledger
+    assert found.vocabulary.appended == expected.vocabulary.appended
+    for name in set(FITTED) - {"vectors", "trainer", "vocabulary"}:
+        assert np.all(getattr(found, name) == getattr(expected, name)), name
+    assert found.predict_output("w03", topn=99) == expected.predict_output("w03", topn=99)
+    if expected.windows_ is not None:
+        assert found.perplexity(text) == expected.perplexity(text)
+
+
+# ---------------------------------------------------------------- there and back
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"directed": False, "sample": None, "weighting": "flat"},
+        {"window": (1, 3), "max_contexts": 12, "max_size": 25},
+        {"window": (0, 2), "seed": 7},
+        {"early_stopping": True, "validation_fraction": 0.3},
+    ],
+)
+def test_a_model_comes_back(corpus, tmp_path, options):
+    path = tmp_path / MODEL
+    model = SkipGram(**SETTINGS | options).fit(corpus)
+    model.save(path)
+    loaded = SkipGram.load(path)
+    assert loaded.get_params() == model.get_params()
+    assert_same(loaded, model, corpus)
+    assert_same(loaded, model, corpus[:9])
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_training_goes_on_where_it_was(corpus, tmp_path, grow):
+    """And once more from a model that was loaded, trained on and saved."""
+    path = tmp_path / MODEL
+    model = SkipGram(**SETTINGS).fit(corpus[:50])
+    for first in (50, 65):
+        more = [[*line, "new", f"new{first}"] for line in corpus[first : first + 15]]
+        model.save(path)
+        loaded = SkipGram.load(path, threads=3).partial_fit(more, grow_vocabulary=grow)
+        model.partial_fit(more, grow_vocabulary=grow)
+        for each in (model, loaded):
+            for record in each.history:
+                record["seconds"] = 0
+        assert_same(loaded, model, corpus)
+        model = loaded.set_params(threads=None)
+    assert len(model.history) == 6
+    assert len(model.counts_sha256_) == 3
+    assert model.vocabulary.appended == (3 if grow else 0)
+
+
+def test_a_model_of_baskets(corpus, tmp_path):
+    path = tmp_path / MODEL
+    model = SkipGram(**SETTINGS).fit_counts(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
+    model.save(path)
+    assert_same(SkipGram.load(path), model, corpus)
+
+
+def test_it_is_a_file_of_vectors(corpus, tmp_path):
+    path = tmp_path / MODEL
+    model = SkipGram(**SETTINGS).fit(corpus)
+    model.save(path)
+    vectors = Vectors.load(path)
+    assert vectors.tokens == model.vectors.tokens
+    assert_array_equal(vectors.counts, model.vectors.counts)
+    assert_array_equal(vectors.matrix, model.vectors.matrix)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is mapped")
+def test_loading_replaces_nothing_that_is_in_use(corpus, tmp_path):
+    """The vectors are mapped from the old file; the trainer's parameters are its own, to be trained on."""
+    path = tmp_path / MODEL
+    first, second = (SkipGram(seed=seed, **SETTINGS).fit(corpus) for seed in (1, 2))
+    first.save(path)
+    loaded = SkipGram.load(path)
+    second.save(path)
+    loaded.trainer.step(3, 4)
+    assert_array_equal(loaded.vectors.matrix, first.vectors.matrix)
+    assert not np.array_equal(loaded.trainer.embedding, loaded.vectors.matrix)
+    assert_array_equal(SkipGram.load(path).vectors.matrix, second.vectors.matrix)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_model_saved_after_each_epoch(corpus, tmp_path):
+    path = tmp_path / MODEL
+    paths = []
+
+    def save(record, model):
+        paths.append(path.with_name(f"{record['epoch']}.safetensors"))
+        model.save(paths[-1])
+
+    model = SkipGram(**SETTINGS).fit(corpus, on_epoch_end=save)
+    halfway, whole = map(SkipGram.load, paths)
+    assert len(halfway.history) == 1
+    assert_same(whole, model, corpus)
+    assert not np.array_equal(halfway.vectors.matrix, whole.vectors.matrix)
+
+
+@pytest.mark.parametrize(
+    ("options", "plain"),
+    [
+        ({"dim": np.int64(3), "sample": np.float32(0.5), "seed": np.uint8(2)}, {"dim": 3, "sample": 0.5, "seed": 2}),
+        ({"window": (np.int32(1), 2), "early_stopping": np.False_}, {"window": (1, 2), "early_stopping": False}),
+        ({"directed": np.False_}, {"directed": False}),
+    ],
+)
+def test_parameters_that_are_numbers_of_numpy(corpus, tmp_path, options, plain):
+    path = tmp_path / MODEL
+    SkipGram(**SETTINGS | options).fit(corpus).save(path)
+    loaded = SkipGram.load(path)
+    assert loaded.get_params().items() >= plain.items()
+    assert all(type(loaded.get_params()[name]) is type(value) for name, value in plain.items())
+
+
+# ---------------------------------------------------------------- what the file says
+
+
+def test_the_manifest(corpus, tmp_path):
+    path = tmp_path / MODEL
+    model = SkipGram(seed=5, threads=2, **SETTINGS).fit(corpus)
+    model.save(path)
+    tensors, metadata = map_tensors(path)
+    counts = model.count(corpus).to_scipy()
+    parts = (np.array(counts.shape, "<i8"), counts.indptr.astype("<i8"), counts.indices.astype("<i4"), counts.data)
+    digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+    assert json.loads(metadata["manifest"]) == {
+        "fastembed": fastembed.__version__,
+        "seed": 5,
+        "counts_sha256": [digest],
+        "nll": model.history[-1]["nll"],
+    }
+    parameters = json.loads(metadata["settings"])
+    assert parameters.keys() == model.get_params().keys() - {"threads"}
+    assert parameters["sample"] == 1e-2
+    x = tensors["matrix"] @ tensors["linear"] + tensors["bias"]
+    p = np.exp(x - x.max(axis=1, keepdims=True))
+    assert model.trainer.forward(3) == pytest.approx(p[3] / p[3].sum(), rel=1e-4)
+
+
+def test_equal_models_are_equal_files(corpus, tmp_path):
+    path = tmp_path / MODEL
+    model = SkipGram(threads=1, **SETTINGS).fit(corpus)
+    model.save(path)
+    SkipGram.load(path, threads=2).save(path.with_name("again"))
+    assert path.read_bytes() == path.with_name("again").read_bytes()
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_what_cannot_be_saved(corpus, tmp_path):
+    path = tmp_path / MODEL
+    with pytest.raises(AttributeError, match="call fit first"):
+        SkipGram().save(path)
+    model = SkipGram(**SETTINGS).fit(corpus)
+    with pytest.raises(FileNotFoundError, match=r"the folder .* does not exist"):
+        model.save(path / "model")
+    with pytest.raises(TypeError, match="dim must be an integer, got 'x'"):
+        SkipGram(**SETTINGS).fit(corpus).set_params(dim="x").save(path)
+    with pytest.raises(ValueError, match=r"token 'a\\ud800' has no UTF-8 form"):
+        SkipGram(**SETTINGS).fit([["a\ud800", "b"]] * 9).save(path)
+    assert not path.exists()
+
+
+def test_vectors_alone_are_no_model(tmp_path):
+    path = tmp_path / MODEL
+    Vectors(["a"], np.ones((1, 2))).save(path)
+    with pytest.raises(ValueError, match=r"holds vectors alone and no model: open it with Vectors\.load"):
+        SkipGram.load(path)
+    Counts.from_pairs([0], [0]).save(path)
+    with pytest.raises(ValueError, match=r"holds the format 'fastembed\.counts'; 'fastembed\.vectors' was expected"):
+        SkipGram.load(path)
+    with pytest.raises(FileNotFoundError):
+        SkipGram.load(path.with_name("missing"))
+    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
+        SkipGram.load(path, threads=0)
+
+
+def test_a_file_cut_short(corpus, tmp_path):
+    path = tmp_path / MODEL
+    SkipGram(**SETTINGS).fit(corpus).save(path)
+    whole = path.read_bytes()
+    for size in (0, 7, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="is not a whole safetensors file"):
+            SkipGram.load(path)
+
+
+@pytest.fixture(scope="module")
+def saved(corpus, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "model.safetensors"
+    SkipGram(**SETTINGS).fit(corpus).save(path)
+    return path
+
+
+TENSORS = [
+    ("matrix", lambda a: a[:-1], r"'squares.matrix' must be float64 of shape \(29,\)"),
+    ("matrix", lambda a: a[:, :3], "linear must have shape"),
+    ("matrix", lambda a: a * np.nan, "embedding must be finite"),
+    ("matrix", lambda a: a.astype(int), "embedding must be float32 or float64"),
+    ("linear", lambda a: a[:, :-1], "bias must have shape"),
+    ("linear", lambda a: a.astype(float), "both must have one dtype"),
+    ("bias", lambda a: a[:, None], "bias must have shape"),
+    ("bias", lambda a: a * np.inf, "bias must be finite"),
+    ("squares.matrix", lambda a: a[1:], r"'squares.matrix' must be float64 of shape \(30,\), got float64 of shape"),
+    ("squares.linear", lambda a: a.astype("f4"), "'squares.linear' must be float64 .*, got float32"),
+    ("squares.linear", lambda a: a - 1e9, "squares.linear must be non-negative"),
+    ("centre", lambda a: a[1:], r"'centre' must be float64 of shape \(4,\)"),
+    ("centre", lambda a: a * np.inf, "centre must be finite"),
+    ("tokens.offsets", lambda a: a[[0, *range(2, 31)]], "counts must have the shape"),
+    ("tokens.counts", lambda a: a[1:], "counts must have the shape"),
+    ("tokens.counts", lambda a: -a, r"counts must be from 0 to 2\*\*63 - 1, got -"),
+    ("tokens.offsets", lambda a: a[::-1].copy(), "'tokens.offsets' must rise"),
+    *(
+        (name, None, f"'{name}' is missing")
+        for name in ("matrix", "linear", "bias", "centre", "squares.matrix", "tokens.counts")
+    ),
+]
+
+
+def test_fewer_tokens_than_vectors(saved, tmp_path):
+    path = tmp_path / MODEL
+    tensors, metadata = map_tensors(saved)
+    tokens = pack_tokens(unpack_tokens(tensors, saved)[:-1])
+    write_tensors(path, tensors | tokens | {"tokens.counts": tensors["tokens.counts"][:-1]}, metadata)
+    with pytest.raises(ValueError, match="29 tokens for 30 vectors"):
+        SkipGram.load(path)
+
+
+@pytest.mark.parametrize(("name", "change", "message"), TENSORS)
+def test_tensors_that_do_not_fit(saved, tmp_path, name, change, message):
+    path = tmp_path / MODEL
+    tensors, metadata = map_tensors(saved)
+    tensors = {key: value for key, value in tensors.items() if key != name or change is not None}
+    if change is not None:
+        tensors[name] = change(tensors[name])
+    write_tensors(path, tensors, metadata)
+    with pytest.raises(ValueError, match=rf"model.safetensors'.*({message})"):
+        SkipGram.load(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "value", "message"),
+    [
+        ("model", "max_contexts_", 12, "60 outputs, where 12 contexts on 2 sides were expected"),
+        ("model", "max_contexts_", 31, "max_contexts_ must be from 1 to 30, got 31"),
+        ("model", "max_contexts_", "x", "max_contexts_ must be an integer, got 'x'"),
+        ("model", "windows_", None, "60 outputs, where 30 contexts on 1 sides were expected"),
+        ("model", "windows_", {"window": [0, 0]}, "window must be at least 1 on one side"),
+        ("model", "windows_", {"size": 3}, "size"),
+        ("model", "windows_", 5, "mapping"),
+        ("model", "history", 5, "history must be a list of records, got 5"),
+        ("model", "history", [5], r"history must be a list of records, got \[5\]"),
+        ("model", "history", [{"epoch": 1}], "'nll' is missing"),
+        ("model", "history", [{"nll": "low"}], "history must be a number, got 'low'"),
+        ("manifest", "counts_sha256", "abc", "counts_sha256_ must be a list of str, got 'abc'"),
+        ("model", "ledger", {"lines": "many"}, "a ledger must hold integers"),
+        ("model", "vocabulary.appended", 99, "appended must be from 0 to 30, got 99"),
+        ("model", "vocabulary.ledger", 3, "mapping"),
+        ("settings", "dim", 0, "dim must be at least 1, got 0"),
+        ("settings", "size", 5, "has no parameter 'size'"),
+        ("settings", "threads", 5, "threads"),
+        ("settings", "window", [2], "window must be an integer or a pair"),
+    ],
+)
+def test_a_header_that_does_not_fit(saved, tmp_path, field, name, value, message):
+    path = tmp_path / MODEL
+    tensors, metadata = map_tensors(saved)
+    metadata[field] = json.dumps(json.loads(metadata[field]) | {name: value})
+    write_tensors(path, tensors, metadata)
+    with pytest.raises(ValueError, match=rf"model.safetensors'.*{message}"):
+        SkipGram.load(path)
+
+
+@pytest.mark.parametrize(
+    "state", ["", "[]", "7", "{}", '{"history": []', "null", pytest.param("[" * 99_999, id="deep")]
+)
+def test_a_header_that_is_none(saved, tmp_path, state):
+    path = tmp_path / MODEL
+    tensors, metadata = map_tensors(saved)
+    write_tensors(path, tensors, metadata | {"model": state})
+    with pytest.raises(ValueError, match=r"model.safetensors' does not hold a model that fits together"):
+        SkipGram.load(path)
+    write_tensors(path, tensors, header("vectors") | {"version": "2", "model": metadata["model"]})
+    with pytest.raises(ValueError, match="is of version '2'"):
+        SkipGram.load(path)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 3000), value=st.integers(0, 255))
+def test_a_changed_byte_is_refused_or_harmless(saved, tmp_path, place, value):
+    """In the length, the header and the first tensors: ValueError, or a model that is used without an error."""
+    content = bytearray(saved.read_bytes())
+    content[place] = value
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    try:
+        model = SkipGram.load(path)
+    except ValueError:
+        return
+    assert len(model.transform([model.vocabulary.tokens])) == 1

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastembed.skipgram import gauge as _gauge
+
+SIZES = [(1, 1, 1), (7, 5, 3), (40, 30, 6), (5000, 4500, 17), (3, 4, 8)]
+
+
+def model(inputs, outputs, dim, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    scales = np.linspace(0.2, 2, dim)
+    embedding = (rng.normal(size=(inputs, dim)) * scales + rng.normal(size=dim)).astype(dtype)
+    linear = rng.normal(size=(dim, outputs)).astype(dtype)
+    counts = sparse.csr_array(rng.integers(1, 9, size=(inputs, min(outputs, 50))).astype(np.float64))
+    counts.resize(inputs, outputs)
+    return embedding, linear, rng.normal(size=outputs).astype(dtype), counts
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logits_stay_and_rows_are_centred(size, dtype):
+    embedding, linear, bias, counts = model(*size, dtype)
+    before = embedding.astype(np.float64) @ linear + bias
+    mean = embedding.mean(axis=0, dtype=np.float64)
+    centre = _gauge.settle(embedding, linear, bias, counts)
+    tolerance = 1e-4 if dtype == "float32" else 1e-9
+    np.testing.assert_allclose(embedding.astype(np.float64) @ linear + bias, before, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(embedding.mean(axis=0, dtype=np.float64), 0, atol=tolerance)
+    # the centre has the logits of the old mean
+    np.testing.assert_allclose(centre @ linear, mean @ model(*size, dtype)[1], rtol=tolerance, atol=tolerance)
+
+
+def test_each_direction_is_its_posterior_mean():
+    """The map is that of Bayes' rule for a row with prior N(0, S) and precision n F, up to one factor."""
+    embedding, linear, bias, counts = model(40, 30, 6, "float64")
+    rows = embedding - embedding.mean(axis=0)
+    prior = np.cov(embedding.T, bias=True)
+    shares = counts.sum(axis=0) / counts.sum()
+    information = np.cov(linear, aweights=shares, bias=True)
+    totals = counts.sum(axis=1)
+    n = 0.5 * (totals**2).sum() / totals.sum()
+    expected = rows @ (np.linalg.inv(np.linalg.inv(prior) + n * information) @ (n * information)).T
+    _gauge.settle(embedding, linear, bias, counts)
+    factor = (embedding * expected).sum() / (expected**2).sum()
+    np.testing.assert_allclose(embedding, factor * expected, rtol=1e-8, atol=1e-10)
+    assert factor >= 1
+
+
+def test_many_counts_change_no_direction():
+    embedding, linear, bias, counts = model(40, 30, 6, "float64")
+    centred = embedding - embedding.mean(axis=0)
+    _gauge.settle(embedding, linear, bias, counts * 1e9)
+    np.testing.assert_allclose(embedding, centred, atol=1e-6)
+
+
+def test_no_direction_shrinks_below_a_tenth_of_the_largest():
+    embedding, linear, bias, counts = model(40, 30, 6, "float64")
+    linear[0] *= 1e-9
+    centred = embedding - embedding.mean(axis=0)
+    change = np.linalg.lstsq(centred, (_gauge.settle(embedding, linear, bias, counts), embedding)[1], rcond=None)[0]
+    assert np.abs(np.linalg.eigvals(change)).min() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("which", ["rows", "columns"])
+def test_equal_vectors_are_left(which):
+    embedding, linear, bias, counts = model(7, 5, 3, "float64")
+    if which == "rows":
+        embedding[:] = embedding[0]
+    else:
+        linear[:] = linear[:, :1]
+    before = embedding @ linear + bias
+    _gauge.settle(embedding, linear, bias, counts)
+    np.testing.assert_allclose(embedding @ linear + bias, before, atol=1e-12)
+    assert np.isfinite(embedding).all()
+
+
+def test_a_row_without_counts_becomes_zero_and_moves_no_other():
+    embedding, linear, bias, counts = model(8, 5, 3, "float64")
+    alone = [array.copy() for array in (embedding[:7], linear, bias)]
+    embedding[7] = 99
+    _gauge.settle(*alone, counts[:7])
+    counts = counts.tolil()
+    counts[7] = 0
+    _gauge.settle(embedding, linear, bias, counts.tocsr())
+    np.testing.assert_allclose(embedding[:7], alone[0], rtol=1e-12)
+    assert not embedding[7].any()

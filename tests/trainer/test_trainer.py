@@ -1,0 +1,328 @@
+"""Row steps through `Trainer`: against the reference, finite differences and hand values, and what must not move."""
+
+import copy
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import Trainer, reference
+from fastembed._kernels import runnable_builds
+
+OUTPUTS = [1, 2, 7, 1023, 1024, 1025, 3001]
+DIMS = [1, 3, 15, 16, 17, 100]
+
+
+def target_kinds(outputs):
+    """The forms a target can have, each with the dense row that it means."""
+    rng = np.random.default_rng(outputs)
+    dense = rng.gamma(1, size=outputs)
+    few = np.zeros(outputs)
+    few[rng.permutation(outputs)[:3]] = [2, 1, 0.5][:outputs]
+    last = reference.target_row(outputs - 1, outputs)
+    return [
+        (outputs - 1, last),
+        (np.int32(outputs - 1), last),
+        (dense, dense),
+        (few.tolist(), few),
+        (sparse.csr_array(few[None]), few),
+        (sparse.coo_matrix(few[None]), few),
+        (few > 0, (few > 0).astype(float)),
+    ]
+
+
+def four_point(function, at, step):
+    """The derivative of a function of one number, to the fourth power of `step`."""
+    f = [function(at + k * step) for k in (-2, -1, 1, 2)]
+    return (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step)
+
+
+# ---------------------------------------------------------------- one example
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("dim", DIMS)
+def test_one_example_is_the_references(library, model, near, outputs, dim):
+    embedding, linear, bias = model(3, outputs, dim, library.dtype)
+    trainer = Trainer(embedding.copy(), linear, bias=bias)
+    x, scale = reference.matvec(embedding[1], linear, bias), 1 / outputs
+    near(trainer.forward(1), reference.softmax(x), scale=10)
+    for target, y in target_kinds(outputs):
+        near(trainer.loss(1, target), reference.loss(x, y, scale), scale=10 * scale * y.sum())
+        gradient = trainer.gradient(1, target)
+        assert gradient.dtype == library.dtype
+        allowed = 10 * scale * y.sum() * np.abs(linear).max()
+        near(gradient, reference.gradient(embedding[1], linear, y, scale, bias), scale=allowed)
+    assert_array_equal(trainer.embedding, embedding)
+    assert_array_equal(trainer.linear, linear)
+
+
+@pytest.mark.parametrize("scale", [1, 0.3, 0])
+def test_loss_scale(library, model, near, scale):
+    embedding, linear, _ = model(3, 50, 5, library.dtype)
+    trainer = Trainer(embedding, linear, loss_scale=scale)
+    y = reference.target_row(7, 50)
+    near(trainer.loss(1, 7), reference.loss(reference.matvec(embedding[1], linear), y, scale), scale=5)
+    near(trainer.gradient(1, 7), reference.gradient(embedding[1], linear, y, scale), scale=5)
+
+
+@pytest.mark.parametrize(("outputs", "dim"), [(1, 1), (2, 3), (7, 10), (1025, 5)])
+@pytest.mark.parametrize("wrt", ["embedding", "linear"])
+@pytest.mark.parametrize("build", runnable_builds())
+def test_gradients_are_the_derivatives(set_constant, model, build, outputs, dim, wrt):
+    """Four-point differences of the compiled loss, in float64, against what a step subtracts."""
+    set_constant("fastembed._kernels.BUILD", build)
+    embedding, linear, bias = model(2, outputs, dim, "float64")
+    y = np.random.default_rng(2).gamma(1, size=outputs)
+    stepped = Trainer(embedding.copy(), linear, bias=bias)
+    stepped.step(1, y, learning_rate=1, update_linear=True)
+    moved = {"embedding": embedding - stepped.embedding, "linear": linear - stepped.linear}[wrt]
+    places = [(1, d) for d in range(dim)] if wrt == "embedding" else [(d, outputs // 2) for d in range(dim)]
+    for place in places:
+
+        def loss(value, place=place):
+            parameters = {"embedding": embedding.copy(), "linear": linear.copy()}
+            parameters[wrt][place] = value
+            return Trainer(*parameters.values(), bias=bias).loss(1, y)
+
+        start = {"embedding": embedding, "linear": linear}[wrt][place]
+        assert moved[place] == pytest.approx(four_point(loss, start, 1e-3), rel=1e-7, abs=1e-11)
+    if wrt == "embedding":
+        assert (moved[0] == 0).all()
+
+
+def test_by_hand(library, near):
+    """Logits (ln 3, 0): softmax (3/4, 1/4)."""
+    trainer = Trainer(np.array([[np.log(3)]], library.dtype), np.array([[1, 0]], library.dtype), loss_scale=2)
+    near(trainer.forward(0), [0.75, 0.25])
+    near(trainer.loss(0, 1), 2 * np.log(4))
+    near(trainer.gradient(0, 1), [2 * 0.75])
+    near(trainer.loss(0, [1, 3]), 2 * (4 * np.log(4) - np.log(3)))
+    near(trainer.gradient(0, [1, 3]), [2 * (4 * 0.75 - 1)])
+
+
+def test_large_logits_stay_finite(library, near):
+    """Logits 1e4, -1e4 and 0."""
+    embedding, linear = np.array([[100]], library.dtype), np.array([[100, -100, 0]], library.dtype)
+    trainer = Trainer(embedding, linear, loss_scale=1)
+    assert_array_equal(trainer.forward(0), np.array([1, 0, 0], library.dtype))
+    assert [trainer.loss(0, c) for c in range(3)] == [0, 20000, 10000]
+    near(trainer.gradient(0, 1), [200])
+    assert trainer.step(0, 1, update_linear=True) == 20000
+    near(trainer.embedding, [[-100]])
+    near(trainer.linear, [[0, 0, 0]], scale=100)
+
+
+# ---------------------------------------------------------------- steps
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("update_linear", [False, True])
+def test_step_is_the_references(library, model, near, outputs, update_linear):
+    embedding, linear, bias = model(3, outputs, 17, library.dtype)
+    for target, y in target_kinds(outputs):
+        trainer = Trainer(embedding.copy(), linear, bias=bias, loss_scale=0.2)
+        loss = trainer.step(1, target, learning_rate=0.3, update_linear=update_linear)
+        expected = reference.step(
+            embedding, linear, 1, y, bias=bias, scale=0.2, learning_rate=0.3, update_linear=update_linear
+        )
+        assert isinstance(loss, float)
+        near(loss, expected[0], scale=10 * y.sum())
+        near(trainer.embedding, expected[1], scale=10 * y.sum())
+        near(trainer.linear, expected[2], scale=10 * y.sum())
+        assert_array_equal(trainer.embedding[[0, 2]], embedding[[0, 2]])
+        assert (trainer._weights[:, 17:] == 0).all()
+        if not update_linear:
+            assert_array_equal(trainer.linear, linear)
+
+
+def test_defaults_are_the_notebooks(library, model):
+    """Scale 1/V, rate 1, the input's own index as the target, and only the embedding's row moves."""
+    embedding, linear, _ = model(8, 8, 10, library.dtype)
+    default, explicit = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear, loss_scale=1 / 8)
+    assert default.step(4) == explicit.step(4, 4, learning_rate=1.0, update_linear=False)
+    assert_array_equal(default.embedding, explicit.embedding)
+    assert_array_equal(default.linear, linear)
+    assert_array_equal(np.delete(default.embedding, 4, axis=0), np.delete(embedding, 4, axis=0))
+    assert (default.embedding[4] != embedding[4]).all()
+
+
+def test_a_step_is_a_step_whatever_the_form_of_its_target(library, model):
+    """An index, its one-hot row and the same in `train` leave the same bits."""
+    embedding, linear, bias = model(5, 1100, 20, library.dtype)
+    y = reference.target_row(3, 1100)
+    results = []
+    for step in (
+        lambda t: t.step(2, 3, update_linear=True),
+        lambda t: t.step(np.int64(2), np.int64(3), update_linear=True),
+        lambda t: t.step(2, y, update_linear=True),
+        lambda t: t.step(2, sparse.csr_array(y[None]), update_linear=True),
+        lambda t: t.train([2], [3], update_linear=True)[0],
+        lambda t: t.train(np.array([2]), y[None], update_linear=True)[0],
+    ):
+        trainer = Trainer(embedding.copy(), linear, bias=bias)
+        results.append((step(trainer), trainer.embedding.tobytes(), trainer.linear.tobytes()))
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("form", ["ids", "dense", "sparse", "own"])
+def test_train_is_the_references(library, model, near, form):
+    embedding, linear, bias = model(6, 70, 9, library.dtype)
+    inputs = np.array([3, 0, 3, 5, 1, 1, 2])
+    rows = np.random.default_rng(3).gamma(1, size=(7, 70)) * (np.arange(70) % 3 == 0)
+    targets = {"ids": inputs[::-1] * 10, "dense": rows, "sparse": sparse.csc_array(rows), "own": None}[form]
+    twins = {"ids": inputs[::-1] * 10, "dense": rows, "sparse": rows, "own": inputs}[form]
+    trainer = Trainer(embedding.copy(), linear, bias=bias)
+    means = trainer.train(inputs, targets, learning_rate=0.4, epochs=3, update_linear=True)
+    losses, expected, expected_linear = reference.train(
+        embedding, linear, [*inputs] * 3, [*twins] * 3, bias=bias, learning_rate=0.4, update_linear=True
+    )
+    assert means.dtype == np.float64
+    near(means, losses.reshape(3, 7).mean(axis=1), times=10, scale=10)
+    near(trainer.embedding, expected, times=10)
+    near(trainer.linear, expected_linear, times=10)
+
+
+@pytest.mark.parametrize("update_linear", [False, True])
+def test_a_thousand_steps(library, model, near, update_linear):
+    embedding, linear, bias = model(50, 1030, 20, library.dtype)
+    rng = np.random.default_rng(4)
+    inputs, targets = rng.integers(50, size=1000), rng.integers(1030, size=1000)
+    trainer = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
+    options = {"learning_rate": 0.1, "update_linear": update_linear}
+    losses = [trainer.step(i, c, **options) for i, c in zip(inputs.tolist(), targets.tolist(), strict=True)]
+    expected = reference.train(embedding, linear, inputs, targets, bias=bias, scale=1, **options)
+    near(losses, expected[0], times=10)
+    near(trainer.embedding, expected[1], times=10)
+    near(trainer.linear, expected[2], times=10)
+    assert (trainer._weights[:, 20:] == 0).all()
+
+    whole = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
+    assert whole.train(inputs, targets, **options)[0] == np.mean(losses)
+    assert_array_equal(whole.embedding, trainer.embedding)
+    assert_array_equal(whole.linear, trainer.linear)
+
+
+def test_rows_not_named_keep_their_bits(library, model):
+    embedding, linear, _ = model(10, 1100, 20, library.dtype)
+    embedding[3, 0], embedding[4, 1], embedding[5, 2] = -0.0, np.finfo(library.dtype).smallest_subnormal, 1e-30
+    trainer = Trainer(embedding.copy(), linear)
+    trainer.train([0, 1, 9] * 20, [5, 6, 7] * 20, update_linear=True)
+    still = slice(2, 9)
+    assert trainer.embedding[still].tobytes() == embedding[still].tobytes()
+
+
+@pytest.mark.parametrize("rate", [0, 0.0])
+def test_a_rate_of_zero_moves_nothing(library, model, rate):
+    embedding, linear, _ = model(5, 1100, 20, library.dtype)
+    trainer = Trainer(embedding.copy(), linear)
+    trainer.step(1, learning_rate=rate, update_linear=True)
+    trainer.train([0, 1], learning_rate=rate, update_linear=True)
+    assert_array_equal(trainer.embedding, embedding)
+    assert_array_equal(trainer.linear, linear)
+
+
+# ---------------------------------------------------------------- what a loss that is not finite leaves
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_logits_that_are_not_finite_are_reported(library, model, set_constant, wrong, parallel):
+    """Set in the parameters after they were checked."""
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+    embedding, linear, _ = model(5, 2100, 20, library.dtype)
+    trainer = Trainer(embedding, linear, threads=2)
+    embedding[3, 7] = wrong
+    before, before_linear = embedding.copy(), trainer.linear.copy()
+    calls = [
+        lambda: trainer.forward(3),
+        lambda: trainer.loss(3, 0),
+        lambda: trainer.gradient(3, 0),
+        lambda: trainer.step(3, 0, update_linear=True),
+        lambda: trainer.step(3, np.ones(2100), update_linear=True),
+        lambda: trainer.train([3, 1], [0, 1], update_linear=True),
+    ]
+    for call in calls:
+        with pytest.raises(FloatingPointError, match=r"the loss of input 3 is (nan|inf|-inf)"):
+            call()
+    assert_array_equal(trainer.embedding, before)
+    assert_array_equal(trainer.linear, before_linear)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_train_keeps_the_steps_before_the_one_that_failed(library, model, set_constant, parallel):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+    embedding, linear, _ = model(5, 2100, 20, library.dtype)
+    trainer, twin = (Trainer(embedding.copy(), linear, threads=2) for _ in range(2))
+    trainer.embedding[3] = twin.embedding[3] = np.nan
+    with pytest.raises(FloatingPointError, match="the loss of input 3 is nan"):
+        trainer.train([0, 1, 3, 2], update_linear=True)
+    twin.train([0, 1], update_linear=True)
+    assert_array_equal(trainer.embedding, twin.embedding)
+    assert_array_equal(trainer.linear, twin.linear)
+
+
+def test_overflow_is_reported(library):
+    big = np.sqrt(np.finfo(library.dtype).max) * 2
+    trainer = Trainer(np.full((2, 1), big, library.dtype), np.full((1, 3), big, library.dtype))
+    with pytest.raises(FloatingPointError, match=f"its logits overflow {library.dtype}"):
+        trainer.step(0)
+
+
+# ---------------------------------------------------------------- the object
+
+
+def test_memory(library, model):
+    """The embedding is the caller's array; linear and bias are copies, linear in any order."""
+    embedding, linear, bias = model(5, 30, 4, library.dtype)
+    trainer = Trainer(embedding, linear, bias=bias)
+    assert trainer.embedding is embedding
+    assert not np.shares_memory(trainer.linear, linear)
+    assert not np.shares_memory(trainer.bias, bias)
+    assert trainer.linear.shape == (4, 30)
+    trainer.linear[2, 3] = 0.125
+    assert trainer._weights[3, 2] == 0.125
+    for order in (np.asfortranarray(linear), linear[:, ::-1][:, ::-1], np.repeat(linear, 2, axis=1)[:, ::2]):
+        assert_array_equal(Trainer(embedding, order).linear, linear)
+
+
+def test_random():
+    trainer = Trainer.random(200, 30, output_size=50, dtype="float64", seed=1)
+    assert trainer.embedding.shape == (200, 30)
+    assert trainer.linear.shape == (30, 50)
+    assert trainer.bias is None
+    assert abs(trainer.embedding.std() - 1) < 0.05
+    assert_array_equal(Trainer.random(200, 30, output_size=50, dtype="float64", seed=1).linear, trainer.linear)
+    assert (Trainer.random(200, 30, dtype="float64", seed=2).embedding != trainer.embedding).any()
+    assert Trainer.random(3, 2).embedding.dtype == np.float32
+    assert Trainer.random(3, 2).linear.shape == (2, 3)
+
+
+def test_repr():
+    assert repr(Trainer.random(3, 2, output_size=5)) == "Trainer(inputs=3, dim=2, outputs=5, dtype=float32)"
+
+
+def test_where_train_pauses_changes_no_bit(library, model, set_constant):
+    results = []
+    for piece in (1, 1 << 31):
+        set_constant("fastembed.trainer.rows.PIECE", piece)
+        embedding, linear, bias = model(5, 6, 4, library.dtype)
+        trainer = Trainer(embedding, linear, bias=bias, threads=1)
+        targets = np.eye(6)[[0, 2, 5, 1]] + np.eye(6)[[3, 3, 1, 0]]
+        losses = trainer.train([0, 4, 2, 0], targets, epochs=2, update_linear=True)
+        results.append((losses, trainer.embedding, trainer.linear))
+    for one, other in zip(*results, strict=True):
+        assert_array_equal(one, other)
+
+
+def test_a_deep_copy_is_on_its_own(library, model):
+    embedding, linear, bias = model(5, 6, 4, library.dtype)
+    trainer = Trainer(embedding, linear, bias=bias, loss_scale=0.5, threads=3)
+    copied = copy.deepcopy(trainer)
+    assert (copied.loss_scale, copied.threads) == (0.5, 3)
+    losses = trainer.train([0, 4, 2], epochs=2, update_linear=True)
+    assert_array_equal(copied.train([0, 4, 2], epochs=2, update_linear=True), losses)
+    for one, other in ((trainer.embedding, copied.embedding), (trainer.linear, copied.linear)):
+        assert_array_equal(one, other)
+        assert not np.shares_memory(one, other)

@@ -1,0 +1,202 @@
+"""The search for the nearest rows: exact against a full sort, ties, near ties, any magnitude, bounded memory."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from threadpoolctl import threadpool_limits
+
+from fastembed.vectors import neighbors as _neighbors
+from fastembed.vectors.neighbors import Neighbors, unit_vectors
+
+DTYPES = ["float32", "float64"]
+
+
+def full_sort(neighbors, query, topn, excluded=(), among=None):
+    """Return the answer by a sort of all float64 cosines with a unit vector; equals by id."""
+    ids = np.arange(len(neighbors.rows))[: among if isinstance(among, int) else None]
+    ids = ids if among is None or isinstance(among, int) else among
+    ids = np.array([i for i in ids if i not in excluded], dtype=np.intp)
+    cosines = np.clip((neighbors.unit(ids) * query).sum(axis=1), -1, 1)
+    order = np.lexsort((ids, -cosines))[:topn]
+    return ids[order], cosines[order]
+
+
+def assert_same(found, expected):
+    for (ids, scores), (true_ids, true_scores) in zip(found, expected, strict=True):
+        assert ids.tolist() == true_ids.tolist()
+        assert scores.tolist() == true_scores.tolist()  # the same bits
+
+
+@pytest.fixture(params=DTYPES)
+def tied(request):
+    """Return 5,000 rows of which all come many times, some zero, at places that BLAS treats differently."""
+    rng = np.random.default_rng(1)
+    kinds = rng.standard_normal((60, 17)).astype(request.param)
+    kinds[7] = 0
+    return kinds[rng.integers(0, 60, 5000)]
+
+
+@pytest.mark.parametrize("topn", [1, 10, 700, 6000])
+@pytest.mark.parametrize("block_bytes", [1, 10**5, 1 << 25])
+def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, set_constant):
+    set_constant(_neighbors, "BLOCK_BYTES", block_bytes)
+    set_constant(_neighbors, "ROWS_BYTES", 4000)
+    neighbors = Neighbors(tied)
+    queries = unit_vectors(np.concatenate([tied[:9], np.zeros((1, 17)), np.eye(3, 17)]))
+    excluded = [[i, 4999] for i in range(9)] + [[]] * 4
+    found = neighbors.nearest(queries, topn, excluded=excluded)
+    assert_same(found, [full_sort(neighbors, query, topn, own) for query, own in zip(queries, excluded, strict=True)])
+    alone = [
+        neighbors.nearest(query[None], topn, excluded=[own])[0] for query, own in zip(queries, excluded, strict=True)
+    ]
+    assert_same(alone, found)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_the_dtype_cannot_tell_apart_is_told_apart(dtype):
+    """Rows that differ by units in the last place: their order is that of float64's cosines, not of the product's."""
+    rng = np.random.default_rng(2)
+    row = rng.standard_normal(100).astype(dtype)
+    rows = np.nextafter(row, np.where(rng.random((3000, 100)) < 0.5, np.inf, row).astype(dtype))
+    neighbors = Neighbors(rows)
+    query = unit_vectors(rng.standard_normal((1, 100)))
+    product = (rows @ query[0].astype(dtype)) / np.linalg.norm(rows, axis=1)
+    expected = full_sort(neighbors, query[0], 50)
+    assert np.argsort(-product, kind="stable")[:50].tolist() != expected[0].tolist()
+    assert_same(neighbors.nearest(query, 50), [expected])
+
+
+@pytest.mark.parametrize("among", [1, 300, 10**6, np.array([2, 5, 6, 900, 4999])])
+def test_among(tied, among):
+    neighbors = Neighbors(tied)
+    queries = neighbors.unit(np.array([5, 800]))
+    found = neighbors.nearest(queries, 8, excluded=[[5], [800]], among=among)
+    expected = [full_sort(neighbors, query, 8, [own], among) for query, own in zip(queries, [5, 800], strict=True)]
+    assert_same(found, expected)
+
+
+@settings(max_examples=80)
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-2, 2)),
+    st.integers(1, 10),
+    st.data(),
+)
+def test_small_integers(rows, topn, data):
+    neighbors = Neighbors(rows)
+    queries = neighbors.unit(slice(None))
+    size = st.lists(st.integers(0, len(rows) - 1), max_size=3, unique=True)
+    excluded = data.draw(st.lists(size, min_size=len(rows), max_size=len(rows)))
+    expected = [full_sort(neighbors, query, topn, own) for query, own in zip(queries, excluded, strict=True)]
+    assert_same(neighbors.nearest(queries, topn, excluded=excluded), expected)
+
+
+@pytest.mark.parametrize(("dtype", "exponents"), [("float32", (-140, 120)), ("float64", (-1000, 1000))])
+def test_any_magnitude(dtype, exponents):
+    """Lengths cancel, also where a square would overflow or vanish."""
+    rng = np.random.default_rng(3)
+    rows = rng.integers(-9, 10, (2000, 12)).astype(dtype)
+    plain, queries = Neighbors(rows), rng.integers(-9, 10, (5, 12)).astype(float)
+    scaled = np.ldexp(rows, np.where(np.arange(2000) % 2, *exponents)[:, None])
+    assert np.isfinite(scaled).all()
+    neighbors = Neighbors(scaled)
+    expected = plain.nearest(unit_vectors(queries), 40)
+    assert_same(neighbors.nearest(unit_vectors(queries), 40), expected)
+    for scale in (2.0**-1060, 2.0**1019):
+        assert_same(plain.nearest(unit_vectors(queries * scale), 40), expected)
+    np.testing.assert_array_equal(neighbors.normalized(), plain.normalized())
+    questions = [neighbors.unit(np.array([i, i + 1])) for i in range(3)]
+    for method in _neighbors.METHODS:
+        options = {"method": method, "excluded": [[0, 1, 2], [1, 2, 3]]}
+        assert_same(neighbors.analogies(questions, 9, **options), plain.analogies(questions, 9, **options))
+
+
+def test_the_matrix_is_not_copied(tied):
+    assert Neighbors(tied).rows is tied
+
+
+@pytest.mark.parametrize("method", _neighbors.METHODS)
+def test_analogies_against_a_full_sort(tied, method, set_constant):
+    set_constant(_neighbors, "BLOCK_BYTES", 300_000)
+    tied = tied.copy()
+    neighbors = Neighbors(tied)
+    asked = np.random.default_rng(4).integers(0, 5000, (3, 20))
+    asked[2, :5] = asked[0, :5]  # 3CosAdd: b itself; 3CosMul: near a division by zero
+    tied[asked[0, 6]] = -tied[asked[1, 6]]
+    neighbors = Neighbors(tied)
+    questions = [neighbors.unit(ids) for ids in asked]
+    excluded = asked.T.tolist()
+    found = neighbors.analogies(questions, 25, method=method, excluded=excluded)
+    unit = neighbors.unit(slice(None))
+    for (ids, scores), a, b, c, own in zip(found, *questions, excluded, strict=True):
+        if method == "3CosAdd":
+            truth = unit @ unit_vectors((b - a + c)[None])[0]
+        else:
+            shifted = [(1 + unit @ vector) / 2 for vector in (a, b, c)]
+            truth = shifted[1] * shifted[2] / (shifted[0] + 1e-6)
+        left = np.setdiff1d(np.arange(5000), own)
+        best = np.sort(truth[left])[::-1][:25]
+        # The divisor's own rounding, 1e-16, is a share of 1e-10 of the least divisor
+        np.testing.assert_allclose(scores, best, rtol=1e-8, atol=1e-13)
+        np.testing.assert_allclose(truth[ids], scores, rtol=1e-8, atol=1e-13)
+        assert not set(own) & set(ids.tolist())
+        assert (np.diff(scores) <= 0).all()
+        assert all(ids[i] < ids[i + 1] for i in range(24) if scores[i] == scores[i + 1])
+    alone = [
+        neighbors.analogies([part[i : i + 1] for part in questions], 25, method=method, excluded=[own])[0]
+        for i, own in enumerate(excluded)
+    ]
+    assert_same(alone, found)
+
+
+def test_count_nearer(tied):
+    neighbors = Neighbors(tied)
+    for row, other in [(0, 1), (3, 3), (17, 4000), (int(np.flatnonzero(tied[:, 0] == 0)[0]), 5)]:
+        cosines = np.clip((neighbors.unit(slice(None)) * neighbors.unit(np.array([row]))).sum(axis=1), -1, 1)
+        expected = sum(cosine > cosines[other] for i, cosine in enumerate(cosines) if i != row)
+        assert neighbors.count_nearer(row, other) == expected
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+def test_threads_of_blas_change_nothing(tied):
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            neighbors = Neighbors(tied)
+            found.append(neighbors.nearest(neighbors.unit(slice(0, 50)), 300))
+    assert_same(*found)
+
+
+@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
+def test_memory_is_bounded(set_constant):
+    rows = np.random.default_rng(5).standard_normal((20_000, 8), dtype=np.float32)
+    neighbors = Neighbors(rows)
+    queries = neighbors.unit(slice(0, 500))
+    set_constant(_neighbors, "BLOCK_BYTES", 1 << 20)
+    tracemalloc.start()
+    try:
+        neighbors.nearest(queries, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (1 << 20) < peak < 3 << 20  # two blocks, and some arrays of V; all cosines would be 40 MB
+
+
+def test_nothing_to_find():
+    none = Neighbors(np.empty((0, 3)))
+    assert [len(ids) for ids, _ in none.nearest(np.eye(3), 2)] == [0, 0, 0]
+    assert Neighbors(np.eye(3)).nearest(np.empty((0, 3)), 2) == []
+    ((ids, cosines),) = Neighbors(np.eye(3)).nearest(np.eye(3)[:1], 2, excluded=[[0, 1, 2]])
+    assert ids.shape == cosines.shape == (0,)
+
+
+def test_normalized_rows_have_length_one(tied):
+    unit = Neighbors(tied).normalized()
+    assert unit.dtype == tied.dtype
+    lengths = np.linalg.norm(unit.astype(np.float64), axis=1)
+    expected = (tied != 0).any(axis=1)
+    assert 0 < expected.mean() < 1
+    np.testing.assert_allclose(lengths, expected, rtol=0, atol=4 * np.finfo(tied.dtype).eps)
