@@ -1,4 +1,4 @@
-"""The mean of the vectors of a document's tokens."""
+"""Documents as the means of their tokens' vectors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
     Parameters
     ----------
     documents
-        As for :func:`as_text`, single ones too.
+        As for :func:`as_text`; they may have one token each.
     vocabulary : Vocabulary
     matrix : ndarray (V, D)
-        Their vectors.
+        The vectors of the vocabulary's tokens.
 
     Returns
     -------
-    ndarray (n_documents, D), of the matrix' dtype
-        Tokens that are not in the vocabulary are skipped; without any other the mean is zero.
+    ndarray (n_documents, D), of the dtype of `matrix`
+        Tokens outside the vocabulary are skipped. A document of no other tokens has the mean zero.
 
     Examples
     --------

@@ -8,14 +8,6 @@ from fastembed import Counts, SkipGram, Vocabulary, reference
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
 
-@pytest.fixture(scope="module")
-def corpus():
-    """Walks on a ring of 30 words, upwards."""
-    rng = np.random.default_rng(0)
-    walks = (rng.integers(30, size=(80, 1)) + np.cumsum(rng.integers(0, 2, size=(80, 12)), axis=1)) % 30
-    return [[f"w{step:02d}" for step in walk] for walk in walks]
-
-
 def softmax(model, word):
     """In float64, from the public arrays."""
     trainer = model.trainer
@@ -24,7 +16,7 @@ def softmax(model, word):
 
 
 @pytest.mark.parametrize("max_contexts", [None, 11])
-def test_a_directed_model(corpus, max_contexts):
+def test_a_directed_model_gives_the_shares_of_either_side_and_of_both(corpus, max_contexts):
     model = SkipGram(max_contexts=max_contexts, **SETTINGS).fit(corpus)
     k = model.max_contexts_
     assert k == (max_contexts or 30)
@@ -41,7 +33,7 @@ def test_a_directed_model(corpus, max_contexts):
 
 
 @pytest.mark.parametrize("settings", [{"directed": False}, {"window": (2, 0)}])
-def test_a_model_without_sides(corpus, settings):
+def test_a_model_without_sides_gives_the_softmax_and_knows_no_side(corpus, settings):
     model = SkipGram(**SETTINGS | settings).fit(corpus)
     found = dict(model.predict_output("w03", topn=30))
     assert list(found.values()) == pytest.approx(sorted(softmax(model, "w03"), reverse=True), rel=1e-5)
@@ -50,8 +42,8 @@ def test_a_model_without_sides(corpus, settings):
         model.predict_output("w03", side="after")
 
 
-def test_it_learns_the_shares_of_the_counts(corpus):
-    """With as many dimensions as words, near the empirical shares, from which nothing keeps an exact softmax."""
+def test_a_large_model_learns_the_shares_of_the_counts(corpus):
+    """With as many dimensions as words, an exact softmax comes near the empirical shares."""
     model = SkipGram(**SETTINGS | {"dim": 60, "epochs": 300}).fit(corpus)
     counts = model.count(corpus).to_scipy().toarray()
     for word in ("w03", "w17"):
@@ -62,7 +54,7 @@ def test_it_learns_the_shares_of_the_counts(corpus):
             assert shares == pytest.approx(part / part.sum(), abs=0.02)
 
 
-def test_words_that_came_later_are_no_contexts(corpus):
+def test_words_that_came_later_are_not_contexts(corpus):
     model = SkipGram(**SETTINGS).fit(corpus)
     model.partial_fit([["new", *line] for line in corpus[:9]], grow_vocabulary=True)
     found = dict(model.predict_output("new", topn=99, side="after"))
@@ -70,7 +62,7 @@ def test_words_that_came_later_are_no_contexts(corpus):
     assert sum(found.values()) == pytest.approx(1, abs=1e-12)
 
 
-def test_items_of_baskets(corpus):
+def test_items_of_baskets_are_contexts_without_sides(corpus):
     model = SkipGram(**SETTINGS).fit_counts(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
     assert len(model.predict_output("w03", topn=99)) == 30
     with pytest.raises(ValueError, match="side='before' needs a model with directed=True"):
@@ -88,25 +80,25 @@ def test_items_of_baskets(corpus):
         ({"word": "w03", "side": "left"}, ValueError, "side must be None, 'before' or 'after', got 'left'"),
     ],
 )
-def test_what_is_refused(corpus, arguments, error, message):
+def test_wrong_arguments_are_named(corpus, arguments, error, message):
     model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
     with pytest.raises(error, match=message):
         model.predict_output(**arguments)
 
 
-def test_an_id_will_do(corpus):
+def test_a_word_can_be_given_by_its_id(corpus):
     model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
     for word in (7, np.int16(7)):
         assert model.predict_output(word) == model.predict_output(model.vocabulary.tokens[7])
 
 
-def test_before_a_fit():
+def test_before_a_fit_nothing_is_predicted():
     with pytest.raises(AttributeError, match="call fit first"):
         SkipGram().predict_output("a")
 
 
 @pytest.mark.slow
-def test_what_stands_before_york_and_after_united(data_file):
+def test_new_comes_before_york_and_states_after_united(data_file):
     model = SkipGram(epochs=2).fit(data_file("wikipedia_1m.txt.xz"))
     for word, side, context in (("york", "before", "new"), ("united", "after", "states"), ("los", "after", "angeles")):
         (first, share), (_, second) = model.predict_output(word, topn=2, side=side)
