@@ -7,7 +7,7 @@ import argparse
 from fastembed.cli import options, values
 from fastembed.cli.output import print_json, print_line
 from fastembed.cli.queries import add_method
-from fastembed.evaluation.evaluation import Analogies, analogies, word_similarity
+from fastembed.evaluation import Analogies, analogies, word_similarity
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
