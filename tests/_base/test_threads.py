@@ -322,14 +322,14 @@ def test_blas_limit_whoever_set_another_first():
         assert in_threads(inside) == [[1] * len(before)]
         assert blas_threads() == before
         assert inside() == [1] * len(before)
-        _blas._blas_limit.acquire()
-        in_threads(_blas._blas_limit.release)
+        _blas.blas_limit.acquire()
+        in_threads(_blas.blas_limit.release)
         assert blas_threads() == before
-        _blas._blas_limit.acquire()
-        in_threads(_blas._blas_limit.acquire)
-        _blas._blas_limit.release()
+        _blas.blas_limit.acquire()
+        in_threads(_blas.blas_limit.acquire)
+        _blas.blas_limit.release()
         assert blas_threads() == [1] * len(before)
-        in_threads(_blas._blas_limit.release)
+        in_threads(_blas.blas_limit.release)
         assert blas_threads() == before
     with threadpool_limits(limits=1, user_api="blas"):
         assert blas_threads() == [1] * len(before)
@@ -477,7 +477,7 @@ def test_a_child_trains_after_a_fork_while_another_thread_trains():
     other = threading.Thread(target=train)
     other.start()
     try:
-        while _blas._blas_limit._holders == 0:
+        while _blas.blas_limit.holders == 0:
             assert other.is_alive()
             time.sleep(0.001)
         idle = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)

@@ -349,7 +349,7 @@ def broken(indices=(0, 2, 1), indptr=(0, 1, 2, 2, 3), data=(1.0, 2.0, 3.0)):
         (1j * sparse.eye_array(4, 5), TypeError, "counts must hold real numbers, got dtype complex128"),
         (broken(indices=(0, 5, 1)), ValueError, "counts.indices must be ids from 0 to 4, but counts.indices[1] is 5"),
         (broken(indices=(0, 2, -1)), ValueError, "counts.indices must be ids from 0 to 4, but counts.indices[2] is -1"),
-        (broken(indptr=(0, 3, 2, 3, 3)), ValueError, "counts.indptr must not fall, but does from 3 to 2"),
+        (broken(indptr=(0, 3, 2, 3, 3)), ValueError, "counts.indptr must not decrease, but does from 3 to 2"),
     ],
 )
 def test_counts(trainer, counts, error, message):

@@ -132,7 +132,7 @@ def test_step_is_the_references(library, model, near, outputs, update_linear):
         near(trainer.embedding, expected[1], scale=10 * y.sum())
         near(trainer.linear, expected[2], scale=10 * y.sum())
         assert_array_equal(trainer.embedding[[0, 2]], embedding[[0, 2]])
-        assert (trainer._weights[:, 17:] == 0).all()
+        assert (trainer._parameters.weights[:, 17:] == 0).all()
         if not update_linear:
             assert_array_equal(trainer.linear, linear)
 
@@ -196,7 +196,7 @@ def test_a_thousand_steps(library, model, near, update_linear):
     near(losses, expected[0], times=10)
     near(trainer.embedding, expected[1], times=10)
     near(trainer.linear, expected[2], times=10)
-    assert (trainer._weights[:, 20:] == 0).all()
+    assert (trainer._parameters.weights[:, 20:] == 0).all()
 
     whole = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
     assert whole.train(inputs, targets, **options)[0] == np.mean(losses)
@@ -282,7 +282,7 @@ def test_memory(library, model):
     assert not np.shares_memory(trainer.bias, bias)
     assert trainer.linear.shape == (4, 30)
     trainer.linear[2, 3] = 0.125
-    assert trainer._weights[3, 2] == 0.125
+    assert trainer._parameters.weights[3, 2] == 0.125
     for order in (np.asfortranarray(linear), linear[:, ::-1][:, ::-1], np.repeat(linear, 2, axis=1)[:, ::2]):
         assert_array_equal(Trainer(embedding, order).linear, linear)
 
@@ -306,7 +306,7 @@ def test_repr():
 def test_where_train_pauses_changes_no_bit(library, model, set_constant):
     results = []
     for piece in (1, 1 << 31):
-        set_constant("fastembed.trainer.rows.PIECE", piece)
+        set_constant("fastembed.trainer.rows.MULTIPLICATIONS_PER_CALL", piece)
         embedding, linear, bias = model(5, 6, 4, library.dtype)
         trainer = Trainer(embedding, linear, bias=bias, threads=1)
         targets = np.eye(6)[[0, 2, 5, 1]] + np.eye(6)[[3, 3, 1, 0]]
