@@ -6,6 +6,8 @@ Write the file anew, with the package installed: python tests/test_api.py > test
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from difflib import unified_diff
 from functools import cached_property
 from pathlib import Path
@@ -96,3 +98,34 @@ def test_all_is_complete_and_every_name_exists():
 
 if __name__ == "__main__":
     print(listing(), end="")
+
+
+FIRST_USE = """
+import sys, threading
+import fastembed
+
+barrier, got = threading.Barrier(8), []
+
+def use(names):
+    barrier.wait()
+    got.append({name: getattr(fastembed, name) for name in names})
+
+names = fastembed.__all__ + ["evaluation", "formats", "windows"]
+threads = [threading.Thread(target=use, args=(names[k:] + names[:k],)) for k in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert len(got) == 8 and all(found == got[0] for found in got)
+"""
+
+
+def test_names_may_be_used_first_by_many_threads_at_once():
+    """Their modules are imported then."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", FIRST_USE],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,8 +1,5 @@
 """What lies under Counts: the kernel against its twin, texts cut from a stream, runs merged in bounded memory."""
 
-import sys
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,9 +7,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed._base import memory as _memory
-from fastembed._base.csr import csr, row_ranges
-from fastembed._base.memory import check_memory_limit, free_memory
 from fastembed._kernels import cooccur
 from fastembed.counts import encoding as _ids
 from fastembed.counts.encoding import Text, texts
@@ -76,16 +70,6 @@ def test_texts_hold_each_id_once_as_centre_with_all_its_context(stream, size, re
     assert place == len(whole) - reach
 
 
-@given(st.lists(st.integers(0, 9), min_size=1), st.integers(1, 20))
-def test_row_ranges(sizes, wanted):
-    ranges = row_ranges(np.array(sizes), wanted)
-    assert ranges[0][0] == 0
-    assert ranges[-1][1] == len(sizes)
-    assert all(a < b for a, b in ranges)
-    assert all(b == c for (_, b), (c, _) in pairwise(ranges))
-    assert all(sum(sizes[a : b - 1]) <= wanted for a, b in ranges)
-
-
 def matrices(count, seed=0):
     rng = np.random.default_rng(seed)
     return [
@@ -143,54 +127,6 @@ def test_a_kernel_that_is_told_to_stop_leaves_the_rest_out():
     ]  # fmt: skip
     assert written == [2, 0]
     assert lengths.tolist() == [0, 0]
-
-
-def test_csr_does_not_copy():
-    matrix = matrices(1)[0]
-    indices, indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int64)
-    shown = csr(matrix.data, indices, indptr, matrix.shape)
-    assert np.shares_memory(shown.indices, indices)
-    assert np.shares_memory(shown.data, matrix.data)
-
-
-def test_free_memory(monkeypatch, tmp_path):
-    assert 1 << 20 < free_memory() < 1 << 50
-    assert check_memory_limit(5 << 20) == 5 << 20
-    monkeypatch.setattr(_memory, "free_memory", lambda: 10 << 20)
-    assert check_memory_limit(None) == 5 << 20
-    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:   7 kB\n", encoding="utf-8")
-    assert _memory._field(tmp_path / "meminfo", "MemAvailable:", 1024) == 7 * 1024
-    assert _memory._field(tmp_path / "meminfo", "SwapFree:", 1024) is None
-    (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
-    assert _memory._number(tmp_path / "memory.max") is None
-    assert _memory._number(tmp_path / "missing") is None
-
-
-@pytest.mark.thread_unsafe(reason="replaces functions of os")
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a call for it")
-def test_free_memory_of_machines_and_cgroups(monkeypatch, tmp_path):
-    """The files of Linux, made here; without them what POSIX knows."""
-    monkeypatch.setattr(_memory, "Path", lambda path: tmp_path / path[1:])
-    group = tmp_path / "sys" / "fs" / "cgroup"
-    group.mkdir(parents=True)
-    pages = {"SC_AVPHYS_PAGES": 5, "SC_PHYS_PAGES": 9, "SC_PAGE_SIZE": 1 << 12}
-    monkeypatch.setattr(_memory.os, "sysconf_names", pages, raising=False)
-    monkeypatch.setattr(_memory.os, "sysconf", pages.get, raising=False)
-    assert free_memory() == 5 << 12
-    del pages["SC_AVPHYS_PAGES"]
-    assert free_memory() == 9 << 12
-    del pages["SC_PHYS_PAGES"]
-    assert free_memory() == _memory.UNKNOWN
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:   70 kB\n", encoding="utf-8")
-    assert free_memory() == 70 << 10
-    (group / "memory.max").write_text("50000\n", encoding="utf-8")
-    (group / "memory.current").write_text("45000\n", encoding="utf-8")
-    assert free_memory() == 5000
-    (group / "memory.stat").write_text("active_file 9\ninactive_file 3000\n", encoding="utf-8")
-    assert free_memory() == 8000
-    (group / "memory.current").write_text("60000\n", encoding="utf-8")
-    assert free_memory() == 0
 
 
 def test_columns_that_int32_cannot_number():

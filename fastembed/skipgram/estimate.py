@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import free_memory
 from fastembed.skipgram.start import OVERSAMPLING, POWER_ITERATIONS
-from fastembed.trainer.blocks import Settings, row_bytes
+from fastembed.trainer.blocks import row_bytes
+from fastembed.trainer.options import FitOptions
 from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
@@ -68,7 +69,7 @@ class Estimate:
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
         shards = len(shard_bounds(self.outputs)) - 1
         row = row_bytes(self.outputs, shards, self.dim, ITEM)
-        block = min(Settings.workspace_bytes, Settings.block_size * row)
+        block = min(FitOptions.workspace_bytes, FitOptions.block_size * row)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
         gradients = ITEM * self.dim * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out

@@ -111,7 +111,7 @@ def test_an_epoch_that_fails_half_way_leaves_the_epoch_before(corpus, monkeypatc
         if number == 2:
             if error is not None:
                 raise error
-            self._embedding[0] = np.inf
+            self.parameters.embedding[0] = np.inf
         return nll
 
     monkeypatch.setattr(BlockFit, "_step", fail)
