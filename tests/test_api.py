@@ -76,7 +76,7 @@ def test_signatures_are_those_of_the_file():
 
 def test_the_listing_sees_a_changed_default(monkeypatch):
     def step(self, i, target=None, *, learning_rate=0.5):
-        """Other than the one it stands for."""
+        """Have another default than the method it replaces."""
 
     before = listing()
     monkeypatch.setattr(fastembed.Trainer, "step", step)

@@ -1,4 +1,4 @@
-"""Every code block of the README and of docs/ runs, and what a session shows is what comes out.
+"""Every code block of the README and of docs/ runs, and sessions show what is really printed.
 
 - ``python``: the blocks of a page run one after another in one namespace; the output of ``>>>`` is compared.
 - ``sh``: runs line by line. Lines that take long or set up an environment (make, pip, the benchmarks' scripts) are
