@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from fastembed.cli import options
 from fastembed.cli.arguments import new_model, open_corpus, reject
@@ -32,8 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
     ledger = counts.vocabulary.ledger if counts.vocabulary else None
     inputs, outputs = counts.shape
     what = f"{counts.nnz:,} counts of {inputs:,} tokens and {outputs:,} contexts"
-    record = {"words": inputs, "contexts": outputs, "nnz": counts.nnz, "total": counts.total}
-    print_written(arguments, what, ledger, **record, ledger=ledger and asdict(ledger))
+    record = {"words": inputs, "contexts": outputs, "nnz": counts.nnz, "total": counts.total, "ledger": ledger}
+    print_written(arguments, what, ledger, **record)
 
 
 def _count_baskets(arguments: argparse.Namespace, corpus: FileCorpus, model: SkipGram, progress: Progress) -> Counts:

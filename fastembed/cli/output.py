@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable
 from typing import Any
 
+from fastembed._base.json_values import plain
 from fastembed._base.printable import printable
 from fastembed.corpus import Ledger
-from fastembed.skipgram import SkipGram
-from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram import Estimate, SkipGram
 
 MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), ledger"
 
@@ -21,7 +19,7 @@ MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory)
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
     """Print the document if --json asks for one, and return whether it did."""
     if arguments.json:
-        print(json.dumps(plain(document), allow_nan=False, indent=2))
+        print(json.dumps(plain(document, none_for_nan=True), indent=2))
     return bool(arguments.json)
 
 
@@ -67,20 +65,5 @@ def model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
         "parameters": model.get_params(),
         "estimate": estimate and {"flops": estimate.flops, "memory": estimate.memory},
         "history": model.history,
-        "ledger": model.ledger and asdict(model.ledger),
+        "ledger": model.ledger,
     }
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: NaN and infinities become None, at any depth.
-
-    Examples
-    --------
-    >>> plain({"accuracy": float("nan"), "sections": (0.5,)})
-    {'accuracy': None, 'sections': [0.5]}
-    """
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
