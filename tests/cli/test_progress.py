@@ -26,6 +26,7 @@ LINE = "epoch  1 of 2   nll 2.0000   perplexity 7.4   0.5 s\n"
 def report(**options):
     with Progress(epochs=2, **options) as progress:
         progress.reading(5, 10)
+        progress.reading(10, 10)
         progress.counting(3, None)
         progress.epoch(RECORD)
 
@@ -52,6 +53,21 @@ def test_the_line_of_an_epoch_shows_the_nll_of_held_out_lines(capsys):
     assert capsys.readouterr().out == LINE.replace(" 1 of 2", "10 of 12").replace(
         "0.5 s", "validation nll 2.5000   0.5 s"
     ).replace("7.4   v", "7.4   v")
+
+
+def test_a_line_that_cannot_be_written_is_the_last_one_tried(monkeypatch):
+    class Broken(io.StringIO):
+        tries = 0
+
+        def write(self, text):
+            self.tries += 1
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", broken := Broken())
+    with Progress(lines=True, bars=False, epochs=2) as progress:
+        progress.epoch(RECORD)
+        progress.epoch(RECORD | {"epoch": 2})
+    assert broken.tries == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
