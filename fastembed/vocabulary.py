@@ -22,6 +22,8 @@ from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_co
 from fastembed.formats import replacing
 from fastembed.formats.table import check_token_counts
 
+__all__ = ["Vocabulary"]
+
 
 class Vocabulary:
     """V different tokens; a token's id is its place among them.

@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 from fastembed._base.validation import check_flag, check_integer, check_number
 
+__all__ = ["Windows"]
+
 Float = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 

@@ -1,29 +1,27 @@
-"""The command that judges vectors: ``evaluate``."""
+"""``fastembed evaluate``: scores of vectors on word similarity and analogies, and a model's perplexity."""
 
 from __future__ import annotations
 
 import argparse
 
 from fastembed.cli import options, values
+from fastembed.cli.arguments import fail, given, open_model, open_vectors, read_corpus, reject
 from fastembed.cli.output import print_json, print_line
-from fastembed.cli.queries import add_method
 from fastembed.evaluation import Analogies, analogies, word_similarity
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
-    """Print how well vectors agree with what people say, or predict a text.
+def run(arguments: argparse.Namespace) -> None:
+    """Print how well vectors agree with people's judgements, or how well a model predicts a text.
 
-    At least one of --similarity, --analogies and --perplexity says by what. Perplexity needs a whole model, which
-    `train` writes.
+    Give at least one of --similarity, --analogies and --perplexity. --perplexity needs a model that `train` wrote.
     """
-    asked = options.given(arguments, ("similarity", "analogies", "perplexity"))
-    if not asked:
-        options.fail(arguments, "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE")
+    if not given(arguments, ("similarity", "analogies", "perplexity")):
+        fail(arguments, "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE")
     if not arguments.perplexity:
-        options.refuse(arguments, (*options.READING, "threads"), "text is read for --perplexity alone")
+        reject(arguments, (*options.READING, "threads"), "text is read for --perplexity alone")
     if not arguments.analogies:
-        options.refuse(arguments, ("method", "restrict"), "there are no --analogies")
-    vectors = options.open_vectors(arguments)
+        reject(arguments, ("method", "restrict"), "there are no --analogies")
+    vectors = open_vectors(arguments)
     fold = not arguments.case_sensitive
     similar = [(file, word_similarity(vectors, file, case_insensitive=fold)) for file in arguments.similarity]
     choice = {"method": arguments.method, "restrict": arguments.restrict, "case_insensitive": fold}
@@ -45,11 +43,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _perplexities(arguments: argparse.Namespace) -> list[tuple[str, float]]:
-    """Return how well the model predicts each text."""
+    """Return the perplexity of each text under the model."""
     if not arguments.perplexity:
         return []
-    model = options.open_model(arguments, "--perplexity")
-    texts = [(file, options.read_text(arguments, [file])) for file in arguments.perplexity]
+    model = open_model(arguments, "--perplexity")
+    texts = [(file, read_corpus(arguments, [file])) for file in arguments.perplexity]
     return [(file, model.perplexity(text)) for file, text in texts]
 
 
@@ -60,12 +58,12 @@ def _print_sections(file: str, result: Analogies) -> None:
         print_line(f"  {section.name:<32}{section.summary()}")
 
 
-def add_evaluate(commands: options.Commands) -> None:
+def add_parser(commands: options.Commands) -> None:
     """Add the command to the parser."""
     command = options.add_command(
         commands,
         "evaluate",
-        evaluate,
+        run,
         example="fastembed evaluate model.safetensors --similarity wordsim353.tsv",
         keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown), analogies (a list of file, "
         "restrict, method, name, correct, covered, asked, accuracy, sections (a list of name, correct, covered, "
@@ -73,9 +71,9 @@ def add_evaluate(commands: options.Commands) -> None:
     )
     options.add_vectors(command)
     for name, text in (
-        ("--similarity", "files with lines of two words and a score"),
-        ("--analogies", "files with lines of four words, in sections that a line with : opens"),
-        ("--perplexity", "files of text, as for `train`"),
+        ("--similarity", "files with two words and a score per line"),
+        ("--analogies", "files with four words per line, in sections that start with a line : NAME"),
+        ("--perplexity", "text files, as for `train`"),
     ):
         options.add_option(
             command,
@@ -88,8 +86,8 @@ def add_evaluate(commands: options.Commands) -> None:
             metavar="FILE",
             type=values.file_name,
         )
-    add_method(command)
+    options.add_method(command)
     options.add_restrict(command)
-    options.add_flag(command, "--case-sensitive", "take words that differ in case alone for different ones")
+    options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
     options.add_reading(command)
     options.add_threads(command)
