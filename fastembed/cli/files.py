@@ -12,13 +12,15 @@ from fastembed import formats
 from fastembed._versions import versions
 from fastembed.cli import options, values
 from fastembed.cli.output import print_json, print_line, print_written
+from fastembed.formats.registry import check_output
+from fastembed.formats.tensors import map_tensors
 
 LONGEST = 80  # characters of a value; --json shows all
 
 
 def export(arguments: argparse.Namespace) -> None:
     """Write vectors in another form, which the ending of OUTPUT names."""
-    formats.check_output(arguments.output, arguments.format)
+    check_output(arguments.output, arguments.format)
     form = formats.format_of(arguments.output, arguments.format)
     read = formats.format_of(arguments.vectors, arguments.input_format).files(arguments.vectors)
     options.keep(arguments, read, form.files(arguments.output))
@@ -55,7 +57,7 @@ def _contents(file: str, input_format: str | None) -> dict[str, Any]:
     """Return what the header of a safetensors file says, or what a file of vectors holds."""
     form = formats.format_of(file, input_format)
     if form.name == "safetensors":
-        tensors, metadata = formats.map_tensors(file)
+        tensors, metadata = map_tensors(file)
     else:
         tensors, metadata = {"matrix": formats.load(file, form.name).matrix}, {"format": form.name}
     return {

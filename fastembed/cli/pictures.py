@@ -6,9 +6,10 @@ import argparse
 import warnings
 from pathlib import Path
 
-from fastembed import formats, plotting
+from fastembed import plotting
 from fastembed.cli import options
 from fastembed.cli.output import print_warning, print_written
+from fastembed.formats.atomic import check_writable
 from fastembed.plotting.projection import METHODS
 
 ON_A_MAP, ON_A_PAGE = 200, 50_000  # words, if the user names none
@@ -20,7 +21,7 @@ def plot(arguments: argparse.Namespace) -> None:
     The ending of --output says which: .png, .svg or .pdf is a picture, .html a page that opens without a network.
     --history needs a whole model, which `train` writes. Each needs the extra [plot].
     """
-    formats.writable(arguments.output)
+    check_writable(arguments.output)
     options.keep(arguments, [arguments.vectors])
     if arguments.history:
         _plot_history(arguments)

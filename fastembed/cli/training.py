@@ -15,6 +15,7 @@ from fastembed.cli.output import print_json, print_written, scored_record
 from fastembed.cli.progress import Progress
 from fastembed.corpus.readers import FileCorpus
 from fastembed.counts.counts import Counts
+from fastembed.formats.atomic import check_writable
 from fastembed.skipgram.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
@@ -69,7 +70,7 @@ def _on_more_text(arguments: argparse.Namespace) -> Job:
 
 def count(arguments: argparse.Namespace) -> None:
     """Count text, to be trained on later, many times if need be, by `train --counts`."""
-    formats.writable(arguments.output)
+    check_writable(arguments.output)
     if arguments.baskets:
         options.refuse(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     model = _model(arguments)
@@ -121,7 +122,7 @@ def _check_output(arguments: argparse.Namespace) -> None:
     """Refuse the name of a file that a model cannot have, or that cannot be written."""
     if Path(arguments.output).suffix.lower() not in formats.FORMATS["safetensors"].suffixes:
         options.fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes others")
-    formats.writable(arguments.output)
+    check_writable(arguments.output)
 
 
 def _model(arguments: argparse.Namespace) -> SkipGram:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fastembed import cli, formats
+from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -243,8 +244,8 @@ def hostile(tmp_path):
     path = tmp_path / "hostile.safetensors"
     vectors = Vectors([*HOSTILE, "می\u200cشود"], MATRIX)
     vectors.save(path, settings={HOSTILE[0]: HOSTILE[1]})
-    tensors, metadata = formats.map_tensors(path)
-    formats.write_tensors(tmp_path / "h.safetensors", {HOSTILE[0]: np.eye(2), **tensors}, metadata)
+    tensors, metadata = map_tensors(path)
+    write_tensors(tmp_path / "h.safetensors", {HOSTILE[0]: np.eye(2), **tensors}, metadata)
     (tmp_path / "analogies").write_text(f": {HOSTILE[0]}\n" + " ".join([*HOSTILE[:2], "a", "b"]), encoding="utf-8")
     return tmp_path / "h.safetensors"
 
@@ -329,7 +330,7 @@ def test_a_format_by_name(capsys, saved, tmp_path):
     assert run(capsys, "export", saved, output, "--quiet", "--format", "fasttext") == (0, "", "")
     code, out, err = run(capsys, "export", saved, tmp_path / "v.npz")
     assert (code, out) == (1, "")
-    assert "the suffix '.npz' tells no format" in err
+    assert "no format has the suffix '.npz'" in err
 
 
 def test_export_of_a_model(capsys, model, tmp_path):
@@ -397,7 +398,7 @@ def test_info_of_the_installation(capsys):
 
 def test_info_of_text_that_begins_like_json(capsys, tmp_path):
     path = tmp_path / "noted.safetensors"
-    formats.write_tensors(path, {"a": np.zeros(1)}, {"note": "{as it is", "settings": "[1, 2]"})
+    write_tensors(path, {"a": np.zeros(1)}, {"note": "{as it is", "settings": "[1, 2]"})
     assert document(capsys, "info", path)["metadata"] == {"note": "{as it is", "settings": [1, 2]}
 
 
