@@ -19,7 +19,7 @@ from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.blocks import Block
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus
-from fastembed.formats import replacing
+from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
 __all__ = ["Vocabulary"]

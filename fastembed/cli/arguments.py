@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from fastembed.cli.options import PARAMETERS, option_of
 from fastembed.corpus import FileCorpus
-from fastembed.formats.atomic import writable
+from fastembed.formats.atomic import check_writable
 from fastembed.formats.registry import FORMATS
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
@@ -64,7 +64,7 @@ def check_model_output(arguments: argparse.Namespace) -> None:
     """Exit if --output is not the name of a model's file; raise OSError if it cannot be written."""
     if Path(arguments.output).suffix.lower() not in FORMATS["safetensors"].suffixes:
         fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes other formats")
-    writable(arguments.output)
+    check_writable(arguments.output)
 
 
 def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:

@@ -10,14 +10,14 @@ from fastembed.cli.output import print_written
 from fastembed.cli.progress import Progress
 from fastembed.corpus import FileCorpus
 from fastembed.counts import Counts
-from fastembed.formats.atomic import writable
+from fastembed.formats.atomic import check_writable
 from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Count a text once; `train --counts` can then train on the counts many times."""
-    writable(arguments.output)
+    check_writable(arguments.output)
     if arguments.baskets:
         reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     model = new_model(arguments)

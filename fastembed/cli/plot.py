@@ -10,7 +10,7 @@ from fastembed import plotting
 from fastembed.cli import options
 from fastembed.cli.arguments import open_model, open_vectors, reject, reject_overwriting
 from fastembed.cli.output import print_warning, print_written
-from fastembed.formats.atomic import writable
+from fastembed.formats.atomic import check_writable
 from fastembed.plotting.projection import METHODS
 
 ON_A_MAP, ON_A_PAGE = 200, 50_000  # default numbers of words
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     The suffix of --output says which: .png, .svg or .pdf is a picture, .html a page that opens without a network.
     --history needs a whole model, which `train` writes. Each needs the extra [plot].
     """
-    writable(arguments.output)
+    check_writable(arguments.output)
     reject_overwriting(arguments, [arguments.vectors])
     if arguments.history:
         _plot_history(arguments)

@@ -13,7 +13,7 @@ from fastembed._base.csr import canonical_csr, csr
 from fastembed._base.validation import check_amounts
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.counts.external_sum import Run
-from fastembed.formats import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 

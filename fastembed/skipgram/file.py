@@ -15,7 +15,7 @@ import fastembed
 from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts, check_finite, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
-from fastembed.formats import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.trainer.trainer import Trainer

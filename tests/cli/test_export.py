@@ -31,7 +31,7 @@ def test_a_format_can_be_named(run, document, saved, tmp_path):
     assert run("export", saved, output, "--quiet", "--format", "fasttext") == (0, "", "")
     code, out, err = run("export", saved, tmp_path / "v.npz")
     assert (code, out) == (1, "")
-    assert "the suffix '.npz' tells no format" in err
+    assert "no format has the suffix '.npz'" in err
 
 
 def test_export_writes_the_vectors_of_a_model_for_a_purpose(run, model, tmp_path):

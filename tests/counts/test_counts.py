@@ -325,7 +325,7 @@ def test_save_and_load(tmp_path, zipf):
 
 
 def test_damaged_files(tmp_path):
-    from fastembed.formats import map_tensors, pack_tokens, write_tensors
+    from fastembed.formats.tensors import map_tensors, pack_tokens, write_tensors
 
     path = tmp_path / "counts.safetensors"
     Counts.from_corpus([LINE], VOCABULARY, sample=1e-2).save(path)

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 import fastembed
 from fastembed import Counts, SkipGram, Vectors, Vocabulary
-from fastembed.formats import header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": 1e-2, "epochs": 2}
 MODEL = "model.safetensors"  # in the folder of a test; in threads, each has one of its own, if no fixture takes it

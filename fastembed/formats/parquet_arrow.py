@@ -1,4 +1,4 @@
-"""Parquet and Arrow (Feather), by pyarrow: columns "token", "vector" (lists of D numbers) and, if known, "count"."""
+"""Parquet and Arrow (Feather), by pyarrow: columns "token", "vector" (lists of length D) and, if known, "count"."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,8 @@ import numpy as np
 
 from fastembed._base.extras import require
 from fastembed.formats.streams import writing
-from fastembed.formats.table import PathLike, Table, encode_tokens
+from fastembed.formats.table import PathLike, Table
+from fastembed.formats.tokens import encode_tokens
 
 
 def write_parquet(path: PathLike, table: Table) -> None:
@@ -22,12 +23,12 @@ def write_parquet(path: PathLike, table: Table) -> None:
     ValueError
         If a token has no UTF-8 form.
     OSError
-        If the folder is missing or the disk refuses the data; the old file is then untouched.
+        If the folder is missing or the data cannot be written; the old file is then untouched.
     """
     parquet = require("pyarrow.parquet", "parquet")
     columns = _to_arrow(table)
     with writing(path) as (file,):
-        # without dictionaries: numbers of vectors hardly repeat
+        # without dictionaries: components hardly repeat
         parquet.write_table(columns, file, use_dictionary=False, write_page_checksum=True)
 
 
@@ -54,7 +55,7 @@ def read_parquet(path: PathLike) -> Table:
 
 
 def write_arrow(path: PathLike, table: Table) -> None:
-    """Write an Arrow file, which is Feather of version 2; as :func:`write_parquet`."""
+    """Write an Arrow file, which is Feather, version 2; as :func:`write_parquet`."""
     pyarrow = require("pyarrow", "parquet")
     columns = _to_arrow(table)
     with writing(path) as (file,), pyarrow.ipc.new_file(file, columns.schema) as arrow:
@@ -69,7 +70,7 @@ def read_arrow(path: PathLike) -> Table:
 
 def _to_arrow(table: Table) -> Any:
     pyarrow = require("pyarrow", "parquet")
-    encode_tokens(table.tokens)  # refuses what has no UTF-8 form
+    encode_tokens(table.tokens)  # raises for what has no UTF-8 form
     columns = {
         "token": pyarrow.array(table.tokens, pyarrow.string()),
         "vector": pyarrow.FixedSizeListArray.from_arrays(
@@ -82,20 +83,20 @@ def _to_arrow(table: Table) -> Any:
 
 
 def _read(path: PathLike, read: Callable[[Any], Any]) -> Table:
-    with Path(path).open("rb") as file, _blaming(path):
+    with Path(path).open("rb") as file, _naming(path):
         columns = read(file)
         columns.validate(full=True)
         return _from_arrow(columns)
 
 
 @contextmanager
-def _blaming(path: PathLike) -> Iterator[None]:
-    """Turn whatever pyarrow says of a damaged file into a ValueError that names it."""
+def _naming(path: PathLike) -> Iterator[None]:
+    """Turn whatever pyarrow raises for a damaged file into a ValueError that names it."""
     pyarrow = require("pyarrow", "parquet")
     try:
         yield
     except (pyarrow.ArrowException, ValueError, KeyError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's; pyarrow's own have no number
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
             raise
         raise ValueError(f"{str(path)!r} is not a whole file of tokens and vectors: {error}") from error
 
