@@ -28,6 +28,18 @@ STEP_OVERHEAD = 1 << 12
 """What a step costs beside its multiplications, in multiplications."""
 
 
+class _Scratch:
+    """The memory that the row kernels work in, for one example."""
+
+    def __init__(self, outputs: int, width: int, shards: int, dtype: np.dtype[Any]) -> None:
+        self.h = aligned_zeros((width,), dtype)
+        self.logits = np.empty(outputs, dtype)
+        self.partials = np.empty((shards, 3))
+        self.expected = aligned_zeros((shards, width), dtype)
+        self.observed = aligned_zeros((shards, width), dtype)
+        self.gradient = np.empty(width)
+
+
 class RowSteps:
     """Evaluates and trains one example at a time. Arguments are as `Trainer` has checked them.
 
@@ -59,25 +71,16 @@ class RowSteps:
         self._shards = len(self._bounds) - 1
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
 
-        # The memory that the kernels work in
-        self._h = aligned_zeros((width,), weights.dtype)
-        self._logits = np.empty(outputs, weights.dtype)
-        self._partials = np.empty((self._shards, 3))
-        self._expected = aligned_zeros((self._shards, width), weights.dtype)
-        self._observed = aligned_zeros((self._shards, width), weights.dtype)
-        self._gradient = np.empty(width)
-        self._trainer = self._kernels.row_trainer(
-            embedding, weights, bias, self._bounds, scale,
-            self._h, self._logits, self._partials, self._expected, self._observed, self._gradient,
-        )  # fmt: skip
+        self._scratch = _Scratch(outputs, width, self._shards, weights.dtype)
+        self._trainer = self._kernels.row_trainer(embedding, weights, bias, self._bounds, scale, self._scratch)
 
     def probabilities(self, i: int) -> NDArray[Any]:
         """Return softmax(embedding[i] @ linear + bias), (V,)."""
         self._load(i)
-        logits = np.empty_like(self._logits)
+        logits = np.empty_like(self._scratch.logits)
 
         def product(first: int, last: int) -> None:
-            self._kernels.matvec(self._weights, self._h, self._bias, self._bounds, first, last, logits)
+            self._kernels.matvec(self._weights, self._scratch.h, self._bias, self._bounds, first, last, logits)
 
         self._over_shards(product)
         self._check_finite(self._kernels.softmax(logits), i)
@@ -92,7 +95,7 @@ class RowSteps:
         """Return the gradient of the loss with respect to embedding[i], (D,)."""
         loss, _ = self._pass(i, target[1], target[2], gradient=True, keep_logits=False)
         self._check_finite(loss, i)
-        return self._gradient[: self._embedding.shape[1]].astype(self._embedding.dtype)
+        return self._scratch.gradient[: self._embedding.shape[1]].astype(self._embedding.dtype)
 
     def step(self, i: int, target: int, rate: float, update_linear: bool) -> float:
         """Step on one example with one output as its target; return the loss before the step."""
@@ -147,7 +150,7 @@ class RowSteps:
             losses[n], normaliser = self._pass(i, columns, amounts, gradient=True, keep_logits=update_linear)
             if not isfinite(losses[n]):
                 return n
-            self._kernels.row_update(self._embedding[i], self._gradient, rate)
+            self._kernels.row_update(self._embedding[i], self._scratch.gradient, rate)
             if update_linear:
                 self._update_linear(columns, amounts, normaliser, rate * self._scale)
         return len(inputs)
@@ -157,34 +160,37 @@ class RowSteps:
     ) -> tuple[float, float]:
         """Return the loss and logsumexp of one example; leave its gradient and logits in the scratch memory."""
         self._load(i)
-        logits = self._logits if keep_logits else None
-        expected, observed = (self._expected, self._observed) if gradient else (None, None)
+        scratch = self._scratch
+        logits = scratch.logits if keep_logits else None
+        expected, observed = (scratch.expected, scratch.observed) if gradient else (None, None)
 
         def task(first: int, last: int) -> None:
             self._kernels.row_pass(
-                self._weights, self._h, self._bias, self._bounds, first, last, columns, amounts,
-                logits, self._partials, expected, observed,
+                self._weights, scratch.h, self._bias, self._bounds, first, last, columns, amounts,
+                logits, scratch.partials, expected, observed,
             )  # fmt: skip
 
         self._over_shards(task)
         merged: tuple[float, float] = self._kernels.row_merge(
-            self._partials, expected, observed, amounts, self._scale, self._gradient
+            scratch.partials, expected, observed, amounts, self._scale, scratch.gradient
         )
         return merged
 
     def _update_linear(
         self, columns: NDArray[np.int32], amounts: NDArray[np.float64], normaliser: float, step: float
     ) -> None:
+        h, logits = self._scratch.h, self._scratch.logits
+
         def task(first: int, last: int) -> None:
             self._kernels.row_update_linear(
-                self._weights, self._h, self._logits, self._bounds, first, last, columns, amounts, normaliser, step
+                self._weights, h, logits, self._bounds, first, last, columns, amounts, normaliser, step
             )
 
         self._over_shards(task)
 
     def _load(self, i: int) -> None:
         row = self._embedding[i]
-        self._h[: len(row)] = row
+        self._scratch.h[: len(row)] = row
 
     def _over_shards(self, task: Callable[[int, int], object]) -> None:
         """Call ``task(first, last)`` on groups of shards that together are all."""
