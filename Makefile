@@ -73,7 +73,7 @@ coverage: $(VENV)/.package $(VENV)/.extra-interop $(VENV)/.extra-coverage
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
 		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' $(addprefix $(CURDIR)/,$(KERNEL_TESTS)) && \
 	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/*.pxi fastembed/_kernels/exp.pxd \
-		$(filter-out %/portable.pyx fastembed/_kernels/x86_64_%,$(wildcard fastembed/_kernels/*.pyx))
+		fastembed/_kernels/primitives.pxd $(wildcard fastembed/_kernels/*.pyx)
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint

@@ -1,8 +1,8 @@
 """Build of the compiled kernels: the list of extensions, their compiler directives and flags. Metadata: pyproject.toml.
 
-The environment variable ``FASTEMBED_BUILD`` asks for kernels that are checked while they run, or for those that other
-architectures than x86-64 get (`VARIANTS`); the targets ``make test-debug``, ``test-asan``, ``test-ubsan``,
-``test-portable`` and ``coverage`` set it.
+The environment variable ``FASTEMBED_BUILD`` selects kernels that are checked while they run, or those of architectures
+other than x86-64 (`VARIANTS`); ``make test-debug``, ``test-asan``, ``test-ubsan``, ``test-portable`` and ``coverage``
+set it.
 """
 
 import os
@@ -17,6 +17,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, OptionError, PlatformError
 
 MSVC = sys.platform == "win32" and "GCC" not in sys.version
+KERNELS = Path("fastembed/_kernels")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64") and "universal2" not in sysconfig.get_platform()
 
 DIRECTIVES = {
@@ -27,7 +28,7 @@ DIRECTIVES = {
     "cdivision": True,
     "embedsignature": True,
     "binding": True,
-    "freethreading_compatible": True,  # no module has state of its own; tests/_kernels/test_builds.py
+    "freethreading_compatible": True,  # no module has global state, see tests/_kernels/test_builds.py
 }
 
 # The parts of fast-math that reorder sums but assume nothing about NaN or infinity and link no start-up code, so that
@@ -38,33 +39,33 @@ RELEASE = (
     else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 )
 
-# No symbol table: a twelfth of the modules' size. Apple's linker calls it local symbols.
+# Leave out the symbol table, a twelfth of the modules' size. Apple's linker calls it local symbols.
 STRIP = [] if MSVC else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
 LIBRARIES = [] if sys.platform == "win32" else ["m"]
 
 VARIANT = os.environ.get("FASTEMBED_BUILD", "")
-# FASTEMBED_BUILD -> (directives beside those above, flags of the compiler, flags of the linker)
+# FASTEMBED_BUILD -> (more directives, flags of the compiler, flags of the linker)
 VARIANTS = {
     "": ({}, RELEASE, STRIP),
-    "portable": ({}, RELEASE, STRIP),  # BUILDS as on ARM
+    "portable": ({}, RELEASE, STRIP),  # with BUILDS as on ARM
     "debug": (
         {"boundscheck": True, "initializedcheck": True},
         ["/Od", "/fp:precise"] if MSVC else ["-O0", "-g", "-UNDEBUG"],
         [],
     ),
-    # Every access to memory, in the code as released
+    # Checks every access to memory, in the code as released
     "asan": ({}, [*RELEASE, "-g", "-fno-omit-frame-pointer", "-fsanitize=address"], ["-fsanitize=address"]),
-    # Arithmetic of integers, conversions, alignment ..., as the sources have them
+    # Checks arithmetic of integers, conversions, alignment ..., as the sources have them
     "ubsan": (
         {},
         ["-O1", "-g", "-fno-wrapv", "-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"],
         ["-fsanitize=undefined"],
     ),
-    # coverage.py has its plug-ins called through sys.settrace alone, so Cython must not report to sys.monitoring.
+    # Plug-ins of coverage.py are called through sys.settrace only, so Cython must not report to sys.monitoring
     "coverage": ({"linetrace": True}, ["-O1", "-DCYTHON_TRACE_NOGIL=1", "-DCYTHON_USE_SYS_MONITORING=0"], []),
 }
 
-# One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import.
+# One build of the kernels per instruction set; fastembed/_kernels/__init__.py picks one at import
 if X86_64 and VARIANT != "portable":
     BUILDS = {
         "x86_64_v2": [] if MSVC else ["-march=x86-64-v2"],
@@ -76,7 +77,7 @@ else:
 
 
 def variant():
-    """Return the directives and flags that ``FASTEMBED_BUILD`` asks for."""
+    """Return the directives and flags that ``FASTEMBED_BUILD`` selects."""
     if VARIANT not in VARIANTS:
         names = ", ".join(filter(None, VARIANTS))
         raise OptionError(f"FASTEMBED_BUILD must be one of {names} or empty, got {VARIANT!r}")
@@ -87,39 +88,26 @@ def variant():
 
 def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
-    folder = "fastembed/_kernels"
-    shared = [
-        f"{folder}/{name}"
-        for name in ("types.pxd", "bits.pxd", "exp.pxd", "row.pxi", "row_train.pxi", "block.pxi", "sparse.pxi")
-    ]
-    builds = [
+    shared = [str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}"))]
+    modules = {f"builds.{name}": flags for name, flags in BUILDS.items()} | {"cooccur": [], "cpu": [], "tokens": []}
+    return [
         Extension(
             f"fastembed._kernels.{name}",
-            [f"{folder}/{name}.pyx"],
+            [f"{KERNELS.as_posix()}/{name.replace('.', '/')}.pyx"],
             depends=shared,
             extra_compile_args=compile_flags + flags,
             extra_link_args=link_flags,
-            libraries=LIBRARIES,
+            libraries=LIBRARIES if name.startswith("builds.") else [],
         )
-        for name, flags in BUILDS.items()
+        for name, flags in modules.items()
     ]
-    single = [
-        Extension(
-            f"fastembed._kernels.{name}",
-            [f"{folder}/{name}.pyx"],
-            extra_compile_args=compile_flags,
-            extra_link_args=link_flags,
-        )
-        for name in ("cpu", "cooccur", "tokens")
-    ]
-    return builds + single
 
 
 class BuildKernels(build_ext):
-    """Translate below the build folder, never beside the sources; build in parallel; say so without a compiler."""
+    """Translate into the build folder, never beside the sources; build in parallel; explain a missing compiler."""
 
     def build_extensions(self):
-        """Translate and compile, or stop with a message that names what is missing."""
+        """Translate and compile, or raise an error that names what is missing."""
         from Cython.Build import cythonize
 
         compiler = getattr(self.compiler, "compiler_so", None)
@@ -134,9 +122,9 @@ class BuildKernels(build_ext):
         except CompileError as error:
             raise CompileError(no_compiler(str(error))) from error
         if directives.get("linetrace"):  # Cython's plug-in of coverage.py looks for sources and C beside the modules
-            folder = "fastembed/_kernels"
-            for file in [*Path(folder).glob("*.p[xy]*"), *Path("build/cython", folder).glob("*.c")]:
-                self.copy_file(file, f"{self.build_lib}/{folder}")
+            for root, pattern in (Path(), "*.p[xy]*"), (Path("build/cython"), "*.c"):
+                for file in (root / KERNELS).rglob(pattern):
+                    self.copy_file(file, f"{self.build_lib}/{file.parent.relative_to(root)}")
 
 
 def no_compiler(reason):

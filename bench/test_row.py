@@ -78,10 +78,7 @@ def test_row_update_linear(benchmark, kernels, row, truth, close):
 
 def test_row_trainer(benchmark, kernels, row, truth, close):
     """Both ways into the loop of steps have this bound model; here 100 steps with a rate of zero."""
-    bound = kernels.row_trainer(
-        row.embedding, row.weights, None, row.bounds, row.scale,
-        row.h, row.logits, row.partials, row.expected, row.observed, row.gradient,
-    )  # fmt: skip
+    bound = kernels.row_trainer(row.embedding, row.weights, None, row.bounds, row.scale, scratch=row)
     steps = 100
     inputs, starts = np.full(steps, INPUT), np.arange(steps + 1)
     columns, amounts, losses = np.repeat(row.columns, steps), np.ones(steps), np.empty(steps)

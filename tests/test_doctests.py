@@ -16,8 +16,8 @@ EXTRAS = {"matplotlib", "torch", "gensim"}
 def modules():
     names = ["fastembed"]
     names += [module.name for module in pkgutil.walk_packages(fastembed.__path__, "fastembed.")]
-    builds = {name for name in names if name.startswith(("fastembed._kernels.x86_64", "fastembed._kernels.portable"))}
-    runnable = {f"fastembed._kernels.{build}" for build in runnable_builds()}
+    builds = {name for name in names if name.startswith("fastembed._kernels.builds.")}
+    runnable = {f"fastembed._kernels.builds.{build}" for build in runnable_builds()}
     # __main__ is the program itself
     return [name for name in names if name != "fastembed.__main__" and name not in builds - runnable]
 

@@ -1,19 +1,41 @@
-"""Everything compiled, and which build of it this process runs.
+"""Everything compiled, and the choice of the build that this process runs.
 
-The boundary, stated once:
+=============  ======================================================================================================
+``builds/``    the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
+               (one example), ``train`` (many), ``block`` (a block of counts), ``sparse`` (CSR times dense)
+``cooccur``    windows over token ids -> counts
+``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8
+``cpu``        the instruction set of this CPU
+=============  ======================================================================================================
 
-- The kernels know NumPy memory (typed memoryviews) and nothing else of this package. They check nothing: shapes,
-  dtypes, contiguity, ids and finiteness are checked by ``fastembed.trainer.checks`` before a kernel is called.
-- The caller owns all memory, scratch included. A kernel allocates nothing, holds no reference after it returns, and
-  keeps no global state.
-- A kernel releases the GIL for its whole loop. Two threads may run kernels at once on memory that does not overlap.
-- Every kernel exists for float32 and float64 (``real`` in the sources); arrays of one call share one dtype. Sums and
-  losses are double in both.
-- Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines (`padded_width`).
+The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``, ``types``. ``cooccur``, ``tokens`` and
+``cpu`` are compiled once, for the base instruction set.
 
-The kernels' source is compiled once per instruction set (see ``setup.py``); `BUILD` names the one in use: the newest
-that the CPU runs, or the one that the environment variable ``FASTEMBED_ISA`` asks for. ``cooccur`` and ``cpu`` are
-compiled once, for the base instruction set.
+Of every module:
+
+- It takes NumPy memory (typed memoryviews) and numbers, and knows nothing else of this package.
+- It has no global state. A loop over data runs without the GIL, unless it makes Python objects.
+
+Of ``builds`` and ``cooccur``:
+
+- The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
+  ``fastembed.trainer`` and ``fastembed.counts``.
+- The caller owns all memory, scratch included. A kernel allocates nothing and holds no reference after it returns, with
+  one exception: a ``RowTrainer`` holds the arrays that it is bound to.
+- Two threads may run kernels at once on memory that does not overlap.
+
+Of ``builds`` alone:
+
+- Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge`, which has double alone;
+  arrays of one call share one dtype. Losses are double in both, and so is every sum over more than a tile of columns.
+- Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
+  (`fastembed._base.arrays.padded_width`).
+
+Of ``tokens``:
+
+- A ``TokenTable`` is an object with state: it allocates and frees its own memory, raises MemoryError if it cannot grow,
+  and is then as before. One thread may add to a table at a time; any number may read one to which none adds.
+- `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks.
 """
 
 from __future__ import annotations
@@ -34,13 +56,14 @@ except ModuleNotFoundError as error:
         f"{__path__[0]!r} holds no compiled modules: it is a source folder, found before an installed package because"
         " Python was started beside it. Install with `pip install .`, and start Python in another folder"
     ) from error
-_SPECIALIZATION = {"float32": "float", "float64": "double"}
+
+_SPECIALIZATION = {"float32": "float", "float64": "double"}  # Cython's names of the versions of a kernel
 
 
 def runnable_builds() -> tuple[str, ...]:
     """Return the compiled builds that this CPU runs, the fastest last."""
     names = ("portable", *(f"x86_64_v{level}" for level in range(2, x86_level() + 1)))
-    return tuple(name for name in names if find_spec(f"{__name__}.{name}") is not None)
+    return tuple(name for name in names if find_spec(f"{__name__}.builds.{name}") is not None)
 
 
 def choose_build(environment: Mapping[str, str] = os.environ) -> str:
@@ -49,7 +72,7 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
     Raises
     ------
     ImportError
-        If ``FASTEMBED_ISA`` names no build of this platform, or one that the CPU cannot run, or if the CPU runs none.
+        If ``FASTEMBED_ISA`` is not a runnable build, or if no build runs on this CPU.
     """
     runnable = runnable_builds()
     if not runnable:
@@ -68,7 +91,7 @@ BUILD = choose_build()
 
 def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleNamespace:
     """Return the kernels of a build (default: `BUILD`), each specialised for a dtype, as attributes."""
-    module = import_module(f"fastembed._kernels.{build or BUILD}")
+    module = import_module(f"{__name__}.builds.{build or BUILD}")
     name = _SPECIALIZATION[np.dtype(dtype).name]
     functions = {key: value for key, value in vars(module).items() if callable(value) and not key.startswith("_")}
     return SimpleNamespace(

@@ -1,4 +1,4 @@
-"""One block of B examples against one shard of the vocabulary: what stands between the three matrix products.
+"""One block of B examples against one shard of the vocabulary: the steps between the three matrix products.
 
     X = H W_s^T + b          logits (B, n)                  product, then `block_statistics`
     P = exp(X - lse) - Y/N   residual: softmax - target     `block_residual`
@@ -6,14 +6,22 @@
     dW_s = P^T (a H)         (n, D)                         product, then `block_update_linear`
 
 Row b of a block is row rows[b] of the counts N, given as CSR with ascending columns: y_b = N[rows[b], :]. Its target
-is its share y_b / sum(y_b); a_b weighs its part in dW. A shard's kernels write only what belongs to the shard: its
-piece of X, its partial results, its rows of the linear layer. `block_merge` joins the partial results in shard order.
+is the distribution y_b / sum(y_b); a_b is its weight in dW. A shard's kernels write only what belongs to the shard: its
+part of X, its partial results, its rows of the linear layer. `block_merge` merges the partial results in the order of
+the shards.
 
-Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares for a row, so that a step keeps the
+Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
 gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  A row's first step has the length of the rate.
 """
 
-from libc.math cimport sqrt
+from libc.math cimport exp, sqrt
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+
+from fastembed._kernels.primitives cimport (
+    Merged, Partial, add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, scale_by,
+)
+from fastembed._kernels.types cimport real
 
 
 cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogil:
@@ -27,9 +35,9 @@ def block_statistics(
     const Py_ssize_t[::1] rows, const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data,
     double[:, ::1] partials,
 ):
-    """Add the bias, note (max, sum of exp(x - max), sum of y x) a row, leave exp(x - max) in place of the logits.
+    """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
 
-    `bias` is the shard's part (n,); `begin` its first column; `partials` (B, 3).
+    `bias` is the shard's part (n,), or None; `begin` its first column; `partials` (B, 3).
     """
     cdef Py_ssize_t b, t, end, n = logits.shape[1]
     cdef real* x
@@ -53,28 +61,20 @@ def block_statistics(
 
 
 def block_merge(double[:, :, ::1] partials, const double[::1] totals, double[:, ::1] shares):
-    """Sum over the block of sum(y) logsumexp(x) - sum y x: the negative log-likelihood of its counts, in nats.
+    """Return the negative log-likelihood of the block's counts in nats: the sum of sum(y) logsumexp(x) - sum y x.
 
     `partials` (S, B, 3) of the shards; `totals` (B,) the rows' sums of counts; `shares` (S, B) becomes
-    exp(max of the shard - logsumexp), which turns a shard's exponentials into probabilities.
+    exp(max of the shard - logsumexp), the factor that turns a shard's exponentials into probabilities.
     """
-    cdef Py_ssize_t s, b
-    cdef double maximum, total, target_logit, log_normaliser, nll = 0
-    cdef Partial* partial
+    cdef Py_ssize_t s, b, shards = partials.shape[0], rows = partials.shape[1]
+    cdef double nll = 0
+    cdef Merged merged
     with nogil:
-        for b in range(partials.shape[1]):
-            maximum = -INFINITY
-            total = target_logit = 0
-            for s in range(partials.shape[0]):
-                maximum = max(maximum, partials[s, b, 0])
-            for s in range(partials.shape[0]):
-                partial = <Partial*>&partials[s, b, 0]
-                total += partial.total * exp(partial.maximum - maximum)
-                target_logit += partial.target_logit
-            log_normaliser = maximum + log(total)
-            for s in range(partials.shape[0]):
-                shares[s, b] = exp(partials[s, b, 0] - log_normaliser)
-            nll += totals[b] * log_normaliser - target_logit
+        for b in range(rows):
+            merged = merge_partials(<const Partial*>&partials[0, b, 0], shards, rows)
+            for s in range(shards):
+                shares[s, b] = exp(partials[s, b, 0] - merged.log_normaliser)
+            nll += totals[b] * merged.log_normaliser - merged.target_logit
     return nll
 
 
@@ -112,16 +112,10 @@ def block_update_embedding(
             row = rows[b]
             memset(g, 0, dim * sizeof(real))
             for s in range(gradients.shape[0]):
-                if real is float:
-                    add_scaled(&gradients[s, b, 0], 1, dim, <float_alone>g)
-                else:
-                    add_scaled(&gradients[s, b, 0], 1, dim, <double_alone>g)
+                add_scaled(&gradients[s, b, 0], <real>1, dim, g)
             squares[row] += dot(g, g, dim)
             if squares[row] > 0:
-                if real is float:
-                    add_scaled(g, <float>(-rate / sqrt(squares[row])), dim, <float_alone>&embedding[row, 0])
-                else:
-                    add_scaled(g, -rate / sqrt(squares[row]), dim, <double_alone>&embedding[row, 0])
+                add_scaled(g, <real>(-rate / sqrt(squares[row])), dim, &embedding[row, 0])
 
 
 def block_update_linear(
@@ -145,7 +139,4 @@ def block_update_linear(
             for d in range(dim):
                 m[d] = keep * m[d] + take * g[d]
             if squares[c] > 0:
-                if real is float:
-                    add_scaled(m, <float>(-rate / (correction * sqrt(squares[c]))), dim, <float_alone>&weights[c, 0])
-                else:
-                    add_scaled(m, -rate / (correction * sqrt(squares[c])), dim, <double_alone>&weights[c, 0])
+                add_scaled(m, <real>(-rate / (correction * sqrt(squares[c]))), dim, &weights[c, 0])

@@ -1,10 +1,10 @@
 """Windows over token ids -> counts.
 
-The text is one array of token ids, with -1 at both ends and after every sequence, so a window ends where it meets a
--1. The positions of each word are gathered first (a counting sort); then the words are taken one by one.
-A word's row is summed in a dense array of all columns, and a bit is set for each column that is met, in a bitmap with
-a second level (one bit for 64 columns that are not all absent); reading the bits in their order gives the sorted
-row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the pairs.
+The text is one array of token ids, with -1 at both ends and after every sequence, so that a window ends where it meets
+a -1. The positions of each word are gathered first (a counting sort); then the rows are counted one word at a time.
+A row is summed in a dense array of all columns, and a bit is set for each column that occurs, in a bitmap with a second
+level (one bit per 64 columns, set if any of them occurs); reading the bits in their order gives the sorted row and
+clears the scratch. Nothing is hashed or sorted, and the work is linear in the number of pairs.
 
 Weights are whole numbers held in double. Below 2^53 such sums are exact, so their order does not matter: any
 partition of the text or of the rows gives the same bits.
@@ -13,6 +13,8 @@ Rows are independent: threads may count disjoint ranges of rows at once, each wi
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from fastembed._kernels.primitives cimport prefetch
 
 
 cdef extern from *:
@@ -29,27 +31,21 @@ cdef extern from *:
     #else
     static inline int fastembed_lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
     #endif
-    #if defined(__GNUC__) || defined(__clang__)
-    #define fastembed_prefetch(address) __builtin_prefetch(address)
-    #else
-    #define fastembed_prefetch(address) ((void)(address))
-    #endif
     static inline int fastembed_is_set(const int32_t* flag) { return *(const volatile int32_t*)flag; }
     """
     int lowest_bit "fastembed_lowest_bit" (uint64_t bits) noexcept nogil
     bint is_set "fastembed_is_set" (const int32_t* flag) noexcept nogil
-    void prefetch "fastembed_prefetch" (const void* address) noexcept nogil
 
 
 cdef enum:
-    AHEAD = 16      # the windows of a word lie apart in memory: fetch each so many windows before its turn
-    NEAR = 8        # ids beside the centre that are fetched: those further off are in the next cache lines
+    AHEAD = 16      # the windows of a word lie apart in memory: each is prefetched this many windows before its turn
+    NEAR = 8        # how far from the centre to prefetch, in ids: those further off are in the next cache lines
 
 
 cdef inline void add(
     int64_t column, double weight, double* totals, uint64_t* present, uint64_t* present64,
 ) noexcept nogil:
-    """totals[column] += weight > 0; the bits are set when the column is met first."""
+    """totals[column] += weight, for weight > 0; the bits are set when the column occurs first."""
     if totals[column] == 0:
         present[column >> 6] |= <uint64_t>1 << (column & 63)
         present64[column >> 12] |= <uint64_t>1 << ((column >> 6) & 63)
@@ -62,7 +58,7 @@ cdef inline void add_windows(
     int64_t n_contexts, int64_t shift, double* totals, uint64_t* present, uint64_t* present64,
     const int32_t* stop,
 ) noexcept nogil:
-    """Add the windows around all positions of one word; `shift` is added to the column of what stands after it."""
+    """Add the windows around all positions of one word; `shift` is added to the columns of the words after it."""
     cdef int64_t p, d
     cdef int32_t c
     cdef const int32_t* centre
@@ -118,7 +114,7 @@ def sort_positions(
     first, last : int
         0 <= first <= last <= T.
     starts : int64 (V + 1,), written
-        Word w stands at ``positions[starts[w]:starts[w + 1]]``, ascending.
+        The positions of word w are ``positions[starts[w]:starts[w + 1]]``, ascending.
     positions : int32 (at least the number of ids that are not -1,), written
     """
     cdef int64_t t, w, place = 0, count
@@ -136,7 +132,7 @@ def sort_positions(
             if w >= 0:
                 positions[starts[w]] = <int32_t>t
                 starts[w] += 1
-        # each start has moved to the next word's
+        # Each start has moved to that of the next word
         for w in range(starts.shape[0] - 1, 0, -1):
             starts[w] = starts[w - 1]
         starts[0] = 0
@@ -155,25 +151,25 @@ def count_rows(
     ids : int32 (T,)
         The text, with -1 at both ends and between sequences.
     starts : int64, positions : int32
-        Of :func:`sort_positions`.
+        As :func:`sort_positions` wrote them.
     first, last : int
         The range of rows.
     before, after : float64 (L,), (R,)
         Whole weights > 0 at the distances 1, 2, ... on either side.
     n_contexts : int
-        K; words with a greater id stand in windows but are no contexts.
+        K; words with ids of K or more take their places in windows but are no contexts.
     directed : bool
-        Columns are 2 K, (before, after), instead of K, summed over both sides.
+        If true, 2 K columns: K for the words before, K for those after. Otherwise K, summed over both sides.
     totals : float64 (columns,), all zero
     present : uint64 (ceil(columns / 64),), all zero
     present64 : uint64 (ceil(columns / 4096),), all zero
         Scratch, all zero again afterwards.
     lengths : int64 (last - first,), written
-        Stored entries of each row.
+        Number of entries of each row.
     columns : int32, values : float64, written
-        The rows one after another; large enough for them.
+        The rows one after another; long enough for all of them.
     stop : int32 (1,)
-        Another thread may set it to 1 if what is counted will not be used; the rest is then left out.
+        Another thread may set it to 1 if the counts will not be used; the remaining windows are then left out.
 
     Returns
     -------

@@ -1,10 +1,16 @@
 """Sparse matrices in CSR form times dense ones."""
 
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+
+from fastembed._kernels.primitives cimport CACHE_LINE, add_scaled, prefetch
+from fastembed._kernels.types cimport real, real_alone
+
 
 cdef inline void add_gathered_rows(
     const real* dense, const int32_t* indices, const real* data, Py_ssize_t entries, Py_ssize_t dim, real_alone total,
 ) noexcept nogil:
-    """total += sum_t data_t dense[indices_t], four rows at a time; asks meanwhile for those that come next."""
+    """total += sum_t data_t dense[indices_t], four rows at a time; prefetches the four that come next."""
     cdef Py_ssize_t t = 0, d, ahead, line, lines = dim * <Py_ssize_t>sizeof(real) // CACHE_LINE + 1
     cdef const real* r0
     cdef const real* r1
@@ -40,7 +46,4 @@ def csr_times_dense(
             first, entries = indptr[row], indptr[row + 1] - indptr[row]
             if entries == 0:
                 continue
-            if real is float:
-                add_gathered_rows(&dense[0, 0], &indices[first], &data[first], entries, dim, <float_alone>total)
-            else:
-                add_gathered_rows(&dense[0, 0], &indices[first], &data[first], entries, dim, <double_alone>total)
+            add_gathered_rows(&dense[0, 0], &indices[first], &data[first], entries, dim, total)

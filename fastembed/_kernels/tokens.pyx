@@ -1,23 +1,25 @@
-"""Text -> tokens -> ids: the hash table of tokens, and the loops over UTF-8 text that feed it.
+"""Text -> tokens -> ids: the hash table of tokens, and the scan of UTF-8 text that feeds it.
 
-A token is a run of bytes other than ASCII white space (space, \\t, \\n, \\v, \\f, \\r); a line ends at \\n. Both the
-hash (FNV-1a, then a multiplication that spreads it over the high bits) and the end of a token come from one look at
-each byte. Slots are found by linear probing; a slot holds the high half of the hash, so that another token's bytes are
-compared once in 2^32 times.
+A token is a run of bytes other than ASCII white space (space, \\t, \\n, \\v, \\f, \\r); a line ends at \\n. The scan
+reads each byte once: for the end of the token and for its hash (FNV-1a, then a multiplication that spreads it over the
+high bits). Slots are found by linear probing; a slot holds the high half of the hash, so that the bytes of different
+tokens are compared once in 2^32 times.
 
-No Python object is made for a token. The memory belongs to the table; every allocation is checked.
+No Python object is made for a token. A table owns its memory; every allocation is checked.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 cdef enum:
     FIRST_SLOTS = 1024
 
+
 cdef struct Slot:
-    uint32_t tag
-    int32_t id      # + 1; 0: free
+    uint32_t tag    # the high half of the hash
+    int32_t id      # + 1; 0 in a free slot
+
 
 cdef extern from *:
     """
@@ -27,24 +29,92 @@ cdef extern from *:
     const uint8_t* SPACE "fastembed_space"
 
 
+# ---------------------------------------------------------------- the scan
+
+cdef inline uint64_t empty_hash() noexcept nogil:
+    return <uint64_t>0xCBF29CE484222325
+
+
+cdef inline uint64_t add_byte(uint64_t h, uint8_t byte) noexcept nogil:
+    return (h ^ byte) * <uint64_t>0x100000001B3
+
+
 cdef inline uint64_t spread(uint64_t h) noexcept nogil:
     h ^= h >> 32
     h *= <uint64_t>0x9E3779B97F4A7C15
     return h ^ (h >> 29)
 
 
-cdef uint64_t hashed(const uint8_t* token, int64_t length) noexcept nogil:
-    cdef uint64_t h = <uint64_t>0xCBF29CE484222325
+cdef uint64_t hash_of(const uint8_t* token, int64_t length) noexcept nogil:
+    cdef uint64_t h = empty_hash()
     cdef int64_t i
     for i in range(length):
-        h = (h ^ token[i]) * <uint64_t>0x100000001B3
+        h = add_byte(h, token[i])
     return spread(h)
 
 
-cdef class TokenTable:
-    """Different tokens, numbered in the order in which they came, and how often each occurred.
+cdef struct Scan:
+    # Where a scan of a text is, the token that it found last, and what it has counted
+    const uint8_t* at
+    const uint8_t* end
+    const uint8_t* token
+    int64_t length
+    uint64_t hash
+    bint line_has_tokens
+    int64_t tokens, lines, empty_lines  # lines that ended
 
-    One thread may add at a time; any number may call :meth:`encode` while none adds.
+
+cdef enum Found:
+    NOTHING   # the text has ended
+    TOKEN
+    LINE_END
+
+
+cdef inline Scan scan_of(const uint8_t[::1] text, bint open_line) noexcept nogil:
+    """A scan at the start of a text; `open_line` says whether the line it begins in has had tokens before it."""
+    cdef Scan scan
+    memset(&scan, 0, sizeof(Scan))
+    if text.shape[0]:  # otherwise there is no first byte to take the address of
+        scan.at = &text[0]
+        scan.end = scan.at + text.shape[0]
+    scan.line_has_tokens = open_line
+    return scan
+
+
+cdef inline Found scan_next(Scan* scan) noexcept nogil:
+    """Go to the next token or end of a line."""
+    cdef const uint8_t* at = scan.at
+    cdef uint64_t h
+    while at < scan.end and SPACE[at[0]]:
+        if at[0] == 10:
+            scan.lines += 1
+            scan.empty_lines += not scan.line_has_tokens
+            scan.line_has_tokens = False
+            scan.at = at + 1
+            return LINE_END
+        at += 1
+    if at == scan.end:
+        scan.at = at
+        return NOTHING
+    scan.token = at
+    h = empty_hash()
+    while at < scan.end and not SPACE[at[0]]:
+        h = add_byte(h, at[0])
+        at += 1
+    scan.hash = spread(h)
+    scan.length = at - scan.token
+    scan.at = at
+    scan.tokens += 1
+    scan.line_has_tokens = True
+    return TOKEN
+
+
+# ---------------------------------------------------------------- the table
+
+cdef class TokenTable:
+    """Different tokens, numbered in the order of their first occurrence, and how often each occurred.
+
+    One thread may add at a time; any number of threads may call :meth:`encode` while none adds.
     """
 
     cdef Slot* slots
@@ -52,7 +122,9 @@ cdef class TokenTable:
     cdef uint8_t* text          # the tokens end to end
     cdef int64_t* ends          # where each token ends in it; ends[-1] of the first is 0
     cdef int64_t* counts
-    cdef int64_t size, room, text_room
+    cdef int64_t size           # number of tokens
+    cdef int64_t capacity       # of ends and counts
+    cdef int64_t text_capacity
 
     def __cinit__(self):
         self.slots = <Slot*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Slot))
@@ -95,7 +167,7 @@ cdef class TokenTable:
         for old in range(self.mask + 1):
             if self.slots[old].id:
                 id = self.slots[old].id - 1
-                h = hashed(self.text + self.start(id), self.ends[id] - self.start(id))
+                h = hash_of(self.text + self.start(id), self.ends[id] - self.start(id))
                 place = h & mask
                 while slots[place].id:
                     place = (place + 1) & mask
@@ -106,31 +178,31 @@ cdef class TokenTable:
         return 0
 
     cdef int reserve(self, int64_t length) noexcept nogil:
-        """Make room for one more token of this length; -1 without memory, and then nothing has changed."""
+        """Make sure that one more token of this length fits; -1 without memory, and then no token has changed."""
         cdef void* grown
-        cdef int64_t used = self.start(self.size), room
-        if self.size == self.room:
-            room = 2 * self.room + 512
-            grown = PyMem_RawRealloc(self.ends, room * sizeof(int64_t))
+        cdef int64_t used = self.start(self.size), capacity
+        if self.size == self.capacity:
+            capacity = 2 * self.capacity + 512
+            grown = PyMem_RawRealloc(self.ends, capacity * sizeof(int64_t))
             if grown == NULL:
                 return -1
             self.ends = <int64_t*>grown
-            grown = PyMem_RawRealloc(self.counts, room * sizeof(int64_t))
+            grown = PyMem_RawRealloc(self.counts, capacity * sizeof(int64_t))
             if grown == NULL:
                 return -1
             self.counts = <int64_t*>grown
-            self.room = room
-        if used + length >= self.text_room:  # so that even a token without a byte has an address
-            room = 2 * self.text_room + length + 4096
-            grown = PyMem_RawRealloc(self.text, room)
+            self.capacity = capacity
+        if used + length >= self.text_capacity:  # one byte more, so that even a token without a byte has an address
+            capacity = 2 * self.text_capacity + length + 4096
+            grown = PyMem_RawRealloc(self.text, capacity)
             if grown == NULL:
                 return -1
             self.text = <uint8_t*>grown
-            self.text_room = room
+            self.text_capacity = capacity
         return 0
 
     cdef int add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) noexcept nogil:
-        """Count a token; -1 without memory or if there are 2^31 - 1 tokens."""
+        """Count a token; -1 without memory, or if it is new and the table has 2^31 - 2 tokens."""
         cdef int64_t place = self.find(token, length, h), start
         if self.slots[place].id:
             self.counts[self.slots[place].id - 1] += times
@@ -156,10 +228,10 @@ cdef class TokenTable:
         Raises
         ------
         MemoryError
-            As all methods that add.
+            If the table cannot grow. All methods that add tokens raise it.
         """
         cdef const uint8_t* first = &token[0] if token.shape[0] else <const uint8_t*>b""
-        if self.add(first, token.shape[0], hashed(first, token.shape[0]), times) < 0:
+        if self.add(first, token.shape[0], hash_of(first, token.shape[0]), times) < 0:
             raise_full(self.size)
 
     def merge(self, TokenTable other not None):
@@ -170,7 +242,7 @@ cdef class TokenTable:
             while id < other.size and not failed:
                 start = other.start(id)
                 length = other.ends[id] - start
-                failed = self.add(other.text + start, length, hashed(other.text + start, length), other.counts[id])
+                failed = self.add(other.text + start, length, hash_of(other.text + start, length), other.counts[id])
                 id += 1
         if failed:
             raise_full(self.size)
@@ -181,43 +253,29 @@ cdef class TokenTable:
         Parameters
         ----------
         text : uint8 (n,)
-            Valid UTF-8, whole tokens.
+            Valid UTF-8 that does not begin or end inside a token.
         open_line : bool
-            Whether the line that the text begins in has had tokens before it.
+            Whether the line in which the text begins has had tokens before it.
 
         Returns
         -------
         tokens, lines, empty_lines : int
-            Lines that end in this text; those of them without a token.
+            Number of tokens; of lines that end in this text; of those among them without a token.
         """
-        cdef int64_t n = text.shape[0], i = 0, first, tokens = 0, lines = 0, empty = 0
-        cdef bint full = open_line
+        cdef Scan scan = scan_of(text, open_line)
+        cdef Found found = LINE_END
         cdef int failed = 0
-        cdef uint64_t h
-        cdef const uint8_t* t = &text[0] if n else NULL
         with nogil:
-            while i < n and not failed:
-                if SPACE[t[i]]:
-                    if t[i] == 10:
-                        lines += 1
-                        empty += not full
-                        full = False
-                    i += 1
-                    continue
-                first = i
-                h = <uint64_t>0xCBF29CE484222325
-                while i < n and not SPACE[t[i]]:
-                    h = (h ^ t[i]) * <uint64_t>0x100000001B3
-                    i += 1
-                failed = self.add(t + first, i - first, spread(h), 1)
-                tokens += 1
-                full = True
+            while found != NOTHING and not failed:
+                found = scan_next(&scan)
+                if found == TOKEN:
+                    failed = self.add(scan.token, scan.length, scan.hash, 1)
         if failed:
             raise_full(self.size)
-        return tokens, lines, empty
+        return scan.tokens, scan.lines, scan.empty_lines
 
     def encode(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
-        """Write the number of each token of a text that is in the table, and -1 at the end of each line.
+        """Write the ids of the tokens of a text that are in the table, and -1 at the end of each line.
 
         Parameters
         ----------
@@ -228,40 +286,36 @@ cdef class TokenTable:
         Returns
         -------
         written, tokens, lines, empty_lines : int
+            Elements of `ids` written; the others as for :meth:`count`.
+
+        Raises
+        ------
+        ValueError
+            If `ids` is shorter than the text.
         """
-        cdef int64_t n = text.shape[0], i = 0, first, tokens = 0, lines = 0, empty = 0, written = 0
-        cdef bint full = open_line
-        cdef uint64_t h
+        cdef Scan scan = scan_of(text, open_line)
+        cdef Found found = LINE_END
+        cdef int64_t written = 0
         cdef int32_t id
-        cdef const uint8_t* t = &text[0] if n else NULL
-        if ids.shape[0] < n:
-            raise ValueError(f"ids must have room for {n} ids, got {ids.shape[0]}")
+        if ids.shape[0] < text.shape[0]:
+            raise ValueError(
+                f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
+            )
         with nogil:
-            while i < n:
-                if SPACE[t[i]]:
-                    if t[i] == 10:
-                        lines += 1
-                        empty += not full
-                        full = False
-                        ids[written] = -1
+            while found != NOTHING:
+                found = scan_next(&scan)
+                if found == TOKEN:
+                    id = self.slots[self.find(scan.token, scan.length, scan.hash)].id
+                    if id:
+                        ids[written] = id - 1
                         written += 1
-                    i += 1
-                    continue
-                first = i
-                h = <uint64_t>0xCBF29CE484222325
-                while i < n and not SPACE[t[i]]:
-                    h = (h ^ t[i]) * <uint64_t>0x100000001B3
-                    i += 1
-                id = self.slots[self.find(t + first, i - first, spread(h))].id
-                if id:
-                    ids[written] = id - 1
+                elif found == LINE_END:
+                    ids[written] = -1
                     written += 1
-                tokens += 1
-                full = True
-        return written, tokens, lines, empty
+        return written, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
-        """Return (tokens as bytes, counts) of the tokens that occurred at least so often."""
+        """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times."""
         cdef int64_t id
         tokens, counts = [], []
         for id in range(self.size):
@@ -274,6 +328,8 @@ cdef class TokenTable:
 cdef raise_full(int64_t size):
     raise MemoryError(f"no memory for more than {size:,} different tokens")
 
+
+# ---------------------------------------------------------------- UTF-8
 
 def valid_utf8(const uint8_t[::1] text) -> bool:
     """Return whether a text is well-formed UTF-8 (The Unicode Standard, table 3-7)."""

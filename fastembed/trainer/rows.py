@@ -59,9 +59,8 @@ class RowSteps:
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
         self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
         self._trainer = self._kernels.row_trainer(
-            parameters.embedding, weights, parameters.bias, self._bounds, scale,
-            scratch.h, scratch.logits, scratch.partials, scratch.expected, scratch.observed, scratch.gradient,
-        )  # fmt: skip
+            parameters.embedding, weights, parameters.bias, self._bounds, scale, scratch
+        )
 
     def probabilities(self, i: int) -> NDArray[Any]:
         """Return softmax(embedding[i] @ linear + bias), (V,)."""

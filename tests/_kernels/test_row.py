@@ -56,10 +56,7 @@ class Bound:
         return kernels.row_merge(self.partials, self.expected, self.observed, amounts, self.scale, self.gradient)
 
     def trainer(self, kernels):
-        return kernels.row_trainer(
-            self.embedding, self.weights, self.bias, self.bounds, self.scale, self.h, self.logits, self.partials,
-            self.expected, self.observed, self.gradient,
-        )  # fmt: skip
+        return kernels.row_trainer(self.embedding, self.weights, self.bias, self.bounds, self.scale, scratch=self)
 
 
 @sizes

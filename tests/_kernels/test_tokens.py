@@ -46,8 +46,8 @@ def test_encode(text, open_line, known):
     assert (ids[written:] == 99).all()
 
 
-def test_ids_need_room():
-    with pytest.raises(ValueError, match="room for 3 ids, got 2"):
+def test_too_few_ids_are_an_error():
+    with pytest.raises(ValueError, match="at least 3 elements, one per byte of the text; got 2"):
         TokenTable().encode(b"a b", False, np.empty(2, np.int32))
 
 

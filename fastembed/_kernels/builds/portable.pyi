@@ -1,6 +1,6 @@
-# Of every build: each compiles the same sources. `_Real` arrays of one call share one dtype.
+# The stub of every build: all are compiled from the same sources. `_Real` arrays of one call share one dtype.
 
-from typing import TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,21 @@ def row_update_linear(
     step: float,
 ) -> None: ...
 
-# row_train.pxi
+# train.pxi
+
+class _Scratch(Protocol):
+    @property
+    def h(self) -> npt.NDArray[Any]: ...
+    @property
+    def logits(self) -> npt.NDArray[Any]: ...
+    @property
+    def partials(self) -> _Doubles: ...
+    @property
+    def expected(self) -> npt.NDArray[Any]: ...
+    @property
+    def observed(self) -> npt.NDArray[Any]: ...
+    @property
+    def gradient(self) -> _Doubles: ...
 
 @disjoint_base
 class RowTrainer:
@@ -83,12 +97,7 @@ def row_trainer(
     bias: npt.NDArray[_Real] | None,
     bounds: _Ids,
     scale: float,
-    h: npt.NDArray[_Real],
-    logits: npt.NDArray[_Real],
-    partials: _Doubles,
-    expected: npt.NDArray[_Real],
-    observed: npt.NDArray[_Real],
-    gradient: _Doubles,
+    scratch: _Scratch,
 ) -> RowTrainer: ...
 
 # block.pxi

@@ -1,0 +1,1 @@
+from fastembed._kernels.builds.portable import *  # noqa: F403

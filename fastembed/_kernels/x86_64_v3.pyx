@@ -1,6 +1,0 @@
-"""The kernels, compiled for x86-64-v3 (AVX2, FMA)."""
-
-include "row.pxi"
-include "row_train.pxi"
-include "block.pxi"
-include "sparse.pxi"

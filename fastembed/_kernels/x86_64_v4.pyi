@@ -1,1 +1,0 @@
-from fastembed._kernels.portable import *  # noqa: F403
