@@ -24,7 +24,7 @@ class Format:
     ----------
     name : str
     suffixes : tuple of str
-        The endings of the names of its files, in lower case.
+        The suffixes of its files, in lower case.
     description : str
         One line for users.
     gzip : bool

@@ -80,7 +80,7 @@ class Neighbors:
         excluded : sequence of Q sequences of int
             Ids left out of the answer to each query; by default none.
         among : int or ndarray of intp, optional
-            Search only the first rows, this many; or the rows of these ids, in ascending order.
+            How many of the first rows to search, or the ascending ids of the rows to search; by default all.
         """
         return self._search(queries[:, None], lambda cosines: cosines[0], np.ones((1, 1)), topn, excluded, among)
 

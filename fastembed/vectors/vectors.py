@@ -281,7 +281,7 @@ class Vectors:
         topn : int
             How many tokens, at least 1; fewer are returned if there are no more.
         restrict : int or iterable of str or int, optional
-            Search only the first tokens, this many; or only these tokens.
+            How many of the first tokens to search, or which tokens; by default all.
 
         Returns
         -------
@@ -338,7 +338,7 @@ class Vectors:
         topn : int
             How many tokens per query, at least 1; fewer are returned if one of the queries has no more.
         restrict : int or iterable of str or int, optional
-            Search only the first tokens, this many; or only these tokens.
+            How many of the first tokens to search, or which tokens; by default all.
 
         Returns
         -------
@@ -404,7 +404,7 @@ class Vectors:
             How many tokens, at least 1; fewer are returned if there are no more.
         method : {"3CosAdd", "3CosMul"}
         restrict : int or iterable of str or int, optional
-            Search only the first tokens, this many; or only these tokens.
+            How many of the first tokens to search, or which tokens; by default all.
 
         Returns
         -------

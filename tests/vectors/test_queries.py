@@ -209,7 +209,7 @@ def test_the_odd_one_out_is_found(vectors):
     held = Vectors(["red", "cat", "blue", "zero"], np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.2], [0, 0]]))
     assert held.doesnt_match(["red", "cat", "blue"]) == "cat"
     assert held.doesnt_match(iter([2, 0, "zero"])) == "zero"
-    assert Vectors(list("abc"), np.eye(3)).doesnt_match(["c", "a", "b"]) == "c"  # the first of equals
+    assert Vectors(list("abc"), np.eye(3)).doesnt_match(["c", "a", "b"]) == "c"  # the first of a tie
     with pytest.raises(ValueError, match="at least three tokens, got 2"):
         held.doesnt_match(["red", "cat"])
 
