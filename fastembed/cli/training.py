@@ -13,6 +13,7 @@ from fastembed import demo, formats
 from fastembed.cli import options, values
 from fastembed.cli.output import print_json, print_written, scored_record
 from fastembed.cli.progress import Progress
+from fastembed.corpus.ledger import check_reread
 from fastembed.corpus.readers import FileCorpus
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.skipgram import SkipGram
@@ -101,7 +102,7 @@ def _baskets(arguments: argparse.Namespace, text: FileCorpus, model: SkipGram, p
         progress=progress.counting,
     )
     if vocabulary.ledger and counts.ledger:
-        vocabulary.ledger.check_reread(counts.ledger)
+        check_reread(vocabulary.ledger, counts.ledger)
     return counts
 
 
@@ -148,7 +149,7 @@ def _text(arguments: argparse.Namespace) -> FileCorpus:
     if not arguments.files:
         options.fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
     text = options.read_text(arguments, arguments.files)
-    options.keep(arguments, (file.name for file in text.files))
+    options.keep(arguments, text.names)
     return text
 
 

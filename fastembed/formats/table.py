@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
+from fastembed._base.lookup import token_ids
 from fastembed._base.validation import all_finite
 
 Matrix = npt.NDArray[np.floating]
@@ -56,7 +57,7 @@ def check_table(table: Table) -> Table:
     >>> check_table(Table(["a", "a"], np.eye(2)))
     Traceback (most recent call last):
         ...
-    ValueError: every token must be there once, but 'a' is in the rows 0 and 1
+    ValueError: tokens must be unique, but 'a' is in rows 0 and 1
     """
     tokens, matrix, counts, _ = table
     check_vectors(tokens, matrix)
@@ -146,12 +147,7 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
         raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row a token, got {matrix.shape}")
     if matrix.shape[1] == 0:
         raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
-    rows: dict[str, int] = {}
-    for row, token in enumerate(tokens):
-        if not isinstance(token, str):
-            raise TypeError(f"every token must be a str, got {token!r}")
-        if (first := rows.setdefault(token, row)) != row:
-            raise ValueError(f"every token must be there once, but {token!r} is in the rows {first} and {row}")
+    rows = token_ids(tokens)
     if not all_finite(matrix):
         row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
         raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")

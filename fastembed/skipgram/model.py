@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastembed._base.lookup import check_token
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
-from fastembed.corpus.documents import Documents, as_text
+from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.document_means import mean_vectors
@@ -231,7 +231,7 @@ class Model(Parameters):
         True
         """
         trainer = self._fitted().trainer
-        text, windows = as_text(corpus), asdict(self._text_windows())
+        text, windows = split_documents(corpus), asdict(self._text_windows())
         counts = Counts.from_corpus(text, self.vocabulary, **windows, threads=self.threads)
         return float(np.exp(trainer.nll(counts)))
 

@@ -11,7 +11,7 @@ from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.estimator import Estimator
 from fastembed.skipgram.reading import FitProgress, Reader
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows, window_sides
+from fastembed.windows import Windows
 
 ALL_CONTEXTS = 16384
 """Vocabularies up to this size use every word as a context by default; larger ones half of them, but no fewer, up to
@@ -131,7 +131,7 @@ class Parameters(Estimator):
 
     def _windows(self, vocabulary: Vocabulary) -> Windows:
         contexts = self.contexts(len(vocabulary))
-        return Windows(window_sides(self.window), self.weighting, self.sample, self.directed, contexts)
+        return Windows(self.window, self.weighting, self.sample, self.directed, contexts)
 
     def _divided(
         self, reader: Reader, vocabulary: Vocabulary, windows: Windows, memory_limit: int | None
@@ -146,7 +146,7 @@ class Parameters(Estimator):
         for name in ("dim", "min_count", "epochs", "n_iter_no_change"):
             check_integer(name, getattr(self, name), low=1)
         Windows(  # refuses what it cannot count by
-            window_sides(self.window), self.weighting, self.sample, self.directed
+            self.window, self.weighting, self.sample, self.directed
         )
         check_flag("early_stopping", self.early_stopping)
         check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from fastembed.corpus.documents import Documents, as_text
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.line_split import Lines
+from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.ledger import Ledger, check_reread
+from fastembed.corpus.line_split import LineSplit
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.estimate import Estimate
 from fastembed.vocabulary import Vocabulary
@@ -36,13 +36,13 @@ class Reader:
     Parameters
     ----------
     corpus
-        A corpus or raw documents; see :func:`fastembed.corpus.documents.as_text`.
+        A corpus or raw documents; see :func:`fastembed.corpus.documents.split_documents`.
     threads : int or None
     progress : FitProgress or None
     """
 
     def __init__(self, corpus: Documents, threads: int | None, progress: FitProgress | None) -> None:
-        self._corpus, self._threads = as_text(corpus), threads
+        self._corpus, self._threads = split_documents(corpus), threads
         self._read: Ledger | None = None
         self._reading = progress.reading if progress else None
         self._counting = progress.counting if progress else None
@@ -59,7 +59,7 @@ class Reader:
             self._corpus, vocabulary, **asdict(windows), **options, threads=self._threads, progress=self._counting
         )
         if self._read is not None and counts.ledger is not None and "lines" not in options:
-            self._read.check_reread(counts.ledger)
+            check_reread(self._read, counts.ledger)
         return counts
 
     def divided(
@@ -67,6 +67,6 @@ class Reader:
     ) -> tuple[Counts, Counts]:
         """Return the counts of the lines not held out, and of those held out."""
         kept, held_out = (
-            self.counts(vocabulary, windows, lines=Lines(share, seed, side), **options) for side in (False, True)
+            self.counts(vocabulary, windows, lines=LineSplit(share, seed, side), **options) for side in (False, True)
         )
         return kept, held_out

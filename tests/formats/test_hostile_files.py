@@ -272,7 +272,7 @@ def test_hostile_safetensors_headers(tmp_path, content):
         ({"token": ["a", "b"], "vector": [[1.0], [None]]}, "matrix must be finite, got nan at .*'b'"),
         ({"token": ["a", "b"], "vector": [[1], [2]]}, "float32 or float64, got int64"),
         ({"token": ["a", "b"], "vector": [["x"], ["y"]]}, "float32 or float64, got object"),
-        ({"token": ["a", "a"], "vector": [[1.0], [2.0]]}, "'a' is in the rows 0 and 1"),
+        ({"token": ["a", "a"], "vector": [[1.0], [2.0]]}, "'a' is in rows 0 and 1"),
         ({"token": ["a", "b"], "vector": [[1.0], [2.0]], "count": [1, None]}, "counts must be .*integers"),
         ({"token": [], "vector": []}, "'token' must hold strings"),
     ],

@@ -234,7 +234,7 @@ def test_equal_contents_are_equal_files(tmp_path, path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"tokens": ["a", "a"]}, ValueError, "'a' is in the rows 0 and 1"),
+        ({"tokens": ["a", "a"]}, ValueError, "'a' is in rows 0 and 1"),
         ({"tokens": ["a", 2]}, TypeError, "every token must be a str, got 2"),
         ({"tokens": ["a"]}, ValueError, r"must have the shape \(1, D\)"),
         ({"tokens": [], "matrix": np.empty((0, 2))}, ValueError, "at least one vector, got none"),
@@ -446,7 +446,7 @@ def test_to_pandas_and_back(dtype):
         Vectors.from_pandas(frame.reset_index(drop=True))
     with pytest.raises(TypeError, match="float32 or float64, got object"):
         Vectors.from_pandas(frame.reset_index())
-    with pytest.raises(ValueError, match="'the' is in the rows 0 and 1"):
+    with pytest.raises(ValueError, match="'the' is in rows 0 and 1"):
         Vectors.from_pandas(frame.iloc[[0, 0]])
     with pytest.raises(ValueError, match=r"token '\\ud800' has no UTF-8 form"):
         Vectors(["\ud800"], np.eye(1)).to_pandas()

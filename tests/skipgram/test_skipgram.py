@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
-from fastembed.corpus.line_split import Lines
+from fastembed.corpus import LineSplit
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.model import FITTED
 from fastembed.skipgram.start import fold_in
@@ -146,46 +146,6 @@ def test_an_epoch_that_fails_half_way(corpus, monkeypatch, fitted, error):
 # ---------------------------------------------------------------- held-out lines
 
 
-def test_lines_are_held_out_by_the_seed_alone(corpus, tmp_path):
-    """From memory, from a file, on any number of threads; the two parts add up to the whole, to the bit."""
-    path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(" ".join(line) for line in corpus), encoding="utf-8")
-    vocabulary = Vocabulary.from_corpus(corpus, 1)
-    options = {"window": 3, "weighting": "harmonic", "sample": 1e-2, "directed": True}
-    whole = Counts.from_corpus(corpus, vocabulary, **options)
-    kept, held_out = (
-        Counts.from_corpus(corpus, vocabulary, lines=Lines(0.3, 1, side), **options) for side in (False, True)
-    )
-    both = kept + held_out
-    for name in ("indptr", "indices", "data"):
-        assert_array_equal(getattr(both, name), getattr(whole, name))
-    for threads in (1, 2, 3):
-        again = Counts.from_corpus(path, vocabulary, lines=Lines(0.3, 1, True), threads=threads, **options)
-        assert_array_equal(again.data, held_out.data)
-        assert_array_equal(again.indices, held_out.indices)
-    drawn = np.random.default_rng(1).random(len(corpus)) < 0.3
-    by_hand = Counts.from_corpus([line for line, out in zip(corpus, drawn, strict=True) if out], vocabulary, **options)
-    assert_array_equal(by_hand.data, held_out.data)
-    ledger = held_out.ledger
-    assert ledger.tokens_read == 960
-    assert ledger.tokens_used == 12 * drawn.sum() == 960 - ledger.dropped["outside the lines held out"]
-    other = Counts.from_corpus(corpus, vocabulary, lines=Lines(0.3, 2, True), **options)
-    assert other.total != held_out.total
-
-
-@pytest.mark.parametrize("cut", [1, 2, 5, 1000])
-def test_lines_do_not_depend_on_the_pieces(cut):
-    """Lines that go on over pieces, empty lines, an open last line."""
-    rng = np.random.default_rng(0)
-    ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
-    number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))
-    drawn = np.random.default_rng(3).random(number[-1] + 1) < 0.4
-    for side in (False, True):
-        pieces = (ids[begin : begin + cut] for begin in range(0, 400, cut))
-        found = np.concatenate(list(Lines(0.4, 3, side).of(pieces)))
-        assert_array_equal(found, ids[drawn[number] == side])
-
-
 def test_early_stopping():
     rng = np.random.default_rng(5)
     noise = [[f"w{w:02d}" for w in line] for line in rng.integers(30, size=(60, 8))]
@@ -197,7 +157,7 @@ def test_early_stopping():
     assert len(nlls) == best + 4 < 30
     assert_array_equal(model.vectors.matrix, kept[best])
     held_out = Counts.from_corpus(
-        noise, model.vocabulary, lines=Lines(0.4, 0, True), window=2, weighting="harmonic", directed=True
+        noise, model.vocabulary, lines=LineSplit(0.4, 0, True), window=2, weighting="harmonic", directed=True
     )
     assert model.trainer.nll(held_out) == pytest.approx(nlls[best], rel=1e-6)
     twice = SkipGram(**model.get_params()).fit(noise)
@@ -384,7 +344,7 @@ def test_figures_follow_from_the_public_arrays(corpus, sample):
     model = SkipGram(epochs=4, early_stopping=True, validation_fraction=0.3, n_iter_no_change=9, **settings)
     options = {"vocabulary": Vocabulary.from_corpus(corpus, 1), "window": 2, "weighting": "harmonic", "directed": True}
     kept, held_out = (
-        Counts.from_corpus(corpus, lines=Lines(0.3, 0, side), sample=sample, **options) for side in (False, True)
+        Counts.from_corpus(corpus, lines=LineSplit(0.3, 0, side), sample=sample, **options) for side in (False, True)
     )
 
     def nll(trainer, counts):

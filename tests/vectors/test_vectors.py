@@ -121,7 +121,7 @@ def test_subset(vectors):
     assert np.shares_memory(first.matrix, vectors.matrix)
     assert first.most_similar("w3", topn=3) == vectors.most_similar("w3", topn=3, restrict=50)
     for bad, error, message in [
-        (["w1", 1], ValueError, "every token must be there once, but 'w1' is in the rows 0 and 1"),
+        (["w1", 1], ValueError, "tokens must be unique, but 'w1' is in rows 0 and 1"),
         (["x"], KeyError, "'x' is not"),
         (0, ValueError, "tokens must be from 1 to 200, got 0"),
         (201, ValueError, "tokens must be from 1 to 200, got 201"),
@@ -145,7 +145,7 @@ def test_normalized(vectors):
     [
         ("ab", np.eye(2), TypeError, "single str 'ab'"),
         (["a", 3], np.eye(2), TypeError, "every token must be a str, got 3"),
-        (["a", "a"], np.eye(2), ValueError, "'a' is in the rows 0 and 1"),
+        (["a", "a"], np.eye(2), ValueError, "'a' is in rows 0 and 1"),
         (["a"], [[1.0]], TypeError, "array of float32 or float64, got list"),
         (["a"], np.array([[1]]), TypeError, "got int64"),
         (["a"], np.array([[1]], dtype=np.float16), TypeError, "got float16"),
