@@ -1,17 +1,17 @@
-# Each target does everything it needs, in a virtual environment of its own; a second run only repeats the last line.
+# Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
 #   make demo | test | lint | docs | bench | bench-peers | clean
 #   make test-extras | test-debug | test-portable | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
-#   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, beside the first
+#   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
 VENV ?= .venv
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Both variables make OpenBLAS run kernels other than those of this CPU.
+# These two variables make OpenBLAS run kernels other than those of this CPU.
 OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 KERNEL_TESTS := tests/_kernels tests/test_windows.py
-# Folders are listed too: their time changes when a file in them is added or deleted.
+# Folders are listed, too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
 .PHONY: demo test test-extras lint docs test-debug test-portable test-asan test-ubsan test-valgrind test-parallel \
@@ -23,23 +23,23 @@ demo: $(VENV)/.package
 test: $(VENV)/.package $(VENV)/.extra-test
 	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest
 
-# Again, with the libraries that the package works with; without them their tests are skipped.
+# The suite again, with the optional libraries; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
 
-# The build of other architectures than x86-64, on this one
+# The build for architectures other than x86-64, on this machine
 test-portable:
 	FASTEMBED_BUILD=portable $(MAKE) test VENV=$(VENV)-portable
 
-# Kernels that are checked while they run, here for their bounds and by C assertions. Left out, as in all that follow, are
-# the slow tests: they try more numbers, not more paths.
+# Kernels that are checked while they run, here by bounds checks and C assertions. As in the targets below, the slow tests are
+# left out: they try more numbers, not more paths.
 test-debug:
 	FASTEMBED_BUILD=debug $(MAKE) $(VENV)-debug/.extra-test VENV=$(VENV)-debug
 	$(VENV)-debug/bin/pytest -m 'not slow'
 
 # GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it, with
-# libstdc++, whose `throw` it stands before: other modules throw, matplotlib's at import.
-# What they find they write to file descriptor 2, which pytest must not capture, and end the process. Freed memory is kept
-# for a while, to see who still reads it: not so much of it that a test with little address space has none left.
+# libstdc++, whose `throw` it intercepts: other modules throw, matplotlib's at import.
+# They write their findings to file descriptor 2, which pytest must not capture, and end the process. Freed memory is
+# quarantined to detect later reads, but not so much that a test with little address space runs out of it.
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
 	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 \
@@ -50,19 +50,19 @@ test-ubsan:
 	FASTEMBED_BUILD=ubsan $(MAKE) $(VENV)-ubsan/.extra-test VENV=$(VENV)-ubsan
 	UBSAN_OPTIONS=print_stacktrace=1 $(VENV)-ubsan/bin/pytest --capture=sys -m 'not slow'
 
-# The kernels as released, on one thread at a time, some thirty times slower. valgrind runs no AVX-512: x86_64_v3 it is.
+# The kernels as released, on one thread at a time, some thirty times slower. valgrind has no AVX-512, hence x86_64_v3.
 test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 	$(OWN_BLAS) FASTEMBED_ISA=x86_64_v3 PYTHONMALLOC=malloc valgrind --quiet --error-exitcode=9 \
 		--suppressions=tests/valgrind.supp $(BIN)/python $(BIN)/pytest --capture=sys -m 'not slow' \
 		-k 'not x86_64_v2' $(KERNEL_TESTS)
 
-# Every test in 8 threads at once, but for those marked thread_unsafe and those of what a process of its own does
+# Every test in 8 threads at once, except those marked thread_unsafe and those that start a process
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel
 	$(BIN)/pytest --parallel-threads=8 --override-ini thread_unsafe_functions=subprocess.run -m 'not slow'
 
-# Lines of Python, by the suite; then lines of Cython, by the tests of the kernels on a build that tells which line it is at.
-# One instruction set stands for all, which have the same lines. Cython's plug-in looks for sources and C in the current
-# folder, so these tests run where the package is installed.
+# Lines of Python, by the suite; then lines of Cython, by the tests of the kernels on a build that traces its lines. One
+# instruction set represents all, which have the same lines. Cython's plug-in looks for sources and C in the current folder,
+# so these tests run where the package is installed.
 coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
 coverage: $(VENV)/.package $(VENV)/.extra-interop $(VENV)/.extra-coverage
 	$(BIN)/coverage run $(BIN)/pytest -m 'not slow'
@@ -93,7 +93,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --quiet --min-severity=medium .github
 
-# The site, in docs/_build/html; a warning is an error. -E: a change of a docstring is not seen otherwise.
+# The site, in docs/_build/html; a warning is an error. Without -E a change of a docstring goes unnoticed.
 docs: $(VENV)/.package $(VENV)/.extra-docs
 	$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
@@ -102,7 +102,7 @@ bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
 		--benchmark-columns=min,median,iqr,rounds,iterations --benchmark-group-by=func,param:size,param:dtype
 
-# The figures of docs/benchmarks.md, and its plot.
+# The figures of docs/benchmarks.md, and its plot
 bench-peers: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/python bench/peers/row.py
 	$(OWN_BLAS) $(BIN)/python bench/peers/block.py
@@ -115,13 +115,13 @@ bench-peers: $(VENV)/.package $(VENV)/.extra-bench
 wheel: $(VENV)/.package $(VENV)/.extra-release
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/dist.py build
 
-# What they hold, whether they can be built again to the same bytes, and the whole suite on what they install.
-# The options of the suite ask for a plug-in that is not needed here.
+# Checks their contents, builds them again to the same bytes, and runs the whole suite on what they install.
+# The options of the suite need a plug-in that is not installed here.
 check-wheel: $(VENV)/.package $(VENV)/.extra-release
 	$(BIN)/pytest --override-ini addopts= tools/test_dist.py
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/dist.py check
 
-# What the fragments in changes/ would add to CHANGELOG.md.
+# What the fragments in changes/ will add to CHANGELOG.md
 changelog: $(VENV)/.package $(VENV)/.extra-release
 	$(BIN)/towncrier build --draft --version "(next)"
 
@@ -150,13 +150,13 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# build/ is removed first: setuptools would pack modules since deleted, and objects compiled with other flags.
+# build/ is removed first: setuptools would include deleted modules, and objects compiled with other flags.
 $(VENV)/.package: $(VENV)/.python pyproject.toml setup.py $(SOURCES)
 	rm -rf build
 	$(PIP) install .
 	@touch $@
 
-# The package is installed by then, so pip adds only what the extra names.
+# The package is already installed, so pip adds only the libraries of the extra.
 $(VENV)/.extra-%: pyproject.toml | $(VENV)/.package
 	$(PIP) install 'fastembed-cython[$*]'
 	@touch $@

@@ -30,10 +30,10 @@ html_title = "fastembed"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
-copybutton_exclude = ".linenos, .gp, .go"  # the prompts of sessions, and what comes out
+copybutton_exclude = ".linenos, .gp, .go"  # the prompts of sessions, and their output
 
 myst_enable_extensions = ["dollarmath"]
-myst_fence_as_directive = ["math"]  # a forge shows such a block as a formula too
+myst_fence_as_directive = ["math"]  # code hosts render such a block as a formula, too
 myst_heading_anchors = 3
 
 default_role = "obj"  # `name` in a docstring links to what it names; see find_name
@@ -45,12 +45,12 @@ MATHML = LatexToMathML()
 
 
 def visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
-    """Write a formula in a line as MathML, which browsers show without a script."""
+    """Write an inline formula as MathML, which browsers show without a script."""
     _write(translator, node, displaystyle=False)
 
 
 def visit_math_block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula of its own as MathML."""
+    """Write a displayed formula as MathML."""
     _write(translator, node, displaystyle=True)
 
 
@@ -62,9 +62,9 @@ def _write(translator: HTML5Translator, node: nodes.math | nodes.math_block, *, 
 def find_name(
     app: Sphinx, environment: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.Node | None:
-    """Link a role's target by the end of its name; leave as code what is no object of its own.
+    """Link a role's target by the end of its name; leave names that have no page entry as code.
 
-    Of names in single backticks most are parameters; attributes are documented in the list of their class.
+    Most names in single backticks are parameters; attributes are documented in the list of their class.
     """
     if node["reftype"] in ("obj", "attr"):
         return content
@@ -77,7 +77,7 @@ def find_name(
 
 
 def format_help(app: Sphinx, document: nodes.document) -> None:
-    """Divide the descriptions of commands, which are plain text, into paragraphs; show what is in backticks as code."""
+    """Split the descriptions of commands, which are plain text, into paragraphs; show text in backticks as code."""
     if app.env.docname != "command-line":
         return
     for node in list(document.findall(nodes.paragraph)):
@@ -91,7 +91,7 @@ def format_help(app: Sphinx, document: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the functions above. Sphinx' own ways to show formulas need a network, LaTeX, or a script."""
+    """Connect the functions above. Sphinx' own renderers of formulas need a network, LaTeX, or a script."""
     app.connect("missing-reference", find_name)
     app.connect("doctree-read", format_help)
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))

@@ -1,4 +1,4 @@
-"""What this installation runs on."""
+"""The versions and the machine that an installation runs on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
 
 
 def show_versions() -> None:
-    """Print versions, the compiled build in use, BLAS and threads: what a report of a problem should hold.
+    """Print versions, the compiled build in use, BLAS and threads: what a bug report should include.
 
     Examples
     --------

@@ -1,4 +1,6 @@
-"""The demonstration: word vectors from the running Python's own standard library, so that it needs no data."""
+"""The demonstration: word vectors from the standard library of the Python that runs, so that it needs no data."""
+
+from __future__ import annotations
 
 import ast
 import os
@@ -11,10 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import decode_source
 from pathlib import Path
-from typing import Any
 
-from fastembed import formats
-from fastembed.skipgram.skipgram import SkipGram
+from fastembed.formats.atomic import check_writable
+from fastembed.skipgram import FitProgress, SkipGram
 from fastembed.vectors.vectors import Vectors
 
 WORDS = ("socket", "thread", "bytes", "coroutine", "lock")
@@ -27,16 +28,16 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass
 class StandardLibrary:
-    """What people wrote in the standard library, for people.
+    """The text that the standard library holds for people.
 
     Attributes
     ----------
     sequences : list of list of str
-        Lower-case words and names of each docstring, block of comments and topic of the language reference.
+        The lower-case words and names of each docstring, block of comments, and topic of the language reference.
     tokens : Counter of str
-        How many tokens came from each of the three.
+        How many tokens came from each of the three kinds.
     files, skipped : int
-        Source files read, and those left out because they are not Python of this version.
+        The number of source files read, and of those left out because this Python cannot parse them.
 
     Examples
     --------
@@ -59,12 +60,12 @@ class StandardLibrary:
 
 
 def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLibrary:
-    """Read the sources of the standard library; nothing is imported or run.
+    """Read the source files of the standard library; nothing is imported or run.
 
     Parameters
     ----------
     folder : path-like, optional
-        Where the library is; the running Python's own if not given.
+        Where the library is; by default that of the Python that runs.
 
     Returns
     -------
@@ -73,13 +74,14 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
     Raises
     ------
     OSError
-        If there is no source there, as in a Python that keeps only compiled files.
+        If there is no source file, as in a Python that keeps only compiled files.
 
     Examples
     --------
-    >>> library = standard_library()
+    >>> import json
+    >>> library = standard_library(Path(json.__file__).parent)
     >>> sorted(library.tokens)
-    ['comments', 'docstrings', 'language reference']
+    ['comments', 'docstrings']
     """
     root = Path(sysconfig.get_path("stdlib") if folder is None else folder)
     library = StandardLibrary()
@@ -105,14 +107,14 @@ def standard_library(folder: str | os.PathLike[str] | None = None) -> StandardLi
 
 
 def _sources(root: Path) -> Iterator[Path]:
-    """Yield the .py files below a folder in a fixed order, without tests and installed packages."""
+    """Yield the .py files below a folder in a fixed order, except for tests and installed packages."""
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
         yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
 
 
 def _docstrings(tree: ast.Module) -> Iterator[str]:
-    """Yield the docstrings of a module, its classes and functions, also below ``if`` and ``try``."""
+    """Yield the docstrings of a module, its classes and functions, also those inside ``if`` and ``try``."""
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
@@ -133,7 +135,7 @@ def _topics(tree: ast.Module) -> Iterator[str]:
 def run(
     model: SkipGram,
     output: str | os.PathLike[str],
-    progress: Any = None,
+    progress: FitProgress | None = None,
     *,
     quiet: bool = False,
 ) -> None:
@@ -144,17 +146,17 @@ def run(
     model : SkipGram
     output : path-like
         The safetensors file to make or to replace.
-    progress : object, optional
-        Passed on to :meth:`SkipGram.fit`.
+    progress : FitProgress, optional
+        As for :meth:`SkipGram.fit`.
     quiet : bool
-        Print nothing.
+        Whether to print nothing.
 
     Raises
     ------
     OSError
         If the standard library has no sources, or the file cannot be written.
     """
-    formats.writable(output)
+    check_writable(output)
     start = time.perf_counter()
     library = standard_library()
     if not quiet:
@@ -169,7 +171,7 @@ def run(
 
 
 def _show(vectors: Vectors) -> None:
-    """Print the neighbours and the analogy, but for words that a large min_count dropped."""
+    """Print the neighbours and the analogy, as far as their words were not dropped by `min_count`."""
     print(f"\n{len(vectors):,} words learned their neighbours:")
     for word in filter(vectors.__contains__, WORDS):
         print(f"  {word:<10} {', '.join(near for near, _ in vectors.most_similar(word, topn=5))}")

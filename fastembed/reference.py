@@ -1,8 +1,8 @@
-"""The twin of every kernel in plain NumPy: shorter, float64 throughout, and the truth in the tests.
+"""The twin of every kernel in plain NumPy: short, in float64 throughout, and the reference of the tests.
 
-It follows ``docs/derivation.md`` line by line, in the same symbols, and spares no memory. Nothing here works in place:
-parameters go in, of any real dtype, and new float64 arrays come out. Matrices have the mathematical shapes: the
-linear layer is (D, V), and an example's target ``y`` a dense row (V,).
+It follows ``docs/derivation.md`` line by line, in the same symbols, and saves no memory. Nothing here works in place:
+the parameters may have any real dtype, and the results are new float64 arrays. Matrices have the mathematical shapes:
+the linear layer is (D, V), and the target ``y`` of an example a dense row (V,).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def softmax(x: Array) -> Array:
 
 
 def target_row(target: int | Real, outputs: int) -> Array:
-    """Return y, (V,): one-hot for an id, else the weights themselves.
+    """Return y, (V,): one-hot for an id; weights are returned as they are.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def linear_gradient(h: Real, linear: Real, y: Array, scale: float, bias: Real | 
 
 
 def statistics(x: Array, y: Array) -> Array:
-    """Return (max, sum of exp(x - max), y @ x) of one shard's logits: what its pass leaves for the merge.
+    """Return (max, sum of exp(x - max), y @ x) of the logits of one shard: what the merge needs of it.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def train(
     learning_rate: float = 1.0,
     update_linear: bool = False,
 ) -> tuple[Array, Array, Array]:
-    """Step through the examples in their order.
+    """Make one step per example, in the order of the examples.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def train(
     Returns
     -------
     losses : ndarray (N,)
-        Each example's loss before its step.
+        The loss of each example before its step.
     embedding, linear : ndarray (V_in, D), (D, V)
 
     Examples
@@ -230,7 +230,7 @@ def block_loss(x: Array, counts: Array) -> float:
 
 
 def block_residual(x: Array, counts: Array) -> Array:
-    """Return softmax(x) less each row's shares, (B, V).
+    """Return softmax(x) - counts / (sum of each row), (B, V).
 
     Examples
     --------
@@ -240,21 +240,12 @@ def block_residual(x: Array, counts: Array) -> Array:
     return np.asarray(softmax(x) - counts / counts.sum(axis=1, keepdims=True))
 
 
-def adagrad(parameters: Real, gradients: Array, squares: Array, rate: float) -> tuple[Array, Array]:
-    """Return (parameters, squares) after a row-wise Adagrad step: S += g @ g, row -= rate * g / sqrt(S).
-
-    Examples
-    --------
-    >>> adagrad([[1.0, 1.0]], np.array([[3.0, 0.0]]), np.array([7.0]), rate=4)
-    (array([[-2.,  1.]]), array([16.]))
-    """
-    return momentum_adagrad(parameters, gradients, gradients, squares, rate)
-
-
 def momentum_adagrad(
     parameters: Real, direction: Array, gradients: Array, squares: Array, rate: float
 ) -> tuple[Array, Array]:
-    """Return (parameters, squares) after a step along `direction`, with the squares of the gradients (R, D).
+    """Return (parameters, squares) after a row-wise Adagrad step: S += g @ g, row -= rate * direction / sqrt(S).
+
+    The gradients and the direction are (R, D); without momentum they are the same.
 
     Examples
     --------
@@ -293,14 +284,14 @@ def fit_counts(
     epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, seed
         As for `fastembed.Trainer.fit_counts`.
     squares : ndarray (V_in,), ndarray (V,), optional
-        The sums of Adagrad for the embedding's rows and the linear layer's, updated in place; zeros by default.
+        The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
     momentum, weight_exponent, final_rate : float
-        Constants of the method: docs/derivation.md, section 5.
+        Constants of the method; see docs/derivation.md, section 5.
 
     Returns
     -------
     nlls : list of float
-        The mean negative log-likelihood a pair in each epoch.
+        The mean negative log-likelihood per pair of each epoch.
     embedding, linear : ndarray (V_in, D), (D, V)
 
     Examples
@@ -324,20 +315,20 @@ def fit_counts(
         for block in range(blocks):
             rows = order[block * block_size : (block + 1) * block_size]
             t = epoch * blocks + block
-            fall = 1 - (1 - final_rate) * t / (blocks * epochs)
+            decay = 1 - (1 - final_rate) * t / (blocks * epochs)
             h = embedding[rows]
             x = matvec(h, linear, bias)
             nll += block_loss(x, counts[rows])
             residual = block_residual(x, counts[rows])
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
-            moves = ~np.isin(rows, frozen_rows)
-            embedding[rows[moves]], row_squares[rows[moves]] = adagrad(
-                h[moves], h_gradient[moves], row_squares[rows[moves]], fall * learning_rate
+            movable = ~np.isin(rows, frozen_rows)
+            embedding[rows[movable]], row_squares[rows[movable]] = momentum_adagrad(
+                h[movable], h_gradient[movable], h_gradient[movable], row_squares[rows[movable]], decay * learning_rate
             )
             mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
             direction = mean_gradient / (1 - momentum ** (t + 1))
             vectors, column_squares[:] = momentum_adagrad(
-                linear.T, direction.T, w_gradient.T, column_squares, fall * linear_learning_rate
+                linear.T, direction.T, w_gradient.T, column_squares, decay * linear_learning_rate
             )
             linear = vectors.T
         nlls.append(nll / float(totals.sum()))
@@ -370,20 +361,20 @@ def cooccurrence(
     contexts: int | None = None,
     directed: bool = False,
 ) -> Array:
-    """Count weighted windows, N[w, c] = sum over positions of w and distances d of weight_d [c stands at distance d].
+    """Count weighted windows, N[w, c] = sum over positions of w and distances d of weight_d [c is at distance d].
 
     Parameters
     ----------
     ids : ndarray of int, shape (T,)
-        The text; -1 stands between sequences.
+        The text; -1 separates sequences.
     vocabulary_size : int
         V; ids are below it.
     before, after : sequence of float
-        The weights at the distances 1, 2, ... on either side.
+        The weights at the distances 1, 2, ... on each side.
     contexts : int, optional
-        K; only ids below it are contexts. All are by default.
+        K; only ids below it are contexts. By default all ids are.
     directed : bool
-        Keep the contexts before and after a word apart.
+        Count the contexts before a word and those after it in separate columns.
 
     Returns
     -------

@@ -3,6 +3,8 @@
 import importlib.machinery
 import importlib.util
 import signal
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,6 +45,8 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 TOLERANCE = {"float32": 4e-6, "float64": 4e-14}
 """Largest error of a result, as a share of its largest component: about 30 and 200 roundings."""
+
+TIME_LIMIT = 300  # seconds, for threads that would otherwise hang
 
 VARIANTS = [f"{build}-{dtype}" for build in runnable_builds() for dtype in TOLERANCE]
 
@@ -124,3 +128,72 @@ def data_file():
         return path
 
     return find
+
+
+@pytest.fixture
+def asked():
+    """Return the answers of vectors of the tokens w0, w1, ... to everything that reads them."""
+
+    def ask(vectors):
+        arrays = *vectors.nearest(vectors.tokens[:100], topn=10), vectors.normalized().matrix, vectors[["w1", "w2"]]
+        return (
+            [array.tobytes() for array in arrays],
+            vectors.most_similar(["w1", "w2"], "w3", restrict=500),
+            vectors.analogy("w1", "w2", "w3", method="3CosMul"),
+            vectors.similarity("w1", "w2"),
+            vectors.rank("w1", "w2"),
+            vectors.doesnt_match(["w1", "w2", "w3"]),
+        )
+
+    return ask
+
+
+@pytest.fixture
+def in_threads():
+    """Run tasks at once, each in a thread of its own, and return their results."""
+
+    def run_all(*tasks):
+        results = [None] * len(tasks)
+        barrier = threading.Barrier(len(tasks), timeout=TIME_LIMIT)
+
+        def run(k):
+            barrier.wait()
+            results[k] = tasks[k]()
+
+        threads = [threading.Thread(target=run, args=(k,), daemon=True) for k in range(len(tasks))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIME_LIMIT)
+            assert not thread.is_alive()
+        return results
+
+    return run_all
+
+
+@pytest.fixture
+def runs_meanwhile():
+    """Tell whether another thread runs Python code in the middle of a call, in any of some seconds of calls."""
+    stamps, done = [], threading.Event()
+
+    def stamp():
+        while not done.is_set():
+            stamps.append(time.perf_counter())
+            time.sleep(0)
+
+    def runs(call):
+        end = time.monotonic() + 10
+        while time.monotonic() < end:  # the machine may be busy
+            start = time.perf_counter()
+            call()
+            length = time.perf_counter() - start
+            if any(start + 0.2 * length < stamp < start + 0.8 * length for stamp in stamps):
+                return True
+            stamps.clear()
+        return False
+
+    other = threading.Thread(target=stamp)
+    other.start()
+    yield runs
+    done.set()
+    other.join()

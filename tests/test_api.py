@@ -3,33 +3,31 @@
 Write the file anew, with the package installed: python tests/test_api.py > tests/public_api.txt
 """
 
-import importlib
 import inspect
-import pkgutil
+import subprocess
+import sys
 from difflib import unified_diff
 from functools import cached_property
 from pathlib import Path
 
 import fastembed
 
-PROGRAMS_AND_TWINS = {"cli", "demo", "reference"}  # nobody imports them
 LISTING = Path(__file__).with_name("public_api.txt")
 
 
 def public_modules():
-    """The modules of the package, without what is private."""
-    names = [module.name for module in pkgutil.iter_modules(fastembed.__path__)]
-    names = [name for name in names if not name.startswith("_") and name not in PROGRAMS_AND_TWINS]
-    return [importlib.import_module(f"fastembed.{name}") for name in names]
+    """The package and its public modules, but for `reference`, whose functions follow the kernels."""
+    names = [name for name in dir(fastembed) if inspect.ismodule(getattr(fastembed, name)) and name != "reference"]
+    return [fastembed, *(getattr(fastembed, name) for name in names)]
 
 
 def public_objects():
-    """Each public class and function, once, by the name to import it by."""
-    named = {f"fastembed.{name}": getattr(fastembed, name) for name in fastembed.__all__}
+    """Each public class and function, once, by the shortest name to import it by."""
+    named = {}
     for module in public_modules():
-        for name, value in sorted(vars(module).items()):
-            ours = str(getattr(value, "__module__", "")).startswith(module.__name__) and not name.startswith("_")
-            if ours and (inspect.isclass(value) or inspect.isfunction(value)) and value not in named.values():
+        for name in sorted(module.__all__):
+            value = getattr(module, name)
+            if (inspect.isclass(value) or inspect.isfunction(value)) and value not in named.values():
                 named[f"{module.__name__}.{name}"] = value
     return named
 
@@ -78,7 +76,7 @@ def test_signatures_are_those_of_the_file():
 
 def test_the_listing_sees_a_changed_default(monkeypatch):
     def step(self, i, target=None, *, learning_rate=0.5):
-        """Other than the one it stands for."""
+        """Have another default than the method it replaces."""
 
     before = listing()
     monkeypatch.setattr(fastembed.Trainer, "step", step)
@@ -87,12 +85,54 @@ def test_the_listing_sees_a_changed_default(monkeypatch):
     assert any("learning_rate=0.5" in line for line in changed)
 
 
-def test_all_is_complete_and_every_name_exists():
-    """What the package imports at its first use is what it offers, and what it shows to who looks."""
-    assert list(fastembed.__all__) == sorted(fastembed._MODULE_OF)
-    assert all(getattr(fastembed, name).__name__ == name for name in fastembed.__all__)
-    assert set(fastembed.__all__) <= set(dir(fastembed))
+def test_every_public_module_lists_its_public_names():
+    for module in public_modules():
+        assert {name for name in module.__all__ if not hasattr(module, name)} == set()
+        assert not [name for name in module.__all__ if name.startswith("_")]
+
+
+def test_dir_shows_what_is_public():
+    modules = [name for name in dir(fastembed) if inspect.ismodule(getattr(fastembed, name))]
+    assert {"counts", "formats", "skipgram", "trainer", "vectors"} < {*modules}
+    assert dir(fastembed) == sorted(["__version__", *fastembed.__all__, *modules])
+
+
+def test_importing_the_package_loads_no_library():
+    code = "import sys, fastembed; print([m for m in ('numpy', 'scipy', 'safetensors', 'tqdm') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 if __name__ == "__main__":
     print(listing(), end="")
+
+
+FIRST_USE = """
+import sys, threading
+import fastembed
+
+barrier, got = threading.Barrier(8), []
+
+def use(names):
+    barrier.wait()
+    got.append({name: getattr(fastembed, name) for name in names})
+
+names = fastembed.__all__ + ["evaluation", "formats", "windows"]
+threads = [threading.Thread(target=use, args=(names[k:] + names[:k],)) for k in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert len(got) == 8 and all(found == got[0] for found in got)
+"""
+
+
+def test_names_may_be_used_first_by_many_threads_at_once():
+    """Their modules are imported then."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", FIRST_USE],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -54,7 +54,7 @@ def library(tmp_path):
     return tmp_path
 
 
-def test_reads_docstrings_comments_and_topics(library):
+def test_docstrings_comments_and_topics_are_read(library):
     found = demo.standard_library(library)
     assert [" ".join(tokens) for tokens in found.sequences] == [
         "module words sock_stream",
@@ -77,7 +77,7 @@ def test_a_library_without_sources_is_an_error(tmp_path):
         demo.standard_library(tmp_path)
 
 
-def test_the_running_pythons_library():
+def test_the_library_of_this_python_is_read():
     found = demo.standard_library()
     assert found.tokens["docstrings"] > 100_000
     assert found.tokens["comments"] > 50_000
@@ -85,7 +85,7 @@ def test_the_running_pythons_library():
     assert found.files > 300
 
 
-def test_run_refuses_a_missing_folder_before_it_reads(tmp_path, monkeypatch):
+def test_a_missing_folder_is_named_before_anything_is_read(tmp_path, monkeypatch):
     monkeypatch.delattr(demo, "standard_library")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         demo.run(SkipGram(), tmp_path / "nowhere" / "v")
@@ -116,7 +116,7 @@ def small(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("small")
-def test_run_shows_the_words_that_are_there(tmp_path, capsys):
+def test_run_shows_only_words_that_were_learned(tmp_path, capsys):
     demo.run(SkipGram(dim=3), tmp_path / "v.safetensors")
     out = capsys.readouterr().out
     assert "\n  lock " in out
@@ -126,7 +126,7 @@ def test_run_shows_the_words_that_are_there(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("small")
-def test_run_may_be_quiet(tmp_path, capsys):
+def test_run_can_be_quiet(tmp_path, capsys):
     demo.run(SkipGram(dim=3), tmp_path / "v.safetensors", quiet=True)
     assert capsys.readouterr().out == ""
     assert (tmp_path / "v.safetensors").exists()

@@ -1,25 +1,32 @@
-"""Every code block of the README and of docs/ runs, and what a session shows is what comes out.
+"""Every code block of the README and of docs/ runs, and sessions show what is really printed.
 
-- ``python``: the blocks of a page run one after another in one namespace; what stands behind ``>>>`` is compared.
-- ``sh``: runs line by line. Lines that take long or set up an environment (make, pip, the benchmarks' scripts) are held
-  against the Makefile, the extras and the files instead.
+- ``python``: the blocks of a page run one after another in one namespace; the output of ``>>>`` is compared.
+- ``sh``: runs line by line. Lines that take long or set up an environment (make, pip, the benchmarks' scripts) are
+  compared with the Makefile, the extras and the files instead.
 - ``console``: a session, commands behind ``$`` and what they print. Numbers may differ by `TOLERANCE`.
 - ``text``: shows what depends on the machine, and is not compared.
 
-A page runs in a folder of its own, with small generated texts under the names that it uses. Where the real ones lie
-beside the repository it gets those, and only with those its sessions are compared.
+A line that only calls ``fastembed`` runs in the process of the tests, which saves importing the libraries again; other
+lines run in a shell. A page runs in a folder of its own, with small generated texts under the names that it uses. If
+the real ones are beside the repository it gets those, and only with those its sessions are compared. ``fastembed demo``
+reads one package of the standard library instead of all.
 """
 
+import contextlib
 import doctest
+import functools
 import gzip
 import importlib.metadata
 import importlib.util
+import io
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -28,35 +35,42 @@ from sybil import Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 import fastembed
-from fastembed import SkipGram, Trainer, Vectors, evaluation
+from fastembed import SkipGram, Trainer, Vectors, cli, demo, evaluation
+from fastembed.cli.parser import build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# What stands in a block, and the module that it takes then
+# A word of a block, and the module that the block needs then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
 NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
-SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # what is in a fence and does not run
+SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # fences that do not run
+SHELL = set("|&;<>*?$`~=")  # characters that a shell acts on
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"), "asyncio")  # for the demo
 TOLERANCE = 0.002  # of a printed cosine, from one instruction set or BLAS to another
 
 
+@functools.cache
 def sentences():
-    """Lines of a small world: countries and their capitals, people, animals."""
+    """Return lines of a small world: countries and their capitals, people, animals."""
     rng = np.random.default_rng(0)
     capitals = [("france", "paris"), ("italy", "rome"), ("spain", "madrid"), ("japan", "tokyo")]
     people = [("king", "man", "he"), ("queen", "woman", "she")]
-    for _ in range(3000):
-        country, capital = capitals[rng.integers(4)]
-        royal, adult, pronoun = people[rng.integers(2)]
-        yield (
+    lines = []
+    for place, person, animal, kind in rng.integers([4, 2, 2, 3], size=(3000, 4)):
+        country, capital = capitals[place]
+        royal, adult, pronoun = people[person]
+        line = (
             f"{capital} is the capital of {country}",
             f"the {royal} is a {adult} and {pronoun} rules {country}",
-            f"{pronoun} went to {capital} where the {adult} saw a {rng.choice(['cat', 'dog'])}",
-        )[rng.integers(3)]
+            f"{pronoun} went to {capital} where the {adult} saw a {('cat', 'dog')[animal]}",
+        )
+        lines.append(line[kind])
+    return lines
 
 
 def of(items, low, high, seed=0):
-    """1,000 lines of items, so many in a line."""
+    """Return 1,000 lines of `low` to `high` - 1 different items."""
     rng = np.random.default_rng(seed)
     return [" ".join(rng.choice(items, rng.integers(low, high), replace=False)) for _ in range(1000)]
 
@@ -83,7 +97,7 @@ FILES = {
 
 
 def prepare(folder, text):
-    """Write the files a page speaks of; return whether all of them are the real ones, or there are none."""
+    """Write the files that a page names; return whether all of them are the real ones, or there are none."""
     real = True
     for name, make in FILES.items():
         if not re.search(rf"(?<![\w/]){re.escape(name)}(?![\w.]*\.)", text):
@@ -97,7 +111,7 @@ def prepare(folder, text):
 
 
 def run(*words, warnings="error,ignore::EncodingWarning"):
-    """Run a program of this environment; return what it prints."""
+    """Run a program of this environment in a process of its own; return what it prints."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": warnings}
     command = [shutil.which(words[0], path=path), *words[1:]]
@@ -108,11 +122,16 @@ def run(*words, warnings="error,ignore::EncodingWarning"):
 
 def run_line(line):
     """Run a line of shell; return what it prints."""
-    return run("bash", "-c", line)
+    program, *arguments = shlex.split(line, comments=True)
+    if program != "fastembed" or SHELL & set(re.sub("'[^']*'|#.*", "", line)):
+        return run("bash", "-c", line)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert cli.main(arguments) == 0, f"{line} fails"
+    return printed.getvalue()
 
 
 def check(words):
-    """Hold a line that would take long or set up an environment against what it asks for."""
+    """Compare a line that would take long or set up an environment with what it asks for."""
     program, *arguments = words
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -144,7 +163,7 @@ def evaluate_console(example):
 
 
 def same(expected, printed):
-    """Whether two outputs are the same words, and numbers that differ by no more than the tolerance."""
+    """Return whether two outputs are the same words, and numbers that differ by no more than the tolerance."""
     left, right = expected.split(), printed.split()
     return len(left) == len(right) and all(map(alike, left, right))
 
@@ -168,6 +187,7 @@ SYBIL = Sybil(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "standard_library", functools.partial(demo.standard_library, STANDARD_LIBRARY))
     document, missing = SYBIL.parse(page), set()
     if sys.platform == "win32" and re.search("^ *```(sh|console)$", document.text, re.MULTILINE):
         pytest.skip("has blocks for a POSIX shell, whose files those after them take")
@@ -211,7 +231,8 @@ def test_our_side_of_the_tables_exists():
     named = re.findall(r"\b(\w+)\.(\w+)(?=[(`.,])", ours)
     assert len(named) > 20
     assert [name for name in named if name[0] in objects and not hasattr(objects[name[0]], name[1])] == []
-    help_text = "".join(run("fastembed", command, "--help") for command in ("train", "count", "export"))
+    commands = [build_parser().parse_args(line.split()).parser for line in ("train", "count FILE", "export FILE FILE")]
+    help_text = "".join(command.format_help() for command in commands)
     assert [option for option in re.findall(r"--[a-z][a-z-]+", ours) if option not in help_text] == []
 
 

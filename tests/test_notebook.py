@@ -1,7 +1,7 @@
-"""The figures of the notebook that this library began as, all through compiled code.
+"""The figures of the notebook that this library began as, computed by compiled code.
 
-The notebook prints a loss and its derivatives for one example of 8 outputs and 10 dimensions, but neither the softmax
-nor the parameters. The softmax follows from dL/dx = (o - y)/V; parameters that give it are made here.
+The notebook prints a loss and its derivatives for one example with 8 outputs and 10 dimensions, but neither the softmax
+nor the parameters. The softmax follows from dL/dx = (o - y)/V; parameters that give it are constructed here.
 """
 
 import numpy as np
@@ -27,8 +27,7 @@ FINAL_O = np.array(
 LOSSES = [0.367, 0.144, 0.051, 0.028, 0.019, 0.015, 0.012, 0.010, 0.009, 0.008]
 LOSSES += [0.007, 0.006, 0.006, 0.005, 0.005, 0.004, 0.004, 0.004, 0.004, 0.003]
 
-PRINTED = 5e-9
-"""Half of the last digit that is printed of dL/dx, dL/do and dL/de."""
+PRINTED = 5e-9  # half of the last digit that is printed of dL/dx, dL/do and dL/de
 
 Y = np.eye(V)[INDEX]
 
@@ -55,19 +54,19 @@ def trainer(request, set_constant, o):
     return Trainer(embedding, np.eye(V))
 
 
-def test_softmax(trainer, o):
+def test_the_softmax_is_that_of_the_notebook(trainer, o):
     assert trainer.forward(INDEX) == pytest.approx(o, rel=1e-14)
 
 
-def test_loss(trainer):
+def test_the_loss_is_that_of_the_notebook(trainer):
     assert trainer.loss(INDEX, INDEX) == pytest.approx(LOSS, rel=1e-15)
 
 
-def test_derivative_with_respect_to_o(trainer):
+def test_the_derivative_with_respect_to_o_is_that_of_the_notebook(trainer):
     assert pytest.approx(DL_DO, abs=PRINTED) == -1 / V / trainer.forward(INDEX)[INDEX]
 
 
-def test_derivative_with_respect_to_x(trainer):
+def test_the_derivative_with_respect_to_x_is_that_of_the_notebook(trainer):
     assert trainer.gradient(INDEX, INDEX) == pytest.approx(DL_DX, abs=PRINTED)
     assert trainer.gradient(INDEX, Y) == pytest.approx(DL_DX, abs=PRINTED)
 
@@ -90,13 +89,13 @@ def notebook_sized(o):
     return embedding, np.outer(DL_DE, dl_dx) / square + np.outer(u, z)
 
 
-def test_derivative_with_respect_to_the_embedding(trainer, notebook_sized):
+def test_the_derivative_with_respect_to_the_embedding_is_that_of_the_notebook(trainer, notebook_sized):
     small = Trainer(notebook_sized[0].copy(), notebook_sized[1])
     assert small.loss(INDEX, INDEX) == pytest.approx(LOSS, rel=1e-13)
     assert small.gradient(INDEX, INDEX) == pytest.approx(DL_DE, abs=PRINTED)
 
 
-def test_gradient_descent_step(trainer, notebook_sized):
+def test_a_step_of_gradient_descent_is_that_of_the_notebook(trainer, notebook_sized):
     embedding, linear = notebook_sized
     small = Trainer(embedding.copy(), linear)
     assert small.step(INDEX, learning_rate=1e-3) == pytest.approx(LOSS, rel=1e-13)
@@ -105,8 +104,8 @@ def test_gradient_descent_step(trainer, notebook_sized):
     assert small.embedding == pytest.approx(expected, abs=1e-3 * PRINTED)
 
 
-def test_twenty_steps_fall(library):
-    """From standard normal parameters, as there: the losses of the notebook's own lines, falling at every step."""
+def test_the_losses_of_twenty_steps_fall(library):
+    """From standard normal parameters, as in the notebook, with the losses that its own lines give."""
     trainer = Trainer.random(V, D, dtype=library.dtype, seed=12)
     linear, e = trainer.linear.astype(np.float64), trainer.embedding[INDEX].astype(np.float64)
     losses = []
@@ -122,7 +121,7 @@ def test_twenty_steps_fall(library):
     assert trainer.forward(INDEX).argmax() == INDEX
 
 
-def test_its_last_softmax_has_the_loss_it_printed_next_to_last(library):
+def test_the_last_softmax_of_the_notebook_has_the_loss_it_printed(library):
     """0.003 before the last step, and a little less after it."""
     trainer = Trainer(np.log(FINAL_O)[None].astype(library.dtype), np.eye(V, dtype=library.dtype))
     assert trainer.forward(0) == pytest.approx(FINAL_O, rel=1e-5)
@@ -130,7 +129,7 @@ def test_its_last_softmax_has_the_loss_it_printed_next_to_last(library):
     assert LOSSES[-1] - 0.0005 <= trainer.loss(0, INDEX) <= LOSSES[-1] + 0.0005
 
 
-def test_the_reference_too(o):
+def test_the_reference_gives_the_figures_of_the_notebook(o):
     x = np.log(o)
     assert reference.loss(x, Y, 1 / V) == pytest.approx(LOSS, rel=1e-15)
     assert reference.logits_gradient(x, Y, 1 / V) == pytest.approx(DL_DX, abs=PRINTED)

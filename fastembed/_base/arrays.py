@@ -1,4 +1,4 @@
-"""Memory as the kernels take it: aligned to cache lines, rows padded to whole ones."""
+"""Arrays as the kernels take them: aligned to cache lines, with rows padded to whole cache lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return zeros, C-contiguous, starting at a cache line."""
+    """Return an array of zeros, C-contiguous, whose memory begins at a cache line."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.intp)) * dtype.itemsize
     raw = np.zeros(size + CACHE_LINE, dtype=np.uint8)

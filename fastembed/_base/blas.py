@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from threadpoolctl import OpenBLASController, threadpool_limits
 
+from fastembed._base.forks import PerProcess
+
 
 @contextmanager
 def _control_of_blas() -> Iterator[None]:
     """Let this thread set limits, then any other.
 
-    OpenBLAS has one limit for the process. Since 3.8 threadpoolctl obeys only the first thread that set it and ignores
-    all others without a word, but ours is set and lifted by whichever thread trains.
+    OpenBLAS has one limit for the process. Since version 3.8, threadpoolctl obeys only the first thread that set it
+    and ignores all others silently; but ours is set and lifted by whichever thread trains.
     """
     yield_control = getattr(OpenBLASController, "clear_controlling_thread", lambda force: None)
     yield_control(force=True)
@@ -25,32 +26,33 @@ def _control_of_blas() -> Iterator[None]:
         yield_control(force=True)
 
 
-class _BlasLimit:
-    """One thread for BLAS while anyone trains; what it was before once the last one has finished."""
+class BlasLimit:
+    """One thread for BLAS while anyone holds this limit; what it was before once the last holder has released it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holders = 0
         self._limits: threadpool_limits | None = None
+        self._lock = PerProcess(self._without_holders)
 
     def acquire(self) -> None:
-        with self._lock:
-            if self._holders == 0:
+        """Hold the limit."""
+        with self._lock.value:
+            if self.holders == 0:
                 with _control_of_blas():
                     self._limits = threadpool_limits(limits=1, user_api="blas")
-            self._holders += 1
+            self.holders += 1
 
     def release(self) -> None:
-        with self._lock:
-            self._holders -= 1
-            if self._holders == 0:
+        """Hold the limit no longer."""
+        with self._lock.value:
+            self.holders -= 1
+            if self.holders == 0:
                 self._restore()
 
-    def forget_holders(self) -> None:
-        """In a child after a fork: the threads that held the limit were not copied."""
-        self._lock = threading.Lock()
-        self._holders = 0
+    def _without_holders(self) -> threading.Lock:
+        """Return a new lock, with no holders: at first, and in a child, where the threads that held are missing."""
+        self.holders = 0
         self._restore()
+        return threading.Lock()
 
     def _restore(self) -> None:
         if self._limits is not None:
@@ -59,16 +61,14 @@ class _BlasLimit:
             self._limits = None
 
 
-_blas_limit = _BlasLimit()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_blas_limit.forget_holders)
+blas_limit = BlasLimit()
 
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS to one thread: our own threads each call it on a shard. Nests, also across threads."""
-    _blas_limit.acquire()
+    blas_limit.acquire()
     try:
         yield
     finally:
-        _blas_limit.release()
+        blas_limit.release()

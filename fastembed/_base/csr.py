@@ -1,4 +1,4 @@
-"""Sparse matrices in CSR form: made without copies, brought into canonical form, cut into ranges of rows."""
+"""Sparse matrices in CSR form: built without copies, brought into canonical form, cut into ranges of rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ Int64 = npt.NDArray[np.int64]
 
 
 def canonical_csr(name: str, matrix: Any) -> Any:
-    """Return a CSR array of float64 weights, all positive, columns ascending, none twice; a copy where it differs."""
-    if getattr(matrix, "format", "") == "coo":  # whose conversion adds equal entries up, and may hide a negative one
+    """Return a CSR array of positive float64 weights, with the columns of a row ascending and distinct.
+
+    It is a copy only if the matrix is not already like that.
+    """
+    if getattr(matrix, "format", "") == "coo":  # its conversion adds equal entries up, which may hide a negative one
         check_amounts(name, matrix.data)
     matrix = sparse.csr_array(matrix)
-    # Made anew from its arrays, it looks at their order again, which may have changed since it last did
+    # SciPy remembers whether the columns are in order, and they may have changed since: a new array looks again
     arrays = (np.ascontiguousarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
     check_amounts(name, matrix.data)
-    falling = np.diff(matrix.indptr) < 0
-    if falling.any():
-        row = int(np.argmax(falling))
-        raise ValueError(f"{name}.indptr must not fall, but does from {matrix.indptr[row]} to {matrix.indptr[row + 1]}")
+    decreasing = np.diff(matrix.indptr) < 0
+    if decreasing.any():
+        row = int(np.argmax(decreasing))
+        raise ValueError(
+            f"{name}.indptr must not decrease, but does from {matrix.indptr[row]} to {matrix.indptr[row + 1]}"
+        )
     if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
         check_ids(f"{name}.indices", matrix.indices, matrix.shape[1])
     if matrix.dtype != np.float64:
@@ -43,21 +48,21 @@ def canonical_csr(name: str, matrix: Any) -> Any:
 def csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
     """Return the CSR array of these entries without copying them.
 
-    SciPy wants both index arrays of one dtype, so the short one is turned into that of the long one where it can be.
+    SciPy needs both index arrays in one dtype, so `indptr`, which is short, becomes int32 if its values fit.
     """
     narrow = indptr.max(initial=0) <= np.iinfo(np.int32).max
     return sparse.csr_array((data, indices, indptr.astype(np.int32) if narrow else indptr), shape=shape)
 
 
 def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
-    """Return the CSR array of rows whose columns ascend; SciPy then need not look."""
+    """Return the CSR array of rows whose columns ascend, so that SciPy does not check it."""
     matrix = csr(data, indices, indptr, shape)
     matrix.has_canonical_format = True
     return matrix
 
 
 def row_ranges(sizes: Int64, wanted: int) -> list[tuple[int, int]]:
-    """Cut rows of these sizes into ranges of about the size that is wanted."""
+    """Return ranges of rows, (first, last + 1), whose sizes add up to about `wanted` each."""
     reached = np.cumsum(sizes)
     cuts = np.searchsorted(reached, np.arange(wanted, int(reached[-1]), wanted)) + 1
     edges = np.unique(np.concatenate(([0], cuts, [len(sizes)]))).tolist()

@@ -1,12 +1,12 @@
-"""Errors of the library's own."""
+"""Exceptions that only this library raises."""
 
 from __future__ import annotations
 
 
 class TrainingDivergedError(FloatingPointError):
-    """A loss or a parameter was no longer finite; the parameters have been put back to the last good ones.
+    """A loss or a parameter is no longer finite; the parameters have been put back to the last good ones.
 
-    Those are the parameters at the end of the last epoch that was finished, or at the start.
+    Those are the parameters at the end of the last finished epoch, or at the start.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class TrainingDivergedError(FloatingPointError):
     epoch : int
         The epoch, from 1.
     block : int or None
-        The block of the epoch, from 0, whose loss was not finite; None if a parameter was not at the epoch's end.
+        The block of the epoch, from 0, whose loss was not finite; None if a parameter was not finite at its end.
 
     Examples
     --------
@@ -29,7 +29,7 @@ class TrainingDivergedError(FloatingPointError):
     """
 
     def __init__(self, what: str, epoch: int, block: int | None = None) -> None:
-        super().__init__(what, epoch, block)  # all of them, so that the error can be pickled
+        super().__init__(what, epoch, block)  # all arguments, so that the error can be pickled
         self.epoch = epoch
         self.block = block
 

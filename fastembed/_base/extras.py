@@ -1,23 +1,23 @@
-"""Libraries that only an extra of this package installs, imported where they are needed."""
+"""Optional libraries, which an extra of this package installs, imported where they are needed."""
 
 import importlib
 from typing import Any
 
 
 def require(module: str, extra: str) -> Any:
-    """Import a module of an extra, or say which extra it is.
+    """Import a module that an extra installs.
 
     Parameters
     ----------
     module : str
-        Its name.
+        The name of the module.
     extra : str
-        The extra, for the error.
+        The name of the extra, for the error.
 
     Raises
     ------
     ImportError
-        If it is missing, or cannot be imported for another reason, which is given; the extra is named.
+        If the module is missing or cannot be imported. The message gives the reason and the extra.
 
     Examples
     --------

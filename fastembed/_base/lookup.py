@@ -1,4 +1,4 @@
-"""The id of a token, and the error for an unknown one, which names similar spellings."""
+"""The id of a token, and the error for an unknown token, which names similar spellings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fastembed._base.validation import check_integer
 
 
 class Ids(Protocol):
-    """What knows the ids of tokens."""
+    """A mapping of tokens to ids."""
 
     def __contains__(self, token: object) -> bool: ...
     def __getitem__(self, token: str) -> int: ...
 
 
 def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
-    """Return the id of one of the tokens, which is given itself or by its id."""
+    """Return the id of a token, which is given as itself or as its id."""
     if isinstance(token, str):
         if token not in ids:
             raise unknown_token(token, tokens)
@@ -30,7 +30,7 @@ def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
 
 
 def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:
-    """Return the error for a token that is none of the tokens, with up to three that are spelled most like it."""
+    """Return the error for a token that is not one of the tokens; it names up to three of similar spelling."""
     message = f"{token!r} is not among the {len(tokens):,} tokens"
     if isinstance(token, str):
         similar = [other for other in tokens if abs(len(other) - len(token)) <= 2]

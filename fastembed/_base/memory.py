@@ -1,4 +1,4 @@
-"""How much memory counting may take."""
+"""How much memory is free, and how much of it may be used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from fastembed._base.validation import check_integer
 
-LEAST = 10**6
-UNKNOWN = 4 << 30  # taken for free where the system does not say
+LEAST = 10**6  # bytes, the smallest limit
+UNKNOWN = 4 << 30  # bytes, assumed to be free if the system does not say
 
 
 def check_memory_limit(limit: int | None) -> int:
@@ -28,7 +28,7 @@ def check_memory_limit(limit: int | None) -> int:
 
 
 def free_memory() -> int:
-    """Return the bytes that this process can still take without swapping: of the machine, or of its Linux cgroup."""
+    """Return how many bytes this process can still take without swapping, on the machine or in its Linux cgroup."""
     if sys.platform == "win32":
         return _free_on_windows()
     free = _field(Path("/proc/meminfo"), "MemAvailable:", 1024)

@@ -1,28 +1,28 @@
-"""Tokens for people: one line, in which every character can be seen."""
+"""Text for people: one line in which every character is visible."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-JOINERS = "\u200c\u200d"  # part of words of Persian and Hindi, and of emoji; nothing to see, and no harm
+JOINERS = "\u200c\u200d"  # parts of words of Persian and Hindi, and of emoji; invisible, but harmless
 
 
 def printable(text: str, lacking: Container[str] = "") -> str:
-    r"""Return a text as one line in which all characters can be seen: others are escaped, as in Python's strings.
+    r"""Return a text as one line of visible characters; all others are escaped, as in Python's strings.
 
-    A token may hold what moves a terminal's cursor, colours it or turns the direction of what follows; and characters
-    that are lacking where it is to be shown.
+    A token may contain characters that move the cursor of a terminal, colour it or change the direction of text. Those
+    that are `lacking` where it is shown, as in a font, are escaped too.
 
     Examples
     --------
     >>> print(printable("new\nyork \x1b[31m größe"))
     new\nyork \x1b[31m größe
     """
-    seen = (c not in lacking and (c.isprintable() or c in JOINERS) for c in text)
-    return "".join(c if s else c.encode("unicode_escape").decode() for c, s in zip(text, seen, strict=True))
+    visible = (c not in lacking and (c.isprintable() or c in JOINERS) for c in text)
+    return "".join(c if v else c.encode("unicode_escape").decode() for c, v in zip(text, visible, strict=True))
 
 
 def shown(value: object) -> str:
-    """Return the repr of a value, cut short, for an error."""
+    """Return the repr of a value for an error, cut to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,4 +1,4 @@
-"""How many threads, and the pool they come from."""
+"""How many threads, and the pool that runs tasks on them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
+from fastembed._base.forks import PerProcess
 from fastembed._base.validation import check_integer
 
 T = TypeVar("T")
@@ -30,23 +32,27 @@ def check_threads(threads: int | None) -> int:
 
 
 class Pool:
-    """Plain Python threads that share out numbered tasks; the calling thread is one of them.
+    """Plain Python threads that share numbered tasks among them; the calling thread is one of them.
 
-    Which thread runs a task, and when, is left open: a task writes only to memory of its own. The other threads are
+    Which thread runs a task, and when, is left open, so a task writes only to memory of its own. The other threads are
     started at the first use, and again in a child process after a fork.
 
     Parameters
     ----------
     threads : int
-        How many threads work at once, the caller's included.
+        How many threads work at once, the calling thread included.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._started: tuple[int, ThreadPoolExecutor] | None = None  # in which process, and the other threads
+        workers = max(threads - 1, 1)  # an executor has at least one; it starts none before it is given work
+        self._executor = PerProcess(partial(ThreadPoolExecutor, workers, thread_name_prefix="fastembed"))
 
     def run(self, task: Callable[[int], object], count: int) -> None:
-        """Call ``task(0)`` to ``task(count - 1)``, each once; raise the first exception after all threads stopped."""
+        """Call ``task(0)`` to ``task(count - 1)``, each once; return when all are done.
+
+        If a call raises, no further one is started, and what it raised is raised here once the others have ended.
+        """
         waiting = deque(range(count))
 
         def work() -> None:
@@ -61,8 +67,8 @@ class Pool:
                     waiting.clear()
                     raise
 
-        helpers = min(self.threads, count) - 1
-        futures = [self._workers().submit(work) for _ in range(helpers)]
+        workers = min(self.threads, count) - 1
+        futures = [self._executor.value.submit(work) for _ in range(workers)]
         try:
             work()
         finally:
@@ -72,21 +78,14 @@ class Pool:
             if error is not None:
                 raise error
 
-    def _workers(self) -> ThreadPoolExecutor:
-        started = self._started
-        if started is None or started[0] != os.getpid():
-            started = os.getpid(), ThreadPoolExecutor(self.threads - 1, thread_name_prefix="fastembed")
-            self._started = started
-        return started[1]
-
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], threads: int, give_up: Callable[[], object] = lambda: None
 ) -> Generator[R, None, None]:
-    """Yield ``function(item)`` for each item, in their order, computed on `threads` threads.
+    """Yield ``function(item)`` for each item, in the order of the items, computed on `threads` threads.
 
-    The items are drawn by the calling thread, no more than two a thread ahead of the results that it took. When it
-    stops early, by an exception or a Ctrl-C, it calls `give_up` to hasten the calls in progress, waits for them, and
+    The items are drawn by the calling thread, at most two per thread ahead of the results that it has taken. When it
+    stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in progress, waits for them, and
     drops the others.
     """
     pending: deque[Future[R]] = deque()

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -> int:
-    """Return an integer in low..high (inclusive); a bool is none."""
+    """Return an integer in low..high (inclusive); bools are rejected."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -26,12 +26,12 @@ def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -
 
 
 def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.inf, above: bool = False) -> float:
-    """Return a finite float in low..high (inclusive, but for `low` if `above`); a bool or a text is none."""
+    """Return a finite float in low..high, inclusive, or above `low` if `above`; bools and strings are rejected."""
     if isinstance(value, float):
         number = value
     else:
         try:
-            if isinstance(value, bool | np.bool_ | str | bytes | bytearray):  # float would read the text
+            if isinstance(value, bool | np.bool_ | str | bytes | bytearray):  # float() would parse the strings
                 raise TypeError
             number = float(value)
         except (TypeError, ValueError, OverflowError):
@@ -44,7 +44,7 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """Return True or False; nothing else is either."""
+    """Return True or False, of Python or of NumPy; everything else is rejected."""
     if isinstance(value, bool):
         return value
     if not isinstance(value, np.bool_):
@@ -60,13 +60,13 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def check_callback(name: str, function: Any) -> None:
-    """Refuse what can neither be called nor is None."""
+    """Raise TypeError for what is neither callable nor None."""
     if function is not None and not callable(function):
         raise TypeError(f"{name} must be callable, got {function!r}")
 
 
 def check_finite(name: str, array: NDArray[Any]) -> None:
-    """Refuse NaN and infinity, naming the first."""
+    """Raise ValueError for NaN and infinity, naming the first."""
     bad = ~np.isfinite(array)
     if bad.any():
         where = tuple(int(k) for k in np.argwhere(bad)[0])
@@ -88,12 +88,12 @@ def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
 
 
 def all_finite(array: NDArray[Any]) -> bool:
-    """Return whether no number is NaN or infinite, without an array as large as this one."""
+    """Return whether no number is NaN or infinite, without a temporary array of this size."""
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def check_amounts(name: str, amounts: NDArray[Any]) -> None:
-    """Refuse weights that are not real, finite and non-negative."""
+    """Raise unless all weights are real, finite and non-negative."""
     if amounts.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {amounts.dtype}")
     check_finite(name, amounts)

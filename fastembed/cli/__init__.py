@@ -1,23 +1,18 @@
-"""The command line: ``fastembed train|count|neighbors|analogy|evaluate|export|plot|info|demo``.
+"""The command line ``fastembed``, with one module per command.
 
-Results go to stdout and nothing else does; bars to stderr, if that is a terminal. What cannot be seen of a word, as the
-control characters of terminals, is escaped. Exit codes: 0 fine; 1 failure, named in one line on stderr; 2 wrong usage;
-130 Ctrl-C. The commands are in the rooms of this package, by theme.
+Results go to stdout, and nothing else does; progress bars go to stderr, if it is a terminal. Invisible characters in
+words, such as a terminal's control characters, are escaped. Exit codes: 0 success; 1 failure, named in one line on
+stderr; 2 wrong usage; 130 Ctrl-C.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from fastembed._base.printable import printable
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Sequence
-
-# All else is imported by `main`, which makes one line of a Ctrl-C.
+from fastembed.cli.parser import build_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well; 1 after a failure, which is named in one line on stderr, or, without a word, if nobody reads
-        stdout any more; 130 after a Ctrl-C.
+        0 after success; 1 after a failure, which is named in one line on stderr, or, without a message, if stdout is a
+        closed pipe; 130 after Ctrl-C.
 
     Raises
     ------
@@ -53,14 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     debug = False
-    _open_missing_streams()
     try:
-        arguments = _parser().parse_args(argv)
-        debug = arguments.debug
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors="backslashreplace")  # of words that a terminal's encoding does not have
-        arguments.run(arguments)
-        sys.stdout.flush()
+        try:
+            arguments = build_parser().parse_args(argv)
+            debug = arguments.debug
+            if hasattr(sys.stdout, "reconfigure"):
+                sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
+            arguments.run(arguments)
+        finally:
+            _flush_stdout()
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt as interrupt:
@@ -71,62 +67,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {_one_line(error)}")
         return 1
-    finally:
-        _settle_stdout()
     return 0
 
 
-def _open_missing_streams() -> None:
-    """Let stdout and stderr lead nowhere where the process was started without them and Python has None in their place.
-
-    Some libraries write to them, or look up how, while they are imported.
-    """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-
-
-def _parser() -> ArgumentParser:
-    """Import all that the commands need, and return the parser. A Ctrl-C waits for the end of the imports.
-
-    Some would make another error of it, and Python says that it ignored it where it comes in a callback of its own.
-    """
-    import signal
-
-    came: list[int] = []
-    waits = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it may be ignored, in a background job
-    try:
-        if waits:
-            signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    except ValueError:  # not the main thread, which alone gets it
-        waits = False
-    try:
-        from fastembed.cli.parser import build_parser
-    finally:
-        if waits:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    if came:
-        raise KeyboardInterrupt
-    return build_parser()
-
-
 def _complain(text: str) -> None:
-    try:  # noqa: SIM105 - contextlib is not there yet
-        print(printable(f"fastembed: {text}"), file=sys.stderr)
-    except OSError:  # nobody reads it
-        pass
+    print(printable(f"fastembed: {text}"), file=sys.stderr)
 
 
-def _settle_stdout() -> None:
-    """Write what is left for stdout, or throw it away: Python complains once more of what it cannot write at exit."""
+def _flush_stdout() -> None:
+    """Write what stdout still buffers. If that fails, drop it: Python would try again at exit, and report it."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _one_line(error: Exception) -> str:
-    """Return what an error says, on one line."""
+    """Return the message of an error on one line."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{os.fspath(error.filename)!r}: {error.strerror}"
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -1,11 +1,13 @@
-"""The parser of the whole command line; each room of commands adds its own."""
+"""The parser of the whole command line, to which each command adds its own."""
 
 from __future__ import annotations
 
 import argparse
 
 import fastembed
-from fastembed.cli import evaluating, files, pictures, queries, training
+from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, plot, train
+
+COMMANDS = (train, count, neighbors, analogy, evaluate, export, plot, info, demo)  # in the order of --help
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -14,7 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
     Returns
     -------
     argparse.ArgumentParser
-        Of the parsed arguments, ``run(arguments)`` runs the command.
+        ``arguments.run(arguments)`` runs the command that it parsed.
 
     Examples
     --------
@@ -25,21 +27,11 @@ def build_parser() -> argparse.ArgumentParser:
         prog="fastembed",
         description="Exact-softmax word vectors on a CPU.",
         epilog="`fastembed COMMAND --help` describes a command. "
-        "Exit codes: 0 fine; 1 failure; 2 wrong usage; 130 Ctrl-C.",
+        "Exit codes: 0 success; 1 failure; 2 wrong usage; 130 Ctrl-C.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fastembed {fastembed.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (
-        training.add_train,
-        training.add_count,
-        queries.add_neighbors,
-        queries.add_analogy,
-        evaluating.add_evaluate,
-        files.add_export,
-        pictures.add_plot,
-        files.add_info,
-        training.add_demo,
-    ):
-        add(commands)
+    for command in COMMANDS:
+        command.add_parser(commands)
     return parser

@@ -1,7 +1,8 @@
-"""The progress of training and counting: bars where a person looks on, and a line an epoch."""
+"""The progress of reading, counting and training: bars on a terminal, and one line per epoch."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import Any, Self
 
@@ -11,16 +12,16 @@ from fastembed.skipgram.estimate import Estimate
 
 
 class Progress:
-    """What `SkipGram.fit` reports to.
+    """Receives what `SkipGram.fit` reports.
 
     Parameters
     ----------
     lines : bool
-        Whether a line an epoch goes to stdout.
+        Whether one line per epoch goes to stdout.
     bars : bool
-        Whether bars are drawn on stderr; they are only if it is a terminal.
+        Whether bars are drawn on stderr, if it is a terminal.
     epochs : int
-        How many there will be.
+        The number of epochs to come.
     """
 
     def __init__(self, *, lines: bool, bars: bool, epochs: int) -> None:
@@ -30,6 +31,11 @@ class Progress:
         self._bar: tqdm[Any] | None = None
         self.estimate: Estimate | None = None
 
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, epochs: int) -> Self:
+        """Return what --quiet and --json ask for."""
+        return cls(lines=not (arguments.quiet or arguments.json), bars=not arguments.quiet, epochs=epochs)
+
     def __enter__(self) -> Self:
         return self
 
@@ -37,20 +43,20 @@ class Progress:
         self._close()
 
     def reading(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus is read: bytes of files, or sequences."""
+        """Show how much of the corpus has been read: bytes of files, or sequences."""
         self._show("reading", done, total)
 
     def counting(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus is counted: it is read once more, and then counted."""
+        """Show how much of the corpus has been counted, in the second pass over it."""
         self._show("counting", done, total)
 
     def training(self, estimate: Estimate) -> None:
-        """Keep what training will take, and print it."""
+        """Keep the estimate of the work ahead, and print it."""
         self.estimate = estimate
         self._print(f"training {estimate}")
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Print what an epoch came to, and show how many are done."""
+        """Print the result of an epoch, and show how many are done."""
         held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         self._print(
             f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
@@ -59,16 +65,16 @@ class Progress:
         self._show("epochs", record["epoch"], self._epochs)
 
     def _print(self, line: str) -> None:
-        """Print a line above the bar, at once: whoever reads a pipe wants it now."""
+        """Print a line above the bar, and flush it: the reader of a pipe wants it now."""
         if self._lines:
             try:
                 tqdm.write(line)
                 sys.stdout.flush()
-            except OSError:  # nobody reads it, or a disk is full: no reason to lose what is being learned
+            except OSError:  # a closed pipe or a full disk is no reason to lose the training
                 self._lines = False
 
     def _show(self, stage: str, done: int, total: int | None) -> None:
-        """Move the bar of a stage, after taking away that of the stage before; a finished stage has no bar."""
+        """Move the bar of a stage, and remove that of the stage before; a finished stage has no bar."""
         if not self._bars:
             return
         if self._bar is None or self._bar.desc != stage:

@@ -1,4 +1,4 @@
-"""The values that options take: each function reads one from its text, or says what was expected."""
+"""The values of options: each function parses one, or says what was expected."""
 
 import argparse
 import math
@@ -14,7 +14,7 @@ Reader = Callable[[str], object]
 def file_name(text: str) -> str:
     """Read the name of a file or folder."""
     if not text:
-        raise argparse.ArgumentTypeError("a file name expected, got an empty text")
+        raise argparse.ArgumentTypeError("a file name expected, got an empty string")
     return text
 
 
@@ -42,7 +42,7 @@ def _integer(text: str, low: int) -> int:
 
 
 def number(high: float = math.inf) -> Callable[[str], float]:
-    """Return the reader of a number above 0, up to `high`."""
+    """Return the reader of a number above 0 and at most `high`."""
 
     def read(text: str) -> float:
         try:
@@ -58,7 +58,7 @@ def number(high: float = math.inf) -> Callable[[str], float]:
 
 
 def or_word(word: str, read: Reader, value: object = None) -> Reader:
-    """Return the reader of a word that stands for a value, or of what another one reads."""
+    """Return the reader of one word, which stands for `value`, or of what `read` accepts."""
 
     def read_either(text: str) -> object:
         if text == word:
@@ -72,17 +72,17 @@ def or_word(word: str, read: Reader, value: object = None) -> Reader:
 
 
 def window(text: str) -> int | tuple[int, int]:
-    """Read an integer of at least 1, or two, not both 0, with a comma between them."""
+    """Read an integer of at least 1, or two separated by a comma, not both 0."""
     before, comma, after = text.partition(",")
     if not comma:
         return positive(text)
     if not (text.isascii() and before.isdecimal() and after.isdecimal() and int(before) + int(after)):
-        raise argparse.ArgumentTypeError(f"an integer or two, as 0,1, expected, got {text!r}")
+        raise argparse.ArgumentTypeError(f"an integer, or two as in 0,1, expected, got {text!r}")
     return int(before), int(after)
 
 
 def size(text: str) -> int:
-    """Read a number of bytes, or of kilo-, mega- or gigabytes, of at least a megabyte."""
+    """Read a size in bytes, kilobytes, megabytes or gigabytes, of at least one megabyte."""
     factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper())
     try:
         count = int(float(text[:-1] if factor else text) * (factor or 1))
@@ -94,13 +94,13 @@ def size(text: str) -> int:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """Read a regular expression with one group at most, which does not match nothing."""
+    """Read a regular expression that has at most one group and does not match the empty string."""
     try:
         compiled = re.compile(text)
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
     if compiled.groups > 1:
         raise argparse.ArgumentTypeError(f"{text!r} has {compiled.groups} groups; write (?:...) for all but one")
     if compiled.search(""):
-        raise argparse.ArgumentTypeError(f"{text!r} matches the empty text, which is no token; write + for *")
+        raise argparse.ArgumentTypeError(f"{text!r} matches the empty string, not a token; write + instead of *")
     return compiled

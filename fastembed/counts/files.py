@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.csr import canonical_csr, csr
+from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.counts.stored_csr import StoredCSR
@@ -39,15 +39,11 @@ def write_counts(
     tensors: dict[str, npt.NDArray[Any]] = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
     if keep is not None:
         tensors["keep"] = keep
-    settings = {
-        "shape": matrix.shape,
-        "windows": windows and asdict(windows),
-        "ledger": ledger and asdict(ledger),
-    }
+    settings = {"shape": matrix.shape, "windows": windows, "ledger": ledger}
     if vocabulary is not None:
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
-        settings["vocabulary.ledger"] = vocabulary.ledger and asdict(vocabulary.ledger)
-    write_tensors(path, tensors, header("counts", settings))
+        settings["vocabulary.ledger"] = vocabulary.ledger
+    write_tensors(path, tensors, header("counts", plain(settings)))
 
 
 def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]]:

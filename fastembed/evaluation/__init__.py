@@ -1,5 +1,18 @@
-"""How good vectors are: word similarity and analogies, scored as gensim scores them."""
+"""How good vectors are: word similarity and analogies, scored as gensim scores them.
 
-from fastembed.evaluation.evaluation import Analogies, Section, Similarity, analogies, word_similarity
+Words are treated as gensim does by default. With ``case_insensitive`` two tokens are the same word if they are equal in
+upper case; the first of them, which is the most frequent, gives the vector. Lines with unknown words are counted, and
+left out of the score.
+
+Files of scores are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated
+by tabs, else by commas, else by semicolons, each with the quotes of CSV, else by white space.
+
+- Word similarity: two words and a score. The score is the first number after the words on the first line that has one,
+  and is in the same place on all lines; other fields after the words are not read. The first line may be a header.
+- Analogies: four words, of which the last is the answer. A line that begins with : opens a section.
+"""
+
+from fastembed.evaluation.analogy import Analogies, Section, analogies
+from fastembed.evaluation.similarity import Similarity, word_similarity
 
 __all__ = ["Analogies", "Section", "Similarity", "analogies", "word_similarity"]

@@ -1,12 +1,4 @@
-"""The files of what people say about words.
-
-They are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated by tabs,
-else by commas, else by semicolons, each with the quotes of CSV, else by white space.
-
-- Word similarity: two words and a score. The score is the first number after the words on the first line that has one,
-  and is in the same place on all lines; what stands between or after them is not read. The first line may be a header.
-- Analogies: four words, of which the last is the answer. A line that begins with : opens a section.
-"""
+"""The files of scores and questions; the docstring of the package describes their form."""
 
 from __future__ import annotations
 
@@ -20,7 +12,7 @@ PathLike = str | os.PathLike[str]
 
 
 def read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
-    """Read a file of word similarity."""
+    """Read a file of word similarity: pairs of words with their scores."""
     pairs: list[tuple[str, str, float]] = []
     column = None
     for place, (where, line) in enumerate(_lines(path)):
@@ -41,7 +33,10 @@ def read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
 
 
 def read_questions(path: PathLike, fold: Callable[[str], str]) -> list[tuple[str, list[list[str]]]]:
-    """Read a file of analogies: the questions of each section, folded; those before the first have no name."""
+    """Read a file of analogies: the name and the folded questions of each section.
+
+    Questions before the first section are in one without a name.
+    """
     sections: list[tuple[str, list[list[str]]]] = []
     for where, line in _lines(path):
         if line.startswith(":"):
@@ -59,7 +54,7 @@ def read_questions(path: PathLike, fold: Callable[[str], str]) -> list[tuple[str
 
 
 def _lines(path: PathLike) -> Iterator[tuple[str, str]]:
-    """Yield where a line stands, for errors, and the line, but no comment and no blank line."""
+    """Yield the place of each line, for errors, and the line, without comments and blank lines."""
     data = Path(path).read_bytes()
     try:
         text = data.decode()
@@ -72,7 +67,7 @@ def _lines(path: PathLike) -> Iterator[tuple[str, str]]:
 
 
 def _fields(where: str, line: str) -> list[str]:
-    """Split a line."""
+    """Split a line into its fields."""
     separator = next((mark for mark in "\t,;" if mark in line), None)
     if separator is None:
         return line.split()

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all.
+"""Atomic writes: files are written whole or not at all.
 
-Everything is written under a temporary name in its own folder and renamed when it is complete, so that a failed write
-leaves the old file as it was.
+Data go to a temporary file in the same folder, which is flushed to disk and renamed once it is complete. A write that
+fails leaves the old file as it was.
 """
 
 import os
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
-    """Return the file that writing `path` would make or replace, after checking that it can be one.
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Return the file, links followed, that writing `path` would create or replace, after checking that it can be.
 
     Parameters
     ----------
@@ -21,11 +21,11 @@ def writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OSError
-        If the folder is missing or may not be written to, or `path` is read-only or something else than a file.
+        If the folder is missing or not writable, or `path` is read-only or not a regular file.
 
     Examples
     --------
-    >>> writable("nowhere/words.txt")  # doctest: +ELLIPSIS
+    >>> check_writable("nowhere/words.txt")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     FileNotFoundError: cannot write 'nowhere/words.txt': the folder ... does not exist
@@ -34,7 +34,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
     if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} may not be written to")
+        raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} is not writable")
     if target.exists() and not target.is_file():
         raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
     if target.exists() and not os.access(target, os.W_OK):
@@ -44,12 +44,12 @@ def writable(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file to write; when the block ends well it becomes `path`, otherwise it is removed.
+    """Yield a temporary file to write, which replaces `path` if the block ends well and is removed otherwise.
 
     Parameters
     ----------
     path : path-like
-        The file to make or to replace. A symbolic link is followed.
+        The file to create or to replace. A symbolic link is followed.
 
     Yields
     ------
@@ -59,7 +59,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        As :func:`writable`, or if the disk refuses the data, or, on Windows, if `path` is open or mapped into memory.
+        As :func:`check_writable`; also if the data cannot be written or, on Windows, `path` is open or mapped into
+        memory.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
-    """Give temporary files to write, one for each path; as :func:`replacing`, and none is renamed before all are whole.
+    """Yield a temporary file for each path; as :func:`replacing`, and none is renamed before all are complete.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     ------
     list of pathlib.Path
     """
-    targets = [writable(path) for path in paths]
+    targets = [check_writable(path) for path in paths]
     temporaries = [target.with_name(f".{secrets.token_hex(8)}.tmp") for target in targets]
     try:
         for temporary in temporaries:

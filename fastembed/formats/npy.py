@@ -1,11 +1,12 @@
-"""NumPy's file of one array, ``v.npy``, and beside it ``v.tokens.txt`` with a token a line."""
+"""NumPy's file of one array, ``v.npy``, and beside it ``v.tokens.txt`` with one token per line."""
 
 from pathlib import Path
 
 import numpy as np
 
-from fastembed.formats.streams import read_lines, writing
-from fastembed.formats.table import PathLike, Table, encode_tokens, take_token
+from fastembed.formats.streams import numbered_lines, writing
+from fastembed.formats.table import PathLike, Table
+from fastembed.formats.tokens import add_token, encode_tokens
 
 
 def tokens_path(path: PathLike) -> Path:
@@ -27,7 +28,7 @@ def write(path: PathLike, table: Table) -> None:
     ValueError
         If a token contains a line end ("\n" or "\r").
     OSError
-        If the folder is missing or the disk refuses the data; old files are then untouched.
+        If the folder is missing or the data cannot be written; old files are then untouched.
 
     Examples
     --------
@@ -38,7 +39,7 @@ def write(path: PathLike, table: Table) -> None:
     >>> tokens_path("v.npy").read_bytes()
     b'one\ntwo\n'
     """
-    names = encode_tokens(table.tokens, r"[\r\n]", "contains a line end, and the file of tokens has a line for each")
+    names = encode_tokens(table.tokens, r"[\r\n]", "contains a line end, and the file of tokens has one token per line")
     matrix = np.ascontiguousarray(table.matrix)
     with writing(path, tokens_path(path)) as (array_file, token_file):
         np.lib.format.write_array_header_1_0(array_file, np.lib.format.header_data_from_array_1_0(matrix))
@@ -64,8 +65,8 @@ def read(path: PathLike) -> Table:
     """
     seen: dict[str, int] = {}
     with Path(path).open("rb"), tokens_path(path).open("rb") as file:
-        for number, line in read_lines(file, tokens_path(path)):
-            take_token(line, number, seen, f"{str(tokens_path(path))!r}, line {number}", "line")
+        for number, line in numbered_lines(file, tokens_path(path)):
+            add_token(line, number, seen, f"{str(tokens_path(path))!r}, line {number}", "line")
     try:
         matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except OSError:

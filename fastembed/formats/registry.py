@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.extras import require
-from fastembed.formats import arrow, npy, tsv
-from fastembed.formats import safetensors_table as own
-from fastembed.formats import word2vec_binary as binary
-from fastembed.formats import word2vec_text as text
-from fastembed.formats.atomic import writable
+from fastembed.formats import glove, npy, parquet_arrow, safetensors_table, tsv, word2vec_binary, word2vec_text
+from fastembed.formats.atomic import check_writable
 from fastembed.formats.table import Matrix, PathLike, Table, check_table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,17 +24,13 @@ class Format:
     ----------
     name : str
     suffixes : tuple of str
-        The ends of the names of files that have it, in lower case.
+        The endings of the names of its files, in lower case.
     description : str
         One line for users.
-    read : callable
-        ``read(path) -> Table``
-    write : callable
-        ``write(path, table)``
     gzip : bool
         Whether ``.gz`` may follow the suffix.
     library : str or None
-        What the extra [parquet] has to have installed.
+        The library that it needs, of the extra [parquet].
     beside : callable or None
         ``beside(path) -> Path``, the second file of a pair.
     """
@@ -43,8 +38,6 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     description: str
-    read: Callable[[PathLike], Table]
-    write: Callable[[PathLike, Table], None]
     gzip: bool = False
     library: str | None = None
     beside: Callable[[PathLike], Path] | None = None
@@ -68,32 +61,48 @@ class Format:
         return [Path(path), *([self.beside(path)] if self.beside else [])]
 
 
-_NPY = npy.read, npy.write, False, None, npy.tokens_path
-_TSV = tsv.read, tsv.write, False, None, tsv.metadata_path
-_TEXT = text.read_word2vec, text.write_word2vec, True
-_GLOVE = text.read_glove, text.write_glove, True
-_BINARY = binary.read, binary.write, True
-_PARQUET = arrow.read_parquet, arrow.write_parquet, False, "pyarrow"
-_ARROW = arrow.read_arrow, arrow.write_arrow, False, "pyarrow"
-FORMATS: Mapping[str, Format] = {
+class _Codec(NamedTuple):
+    """How a format is read and written."""
+
+    read: Callable[[PathLike], Table]
+    write: Callable[[PathLike, Table], None]
+
+
+FORMATS: Mapping[str, Format] = {  # by name
     form.name: form
     for form in (
-        Format("safetensors", (".safetensors", ""), "the library's own: nothing is lost", own.read, own.write),
-        Format("word2vec", (".txt",), "text of word2vec and gensim, float32", *_TEXT),
-        Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", *_BINARY),
-        Format("fasttext", (".vec",), "text of fastText, float32", *_TEXT),
-        Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", *_GLOVE),
-        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", *_NPY),
-        Format("tsv", (".tsv",), "TensorBoard's projector: vectors.tsv, metadata.tsv, float32", *_TSV),
-        Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", *_PARQUET),
-        Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", *_ARROW),
+        Format("safetensors", (".safetensors", ""), "the library's own: nothing is lost"),
+        Format("word2vec", (".txt",), "text of word2vec and gensim, float32", gzip=True),
+        Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", gzip=True),
+        Format("fasttext", (".vec",), "text of fastText, float32", gzip=True),
+        Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
+        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=npy.tokens_path),
+        Format(
+            "tsv",
+            (".tsv",),
+            "TensorBoard's projector: vectors.tsv, metadata.tsv, float32",
+            beside=tsv.metadata_path,
+        ),
+        Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", library="pyarrow"),
+        Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", library="pyarrow"),
     )
 }
-"""Every format by its name."""
+
+_CODECS: Mapping[str, _Codec] = {
+    "safetensors": _Codec(safetensors_table.read, safetensors_table.write),
+    "word2vec": _Codec(word2vec_text.read, word2vec_text.write),
+    "word2vec-binary": _Codec(word2vec_binary.read, word2vec_binary.write),
+    "fasttext": _Codec(word2vec_text.read, word2vec_text.write),
+    "glove": _Codec(glove.read, glove.write),
+    "npy": _Codec(npy.read, npy.write),
+    "tsv": _Codec(tsv.read, tsv.write),
+    "parquet": _Codec(parquet_arrow.read_parquet, parquet_arrow.write_parquet),
+    "arrow": _Codec(parquet_arrow.read_arrow, parquet_arrow.write_arrow),
+}
 
 
 def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A002 - a user's word
-    """Return the format of a file: the one named, or the one its suffix tells. The file need not exist.
+    """Return the format of a file: the given one, or the one of its suffix. The file need not exist.
 
     Parameters
     ----------
@@ -104,7 +113,8 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     Raises
     ------
     ValueError
-        If there is no such format, the suffix tells none, or the name ends in ``.gz`` and the format has no such form.
+        If there is no such format, the suffix is of none, or the name ends in ``.gz`` and the format is never
+        compressed.
 
     Examples
     --------
@@ -115,14 +125,14 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     >>> format_of("wiki.npz")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: 'wiki.npz': the suffix '.npz' tells no format; name one of safetensors, word2vec, ...
+    ValueError: 'wiki.npz': no format has the suffix '.npz'; name one of safetensors, word2vec, ...
     """
     name = Path(path).name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
     if format is None:
         found = next((form for form in FORMATS.values() if suffix in form.suffixes), None)
         if found is None:
-            raise ValueError(f"{str(path)!r}: the suffix {suffix!r} tells no format; name one of {', '.join(FORMATS)}")
+            raise ValueError(f"{str(path)!r}: no format has the suffix {suffix!r}; name one of {', '.join(FORMATS)}")
     elif format in FORMATS:
         found = FORMATS[format]
     else:
@@ -151,12 +161,12 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
     >>> check_output("wiki.pkl")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: 'wiki.pkl': the suffix '.pkl' tells no format; name one of safetensors, word2vec, ...
+    ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name one of safetensors, word2vec, ...
     """
     library = format_of(path, format).library
     if library is not None:
         require(library, "parquet")
-    writable(path)
+    check_writable(path)
 
 
 def save(
@@ -175,9 +185,9 @@ def save(
     tokens : sequence of str, length V
     matrix : ndarray of float32 or float64, shape (V, D)
     path : path-like
-        The file to make or to replace.
+        The file to create or to replace.
     format : str, optional
-        A name in `FORMATS`; otherwise the suffix tells.
+        A name in `FORMATS`; by default the one of the suffix.
     counts : ndarray of integers, shape (V,), optional
         Kept by "safetensors", "tsv", "parquet" and "arrow".
     settings : mapping, optional
@@ -188,7 +198,7 @@ def save(
     TypeError, ValueError
         If the parts do not fit together, there is no vector, or the format cannot hold a token, which is named.
     OSError
-        If the folder is missing or the disk refuses the data; old files are then untouched.
+        If the folder is missing or the data cannot be written; old files are then untouched.
     ImportError
         If the format needs an extra, which is named.
 
@@ -198,8 +208,7 @@ def save(
     >>> load("v.vec.gz").tokens
     ['one', 'two']
     """
-    form = format_of(path, format)
-    form.write(path, check_table(Table(tokens, matrix, counts, settings or {})))
+    write_table(check_table(Table(tokens, matrix, counts, settings or {})), path, format)
 
 
 def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a user's word
@@ -209,7 +218,7 @@ def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a 
     ----------
     path : path-like
     format : str, optional
-        A name in `FORMATS`; otherwise the suffix tells.
+        A name in `FORMATS`; by default the one of the suffix.
 
     Returns
     -------
@@ -229,10 +238,44 @@ def load(path: PathLike, format: str | None = None) -> Table:  # noqa: A002 - a 
     --------
     See :func:`save`.
     """
-    table = format_of(path, format).read(path)
+    return read_table(path, format, check_table)
+
+
+def write_table(table: Table, path: PathLike, format: str | None = None) -> None:  # noqa: A002 - a user's word
+    """Write a table that has been checked; as :func:`save`.
+
+    Parameters
+    ----------
+    table : Table
+    path : path-like
+    format : str, optional
+    """
+    form = format_of(path, format)
+    if not len(table.tokens):
+        raise ValueError("there must be at least one vector, got none")
+    _CODECS[form.name].write(path, table)
+
+
+def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) -> T:  # noqa: A002 - a user's word
+    """Return what `check` returns for the table in a file; whatever it raises becomes a ValueError that names the file.
+
+    Parameters
+    ----------
+    path : path-like
+    format : str or None
+    check : callable
+        ``check(table)``, of a table whose matrix is read-only.
+
+    Raises
+    ------
+    OSError, ValueError, ImportError
+        As :func:`load`.
+    """
+    table = _CODECS[format_of(path, format).name].read(path)
+    table.matrix.flags.writeable = False
     try:
-        table = check_table(table)
+        if not len(table.tokens):
+            raise ValueError("there must be at least one vector, got none")
+        return check(table)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
-    table.matrix.flags.writeable = False
-    return table

@@ -1,4 +1,4 @@
-"""Vectors in safetensors, the library's own form: tokens, matrix, counts and settings, mapped into memory."""
+"""Vectors in safetensors, the library's own format: tokens, matrix, counts and settings, mapped into memory."""
 
 from fastembed.formats.table import PathLike, Table
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
@@ -12,7 +12,7 @@ def write(path: PathLike, table: Table) -> None:
     TypeError, ValueError
         If a token has no UTF-8 form, or the settings are not JSON.
     OSError
-        If the folder is missing or the disk refuses the data; the old file is then untouched.
+        If the folder is missing or the data cannot be written; the old file is then untouched.
 
     Examples
     --------
@@ -45,5 +45,5 @@ def read(path: PathLike) -> Table:
     settings = check_header(metadata, "vectors", path)
     tokens = unpack_tokens(tensors, path)
     if "matrix" not in tensors:
-        raise ValueError(f"{str(path)!r} holds no tensor 'matrix': it holds {sorted(tensors)}")
+        raise ValueError(f"{str(path)!r} has no tensor 'matrix': it has {sorted(tensors)}")
     return Table(tokens, tensors["matrix"], tensors.get("tokens.counts"), settings)

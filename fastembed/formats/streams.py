@@ -12,18 +12,17 @@ from typing import BinaryIO, cast
 from fastembed.formats.atomic import replacing_all
 from fastembed.formats.table import PathLike
 
-LONGEST = 1 << 24
-"""The most bytes that are read as one line, token or vector, whatever a damaged file asks for."""
+LONGEST = 1 << 24  # bytes that are read as one line, token or vector, whatever a damaged file asks for
 
 
 @contextmanager
 def writing(*paths: PathLike) -> Iterator[list[BinaryIO]]:
-    """Open files for writing, all of them made or replaced when the block ends well, and none otherwise.
+    """Open files for writing, all of them created or replaced if the block ends well, and none otherwise.
 
     Raises
     ------
     OSError
-        If a folder is missing or the disk refuses the data.
+        If a folder is missing or the data cannot be written.
 
     Examples
     --------
@@ -72,17 +71,17 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
             raise ValueError(f"{str(path)!r}: not whole gzip data before byte {raw.tell()}: {error}") from error
 
 
-def read_lines(file: BinaryIO, path: PathLike) -> Iterator[tuple[int, bytes]]:
-    r"""Yield the lines of a stream with their numbers from 1, without the line end.
+def numbered_lines(file: BinaryIO, path: PathLike) -> Iterator[tuple[int, bytes]]:
+    r"""Yield the lines of a stream, without the line ends, with their numbers from 1.
 
     Raises
     ------
     ValueError
-        If a line is longer than a line of numbers may be.
+        If a line has more than `LONGEST` bytes.
 
     Examples
     --------
-    >>> list(read_lines(io.BytesIO(b"one 1\r\ntwo 2"), "memory"))
+    >>> list(numbered_lines(io.BytesIO(b"one 1\r\ntwo 2"), "memory"))
     [(1, b'one 1'), (2, b'two 2')]
     """
     number = 0

@@ -1,9 +1,8 @@
-"""What a file of vectors holds, whatever its format, and the checks of it."""
+"""What a file of vectors holds, whatever its format, and the checks of tokens, vectors and counts."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -41,16 +40,12 @@ class Table(NamedTuple):
 def check_table(table: Table) -> Table:
     """Return a table, the counts as int64, after checking that its parts fit together.
 
-    Parameters
-    ----------
-    table : Table
-
     Raises
     ------
     TypeError
-        If a token is not text, the matrix not float32 or float64, or the counts not integers.
+        If a token is not a str, the matrix is not float32 or float64, or the counts are not integers.
     ValueError
-        If there is no vector, shapes do not match, a token comes twice, a number is not finite, or a count negative.
+        If shapes do not match, a token occurs twice, a component is not finite, or a count is negative.
 
     Examples
     --------
@@ -59,92 +54,19 @@ def check_table(table: Table) -> Table:
         ...
     ValueError: tokens must be unique, but 'a' is in rows 0 and 1
     """
-    tokens, matrix, counts, _ = table
-    check_vectors(tokens, matrix)
-    if not matrix.size:
-        raise ValueError("there must be at least one vector, got none")
-    return table if counts is None else table._replace(counts=check_token_counts(counts, tokens))
-
-
-def encode_tokens(tokens: Sequence[str], refused: str | None = None, what: str = "") -> list[bytes]:
-    r"""Return the tokens in UTF-8.
-
-    Parameters
-    ----------
-    tokens : sequence of str
-    refused : str, optional
-        A regular expression; the tokens in which it is found cannot be stored.
-    what : str
-        The reason, for the error.
-
-    Raises
-    ------
-    ValueError
-        If a token is refused, or has no UTF-8 form (a lone surrogate).
-
-    Examples
-    --------
-    >>> encode_tokens(["größe"])
-    [b'gr\xc3\xb6\xc3\x9fe']
-    >>> encode_tokens(["new york"], " ", "has a space")
-    Traceback (most recent call last):
-        ...
-    ValueError: token 'new york' has a space
-    """
-    if refused is not None:
-        search = re.compile(refused).search
-        for token in tokens:
-            if search(token):
-                raise ValueError(f"token {token!r} {what}")
-    try:
-        return [token.encode() for token in tokens]
-    except UnicodeEncodeError as error:
-        raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
-
-
-def take_token(name: bytes, place: int, seen: dict[str, int], where: str, unit: str) -> None:
-    """Enter a token that has been read, and where, into those seen before.
-
-    Parameters
-    ----------
-    name : bytes
-        The token in UTF-8.
-    place : int
-        Its line or byte.
-    seen : dict
-        Tokens to places; the token is added.
-    where, unit : str
-        The place and its unit in words, for errors.
-
-    Raises
-    ------
-    ValueError
-        If the token is not UTF-8 or not new.
-
-    Examples
-    --------
-    >>> take_token(b"one", 7, {"one": 3}, "'v.txt', line 7", "line")
-    Traceback (most recent call last):
-        ...
-    ValueError: 'v.txt', line 7: the token 'one' is at line 3 too
-    """
-    try:
-        token = name.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if (first := seen.setdefault(token, place)) != place:
-        raise ValueError(f"{where}: the token {token!r} is at {unit} {first} too")
+    check_vectors(table.tokens, table.matrix)
+    return table if table.counts is None else table._replace(counts=check_token_counts(table.counts, table.tokens))
 
 
 def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
-    """Return the row of each of V tokens, all different, in a matrix (V, D) of float32 or float64, D >= 1, finite."""
+    """Return the row of each of V unique tokens in a finite matrix (V, D) of float32 or float64, D >= 1."""
     if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
         found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
         raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
-    if isinstance(matrix, np.ma.MaskedArray):  # what is masked would pass for finite
+    if isinstance(matrix, np.ma.MaskedArray):  # masked NaN would pass as finite
         raise TypeError("matrix must be an array without a mask, got a masked array: fill it, or leave the rows out")
     if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
-        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row a token, got {matrix.shape}")
+        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row per token, got {matrix.shape}")
     if matrix.shape[1] == 0:
         raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
     rows = token_ids(tokens)
@@ -155,7 +77,7 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
 
 
 def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
-    """Return how often each of V tokens occurs, (V,), a copy; none is negative."""
+    """Return a copy of the counts (V,) of V tokens as int64, after checking that none is negative."""
     array = np.asarray(counts)
     if array.dtype.kind not in "iu":
         raise TypeError(f"counts must be integers, got dtype {array.dtype}")

@@ -1,4 +1,4 @@
-"""Files of arrays: safetensors, with tokens packed into tensors and a header that says what the file holds."""
+"""Safetensors files of arrays, with tokens packed into tensors and a header that says what the file holds."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fastembed.formats.atomic import replacing
-from fastembed.formats.table import encode_tokens
+from fastembed.formats.tokens import encode_tokens
 
 Array = npt.NDArray[Any]
 _BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
@@ -28,7 +28,7 @@ def write_tensors(
     Parameters
     ----------
     path : path-like
-        The file to make or to replace.
+        The file to create or to replace.
     tensors : mapping of str to ndarray
         Boolean, integer, or float arrays of any shape and memory order.
     metadata : mapping of str to str, optional
@@ -39,7 +39,7 @@ def write_tensors(
     TypeError
         If an array has another dtype, or a metadata field is not text.
     OSError
-        If the folder is missing or the disk refuses the data; the old file is then untouched.
+        If the folder is missing or the data cannot be written; the old file is then untouched.
 
     Examples
     --------
@@ -67,10 +67,9 @@ def write_tensors(
 
 
 def _sort_header(path: Path) -> None:
-    """Put a header's keys in order: safetensors gives those of the metadata in another one each time.
+    """Sort the keys of a header, so that equal contents are equal files: safetensors writes metadata in random order.
 
-    With it equal contents are equal files. The arrays stay where they are: both writers of JSON escape alike, so that
-    the header keeps its length.
+    The arrays stay where they are: both writers of JSON escape alike, so the header keeps its length.
     """
     with path.open("rb+") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -86,8 +85,8 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     Parameters
     ----------
     path : path-like
-        A file of :func:`write_tensors`, or any other safetensors file NumPy has the dtypes for. It must not be
-        shortened while the arrays are in use. Replacing it, as all writers here do, is no harm, but Windows forbids it.
+        A file of :func:`write_tensors`, or any other safetensors file whose dtypes NumPy has. It must not be shortened
+        while the arrays are in use. It may be replaced, as all writers here do, except on Windows.
 
     Returns
     -------
@@ -119,7 +118,7 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         for name, entry in header.items():
             if entry["dtype"] not in _DTYPES:
                 known = ", ".join(_DTYPES)
-                raise ValueError(f"{str(path)!r}: {name!r} is of {entry['dtype']}, NumPy has dtypes for {known} alone")
+                raise ValueError(f"{str(path)!r}: {name!r} is of {entry['dtype']}; NumPy has dtypes only for {known}")
             dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
             start = 8 + length + entry["data_offsets"][0]
             empty = 0 in shape
@@ -128,7 +127,7 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
 
 
 def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:
-    """Return the two tensors that hold V tokens without loss: their UTF-8 text end to end, and V + 1 offsets into it.
+    """Return two tensors that hold V tokens without loss: their concatenated UTF-8 text and V + 1 offsets into it.
 
     Parameters
     ----------
@@ -180,10 +179,10 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) ->
     """
     for name, dtype in (("tokens.utf8", np.uint8), ("tokens.offsets", np.int64)):
         if name not in tensors:
-            raise ValueError(f"{str(path)!r} holds no tensor {name!r}, so no tokens: it holds {sorted(tensors)}")
+            raise ValueError(f"{str(path)!r} has no tensor {name!r}, so no tokens: it has {sorted(tensors)}")
         found = tensors[name]
         if found.dtype != dtype or found.ndim != 1:
-            wanted = f"a row of {np.dtype(dtype)}"
+            wanted = f"a one-dimensional array of {np.dtype(dtype)}"
             raise ValueError(f"{str(path)!r}: {name!r} must be {wanted}, got {found.dtype} of shape {found.shape}")
     offsets = tensors["tokens.offsets"]
     text = tensors["tokens.utf8"].tobytes()
@@ -197,12 +196,12 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) ->
 
 
 def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Return the metadata of a file of ours: the kind of thing it holds, the form's version, the settings as JSON.
+    """Return the metadata of a file of this library: what it holds, the version of the format, the settings as JSON.
 
     Parameters
     ----------
     kind : str
-        As ``"vectors"``.
+        What the file holds, such as ``"vectors"``.
     settings : mapping, optional
         Anything JSON can hold.
 
@@ -225,7 +224,7 @@ def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, st
 
 
 def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the settings in `metadata` after checking that the file holds the `kind` of thing expected.
+    """Return the settings in `metadata` after checking that the file holds what `kind` says.
 
     Parameters
     ----------

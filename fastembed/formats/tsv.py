@@ -1,8 +1,8 @@
 r"""The pair of files that TensorBoard's projector loads: ``vectors.tsv`` and ``metadata.tsv``.
 
-A line of the first has the numbers of one vector, tab-separated. The second has the tokens, in the same order, without
-a header; with counts, a second column and then also a header. The projector cuts lines at "\n", passes over blank
-ones, and refuses vectors of one number.
+Each line of the first is a vector, tab-separated. The second has the tokens in the same order, without a header; with
+counts, a second column and a header too. The projector splits lines at "\n", skips blank ones, and rejects vectors of
+dimension 1.
 """
 
 import re
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastembed.formats.number_text import BATCH, parse_rows, template, to_float32
-from fastembed.formats.streams import read_lines, reading, writing
-from fastembed.formats.table import Matrix, PathLike, Table, encode_tokens, take_token
+from fastembed.formats.streams import numbered_lines, reading, writing
+from fastembed.formats.table import Matrix, PathLike, Table
+from fastembed.formats.text_rows import BATCH, parse_rows, row_template, to_float32
+from fastembed.formats.tokens import add_token, encode_tokens
 
 HEADER = b"token\tcount"
 
@@ -37,9 +38,9 @@ def write(path: PathLike, table: Table) -> None:
     Raises
     ------
     ValueError
-        If a token is blank or contains a tab or a line end, vectors have one number only, or a number exceeds float32.
+        If a token is blank or contains a tab or a line end, vectors have dimension 1, or a component exceeds float32.
     OSError
-        If the folder is missing or the disk refuses the data; old files are then untouched.
+        If the folder is missing or the data cannot be written; old files are then untouched.
 
     Examples
     --------
@@ -49,16 +50,16 @@ def write(path: PathLike, table: Table) -> None:
     'token\tcount\none\t7\ntwo\t3\n'
     """
     if table.matrix.shape[1] < 2:
-        raise ValueError("the projector refuses vectors of one number")
+        raise ValueError("TensorBoard's projector rejects vectors of dimension 1")
     blank = "[\\s\ufeff]*"  # what JavaScript trims
     names = encode_tokens(
         table.tokens, rf"[\t\n\r]|\A{blank}\Z", "is blank or contains a tab or a line end, which end a field or a line"
     )
     matrix = to_float32(table.matrix)
-    numbers = template(matrix.shape[1], b"\t")
+    template = row_template(matrix.shape[1], b"\t")
     with writing(path, metadata_path(path)) as (vectors, metadata):
         for row in matrix:
-            vectors.write(numbers % tuple(row.tolist()))
+            vectors.write(template % tuple(row.tolist()))
         if table.counts is None:
             metadata.writelines(name + b"\n" for name in names)
         else:
@@ -69,7 +70,7 @@ def write(path: PathLike, table: Table) -> None:
 def read(path: PathLike) -> Table:
     """Read both files.
 
-    The metadata may have other columns, which are left out: tokens are in the first, counts in one named "count".
+    Tokens are in the first column of the metadata, counts in the one named "count". Other columns are ignored.
 
     Raises
     ------
@@ -89,9 +90,9 @@ def read(path: PathLike) -> Table:
 
 
 def _read_vectors(path: PathLike) -> Matrix:
-    numbers = bytearray()
+    components = bytearray()
     with reading(path) as file:
-        lines = read_lines(file, path)
+        lines = numbered_lines(file, path)
         first = next(lines, (1, b""))
         dim = first[1].count(b"\t") + 1
         lines = chain([first], lines)
@@ -101,8 +102,8 @@ def _read_vectors(path: PathLike) -> Matrix:
                     raise ValueError(
                         f"{str(path)!r}, line {number}: {dim} numbers expected, got {found}: {line[:30]!r}"
                     )
-            numbers += parse_rows([line for _, line in batch], b"\t", dim, path, [number for number, _ in batch])
-    return np.frombuffer(numbers, "<f4").reshape(-1, dim)
+            components += parse_rows([line for _, line in batch], b"\t", dim, path, [number for number, _ in batch])
+    return np.frombuffer(components, "<f4").reshape(-1, dim)
 
 
 def _read_metadata(path: Path) -> tuple[list[str], np.ndarray | None]:
@@ -112,7 +113,7 @@ def _read_metadata(path: Path) -> tuple[list[str], np.ndarray | None]:
     columns = [b""]
     column = None
     with reading(path) as file:
-        for number, line in read_lines(file, path):
+        for number, line in numbered_lines(file, path):
             where = f"{str(path)!r}, line {number}"
             fields = line.split(b"\t")
             if number == 1 and len(fields) > 1:
@@ -121,7 +122,7 @@ def _read_metadata(path: Path) -> tuple[list[str], np.ndarray | None]:
                 continue
             if len(fields) != len(columns):
                 raise ValueError(f"{where}: {len(columns)} fields expected, got {len(fields)}: {line[:40]!r}")
-            take_token(fields[0], number, seen, where, "line")
+            add_token(fields[0], number, seen, where, "line")
             if column is not None:
                 if re.fullmatch(rb"\d{1,19}", fields[column]) is None or int(fields[column]) >= 2**63:
                     raise ValueError(f"{where}: a count expected, got {fields[column][:40]!r}")

@@ -9,10 +9,11 @@ from typing import BinaryIO
 import numpy as np
 
 from fastembed._base.validation import all_finite
-from fastembed.formats.number_text import to_float32
 from fastembed.formats.streams import LONGEST, reading, writing
-from fastembed.formats.table import PathLike, Table, encode_tokens, take_token
-from fastembed.formats.word2vec_text import SPACES, SPACES_REFUSED, parse_header
+from fastembed.formats.table import PathLike, Table
+from fastembed.formats.text_rows import WHITE_SPACE, WHITE_SPACE_REASON, to_float32
+from fastembed.formats.tokens import add_token, encode_tokens
+from fastembed.formats.word2vec_text import parse_header
 
 BLOCK = 1 << 20  # bytes read at a time
 
@@ -23,9 +24,9 @@ def write(path: PathLike, table: Table) -> None:
     Raises
     ------
     ValueError
-        If a token is empty or contains white space of ASCII, or a number exceeds float32.
+        If a token is empty or contains white space of ASCII, or a component exceeds float32.
     OSError
-        If the folder is missing or the disk refuses the data; the old file is then untouched.
+        If the folder is missing or the data cannot be written; the old file is then untouched.
 
     Examples
     --------
@@ -34,7 +35,7 @@ def write(path: PathLike, table: Table) -> None:
     ...     file.read()
     b'1 2\none \x00\x00\x80?\x00\x00\x00\x00\n'
     """
-    names = encode_tokens(table.tokens, SPACES, SPACES_REFUSED)
+    names = encode_tokens(table.tokens, WHITE_SPACE, WHITE_SPACE_REASON)
     matrix = to_float32(table.matrix)
     with writing(path) as (file,):
         file.write(b"%d %d\n" % matrix.shape)
@@ -50,7 +51,7 @@ def read(path: PathLike) -> Table:
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not such a file, ends early or goes on after the last vector; the byte is named.
+        If it is not such a file, ends early or continues after the last vector; the byte is named.
 
     Examples
     --------
@@ -59,27 +60,27 @@ def read(path: PathLike) -> Table:
     ['one', 'two']
     """
     seen: dict[str, int] = {}
-    numbers = bytearray()  # grows with what has been read, never by what the header promises
+    components = bytearray()  # grows with what has been read, never by what the header promises
     with reading(path) as file:
         first = file.readline(100)
         count, dim = parse_header(first, path)
         if 4 * dim > LONGEST:
-            raise ValueError(f"{str(path)!r}, line 1: {dim} numbers a vector promised, at most {LONGEST // 4} expected")
-        for place, name, row in _records(file, len(first), count, 4 * dim, path):
-            where = f"{str(path)!r}, byte {place}, vector {len(seen) + 1} of {count}"
+            raise ValueError(f"{str(path)!r}, line 1: the dimension must be at most {LONGEST // 4}, got {dim}")
+        for position, name, row in _records(file, len(first), count, 4 * dim, path):
+            where = f"{str(path)!r}, byte {position}, vector {len(seen) + 1} of {count}"
             if not name:
                 raise ValueError(f"{where}: its token is empty")
-            take_token(name, place, seen, where, "byte")
-            numbers += row
-    matrix = np.frombuffer(numbers, "<f4").reshape(-1, dim)
+            add_token(name, position, seen, where, "byte")
+            components += row
+    matrix = np.frombuffer(components, "<f4").reshape(-1, dim)
     if not all_finite(matrix):
-        token, place = list(seen.items())[np.argmin(np.isfinite(matrix).all(axis=1))]
-        raise ValueError(f"{str(path)!r}, byte {place}: the vector of {token!r} is not finite")
+        token, position = list(seen.items())[np.argmin(np.isfinite(matrix).all(axis=1))]
+        raise ValueError(f"{str(path)!r}, byte {position}: the vector of {token!r} is not finite")
     return Table(list(seen), matrix)
 
 
 def _records(file: BinaryIO, start: int, count: int, size: int, path: PathLike) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield for each of `count` records its place in the file, the token, and the `size` bytes of its numbers."""
+    """Yield the position, the token and the `size` bytes of the vector of each of `count` records."""
     buffer, at = b"", 0
     for number in range(1, count + 1):
         while (space := buffer.find(b" ", at)) < 0 or space + 1 + size > len(buffer):
@@ -94,4 +95,4 @@ def _records(file: BinaryIO, start: int, count: int, size: int, path: PathLike) 
         yield start, name.lstrip(b"\n"), buffer[space + 1 : end]
         start, at = start + end - at, end
     if rest := (buffer[at:] + file.read(BLOCK)).strip():
-        raise ValueError(f"{str(path)!r}, byte {start}: it goes on after the {count} vectors promised: {rest[:40]!r}")
+        raise ValueError(f"{str(path)!r}, byte {start}: {rest[:40]!r} follows the {count} vectors it promises")

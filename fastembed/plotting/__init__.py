@@ -1,4 +1,4 @@
-"""Pictures of vectors and of training: a labelled map, a curve of the loss, an interactive page."""
+"""Pictures of vectors and of training: a labelled map, an interactive page, the training curve."""
 
 from fastembed.plotting.history import plot_history
 from fastembed.plotting.map import plot_map

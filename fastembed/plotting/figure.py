@@ -1,4 +1,4 @@
-"""What the matplotlib pictures share: a figure of their own or the user's axes, and its file."""
+"""What the matplotlib pictures share: a new figure or the user's axes, colours, and writing the file."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastembed._base.extras import require
-from fastembed.formats import replacing, writable
+from fastembed.formats.atomic import check_writable, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Endings, each with metadata that leave the time out: the same picture has the same bytes
-FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+# Per suffix, metadata without the time, so that the same picture has the same bytes
+METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 INK, FAINT = "#222222", "#8a8a8a"
-# Of the groups: Okabe and Ito's, which the colour-blind can tell apart, without black and without yellow, too pale here
+# Of the groups: Okabe and Ito's palette for colour-blind readers, without black and without yellow, which is too pale
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
 _one_writer = threading.Lock()  # matplotlib has one set of settings for the process
 
 
 def check_path_or_ax(path_or_ax: str | os.PathLike[str] | Axes) -> None:
-    """Refuse what is neither axes nor a file that matplotlib's pictures can be written to."""
+    """Raise TypeError, ValueError or OSError unless this is axes or a file to which a picture can be written."""
     axes = require("matplotlib.axes", "plot").Axes
     if isinstance(path_or_ax, axes):
         return
     if not isinstance(path_or_ax, str | os.PathLike):
         raise TypeError(f"path_or_ax must be a path or matplotlib axes, got {type(path_or_ax).__name__}")
     suffix = Path(path_or_ax).suffix
-    if suffix.lower() not in FORMATS:
-        raise ValueError(f"a picture's name must end in {', '.join(FORMATS)}, got {str(path_or_ax)!r}")
-    writable(path_or_ax)
+    if suffix.lower() not in METADATA:
+        raise ValueError(f"a picture's name must end in {', '.join(METADATA)}, got {str(path_or_ax)!r}")
+    check_writable(path_or_ax)
 
 
 @contextmanager
 def drawing(path_or_ax: str | os.PathLike[str] | Axes, size: tuple[float, float]) -> Iterator[Axes]:
-    """Give the axes to draw on; if they are of a new figure, `size` inches large, write it when the block ends well."""
+    """Yield the axes to draw on: the given ones, or those of a new figure that is written if the block ends well."""
     if not isinstance(path_or_ax, str | os.PathLike):
         yield path_or_ax
         return
@@ -51,4 +51,4 @@ def drawing(path_or_ax: str | os.PathLike[str] | Axes, size: tuple[float, float]
         require("matplotlib", "plot").rc_context({"svg.hashsalt": "fastembed"}),
         replacing(path_or_ax) as temporary,
     ):
-        figure.savefig(temporary, format=kind[1:], metadata=FORMATS[kind])
+        figure.savefig(temporary, format=kind[1:], metadata=METADATA[kind])

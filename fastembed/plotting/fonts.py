@@ -1,4 +1,4 @@
-"""Fonts for words of any script: those of matplotlib's settings, and others for the characters that these lack."""
+"""Fonts for words in any script: those of matplotlib's settings, and others for the characters that these lack."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from fastembed._base.extras import require
 
 PLAIN = ("normal", "normal", 400)  # style, stretch, weight
-NO_CHARACTER = 0x10FFFF  # a font that draws even this draws a box for everything
+NO_CHARACTER = 0x10FFFF  # a font that has even this has a box for everything
 
 
 def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
-    """Return families of fonts that have the characters of words, in the order they are to be tried.
+    """Return font families that have the characters of words, in the order in which to try them.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
     Returns
     -------
     families : list of str
-        Those of ``matplotlib.rcParams``, then as few of the others as have what those lack.
+        Those of ``matplotlib.rcParams``, then as few others as possible for what those lack.
     lacking : set of str
         The characters that no font here has.
 
@@ -52,7 +52,7 @@ def _held(path: str, characters: set[str]) -> set[str]:
     """Return those of the characters that a font has."""
     try:
         font = require("matplotlib.font_manager", "plot").get_font(path)
-    except (OSError, RuntimeError):  # matplotlib's list of fonts is an old one: this is gone, or no longer a font
+    except (OSError, RuntimeError):  # matplotlib's list of fonts is outdated: the file is gone, or no longer a font
         return set()
     if font.get_char_index(NO_CHARACTER):
         return set()

@@ -1,4 +1,4 @@
-"""The curve of training: nll against epochs and seconds."""
+"""The training curve: nll against epochs and seconds."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.PathLike[str] | Axes) -> Axes:
-    """Draw the nll of every epoch, against epochs below and seconds above.
+    """Plot the nll of every epoch against epochs (below) and seconds (above).
 
     Parameters
     ----------
     history : sequence of mapping
-        One record an epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats a
-        pair, "seconds" of the epoch, and "validation_nll" if all have it. Records of several fits count on.
+        One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
+        pair, "seconds" of the epoch, and "validation_nll" if all have it. Epochs of several fits are numbered on.
     path_or_ax : path-like or matplotlib.axes.Axes
-        The file to make or to replace, .png, .svg or .pdf; or axes to draw on.
+        The file to create or to replace, .png, .svg or .pdf; or axes to draw on.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     ImportError
         If matplotlib is missing, the extra [plot].
     TypeError, ValueError
-        If there is no record, or one lacks a number; or the path has another ending.
+        If there is no record, one lacks a value, or the path has another suffix.
     OSError
         If the file cannot be written; the old file is then untouched.
 
@@ -46,7 +46,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     axes = plot_history(history, f"{folder}/history.png")
     >>> axes.get_xlabel(), axes.get_ylabel()
-    ('epochs', 'nll a pair (nats)')
+    ('epochs', 'nll per pair (nats)')
     """
     check_path_or_ax(path_or_ax)
     nll, seconds = _column(history, "nll"), _column(history, "seconds")
@@ -58,7 +58,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
         if validation is not None:
             ax.plot(epochs, validation, "s--", color=COLOURS[5], label="held out")
             ax.legend(frameon=False, labelcolor=INK)
-        ax.set(xlabel="epochs", ylabel="nll a pair (nats)", xticks=ticks)
+        ax.set(xlabel="epochs", ylabel="nll per pair (nats)", xticks=ticks)
         ax.margins(x=0.05, y=0.1)
         ax.grid(axis="y", color="#e5e5e5")
         above = ax.secondary_xaxis("top")
@@ -71,7 +71,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
 
 
 def _column(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
-    """Return a number of every record."""
+    """Return one value of every record."""
     if not history:
         raise ValueError("history must hold at least one epoch's record, got none")
     for number, record in enumerate(history):

@@ -20,15 +20,15 @@ from fastembed.vectors.vectors import Vectors
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONGEST = 30  # characters of a label
-NAMED = 5  # words in the warning of those that no font can show
-GAP = 4.0  # points from the middle of a dot to its label
-DOT = 4.5  # points across
+LONGEST = 30  # characters per label
+NAMED = 5  # words in the warning about those that no font can show
+GAP = 4.0  # points from the centre of a dot to its label
+DOT = 4.5  # diameter in points
 MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer of another resolution may round up
 ALIGN_X = {1: "left", 0: "center", -1: "right"}
 ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
 PRINCIPAL = ("first principal component ({:.0%} of the variance)", "second principal component ({:.0%})")
-# Of a label beside its dot, best first
+# Positions of a label beside its dot, best first
 PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 
 
@@ -43,27 +43,26 @@ def plot_map(
 ) -> Axes:
     """Draw words in the plane so that similar ones are near each other.
 
-    Vectors count with length one, so that what is brought to the plane is their cosines. A colour is a group of words
-    that are alike in all dimensions (k-means). Labels never overlap: the
-    words are labelled in their order, each at the first of eight places beside its dot that is free; one for which none
-    is free keeps its dot alone, and a line below the map says how many did.
+    Vectors are scaled to length 1 first, so the map shows their cosines. Colours are groups of words that are similar
+    in all dimensions (k-means). Labels never overlap: words are labelled in their order, each at the best free one of
+    eight positions beside its dot. A word without a free position gets no label; a line below the map says how many.
 
     Parameters
     ----------
     vectors : Vectors
     path_or_ax : path-like or matplotlib.axes.Axes
-        The file to make or to replace, .png, .svg or .pdf; or axes to draw on, whose labels suit the size that they
-        have now.
+        The file to create or to replace, .png, .svg or .pdf; or axes to draw on, for whose current size the labels are
+        placed.
     words : iterable of str or int, optional
         Which words, tokens or ids, to show, the most important first, instead of the most frequent ones.
     topn : int
-        Without `words`, how many to show: the first so many, which are the most frequent ones in the order of a
-        :class:`Vocabulary`.
+        Without `words`, how many of the first words to show. In the order of a :class:`Vocabulary` these are the most
+        frequent ones.
     method : {"pca", "umap", "tsne"}
-        Principal components: the plane that shows most of the variance. UMAP and t-SNE keep neighbours together
-        instead, and distances between far words mean nothing; they need the extra [maps].
+        Principal components show the largest share of the variance. UMAP and t-SNE keep neighbours together instead,
+        and long distances mean nothing; they need the extra [maps].
     seed : int
-        Of UMAP and of the colours: the same gives the same coordinates, to the bit.
+        Seed of UMAP and of the colours; equal seeds give the same coordinates, bit for bit.
 
     Returns
     -------
@@ -76,7 +75,7 @@ def plot_map(
     KeyError
         If a word is unknown.
     TypeError, ValueError
-        If there is no word, too few for the method, an argument is of the wrong kind, or the path has another ending.
+        If there is no word, too few for the method, an argument is invalid, or the path has another suffix.
     OSError
         If the file cannot be written; the old file is then untouched.
 
@@ -109,16 +108,16 @@ def plot_map(
     families, lacking = choose_fonts(map(printable, shown.tokens))
     if poor := [word for word in shown.tokens if lacking.intersection(word)]:
         named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
-        message = f"words with characters that no font here has are escaped, install one that has them: {named}"
+        message = f"words with characters that no installed font has are escaped, install one that has them: {named}"
         warnings.warn(message, stacklevel=2)
     labels = [_short(printable(word, lacking)) for word in shown.tokens]
     with drawing(path_or_ax, (10.0, 8.0)) as ax:
         _draw_dots(ax, coordinates, group(unit, seed))
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
-        ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line keeps room for the note
+        ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line reserves space for the note
         left_out = _draw_labels(ax, coordinates, labels, families)
         if left_out:
-            ax.set_xlabel(f"{below}\n{left_out} of {len(shown)} words have no label, for want of room")
+            ax.set_xlabel(f"{below}\n{left_out} of {len(shown)} words have no label, for lack of space")
     return ax
 
 
@@ -131,14 +130,14 @@ def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> Non
 
 
 def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[str]) -> int:
-    """Label the dots in their order where there is room; return how many got no label."""
+    """Label the dots in their order where there is space; return how many have no label."""
     from matplotlib.backends import backend_agg
 
     agg: Any = backend_agg  # for type checkers its classes take no arguments
     figure: Any = ax.get_figure(root=True)
-    # One for all labels: a figure without a canvas of a window makes another picture of its whole size for each
+    # One for all labels: a figure without a window's canvas would create a whole picture for each
     renderer = agg.RendererAgg(*figure.bbox.size, figure.dpi)
-    figure.draw_without_rendering()  # settles where the axes are and how large
+    figure.draw_without_rendering()  # fixes the position and size of the axes
     dots = ax.transData.transform(coordinates)
     gap = GAP * figure.dpi / 72
     left, bottom, right, top = ax.bbox.extents

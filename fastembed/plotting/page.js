@@ -1,5 +1,5 @@
-// What the page does beside drawing. Bokeh calls it once, with `words`, `labels` and `marks` (data sources) and `plot`.
-// Tokens come from anywhere: they reach the page as text nodes and on the canvas only, never as HTML.
+// The behaviour of the page. Bokeh calls this once, with `words`, `labels` and `marks` (data sources) and `plot`.
+// Tokens are untrusted: they reach the page only as text nodes and on the canvas, never as HTML.
 
 const { x, y, word, near, hundredths } = words.data
 const count = word.length
@@ -10,10 +10,10 @@ const pen = document.createElement("canvas").getContext("2d")
 pen.font = "bold 12px Helvetica, Arial, sans-serif"
 
 const LABELS = 150 // at most at once
-const LONGEST = 30 // characters of a label
+const LONGEST = 30 // characters per label
 const FOUND = 12 // words that a search lists
 const HEIGHT = 15 // pixels of a label
-const GAP = 7 // pixels from the middle of a dot to its label
+const GAP = 7 // pixels from the centre of a dot to its label
 
 function neighborsOf(id) {
   return Array.from({ length: perWord }, (_, k) => near[id * perWord + k])
@@ -38,7 +38,7 @@ function choose(id) {
 
 function show() {
   const { indices } = words.selected
-  const id = indices.length ? indices.reduce((a, b) => Math.min(a, b)) : null // of several dots at one place, the most frequent word
+  const id = indices.length ? indices.reduce((a, b) => Math.min(a, b)) : null // of several dots at one point, the most frequent word
   if (indices.length > 1) {
     choose(id)
     return
@@ -71,11 +71,11 @@ function search() {
     }
   }
   element("found").replaceChildren(...ids.map((id) => row(id)))
-  if (text && !ids.length) element("found").textContent = "No word begins so."
+  if (text && !ids.length) element("found").textContent = "No word starts with this."
   return ids
 }
 
-// Labels the words in view, marked ones first, then the most frequent, where there is room.
+// Labels the words in view where there is space, marked ones first, then the most frequent.
 function label() {
   const { start: left, end: right } = plot.x_range
   const { start: bottom, end: top } = plot.y_range
@@ -90,7 +90,7 @@ function label() {
   const boxes = []
   const shown = []
   for (let k = 0; k < first.length + count && shown.length < LABELS; k++) {
-    if (k === first.length) boxes.push(...first.map(dotBox)) // the labels that follow leave marks uncovered
+    if (k === first.length) boxes.push(...first.map(dotBox)) // the labels that follow do not cover marks
     const id = k < first.length ? first[k] : k - first.length
     if (x[id] < left || x[id] > right || y[id] < bottom || y[id] > top) continue
     const text = word[id].length > LONGEST ? `${word[id].slice(0, LONGEST - 1)}…` : word[id]

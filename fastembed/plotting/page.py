@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastembed._base.extras import require
 from fastembed._base.printable import printable
 from fastembed._base.validation import check_integer
-from fastembed.formats import replacing, writable
+from fastembed.formats.atomic import check_writable, replacing
 from fastembed.plotting.figure import COLOURS, INK
 from fastembed.plotting.projection import check_method, group, project, select
 from fastembed.vectors.vectors import Vectors
@@ -30,27 +30,27 @@ def write_page(
     method: Literal["pca", "umap", "tsne"] = "pca",
     seed: int = 0,
 ) -> None:
-    """Write a web page with a map of words: pan, zoom, point at a word, search one, click one to see its neighbours.
+    """Write a web page with a map of words: pan, zoom, search, click a word to see its neighbours.
 
-    The page holds all it needs and asks nothing of any network. Neighbours are those by cosine in all dimensions, not
-    on the map, among the words of the page. Colours are those of :func:`plot_map`.
+    The page contains everything it needs and makes no network requests. Neighbours are found by
+    cosine in all dimensions, not on the map, among the words of the page. Colours are those of :func:`plot_map`.
 
     Parameters
     ----------
     vectors : Vectors
     path : path-like
-        The file to make or to replace, .html or .htm.
+        The file to create or to replace, .html or .htm.
     words : iterable of str or int, optional
         Which words, tokens or ids, to show, the most important first, instead of the most frequent ones.
     topn : int
-        Without `words`, how many to show: the first so many, which are the most frequent ones in the order of a
-        :class:`Vocabulary`.
+        Without `words`, how many of the first words to show. In the order of a :class:`Vocabulary` these are the most
+        frequent ones.
     neighbors : int
-        How many neighbours of each word to list.
+        How many neighbours to list per word.
     method : {"pca", "umap", "tsne"}
         As in :func:`plot_map`.
     seed : int
-        Of UMAP and of the colours: the same gives the same coordinates, to the bit.
+        Seed of UMAP and of the colours; equal seeds give the same coordinates, bit for bit.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def write_page(
     KeyError
         If a word is unknown.
     TypeError, ValueError
-        If there is no word, too few for the method, an argument is of the wrong kind, or the path has another ending.
+        If there is no word, too few for the method, an argument is invalid, or the path has another suffix.
     OSError
         If the file cannot be written; the old file is then untouched.
 
@@ -75,7 +75,7 @@ def write_page(
     require("bokeh", "plot")
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"a page's name must end in .html or .htm, got {str(path)!r}")
-    writable(path)
+    check_writable(path)
     neighbors = check_integer("neighbors", neighbors, low=1)
     seed = check_integer("seed", seed, low=0, high=2**32 - 1)
     shown, unit = select(vectors, words, topn)
@@ -96,7 +96,7 @@ def write_page(
 
 
 def _html(columns: dict[str, Any]) -> str:
-    """Return the page that shows these columns, one entry a word."""
+    """Return the page that shows these columns, one entry per word."""
     plotting, models = require("bokeh.plotting", "plot"), require("bokeh.models", "plot")
     folder = files("fastembed.plotting")
     words = models.ColumnDataSource(columns, name="words")
@@ -138,7 +138,7 @@ def _html(columns: dict[str, Any]) -> str:
 
 
 def _range(values: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Return the ends of an axis, a little beyond the values."""
+    """Return the limits of an axis, with a margin around the values."""
     low, high = float(values.min()), float(values.max())
     margin = 0.05 * (high - low) or 1.0
     return low - margin, high + margin

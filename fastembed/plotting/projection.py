@@ -1,4 +1,4 @@
-"""Which words a picture shows, and where: vectors of length one, brought to two dimensions."""
+"""Which words a picture shows, where, and in which group: unit vectors, projected to two dimensions."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from fastembed.vectors.vectors import Vectors
 
 Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")
-GROUPS = 6
+GROUPS = 6  # at most
 ITERATIONS = 30  # of k-means
-LEAST_WORDS = 4  # for the methods that look at neighbours
+MIN_WORDS = 4  # for the methods that use neighbours
 
 
 def check_method(method: str, words: int) -> None:
-    """Refuse a method that is unknown, not installed, or cannot lay out so few words."""
+    """Raise ValueError for an unknown method or too few words for it, ImportError for one that is not installed."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
     if method == "pca":
         return
-    if words < LEAST_WORDS:
-        raise ValueError(f"method {method!r} needs at least {LEAST_WORDS} words, got {words}: use 'pca'")
+    if words < MIN_WORDS:
+        raise ValueError(f"method {method!r} needs at least {MIN_WORDS} words, got {words}: use 'pca'")
     require("umap" if method == "umap" else "sklearn.manifold", "maps")
 
 
 def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tuple[Vectors, Rows]:
-    """Return the vectors to show, and the same scaled to length one (zero stays zero).
+    """Return the vectors to show, and the same scaled to length 1 (zero stays zero).
 
     Parameters
     ----------
     vectors : Vectors
     words : iterable of str or int, optional
-        Tokens or ids in the order of their importance; the first `topn` of all tokens if not given.
+        Tokens or ids, the most important first; by default the first `topn` of all tokens.
     topn : int
         At least 1.
 
     Returns
     -------
     shown : Vectors
-        Of N words, each once.
+        Of N unique words.
     unit : ndarray of float64, shape (N, D)
 
     Raises
@@ -55,7 +55,7 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tu
     KeyError
         If a word is unknown.
     TypeError, ValueError
-        If `vectors` is no Vectors, `words` a single str, or there is no word.
+        If `vectors` is not a Vectors, `words` is a single str, or there is no word.
 
     Examples
     --------
@@ -82,15 +82,15 @@ def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
     ----------
     unit : ndarray of float64, shape (N, D)
     method : {"pca", "umap", "tsne"}
-        See :func:`check_method`, which has been called.
+        Checked by :func:`check_method`.
     seed : int
-        Of "umap"; "tsne" starts from the principal components.
+        Seed of "umap"; "tsne" starts from the principal components.
 
     Returns
     -------
     coordinates : ndarray of float64, shape (N, 2)
     shares : ndarray of float64, shape (2,), or None
-        For "pca", how much of the variance lies along each axis.
+        For "pca", the share of the variance along each axis.
 
     Examples
     --------
@@ -101,26 +101,26 @@ def project(unit: Rows, method: str, seed: int) -> tuple[Rows, Rows | None]:
     """
     with single_threaded_blas(), threadpool_limits(limits=1, user_api="openmp"):  # more threads add in another order
         if method == "pca":
-            return principal_components(unit)
+            return _principal_components(unit)
         if method == "umap":
             umap = require("umap", "maps").UMAP(n_neighbors=min(15, len(unit) - 1), random_state=seed, n_jobs=1)
             return umap.fit_transform(unit).astype(np.float64), None
-        start, _ = principal_components(unit)
-        start *= 1e-4 / (start[:, 0].std() or 1.0)  # the usual width
+        start, _ = _principal_components(unit)
+        start *= 1e-4 / (start[:, 0].std() or 1.0)  # the usual standard deviation
         perplexity = min(30.0, (len(unit) - 1) / 3)
         tsne = require("sklearn.manifold", "maps").TSNE(perplexity=perplexity, init=start.astype(np.float32), n_jobs=1)
         return tsne.fit_transform(unit.astype(np.float32)).astype(np.float64), None
 
 
-def principal_components(rows: Rows) -> tuple[Rows, Rows]:
+def _principal_components(rows: Rows) -> tuple[Rows, Rows]:
     """Return the first two principal components, shape (N, 2), and their shares of the variance, shape (2,).
 
-    With X the rows less their mean and X = U S V', the coordinates are the first columns of U S. Each has the sign that
-    makes the largest component of its direction positive. Missing components, as of one word or one dimension, are 0.
+    With X the rows less their mean and X = U S V', the coordinates are the first columns of U S. The signs
+    make the largest component of each direction positive. Missing components, as of one word or one dimension, are 0.
     """
     centred = rows - rows.mean(axis=0)
     u, s, vt = np.linalg.svd(centred, full_matrices=False)
-    s[s <= s[0] * np.finfo(np.float64).eps * max(rows.shape)] = 0  # rounding errors are no direction
+    s[s <= s[0] * np.finfo(np.float64).eps * max(rows.shape)] = 0  # rounding errors are not a direction
     coordinates, shares = np.zeros((len(rows), 2)), np.zeros(2)
     for k in range(min(2, int(np.count_nonzero(s)))):
         coordinates[:, k] = u[:, k] * s[k] * np.sign(vt[k, np.abs(vt[k]).argmax()])
@@ -129,7 +129,7 @@ def principal_components(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def group(unit: Rows, seed: int) -> npt.NDArray[np.intp]:
-    """Return the number of every row's group, shape (N,): k-means in all dimensions, the largest group first.
+    """Return the group of every row, shape (N,): k-means in all dimensions, the largest group is 0.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def group(unit: Rows, seed: int) -> npt.NDArray[np.intp]:
     with single_threaded_blas():
         for _ in range(ITERATIONS):
             labels, _ = vq(unit, centres)
-            for k in np.unique(labels):  # a group that has become empty, as when vectors are equal, keeps its centre
+            for k in np.unique(labels):  # a group that becomes empty, as with equal vectors, keeps its centre
                 centres[k] = unit[labels == k].mean(axis=0)
     largest_first = np.argsort(-np.bincount(labels, minlength=count), kind="stable")
     return np.argsort(largest_first)[labels]

@@ -1,4 +1,4 @@
-"""What training will take, known before it starts: bytes of memory and floating-point operations."""
+"""`Estimate`: the memory and the floating-point operations that training takes, known before it starts."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from dataclasses import dataclass
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import free_memory
 from fastembed.skipgram.start import OVERSAMPLING, POWER_ITERATIONS
-from fastembed.trainer.blocks import Settings, row_bytes
+from fastembed.trainer.blocks import row_bytes
+from fastembed.trainer.options import FitOptions
 from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
-ITEM = 4  # float32
-PMI_BYTES = 28  # a stored count, while the positive PMI is made: the count, its PMI, temporaries
-SVD_BYTES = 24  # a stored count, during the SVD: the count, and the positive PMI by rows and by columns
-FIT_BYTES = 12  # a stored count, while it is trained on
+ITEM = 4  # bytes per parameter: float32
+PMI_BYTES = 28  # per stored count, while the positive PMI is computed: the count, its PMI, temporaries
+SVD_BYTES = 24  # per stored count, during the SVD: the count, and the positive PMI by rows and by columns
+FIT_BYTES = 12  # per stored count, while it is trained on
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a fit of `SkipGram`, from its sizes.
+    """What a fit of `SkipGram` takes, computed from its sizes. ``print`` shows it in one line.
 
-    Parameters
+    Attributes
     ----------
     inputs, outputs, dim : int
         V_in, V and D.
     nnz : int
-        Stored counts; 0 while that is not known.
+        The number of stored counts; 0 while it is not known.
     epochs, threads : int
     early_stopping : bool
 
@@ -48,7 +49,10 @@ class Estimate:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the start's products and the epochs' (docs/derivation.md, sections 4 and 6)."""
+        """Floating-point operations of the products in the start and in the epochs.
+
+        See ``docs/derivation.md``, sections 4 and 6.
+        """
         columns = self.dim + OVERSAMPLING
         products = 2 * (POWER_ITERATIONS + 1)
         start = products * (2 * self.nnz * columns + 2 * (self.inputs + self.outputs) * columns**2)
@@ -56,7 +60,7 @@ class Estimate:
 
     @property
     def memory(self) -> int:
-        """Bytes, beside the counts themselves: of the start or of training, whichever takes more."""
+        """Bytes, beside the counts themselves, of the start or of training, whichever takes more."""
         rows = self.inputs + self.outputs
         parameters = ITEM * (self.inputs * self.dim + self.outputs * padded_width(self.dim, "float32"))
         wide = self.dim + OVERSAMPLING
@@ -65,21 +69,20 @@ class Estimate:
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
         shards = len(shard_bounds(self.outputs)) - 1
         row = row_bytes(self.outputs, shards, self.dim, ITEM)
-        block = min(Settings.workspace_bytes, Settings.block_size * row)
-        buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer a thread
+        block = min(FitOptions.workspace_bytes, FitOptions.block_size * row)
+        buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
         gradients = ITEM * self.dim * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
-        vectors = ITEM * rows * self.dim  # and the linear layer as the start made it
-        training = copies * parameters + fits * (block + gradients) + vectors + FIT_BYTES * self.nnz
+        transient = ITEM * rows * self.dim  # copies of the parameters without padding, made and freed on the way
+        training = copies * parameters + fits * (block + gradients) + transient + FIT_BYTES * self.nnz
         return max(start, training)
 
     def check(self) -> None:
-        """Refuse what does not fit.
+        """Raise MemoryError if training takes more memory than is free.
 
         Raises
         ------
         MemoryError
-            If it takes more than is free.
         """
         free = free_memory()
         if self.memory > free:

@@ -1,4 +1,4 @@
-"""The file form of a model: a file of vectors that also holds whatever else a `SkipGram` has learned."""
+"""The file of a model: a file of vectors that also holds all else that a `SkipGram` has learned."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastembed
+from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts, check_finite, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
-from fastembed.formats import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.skipgram.fitted import FittedModel
+from fastembed.skipgram.options import SkipGramOptions
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
-SQUARES = ("squares.matrix", "squares.linear")
-"""The tensors of `Trainer.squares`."""
-
-PARTS = ("history", "ledger", "max_contexts_", "windows_")
-"""The attributes that are kept in the header, under their own names."""
+SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
 
 
 def counts_digest(counts: Any) -> str:
@@ -53,17 +51,16 @@ def counts_digest(counts: Any) -> str:
     return digest.hexdigest()
 
 
-def write_model(path: str | os.PathLike[str], settings: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
+def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:
     """Write a model.
 
     Parameters
     ----------
     path : path-like
         The file to make or to replace.
-    settings : mapping
-        The parameters; numbers may be NumPy's.
-    fitted : mapping
-        The attributes of a fitted `SkipGram`, by name.
+    options : SkipGramOptions
+        All but the number of threads is written, which is the machine's.
+    model : FittedModel
 
     Raises
     ------
@@ -72,30 +69,39 @@ def write_model(path: str | os.PathLike[str], settings: Mapping[str, Any], fitte
     ValueError
         If a token has no UTF-8 form.
     """
-    trainer, vocabulary = fitted["trainer"], fitted["vocabulary"]
+    trainer, vocabulary = model.trainer, model.vocabulary
+    assert trainer.bias is not None
     tensors = {
         "matrix": trainer.embedding,
         "linear": trainer.linear,
         "bias": trainer.bias,
-        "centre": fitted["centre_"],
+        "centre": model.centre,
         **dict(zip(SQUARES, trainer.squares, strict=True)),
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
+    settings = plain(options)
+    del settings["threads"]
     manifest = {
         "fastembed": fastembed.__version__,
-        "seed": settings["seed"],
-        "counts_sha256": fitted["counts_sha256_"],
-        "nll": fitted["history"][-1]["nll"] if fitted["history"] else None,
+        "seed": options.seed,
+        "counts_sha256": model.counts_sha256,
+        "nll": model.history[-1]["nll"] if model.history else None,
     }
-    state = {name: fitted[name] for name in PARTS}
-    state |= {"vocabulary.appended": vocabulary.appended, "vocabulary.ledger": vocabulary.ledger}
-    metadata = header("vectors", json.loads(_json(settings))) | {"manifest": _json(manifest), "model": _json(state)}
-    write_tensors(path, tensors, metadata)
+    state = {
+        "history": model.history,
+        "ledger": model.ledger,
+        "max_contexts_": model.max_contexts,
+        "windows_": model.windows,
+        "vocabulary.appended": vocabulary.appended,
+        "vocabulary.ledger": vocabulary.ledger,
+    }
+    fields = {"manifest": _json(manifest), "model": _json(state)}
+    write_tensors(path, tensors, header("vectors", settings) | fields)
 
 
-def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what :func:`write_model` wrote: the parameters, and the attributes by name.
+def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[str, Any], FittedModel]:
+    """Return what :func:`write_model` wrote: the parameters by name, not checked, and the model.
 
     Parameters
     ----------
@@ -115,26 +121,36 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     if "model" not in metadata:
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
     try:
-        state = json.loads(metadata["model"])
-        fitted = {name: state[name] for name in PARTS}
-        fitted["counts_sha256_"] = json.loads(metadata["manifest"])["counts_sha256"]
+        state, manifest = json.loads(metadata["model"]), json.loads(metadata["manifest"])
         vocabulary = Vocabulary(
             unpack_tokens(tensors, path), tensors["tokens.counts"], as_ledger(state["vocabulary.ledger"])
         )
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         trainer = _trainer(tensors, threads)
-        fitted["centre_"] = _centre(tensors["centre"], trainer.embedding.shape[1])
-        _check_parts(fitted, vocabulary, trainer)
+        inputs, dim = trainer.embedding.shape
+        if len(vocabulary) != inputs:
+            raise ValueError(f"{len(vocabulary)} tokens for {inputs} vectors")
+        windows = None if state["windows_"] is None else Windows(**state["windows_"])
+        model = FittedModel(
+            vectors=Vectors(vocabulary.tokens, tensors["matrix"], counts=vocabulary.counts),
+            vocabulary=vocabulary,
+            trainer=trainer,
+            centre=_centre(tensors["centre"], dim),
+            history=_history(state["history"]),
+            ledger=as_ledger(state["ledger"]),
+            windows=windows,
+            max_contexts=_contexts(state["max_contexts_"], inputs, trainer.linear.shape[1], windows),
+            counts_sha256=_digests(manifest["counts_sha256"]),
+        )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        # As a text: in a variable of the frame that it holds itself, the error would keep the file mapped
+        # A text, not the error: in a variable of a frame of its own traceback, the error would keep the file mapped
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
-    vectors = Vectors(vocabulary.tokens, tensors["matrix"], counts=vocabulary.counts)
-    return settings, fitted | {"vocabulary": vocabulary, "trainer": trainer, "vectors": vectors}
+    return settings, model
 
 
 def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Trainer:
-    """Return a trainer with the parameters and sums of a file."""
+    """Return a trainer with the parameters of a file and its sums of squared gradients."""
     trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
     for name, own in zip(SQUARES, trainer.squares, strict=True):
         if tensors[name].dtype != own.dtype or tensors[name].shape != own.shape:
@@ -153,34 +169,31 @@ def _centre(centre: NDArray[Any], dim: int) -> NDArray[np.float64]:
     return np.array(centre)
 
 
-def _check_parts(fitted: dict[str, Any], vocabulary: Vocabulary, trainer: Trainer) -> None:
-    """Turn the parts from the header into what they were, after checking them against the others."""
-    inputs, outputs = len(trainer.embedding), trainer.linear.shape[1]
-    if len(vocabulary) != inputs:
-        raise ValueError(f"{len(vocabulary)} tokens for {inputs} vectors")
-    fitted["ledger"] = as_ledger(fitted["ledger"])
-    if fitted["windows_"] is not None:
-        fitted["windows_"] = Windows(**fitted["windows_"])
-    contexts = check_integer("max_contexts_", fitted["max_contexts_"], low=1, high=inputs)
-    sides = 2 if fitted["windows_"] is not None and fitted["windows_"].directed else 1
+def _contexts(number: Any, inputs: int, outputs: int, windows: Windows | None) -> int:
+    """Return the number of contexts of a file, checked against its windows and the shape of its linear layer."""
+    contexts = check_integer("max_contexts_", number, low=1, high=inputs)
+    sides = 2 if windows is not None and windows.directed else 1
     if sides * contexts != outputs:
         raise ValueError(f"{outputs} outputs, where {contexts} contexts on {sides} sides were expected")
-    records, digests = fitted["history"], fitted["counts_sha256_"]
+    return contexts
+
+
+def _history(records: Any) -> list[dict[str, float]]:
+    """Return the history of a file, checked."""
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise TypeError(f"history must be a list of records, got {records!r}")
     for record in records:
         for value in (record["nll"], *record.values()):
             check_number("history", value)
+    return records
+
+
+def _digests(digests: Any) -> list[str]:
+    """Return the digests of a file, checked."""
     if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
         raise TypeError(f"counts_sha256_ must be a list of str, got {digests!r}")
+    return digests
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    """Return JSON of values, some of which may be dataclasses, or numbers of NumPy or of other libraries."""
-
-    def plain(value: Any) -> Any:
-        if is_dataclass(value) and not isinstance(value, type):
-            return asdict(value)
-        return value.item() if isinstance(value, np.generic) else float(value)
-
-    return json.dumps(values, default=plain, allow_nan=False, ensure_ascii=False)
+    return json.dumps(plain(values), ensure_ascii=False)

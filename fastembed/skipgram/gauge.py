@@ -17,18 +17,14 @@ from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
 
-PAIRS_OF_A_COUNT = 0.5
-"""Two words near each other are one observation, which stands in the rows of both."""
-LEAST_SHARE = 0.1
-"""No direction is made smaller than this against the largest one: A stays well-conditioned."""
-LEAST_VARIANCE = 1e-6
-"""Of a direction, against the largest: in directions that the rows do not span, any variance will do."""
-PIECE = 4096
-"""Rows that are held in double precision at a time."""
+PAIRS_PER_COUNT = 0.5  # two words near each other are one observation, which is counted in the rows of both
+LEAST_SHARE = 0.1  # no direction is scaled by less than this share of the largest factor: A stays well-conditioned
+LEAST_VARIANCE = 1e-6  # of a direction, as a share of the largest: where the rows span nothing, any variance will do
+PIECE = 4096  # rows that are held in double precision at a time
 
 
-def settle(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any) -> NDArray[np.float64]:
-    """Bring a model into its gauge, in place, without a change of its logits but for rounding.
+def apply_gauge(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any) -> NDArray[np.float64]:
+    """Bring a model into its gauge, in place. Its logits stay as they are, but for rounding.
 
     Let the rows of E be drawn with covariance S, and each be known from n pairs, that is with precision n F, where F is
     the covariance of the contexts' vectors under their shares (the Fisher information of a softmax near those shares).
@@ -58,7 +54,7 @@ def settle(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], co
     with single_threaded_blas():
         mean, covariance = _moments(embedding, counted / np.count_nonzero(counted))
         _, information = _moments(linear.T, column_totals / column_totals.sum())
-        pairs = PAIRS_OF_A_COUNT * (totals @ totals) / totals.sum()
+        pairs = PAIRS_PER_COUNT * (totals @ totals) / totals.sum()
         change, inverse = _shrinking(covariance, information, pairs)
         for piece in _pieces(len(bias)):
             columns = linear[:, piece].astype(np.float64)

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CONTEXT_SHARE = 0.3
+CONTEXT_SHARE = 0.3  # the length of a context's vector in the mixture, where a word's own is 1
 
 
 def mixture(embedding: NDArray[Any], linear: NDArray[Any], *, directed: bool) -> NDArray[Any]:
-    """Return unit(E_w) + 0.3 unit(c_w), c_w the word's column of W, or the sum of both: before and after.
+    """Return unit(E_w) + 0.3 unit(c_w) for each word w, with c_w its vector as a context.
 
-    Words that are no contexts have the first term only; the unit vector of zero is zero.
+    c_w is the word's column of W, in a directed model the sum of its two: before and after. Words that are not contexts
+    have the first term only; the unit vector of zero is zero.
 
     Parameters
     ----------

@@ -2,99 +2,89 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base import estimator
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag
+from fastembed._base.threads import check_threads
+from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.corpus.documents import Documents
+from fastembed.corpus.ledger import Ledger
 from fastembed.counts.counts import Counts
-from fastembed.skipgram.file import counts_digest
-from fastembed.skipgram.gauge import settle
-from fastembed.skipgram.model import FITTED, Model
-from fastembed.skipgram.reading import FitProgress, Reader
-from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.skipgram.counting import CorpusCounter
+from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram.file import read_model, write_model
+from fastembed.skipgram.fitted import FittedModel
+from fastembed.skipgram.means import mean_vectors
+from fastembed.skipgram.mixture import mixture
+from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.prediction import probable_contexts
+from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.queries import Token
 from fastembed.vectors.vectors import Vectors
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows
+
+EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
 
-class SkipGram(Model):
+class SkipGram:
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
     Contexts before and after the word are different outputs. Training starts from an SVD of the positive PMI; b is
-    fixed to the logarithm of each context's share. At its end the rows of E are centred and scaled by direction, with W
-    and b so that the probabilities stay. See ``docs/derivation.md``.
+    fixed to the logarithm of each context's share. At the end the rows of E are centred and scaled by direction, and W
+    and b are changed with them, so that the probabilities stay. See ``docs/derivation.md``.
 
     Parameters
     ----------
     dim : int
-        Numbers of a vector.
+        Dimension of the vectors.
     window : int or (int, int)
         Largest distance between a word and its context; a pair: (before, after).
     weighting : {"harmonic", "linear", "flat"}
         Weight of a pair at distance d: 1/d, (window - d + 1)/window, or 1.
     min_count : int
-        Rarer words are dropped before the windows are laid.
+        Words that come fewer times are dropped before windows are formed.
     sample : float or None
-        Threshold of subsampling, word2vec's; applied to the counts in expectation.
+        Threshold of word2vec's subsampling, which is applied to the counts in expectation; None: no subsampling.
     directed : bool
         Whether a context before the word and one after it are different outputs.
     max_size : int, optional
-        At most this many words, the most frequent ones, are in the vocabulary.
+        The vocabulary has at most this many words, the most frequent ones.
     max_contexts : int, None or "auto"
-        Only so many of the most frequent words are contexts; None: all; "auto": all up to 16,384 words, in larger
-        vocabularies half, but no fewer than 16,384 and no more than 24,576.
+        Only this many of the most frequent words are contexts. None: all words. "auto": all words in vocabularies of up
+        to 16,384 words; in larger ones half of them, but no fewer than 16,384 and no more than 24,576.
     epochs : int
-        How often each word's row is visited.
+        How often the row of each word is visited.
     early_stopping : bool
-        Hold out a share of the corpus' lines, and end training when their nll has not fallen for some epochs; the
+        Hold out a share of the corpus' lines, and end training when their nll has not fallen for some epochs. The
         parameters are then those of the epoch at which it was lowest. The vocabulary is that of all lines.
     validation_fraction : float
-        The share: each line is held out with this probability.
+        The share of the lines held out: each line is held out with this probability. At most 0.5.
     n_iter_no_change : int
-        The number of epochs.
+        The number of epochs without a lower nll after which early stopping ends training.
     seed : int
-        For the lines held out, the start and the order of the rows.
+        For the choice of the lines held out, for the start and for the order of the rows.
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
 
-    Attributes
-    ----------
-    vectors : Vectors
-        Of all words, with their counts; the rows of the embedding.
-    vocabulary : Vocabulary
-    trainer : Trainer
-        With the parameters.
-    centre_ : ndarray (dim,)
-        What centring took from each row of the embedding.
-    history : list of dict
-        A record for each epoch; see `Trainer.fit_counts`.
-    ledger : Ledger or None
-        What was read, used and dropped.
-    max_contexts_ : int
-        The number of words that are contexts.
-    counts_sha256_ : list of str
-        The SHA-256, in hexadecimal digits, of the counts of each text trained on: what `fit` counted, then what each
-        call of `partial_fit` did. Of the shape and `indptr` (int64), `indices` (int32) and `data` (float64) of
-        `Counts.to_scipy`, little-endian, end to end.
-    windows_ : Windows or None
-        How the pairs were cut from the text; None after `fit_counts` on other counts.
-
     Notes
     -----
-    It is an estimator in scikit-learn's sense, a step of a `Pipeline` that turns raw documents, or documents split into
-    tokens, into mean vectors (:meth:`transform`). A fitted one cannot be
-    pickled: :meth:`save` it.
+    It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns raw documents, or documents split into
+    tokens, into mean vectors (:meth:`transform`). What a fit learns are the properties below; before a fit they raise
+    AttributeError. A fitted SkipGram cannot be pickled: :meth:`save` it.
 
-    Any number of threads may ask a fitted one at once, but none while another fits it.
+    Any number of threads may use a fitted SkipGram at once, but none while another thread fits it.
 
     Examples
     --------
@@ -103,6 +93,8 @@ class SkipGram(Model):
     >>> model.vectors.most_similar("cat", topn=1)[0][0]
     'dog'
     """
+
+    _model: FittedModel | None = None  # all that the last fit learned
 
     def __init__(
         self,
@@ -135,7 +127,99 @@ class SkipGram(Model):
         self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
-        self._check_parameters()
+        self._options()
+
+    # ---------------------------------------------------------------- parameters
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Ignored: no parameter is itself an estimator.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> SkipGram(dim=50).get_params()["dim"]
+        50
+        """
+        return estimator.get_params(self)
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters by name. What fits have learned stays until the next fit.
+
+        Parameters
+        ----------
+        **parameters
+            As for the constructor. They are checked by the next method that needs them.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of a name; nothing has been set then.
+
+        Examples
+        --------
+        >>> SkipGram().set_params(dim=50, epochs=3)
+        SkipGram(dim=50, epochs=3)
+        """
+        estimator.set_params(self, parameters)
+        return self
+
+    def contexts(self, size: int) -> int:
+        """Return how many words are contexts in a vocabulary of this size, by `max_contexts`.
+
+        Parameters
+        ----------
+        size : int
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> SkipGram(max_contexts=1000).contexts(800), SkipGram().contexts(40_000)
+        (800, 20000)
+        """
+        return self._options().contexts(size)
+
+    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0) -> Estimate:
+        """Return what training takes on counts of given sizes.
+
+        Parameters
+        ----------
+        inputs, outputs : int
+            The shape of the counts: words, and contexts (before and after are two).
+        nnz : int
+            The number of stored counts.
+
+        Returns
+        -------
+        Estimate
+            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both. An `on_epoch_end`
+            of a first fit is given copies, which take up to twice the memory of the model on top.
+
+        Examples
+        --------
+        >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 310 MB of memory
+        """
+        for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
+            check_integer(name, value, low=low)
+        return self._options().estimate(inputs, outputs, nnz)
+
+    # ---------------------------------------------------------------- training
 
     def fit(
         self,
@@ -152,17 +236,17 @@ class SkipGram(Model):
         ----------
         corpus : path, list of paths, or re-iterable of str or of token lists
             A str alone, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
-            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str whose tokens white
-            space separates. It is read twice.
+            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str whose tokens are
+            separated by white space. It is read twice.
         y
-            Without effect; scikit-learn passes the targets.
+            Ignored; scikit-learn passes the targets.
         memory_limit : int, optional
             Bytes for counting, as for `Counts.from_corpus`; not for training, see :meth:`estimate`.
-        progress : object, optional
-            With the methods of `FitProgress`.
+        progress : FitProgress, optional
+            What to report to: any object with the methods of `FitProgress`.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, all
-            attributes of which are those after the epoch. Training ends early if it returns True.
+            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, which
+            then has what was learned up to the end of the epoch. Training ends early if it returns True.
 
         Returns
         -------
@@ -173,7 +257,7 @@ class SkipGram(Model):
         ------
         TypeError, ValueError
             If a parameter or the corpus is not as above, or no pair is left to learn from. Strings of one token each
-            are refused: they may be one document that has been split, or names of files.
+            are rejected: they may be one document that has been split, or names of files.
         OSError
             If a file cannot be read.
         MemoryError
@@ -193,15 +277,13 @@ class SkipGram(Model):
         """
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
-        self._check_parameters()
-        reader = Reader(corpus, self.threads, progress)
-        vocabulary = reader.vocabulary(self.min_count, self.max_size)
-        windows = self._windows(vocabulary)
-        self.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-        counts, validation_counts = self._divided(reader, vocabulary, windows, memory_limit)
-        return self.fit_counts(
-            counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
-        )
+        options = self._options()
+        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
+        vocabulary = counter.vocabulary(options.min_count, options.max_size)
+        windows = options.windows(len(vocabulary))
+        options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
+        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+        return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -222,6 +304,43 @@ class SkipGram(Model):
         """
         return self.fit(corpus, **options).transform(corpus)
 
+    def count(
+        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
+    ) -> Counts:
+        """Count a corpus as `fit` does, for `fit_counts`.
+
+        Parameters
+        ----------
+        corpus
+            As for :meth:`fit`; it is read twice.
+        memory_limit : int, optional
+            Bytes, as for `Counts.from_corpus`.
+        progress : FitProgress, optional
+            As for :meth:`fit`; nothing is trained.
+
+        Returns
+        -------
+        Counts
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As :meth:`fit`.
+
+        Examples
+        --------
+        >>> model = SkipGram(window=1, min_count=1, sample=None)
+        >>> model.count(["a b", "b c"]).to_scipy().toarray()  # b, a, c before, then after b, a, c
+        array([[0., 1., 0., 0., 0., 1.],
+               [0., 0., 0., 1., 0., 0.],
+               [1., 0., 0., 0., 0., 0.]])
+        """
+        check_memory_limit(memory_limit)
+        options = self._options()
+        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
+        vocabulary = counter.vocabulary(options.min_count, options.max_size)
+        return counter.counts(vocabulary, options.windows(len(vocabulary)))
+
     def fit_counts(
         self,
         counts: Counts,
@@ -235,8 +354,8 @@ class SkipGram(Model):
         Parameters
         ----------
         counts : Counts
-            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. How they were counted is up
-            to them; the parameters that say how to count are those of :meth:`count`.
+            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. Parameters that say how to
+            count are those of :meth:`count` and have no effect here.
         validation_counts : Counts, optional
             Of the same shape, not trained on: their mean nll at the end of each epoch is `validation_nll` in its
             record. `early_stopping` needs them, since counts have no lines that could be held out.
@@ -252,6 +371,8 @@ class SkipGram(Model):
         ------
         TypeError, ValueError
             If a parameter is out of range, or the counts have no tokens.
+        MemoryError
+            As :meth:`fit`.
 
         Examples
         --------
@@ -259,25 +380,17 @@ class SkipGram(Model):
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
-        self._check_parameters()
+        options = self._options()
         check_callback("on_epoch_end", on_epoch_end)
         if not isinstance(counts, Counts):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
-        if self.early_stopping and validation_counts is None:
+        if options.early_stopping and validation_counts is None:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
-        self._announce(counts, progress)
-        matrix = counts.to_scipy()
         if validation_counts is not None:
-            check_counts(validation_counts, matrix.shape, "validation_counts")
-        pool = Pool(check_threads(self.threads))
-        rng = np.random.default_rng(self.seed)
-        embedding, linear = svd_start(matrix, self.dim, rng, pool)
-        trainer = Trainer(embedding, linear, bias=log_shares(matrix), threads=pool.threads)
-        options = {"seed": rng, "validation_counts": validation_counts}
-        self._train(trainer, counts, matrix, options, progress, on_epoch_end)
-        return self
+            check_counts(validation_counts, counts.shape, "validation_counts")
+        return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
 
     def partial_fit(
         self,
@@ -292,19 +405,18 @@ class SkipGram(Model):
         """Go on training, on another text alone: `epochs` more, from the vectors and step sizes that there are.
 
         The words that are contexts, the bias and the way of counting stay. The learning rates fall once more from their
-        start, but each row's steps are shorter the more it has moved before. The first call is that of :meth:`fit`.
+        start, but the steps of a row are shorter the more it has moved before. The first call is that of :meth:`fit`.
 
         Parameters
         ----------
         corpus
-            The new text, as for :meth:`fit`. What was learned of words that it does not have stays, but for the linear
-            layer's part.
+            The new text, as for :meth:`fit`. The vectors of words that are not in it stay; the linear layer does not.
         y
-            Without effect.
+            Ignored.
         grow_vocabulary : bool
-            Append the words that come at least `min_count` times in the new text and are not in the vocabulary. They
-            get vectors, but are no contexts. Their rows start from the least-squares fit of their positive PMI by the
-            linear layer. Otherwise they are dropped, as are those beyond `max_size`.
+            Append the words that come at least `min_count` times in the new text and are not in the vocabulary, up to
+            `max_size` words in all. They get vectors, but are not contexts. Their rows start from the least-squares fit
+            of their positive PMI by the linear layer. By default unknown words are dropped.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
 
@@ -315,8 +427,9 @@ class SkipGram(Model):
 
         Raises
         ------
-        TypeError, ValueError, OSError
-            As :meth:`fit`; also if this SkipGram was fitted to counts that are not those of windows over a text.
+        TypeError, ValueError, OSError, MemoryError
+            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts that are not those of windows over a
+            text.
 
         Notes
         -----
@@ -331,78 +444,369 @@ class SkipGram(Model):
         check_callback("on_epoch_end", on_epoch_end)
         check_flag("grow_vocabulary", grow_vocabulary)
         check_memory_limit(memory_limit)
-        if not hasattr(self, "trainer"):
+        base = self._model
+        if base is None:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
-        self._check_parameters()
-        windows = replace(self._text_windows(), max_contexts=self.max_contexts_)
-        reader, vocabulary, old = Reader(corpus, self.threads, progress), self.vocabulary, len(self.vocabulary)
+        options, vocabulary = self._options(), base.vocabulary
+        windows = replace(base.text_windows(), max_contexts=base.max_contexts)
+        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
         if grow_vocabulary:
-            vocabulary = vocabulary.grown(reader.vocabulary(self.min_count), self.max_size)
-        counts, validation_counts = self._divided(reader, vocabulary, windows, memory_limit)
-        self._announce(counts, progress)
-        matrix = counts.to_scipy()
-        new_rows = fold_in(matrix, slice(old, None), self.trainer.linear, Pool(self.trainer.threads))
-        trainer = self.trainer.grown(new_rows - self.centre_.astype(new_rows.dtype))
-        options = {"seed": self.seed, "validation_counts": validation_counts, "warm_start": True}
-        self._train(trainer, counts, matrix, options, progress, on_epoch_end)
-        return self
-
-    def _announce(self, counts: Counts, progress: FitProgress | None) -> None:
-        """Refuse to train on counts for which there is no memory; otherwise report what it will take."""
-        estimate = self.estimate(*counts.shape, nnz=counts.nnz)
-        estimate.check()
-        if progress is not None:
-            progress.training(estimate)
+            vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
+        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+        return self._train(options, counts, validation_counts, base, progress, on_epoch_end)
 
     def _train(
         self,
-        trainer: Trainer,
+        options: SkipGramOptions,
         counts: Counts,
-        matrix: Any,
-        options: dict[str, Any],
+        validation_counts: Counts | None,
+        base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
-    ) -> None:
-        """Become the model of these parameters, and train them; see the notes of :meth:`fit` for exceptions."""
-        vocabulary, more = counts.vocabulary, "warm_start" in options
-        assert vocabulary is not None
-        digests = [*(self.counts_sha256_ if more else []), counts_digest(matrix)]
-        before = {name: value for name, value in vars(self).items() if name in FITTED}
+    ) -> Self:
+        """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
+        estimate = options.estimate(*counts.shape, counts.nnz)
+        estimate.check()
+        if progress is not None:
+            progress.training(estimate)
+        training, before = Training(counts, options, base), self._model
 
-        def keep(trainer: Trainer) -> None:
-            """Make a trainer's parameters those of the model; those of a first fit in their gauge, as a copy."""
-            if not more:
-                self.trainer = trainer  # lets go of the last copy before there is a new one
-                trainer = deepcopy(trainer)
-                assert trainer.bias is not None
-                self.centre_ = settle(trainer.embedding, trainer.linear, trainer.bias, matrix)
-            self.trainer = trainer
-            self.vectors = Vectors(vocabulary.tokens, trainer.embedding, counts=vocabulary.counts)
-
-        def epoch_end(record: dict[str, float], trainer: Trainer) -> object:
-            self.history.append(record)
+        def epoch_end(record: dict[str, float]) -> object:
             if progress is not None:
                 progress.epoch(record)
             if on_epoch_end is None:
                 return None
-            keep(trainer)
+            self._model = None  # frees the model of the last epoch before the next one is made
+            self._model = training.model()
             return on_epoch_end(record, self)
 
         try:
-            self.windows_ = counts.windows
-            self.vocabulary, self.ledger = vocabulary, (not more and vocabulary.ledger) or counts.ledger
-            self.max_contexts_ = counts.shape[1] // 2 if counts.directed else counts.shape[1]
-            self.counts_sha256_ = digests
-            self.history = list(self.history) if more else []
-            patience = self.n_iter_no_change if self.early_stopping else None
-            trainer.fit_counts(matrix, **options, epochs=self.epochs, n_iter_no_change=patience, on_epoch_end=epoch_end)
+            training.run(validation_counts, epoch_end)
+            self._model = training.model()
         except BaseException:
-            if before:
-                vars(self).update(before)
-            else:
-                keep(trainer)
+            self._model = before or training.model()
             raise
-        keep(trainer)
+        return self
 
+    # ---------------------------------------------------------------- what a fit has learned
 
-EpochEnd = Callable[[dict[str, float], SkipGram], object]
+    @property
+    def vectors(self) -> Vectors:
+        """The vectors of all words, with their counts: the rows of the embedding."""
+        return self._fitted.vectors
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words, their ids and how often each of them came."""
+        return self._fitted.vocabulary
+
+    @property
+    def trainer(self) -> Trainer:
+        """The `Trainer` with the parameters: embedding, linear layer and bias."""
+        return self._fitted.trainer
+
+    @property
+    def centre_(self) -> NDArray[np.float64]:
+        """What centring took from each row of the embedding, (D,)."""
+        return self._fitted.centre
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A record for each epoch; see `Trainer.fit_counts`."""
+        return self._fitted.history
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """What was read, used and dropped; None if that is not known."""
+        return self._fitted.ledger
+
+    @property
+    def windows_(self) -> Windows | None:
+        """How the pairs were cut from the text; None after `fit_counts` on other counts."""
+        return self._fitted.windows
+
+    @property
+    def max_contexts_(self) -> int:
+        """The number of words that are contexts."""
+        return self._fitted.max_contexts
+
+    @property
+    def counts_sha256_(self) -> list[str]:
+        """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`.
+
+        In hexadecimal digits, of the shape and `indptr` (int64), `indices` (int32) and `data` (float64) of
+        `Counts.to_scipy`, little-endian, end to end.
+        """
+        return self._fitted.counts_sha256
+
+    # ---------------------------------------------------------------- what a fitted model answers
+
+    def vectors_for(self, purpose: str) -> Vectors:
+        """Return the vectors that are best for a purpose.
+
+        Parameters
+        ----------
+        purpose : {"analogies", "relatedness"}
+            "analogies": `vectors`, the rows of the embedding, which are also the better ones for similarity in the
+            strict sense (that of synonyms). "relatedness": unit(E_w) + 0.3 unit(c_w), with c_w the word's vector as a
+            context, the sum of before and after; words that are not contexts have the first term only.
+
+        Returns
+        -------
+        Vectors
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+        ValueError
+            If `purpose` is another.
+
+        Notes
+        -----
+        From "analogies" to "relatedness", on Wikipedia: with 1M tokens WordSim-353 .570 to .573, SimLex-999 .213 to
+        .209, Google analogies .148 to .135; with 16M tokens .686 to .689, .303 to .299, .464 to .460.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, max_contexts=2).fit([["a", "b"], ["b", "c"]])
+        >>> lengths = np.linalg.norm(model.vectors_for("relatedness").matrix, axis=1)
+        >>> bool(lengths.max() <= 1.3), round(float(lengths[2]), 4)  # "c" is not a context
+        (True, 1.0)
+        """
+        model = self._fitted
+        if purpose == "analogies":
+            return model.vectors
+        if purpose != "relatedness":
+            raise ValueError(f"purpose must be 'analogies' or 'relatedness', got {purpose!r}")
+        mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
+        return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
+
+    def predict_output(self, word: Token, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
+        """Return the most probable contexts of a word, by the exact softmax over all contexts.
+
+        Parameters
+        ----------
+        word : str or int
+            One word, or its id.
+        topn : int
+            How many contexts to return, at least 1; all of them if there are no more.
+        side : {"before", "after"}, optional
+            Which side of the word the context stands on; by default either.
+
+        Returns
+        -------
+        list of (str, float)
+            Contexts c and their probabilities, falling; ties are in the order of the vocabulary. With p the softmax
+            over the outputs, which are (side, c) in a directed model, the probability is
+
+            - p(before, c) + p(after, c) without a side: of c as a context of the word, on whichever side;
+            - p(side, c) / sum_k p(side, k) with a side: of c as a context, given that it stands on this side.
+
+            Either sums to 1 over all contexts. Pairs have the shares they were counted with: `weighting` makes near
+            contexts count for more, and `sample` frequent ones for less, than their share of the text.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+        KeyError
+            If the word is unknown; the message gives the closest spellings.
+        TypeError, ValueError
+            If `word` is neither a word nor an id, `side` is another, or the model does not tell the sides apart.
+
+        Examples
+        --------
+        >>> corpus = [["new", "york", "city"], ["new", "york", "state"], ["old", "city"]] * 9
+        >>> model = SkipGram(dim=3, window=1, min_count=1, sample=None, epochs=50).fit(corpus)
+        >>> model.predict_output("york", topn=1, side="before")[0][0]
+        'new'
+        >>> round(sum(p for _, p in model.predict_output("york", topn=5, side="after")), 6)
+        1.0
+        """
+        return probable_contexts(self._fitted, word, topn, side)
+
+    def transform(self, documents: Documents) -> NDArray[np.float32]:
+        """Return the mean of the vectors of each document's words.
+
+        Parameters
+        ----------
+        documents
+            As `corpus` for :meth:`fit`; here they may have one word each, too.
+
+        Returns
+        -------
+        ndarray (n_documents, D), float32
+            A word counts as often as it comes; words outside the vocabulary are skipped. A document without any other
+            is all zeros.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+        TypeError, ValueError, OSError
+            As :meth:`fit` does for the corpus.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1).fit(["a b", "b c"])
+        >>> means = model.transform(["a b", "unknown"])
+        >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2)), means[1].tolist()
+        (True, [0.0, 0.0])
+        """
+        model = self._fitted
+        return mean_vectors(documents, model.vocabulary, model.vectors.matrix)
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Return the names of the columns that :meth:`transform` gives.
+
+        Parameters
+        ----------
+        input_features
+            Ignored; scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of str objects (D,)
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> SkipGram(dim=2, min_count=1).fit(["a b", "b c"]).get_feature_names_out()
+        array(['skipgram0', 'skipgram1'], dtype=object)
+        """
+        dim = self._fitted.vectors.matrix.shape[1]
+        return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
+
+    def perplexity(self, corpus: Documents) -> float:
+        """Return the perplexity of a text: exp of its mean negative log-likelihood per pair.
+
+        Parameters
+        ----------
+        corpus
+            As for :meth:`fit`. Words outside the vocabulary, and contexts outside the chosen ones, are left out.
+
+        Returns
+        -------
+        float
+            At least 1; the number of equally likely contexts that would be as hard to predict.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+        TypeError, ValueError, OSError
+            As :meth:`fit` does for the corpus.
+
+        Examples
+        --------
+        >>> corpus = [["a", "b"], ["b", "c"]] * 9
+        >>> model = SkipGram(dim=2, min_count=1, sample=None).fit(corpus)
+        >>> 1 < model.perplexity(corpus) < 6
+        True
+        """
+        model = self._fitted
+        counts = CorpusCounter(corpus, self.threads).counts(model.vocabulary, model.text_windows())
+        return float(np.exp(model.trainer.nll(counts)))
+
+    # ---------------------------------------------------------------- files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole model to one safetensors file, whole or not at all.
+
+        It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
+        bias, how often each word came, and the sums that :meth:`partial_fit` goes on from. Its header holds, as JSON,
+        the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
+        fastembed, the seed, the SHA-256 of the counts trained on, and the last epoch's nll.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to make or to replace.
+
+        Raises
+        ------
+        AttributeError
+            Before `fit`.
+        OSError
+            If the folder is missing or the data cannot be written; the old file is then untouched.
+        TypeError, ValueError
+            If a parameter is not as it should be, or a word has no UTF-8 form.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> model = SkipGram(dim=2, min_count=1).fit(["a b", "b c"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.safetensors")
+        ...     SkipGram.load(f"{folder}/model.safetensors")
+        ...     Vectors.load(f"{folder}/model.safetensors")
+        SkipGram(dim=2, min_count=1)
+        <Vectors: 3 tokens, 2 dimensions, float32>
+        """
+        model = self._fitted
+        write_model(path, self._options(), model)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+        """Read a file of :meth:`save`.
+
+        Parameters
+        ----------
+        path : path-like
+        threads : int, optional
+            As for the constructor: files do not hold it.
+
+        Returns
+        -------
+        SkipGram
+            Which gives the same bits as the one that was saved, and can be trained on. Its vectors are mapped from the
+            file into memory: the file may be replaced (on Windows only once these vectors are gone), but not shortened.
+
+        Raises
+        ------
+        OSError
+            If the file is missing or cannot be read.
+        ValueError
+            If it does not hold a whole model.
+
+        Examples
+        --------
+        See :meth:`save`.
+        """
+        settings, fitted = read_model(path, check_threads(threads))
+        if isinstance(settings.get("window"), list):
+            settings["window"] = tuple(settings["window"])
+        try:
+            model = cls().set_params(**settings, threads=threads)
+            model._options()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{str(path)!r} does not hold settings of a {cls.__name__}: {error}") from error
+        model._model = fitted
+        return model
+
+    # ---------------------------------------------------------------- private
+
+    def _options(self) -> SkipGramOptions:
+        """Return the parameters, checked."""
+        return SkipGramOptions(**self.get_params())
+
+    @property
+    def _fitted(self) -> FittedModel:
+        """What the last fit has learned; AttributeError before a fit."""
+        if self._model is None:
+            raise AttributeError("this SkipGram has not been fitted yet: call fit first")
+        return self._model
+
+    def __repr__(self) -> str:
+        return estimator.constructor_call(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._model is not None
+
+    def __sklearn_tags__(self) -> Any:
+        return estimator.document_transformer_tags()

@@ -17,13 +17,13 @@ from fastembed._base.csr import row_ranges
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 
-CONTEXT_EXPONENT = 0.75
-OVERSAMPLING = 20
+CONTEXT_EXPONENT = 0.75  # of the contexts' shares in the PMI
+OVERSAMPLING = 20  # columns of the randomised SVD beyond those that are asked for
 POWER_ITERATIONS = 3
-PMI_ENTRIES = 1 << 17
-"""That are computed at a time: they and their temporaries fit a second-level cache."""
+PMI_ENTRIES = 1 << 17  # computed at a time: they and their temporaries fit a second-level cache
+# The scale of the normal noise in dimensions beyond the rank: where both sides are zero, so is every gradient. Also the
+# ridge of new rows, as a share of the mean square.
 FILL_SCALE = 0.01
-"""Of the normal numbers in dimensions beyond the rank: where both sides are zero, so is every gradient."""
 
 
 def positive_pmi(counts: Any, pool: Pool) -> Any:
@@ -71,8 +71,9 @@ def truncated_svd(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
 
-    Twenty columns more than asked and three power iterations, each product orthonormalised. The same bits for any
-    number of threads: a row of a sparse product is one sum, and the dense ones run on one BLAS thread.
+    With OVERSAMPLING more columns than asked for and POWER_ITERATIONS power iterations, each product orthonormalised.
+    The bits are the same for any number of threads: a row of a sparse product is one sum, and the dense products run on
+    one BLAS thread.
 
     Parameters
     ----------
@@ -116,10 +117,10 @@ def svd_start(
 
 
 def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
-    """Return rows of an embedding for inputs that a linear layer has not met: M W^T (W W^T)^-1, with M their PMI.
+    """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T)^-1, with M their PMI.
 
-    That is the least-squares fit of the rows' positive PMI by the linear layer (D, V) as it is. A ridge, of a share
-    FILL_SCALE of the mean square, bounds it where the layer has no full rank.
+    That is the least-squares fit of the rows' positive PMI by the linear layer (D, V) as it is. A ridge, FILL_SCALE of
+    the mean square, bounds it where the layer does not have full rank.
     """
     w = linear.astype(np.float64)
     products = w @ positive_pmi(counts, pool)[rows].T.astype(np.float64)
@@ -133,8 +134,8 @@ def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -
 def log_shares(counts: Any) -> NDArray[np.float64]:
     """Return the logarithm of each column's share of all counts, (V,): the fixed bias.
 
-    With it the logits need only model how far a pair is from chance. A column without counts, which no target ever
-    names, gets the share of the rarest column that has some, so that the logarithm is finite.
+    With it the logits need only model how far a pair is from chance. A column without counts, which is never a target,
+    gets the share of the rarest column that has some, so that the logarithm is finite.
     """
     totals: NDArray[np.float64] = counts.sum(axis=0)
     totals = np.maximum(totals, totals[totals > 0].min())
@@ -147,8 +148,9 @@ def _principal_axes(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
     """Return (q, s, rotation), matrix = q @ diag(s) @ rotation.T, of a tall matrix (m, k): its thin SVD.
 
-    By way of the eigenvectors of matrixᵀ matrix in double, a seventh of the time of a QR. That squares the condition
-    number, which the products of an orthonormal basis can afford; axes below the rounding of the squares become zero.
+    It is computed from the eigenvectors of matrixᵀ matrix in double precision, in a seventh of the time of a QR. That
+    squares the condition number, which the products of an orthonormal basis can afford. Axes below the rounding of the
+    squares become zero.
     """
     exact = matrix.astype(np.float64)
     squares, rotation = np.linalg.eigh(exact.T @ exact)
@@ -160,7 +162,7 @@ def _principal_axes(
 
 
 def _product(matrix: Any, dense: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
-    """Return matrix @ dense, the rows shared out in pieces of about equal numbers of entries."""
+    """Return matrix @ dense, computed in pieces of rows with about equal numbers of entries."""
     product = np.empty((matrix.shape[0], dense.shape[1]), dtype=np.float32)
     indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False)
     pieces = min(8 * pool.threads, len(product))

@@ -1,18 +1,59 @@
-"""Checks of what `Trainer` is given: parameters, targets, counts. They return what the kernels take."""
+"""Checks of the arrays that a `Trainer` is given: parameters and counts. They return what training takes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.validation import check_amounts, check_finite, check_ids, check_integer
+from fastembed._base.validation import check_finite, check_ids
+from fastembed.trainer.parameters import Parameters
 
-Targets = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
-"""Target rows as CSR: starts (N + 1,), columns, amounts."""
+
+def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -> Parameters:
+    """Return the parameters of a new model: the embedding itself, copies of the linear layer and the bias."""
+    _check_embedding(embedding)
+    _check_linear(linear, embedding)
+    return Parameters.untrained(embedding, linear, _check_bias(bias, linear.shape[1], embedding.dtype))
+
+
+def _check_embedding(embedding: Any) -> None:
+    """Raise unless this is an embedding (V_in, D): float32 or float64, C-contiguous, aligned, writable, finite."""
+    _check_matrix("embedding", embedding, "(V_in, D)")
+    if not embedding.flags.c_contiguous or not embedding.flags.aligned:
+        raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
+    if not embedding.flags.writeable:
+        raise ValueError("embedding is read-only, but it is updated in place: pass a copy")
+
+
+def _check_linear(linear: Any, embedding: NDArray[Any]) -> None:
+    """Raise unless this is a linear layer (D, V), in any memory order: of the dtype and D of the embedding, finite."""
+    _check_matrix("linear", linear, "(D, V)")
+    if linear.dtype != embedding.dtype:
+        raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
+    if linear.shape[0] != embedding.shape[1]:
+        raise ValueError(
+            f"linear must have shape (D, V) with D = {embedding.shape[1]} as in embedding {embedding.shape},"
+            f" got {linear.shape}"
+        )
+
+
+def _check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return a copy of the bias (V,) in the dtype of the model, finite; or None."""
+    if bias is None:
+        return None
+    array = np.asarray(bias)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
+    if array.shape != (outputs,):
+        raise ValueError(f"bias must have shape ({outputs},), one for each output, got {array.shape}")
+    with np.errstate(over="ignore"):
+        converted: NDArray[Any] = np.array(array, dtype=dtype, order="C")
+    check_finite("bias", converted)
+    return converted
 
 
 def _check_matrix(name: str, array: Any, shape: str) -> None:
@@ -27,86 +68,26 @@ def _check_matrix(name: str, array: Any, shape: str) -> None:
     check_finite(name, array)
 
 
-def check_embedding(embedding: NDArray[Any]) -> NDArray[Any]:
-    """Return the embedding (V_in, D): float32 or float64, C-contiguous, aligned, writable, finite."""
-    _check_matrix("embedding", embedding, "(V_in, D)")
-    if not embedding.flags.c_contiguous or not embedding.flags.aligned:
-        raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
-    if not embedding.flags.writeable:
-        raise ValueError("embedding is read-only, but it is updated in place: pass a copy")
-    return embedding
+def check_new_rows(rows: NDArray[Any], parameters: Parameters) -> NDArray[Any]:
+    """Return rows (N, D), N >= 0, to put below an embedding: of its dtype and D, finite."""
+    if rows.dtype != parameters.dtype:
+        raise TypeError(f"rows are {rows.dtype}, but the embedding is {parameters.dtype}")
+    if rows.ndim != 2 or rows.shape[1] != parameters.dim:
+        raise ValueError(f"rows must have shape (N, {parameters.dim}), got {rows.shape}")
+    check_finite("rows", rows)
+    return rows
 
 
-def check_linear(linear: NDArray[Any], embedding: NDArray[Any]) -> NDArray[Any]:
-    """Return the linear layer (D, V), any memory order, of the embedding's dtype and D, finite."""
-    _check_matrix("linear", linear, "(D, V)")
-    if linear.dtype != embedding.dtype:
-        raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
-    if linear.shape[0] != embedding.shape[1]:
-        raise ValueError(
-            f"linear must have shape (D, V) with D = {embedding.shape[1]} as in embedding {embedding.shape},"
-            f" got {linear.shape}"
-        )
-    return linear
-
-
-def check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Return a copy of the bias (V,) in the model's dtype, finite; or None."""
-    if bias is None:
-        return None
-    array = np.asarray(bias)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
-    if array.shape != (outputs,):
-        raise ValueError(f"bias must have shape ({outputs},), one for each output, got {array.shape}")
-    with np.errstate(over="ignore"):
-        converted: NDArray[Any] = np.array(array, dtype=dtype, order="C")
-    check_finite("bias", converted)
-    return converted
-
-
-def check_target(target: Any, outputs: int) -> Targets:
-    """Return one target row: an output's id, or weights (V,), non-negative with a positive sum."""
-    if np.ndim(target) == 0 and not sparse.issparse(target):
-        column = check_integer("target", target, low=0, high=outputs - 1)
-        return _one_hot(np.array([column], dtype=np.int32))
-    row = target
-    if not sparse.issparse(target):
-        row = np.asarray(target)
-        if row.shape != (outputs,):
-            raise ValueError(f"target must be an id or have shape ({outputs},), got shape {row.shape}")
-        row = row[None, :]
-    return check_target_rows("target", row, 1, outputs)
-
-
-def check_targets(targets: Any, count: int, outputs: int) -> Targets:
-    """Return `count` target rows: ids (N,), or weights (N, V), dense or SciPy sparse."""
-    if not sparse.issparse(targets):
-        targets = np.asarray(targets)
-        if targets.ndim == 1:
-            ids = check_ids("targets", targets, outputs)
-            if len(ids) != count:
-                raise ValueError(f"targets must be as many as inputs, {count}, got {len(ids)}")
-            return _one_hot(ids.astype(np.int32))
-    return check_target_rows("targets", targets, count, outputs)
-
-
-def check_target_rows(name: str, rows: Any, count: int, outputs: int) -> Targets:
-    """Return rows of non-negative weights (N, V), each with a positive sum."""
-    if rows.shape != (count, outputs):
-        raise ValueError(f"{name} must have shape ({count}, {outputs}), got {rows.shape}")
-    if not sparse.issparse(rows):
-        check_amounts(name, rows)
-        rows = sparse.csr_array(rows.astype(np.float64))  # SciPy has no float16
-    matrix = canonical_csr(name, rows)
-    empty = np.asarray(matrix.sum(axis=1)).ravel() <= 0
-    if empty.any():
-        raise ValueError(f"{name} must have a positive weight in each row, but row {int(np.argmax(empty))} has none")
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    checked: np.dtype[Any] = np.dtype(dtype)
+    if checked not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64, got {checked}")
+    return checked
 
 
 def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts") -> Any:
-    """Return counts (V_in, V), a Counts or SciPy sparse, as `canonical_csr` does; at least one is positive."""
+    """Return counts (V_in, V), a Counts or SciPy sparse, as a canonical CSR array; at least one is positive."""
     counts = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
     is_sparse: bool = sparse.issparse(counts)
     if not is_sparse:
@@ -119,5 +100,6 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts") -> A
     return matrix
 
 
-def _one_hot(columns: NDArray[np.int32]) -> Targets:
-    return np.arange(len(columns) + 1, dtype=np.int64), columns, np.ones(len(columns))
+def check_frozen_rows(rows: ArrayLike, inputs: int) -> NDArray[np.intp]:
+    """Return ids of inputs, of which there may be none."""
+    return np.zeros(0, np.intp) if np.size(rows) == 0 else check_ids("frozen_rows", rows, inputs)

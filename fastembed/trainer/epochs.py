@@ -1,4 +1,4 @@
-"""The epochs of a fit: records, callbacks, and parameters that are good whatever happens."""
+"""The epochs of a fit: records, callbacks, early stopping, and parameters that are good whatever happens."""
 
 from __future__ import annotations
 
@@ -20,30 +20,28 @@ Record = dict[str, float]
 def run_epochs(
     fit: BlockFit,
     rng: np.random.Generator,
-    *,
-    epochs: int,
     validation: BlockFit | None = None,
-    patience: int | None = None,
     on_epoch_end: Callable[[Record], object] | None = None,
 ) -> list[Record]:
-    """Train for some epochs, or until `on_epoch_end` returns a true value; return the epochs' records.
+    """Train for the epochs of the fit's options, or until `on_epoch_end` returns a true value; return their records.
 
-    With `patience`, training also ends when the nll of `validation` has not fallen for so many epochs, and whenever it
-    ends the parameters are those after the epoch at which that was lowest.
+    With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for so many epochs. However
+    it ends, the parameters are then those after the epoch at which that nll was lowest.
 
-    Parameters that are not finite are put back to those at the end of the last epoch that was finished, or at the
-    start; an exception for another reason, such as a Ctrl-C, leaves the steps made so far.
+    Parameters that are not finite are put back to those at the end of the last finished epoch, or at the start; an
+    exception for another reason, such as a Ctrl-C, leaves the steps made so far.
     """
+    patience, trained = fit.options.n_iter_no_change, fit.parameters.trained
     history: list[Record] = []
-    good = Snapshot(fit.parameters)
-    best = Snapshot(fit.parameters) if patience is not None else None
+    good = Snapshot(trained)
+    best = Snapshot(trained) if patience is not None else None
     best_epoch, lowest = 0, math.inf
     try:
-        for epoch in range(1, epochs + 1):
+        for epoch in range(1, fit.options.epochs + 1):
             record = _epoch(fit, epoch, rng)
-            _check(good, epoch)
+            _check_finite(good, epoch)
             if validation is not None:
-                record["validation_nll"] = _held_out_nll(validation, epoch)
+                record["validation_nll"] = _validation_nll(validation, epoch)
             good.take()
             history.append(record)
             if best is not None and record["validation_nll"] < lowest:
@@ -73,7 +71,7 @@ def _epoch(fit: BlockFit, epoch: int, rng: np.random.Generator) -> Record:
     }
 
 
-def _check(parameters: Snapshot, epoch: int) -> None:
+def _check_finite(parameters: Snapshot, epoch: int) -> None:
     fault = parameters.fault()
     if fault is not None:
         raise TrainingDivergedError(
@@ -81,7 +79,7 @@ def _check(parameters: Snapshot, epoch: int) -> None:
         )
 
 
-def _held_out_nll(validation: BlockFit, epoch: int) -> float:
+def _validation_nll(validation: BlockFit, epoch: int) -> float:
     try:
         return validation.nll()
     except FloatingPointError as error:

@@ -12,20 +12,30 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed.trainer.checks import Targets
+from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
+from fastembed.trainer.targets import Targets
 
+# A step on a smaller linear layer stays on one thread: handing it over costs more than it saves
 PARALLEL_BYTES = 64 << 20
-"""Below this size of the linear layer a step stays on one thread: handing over costs more than it saves."""
-
+# More groups of shards than threads, so that the other threads take over the share of one that is held up
 GROUPS_PER_THREAD = 4
-"""Shards are handed out in this many groups a thread, so that a thread that is held up leaves its share to others."""
+# About how many multiplications one call of the kernel makes. A Ctrl-C is seen between two calls, which are a fraction
+# of a second apart
+MULTIPLICATIONS_PER_CALL = 1 << 31
+STEP_OVERHEAD = 1 << 12  # cost of a step beside its multiplications, in multiplications
 
-PIECE = 1 << 31
-"""Multiplications in one call of the kernel, about: Ctrl-C is heard between two calls, a fraction of a second apart."""
 
-STEP_OVERHEAD = 1 << 12
-"""What a step costs beside its multiplications, in multiplications."""
+class _Scratch:
+    """The memory that the row kernels work in, for one example."""
+
+    def __init__(self, outputs: int, width: int, shards: int, dtype: np.dtype[Any]) -> None:
+        self.h = aligned_zeros((width,), dtype)
+        self.logits = np.empty(outputs, dtype)
+        self.partials = np.empty((shards, 3))
+        self.expected = aligned_zeros((shards, width), dtype)
+        self.observed = aligned_zeros((shards, width), dtype)
+        self.gradient = np.empty(width)
 
 
 class RowSteps:
@@ -33,123 +43,95 @@ class RowSteps:
 
     Parameters
     ----------
-    embedding : ndarray (V_in, D)
+    parameters : Parameters
         Updated in place.
-    weights : ndarray (V, width)
-        The linear layer, vocabulary-major and padded; updated in place.
-    bias : ndarray (V,) or None
     scale : float
         Factor on the loss.
     pool : Pool
     """
 
-    def __init__(
-        self,
-        embedding: NDArray[Any],
-        weights: NDArray[Any],
-        bias: NDArray[Any] | None,
-        scale: float,
-        pool: Pool,
-    ) -> None:
-        outputs, width = weights.shape
-        self._embedding, self._weights, self._bias = embedding, weights, bias
-        self._scale, self._pool = scale, pool
-        self._kernels = kernels_for(weights.dtype)
+    def __init__(self, parameters: Parameters, scale: float, pool: Pool) -> None:
+        weights, (outputs, width) = parameters.weights, parameters.weights.shape
+        self._parameters, self._scale, self._pool = parameters, scale, pool
+        self._kernels = kernels_for(parameters.dtype)
         self._bounds = shard_bounds(outputs)
         self._shards = len(self._bounds) - 1
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
-
-        # The memory that the kernels work in
-        self._h = aligned_zeros((width,), weights.dtype)
-        self._logits = np.empty(outputs, weights.dtype)
-        self._partials = np.empty((self._shards, 3))
-        self._expected = aligned_zeros((self._shards, width), weights.dtype)
-        self._observed = aligned_zeros((self._shards, width), weights.dtype)
-        self._gradient = np.empty(width)
+        self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
         self._trainer = self._kernels.row_trainer(
-            embedding, weights, bias, self._bounds, scale,
-            self._h, self._logits, self._partials, self._expected, self._observed, self._gradient,
+            parameters.embedding, weights, parameters.bias, self._bounds, scale,
+            scratch.h, scratch.logits, scratch.partials, scratch.expected, scratch.observed, scratch.gradient,
         )  # fmt: skip
 
     def probabilities(self, i: int) -> NDArray[Any]:
         """Return softmax(embedding[i] @ linear + bias), (V,)."""
         self._load(i)
-        logits = np.empty_like(self._logits)
-
-        def product(first: int, last: int) -> None:
-            self._kernels.matvec(self._weights, self._h, self._bias, self._bounds, first, last, logits)
-
-        self._over_shards(product)
+        weights, bias, logits = self._parameters.weights, self._parameters.bias, np.empty_like(self._scratch.logits)
+        self._over_shards(
+            lambda first, last: self._kernels.matvec(weights, self._scratch.h, bias, self._bounds, first, last, logits)
+        )
         self._check_finite(self._kernels.softmax(logits), i)
         return logits
 
     def loss(self, i: int, target: Targets) -> float:
         """Return the loss of one example."""
-        loss, _ = self._pass(i, target[1], target[2], gradient=False, keep_logits=False)
+        loss, _ = self._pass(i, target.columns, target.amounts, gradient=False, keep_logits=False)
         return self._check_finite(loss, i)
 
     def gradient(self, i: int, target: Targets) -> NDArray[Any]:
         """Return the gradient of the loss with respect to embedding[i], (D,)."""
-        loss, _ = self._pass(i, target[1], target[2], gradient=True, keep_logits=False)
+        loss, _ = self._pass(i, target.columns, target.amounts, gradient=True, keep_logits=False)
         self._check_finite(loss, i)
-        return self._gradient[: self._embedding.shape[1]].astype(self._embedding.dtype)
+        return self._scratch.gradient[: self._parameters.dim].astype(self._parameters.dtype)
 
-    def step(self, i: int, target: int, rate: float, update_linear: bool) -> float:
-        """Step on one example with one output as its target; return the loss before the step."""
+    def step(self, i: int, output: int, rate: float, update_linear: bool) -> float:
+        """Step on one example, whose target is one output; return the loss before the step."""
         if self._parallel:
-            one = np.arange(2, dtype=np.int64), np.array([target], dtype=np.int32), np.ones(1)
-            return float(self.descend(np.array([i], dtype=np.intp), one, rate, update_linear)[0])
-        loss: float = self._trainer.step(i, target, rate, update_linear)
+            return self.step_on(i, Targets.one_hot([output]), rate, update_linear)
+        loss: float = self._trainer.step(i, output, rate, update_linear)
         return loss if isfinite(loss) else self._check_finite(loss, i)
 
-    def descend(
+    def step_on(self, i: int, target: Targets, rate: float, update_linear: bool) -> float:
+        """Step on one example, whose target is a row of weights; return the loss before the step."""
+        return float(self.train(np.array([i], dtype=np.intp), target, rate, update_linear)[0])
+
+    def train(
         self, inputs: NDArray[np.intp], targets: Targets, rate: float, update_linear: bool
     ) -> NDArray[np.float64]:
-        """Step through the examples in their order; return each one's loss before its step, (N,)."""
+        """Step on the examples in their order; return the loss of each before its step, (N,)."""
         losses = np.empty(len(inputs))
-        descend = self._descend_parallel if self._parallel else self._descend_serial
-        made = descend(inputs, targets, rate, update_linear, losses)
-        if made < len(inputs):
-            self._check_finite(losses[made], inputs[made])
+        train = self._train_in_parallel if self._parallel else self._trainer.train
+        examples_per_call = max(1, MULTIPLICATIONS_PER_CALL // (self._parameters.weights.size + STEP_OVERHEAD))
+        for first in range(0, len(inputs), examples_per_call):
+            last = min(first + examples_per_call, len(inputs))
+            rows = targets.rows(first, last)
+            stop = first + train(inputs[first:last], *rows, rate, update_linear, losses[first:last])
+            if stop < last:
+                self._check_finite(losses[stop], inputs[stop])
         return losses
 
-    def _descend_serial(
+    def _train_in_parallel(
         self,
         inputs: NDArray[np.intp],
-        targets: Targets,
+        starts: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        amounts: NDArray[np.float64],
         rate: float,
         update_linear: bool,
         losses: NDArray[np.float64],
     ) -> int:
-        starts, columns, amounts = targets
-        piece = max(1, PIECE // (self._weights.size + STEP_OVERHEAD))
-        for first in range(0, len(inputs), piece):
-            last = min(first + piece, len(inputs))
-            made: int = first + self._trainer.train(
-                inputs[first:last], starts[first : last + 1], columns, amounts, rate, update_linear, losses[first:last]
-            )
-            if made < last:
-                return made
-        return len(inputs)
+        """Do what the kernels' RowTrainer.train does, with the same bits, on several threads in each step.
 
-    def _descend_parallel(
-        self,
-        inputs: NDArray[np.intp],
-        targets: Targets,
-        rate: float,
-        update_linear: bool,
-        losses: NDArray[np.float64],
-    ) -> int:
-        """Do the arithmetic of RowTrainer.train in the same order, with the shards of a step shared out."""
-        starts, all_columns, all_amounts = targets
+        Returns the number of steps made: fewer than examples if a loss is not finite.
+        """
         for n, i in enumerate(inputs):
-            columns, amounts = all_columns[starts[n] : starts[n + 1]], all_amounts[starts[n] : starts[n + 1]]
-            losses[n], normaliser = self._pass(i, columns, amounts, gradient=True, keep_logits=update_linear)
+            row = slice(starts[n], starts[n + 1])
+            losses[n], normaliser = self._pass(i, columns[row], amounts[row], gradient=True, keep_logits=update_linear)
             if not isfinite(losses[n]):
                 return n
-            self._kernels.row_update(self._embedding[i], self._gradient, rate)
+            self._kernels.row_update(self._parameters.embedding[i], self._scratch.gradient, rate)
             if update_linear:
-                self._update_linear(columns, amounts, normaliser, rate * self._scale)
+                self._update_linear(columns[row], amounts[row], normaliser, rate * self._scale)
         return len(inputs)
 
     def _pass(
@@ -157,37 +139,49 @@ class RowSteps:
     ) -> tuple[float, float]:
         """Return the loss and logsumexp of one example; leave its gradient and logits in the scratch memory."""
         self._load(i)
-        logits = self._logits if keep_logits else None
-        expected, observed = (self._expected, self._observed) if gradient else (None, None)
+        weights, bias = self._parameters.weights, self._parameters.bias
+        logits = self._scratch.logits if keep_logits else None
+        expected, observed = (self._scratch.expected, self._scratch.observed) if gradient else (None, None)
 
-        def task(first: int, last: int) -> None:
+        def pass_shards(first: int, last: int) -> None:
             self._kernels.row_pass(
-                self._weights, self._h, self._bias, self._bounds, first, last, columns, amounts,
-                logits, self._partials, expected, observed,
+                weights, self._scratch.h, bias, self._bounds, first, last, columns, amounts,
+                logits, self._scratch.partials, expected, observed,
             )  # fmt: skip
 
-        self._over_shards(task)
+        self._over_shards(pass_shards)
         merged: tuple[float, float] = self._kernels.row_merge(
-            self._partials, expected, observed, amounts, self._scale, self._gradient
+            self._scratch.partials, expected, observed, amounts, self._scale, self._scratch.gradient
         )
         return merged
 
     def _update_linear(
-        self, columns: NDArray[np.int32], amounts: NDArray[np.float64], normaliser: float, step: float
+        self, columns: NDArray[np.int32], amounts: NDArray[np.float64], normaliser: float, rate: float
     ) -> None:
-        def task(first: int, last: int) -> None:
+        """Step on the linear layer, with the logits that the last pass has kept."""
+        weights = self._parameters.weights
+
+        def update_shards(first: int, last: int) -> None:
             self._kernels.row_update_linear(
-                self._weights, self._h, self._logits, self._bounds, first, last, columns, amounts, normaliser, step
+                weights,
+                self._scratch.h,
+                self._scratch.logits,
+                self._bounds,
+                first,
+                last,
+                columns,
+                amounts,
+                normaliser,
+                rate,
             )
 
-        self._over_shards(task)
+        self._over_shards(update_shards)
 
     def _load(self, i: int) -> None:
-        row = self._embedding[i]
-        self._h[: len(row)] = row
+        self._scratch.h[: self._parameters.dim] = self._parameters.embedding[i]
 
     def _over_shards(self, task: Callable[[int, int], object]) -> None:
-        """Call ``task(first, last)`` on groups of shards that together are all."""
+        """Call ``task(first, last)`` for groups of shards that together are all shards."""
         if not self._parallel:
             task(0, self._shards)
             return
@@ -198,7 +192,7 @@ class RowSteps:
     def _check_finite(self, loss: float, i: int) -> float:
         if not isfinite(loss):
             raise FloatingPointError(
-                f"the loss of input {i} is {loss}: its logits overflow {self._weights.dtype}; the parameters are too"
+                f"the loss of input {i} is {loss}: its logits overflow {self._parameters.dtype}; the parameters are too"
                 " large, or the learning rate is"
             )
         return loss

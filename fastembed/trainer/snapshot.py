@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 
 class Snapshot:
-    """What some arrays held, at first when this was made.
+    """A copy of some arrays, as they were when it was last taken: at first, when this object was made.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        By the names that errors call them.
+        By the names that errors give them.
 
     Examples
     --------
@@ -39,12 +39,12 @@ class Snapshot:
             np.copyto(self._copies[name], array)
 
     def restore(self) -> None:
-        """Put back into the arrays, in place, what was copied."""
+        """Put the copy back into the arrays, in place."""
         for name, array in self._arrays.items():
             np.copyto(array, self._copies[name])
 
     def fault(self) -> str | None:
-        """Return which number of the arrays is the first that is not finite now, or None."""
+        """Say which number of the arrays is the first that is not finite now; None if all are finite."""
         for name, array in self._arrays.items():
             finite = np.isfinite(array)
             if not finite.all():

@@ -1,21 +1,27 @@
-"""`Trainer`: an embedding, a linear layer and exact-softmax steps on them; here, those on counts."""
+"""`Trainer`: an embedding, a linear layer, and exact-softmax steps on them, from examples or from counts."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastembed._base.forks import PerProcess
+from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number
-from fastembed.trainer import blocks as _blocks
-from fastembed.trainer.checks import check_counts
+from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
-from fastembed.trainer.online import OnlineTrainer
+from fastembed.trainer.options import FitOptions
+from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.rows import RowSteps
+from fastembed.trainer.targets import check_target, check_targets
 
 
-class Trainer(OnlineTrainer):
+class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
 
     The model is ``softmax(embedding[i] @ linear + bias)``; the loss of a target ``y`` is
@@ -24,25 +30,25 @@ class Trainer(OnlineTrainer):
     Parameters
     ----------
     embedding : ndarray (V_in, D), float32 or float64
-        One row for each input. C-contiguous; **updated in place**.
+        One row per input. C-contiguous; **updated in place**.
     linear : ndarray (D, V), of the same dtype
-        The layer from a row to the V logits. Copied: the trainer holds it vocabulary-major. `Trainer.linear` shows it.
+        The layer from a row to the V logits. Copied; `Trainer.linear` is the trained one.
     bias : array_like (V,), optional
         Added to the logits. Copied; never trained.
     loss_scale : float, optional
         Factor on the loss; 1 / V by default.
     threads : int, optional
-        Threads to use; by default as many as CPUs. The results do not depend on it, not by a bit.
+        Threads to use; by default as many as there are CPUs. Results have the same bits for any number of threads.
 
     Raises
     ------
     TypeError, ValueError
-        If an array has another dtype, shape or memory order, or is not finite. Nothing has been changed then.
+        If an array has a wrong dtype, shape or memory order, or is not finite. Nothing has been changed then.
 
     Notes
     -----
-    One trainer runs one call at a time (a second thread waits); several trainers may run at once. `copy.deepcopy`
-    makes a trainer with parameters of its own; a trainer cannot be pickled.
+    A trainer runs one call at a time: a second thread waits. Several trainers may run at once. `copy.deepcopy` makes a
+    trainer with parameters of its own; a trainer cannot be pickled.
 
     Examples
     --------
@@ -67,59 +73,323 @@ class Trainer(OnlineTrainer):
         loss_scale: float | None = None,
         threads: int | None = None,
     ) -> None:
-        super().__init__(embedding, linear, bias=bias, loss_scale=loss_scale, threads=threads)
-        self._squares = np.zeros(self._inputs), np.zeros(self._outputs)
+        parameters = check_parameters(embedding, linear, bias)
+        scale = 1 / parameters.outputs if loss_scale is None else check_number("loss_scale", loss_scale)
+        self._start(parameters, scale, Pool(check_threads(threads)))
 
-    @property
-    def squares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What `fit_counts` has summed of squared gradients, for inputs (V_in,) and outputs (V,): the trainer's own."""
-        return self._squares
+    def _start(self, parameters: Parameters, scale: float, pool: Pool) -> None:
+        self._parameters, self._scale, self._pool = parameters, scale, pool
+        self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
+        self._rows = RowSteps(parameters, scale, pool)
 
-    def grown(self, rows: NDArray[Any]) -> Trainer:
-        """Return another trainer, a copy of this one with more inputs.
+    @classmethod
+    def random(
+        cls,
+        vocab_size: int,
+        dim: int,
+        *,
+        output_size: int | None = None,
+        dtype: str | np.dtype[Any] = "float32",
+        seed: int | np.random.Generator | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Return a trainer whose parameters are drawn from the standard normal distribution.
 
         Parameters
         ----------
-        rows : ndarray (N, D), of the model's dtype
-            The new inputs' rows of the embedding, N >= 0; the others keep their ids.
+        vocab_size, dim : int
+            V_in and D.
+        output_size : int, optional
+            V; by default V_in.
+        dtype : {"float32", "float64"}
+            Of the parameters.
+        seed : int or Generator, optional
+            For a repeatable draw.
+        threads : int, optional
+            As for the class.
 
         Returns
         -------
         Trainer
-            Whose `fit_counts` can carry on (`warm_start`); the new rows have not moved yet.
 
         Raises
         ------
         TypeError, ValueError
-            If the rows have another dtype or shape, or are not finite.
+            If a size is not a positive integer, or the dtype is not one of the two.
+
+        Examples
+        --------
+        >>> Trainer.random(8, 10, seed=0).embedding.shape
+        (8, 10)
+        """
+        inputs, dim = check_integer("vocab_size", vocab_size, low=1), check_integer("dim", dim, low=1)
+        outputs = inputs if output_size is None else check_integer("output_size", output_size, low=1)
+        dtype, rng = check_dtype(dtype), np.random.default_rng(seed)
+        embedding = rng.standard_normal((inputs, dim)).astype(dtype)
+        return cls(embedding, rng.standard_normal((dim, outputs)).astype(dtype), threads=threads)
+
+    def __repr__(self) -> str:
+        p = self._parameters
+        return f"{type(self).__name__}(inputs={p.inputs}, dim={p.dim}, outputs={p.outputs}, dtype={p.dtype})"
+
+    @property
+    def embedding(self) -> NDArray[Any]:
+        """The embedding (V_in, D): the array that was passed in."""
+        return self._parameters.embedding
+
+    @property
+    def linear(self) -> NDArray[Any]:
+        """The linear layer (D, V): a view of the memory of the trainer. Column c is the vector of output c."""
+        return self._parameters.linear
+
+    @property
+    def bias(self) -> NDArray[Any] | None:
+        """The bias (V,), or None."""
+        return self._parameters.bias
+
+    @property
+    def loss_scale(self) -> float:
+        """The factor on the loss."""
+        return self._scale
+
+    @property
+    def threads(self) -> int:
+        """The number of threads."""
+        return self._pool.threads
+
+    @property
+    def squares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The sums of squared gradients of `fit_counts`, for inputs (V_in,) and outputs (V,): the arrays themselves."""
+        return self._parameters.squares, self._parameters.linear_squares
+
+    def forward(self, i: int) -> NDArray[Any]:
+        """Return the probabilities softmax(embedding[i] @ linear + bias).
+
+        Parameters
+        ----------
+        i : int
+            The id of the input, 0 to V_in - 1.
+
+        Returns
+        -------
+        ndarray (V,)
+            In the dtype of the parameters.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `i` is not an id.
+        FloatingPointError
+            If a logit overflows.
+
+        Examples
+        --------
+        >>> round(float(Trainer.random(8, 10, seed=0).forward(3).sum()), 5)
+        1.0
+        """
+        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        with self._lock.value:
+            return self._rows.probabilities(i)
+
+    def loss(self, i: int, target: Any) -> float:
+        """Return the loss of one example.
+
+        Parameters
+        ----------
+        i : int
+            The id of the input, 0 to V_in - 1.
+        target : int, array_like (V,) or SciPy sparse (1, V)
+            The id of the output, or non-negative weights with a positive sum.
+
+        Returns
+        -------
+        float
+            The value loss_scale * (sum(y) * logsumexp(x) - y @ x) with the logits x, in nats.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `i` or `target` is not as above.
+        FloatingPointError
+            If the loss is not finite.
+
+        Examples
+        --------
+        >>> trainer = Trainer(np.zeros((4, 2)), np.zeros((2, 4)), loss_scale=1)
+        >>> round(trainer.loss(0, 3), 6)  # log 4
+        1.386294
+        """
+        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        targets = check_target(target, self._parameters.outputs)
+        with self._lock.value:
+            return self._rows.loss(i, targets)
+
+    def gradient(self, i: int, target: Any) -> NDArray[Any]:
+        """Return the gradient of the loss with respect to ``embedding[i]``.
+
+        Parameters
+        ----------
+        i, target
+            As for `loss`.
+
+        Returns
+        -------
+        ndarray (D,)
+            The vector loss_scale * (sum(y) * linear @ softmax(x) - linear @ y), in the dtype of the parameters.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As `loss` does.
+
+        Examples
+        --------
+        >>> trainer = Trainer(np.zeros((2, 1)), np.array([[1.0, -1.0]]), loss_scale=1)
+        >>> trainer.gradient(0, 0)  # (1/2 - 1) * 1 + 1/2 * (-1)
+        array([-1.])
+        """
+        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        targets = check_target(target, self._parameters.outputs)
+        with self._lock.value:
+            return self._rows.gradient(i, targets)
+
+    def step(self, i: int, target: Any = None, *, learning_rate: float = 1.0, update_linear: bool = False) -> float:
+        """Make one step of gradient descent, in place.
+
+        Parameters
+        ----------
+        i : int
+            The id of the input, 0 to V_in - 1.
+        target : int, array_like (V,) or SciPy sparse (1, V), optional
+            The id of the output, or non-negative weights with a positive sum; by default `i` itself.
+        learning_rate : float
+            Factor on the gradient.
+        update_linear : bool
+            Train the linear layer too; otherwise only ``embedding[i]`` changes.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As `loss` does; nothing has been changed then.
+
+        Examples
+        --------
+        >>> trainer = Trainer.random(8, 10, dtype="float64", seed=0)
+        >>> trainer.step(2) > trainer.step(2)
+        True
+        """
+        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        rate = check_number("learning_rate", learning_rate)
+        update_linear = check_flag("update_linear", update_linear)
+        if target is None:
+            target = i
+        if isinstance(target, int) or np.isscalar(target):
+            output = check_integer("target", target, low=0, high=self._parameters.outputs - 1)
+            with self._lock.value:
+                return self._rows.step(i, output, rate, update_linear)
+        targets = check_target(target, self._parameters.outputs)
+        with self._lock.value:
+            return self._rows.step_on(i, targets, rate, update_linear)
+
+    def train(
+        self,
+        inputs: ArrayLike,
+        targets: Any = None,
+        *,
+        learning_rate: float = 1.0,
+        epochs: int = 1,
+        update_linear: bool = False,
+    ) -> NDArray[np.float64]:
+        """Make one step per example, in the order of the examples, `epochs` times.
+
+        Parameters
+        ----------
+        inputs : array_like of int (N,)
+            The ids of the inputs.
+        targets : array_like of int (N,), array_like (N, V) or SciPy sparse (N, V), optional
+            The target of each example, as for `step`; by default the inputs themselves.
+        learning_rate : float
+            As for `step`.
+        epochs : int
+            How often to visit each example.
+        update_linear : bool
+            As for `step`.
+
+        Returns
+        -------
+        ndarray (epochs,), float64
+            The mean loss of each epoch, each example's before its step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as above; nothing has been changed then.
+        FloatingPointError
+            If a loss is not finite; the steps before it have been made.
+
+        Examples
+        --------
+        >>> trainer = Trainer.random(8, 10, dtype="float64", seed=0)
+        >>> losses = trainer.train([0, 1, 2], epochs=3)
+        >>> bool(losses[0] > losses[2])
+        True
+        """
+        ids = check_ids("inputs", inputs, self._parameters.inputs)
+        rows = check_targets(ids if targets is None else targets, len(ids), self._parameters.outputs)
+        rate = check_number("learning_rate", learning_rate)
+        update_linear = check_flag("update_linear", update_linear)
+        means = np.empty(check_integer("epochs", epochs, low=1))
+        with self._lock.value:
+            for epoch in range(len(means)):
+                means[epoch] = self._rows.train(ids, rows, rate, update_linear).mean()
+        return means
+
+    def grown(self, rows: NDArray[Any]) -> Trainer:
+        """Return a copy of this trainer with more inputs.
+
+        Parameters
+        ----------
+        rows : ndarray (N, D), of the dtype of the embedding
+            The rows of the embedding for the new inputs, N >= 0; the other inputs keep their ids.
+
+        Returns
+        -------
+        Trainer
+            Its `fit_counts` can continue the training of this one (`warm_start`).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the rows have a wrong dtype or shape, or are not finite.
 
         Examples
         --------
         >>> Trainer.random(8, 10, seed=0).grown(np.zeros((2, 10), "float32")).embedding.shape
         (10, 10)
         """
-        if rows.dtype != self._embedding.dtype:
-            raise TypeError(f"rows are {rows.dtype}, but the embedding is {self._embedding.dtype}")
-        if rows.ndim != 2 or rows.shape[1] != self._embedding.shape[1]:
-            raise ValueError(f"rows must have shape (N, {self._embedding.shape[1]}), got {rows.shape}")
-        with self._lock:
-            embedding = np.concatenate([self._embedding, rows])
-            other = Trainer(embedding, self.linear, bias=self._bias, loss_scale=self._scale, threads=self.threads)
-            other._squares = np.concatenate([self._squares[0], np.zeros(len(rows))]), self._squares[1].copy()
+        rows = check_new_rows(rows, self._parameters)
+        other = Trainer.__new__(Trainer)
+        with self._lock.value:
+            other._start(self._parameters.grown(rows), self._scale, Pool(self.threads))
         return other
 
     def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
-        return self.grown(self._embedding[:0])
+        return self.grown(self.embedding[:0])
 
     def fit_counts(
         self,
         counts: Any,
         *,
-        epochs: int = 5,
-        learning_rate: float = 0.7,
-        linear_learning_rate: float = 1.0,
-        block_size: int = 256,
-        workspace_bytes: int = _blocks.WORKSPACE_BYTES,
+        epochs: int = FitOptions.epochs,
+        learning_rate: float = FitOptions.learning_rate,
+        linear_learning_rate: float = FitOptions.linear_learning_rate,
+        block_size: int = FitOptions.block_size,
+        workspace_bytes: int = FitOptions.workspace_bytes,
         frozen_rows: ArrayLike = (),
         validation_counts: Any = None,
         n_iter_no_change: int | None = None,
@@ -127,45 +397,45 @@ class Trainer(OnlineTrainer):
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     ) -> list[dict[str, float]]:
-        """Fit all rows to their counts of outputs, by the exact softmax, in blocks.
+        """Fit the rows of the embedding to their counts of outputs, by the exact softmax, in blocks.
 
         Parameters
         ----------
         counts : Counts or SciPy sparse (V_in, V)
-            How often, or with what weight, input w goes with output c: counts[w, c]. Rows without counts stay as they
-            are.
+            How often, or with what weight, input w occurs with output c: counts[w, c]. Rows without counts are not
+            changed.
         epochs : int
             How often each row is visited.
         learning_rate, linear_learning_rate : float
-            Rates of the row-wise Adagrad steps on the embedding and on the linear layer, falling linearly to a tenth:
-            the length of a row's first step. Zero freezes the parameters, which then keep their bits.
+            Rates of the row-wise Adagrad steps on the embedding and on the linear layer, which fall linearly to a
+            tenth. The rate is the length of the first step of a row. At zero, the parameters keep their bits.
         block_size : int
-            Rows of a block at most.
+            Maximum number of rows in a block.
         workspace_bytes : int
-            Bound on the memory for a block's logits and gradients; blocks become smaller to keep it. Each thread has
-            room for the gradient of 1,024 columns beside it.
+            Bound on the memory for the logits and gradients of a block; blocks become smaller to keep it. Each thread
+            has a buffer for the gradient of 1,024 columns on top.
         frozen_rows : array_like of int
-            Inputs whose rows of the embedding keep their bits; the linear layer still learns from their counts.
+            Ids of inputs whose rows of the embedding keep their bits; the linear layer still learns from their counts.
         validation_counts : Counts or SciPy sparse (V_in, V), optional
             Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
         n_iter_no_change : int, optional
             End training early when `validation_nll` has not fallen for so many epochs. When training ends, early or
             not, the parameters are put back to those of the epoch at which it was lowest.
         warm_start : bool
-            Carry on the sums of squared gradients, by whose roots steps are divided, from the call before; by default
-            they start from zero.
+            Continue from the previous call's sums of squared gradients, whose roots divide the steps; by default the
+            sums start from zero.
         seed : int or Generator, optional
-            For the order of the rows, another one in each epoch.
+            For the order of the rows, which is drawn anew for each epoch.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, trainer)`` after each epoch, with the epoch's record and this trainer,
+            Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
 
         Returns
         -------
         list of dict
-            For each epoch made: `epoch`, from 1; `nll`, the mean negative log-likelihood a pair, in nats, each row's as
-            it was before its step; `perplexity`, exp(nll); `learning_rate` at the epoch's end; `seconds`; and
-            `validation_nll`, if there are validation counts.
+            One record per finished epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair, in nats,
+            of each row before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
+            and `validation_nll`, if there are validation counts.
 
         Raises
         ------
@@ -184,39 +454,24 @@ class Trainer(OnlineTrainer):
         >>> history[0]["nll"] > history[-1]["nll"]
         True
         """
-        matrix = check_counts(counts, (self._inputs, self._outputs))
-        settings = _blocks.Settings(
-            epochs=check_integer("epochs", epochs, low=1),
-            learning_rate=check_number("learning_rate", learning_rate),
-            linear_learning_rate=check_number("linear_learning_rate", linear_learning_rate),
-            block_size=check_integer("block_size", block_size, low=1),
-            workspace_bytes=check_integer("workspace_bytes", workspace_bytes, low=1),
+        options = FitOptions(
+            epochs, learning_rate, linear_learning_rate, block_size, workspace_bytes, n_iter_no_change, warm_start
         )
-        frozen = None if np.size(frozen_rows) == 0 else check_ids("frozen_rows", frozen_rows, self._inputs)
-        held_out = None
-        if validation_counts is not None:
-            held_out = check_counts(validation_counts, matrix.shape, "validation_counts")
-        if n_iter_no_change is not None:
-            n_iter_no_change = check_integer("n_iter_no_change", n_iter_no_change, low=1)
-            if held_out is None:
-                raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts to look at")
+        if n_iter_no_change is not None and validation_counts is None:
+            raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts to look at")
+        frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
-        warm_start = check_flag("warm_start", warm_start)
-        with self._lock:
-            if not warm_start:
-                for squares in self._squares:
-                    squares.fill(0)
-            return run_epochs(
-                self._fit(matrix, settings, frozen),
-                np.random.default_rng(seed),
-                epochs=settings.epochs,
-                validation=None if held_out is None else self._fit(held_out, settings),
-                patience=n_iter_no_change,
-                on_epoch_end=None if on_epoch_end is None else lambda record: on_epoch_end(record, self),
-            )
+        callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
+        rng = np.random.default_rng(seed)
+        fit = self._fit("counts", counts, options, frozen)
+        validation = None if validation_counts is None else self._fit("validation_counts", validation_counts, options)
+        with self._lock.value:
+            if not options.warm_start:
+                self._parameters.reset_squares()
+            return run_epochs(fit, rng, validation, callback)
 
     def nll(self, counts: Any) -> float:
-        """Return the mean negative log-likelihood a pair of counts, in nats; nothing is trained.
+        """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
 
         Parameters
         ----------
@@ -241,11 +496,10 @@ class Trainer(OnlineTrainer):
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        matrix = check_counts(counts, (self._inputs, self._outputs))
-        with self._lock:
-            return self._fit(matrix, _blocks.Settings()).nll()
+        fit = self._fit("counts", counts, FitOptions())
+        with self._lock.value:
+            return fit.nll()
 
-    def _fit(self, counts: Any, settings: _blocks.Settings, frozen: NDArray[np.intp] | None = None) -> _blocks.BlockFit:
-        return _blocks.BlockFit(
-            self._embedding, self._weights, self._bias, counts, settings, self._pool, self._squares, frozen
-        )
+    def _fit(self, name: str, counts: Any, options: FitOptions, frozen: NDArray[np.intp] | None = None) -> BlockFit:
+        matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
+        return BlockFit(self._parameters, matrix, options, self._pool, frozen)

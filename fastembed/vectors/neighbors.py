@@ -1,8 +1,8 @@
-"""The rows of a matrix that are nearest to queries: exact, in blocks of bounded memory, equals in the order of ids.
+"""Exact search for the rows of a matrix nearest to queries, in blocks of bounded memory; ties are in the order of ids.
 
-A product in the dtype of the matrix gives every cosine within a known error, and so a few rows among which the best
-must be. The cosines of these are taken in float64, each row by itself: neither they nor their order depend on what else
-is asked for in the same product, on the BLAS or on its threads.
+A product in the dtype of the matrix gives every cosine within a known error, and so a few candidates among which the
+best rows must be. The cosines of these are computed in float64, each row by itself: neither they nor their order depend
+on the other queries in the same product, on the BLAS or on its threads.
 """
 
 from __future__ import annotations
@@ -16,29 +16,23 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.floating[Any]]
 Exact = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.intp]
-Found = tuple[Ids, Exact]
-"""Ids and their scores, falling; equal scores in the order of the ids."""
+Found = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order of the ids
 
-BLOCK_BYTES = 1 << 25
-"""Size of a block of cosines: so many queries at once, against all rows."""
-
-ROWS_BYTES = 1 << 22
-"""Size of a block of rows in float64."""
-
-GROUPS = 1024
-"""Into so many groups of rows the search for a threshold divides a query's scores, and uses the best of each."""
+BLOCK_BYTES = 1 << 25  # of cosines: limits the number of queries in one product with all rows
+ROWS_BYTES = 1 << 22  # of rows in float64
+GROUPS = 1024  # of rows: the threshold for candidates is found among the best score of each group
 
 METHODS = ("3CosAdd", "3CosMul")
 
 
 class Neighbors:
-    """The rows (V, D) of a matrix, to be searched by cosine; that of a zero row is 0.
+    """Search among the rows (V, D) of a matrix by cosine; that of a zero row is 0.
 
     Parameters
     ----------
     matrix : ndarray of float32 or float64, shape (V, D)
-        Finite and C-contiguous. Kept, and copied only if the numbers are so large or small that squares could overflow
-        or vanish.
+        Finite and C-contiguous. Kept, and copied only if components are so large or small that squares could overflow
+        or underflow.
 
     Attributes
     ----------
@@ -57,8 +51,8 @@ class Neighbors:
             self.norms[block] = _lengths(self.rows[block])
         self._inverse_norms = np.zeros(len(matrix), matrix.dtype)
         np.divide(1.0, self.norms, out=self._inverse_norms, where=self.norms > 0, casting="same_kind")
-        # A sum of D products is off by at most D units in the last place of |row||query|, whatever its order; the
-        # query's, the norm's and the score's own roundings are a few more. Twice that, for float64's final cosine.
+        # A sum of D products has an error of at most D units in the last place of |row||query|, whatever its order;
+        # rounding of the query, the norm and the score adds a few. Twice that covers float64's final cosine.
         self._margin = float((matrix.shape[1] + 16) * np.finfo(matrix.dtype).eps)
 
     def unit(self, ids: Ids | slice) -> Exact:
@@ -75,18 +69,18 @@ class Neighbors:
     def nearest(
         self, queries: Exact, topn: int, *, excluded: Sequence[Sequence[int]] = (), among: int | Ids | None = None
     ) -> list[Found]:
-        """Return for each query the rows of the largest cosines.
+        """Return for each query the rows with the largest cosines.
 
         Parameters
         ----------
         queries : ndarray of float64, shape (Q, D)
             Of length 1 or 0.
         topn : int
-            How many; fewer where there are no more.
+            How many rows; fewer if there are no more.
         excluded : sequence of Q sequences of int
-            Ids that are not to be found, for each query; by default none.
+            Ids left out of the answer to each query; by default none.
         among : int or ndarray of intp, optional
-            Search the first so many rows, or those of rising ids.
+            Search only the first rows, this many; or the rows of these ids, in ascending order.
         """
         return self._search(queries[:, None], lambda cosines: cosines[0], np.ones((1, 1)), topn, excluded, among)
 
@@ -114,7 +108,7 @@ class Neighbors:
         return self._search(np.stack([a, b, c], axis=1), _cos_mul, signs, topn, excluded, among)
 
     def count_nearer(self, row: int, other: int) -> int:
-        """Return how many rows have a larger cosine with a row than the other has; the row itself does not count."""
+        """Return how many rows, the row itself aside, have a larger cosine with a row than the other row has."""
         query = self.unit(np.array([row]))
         cosines = (self.rows @ query[0].astype(self.rows.dtype)) * self._inverse_norms
         bound = self._cosines(np.array([other]), query)[0, 0]
@@ -132,10 +126,10 @@ class Neighbors:
         excluded: Sequence[Sequence[int]],
         among: int | Ids | None,
     ) -> list[Found]:
-        """Return for each query the rows of the largest scores.
+        """Return for each query the rows with the largest scores.
 
-        Queries (Q, T, D) are T unit vectors each. The score of cosines (T, N), which it may overwrite, is (N,); it
-        rises with the cosines of the positive `signs` (T, 1) and falls with the others.
+        A query is T unit vectors: the shape is (Q, T, D). `score` maps cosines (T, N), which it may overwrite, to
+        scores (N,), which increase with the cosines of positive `signs` (T, 1) and decrease with the others.
         """
         number, terms, dim = queries.shape
         part = slice(None) if among is None else slice(among) if isinstance(among, int) else among
@@ -146,22 +140,22 @@ class Neighbors:
         for block in _blocks(number, terms * len(rows) * rows.itemsize, BLOCK_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
             cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
-            for query, approximate, left_out in zip(queries[block], cosines, excluded[block], strict=True):
+            for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
                 approximate *= inverse_norms
-                wanted = min(topn + len(left_out), len(rows))
+                wanted = min(topn + len(omitted), len(rows))
                 candidates = _candidates(score(approximate - margins), score(approximate + margins), wanted)
                 ids = candidates if isinstance(part, slice) else part[candidates]
-                for each in left_out:
-                    ids = ids[ids != each]
+                for row in omitted:
+                    ids = ids[ids != row]
                 scores = score(self._cosines(ids, query))
                 best = np.argsort(-scores, kind="stable")[:topn]
                 found.append((ids[best], scores[best]))
         return found
 
     def _cosines(self, ids: Ids, query: Exact) -> Exact:
-        """Return the cosines (T, N) of rows with the unit vectors (T, D), the same for a row whichever the others are.
+        """Return the cosines (T, N) of rows with the unit vectors (T, D), those of a row independent of the other rows.
 
-        That rules out the BLAS, whose order of summation differs with the place of a row.
+        The BLAS cannot be used: its order of summation depends on the position of a row.
         """
         cosines = np.empty((len(query), len(ids)))
         for block in _blocks(len(ids), query.shape[1] * 8, ROWS_BYTES):
@@ -190,9 +184,9 @@ def _cos_mul(cosines: Matrix) -> Matrix:
 
 
 def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
-    """Return where the `count` largest values can be, of which lower and upper bounds are given, rising.
+    """Return where the `count` largest values can be, given lower and upper bounds of all values, in ascending order.
 
-    The best values of groups are some of all values, so their `count`-th largest is no larger than that of all.
+    The best values of groups are a subset of all values, so their `count`-th largest is no larger than that of all.
     """
     if count < 1:
         return np.empty(0, dtype=np.intp)
@@ -202,14 +196,14 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
 
 
 def _scaled(rows: Matrix) -> Matrix:
-    """Return each row times the power of two that brings its largest number to 0.5 or above, below 1."""
+    """Return each row times the power of two that brings its largest component into [0.5, 1)."""
     exponents = np.frexp(np.abs(rows).max(axis=1, initial=0))[1]
     scaled: Matrix = np.ldexp(rows, -exponents[:, None])
     return scaled
 
 
 def _lengths(rows: Matrix) -> Exact:
-    """Return the length of each row, (N,), in float64, the same for a row wherever it stands."""
+    """Return the length of each row, (N,), in float64, independent of the other rows."""
     exact = rows.astype(np.float64)
     lengths: Exact = np.sqrt((exact * exact).sum(axis=1))
     return lengths
@@ -222,6 +216,6 @@ def _divided(rows: Matrix, lengths: Exact) -> Exact:
 
 
 def _blocks(count: int, item_bytes: int, block_bytes: int) -> Iterator[slice]:
-    """Divide `count` items into slices of at most `block_bytes`, but of one item at least."""
+    """Divide `count` items into slices of at most `block_bytes` but at least one item."""
     size = max(1, block_bytes // max(1, item_bytes))
     return (slice(start, min(start + size, count)) for start in range(0, count, size))

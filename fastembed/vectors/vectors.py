@@ -1,31 +1,35 @@
 """Vectors: tokens and their vectors; lookup, similarity, neighbours and analogies."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed import formats
-from fastembed._base.validation import check_integer
-from fastembed.formats.table import check_token_counts, check_vectors
-from fastembed.vectors.neighbors import Matrix
-from fastembed.vectors.queries import Queries, Token
+from fastembed._base.validation import check_choice, check_finite, check_integer
+from fastembed.formats.registry import read_table, write_table
+from fastembed.formats.table import Table, check_token_counts, check_vectors
+from fastembed.vectors import interop
+from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, unit_vectors
+from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, is_single
 
 Number = TypeVar("Number", bound=np.generic)
 
 
-class Vectors(Queries):
+class Vectors:
     """One vector for each of V tokens.
 
-    ``len``, ``in`` and iteration are about the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
-    two. Wherever a method takes a token, its id will do: the place among the tokens.
+    ``len``, ``in`` and iteration apply to the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
+    two rows. Wherever a method takes a token, it also takes its id: its index among the tokens.
 
     Parameters
     ----------
     tokens : sequence of str, length V
-        All different.
+        Unique.
     matrix : ndarray of float32 or float64, shape (V, D)
         Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only, as a memory-mapped file
         can be.
@@ -43,13 +47,13 @@ class Vectors(Queries):
     Raises
     ------
     TypeError
-        If a token is not text, the matrix is not an array of float32 or float64, or the counts are no integers.
+        If a token is not a str, the matrix is not an array of float32 or float64, or the counts are not integers.
     ValueError
-        If the shapes do not match, a token comes twice, a count is negative, or a number is NaN or infinite.
+        If the shapes do not match, a token occurs twice, a count is negative, or a component is NaN or infinite.
 
     Notes
     -----
-    Nothing changes them, so any number of threads may ask at once.
+    Instances are immutable, so any number of threads may use one at once.
 
     Examples
     --------
@@ -69,10 +73,11 @@ class Vectors(Queries):
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of str, got the single str {tokens!r}")
         self._tokens = tuple(tokens)
-        self._ids = check_vectors(self._tokens, matrix)
+        self._rows = check_vectors(self._tokens, matrix)
         writeable, aligned = matrix.flags.writeable, matrix.flags.aligned
         self._matrix = _frozen(np.array(matrix, order="C", copy=writeable or not aligned or None))
         self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
+        self._parser = QueryParser(self._tokens, self._rows, matrix.shape[1])
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -92,13 +97,30 @@ class Vectors(Queries):
     def __repr__(self) -> str:
         return f"<Vectors: {len(self)} tokens, {self._matrix.shape[1]} dimensions, {self._matrix.dtype}>"
 
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._rows
+
+    def __getitem__(self, tokens: Token | Iterable[Token]) -> Matrix:
+        """Return the vector of a token, shape (D,), read-only; or those of several, a new array of shape (N, D)."""
+        if isinstance(tokens, str | int | np.integer):
+            rows: Matrix = self._matrix[self._parser.row(tokens)]
+        else:
+            rows = self._matrix[self._parser.rows("tokens", tokens)]
+        return rows
+
     def subset(self, tokens: int | np.integer[Any] | Iterable[Token]) -> Self:
         """Return the vectors of some tokens.
 
         Parameters
         ----------
         tokens : int or iterable of str or int
-            The first so many tokens, whose memory is shared; or tokens and ids, in the order of the result.
+            How many of the first tokens, whose memory is shared; or tokens and ids, in the order of the result.
 
         Returns
         -------
@@ -109,7 +131,7 @@ class Vectors(Queries):
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is neither a token nor an id, a token comes twice, or the number is below 1 or above V.
+            If something is neither a token nor an id, a token occurs twice, or the number is below 1 or above V.
 
         Examples
         --------
@@ -121,7 +143,7 @@ class Vectors(Queries):
             first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
             counts = None if self._counts is None else self._counts[first]
             return type(self)(self._tokens[first], self._matrix[first], counts=counts)
-        ids = self._several("tokens", tokens)
+        ids = self._parser.rows("tokens", tokens)
         counts = None if self._counts is None else self._counts[ids]
         return type(self)([self._tokens[i] for i in ids], _frozen(self._matrix[ids]), counts=counts)
 
@@ -140,6 +162,282 @@ class Vectors(Queries):
         """
         return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
 
+    def similarity(self, a: Token, b: Token) -> float:
+        """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.
+
+        Parameters
+        ----------
+        a, b : str or int
+            Tokens or ids.
+
+        Raises
+        ------
+        KeyError
+            If a token is unknown; the message gives the closest spellings.
+        TypeError, ValueError
+            If something is neither a token nor an id.
+
+        Examples
+        --------
+        >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
+        0.8
+        """
+        unit_a, unit_b = unit_vectors(self._matrix[[self._parser.row(a), self._parser.row(b)]])
+        return float(np.clip(unit_a @ unit_b, -1.0, 1.0))
+
+    def distance(self, a: Token, b: Token) -> float:
+        """Return the cosine distance of two tokens, 1 - :meth:`similarity`: from 0 to 2.
+
+        Parameters
+        ----------
+        a, b : str or int
+            Tokens or ids.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            As :meth:`similarity`.
+
+        Examples
+        --------
+        >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [0.0, -2.0]])).distance("a", "b")
+        1.0
+        """
+        return 1.0 - self.similarity(a, b)
+
+    def rank(self, a: Token, b: Token) -> int:
+        """Return the rank of `b` among the neighbours of `a`: 1 if no other token has a larger cosine with `a`.
+
+        Parameters
+        ----------
+        a, b : str or int
+            Tokens or ids.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            As :meth:`similarity`.
+
+        Examples
+        --------
+        >>> v = Vectors(["a", "b", "c"], np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.5]]))
+        >>> v.rank("a", "c"), v.rank("a", "b")
+        (1, 2)
+        """
+        return 1 + self._neighbors.count_nearer(self._parser.row(a), self._parser.row(b))
+
+    def doesnt_match(self, tokens: Iterable[Token]) -> str:
+        """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
+
+        Parameters
+        ----------
+        tokens : iterable of str or int
+            At least three: two are always equally far from their mean.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        KeyError
+            If a token is unknown; the message gives the closest spellings.
+        TypeError, ValueError
+            If something is neither a token nor an id, or there are fewer than three tokens.
+
+        Examples
+        --------
+        >>> v = Vectors(["red", "blue", "cat"], np.array([[1.0, 0.1], [1.0, 0.2], [0.1, 1.0]]))
+        >>> v.doesnt_match(["red", "cat", "blue"])
+        'cat'
+        """
+        ids = self._parser.rows("tokens", tokens)
+        if len(ids) < 3:
+            raise ValueError(f"doesnt_match needs at least three tokens, got {len(ids)}")
+        unit = self._neighbors.unit(ids)
+        worst = ids[np.argmin((unit * unit.mean(axis=0)).sum(axis=1))]
+        return self._tokens[int(worst)]
+
+    def most_similar(
+        self,
+        positive: Query | Iterable[Weighted] = (),
+        negative: Query | Iterable[Weighted] = (),
+        topn: int = 10,
+        *,
+        restrict: Restriction = None,
+    ) -> list[tuple[str, float]]:
+        """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd, as in gensim).
+
+        Tokens contribute their unit vectors, negated in `negative`, and are left out of the answer. Vectors contribute
+        as they are. For many queries at once see :meth:`nearest`.
+
+        Parameters
+        ----------
+        positive, negative : str, int, ndarray of shape (D,), or iterable of them
+            Tokens, ids and vectors; in an iterable each may be a pair (item, weight). Weights keep their sign, as in
+            gensim, so those in `negative` must not be positive. The default is 1, and -1 in `negative`. A tuple alone
+            is an iterable, as in gensim: ``("king", 2)`` is the token and the id 2, ``[("king", 2)]`` the token with
+            weight 2.
+        topn : int
+            How many tokens, at least 1; fewer are returned if there are no more.
+        restrict : int or iterable of str or int, optional
+            Search only the first tokens, this many; or only these tokens.
+
+        Returns
+        -------
+        list of (str, float)
+            Token and cosine, in descending order; ties in the order of the tokens.
+
+        Raises
+        ------
+        KeyError
+            If a token is unknown; the message gives the closest spellings.
+        TypeError, ValueError
+            If the query is empty, a vector has another shape or is not finite, or another argument is invalid.
+
+        References
+        ----------
+        O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
+
+        Examples
+        --------
+        >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
+        >>> v.most_similar(["king", "woman"], negative="man", topn=1)[0][0]
+        'queen'
+        >>> v.most_similar([("king", 2.0), "woman"], restrict=2)[0][0]
+        'man'
+        """
+        topn = check_integer("topn", topn, low=1)
+        among = self._parser.restriction(restrict)
+        items = self._parser.weighted("positive", positive, 1.0) + self._parser.weighted("negative", negative, -1.0)
+        if not items:
+            raise ValueError("most_similar needs at least one token or vector, got none")
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.sum([weight * self._query_vector(item) for item, weight in items], axis=0)
+        check_finite("the sum of the query", total)
+        asked = list({item for item, _ in items if isinstance(item, int)})
+        ((ids, cosines),) = self._neighbors.nearest(unit_vectors(total[None]), topn, excluded=[asked], among=among)
+        return self._scored(ids, cosines)
+
+    def nearest(
+        self,
+        queries: Query | Iterable[Query],
+        topn: int = 10,
+        *,
+        restrict: Restriction = None,
+    ) -> tuple[Ids, npt.NDArray[np.float64]]:
+        """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
+
+        A token is left out of its own answer, as in :meth:`most_similar`; the answer to a vector comes from all tokens.
+        The answer to a query does not depend on the other queries, except for its length.
+
+        Parameters
+        ----------
+        queries : ndarray of float, shape (Q, D) or (D,); or str, int, or iterable of str, int and ndarray (D,)
+            Vectors, tokens, ids.
+        topn : int
+            How many tokens per query, at least 1; fewer are returned if one of the queries has no more.
+        restrict : int or iterable of str or int, optional
+            Search only the first tokens, this many; or only these tokens.
+
+        Returns
+        -------
+        ids : ndarray of intp, shape (Q, topn)
+            Rows of the matrix, indices of :attr:`tokens`. For a single query the shape is (topn,).
+        cosines : ndarray of float64, same shape
+            In descending order; ties in the order of the tokens.
+
+        Raises
+        ------
+        KeyError
+            If a token is unknown; the message gives the closest spellings.
+        TypeError, ValueError
+            If a vector has another shape or is not finite, or another argument is invalid.
+
+        Notes
+        -----
+        The search is exhaustive. Queries are answered in blocks of 32 MiB of cosines with all tokens, of which at most
+        two are in memory.
+
+        Examples
+        --------
+        >>> v = Vectors(["a", "b", "c"], np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        >>> ids, cosines = v.nearest(["a", "b"], topn=1)
+        >>> [v.tokens[i] for i in ids[:, 0]], cosines.round(4).tolist()
+        (['c', 'c'], [[0.7071], [0.7071]])
+        >>> v.nearest(np.array([0.0, 3.0]), topn=2)[0]
+        array([1, 2])
+        """
+        topn = check_integer("topn", topn, low=1)
+        among = self._parser.restriction(restrict)
+        batch = self._parser.batch(queries)
+        own = [[item] if isinstance(item, int) else [] for item in batch]
+        vectors = batch if isinstance(batch, np.ndarray) else np.array([self._query_vector(item) for item in batch])
+        unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
+        found = self._neighbors.nearest(unit, topn, excluded=own, among=among)
+        size = min((len(ids) for ids, _ in found), default=0)
+        ids, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
+        for row, (best, scores) in enumerate(found):
+            ids[row], cosines[row] = best[:size], scores[:size]
+        return (ids[0], cosines[0]) if is_single(queries) else (ids, cosines)
+
+    def analogy(
+        self,
+        a: Token,
+        b: Token,
+        c: Token,
+        topn: int = 10,
+        *,
+        method: str = "3CosAdd",
+        restrict: Restriction = None,
+    ) -> list[tuple[str, float]]:
+        """Return the answers to "a is to b as c is to": "man is to king as woman is to queen".
+
+        With unit vectors, 3CosAdd maximizes cos(v, b - a + c), as `most_similar([b, c], [a])` does; 3CosMul maximizes
+        s(v, b) s(v, c) / (s(v, a) + 1e-6) with s = (1 + cos) / 2, as gensim's `most_similar_cosmul` does.
+
+        Parameters
+        ----------
+        a, b, c : str or int
+            Tokens or ids; they are left out of the answer.
+        topn : int
+            How many tokens, at least 1; fewer are returned if there are no more.
+        method : {"3CosAdd", "3CosMul"}
+        restrict : int or iterable of str or int, optional
+            Search only the first tokens, this many; or only these tokens.
+
+        Returns
+        -------
+        list of (str, float)
+            Token and score, in descending order; ties in the order of the tokens.
+
+        Raises
+        ------
+        KeyError
+            If a token is unknown; the message gives the closest spellings.
+        TypeError, ValueError
+            If another argument is invalid.
+
+        References
+        ----------
+        O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
+
+        Examples
+        --------
+        >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
+        >>> v.analogy("man", "king", "woman", topn=1, method="3CosMul")[0][0]
+        'queen'
+        """
+        topn = check_integer("topn", topn, low=1)
+        check_choice("method", method, METHODS)
+        among = self._parser.restriction(restrict)
+        asked = [self._parser.row(token) for token in (a, b, c)]
+        questions = list(self._neighbors.unit(np.array(asked))[:, None])
+        ((ids, scores),) = self._neighbors.analogies(
+            questions, topn, method=method, excluded=[list(set(asked))], among=among
+        )
+        return self._scored(ids, scores)
+
     def save(
         self,
         path: str | os.PathLike[str],
@@ -147,10 +445,10 @@ class Vectors(Queries):
         *,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the vectors to a file in the format that its suffix tells, whole or not at all.
+        """Write the vectors to a file in the format of its suffix, whole or not at all.
 
         ===================== =================== =================================================================
-        suffix                format              what it is
+        suffix                format              contents
         ===================== =================== =================================================================
         ``.safetensors``, ""  ``safetensors``     the library's own: any token, float32 or float64, counts, settings
         ``.txt``              ``word2vec``        text of word2vec and gensim, float32
@@ -164,26 +462,25 @@ class Vectors(Queries):
         ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
         ===================== =================== =================================================================
 
-        In those of word2vec, fastText and GloVe ``.gz`` may follow the suffix.
+        For word2vec, fastText and GloVe ``.gz`` may follow the suffix.
 
         Parameters
         ----------
         path : path-like
-            The file to make or to replace.
+            The file to create or to replace.
         format : str, optional
             One of the table, whatever the suffix.
         settings : mapping, optional
-            Kept in the header of safetensors files as JSON, to say how the vectors were made. Other formats have no
-            place for it.
+            How the vectors were made, kept as JSON in the header of safetensors files. Other formats cannot hold it.
 
         Raises
         ------
         OSError
-            If the folder is missing or the disk refuses the data; the old file is then untouched.
+            If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If the suffix tells no format, there are no vectors, the settings are not JSON, or the format cannot hold a
-            token, which is named: white space in those of word2vec, fastText and GloVe, a line end in "npy", a line
-            end or a tab in "tsv".
+            If no format has the suffix, there are no vectors, the settings are not JSON, or the format cannot hold a
+            token, which is named: those of word2vec, fastText and GloVe no white space, "npy" no line end, "tsv" no
+            line end or tab.
         ImportError
             If the format needs an extra, which is named.
 
@@ -195,26 +492,26 @@ class Vectors(Queries):
         ...     Vectors.load(f"{folder}/v.vec.gz")
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        formats.save(self._tokens, self._matrix, path, format, counts=self._counts, settings=settings)
+        write_table(Table(self._tokens, self._matrix, self._counts, settings or {}), path, format)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
         """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
 
-        A file that is mapped must not be shortened; it may be replaced, but on Windows only once its vectors are gone.
+        A mapped file must not be shortened. It may be replaced, on Windows only after its vectors are deleted.
 
         Parameters
         ----------
         path : path-like
         format : str, optional
-            One of the formats of :meth:`save`; otherwise the suffix tells.
+            One of the formats of :meth:`save`; by default the one of the suffix.
 
         Raises
         ------
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If the suffix tells no format, or the file is not a whole one of it; the place is named.
+            If no format has the suffix, or the file is not a whole one of its format; the place is named.
         ImportError
             If the format needs an extra, which is named.
 
@@ -222,15 +519,15 @@ class Vectors(Queries):
         --------
         See :meth:`save`.
         """
-        return cls._of(formats.load(path, format))
+        return read_table(path, format, lambda table: cls(table.tokens, table.matrix, counts=table.counts))
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
-        """Write the text or binary form of word2vec, under gensim's name for it; as :meth:`save`.
+        """Write the text or binary form of word2vec, under the name that gensim uses; as :meth:`save`.
 
         Parameters
         ----------
         path : path-like
-            The file to make or to replace. If it ends in ``.gz``, the file is compressed.
+            The file to create or to replace. If it ends in ``.gz``, the file is compressed.
         binary : bool
 
         Raises
@@ -250,7 +547,7 @@ class Vectors(Queries):
 
     @classmethod
     def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool = False) -> Self:
-        """Read the text or binary form of word2vec, under gensim's name for it; as :meth:`load`.
+        """Read the text or binary form of word2vec, under the name that gensim uses; as :meth:`load`.
 
         Parameters
         ----------
@@ -278,7 +575,7 @@ class Vectors(Queries):
         ImportError
             Without gensim: the extra [gensim].
         """
-        return formats.to_gensim(self._table())
+        return interop.to_gensim(self._tokens, self._matrix, self._counts)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
@@ -290,7 +587,7 @@ class Vectors(Queries):
         ValueError
             If a token has no UTF-8 form.
         """
-        return formats.to_pandas(self._table())
+        return interop.to_pandas(self._tokens, self._matrix)
 
     @classmethod
     def from_pandas(cls, frame: Any) -> Self:
@@ -303,17 +600,21 @@ class Vectors(Queries):
         Raises
         ------
         TypeError, ValueError
-            If it is none, the index does not hold different strings, or a column is not float32 or float64, or not
+            If it is not a DataFrame, the index is not unique strings, or a column is not float32 or float64, or not
             finite.
         """
-        return cls._of(formats.from_pandas(frame))
+        return cls(*interop.from_pandas(frame))
 
-    def _table(self) -> formats.Table:
-        return formats.Table(self._tokens, self._matrix, self._counts)
+    @cached_property
+    def _neighbors(self) -> Neighbors:
+        return Neighbors(self._matrix)
 
-    @classmethod
-    def _of(cls, table: formats.Table) -> Self:
-        return cls(table.tokens, table.matrix, counts=table.counts)
+    def _query_vector(self, item: Parsed) -> Exact:
+        """Return the unit vector of a row, or the vector itself."""
+        return self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item
+
+    def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
+        return [(self._tokens[i], score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
 
 
 def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:

@@ -64,7 +64,7 @@ def test_counts_may_be_saved_over_those_that_are_mapped(tmp_path, assert_same):
 
 
 def test_parts_that_do_not_fit_together_are_rejected(tmp_path):
-    from fastembed.formats import map_tensors, pack_tokens, write_tensors
+    from fastembed.formats.tensors import map_tensors, pack_tokens, write_tensors
 
     path = tmp_path / "counts.safetensors"
     Counts.from_corpus([LINE], VOCABULARY, sample=1e-2).save(path)

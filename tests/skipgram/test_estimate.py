@@ -1,4 +1,4 @@
-"""What training is said to take, against what it takes."""
+"""`Estimate`: the memory and the operations that training is said to take, against those that it takes."""
 
 import gc
 import tracemalloc
@@ -27,7 +27,7 @@ def zipf_corpus(words, tokens):
         (30_000, 100_000, 60, 100, False),
     ],
 )
-def test_memory(words, tokens, dim, contexts, early_stopping):
+def test_the_memory_is_that_of_the_peak(words, tokens, dim, contexts, early_stopping):
     """NumPy tells tracemalloc what it allocates."""
     model = SkipGram(dim=dim, epochs=1, min_count=1, max_contexts=contexts, early_stopping=early_stopping, threads=2)
     counts = model.count(zipf_corpus(words, tokens))
@@ -42,8 +42,8 @@ def test_memory(words, tokens, dim, contexts, early_stopping):
     assert model.estimate(*counts.shape, nnz=counts.nnz).memory == pytest.approx(peak, rel=0.2)
 
 
-def test_flops():
-    """6 V_in V D an epoch; eight sparse products and as many Gram matrices and rotations for the start."""
+def test_the_flops_are_those_of_the_products():
+    """6 V_in V D per epoch; eight sparse products and as many Gram matrices and rotations for the start."""
     sizes = {"inputs": 7, "outputs": 10, "dim": 3, "threads": 1}
     assert Estimate(nnz=0, epochs=4, **sizes).flops - Estimate(nnz=0, epochs=3, **sizes).flops == 6 * 7 * 10 * 3
     more = Estimate(nnz=5, epochs=1, **sizes).flops - Estimate(nnz=4, epochs=1, **sizes).flops
@@ -52,12 +52,12 @@ def test_flops():
     assert start == 4 * (7 + 10) * 2 * 2 * 23 * 23
 
 
-def test_what_does_not_fit_is_refused_before_the_text_is_counted(monkeypatch):
+def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
     corpus = [["a", "b", "c"]] * 5
     model = SkipGram(dim=2, min_count=1).fit(corpus)
     counts, before = model.count(corpus), model.vectors
 
-    def refuse(*_, **__):
+    def fail(*_, **__):
         raise AssertionError("counted")
 
     with monkeypatch.context() as patch:
@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused_before_the_text_is_counted(monkeypatch):
             model.fit_counts(counts)
         with pytest.raises(MemoryError):
             model.partial_fit(corpus)
-        patch.setattr("fastembed.counts.Counts.from_corpus", refuse)
+        patch.setattr("fastembed.counts.Counts.from_corpus", fail)
         with pytest.raises(MemoryError, match="a smaller dim or max_contexts, or a larger min_count, takes less"):
             model.fit(corpus)
     assert model.vectors is before

@@ -1,8 +1,10 @@
+"""The gauge: logits stay, rows are centred, directions are scaled."""
+
 import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed.skipgram import gauge as _gauge
+from fastembed.skipgram.gauge import apply_gauge
 
 SIZES = [(1, 1, 1), (7, 5, 3), (40, 30, 6), (5000, 4500, 17), (3, 4, 8)]
 
@@ -23,7 +25,7 @@ def test_logits_stay_and_rows_are_centred(size, dtype):
     embedding, linear, bias, counts = model(*size, dtype)
     before = embedding.astype(np.float64) @ linear + bias
     mean = embedding.mean(axis=0, dtype=np.float64)
-    centre = _gauge.settle(embedding, linear, bias, counts)
+    centre = apply_gauge(embedding, linear, bias, counts)
     tolerance = 1e-4 if dtype == "float32" else 1e-9
     np.testing.assert_allclose(embedding.astype(np.float64) @ linear + bias, before, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(embedding.mean(axis=0, dtype=np.float64), 0, atol=tolerance)
@@ -41,7 +43,7 @@ def test_each_direction_is_its_posterior_mean():
     totals = counts.sum(axis=1)
     n = 0.5 * (totals**2).sum() / totals.sum()
     expected = rows @ (np.linalg.inv(np.linalg.inv(prior) + n * information) @ (n * information)).T
-    _gauge.settle(embedding, linear, bias, counts)
+    apply_gauge(embedding, linear, bias, counts)
     factor = (embedding * expected).sum() / (expected**2).sum()
     np.testing.assert_allclose(embedding, factor * expected, rtol=1e-8, atol=1e-10)
     assert factor >= 1
@@ -50,7 +52,7 @@ def test_each_direction_is_its_posterior_mean():
 def test_many_counts_change_no_direction():
     embedding, linear, bias, counts = model(40, 30, 6, "float64")
     centred = embedding - embedding.mean(axis=0)
-    _gauge.settle(embedding, linear, bias, counts * 1e9)
+    apply_gauge(embedding, linear, bias, counts * 1e9)
     np.testing.assert_allclose(embedding, centred, atol=1e-6)
 
 
@@ -58,19 +60,19 @@ def test_no_direction_shrinks_below_a_tenth_of_the_largest():
     embedding, linear, bias, counts = model(40, 30, 6, "float64")
     linear[0] *= 1e-9
     centred = embedding - embedding.mean(axis=0)
-    change = np.linalg.lstsq(centred, (_gauge.settle(embedding, linear, bias, counts), embedding)[1], rcond=None)[0]
+    change = np.linalg.lstsq(centred, (apply_gauge(embedding, linear, bias, counts), embedding)[1], rcond=None)[0]
     assert np.abs(np.linalg.eigvals(change)).min() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("which", ["rows", "columns"])
-def test_equal_vectors_are_left(which):
+def test_equal_vectors_keep_their_logits(which):
     embedding, linear, bias, counts = model(7, 5, 3, "float64")
     if which == "rows":
         embedding[:] = embedding[0]
     else:
         linear[:] = linear[:, :1]
     before = embedding @ linear + bias
-    _gauge.settle(embedding, linear, bias, counts)
+    apply_gauge(embedding, linear, bias, counts)
     np.testing.assert_allclose(embedding @ linear + bias, before, atol=1e-12)
     assert np.isfinite(embedding).all()
 
@@ -79,9 +81,9 @@ def test_a_row_without_counts_becomes_zero_and_moves_no_other():
     embedding, linear, bias, counts = model(8, 5, 3, "float64")
     alone = [array.copy() for array in (embedding[:7], linear, bias)]
     embedding[7] = 99
-    _gauge.settle(*alone, counts[:7])
+    apply_gauge(*alone, counts[:7])
     counts = counts.tolil()
     counts[7] = 0
-    _gauge.settle(embedding, linear, bias, counts.tocsr())
+    apply_gauge(embedding, linear, bias, counts.tocsr())
     np.testing.assert_allclose(embedding[:7], alone[0], rtol=1e-12)
     assert not embedding[7].any()

@@ -1,401 +1,125 @@
-"""`SkipGram`: held-out lines, more text, what callbacks see, what an interrupted fit leaves."""
+"""`SkipGram` by scikit-learn's conventions, with and without it."""
 
-import math
-from dataclasses import asdict
+import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
-from fastembed._base.threads import Pool
-from fastembed.corpus import LineSplit
-from fastembed.skipgram.mixture import mixture
-from fastembed.skipgram.model import FITTED
-from fastembed.skipgram.start import fold_in
-from fastembed.trainer.blocks import BlockFit
+from fastembed import Counts, SkipGram
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
 
-@pytest.fixture
-def corpus():
-    """Walks on a ring of 30 words."""
-    rng = np.random.default_rng(0)
-    walks = (rng.integers(30, size=(80, 1)) + np.cumsum(rng.integers(0, 2, size=(80, 12)), axis=1)) % 30
-    return [[f"w{step:02d}" for step in walk] for walk in walks]
+def test_the_constructor_keeps_what_it_is_given():
+    """All parameters, the very objects, and nothing else."""
+    given = SkipGram().get_params() | {"dim": np.int64(7), "window": (np.int8(1), 2), "sample": np.float32(0.5)}
+    model = SkipGram(**given)
+    assert list(vars(model)) == list(inspect.signature(SkipGram).parameters)
+    assert all(getattr(model, name) is value is model.get_params()[name] for name, value in given.items())
 
 
-def state(model):
-    """All that a fit sets."""
-    return {name: getattr(model, name) for name in FITTED}
+def test_set_params_sets_all_or_nothing():
+    model = SkipGram(dim=7)
+    assert model.set_params(window=(1, 2), seed=3) is model
+    assert (model.dim, model.window, model.seed) == (7, (1, 2), 3)
+    before = model.get_params()
+    with pytest.raises(ValueError, match=r"SkipGram has no parameter 'size'; it has dim, window, weighting, "):
+        model.set_params(dim=9, size=8)
+    assert model.get_params() == before
+    assert model.set_params() is model
 
 
-def raising(error, epoch):
-    """A callback that raises at the end of an epoch."""
-
-    def callback(record, model):
-        if record["epoch"] == epoch:
-            raise error
-
-    return callback
+def test_repr_shows_what_is_not_the_default():
+    assert repr(SkipGram()) == "SkipGram()"
+    model = SkipGram(window=(2, 3), sample=None, max_contexts=None, threads=2)
+    assert repr(model) == "SkipGram(window=(2, 3), sample=None, max_contexts=None, threads=2)"
+    assert eval(repr(model)).get_params() == model.get_params()
 
 
-# ---------------------------------------------------------------- callbacks
+def test_scikit_learn_is_not_imported(tmp_path):
+    code = "import sys, fastembed; fastembed.SkipGram(dim=2).get_params(); sys.exit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
-def test_a_callback_sees_the_model_after_each_epoch(corpus):
-    records, matrices = [], []
-
-    def look(record, seen):
-        assert seen is model
-        assert seen.history[-1] is record
-        assert isinstance(seen.vectors, Vectors)
-        assert_array_equal(seen.vectors.matrix, seen.trainer.embedding)
-        assert seen.perplexity(corpus) > 1
-        assert seen.vectors.most_similar("w03", topn=1)
-        records.append(record)
-        matrices.append(seen.vectors.matrix)
-
-    model = SkipGram(epochs=3, **SETTINGS)
-    assert model.fit(corpus, on_epoch_end=look) is model
-    assert records == model.history
-    assert_array_equal(matrices[-1], model.vectors.matrix)
-    assert (matrices[0] != matrices[1]).any()
-    plain = SkipGram(epochs=3, **SETTINGS).fit(corpus)
-    assert_array_equal(plain.vectors.matrix, model.vectors.matrix)
-
-
-def test_a_callback_stops_training(corpus):
-    model, seen = SkipGram(epochs=5, **SETTINGS), []
-    model.fit(corpus, on_epoch_end=lambda record, model: seen.append(model.vectors.matrix) or record["epoch"] == 2)
-    assert [record["epoch"] for record in model.history] == [1, 2]
-    assert len(seen) == 2
-    assert_array_equal(seen[-1], model.vectors.matrix)
-
-
-def test_a_callback_is_checked_before_anything_is_read(tmp_path):
-    with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
-        SkipGram().fit(tmp_path / "missing", on_epoch_end=7)
-    with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
-        SkipGram().fit_counts(sparse.eye_array(3), on_epoch_end=7)
-
-
-# ---------------------------------------------------------------- a fit that ends by an exception
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_fit_that_fails_leaves_a_fitted_model_as_it_was(corpus, error):
-    model = SkipGram(epochs=2, **SETTINGS).fit(corpus)
-    before, matrix = state(model), model.vectors.matrix.copy()
-    with pytest.raises(error):
-        model.fit(corpus[:20], on_epoch_end=raising(error, 1))
-    assert all(getattr(model, name) is value for name, value in before.items())
-    assert len(model.history) == 2
-    assert_array_equal(model.vectors.matrix, matrix)
-    assert_array_equal(model.trainer.embedding, matrix)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_first_fit_that_fails_keeps_what_was_learned(corpus, error):
-    model = SkipGram(epochs=3, **SETTINGS)
-    with pytest.raises(error):
-        model.fit(corpus, on_epoch_end=raising(error, 2))
-    assert len(model.history) == 2
-    stopped = SkipGram(epochs=3, **SETTINGS).fit(corpus, on_epoch_end=lambda record, _: record["epoch"] == 2)
-    assert_array_equal(model.vectors.matrix, stopped.vectors.matrix)
-    assert model.perplexity(corpus) == stopped.perplexity(corpus)
-
-
-@pytest.mark.parametrize("fitted", [False, True])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, None])
-def test_an_epoch_that_fails_half_way(corpus, monkeypatch, fitted, error):
-    """By a Ctrl-C, or by parameters that are no longer finite."""
-    model = SkipGram(epochs=3, **SETTINGS)
-    if fitted:
-        model.fit(corpus[::2])
-        before, matrix = state(model), model.vectors.matrix.copy()
-    original, step = BlockFit._step, []
-
-    def fail(self, rows, fall, number):
-        step.append(number)
-        nll = original(self, rows, fall, number)
-        if number == 2:
-            if error is not None:
-                raise error
-            self._embedding[0] = np.inf
-        return nll
-
-    monkeypatch.setattr(BlockFit, "_step", fail)
-    with pytest.raises(error or TrainingDivergedError) as caught:
-        model.fit(corpus)
-    assert step == [1, 2]
-    if error is None:
-        assert (caught.value.epoch, caught.value.block) == (2, None)
-    if fitted:
-        assert all(getattr(model, name) is value for name, value in before.items())
-        assert_array_equal(model.vectors.matrix, matrix)
-    else:
-        assert [record["epoch"] for record in model.history] == [1]
-        assert_array_equal(model.vectors.matrix, model.trainer.embedding)
-    monkeypatch.undo()
-    assert model.perplexity(corpus) > 1
-
-
-# ---------------------------------------------------------------- held-out lines
-
-
-def test_early_stopping():
-    rng = np.random.default_rng(5)
-    noise = [[f"w{w:02d}" for w in line] for line in rng.integers(30, size=(60, 8))]
-    kept = []
-    model = SkipGram(epochs=30, early_stopping=True, validation_fraction=0.4, n_iter_no_change=3, **SETTINGS)
-    model.fit(noise, on_epoch_end=lambda record, model: kept.append(model.vectors.matrix))
-    nlls = [record["validation_nll"] for record in model.history]
-    best = int(np.argmin(nlls))
-    assert len(nlls) == best + 4 < 30
-    assert_array_equal(model.vectors.matrix, kept[best])
-    held_out = Counts.from_corpus(
-        noise, model.vocabulary, lines=LineSplit(0.4, 0, True), window=2, weighting="harmonic", directed=True
-    )
-    assert model.trainer.nll(held_out) == pytest.approx(nlls[best], rel=1e-6)
-    twice = SkipGram(**model.get_params()).fit(noise)
-    assert_array_equal(twice.vectors.matrix, model.vectors.matrix)
-
-
-def test_counts_that_name_no_vectors():
+def test_counts_without_tokens_are_rejected():
     with pytest.raises(TypeError, match="counts must be Counts, got csr_array"):
         SkipGram().fit_counts(sparse.csr_array(np.eye(2)))
     with pytest.raises(ValueError, match="these counts have no tokens to name the vectors"):
         SkipGram().fit_counts(Counts.from_pairs([0], [0]))
 
 
-def test_early_stopping_on_counts(corpus):
-    model = SkipGram(early_stopping=True, **SETTINGS)
-    counts = model.count(corpus)
-    with pytest.raises(ValueError, match="early_stopping needs validation_counts beside counts"):
-        model.fit_counts(counts)
-    with pytest.raises(ValueError, match="validation_counts must have shape"):
-        model.fit_counts(counts, validation_counts=Counts.from_pairs([0], [0]))
-    assert not hasattr(model, "trainer")
-    model.fit_counts(counts, validation_counts=counts)
-    assert "validation_nll" in model.history[0]
+def test_before_a_fit_nothing_has_been_learned():
+    learned = [name for name, member in vars(SkipGram).items() if isinstance(member, property) and name[0] != "_"]
+    assert len(learned) == 9
+    model = SkipGram(dim=2, min_count=1)
+    for name in learned:
+        with pytest.raises(AttributeError, match="this SkipGram has not been fitted yet: call fit first"):
+            getattr(model, name)
+    model.fit(["a b", "b c"])
+    assert all(hasattr(model, name) for name in learned)
 
 
-def test_no_line_held_out():
-    """One line: all of it is on one side."""
-    with pytest.raises(ValueError, match="no token of the corpus' lines held out is in the vocabulary: read 3 tokens"):
-        SkipGram(early_stopping=True, validation_fraction=1e-9, **SETTINGS).fit([["a", "b", "a"]])
+def pipeline():
+    sklearn = pytest.importorskip("sklearn", reason="needs scikit-learn")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    assert sklearn
+    return make_pipeline(SkipGram(**SETTINGS, epochs=20), LogisticRegression())
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "error", "message"),
-    [
-        ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
-        ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
-        ("validation_fraction", 0.6, ValueError, "above 0 and at most 0.5, got 0.6"),
-        ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
-    ],
-)
-def test_parameters_of_early_stopping(name, value, error, message):
-    with pytest.raises(error, match=message):
-        SkipGram(**{name: value}).fit([["a", "b"]])
+def test_a_clone_has_the_parameters_and_has_learned_nothing():
+    base = pytest.importorskip("sklearn.base", reason="needs scikit-learn")
+    model = SkipGram(**SETTINGS | {"window": (1, 2)}).fit(["a b c", "b c"])
+    twin = base.clone(model)
+    assert twin is not model
+    assert twin.get_params() == model.get_params()
+    assert not hasattr(twin, "vectors")
+    assert base.clone(pipeline()).steps[0][0] == "skipgram"
 
 
-# ---------------------------------------------------------------- more text
+def test_it_works_in_a_pipeline_with_a_classifier(labelled):
+    documents, labels = labelled
+    model = pipeline()
+    from sklearn.utils.validation import check_is_fitted
 
-
-def test_partial_fit_trains_on_the_new_text_alone(corpus):
-    """It is `Trainer.fit_counts` on the new counts with a warm start, on a copy of the trainer."""
-    settings = SETTINGS | {"sample": 1e-2, "max_contexts": 20}
-    model = SkipGram(epochs=2, **settings).fit(corpus[:60])
-    old, vectors, history = model.trainer, model.vectors.matrix.copy(), list(model.history)
-    windows = model.windows_
-    counts = Counts.from_corpus(corpus[60:], model.vocabulary, **asdict(windows))
-    trainer = old.grown(old.embedding[:0])
-    expected = trainer.fit_counts(counts, epochs=2, warm_start=True)
-    assert model.partial_fit(corpus[60:]) is model
-    assert_array_equal(model.trainer.embedding, trainer.embedding)
-    assert_array_equal(model.trainer.linear, trainer.linear)
-    assert_array_equal(model.vectors.matrix, trainer.embedding)
-    assert_array_equal(old.embedding, vectors)
-    assert model.history[:2] == history
-    assert [record["nll"] for record in model.history[2:]] == [record["nll"] for record in expected]
-    assert (model.windows_, model.max_contexts_) == (windows, 20)
-    assert model.ledger.lines == 20
-
-
-def test_partial_fit_grows_the_vocabulary(corpus):
-    """New words get rows behind the old ones, near those that stand among the same words; ids stay."""
-    model = SkipGram(epochs=3, **SETTINGS).fit(corpus)
-    tokens, shape = model.vocabulary.tokens, model.trainer.linear.shape
-    known = model.vectors.matrix.copy()
-    new = [[{"w05": "new"}.get(word, word) for word in line] + ["once"] * (i == 0) for i, line in enumerate(corpus)]
     seen = []
-    model.min_count = 2
-    model.partial_fit(new, grow_vocabulary=True, on_epoch_end=lambda record, model: seen.append(model.vectors))
-    assert model.vocabulary.tokens == (*tokens, "new")
-    assert model.vectors.tokens == model.vocabulary.tokens
-    assert model.vocabulary["w07"] == tokens.index("w07")
-    assert model.trainer.linear.shape == shape
-    assert model.max_contexts_ == 30
-    assert_array_equal(model.vectors["w05"], known[tokens.index("w05")])  # not in the new text
-    assert {"w04", "w05", "w06"} & {token for token, _ in model.vectors.most_similar("new", topn=3)}
-    assert len(seen[0]) == 31
-    assert model.perplexity(new) < model.perplexity(corpus[::-1]) * 2
-    again = model.partial_fit(new[:9], grow_vocabulary=True)
-    assert again.vocabulary.appended == 1
+    model.fit(documents[:160], labels[:160], skipgram__on_epoch_end=lambda record, _: seen.append(record["epoch"]))
+    assert seen == list(range(1, 21))
+    check_is_fitted(model)
+    check_is_fitted(model[0])
+    assert model.score(documents[160:], labels[160:]) > 0.9
+    assert model.score([text.split() for text in documents[160:]], labels[160:]) > 0.9
+    assert model.predict(["lamb"]).tolist() == [0]
+    assert model[:-1].get_feature_names_out().tolist() == ["skipgram0", "skipgram1", "skipgram2", "skipgram3"]
+    assert "SkipGram" in repr(model)
+    assert "SkipGram" in model._repr_html_()
 
 
-def test_new_rows_start_where_the_linear_layer_expects_them(corpus):
-    """Before any step: from the same counts an old word would be put near where it is."""
-    model = SkipGram(epochs=5, **SETTINGS | {"dim": 10}).fit(corpus)
-    matrix = model.count(corpus).to_scipy()
-    found = fold_in(matrix, slice(0, None), model.trainer.linear, Pool(2)) - model.centre_
-    cosines = (found * model.vectors.matrix).sum(axis=1) / np.linalg.norm(found, axis=1)
-    cosines /= np.linalg.norm(model.vectors.matrix, axis=1)
-    assert np.median(cosines) > 0.8
-    sizes = np.linalg.norm(found, axis=1) / np.linalg.norm(model.vectors.matrix, axis=1)
-    assert 0.2 < np.median(sizes) < 2
-    again = fold_in(matrix, slice(0, None), model.trainer.linear, Pool(1)) - model.centre_
-    assert_array_equal(found, again)
+def test_it_works_in_a_search_of_parameters(labelled):
+    documents, labels = labelled
+    model = pipeline()
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(model, {"skipgram__dim": [2, 6], "skipgram__directed": [True, False]}, cv=2)
+    search.fit(documents, labels)
+    assert search.best_score_ > 0.9
+    assert search.best_params_["skipgram__dim"] == search.best_estimator_[0].vectors.matrix.shape[1]
 
 
-def test_partial_fit_without_a_fit_is_a_fit(corpus):
-    first, fitted = SkipGram(**SETTINGS).partial_fit(corpus), SkipGram(**SETTINGS).fit(corpus)
-    assert_array_equal(first.vectors.matrix, fitted.vectors.matrix)
+def test_it_works_beside_other_features(labelled):
+    documents, _ = labelled
+    pytest.importorskip("sklearn", reason="needs scikit-learn")
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.pipeline import make_union
+    from sklearn.utils import get_tags
 
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_partial_fit_is_the_same_on_any_number_of_threads(corpus, threads):
-    models = [SkipGram(threads=n, **SETTINGS).fit(corpus[:40]) for n in (1, threads)]
-    for model in models:
-        model.partial_fit([*corpus[40:], ["x", "w01", "x"]], grow_vocabulary=True)
-    assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
-
-
-@pytest.mark.parametrize("grow", [False, True])
-def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(corpus, grow):
-    model = SkipGram(epochs=2, **SETTINGS).fit(corpus)
-    before, matrix = state(model), model.vectors.matrix.copy()
-    for text, error in ((corpus, KeyboardInterrupt), ([["no", "word"]], ValueError)):
-        if grow and error is ValueError:
-            continue
-        with pytest.raises(error):
-            model.partial_fit(text, grow_vocabulary=grow, on_epoch_end=raising(KeyboardInterrupt, 1))
-        assert all(getattr(model, name) is value for name, value in before.items())
-        assert len(model.history) == 2
-        assert_array_equal(model.trainer.embedding, matrix)
-
-
-def test_partial_fit_needs_a_text(corpus):
-    counts = Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1))
-    model = SkipGram(**SETTINGS).fit_counts(counts)
-    with pytest.raises(ValueError, match="fitted to counts that are not those of windows over a text"):
-        model.partial_fit(corpus)
-    with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
-        model.partial_fit(corpus, grow_vocabulary="yes")
-
-
-# ---------------------------------------------------------------- vectors for a purpose
-
-
-@pytest.mark.parametrize("directed", [False, True])
-def test_vectors_for_relatedness(corpus, directed):
-    """The formula, row by row, in float64."""
-    model = SkipGram(directed=directed, max_contexts=12, **SETTINGS).fit(corpus)
-    e, w = model.trainer.embedding.astype(float), model.trainer.linear.astype(float)
-    assert w.shape == (4, 24 if directed else 12)
-    found = model.vectors_for("relatedness")
-    assert found.counts.tolist() == model.vocabulary.counts.tolist()
-    for i, token in enumerate(model.vocabulary.tokens):
-        expected = e[i] / (np.linalg.norm(e[i]) or 1)  # a word that never meets one of the 12 has a zero vector
-        if i < 12:
-            context = w[:, i] + w[:, 12 + i] if directed else w[:, i]
-            expected = expected + 0.3 * context / np.linalg.norm(context)
-        assert found[token] == pytest.approx(expected, abs=1e-6)
-    assert found.matrix.dtype == np.float32
-    assert model.vectors_for("analogies") is model.vectors
-
-
-def test_a_word_without_a_vector_stays_without_one():
-    found = mixture(np.array([[0.0, 0.0], [0.0, 2.0]]), np.zeros((2, 1)), directed=False)
-    assert_array_equal(found, [[0, 0], [0, 1]])
-
-
-def test_vectors_for_another_purpose(corpus):
-    with pytest.raises(AttributeError, match="call fit first"):
-        SkipGram().vectors_for("relatedness")
-    with pytest.raises(ValueError, match="purpose must be 'analogies' or 'relatedness', got 'poetry'"):
-        SkipGram(**SETTINGS).fit(corpus).vectors_for("poetry")
-
-
-# ---------------------------------------------------------------- the figures
-
-
-@pytest.mark.parametrize("sample", [None, 1e-2])
-def test_figures_follow_from_the_public_arrays(corpus, sample):
-    """In float64, from embedding, linear, bias and Counts.to_scipy(): nll, validation_nll, perplexity.
-
-    All words are one block here, so an epoch's nll is that of the parameters at its start.
-    """
-    settings = SETTINGS | {"sample": sample}
-    model = SkipGram(epochs=4, early_stopping=True, validation_fraction=0.3, n_iter_no_change=9, **settings)
-    options = {"vocabulary": Vocabulary.from_corpus(corpus, 1), "window": 2, "weighting": "harmonic", "directed": True}
-    kept, held_out = (
-        Counts.from_corpus(corpus, lines=LineSplit(0.3, 0, side), sample=sample, **options) for side in (False, True)
-    )
-
-    def nll(trainer, counts):
-        n = counts.to_scipy().toarray()
-        x = trainer.embedding.astype(float) @ trainer.linear.astype(float) + trainer.bias.astype(float)
-        top = x.max(axis=1, keepdims=True)
-        log_shares = x - top - np.log(np.exp(x - top).sum(axis=1, keepdims=True))
-        return -(n * log_shares).sum() / n.sum()
-
-    after = []
-
-    def recompute(record, model):
-        after.append(nll(model.trainer, kept))
-        assert record["validation_nll"] == pytest.approx(nll(model.trainer, held_out), rel=1e-6)
-        assert model.trainer.nll(kept) == pytest.approx(after[-1], rel=1e-6)
-
-    model.fit(corpus, on_epoch_end=recompute)
-    assert [record["nll"] for record in model.history[1:]] == pytest.approx(after[:-1], rel=1e-6)
-    assert [record["perplexity"] for record in model.history] == [math.exp(record["nll"]) for record in model.history]
-    whole = Counts.from_corpus(corpus, sample=sample, **options)
-    assert model.perplexity(corpus) == pytest.approx(math.exp(nll(model.trainer, whole)), rel=1e-6)
-    totals = kept.to_scipy().sum(axis=0)
-    bias = model.trainer.bias - model.centre_ @ model.trainer.linear  # centring has put the mean row's logits there
-    assert bias == pytest.approx(np.log(totals / totals.sum()), rel=1e-5)
-
-
-def test_a_text_that_changes_between_its_readings_is_refused():
-    class Growing(list):
-        def __iter__(self):
-            self.append(["b", "a"])
-            return super().__iter__()
-
-    with pytest.raises(ValueError, match="the text changed between its two readings, from"):
-        SkipGram(dim=2, min_count=1, epochs=1).fit(Growing([["a", "b"]] * 9))
-
-
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_memory_limit_changes_no_bit(corpus, early_stopping):
-    models = [SkipGram(early_stopping=early_stopping, **SETTINGS) for _ in range(2)]
-    for model, limit in zip(models, (None, 1 << 20), strict=True):
-        model.fit(corpus, memory_limit=limit).partial_fit(corpus, memory_limit=limit)
-    assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
-    for call in (models[0].fit, models[0].partial_fit, models[0].count):
-        with pytest.raises(ValueError, match="memory_limit must be at least"):
-            call("missing", memory_limit=0)
-
-
-@pytest.mark.parametrize(
-    ("words", "contexts"), [(1, 1), (16_384, 16_384), (20_000, 16_384), (40_000, 20_000), (1_000_000, 24_576)]
-)
-def test_how_many_words_are_contexts(words, contexts):
-    assert SkipGram().contexts(words) == contexts
-    assert SkipGram(max_contexts=None).contexts(words) == words
-    assert SkipGram(max_contexts=30_000).contexts(words) == min(words, 30_000)
+    union = make_union(SkipGram(**SETTINGS), CountVectorizer())
+    found = union.fit_transform(documents)
+    assert found.shape == (len(documents), len(union.get_feature_names_out()))
+    assert union.get_feature_names_out()[0] == "skipgram__skipgram0"
+    tags = get_tags(SkipGram())
+    assert (tags.input_tags.string, tags.input_tags.two_d_array, tags.target_tags.required) == (True, False, False)

@@ -1,4 +1,4 @@
-"""Row steps through `Trainer`: against the reference, finite differences and hand values, and what must not move."""
+"""Row steps of `Trainer`: against the reference, finite differences and hand values, and what must not change."""
 
 import copy
 
@@ -15,7 +15,7 @@ DIMS = [1, 3, 15, 16, 17, 100]
 
 
 def target_kinds(outputs):
-    """The forms a target can have, each with the dense row that it means."""
+    """Return the forms a target can have, each with the same as a dense row."""
     rng = np.random.default_rng(outputs)
     dense = rng.gamma(1, size=outputs)
     few = np.zeros(outputs)
@@ -33,7 +33,7 @@ def target_kinds(outputs):
 
 
 def four_point(function, at, step):
-    """The derivative of a function of one number, to the fourth power of `step`."""
+    """Return the derivative of a function of one number, with an error of the fourth power of `step`."""
     f = [function(at + k * step) for k in (-2, -1, 1, 2)]
     return (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step)
 
@@ -43,7 +43,7 @@ def four_point(function, at, step):
 
 @pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("dim", DIMS)
-def test_one_example_is_the_references(library, model, near, outputs, dim):
+def test_one_example_gives_what_the_reference_gives(library, model, near, outputs, dim):
     embedding, linear, bias = model(3, outputs, dim, library.dtype)
     trainer = Trainer(embedding.copy(), linear, bias=bias)
     x, scale = reference.matvec(embedding[1], linear, bias), 1 / outputs
@@ -59,7 +59,7 @@ def test_one_example_is_the_references(library, model, near, outputs, dim):
 
 
 @pytest.mark.parametrize("scale", [1, 0.3, 0])
-def test_loss_scale(library, model, near, scale):
+def test_the_loss_scale_multiplies_losses_and_gradients(library, model, near, scale):
     embedding, linear, _ = model(3, 50, 5, library.dtype)
     trainer = Trainer(embedding, linear, loss_scale=scale)
     y = reference.target_row(7, 50)
@@ -92,7 +92,7 @@ def test_gradients_are_the_derivatives(set_constant, model, build, outputs, dim,
         assert (moved[0] == 0).all()
 
 
-def test_by_hand(library, near):
+def test_one_example_by_hand(library, near):
     """Logits (ln 3, 0): softmax (3/4, 1/4)."""
     trainer = Trainer(np.array([[np.log(3)]], library.dtype), np.array([[1, 0]], library.dtype), loss_scale=2)
     near(trainer.forward(0), [0.75, 0.25])
@@ -119,7 +119,7 @@ def test_large_logits_stay_finite(library, near):
 
 @pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("update_linear", [False, True])
-def test_step_is_the_references(library, model, near, outputs, update_linear):
+def test_a_step_gives_what_the_reference_gives(library, model, near, outputs, update_linear):
     embedding, linear, bias = model(3, outputs, 17, library.dtype)
     for target, y in target_kinds(outputs):
         trainer = Trainer(embedding.copy(), linear, bias=bias, loss_scale=0.2)
@@ -132,13 +132,13 @@ def test_step_is_the_references(library, model, near, outputs, update_linear):
         near(trainer.embedding, expected[1], scale=10 * y.sum())
         near(trainer.linear, expected[2], scale=10 * y.sum())
         assert_array_equal(trainer.embedding[[0, 2]], embedding[[0, 2]])
-        assert (trainer._weights[:, 17:] == 0).all()
+        assert (trainer._parameters.weights[:, 17:] == 0).all()
         if not update_linear:
             assert_array_equal(trainer.linear, linear)
 
 
-def test_defaults_are_the_notebooks(library, model):
-    """Scale 1/V, rate 1, the input's own index as the target, and only the embedding's row moves."""
+def test_defaults_are_those_of_the_notebook(library, model):
+    """Scale 1/V, rate 1, the index of the input as the target, and only its row of the embedding changes."""
     embedding, linear, _ = model(8, 8, 10, library.dtype)
     default, explicit = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear, loss_scale=1 / 8)
     assert default.step(4) == explicit.step(4, 4, learning_rate=1.0, update_linear=False)
@@ -148,7 +148,7 @@ def test_defaults_are_the_notebooks(library, model):
     assert (default.embedding[4] != embedding[4]).all()
 
 
-def test_a_step_is_a_step_whatever_the_form_of_its_target(library, model):
+def test_all_forms_of_a_target_give_the_same_bits(library, model):
     """An index, its one-hot row and the same in `train` leave the same bits."""
     embedding, linear, bias = model(5, 1100, 20, library.dtype)
     y = reference.target_row(3, 1100)
@@ -167,7 +167,7 @@ def test_a_step_is_a_step_whatever_the_form_of_its_target(library, model):
 
 
 @pytest.mark.parametrize("form", ["ids", "dense", "sparse", "own"])
-def test_train_is_the_references(library, model, near, form):
+def test_train_gives_what_the_reference_gives(library, model, near, form):
     embedding, linear, bias = model(6, 70, 9, library.dtype)
     inputs = np.array([3, 0, 3, 5, 1, 1, 2])
     rows = np.random.default_rng(3).gamma(1, size=(7, 70)) * (np.arange(70) % 3 == 0)
@@ -185,7 +185,7 @@ def test_train_is_the_references(library, model, near, form):
 
 
 @pytest.mark.parametrize("update_linear", [False, True])
-def test_a_thousand_steps(library, model, near, update_linear):
+def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, update_linear):
     embedding, linear, bias = model(50, 1030, 20, library.dtype)
     rng = np.random.default_rng(4)
     inputs, targets = rng.integers(50, size=1000), rng.integers(1030, size=1000)
@@ -196,7 +196,7 @@ def test_a_thousand_steps(library, model, near, update_linear):
     near(losses, expected[0], times=10)
     near(trainer.embedding, expected[1], times=10)
     near(trainer.linear, expected[2], times=10)
-    assert (trainer._weights[:, 20:] == 0).all()
+    assert (trainer._parameters.weights[:, 20:] == 0).all()
 
     whole = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
     assert whole.train(inputs, targets, **options)[0] == np.mean(losses)
@@ -204,7 +204,7 @@ def test_a_thousand_steps(library, model, near, update_linear):
     assert_array_equal(whole.linear, trainer.linear)
 
 
-def test_rows_not_named_keep_their_bits(library, model):
+def test_rows_that_are_not_inputs_keep_their_bits(library, model):
     embedding, linear, _ = model(10, 1100, 20, library.dtype)
     embedding[3, 0], embedding[4, 1], embedding[5, 2] = -0.0, np.finfo(library.dtype).smallest_subnormal, 1e-30
     trainer = Trainer(embedding.copy(), linear)
@@ -214,7 +214,7 @@ def test_rows_not_named_keep_their_bits(library, model):
 
 
 @pytest.mark.parametrize("rate", [0, 0.0])
-def test_a_rate_of_zero_moves_nothing(library, model, rate):
+def test_a_rate_of_zero_changes_nothing(library, model, rate):
     embedding, linear, _ = model(5, 1100, 20, library.dtype)
     trainer = Trainer(embedding.copy(), linear)
     trainer.step(1, learning_rate=rate, update_linear=True)
@@ -223,13 +223,13 @@ def test_a_rate_of_zero_moves_nothing(library, model, rate):
     assert_array_equal(trainer.linear, linear)
 
 
-# ---------------------------------------------------------------- what a loss that is not finite leaves
+# ---------------------------------------------------------------- losses that are not finite
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("parallel", [False, True])
 def test_logits_that_are_not_finite_are_reported(library, model, set_constant, wrong, parallel):
-    """Set in the parameters after they were checked."""
+    """They come from parameters that were changed after they were checked."""
     set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
     embedding, linear, _ = model(5, 2100, 20, library.dtype)
     trainer = Trainer(embedding, linear, threads=2)
@@ -263,7 +263,7 @@ def test_train_keeps_the_steps_before_the_one_that_failed(library, model, set_co
     assert_array_equal(trainer.linear, twin.linear)
 
 
-def test_overflow_is_reported(library):
+def test_an_overflow_of_the_logits_is_reported(library):
     big = np.sqrt(np.finfo(library.dtype).max) * 2
     trainer = Trainer(np.full((2, 1), big, library.dtype), np.full((1, 3), big, library.dtype))
     with pytest.raises(FloatingPointError, match=f"its logits overflow {library.dtype}"):
@@ -273,8 +273,8 @@ def test_overflow_is_reported(library):
 # ---------------------------------------------------------------- the object
 
 
-def test_memory(library, model):
-    """The embedding is the caller's array; linear and bias are copies, linear in any order."""
+def test_the_embedding_is_shared_and_the_linear_layer_and_bias_are_copied(library, model):
+    """The linear layer may be passed in any memory order."""
     embedding, linear, bias = model(5, 30, 4, library.dtype)
     trainer = Trainer(embedding, linear, bias=bias)
     assert trainer.embedding is embedding
@@ -282,12 +282,12 @@ def test_memory(library, model):
     assert not np.shares_memory(trainer.bias, bias)
     assert trainer.linear.shape == (4, 30)
     trainer.linear[2, 3] = 0.125
-    assert trainer._weights[3, 2] == 0.125
+    assert trainer._parameters.weights[3, 2] == 0.125
     for order in (np.asfortranarray(linear), linear[:, ::-1][:, ::-1], np.repeat(linear, 2, axis=1)[:, ::2]):
         assert_array_equal(Trainer(embedding, order).linear, linear)
 
 
-def test_random():
+def test_random_parameters_follow_the_seed():
     trainer = Trainer.random(200, 30, output_size=50, dtype="float64", seed=1)
     assert trainer.embedding.shape == (200, 30)
     assert trainer.linear.shape == (30, 50)
@@ -299,14 +299,14 @@ def test_random():
     assert Trainer.random(3, 2).linear.shape == (2, 3)
 
 
-def test_repr():
+def test_the_repr_shows_sizes_and_dtype():
     assert repr(Trainer.random(3, 2, output_size=5)) == "Trainer(inputs=3, dim=2, outputs=5, dtype=float32)"
 
 
-def test_where_train_pauses_changes_no_bit(library, model, set_constant):
+def test_the_number_of_examples_per_call_of_the_kernel_changes_no_bit(library, model, set_constant):
     results = []
-    for piece in (1, 1 << 31):
-        set_constant("fastembed.trainer.rows.PIECE", piece)
+    for multiplications in (1, 1 << 31):
+        set_constant("fastembed.trainer.rows.MULTIPLICATIONS_PER_CALL", multiplications)
         embedding, linear, bias = model(5, 6, 4, library.dtype)
         trainer = Trainer(embedding, linear, bias=bias, threads=1)
         targets = np.eye(6)[[0, 2, 5, 1]] + np.eye(6)[[3, 3, 1, 0]]
@@ -316,7 +316,7 @@ def test_where_train_pauses_changes_no_bit(library, model, set_constant):
         assert_array_equal(one, other)
 
 
-def test_a_deep_copy_is_on_its_own(library, model):
+def test_a_deep_copy_has_parameters_of_its_own(library, model):
     embedding, linear, bias = model(5, 6, 4, library.dtype)
     trainer = Trainer(embedding, linear, bias=bias, loss_scale=0.5, threads=3)
     copied = copy.deepcopy(trainer)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from threadpoolctl import threadpool_limits
 
-from fastembed.vectors import neighbors as _neighbors
-from fastembed.vectors.neighbors import Neighbors, unit_vectors
+from fastembed.vectors import neighbors as module
+from fastembed.vectors.neighbors import METHODS, Neighbors, unit_vectors
 
 DTYPES = ["float32", "float64"]
 
 
 def full_sort(neighbors, query, topn, excluded=(), among=None):
-    """Return the answer by a sort of all float64 cosines with a unit vector; equals by id."""
+    """Return the answer by a sort of all float64 cosines with a unit vector; ties by id."""
     ids = np.arange(len(neighbors.rows))[: among if isinstance(among, int) else None]
     ids = ids if among is None or isinstance(among, int) else among
     ids = np.array([i for i in ids if i not in excluded], dtype=np.intp)
@@ -33,7 +33,7 @@ def assert_same(found, expected):
 
 @pytest.fixture(params=DTYPES)
 def tied(request):
-    """Return 5,000 rows of which all come many times, some zero, at places that BLAS treats differently."""
+    """Return 5,000 rows of which all come many times, some zero, at positions that BLAS treats differently."""
     rng = np.random.default_rng(1)
     kinds = rng.standard_normal((60, 17)).astype(request.param)
     kinds[7] = 0
@@ -43,8 +43,8 @@ def tied(request):
 @pytest.mark.parametrize("topn", [1, 10, 700, 6000])
 @pytest.mark.parametrize("block_bytes", [1, 10**5, 1 << 25])
 def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, set_constant):
-    set_constant(_neighbors, "BLOCK_BYTES", block_bytes)
-    set_constant(_neighbors, "ROWS_BYTES", 4000)
+    set_constant(module, "BLOCK_BYTES", block_bytes)
+    set_constant(module, "ROWS_BYTES", 4000)
     neighbors = Neighbors(tied)
     queries = unit_vectors(np.concatenate([tied[:9], np.zeros((1, 17)), np.eye(3, 17)]))
     excluded = [[i, 4999] for i in range(9)] + [[]] * 4
@@ -71,7 +71,7 @@ def test_what_the_dtype_cannot_tell_apart_is_told_apart(dtype):
 
 
 @pytest.mark.parametrize("among", [1, 300, 10**6, np.array([2, 5, 6, 900, 4999])])
-def test_among(tied, among):
+def test_a_search_among_some_rows_is_a_full_sort_of_them(tied, among):
     neighbors = Neighbors(tied)
     queries = neighbors.unit(np.array([5, 800]))
     found = neighbors.nearest(queries, 8, excluded=[[5], [800]], among=among)
@@ -85,7 +85,7 @@ def test_among(tied, among):
     st.integers(1, 10),
     st.data(),
 )
-def test_small_integers(rows, topn, data):
+def test_small_integers_agree_with_a_full_sort(rows, topn, data):
     neighbors = Neighbors(rows)
     queries = neighbors.unit(slice(None))
     size = st.lists(st.integers(0, len(rows) - 1), max_size=3, unique=True)
@@ -95,7 +95,7 @@ def test_small_integers(rows, topn, data):
 
 
 @pytest.mark.parametrize(("dtype", "exponents"), [("float32", (-140, 120)), ("float64", (-1000, 1000))])
-def test_any_magnitude(dtype, exponents):
+def test_the_magnitude_of_vectors_does_not_matter(dtype, exponents):
     """Lengths cancel, also where a square would overflow or vanish."""
     rng = np.random.default_rng(3)
     rows = rng.integers(-9, 10, (2000, 12)).astype(dtype)
@@ -109,7 +109,7 @@ def test_any_magnitude(dtype, exponents):
         assert_same(plain.nearest(unit_vectors(queries * scale), 40), expected)
     np.testing.assert_array_equal(neighbors.normalized(), plain.normalized())
     questions = [neighbors.unit(np.array([i, i + 1])) for i in range(3)]
-    for method in _neighbors.METHODS:
+    for method in METHODS:
         options = {"method": method, "excluded": [[0, 1, 2], [1, 2, 3]]}
         assert_same(neighbors.analogies(questions, 9, **options), plain.analogies(questions, 9, **options))
 
@@ -118,9 +118,9 @@ def test_the_matrix_is_not_copied(tied):
     assert Neighbors(tied).rows is tied
 
 
-@pytest.mark.parametrize("method", _neighbors.METHODS)
-def test_analogies_against_a_full_sort(tied, method, set_constant):
-    set_constant(_neighbors, "BLOCK_BYTES", 300_000)
+@pytest.mark.parametrize("method", METHODS)
+def test_analogies_agree_with_a_full_sort(tied, method, set_constant):
+    set_constant(module, "BLOCK_BYTES", 300_000)
     tied = tied.copy()
     neighbors = Neighbors(tied)
     asked = np.random.default_rng(4).integers(0, 5000, (3, 20))
@@ -152,7 +152,7 @@ def test_analogies_against_a_full_sort(tied, method, set_constant):
     assert_same(alone, found)
 
 
-def test_count_nearer(tied):
+def test_nearer_rows_are_counted(tied):
     neighbors = Neighbors(tied)
     for row, other in [(0, 1), (3, 3), (17, 4000), (int(np.flatnonzero(tied[:, 0] == 0)[0]), 5)]:
         cosines = np.clip((neighbors.unit(slice(None)) * neighbors.unit(np.array([row]))).sum(axis=1), -1, 1)
@@ -175,7 +175,7 @@ def test_memory_is_bounded(set_constant):
     rows = np.random.default_rng(5).standard_normal((20_000, 8), dtype=np.float32)
     neighbors = Neighbors(rows)
     queries = neighbors.unit(slice(0, 500))
-    set_constant(_neighbors, "BLOCK_BYTES", 1 << 20)
+    set_constant(module, "BLOCK_BYTES", 1 << 20)
     tracemalloc.start()
     try:
         neighbors.nearest(queries, 5)
@@ -185,7 +185,7 @@ def test_memory_is_bounded(set_constant):
     assert (1 << 20) < peak < 3 << 20  # two blocks, and some arrays of V; all cosines would be 40 MB
 
 
-def test_nothing_to_find():
+def test_without_rows_or_queries_nothing_is_found():
     none = Neighbors(np.empty((0, 3)))
     assert [len(ids) for ids, _ in none.nearest(np.eye(3), 2)] == [0, 0, 0]
     assert Neighbors(np.eye(3)).nearest(np.empty((0, 3)), 2) == []

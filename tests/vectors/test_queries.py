@@ -1,4 +1,4 @@
-"""What is asked of vectors: the meaning of each question against a plain twin and against gensim; refusals."""
+"""What is asked of vectors: the meaning of each query against a plain twin and against gensim; rejected queries."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fastembed.vectors import Vectors
+from fastembed import Vectors
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}
 
@@ -17,7 +17,7 @@ def plain_unit(vector):
 
 
 def plain_most_similar(tokens, matrix, positive, negative, topn):
-    """3CosAdd said slowly: the mean of signed unit vectors, cosines in float64, the query's own tokens left out."""
+    """3CosAdd, slowly: the mean of signed unit vectors, cosines in float64, the query's own tokens left out."""
     signed = [(token, 1.0) for token in positive] + [(token, -1.0) for token in negative]
     mean = sum(sign * plain_unit(matrix[tokens.index(token)]) for token, sign in signed) / len(signed)
     scored = [(token, float(plain_unit(matrix[i]) @ plain_unit(mean))) for i, token in enumerate(tokens)]
@@ -45,7 +45,7 @@ def peer(vectors):
     return peer
 
 
-def test_similarity_and_distance_by_hand():
+def test_similarity_and_distance_are_those_by_hand():
     held = Vectors(["a", "b", "c", "zero"], np.array([[3.0, 0.0], [4.0, 3.0], [-6.0, 0.0], [0.0, 0.0]]))
     assert held.similarity("a", "b") == pytest.approx(0.8, abs=1e-15)
     assert held.similarity("a", "c") == -1.0
@@ -55,7 +55,7 @@ def test_similarity_and_distance_by_hand():
     assert held.distance("a", "c") == 2.0
 
 
-def test_similarity_of_any_magnitude():
+def test_similarity_holds_for_any_magnitude():
     held = Vectors(["tiny", "huge"], np.array([[3e-320, 0.0], [1.2e308, 1.6e308]]))
     assert held.similarity("tiny", "huge") == pytest.approx(0.6, abs=1e-15)
 
@@ -90,7 +90,7 @@ def test_most_similar_takes_tokens_ids_and_arrays_alone_or_mixed(vectors):
     assert vectors.most_similar([1e6 * vectors["w2"], "w1"], topn=1)[0][0] == "w2"
 
 
-def test_weights(vectors):
+def test_weights_multiply_the_vectors(vectors):
     tolerance = TOLERANCE[vectors.matrix.dtype.name]
     assert vectors.most_similar([("w1", 1.0), (2, 1)], [("w3", -1.0)]) == vectors.most_similar(["w1", "w2"], ["w3"])
     assert vectors.most_similar([("w1", 2)], [("w2", -0.5)]) == vectors.most_similar([("w1", 2), ("w2", -0.5)])
@@ -118,7 +118,7 @@ def test_a_tuple_is_several_items_as_it_is_for_gensim(vectors):
         (np.array([9, 5]), ["w5", "w9"]),
     ],
 )
-def test_restrict(vectors, restrict, allowed):
+def test_restrict_limits_the_search(vectors, restrict, allowed):
     for query in ({"positive": "w4"}, {"positive": ["w1", "w2"], "negative": "w199"}, {"positive": vectors["w7"]}):
         expected = [pair for pair in vectors.most_similar(**query, topn=200) if pair[0] in allowed]
         assert vectors.most_similar(**query, topn=200, restrict=restrict) == expected
@@ -134,7 +134,7 @@ def test_restrict_takes_an_iterator(vectors):
     assert {token for token, _ in found} == {"w2", "w3"}
 
 
-def test_equal_cosines_keep_the_order_of_the_tokens():
+def test_ties_are_in_the_order_of_the_tokens():
     held = Vectors(list("qabcdef"), np.array([[1.0, 0], [1, 1], [1, -1], [2, 2], [1, 0], [4, -4], [0.5, 0.5]]))
     assert [token for token, _ in held.most_similar("q", topn=4)] == ["d", "a", "b", "c"]
     assert held.nearest(["q", "d"], topn=5)[0].tolist() == [[4, 1, 2, 3, 5], [0, 1, 2, 3, 5]]
@@ -149,7 +149,7 @@ def test_zero_vectors_have_cosine_zero():
 
 @settings(max_examples=60)
 @given(arrays(np.float32, (6, 3), elements=st.floats(-(2.0**127), 2.0**127, width=32)), st.integers(1, 9))
-def test_cosines_are_finite_and_fall(matrix, topn):
+def test_cosines_are_finite_and_descend(matrix, topn):
     held = Vectors(list("abcdef"), matrix)
     found = held.most_similar(["a"], ["b"], topn=topn)
     cosines = [cosine for _, cosine in found]
@@ -197,7 +197,7 @@ def test_nearest_takes_vectors_tokens_and_ids(vectors):
         assert [array.shape for array in vectors.nearest(none)] == [(0, 0), (0, 0)]
 
 
-def test_rank(vectors):
+def test_the_rank_is_the_place_among_all_neighbours(vectors):
     order = [token for token, _ in vectors.most_similar("w3", topn=200)]
     assert [vectors.rank("w3", token) for token in order] == list(range(1, 200))
     assert vectors.rank(3, 3) == 1
@@ -205,7 +205,7 @@ def test_rank(vectors):
     assert [held.rank("a", token) for token in "bcd"] == [1, 1, 3]
 
 
-def test_doesnt_match(vectors):
+def test_the_odd_one_out_is_found(vectors):
     held = Vectors(["red", "cat", "blue", "zero"], np.array([[1.0, 0.1], [0.1, 1.0], [1.0, 0.2], [0, 0]]))
     assert held.doesnt_match(["red", "cat", "blue"]) == "cat"
     assert held.doesnt_match(iter([2, 0, "zero"])) == "zero"
@@ -214,7 +214,7 @@ def test_doesnt_match(vectors):
         held.doesnt_match(["red", "cat"])
 
 
-def test_analogy(vectors):
+def test_analogies_are_scored_by_both_methods(vectors):
     add = vectors.analogy("w1", "w2", 3, topn=7)
     assert_agree(add, vectors.most_similar(["w2", "w3"], ["w1"], topn=7), TOLERANCE[vectors.matrix.dtype.name])
     mul = vectors.analogy("w1", "w2", "w3", topn=200, method="3CosMul")
@@ -229,7 +229,7 @@ def test_analogy(vectors):
     assert restricted == [pair for pair in mul if int(pair[0][1:]) < 20][:10]
 
 
-def test_gensim_most_similar(vectors, peer):
+def test_most_similar_is_gensims(vectors, peer):
     raw = vectors["w8"] * 3
     for positive, negative in [
         ("w1", []),
@@ -247,14 +247,14 @@ def test_gensim_most_similar(vectors, peer):
             assert_agree(found, expected, TOLERANCE["float32"])  # gensim rounds the mean to float32
 
 
-def test_gensim_similar_by_vector(vectors, peer):
+def test_nearest_is_gensims_similar_by_vector(vectors, peer):
     ids, cosines = vectors.nearest(vectors.matrix[:50] * 2, topn=9)
     for query, near, scores in zip(vectors.matrix[:50] * 2, ids, cosines, strict=True):
         found = [(vectors.tokens[i], score) for i, score in zip(near, scores, strict=True)]
         assert_agree(found, peer.similar_by_vector(query, topn=9), TOLERANCE["float32"])
 
 
-def test_gensim_groups(vectors, peer):
+def test_groups_are_gensims(vectors, peer):
     rng = np.random.default_rng(8)
     for size in (3, 5, 12):
         words = [f"w{i}" for i in rng.choice(200, size, replace=False)]
@@ -264,7 +264,7 @@ def test_gensim_groups(vectors, peer):
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE["float32"])
 
 
-def test_gensim_pairs(vectors, peer):
+def test_pairs_are_gensims(vectors, peer):
     for a, b in np.random.default_rng(8).choice(200, (60, 2)):
         a, b = f"w{a}", f"w{b}"
         assert vectors.rank(a, b) == peer.rank(a, b) or a == b
@@ -273,7 +273,7 @@ def test_gensim_pairs(vectors, peer):
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`:DeprecationWarning")  # gensim's own
-def test_gensim_analogies(vectors, peer):
+def test_analogies_are_gensims(vectors, peer):
     for a, b, c in np.random.default_rng(9).choice(200, (30, 3)):
         a, b, c = (f"w{i}" for i in (a, b, c))
         assert_agree(vectors.analogy(a, b, c), peer.most_similar([b, c], [a]), TOLERANCE["float32"])
@@ -283,8 +283,8 @@ def test_gensim_analogies(vectors, peer):
         np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=100 * TOLERANCE["float32"])
 
 
-def test_gensim_with_zero_and_equal_vectors(vectors):
-    """Gensim leaves the order of equals open, and divides by the length of zero vectors."""
+def test_zero_and_equal_vectors_agree_with_gensim(vectors):
+    """Gensim leaves the order of ties open, and divides by the length of zero vectors."""
     keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed")
     matrix = vectors.matrix[np.random.default_rng(10).integers(0, 40, 200)]
     matrix[[0, 50, 199]] = 0
@@ -358,7 +358,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": "a", "restrict": 1.5}, TypeError, r"restrict must be tokens or ids, got 1\.5"),
     ],
 )
-def test_bad_queries_are_refused(arguments, error, message):
+def test_bad_queries_are_rejected(arguments, error, message):
     with pytest.raises(error, match=message):
         Vectors(list("abc"), np.eye(3)).most_similar(**arguments)
 
@@ -375,11 +375,11 @@ def test_bad_queries_are_refused(arguments, error, message):
         (None, TypeError, "queries must be tokens, ids or vectors, got None"),
     ],
 )
-def test_bad_queries_of_nearest_are_refused(queries, error, message):
+def test_bad_queries_of_nearest_are_rejected(queries, error, message):
     with pytest.raises(error, match=message):
         Vectors(list("abc"), np.eye(3)).nearest(queries)
 
 
-def test_bad_methods_of_analogy_are_refused():
+def test_bad_methods_of_analogy_are_rejected():
     with pytest.raises(ValueError, match="method must be one of 3CosAdd, 3CosMul, got 'cosmul'"):
         Vectors(list("abc"), np.eye(3)).analogy("a", "b", "c", method="cosmul")

@@ -1,10 +1,10 @@
-"""Vectors: what they hold and how, parts of them, files, refusals. What is asked of them is in test_queries."""
+"""Vectors: what they hold and how, parts of them, files, rejected parts. Queries are in test_queries."""
 
 import numpy as np
 import pytest
 
-from fastembed import formats
-from fastembed.vectors import Vectors
+from fastembed import Vectors
+from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, write_tensors
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -13,7 +13,7 @@ def vectors(request):
     return Vectors([f"w{i}" for i in range(200)], matrix)
 
 
-def test_lookup(vectors):
+def test_tokens_are_looked_up(vectors):
     assert len(vectors) == 200
     assert vectors.tokens[7] == "w7"
     assert isinstance(vectors.tokens, tuple)
@@ -59,7 +59,7 @@ def test_a_read_only_matrix_is_not_copied(tmp_path):
         assert not np.shares_memory(Vectors(list("abcd"), mapped).matrix, mapped)
 
 
-def test_counts(vectors):
+def test_counts_follow_the_tokens(vectors):
     assert vectors.counts is None
     counts = np.arange(200, dtype=np.uint16)[::-1]
     held = Vectors(vectors.tokens, vectors.matrix, counts=counts)
@@ -106,12 +106,12 @@ def test_rows_by_tokens_and_ids(vectors):
         (np.array([True]), TypeError, "a token is a str, or an int that is its id, got np.True_"),
     ],
 )
-def test_bad_keys_are_refused(vectors, key, error, message):
+def test_bad_keys_are_rejected(vectors, key, error, message):
     with pytest.raises(error, match=message):
         vectors[key]
 
 
-def test_subset(vectors):
+def test_a_subset_has_the_chosen_tokens(vectors):
     few = vectors.subset(["w9", 2, "w5"])
     assert few.tokens == ("w9", "w2", "w5")
     assert type(few) is Vectors
@@ -131,7 +131,7 @@ def test_subset(vectors):
             vectors.subset(bad)
 
 
-def test_normalized(vectors):
+def test_normalized_vectors_have_length_one(vectors):
     unit = vectors.normalized()
     assert unit.tokens == vectors.tokens
     assert unit.matrix.dtype == vectors.matrix.dtype
@@ -150,14 +150,14 @@ def test_normalized(vectors):
         (["a"], np.array([[1]]), TypeError, "got int64"),
         (["a"], np.array([[1]], dtype=np.float16), TypeError, "got float16"),
         (["a"], np.ma.masked_invalid([[1.0, np.nan]]), TypeError, "got a masked array"),
-        (["a"], np.array([1.0]), ValueError, r"shape \(1, D\), one row a token, got \(1,\)"),
-        (["a", "b"], np.eye(3), ValueError, r"shape \(2, D\), one row a token, got \(3, 3\)"),
+        (["a"], np.array([1.0]), ValueError, r"shape \(1, D\), one row per token, got \(1,\)"),
+        (["a", "b"], np.eye(3), ValueError, r"shape \(2, D\), one row per token, got \(3, 3\)"),
         (["a"], np.empty((1, 0)), ValueError, r"at least one column, got the shape \(1, 0\)"),
         (["a", "b"], np.array([[1.0, 2], [3, np.nan]]), ValueError, r"got nan at \[1, 1\], 'b'"),
         (["a"], np.array([[-np.inf]]), ValueError, r"got -inf at \[0, 0\], 'a'"),
     ],
 )
-def test_bad_parts_are_refused(tokens, matrix, error, message):
+def test_bad_parts_are_rejected(tokens, matrix, error, message):
     with pytest.raises(error, match=message):
         Vectors(tokens, matrix)
 
@@ -173,23 +173,23 @@ def test_bad_parts_are_refused(tokens, matrix, error, message):
         (np.array([2**63, 1], np.uint64), ValueError, "got 9223372036854775808 for 'a'"),
     ],
 )
-def test_bad_counts_are_refused(counts, error, message):
+def test_bad_counts_are_rejected(counts, error, message):
     with pytest.raises(error, match=message):
         Vectors(["a", "b"], np.eye(2), counts=counts)
 
 
-def test_save_and_load(tmp_path, vectors):
+def test_a_file_gives_the_vectors_back(tmp_path, vectors):
     path = tmp_path / "v.safetensors"
     vectors.save(path, settings={"dim": 16})
     found = Vectors.load(path)
     assert found.tokens == vectors.tokens
     assert found.matrix.dtype == vectors.matrix.dtype
     np.testing.assert_array_equal(found.matrix, vectors.matrix)
-    assert formats.check_header(formats.map_tensors(path)[1], "vectors", path) == {"dim": 16}
+    assert check_header(map_tensors(path)[1], "vectors", path) == {"dim": 16}
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_word2vec_round_trip(tmp_path, vectors, binary):
+def test_word2vecs_files_give_the_vectors_back(tmp_path, vectors, binary):
     vectors.save_word2vec_format(tmp_path / "v", binary=binary)
     found = Vectors.load_word2vec_format(tmp_path / "v", binary=binary)
     assert found.tokens == vectors.tokens
@@ -209,19 +209,19 @@ def test_gensim_reads_ours_and_we_read_gensims(tmp_path, vectors, binary):
     np.testing.assert_array_equal(found.matrix, peer.vectors)
 
 
-def test_files_that_hold_something_else_are_refused(tmp_path):
+def test_files_that_hold_something_else_are_rejected(tmp_path):
     path = tmp_path / "v.safetensors"
     matrix = np.eye(2)
-    tokens = formats.pack_tokens(["a", "b"])
+    tokens = pack_tokens(["a", "b"])
     for tensors, metadata, message in [
-        ({"matrix": matrix, **tokens}, formats.header("counts"), "'fastembed.vectors' was expected"),
+        ({"matrix": matrix, **tokens}, header("counts"), "'fastembed.vectors' was expected"),
         ({"matrix": matrix, **tokens}, {}, "no format of fastembed"),
-        (tokens, formats.header("vectors"), "no tensor 'matrix'"),
-        ({"matrix": matrix}, formats.header("vectors"), "no tensor 'tokens.utf8'"),
-        ({"matrix": np.eye(3), **tokens}, formats.header("vectors"), "one row a token"),
-        ({"matrix": np.eye(2, dtype=int), **tokens}, formats.header("vectors"), "got int"),
+        (tokens, header("vectors"), "no tensor 'matrix'"),
+        ({"matrix": matrix}, header("vectors"), "no tensor 'tokens.utf8'"),
+        ({"matrix": np.eye(3), **tokens}, header("vectors"), "one row per token"),
+        ({"matrix": np.eye(2, dtype=int), **tokens}, header("vectors"), "got int"),
     ]:
-        formats.write_tensors(path, tensors, metadata)
+        write_tensors(path, tensors, metadata)
         with pytest.raises(ValueError, match=rf"v\.safetensors'.*{message}"):
             Vectors.load(path)
     (tmp_path / "nan.vec").write_text("1 2\na 1e39 2\n", encoding="utf-8")

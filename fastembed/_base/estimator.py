@@ -1,0 +1,82 @@
+"""The conventions of scikit-learn's estimators, without scikit-learn: what the methods of an estimator delegate to.
+
+The constructor of an estimator keeps its arguments as they are, each under its own name. scikit-learn's `clone`,
+`Pipeline` and parameter searches build on that.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+
+def get_params(estimator: object) -> dict[str, Any]:
+    """Return the parameters of an estimator by name, in the order of its constructor.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> class Scale:
+    ...     def __init__(self, factor=2, offset=0):
+    ...         self.factor, self.offset = factor, offset
+    >>> get_params(Scale(3))
+    {'factor': 3, 'offset': 0}
+    """
+    return {name: getattr(estimator, name) for name in inspect.signature(type(estimator)).parameters}
+
+
+def set_params(estimator: object, parameters: Mapping[str, Any]) -> None:
+    """Set parameters of an estimator by name: all of them, or none if one is unknown.
+
+    Parameters
+    ----------
+    estimator : object
+    parameters : mapping of str to object
+
+    Raises
+    ------
+    ValueError
+        If the constructor has no parameter of a name.
+    """
+    known = inspect.signature(type(estimator)).parameters
+    for name in parameters:
+        if name not in known:
+            raise ValueError(f"{type(estimator).__name__} has no parameter {name!r}; it has {', '.join(known)}")
+    vars(estimator).update(parameters)
+
+
+def constructor_call(estimator: object) -> str:
+    """Return the constructor call that gives an estimator's parameters, without those at their defaults.
+
+    Parameters
+    ----------
+    estimator : object
+
+    Returns
+    -------
+    str
+    """
+    defaults = inspect.signature(type(estimator)).parameters
+    shown = ((name, repr(value)) for name, value in get_params(estimator).items())
+    arguments = (f"{name}={text}" for name, text in shown if text != repr(defaults[name].default))
+    return f"{type(estimator).__name__}({', '.join(arguments)})"
+
+
+def document_transformer_tags() -> Any:
+    """Return the tags, in the sense of scikit-learn 1.6 and later, of a transformer of documents."""
+    from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+    return Tags(
+        estimator_type="transformer",
+        target_tags=TargetTags(required=False),
+        transformer_tags=TransformerTags(),
+        input_tags=InputTags(two_d_array=False, string=True),
+    )

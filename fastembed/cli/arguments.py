@@ -1,0 +1,102 @@
+"""What commands make of parsed arguments: a model, a corpus, vectors; and the checks of several options together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fastembed.cli.options import PARAMETERS, option_of
+from fastembed.corpus import FileCorpus
+from fastembed.formats.atomic import check_writable
+from fastembed.formats.registry import FORMATS
+from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
+
+
+def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the options that were given a value other than their default."""
+    found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    return {name: value for name, value in found.items() if value != arguments.parser.get_default(name)}
+
+
+def fail(arguments: argparse.Namespace, message: str) -> NoReturn:
+    """Exit with a message about wrong usage, and the usage of the command."""
+    parser: argparse.ArgumentParser = arguments.parser
+    parser.error(message)
+
+
+def reject(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> None:
+    """Exit if any of these options was given, for a reason."""
+    if wrong := sorted(map(option_of, given(arguments, names))):
+        fail(arguments, f"{reason}, so {', '.join(wrong)} cannot be given as well")
+
+
+def reject_overwriting(
+    arguments: argparse.Namespace,
+    inputs: Iterable[str | os.PathLike[str]],
+    outputs: Iterable[str | os.PathLike[str]] | None = None,
+) -> None:
+    """Exit if an input would be overwritten by an output, which is --output if none is named."""
+    written = {os.path.realpath(output): output for output in outputs or [arguments.output]}
+    for file in inputs:
+        if os.path.realpath(file) in written:
+            output = os.fspath(written[os.path.realpath(file)])
+            fail(arguments, f"the output {output!r} would overwrite the input {os.fspath(file)!r}")
+
+
+def new_model(arguments: argparse.Namespace) -> SkipGram:
+    """Return an untrained model with the parameters that were given."""
+    model = SkipGram(**given(arguments, PARAMETERS))
+    check_early_stopping(arguments, model)
+    return model
+
+
+def check_early_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
+    """Exit if options of early stopping were given without it."""
+    if not model.early_stopping:
+        reject(arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping")
+
+
+def check_model_output(arguments: argparse.Namespace) -> None:
+    """Exit if --output is not the name of a model's file; raise OSError if it cannot be written."""
+    if Path(arguments.output).suffix.lower() not in FORMATS["safetensors"].suffixes:
+        fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes other formats")
+    check_writable(arguments.output)
+
+
+def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
+    """Load the model named by VECTORS; an error names the option that needs one."""
+    try:
+        return SkipGram.load(arguments.vectors, threads=getattr(arguments, "threads", None))
+    except ValueError as error:
+        raise ValueError(f"{option} needs a model that `train` wrote: {error}") from error
+
+
+def open_vectors(arguments: argparse.Namespace) -> Vectors:
+    """Load the vectors named by VECTORS, for the purpose given."""
+    if arguments.purpose == "analogies":
+        return Vectors.load(arguments.vectors, arguments.input_format)
+    reject(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
+    return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
+
+
+def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
+    """Return the corpus of the files given, none of which may be --output."""
+    if not arguments.files:
+        fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
+    corpus = read_corpus(arguments, arguments.files)
+    reject_overwriting(arguments, corpus.names)
+    return corpus
+
+
+def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorpus:
+    """Return the corpus of some files, read as the options say."""
+    return FileCorpus(
+        [Path(file) for file in files],
+        lowercase=arguments.lowercase,
+        tokenizer=arguments.token_pattern and arguments.token_pattern.findall,
+        errors="replace" if arguments.replace_invalid else "strict",
+    )

@@ -1,0 +1,93 @@
+"""``fastembed neighbors``: the words nearest to words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from fastembed.cli import options
+from fastembed.cli.arguments import open_vectors, reject
+from fastembed.cli.output import print_json, print_line, print_scored, scored_record
+from fastembed.vectors import Vectors
+
+Query = tuple[list[str], list[str]]  # positive and negative words
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the words nearest to the words given.
+
+    Each WORD is a query of its own. With --together or --negative all of them are one query: the answer is the words
+    nearest to the mean of their unit vectors, those of the negative words subtracted. With - in place of WORD the
+    queries are the lines of standard input: the words of a line, between spaces, are one query; words after a tab are
+    negative.
+    """
+    queries = _queries(arguments)
+    vectors = open_vectors(arguments)
+    found = list(_answers(vectors, queries, topn=arguments.topn, restrict=arguments.restrict))
+    document = [
+        {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
+        for (positive, negative), near in zip(queries, found, strict=True)
+    ]
+    if print_json(arguments, vectors=arguments.vectors, queries=document):
+        return
+    for (positive, negative), near in zip(queries, found, strict=True):
+        print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
+        print_scored(near)
+
+
+def _queries(arguments: argparse.Namespace) -> list[Query]:
+    """Return the queries of the command line, or of standard input."""
+    words, negative = arguments.words, arguments.negative
+    if words == ["-"]:
+        reject(arguments, ("negative", "together"), "the lines of standard input say which words are negative")
+        return list(_queries_of_stdin())
+    return [(words, negative)] if negative or arguments.together else [([word], []) for word in words]
+
+
+def _queries_of_stdin() -> Iterator[Query]:
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not UTF-8: {error}") from error
+    for line in text.replace("\r\n", "\n").split("\n"):
+        positive, _, negative = ([word for word in part.split(" ") if word] for part in line.partition("\t"))
+        if positive or negative:
+            yield positive, negative
+
+
+def _answers(vectors: Vectors, queries: list[Query], **search: Any) -> Iterator[list[tuple[str, float]]]:
+    """Yield the neighbors of each query. All queries of a single word share one search.
+
+    The exception is a search restricted to `topn` words or fewer: `nearest` cuts all answers to the length of the
+    shortest, and a query among the words searched has one neighbor fewer than others.
+    """
+    few = search["restrict"] is not None and search["restrict"] <= search["topn"]
+    words = [positive[0] for positive, negative in queries if not (few or len(positive) > 1 or negative)]
+    batch = iter(zip(*vectors.nearest(words, **search), strict=True))
+    for positive, negative in queries:
+        if few or len(positive) > 1 or negative:
+            yield vectors.most_similar(positive, negative, **search)
+        else:
+            ids, cosines = next(batch)
+            yield [(vectors.tokens[i], float(cosine)) for i, cosine in zip(ids, cosines, strict=True)]
+
+
+def add_parser(commands: options.Commands) -> None:
+    """Add the command to the parser."""
+    command = options.add_command(
+        commands,
+        "neighbors",
+        run,
+        example="fastembed neighbors model.safetensors king woman --negative man -n 5",
+        keys="vectors, queries (a list of positive, negative, neighbors (a list of word, score))",
+    )
+    options.add_vectors(command)
+    command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")
+    options.add_option(
+        command, "--negative", text="words to subtract", default=[], shown="none", nargs="+", metavar="WORD"
+    )
+    options.add_flag(command, "--together", "take all words as one query")
+    options.add_topn(command, 10)
+    options.add_restrict(command)

@@ -1,0 +1,91 @@
+"""``fastembed train``: a model from text, from counts, or from another model and more text."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+from fastembed.cli import options, values
+from fastembed.cli.arguments import (
+    check_early_stopping,
+    check_model_output,
+    fail,
+    given,
+    new_model,
+    open_corpus,
+    reject,
+    reject_overwriting,
+)
+from fastembed.cli.output import MODEL_KEYS, model_record, print_written
+from fastembed.cli.progress import Progress
+from fastembed.counts import Counts
+from fastembed.skipgram import SkipGram
+
+Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that trains it
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Learn vectors from text, or from what `count` wrote, and save the whole model.
+
+    Every command that takes VECTORS opens such a file, and `train --continue` goes on training it, on new text.
+    """
+    check_model_output(arguments)
+    job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
+    model, learn = job(arguments)
+    with Progress.of(arguments, model.epochs) as progress:
+        learn(progress=progress)
+    model.save(arguments.output)
+    vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
+    print_written(arguments, vectors, model.ledger, **model_record(model, progress.estimate))
+
+
+def _on_text(arguments: argparse.Namespace) -> Job:
+    reject(arguments, ("validation_counts", "grow_vocabulary"), "a new model is learned from text")
+    model = new_model(arguments)
+    return model, partial(model.fit, open_corpus(arguments), memory_limit=arguments.memory_limit)
+
+
+def _on_counts(arguments: argparse.Namespace) -> Job:
+    counting = (*options.READING, *options.COUNTING, "memory_limit")
+    names = ("files", "model", *counting, "validation_fraction", "grow_vocabulary")
+    reject(arguments, names, "--counts says what was counted and how")
+    held_out = [arguments.validation_counts] if arguments.validation_counts else []
+    reject_overwriting(arguments, [arguments.counts, *held_out])
+    model = new_model(arguments)
+    if model.early_stopping and not held_out:
+        fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
+    counts, *validation_counts = map(Counts.load, [arguments.counts, *held_out])
+    return model, partial(model.fit_counts, counts, validation_counts=next(iter(validation_counts), None))
+
+
+def _on_more_text(arguments: argparse.Namespace) -> Job:
+    of_new_words = ("min_count", "max_size") if arguments.grow_vocabulary else ()
+    names = ("dim", "validation_counts", *(name for name in options.COUNTING if name not in of_new_words))
+    reject(arguments, names, "--continue keeps the shape of the model and how it counts")
+    model = SkipGram.load(arguments.model, threads=arguments.threads)
+    model.set_params(**given(arguments, options.PARAMETERS))
+    check_early_stopping(arguments, model)
+    choice = {"grow_vocabulary": arguments.grow_vocabulary, "memory_limit": arguments.memory_limit}
+    return model, partial(model.partial_fit, open_corpus(arguments), **choice)
+
+
+def add_parser(commands: options.Commands) -> None:
+    """Add the command to the parser."""
+    command = options.add_command(
+        commands,
+        "train",
+        run,
+        example="fastembed train news.txt more.txt.gz -o news.safetensors --dim 200",
+        keys=MODEL_KEYS,
+    )
+    options.add_output(command, "model.safetensors")
+    source = command.add_argument_group("what to learn from")
+    options.add_text(source, required=False)
+    add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)
+    add_file("--counts", text="learn from what `count` wrote, instead of from text")
+    add_file("--validation-counts", text="counts to validate on, which are not trained on")
+    add_file("--continue", dest="model", text="go on training a model that `train` wrote, on new text alone")
+    options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
+    options.add_memory_limit(source)
+    options.add_parameters(command)

@@ -1,0 +1,73 @@
+"""`CorpusCounter`: from a corpus to its vocabulary and its counts, as often as a fit needs them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.ledger import Ledger, check_reread
+from fastembed.corpus.line_split import LineSplit
+from fastembed.counts.counts import Counts
+from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.progress import FitProgress
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows
+
+
+class CorpusCounter:
+    """Counts a corpus, on some threads and in some memory, and reports to the progress of a fit.
+
+    Parameters
+    ----------
+    corpus
+        A corpus or raw documents; see :func:`fastembed.corpus.documents.split_documents`.
+    threads : int, optional
+    memory_limit : int, optional
+        Bytes, as for `Counts.from_corpus`.
+    progress : FitProgress, optional
+    """
+
+    def __init__(
+        self,
+        corpus: Documents,
+        threads: int | None,
+        memory_limit: int | None = None,
+        progress: FitProgress | None = None,
+    ) -> None:
+        self._corpus, self._threads, self._memory_limit = split_documents(corpus), threads, memory_limit
+        self._reading = None if progress is None else progress.reading
+        self._counting = None if progress is None else progress.counting
+        self._first_reading: Ledger | None = None
+
+    def vocabulary(self, min_count: int, max_size: int | None = None) -> Vocabulary:
+        """Return the words that come often enough, or the most frequent of them."""
+        words = Vocabulary.from_corpus(self._corpus, min_count, max_size, threads=self._threads, progress=self._reading)
+        self._first_reading = words.ledger
+        return words
+
+    def counts(self, vocabulary: Vocabulary, windows: Windows, lines: LineSplit | None = None) -> Counts:
+        """Return the counts of all lines, or of a share of them."""
+        counts = Counts.from_corpus(
+            self._corpus,
+            vocabulary,
+            **asdict(windows),
+            lines=lines,
+            threads=self._threads,
+            memory_limit=self._memory_limit,
+            progress=self._counting,
+        )
+        if self._first_reading is not None and counts.ledger is not None and lines is None:
+            check_reread(self._first_reading, counts.ledger)
+        return counts
+
+    def split_counts(
+        self, vocabulary: Vocabulary, windows: Windows, options: SkipGramOptions
+    ) -> tuple[Counts, Counts | None]:
+        """Return the counts to train on, and with early stopping those of the lines held out."""
+        if not options.early_stopping:
+            return self.counts(vocabulary, windows), None
+        kept, held_out = (
+            self.counts(vocabulary, windows, LineSplit(options.validation_fraction, options.seed, side))
+            for side in (False, True)
+        )
+        return kept, held_out

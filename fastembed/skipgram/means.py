@@ -1,0 +1,48 @@
+"""Documents as the means of their tokens' vectors."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import as_corpus
+from fastembed.vocabulary import Vocabulary
+
+
+def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean of the vectors of each document's tokens.
+
+    Parameters
+    ----------
+    documents
+        As for :func:`split_documents`; they may have one token each.
+    vocabulary : Vocabulary
+    matrix : ndarray (V, D)
+        The vectors of the vocabulary's tokens.
+
+    Returns
+    -------
+    ndarray (n_documents, D), of the dtype of `matrix`
+        Tokens outside the vocabulary are skipped. A document of no other tokens has the mean zero.
+
+    Examples
+    --------
+    >>> mean_vectors(["a b b b", "c a", "c"], Vocabulary(["a", "b"], [1, 1]), np.eye(2))
+    array([[0.25, 0.75],
+           [1.  , 0.  ],
+           [0.  , 0.  ]])
+    """
+    corpus = as_corpus(split_documents(documents, single=True))
+    rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
+    shares = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(matrix.dtype)
+    means: NDArray[Any] = sparse.csr_array((shares, ids, indptr), shape=(len(rows), len(matrix))) @ matrix
+    return means

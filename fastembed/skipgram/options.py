@@ -1,0 +1,83 @@
+"""`SkipGramOptions`: the constructor's parameters of a `SkipGram`, checked, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastembed._base.threads import check_threads
+from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed.skipgram.estimate import Estimate
+from fastembed.windows import Windows
+
+# "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer
+# than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
+ALL_CONTEXTS = 16384
+MOST_CONTEXTS = 24576
+
+
+@dataclass(frozen=True)
+class SkipGramOptions:
+    """The parameters that `SkipGram` documents. They are checked once, here, and kept as plain Python values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not as documented.
+    """
+
+    dim: int
+    window: int | tuple[int, int]
+    weighting: str
+    min_count: int
+    sample: float | None
+    directed: bool
+    max_size: int | None
+    max_contexts: int | str | None
+    epochs: int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    seed: int
+    threads: int | None
+
+    def __post_init__(self) -> None:
+        positive = ("dim", "min_count", "epochs", "n_iter_no_change")
+        checked: dict[str, object] = {name: check_integer(name, getattr(self, name), low=1) for name in positive}
+        windows = Windows(self.window, self.weighting, self.sample, self.directed)
+        checked |= {
+            "window": windows.window if isinstance(self.window, tuple | list) else windows.window[0],
+            "weighting": str(self.weighting),
+            "sample": windows.sample,
+            "directed": check_flag("directed", self.directed),  # which a window on one side does not change here
+            "early_stopping": check_flag("early_stopping", self.early_stopping),
+            "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
+            "seed": check_integer("seed", self.seed, low=0),
+            "threads": None if self.threads is None else check_threads(self.threads),
+            "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
+            "max_contexts": _checked_max_contexts(self.max_contexts),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def contexts(self, size: int) -> int:
+        """Return how many words are contexts in a vocabulary of this size: K."""
+        if self.max_contexts is None:
+            return size
+        if isinstance(self.max_contexts, str):
+            return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
+        return min(size, self.max_contexts)
+
+    def windows(self, size: int) -> Windows:
+        """Return the windows to count by with a vocabulary of this size."""
+        return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
+
+    def estimate(self, inputs: int, outputs: int, nnz: int = 0) -> Estimate:
+        """Return what training takes on counts of this shape, of which `nnz` are stored."""
+        threads = check_threads(self.threads)
+        return Estimate(inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping)
+
+
+def _checked_max_contexts(value: object) -> int | str | None:
+    if value is None or (isinstance(value, str) and value == "auto"):  # an array would compare each of its items
+        return value
+    return check_integer("max_contexts, neither None nor 'auto',", value, low=1)

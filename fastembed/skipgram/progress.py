@@ -1,0 +1,64 @@
+"""`FitProgress`: what a fit reports to."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fastembed.skipgram.estimate import Estimate
+
+
+class FitProgress(Protocol):
+    """What `progress=` takes: any object with these methods, which are called while a fit runs.
+
+    What they return is ignored. What they raise ends the fit.
+
+    Examples
+    --------
+    >>> from fastembed import SkipGram
+    >>> class Log:
+    ...     def reading(self, done, total): ...
+    ...     def counting(self, done, total): ...
+    ...     def training(self, estimate):
+    ...         print(estimate)
+    ...     def epoch(self, record):
+    ...         print("epoch", record["epoch"])
+    >>> model = SkipGram(dim=2, min_count=1, epochs=2, threads=1).fit(["a b", "b c"], progress=Log())
+    3 words, 6 outputs, 4 counts: about 0 GFLOP and 0 MB of memory
+    epoch 1
+    epoch 2
+    """
+
+    def reading(self, done: int, total: int | None) -> object:
+        """Take how much of the corpus has been read to learn its vocabulary.
+
+        Parameters
+        ----------
+        done, total : int
+            Bytes of files, or sequences in memory; `total` is None where it is not known.
+        """
+
+    def counting(self, done: int, total: int | None) -> object:
+        """Take how much of the corpus has been read once more and counted.
+
+        Parameters
+        ----------
+        done, total : int
+            As for `reading`. Each byte or sequence is read once and counted once, so the total is twice their number.
+        """
+
+    def training(self, estimate: Estimate) -> object:
+        """Take what training takes; it starts now.
+
+        Parameters
+        ----------
+        estimate : Estimate
+        """
+
+    def epoch(self, record: dict[str, float]) -> object:
+        """Take the record of an epoch that has ended.
+
+        Parameters
+        ----------
+        record : dict
+            See `Trainer.fit_counts`.
+        """

@@ -1,0 +1,99 @@
+"""`Training`: one run of training, from where it starts to the model that it ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from fastembed._base.threads import Pool, check_threads
+from fastembed.counts.counts import Counts
+from fastembed.skipgram.file import counts_digest
+from fastembed.skipgram.fitted import FittedModel
+from fastembed.skipgram.gauge import apply_gauge
+from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.vectors import Vectors
+
+
+class Training:
+    """Training on counts: of a new model, or of one that goes on from another.
+
+    A new model starts from the SVD of the counts, and is brought into its gauge whenever it is shown. One that goes on
+    starts from a copy of the other's parameters, and stays in the other's gauge.
+
+    Parameters
+    ----------
+    counts : Counts
+        With a vocabulary; of a model that goes on, the other's vocabulary or one grown from it.
+    options : SkipGramOptions
+    base : FittedModel, optional
+        The model to go on from.
+    """
+
+    def __init__(self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None) -> None:
+        assert counts.vocabulary is not None
+        self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
+        self._matrix = counts.to_scipy()
+        self._digest = counts_digest(self._matrix)
+        self._records: list[dict[str, float]] = []
+        self._seed: int | np.random.Generator = options.seed
+        self._trainer = self._new_trainer() if base is None else self._next_trainer(base)
+
+    def _new_trainer(self) -> Trainer:
+        """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
+        pool = Pool(check_threads(self._options.threads))
+        self._seed = rng = np.random.default_rng(self._options.seed)
+        embedding, linear = svd_start(self._matrix, self._options.dim, rng, pool)
+        return Trainer(embedding, linear, bias=log_shares(self._matrix), threads=pool.threads)
+
+    def _next_trainer(self, base: FittedModel) -> Trainer:
+        """Return a copy of a model's trainer, with rows for the words that the model does not know."""
+        new = slice(len(base.vocabulary), None)
+        rows = fold_in(self._matrix, new, base.trainer.linear, Pool(base.trainer.threads))
+        return base.trainer.grown(rows - base.centre.astype(rows.dtype))
+
+    def run(self, validation_counts: Any, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
+        """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
+
+        def epoch_end(record: dict[str, float], _: Trainer) -> object:
+            self._records.append(record)
+            return on_epoch_end(record)
+
+        options = self._options
+        self._trainer.fit_counts(
+            self._matrix,
+            epochs=options.epochs,
+            validation_counts=validation_counts,
+            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            warm_start=self._base is not None,
+            seed=self._seed,
+            on_epoch_end=epoch_end,
+        )
+
+    def model(self) -> FittedModel:
+        """Return the model as it is now.
+
+        A new one is a copy in its gauge, since training goes on outside of it; one that goes on shares the parameters.
+        """
+        trainer, base, vocabulary, counts = self._trainer, self._base, self._vocabulary, self._counts
+        if base is None:
+            trainer = deepcopy(trainer)
+            assert trainer.bias is not None
+            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._matrix)
+        else:
+            centre = base.centre
+        return FittedModel(
+            vectors=Vectors(vocabulary.tokens, trainer.embedding, counts=vocabulary.counts),
+            vocabulary=vocabulary,
+            trainer=trainer,
+            centre=centre,
+            history=[*(base.history if base else ()), *self._records],
+            ledger=(None if base else vocabulary.ledger) or counts.ledger,
+            windows=counts.windows,
+            max_contexts=counts.shape[1] // 2 if counts.directed else counts.shape[1],
+            counts_sha256=[*(base.counts_sha256 if base else ()), self._digest],
+        )

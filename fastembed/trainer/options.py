@@ -1,0 +1,48 @@
+"""What a fit to counts can be told, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastembed._base.validation import check_flag, check_integer, check_number
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """The options of one fit; `fastembed.Trainer.fit_counts` says what they mean.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option is of another type, or out of its range.
+
+    Examples
+    --------
+    >>> FitOptions(epochs=3).learning_rate
+    0.7
+    >>> FitOptions(epochs=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: epochs must be at least 1, got 0
+    """
+
+    epochs: int = 5
+    learning_rate: float = 0.7
+    linear_learning_rate: float = 1.0
+    block_size: int = 256
+    workspace_bytes: int = 64 << 20
+    n_iter_no_change: int | None = None
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "block_size", "workspace_bytes"):
+            self._set(name, check_integer(name, getattr(self, name), low=1))
+        for name in ("learning_rate", "linear_learning_rate"):
+            self._set(name, check_number(name, getattr(self, name)))
+        if self.n_iter_no_change is not None:
+            self._set("n_iter_no_change", check_integer("n_iter_no_change", self.n_iter_no_change, low=1))
+        self._set("warm_start", check_flag("warm_start", self.warm_start))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the way past `frozen`, for a dataclass itself

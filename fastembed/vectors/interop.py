@@ -1,0 +1,61 @@
+"""Vectors as objects of other libraries: gensim's KeyedVectors and pandas' DataFrame."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._base.extras import require
+from fastembed.formats.table import Matrix
+from fastembed.formats.tokens import encode_tokens
+
+
+def to_gensim(tokens: Sequence[str], matrix: Matrix, counts: npt.NDArray[np.int64] | None) -> Any:
+    """Return a gensim.models.KeyedVectors; the counts, if known, are its attribute "count".
+
+    Raises
+    ------
+    ImportError
+        Without gensim.
+    """
+    keyedvectors = require("gensim.models.keyedvectors", "gensim")
+    vectors = keyedvectors.KeyedVectors(matrix.shape[1], dtype=matrix.dtype)
+    vectors.add_vectors(list(tokens), matrix)
+    if counts is not None:
+        for token, count in zip(tokens, counts.tolist(), strict=True):
+            vectors.set_vecattr(token, "count", count)
+    return vectors
+
+
+def to_pandas(tokens: Sequence[str], matrix: Matrix) -> Any:
+    """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
+
+    Raises
+    ------
+    ImportError
+        Without pandas.
+    ValueError
+        If a token has no UTF-8 form.
+    """
+    pandas = require("pandas", "pandas")
+    encode_tokens(tokens)  # raises for what has no UTF-8 form
+    # Before pandas 3 a frame of a read-only array would be read-only, too
+    return pandas.DataFrame(matrix, index=pandas.Index(tokens, name="token"), copy=True)
+
+
+def from_pandas(frame: Any) -> tuple[list[Any], npt.NDArray[Any]]:
+    """Return the index of a pandas.DataFrame and a read-only copy of its values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a DataFrame, or has no row.
+    """
+    if not hasattr(frame, "to_numpy") or not hasattr(frame, "columns"):
+        raise TypeError(f"a pandas.DataFrame expected, got {type(frame).__name__}")
+    if not len(frame):
+        raise ValueError("there must be at least one vector, got none")
+    matrix = np.array(frame.to_numpy(), order="C")  # the frame's own memory may change
+    matrix.flags.writeable = False
+    return list(frame.index), matrix

@@ -1,0 +1,40 @@
+"""Every kernel releases the GIL."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastembed._kernels import kernels_for
+
+
+def random_counts(inputs, outputs, seed=0):
+    return sparse.random_array((inputs, outputs), density=0.02, random_state=np.random.default_rng(seed), format="csr")
+
+
+def block_arguments():
+    b, n, dim = 200, 20_000, 8
+    counts = random_counts(b, n)
+    csr = np.arange(b), counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data
+    x = np.random.default_rng(0).normal(size=(b, n)).astype(np.float32)
+    ones = np.ones(b)
+    weights, scratch = np.ones((100 * n, dim), np.float32), np.ones((100 * n, dim), np.float32)
+    every, squares, data = np.arange(100 * n), np.ones(100 * n), np.ones(counts.nnz, np.float32)
+    return {
+        "block_statistics": (x, None, 0, *csr, np.empty((b, 3))),
+        "block_merge": (np.ones((500, 2000, 3)), np.ones(2000), np.ones((500, 2000))),
+        "block_residual": (x, ones, ones, 0, *csr),
+        "block_update_embedding": (weights, every, scratch[None], squares, 0.1, np.ones(dim, np.float32)),
+        "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),
+        "csr_times_dense": (*csr[1:3], data, np.ones((n, 200), np.float32), np.ones((b, 200), np.float32), 0, b),
+        "softmax": (x.ravel(),),
+        "exp_array": (-np.abs(x).ravel(), np.empty(b * n, np.float32)),
+    }
+
+
+@pytest.mark.thread_unsafe(reason="observes other threads")
+def test_kernels_let_other_threads_run(runs_meanwhile):
+    kernels = vars(kernels_for("float32"))
+    calls = {name: partial(kernels[name], *arguments) for name, arguments in block_arguments().items()}
+    assert not [name for name, call in calls.items() if not runs_meanwhile(call)]

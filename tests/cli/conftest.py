@@ -1,0 +1,94 @@
+"""What the tests of the commands share: calls of the command line, and files for it to read."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fastembed import cli, demo
+from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line; return its exit code, stdout and stderr."""
+
+    def run_command(*argv):
+        code = cli.main([str(argument) for argument in argv])
+        return code, *capsys.readouterr()
+
+    return run_command
+
+
+@pytest.fixture
+def document(run):
+    """Run a command line; return what --json prints."""
+
+    def parse_output(*argv):
+        code, out, err = run(*argv, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    return parse_output
+
+
+@pytest.fixture
+def usage(capsys):
+    """Run a wrong command line; return its message, after checking its exit code."""
+
+    def fail(*argv):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([str(argument) for argument in argv])
+        assert caught.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        return " ".join(err.split())
+
+    return fail
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A file of four vectors."""
+    path = tmp_path / "v.safetensors"
+    matrix = np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]])
+    Vectors(["man", "woman", "king", "queen"], matrix).save(path, settings={"dim": 3})
+    return path
+
+
+@pytest.fixture
+def text(tmp_path):
+    """A text of seven words."""
+    path = tmp_path / "text"
+    path.write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def model(tmp_path, text):
+    """The file of a model of that text."""
+    path = tmp_path / "model.safetensors"
+    SkipGram(dim=3, min_count=1, sample=None, epochs=2).fit(text).save(path)
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A file of 300 lines: walks on a ring of 40 words, and one more word per line that occurs only there."""
+    rng = np.random.default_rng(0)
+    walks = (rng.integers(40, size=(300, 1)) + np.cumsum(rng.integers(0, 2, size=(300, 20)), axis=1)) % 40
+    lines = [" ".join(f"w{step:02d}" for step in walk) + f" once{i}" for i, walk in enumerate(walks)]
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def small_library(tmp_path, monkeypatch):
+    """Let the demo read a library of one module."""
+    (tmp_path / "library").mkdir()
+    source = '"""' + "bind the socket, take the lock; " * 9 + '"""'
+    (tmp_path / "library" / "a.py").write_text(source, encoding="utf-8")
+    small = demo.standard_library(tmp_path / "library")
+    monkeypatch.setattr(demo, "standard_library", lambda: small)

@@ -1,0 +1,65 @@
+"""The command export."""
+
+import numpy as np
+import pytest
+
+from fastembed.formats.registry import format_of
+from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "v.npy", "v.tsv", "w.safetensors"])
+def test_every_format_is_written_and_read_back(run, document, saved, tmp_path, name):
+    code, out, err = run("export", saved, tmp_path / name)
+    assert (code, err) == (0, "")
+    form = format_of(name)
+    assert out == f"wrote {tmp_path / name}: 4 vectors of dimension 3, {form.description}\n"
+    np.testing.assert_array_equal(Vectors.load(tmp_path / name).matrix, Vectors.load(saved).matrix)
+    found = document("neighbors", tmp_path / name, "king", "-n", 1)
+    assert found["queries"][0]["neighbors"][0]["word"] == "man"
+    assert document("info", tmp_path / name)["tensors"][0]["shape"] == [4, 3]
+
+
+def test_a_format_can_be_named(run, document, saved, tmp_path):
+    output = tmp_path / "v.txt"
+    found = document("export", saved, output, "--format", "glove")
+    assert found == {"output": str(output), "vectors": str(saved), "format": "glove", "words": 4, "dim": 3}
+    assert output.read_text(encoding="utf-8").startswith("man 1 0 0\n")
+    assert run("neighbors", output, "king")[0] == 1
+    assert run("neighbors", output, "king", "--input-format", "glove")[0] == 0
+    assert document("info", output, "--input-format", "glove")["metadata"] == {"format": "glove"}
+    assert run("export", saved, output, "--quiet", "--format", "fasttext") == (0, "", "")
+    code, out, err = run("export", saved, tmp_path / "v.npz")
+    assert (code, out) == (1, "")
+    assert "no format has the suffix '.npz'" in err
+
+
+def test_export_writes_the_vectors_of_a_model_for_a_purpose(run, model, tmp_path):
+    expected = SkipGram.load(model).vectors_for("relatedness")
+    assert run("export", model, tmp_path / "r.npy", "--purpose", "relatedness", "--quiet") == (0, "", "")
+    np.testing.assert_array_equal(Vectors.load(tmp_path / "r.npy").matrix, expected.matrix)
+
+
+def test_a_token_that_the_format_cannot_hold_is_named(run, tmp_path):
+    Vectors(["new york"], np.eye(1)).save(tmp_path / "v.safetensors")
+    code, out, err = run("export", tmp_path / "v.safetensors", tmp_path / "v.vec")
+    assert (code, out) == (1, "")
+    assert "'new york'" in err
+    assert not (tmp_path / "v.vec").exists()
+
+
+def test_export_and_plot_do_not_overwrite_their_input(usage, model):
+    before = model.read_bytes()
+    for argv in (("export", model, model), ("plot", model, "-o", model)):
+        assert "would overwrite the input" in usage(*argv)
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "other"), [("e.npy", "e.tokens.txt"), ("e.tsv", "e.metadata.tsv")])
+def test_export_does_not_overwrite_the_second_file_of_its_input(run, usage, model, name, other):
+    first, second = model.parent / name, model.parent / other
+    assert run("export", model, first)[0] == 0
+    before = second.read_bytes()
+    for argv in (("export", first, second), ("export", second, first, "--input-format", "word2vec")):
+        assert "would overwrite the input" in usage(*argv)
+    assert second.read_bytes() == before

@@ -1,0 +1,186 @@
+"""The command line as a whole: exit codes, one line per error, closed pipes, Ctrl-C, invisible characters."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastembed.formats.tensors import map_tensors, write_tensors
+from fastembed.vectors import Vectors
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes and signals")
+
+
+@pytest.mark.parametrize("command", ["train", "count", "neighbors", "evaluate", "export", "plot", "info"])
+def test_a_missing_file_is_named_in_one_line(run, tmp_path, command):
+    more = {
+        "train": ["-o", tmp_path / "o"],
+        "count": ["-o", tmp_path / "o"],
+        "neighbors": ["king"],
+        "evaluate": ["--similarity", tmp_path / "absent"],
+        "export": [tmp_path / "o.vec"],
+        "plot": ["-o", tmp_path / "o.png", "--history"],
+        "info": [],
+    }[command]
+    code, out, err = run(command, tmp_path / "absent.txt", *more)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: .*absent\.txt.*\n", err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["train", "count", "export", "plot"])
+def test_a_missing_output_folder_is_found_before_anything_is_read(run, tmp_path, command):
+    output = tmp_path / "nowhere" / "v"
+    code, out, err = run(command, tmp_path / "absent", *([] if command == "export" else ["-o"]), output)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: cannot write '.*v': the folder '.*nowhere' does not exist\n", err)
+
+
+def test_an_unknown_word_is_named_in_one_line_with_the_closest_spellings(run, saved):
+    code, out, err = run("neighbors", saved, "king", "quen")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: 'quen' is not among the 4 tokens.* 'queen'.*\n", err)
+
+
+def test_debug_shows_the_traceback(run, saved):
+    code, _, err = run("neighbors", saved, "quen", "--debug")
+    assert code == 1
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("fastembed: error: 'quen'")
+
+
+def test_python_m_fastembed_is_the_command_line(saved):
+    command = [sys.executable, "-P", "-m", "fastembed", "neighbors", saved, "king", "-n", "1"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["king", "man", "0.7071"]
+
+
+@pytest.fixture
+def stdout_to(monkeypatch):
+    """Let stdout be a file or descriptor; closing it at the end must not fail, since Python would print that error."""
+    streams = []
+
+    def redirect(file, **options):
+        streams.append(open(file, "w", **options))  # noqa: PTH123, SIM115 - may be a descriptor
+        monkeypatch.setattr(sys, "stdout", streams[-1])
+
+    yield redirect
+    for stream in streams:
+        stream.close()
+
+
+def closed_pipe():
+    """Return the descriptor to write to of a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@posix
+@pytest.mark.parametrize("count", [1, 4000])
+def test_a_closed_pipe_ends_the_command_without_a_word(run, tmp_path, stdout_to, count):
+    path = tmp_path / "many.safetensors"
+    Vectors([f"w{i}" for i in range(5000)], np.eye(5000, 2, dtype=np.float32)).save(path)
+    stdout_to(closed_pipe(), encoding="utf-8")
+    assert run("neighbors", path, "w1", "-n", count) == (1, "", "")
+
+
+@posix
+def test_a_closed_pipe_ends_help_without_a_word(run, stdout_to):
+    stdout_to(closed_pipe(), encoding="utf-8")
+    assert run("--help") == (1, "", "")
+
+
+@posix
+def test_a_closed_pipe_ends_the_process_without_a_word():
+    """Python itself would report it once more at exit."""
+    command = [sys.executable, "-P", "-m", "fastembed", "info"]
+    with open(closed_pipe(), "wb") as closed:  # noqa: PTH123 - a descriptor
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_a_full_disk_behind_stdout_is_one_line(run, saved, stdout_to):
+    stdout_to("/dev/full", encoding="utf-8")
+    code, out, err = run("neighbors", saved, "king")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: .*No space left on device\n", err)
+
+
+def test_words_that_the_encoding_of_stdout_lacks_are_escaped(run, tmp_path, stdout_to):
+    path = tmp_path / "v.safetensors"
+    Vectors(["a", "日本"], np.eye(2)).save(path)
+    stdout_to(tmp_path / "lines", encoding="latin-1")
+    assert run("neighbors", path, "a") == (0, "", "")
+    assert r"\u65e5\u672c" in (tmp_path / "lines").read_text(encoding="latin-1")
+    stdout_to(tmp_path / "document", encoding="latin-1")
+    assert run("neighbors", path, "a", "--json") == (0, "", "")
+    found = json.loads((tmp_path / "document").read_text(encoding="latin-1"))
+    assert found["queries"][0]["neighbors"][0]["word"] == "日本"
+
+
+@posix
+def test_ctrl_c_while_reading_is_one_line(tmp_path):
+    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(tmp_path / "v"), "--min-count", "1"]
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"import os; os.execv({sys.executable!r}, {command!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"some words\n" * (1 << 16))  # more than a pipe holds: it is reading
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, b"")
+    assert re.fullmatch(rb"fastembed: interrupted after [\d,]+ bytes of standard input\n", err)
+    assert not (tmp_path / "v").exists()
+
+
+HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
+
+
+SEEN = r"red\x1b[31m\x07", r"left\u202eright", r"two\nlines\x9b2J"
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Vectors whose words, and whose tensors and settings, hold what a terminal takes for commands."""
+    path = tmp_path / "hostile.safetensors"
+    vectors = Vectors([*HOSTILE, "می\u200cشود"], np.eye(4))
+    vectors.save(path, settings={HOSTILE[0]: HOSTILE[1]})
+    tensors, metadata = map_tensors(path)
+    write_tensors(tmp_path / "h.safetensors", {HOSTILE[0]: np.eye(2), **tensors}, metadata)
+    (tmp_path / "analogies").write_text(f": {HOSTILE[0]}\n" + " ".join([*HOSTILE[:2], "a", "b"]), encoding="utf-8")
+    return tmp_path / "h.safetensors"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("neighbors", *HOSTILE),
+        ("neighbors", HOSTILE[0], "--negative", *HOSTILE[1:]),
+        ("analogy", *HOSTILE),
+        ("evaluate", "--analogies", "analogies"),
+        ("info",),
+        ("neighbors", f"{HOSTILE[0]}?"),
+        ("export", "absent/\x1b]2;title\x07.vec"),
+    ],
+)
+def test_invisible_characters_of_words_are_escaped(run, document, hostile, monkeypatch, command):
+    """A pipe gets what a terminal would get; --json has the words themselves."""
+    monkeypatch.chdir(hostile.parent)
+    _, out, err = run(command[0], hostile, *command[1:])
+    printed = out + err
+    assert all(c.isprintable() or c in "\n\u200c" for c in printed), repr(printed)
+    assert command[0] == "export" or SEEN[0] in printed.replace("\\\\", "\\")
+    if command[0] == "analogy":
+        assert "می\u200cشود" in printed
+        assert len(printed.splitlines()) == 2
+        assert document("analogy", hostile, *HOSTILE)["c"] == HOSTILE[2]

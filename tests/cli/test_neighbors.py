@@ -1,0 +1,77 @@
+"""The command neighbors."""
+
+import io
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from fastembed.vectors import Vectors
+
+
+def test_every_word_is_a_query(run, saved):
+    code, out, err = run("neighbors", saved, "king", "man", "-n", 2)
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["king"],
+        ["man", "0.7071"],
+        ["queen", "0.5000"],
+        ["man"],
+        ["king", "0.7071"],
+        ["woman", "0.0000"],
+    ]
+
+
+def test_words_together_or_with_negative_ones_are_one_query(run, document, saved):
+    found = document("neighbors", saved, "king", "woman", "--negative", "man", "--topn", 1)
+    assert found.keys() == {"vectors", "queries"}
+    assert found["vectors"] == str(saved)
+    (query,) = found["queries"]
+    score = Vectors.load(saved).most_similar(["king", "woman"], ["man"], topn=1)[0][1]
+    neighbors = [{"word": "queen", "score": pytest.approx(score)}]
+    assert query == {"positive": ["king", "woman"], "negative": ["man"], "neighbors": neighbors}
+    (query,) = document("neighbors", saved, "king", "queen", "--together")["queries"]
+    assert [near["word"] for near in query["neighbors"]] == ["man", "woman"]
+    code, out, _ = run("neighbors", saved, "king", "--negative", "man", "-n", 1)
+    assert code == 0
+    assert out.splitlines()[0] == "king -man"
+
+
+def test_restrict_searches_only_the_first_words(document, saved):
+    (query,) = document("neighbors", saved, "king", "--restrict", 2)["queries"]
+    assert [near["word"] for near in query["neighbors"]] == ["man", "woman"]
+
+
+def test_among_few_words_each_query_has_its_whole_answer(document, saved):
+    queries = document("neighbors", saved, "man", "king", "--restrict", 2)["queries"]
+    found = [[near["word"] for near in query["neighbors"]] for query in queries]
+    assert found == [["woman"], ["man", "woman"]]
+
+
+def stdin(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+
+
+def test_queries_of_standard_input_have_the_answers_that_they_have_alone(document, saved, monkeypatch):
+    """Each has the answer it has alone, whether there is a search for all or not."""
+    stdin(monkeypatch, b"king\n\n  man  king \r\nking woman\tman\n\tman\nqueen")
+    found = document("neighbors", saved, "-", "-n", 2)["queries"]
+    vectors = Vectors.load(saved)
+    expected = [(["king"], []), (["man", "king"], []), (["king", "woman"], ["man"]), ([], ["man"]), (["queen"], [])]
+    assert [(query["positive"], query["negative"]) for query in found] == expected
+    for query in found:
+        alone = vectors.most_similar(query["positive"], query["negative"], topn=2)
+        assert [(near["word"], near["score"]) for near in query["neighbors"]] == [
+            (word, pytest.approx(score)) for word, score in alone
+        ]
+
+
+def test_errors_of_standard_input_are_one_line(run, document, usage, saved, monkeypatch):
+    stdin(monkeypatch, b"\n")
+    assert document("neighbors", saved, "-")["queries"] == []
+    for content, message in ((b"k\xff", "standard input is not UTF-8"), (b"king\nquen\n", "'quen' is not among")):
+        stdin(monkeypatch, content)
+        code, out, err = run("neighbors", saved, "-")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
+    assert "so --together cannot be given as well" in usage("neighbors", saved, "-", "--together")

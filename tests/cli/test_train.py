@@ -1,0 +1,217 @@
+"""The command train: from text, from counts, and from a model with more text."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fastembed.counts import Counts
+from fastembed.skipgram import SkipGram
+from fastembed.vectors import Vectors
+
+SMALL = ("--dim", 4, "--epochs", 2, "--seed", 3)
+
+
+def test_train_writes_the_whole_model(run, tmp_path, corpus):
+    output = tmp_path / "out.safetensors"
+    options = ("--dim", 8, "--window", 2, "--epochs", 3, "--seed", 4, "--threads", 1, "--max-contexts", 30)
+    code, out, err = run("train", corpus, "-o", output, *options)
+    assert (code, err) == (0, "")  # no bars: stderr is not a terminal
+    lines = out.splitlines()
+    assert len(lines) == 5
+    size = r"training 40 words, 60 outputs, [\d,]+ counts: about \d+ GFLOP and \d+ MB of memory"
+    assert re.fullmatch(size, lines.pop(0))
+    for line in lines[:3]:
+        assert re.fullmatch(r"epoch +\d of 3   nll [\d.]+   perplexity [\d,.]+   [\d.]+ s", line)
+    assert lines[3].startswith(f"wrote {output}: 40 vectors of dimension 8; read 6,300 tokens")
+    assert "300" in lines[3].split("dropped")[1]
+    vectors = Vectors.load(output)
+    assert vectors.matrix.shape == (40, 8)
+    assert {token for token, _ in vectors.most_similar("w10", topn=4)} & {"w09", "w11"}
+    model = SkipGram.load(output)
+    assert (model.dim, model.window, model.seed, model.max_contexts_) == (8, 2, 4, 30)
+    assert len(model.history) == 3
+    assert run("train", corpus, "-o", tmp_path / "again", "--quiet", *options) == (0, "", "")
+    np.testing.assert_array_equal(Vectors.load(tmp_path / "again").matrix, vectors.matrix)
+
+
+def test_train_prints_json(run, tmp_path, corpus):
+    output = tmp_path / "v.safetensors"
+    code, out, err = run("train", corpus, "-o", output, *SMALL, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found.keys() == {"output", "words", "dim", "contexts", "parameters", "estimate", "history", "ledger"}
+    assert (found["output"], found["words"], found["dim"], found["contexts"]) == (str(output), 40, 4, 40)
+    assert found["parameters"] == SkipGram(dim=4, epochs=2, seed=3).get_params()
+    assert [record["epoch"] for record in found["history"]] == [1, 2]
+    assert found["history"] == SkipGram.load(output).history
+    assert found["estimate"]["flops"] > 0
+    assert found["estimate"]["memory"] > 0
+    assert found["ledger"]["tokens_read"] == 6300
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ("", {}),
+        ("--sample none --max-contexts none --max-size 20", {"sample": None, "max_contexts": None, "max_size": 20}),
+        ("--window 0,2 --weighting flat", {"window": (0, 2), "weighting": "flat"}),
+        ("--no-directed", {"directed": False}),
+        ("--min-count 1 --memory-limit 1M", {"min_count": 1}),
+        ("--early-stopping --validation-fraction 0.2", {"early_stopping": True, "validation_fraction": 0.2}),
+        ("--early-stopping --patience 1", {"early_stopping": True, "n_iter_no_change": 1}),
+        ("--early-stopping --memory-limit 1M", {"early_stopping": True}),
+    ],
+)
+def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, parameters):
+    assert run("train", corpus, "-o", tmp_path / "v", *SMALL, "--quiet", *options.split()) == (0, "", "")
+    expected = SkipGram(dim=4, epochs=2, seed=3, **parameters).fit(str(corpus))
+    found = SkipGram.load(tmp_path / "v")
+    assert found.vectors.tokens == expected.vectors.tokens
+    np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+
+
+def test_the_memory_limit_reaches_the_counts(run, tmp_path, corpus, monkeypatch):
+    limits = []
+
+    def from_corpus(*args, real=Counts.from_corpus, **options):
+        limits.append(options["memory_limit"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(Counts, "from_corpus", from_corpus)
+    for more in ((), ("--early-stopping",)):
+        argv = ("train", corpus, "-o", tmp_path / "v", *SMALL, "--quiet", "--memory-limit", "2M", *more)
+        assert run(*argv) == (0, "", "")
+    assert limits == [2_000_000] * 3
+
+
+def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
+    argv = ("train", corpus, "-o", tmp_path / "v", *SMALL, "--epochs", 60, "--early-stopping", "--patience", 1)
+    code, out, _ = run(*argv)
+    assert code == 0
+    epochs = [line for line in out.splitlines() if line.startswith("epoch")]
+    assert all(re.search(r"validation nll \d+\.\d{4}", line) for line in epochs)
+    assert len(epochs) < 60
+
+
+def test_training_that_does_not_fit_into_memory_is_one_line(run, tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr("fastembed.skipgram.estimate.free_memory", lambda: 5000)
+    code, out, err = run("train", corpus, "-o", tmp_path / "v")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: training 40 words on 80 outputs in 100 dimensions takes about .*\n", err)
+    assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--patience", "3"], "nothing is held out without --early-stopping, so --patience cannot be given as well"),
+        (["--grow-vocabulary"], "a new model is learned from text, so --grow-vocabulary cannot"),
+        (["--validation-counts", "c"], "so --validation-counts cannot be given"),
+        (["--counts", "c"], "so FILE cannot be given"),
+        (["--continue", "m", "--dim", "3", "--no-directed"], "so --dim, --directed cannot be given"),
+        (["--continue", "m", "--min-count", "3"], "so --min-count cannot be given"),
+        (["-o", "v.vec"], "a model is a .safetensors file, got 'v.vec'; `export` writes other formats"),
+        (["-o", "v.pkl"], "a model is a .safetensors file, got 'v.pkl'"),
+    ],
+)
+def test_options_that_exclude_each_other_are_named(usage, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in usage("train", "f", *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--window", "8", "--lowercase"], "so --lowercase, --window cannot be given"),
+        (["--continue", "m"], "so --continue cannot be given"),
+        (["--memory-limit", "1G"], "so --memory-limit cannot be given"),
+        (["--early-stopping"], "--early-stopping also needs --validation-counts"),
+    ],
+)
+def test_options_that_make_no_sense_with_counts_are_named(usage, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in usage("train", "--counts", "c", *argv)
+
+
+@pytest.mark.parametrize("command", ["train", "count"])
+def test_train_and_count_do_not_overwrite_their_input(usage, tmp_path, corpus, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "text").write_bytes(corpus.read_bytes())
+    for source in ("folder", "folder/text", "./folder/../folder/t*"):
+        assert "would overwrite the input" in usage(command, source, "-o", tmp_path / "folder" / "text")
+    assert (tmp_path / "folder" / "text").read_bytes() == corpus.read_bytes()
+
+
+def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
+    half, whole = corpus.read_text(encoding="utf-8").splitlines()[:150], tmp_path / "m.safetensors"
+    (tmp_path / "half").write_text("\n".join(half), encoding="utf-8")
+    assert run("train", corpus, "-o", whole, *SMALL, "--quiet") == (0, "", "")
+    expected = SkipGram.load(whole).set_params(epochs=1).partial_fit(tmp_path / "half")
+    argv = ("train", tmp_path / "half", "--continue", whole, "-o", whole, "--epochs", 1)
+    code, out, err = run(*argv)
+    assert (code, err) == (0, "")
+    assert "training 40 words, 80 outputs" in out
+    assert "epoch  1 of 1" in out
+    found = SkipGram.load(whole)
+    np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+    assert [record["epoch"] for record in found.history] == [1, 2, 1]
+
+
+def test_a_model_that_stopped_early_does_so_again(run, usage, tmp_path, corpus):
+    model, more = tmp_path / "m", ("--epochs", 1, "--memory-limit", "1M")
+    assert run("train", corpus, "-o", model, *SMALL, "--early-stopping", "--quiet") == (0, "", "")
+    argv = ("train", corpus, "--continue", model, "-o", tmp_path / "n", *more)
+    assert "validation nll" in run(*argv, "--patience", 3)[1]
+    assert SkipGram.load(tmp_path / "n").n_iter_no_change == 3
+    assert "validation nll" not in run(*argv, "--no-early-stopping")[1]
+    assert "so --patience cannot" in usage(*argv, "--no-early-stopping", "--patience", 3)
+
+
+def test_the_vocabulary_grows_only_if_asked_to(run, tmp_path, corpus):
+    (tmp_path / "more").write_text("w01 new w02\n" * 4 + "w01 rare w02\n", encoding="utf-8")
+    model = tmp_path / "m.safetensors"
+    assert run("train", corpus, "-o", model, *SMALL, "--quiet") == (0, "", "")
+    more = ("train", tmp_path / "more", "--continue", model, "-o", tmp_path / "n", "--quiet")
+    assert run(*more) == (0, "", "")
+    assert len(Vectors.load(tmp_path / "n")) == 40
+    assert run(*more, "--grow-vocabulary", "--min-count", 4) == (0, "", "")
+    assert Vectors.load(tmp_path / "n").tokens[40:] == ("new",)
+
+
+def test_continue_needs_a_model(run, tmp_path, corpus):
+    Vectors(["w01", "w02"], np.eye(2)).save(tmp_path / "v.safetensors")
+    code, out, err = run("train", corpus, "--continue", tmp_path / "v.safetensors", "-o", tmp_path / "m")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: .*v\.safetensors' holds vectors alone and no model.*\n", err)
+
+
+def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, corpus):
+    options = ("--min-count", 2, "--window", 3, "--sample", "none", "--no-directed")
+    assert run("train", corpus, "-o", tmp_path / "a", *options, *SMALL)[0] == 0
+    code, out, err = run("count", corpus, "-o", tmp_path / "counts", *options, "--memory-limit", "100M")
+    assert (code, err) == (0, "")
+    assert re.search(r"wrote .*counts: [\d,]+ counts of [\d,]+ tokens and [\d,]+ contexts; read [\d,]+ tokens in", out)
+    code, out, err = run("train", "--counts", tmp_path / "counts", "-o", tmp_path / "b", *SMALL)
+    assert (code, err) == (0, "")
+    assert re.search(r"wrote .*b: [\d,]+ vectors of dimension 4; read [\d,]+ tokens in", out)
+    a, b = (SkipGram.load(tmp_path / name) for name in "ab")
+    assert a.vectors.tokens == b.vectors.tokens
+    assert np.array_equal(a.vectors.matrix, b.vectors.matrix)
+    assert b.windows_ == a.windows_
+
+
+def test_early_stopping_works_on_counts(run, usage, tmp_path, corpus):
+    for name in ("c", "d"):
+        assert run("count", corpus, "-o", tmp_path / name, "--quiet") == (0, "", "")
+    counts = ("--counts", tmp_path / "c", "--validation-counts", tmp_path / "d")
+    code, out, err = run("train", *counts, "--early-stopping", "-o", tmp_path / "m", *SMALL)
+    assert (code, err) == (0, "")
+    assert "validation nll" in out
+    code, out, err = run("train", *counts, "-o", tmp_path / "m", *SMALL)
+    assert (code, err) == (0, "")
+    assert "validation nll" in out
+    for name in "cd":
+        assert "would overwrite the input" in usage("train", *counts, "-o", tmp_path / name)

@@ -1,0 +1,201 @@
+"""Damaged and hostile files of every format raise a ValueError that names the place: no crash, no giant allocation."""
+
+import gzip
+import json
+import pickle
+import re
+import struct
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastembed import formats
+
+
+def load_or_reject(path):
+    """Load a file, or return None after checking that the ValueError names it."""
+    try:
+        return formats.load(path)
+    except ValueError as error:
+        message = str(error)
+    assert re.search(r"v(\.[a-z]+)+'", message), message
+    return None
+
+
+def good_files(folder, path):
+    """Save vectors and return the files that this makes."""
+    tokens = ["the", "größe", "日本", "3", "e"]
+    matrix = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    formats.save(tokens, matrix, folder / path, counts=np.array([9, 7, 5, 3, 1]))
+    return sorted(folder.iterdir())
+
+
+def test_every_truncation_is_rejected_or_whole(tmp_path, reader_name):
+    for file in good_files(tmp_path, reader_name):
+        whole = file.read_bytes()
+        for size in range(0, len(whole), 1 + len(whole) // 150):
+            file.write_bytes(whole[:size])
+            found = load_or_reject(tmp_path / reader_name)
+            # A cut in the last component, count or token of a text cannot be seen, nor a missing last line of GloVe's
+            if found is not None:
+                assert reader_name in ("v.txt", "v.bin", "v.glove", "v.tsv", "v.npy")
+                assert reader_name == "v.glove" or len(found.tokens) == 5
+        file.write_bytes(whole)
+    assert len(formats.load(tmp_path / reader_name).tokens) == 5
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"\n",
+        b"\x00" * 64,
+        b"junk" * 100,
+        b"PK\x03\x04" + bytes(100),
+        pickle.dumps({"a": np.eye(2)}),
+        gzip.compress(b"junk"),
+        b"\xff" * 100,
+        b" " * 100,
+        "‮".encode() * 10,
+    ],
+)
+def test_junk_is_rejected(tmp_path, reader_name, junk):
+    for file in good_files(tmp_path, reader_name):
+        whole = file.read_bytes()
+        file.write_bytes(junk)
+        with pytest.raises(ValueError, match=r"v(\.[a-z]+)+'"):
+            formats.load(tmp_path / reader_name)
+        file.write_bytes(whole)
+
+
+def test_missing_files_and_folders_are_os_errors(tmp_path, reader_name):
+    files = good_files(tmp_path, reader_name)
+    for file in files:
+        content = file.read_bytes()
+        file.unlink()
+        with pytest.raises(FileNotFoundError, match=re.escape(file.name)):
+            formats.load(tmp_path / reader_name)
+        file.mkdir()
+        with pytest.raises(OSError, match=re.escape(file.name)):
+            formats.load(tmp_path / reader_name)
+        file.rmdir()
+        file.write_bytes(content)
+
+
+PIECES = st.sampled_from(
+    [b"\x00", b"\xff" * 4, b"-1", b"99999999999", b" ", b"\n", b"\t", b"nan", b"1e999", b"\xf0\x9f"]
+)
+
+
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 12), st.one_of(st.binary(max_size=8), PIECES)), min_size=1, max_size=4
+)
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`:UserWarning")  # of a header that looks like Python 2's
+def test_mutated_files_load_whole_or_are_rejected(tmp_path_factory, reader_name):
+    folder = tmp_path_factory.mktemp("mutated")
+    whole = {file: file.read_bytes() for file in good_files(folder, reader_name)}
+
+    @settings(max_examples=200, database=None)
+    @given(st.sampled_from(sorted(whole)), EDITS)
+    def mutate(file, edits):
+        data = whole[file]
+        for place, cut, put in edits:
+            at = int(place * len(data))
+            data = data[:at] + put + data[at + cut :]
+        for other, content in whole.items():
+            other.write_bytes(data if other == file else content)
+        found = load_or_reject(folder / reader_name)
+        if found is not None:
+            assert found.matrix.dtype in (np.float32, np.float64)
+            assert found.matrix.shape[0] == len(found.tokens) == len(set(found.tokens)) > 0
+            assert np.isfinite(found.matrix).all()
+            assert found.counts is None or (found.counts.shape == (len(found.tokens),) and found.counts.min() >= 0)
+
+    mutate()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the address space")
+def test_promises_allocate_nothing(tmp_path):
+    """Load files that promise terabytes with little address space to spare."""
+    record = b"one " + bytes(4)
+    bomb = gzip.compress(b"x" * (1 << 20)) * 300  # 300 MB in members of 1 MB
+    npy_header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 300)}\n"
+    matrix = {"dtype": "F32", "shape": [2**30, 300], "data_offsets": [0, 1200 * 2**30]}
+    tensors = json.dumps({"matrix": matrix}).encode()
+    files = {
+        "a.bin": b"999999999999 1000\n" + record,
+        "a.bin.gz": gzip.compress(b"999999999999 1000\n" + record),
+        "a.glove.gz": bomb,
+        "b.bin.gz": gzip.compress(b"1 1\n") + bomb,
+        "a.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", len(npy_header)) + npy_header + bytes(16),
+        "a.safetensors": struct.pack("<Q", len(tensors)) + tensors + bytes(64),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "a.tokens.txt").write_text("a\n", encoding="utf-8")
+    program = """
+        import resource, sys
+        from pathlib import Path
+        from fastembed import formats
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+        for path in sys.argv[1:]:
+            try:
+                formats.load(path)
+            except ValueError as error:
+                print(error)
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(program), *(str(tmp_path / name) for name in files)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
+    assert all(name in line for name, line in zip(files, done.stdout.splitlines(), strict=True))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits on the size of files")
+def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path):
+    names = [
+        f"v{suffix}{packed}"
+        for form in formats.FORMATS.values()
+        if form.library is None or find_spec(form.library)
+        for suffix in form.suffixes
+        for packed in (["", ".gz"] if form.gzip else [""])
+    ]
+    paths = [tmp_path / str(number) / name for number, name in enumerate(names)]
+    old = {}
+    for path in paths:
+        path.parent.mkdir()
+        old |= {file: file.read_bytes() for file in good_files(path.parent, path.name)}
+    program = """
+        import resource, signal, sys
+        import numpy as np
+        from fastembed import formats
+        tokens = [f"t{i}" for i in range(3000)]
+        matrix = np.random.default_rng(0).normal(size=(3000, 8))
+        formats.FORMATS  # what is imported late
+        try:
+            import pyarrow.parquet
+        except ImportError:
+            pass
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        for path in sys.argv[1:]:
+            for limit in (10, 5000, 20000):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
+                try:
+                    formats.save(tokens, matrix, path)
+                except OSError as error:
+                    print(error)
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
+    failed = [path for path in paths for _ in range(3)]
+    for path, line in zip(failed, done.stdout.splitlines(), strict=True):
+        assert str(path) in line
+        assert "File too large" in line
+    assert {file: file.read_bytes() for path in paths for file in path.parent.iterdir()} == old

@@ -1,0 +1,123 @@
+"""What every format writes comes back, and what it cannot hold is named."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastembed import Vectors, formats
+
+FLOAT32 = ("word2vec", "word2vec-binary", "fasttext", "glove", "tsv")  # the only dtype of these
+WITH_COUNTS = ("safetensors", "tsv", "parquet", "arrow")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_everything_comes_back(tmp_path, name, dtype, tokens, numbers, assert_same_bits):
+    path, form = tmp_path / name, formats.format_of(name)
+    matrix = numbers(len(tokens), dtype)
+    if form.name in FLOAT32:
+        matrix = np.where(np.abs(matrix) < 1e38, matrix, 1).astype(dtype)
+    counts = np.arange(len(tokens)) * 2**40
+    formats.save(tokens, matrix, path, counts=counts)
+    found = formats.load(path)
+    assert found.tokens == tokens
+    assert_same_bits(found.matrix, matrix.astype(np.float32) if form.name in FLOAT32 else matrix)
+    assert not found.matrix.flags.writeable
+    if form.name in WITH_COUNTS:
+        assert_same_bits(found.counts, counts)
+    else:
+        assert found.counts is None
+    del found  # Windows replaces no file that is mapped
+    formats.save(tokens, matrix, path)  # over the old one, without counts
+    assert formats.load(path).counts is None
+
+
+@pytest.mark.parametrize("format_name", FLOAT32)
+def test_float32_comes_back_bit_for_bit(tmp_path, format_name, numbers, assert_same_bits):
+    matrix = numbers(20000)
+    tokens = [f"größe{i}" for i in range(len(matrix))]
+    formats.save(tokens, matrix, tmp_path / "v", format_name)
+    found = formats.load(tmp_path / "v", format_name)
+    assert found.tokens == tokens
+    assert_same_bits(found.matrix, matrix)
+
+
+@pytest.mark.parametrize("layout", ["fortran", "strided"])
+def test_any_memory_order_is_written(tmp_path, name, layout, numbers, assert_same_bits):
+    matrix = numbers(4)
+    layouts = {"fortran": np.asfortranarray(matrix), "strided": np.repeat(matrix, 2, axis=1)[:, ::2]}
+    formats.save(list("abcd"), layouts[layout], tmp_path / name)
+    assert_same_bits(formats.load(tmp_path / name).matrix, matrix)
+
+
+def test_every_odd_token_comes_back_or_is_rejected_by_name(tmp_path, name, odd_tokens):
+    text = ("word2vec", "word2vec-binary", "fasttext", "glove")
+    rejected = {
+        **dict.fromkeys(text, odd_tokens[:-3]),
+        "npy": ["new\nline", "return\r"],
+        "tsv": [token for token in odd_tokens if token not in ("new york", "form\x0cfeed")],
+    }.get(formats.format_of(name).name, [])
+    for token in rejected:
+        with pytest.raises(ValueError, match=f"^token {re.escape(repr(token))} (is|contains) "):
+            formats.save(["fine", token], np.eye(2), tmp_path / name)
+        assert not list(tmp_path.iterdir())
+    kept = ["fine", *(token for token in odd_tokens if token not in rejected)]
+    formats.save(kept, np.eye(len(kept)), tmp_path / name)
+    assert formats.load(tmp_path / name).tokens == kept
+
+
+def test_any_tokens_come_back_or_one_is_rejected_by_name(tmp_path_factory, reader_name):
+    path = tmp_path_factory.mktemp("tokens") / reader_name
+    characters = st.one_of(st.characters(), st.sampled_from(" \t\r\n\x0b\x85\u2028\ufeff\udc80\x00\"'0"))
+
+    @settings(max_examples=100, database=None)
+    @given(st.lists(st.text(characters, max_size=4), min_size=1, max_size=5, unique=True))
+    def check(tokens):
+        matrix = np.ones((len(tokens), 2))
+        try:
+            formats.save(tokens, matrix, path)
+        except ValueError as error:
+            message = str(error)
+        else:
+            assert formats.load(path).tokens == tokens
+            return
+        assert any(message.startswith(f"token {token!r} ") for token in tokens)
+
+    check()
+
+
+def test_a_lone_surrogate_is_rejected_by_name(tmp_path, name):
+    with pytest.raises(ValueError, match=r"token '\\udc80' has no UTF-8 form"):
+        formats.save(["fine", "\udc80"], np.eye(2), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_contents_are_equal_files(tmp_path, name):
+    written = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        formats.save(["a", "b"], np.eye(2), tmp_path / folder / name, counts=np.array([3, 1]))
+        written.append({file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()})
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("format_name", FLOAT32)
+def test_what_float32_cannot_hold_is_rejected(tmp_path, format_name):
+    with pytest.raises(ValueError, match=r"float32, at most 3\.4028235e\+38; got 1e\+300"):
+        formats.save(["a", "b"], np.array([[1, 2], [3, -1e300]]), tmp_path / "v", format_name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format_name", ["glove", "tsv"])
+def test_vectors_of_dimension_1_are_rejected_where_they_are_ambiguous(tmp_path, format_name):
+    with pytest.raises(ValueError, match="vectors of dimension 1"):
+        formats.save(["2", "a", "b"], np.ones((3, 1)), tmp_path / "v", format_name)  # "2 1" would be read as "V D"
+
+
+def test_vectors_keep_counts_where_the_format_can(tmp_path, name):
+    Vectors(["a", "b"], np.eye(2), counts=np.array([7, 3])).save(tmp_path / name)
+    counts = Vectors.load(tmp_path / name).counts
+    assert (counts is not None) == (formats.format_of(name).name in WITH_COUNTS)
+    assert counts is None or counts.tolist() == [7, 3]

@@ -1,0 +1,151 @@
+"""Files of tensors come back bit for bit; damaged ones are named."""
+
+import json
+import re
+import struct
+
+import numpy as np
+import pytest
+
+from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8", "bool", ">f4", ">i8"])
+def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
+    values = np.arange(24).reshape(4, 6).astype(dtype)
+    tensors = {
+        "c": values,
+        "fortran": values.T,
+        "strided": values[::2, ::3],
+        "empty": values[:0],
+        "scalar": values[1, 1:2],
+    }
+    write_tensors(tmp_path / "a.safetensors", tensors, {"unit": "größe"})
+    found, metadata = map_tensors(tmp_path / "a.safetensors")
+    assert metadata == {"unit": "größe"}
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_no_metadata_is_an_empty_dictionary(tmp_path):
+    write_tensors(tmp_path / "a", {"a": np.zeros(1)})
+    assert map_tensors(tmp_path / "a")[1] == {}
+
+
+@pytest.mark.parametrize(
+    "tensor", [np.array(["text"]), np.zeros(2, complex), np.zeros(2, np.longdouble), np.array([None]), [1.0], 3]
+)
+def test_other_dtypes_are_rejected_before_anything_is_written(tmp_path, tensor):
+    if isinstance(tensor, np.ndarray) and tensor.dtype == np.float64:
+        pytest.skip("long double is float64 on this platform")
+    with pytest.raises(TypeError, match="tensor 'odd' must be an array of bools, integers or floats"):
+        write_tensors(tmp_path / "a", {"odd": tensor})
+    assert not list(tmp_path.iterdir())
+
+
+def test_metadata_must_be_text(tmp_path):
+    with pytest.raises(TypeError, match="'dim': 100"):
+        write_tensors(tmp_path / "a", {}, {"dim": 100})
+
+
+def test_equal_contents_are_equal_files(tmp_path):
+    every_character = "".join(map(chr, range(0x300))) + "\u2028\U0001f600"
+    metadata = {f"field {i}": every_character for i in range(20)}
+    tensors = {name: np.arange(3) for name in "bca"}
+    written = set()
+    for _ in range(3):
+        write_tensors(tmp_path / "v", tensors, metadata)
+        written.add((tmp_path / "v").read_bytes())
+    assert len(written) == 1
+    found, fields = map_tensors(tmp_path / "v")
+    assert fields == metadata
+    assert all(np.array_equal(found[name], tensors[name]) for name in tensors)
+
+
+def test_every_truncation_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "cut.safetensors"
+    write_tensors(path, {"a": np.arange(5.0), **pack_tokens(["x", "y"])}, header("vectors"))
+    whole = path.read_bytes()
+    for size in [*range(0, len(whole), 7), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"cut\.safetensors' is not a whole safetensors file"):
+            map_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk" * 100, b"\x00" * 64, b"PK\x03\x04" + bytes(100), b"\x80\x04\x95" + bytes(100)]
+)
+def test_junk_is_an_error_that_names_the_file(tmp_path, junk):
+    path = tmp_path / "junk.bin"
+    path.write_bytes(junk)
+    with pytest.raises(ValueError, match=r"junk\.bin' is not a whole safetensors file"):
+        map_tensors(path)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("F8_E4M3", 1), ("BF16", 2)])
+def test_dtypes_numpy_lacks_are_an_error_that_names_the_tensor(tmp_path, dtype, size):
+    head = json.dumps({"a": {"dtype": dtype, "shape": [4 // size], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "v.safetensors"
+    path.write_bytes(struct.pack("<Q", len(head)) + head + b"1234")
+    with pytest.raises(ValueError, match=rf"v\.safetensors': 'a' is of {dtype}; NumPy has dtypes only for BOOL, F16, "):
+        map_tensors(path)
+
+
+def test_a_missing_file_and_a_folder_are_os_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        map_tensors(tmp_path / "absent")
+    with pytest.raises(OSError, match=re.escape(tmp_path.name)):
+        map_tensors(tmp_path)
+
+
+def test_tokens_come_back_whatever_they_hold(tmp_path):
+    tokens = ["the", "größe", "日本", "", "two words", "tab\there", "new\nline", "\x00", "😀"]
+    write_tensors(tmp_path / "a", pack_tokens(tokens))
+    assert unpack_tokens(map_tensors(tmp_path / "a")[0], "a") == tokens
+    assert unpack_tokens(pack_tokens([]), "a") == []
+
+
+def test_a_lone_surrogate_is_named():
+    with pytest.raises(ValueError, match=r"'\\udc80' has no UTF-8 form"):
+        pack_tokens(["fine", "\udc80"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens.utf8": None}, "no tensor 'tokens.utf8'"),
+        ({"tokens.offsets": None}, "no tensor 'tokens.offsets'"),
+        ({"tokens.offsets": np.array([0.0, 2.0])}, "must be a one-dimensional array of int64, got float64"),
+        ({"tokens.offsets": np.array([[0, 2]])}, r"got int64 of shape \(1, 2\)"),
+        ({"tokens.offsets": np.array([], dtype=np.int64)}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.offsets": np.array([0, 3])}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.offsets": np.array([1, 2])}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.offsets": np.array([0, 2, 1, 2])}, "must rise from 0 to the 2 bytes"),
+        ({"tokens.utf8": np.array([255, 255], dtype=np.uint8)}, "not UTF-8"),
+        ({"tokens.utf8": np.array([1, 2], dtype=np.int8)}, "must be a one-dimensional array of uint8"),
+    ],
+)
+def test_token_tensors_that_do_not_fit_are_rejected(change, message):
+    tensors = pack_tokens(["a", "b"]) | change
+    with pytest.raises(ValueError, match=f"'some file'.*{message}"):
+        unpack_tokens({name: tensor for name, tensor in tensors.items() if tensor is not None}, "some file")
+
+
+def test_a_header_comes_back_and_others_are_rejected():
+    settings = {"dim": 100, "sample": 3e-4, "note": "größe", "max_contexts": None}
+    assert check_header(header("vectors", settings), "vectors", "f") == settings
+    with pytest.raises(ValueError, match=r"'f' holds the format 'fastembed.counts'; 'fastembed.vectors' was expected"):
+        check_header(header("counts"), "vectors", "f")
+    with pytest.raises(ValueError, match="holds no format of fastembed"):
+        check_header({}, "vectors", "f")
+    with pytest.raises(ValueError, match="version '2'"):
+        check_header(header("vectors") | {"version": "2"}, "vectors", "f")
+    for text in ("{", "[1]", "[" * 99_999):
+        with pytest.raises(ValueError, match="settings"):
+            check_header(header("vectors") | {"settings": text}, "vectors", "f")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        header("vectors", {"rate": float("nan")})
+    with pytest.raises(TypeError, match="JSON serializable"):
+        header("vectors", {"rate": object()})

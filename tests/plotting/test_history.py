@@ -1,0 +1,60 @@
+"""The training curve."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from fastembed import SkipGram
+from fastembed.plotting import plot_history
+
+pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
+
+RECORDS = [{"nll": 8.5, "seconds": 2.0}]
+
+
+def test_nll_is_drawn_against_epochs_and_seconds(axes, history):
+    assert plot_history(history, axes) is axes
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 8.5], [2, 8.0], [3, 7.75]])
+    axes.get_figure().canvas.draw()
+    (above,) = axes.child_axes
+    assert [label.get_text() for label in above.get_xticklabels()] == ["2", "3.5", "63.5"]
+    assert above.get_xlabel() == "seconds"
+    assert axes.get_legend() is None
+
+
+def test_a_fit_and_its_validation_are_drawn(tmp_path):
+    lines = [["a", "b", "c", "d"][k % 3 :] for k in range(200)]
+    model = SkipGram(dim=3, min_count=1, epochs=12, early_stopping=True, n_iter_no_change=12).fit(lines)
+    axes = plot_history(model.history, tmp_path / "history.svg")
+    assert [line.get_label() for line in axes.lines] == ["training", "held out"]
+    assert axes.lines[1].get_ydata().tolist() == [record["validation_nll"] for record in model.history]
+    assert axes.get_xticks().tolist() == [1, 3, 5, 7, 9, 11]
+    assert (tmp_path / "history.svg").read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("history", "error", "message"),
+    [
+        ([], ValueError, "at least one epoch"),
+        ([{"nll": 1.0}], ValueError, r"history\[0\] must have the key 'seconds', got \['nll'\]"),
+        ([*RECORDS, {"nll": np.nan, "seconds": 1.0}], ValueError, r"history\[1\]\['nll'\] must be finite"),
+        ([{"nll": "8", "seconds": 1.0}], TypeError, r"history\[0\]\['nll'\] must be a number"),
+        ([8.5, 8.0], TypeError, r"history\[0\] must be a mapping with 'nll', got float"),
+        ([*RECORDS, {"nll": 1.0, "seconds": 1.0, "validation_nll": 2.0}], ValueError, "'validation_nll'"),
+    ],
+)
+def test_bad_histories_are_rejected(history, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        plot_history(history, tmp_path / "history.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_written_at_once_are_the_same_and_leave_the_settings(tmp_path, history):
+    before = dict(mpl.rcParams)
+    paths = [tmp_path / f"{k}.svg" for k in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: plot_history(history, path), paths))
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert dict(mpl.rcParams) == before

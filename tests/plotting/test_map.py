@@ -1,0 +1,129 @@
+"""The map: labels that do not overlap, fonts, files."""
+
+import sysconfig
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from matplotlib.backends import backend_agg
+from matplotlib.figure import Figure
+
+from fastembed import Vectors
+from fastembed.plotting import plot_history, plot_map
+
+pytestmark = pytest.mark.thread_unsafe(reason="matplotlib is not made for threads")
+
+not_without_the_gil = pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="matplotlib needs fontTools for PDF, which turns the GIL on for all tests that follow",
+)
+
+
+def boxes_of(axes):
+    return np.array([text.get_window_extent().extents for text in axes.texts])
+
+
+def overlapping(boxes):
+    pairs = (boxes[:, None, :2] < boxes[None, :, 2:]).all(axis=2)
+    return int(np.triu(pairs & pairs.T, 1).sum())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_labels_overlap_no_other_and_stay_inside(axes, seed, scale, vectors_of):
+    axes.get_figure().set_size_inches(8 * scale, 6 * scale)
+    vectors = vectors_of(300, seed=seed)
+    assert plot_map(vectors, axes, topn=300) is axes
+    axes.get_figure().canvas.draw()
+    boxes = boxes_of(axes)
+    assert 20 < len(boxes) < 300
+    assert overlapping(boxes) == 0
+    assert (boxes[:, :2] >= axes.bbox.extents[:2]).all()
+    assert (boxes[:, 2:] <= axes.bbox.extents[2:]).all()
+    assert f"\n{300 - len(boxes)} of 300 words" in axes.get_xlabel()
+
+
+def test_the_check_sees_labels_that_overlap(axes):
+    for place in (0.5, 0.51):
+        axes.text(place, 0.5, "label")
+    assert overlapping(boxes_of(axes)) == 1
+
+
+def test_each_label_is_beside_its_own_dot(axes, vectors_of):
+    vectors = vectors_of(150)
+    plot_map(vectors, axes, topn=150)
+    dots = axes.transData.transform(axes.collections[0].get_offsets())
+    assert len(dots) == 150
+    for text, box in zip(axes.texts, boxes_of(axes), strict=True):
+        dot = dots[vectors.tokens.index(text.get_text())]
+        distance = np.linalg.norm(np.maximum(0, np.maximum(box[:2] - dot, dot - box[2:])))
+        assert 1 < distance < 12
+
+
+def test_labels_share_one_renderer(axes, monkeypatch, vectors_of):
+    """A renderer holds the whole picture: one for each of 300 labels is gigabytes."""
+    made = []
+
+    class Renderer(backend_agg.RendererAgg):
+        def __init__(self, *size):
+            made.append(size)
+            super().__init__(*size)
+
+    monkeypatch.setattr(backend_agg, "RendererAgg", Renderer)
+    plot_map(vectors_of(30), axes)
+    assert 1 <= len(made) <= 3
+
+
+def test_where_there_is_space_all_words_are_labelled_in_their_order(axes, vectors_of):
+    words = ["word7", "word2", "word5"]
+    plot_map(vectors_of(9), axes, words=words)
+    assert [text.get_text() for text in axes.texts] == words
+    assert axes.get_xlabel().startswith("first principal component (")
+    assert axes.get_xlabel().endswith("of the variance)\n ")
+
+
+@pytest.mark.parametrize(("count", "dim"), [(1, 5), (1, 1), (2, 2), (2, 50), (30, 1), (30, 2)])
+def test_few_words_and_few_dimensions_are_drawn(count, dim, tmp_path, vectors_of):
+    axes = plot_map(vectors_of(count, dim), tmp_path / "map.png")
+    assert 1 <= len(axes.texts) <= count
+    assert overlapping(boxes_of(axes)) == 0
+
+
+@pytest.mark.parametrize(
+    ("suffix", "magic"),
+    [(".png", b"\x89PNG"), (".SVG", b"<?xml"), pytest.param(".pdf", b"%PDF", marks=not_without_the_gil)],
+)
+def test_files_hold_any_token_and_are_the_same_each_time(suffix, magic, tmp_path, vectors_of, hostile_tokens):
+    vectors = Vectors(hostile_tokens, vectors_of(len(hostile_tokens)).matrix)
+    axes = plot_map(vectors, tmp_path / f"1{suffix}")
+    plot_map(vectors, str(tmp_path / f"2{suffix}"))
+    first, second = ((tmp_path / f"{n}{suffix}").read_bytes() for n in (1, 2))
+    assert first.startswith(magic)
+    assert first == second
+    shown = {text.get_text() for text in axes.texts}
+    assert {"$\\frac{$", "line\\nbreak\\u2028and\\u202eleft", "\\ud800", "x" * 29 + "…"} <= shown
+    if suffix == ".SVG":
+        names = {element.tag.split("}")[-1] for element in ET.fromstring(first).iter()}
+        assert not names & {"script", "img", "image", "foreignObject"}
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, vectors_of, history):
+    path = tmp_path / "map.png"
+    path.write_text("old", encoding="utf-8")
+
+    def fail(self, target, **options):
+        Path(target).write_text("half", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    for draw in (lambda: plot_map(vectors_of(9), path), lambda: plot_history(history, path)):
+        with pytest.raises(OSError, match="No space left"):
+            draw()
+        assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("place", [None, 3, b"map.png"])
+def test_what_is_neither_a_path_nor_axes_is_rejected(place, vectors_of):
+    with pytest.raises(TypeError, match="path_or_ax must be a path or matplotlib axes"):
+        plot_map(vectors_of(9), place)

@@ -1,0 +1,112 @@
+"""From a corpus to its counts: raw documents, lines held out, a text that changes, limits of memory and vocabulary."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastembed import SkipGram, Vocabulary
+
+SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array, lambda texts: np.array(texts, dtype=object)])
+def test_raw_documents_are_split_as_the_lines_of_a_file_are(labelled, tmp_path, form):
+    texts = [*labelled[0][:50], "", " two  spaces\tand a tab ", "a\u00a0no-break\u2003space"]
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(texts), encoding="utf-8")
+    raw, file = SkipGram(**SETTINGS).fit(form(texts)), SkipGram(**SETTINGS).fit(path)
+    assert "a\u00a0no-break\u2003space" in raw.vocabulary
+    assert raw.vocabulary.tokens == file.vocabulary.tokens
+    assert_array_equal(raw.vectors.matrix, file.vectors.matrix)
+    assert raw.perplexity(form(texts)) == raw.perplexity(path)
+    assert_array_equal(raw.count(form(texts)).data, file.count(path).data)
+    assert_array_equal(raw.transform(form(texts)), raw.transform(path))
+    again = (model.partial_fit(text).vectors.matrix for model, text in ((raw, form(texts)), (file, path)))
+    assert_array_equal(*again)
+
+
+def test_a_document_is_one_sequence():
+    """A line end separates its tokens as a space does; the next document is another sequence."""
+    found = SkipGram(**SETTINGS).count(["a\nb", "c d"])
+    expected = SkipGram(**SETTINGS).count([["a", "b"], ["c", "d"]])
+    assert_array_equal(found.to_scipy().toarray(), expected.to_scipy().toarray())
+
+
+@pytest.mark.parametrize("texts", [["the", "cat", "sat"], ["news.txt", "more.txt"], ["one", "", " "]])
+def test_strings_of_one_token_are_rejected(texts):
+    """They may be one document, split already, or names of files."""
+    model = SkipGram(**SETTINGS)
+    for call in (model.fit, model.partial_fit, model.count, SkipGram(**SETTINGS).fit(["a b", "b one"]).perplexity):
+        with pytest.raises(ValueError, match=r"each of the \d strings, such as .* one token at most, .*pathlib.Path"):
+            call(texts)
+    assert not hasattr(model, "vocabulary")
+    model.fit([*texts, "two words"])
+    assert model.transform(texts).shape == (len(texts), 4)
+
+
+def test_other_things_than_a_corpus_are_rejected():
+    class Frame:
+        """A table, of which iteration gives the names of the columns."""
+
+        columns = ("text", "label")
+
+        def __iter__(self):
+            return iter(self.columns)
+
+    model = SkipGram(**SETTINGS).fit(["a b"])
+    for call in (model.fit, model.transform):
+        with pytest.raises(TypeError, match="documents must be one column of a table, got a whole Frame"):
+            call(Frame())
+        with pytest.raises(TypeError, match="item 1 of the corpus is 7, where a list of tokens is expected"):
+            call(["a b", 7])
+        with pytest.raises(TypeError, match="a corpus is read more than once"):
+            call(text for text in ["a b", "b a"])
+        with pytest.raises(OSError, match="a b"):
+            call("a b")
+
+
+def test_max_size_keeps_the_most_frequent_words(labelled):
+    documents, _ = labelled
+    whole = Vocabulary.from_corpus([text.split() for text in documents], 1)
+    model = SkipGram(max_size=5, **SETTINGS).fit(documents)
+    assert model.vocabulary.tokens == model.vectors.tokens == whole.tokens[:5]
+    assert model.count(documents).shape == (5, 10)
+    assert model.ledger.dropped["over max_size=5"] == whole.counts[5:].sum()
+
+
+def test_max_size_holds_when_the_vocabulary_grows():
+    model = SkipGram(max_size=7, **SETTINGS).fit(["lamb stew", "salt oven"])
+    model.partial_fit(["new1 new2 new1 lamb", "new3 new1 new2 stew", "new4 lamb"], grow_vocabulary=True)
+    assert model.vocabulary.tokens[4:] == ("new1", "new2", "new3")
+    model.partial_fit(["lamb stew new5"], grow_vocabulary=True)
+    model.set_params(max_size=2).partial_fit(["lamb stew new5"], grow_vocabulary=True)
+    assert len(model.vocabulary) == 7
+    model.set_params(max_size=None).partial_fit(["lamb stew new5"], grow_vocabulary=True)
+    assert len(model.vocabulary) == 8
+
+
+def test_it_is_an_error_if_no_line_is_held_out():
+    """One line: all of it is on one side."""
+    with pytest.raises(ValueError, match="no token of the corpus' lines held out is in the vocabulary: read 3 tokens"):
+        SkipGram(early_stopping=True, validation_fraction=1e-9, **SETTINGS).fit([["a", "b", "a"]])
+
+
+def test_a_text_that_changes_between_its_readings_is_rejected():
+    class Growing(list):
+        def __iter__(self):
+            self.append(["b", "a"])
+            return super().__iter__()
+
+    with pytest.raises(ValueError, match="the text changed between its two readings, from"):
+        SkipGram(dim=2, min_count=1, epochs=1).fit(Growing([["a", "b"]] * 9))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_memory_limit_changes_no_bit(corpus, early_stopping):
+    models = [SkipGram(early_stopping=early_stopping, **SETTINGS) for _ in range(2)]
+    for model, limit in zip(models, (None, 1 << 20), strict=True):
+        model.fit(corpus, memory_limit=limit).partial_fit(corpus, memory_limit=limit)
+    assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
+    for call in (models[0].fit, models[0].partial_fit, models[0].count):
+        with pytest.raises(ValueError, match="memory_limit must be at least"):
+            call("missing", memory_limit=0)

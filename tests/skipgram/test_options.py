@@ -1,0 +1,88 @@
+"""`SkipGramOptions`: which parameters are accepted, and how many words are contexts."""
+
+import numpy as np
+import pytest
+
+from fastembed import SkipGram
+from fastembed.skipgram.options import SkipGramOptions
+
+
+def test_wrong_parameters_are_rejected_by_the_constructor_and_by_a_fit():
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+        SkipGram(dim=0)
+    model = SkipGram().set_params(dim=0)  # scikit-learn sets one after the other
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+        model.fit([["a", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("dim", "x", TypeError, "dim must be an integer, got 'x'"),
+        ("max_size", 0, ValueError, "max_size must be at least 1, got 0"),
+        (
+            "max_contexts",
+            np.array([1, 2]),
+            TypeError,
+            r"max_contexts, neither .*, must be an integer, got array\(\[1, 2\]\)",
+        ),
+        ("max_contexts", "all", TypeError, "max_contexts, neither None nor 'auto', must be an integer, got 'all'"),
+        ("max_contexts", 0, ValueError, "max_contexts, neither None nor 'auto', must be at least 1, got 0"),
+        ("max_size", True, TypeError, "max_size must be an integer, got True"),
+        ("directed", 1, TypeError, "directed must be True or False, got 1"),
+        ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),
+        ("sample", "1e-3", TypeError, "sample must be a number, got '1e-3'"),
+    ],
+)
+def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, error, message):
+    model, missing = SkipGram().set_params(**{name: value}), tmp_path / "missing"
+    for call in (model.fit, model.partial_fit, model.count, model.fit_transform):
+        with pytest.raises(error, match=message):
+            call(missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
+        ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
+        ("validation_fraction", 0.6, ValueError, "above 0 and at most 0.5, got 0.6"),
+        ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
+    ],
+)
+def test_parameters_of_early_stopping_are_checked(name, value, error, message):
+    with pytest.raises(error, match=message):
+        SkipGram(**{name: value}).fit([["a", "b"]])
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    given = {"dim": np.int8(100), "window": (np.int8(1), 2), "sample": np.float32(0.5), "directed": np.False_}
+    options = SkipGramOptions(**SkipGram().get_params() | given | {"max_contexts": np.uint8(7), "seed": np.int64(3)})
+    for name in (*given, "max_contexts", "seed"):
+        assert type(getattr(options, name)) in (int, float, bool, tuple)
+    assert (options.dim, options.window, options.sample, options.directed) == (100, (1, 2), 0.5, False)
+    assert options.estimate(1000, 2000).flops > 6 * 1000 * 2000 * 100  # which overflows 8 bits
+
+
+@pytest.mark.parametrize(
+    ("words", "contexts"), [(1, 1), (16_384, 16_384), (20_000, 16_384), (40_000, 20_000), (1_000_000, 24_576)]
+)
+def test_the_number_of_contexts_depends_on_the_size_of_the_vocabulary(words, contexts):
+    assert SkipGram().contexts(words) == contexts
+    assert SkipGram(max_contexts=None).contexts(words) == words
+    assert SkipGram(max_contexts=30_000).contexts(words) == min(words, 30_000)
+
+
+def test_each_call_checks_the_parameters_once(monkeypatch):
+    made, check = [], SkipGramOptions.__post_init__
+
+    def count(options):
+        made.append(options)
+        check(options)
+
+    monkeypatch.setattr(SkipGramOptions, "__post_init__", count)
+    model, corpus = SkipGram(dim=2, min_count=1, epochs=1), ["a b", "b c"]
+    for call in (model.fit, model.partial_fit, model.count):
+        made.clear()
+        call(corpus)
+        assert len(made) == 1

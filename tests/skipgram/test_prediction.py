@@ -1,0 +1,106 @@
+"""`SkipGram.predict_output`: the exact probability of a context, given a word."""
+
+import numpy as np
+import pytest
+
+from fastembed import Counts, SkipGram, Vocabulary, reference
+
+SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
+
+
+def softmax(model, word):
+    """In float64, from the public arrays."""
+    trainer = model.trainer
+    i = model.vocabulary[word]
+    return reference.softmax(reference.matvec(trainer.embedding[i], trainer.linear, trainer.bias))
+
+
+@pytest.mark.parametrize("max_contexts", [None, 11])
+def test_a_directed_model_gives_the_shares_of_either_side_and_of_both(corpus, max_contexts):
+    model = SkipGram(max_contexts=max_contexts, **SETTINGS).fit(corpus)
+    k = model.max_contexts_
+    assert k == (max_contexts or 30)
+    for word in ("w03", "w29"):
+        p = softmax(model, word)
+        sides = {None: p[:k] + p[k:], "before": p[:k] / p[:k].sum(), "after": p[k:] / p[k:].sum()}
+        for side, expected in sides.items():
+            found = model.predict_output(word, topn=1000, side=side)
+            assert [token for token, _ in found] == [model.vocabulary.tokens[c] for c in np.argsort(-expected)]
+            assert [share for _, share in found] == pytest.approx(sorted(expected, reverse=True), rel=1e-5)
+            assert sum(share for _, share in found) == pytest.approx(1, abs=1e-12)
+            assert model.predict_output(word, topn=3, side=side) == found[:3]
+    assert len(model.predict_output("w03")) == 10
+
+
+@pytest.mark.parametrize("settings", [{"directed": False}, {"window": (2, 0)}])
+def test_a_model_without_sides_gives_the_softmax_and_knows_no_side(corpus, settings):
+    model = SkipGram(**SETTINGS | settings).fit(corpus)
+    found = dict(model.predict_output("w03", topn=30))
+    assert list(found.values()) == pytest.approx(sorted(softmax(model, "w03"), reverse=True), rel=1e-5)
+    assert sum(found.values()) == pytest.approx(1, abs=1e-12)
+    with pytest.raises(ValueError, match="side='after' needs a model with directed=True and a window on both sides"):
+        model.predict_output("w03", side="after")
+
+
+def test_a_large_model_learns_the_shares_of_the_counts(corpus):
+    """With as many dimensions as words, an exact softmax comes near the empirical shares."""
+    model = SkipGram(**SETTINGS | {"dim": 60, "epochs": 300}).fit(corpus)
+    counts = model.count(corpus).to_scipy().toarray()
+    for word in ("w03", "w17"):
+        row = counts[model.vocabulary[word]]
+        for side, part in (("before", row[:30]), ("after", row[30:]), (None, row[:30] + row[30:])):
+            found = dict(model.predict_output(word, topn=30, side=side))
+            shares = [found[token] for token in model.vocabulary.tokens]
+            assert shares == pytest.approx(part / part.sum(), abs=0.02)
+
+
+def test_words_that_came_later_are_not_contexts(corpus):
+    model = SkipGram(**SETTINGS).fit(corpus)
+    model.partial_fit([["new", *line] for line in corpus[:9]], grow_vocabulary=True)
+    found = dict(model.predict_output("new", topn=99, side="after"))
+    assert found.keys() == set(model.vocabulary.tokens[:30])
+    assert sum(found.values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_items_of_baskets_are_contexts_without_sides(corpus):
+    model = SkipGram(**SETTINGS).fit_counts(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
+    assert len(model.predict_output("w03", topn=99)) == 30
+    with pytest.raises(ValueError, match="side='before' needs a model with directed=True"):
+        model.predict_output("w03", side="before")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"word": "w3"}, KeyError, "'w3' is not among the 30 tokens; the closest spellings are 'w"),
+        ({"word": 30}, ValueError, "an id must be from 0 to 29, got 30"),
+        ({"word": ["w03"]}, TypeError, r"a token is a str, or an int that is its id, got \['w03'\]"),
+        ({"word": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
+        ({"word": "w03", "topn": None}, TypeError, "topn must be an integer, got None"),
+        ({"word": "w03", "side": "left"}, ValueError, "side must be None, 'before' or 'after', got 'left'"),
+    ],
+)
+def test_wrong_arguments_are_named(corpus, arguments, error, message):
+    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
+    with pytest.raises(error, match=message):
+        model.predict_output(**arguments)
+
+
+def test_a_word_can_be_given_by_its_id(corpus):
+    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
+    for word in (7, np.int16(7)):
+        assert model.predict_output(word) == model.predict_output(model.vocabulary.tokens[7])
+
+
+def test_before_a_fit_nothing_is_predicted():
+    with pytest.raises(AttributeError, match="call fit first"):
+        SkipGram().predict_output("a")
+
+
+@pytest.mark.slow
+def test_new_comes_before_york_and_states_after_united(data_file):
+    model = SkipGram(epochs=2).fit(data_file("wikipedia_1m.txt.xz"))
+    for word, side, context in (("york", "before", "new"), ("united", "after", "states"), ("los", "after", "angeles")):
+        (first, share), (_, second) = model.predict_output(word, topn=2, side=side)
+        assert first == context
+        assert share > 2 * second

@@ -1,0 +1,45 @@
+"""The map of the package in CONTRIBUTING.md is the contract of layers that `make lint` checks."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def layers():
+    """Return the layers of the contract, highest first: names of modules, sorted within a layer."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = settings["contracts"]
+    return [sorted(layer.split(" | ")) for layer in contract["layers"]]
+
+
+def rows():
+    """Return the rows of the map: the modules of the first cell, sorted, and the text of the second."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    _, heading, rest = text.partition("| layer | what is inside |\n|---|---|\n")
+    assert heading
+    cells = [line.strip("| ").split(" | ", 1) for line in rest.partition("\n\n")[0].splitlines()]
+    return [(sorted(re.findall("`(.+?)`", names)), inside) for names, inside in cells]
+
+
+def test_the_rows_of_the_map_are_the_layers_of_the_contract():
+    assert [modules for modules, _ in rows()] == layers()
+
+
+def test_every_module_of_the_package_has_a_row():
+    found = {
+        path.stem for path in (ROOT / "fastembed").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    named = {module for modules, _ in rows() for module in modules}
+    assert found - {"__init__", "__main__"} == named
+
+
+def test_every_file_that_the_map_names_exists():
+    missing = [
+        f"{module}/{name}"
+        for (module, *_), inside in rows()
+        for name in re.findall(r"`(\w+\.p\w+)`", inside)
+        if not (ROOT / "fastembed" / module / name).is_file()
+    ]
+    assert missing == []

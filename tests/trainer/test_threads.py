@@ -1,0 +1,294 @@
+"""Trainers and threads: the same bits on any number of them, the GIL released, BLAS as it was, forks, Ctrl-C."""
+
+import hashlib
+import multiprocessing
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from fastembed import SkipGram, Trainer
+from fastembed._base.blas import blas_limit
+
+THREADS = [1, 2, 3, 4, 8]
+CALLERS = 8
+TIME_LIMIT = 300  # seconds, for what would otherwise hang
+
+
+def random_counts(inputs, outputs, seed=0):
+    return sparse.random_array((inputs, outputs), density=0.02, random_state=np.random.default_rng(seed), format="csr")
+
+
+def digest(*arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
+def row_bits(dtype, threads):
+    """The bits of everything that row steps return and leave, on 5 shards."""
+    trainer = Trainer.random(30, 50, output_size=4500, dtype=dtype, seed=3, threads=threads)
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.integers(30, size=20), rng.integers(4500, size=20)
+    weights = rng.gamma(1, size=4500)
+    losses = [trainer.step(int(i), int(c), update_linear=True) for i, c in zip(inputs, targets, strict=True)]
+    losses += [trainer.step(1, weights, learning_rate=1e-3), trainer.loss(2, 3), *trainer.gradient(2, weights)]
+    losses += [*trainer.train(inputs, targets, epochs=2, update_linear=True), *trainer.train(inputs, targets)]
+    return digest(losses, trainer.forward(4), trainer.embedding, trainer.linear)
+
+
+def fit_bits(dtype, threads, **options):
+    trainer = Trainer.random(300, 20, output_size=4500, dtype=dtype, seed=3, threads=threads)
+    history = trainer.fit_counts(random_counts(300, 4500), epochs=2, block_size=64, **options)
+    return digest([record["nll"] for record in history], trainer.embedding, trainer.linear)
+
+
+# ---------------------------------------------------------------- the same bits
+
+
+def test_row_steps_have_the_same_bits(library, set_constant):
+    """With the pool for any size of the linear layer, and without it."""
+    bits = {row_bits(library.dtype, 1)}
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    bits |= {row_bits(library.dtype, threads) for threads in THREADS}
+    assert len(bits) == 1
+
+
+def test_fits_have_the_same_bits(library):
+    assert len({fit_bits(library.dtype, threads) for threads in THREADS}) == 1
+
+
+def test_fits_have_the_same_bits_where_the_workspace_bounds_the_block():
+    bits = {fit_bits("float32", threads, workspace_bytes=1_000_000) for threads in THREADS}
+    assert len(bits) == 1
+    assert bits != {fit_bits("float32", 1)}
+
+
+def test_the_same_call_twice_gives_the_same_bits():
+    assert fit_bits("float32", 2) == fit_bits("float32", 2)
+    assert row_bits("float32", 2) == row_bits("float32", 2)
+
+
+SCRIPT = """
+import hashlib
+from scipy import sparse
+import numpy as np
+from fastembed import Trainer
+counts = sparse.random_array((100, 2500), density=0.02, random_state=np.random.default_rng(0))
+trainer = Trainer.random(100, 20, output_size=2500, seed=3)
+history = trainer.fit_counts(counts, epochs=2, block_size=32)
+trainer.train(range(100), update_linear=True)
+bits = np.array([r["nll"] for r in history]).tobytes() + trainer.embedding.tobytes() + trainer.linear.tobytes()
+print(hashlib.sha256(bits).hexdigest())
+"""
+
+
+def test_the_hash_seed_of_python_changes_no_bit():
+    outputs = set()
+    for seed in ("0", "1", "4294967295"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", SCRIPT],
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIME_LIMIT,
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.add(done.stdout)
+    assert len(outputs) == 1
+
+
+def test_trainers_that_run_at_once_do_not_disturb_each_other(set_constant, in_threads):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    alone = [fit_bits("float32", 2), fit_bits("float64", 2), row_bits("float32", 2)]
+    tasks = [lambda: fit_bits("float32", 2), lambda: fit_bits("float64", 2), lambda: row_bits("float32", 2)]
+    assert in_threads(*tasks) == alone
+
+
+def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads):
+    """Steps on different rows, which do not depend on each other: none is lost or mixed up."""
+    trainer, twin = (Trainer.random(CALLERS, 50, output_size=3000, seed=3) for _ in range(2))
+
+    def train(model, i):
+        model.train([i] * 100)
+        for _ in range(100):
+            model.step(i)
+        return model.loss(i, i), model.gradient(i, 0).tobytes(), model.forward(i).tobytes()
+
+    found = in_threads(*(partial(train, trainer, i) for i in range(CALLERS)))
+    assert found == [train(twin, i) for i in range(CALLERS)]
+    assert_array_equal(trainer.embedding, twin.embedding)
+
+
+def test_trainers_in_many_threads_have_the_same_bits(set_constant, in_threads):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+
+    def bits():
+        return row_bits("float32", 2), fit_bits("float32", 2), row_bits("float64", 1), fit_bits("float64", 1)
+
+    assert set(in_threads(*[bits] * CALLERS)) == {bits()}
+
+
+# ---------------------------------------------------------------- BLAS and the GIL
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+@pytest.mark.parametrize("user", [1, 2])
+def test_a_fit_leaves_the_threads_of_blas_as_they_were(user):
+    """One during an epoch; between epochs, afterwards and after an exception as many as the user had set."""
+    counts, trainer = random_counts(50, 1200), Trainer.random(50, 8, output_size=1200, threads=2)
+    seen = []
+
+    def stop(record, model):
+        seen.append(blas_threads())
+        raise KeyError("stop")
+
+    with threadpool_limits(limits=user, user_api="blas"):
+        before = blas_threads()
+        assert before
+        trainer.fit_counts(counts, epochs=1)
+        assert blas_threads() == before
+        with pytest.raises(KeyError, match="stop"):
+            trainer.fit_counts(counts, epochs=3, on_epoch_end=stop)
+        trainer.embedding[:] = np.nan
+        with pytest.raises(FloatingPointError):
+            trainer.fit_counts(counts)
+        assert blas_threads() == before
+    assert seen == [before]
+
+
+@pytest.mark.thread_unsafe(reason="observes other threads")
+def test_other_threads_run_during_a_step(runs_meanwhile):
+    trainer = Trainer.random(1, 16, output_size=300_000, threads=1)
+    assert runs_meanwhile(lambda: trainer.step(0, 7, update_linear=True))
+    assert runs_meanwhile(lambda: trainer.forward(0))
+    assert runs_meanwhile(lambda: trainer.loss(0, 7))
+
+
+@pytest.mark.thread_unsafe(reason="observes other threads")
+def test_other_threads_run_during_train(runs_meanwhile):
+    trainer = Trainer.random(8, 10, threads=1)
+    assert runs_meanwhile(lambda: trainer.train(np.zeros(100_000, int)))
+
+
+@pytest.mark.thread_unsafe(reason="observes other threads")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_other_threads_run_during_fit_counts(runs_meanwhile, threads):
+    trainer = Trainer.random(300, 50, output_size=5000, threads=threads)
+    counts = random_counts(300, 5000)
+    assert runs_meanwhile(lambda: trainer.fit_counts(counts, epochs=2))
+
+
+# ---------------------------------------------------------------- forks
+
+
+def train_in_child(trainer, answers):
+    fresh = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
+    for model in (trainer, fresh):
+        history = model.fit_counts(random_counts(50, 2500), epochs=1)
+        answers.put(digest([history[0]["nll"]], model.embedding, model.linear))
+
+
+needs_fork = pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="needs a system that forks"
+)
+# Python 3.12 and newer warn of what is tested here
+forks_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+def answers_of_child(trainer):
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    child = context.Process(target=train_in_child, args=(trainer, answers), daemon=True)
+    child.start()
+    child.join(TIME_LIMIT)
+    if child.exitcode is None:
+        child.kill()
+        pytest.fail("the child hangs")
+    assert child.exitcode == 0
+    return [answers.get(), answers.get()]
+
+
+@pytest.mark.thread_unsafe(reason="forks")
+@needs_fork
+@forks_with_threads
+def test_a_child_trains_after_a_fork(set_constant):
+    """With the trainer of the parent, whose pool is running, and with one of its own."""
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
+    trainer.fit_counts(random_counts(50, 2500), epochs=1)
+    trainer.step(0)
+    answers = answers_of_child(trainer)
+    here = queue.SimpleQueue()
+    train_in_child(trainer, here)
+    assert answers == [here.get(), here.get()]
+
+
+@pytest.mark.thread_unsafe(reason="forks")
+@needs_fork
+@forks_with_threads
+def test_a_child_trains_after_a_fork_while_another_thread_trains():
+    """The child starts with BLAS limited and the lock of a trainer held, by threads that it does not have."""
+    busy, trainer = (Trainer.random(50, 8, output_size=2500, seed=1, threads=2) for _ in range(2))
+    stop = threading.Event()
+
+    def train():
+        while not stop.is_set():
+            busy.fit_counts(random_counts(50, 2500), epochs=1)
+
+    other = threading.Thread(target=train)
+    other.start()
+    try:
+        while blas_limit.holders == 0:
+            assert other.is_alive()
+            time.sleep(0.001)
+        idle = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
+        assert len(answers_of_child(idle)) == 2
+        assert len(answers_of_child(busy)) == 2
+    finally:
+        stop.set()
+        other.join()
+    trainer.fit_counts(random_counts(50, 2500), epochs=1)
+
+
+# ---------------------------------------------------------------- bounds of time
+
+
+@pytest.mark.thread_unsafe(reason="has a time limit")
+def test_far_more_threads_than_tasks_cost_nothing():
+    counts = sparse.csr_array(np.ones((30, 30)))
+    start = time.monotonic()
+    many, one = (SkipGram(dim=4, min_count=1, threads=threads).fit([["a", "b", "c"]]) for threads in (10**7, 1))
+    assert_array_equal(many.vectors.matrix, one.vectors.matrix)
+    Trainer.random(30, 4, threads=10**7).fit_counts(counts, epochs=1)
+    assert time.monotonic() - start < TIME_LIMIT
+
+
+@pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
+def test_train_ends_at_a_ctrl_c():
+    """Between two calls of the kernel, each about a two-hundredth of this training, whatever their speed."""
+    trainer = Trainer.random(2000, 100, seed=0, threads=1)
+    before = trainer.embedding.copy()
+
+    def interrupt():
+        while (trainer.embedding[0] == before[0]).all():
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(np.repeat(np.arange(2000), 1000))  # about half a minute
+    assert_array_equal(trainer.embedding[1000:], before[1000:])

@@ -1,0 +1,96 @@
+"""Vectors as objects of gensim and pandas, and back; missing libraries."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from fastembed import Vectors
+from fastembed.formats.registry import check_output
+
+TOKENS = ["the", "größe", "日本", "3", "nan", "", "new york", "new\nline", "None"]
+
+
+def matrix_of(dtype):
+    return np.random.default_rng(0).normal(size=(len(TOKENS), 5)).astype(dtype)
+
+
+@pytest.fixture(scope="module")
+def keyedvectors():
+    return pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed").KeyedVectors
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gensims_object_has_the_same_vectors_and_gives_them_back(keyedvectors, dtype):
+    matrix = matrix_of(dtype)
+    vectors = Vectors(TOKENS, matrix, counts=np.arange(len(TOKENS)))
+    peer = vectors.to_gensim()
+    assert isinstance(peer, keyedvectors)
+    assert peer.index_to_key == TOKENS
+    assert peer.vectors.dtype == dtype
+    np.testing.assert_array_equal(peer.vectors, matrix)
+    assert [peer.get_vecattr(token, "count") for token in TOKENS] == list(range(len(TOKENS)))
+    assert peer.most_similar("the", topn=1)[0][0] == vectors.most_similar("the", topn=1)[0][0]
+    back = Vectors(peer.index_to_key, peer.vectors)
+    assert back.tokens == vectors.tokens
+    np.testing.assert_array_equal(back.matrix, matrix)
+    peer.vectors[:] = 0  # its own memory
+    assert vectors.matrix.all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_data_frame_has_the_same_vectors_and_gives_them_back(dtype):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    matrix = matrix_of(dtype)
+    vectors = Vectors(TOKENS, matrix)
+    frame = vectors.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.index.name == "token"
+    np.testing.assert_array_equal(frame.loc["größe"].to_numpy(), matrix[1])
+    found = Vectors.from_pandas(frame)
+    assert list(found.tokens) == TOKENS
+    assert found.matrix.dtype == dtype
+    np.testing.assert_array_equal(found.matrix, matrix)
+    np.testing.assert_array_equal(Vectors.from_pandas(frame[[2, 0]]).matrix, matrix[:, [2, 0]])
+    frame.iloc[0, 0] = 7  # neither is the other's memory
+    assert vectors.matrix[0, 0] == found.matrix[0, 0] == matrix[0, 0]
+    with pytest.raises(TypeError, match=r"a pandas\.DataFrame expected, got list"):
+        Vectors.from_pandas([1])
+    with pytest.raises(ValueError, match="at least one vector, got none"):
+        Vectors.from_pandas(frame.iloc[:0])
+    with pytest.raises(TypeError, match="every token must be a str, got 0"):
+        Vectors.from_pandas(frame.reset_index(drop=True))
+    with pytest.raises(TypeError, match="float32 or float64, got object"):
+        Vectors.from_pandas(frame.reset_index())
+    with pytest.raises(ValueError, match="'the' is in rows 0 and 1"):
+        Vectors.from_pandas(frame.iloc[[0, 0]])
+    with pytest.raises(ValueError, match=r"token '\\ud800' has no UTF-8 form"):
+        Vectors(["\ud800"], np.eye(1)).to_pandas()
+
+
+@pytest.mark.parametrize(
+    ("use", "module", "extra"),
+    [
+        (lambda vectors, path: vectors.save(path / "v.parquet"), "pyarrow.parquet", "parquet"),
+        (lambda vectors, path: check_output(path / "v.feather"), "pyarrow", "parquet"),
+        (lambda vectors, path: Vectors.load(path / "v.arrow"), "pyarrow", "parquet"),
+        (lambda vectors, path: vectors.to_gensim(), "gensim.models.keyedvectors", "gensim"),
+        (lambda vectors, path: vectors.to_pandas(), "pandas", "pandas"),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(tmp_path, monkeypatch, use, module, extra):
+    top = module.partition(".")[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] == top]:
+        monkeypatch.delitem(sys.modules, name)
+
+    class Hidden:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == top:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(sys, "meta_path", [Hidden(), *sys.meta_path])
+    with pytest.raises(
+        ImportError, match=rf"^{module} cannot be imported \(No .*{top}.*\): install .* the extra \[{extra}\]$"
+    ):
+        use(Vectors(["a"], np.eye(1)), tmp_path)
+    assert not list(tmp_path.iterdir())
