@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import unknown_token
-from fastembed._base.threads import check_threads, ordered_map
+from fastembed._base.lookup import token_ids, unknown_token
+from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.blocks import Block
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus
+from fastembed.corpus.ledger import Ledger, note_on_interrupt
+from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus, map_text
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -26,16 +24,16 @@ __all__ = ["Vocabulary"]
 
 
 class Vocabulary:
-    """V different tokens; a token's id is its place among them.
+    """V different tokens and their counts; the id of a token is its place among them.
 
     Parameters
     ----------
     tokens : sequence of str
         All different.
     counts : array_like of int, shape (V,)
-        Occurrences of each token.
+        The number of occurrences of each token.
     ledger : Ledger, optional
-        What was read to count them.
+        The text in which they were counted.
 
     Attributes
     ----------
@@ -43,12 +41,12 @@ class Vocabulary:
     counts : ndarray of int64, shape (V,)
     ledger : Ledger or None
     appended : int
-        So many tokens, the last ones, came later, by :meth:`grown`.
+        The number of tokens at the end that were added by :meth:`grown`.
 
     Raises
     ------
     TypeError
-        If a token is no string or the counts are no integers.
+        If a token is not a string or the counts are not integers.
     ValueError
         If there is no token, a token occurs twice, a count is negative, or the lengths differ.
 
@@ -67,14 +65,12 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}")
         self.tokens = tuple(tokens)
-        self.counts = _checked_counts(self.tokens, np.asarray(counts))
+        if not self.tokens:
+            raise ValueError("a vocabulary needs at least one token, got none")
+        self._ids = token_ids(self.tokens)
+        self.counts = check_token_counts(counts, self.tokens)
         self.ledger = ledger
         self.appended = 0
-        self._table: TokenTable | None = None
-        self._ids = {token: index for index, token in enumerate(self.tokens)}
-        if len(self._ids) < len(self.tokens):
-            twice = next(token for index, token in enumerate(self.tokens) if self._ids[token] != index)
-            raise ValueError(f"tokens must all differ, but {twice!r} occurs more than once")
 
     @classmethod
     def from_corpus(
@@ -95,7 +91,7 @@ class Vocabulary:
         min_count : int
             Tokens that occur fewer times are dropped.
         max_size : int, optional
-            At most this many tokens are kept: the first in the vocabulary's order.
+            At most this many tokens are kept: the first in the order of the vocabulary.
         threads : int, optional
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
@@ -104,7 +100,7 @@ class Vocabulary:
         Returns
         -------
         Vocabulary
-            In the order of falling count, and of code points where counts are equal.
+            In order of decreasing count; tokens with equal counts are in the order of their code points.
 
         Raises
         ------
@@ -113,7 +109,7 @@ class Vocabulary:
         OSError
             If a file is missing or cannot be read.
         TypeError
-            If `corpus` is none of the accepted forms.
+            If `corpus` has none of the accepted forms.
 
         Examples
         --------
@@ -125,12 +121,12 @@ class Vocabulary:
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
-        workers, corpus, ledger = check_threads(threads), as_corpus(corpus), Ledger()
-        with ledger.noted():
-            if isinstance(corpus, FileCorpus) and corpus.tokenizer is None:
-                table = _count_text(corpus, ledger, progress, workers)
+        workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
+        with note_on_interrupt(ledger):
+            if isinstance(reader, FileCorpus) and reader.tokenizer is None:
+                table = _count_text(reader, ledger, progress, workers)
             else:
-                table = _count_sequences(corpus, ledger, progress)
+                table = _count_sequences(reader, ledger, progress)
             if not len(table):
                 raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
             frequent = _frequent(table, min_count)
@@ -149,15 +145,15 @@ class Vocabulary:
             return cls([token for token, _ in kept], [count for _, count in kept], ledger)
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
-        """Return this vocabulary and, behind it, the tokens that only another one has, in its order.
+        """Return this vocabulary followed by the tokens that only another one has, in the order of the other.
 
-        Ids and counts stay; the new tokens have the counts, and the result the ledger, of the other vocabulary.
+        Ids and counts stay. The new tokens keep the counts, and the result the ledger, of the other vocabulary.
 
         Parameters
         ----------
         other : Vocabulary
         max_size : int, optional
-            The result has at most this many tokens, unless there are more already.
+            The result has at most this many tokens, unless this vocabulary has more already.
 
         Returns
         -------
@@ -169,15 +165,15 @@ class Vocabulary:
         >>> grown.tokens, grown.counts, grown.appended
         (('the', 'cat', 'dog'), array([7, 2, 3]), 1)
         """
-        room = None if max_size is None else max(max_size - len(self), 0)
-        new = [index for index, token in enumerate(other.tokens) if token not in self][:room]
+        capacity = None if max_size is None else max(max_size - len(self), 0)
+        new = [index for index, token in enumerate(other.tokens) if token not in self][:capacity]
         tokens = self.tokens + tuple(other.tokens[index] for index in new)
         grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
         grown.appended = self.appended + len(new)
         return grown
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        r"""Write the vocabulary as text in UTF-8: a line for each token, in their order, then a tab and its count.
+        r"""Write the vocabulary as text in UTF-8: one line per token, in order: the token, a tab and its count.
 
         Parameters
         ----------
@@ -202,7 +198,7 @@ class Vocabulary:
         """
         for token in self.tokens:
             if "\n" in token:
-                raise ValueError(f"a vocabulary file has a line for each token, but {token!r} contains a line end")
+                raise ValueError(f"a vocabulary file has one line per token, but {token!r} contains a line end")
         lines = (f"{token}\t{count}\n" for token, count in zip(self.tokens, self.counts.tolist(), strict=True))
         try:
             text = "".join(lines).encode()
@@ -224,7 +220,7 @@ class Vocabulary:
         OSError
             If the file cannot be read.
         ValueError
-            If a line is not a token, a tab and a count, a token is there twice, or the file is not UTF-8.
+            If a line is not a token, a tab and a count, a token occurs twice, or the file is not UTF-8.
         """
         try:
             lines = Path(path).read_bytes().decode().split("\n")
@@ -260,7 +256,7 @@ class Vocabulary:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Return the ids of those tokens that are in the vocabulary, as :meth:`encode` does, but as a list.
+        """Return the ids of the tokens that are in the vocabulary, as :meth:`encode` does, but as a list.
 
         Parameters
         ----------
@@ -293,33 +289,22 @@ class Vocabulary:
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
 
-    def table(self) -> TokenTable:
-        """Return the compiled form: a table that numbers the tokens, in UTF-8, as this object does."""
-        if self._table is None:
-            table = TokenTable()
-            for token in self.tokens:
-                table.insert(token.encode(errors="surrogatepass"))
-            self._table = table
-        return self._table
-
 
 def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
-    """Count the tokens of files, with a table a thread."""
+    """Count the tokens of files, with one table per thread."""
     tables: SimpleQueue[TokenTable] = SimpleQueue()
     for _ in range(threads):
         tables.put(TokenTable())
 
-    def count(block: Block) -> tuple[int, int, int, int]:
-        text, replaced = corpus.text(block)
+    def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
         table = tables.get()
         try:
-            return *table.count(text, block.open_line), replaced
+            return None, *table.count(text, open_line)
         finally:
             tables.put(table)
 
-    with closing(ordered_map(count, corpus.blocks(ledger, progress), threads)) as counted:
-        for entry in counted:
-            ledger.enter(*entry)
+    for _ in map_text(corpus, count, ledger, progress, threads):
+        pass
     total = tables.get()
     while not tables.empty():
         total.merge(tables.get())
@@ -338,19 +323,6 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
 
 
 def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
-    """Return the tokens of a table that occurred at least so often, and their counts."""
+    """Return the tokens of a table that occurred at least this often, and their counts."""
     tokens, counts = table.frequent(least)
     return [(token.decode(errors="surrogatepass"), count) for token, count in zip(tokens, counts, strict=True)]
-
-
-def _checked_counts(tokens: tuple[str, ...], counts: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    if not tokens:
-        raise ValueError("a vocabulary needs at least one token, got none")
-    _check_strings(tokens)
-    return check_token_counts(counts, tokens)
-
-
-def _check_strings(tokens: Iterable[object]) -> None:
-    for token in tokens:
-        if not isinstance(token, str):
-            raise TypeError(f"tokens must be strings, got {token!r}")

@@ -1,13 +1,13 @@
-"""Windows over a text of ids: which pairs count, with what weight, and their sums as a sparse matrix.
+"""Windows over text: which pairs of a word and its context count, and with what weight.
 
-From a corpus the count of word w and context c is the expectation of what word2vec samples,
+The count of word w and context c in a corpus is the expectation of what word2vec samples,
 
     N[w, c] = keep(w) keep(c) sum over pairs at distance d of weight(d),
-    keep(w) = min(1, sqrt(sample / f) + sample / f),  f = the word's share of all tokens of the vocabulary
+    keep(w) = min(1, sqrt(sample / f) + sample / f),  f = the frequency of the word among all tokens of the vocabulary
 
-(Mikolov et al., 2013, and the code of word2vec). The weights are fractions with a common denominator. What is summed
-are the whole numbers denominator * weight(d): their sums are exact, so neither the order of the text nor the number
-of threads changes a bit.
+(Mikolov et al., 2013, and the code of word2vec). The weights are fractions with a common denominator. The integers
+denominator * weight(d) are summed, and their sums are exact: neither the order of the text nor the number of threads
+changes a bit.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from fastembed._base.validation import check_flag, check_integer, check_number
 __all__ = ["Windows"]
 
 Float = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
-WIDEST_HARMONIC = 40  # the lowest common multiple of 1 ... 41 is above 2^53
-WIDEST = 1 << 16
+MAX_WINDOW = 1 << 16  # the largest distance of a context
+MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
 
+# The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
     "harmonic": lambda distance, _: Fraction(1, distance),
     "linear": lambda distance, length: Fraction(length - distance + 1, length),
@@ -37,23 +37,39 @@ WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Windows:
-    """How pairs are cut from text.
+    """How pairs of a word and its context are cut from text.
+
+    Parameters
+    ----------
+    window : int or (int, int)
+        The largest distance L of a context on both sides, or on either: (before, after).
+    weighting : {"linear", "harmonic", "flat"}
+        The weight of a pair at distance d: (L - d + 1) / L, 1 / d, or 1.
+    sample : float, optional
+        The threshold of word2vec's subsampling; without it every token counts in full.
+    directed : bool
+        Whether contexts before and after the word have separate columns.
+    max_contexts : int, optional
+        Only this many of the most frequent words are contexts; by default all are.
 
     Attributes
     ----------
     window : (int, int)
-        The largest distance L on either side, (before, after).
-    weighting : {"linear", "harmonic", "flat"}
-        The weight at distance d: (L - d + 1) / L, 1 / d, or 1.
-    sample : float, optional
-        The threshold of word2vec's subsampling; None: every token counts in full.
+        The largest distance on either side, (before, after).
     directed : bool
-        Whether contexts before and after the word are columns of their own. Where the window has one side only there is
-        but one kind of context, and this becomes False.
-    max_contexts : int, optional
-        Only so many of the most frequent words are contexts; None: all.
+        As given, but False if the window has one side only: then there is only one kind of context.
+    weighting, sample, max_contexts
+        As given.
+
+    Raises
+    ------
+    TypeError
+        If a parameter has the wrong type.
+    ValueError
+        If a parameter is out of range: a distance must be from 0 to 65,536 (40 for "harmonic", whose sums would not be
+        exact beyond), and not 0 on both sides.
 
     Examples
     --------
@@ -63,25 +79,36 @@ class Windows:
     """
 
     window: tuple[int, int]
-    weighting: str = "linear"
-    sample: float | None = None
-    directed: bool = False
-    max_contexts: int | None = None
+    weighting: str
+    sample: float | None
+    directed: bool
+    max_contexts: int | None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "window", window_sides(self.window))
-        if self.weighting not in tuple(WEIGHTINGS):  # which need not be hashable
-            raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {self.weighting!r}")
-        if self.weighting == "harmonic" and max(self.window) > WIDEST_HARMONIC:
+    def __init__(
+        self,
+        window: int | tuple[int, int],
+        weighting: str = "linear",
+        sample: float | None = None,
+        directed: bool = False,
+        max_contexts: int | None = None,
+    ) -> None:
+        sides = _sides(window)
+        if weighting not in tuple(WEIGHTINGS):  # a tuple, since the value need not be hashable
+            raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {weighting!r}")
+        if weighting == "harmonic" and max(sides) > MAX_HARMONIC_WINDOW:
             raise ValueError(
-                f"window must be at most {WIDEST_HARMONIC} for sums of harmonic weights to be exact, got "
-                f"{self.window!r}; weighting='linear' has no such limit"
+                f"window must be at most {MAX_HARMONIC_WINDOW} for sums of harmonic weights to be exact, got {sides!r};"
+                " weighting='linear' has no such limit"
             )
-        if self.sample is not None:
-            object.__setattr__(self, "sample", check_number("sample", self.sample, above=True))
-        object.__setattr__(self, "directed", check_flag("directed", self.directed) and all(self.window))
-        if self.max_contexts is not None:
-            object.__setattr__(self, "max_contexts", check_integer("max_contexts", self.max_contexts, low=1))
+        values = {
+            "window": sides,
+            "weighting": weighting,
+            "sample": None if sample is None else check_number("sample", sample, above=True),
+            "directed": check_flag("directed", directed) and all(sides),
+            "max_contexts": None if max_contexts is None else check_integer("max_contexts", max_contexts, low=1),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def weights(self) -> tuple[Float, Float, int]:
         """Return (before, after, denominator): the weights at the distances 1, 2, ... times their denominator."""
@@ -92,7 +119,7 @@ class Windows:
         return before, after, denominator
 
     def contexts(self, vocabulary_size: int) -> int:
-        """Return K, the number of words that are contexts.
+        """Return K, the number of words that are contexts in a vocabulary of V words.
 
         Parameters
         ----------
@@ -102,7 +129,7 @@ class Windows:
         return min(self.max_contexts or vocabulary_size, vocabulary_size)
 
     def columns(self, vocabulary_size: int) -> int:
-        """Return the number of columns, K or 2 K.
+        """Return the number of columns of the counts: K, or 2 K if `directed`.
 
         Parameters
         ----------
@@ -112,62 +139,20 @@ class Windows:
         Raises
         ------
         ValueError
-            If int32 cannot number them.
+            If it is above 2^31 - 1, the largest int32.
         """
         columns = self.contexts(vocabulary_size) * (2 if self.directed else 1)
         if columns > np.iinfo(np.int32).max:
             raise ValueError(f"counts can have at most 2^31 - 1 columns, got {columns:,}; lower max_contexts")
         return columns
 
-    def check_order(self, counts: Int64) -> None:
-        """Refuse `max_contexts` where the first words are not the most frequent ones.
 
-        Parameters
-        ----------
-        counts : ndarray of int64, shape (V,)
-            How often each word occurs.
-
-        Raises
-        ------
-        ValueError
-            If there are more words than contexts and the counts rise somewhere.
-        """
-        if self.contexts(len(counts)) < len(counts) and np.any(np.diff(counts) > 0):
-            raise ValueError("max_contexts needs a vocabulary in the order of falling counts")
-
-    def keep(self, counts: Int64) -> Float | None:
-        """Return the probability that subsampling keeps each word, or None where there is no subsampling.
-
-        A word of the vocabulary that never occurred counts as one that occurred once.
-
-        Parameters
-        ----------
-        counts : ndarray of int64, shape (V,)
-            How often each word occurs.
-        """
-        if self.sample is None:
-            return None
-        share = np.maximum(counts, 1) / max(int(counts.sum()), 1)
-        return np.minimum(1.0, np.sqrt(self.sample / share) + self.sample / share)
-
-
-def window_sides(window: int | tuple[int, int]) -> tuple[int, int]:
-    """Return (before, after).
-
-    Parameters
-    ----------
-    window : int or (int, int)
-        The largest distance on both sides, or on either.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a distance is no integer from 0 to 65,536, or both are 0.
-    """
+def _sides(window: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (before, after), each from 0 to 65,536 and one of them positive."""
     both = window if isinstance(window, tuple | list) else (window, window)
     if len(both) != 2:
         raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
-    before, after = (check_integer("window", side, low=0, high=WIDEST) for side in both)
+    before, after = (check_integer("window", side, low=0, high=MAX_WINDOW) for side in both)
     if not before + after:
         raise ValueError(f"window must be at least 1 on one side, got {window!r}")
     return before, after

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-import fastembed.corpus.blocks
+import fastembed.corpus.text_blocks
 from fastembed.corpus import FileCorpus
 from fastembed.vocabulary import Vocabulary
 
@@ -16,7 +16,7 @@ CORPUS = [["b", "a", "c", "a"], ["b", "d"], ["a"]]
 corpora = st.lists(st.lists(st.sampled_from(["a", "b", "ab", "z", "é", "猫", "", "A"]), max_size=8), max_size=8)
 
 
-def test_order_counts_and_lookup():
+def test_tokens_are_in_the_order_of_their_counts_and_can_be_looked_up():
     vocabulary = Vocabulary.from_corpus(CORPUS, min_count=1)
     assert vocabulary.tokens == tuple(vocabulary) == ("a", "b", "c", "d")
     assert vocabulary.counts.tolist() == [3, 2, 1, 1]
@@ -29,7 +29,7 @@ def test_order_counts_and_lookup():
 
 
 @given(corpora, st.integers(1, 3), st.none() | st.integers(1, 5))
-def test_against_a_counter(corpus, min_count, max_size):
+def test_the_counts_are_those_of_a_counter(corpus, min_count, max_size):
     found = Counter(token for line in corpus for token in line)
     enough = {token: count for token, count in found.items() if count >= min_count}
     expected = sorted(enough, key=lambda token: (-found[token], token))[:max_size]
@@ -66,7 +66,7 @@ def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads
         return
     expected = Vocabulary.from_corpus(corpus, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastembed.corpus.blocks, "BLOCK", block)
+        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", block)
         vocabulary = Vocabulary.from_corpus(path, 1, threads=threads)
     assert vocabulary.tokens == expected.tokens
     assert_array_equal(vocabulary.counts, expected.counts)
@@ -74,7 +74,7 @@ def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads
     assert vocabulary.ledger == expected.ledger
 
 
-def test_invalid_text_of_a_later_block(tmp_path):
+def test_invalid_text_in_a_later_block_is_located(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"fine words\n" * 200_000 + b"bad \xff\n" + b"fine words\n" * 200_000)
     with pytest.raises(ValueError, match="line 200001, byte 2,200,004 of the text"):
@@ -85,7 +85,7 @@ def test_invalid_text_of_a_later_block(tmp_path):
 
 
 @given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**62))
-def test_save_and_load(tmp_path_factory, tokens, count):
+def test_load_returns_what_save_wrote(tmp_path_factory, tokens, count):
     path = tmp_path_factory.mktemp("saved") / "words.tsv"
     vocabulary = Vocabulary(tokens, [count] * len(tokens))
     if any("\n" in token for token in tokens):
@@ -99,7 +99,7 @@ def test_save_and_load(tmp_path_factory, tokens, count):
     assert_array_equal(loaded.counts, vocabulary.counts)
 
 
-def test_surrogates_cannot_be_saved_but_counted(tmp_path):
+def test_surrogates_can_be_counted_but_not_saved(tmp_path):
     vocabulary = Vocabulary.from_corpus([["\ud800", "a", "\ud800"]], min_count=1)
     assert vocabulary.tokens == ("\ud800", "a")
     with pytest.raises(ValueError, match="no UTF-8 form"):
@@ -114,13 +114,13 @@ def test_surrogates_cannot_be_saved_but_counted(tmp_path):
         (b"the\t\n", "line 1"),
         ("the\t²".encode(), "line 1"),
         (b"the\t7\n\ncat\t2\n", "line 2"),
-        (b"a\t1\na\t2\n", "does not hold a vocabulary: .*'a' occurs more than once"),
+        (b"a\t1\na\t2\n", "does not hold a vocabulary: .*tokens must be unique, but 'a' is in rows 0 and 1"),
         (b"a\t99999999999999999999\n", "does not hold a vocabulary"),
         (b"", "does not hold a vocabulary: .*at least one token"),
         (b"\xff\t1\n", "not valid UTF-8"),
     ],
 )
-def test_damaged_files(tmp_path, text, message):
+def test_damaged_files_are_rejected(tmp_path, text, message):
     path = tmp_path / "words.tsv"
     path.write_bytes(text)
     with pytest.raises(ValueError, match=message):
@@ -143,7 +143,7 @@ def test_encode_leaves_out_what_is_unknown():
         vocabulary.encode("ab")
 
 
-def test_unknown_token_names_the_closest():
+def test_the_error_for_an_unknown_token_names_the_closest():
     vocabulary = Vocabulary(["france", "furnace", "dog"], [3, 2, 1])
     with pytest.raises(KeyError, match="'frnace' is not among the 3 tokens; the closest spellings are 'furnace'"):
         vocabulary["frnace"]
@@ -160,7 +160,7 @@ def test_unknown_token_names_the_closest():
         (CORPUS, "none of the 4 different tokens occurs min_count=5 times: the most frequent, 'a', occurs 3 times"),
     ],
 )
-def test_nothing_left(corpus, message):
+def test_a_vocabulary_without_tokens_is_an_error(corpus, message):
     with pytest.raises(ValueError, match=message):
         Vocabulary.from_corpus(corpus)
 
@@ -172,7 +172,7 @@ def test_tokens_must_be_strings():
 
 @pytest.mark.parametrize("option", ["min_count", "max_size"])
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError), ("3", TypeError)])
-def test_options(option, value, error):
+def test_bad_options_are_rejected(option, value, error):
     with pytest.raises(error, match=f"{option} must be .* got {value!r}"):
         Vocabulary.from_corpus(CORPUS, **{option: value})
 
@@ -180,15 +180,15 @@ def test_options(option, value, error):
 @pytest.mark.parametrize(
     ("tokens", "counts", "error", "message"),
     [
-        (["a", "b", "a"], [1, 1, 1], ValueError, "'a' occurs more than once"),
+        (["a", "b", "a"], [1, 1, 1], ValueError, "tokens must be unique, but 'a' is in rows 0 and 2"),
         (["a", "b"], [1, -1], ValueError, r"must be from 0 to 2\*\*63 - 1, got -1 for 'b'"),
         (["a", "b"], [1], ValueError, r"the shape \(2,\) of the tokens, got \(1,\)"),
         (["a", "b"], [1.0, 2.0], TypeError, "got dtype float64"),
-        (["a", None], [1, 2], TypeError, "must be strings, got None"),
+        (["a", None], [1, 2], TypeError, "every token must be a str, got None"),
         ("ab", [1, 2], TypeError, "got the string 'ab'"),
         ([], [], ValueError, "at least one token"),
     ],
 )
-def test_bad_tokens_or_counts(tokens, counts, error, message):
+def test_bad_tokens_or_counts_are_rejected(tokens, counts, error, message):
     with pytest.raises(error, match=message):
         Vocabulary(tokens, counts)

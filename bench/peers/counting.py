@@ -22,7 +22,8 @@ import numpy as np
 from machine import print_facts
 from scipy import sparse
 
-from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.sources import find_files
+from fastembed.corpus.text_blocks import read_blocks
 from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
 
@@ -111,7 +112,7 @@ def unpacked(path, folder):
         return path
     plain = Path(folder, "text")
     with plain.open("wb") as file:
-        file.writelines(block.text for block in FileCorpus(path).blocks(Ledger()))
+        file.writelines(block.text for source in find_files([path]) for block in read_blocks(source))
     return str(plain)
 
 

@@ -38,3 +38,14 @@ def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:
         if close:
             message += f"; the closest spellings are {', '.join(map(repr, close))}"
     return KeyError(message)
+
+
+def token_ids(tokens: Sequence[str]) -> dict[str, int]:
+    """Return the id of each token, its place among them, after checking that they are unique strings."""
+    ids: dict[str, int] = {}
+    for place, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"every token must be a str, got {token!r}")
+        if (first := ids.setdefault(token, place)) != place:
+            raise ValueError(f"tokens must be unique, but {token!r} is in rows {first} and {place}")
+    return ids

@@ -88,7 +88,7 @@ def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
     if not arguments.files:
         fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
     corpus = read_corpus(arguments, arguments.files)
-    reject_overwriting(arguments, (file.name for file in corpus.files))
+    reject_overwriting(arguments, corpus.names)
     return corpus
 
 

@@ -9,6 +9,7 @@ from fastembed.cli.arguments import new_model, open_corpus, reject
 from fastembed.cli.output import print_written
 from fastembed.cli.progress import Progress
 from fastembed.corpus import FileCorpus
+from fastembed.corpus.ledger import check_reread
 from fastembed.counts import Counts
 from fastembed.formats.atomic import check_writable
 from fastembed.skipgram import SkipGram
@@ -49,7 +50,7 @@ def _count_baskets(arguments: argparse.Namespace, corpus: FileCorpus, model: Ski
         progress=progress.counting,
     )
     if vocabulary.ledger and counts.ledger:
-        vocabulary.ledger.check_reread(counts.ledger)
+        check_reread(vocabulary.ledger, counts.ledger)
     return counts
 
 

@@ -1,17 +1,22 @@
-"""Readers: one sequence of tokens after another from files or from memory, and the ledger of what was read.
+"""Corpora: how text is read, what happens to its lines, and the ledger of what was read, used and dropped.
 
-A corpus, wherever one is asked for, is
+Wherever a corpus is asked for, it is
 
 - a path (``str`` or ``os.PathLike``): a file, a folder, a pattern such as ``news/*.txt``, or ``-`` for standard input;
 - a list or tuple whose items are all ``os.PathLike``: several of these, read in that order;
 - a :class:`FileCorpus`, which has options;
-- anything else that gives sequences of strings or integers and can be iterated again, such as a list of lists.
+- any other iterable that yields sequences of strings or integers and can be iterated again, such as a list of lists.
 
-A file holds one sequence a line, its tokens separated by ASCII white space, in UTF-8. Names that end in ``.gz``,
+A file holds one sequence per line, in UTF-8; ASCII white space separates the tokens. Files whose names end in ``.gz``,
 ``.bz2``, ``.xz`` or ``.zst`` are decompressed while they are read. An integer as a token stands for its decimal digits.
+
+A `progress` is called with (done, total): bytes on disk for files, sequences for a corpus in memory, where the total is
+None if the corpus has no length.
 """
 
+from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus, FileCorpus, MemoryCorpus, Progress, Source, as_corpus
+from fastembed.corpus.line_split import LineSplit
+from fastembed.corpus.readers import FileCorpus, Progress, Source
 
-__all__ = ["Corpus", "FileCorpus", "Ledger", "MemoryCorpus", "Progress", "Source", "as_corpus"]
+__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Progress", "Source"]

@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeAlias
 
 from fastembed._base.printable import shown
-from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, as_corpus
+from fastembed.corpus.readers import MemoryCorpus, Source, as_corpus
 
+# What the methods of `SkipGram` accept: a corpus, or raw documents
 Documents: TypeAlias = "Source | Iterable[str]"
-"""What the methods of `SkipGram` take: a corpus, or raw documents."""
 
 _split = re.compile(r"[^ \t\n\v\f\r]+").findall  # at ASCII white space, as the lines of files are
 
 
-class DocumentCorpus(MemoryCorpus):
-    """Sequences of tokens in memory, of which those that are one str are split.
+class SplitDocuments:
+    """Documents as sequences of tokens: those that are one str are split at ASCII white space.
 
     Parameters
     ----------
     source : iterable of str or of token lists
         Can be iterated again.
     single : bool
-        Whether each and every str may have one token at most. Otherwise that is refused: there is no pair to learn
-        from, and it may well be a document that has been split, or names of files.
+        Whether all str may have at most one token each. Otherwise this is an error: there is no pair to learn from, and
+        the strings may well be one document that has been split, or names of files.
     """
 
     def __init__(self, source: Iterable[Any], single: bool) -> None:
-        super().__init__(source)
+        self._source = source
         self._single = single
 
-    def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
+    def __length_hint__(self) -> int:
+        return len(self._source) if isinstance(self._source, Sized) else NotImplemented
+
+    def __iter__(self) -> Iterator[Any]:
         text, texts, longest = "", 0, 0
-        for number, item in super()._items(progress):
+        for item in self._source:
             if not isinstance(item, str):
-                yield number, item
+                yield item
                 continue
             tokens = _split(item)
-            yield number, tokens
+            yield tokens
             text, texts, longest = item, texts + 1, max(longest, len(tokens))
         if texts and longest < 2 and not self._single:
             raise ValueError(
@@ -48,35 +51,30 @@ class DocumentCorpus(MemoryCorpus):
             )
 
 
-def as_text(source: Documents, *, single: bool = False) -> Corpus:
-    r"""Return the reader of a corpus or of raw documents.
+def split_documents(source: Documents, *, single: bool = False) -> Source:
+    r"""Return a corpus as it is, or raw documents as a corpus of their tokens.
 
     Parameters
     ----------
     source : path, list of paths, or re-iterable of str or of token lists
-        A str alone is a path; one of several is a document, whose tokens ASCII white space separates (line ends
+        A str alone is a path. Among several, each str is a document; ASCII white space separates its tokens (line ends
         too: a document is one sequence).
     single : bool
-        As for :class:`DocumentCorpus`.
-
-    Returns
-    -------
-    Corpus
+        As for :class:`SplitDocuments`.
 
     Raises
     ------
     TypeError
-        If it is none of these, or a table.
+        If `source` is none of these, or a table.
     OSError
         If a file does not exist.
 
     Examples
     --------
-    >>> from fastembed.corpus import Ledger
-    >>> list(as_text(["to be", "or\nnot to be"]).sequences(Ledger()))
+    >>> list(split_documents(["to be", "or\nnot to be"]))
     [['to', 'be'], ['or', 'not', 'to', 'be']]
     """
     if hasattr(source, "columns"):
         raise TypeError(f"documents must be one column of a table, got a whole {type(source).__name__}")
     corpus = as_corpus(source)
-    return DocumentCorpus(corpus.source, single) if isinstance(corpus, MemoryCorpus) else corpus
+    return SplitDocuments(corpus.source, single) if isinstance(corpus, MemoryCorpus) else corpus

@@ -15,14 +15,14 @@ class Ledger:
     Attributes
     ----------
     bytes : int
-        Bytes of text, after decompression; 0 for a corpus in memory.
+        Bytes of text after decompression; 0 for a corpus in memory.
     lines, empty_lines : int
-        Sequences, and those of them without a token.
+        Sequences, and those without a token.
     tokens_read, tokens_used : int
     dropped : dict of str to int
-        Tokens that were not used, by reason.
+        Number of tokens that were not used, by reason.
     replaced : int
-        Replacement characters put in the place of bytes that are not UTF-8.
+        Number of U+FFFD characters put in place of bytes that are not UTF-8.
 
     Examples
     --------
@@ -62,59 +62,70 @@ class Ledger:
             self.replaced + other.replaced,
         )
 
-    def enter(self, tokens: int, lines: int = 1, empty_lines: int | None = None, replaced: int = 0) -> None:
-        """Enter tokens as read: one line of them, or several.
 
-        Parameters
-        ----------
-        tokens, lines : int
-        empty_lines : int, optional
-            Those of the lines that have no token; by default the one line is empty if there is none.
-        replaced : int
-            Replacement characters put in the place of invalid bytes.
-        """
-        self.lines += lines
-        self.empty_lines += (not tokens) if empty_lines is None else empty_lines
-        self.tokens_read += tokens
-        self.replaced += replaced
+def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int | None = None) -> None:
+    """Add lines to a ledger.
 
-    def check_reread(self, again: Ledger) -> None:
-        """Refuse a text that is not the same at its second reading.
+    Parameters
+    ----------
+    ledger : Ledger
+    tokens, lines : int
+    empty_lines : int, optional
+        By default the one line is empty if it has no token.
+    """
+    ledger.lines += lines
+    ledger.empty_lines += (not tokens) if empty_lines is None else empty_lines
+    ledger.tokens_read += tokens
 
-        Parameters
-        ----------
-        again : Ledger
-            Of the second reading.
 
-        Raises
-        ------
-        ValueError
-            If it holds another number of tokens.
+def check_reread(first: Ledger, second: Ledger) -> None:
+    """Raise ValueError if the second reading of a text gave another number of tokens than the first.
 
-        Examples
-        --------
-        >>> Ledger(tokens_read=2).check_reread(Ledger(tokens_read=3))
-        Traceback (most recent call last):
-            ...
-        ValueError: the text changed between its two readings, from 2 tokens to 3
-        """
-        if self.tokens_read != again.tokens_read:
-            raise ValueError(
-                f"the text changed between its two readings, from {self.tokens_read:,} tokens to {again.tokens_read:,}"
-            )
+    Parameters
+    ----------
+    first, second : Ledger
 
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note on a Ctrl-C what had been read."""
-        try:
-            yield
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"interrupted after {self.tokens_read:,} tokens in {self.lines:,} lines")
-            raise
+    Examples
+    --------
+    >>> check_reread(Ledger(tokens_read=2), Ledger(tokens_read=3))
+    Traceback (most recent call last):
+        ...
+    ValueError: the text changed between its two readings, from 2 tokens to 3
+    """
+    if first.tokens_read != second.tokens_read:
+        raise ValueError(
+            f"the text changed between its two readings, from {first.tokens_read:,} tokens to {second.tokens_read:,}"
+        )
+
+
+@contextmanager
+def note_on_interrupt(ledger: Ledger) -> Iterator[None]:
+    """Add to a KeyboardInterrupt a note of what had been read.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"interrupted after {ledger.tokens_read:,} tokens in {ledger.lines:,} lines")
+        raise
 
 
 def as_ledger(record: Mapping[str, Any] | None) -> Ledger | None:
-    """Return the ledger that a record from a file describes; TypeError if it is not one of a ledger."""
+    """Return the ledger that a record from a file describes.
+
+    Parameters
+    ----------
+    record : mapping or None
+        The attributes of the ledger.
+
+    Raises
+    ------
+    TypeError
+        If they are not those of a ledger.
+    """
     if record is None:
         return None
     ledger = Ledger(**record)

@@ -1,4 +1,4 @@
-"""A seeded share of a corpus' lines, held out from the others; no text is copied for it."""
+"""A seeded share of the lines of a corpus, held out from the others without a copy of the text."""
 
 from __future__ import annotations
 
@@ -9,41 +9,71 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.validation import check_flag, check_integer, check_number
+
 
 @dataclass(frozen=True)
-class Lines:
-    """Which lines of a corpus to take: those held out, or the others.
+class LineSplit:
+    """One side of a split of the lines of a corpus: those held out, or the others.
 
-    Each line is held out with probability `share`, independently: the n-th line by the n-th number of the generator, so
-    that the choice depends on the seed and on nothing else.
+    Each line is held out with probability `share`, independently: the n-th line by the n-th number of the generator.
+    The split depends on the seed alone, not on the form of the corpus or the number of threads.
 
-    Parameters
+    Attributes
     ----------
     share : float
-        Between 0 and 1.
+        The probability that a line is held out, from 0 to 1.
     seed : int
+        At least 0.
     held_out : bool
-        Take the lines held out; otherwise the others.
+        True for the lines held out, False for the others.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If `share` or `seed` is out of range.
 
     Examples
     --------
-    >>> text = [np.array([5, 6, -1, 7], np.int32), np.array([8, -1, 9, -1], np.int32)]  # three lines, in two pieces
-    >>> [np.concatenate(list(Lines(0.5, 1, side).of(text))) for side in (True, False)]
-    [array([ 9, -1], dtype=int32), array([ 5,  6, -1,  7,  8, -1], dtype=int32)]
+    >>> from fastembed import Counts
+    >>> text = [[0, 1, 2], [1, 0], [2, 2, 1]]
+    >>> training, validation = (Counts.from_corpus(text, 3, lines=LineSplit(0.5, 1, side)) for side in (False, True))
+    >>> training.ledger.tokens_used, validation.ledger.tokens_used
+    (5, 3)
     """
 
     share: float
     seed: int
     held_out: bool
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "share", check_number("share", self.share, high=1.0))
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, low=0))
+        object.__setattr__(self, "held_out", check_flag("held_out", self.held_out))
+
     def __str__(self) -> str:
         return "lines held out" if self.held_out else "lines not held out"
 
-    def of(self, pieces: Iterable[NDArray[np.int32]]) -> Generator[NDArray[np.int32], Any, None]:
-        """Yield the ids of these lines, from pieces of a text in which -1 stands after each line."""
-        rng = np.random.default_rng(self.seed)
-        taken = (rng.random(1) < self.share) == self.held_out  # the line that is open
-        for ids in pieces:
-            ends = np.flatnonzero(ids < 0)
-            taken = np.append(taken[-1:], (rng.random(len(ends)) < self.share) == self.held_out)
-            yield ids[np.repeat(taken, np.diff(ends, prepend=-1, append=len(ids) - 1))]
+
+def select_lines(pieces: Iterable[NDArray[np.int32]], split: LineSplit) -> Generator[NDArray[np.int32], Any, None]:
+    """Yield the ids of the lines on one side of a split, from pieces of a text in which -1 stands after each line.
+
+    Parameters
+    ----------
+    pieces : iterable of int32 arrays
+    split : LineSplit
+
+    Examples
+    --------
+    >>> text = [np.array([5, 6, -1, 7], np.int32), np.array([8, -1, 9, -1], np.int32)]  # three lines, in two pieces
+    >>> [np.concatenate(list(select_lines(text, LineSplit(0.5, 1, side)))) for side in (True, False)]
+    [array([ 9, -1], dtype=int32), array([ 5,  6, -1,  7,  8, -1], dtype=int32)]
+    """
+    rng = np.random.default_rng(split.seed)
+    taken = (rng.random(1) < split.share) == split.held_out  # whether the line that goes on in the next piece is taken
+    for ids in pieces:
+        ends = np.flatnonzero(ids < 0)
+        taken = np.append(taken[-1:], (rng.random(len(ends)) < split.share) == split.held_out)
+        yield ids[np.repeat(taken, np.diff(ends, prepend=-1, append=len(ids) - 1))]

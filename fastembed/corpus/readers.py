@@ -1,66 +1,49 @@
-"""The readers of files and of sequences in memory."""
+"""The readers of a corpus: of text files, and of sequences in memory."""
 
 from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Callable, Iterable, Iterator, Sized
-from operator import index
-from typing import Any, Protocol, TypeAlias, cast
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from operator import index, length_hint
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.printable import shown
+from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_ids
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.blocks import Block, read_blocks
-from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.sources import find_files
+from fastembed.corpus.text_blocks import TextBlock, read_blocks
 
-#: What a function that reads a corpus accepts; the module's docstring says how each form is told from the others.
-Source: TypeAlias = "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | Corpus"
+# What a corpus can be; the docstring of the package says how the forms are told apart
+Source: TypeAlias = "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | FileCorpus"
 
-#: Called with (done, total): bytes on disk for files; sequences for a corpus in memory, with total None if unknown.
+# Called with (done, total): bytes on disk for files; sequences for a corpus in memory, where total is None if unknown
 Progress: TypeAlias = Callable[[int, int | None], object]
 
-REPORT_EVERY = 1024  # sequences between two calls of the progress function, in memory
-_NO_IDS = np.empty(0, dtype=np.int32)
+Corpus: TypeAlias = "FileCorpus | MemoryCorpus"
+Result = TypeVar("Result")
 
-
-class Corpus(Protocol):
-    """A corpus that can be read any number of times."""
-
-    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield every sequence of tokens.
-
-        Parameters
-        ----------
-        ledger : Ledger
-            Each sequence is entered in it.
-        progress : callable, optional
-            Called now and then with (done, total).
-        """
-        ...
+REPORT_EVERY = 1024  # sequences in memory between two calls of the progress function
+NO_IDS = np.empty(0, dtype=np.int32)
 
 
 def as_corpus(source: Source) -> Corpus:
-    """Return the reader of `source`.
+    """Return the reader of `source`, which is `source` itself if that is a FileCorpus.
 
     Parameters
     ----------
     source : path, sequence of paths, or re-iterable of sequences of str or int
-        See the module's docstring.
-
-    Returns
-    -------
-    Corpus
-        `source` itself if it is one already.
 
     Raises
     ------
     TypeError
-        If `source` can be iterated only once, or is none of the forms.
+        If `source` can be iterated only once, or has none of the forms.
     OSError
         If a file does not exist.
 
@@ -72,7 +55,7 @@ def as_corpus(source: Source) -> Corpus:
     >>> ledger.summary()
     'read 3 tokens in 3 lines (1 empty); used 0; dropped 0'
     """
-    if isinstance(source, FileCorpus | MemoryCorpus):
+    if isinstance(source, FileCorpus):
         return source
     if isinstance(source, str | os.PathLike):
         return FileCorpus([source])
@@ -84,28 +67,35 @@ def as_corpus(source: Source) -> Corpus:
 
 
 class FileCorpus:
-    r"""Text files, one sequence a line.
+    r"""Text files, one sequence per line.
 
     Parameters
     ----------
     paths : path-like or iterable of path-like
-        Files, folders, patterns and ``-``, as the module's docstring says.
+        Files, folders, patterns and ``-``, as for any corpus.
     lowercase : bool
-        Whether the text is turned to lower case first.
+        Whether the text is converted to lower case first.
     tokenizer : callable, optional
-        Gives the tokens of a line (a str without its end); by default the line is split at ASCII white space, which is
+        Returns the tokens of a line (a str without its end). By default lines are split at ASCII white space, which is
         much faster since no Python object is made for a token.
     errors : {"strict", "replace"}
-        What to do with bytes that are not valid UTF-8: stop, or put U+FFFD in their place.
+        What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+
+    Attributes
+    ----------
+    names : list of str
+        The names of the files, in the order in which they are read.
+    lowercase, tokenizer, errors
+        As given.
 
     Raises
     ------
     OSError
-        If there is no such file; on reading, also if it cannot be read or decompressed.
+        If there is no such file; while reading, also if a file cannot be read or decompressed.
     TypeError
-        If `tokenizer` cannot be called, or gives no strings.
+        If `tokenizer` cannot be called; while reading, if it returns no strings.
     ValueError
-        If `errors` is neither; on reading, if a line is not valid UTF-8.
+        If `errors` is neither; while reading, if a line is not valid UTF-8.
 
     Examples
     --------
@@ -129,52 +119,11 @@ class FileCorpus:
             raise TypeError(f"tokenizer must be a function from a line to its tokens, or None, got {tokenizer!r}")
         if errors not in ("strict", "replace"):
             raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
-        self.files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
+        self._files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
+        self.names = [file.name for file in self._files]
         self.lowercase = lowercase
         self.tokenizer = tokenizer
         self.errors = errors
-
-    def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
-        """Yield the text in blocks.
-
-        Parameters
-        ----------
-        ledger : Ledger
-            The bytes of each block are entered in it.
-        progress : callable, optional
-            Called with bytes on disk, of all files together.
-        """
-        sizes = [file.size() for file in self.files]
-        done = 0
-        for file, size in zip(self.files, sizes, strict=True):
-            for block in read_blocks(file, progress and _shifted(progress, done, sum(sizes))):
-                ledger.bytes += block.size
-                yield block
-            done += size
-
-    def text(self, block: Block) -> tuple[bytes, int]:
-        """Return a block's text as valid UTF-8, in lower case if that is asked for, and how much was replaced.
-
-        Parameters
-        ----------
-        block : Block
-            Of :meth:`blocks`.
-
-        Raises
-        ------
-        ValueError
-            If it is not valid UTF-8, unless `errors` is "replace".
-        """
-        text, replaced = block.text, 0
-        if not valid_utf8(text):
-            if self.errors == "strict":
-                raise _invalid(block)
-            known = text.count("\ufffd".encode())
-            text = text.decode(errors="replace").encode()
-            replaced = text.count("\ufffd".encode()) - known
-        if self.lowercase:
-            text = text.lower() if text.isascii() else text.decode().lower().encode()
-        return text, replaced
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each line.
@@ -182,44 +131,100 @@ class FileCorpus:
         Parameters
         ----------
         ledger : Ledger
-            Each line is entered in it.
+            Each line is added to it.
         progress : callable, optional
-            Called with bytes on disk, of all files together.
+            Called with (done, total) in bytes on disk, of all files together.
         """
         begun: list[bytes] = []
-        for block in self.blocks(ledger, progress):
-            text, replaced = self.text(block)
+        for block in self._blocks(ledger, progress):
+            text, replaced = self._decode(block)
             ledger.replaced += replaced
             *lines, rest = text.split(b"\n")
             for line in lines:
                 tokens = self._tokens(b"".join((*begun, line)))
                 begun.clear()
-                ledger.enter(len(tokens))
+                record_lines(ledger, len(tokens))
                 yield tokens
             if rest:
                 begun.append(rest)
+
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[TextBlock]:
+        """Yield the text of all files in blocks, whose bytes are added to the ledger."""
+        sizes = [file.size() for file in self._files]
+        done = 0
+        for file, size in zip(self._files, sizes, strict=True):
+            for block in read_blocks(file, progress and _shifted(progress, done, sum(sizes))):
+                ledger.bytes += block.size
+                yield block
+            done += size
+
+    def _decode(self, block: TextBlock) -> tuple[bytes, int]:
+        """Return the text of a block as valid UTF-8, in lower case if that is asked for, and the count of U+FFFD."""
+        text, replaced = block.text, 0
+        if not valid_utf8(text):
+            if self.errors == "strict":
+                raise _invalid_utf8(block)
+            known = text.count("\ufffd".encode())
+            text = text.decode(errors="replace").encode()
+            replaced = text.count("\ufffd".encode()) - known
+        if self.lowercase:
+            text = text.lower() if text.isascii() else text.decode().lower().encode()
+        return text, replaced
 
     def _tokens(self, line: bytes) -> list[str]:
         """Split at ASCII white space, which str.split does not: it takes other Unicode spaces as well."""
         if self.tokenizer is not None:
             text = line.removesuffix(b"\r").decode()
-            return _checked(self.tokenizer(text), f"what the tokenizer made of {shown(text)}")
+            return _token_list(self.tokenizer(text), f"what the tokenizer made of {shown(text)}")
         words = b" ".join(line.split()).decode()
         return words.split(" ") if words else []
 
 
+def map_text(
+    corpus: FileCorpus,
+    function: Callable[[bytes, bool], tuple[Result, int, int, int]],
+    ledger: Ledger,
+    progress: Progress | None,
+    threads: int,
+) -> Generator[Result, None, None]:
+    """Yield the results of a function for each block of the text of files, in order, computed on several threads.
+
+    Parameters
+    ----------
+    corpus : FileCorpus
+        Its tokenizer is not used.
+    function : callable
+        Called with (text, open_line): UTF-8 that ends with white space, and whether it begins inside a line and earlier
+        blocks held tokens of that line. Returns (result, tokens, lines that end here, those of them without a token).
+    ledger : Ledger
+        All blocks are added to it.
+    progress : callable, optional
+    threads : int
+    """
+
+    def apply(block: TextBlock) -> tuple[int, tuple[Result, int, int, int]]:
+        text, replaced = corpus._decode(block)
+        return replaced, function(text, block.open_line)
+
+    with closing(ordered_map(apply, corpus._blocks(ledger, progress), threads)) as results:
+        for replaced, (result, tokens, lines, empty_lines) in results:
+            ledger.replaced += replaced
+            record_lines(ledger, tokens, lines, empty_lines)
+            yield result
+
+
 class MemoryCorpus:
-    """Sequences of tokens in memory, or made anew on each iteration.
+    """Sequences of tokens in memory, or made anew by each iteration.
 
     Parameters
     ----------
     source : iterable of iterables of str or int
-        Every call of its ``__iter__`` must give all sequences again.
+        Each call of its ``__iter__`` must start again.
 
     Raises
     ------
     TypeError
-        If it cannot be iterated, or only once; on reading, if an item is no sequence of strings or integers.
+        If it cannot be iterated, or only once; while reading, if an item is no sequence of strings or integers.
 
     Examples
     --------
@@ -244,18 +249,18 @@ __iter__ starts again
         self.source = source
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield each sequence as a list.
+        """Yield each sequence as a list of tokens.
 
         Parameters
         ----------
         ledger : Ledger
-            Each sequence is entered in it.
+            Each sequence is added to it.
         progress : callable, optional
-            Called with the number of sequences.
+            Called with (done, total) in sequences.
         """
         for number, item in self._items(progress):
-            tokens = _checked(item, f"item {number} of the corpus")
-            ledger.enter(len(tokens))
+            tokens = _token_list(item, f"item {number} of the corpus")
+            record_lines(ledger, len(tokens))
             yield tokens
 
     def ids(self, size: int, ledger: Ledger, progress: Progress | None = None) -> Iterator[npt.NDArray[np.int32]]:
@@ -265,15 +270,13 @@ __iter__ starts again
         ----------
         size : int
             The ids are from 0 to size - 1.
-        ledger : Ledger
-            Each sequence is entered in it.
-        progress : callable, optional
-            Called with the number of sequences.
+        ledger, progress
+            As for :meth:`sequences`.
 
         Raises
         ------
         TypeError, ValueError
-            If an item is no sequence of such ids.
+            If an item is not a sequence of such ids.
         """
         for number, item in self._items(progress):
             where = f"item {number} of the corpus"
@@ -281,11 +284,13 @@ __iter__ starts again
                 ids = np.asarray(item if isinstance(item, np.ndarray) else list(item))
             except TypeError:
                 raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
-            ledger.enter(len(ids))
-            yield check_ids(where, ids, size).astype(np.int32) if len(ids) else _NO_IDS
+            record_lines(ledger, len(ids))
+            yield check_ids(where, ids, size).astype(np.int32) if len(ids) else NO_IDS
 
     def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
-        total = len(self.source) if isinstance(self.source, Sized) else None
+        """Yield each item with its number."""
+        hint = length_hint(self.source, -1)
+        total = None if hint < 0 else hint
         number = -1
         for number, item in enumerate(self.source):
             if progress and number % REPORT_EVERY == 0:
@@ -299,7 +304,7 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
     return lambda position: progress(done + position, total)
 
 
-def _invalid(block: Block) -> ValueError:
+def _invalid_utf8(block: TextBlock) -> ValueError:
     """Return the error that says where a block is not UTF-8."""
     try:
         block.text.decode()
@@ -312,7 +317,8 @@ def _invalid(block: Block) -> ValueError:
     raise AssertionError(f"a block that Python decodes was taken for invalid UTF-8: {shown(block.text)}")
 
 
-def _checked(item: Iterable[Any], where: str) -> list[str]:
+def _token_list(item: Iterable[Any], where: str) -> list[str]:
+    """Return a sequence of str or of int as a list of str; raise TypeError for anything else."""
     if isinstance(item, str | bytes | os.PathLike):
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "

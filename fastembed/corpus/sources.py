@@ -1,4 +1,4 @@
-"""Which files a name stands for: a file, a folder, a pattern, standard input."""
+"""The files that a path stands for: a file, a folder, a pattern, standard input."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Protocol
 
 from fastembed._base.printable import shown
 
-COPIED = 1 << 20  # bytes of a pipe that are copied at a time
+COPY_BYTES = 1 << 20  # copied at a time from a pipe
 
-_one_reader = threading.Lock()
+_stdin_lock = threading.Lock()
 
 
 class TextFile(Protocol):
@@ -27,11 +27,11 @@ class TextFile(Protocol):
     name: str
 
     def size(self) -> int:
-        """Return its bytes on disk."""
+        """Return its number of bytes on disk."""
         ...
 
     def open(self) -> BinaryIO:
-        """Return its bytes on disk, from the first one."""
+        """Return a stream of its bytes on disk, from the first one."""
         ...
 
 
@@ -43,23 +43,23 @@ class RegularFile:
         self.name = str(path)
 
     def size(self) -> int:
-        """Return its bytes on disk."""
+        """Return its number of bytes on disk."""
         return self.path.stat().st_size
 
     def open(self) -> BinaryIO:
-        """Return its bytes on disk, from the first one."""
+        """Return a stream of its bytes on disk, from the first one."""
         return self.path.open("rb")
 
 
 class Spool:
-    """What came through a pipe, in a temporary file that has no name and goes with this object."""
+    """The content of a pipe, in a temporary file that has no name and is deleted with this object."""
 
     def __init__(self, name: str, stream: BinaryIO) -> None:
         self.name = name
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._spool.close)
         try:
-            shutil.copyfileobj(stream, self._spool, COPIED)
+            shutil.copyfileobj(stream, self._spool, COPY_BYTES)
             self._spool.flush()
         except OSError as error:
             self._spool.close()
@@ -69,11 +69,11 @@ class Spool:
             raise
 
     def size(self) -> int:
-        """Return its bytes."""
+        """Return its number of bytes."""
         return os.fstat(self._spool.fileno()).st_size
 
     def open(self) -> BinaryIO:
-        """Return its bytes, from the first one."""
+        """Return a stream of its bytes, from the first one."""
         copy = os.fdopen(os.dup(self._spool.fileno()), "rb")
         copy.seek(0)
         return copy
@@ -87,25 +87,25 @@ def _spooled(stream: Any) -> Spool:
 
 
 def _standard_input() -> Spool:
-    with _one_reader:  # lru_cache alone lets two threads read the stream at once
+    with _stdin_lock:  # lru_cache alone lets two threads read the stream at once
         return _spooled(sys.stdin)
 
 
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
-    """Return the files that the names stand for.
+    """Return the files that the paths stand for.
 
     Parameters
     ----------
     paths : iterable of path-like
-        Each a file; ``-``, standard input; a folder, all files in it and below, but for names that begin with a dot and
-        for what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. Files of a
-        folder or pattern come in the order of their names. What can be read only once, standard input or a named pipe,
-        is read here, into a temporary file.
+        Each is a file; ``-`` for standard input; a folder, for all files in it and below, except names that begin with
+        a dot and what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. The files
+        of a folder or pattern are in the order of their names. What can be read only once, standard input or a named
+        pipe, is copied into a temporary file here.
 
     Raises
     ------
     OSError
-        If a name stands for no file, a folder below cannot be read, or the disk is full.
+        If a path stands for no file, a folder below cannot be read, or the disk is full.
 
     Examples
     --------
@@ -120,12 +120,12 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
 
 def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     name = os.fspath(path)
-    said = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
+    label = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
     if name == "-":
         return [_standard_input()]
     try:
         exists, folder = Path(name).exists(), Path(name).is_dir()
-    except (OSError, ValueError):  # a text: too long for a name, or with a NUL
+    except (OSError, ValueError):  # a whole text, too long for a name or with a NUL
         exists = folder = False
     if exists and not folder:
         if Path(name).is_file():
@@ -133,13 +133,13 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
         with Path(name).open("rb") as stream:
             return [Spool(name, stream)]
     if folder:
-        inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_refuse) for file in files)
+        inside = (Path(root, file) for root, _, files in os.walk(name, onerror=_raise) for file in files)
         found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
-        missing = f"no file in the folder {said}"
+        missing = f"no file in the folder {label}"
     else:
         pattern = glob.has_magic(name) and "\0" not in name
         found = [Path(match) for match in glob.glob(name, recursive=True)] if pattern else []  # noqa: PTH207 - absolute
-        missing = f"no file matches {said}" if pattern else f"no such file: {said}"
+        missing = f"no file matches {label}" if pattern else f"no such file: {label}"
     files = sorted(p for p in found if p.is_file())
     if not files:
         hint = ""
@@ -149,5 +149,5 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     return [RegularFile(p) for p in files]
 
 
-def _refuse(error: OSError) -> None:
+def _raise(error: OSError) -> None:
     raise error

@@ -11,29 +11,30 @@ from scipy import sparse
 
 from fastembed._base.csr import row_ranges
 from fastembed._base.threads import ordered_map
-from fastembed.counts.external_sum import Rows, Run, collect, part_size
+from fastembed.counts.external_sum import batch_entries
+from fastembed.counts.stored_csr import RowBatch, StoredCSR, store_rows
 
 Int32 = npt.NDArray[np.int32]
 
-LARGEST = 1 << 15
-PART_PAIRS = 1 << 22  # pairs that are added up at a time, about
+MAX_BASKET_ITEMS = 1 << 15
+BATCH_PAIRS = 1 << 22  # pairs that are summed at a time, about
 
 
 def count_baskets(
     pieces: Iterable[Int32], vocabulary_size: int, contexts: int, *, shared: bool, memory_limit: int, threads: int
-) -> Run:
+) -> StoredCSR:
     """Return N[i, j] = sum over baskets of weight * (the pairs of an i and a different j in the basket).
 
-    With X[b, i], how often item i is in basket b, and w_b its weight, N = X.T diag(w) X but for the diagonal, which is
-    sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is made some rows at a time. A row is summed over the
-    baskets in their order, so neither the threads nor the memory change a bit.
+    With X[b, i] the number of times that item i is in basket b, and w_b the weight of the basket, N = X.T diag(w) X
+    except for the diagonal, which is sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is made some rows at a
+    time. A row is summed over the baskets in their order, so neither the threads nor the memory change a bit.
 
     Parameters
     ----------
     pieces : iterable of int32 arrays
         Ids, -1 after each basket.
     vocabulary_size, contexts : int
-        V, and K: only the first K items are columns.
+        V and K: only the first K items are columns.
     shared : bool
         Whether w_b is 1 / (items - 1) instead of 1.
     memory_limit : int
@@ -49,31 +50,31 @@ def count_baskets(
     inputs = sparse.csr_array((weight * x.data, x.indices, x.indptr), shape=x.shape).T.tocsr()
     outputs = x if contexts == vocabulary_size else x[:, :contexts]
 
-    def count(rows: tuple[int, int]) -> Rows:
+    def count(rows: tuple[int, int]) -> RowBatch:
         first, last = rows
         part = inputs[first:last] @ outputs
         part.sort_indices()
         diagonal = part.indices == np.repeat(np.arange(first, last), np.diff(part.indptr))
         part.data[diagonal] = same[part.indices[diagonal]]
         part.eliminate_zeros()
-        return Rows(np.diff(part.indptr).astype(np.int64), part.indices.astype(np.int32, copy=False), part.data)
+        return RowBatch.of(part)
 
-    ranges = row_ranges(pairs, min(PART_PAIRS, part_size(memory_limit // 4, threads)))
-    with closing(ordered_map(count, ranges, threads)) as parts:
-        return collect(parts, contexts, memory_limit // 2)
+    ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
+    with closing(ordered_map(count, ranges, threads)) as batches:
+        return store_rows(batches, contexts, memory_limit // 2)
 
 
 def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.csr_array, npt.NDArray[np.int64]]:
-    """Return (X, the items of each basket)."""
+    """Return (X, the number of items of each basket)."""
     ids = np.concatenate([np.empty(0, dtype=np.int32), *pieces])
     ends = np.flatnonzero(ids < 0)
     starts = np.concatenate(([0], ends - np.arange(len(ends))))
     sizes = np.diff(starts)
-    if sizes.max(initial=0) > LARGEST:
-        number = int(np.argmax(sizes > LARGEST))
+    if sizes.max(initial=0) > MAX_BASKET_ITEMS:
+        number = int(np.argmax(sizes > MAX_BASKET_ITEMS))
         raise ValueError(
-            f"a basket can have at most {LARGEST:,} items, since all their pairs count, but basket {number + 1} has "
-            f"{sizes[number]:,}; for long sequences use windows"
+            f"a basket can have at most {MAX_BASKET_ITEMS:,} items, since all their pairs count, but basket"
+            f" {number + 1} has {sizes[number]:,}; for long sequences use windows"
         )
     items = ids[ids >= 0]
     x = sparse.csr_array((np.ones(len(items)), items, starts), shape=(len(sizes), vocabulary_size))

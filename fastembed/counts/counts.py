@@ -1,7 +1,7 @@
-"""Counts: sparse co-occurrence counts of inputs and outputs, from corpora, pairs or SciPy matrices.
+"""`Counts`: a sparse matrix of co-occurrence counts of inputs and outputs.
 
-Counts of a corpus are stored as whole numbers (see :mod:`fastembed.windows`); what turns them into the expected
-counts, a denominator and the factors of subsampling, is applied on the way out. So `a + b` is, to the last bit, the
+Counts of a corpus are stored as integers (see :mod:`fastembed.windows`). The denominator of the weights and the factors
+of subsampling, which turn them into expected counts, are applied on the way out. So `a + b` is, to the last bit, the
 count of both corpora.
 """
 
@@ -19,52 +19,63 @@ from fastembed._base.csr import canonical_csr, row_ranges, sorted_csr
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_amounts, check_ids, check_integer
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.line_split import Lines
+from fastembed.corpus.ledger import Ledger, note_on_interrupt
+from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.readers import Progress, Source, as_corpus
 from fastembed.counts.baskets import count_baskets
-from fastembed.counts.encoding import Work, encoded, texts, vocabulary_size
-from fastembed.counts.external_sum import Run, Sum, merge
+from fastembed.counts.chunks import cut_chunks
+from fastembed.counts.encoding import encode_corpus, vocabulary_size
+from fastembed.counts.external_sum import ExternalSum, add_matrices
 from fastembed.counts.files import read_counts, write_counts
-from fastembed.counts.windows import PART_PAIRS, check_exact, count_windows
+from fastembed.counts.progress import CountingProgress
+from fastembed.counts.stored_csr import StoredCSR
+from fastembed.counts.windows import BATCH_PAIRS, check_exact, check_frequency_order, count_windows, keep_probabilities
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows, window_sides
+from fastembed.windows import Windows
 
 Float = npt.NDArray[np.float64]
 
-MOST = 2**31 - 1  # columns that int32 ids can name
-SCALED_ENTRIES = 1 << 17  # that are scaled at a time: they and their factors fit a second-level cache
+MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
+SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their factors fit into a second-level cache
 
 
 class Counts:
     """A sparse matrix of non-negative counts of (input, output).
 
-    Make one with :meth:`from_corpus`, :meth:`from_pairs`, :meth:`from_scipy` or :meth:`load`.
+    Make one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_scipy` or :meth:`load`. The
+    constructor takes the parts of such counts as they are: it copies no array and does not check their elements.
 
     Parameters
     ----------
-    run : Run
-        The compressed rows.
-    windows, keep, ledger, vocabulary
-        Kept as the attributes of these names.
+    data : ndarray of float64, shape (nnz,)
+        Positive and finite. For counts of a corpus these are integers, of which :meth:`to_scipy` makes the counts: it
+        divides them by the denominator of the weights and applies the factors of subsampling.
+    indices : ndarray of int32, shape (nnz,)
+        The columns of the compressed rows, ascending in each.
+    indptr : ndarray of int64, shape (V_in + 1,)
+        Where each row begins, and the last one ends.
+    shape : (int, int)
+        (V_in, V_out).
+    windows : Windows, optional
+        How the pairs were cut from a corpus.
+    keep : ndarray of float64, shape (V_in,), optional
+        The factors of subsampling.
+    ledger : Ledger, optional
+        What was read, used and dropped.
+    vocabulary : Vocabulary, optional
+        The tokens of the rows; those of the columns are the first K of them.
 
     Attributes
     ----------
-    shape : (int, int)
-        (V_in, V_out).
-    indptr : ndarray of int64, shape (V_in + 1,)
-    indices : ndarray of int32, shape (nnz,)
-        The columns of the compressed rows, ascending in each.
-    data : ndarray of float64, shape (nnz,)
-        For counts of a corpus these are the whole numbers of the module's docstring: :meth:`to_scipy` gives the counts.
-    windows : Windows or None
-        How the pairs were cut from a corpus; None for other counts.
-    keep : ndarray of float64, shape (V_in,), or None
-        The factors of subsampling.
-    ledger : Ledger or None
-        What was read.
-    vocabulary : Vocabulary or None
-        The tokens of the rows, if the counts are of tokens; those of the columns are the first K of them.
+    data, indices, indptr, shape, windows, keep, ledger, vocabulary
+        As given.
+
+    Raises
+    ------
+    TypeError
+        If an array of the matrix has another dtype.
+    ValueError
+        If the arrays do not have these shapes.
 
     Examples
     --------
@@ -80,17 +91,26 @@ class Counts:
 
     def __init__(
         self,
-        run: Run,
+        data: Float,
+        indices: npt.NDArray[np.int32],
+        indptr: npt.NDArray[np.int64],
+        shape: tuple[int, int],
         *,
         windows: Windows | None = None,
         keep: Float | None = None,
         ledger: Ledger | None = None,
         vocabulary: Vocabulary | None = None,
     ) -> None:
-        self.shape = (len(run.indptr) - 1, run.n_columns)
-        self.indptr = run.indptr
-        self.indices = run.indices
-        self.data = run.data
+        for name, array, dtype in (("data", data, "f8"), ("indices", indices, "i4"), ("indptr", indptr, "i8")):
+            if array.dtype != dtype:
+                raise TypeError(f"{name} must be {np.dtype(dtype)}, got {array.dtype}")
+        if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,) or indptr[-1] != len(data):
+            found = f"{data.shape}, {indices.shape} and {indptr.shape}"
+            raise ValueError(f"data, indices and indptr must be those of a CSR matrix {shape}, got the shapes {found}")
+        self.data = data
+        self.indices = indices
+        self.indptr = indptr
+        self.shape = shape
         self.windows = windows
         self.keep = keep
         self.ledger = ledger
@@ -109,33 +129,32 @@ class Counts:
         max_contexts: int | None = None,
         threads: int | None = None,
         memory_limit: int | None = None,
-        lines: Lines | None = None,
+        lines: LineSplit | None = None,
         progress: Progress | None = None,
     ) -> Counts:
         """Count the pairs of word and context in a corpus.
 
-        Tokens outside the vocabulary are dropped before the windows are laid; a window ends at the end of its line.
+        Tokens outside the vocabulary are dropped before windows are formed; no window crosses the end of a line.
 
         Parameters
         ----------
         corpus : path, sequence of paths, or re-iterable of sequences of str or int
             See :mod:`fastembed.corpus`.
         vocabulary : Vocabulary or int
-            In the order of falling counts if `max_contexts` is less than V, but for tokens appended later. A number V
-            says that the corpus, which must be in memory, consists of ids from 0 to V - 1.
+            In the order of decreasing counts if `max_contexts` is less than V, except for tokens appended later. A
+            number V means that the corpus, which must be in memory, consists of ids from 0 to V - 1.
         window, weighting, sample, directed, max_contexts
-            See :class:`fastembed.windows.Windows`; the words' shares are those of `vocabulary`, or of the corpus if
-            that is a number.
+            See :class:`fastembed.windows.Windows`. The frequencies of the words are those in `vocabulary`, or in the
+            corpus if that is a number.
         threads : int, optional
             All processors by default. The result does not depend on it.
         memory_limit : int, optional
-            Bytes that the text and the counts may take; half of what is free by default. Beyond it they are kept in
-            files without a name in the folder for temporary files, and so may the result be. The buffers of reading (a
-            few MB a thread) and the vocabulary come on top. The result does not depend on it.
-        lines : Lines, optional
-            Count only a seeded share of the lines, or all others; see
-            :class:`fastembed.corpus.line_split.Lines`. The two counts
-            add up, to the last bit, to that of all lines.
+            Bytes of memory for the text and the counts; half of what is free by default. What exceeds it, possibly the
+            result as well, is in files without a name in the folder for temporary files. The buffers of reading (a few
+            MB per thread) and the vocabulary come on top. The result does not depend on it.
+        lines : LineSplit, optional
+            Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The
+            two counts add up, to the last bit, to the counts of all lines.
         progress : callable, optional
             Called with (done, total): every byte (or sequence in memory) is read once and counted once, so the total is
             twice their number.
@@ -143,9 +162,9 @@ class Counts:
         Returns
         -------
         Counts
-            Of shape (V, K), both sides summed; if `directed` (V, 2 K), the context standing before the word in the
-            columns 0 ... K - 1 and after it in K ... 2 K - 1. K = min(V, `max_contexts`). A window with one side only
-            gives (V, K) in either case.
+            Of shape (V, K), both sides summed; if `directed`, of shape (V, 2 K): the columns 0 ... K - 1 are for
+            contexts before the word, K ... 2 K - 1 for those after it. K = min(V, `max_contexts`). A window with one
+            side only always gives (V, K).
 
         Raises
         ------
@@ -166,35 +185,35 @@ class Counts:
         >>> Counts.from_corpus([[0, 1, 2]], 3, window=1, directed=True, max_contexts=2).shape
         (3, 4)
         """
-        windows = Windows(window_sides(window), weighting, sample, directed, max_contexts)
+        windows = Windows(window, weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         size = vocabulary_size(vocabulary)
         if isinstance(vocabulary, Vocabulary):
-            windows.check_order(vocabulary.counts[: size - vocabulary.appended])
-        corpus, ledger, work = as_corpus(corpus), Ledger(), Work(progress)
-        total = Sum(windows.columns(size), limit, workers)
+            check_frequency_order(windows, vocabulary.counts[: size - vocabulary.appended])
+        reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)
+        total = ExternalSum(windows.columns(size), limit, workers)
+        batch_pairs = min(BATCH_PAIRS, total.batch_entries)
         occurrences = np.zeros(size, dtype=np.int64)
-        with ledger.noted():
-            pieces = encoded(corpus, vocabulary, ledger, work.read if progress else None, workers, lines)
-            for text in texts(pieces, total.text_size, max(windows.window)):
-                ids = text.ids[text.first : text.last]
+        with note_on_interrupt(ledger):
+            pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
+            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
+                ids = chunk.ids[chunk.first : chunk.last]
                 occurrences += np.bincount(ids[ids >= 0], minlength=size)
-                parts = count_windows(text, size, windows, workers, min(PART_PAIRS, total.part_size))
-                with closing(parts):
-                    total.add(work.counted(parts))
+                with closing(count_windows(chunk, size, windows, workers, batch_pairs)) as batches:
+                    total.add(report.follow(batches))
             if not ledger.tokens_used:
                 where = "corpus" if lines is None else f"corpus' {lines}"
                 raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
-            run = total.result()
-        work.finish()
-        if not len(run.data):
+            matrix = total.result()
+        report.finish()
+        if not len(matrix.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
-        check_exact(run.data)
+        check_exact(matrix.data)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         if known is None:
-            windows.check_order(occurrences)
-        keep = windows.keep(occurrences if known is None else known.counts)
-        return cls(run, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
+            check_frequency_order(windows, occurrences)
+        keep = keep_probabilities(windows.sample, occurrences if known is None else known.counts)
+        return cls._of(matrix, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
     @classmethod
     def from_baskets(
@@ -208,23 +227,23 @@ class Counts:
         memory_limit: int | None = None,
         progress: Progress | None = None,
     ) -> Counts:
-        """Count the pairs of items that are in one basket, wherever they stand in it.
+        """Count the pairs of items that are in one basket, in any order.
 
         Parameters
         ----------
         baskets : path, sequence of paths, or re-iterable of sequences of str or int
-            A basket is a line or a sequence; see :mod:`fastembed.corpus`. An item that is in it n times counts n times.
+            A basket is a line or a sequence; see :mod:`fastembed.corpus`. An item that occurs n times counts n times.
         vocabulary : Vocabulary or int
             As for :meth:`from_corpus`.
         weighting : {"flat", "share"}
-            The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that each item of it has the weight 1.
+            The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that the pairs of each item sum to 1.
         max_contexts : int, optional
-            Only so many items, the first of the vocabulary, are contexts.
+            Only this many items, the first of the vocabulary, are contexts.
         threads : int, optional
             All processors by default. The result does not depend on it.
         memory_limit : int, optional
-            Bytes that the counts may take, as for :meth:`from_corpus`. The baskets themselves, which are held in memory
-            (50 bytes an item, about), come on top. The result does not depend on it.
+            Bytes of memory for the counts, as for :meth:`from_corpus`. The baskets themselves, which are held in memory
+            (about 50 bytes per item), come on top. The result does not depend on it.
         progress : callable, optional
             Called with (done, total) while the baskets are read.
 
@@ -250,9 +269,10 @@ class Counts:
         size = vocabulary_size(vocabulary)
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        corpus, ledger = as_corpus(baskets), Ledger()
-        with ledger.noted(), closing(encoded(corpus, vocabulary, ledger, progress, workers)) as pieces:
-            run = count_baskets(
+        reader, ledger = as_corpus(baskets), Ledger()
+        pieces = encode_corpus(reader, vocabulary, ledger, progress, workers)
+        with note_on_interrupt(ledger), closing(pieces):
+            matrix = count_baskets(
                 pieces,
                 size,
                 min(contexts, size),
@@ -260,9 +280,10 @@ class Counts:
                 memory_limit=limit,
                 threads=workers,
             )
-        if not len(run.data):
+        if not len(matrix.data):
             raise ValueError(f"the baskets give no pair: {ledger.summary()}")
-        return cls(run, ledger=ledger, vocabulary=vocabulary if isinstance(vocabulary, Vocabulary) else None)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        return cls._of(matrix, ledger=ledger, vocabulary=known)
 
     @classmethod
     def from_pairs(
@@ -272,7 +293,7 @@ class Counts:
         weights: npt.ArrayLike | None = None,
         shape: tuple[int, int] | None = None,
     ) -> Counts:
-        """Add up given pairs of ids.
+        """Sum the weights of given pairs of ids.
 
         Parameters
         ----------
@@ -280,7 +301,7 @@ class Counts:
         weights : array_like of float, shape (n,), optional
             1 by default.
         shape : (int, int), optional
-            (V_in, V_out); by default just large enough for the ids.
+            (V_in, V_out); by default the smallest that holds the ids.
 
         Returns
         -------
@@ -289,7 +310,7 @@ class Counts:
         Raises
         ------
         TypeError
-            If ids are no integers, or weights are no real numbers.
+            If ids are not integers, or weights are not real numbers.
         ValueError
             If there is no pair, lengths differ, an id is negative or outside `shape`, or a weight is negative or not
             finite.
@@ -303,9 +324,12 @@ class Counts:
         if shape is not None:
             if not isinstance(shape, tuple) or len(shape) != 2:
                 raise TypeError(f"shape must be a pair (V_in, V_out), got {shape!r}")
-            shape = (check_integer("shape[0]", shape[0], low=1), check_integer("shape[1]", shape[1], low=1, high=MOST))
-        rows = check_ids("inputs", inputs, MOST if shape is None else shape[0])
-        columns = check_ids("outputs", outputs, MOST if shape is None else shape[1])
+            shape = (
+                check_integer("shape[0]", shape[0], low=1),
+                check_integer("shape[1]", shape[1], low=1, high=MAX_COLUMNS),
+            )
+        rows = check_ids("inputs", inputs, MAX_COLUMNS if shape is None else shape[0])
+        columns = check_ids("outputs", outputs, MAX_COLUMNS if shape is None else shape[1])
         amounts = np.ones(len(rows)) if weights is None else np.asarray(weights)
         check_amounts("weights", amounts)
         for name, values in (("outputs", columns), ("weights", amounts)):
@@ -317,12 +341,12 @@ class Counts:
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> Counts:
-        """Take the counts of a SciPy sparse matrix; equal entries are added up, zeros are dropped.
+        """Take the counts of a SciPy sparse matrix; duplicate entries are summed, zeros are dropped.
 
         Parameters
         ----------
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
-            Not copied if it is a CSR of float64 with sorted columns; never changed.
+            Not copied if it is in CSR form, float64, with sorted columns; never changed.
 
         Returns
         -------
@@ -345,9 +369,9 @@ class Counts:
             raise TypeError(f"matrix must be a SciPy sparse array, got {type(matrix).__name__}")
         if matrix.dtype.kind not in "buif":
             raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
-        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MOST:
+        if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MAX_COLUMNS:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        return cls(Run.of(canonical_csr("counts", matrix)))
+        return cls._of(StoredCSR.of(canonical_csr("counts", matrix)))
 
     @property
     def nnz(self) -> int:
@@ -356,15 +380,15 @@ class Counts:
 
     @property
     def total(self) -> float:
-        """The sum of all counts: the (expected, weighted) number of pairs."""
+        """The sum of all counts: the expected, weighted number of pairs."""
         denominator, rows, columns = self._factors()
         sums = self._stored() @ columns
-        sums *= rows  # the product of two vectors is BLAS's, whose order of summation differs with its threads
+        sums *= rows  # a product of two vectors would be left to BLAS, whose order of summation depends on its threads
         return float(sums.sum()) / denominator
 
     @property
     def directed(self) -> bool:
-        """Whether the left half of the columns stands for contexts before the word, the right half after it."""
+        """Whether the left half of the columns is for contexts before the word, the right half for those after it."""
         return self.windows is not None and self.windows.directed
 
     @property
@@ -375,7 +399,7 @@ class Counts:
     def to_scipy(self) -> sparse.csr_array:
         """Return the counts as a CSR array of float64 with sorted columns.
 
-        It shares the memory of this object, except the values if they are fractions or subsampled: do not change it.
+        It shares the memory of this object, except for values that are fractions or subsampled: do not change it.
 
         Examples
         --------
@@ -388,7 +412,7 @@ class Counts:
             return matrix
         matrix.data = np.empty_like(self.data)
         lengths = np.diff(self.indptr)
-        ranges = row_ranges(lengths, SCALED_ENTRIES)
+        ranges = row_ranges(lengths, SCALE_ENTRIES)
 
         def scale(k: int) -> None:
             first, last = ranges[k]
@@ -403,7 +427,7 @@ class Counts:
         return matrix
 
     def __add__(self, other: Counts) -> Counts:
-        """Return the counts of both corpora; the tokens are those of either.
+        """Return the counts of both corpora.
 
         Raises
         ------
@@ -421,11 +445,11 @@ class Counts:
         if len(names) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        both = merge([self._run, other._run], check_memory_limit(None), check_threads(None))
+        matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None))
         if self.windows is not None:
-            check_exact(both.data)
+            check_exact(matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
-        return Counts(both, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
+        return Counts._of(matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -449,12 +473,12 @@ class Counts:
         See :meth:`load`.
         """
         write_counts(
-            path, self._run, windows=self.windows, keep=self.keep, ledger=self.ledger, vocabulary=self.vocabulary
+            path, self._matrix, windows=self.windows, keep=self.keep, ledger=self.ledger, vocabulary=self.vocabulary
         )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
-        """Read what :meth:`save` wrote; the arrays are mapped from the file into memory, and not to be written to.
+        """Read what :meth:`save` wrote; the arrays are mapped into memory from the file and cannot be written to.
 
         Parameters
         ----------
@@ -475,12 +499,16 @@ class Counts:
         ...     Counts.load(f"{folder}/counts.safetensors")
         <Counts of shape (2, 2), 2 stored, total 2>
         """
-        run, about = read_counts(path)
-        return cls(run, **about)
+        matrix, attributes = read_counts(path)
+        return cls._of(matrix, **attributes)
+
+    @classmethod
+    def _of(cls, matrix: StoredCSR, **attributes: Any) -> Counts:
+        return cls(matrix.data, matrix.indices, matrix.indptr, matrix.shape, **attributes)
 
     @property
-    def _run(self) -> Run:
-        return Run(self.indptr, self.indices, self.data, self.shape[1])
+    def _matrix(self) -> StoredCSR:
+        return StoredCSR(self.data, self.indices, self.indptr, self.shape[1])
 
     def _factors(self) -> tuple[int, Float, Float]:
         """Return (denominator, factor of each row, factor of each column)."""

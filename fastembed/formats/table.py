@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
+from fastembed._base.lookup import token_ids
 from fastembed._base.validation import all_finite
 
 Matrix = npt.NDArray[np.floating]
@@ -68,12 +69,7 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
         raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row per token, got {matrix.shape}")
     if matrix.shape[1] == 0:
         raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
-    rows: dict[str, int] = {}
-    for row, token in enumerate(tokens):
-        if not isinstance(token, str):
-            raise TypeError(f"every token must be a str, got {token!r}")
-        if (first := rows.setdefault(token, row)) != row:
-            raise ValueError(f"tokens must be unique, but {token!r} is in rows {first} and {row}")
+    rows = token_ids(tokens)
     if not all_finite(matrix):
         row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
         raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")

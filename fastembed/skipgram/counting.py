@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fastembed.corpus.documents import Documents, as_text
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.line_split import Lines
+from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.ledger import Ledger, check_reread
+from fastembed.corpus.line_split import LineSplit
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
@@ -20,7 +20,7 @@ class CorpusCounter:
     Parameters
     ----------
     corpus
-        A corpus or raw documents; see :func:`fastembed.corpus.documents.as_text`.
+        A corpus or raw documents; see :func:`fastembed.corpus.documents.split_documents`.
     threads : int, optional
     memory_limit : int, optional
         Bytes, as for `Counts.from_corpus`.
@@ -34,7 +34,7 @@ class CorpusCounter:
         memory_limit: int | None = None,
         progress: FitProgress | None = None,
     ) -> None:
-        self._corpus, self._threads, self._memory_limit = as_text(corpus), threads, memory_limit
+        self._corpus, self._threads, self._memory_limit = split_documents(corpus), threads, memory_limit
         self._reading = None if progress is None else progress.reading
         self._counting = None if progress is None else progress.counting
         self._first_reading: Ledger | None = None
@@ -45,7 +45,7 @@ class CorpusCounter:
         self._first_reading = words.ledger
         return words
 
-    def counts(self, vocabulary: Vocabulary, windows: Windows, lines: Lines | None = None) -> Counts:
+    def counts(self, vocabulary: Vocabulary, windows: Windows, lines: LineSplit | None = None) -> Counts:
         """Return the counts of all lines, or of a share of them."""
         counts = Counts.from_corpus(
             self._corpus,
@@ -57,7 +57,7 @@ class CorpusCounter:
             progress=self._counting,
         )
         if self._first_reading is not None and counts.ledger is not None and lines is None:
-            self._first_reading.check_reread(counts.ledger)
+            check_reread(self._first_reading, counts.ledger)
         return counts
 
     def split_counts(
@@ -67,7 +67,7 @@ class CorpusCounter:
         if not options.early_stopping:
             return self.counts(vocabulary, windows), None
         kept, held_out = (
-            self.counts(vocabulary, windows, Lines(options.validation_fraction, options.seed, side))
+            self.counts(vocabulary, windows, LineSplit(options.validation_fraction, options.seed, side))
             for side in (False, True)
         )
         return kept, held_out

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed.corpus.documents import Documents, as_text
+from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import as_corpus
 from fastembed.vocabulary import Vocabulary
 
 
@@ -20,7 +21,7 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
     Parameters
     ----------
     documents
-        As for :func:`as_text`; they may have one token each.
+        As for :func:`split_documents`; they may have one token each.
     vocabulary : Vocabulary
     matrix : ndarray (V, D)
         The vectors of the vocabulary's tokens.
@@ -37,7 +38,8 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
            [1.  , 0.  ],
            [0.  , 0.  ]])
     """
-    rows = [vocabulary.ids(tokens) for tokens in as_text(documents, single=True).sequences(Ledger())]
+    corpus = as_corpus(split_documents(documents, single=True))
+    rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_flag, check_integer, check_number
 from fastembed.skipgram.estimate import Estimate
-from fastembed.windows import Windows, window_sides
+from fastembed.windows import Windows
 
 # "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
@@ -43,10 +43,9 @@ class SkipGramOptions:
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
         checked: dict[str, object] = {name: check_integer(name, getattr(self, name), low=1) for name in positive}
-        before, after = window_sides(self.window)
-        windows = Windows((before, after), self.weighting, self.sample, self.directed)
+        windows = Windows(self.window, self.weighting, self.sample, self.directed)
         checked |= {
-            "window": (before, after) if isinstance(self.window, tuple | list) else before,
+            "window": windows.window if isinstance(self.window, tuple | list) else windows.window[0],
             "weighting": str(self.weighting),
             "sample": windows.sample,
             "directed": check_flag("directed", self.directed),  # which a window on one side does not change here
@@ -70,8 +69,7 @@ class SkipGramOptions:
 
     def windows(self, size: int) -> Windows:
         """Return the windows to count by with a vocabulary of this size."""
-        sides = window_sides(self.window)
-        return Windows(sides, self.weighting, self.sample, self.directed, self.contexts(size))
+        return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
 
     def estimate(self, inputs: int, outputs: int, nnz: int = 0) -> Estimate:
         """Return what training takes on counts of this shape, of which `nnz` are stored."""

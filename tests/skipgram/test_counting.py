@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus.line_split import Lines
+from fastembed import SkipGram, Vocabulary
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -84,46 +83,6 @@ def test_max_size_holds_when_the_vocabulary_grows():
     assert len(model.vocabulary) == 7
     model.set_params(max_size=None).partial_fit(["lamb stew new5"], grow_vocabulary=True)
     assert len(model.vocabulary) == 8
-
-
-def test_lines_are_held_out_by_the_seed_alone(corpus, tmp_path):
-    """From memory, from a file, on any number of threads; the two parts add up to the whole, to the bit."""
-    path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(" ".join(line) for line in corpus), encoding="utf-8")
-    vocabulary = Vocabulary.from_corpus(corpus, 1)
-    options = {"window": 3, "weighting": "harmonic", "sample": 1e-2, "directed": True}
-    whole = Counts.from_corpus(corpus, vocabulary, **options)
-    kept, held_out = (
-        Counts.from_corpus(corpus, vocabulary, lines=Lines(0.3, 1, side), **options) for side in (False, True)
-    )
-    both = kept + held_out
-    for name in ("indptr", "indices", "data"):
-        assert_array_equal(getattr(both, name), getattr(whole, name))
-    for threads in (1, 2, 3):
-        again = Counts.from_corpus(path, vocabulary, lines=Lines(0.3, 1, True), threads=threads, **options)
-        assert_array_equal(again.data, held_out.data)
-        assert_array_equal(again.indices, held_out.indices)
-    drawn = np.random.default_rng(1).random(len(corpus)) < 0.3
-    by_hand = Counts.from_corpus([line for line, out in zip(corpus, drawn, strict=True) if out], vocabulary, **options)
-    assert_array_equal(by_hand.data, held_out.data)
-    ledger = held_out.ledger
-    assert ledger.tokens_read == 960
-    assert ledger.tokens_used == 12 * drawn.sum() == 960 - ledger.dropped["outside the lines held out"]
-    other = Counts.from_corpus(corpus, vocabulary, lines=Lines(0.3, 2, True), **options)
-    assert other.total != held_out.total
-
-
-@pytest.mark.parametrize("cut", [1, 2, 5, 1000])
-def test_the_lines_held_out_do_not_depend_on_the_pieces_of_the_text(cut):
-    """Lines that go on over pieces, empty lines, an open last line."""
-    rng = np.random.default_rng(0)
-    ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
-    number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))
-    drawn = np.random.default_rng(3).random(number[-1] + 1) < 0.4
-    for side in (False, True):
-        pieces = (ids[begin : begin + cut] for begin in range(0, 400, cut))
-        found = np.concatenate(list(Lines(0.4, 3, side).of(pieces)))
-        assert_array_equal(found, ids[drawn[number] == side])
 
 
 def test_it_is_an_error_if_no_line_is_held_out():

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
-from fastembed.corpus.line_split import Lines
+from fastembed.corpus import LineSplit
 from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockFit
 
@@ -141,7 +141,7 @@ def test_early_stopping_returns_to_the_best_epoch():
     assert len(nlls) == best + 4 < 30
     assert_array_equal(model.vectors.matrix, kept[best])
     held_out = Counts.from_corpus(
-        noise, model.vocabulary, lines=Lines(0.4, 0, True), window=2, weighting="harmonic", directed=True
+        noise, model.vocabulary, lines=LineSplit(0.4, 0, True), window=2, weighting="harmonic", directed=True
     )
     assert model.trainer.nll(held_out) == pytest.approx(nlls[best], rel=1e-6)
     twice = SkipGram(**model.get_params()).fit(noise)
@@ -262,7 +262,7 @@ def test_figures_follow_from_the_public_arrays(corpus, sample):
     model = SkipGram(epochs=4, early_stopping=True, validation_fraction=0.3, n_iter_no_change=9, **settings)
     options = {"vocabulary": Vocabulary.from_corpus(corpus, 1), "window": 2, "weighting": "harmonic", "directed": True}
     kept, held_out = (
-        Counts.from_corpus(corpus, lines=Lines(0.3, 0, side), sample=sample, **options) for side in (False, True)
+        Counts.from_corpus(corpus, lines=LineSplit(0.3, 0, side), sample=sample, **options) for side in (False, True)
     )
 
     def nll(trainer, counts):

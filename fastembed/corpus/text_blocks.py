@@ -16,26 +16,26 @@ from typing import Any, BinaryIO
 
 from fastembed.corpus.sources import TextFile
 
-BLOCK = 1 << 20  # bytes read at a time
-SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # beside the line end
+BLOCK_BYTES = 1 << 20  # read at a time
+SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 
 @dataclass(frozen=True)
-class Block:
-    r"""Part of a text: whole lines, or, where a line is longer than a block, a piece of it that ends after white space.
+class TextBlock:
+    r"""Part of a text: whole lines or, where a line is longer than a block, a piece of it that ends with white space.
 
     Attributes
     ----------
     text : bytes
         Ends in \n at the end of a file, even if the file does not.
     name : str
-        Of the file.
+        The name of the file.
     line : int
-        The number, from 1, of the line it begins in.
+        The number, from 1, of the line in which the block begins.
     offset, size : int
-        Its place in the decompressed text, and how many bytes of that it holds.
+        Its place in the decompressed text, and its number of bytes there.
     open_line : bool
-        Whether it begins inside a line of which earlier blocks held tokens.
+        Whether the block begins inside a line and earlier blocks held tokens of that line.
     """
 
     text: bytes
@@ -46,24 +46,24 @@ class Block:
     open_line: bool
 
 
-def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -> Iterator[Block]:
-    """Yield the blocks of a file in their order; `report` gets the bytes on disk that have been read.
+def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -> Iterator[TextBlock]:
+    """Yield the blocks of a file in order; `report` is called with the number of bytes read from disk.
 
     Raises
     ------
     OSError
-        If it cannot be read or decompressed, or is cut short.
+        If the file cannot be read or decompressed, or is truncated.
     ImportError
         If the library that decompresses it is missing.
     """
-    kept: list[bytes] = []  # the token at the end of what was read, and the line before it
+    kept: list[bytes] = []  # the incomplete token at the end of what was read, and its line up to there
     line, offset, inside, open_line = 1, 0, False, False
     opener, errors = _decompressor(Path(file.name).suffix.lower())
     with file.open() as raw, closing(opener(raw)) as text:
         while True:
             try:
-                data = text.read(BLOCK)
-                if not data and text is not raw and not raw.tell():  # which gzip alone takes for the end
+                data = text.read(BLOCK_BYTES)
+                if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
                 raise OSError(f"cannot read {file.name!r} beyond line {line - 1}: {error}") from error
@@ -82,8 +82,8 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
                 return
             whole, rest = b"".join((*kept, data[:cut])), data[cut:]
             if not offset and whole.startswith(BOM_UTF8):
-                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # a mark of the encoding, no part of a token
-            yield Block(whole, file.name, line, offset, size, open_line)
+                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # the byte order mark is no part of a token
+            yield TextBlock(whole, file.name, line, offset, size, open_line)
             lines = whole.count(b"\n")
             inside = not lines
             open_line = inside and (open_line or not whole.isspace())
@@ -92,7 +92,7 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
 
 
 def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Exception], ...]]:
-    """Return what decompresses files with this suffix, and the errors it may raise."""
+    """Return the function that opens files with this suffix, and the errors that reading them may raise."""
     if suffix == ".gz":
         return lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"), (EOFError, OSError, zlib.error)
     if suffix == ".bz2":
@@ -106,7 +106,7 @@ def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Ex
 
 
 def _zstd() -> Any:
-    """Return the standard library's module, or its backport."""
+    """Return the module of the standard library, or its backport."""
     for module in ("compression.zstd", "backports.zstd"):
         try:
             return importlib.import_module(module)

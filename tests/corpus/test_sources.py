@@ -1,0 +1,123 @@
+"""The files that a path stands for."""
+
+import errno
+import io
+import os
+import re
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import fastembed.corpus.sources
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.readers import as_corpus
+from fastembed.corpus.sources import Spool
+
+
+def test_folders_and_patterns_stand_for_their_files_in_order(tmp_path, read):
+    for name in ("b.txt", "a.txt", "deep/c.txt", ".hidden", "deep/.git/x", "[odd].txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    everything = [["[odd].txt"], ["a.txt"], ["b.txt"], ["deep/c.txt"]]
+    assert read(tmp_path)[0] == everything
+    assert read(f"{tmp_path}/**/*.txt")[0] == everything
+    assert read(f"{tmp_path}/[ab].txt")[0] == [["a.txt"], ["b.txt"]]
+    assert read(tmp_path / "[odd].txt")[0] == [["[odd].txt"]]
+    assert read([tmp_path / "deep", tmp_path / "b.txt"])[0] == [["deep/c.txt"], ["b.txt"]]
+
+
+def test_a_missing_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for missing in (Path("missing"), Path("long" * 20, "missing")):
+        for open_corpus in (as_corpus, lambda path: FileCorpus([path])):
+            with pytest.raises(FileNotFoundError, match=f"^no such file: {re.escape(repr(str(missing)))}$"):
+                open_corpus(missing)
+    Path(".hidden").touch()
+    with pytest.raises(FileNotFoundError, match=r"^no file in the folder '\.'$"):
+        as_corpus(Path())
+    with pytest.raises(FileNotFoundError, match=r"^no file matches '\*\.txt'$"):
+        as_corpus(Path("*.txt"))
+
+
+@pytest.mark.parametrize("text", ["the cat sat", "two\nlines", "long " * 5000, "nul \0"])
+def test_a_text_in_place_of_a_path_is_explained(text):
+    with pytest.raises(FileNotFoundError, match="a bare string is taken as the name of a file where token lists"):
+        as_corpus(text)
+
+
+def test_an_unreadable_file_is_named(tmp_path, read):
+    path = tmp_path / "secret"
+    path.write_text("a", encoding="utf-8")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    with pytest.raises(PermissionError, match="secret"):
+        read(path)
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch, read):
+    (tmp_path / "open").write_text("a", encoding="utf-8")
+    (tmp_path / "secret").mkdir()
+
+    def scandir(path, real=os.scandir):
+        if Path(path).name == "secret":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="secret"):
+        read(tmp_path)
+
+
+def test_standard_input_is_kept_for_a_second_reading(monkeypatch, read):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("the cat\n\nübergroß 猫".encode()), encoding="utf-8"))
+    for _ in range(2):
+        seen = []
+        sequences, ledger = read("-", lambda *now, seen=seen: seen.append(now))
+        assert sequences == [["the", "cat"], [], ["übergroß", "猫"]]
+        assert ledger.bytes == 23
+        assert seen[-1] == (ledger.bytes, ledger.bytes)
+
+
+def test_standard_input_that_fills_the_disk_is_an_error(monkeypatch):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    monkeypatch.setattr(fastembed.corpus.sources.tempfile, "TemporaryFile", lambda: full.open("wb", buffering=0))
+    with pytest.raises(OSError, match=r"cannot keep standard input in a file in .*No space left"):
+        Spool("standard input", io.BytesIO(b"text"))
+
+
+def test_standard_input_that_is_closed_is_an_error(monkeypatch, read):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(OSError, match="standard input is closed"):
+        read("-")
+
+
+def test_an_interrupt_while_standard_input_is_kept_says_how_much_came():
+    class Stream(io.RawIOBase):
+        parts = iter([b"four"])
+
+        def read(self, size):
+            try:
+                return next(self.parts)
+            except StopIteration:
+                raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        Spool("standard input", Stream())
+    assert caught.value.__notes__ == ["interrupted after 4 bytes of standard input"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_named_pipe_is_kept_for_a_second_reading(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"a b\nc\n",))
+    writer.start()
+    corpus = FileCorpus(pipe)
+    writer.join()
+    for _ in range(2):
+        assert list(corpus.sequences(Ledger())) == [["a", "b"], ["c"]]

@@ -1,0 +1,119 @@
+"""The blocks of a text, in any compression."""
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastembed.corpus.text_blocks
+from fastembed import Vocabulary
+from fastembed.corpus import Ledger
+from fastembed.corpus.sources import find_files
+from fastembed.corpus.text_blocks import _zstd, read_blocks
+
+TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
+TOKENS = [["the", "cat"], ["sat"], [], ["on", "the", "mat"], ["übergroß", "猫"]]
+OPENERS = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+with contextlib.suppress(ImportError):
+    OPENERS[".zst"] = _zstd().open
+
+
+@pytest.fixture(params=OPENERS)
+def compressed(request, tmp_path):
+    """A text file of each kind."""
+    path = tmp_path / f"text.txt{request.param}"
+    with OPENERS[request.param](path, "wb") as file:
+        file.write(TEXT.encode())
+    return path
+
+
+def test_progress_of_files_ends_at_the_bytes_on_disk(compressed, tmp_path, read):
+    other = tmp_path / "other"
+    other.write_text("one more\n", encoding="utf-8")
+    seen = []
+    read([compressed, other], lambda done, total: seen.append((done, total)))
+    size = compressed.stat().st_size + other.stat().st_size
+    assert seen == sorted(seen)
+    assert seen[-1] == (size, size)
+
+
+@pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
+@given(st.text("ab é\t\r\n\v\u00a0", max_size=60), st.integers(1, 9))
+def test_blocks_of_any_size_hold_the_same_text(read, tmp_path_factory, text, size):
+    path = tmp_path_factory.mktemp("blocks") / "text"
+    path.write_bytes(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        whole = read(path)
+        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", size)
+        assert read(path) == whole
+        blocks = list(read_blocks(find_files([path])[0]))
+    text = text.encode()
+    assert b"".join(block.text for block in blocks) == text + b"\n" * bool(text and not text.endswith(b"\n"))
+    for block in blocks:
+        assert block.text.endswith((b" ", b"\t", b"\r", b"\n", b"\v"))
+        begun = text[: block.offset].rpartition(b"\n")[2]
+        assert block.line == text[: block.offset].count(b"\n") + 1
+        assert block.open_line == bool(begun.split())
+        assert text[block.offset : block.offset + block.size] == block.text[: block.size]
+
+
+def test_a_text_may_have_many_blocks_and_a_long_line(tmp_path, read):
+    path = tmp_path / "long"
+    path.write_text("a b c\n" * 400_000 + "x " * 1_000_000, encoding="utf-8")
+    sequences, ledger = read(path)
+    assert len(sequences) == 400_001
+    assert len(sequences[-1]) == 1_000_000
+    assert ledger.tokens_read == 2_200_000
+    assert ledger.bytes == path.stat().st_size
+
+
+def test_a_byte_order_mark_is_no_part_of_a_token(tmp_path, read):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbfone two\none")
+    sequences, ledger = read([tmp_path / "a", tmp_path / "b"])
+    assert sequences == [["one", "two"], ["one"]] * 2
+    assert ledger.bytes == 28
+    assert Vocabulary.from_corpus([tmp_path / "a", tmp_path / "b"], 1).tokens == ("one", "two")
+
+
+def test_a_file_is_read_in_any_compression(compressed, read):
+    for source in (compressed, str(compressed), [compressed]):
+        sequences, ledger = read(source)
+        assert sequences == TOKENS
+        assert ledger == Ledger(bytes=len(TEXT.encode()), lines=5, empty_lines=1, tokens_read=8)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in OPENERS if suffix])
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"no archive at all"])
+def test_a_damaged_archive_is_named(tmp_path, suffix, damage, read):
+    path = tmp_path / f"text{suffix}"
+    with OPENERS[suffix](path, "wb") as file:
+        file.write(os.urandom(3000).hex().encode())
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond line 0"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in OPENERS if suffix])
+def test_a_file_without_a_byte_is_no_archive(tmp_path, suffix, read):
+    (tmp_path / f"text{suffix}").touch()
+    with pytest.raises(OSError, match=rf"cannot read '.*text\{suffix}' beyond line 0"):
+        read(tmp_path / f"text{suffix}")
+    with OPENERS[suffix](tmp_path / f"text{suffix}", "wb") as file:
+        file.write(b"")  # an archive of an empty file, but for .zst, where it has no byte either
+    if suffix != ".zst":
+        assert read(tmp_path / f"text{suffix}") == ([], Ledger())
+
+
+def test_a_missing_library_for_zstandard_is_named(tmp_path, monkeypatch, read):
+    (tmp_path / "text.zst").touch()
+    for module in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"the extra \[zstd\]"):
+        read(tmp_path / "text.zst")
