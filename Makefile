@@ -83,7 +83,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tests/check_stubs.py
-	$(BIN)/numpydoc lint $$(find fastembed -name "*.py")
+	$(BIN)/numpydoc lint $$($(BIN)/python -P tests/test_api.py --sources)
 	$(BIN)/codespell *.md Makefile setup.py fastembed tests bench docs tools changes
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

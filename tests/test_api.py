@@ -1,6 +1,7 @@
 """The public interface: every name and signature as in public_api.txt, so that a review sees a change of either.
 
 Write the file anew, with the package installed: python tests/test_api.py > tests/public_api.txt
+With --sources it prints the files that define these names, whose docstrings `make lint` checks.
 """
 
 import inspect
@@ -103,10 +104,6 @@ def test_importing_the_package_loads_no_library():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-if __name__ == "__main__":
-    print(listing(), end="")
-
-
 FIRST_USE = """
 import sys, threading
 import fastembed
@@ -136,3 +133,10 @@ def test_names_may_be_used_first_by_many_threads_at_once():
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--sources"]:
+        print(*sorted({f"{value.__module__.replace('.', '/')}.py" for value in public_objects().values()}))
+    else:
+        print(listing(), end="")

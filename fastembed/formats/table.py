@@ -40,6 +40,10 @@ class Table(NamedTuple):
 def check_table(table: Table) -> Table:
     """Return a table, the counts as int64, after checking that its parts fit together.
 
+    Parameters
+    ----------
+    table : Table
+
     Raises
     ------
     TypeError
@@ -59,7 +63,13 @@ def check_table(table: Table) -> Table:
 
 
 def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
-    """Return the row of each of V unique tokens in a finite matrix (V, D) of float32 or float64, D >= 1."""
+    """Return the row of each of V unique tokens in a finite matrix (V, D) of float32 or float64, D >= 1.
+
+    Parameters
+    ----------
+    tokens : sequence of str, length V
+    matrix : ndarray (V, D)
+    """
     if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
         found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
         raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
@@ -77,7 +87,13 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
 
 
 def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
-    """Return a copy of the counts (V,) of V tokens as int64, after checking that none is negative."""
+    """Return a copy of the counts (V,) of V tokens as int64, after checking that none is negative.
+
+    Parameters
+    ----------
+    counts : array_like of int (V,)
+    tokens : sequence of str, length V
+    """
     array = np.asarray(counts)
     if array.dtype.kind not in "iu":
         raise TypeError(f"counts must be integers, got dtype {array.dtype}")
