@@ -18,7 +18,7 @@ from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._kernels import kernels_for, runnable_builds
 from fastembed.trainer.shards import shard_bounds
 
-# pytest's importlib mode leaves sys.path alone; the benchmarks use the same contestants as the scripts in peers/
+# pytest's importlib mode leaves sys.path alone; the benchmarks share contestants with the scripts in peers/
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 
 SIZES = ((8, 10), (1_000, 100), (10_000, 100), (50_000, 100))
@@ -67,7 +67,7 @@ def close(dtype: str) -> Any:
 
 @pytest.fixture
 def parameters(size: tuple[int, int], dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return an embedding of eight rows and a linear layer (D, V), with logits of size one."""
+    """Return an embedding of eight rows and a linear layer (D, V), with logits of order one."""
     outputs, dim = size
     rng = np.random.default_rng(0)
     embedding = rng.standard_normal((8, dim), dtype) / np.sqrt(dim, dtype=dtype)
@@ -76,7 +76,7 @@ def parameters(size: tuple[int, int], dtype: str) -> tuple[NDArray[Any], NDArray
 
 @pytest.fixture
 def truth(parameters: tuple[NDArray[Any], NDArray[Any]]) -> SimpleNamespace:
-    """Return what the row step of INPUT and TARGET has as results, in float64."""
+    """Return the results of the row step of INPUT and TARGET, in float64."""
     embedding, linear = (array.astype(np.float64) for array in parameters)
     h, outputs = embedding[INPUT], linear.shape[1]
     logits, y = reference.matvec(h, linear), reference.target_row(TARGET, outputs)
@@ -94,7 +94,7 @@ def truth(parameters: tuple[NDArray[Any], NDArray[Any]]) -> SimpleNamespace:
 
 @pytest.fixture
 def row(parameters: tuple[NDArray[Any], NDArray[Any]], dtype: str) -> SimpleNamespace:
-    """Return the arguments of the row kernels for INPUT and TARGET, their memory laid out as RowSteps does."""
+    """Return the arguments of the row kernels for INPUT and TARGET, in memory as `Trainer` holds it."""
     embedding, linear = parameters
     dim, outputs = linear.shape
     width, bounds = padded_width(dim, dtype), shard_bounds(outputs)

@@ -1,4 +1,4 @@
-"""The block kernels on one shard of a block of 256 rows, between the products; an epoch of fit_counts as a whole."""
+"""The block kernels on one shard of a block of 256 rows, without the products; a whole epoch of fit_counts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy import sparse
 from fastembed import Trainer
 from fastembed.trainer.shards import SHARD_ROWS
 
-ROWS, DIM, EACH = 256, 100, 16  # EACH: counts of a row within the shard
+ROWS, DIM, EACH = 256, 100, 16  # EACH: counts per row within the shard
 
 
 @pytest.fixture
 def block(dtype):
-    """Return a block's numbers on one shard that is the whole vocabulary, and the same in float64."""
+    """Return a block on one shard, which is the whole vocabulary, and its results in float64."""
     rng = np.random.default_rng(0)
     counts = sparse.random_array((ROWS, SHARD_ROWS), density=EACH / SHARD_ROWS, format="csr", random_state=rng)
     counts = (counts + sparse.csr_array((np.ones(ROWS), np.full(ROWS, 7), np.arange(ROWS + 1)), counts.shape)).tocsr()
@@ -39,7 +39,7 @@ def block(dtype):
 
 
 def fresh(array):
-    """Return a set-up for benchmark.pedantic that gives each round the array as it was."""
+    """Return a set-up for benchmark.pedantic that gives each round a fresh copy of the array."""
     return lambda: ((array.copy(),), {})
 
 
@@ -93,7 +93,7 @@ def test_block_update_embedding(benchmark, kernels, dtype, close):
 
 
 def test_block_update_linear(benchmark, kernels, dtype, close):
-    """The first step: then the momentum, corrected, is the gradient."""
+    """The first step, whose corrected momentum is the gradient."""
     rng = np.random.default_rng(0)
     start = rng.standard_normal((SHARD_ROWS, DIM), dtype)
     gradients = rng.standard_normal((SHARD_ROWS, DIM), dtype)
@@ -113,7 +113,7 @@ def test_block_update_linear(benchmark, kernels, dtype, close):
 
 
 def test_fit_counts(benchmark, dtype):
-    """An epoch at V = 2,000 from parameters near zero, where the nll a pair is ln V."""
+    """An epoch at V = 2,000 from parameters near zero, where the nll per pair is ln V."""
     outputs, rng = 2_000, np.random.default_rng(0)
     counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", random_state=rng)
     embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in ((outputs, DIM), (DIM, outputs)))

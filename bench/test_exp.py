@@ -1,4 +1,4 @@
-"""exp of each build over 2,048 numbers, in the first-level cache, and np.exp."""
+"""exp of each build over 2,048 numbers in the first-level cache, compared with np.exp."""
 
 from __future__ import annotations
 

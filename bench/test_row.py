@@ -1,4 +1,4 @@
-"""The row kernels, each on the whole vocabulary; NumPy's products and softmax beside them."""
+"""The row kernels, each on the whole vocabulary, compared with products of NumPy and the softmax of SciPy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_matvec_numpy(benchmark, row, truth, close):
 
 
 def test_row_pass(benchmark, kernels, row, truth, close):
-    """One pass: logits, statistics, both sums of the gradient."""
+    """One pass computes the logits, their statistics and both sums of the gradient."""
     benchmark(
         kernels.row_pass,
         row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
@@ -57,7 +57,7 @@ def test_row_merge(benchmark, kernels, row, truth, close):
 
 
 def test_row_update(benchmark, kernels, row, truth, close):
-    """A rate of zero, so that the row stays as it was however often it is called; the untimed call has rate one."""
+    """The timed calls have rate zero, so that the row stays as it was; an untimed one has rate one."""
     once = row.embedding[INPUT].copy()
     row.gradient[: row.dim] = truth.gradient
     kernels.row_update(once, row.gradient, 1.0)
@@ -77,7 +77,7 @@ def test_row_update_linear(benchmark, kernels, row, truth, close):
 
 
 def test_row_trainer(benchmark, kernels, row, truth, close):
-    """Both ways into the loop of steps have this bound model; here 100 steps with a rate of zero."""
+    """100 steps with a rate of zero on a bound model."""
     bound = kernels.row_trainer(row.embedding, row.weights, None, row.bounds, row.scale, scratch=row)
     steps = 100
     inputs, starts = np.full(steps, INPUT), np.arange(steps + 1)

@@ -1,4 +1,4 @@
-"""CSR times dense, as the SVD start multiplies; SciPy's product beside it."""
+"""CSR times dense, as in the start by SVD, compared with SciPy's product."""
 
 from __future__ import annotations
 

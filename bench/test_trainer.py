@@ -1,7 +1,7 @@
-"""`Trainer` against a good NumPy step and against the notebook's way, on one thread.
+"""`Trainer` against a good NumPy step and the notebook's step, on one thread.
 
-Every model makes one checked step of rate one before the clock runs. The timed steps have rate zero: the same work,
-and the same loss from the first to the last.
+Every kind of model makes one checked step of rate one before the timing. The timed steps have rate zero: the same
+work, and the same loss from the first to the last.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def make(request, parameters):
 
 @pytest.fixture
 def model(make, truth, close):
-    """Return a model whose kind has made one right step."""
+    """Return a model, after another of its kind has made one right step."""
     once = make()
     close(once.step(INPUT, TARGET, learning_rate=1.0), truth.loss)
     close(once.embedding[INPUT], truth.h - truth.gradient)
@@ -52,7 +52,7 @@ def test_step(benchmark, model, truth, close):
 
 
 def test_train(benchmark, model, truth, close):
-    """Do 100 steps: in one call of ours, in a loop of the others."""
+    """Make 100 steps: in one call of ours, in a loop of the others."""
     if isinstance(model, Trainer):
         inputs, targets = np.full(STEPS, INPUT), np.full(STEPS, TARGET)
         losses = benchmark(model.train, inputs, targets, learning_rate=0.0)

@@ -1,6 +1,6 @@
-"""Neighbours among 75,769 vectors of 100 float32 numbers, on one thread: a query, and a thousand; gensim beside us.
+"""Neighbours among 75,769 float32 vectors of dimension 100, on one thread: one query and a thousand; gensim too.
 
-A stream is a bare product of the matrix with a vector, which takes the matrix' 30 MB from memory once.
+A stream is a bare product of the matrix with a vector, which reads the 30 MB of the matrix once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIZE, DIM, QUERIES, TOPN = 75_769, 100, 1_000, 10
 def vectors():
     matrix = np.random.default_rng(0).standard_normal((SIZE, DIM), np.float32)
     vectors = Vectors([f"w{i}" for i in range(SIZE)], matrix)
-    vectors.most_similar("w0")  # the first query takes the lengths
+    vectors.most_similar("w0")  # the first query computes the lengths
     return vectors
 
 
@@ -73,7 +73,7 @@ def test_thousand_queries_one_by_one(benchmark, request, contestant, vectors, ex
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return the time that this thread ran: what others do on the machine counts little."""
+    """Return the CPU time of this thread, which the load of the machine changes little."""
     start = time.thread_time()
     work()
     return time.thread_time() - start

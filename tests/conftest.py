@@ -1,4 +1,4 @@
-"""What the tests share: every compiled build in both dtypes, tolerances, models, real data where it is at hand."""
+"""What the tests share: the compiled builds in both dtypes, sizes at boundaries, tolerances, models, real data."""
 
 import importlib.machinery
 import importlib.util
@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from scipy import sparse
 
 
-def _refuse_sources():
-    """Stop, with the reason, if `fastembed` is missing or is a source folder, which has no compiled modules."""
+def _require_an_installed_package():
+    """Raise UsageError if `fastembed` is missing or is a source folder, which has no compiled modules."""
     spec = importlib.util.find_spec("fastembed")
     if spec is None or spec.origin is None:
         raise pytest.UsageError("fastembed is not installed in this environment: pip install '.[test]'")
@@ -26,34 +27,65 @@ def _refuse_sources():
         )
 
 
-_refuse_sources()
+_require_an_installed_package()
 
-# A shell lets its background jobs ignore the Ctrl-C that some tests send
+# A shell makes its background jobs ignore the Ctrl-C that some tests send
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples in every run, so that a failure is the change's; `pytest --hypothesis-profile=default` tries others.
-# What is slow here may be a busy machine, or kernels that are checked while they run.
+# The same examples in every run, so that a failure comes from a change; `pytest --hypothesis-profile=default` tries
+# others. No deadlines: the machine may be busy, or the kernels checked while they run.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
 from fastembed._base.arrays import aligned_zeros, padded_width  # noqa: E402
 from fastembed._kernels import kernels_for, runnable_builds  # noqa: E402
 
+# Larger real texts, if they lie beside the repository
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-"""Larger real texts, where somebody has put them beside the repository."""
 
+# Largest error of a result, as a share of its largest component: about 30 and 200 roundings
 TOLERANCE = {"float32": 4e-6, "float64": 4e-14}
-"""Largest error of a result, as a share of its largest component: about 30 and 200 roundings."""
 
 TIME_LIMIT = 300  # seconds, for threads that would otherwise hang
 
 VARIANTS = [f"{build}-{dtype}" for build in runnable_builds() for dtype in TOLERANCE]
 
+# (V, D), each at a boundary of the kernels of one example:
+# - rows are padded to whole cache lines, of 16 numbers in float32 and 8 in float64;
+# - rows are multiplied eight at a time, those left over one by one;
+# - a tile has the rows that fit 24 KiB: a multiple of eight, at least 8 and at most 256;
+# - a shard has at most 1,024 rows, and the shards of a vocabulary differ by one row at most.
+SIZES = [
+    (1, 1),  # the smallest
+    (2, 300),  # few and long rows
+    (7, 3),  # one row short of eight
+    (8, 7),  # eight rows; one number short of a cache line in float64
+    (9, 8),  # one row left over; a cache line in float64
+    (23, 9),  # seven rows left over; one number more than a cache line in float64
+    (9, 800),  # the smallest tile, since eight rows exceed 24 KiB, and one row
+    (17, 300),  # one tile and one row in float32, two tiles and one row in float64
+    (47, 100),  # one row short of a tile in float32, and of two in float64
+    (48, 101),  # exactly these tiles
+    (49, 102),  # one row more
+    (191, 16),  # one row short of a tile in float64; a cache line in float32
+    (193, 17),  # a tile and one row in float32; one number more than a cache line
+    (255, 15),  # one row short of the largest tile, and one number short of a cache line, in float32
+    (256, 2),  # exactly the largest tile
+    (257, 1),  # one row more
+    (1023, 5),  # one row short of a shard
+    (1024, 33),  # exactly a shard
+    (1025, 16),  # two shards, of 512 and 513 rows
+    (3001, 31),  # three shards; large and odd
+]
+
+# D alone: just below, at and above a CPU's longest vector of float64 and of float32; odd; large
+DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 100]
+
 
 @pytest.fixture(params=VARIANTS)
 def kernels(request):
-    """The kernels of a build for a dtype, with the names of both as `build` and `dtype`."""
+    """Return the kernels of a build for a dtype, with the names of both as `build` and `dtype`."""
     build, dtype = request.param.rsplit("-", 1)
     return SimpleNamespace(**vars(kernels_for(dtype, build)), build=build, dtype=dtype)
 
@@ -62,8 +94,8 @@ def kernels(request):
 def set_constant():
     """Set a constant of the package until the test ends, as `monkeypatch.setattr` does.
 
-    All threads of a test set it to the same values, so they may run at once. Tests that take `monkeypatch` may not, for
-    all that pytest-run-parallel knows, and stay on one thread.
+    All threads of a test set it to the same values, so they may run at once. pytest-run-parallel keeps tests that take
+    `monkeypatch` on one thread.
     """
     with pytest.MonkeyPatch.context() as patch:
         yield patch.setattr
@@ -71,7 +103,7 @@ def set_constant():
 
 @pytest.fixture
 def library(kernels, set_constant):
-    """The `kernels`, with the whole library running on their build."""
+    """Return the `kernels`, while the whole library runs on their build."""
     set_constant("fastembed._kernels.BUILD", kernels.build)
     return kernels
 
@@ -91,15 +123,42 @@ def near(kernels):
     return assert_near
 
 
+@pytest.fixture(params=SIZES, ids="{0[0]}x{0[1]}".format)
+def size(request):
+    """Return (V, D) at a boundary of the kernels."""
+    return request.param
+
+
+@pytest.fixture(params=DIMS)
+def dim(request):
+    """Return D at a boundary of the CPU's vectors."""
+    return request.param
+
+
 @pytest.fixture
 def model():
-    """Make (embedding, linear, bias): normal numbers, with logits of order 1."""
+    """Make (embedding, linear, bias) of normal random numbers, with logits of order 1."""
 
     def make(inputs, outputs, dim, dtype, seed=0):
         rng = np.random.default_rng(seed)
         embedding = rng.normal(size=(inputs, dim)).astype(dtype)
         linear = (rng.normal(size=(dim, outputs)) / np.sqrt(dim)).astype(dtype)
         return embedding, linear, rng.normal(size=outputs).astype(dtype)
+
+    return make
+
+
+@pytest.fixture
+def make_counts():
+    """Make counts (V_in, V), every third row and every fifth column empty, as (dense, csr_array)."""
+
+    def make(inputs, outputs, seed=0):
+        rng = np.random.default_rng(seed)
+        dense = rng.gamma(0.5, 20, size=(inputs, outputs)) * (rng.random((inputs, outputs)) < 0.2)
+        dense[2::3] = 0
+        dense[:, 4::5] = 0
+        dense[0, 0] = 3
+        return dense, sparse.csr_array(dense)
 
     return make
 
@@ -119,7 +178,7 @@ def padded():
 
 @pytest.fixture(scope="session")
 def data_file():
-    """Return the path of a file of real data, or skip where there is none."""
+    """Return the path of a file of real data, or skip the test if there is none."""
 
     def find(name):
         path = DATA / name

@@ -77,8 +77,14 @@ def test_a_library_without_sources_is_an_error(tmp_path):
         demo.standard_library(tmp_path)
 
 
-def test_the_library_of_this_python_is_read():
-    found = demo.standard_library()
+@pytest.fixture(scope="module")
+def real_library():
+    """The running Python's own library, which takes seconds to read."""
+    return demo.standard_library()
+
+
+def test_the_running_pythons_library_has_all_three_kinds_of_text(real_library):
+    found = real_library
     assert found.tokens["docstrings"] > 100_000
     assert found.tokens["comments"] > 50_000
     assert found.tokens["language reference"] > 30_000
@@ -93,7 +99,8 @@ def test_a_missing_folder_is_named_before_anything_is_read(tmp_path, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, seed):
+def test_run_shows_neighbours_an_analogy_and_the_file(tmp_path, capsys, monkeypatch, real_library, seed):
+    monkeypatch.setattr(demo, "standard_library", lambda: real_library)
     model = SkipGram(seed=seed)
     demo.run(model, tmp_path / "v.safetensors")
     out = capsys.readouterr().out

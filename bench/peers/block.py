@@ -2,7 +2,7 @@
 
     python bench/peers/block.py [--outputs 20000] [--dim 100] [--counts 300] [--block 256] [--threads 1 2]
 
-The limit is the three products of each block and shard, into memory kept for them, on the same threads.
+The limit is the three products of each block and shard, into preallocated memory, on the same threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fastembed.trainer.shards import shard_bounds
 
 
 def random_counts(rows: int, outputs: int, each: int, seed: int = 0) -> sparse.csr_array:
-    """Return counts with about `each` different outputs a row, the frequent ones first, as in text."""
+    """Return counts with about `each` different outputs per row, the frequent ones first, as in text."""
     rng = np.random.default_rng(seed)
     columns = (outputs * rng.random((rows, each)) ** 2).astype(np.int32)
     indptr = np.arange(rows + 1) * each
@@ -41,7 +41,7 @@ class BareProducts:
     Parameters
     ----------
     rows, outputs, dim, block : int
-        V_in, V, D and the rows of a block.
+        V_in, V, D and the number of rows per block.
     threads : int
     """
 
@@ -59,7 +59,7 @@ class BareProducts:
         self.flops = 6 * rows * outputs * dim
 
     def epoch(self) -> None:
-        """Make the products."""
+        """Compute the products."""
         with single_threaded_blas():
             for rows in self._blocks:
                 h = self._h[:rows]
@@ -80,7 +80,7 @@ class BareProducts:
 
 
 def shares_of_time(fit: Callable[[], object]) -> dict[str, float]:
-    """Return each part's seconds in a call of `fit` on one thread."""
+    """Return the seconds that each part of a call of `fit` takes on one thread."""
     seconds: dict[str, float] = {}
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,14 +138,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    machine.refuse_other_blas_kernels()
+    machine.reject_other_blas_kernels()
     found = machine.print_facts(f"Block step, float32: {vars(args)}")
 
     counts = random_counts(args.outputs, args.outputs, args.counts)
     start = Trainer.random(args.outputs, args.dim, seed=0)
 
     def fit(threads: int) -> Callable[[], list[dict[str, float]]]:
-        # The same small start each time, so that the work and its numbers are too
+        # The same small start each time, so that the work and its results are the same too
         embedding, linear = start.embedding / args.dim, start.linear / args.dim
         return lambda: Trainer(embedding.copy(), linear, threads=threads).fit_counts(
             counts, epochs=1, block_size=args.block
@@ -153,7 +153,7 @@ def main() -> None:
 
     first, again = fit(1)()[0]["nll"], fit(2)()[0]["nll"]
     if first != again or not 0 < first < 1.01 * np.log(args.outputs):
-        raise AssertionError(f"nll a pair {first} on one thread, {again} on two; ln V is {np.log(args.outputs)}")
+        raise AssertionError(f"nll per pair {first} on one thread, {again} on two; ln V is {np.log(args.outputs)}")
 
     bare = {n: BareProducts(args.outputs, args.outputs, args.dim, args.block, n) for n in args.threads}
     calls: dict[str, Callable[[], Any]] = {}

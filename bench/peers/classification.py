@@ -2,8 +2,8 @@ r"""Labels of documents from our mean vectors and from TF-IDF, each in a scikit-
 
     python bench/peers/classification.py train.txt valid.txt [--dim 300] [--min-count 2]
 
-The files are in fastText's form, a document a line: its labels, each with __label__ before it, and its words. The
-classifier is a ridge regression of each label. The features are TF-IDF as it is, its singular value decomposition (LSA)
+The files are in fastText's form, one document per line: its labels, each with __label__ before it, and its words.
+The classifier is a ridge regression per label. The features are TF-IDF as it is, its singular value decomposition (LSA)
 of as many dimensions as ours, and our vectors, all learned from the training documents alone.
 """
 

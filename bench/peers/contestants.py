@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OUTER_ROWS = 1024
-"""Rows of the linear layer that NumPy updates at once: their outer product stays in the cache."""
+OUTER_ROWS = 1024  # of the linear layer, updated at once by NumPy: their outer product stays in the cache
 
 
 class NumPyStep:

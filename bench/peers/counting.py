@@ -1,9 +1,9 @@
-"""From a text file to counts: this library beside Counter, NumPy and SciPy, and beside gensim's scan.
+"""From a text file to counts: this library, then Counter, NumPy and SciPy, then gensim's scan of the vocabulary.
 
     python bench/peers/counting.py wikipedia.txt --min-count 20 --window 5 --threads 2
 
-Every run is a process of its own, so that its peak memory is its own; the kinds take turns, and the fastest of each
-is shown. The counts of both are compared before anything is shown.
+Every run is a process of its own, so that its peak memory is its own. The fastest of each kind is shown, after the
+counts of both have been compared.
 """
 
 import argparse
@@ -31,7 +31,7 @@ IMPORTED = time.process_time()
 
 
 def ours(options, times=1):
-    """Count with this library; of a text that is repeated the same tokens are kept."""
+    """Count with this library; min_count grows with the repetitions of the text, so the same tokens are kept."""
     files = [Path(options.file)] * times
     start = time.perf_counter()
     vocabulary = Vocabulary.from_corpus(files, options.min_count * times, threads=options.threads)
@@ -43,7 +43,7 @@ def ours(options, times=1):
 
 
 def peer(options):
-    """Count with Counter, NumPy and SciPy: a pass for the vocabulary, one for the ids, then a matrix a distance."""
+    """Count with Counter, NumPy and SciPy: a pass for the vocabulary, one for the ids, then one matrix per distance."""
     start = time.perf_counter()
     found = Counter()
     with Path(options.file).open(encoding="utf-8") as text:
@@ -51,11 +51,11 @@ def peer(options):
             found.update(line.split())
     tokens = sorted((token for token, n in found.items() if n >= options.min_count), key=lambda t: (-found[t], t))
     read = time.perf_counter()
-    number = {token: i for i, token in enumerate(tokens)}
+    ids_of = {token: i for i, token in enumerate(tokens)}
     lines = []
     with Path(options.file).open(encoding="utf-8") as text:
         for line in text:
-            lines.append(np.array([number[token] for token in line.split() if token in number], dtype=np.int32))
+            lines.append(np.array([ids_of[token] for token in line.split() if token in ids_of], dtype=np.int32))
     ids = np.concatenate(lines)
     sequence = np.repeat(np.arange(len(lines), dtype=np.int32), [len(line) for line in lines])
     shape = (len(tokens), len(tokens))
@@ -100,7 +100,7 @@ KINDS = {"ours": ours, "ours, 4 times the text": lambda options: ours(options, 4
 
 
 def run(kind, arguments, repeat):
-    """Return the fastest of some runs, each in a process of its own."""
+    """Return the fastest of `repeat` runs, each in a process of its own."""
     command = [sys.executable, __file__, *arguments, "--kind", kind]
     records = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(repeat)]
     return min(records, key=lambda record: record["seconds"])
@@ -145,7 +145,7 @@ def show(results, options):
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="a text, a sequence a line")
+    parser.add_argument("file", help="a text, one sequence per line")
     parser.add_argument("--min-count", type=int, default=20)
     parser.add_argument("--window", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)

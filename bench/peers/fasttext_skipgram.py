@@ -3,9 +3,9 @@ r"""Quality and time of fastText's skip-gram with character n-grams and of faste
     python bench/peers/fasttext_skipgram.py text.txt --similarity wordsim353.tsv --analogies questions-words.txt \
         [--min-count 5] [--seeds 3] [--epochs 1 2 5] [--plot docs/fasttext.svg]
 
-Needs the package fasttext, which pip compiles. The runs go to .benchmarks/fasttext.json. Were this file called
-fasttext.py, Python would import it in place of the package. Without n-grams (maxn=0) fastText 0.9.3 stopped with
-"Encountered NaN" on one and on two threads, though not on ten; so they stay on.
+Needs the package fasttext, which pip compiles. The runs go to .benchmarks/fasttext.json. This file is not called
+fasttext.py, since Python would import it in place of the package. Without n-grams (maxn=0) fastText 0.9.3 stopped with
+"Encountered NaN" on one and on two threads, though not on ten; so this comparison keeps them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fastembed import Vectors
 
 
 def fasttext(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Vectors:
-    """Train fastText's, with its own defaults."""
-    FastText.unsupervised_default["seed"] = seed  # train_unsupervised takes no seed but from here
+    """Train fastText with its own defaults."""
+    FastText.unsupervised_default["seed"] = seed  # train_unsupervised takes its seed from here alone
     model = FastText.train_unsupervised(
         file,
         model="skipgram",

@@ -17,7 +17,7 @@ from fastembed import _kernels
 OTHER_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def refuse_other_blas_kernels() -> None:
+def reject_other_blas_kernels() -> None:
     """Stop where the environment makes OpenBLAS run kernels of another CPU: ratios to them mean nothing."""
     found = [name for name in OTHER_KERNELS if name in os.environ]
     if found:

@@ -1,4 +1,4 @@
-"""The plot of docs/benchmarks.md: rows a second against V, from what row.py left in .benchmarks/row.json.
+"""The plot of docs/benchmarks.md: steps per second against V, from the figures of row.py in .benchmarks/row.json.
 
 python bench/peers/plot.py [--dtype float32] [--threads 1] [-o docs/row_step.svg]
 """
@@ -48,8 +48,8 @@ def main() -> None:
     threads = "1 thread" if args.threads == 1 else f"{args.threads} threads"
     axes.set(
         xlabel="outputs V (D = 100)",
-        ylabel="steps a second",
-        title=f"Exact softmax, one example a step, {args.dtype}, {threads}",
+        ylabel="steps per second",
+        title=f"Exact softmax, one example per step, {args.dtype}, {threads}",
     )
     axes.grid(alpha=0.3)
     axes.legend()

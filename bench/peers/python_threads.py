@@ -3,7 +3,7 @@
     python bench/peers/python_threads.py [PYTHON ...]
 
 Each PYTHON has fastembed installed; by default it is this one. A free-threaded one runs twice, with the GIL off and on.
-One thread does after each other what two threads do at once: a gain of 2 is all that two CPUs can give.
+One thread does one after the other what two threads do at once: two CPUs can give a gain of 2 at most.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WORDS = 20_000
 
 
 def stepping(size: int, dim: int, steps: int) -> Callable[[int], None]:
-    """Return what a thread does: steps of a trainer of its own."""
+    """Return the work of a thread: steps of a trainer of its own."""
     trainers = [Trainer.random(size, dim, seed=k, threads=1) for k in range(THREADS)]
 
     def work(k: int) -> None:
@@ -43,19 +43,19 @@ def stepping(size: int, dim: int, steps: int) -> Callable[[int], None]:
 
 
 def fitting(size: int, dim: int) -> Callable[[int], None]:
-    """Return what a thread does: fits of a trainer of its own to the same counts."""
+    """Return the work of a thread: fits of a trainer of its own to the same counts."""
     counts = sparse.random_array((size, size), density=0.1, random_state=np.random.default_rng(0), format="csr")
     trainers = [Trainer.random(size, dim, seed=k, threads=1) for k in range(THREADS)]
     return lambda k: (trainers[k].fit_counts(counts, epochs=2), None)[1]
 
 
-def asking(size: int, dim: int, questions: int) -> Callable[[int], None]:
-    """Return what a thread does: questions to vectors that both threads share."""
+def asking(size: int, dim: int, queries: int) -> Callable[[int], None]:
+    """Return the work of a thread: queries to vectors that both threads share."""
     matrix = np.random.default_rng(0).standard_normal((size, dim), np.float32)
     vectors = Vectors([f"w{i}" for i in range(size)], matrix)
 
     def work(k: int) -> None:
-        for i in range(k, questions + k):
+        for i in range(k, queries + k):
             vectors.most_similar(i)
 
     return work
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    machine.refuse_other_blas_kernels()
+    machine.reject_other_blas_kernels()
     if args.measure:
         print(json.dumps(measure(args.rounds)))
         return

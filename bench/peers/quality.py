@@ -1,4 +1,4 @@
-"""Quality and time from a file to vectors, of us and of a peer in turn on the same threads: table, JSON and plot.
+"""Quality and time from a file to vectors, of this library and a peer in turn: table, JSON and plot.
 
 word2vec.py and fasttext_skipgram.py say who competes.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import print_facts, refuse_other_blas_kernels
+from machine import print_facts, reject_other_blas_kernels
 from rounds import print_table, save_results
 from threadpoolctl import threadpool_limits
 
@@ -25,14 +25,12 @@ from fastembed import SkipGram, Vectors
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.evaluation import analogies, word_similarity
 
-Train = Callable[[str, argparse.Namespace, int, int], Vectors]
-"""From (file, options, epochs, seed) to vectors."""
-
+Train = Callable[[str, argparse.Namespace, int, int], Vectors]  # from (file, options, epochs, seed) to vectors
 Record = dict[str, Any]
 
 
 def fastembed(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Vectors:
-    """Train with our defaults."""
+    """Train this library with its defaults."""
     model = SkipGram(dim=options.dim, min_count=options.min_count, epochs=epochs, seed=seed, threads=options.threads)
     return model.fit(file).vectors
 
@@ -42,7 +40,7 @@ def compete(name: str, description: str, package: str, peer: Train) -> None:
     options = _parser(description).parse_args()
     if not options.similarity and not options.analogies:
         sys.exit("give a file of scores: --similarity FILE or --analogies FILE")
-    refuse_other_blas_kernels()
+    reject_other_blas_kernels()
     _evaluate(Vectors(["one"], np.ones((1, 1))), options)  # a bad file of scores is found before hours of training
     facts = print_facts(f"Quality and time: {package} and fastembed on {options.file}", package)
     print(
@@ -93,7 +91,7 @@ def _line(record: Record) -> str:
 
 
 def print_records(records: Sequence[Record]) -> None:
-    """Print the means, with the standard deviation over the seeds, and how many times longer than ours each takes."""
+    """Print the means, with the standard deviation over the seeds, and the ratio of each time to ours."""
     names = list(records[0]["scores"])
     groups = _by_contestant_and_epochs(records)
     spread = "mean ± standard deviation over the seeds" if len(next(iter(groups.values()))) > 1 else "one seed"
@@ -119,7 +117,7 @@ def print_records(records: Sequence[Record]) -> None:
 
 
 def draw(records: Sequence[Record], output: str) -> None:
-    """Draw quality against seconds, one panel a file of scores; each point is a run of its own."""
+    """Draw quality against seconds, one panel per file of scores; each point is a run of its own."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -143,7 +141,7 @@ def draw(records: Sequence[Record], output: str) -> None:
                 panel.annotate(str(epochs), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
         panel.set(xlim=(0, None), xlabel="seconds from the file to vectors", title=name)
         panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("Spearman or accuracy; numbers: epochs")
+    panels[0][0].set_ylabel("Spearman or accuracy; labels: epochs")
     panels[0][0].legend()
     figure.savefig(output, metadata={"Date": None} if output.endswith(".svg") else None)
 
@@ -155,19 +153,19 @@ def _by_contestant_and_epochs(records: Sequence[Record]) -> dict[tuple[str, int]
     return groups
 
 
-def _mean(form: str, numbers: Sequence[float]) -> str:
+def _mean(form: str, values: Sequence[float]) -> str:
     """Return the mean, and the standard deviation if there is one."""
-    mean = format(statistics.mean(numbers), form)
-    return f"{mean} ± {_deviation(numbers):{form}}" if len(numbers) > 1 else mean
+    mean = format(statistics.mean(values), form)
+    return f"{mean} ± {_deviation(values):{form}}" if len(values) > 1 else mean
 
 
-def _deviation(numbers: Sequence[float]) -> float:
-    return statistics.stdev(numbers) if len(numbers) > 1 else 0.0
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 @contextmanager
 def _plain(file: str) -> Iterator[str]:
-    """Give the file itself, or an unpacked copy of a compressed one, which no peer reads."""
+    """Give the file itself, or an unpacked copy of a compressed one, since no peer reads those."""
     if Path(file).suffix.lower() not in (".gz", ".bz2", ".xz"):
         yield file
         return
@@ -181,13 +179,16 @@ def _plain(file: str) -> Iterator[str]:
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument
-    add("file", help="the corpus: a sequence a line, tokens between spaces; may be compressed, which is not timed")
+    add(
+        "file",
+        help="the corpus: one sequence per line; may be compressed, and unpacking is not timed",
+    )
     add("--similarity", nargs="+", action="extend", default=[], metavar="FILE", help="files of word similarity")
     add("--analogies", nargs="+", action="extend", default=[], metavar="FILE", help="files of analogies")
     add("--min-count", type=int, default=5)
     add("--dim", type=int, default=100)
     add("--threads", type=int, default=2)
     add("--seeds", type=int, default=3, help="runs of each, with seeds from 0 (default: %(default)s)")
-    add("--epochs", type=int, nargs="+", default=[5], help="several: a point of the plot each, and a run of its own")
+    add("--epochs", type=int, nargs="+", default=[5], help="each number is a run of its own and a point of the plot")
     add("--plot", metavar="FILE", help="draw quality against seconds, as SVG or PNG")
     return parser

@@ -1,4 +1,4 @@
-"""Timing of contestants in turn, so that a disturbance of the machine hits all alike, and tables of the outcome."""
+"""Timing of contestants in turn, so that a disturbance of the machine affects all alike, and tables of the results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(".benchmarks")
-"""Where each peer leaves its figures, for plot.py."""
+RESULTS = Path(".benchmarks")  # each script writes its figures there, and plot.py reads them
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a call of each contestant, one number a round."""
+    """Seconds per call of each contestant, one value per round."""
 
     rounds: Mapping[str, Sequence[float]]
 
@@ -26,7 +25,7 @@ class Times:
         return statistics.median(self.rounds[name])
 
     def minimum(self, name: str) -> float:
-        """Return the least over the rounds."""
+        """Return the minimum over the rounds."""
         return min(self.rounds[name])
 
     def ratio(self, slow: str, fast: str) -> float:
@@ -34,7 +33,7 @@ class Times:
         return statistics.median(a / b for a, b in zip(self.rounds[slow], self.rounds[fast], strict=True))
 
     def ratio_of_minima(self, slow: str, fast: str) -> float:
-        """Return the least of slow / the least of fast: what remains without disturbances."""
+        """Return the minimum of slow / the minimum of fast: the ratio without disturbances."""
         return self.minimum(slow) / self.minimum(fast)
 
 
@@ -47,8 +46,8 @@ def compete(
 ) -> Times:
     """Time the contestants in turn, `rounds` times.
 
-    In its turn a contestant is called once untimed, to fetch its data into the caches again, and then as often as
-    takes about `seconds`. `units` gives how many steps one call makes, 1 by default.
+    In its turn a contestant is called once untimed, to bring its data into the caches again, and then as often as
+    fits `seconds`. `units` gives how many steps one call makes, 1 by default.
     """
     units = units or {}
     calls = {}
@@ -77,7 +76,7 @@ def in_units(seconds: float) -> str:
 
 
 def with_minima(ratio: float, ratio_of_minima: float) -> str:
-    """Return a ratio, and that of the minima in brackets."""
+    """Return a ratio, with that of the minima in brackets."""
     return f"{ratio:.2f} ({ratio_of_minima:.2f})"
 
 
@@ -92,7 +91,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def save_results(name: str, facts: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> None:
-    """Write a peer's figures to .benchmarks/<name>.json."""
+    """Write the figures of a script to .benchmarks/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
     python bench/peers/row.py [--sizes 8 1000 ...] [--threads 1 2] [--rounds 15]
 
-D is 10 at V = 8, the notebook's size, and 100 elsewhere. Within a round all take turns on the same numbers.
+D is 10 at V = 8, the notebook's size, and 100 elsewhere. Within a round all take turns on the same parameters.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def parameters(outputs: int, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def contestants(outputs: int, dtype: str, threads: int) -> tuple[dict[str, Callable[[], Any]], dict[str, int]]:
-    """Return what competes, and how many steps a call of it makes."""
+    """Return the contestants, and the number of steps per call where it is not 1."""
     embedding, linear = parameters(outputs, dtype)
     ours = Trainer(embedding.copy(), linear, threads=threads)
     ours_both = Trainer(embedding.copy(), linear, threads=threads)
@@ -81,7 +81,7 @@ def contestants(outputs: int, dtype: str, threads: int) -> tuple[dict[str, Calla
 
 
 def agree(tolerance: float, *steps: Callable[[], float]) -> None:
-    """Make five steps of each; stop unless their losses are the same. The later ones depend on all updates before."""
+    """Make five steps of each; stop unless their losses are the same. The later losses depend on all updates before."""
     expected, *others = ([step() for _ in range(5)] for step in steps)
     for losses in others:
         np.testing.assert_allclose(losses, expected, rtol=tolerance)
@@ -124,7 +124,7 @@ def ratios(times: Times, ratio: Callable[[str, str], float]) -> dict[str, float]
 def print_records(records: list[dict[str, Any]]) -> None:
     """Print times, then ratios; for each ratio the median over the rounds, and that of the minima in brackets."""
     names = ["stream", "numpy", "torch", "step", "train", "numpy both", "torch both", "train both"]
-    print("\nMedian time a step. both: the linear layer is trained too. stream: np.dot of the flat linear layer.")
+    print("\nMedian time per step. both: the linear layer is trained too. stream: np.dot of the flat linear layer.")
     key = [(r["dtype"], f"{r['V']:,}", r["threads"]) for r in records]
     print_table(
         ["dtype", "V", "threads", *names],
@@ -158,7 +158,7 @@ def print_records(records: list[dict[str, Any]]) -> None:
 
 
 def print_thread_gain(records: list[dict[str, Any]]) -> None:
-    """Print how much faster each contestant is with more threads; of minima, since these are different runs."""
+    """Print the gain of each contestant from more threads, from minima, since these are different runs."""
     one = {(r["dtype"], r["V"]): r["minimum"] for r in records if r["threads"] == 1}
     several = [r for r in records if r["threads"] > 1 and (r["dtype"], r["V"]) in one and r["V"] >= 10_000]
     if several:
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
-    machine.refuse_other_blas_kernels()
+    machine.reject_other_blas_kernels()
     found = machine.print_facts("Row step", "torch")
     records = [
         record(outputs, dtype, threads, args.rounds)

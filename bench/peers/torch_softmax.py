@@ -3,8 +3,8 @@
     python bench/peers/torch_softmax.py [--outputs 50000] [--dim 100] [--batch 512] [--threads 1 2]
 
 PyTorch: Embedding(sparse=True), Linear(bias=False), CrossEntropyLoss, SGD. Ours: the same examples as counts, one
-target a row, with the row-wise Adagrad and momentum that fit_counts always has. Speed is measured in turns in one
-process; the growth of memory in a fresh process each, from the parameters in place to the peak of a few batches.
+target per row, with the row-wise Adagrad and momentum of fit_counts. Speed is measured in turns in one process;
+the growth of memory in a fresh process each, from the parameters in place to the peak of a few batches.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from fastembed import Trainer
 
-BATCHES = 4  # in one call of a contestant
+BATCHES = 4  # per call of a contestant
 STATUS = Path("/proc/self/status")
 RESET_PEAK = Path("/proc/self/clear_refs")
 
@@ -64,7 +64,7 @@ def our_call(
 
 
 def our_settings(outputs: int, dim: int, batch: int) -> dict[str, dict[str, int]]:
-    """Return the settings of fit_counts to run: its own, and PyTorch's batch with the memory that needs."""
+    """Return the settings of fit_counts to run: its defaults, and PyTorch's batch with the memory that this needs."""
     logits = batch * outputs * 4
     return {
         "fastembed": {},
@@ -80,16 +80,16 @@ def contestant(name: str, outputs: int, dim: int, batch: int, threads: int) -> C
 
 
 def memory_status(field: str) -> int:
-    """Return a line of /proc/self/status, in bytes."""
+    """Return a figure of /proc/self/status, in bytes."""
     lines = (line.split() for line in STATUS.read_text(encoding="utf-8").splitlines())
     return next(int(words[1]) * 1024 for words in lines if words[0] == field + ":")
 
 
 def print_memory_growth(name: str, outputs: int, dim: int, batch: int, threads: int) -> None:
-    """Print by how many bytes a contestant's peak exceeds what it occupies before its first batch.
+    """Print by how many bytes a contestant's peak exceeds the memory before its first batch.
 
-    The peak is Linux' own, set back before the first batch. (ru_maxrss cannot be set back: the peak of making the
-    parameters, and that of the process which started this one, would hide the growth.)
+    Linux keeps the peak and lets it be reset before the first batch. (ru_maxrss cannot be reset: the peak while the
+    parameters were made, or that of the parent process, would hide the growth.)
     """
     with threadpool_limits(threads, user_api="blas"):
         call = contestant(name, outputs, dim, batch, threads)
@@ -117,7 +117,7 @@ def check_same_start(outputs: int, dim: int, batch: int) -> None:
 
 
 def speed(outputs: int, dim: int, batch: int, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """Return the examples a second of each contestant and its ratio to PyTorch."""
+    """Return the examples per second of each contestant and its ratio to PyTorch."""
     names = ["PyTorch", *our_settings(outputs, dim, batch)]
     with threadpool_limits(threads, user_api="blas"):
         calls = {name: contestant(name, outputs, dim, batch, threads) for name in names}
@@ -127,7 +127,7 @@ def speed(outputs: int, dim: int, batch: int, threads: int, rounds: int) -> list
             "threads": threads,
             "name": name,
             "V": outputs,
-            "examples a second": 1 / times.median(name),
+            "examples per second": 1 / times.median(name),
             "ratio": times.ratio("PyTorch", name),
             "ratio of minima": times.ratio_of_minima("PyTorch", name),
         }
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--growth", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    machine.refuse_other_blas_kernels()
+    machine.reject_other_blas_kernels()
     if args.growth:
         name, *sizes = args.growth
         print_memory_growth(name, *map(int, sizes))
@@ -155,9 +155,9 @@ def main() -> None:
     records = [r for n in args.threads for r in speed(args.outputs, args.dim, args.batch, n, args.rounds)]
     print("\nRatio to PyTorch: median over the rounds (of the minima).")
     print_table(
-        ["threads", "name", "examples a second", "PyTorch / it"],
+        ["threads", "name", "examples per second", "PyTorch / it"],
         [
-            [r["threads"], r["name"], f"{r['examples a second']:,.0f}", with_minima(r["ratio"], r["ratio of minima"])]
+            [r["threads"], r["name"], f"{r['examples per second']:,.0f}", with_minima(r["ratio"], r["ratio of minima"])]
             for r in records
         ],
     )
@@ -171,7 +171,7 @@ def main() -> None:
             growth.append({"batch": batch, "name": name, "bytes": bytes_grown, "threads": threads})
     print(f"\nGrowth of the peak memory over the parameters, {threads} threads.")
     print_table(
-        ["examples a batch", "name", "growth"],
+        ["examples per batch", "name", "growth"],
         [[g["batch"], g["name"], f"{g['bytes'] / 2**20:.0f} MiB"] for g in growth],
     )
     save_results("torch_softmax", found, [*records, *growth])

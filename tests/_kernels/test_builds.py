@@ -1,4 +1,4 @@
-"""Which build runs, how the builds were compiled, and that loading them leaves the process as it was."""
+"""Which build runs, how the builds were compiled, and that importing them leaves the process as it was."""
 
 import ast
 import importlib
@@ -27,7 +27,7 @@ X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
 
 def python(code, **environment):
-    """Run code in a Python of its own, with the installed package."""
+    """Run code in a new Python process, with the installed package."""
     return subprocess.run(
         [sys.executable, "-P", "-W", "error", "-c", code],
         env={**os.environ, **environment},
@@ -40,7 +40,7 @@ def python(code, **environment):
 # ---------------------------------------------------------------- choice of the build
 
 
-def test_runnable_builds():
+def test_runnable_builds_are_those_up_to_the_level_of_the_cpu():
     if not X86_64 or "portable" in runnable_builds():
         assert runnable_builds() == ("portable",)
     else:
@@ -50,7 +50,7 @@ def test_runnable_builds():
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs Linux' list of the CPU's features")
 @pytest.mark.skipif(not X86_64, reason="levels of x86-64")
-def test_level_is_what_the_system_says():
+def test_the_level_is_what_the_system_says():
     flags = set(
         re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
     )
@@ -65,7 +65,7 @@ def test_level_is_what_the_system_says():
     assert x86_level() == level
 
 
-def test_the_newest_is_the_default():
+def test_the_newest_build_is_the_default():
     assert choose_build({}) == choose_build({"FASTEMBED_ISA": ""}) == runnable_builds()[-1]
 
 
@@ -122,14 +122,14 @@ def test_other_dtypes_have_no_kernels():
 
 @pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", *BUILDS])
 def test_compiled_modules_hold_no_state(name):
-    """Functions and classes alone, so that they may declare that they need no GIL."""
+    """They hold functions and classes alone, so that they may declare that they need no GIL."""
     module = importlib.import_module(f"fastembed._kernels.{name}")
     held = {key: value for key, value in vars(module).items() if not key.startswith("__") and not callable(value)}
     assert held == {}
 
 
 def test_sources_of_the_kernels_hold_no_state():
-    """Nor variables of Cython or C, which a module does not show."""
+    """They have no variables of Cython or C either, which a module does not show."""
     files = [file for kind in ("pyx", "pxd", "pxi") for file in (ROOT / "fastembed" / "_kernels").rglob(f"*.{kind}")]
     variable = re.compile(r"cdef (?!(extern|enum|struct|class)\b)[^(]*(=|$)|\s*static (?!(inline|const)\b)[^(]*(=|;|$)")
     held = [line for file in files for line in file.read_text(encoding="utf-8").splitlines() if variable.match(line)]
@@ -180,13 +180,13 @@ def test_the_package_and_its_dependencies_leave_the_gil_off():
 
 
 @pytest.mark.parametrize(("dtype", "lanes"), [("float32", 16), ("float64", 8)])
-def test_padded_width(dtype, lanes):
+def test_the_padded_width_is_whole_cache_lines(dtype, lanes):
     widths = {dim: padded_width(dim, dtype) for dim in (1, lanes - 1, lanes, lanes + 1, 100)}
     assert widths == {1: lanes, lanes - 1: lanes, lanes: lanes, lanes + 1: 2 * lanes, 100: -(-100 // lanes) * lanes}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_aligned_zeros(dtype):
+def test_aligned_zeros_begin_at_a_cache_line(dtype):
     for shape in ((), (0,), (1,), (7, 3), (2, 3, 4)):
         array = aligned_zeros(shape, dtype)
         assert (array.shape, array.dtype, array.any()) == (shape, dtype, False)
@@ -199,7 +199,7 @@ def test_aligned_zeros(dtype):
 
 
 def declared(path):
-    """Names and arguments in a stub, but for what only type checkers see."""
+    """Return the names and arguments in a stub, but for what only type checkers see."""
     functions = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
@@ -211,7 +211,7 @@ def declared(path):
 
 
 def compiled(module):
-    """Names and arguments in a compiled module."""
+    """Return the names and arguments in a compiled module."""
     functions = {}
     for name, value in vars(module).items():
         if isinstance(value, type):
@@ -232,7 +232,7 @@ def test_stubs_say_what_the_modules_hold(name):
 
 
 def instructions(name):
-    """The mnemonics and operands in a module's code."""
+    """Return the mnemonics and operands in the code of a module."""
     if shutil.which("objdump") is None:
         pytest.skip("needs objdump")
     module = importlib.import_module(f"fastembed._kernels.{name}").__file__
@@ -245,7 +245,7 @@ def instructions(name):
 
 
 def vex_encoded(code):
-    """AVX and later: wide registers, or mnemonics with a v in front (verr, verw and vm* are older)."""
+    """Return the instructions of AVX and later: wide registers, or a v in front (verr, verw and vm* are older)."""
     return [i for i in code if re.search(r"%[yz]mm|%k[0-7]\b", i) or re.match(r"v(?!err|erw|m[a-z]+\s*$)", i)]
 
 
@@ -256,15 +256,14 @@ def test_modules_for_every_cpu_have_no_avx(name):
 
 
 @pytest.mark.skipif("x86_64_v3" not in runnable_builds(), reason="needs a CPU with AVX2")
-def test_newer_builds_do_have_it():
-    """And so the test above would see it."""
+def test_newer_builds_have_avx_which_the_test_above_would_see():
     code = instructions("builds.x86_64_v3")
     assert len(vex_encoded(code)) > 1000
     assert not [i for i in code if "%zmm" in i]
 
 
 @pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-def test_no_forbidden_flag():
+def test_no_flag_of_the_compiler_is_forbidden():
     setup = ROOT / "setup.py"
     strings = [
         node.value for node in ast.walk(ast.parse(setup.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
@@ -312,8 +311,7 @@ def test_import_and_training_leave_subnormals_and_rounding_alone():
     assert done.stdout == "as before\n", done.stderr
 
 
-def test_import_is_light():
-    """No extra, and none of what only some commands need."""
+def test_import_loads_no_extra_and_nothing_that_only_some_commands_need():
     code = """
 import sys
 from fastembed import *
@@ -326,7 +324,7 @@ print([m for m in ("matplotlib", "torch", "gensim", "pandas", "pytest", "fastemb
 # ---------------------------------------------------------------- the tests' own guard
 
 
-def test_tests_refuse_a_source_folder():
+def test_the_tests_stop_before_they_import_a_source_folder():
     """`python -m pytest` puts the current folder, without compiled modules, before the installed package."""
     if (ROOT / "fastembed" / "_kernels").exists() and any((ROOT / "fastembed" / "_kernels").glob("cpu*.so")):
         pytest.skip("the source folder was compiled in place")

@@ -19,11 +19,12 @@ def block_arguments():
     csr = np.arange(b), counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data
     x = np.random.default_rng(0).normal(size=(b, n)).astype(np.float32)
     ones = np.ones(b)
-    weights, scratch = np.ones((100 * n, dim), np.float32), np.ones((100 * n, dim), np.float32)
-    every, squares, data = np.arange(100 * n), np.ones(100 * n), np.ones(counts.nnz, np.float32)
+    many = 20 * n
+    weights, scratch = np.ones((many, dim), np.float32), np.ones((many, dim), np.float32)
+    every, squares, data = np.arange(many), np.ones(many), np.ones(counts.nnz, np.float32)
     return {
         "block_statistics": (x, None, 0, *csr, np.empty((b, 3))),
-        "block_merge": (np.ones((500, 2000, 3)), np.ones(2000), np.ones((500, 2000))),
+        "block_merge": (np.ones((100, 2000, 3)), np.ones(2000), np.ones((100, 2000))),
         "block_residual": (x, ones, ones, 0, *csr),
         "block_update_embedding": (weights, every, scratch[None], squares, 0.1, np.ones(dim, np.float32)),
         "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),

@@ -1,4 +1,4 @@
-"""The row kernels against the reference, by hand, and over every way to divide the vocabulary."""
+"""The kernels of one example against the reference and by hand, for any division of the vocabulary into shards."""
 
 from itertools import pairwise
 
@@ -8,18 +8,17 @@ from numpy.testing import assert_array_equal
 
 from fastembed import reference
 
-OUTPUTS = [1, 2, 7, 1023, 1024, 1025, 3001]
-DIMS = [1, 3, 15, 16, 17, 100]
-sizes = pytest.mark.parametrize(("outputs", "dim"), [(outputs, dim) for outputs in OUTPUTS for dim in DIMS])
+SHARD_ROWS = 1024  # at most, as in a `Trainer`
 
 
 def entries(y):
+    """Return the columns and the amounts of a target row, as the kernels take them."""
     columns = np.flatnonzero(y)
     return columns.astype(np.int32), y[columns]
 
 
 def target(outputs, kind, seed=1):
-    """A target row: one output, a few or all."""
+    """Return a target row (V,) of one output, a few or all."""
     rng = np.random.default_rng(seed)
     y = rng.gamma(1, size=outputs)
     stored = {"one": 1, "few": min(5, outputs), "all": outputs}[kind]
@@ -27,12 +26,14 @@ def target(outputs, kind, seed=1):
     return y
 
 
-def cut(outputs, shards):
+def cut(outputs, shards=None):
+    """Return the bounds of equal shards, (S + 1,): so many, or as few as a `Trainer` has."""
+    shards = -(-outputs // SHARD_ROWS) if shards is None else shards
     return np.unique(np.linspace(0, outputs, shards + 1).astype(np.intp))
 
 
 class Bound:
-    """A model in the kernels' memory, with the scratch that they need."""
+    """A model in the form that the kernels take, with their scratch memory."""
 
     def __init__(self, padded, embedding, linear, bias, bounds, scale=1.0):
         dtype, outputs, shards = embedding.dtype, linear.shape[1], len(bounds) - 1
@@ -59,10 +60,10 @@ class Bound:
         return kernels.row_trainer(self.embedding, self.weights, self.bias, self.bounds, self.scale, scratch=self)
 
 
-@sizes
-def test_matvec(kernels, model, padded, near, outputs, dim):
+def test_matvec_is_the_references(kernels, model, padded, near, size):
+    outputs, dim = size
     embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    logits, bounds = np.empty(outputs, kernels.dtype), cut(outputs, 3)
+    logits, bounds = np.empty(outputs, kernels.dtype), cut(outputs)
     shards = len(bounds) - 1
     kernels.matvec(padded(linear), padded(embedding[0]), bias, bounds, 0, shards, logits)
     near(logits, reference.matvec(embedding[0], linear, bias), scale=10)
@@ -70,7 +71,7 @@ def test_matvec(kernels, model, padded, near, outputs, dim):
     near(logits, reference.matvec(embedding[0], linear), scale=10)
 
 
-def test_matvec_writes_its_range_only(kernels, model, padded, near):
+def test_matvec_writes_its_shards_only(kernels, model, padded, near):
     embedding, linear, bias = model(1, 50, 17, kernels.dtype)
     logits = np.full(50, 7, kernels.dtype)
     kernels.matvec(padded(linear), padded(embedding[0]), bias, np.array([0, 11, 38, 50], dtype=np.intp), 1, 2, logits)
@@ -79,8 +80,8 @@ def test_matvec_writes_its_range_only(kernels, model, padded, near):
     assert (logits[38:] == 7).all()
 
 
-@pytest.mark.parametrize("outputs", [*OUTPUTS, 255, 256, 257])
-def test_softmax(kernels, near, outputs):
+@pytest.mark.parametrize("outputs", [1, 2, 7, 15, 16, 17, 255, 256, 257, 3001])
+def test_softmax_is_the_references(kernels, near, outputs):
     x = np.random.default_rng(outputs).normal(size=outputs).astype(kernels.dtype) * 3
     o = x.copy()
     normaliser = kernels.softmax(o)
@@ -95,7 +96,7 @@ def test_softmax_by_hand(kernels, near):
     near(o, [1 / 8, 2 / 8, 5 / 8])
 
 
-def test_softmax_of_large_logits(kernels, near):
+def test_softmax_of_large_logits_is_exact(kernels, near):
     o = np.array([1e4, -1e4, 1e4, 0], kernels.dtype)
     near(kernels.softmax(o), 1e4 + np.log(2))
     near(o, [0.5, 0, 0.5, 0])
@@ -104,15 +105,11 @@ def test_softmax_of_large_logits(kernels, near):
     assert alone == 1
 
 
-@sizes
-@pytest.mark.parametrize("kind", ["one", "few", "all"])
-def test_pass(kernels, model, padded, near, outputs, dim, kind):
-    """One pass over three shards: what each leaves, and the loss and the gradient that come of it."""
-    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    bounds, scale, y = cut(outputs, 3), 0.25, target(outputs, kind)
-    bound = Bound(padded, embedding, linear, bias, bounds, scale)
+def assert_pass_is_the_references(kernels, near, bound, linear, y):
+    """Compare what a pass leaves of each shard, and the loss and the gradient of the whole."""
+    bias, bounds, scale, dim = bound.bias, bound.bounds, bound.scale, bound.dim
     loss, normaliser = bound.run_pass(kernels, *entries(y))
-
+    embedding = bound.embedding
     x = reference.matvec(embedding[0], linear, bias)
     near(bound.logits, x, scale=10)
     for partial, begin, end in zip(bound.partials, bounds[:-1], bounds[1:], strict=True):
@@ -128,9 +125,25 @@ def test_pass(kernels, model, padded, near, outputs, dim, kind):
     assert (bound.gradient[dim:] == 0).all()
 
 
+@pytest.mark.parametrize("kind", ["few", "all"])
+def test_a_pass_is_the_references(kernels, model, padded, near, size, kind):
+    outputs, dim = size
+    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
+    bound = Bound(padded, embedding, linear, bias, cut(outputs), scale=0.25)
+    assert_pass_is_the_references(kernels, near, bound, linear, target(outputs, kind))
+
+
+@pytest.mark.parametrize("bounds", [[0, 1, 40], [0, 39, 40], [0, 7, 15, 24, 40], range(41)], ids=str)
+@pytest.mark.parametrize("kind", ["one", "few", "all"])
+def test_a_pass_over_shards_of_any_length_is_the_references(kernels, model, padded, near, bounds, kind):
+    embedding, linear, bias = model(1, 40, 17, kernels.dtype)
+    bound = Bound(padded, embedding, linear, bias, np.array(bounds, np.intp))
+    assert_pass_is_the_references(kernels, near, bound, linear, target(40, kind))
+
+
 @pytest.mark.parametrize("shift", [0, 1e4, -1e4])
-def test_pass_when_the_maximum_rises_and_falls(kernels, padded, near, shift):
-    """Rising logits rescale what was summed at every tile; the result is that of any other order."""
+def test_a_maximum_that_rises_or_falls_from_tile_to_tile_changes_no_result(kernels, padded, near, shift):
+    """Rising logits rescale at every tile what was summed; falling ones never do."""
     outputs = 2000
     linear = np.linspace(-30, 30, outputs, dtype=kernels.dtype)[None]
     embedding = np.ones((1, 1), kernels.dtype)
@@ -147,7 +160,7 @@ def test_pass_when_the_maximum_rises_and_falls(kernels, padded, near, shift):
         near(bound.gradient[:1], w @ reference.logits_gradient(x, y_, 1), scale=max(60, abs(shift)) * y.sum())
 
 
-def test_pass_without_gradient_gives_the_same_bits(kernels, model, padded):
+def test_a_pass_without_gradient_has_the_same_bits(kernels, model, padded):
     embedding, linear, bias = model(1, 1500, 20, kernels.dtype)
     bound = Bound(padded, embedding, linear, bias, cut(1500, 2))
     columns, amounts = entries(target(1500, "few"))
@@ -160,7 +173,7 @@ def test_pass_without_gradient_gives_the_same_bits(kernels, model, padded):
     assert kernels.row_merge(partials, None, None, amounts, 1.0, bound.gradient) == whole
 
 
-def test_a_pass_is_the_same_however_the_shards_are_handed_out(kernels, model, padded):
+def test_a_pass_has_the_same_bits_however_its_shards_are_divided_among_calls(kernels, model, padded):
     embedding, linear, bias = model(1, 3001, 33, kernels.dtype)
     columns, amounts = entries(target(3001, "few"))
     results = []
@@ -172,17 +185,16 @@ def test_a_pass_is_the_same_however_the_shards_are_handed_out(kernels, model, pa
         assert_array_equal(gradient, results[0][1])
 
 
-def test_update_of_a_row(kernels, near):
+def test_the_update_of_a_row_by_hand(kernels, near):
     row = np.array([1, 2, 3], kernels.dtype)
     kernels.row_update(row, np.array([1.0, 0.0, -2.0, 99.0]), 0.5)
     assert_array_equal(row, np.array([0.5, 2, 4], kernels.dtype))
 
 
-@sizes
-@pytest.mark.parametrize("kind", ["one", "all"])
-def test_update_of_the_linear_layer(kernels, model, padded, near, outputs, dim, kind):
+def test_the_update_of_the_linear_layer_is_the_references(kernels, model, padded, near, size):
+    outputs, dim = size
     embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
-    bounds, y = cut(outputs, 3), target(outputs, kind)
+    bounds, y = cut(outputs), target(outputs, "all")
     bound = Bound(padded, embedding, linear, bias, bounds)
     columns, amounts = entries(y)
     _, normaliser = bound.run_pass(kernels, columns, amounts)
@@ -196,14 +208,14 @@ def test_update_of_the_linear_layer(kernels, model, padded, near, outputs, dim, 
 
 
 @pytest.mark.parametrize("update_linear", [False, True])
-@sizes
-def test_train(kernels, model, padded, near, outputs, dim, update_linear):
+def test_training_is_the_references(kernels, model, padded, near, size, update_linear):
+    outputs, dim = size
     embedding, linear, bias = model(3, outputs, dim, kernels.dtype)
     inputs = np.array([2, 0, 2, 1], np.intp)
     rows = np.array([target(outputs, kind, seed) for seed, kind in enumerate(["one", "few", "all", "few"])])
     columns, amounts = (np.concatenate(parts) for parts in zip(*map(entries, rows), strict=True))
     starts = np.cumsum([0, *np.count_nonzero(rows, axis=1)])
-    bound = Bound(padded, embedding, linear, bias, cut(outputs, 3), scale=1 / rows.sum(axis=1).max())
+    bound = Bound(padded, embedding, linear, bias, cut(outputs), scale=1 / rows.sum(axis=1).max())
     losses = np.empty(4)
     made = bound.trainer(kernels).train(inputs, starts, columns, amounts, 0.5, update_linear, losses)
     assert made == 4
@@ -220,8 +232,8 @@ def test_train(kernels, model, padded, near, outputs, dim, update_linear):
 
 @pytest.mark.parametrize("update_linear", [False, True])
 @pytest.mark.parametrize("biased", [False, True])
-def test_a_step_is_its_parts(kernels, model, padded, biased, update_linear):
-    """step, train and pass + merge + updates (which threads use) leave the same bits."""
+def test_a_step_has_the_bits_of_its_parts(kernels, model, padded, biased, update_linear):
+    """`step`, `train` and pass, merge and updates one by one, as threads make them."""
     embedding, linear, bias = model(1, 3001, 100, kernels.dtype)
     bias = bias if biased else None
     columns, amounts, bounds = np.array([1500], np.int32), np.ones(1), cut(3001, 3)
@@ -262,7 +274,7 @@ def test_training_stops_before_a_step_whose_loss_is_not_finite(kernels, model, p
 
 @pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 7, 255, 256, 1023, 1024, 1499])
-def test_one_wrong_logit_anywhere_spoils_the_loss(kernels, model, padded, wrong, place):
+def test_one_logit_anywhere_that_is_not_finite_spoils_the_loss(kernels, model, padded, wrong, place):
     embedding, linear, bias = model(1, 1500, 20, kernels.dtype)
     bias[place] = wrong
     bound = Bound(padded, embedding, linear, bias, cut(1500, 2))

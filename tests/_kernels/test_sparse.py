@@ -1,4 +1,4 @@
-"""The product of a CSR matrix with a dense one."""
+"""The product of a CSR matrix with a dense one, against the reference and by hand."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,8 @@ def random_csr(rows, columns, dtype):
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
 
 
-@pytest.mark.parametrize("dim", [1, 3, 15, 16, 17, 100])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 7), (50, 301)])
-def test_product(kernels, near, rows, columns, dim):
+def test_a_product_is_the_references(kernels, near, rows, columns, dim):
     csr = random_csr(rows, columns, kernels.dtype)
     if not len(csr[1]):
         csr = np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, kernels.dtype)
@@ -28,7 +27,7 @@ def test_product(kernels, near, rows, columns, dim):
     near(product, reference.csr_times_dense(*csr, dense), scale=30)
 
 
-def test_product_by_hand(kernels):
+def test_a_product_by_hand(kernels):
     """[[0, 2], [0, 0], [3, 1]] times [[1, 10], [4, 40]]."""
     csr = np.array([0, 1, 1, 3]), np.array([1, 0, 1], np.int32), np.array([2, 3, 1], kernels.dtype)
     product = np.empty((3, 2), kernels.dtype)

@@ -1,4 +1,4 @@
-"""The table of tokens against Python's own split, Counter and decoder."""
+"""The table of tokens against `bytes.split`, `Counter` and the decoder of Python."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def split(text):
 
 
 @given(texts, st.booleans())
-def test_count(text, open_line):
+def test_tokens_and_lines_are_counted(text, open_line):
     *lines, _ = split(text)
     table = TokenTable()
     empty = sum(not line for line in lines) - bool(open_line and lines and not lines[0])
@@ -34,7 +34,7 @@ def test_count(text, open_line):
 
 
 @given(texts, st.booleans(), st.lists(st.sampled_from([b"a", b"b", b"ab", "é".encode()]), unique=True))
-def test_encode(text, open_line, known):
+def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, known):
     table = TokenTable()
     for token in known:
         table.insert(token)
@@ -51,7 +51,7 @@ def test_too_few_ids_are_an_error():
         TokenTable().encode(b"a b", False, np.empty(2, np.int32))
 
 
-def test_many_tokens_and_long_ones():
+def test_many_tokens_and_long_ones_keep_their_counts_and_ids():
     tokens = [str(i).encode() for i in range(100_000)] + [b"x" * n for n in (0, 1, 10_000, 1_000_000)]
     table = TokenTable()
     for token in tokens:
@@ -59,12 +59,12 @@ def test_many_tokens_and_long_ones():
         table.insert(token, 1)
     assert table.frequent(1) == (tokens, [3] * len(tokens))
     ids = np.empty(1_600_000, np.int32)
-    assert table.encode(b" ".join(reversed(tokens)), False, ids)[0] == len(tokens) - 1  # not the token without a byte
+    assert table.encode(b" ".join(reversed(tokens)), False, ids)[0] == len(tokens) - 1  # all but the empty one
     assert ids[1:4].tolist() == [len(tokens) - 2, len(tokens) - 3, 99_999]
 
 
 @given(st.lists(texts, max_size=4))
-def test_merge(parts):
+def test_a_merge_of_tables_has_the_counts_of_the_whole_text(parts):
     total = TokenTable()
     for part in parts:
         table = TokenTable()
@@ -74,7 +74,7 @@ def test_merge(parts):
 
 
 @given(st.lists(st.sampled_from([b"a" * 8, b"a", *(bytes([b]) for b in range(0x7F, 0x100))]), max_size=8).map(b"".join))
-def test_utf8(data):
+def test_utf8_is_valid_where_python_decodes_it(data):
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -83,7 +83,7 @@ def test_utf8(data):
         assert valid_utf8(data)
 
 
-def test_utf8_at_every_boundary_of_the_code():
+def test_utf8_is_checked_at_every_boundary_of_the_code():
     points = [0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF]
     for point in points:
         data = chr(point).encode()
@@ -104,7 +104,7 @@ def test_utf8_at_every_boundary_of_the_code():
         assert not valid_utf8(bad)
 
 
-def test_first_two_bytes_exhaustively():
+def test_any_first_two_bytes_are_valid_where_python_decodes_them():
     for first in range(256):
         for second in range(256):
             for rest in (b"", b"\x80", b"\x80\x80"):
@@ -116,8 +116,8 @@ def test_first_two_bytes_exhaustively():
                 assert valid_utf8(data) == expected
 
 
-def test_without_memory_an_error_and_no_half_written_token():
-    """Every allocation of a table fails once; what is in the table then is right, and it can be used again."""
+def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
+    """Each allocation of a table fails once; the table is consistent afterwards and can still be used."""
     pytest.importorskip("_testcapi", reason="needs CPython's own tests, to let allocations fail")
     program = """
         import _testcapi

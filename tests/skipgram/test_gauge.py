@@ -6,7 +6,13 @@ from scipy import sparse
 
 from fastembed.skipgram.gauge import apply_gauge
 
-SIZES = [(1, 1, 1), (7, 5, 3), (40, 30, 6), (5000, 4500, 17), (3, 4, 8)]
+SIZES = [
+    (1, 1, 1),
+    (7, 5, 3),
+    (3, 4, 8),
+    (5000, 30, 17),
+    (30, 4500, 17),
+]  # (V_in, V, D); more than 4,096 are two pieces
 
 
 def model(inputs, outputs, dim, dtype, seed=0):
