@@ -10,8 +10,7 @@ from scipy import sparse
 from fastembed import Trainer, reference
 from fastembed._kernels import runnable_builds
 
-OUTPUTS = [1, 2, 7, 1023, 1024, 1025, 3001]
-DIMS = [1, 3, 15, 16, 17, 100]
+OUTPUTS = [1, 7, 1023, 1024, 1025, 3001]
 
 
 def target_kinds(outputs):
@@ -41,9 +40,8 @@ def four_point(function, at, step):
 # ---------------------------------------------------------------- one example
 
 
-@pytest.mark.parametrize("outputs", OUTPUTS)
-@pytest.mark.parametrize("dim", DIMS)
-def test_one_example_gives_what_the_reference_gives(library, model, near, outputs, dim):
+def test_one_example_gives_what_the_reference_gives(library, model, near, size):
+    outputs, dim = size
     embedding, linear, bias = model(3, outputs, dim, library.dtype)
     trainer = Trainer(embedding.copy(), linear, bias=bias)
     x, scale = reference.matvec(embedding[1], linear, bias), 1 / outputs
