@@ -72,8 +72,9 @@ coverage: $(VENV)/.package $(VENV)/.extra-interop $(VENV)/.extra-coverage
 	export COVERAGE_RCFILE=$(CURDIR)/tests/kernels.coveragerc && \
 	$(abspath $(VENV))-coverage/bin/coverage run -m pytest -c $(CURDIR)/pyproject.toml --rootdir=$(CURDIR) \
 		-m 'not slow' -k 'not x86_64_v2 and not x86_64_v4' $(addprefix $(CURDIR)/,$(KERNEL_TESTS)) && \
-	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/*.pxi fastembed/_kernels/exp.pxd \
-		fastembed/_kernels/primitives.pxd $(wildcard fastembed/_kernels/*.pyx)
+	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/builds/x86_64_v3.pyx \
+		fastembed/_kernels/*.pxi $(addprefix fastembed/_kernels/,exp.pxd primitives.pxd) \
+		$(wildcard fastembed/_kernels/*.pyx)
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint

@@ -13,8 +13,10 @@ The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``
 
 Of every module:
 
-- It takes NumPy memory (typed memoryviews) and numbers, and knows nothing else of this package.
-- It has no global state. A loop over data runs without the GIL, unless it makes Python objects.
+- It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer` takes its scratch
+  memory as the attributes of one object.
+- It has no global state. Loops over an array, a text or a table run without the GIL, except in `TokenTable.frequent`,
+  which makes Python objects.
 
 Of ``builds`` and ``cooccur``:
 
@@ -27,14 +29,15 @@ Of ``builds`` and ``cooccur``:
 Of ``builds`` alone:
 
 - Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge`, which has double alone;
-  arrays of one call share one dtype. Losses are double in both, and so is every sum over more than a tile of columns.
+  arrays of one call share one dtype. Losses, normalisers and Adagrad's sums of squares are double in both.
 - Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
   (`fastembed._base.arrays.padded_width`).
 
 Of ``tokens``:
 
-- A ``TokenTable`` is an object with state: it allocates and frees its own memory, raises MemoryError if it cannot grow,
-  and is then as before. One thread may add to a table at a time; any number may read one to which none adds.
+- A ``TokenTable`` is an object with state. It allocates and frees its own memory; if it cannot grow it raises
+  MemoryError and keeps what it has counted until then. One thread may add to a table at a time; any number may read a
+  table while none adds.
 - `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks.
 """
 

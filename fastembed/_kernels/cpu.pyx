@@ -1,4 +1,4 @@
-"""Which x86-64 level does this CPU, under this operating system, run?"""
+"""The x86-64 level that this CPU and the operating system support."""
 
 cdef extern from *:
     """

@@ -1,16 +1,16 @@
 """exp(x) for x <= 0, written so that a plain loop over it vectorises.
 
 Reduction: x = n ln2 + r with n an integer and |r| <= ln2 / 2, so exp(x) = 2^n exp(r), and
-exp(r) = 1 + r + r^2 q(r) with q a polynomial fitted to the least largest relative error over the interval
-(3 coefficients more than the constant in float: error 1.05e-7; 9 in double: 4e-18). exp(0) = 1 exactly.
+exp(r) = 1 + r + r^2 q(r) with q a polynomial fitted to minimise the largest relative error over the interval (of
+degree 3 in float: error 1.05e-7; of degree 9 in double: 4e-18). exp(0) = 1 exactly.
 
-n ln2 is subtracted in two parts. The high part has so few bits that n times it is exact. The clamp between the two
-never changes a number (r is within +-0.35): it keeps the compiler from adding the parts up first, which
+n ln2 is subtracted in two parts. The high part has so few bits that its product with n is exact. The clamp between the
+two never changes a value (r is within +-0.35): it keeps the compiler from adding the two parts first, which
 -fassociative-math allows and which would cost five bits.
 
-Below the cut-off, where 2^n would no longer be a normal number, the result is 0; so it is for -inf. NaN stays NaN, by
-way of r: n is a number even then, since C leaves the conversion of a NaN to an integer undefined.
-For x > 0 the result is right up to the largest exponent, which no kernel relies on.
+Below the cut-off, where 2^n would no longer be a normal number, the result is 0, also for -inf. NaN stays NaN, through
+r: n is a number even then, since C leaves the conversion of a NaN to an integer undefined. For x > 0 the result is
+right up to the largest exponent, but no kernel relies on it.
 """
 
 from libc.math cimport rint, rintf

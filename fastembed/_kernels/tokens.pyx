@@ -10,7 +10,7 @@ No Python object is made for a token. A table owns its memory; every allocation 
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
 cdef enum:
     FIRST_SLOTS = 1024
@@ -54,59 +54,52 @@ cdef uint64_t hash_of(const uint8_t* token, int64_t length) noexcept nogil:
 
 
 cdef struct Scan:
-    # Where a scan of a text is, the token that it found last, and what it has counted
+    # The rest of a text, the token found last, and counts of what was read
     const uint8_t* at
     const uint8_t* end
     const uint8_t* token
     int64_t length
     uint64_t hash
-    bint line_has_tokens
+    int32_t* ids                        # NULL, or where the next id is written: -1 by the scan where a line ends
+    bint open_line                      # whether the line at `at` has had tokens
     int64_t tokens, lines, empty_lines  # lines that ended
 
 
-cdef enum Found:
-    NOTHING   # the text has ended
-    TOKEN
-    LINE_END
-
-
-cdef inline Scan scan_of(const uint8_t[::1] text, bint open_line) noexcept nogil:
-    """A scan at the start of a text; `open_line` says whether the line it begins in has had tokens before it."""
+cdef inline Scan scan_of(const uint8_t[::1] text, bint open_line, int32_t* ids) noexcept nogil:
+    """A scan at the start of a text; `open_line` says whether the line in which it begins has had tokens before."""
+    cdef const uint8_t* first = &text[0] if text.shape[0] else NULL
     cdef Scan scan
-    memset(&scan, 0, sizeof(Scan))
-    if text.shape[0]:  # otherwise there is no first byte to take the address of
-        scan.at = &text[0]
-        scan.end = scan.at + text.shape[0]
-    scan.line_has_tokens = open_line
+    scan.at, scan.end = first, first + text.shape[0]
+    scan.ids, scan.open_line = ids, open_line
+    scan.tokens = scan.lines = scan.empty_lines = 0
     return scan
 
 
-cdef inline Found scan_next(Scan* scan) noexcept nogil:
-    """Go to the next token or end of a line."""
+cdef inline bint next_token(Scan* scan) noexcept nogil:
+    """Go to the next token; return whether there is one."""
     cdef const uint8_t* at = scan.at
-    cdef uint64_t h
+    cdef uint64_t h = empty_hash()
     while at < scan.end and SPACE[at[0]]:
         if at[0] == 10:
             scan.lines += 1
-            scan.empty_lines += not scan.line_has_tokens
-            scan.line_has_tokens = False
-            scan.at = at + 1
-            return LINE_END
+            scan.empty_lines += not scan.open_line
+            scan.open_line = False
+            if scan.ids != NULL:
+                scan.ids[0] = -1
+                scan.ids += 1
         at += 1
-    if at == scan.end:
-        scan.at = at
-        return NOTHING
     scan.token = at
-    h = empty_hash()
     while at < scan.end and not SPACE[at[0]]:
         h = add_byte(h, at[0])
         at += 1
-    scan.hash = spread(h)
-    scan.length = at - scan.token
     scan.at = at
+    if at == scan.token:
+        return False
+    scan.length = at - scan.token
+    scan.hash = spread(h)
     scan.tokens += 1
-    scan.line_has_tokens = True
-    return TOKEN
+    scan.open_line = True
+    return True
 
 
 # ---------------------------------------------------------------- the table
@@ -262,14 +255,11 @@ cdef class TokenTable:
         tokens, lines, empty_lines : int
             Number of tokens; of lines that end in this text; of those among them without a token.
         """
-        cdef Scan scan = scan_of(text, open_line)
-        cdef Found found = LINE_END
+        cdef Scan scan = scan_of(text, open_line, NULL)
         cdef int failed = 0
         with nogil:
-            while found != NOTHING and not failed:
-                found = scan_next(&scan)
-                if found == TOKEN:
-                    failed = self.add(scan.token, scan.length, scan.hash, 1)
+            while not failed and next_token(&scan):
+                failed = self.add(scan.token, scan.length, scan.hash, 1)
         if failed:
             raise_full(self.size)
         return scan.tokens, scan.lines, scan.empty_lines
@@ -293,26 +283,20 @@ cdef class TokenTable:
         ValueError
             If `ids` is shorter than the text.
         """
-        cdef Scan scan = scan_of(text, open_line)
-        cdef Found found = LINE_END
-        cdef int64_t written = 0
+        cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
+        cdef Scan scan = scan_of(text, open_line, first)
         cdef int32_t id
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
-            while found != NOTHING:
-                found = scan_next(&scan)
-                if found == TOKEN:
-                    id = self.slots[self.find(scan.token, scan.length, scan.hash)].id
-                    if id:
-                        ids[written] = id - 1
-                        written += 1
-                elif found == LINE_END:
-                    ids[written] = -1
-                    written += 1
-        return written, scan.tokens, scan.lines, scan.empty_lines
+            while next_token(&scan):
+                id = self.slots[self.find(scan.token, scan.length, scan.hash)].id
+                if id:
+                    scan.ids[0] = id - 1
+                    scan.ids += 1
+        return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
         """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times."""

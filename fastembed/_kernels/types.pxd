@@ -13,7 +13,8 @@ cdef extern from *:
     ctypedef float* float_alone "fastembed_float_alone"
     ctypedef double* double_alone "fastembed_double_alone"
 
-# A pointer to memory that no other argument of the call points into: spares the compiler the check before each loop.
+# A pointer to memory that no other argument of the call points into, so that loops are vectorised without a check for
+# overlap. Callers pass a real*.
 ctypedef fused real_alone:
     float_alone
     double_alone
