@@ -159,12 +159,19 @@ class Vocabulary:
         -------
         Vocabulary
 
+        Raises
+        ------
+        TypeError
+            If `other` is not a vocabulary.
+
         Examples
         --------
         >>> grown = Vocabulary(["the", "cat"], [7, 2]).grown(Vocabulary(["dog", "the"], [3, 1]))
         >>> grown.tokens, grown.counts, grown.appended
         (('the', 'cat', 'dog'), array([7, 2, 3]), 1)
         """
+        if not isinstance(other, Vocabulary):
+            raise TypeError(f"other must be a Vocabulary, got {type(other).__name__}")
         capacity = None if max_size is None else max(max_size - len(self), 0)
         new = [index for index, token in enumerate(other.tokens) if token not in self][:capacity]
         tokens = self.tokens + tuple(other.tokens[index] for index in new)

@@ -170,6 +170,11 @@ def test_tokens_must_be_strings():
         Vocabulary.from_corpus([["a", 7]], min_count=1)
 
 
+def test_a_vocabulary_grows_by_another_one_only():
+    with pytest.raises(TypeError, match="other must be a Vocabulary, got list"):
+        Vocabulary(["the"], [1]).grown(["cat"])
+
+
 @pytest.mark.parametrize("option", ["min_count", "max_size"])
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError), ("3", TypeError)])
 def test_bad_options_are_rejected(option, value, error):

@@ -73,7 +73,7 @@ class Counts:
     Raises
     ------
     TypeError
-        If an array of the matrix has another dtype.
+        If a part of the matrix is not an array of this dtype.
     ValueError
         If the arrays do not have these shapes.
 
@@ -102,8 +102,9 @@ class Counts:
         vocabulary: Vocabulary | None = None,
     ) -> None:
         for name, array, dtype in (("data", data, "f8"), ("indices", indices, "i4"), ("indptr", indptr, "i8")):
-            if array.dtype != dtype:
-                raise TypeError(f"{name} must be {np.dtype(dtype)}, got {array.dtype}")
+            if not isinstance(array, np.ndarray) or array.dtype != dtype:
+                found = getattr(array, "dtype", type(array).__name__)
+                raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, got {found}")
         if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,) or indptr[-1] != len(data):
             found = f"{data.shape}, {indices.shape} and {indptr.shape}"
             raise ValueError(f"data, indices and indptr must be those of a CSR matrix {shape}, got the shapes {found}")
@@ -188,6 +189,8 @@ class Counts:
         windows = Windows(window, weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         size = vocabulary_size(vocabulary)
+        if lines is not None and not isinstance(lines, LineSplit):
+            raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
         if isinstance(vocabulary, Vocabulary):
             check_frequency_order(windows, vocabulary.counts[: size - vocabulary.appended])
         reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)

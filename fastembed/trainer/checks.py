@@ -70,6 +70,8 @@ def _check_matrix(name: str, array: Any, shape: str) -> None:
 
 def check_new_rows(rows: NDArray[Any], parameters: Parameters) -> NDArray[Any]:
     """Return rows (N, D), N >= 0, to put below an embedding: of its dtype and D, finite."""
+    if not isinstance(rows, np.ndarray):
+        raise TypeError(f"rows must be a NumPy array, got {type(rows).__name__}")
     if rows.dtype != parameters.dtype:
         raise TypeError(f"rows are {rows.dtype}, but the embedding is {parameters.dtype}")
     if rows.ndim != 2 or rows.shape[1] != parameters.dim:

@@ -153,9 +153,10 @@ def test_counts_are_made_of_the_arrays_of_others():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"data": np.ones(2, np.float32)}, TypeError, "data must be float64, got float32"),
-        ({"indices": np.zeros(2, np.int64)}, TypeError, "indices must be int32, got int64"),
-        ({"indptr": np.zeros(3, np.int32)}, TypeError, "indptr must be int64, got int32"),
+        ({"data": np.ones(2, np.float32)}, TypeError, "data must be an array of float64, got float32"),
+        ({"data": [1.0, 1.0]}, TypeError, "data must be an array of float64, got list"),
+        ({"indices": np.zeros(2, np.int64)}, TypeError, "indices must be an array of int32, got int64"),
+        ({"indptr": np.zeros(3, np.int32)}, TypeError, "indptr must be an array of int64, got int32"),
         ({"data": np.ones(3)}, ValueError, r"those of a CSR matrix \(2, 2\), got the shapes \(3,\), \(2,\) and \(3,\)"),
         ({"shape": (3, 2)}, ValueError, r"those of a CSR matrix \(3, 2\)"),
         ({"indptr": np.array([0, 1, 1])}, ValueError, "those of a CSR matrix"),

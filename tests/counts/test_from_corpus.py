@@ -252,6 +252,7 @@ def test_a_corpus_of_ids_must_hold_ids():
         ({"directed": 1}, TypeError, "directed must be True or False, got 1"),
         ({"max_contexts": 0}, ValueError, "max_contexts must be at least 1, got 0"),
         ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
+        ({"lines": 0.1}, TypeError, "lines must be a LineSplit, got float"),
     ],
 )
 def test_bad_options_are_rejected(option, error, message):

@@ -44,7 +44,7 @@ def test_a_fit_is_the_references(library, model, make_counts, near, inputs, outp
     assert_array_equal(trainer.embedding[empty], embedding[empty])
 
 
-def test_the_first_step_by_hand(library, near):
+def test_the_first_step_agrees_with_a_calculation_by_hand(library, near):
     """One row, two columns, logits 0: residual (1/2 - 1, 1/2), and steps of length rate * sqrt(D)."""
     trainer = Trainer(np.zeros((1, 1), library.dtype), np.array([[2, -1]], library.dtype), threads=1)
     history = trainer.fit_counts(sparse.csr_array([[6, 0]]), epochs=1, learning_rate=0.5)
@@ -116,7 +116,7 @@ def test_frozen_rows_keep_their_bits_and_still_count(library, model, make_counts
         assert fits[0].linear.tobytes() == linear.tobytes()
 
 
-def test_frozen_rows_by_hand(library, near):
+def test_frozen_rows_agree_with_a_calculation_by_hand(library, near):
     """Two equal rows, one of them frozen: only the other moves, and both contribute the same to the linear layer."""
     trainer = Trainer(np.ones((2, 1), library.dtype), np.zeros((1, 2), library.dtype), threads=1)
     trainer.fit_counts(sparse.csr_array([[6, 0], [6, 0]]), epochs=1, frozen_rows=[1])
@@ -391,6 +391,8 @@ def test_a_grown_trainer_keeps_the_old_rows_and_starts_the_new_ones(library, mod
     steps = np.linalg.norm((grown.embedding[30:] - rows).astype(float), axis=1)
     assert steps == pytest.approx(0.7)
     assert (trainer.embedding.tobytes(), trainer.linear.tobytes()) == before
+    with pytest.raises(TypeError, match="rows must be a NumPy array, got list"):
+        trainer.grown(rows.tolist())
     with pytest.raises(TypeError, match=f"rows are int64, but the embedding is {library.dtype}"):
         trainer.grown(np.ones((2, 6), np.int64))
     with pytest.raises(ValueError, match=r"rows must have shape \(N, 6\), got \(2, 5\)"):
