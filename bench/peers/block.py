@@ -21,7 +21,7 @@ from scipy import sparse
 from fastembed import Trainer
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
-from fastembed.trainer import blocks as _blocks
+from fastembed.trainer import blocks
 from fastembed.trainer.shards import shard_bounds
 
 
@@ -99,9 +99,9 @@ def shares_of_time(fit: Callable[[], object]) -> dict[str, float]:
                 setattr(kernels, name, timed(name, function))
         return kernels
 
-    kernels_for = _blocks.kernels_for
+    kernels_for = blocks.kernels_for
     with (
-        mock.patch.object(_blocks, "kernels_for", timed_kernels),
+        mock.patch.object(blocks, "kernels_for", timed_kernels),
         mock.patch.object(np, "matmul", timed("matrix products", np.matmul)),
     ):
         timed("all", fit)()

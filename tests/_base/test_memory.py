@@ -4,38 +4,38 @@ import sys
 
 import pytest
 
-from fastembed._base import memory as _memory
+from fastembed._base import memory
 from fastembed._base.memory import check_memory_limit, free_memory
 
 
 def test_half_of_the_free_memory_is_the_default_limit(monkeypatch, tmp_path):
     assert 1 << 20 < free_memory() < 1 << 50
     assert check_memory_limit(5 << 20) == 5 << 20
-    monkeypatch.setattr(_memory, "free_memory", lambda: 10 << 20)
+    monkeypatch.setattr(memory, "free_memory", lambda: 10 << 20)
     assert check_memory_limit(None) == 5 << 20
     (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:   7 kB\n", encoding="utf-8")
-    assert _memory._field(tmp_path / "meminfo", "MemAvailable:", 1024) == 7 * 1024
-    assert _memory._field(tmp_path / "meminfo", "SwapFree:", 1024) is None
+    assert memory._field(tmp_path / "meminfo", "MemAvailable:", 1024) == 7 * 1024
+    assert memory._field(tmp_path / "meminfo", "SwapFree:", 1024) is None
     (tmp_path / "memory.max").write_text("max\n", encoding="utf-8")
-    assert _memory._number(tmp_path / "memory.max") is None
-    assert _memory._number(tmp_path / "missing") is None
+    assert memory._number(tmp_path / "memory.max") is None
+    assert memory._number(tmp_path / "missing") is None
 
 
 @pytest.mark.thread_unsafe(reason="replaces functions of os")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has a function for it")
 def test_free_memory_is_that_of_machines_and_cgroups(monkeypatch, tmp_path):
     """From files as Linux has them; without them, from what POSIX says."""
-    monkeypatch.setattr(_memory, "Path", lambda path: tmp_path / path[1:])
+    monkeypatch.setattr(memory, "Path", lambda path: tmp_path / path[1:])
     group = tmp_path / "sys" / "fs" / "cgroup"
     group.mkdir(parents=True)
     pages = {"SC_AVPHYS_PAGES": 5, "SC_PHYS_PAGES": 9, "SC_PAGE_SIZE": 1 << 12}
-    monkeypatch.setattr(_memory.os, "sysconf_names", pages, raising=False)
-    monkeypatch.setattr(_memory.os, "sysconf", pages.get, raising=False)
+    monkeypatch.setattr(memory.os, "sysconf_names", pages, raising=False)
+    monkeypatch.setattr(memory.os, "sysconf", pages.get, raising=False)
     assert free_memory() == 5 << 12
     del pages["SC_AVPHYS_PAGES"]
     assert free_memory() == 9 << 12
     del pages["SC_PHYS_PAGES"]
-    assert free_memory() == _memory.UNKNOWN
+    assert free_memory() == memory.UNKNOWN
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "meminfo").write_text("MemTotal:  900 kB\nMemAvailable:   70 kB\n", encoding="utf-8")
     assert free_memory() == 70 << 10

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed.evaluation import Analogies, Section, analogies
-from fastembed.vectors import Vectors
-from fastembed.vectors import neighbors as _neighbors
+from fastembed.vectors import Vectors, neighbors
 
 
 def best_by_hand(vectors, size, asked, method):
@@ -29,7 +28,7 @@ def best_by_hand(vectors, size, asked, method):
 @pytest.mark.parametrize("block_bytes", [1, 5000, 1 << 26])
 def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, block_bytes, written, random_words):
     vectors, text = random_words(seed=1, dtype=np.float64)
-    set_constant(_neighbors, "BLOCK_BYTES", block_bytes)
+    set_constant(neighbors, "BLOCK_BYTES", block_bytes)
     set_constant("fastembed.evaluation.analogy.BLOCK", 7)
     result = analogies(vectors, written(text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))
