@@ -1,4 +1,4 @@
-"""What cannot be shared with a child process after a fork, and is made anew there."""
+"""What cannot be shared with a child process after a fork, and is made again there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class PerProcess(Generic[T]):
     """A value of this process: a lock, or a pool of threads. After a fork, the child has one of its own.
 
-    A fork copies the thread that forks and no other. In the child, a lock that another thread held would stay taken
-    for ever, and the threads of a pool would be missing.
+    A fork copies the thread that forks and no other. In the child, a lock that another thread held would stay locked
+    forever, and the threads of a pool would be missing.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class PerProcess(Generic[T]):
         _values.add(self)
 
     def renew(self) -> None:
-        """Make the value anew."""
+        """Make the value again."""
         self.value = self._make()
 
 

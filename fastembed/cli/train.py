@@ -28,7 +28,7 @@ Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that tra
 def run(arguments: argparse.Namespace) -> None:
     """Learn vectors from text, or from what `count` wrote, and save the whole model.
 
-    Every command that takes VECTORS opens such a file, and `train --continue` goes on training it, on new text.
+    Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.
     """
     check_model_output(arguments)
     job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
@@ -85,7 +85,7 @@ def add_parser(commands: options.Commands) -> None:
     add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)
     add_file("--counts", text="learn from what `count` wrote, instead of from text")
     add_file("--validation-counts", text="counts to validate on, which are not trained on")
-    add_file("--continue", dest="model", text="go on training a model that `train` wrote, on new text alone")
+    add_file("--continue", dest="model", text="continue the training of a model that `train` wrote, on new text alone")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source)
     options.add_parameters(command)

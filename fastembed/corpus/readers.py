@@ -214,7 +214,7 @@ def map_text(
 
 
 class MemoryCorpus:
-    """Sequences of tokens in memory, or made anew by each iteration.
+    """Sequences of tokens in memory, or made again by each iteration.
 
     Parameters
     ----------

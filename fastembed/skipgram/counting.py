@@ -40,7 +40,7 @@ class CorpusCounter:
         self._first_reading: Ledger | None = None
 
     def vocabulary(self, min_count: int, max_size: int | None = None) -> Vocabulary:
-        """Return the words that come often enough, or the most frequent of them."""
+        """Return the words that occur often enough, or the most frequent of them."""
         words = Vocabulary.from_corpus(self._corpus, min_count, max_size, threads=self._threads, progress=self._reading)
         self._first_reading = words.ledger
         return words

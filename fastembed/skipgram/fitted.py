@@ -16,7 +16,7 @@ from fastembed.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """What training makes, a `SkipGram` shows, and its file holds. `SkipGram` documents each part."""
+    """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part."""
 
     vectors: Vectors
     vocabulary: Vocabulary

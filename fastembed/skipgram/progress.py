@@ -29,7 +29,7 @@ class FitProgress(Protocol):
     """
 
     def reading(self, done: int, total: int | None) -> object:
-        """Take how much of the corpus has been read to learn its vocabulary.
+        """Receive how much of the corpus has been read to learn its vocabulary.
 
         Parameters
         ----------
@@ -38,7 +38,7 @@ class FitProgress(Protocol):
         """
 
     def counting(self, done: int, total: int | None) -> object:
-        """Take how much of the corpus has been read once more and counted.
+        """Receive how much of the corpus has been read again and counted.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class FitProgress(Protocol):
         """
 
     def training(self, estimate: Estimate) -> object:
-        """Take what training takes; it starts now.
+        """Receive the estimate of what training takes, before it starts.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class FitProgress(Protocol):
         """
 
     def epoch(self, record: dict[str, float]) -> object:
-        """Take the record of an epoch that has ended.
+        """Receive the record of an epoch that has ended.
 
         Parameters
         ----------

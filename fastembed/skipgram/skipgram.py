@@ -54,7 +54,7 @@ class SkipGram:
     weighting : {"harmonic", "linear", "flat"}
         Weight of a pair at distance d: 1/d, (window - d + 1)/window, or 1.
     min_count : int
-        Words that come fewer times are dropped before windows are formed.
+        Words that occur fewer times are dropped before windows are formed.
     sample : float or None
         Threshold of word2vec's subsampling, which is applied to the counts in expectation; None: no subsampling.
     directed : bool
@@ -402,10 +402,10 @@ class SkipGram:
         progress: FitProgress | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
-        """Go on training, on another text alone: `epochs` more, from the vectors and step sizes that there are.
+        """Continue training on another text alone: `epochs` more, from the current vectors and step sizes.
 
-        The words that are contexts, the bias and the way of counting stay. The learning rates fall once more from their
-        start, but the steps of a row are shorter the more it has moved before. The first call is that of :meth:`fit`.
+        The words that are contexts, the bias and the way of counting stay. The learning rates fall again from the
+        start, but the steps of a row are shorter the more it has moved before. The first call is like :meth:`fit`.
 
         Parameters
         ----------
@@ -414,7 +414,7 @@ class SkipGram:
         y
             Ignored.
         grow_vocabulary : bool
-            Append the words that come at least `min_count` times in the new text and are not in the vocabulary, up to
+            Append the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
             `max_size` words in all. They get vectors, but are not contexts. Their rows start from the least-squares fit
             of their positive PMI by the linear layer. By default unknown words are dropped.
         memory_limit, progress, on_epoch_end
@@ -497,7 +497,7 @@ class SkipGram:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The words, their ids and how often each of them came."""
+        """The words, their ids and how often each of them occurred."""
         return self._fitted.vocabulary
 
     @property
@@ -507,7 +507,7 @@ class SkipGram:
 
     @property
     def centre_(self) -> NDArray[np.float64]:
-        """What centring took from each row of the embedding, (D,)."""
+        """The vector that centring subtracted from each row of the embedding, (D,)."""
         return self._fitted.centre
 
     @property
@@ -597,8 +597,8 @@ class SkipGram:
         Returns
         -------
         list of (str, float)
-            Contexts c and their probabilities, falling; ties are in the order of the vocabulary. With p the softmax
-            over the outputs, which are (side, c) in a directed model, the probability is
+            Contexts c and their probabilities, in descending order; ties are in the order of the vocabulary. With p the
+            softmax over the outputs, which are (side, c) in a directed model, the probability is
 
             - p(before, c) + p(after, c) without a side: of c as a context of the word, on whichever side;
             - p(side, c) / sum_k p(side, k) with a side: of c as a context, given that it stands on this side.
@@ -613,7 +613,7 @@ class SkipGram:
         KeyError
             If the word is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If `word` is neither a word nor an id, `side` is another, or the model does not tell the sides apart.
+            If `word` is neither a word nor an id, `side` is another, or the model does not distinguish the sides.
 
         Examples
         --------
@@ -632,12 +632,12 @@ class SkipGram:
         Parameters
         ----------
         documents
-            As `corpus` for :meth:`fit`; here they may have one word each, too.
+            As `corpus` for :meth:`fit`; here they may also have one word each.
 
         Returns
         -------
         ndarray (n_documents, D), float32
-            A word counts as often as it comes; words outside the vocabulary are skipped. A document without any other
+            A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
             is all zeros.
 
         Raises
@@ -719,8 +719,8 @@ class SkipGram:
         """Write the whole model to one safetensors file, whole or not at all.
 
         It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
-        bias, how often each word came, and the sums that :meth:`partial_fit` goes on from. Its header holds, as JSON,
-        the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
+        bias, how often each word occurred, and the sums from which :meth:`partial_fit` continues. Its header holds, as
+        JSON, the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
         fastembed, the seed, the SHA-256 of the counts trained on, and the last epoch's nll.
 
         Parameters
@@ -735,7 +735,7 @@ class SkipGram:
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If a parameter is not as it should be, or a word has no UTF-8 form.
+            If a parameter is not as documented, or a word has no UTF-8 form.
 
         Examples
         --------

@@ -365,7 +365,7 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If the rows have a wrong dtype or shape, or are not finite.
+            If the rows are not an array of this dtype and shape, or not finite.
 
         Examples
         --------
@@ -425,7 +425,7 @@ class Trainer:
             Continue from the previous call's sums of squared gradients, whose roots divide the steps; by default the
             sums start from zero.
         seed : int or Generator, optional
-            For the order of the rows, which is drawn anew for each epoch.
+            For the order of the rows, which is drawn again for each epoch.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
@@ -458,7 +458,7 @@ class Trainer:
             epochs, learning_rate, linear_learning_rate, block_size, workspace_bytes, n_iter_no_change, warm_start
         )
         if n_iter_no_change is not None and validation_counts is None:
-            raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts to look at")
+            raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
