@@ -1,6 +1,6 @@
 """The public interface: every name and signature as in public_api.txt, so that a review sees a change of either.
 
-Write the file anew, with the package installed: python tests/test_api.py > tests/public_api.txt
+Write the file again, with the package installed: python tests/test_api.py > tests/public_api.txt
 With --sources it prints the files that define these names, whose docstrings `make lint` checks.
 """
 
@@ -72,7 +72,7 @@ def test_signatures_are_those_of_the_file():
             LISTING.read_text(encoding="utf-8").splitlines(), listing().splitlines(), LISTING.name, "package", n=0
         )
     )
-    assert not changes, f"{changes}\nIf that is intended, write the file anew: see the top of {__file__}"
+    assert not changes, f"{changes}\nIf that is intended, write the file again: see the top of {__file__}"
 
 
 def test_the_listing_sees_a_changed_default(monkeypatch):

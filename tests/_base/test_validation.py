@@ -75,7 +75,7 @@ def test_flags_are_true_or_false():
             check_flag("f", wrong)
 
 
-def test_choices_and_callbacks():
+def test_choices_and_callbacks_are_checked():
     assert check_choice("c", "a", ("a", "b")) == "a"
     with pytest.raises(ValueError, match="c must be one of a, b, got 'd'"):
         check_choice("c", "d", ("a", "b"))

@@ -90,7 +90,7 @@ def test_softmax_is_the_references(kernels, near, outputs):
     near(o.sum(dtype=np.float64), 1)
 
 
-def test_softmax_by_hand(kernels, near):
+def test_softmax_agrees_with_a_calculation_by_hand(kernels, near):
     o = np.log(np.array([1, 2, 5], kernels.dtype))
     near(kernels.softmax(o), np.log(8))
     near(o, [1 / 8, 2 / 8, 5 / 8])
@@ -185,7 +185,7 @@ def test_a_pass_has_the_same_bits_however_its_shards_are_divided_among_calls(ker
         assert_array_equal(gradient, results[0][1])
 
 
-def test_the_update_of_a_row_by_hand(kernels, near):
+def test_the_update_of_a_row_agrees_with_a_calculation_by_hand(kernels, near):
     row = np.array([1, 2, 3], kernels.dtype)
     kernels.row_update(row, np.array([1.0, 0.0, -2.0, 99.0]), 0.5)
     assert_array_equal(row, np.array([0.5, 2, 4], kernels.dtype))

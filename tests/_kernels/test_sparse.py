@@ -27,7 +27,7 @@ def test_a_product_is_the_references(kernels, near, rows, columns, dim):
     near(product, reference.csr_times_dense(*csr, dense), scale=30)
 
 
-def test_a_product_by_hand(kernels):
+def test_a_product_agrees_with_a_calculation_by_hand(kernels):
     """[[0, 2], [0, 0], [3, 1]] times [[1, 10], [4, 40]]."""
     csr = np.array([0, 1, 1, 3]), np.array([1, 0, 1], np.int32), np.array([2, 3, 1], kernels.dtype)
     product = np.empty((3, 2), kernels.dtype)

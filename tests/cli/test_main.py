@@ -84,7 +84,7 @@ def closed_pipe():
 
 @posix
 @pytest.mark.parametrize("count", [1, 4000])
-def test_a_closed_pipe_ends_the_command_without_a_word(run, tmp_path, stdout_to, count):
+def test_a_closed_pipe_ends_the_command_silently(run, tmp_path, stdout_to, count):
     path = tmp_path / "many.safetensors"
     Vectors([f"w{i}" for i in range(5000)], np.eye(5000, 2, dtype=np.float32)).save(path)
     stdout_to(closed_pipe(), encoding="utf-8")
@@ -92,13 +92,13 @@ def test_a_closed_pipe_ends_the_command_without_a_word(run, tmp_path, stdout_to,
 
 
 @posix
-def test_a_closed_pipe_ends_help_without_a_word(run, stdout_to):
+def test_a_closed_pipe_ends_help_silently(run, stdout_to):
     stdout_to(closed_pipe(), encoding="utf-8")
     assert run("--help") == (1, "", "")
 
 
 @posix
-def test_a_closed_pipe_ends_the_process_without_a_word():
+def test_a_closed_pipe_ends_the_process_silently():
     """Python itself would report it once more at exit."""
     command = [sys.executable, "-P", "-m", "fastembed", "info"]
     with open(closed_pipe(), "wb") as closed:  # noqa: PTH123 - a descriptor

@@ -16,7 +16,7 @@ def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_a
     return counts
 
 
-def test_positive_pmi_by_hand():
+def test_positive_pmi_agrees_with_a_calculation_by_hand():
     counts = sparse.csr_array(np.array([[4.0, 0.0, 1.0], [0.0, 0.0, 0.0], [2.0, 3.0, 0.0]]))
     n, rows, columns = counts.toarray(), counts.sum(axis=1), counts.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -90,7 +90,7 @@ def test_gradients_are_the_derivatives(set_constant, model, build, outputs, dim,
         assert (moved[0] == 0).all()
 
 
-def test_one_example_by_hand(library, near):
+def test_one_example_agrees_with_a_calculation_by_hand(library, near):
     """Logits (ln 3, 0): softmax (3/4, 1/4)."""
     trainer = Trainer(np.array([[np.log(3)]], library.dtype), np.array([[1, 0]], library.dtype), loss_scale=2)
     near(trainer.forward(0), [0.75, 0.25])
