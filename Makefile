@@ -20,8 +20,9 @@ SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
+# A process per core
 test: $(VENV)/.package $(VENV)/.extra-test
-	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 # The suite again, with the optional libraries; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
