@@ -221,6 +221,18 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), f"{page}: no {target}"
 
 
+def test_the_sections_of_figures_are_those_that_are_measured():
+    """`make figures` finds the place of each of its tables on the page of benchmarks."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    found = re.findall(r"^<!-- figures: (.*) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
+    script = (ROOT / "bench" / "peers" / "figures.py").read_text(encoding="utf-8")
+    per_build, once = (
+        set(re.findall(rf'"(\w+)": Figure\("\w+\.py"{end}', script)) for end in (r"\)", ", per_build=False")
+    )
+    assert sorted(found) == sorted([f"{name} x86_64_v{level}" for name in per_build for level in (3, 4)] + list(once))
+    assert page.count("<!--") == 2 * len(found)
+
+
 def test_our_side_of_the_tables_exists():
     """Every method, parameter and option in the last column of "Coming from" is one of ours."""
     page = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
