@@ -147,7 +147,7 @@ def check(words):
 
 def evaluate_sh(example):
     for line in example.parsed.replace("\\\n", " ").splitlines():
-        words = line.partition("#")[0].split()
+        words = shlex.split(line, comments=True)
         if words[:1] in (["make"], ["pip"]) or (words[:1] == ["python"] and words[1].startswith("bench/")):
             check(words)
         elif words:
@@ -224,7 +224,7 @@ def test_links_lead_somewhere(page):
 def test_the_sections_of_figures_are_those_that_are_measured():
     """`make figures` finds the place of each of its tables on the page of benchmarks."""
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    found = re.findall(r"^<!-- figures: (.*) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^<!-- figures: ([\w ]+) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
     script = (ROOT / "bench" / "peers" / "figures.py").read_text(encoding="utf-8")
     per_build, once = (
         set(re.findall(rf'"(\w+)": Figure\("\w+\.py"{end}', script)) for end in (r"\)", ", per_build=False")
