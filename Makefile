@@ -1,5 +1,5 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
-#   make demo | test | lint | docs | bench | bench-peers | clean
+#   make demo | test | lint | docs | bench | figures | clean
 #   make test-extras | test-debug | test-portable | test-asan | test-ubsan | test-valgrind | test-parallel | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
@@ -15,13 +15,14 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
 .PHONY: demo test test-extras lint docs test-debug test-portable test-asan test-ubsan test-valgrind test-parallel \
-	coverage bench bench-peers clean
+	coverage bench figures clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
+# A process per core
 test: $(VENV)/.package $(VENV)/.extra-test
-	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest
+	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 # The suite again, with the optional libraries; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
@@ -103,12 +104,16 @@ bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
 		--benchmark-columns=min,median,iqr,rounds,iterations --benchmark-group-by=func,param:size,param:dtype
 
-# The figures of docs/benchmarks.md, and its plot
-bench-peers: $(VENV)/.package $(VENV)/.extra-bench
-	$(OWN_BLAS) $(BIN)/python bench/peers/row.py
-	$(OWN_BLAS) $(BIN)/python bench/peers/block.py
-	$(OWN_BLAS) $(BIN)/python bench/peers/torch_softmax.py
-	$(BIN)/python bench/peers/plot.py
+# Measures the figures of docs/benchmarks.md again, and replaces its tables and plot.
+#   make figures ONLY="row block"          some of them
+#   make figures TEXT=wiki.txt SIMILARITY="wordsim353.tsv simlex999.txt" ANALOGIES=questions-words.txt
+#                                          also those that need a text: counting, and word2vec with the files of scores
+#   make figures ONLY=row ARGUMENTS="--rounds 2 --sizes 8 1000"    with arguments for the script
+figures: $(VENV)/.package $(VENV)/.extra-bench
+	$(OWN_BLAS) $(BIN)/python bench/peers/figures.py $(if $(ONLY),--only $(ONLY)) $(if $(TEXT),--text $(TEXT)) \
+		$(if $(SIMILARITY),--similarity $(SIMILARITY)) $(if $(ANALOGIES),--analogies $(ANALOGIES)) \
+		$(if $(ARGUMENTS),--arguments $(ARGUMENTS))
+	$(if $(filter row,$(or $(ONLY),row)),$(BIN)/python bench/peers/plot.py)
 
 .PHONY: wheel check-wheel changelog release
 

@@ -147,7 +147,7 @@ def check(words):
 
 def evaluate_sh(example):
     for line in example.parsed.replace("\\\n", " ").splitlines():
-        words = line.partition("#")[0].split()
+        words = shlex.split(line, comments=True)
         if words[:1] in (["make"], ["pip"]) or (words[:1] == ["python"] and words[1].startswith("bench/")):
             check(words)
         elif words:
@@ -219,6 +219,18 @@ def test_every_block_is_of_a_kind_that_runs(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page}: no {target}"
+
+
+def test_the_sections_of_figures_are_those_that_are_measured():
+    """`make figures` finds the place of each of its tables on the page of benchmarks."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    found = re.findall(r"^<!-- figures: ([\w ]+) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
+    script = (ROOT / "bench" / "peers" / "figures.py").read_text(encoding="utf-8")
+    per_build, once = (
+        set(re.findall(rf'"(\w+)": Figure\("\w+\.py"{end}', script)) for end in (r"\)", ", per_build=False")
+    )
+    assert sorted(found) == sorted([f"{name} x86_64_v{level}" for name in per_build for level in (3, 4)] + list(once))
+    assert page.count("<!--") == 2 * len(found)
 
 
 def test_our_side_of_the_tables_exists():

@@ -15,7 +15,7 @@ from unittest import mock
 
 import machine
 import numpy as np
-from rounds import compete, in_units, print_table, save_results, with_minima
+from rounds import compete, in_units, print_table, save_results, say, with_minima
 from scipy import sparse
 
 from fastembed import Trainer
@@ -109,9 +109,10 @@ def shares_of_time(fit: Callable[[], object]) -> dict[str, float]:
     return seconds
 
 
-def print_records(records: list[dict[str, Any]]) -> None:
-    """Print the table of ratios."""
-    print(f"\nRatios: median over the rounds (of the minima). gain: over {records[0]['threads']} thread.")
+def print_records(records: list[dict[str, Any]], settings: str) -> None:
+    """Print the settings and the table of ratios."""
+    say(settings)
+    say(f"Ratios: median over the rounds (of the minima). gain: over {records[0]['threads']} thread.")
     print_table(
         ["threads", "bare products", "GFLOP/s", "epoch", "epoch / products", "gain"],
         [
@@ -175,10 +176,13 @@ def main() -> None:
         }
         for n in args.threads
     ]
-    print_records(records)
+    print_records(
+        records,
+        f"V = {args.outputs:,}, D = {args.dim}, {args.counts:,} counts per row, blocks of {args.block} rows, float32.",
+    )
     seconds = shares_of_time(fit(1))
     total = seconds.pop("all")
-    print("\nWhere an epoch on one thread spends its time, set-up included.")
+    say("Where an epoch on one thread spends its time, set-up included.")
     print_table(["part", "time", "share"], [[name, in_units(s), f"{s / total:.1%}"] for name, s in seconds.items()])
     save_results("block", found, records)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import print_facts
+from rounds import in_units, print_table, save_results, say
 from scipy import sparse
 
 from fastembed.corpus.sources import find_files
@@ -98,6 +99,13 @@ def measured(seconds, reading, nnz, total, size):
 
 KINDS = {"ours": ours, "ours, 4 times the text": lambda options: ours(options, 4), "peer": peer, "gensim": gensim}
 
+LABELS = {
+    "ours": "`Vocabulary` and `Counts.from_corpus`",
+    "ours, 4 times the text": "the same, the text four times",
+    "peer": "Counter, NumPy and SciPy",
+    "gensim": "gensim, scan of the vocabulary alone",
+}
+
 
 def run(kind, arguments, repeat):
     """Return the fastest of `repeat` runs, each in a process of its own."""
@@ -117,29 +125,36 @@ def unpacked(path, folder):
 
 
 def show(results, options):
-    """Print the machine and the table."""
-    print_facts("From a text to counts", *(["gensim"] if "gensim" in results else []))
-    print(
-        f"settings: min_count {options.min_count}, window {options.window}, linear, {options.threads} threads; "
-        f"best of {options.repeat}\n"
-    )
-    print(f"{'':<24}{'vocabulary s':>14}{'in all s':>10}{'CPU s':>8}{'ratio':>8}{'peak MB':>10}{'of the matrix':>15}")
+    """Print the machine and the table, and save them."""
+    facts = print_facts("From a text to counts", *(["gensim"] if "gensim" in results else []))
     base = results["ours"]
+    say(
+        f"{base['tokens'] / 1e6:.1f} M tokens, `min_count` {options.min_count}, window {options.window}, linear"
+        f" weights, {options.threads} threads; the fastest of {options.repeat} runs, each a process of its own."
+    )
+    rows = []
     for kind, record in results.items():
         size = record["size"]
         ratio = record["seconds"] / (base["vocabulary"] if kind == "gensim" else base["seconds"])
-        share = f"{record['peak'] / size:.1f} x" if size else ""
-        print(
-            f"{kind:<24}{record['vocabulary']:>14.2f}{record['seconds']:>10.2f}{record['cpu']:>8.2f}{ratio:>8.1f}"
-            f"{record['peak'] / 1e6:>10.0f}{share:>15}"
+        rows.append(
+            [
+                LABELS[kind],
+                in_units(record["vocabulary"]),
+                in_units(record["seconds"]),
+                in_units(record["cpu"]),
+                f"{ratio:.1f}",
+                f"{record['peak'] / 1e6:,.0f} MB",
+                f"{record['peak'] / size:.1f}" if size else "",
+            ]
         )
-    print("\nCPU s: of all threads; compare these where the machine is busy")
-    print(f"ours: {base['tokens'] / base['seconds'] / 1e6:.1f} M tokens/s, both passes together")
-    print(f"the matrix: {base['nnz']:,} counts, {base['size'] / 1e6:.0f} MB")
-    if "gensim" in results:
-        print("gensim scans the vocabulary only; its ratio is to our vocabulary")
-    else:
-        print("gensim is not installed: its scan of the vocabulary is left out")
+    matrix = f"/ the matrix of {base['size'] / 1e6:.0f} MB"
+    print_table(["", "vocabulary", "all", "CPU time", "time / ours", "peak memory", matrix], rows)
+    say(
+        f"That is {base['tokens'] / base['seconds'] / 1e6:.1f} M tokens per second for both passes together, and"
+        f" {base['nnz']:,} counts."
+        + (" gensim scans the vocabulary only; its ratio is to our vocabulary." if "gensim" in results else "")
+    )
+    save_results("counting", facts, [{"kind": kind, **record} for kind, record in results.items()])
 
 
 def main():

@@ -16,9 +16,23 @@ from fastembed import _kernels
 
 OTHER_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
+# What makes a CPU with AVX-512 run what one with AVX2 would: our kernels, OpenBLAS, PyTorch and its libraries
+AS_WITH_AVX2 = {
+    "FASTEMBED_ISA": "x86_64_v3",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
+
 
 def reject_other_blas_kernels() -> None:
-    """Stop where the environment makes OpenBLAS run kernels of another CPU: ratios to them mean nothing."""
+    """Stop where the environment makes OpenBLAS run kernels of another CPU: ratios to them mean nothing.
+
+    Unless it makes all of us run those of a CPU with AVX2.
+    """
+    if is_as_with_avx2() and "OPENBLAS_L2_SIZE" not in os.environ:
+        return
     found = [name for name in OTHER_KERNELS if name in os.environ]
     if found:
         unset = " ".join(f"-u {name}" for name in found)
@@ -33,12 +47,21 @@ def facts(*packages: str) -> dict[str, str]:
     blas = [f"{lib['internal_api']} {lib['version']} {lib.get('architecture', '')}" for lib in _blas()]
     peers = [f"{name} {version(name)}" for name in ("numpy", "scipy", *packages)]
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    chosen = " (chosen: the CPU has AVX-512)" if is_as_with_avx2() else ""
     return {
+        "build": _kernels.BUILD,
         "CPU": f"{_cpu_model()}, {_cpu_count()} usable",
-        "kernels": f"fastembed {_kernels.BUILD}; {', '.join(blas)}",
+        "caches": _caches(),
+        "kernels": f"fastembed {_kernels.BUILD}; {', '.join(blas)}{chosen}",
         "versions": f"Python {platform.python_version()}, {', '.join(peers)}",
         "system": f"{platform.system()} {platform.release()}, load {load} at the start",
     }
+
+
+def is_as_with_avx2() -> bool:
+    """Return whether a CPU with AVX-512 runs what one with AVX2 would."""
+    chosen = all(os.environ.get(name) == value for name, value in AS_WITH_AVX2.items())
+    return chosen and "x86_64_v4" in _kernels.runnable_builds()
 
 
 def print_facts(title: str, *packages: str) -> dict[str, str]:
@@ -60,9 +83,22 @@ def _cpu_count() -> int:
 
 
 def _cpu_model() -> str:
+    """Return the name of the CPU and, since some names say little, its family and model."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = [line.partition(":") for line in cpuinfo.read_text(encoding="utf-8").splitlines()]
+        found = {name.strip(): value.strip() for name, _, value in reversed(lines)}
+        if "model name" in found:
+            return f"{found['model name']} (family {found.get('cpu family')}, model {found.get('model')})"
     return platform.processor() or platform.machine()
+
+
+def _caches() -> str:
+    """Return the sizes of the data caches that the first CPU uses, as Linux gives them."""
+    sizes = {}
+    for cache in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        kind, level, size = ((cache / name).read_text().strip() for name in ("type", "level", "size"))
+        if kind != "Instruction":
+            kib = int(size.removesuffix("K"))
+            sizes[level] = f"{kib} KiB" if kib < 1024 else f"{kib / 1024:g} MiB"
+    return ", ".join(f"{size} L{level}{'d' * (level == '1')}" for level, size in sizes.items()) or "unknown caches"

@@ -1,6 +1,6 @@
-"""The plot of docs/benchmarks.md: steps per second against V, from the figures of row.py in .benchmarks/row.json.
+"""The plot of docs/benchmarks.md: steps per second against V, from the figures of row.py in .benchmarks.
 
-python bench/peers/plot.py [--dtype float32] [--threads 1] [-o docs/row_step.svg]
+python bench/peers/plot.py [--build x86_64_v4] [--dtype float32] [--threads 1] [-o docs/row_step.svg]
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-from rounds import RESULTS
+from rounds import results_path
+
+from fastembed import _kernels
 
 LINES = {
     "stream": ("limit: one stream of the linear layer", "k:"),
@@ -26,11 +28,12 @@ LINES = {
 def main() -> None:
     """Draw and save."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--build", default=_kernels.BUILD)
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", default="docs/row_step.svg")
     args = parser.parse_args()
-    source = RESULTS / "row.json"
+    source = results_path("row", args.build)
     if not source.exists():
         sys.exit(f"{source} is missing: run bench/peers/row.py first")
     results = json.loads(source.read_text(encoding="utf-8"))
@@ -49,7 +52,7 @@ def main() -> None:
     axes.set(
         xlabel="outputs V (D = 100)",
         ylabel="steps per second",
-        title=f"Exact softmax, one example per step, {args.dtype}, {threads}",
+        title=f"Exact softmax, one example per step, {args.dtype}, {threads}, {args.build}",
     )
     axes.grid(alpha=0.3)
     axes.legend()

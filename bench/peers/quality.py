@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from machine import print_facts, reject_other_blas_kernels
-from rounds import print_table, save_results
+from rounds import print_table, save_results, say
 from threadpoolctl import threadpool_limits
 
 from fastembed import SkipGram, Vectors
@@ -95,7 +95,7 @@ def print_records(records: Sequence[Record]) -> None:
     names = list(records[0]["scores"])
     groups = _by_contestant_and_epochs(records)
     spread = "mean ± standard deviation over the seeds" if len(next(iter(groups.values()))) > 1 else "one seed"
-    print(f"\nSimilarity: Spearman. Analogies: 3CosAdd accuracy. {spread}. Time: from the file to vectors.")
+    say(f"Similarity: Spearman. Analogies: 3CosAdd accuracy. {spread}. Time: from the file to vectors.")
     rows = []
     for (name, epochs), group in groups.items():
         seconds = [r["seconds"] for r in group]
@@ -113,7 +113,7 @@ def print_records(records: Sequence[Record]) -> None:
     print_table(["", "epochs", "words", *names, "seconds", "time / ours"], rows)
     for name in names:
         found = sorted({(r["name"], r["covered"][name]) for r in records})
-        print(f"{name} covered: " + "; ".join(f"{contestant} {covered}" for contestant, covered in found))
+        say(f"{name} covered: " + "; ".join(f"{contestant} {covered}" for contestant, covered in found) + ".")
 
 
 def draw(records: Sequence[Record], output: str) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(".benchmarks")  # each script writes its figures there, and plot.py reads them
+RESULTS = Path(".benchmarks")  # each script writes its figures there; plot.py and figures.py read them
+
+_said: list[str] = []  # by the script that runs
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,30 @@ def with_minima(ratio: float, ratio_of_minima: float) -> str:
     return f"{ratio:.2f} ({ratio_of_minima:.2f})"
 
 
+def say(text: str) -> None:
+    """Print a paragraph of Markdown, which becomes part of the saved results."""
+    _said.append(text)
+    print("\n" + text, flush=True)
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a Markdown table."""
+    """Print a Markdown table, which becomes part of the saved results."""
     cells = [[str(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
     padded = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
     padded.insert(1, ["-" * (width - 1) + ":" for width in widths])
-    lines = ["| " + " | ".join(row) + " |" for row in padded]
-    print("\n" + "\n".join(lines), flush=True)
+    say("\n".join("| " + " | ".join(row) + " |" for row in padded))
+
+
+def results_path(name: str, build: str) -> Path:
+    """Return where the figures of a script are that ran with a build of our kernels."""
+    return RESULTS / f"{name}.{build}.json"
 
 
 def save_results(name: str, facts: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> None:
-    """Write the figures of a script to .benchmarks/<name>.json."""
+    """Write the figures of a script, and what it has said of them, to a file in .benchmarks."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"facts": facts, "records": records}, indent=1) + "\n", encoding="utf-8")
+    path = results_path(name, facts["build"])
+    results = {"facts": facts, "text": _said, "records": records}
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\nwritten to {path}")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from contestants import NotebookStep, NumPyStep, TorchStep
 from numpy.typing import NDArray
-from rounds import Times, compete, in_units, print_table, save_results, with_minima
+from rounds import Times, compete, in_units, print_table, save_results, say, with_minima
 from threadpoolctl import threadpool_limits
 
 from fastembed import Trainer
@@ -124,7 +124,7 @@ def ratios(times: Times, ratio: Callable[[str, str], float]) -> dict[str, float]
 def print_records(records: list[dict[str, Any]]) -> None:
     """Print times, then ratios; for each ratio the median over the rounds, and that of the minima in brackets."""
     names = ["stream", "numpy", "torch", "step", "train", "numpy both", "torch both", "train both"]
-    print("\nMedian time per step. both: the linear layer is trained too. stream: np.dot of the flat linear layer.")
+    say("Median time per step. both: the linear layer is trained, too. stream: `np.dot` of the flat linear layer.")
     key = [(r["dtype"], f"{r['V']:,}", r["threads"]) for r in records]
     print_table(
         ["dtype", "V", "threads", *names],
@@ -132,7 +132,7 @@ def print_records(records: list[dict[str, Any]]) -> None:
     )
     pairs = list(records[-1]["ratio"])
     pairs = [pair for pair in pairs if "notebook" not in pair]
-    print("\nRatios: median over the rounds (of the minima).")
+    say("Ratios: median over the rounds (of the minima).")
     print_table(
         ["dtype", "V", "threads", *pairs],
         [
@@ -142,7 +142,7 @@ def print_records(records: list[dict[str, Any]]) -> None:
     )
     small = [r for r in records if "notebook" in r["median"]]
     if small:
-        print("\nThe notebook's cells at V = 8, D = 10.")
+        say("The notebook's cells at V = 8, D = 10.")
         print_table(
             ["dtype", "threads", "notebook", "step", "train", "notebook / step", "notebook / train"],
             [
@@ -163,7 +163,7 @@ def print_thread_gain(records: list[dict[str, Any]]) -> None:
     several = [r for r in records if r["threads"] > 1 and (r["dtype"], r["V"]) in one and r["V"] >= 10_000]
     if several:
         names = ["stream", "numpy", "torch", "step", "train", "train both"]
-        print("\nGain over one thread (of minima).")
+        say("Gain over one thread (of minima).")
         print_table(
             ["dtype", "V", "threads", *names],
             [

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from contestants import TorchStep
 from numpy.typing import NDArray
-from rounds import compete, print_table, save_results, with_minima
+from rounds import compete, print_table, save_results, say, with_minima
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -153,7 +153,7 @@ def main() -> None:
     found = machine.print_facts(f"Full softmax in batches, float32: V={args.outputs:,}, D={args.dim}", "torch")
     check_same_start(args.outputs, args.dim, args.batch)
     records = [r for n in args.threads for r in speed(args.outputs, args.dim, args.batch, n, args.rounds)]
-    print("\nRatio to PyTorch: median over the rounds (of the minima).")
+    say("Ratio to PyTorch: median over the rounds (of the minima).")
     print_table(
         ["threads", "name", "examples per second", "PyTorch / it"],
         [
@@ -169,7 +169,7 @@ def main() -> None:
         for name in ("PyTorch", "fastembed"):
             bytes_grown = memory_growth(name, args.outputs, args.dim, batch, threads)
             growth.append({"batch": batch, "name": name, "bytes": bytes_grown, "threads": threads})
-    print(f"\nGrowth of the peak memory over the parameters, {threads} threads.")
+    say(f"Growth of the peak memory over the parameters, {threads} threads.")
     print_table(
         ["examples per batch", "name", "growth"],
         [[g["batch"], g["name"], f"{g['bytes'] / 2**20:.0f} MiB"] for g in growth],

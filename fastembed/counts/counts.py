@@ -2,7 +2,7 @@
 
 Counts of a corpus are stored as integers (see :mod:`fastembed.windows`). The denominator of the weights and the factors
 of subsampling, which turn them into expected counts, are applied on the way out. So `a + b` is, to the last bit, the
-count of both corpora.
+count of both corpora. Other counts are stored as they are, and sums of fractions are rounded.
 """
 
 from __future__ import annotations
@@ -150,9 +150,9 @@ class Counts:
         threads : int, optional
             All processors by default. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the text and the counts; half of what is free by default. What exceeds it, possibly the
-            result as well, is in files without a name in the folder for temporary files. The buffers of reading (a few
-            MB per thread) and the vocabulary come on top. The result does not depend on it.
+            Bytes of memory for the text and the counts, at least 1,000,000; half of what is free by default. What
+            exceeds it, possibly the result as well, is in files without a name in the folder for temporary files. The
+            buffers of reading (a few MB per thread) and the vocabulary come on top. The result does not depend on it.
         lines : LineSplit, optional
             Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The
             two counts add up, to the last bit, to the counts of all lines.
@@ -240,6 +240,7 @@ class Counts:
             As for :meth:`from_corpus`.
         weighting : {"flat", "share"}
             The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that the pairs of each item sum to 1.
+            These fractions are rounded: parts that are counted one by one add up to the whole but for the last bits.
         max_contexts : int, optional
             Only this many items, the first of the vocabulary, are contexts.
         threads : int, optional
@@ -431,6 +432,10 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both corpora.
+
+        They are to the last bit those of the joined corpora, as long as the counts are whole numbers: of windows, and
+        of baskets with the weighting "flat". Fractions, as of baskets with the weighting "share", are added in float64
+        and rounded, so that the last bits depend on the order.
 
         Raises
         ------

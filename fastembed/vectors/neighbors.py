@@ -3,6 +3,10 @@
 A product in the dtype of the matrix gives every cosine within a known error, and so a few candidates among which the
 best rows must be. The cosines of these are computed in float64, each row by itself: neither they nor their order depend
 on the other queries in the same product, on the BLAS or on its threads.
+
+What is a tie: cosines are rounded to 12 decimals, far above the rounding errors of float64 (about 1e-16) and far below
+what vectors of float32 mean (1e-7). So a row has the cosine 1 with itself and with its multiples. Rows that are exact
+multiples of one another have the same bits once they are of unit length, and hence the same cosine with any query.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ BLOCK_BYTES = 1 << 25  # of cosines: limits the number of queries in one product
 ROWS_BYTES = 1 << 22  # of rows in float64
 GROUPS = 1024  # of rows: the threshold for candidates is found among the best score of each group
 
+DECIMALS = 12  # of cosines
+LEAST = 2.0**-1074  # the smallest positive number of float64
+
 METHODS = ("3CosAdd", "3CosMul")
 
 
@@ -38,26 +45,25 @@ class Neighbors:
     ----------
     rows : ndarray, shape (V, D)
         The matrix, or its rows each multiplied by a power of two.
-    norms : ndarray of float64, shape (V,)
-        Lengths of the rows.
     """
 
     def __init__(self, matrix: Matrix) -> None:
         largest = np.maximum(matrix.max(axis=1, initial=0), -matrix.min(axis=1, initial=0))
         far = (largest > 0) & ((largest < 2.0**-60) | (largest > 2.0**60))
         self.rows = _scaled(matrix) if far.any() else matrix
-        self.norms = np.empty(len(matrix))
+        norms = np.empty(len(matrix))
         for block in _blocks(len(matrix), matrix.shape[1] * 8, ROWS_BYTES):
-            self.norms[block] = _lengths(self.rows[block])
+            norms[block] = _lengths(self.rows[block].astype(np.float64))
         self._inverse_norms = np.zeros(len(matrix), matrix.dtype)
-        np.divide(1.0, self.norms, out=self._inverse_norms, where=self.norms > 0, casting="same_kind")
+        np.divide(1.0, norms, out=self._inverse_norms, where=norms > 0, casting="same_kind")
         # A sum of D products has an error of at most D units in the last place of |row||query|, whatever its order;
-        # rounding of the query, the norm and the score adds a few. Twice that covers float64's final cosine.
-        self._margin = float((matrix.shape[1] + 16) * np.finfo(matrix.dtype).eps)
+        # rounding of the query, the norm and the score adds a few. Twice that covers float64's final cosine, which is
+        # then rounded to DECIMALS.
+        self._margin = float((matrix.shape[1] + 16) * np.finfo(matrix.dtype).eps) + 10.0**-DECIMALS
 
     def unit(self, ids: Ids | slice) -> Exact:
         """Return rows divided by their lengths, (N, D); zero stays zero."""
-        return _divided(self.rows[ids], self.norms[ids])
+        return unit_vectors(self.rows[ids])
 
     def normalized(self) -> Matrix:
         """Return all rows divided by their lengths, in the dtype of the matrix; zero stays zero."""
@@ -161,14 +167,29 @@ class Neighbors:
         for block in _blocks(len(ids), query.shape[1] * 8, ROWS_BYTES):
             unit = self.unit(ids[block])
             for term, vector in enumerate(query):
-                cosines[term, block] = (unit * vector).sum(axis=1)
-        return np.clip(cosines, -1.0, 1.0, out=cosines)
+                cosines[term, block] = rounded_products(unit, vector)
+        return cosines
 
 
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
-    """Return finite vectors (N, D) divided by their lengths, in float64; zero stays zero."""
-    scaled = _scaled(vectors.astype(np.float64))
-    return _divided(scaled, _lengths(scaled))
+    """Return finite vectors (N, D) divided by their lengths, in float64; zero stays zero.
+
+    The quotients by the largest component are the same, to the last bit, for exact multiples of a vector. No square of
+    them overflows, and one that vanishes is too small to matter.
+    """
+    exact = vectors.astype(np.float64)
+    exact /= np.maximum(np.abs(exact).max(axis=1, initial=0), LEAST)[:, None]
+    exact /= np.maximum(_lengths(exact), 1.0)[:, None]  # no length is below 1, but that of zero
+    return exact
+
+
+def rounded_products(vectors: Exact, vector: Exact) -> Exact:
+    """Return the products (N,) of vectors (N, D) with a vector (D,), rounded to DECIMALS: of unit vectors, the cosines.
+
+    That of each is independent of the others.
+    """
+    products: Exact = np.rint((vectors * vector).sum(axis=1) * 10.0**DECIMALS)
+    return products / 10.0**DECIMALS + 0.0  # makes -0.0 zero
 
 
 def _cos_mul(cosines: Matrix) -> Matrix:
@@ -202,17 +223,10 @@ def _scaled(rows: Matrix) -> Matrix:
     return scaled
 
 
-def _lengths(rows: Matrix) -> Exact:
-    """Return the length of each row, (N,), in float64, independent of the other rows."""
-    exact = rows.astype(np.float64)
-    lengths: Exact = np.sqrt((exact * exact).sum(axis=1))
+def _lengths(rows: Exact) -> Exact:
+    """Return the length of each row, (N,), independent of the other rows."""
+    lengths: Exact = np.sqrt((rows * rows).sum(axis=1))
     return lengths
-
-
-def _divided(rows: Matrix, lengths: Exact) -> Exact:
-    """Return rows divided by their lengths, in float64; zero stays zero."""
-    unit: Exact = rows / np.where(lengths > 0, lengths, 1.0)[:, None]
-    return unit
 
 
 def _blocks(count: int, item_bytes: int, block_bytes: int) -> Iterator[slice]:

@@ -14,7 +14,7 @@ from fastembed._base.validation import check_choice, check_finite, check_integer
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
 from fastembed.vectors import interop
-from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, unit_vectors
+from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, is_single
 
 Number = TypeVar("Number", bound=np.generic)
@@ -165,6 +165,8 @@ class Vectors:
     def similarity(self, a: Token, b: Token) -> float:
         """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.
 
+        It is computed in float64 and rounded to 12 decimals, so that of a token with itself is 1.
+
         Parameters
         ----------
         a, b : str or int
@@ -183,7 +185,7 @@ class Vectors:
         0.8
         """
         unit_a, unit_b = unit_vectors(self._matrix[[self._parser.row(a), self._parser.row(b)]])
-        return float(np.clip(unit_a @ unit_b, -1.0, 1.0))
+        return float(rounded_products(unit_a[None], unit_b)[0])
 
     def distance(self, a: Token, b: Token) -> float:
         """Return the cosine distance of two tokens, 1 - :meth:`similarity`: from 0 to 2.
@@ -207,6 +209,8 @@ class Vectors:
 
     def rank(self, a: Token, b: Token) -> int:
         """Return the rank of `b` among the neighbours of `a`: 1 if no other token has a larger cosine with `a`.
+
+        Cosines are those of :meth:`similarity`.
 
         Parameters
         ----------
@@ -255,7 +259,7 @@ class Vectors:
         if len(ids) < 3:
             raise ValueError(f"doesnt_match needs at least three tokens, got {len(ids)}")
         unit = self._neighbors.unit(ids)
-        worst = ids[np.argmin((unit * unit.mean(axis=0)).sum(axis=1))]
+        worst = ids[np.argmin(rounded_products(unit, unit.mean(axis=0)))]
         return self._tokens[int(worst)]
 
     def most_similar(
@@ -286,7 +290,7 @@ class Vectors:
         Returns
         -------
         list of (str, float)
-            Token and cosine, in descending order; ties in the order of the tokens.
+            Token and cosine, rounded to 12 decimals, in descending order; equal ones in the order of the tokens.
 
         Raises
         ------
@@ -345,7 +349,7 @@ class Vectors:
         ids : ndarray of intp, shape (Q, topn)
             Rows of the matrix, indices of :attr:`tokens`. For a single query the shape is (topn,).
         cosines : ndarray of float64, same shape
-            In descending order; ties in the order of the tokens.
+            Rounded to 12 decimals, in descending order; equal ones in the order of the tokens.
 
         Raises
         ------
@@ -409,7 +413,8 @@ class Vectors:
         Returns
         -------
         list of (str, float)
-            Token and score, in descending order; ties in the order of the tokens.
+            Token and score, computed from cosines that are rounded to 12 decimals, in descending order; equal ones in
+            the order of the tokens.
 
         Raises
         ------

@@ -261,6 +261,16 @@ def test_train_keeps_the_steps_before_the_one_that_failed(library, model, set_co
     assert_array_equal(trainer.linear, twin.linear)
 
 
+def test_the_softmax_of_the_largest_logits_is_finite_and_a_loss_beyond_them_is_an_error():
+    """Logits of 1e308 and -1e308 differ by more than a double can hold."""
+    trainer = Trainer(np.ones((1, 1)), np.array([[1e308, -1e308, 0.0]]))
+    assert trainer.forward(0).tolist() == [1.0, 0.0, 0.0]
+    assert trainer.loss(0, 0) == 0.0
+    assert trainer.loss(0, 2) == pytest.approx(1e308 / 3)
+    with pytest.raises(FloatingPointError, match="the loss of input 0 is inf"):
+        trainer.loss(0, 1)
+
+
 def test_an_overflow_of_the_logits_is_reported(library):
     big = np.sqrt(np.finfo(library.dtype).max) * 2
     trainer = Trainer(np.full((2, 1), big, library.dtype), np.full((1, 3), big, library.dtype))

@@ -16,11 +16,11 @@ DTYPES = ["float32", "float64"]
 
 
 def full_sort(neighbors, query, topn, excluded=(), among=None):
-    """Return the answer by a sort of all float64 cosines with a unit vector; ties by id."""
+    """Return the answer by a sort of all float64 cosines with a unit vector, of 12 decimals; ties by id."""
     ids = np.arange(len(neighbors.rows))[: among if isinstance(among, int) else None]
     ids = ids if among is None or isinstance(among, int) else among
     ids = np.array([i for i in ids if i not in excluded], dtype=np.intp)
-    cosines = np.clip((neighbors.unit(ids) * query).sum(axis=1), -1, 1)
+    cosines = np.round((neighbors.unit(ids) * query).sum(axis=1), 12)
     order = np.lexsort((ids, -cosines))[:topn]
     return ids[order], cosines[order]
 
@@ -56,18 +56,50 @@ def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_byt
     assert_same(alone, found)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_what_the_dtype_cannot_tell_apart_is_told_apart(dtype):
-    """Rows that differ by units in the last place: their order is that of float64's cosines, not of the product's."""
+@pytest.fixture(params=DTYPES)
+def alike(request):
+    """Return 3,000 rows that differ by units in the last place, a query, and the order of a product in their dtype."""
     rng = np.random.default_rng(2)
-    row = rng.standard_normal(100).astype(dtype)
-    rows = np.nextafter(row, np.where(rng.random((3000, 100)) < 0.5, np.inf, row).astype(dtype))
-    neighbors = Neighbors(rows)
+    row = rng.standard_normal(100).astype(request.param)
+    rows = np.nextafter(row, np.where(rng.random((3000, 100)) < 0.5, np.inf, row).astype(row.dtype))
     query = unit_vectors(rng.standard_normal((1, 100)))
-    product = (rows @ query[0].astype(dtype)) / np.linalg.norm(rows, axis=1)
-    expected = full_sort(neighbors, query[0], 50)
-    assert np.argsort(-product, kind="stable")[:50].tolist() != expected[0].tolist()
+    product = (rows @ query[0].astype(row.dtype)) / np.linalg.norm(rows, axis=1)
+    return rows, query, np.argsort(-product, kind="stable")
+
+
+def test_units_in_the_last_place_of_float32_are_told_apart_and_those_of_float64_are_ties(alike):
+    rows, query, order_of_product = alike
+    neighbors = Neighbors(rows)
+    ids, cosines = expected = full_sort(neighbors, query[0], 50)
+    assert order_of_product[:50].tolist() != ids.tolist()
+    assert len(set(cosines.tolist())) > 40 if rows.dtype == np.float32 else ids.tolist() == list(range(50))
     assert_same(neighbors.nearest(query, 50), [expected])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("factors", [(1, 3, 5, 7), (7, 5, 3, 1)])
+def test_multiples_of_a_row_are_ties_at_the_cosine_1(dtype, factors):
+    """Also where the multiples are rounded, as most are."""
+    rng = np.random.default_rng(6)
+    multiples = np.array(factors, dtype)[:, None]
+    for case in range(500):
+        neighbors = Neighbors(rng.standard_normal(1 + case % 120, dtype) * multiples)
+        ((ids, cosines),) = neighbors.nearest(neighbors.unit(np.array([0])), 3, excluded=[[0]])
+        assert (ids.tolist(), cosines.tolist()) == ([1, 2, 3], [1.0, 1.0, 1.0])
+        assert neighbors.count_nearer(0, 3) == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exact_multiples_of_a_row_are_ties_for_any_query(dtype):
+    """Their unit vectors have the same bits. Eleven bits of the row leave space for those of the factor."""
+    rng = np.random.default_rng(7)
+    multiples = np.array([3, 1, 2.0**-90, 7, 5 * 2.0**70], dtype)[:, None]
+    for dim in (1, 2, 3, 17, 100, 300):
+        neighbors = Neighbors(rng.standard_normal(dim).astype(np.float16).astype(dtype) * multiples)
+        assert len({row.tobytes() for row in neighbors.unit(slice(None))}) == 1
+        for ids, cosines in neighbors.nearest(unit_vectors(rng.standard_normal((100, dim))), 5):
+            assert ids.tolist() == [0, 1, 2, 3, 4]
+            assert len(set(cosines.tolist())) == 1
 
 
 @pytest.mark.parametrize("among", [1, 300, 10**6, np.array([2, 5, 6, 900, 4999])])
@@ -133,9 +165,9 @@ def test_analogies_agree_with_a_full_sort(tied, method, set_constant):
     unit = neighbors.unit(slice(None))
     for (ids, scores), a, b, c, own in zip(found, *questions, excluded, strict=True):
         if method == "3CosAdd":
-            truth = unit @ unit_vectors((b - a + c)[None])[0]
+            truth = np.round(unit @ unit_vectors((b - a + c)[None])[0], 12)
         else:
-            shifted = [(1 + unit @ vector) / 2 for vector in (a, b, c)]
+            shifted = [(1 + np.round(unit @ vector, 12)) / 2 for vector in (a, b, c)]
             truth = shifted[1] * shifted[2] / (shifted[0] + 1e-6)
         left = np.setdiff1d(np.arange(5000), own)
         best = np.sort(truth[left])[::-1][:25]
@@ -155,7 +187,7 @@ def test_analogies_agree_with_a_full_sort(tied, method, set_constant):
 def test_nearer_rows_are_counted(tied):
     neighbors = Neighbors(tied)
     for row, other in [(0, 1), (3, 3), (17, 4000), (int(np.flatnonzero(tied[:, 0] == 0)[0]), 5)]:
-        cosines = np.clip((neighbors.unit(slice(None)) * neighbors.unit(np.array([row]))).sum(axis=1), -1, 1)
+        cosines = np.round((neighbors.unit(slice(None)) * neighbors.unit(np.array([row]))).sum(axis=1), 12)
         expected = sum(cosine > cosines[other] for i, cosine in enumerate(cosines) if i != row)
         assert neighbors.count_nearer(row, other) == expected
 

@@ -55,6 +55,23 @@ def test_similarity_and_distance_are_those_by_hand():
     assert held.distance("a", "c") == 2.0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_token_has_similarity_1_and_distance_0_with_itself(dtype):
+    smallest, largest = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
+    for dim in (1, 2, 10, 100, 300):
+        rows = np.random.default_rng(dim).standard_normal((300, dim)).astype(dtype)
+        rows = np.concatenate([rows, rows[:1] * np.array([[smallest * 1e6], [largest / 8]], dtype)])
+        held = Vectors([f"w{i}" for i in range(len(rows))], rows)
+        assert {held.similarity(token, token) for token in held} == {1.0}
+        assert {held.distance(token, token) for token in held} == {0.0}
+        assert held.nearest(rows, topn=1)[1].ravel().tolist() == [1.0] * len(rows)
+
+
+def test_similarity_has_the_bits_of_the_search(vectors):
+    for token, cosine in vectors.most_similar("w3", topn=len(vectors)):
+        assert vectors.similarity("w3", token) == vectors.similarity(token, "w3") == cosine
+
+
 def test_similarity_holds_for_any_magnitude():
     held = Vectors(["tiny", "huge"], np.array([[3e-320, 0.0], [1.2e308, 1.6e308]]))
     assert held.similarity("tiny", "huge") == pytest.approx(0.6, abs=1e-15)
