@@ -1,6 +1,5 @@
 """Exact-softmax training of embeddings on a CPU."""
 
-import threading
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -31,18 +30,13 @@ _PUBLIC_MODULES = (
     "vocabulary", "windows",
 )  # fmt: skip
 
-# A package imports its modules, which need the package first. Two threads that began at both ends would wait for each
-# other, and Python would let one of them see a module that is not complete.
-_importing = threading.RLock()
-
 
 def __getattr__(name: str) -> object:
     """Import a public name or module when it is first used: `import fastembed` itself loads no library."""
-    with _importing:
-        if name in _MODULES:
-            return getattr(import_module(_MODULES[name]), name)
-        if name in _PUBLIC_MODULES:
-            return import_module(f"fastembed.{name}")
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    if name in _PUBLIC_MODULES:
+        return import_module(f"fastembed.{name}")
     raise AttributeError(f"module 'fastembed' has no attribute {name!r}")
 
 

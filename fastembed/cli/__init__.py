@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     debug = False
+    for stream in ("stdout", "stderr"):  # the process may have been started without them
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     try:
         try:
             arguments = build_parser().parse_args(argv)

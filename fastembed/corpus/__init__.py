@@ -14,9 +14,26 @@ A `progress` is called with (done, total): bytes on disk for files, sequences fo
 None if the corpus has no length.
 """
 
-from fastembed.corpus.documents import Documents
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.line_split import LineSplit
-from fastembed.corpus.readers import FileCorpus, Progress, Source
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.corpus.documents import Documents
+    from fastembed.corpus.ledger import Ledger
+    from fastembed.corpus.line_split import LineSplit
+    from fastembed.corpus.readers import FileCorpus, Progress, Source
 
 __all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Progress", "Source"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Documents": "documents",
+        "FileCorpus": "readers",
+        "Ledger": "ledger",
+        "LineSplit": "line_split",
+        "Progress": "readers",
+        "Source": "readers",
+    },
+)

@@ -1,5 +1,12 @@
 """Sparse co-occurrence counts of inputs and outputs, from corpora, baskets, pairs or SciPy matrices: `Counts`."""
 
-from fastembed.counts.counts import Counts
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.counts.counts import Counts
 
 __all__ = ["Counts"]
+
+__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts"})

@@ -12,7 +12,23 @@ by tabs, else by commas, else by semicolons, each with the quotes of CSV, else b
 - Analogies: four words, of which the last is the answer. A line that begins with : opens a section.
 """
 
-from fastembed.evaluation.analogy import Analogies, Section, analogies
-from fastembed.evaluation.similarity import Similarity, word_similarity
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.evaluation.analogy import Analogies, Section, analogies
+    from fastembed.evaluation.similarity import Similarity, word_similarity
 
 __all__ = ["Analogies", "Section", "Similarity", "analogies", "word_similarity"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Analogies": "analogy",
+        "Section": "analogy",
+        "Similarity": "similarity",
+        "analogies": "analogy",
+        "word_similarity": "similarity",
+    },
+)

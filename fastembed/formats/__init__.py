@@ -3,7 +3,24 @@
 Files are written whole or not at all. Nothing in a file is ever unpickled or executed.
 """
 
-from fastembed.formats.registry import FORMATS, Format, format_of, load, save
-from fastembed.formats.table import Table
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.formats.registry import FORMATS, Format, format_of, load, save
+    from fastembed.formats.table import Table
 
 __all__ = ["FORMATS", "Format", "Table", "format_of", "load", "save"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "FORMATS": "registry",
+        "Format": "registry",
+        "Table": "table",
+        "format_of": "registry",
+        "load": "registry",
+        "save": "registry",
+    },
+)

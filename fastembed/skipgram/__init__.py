@@ -1,7 +1,14 @@
 """A corpus in, vectors out: `SkipGram`."""
 
-from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.progress import FitProgress
-from fastembed.skipgram.skipgram import SkipGram
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.skipgram.estimate import Estimate
+    from fastembed.skipgram.progress import FitProgress
+    from fastembed.skipgram.skipgram import SkipGram
 
 __all__ = ["Estimate", "FitProgress", "SkipGram"]
+
+__getattr__, __dir__ = lazy_names(__name__, {"Estimate": "estimate", "FitProgress": "progress", "SkipGram": "skipgram"})

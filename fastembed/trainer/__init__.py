@@ -1,5 +1,12 @@
 """Exact-softmax training of an embedding and a linear layer: `Trainer`."""
 
-from fastembed.trainer.trainer import Trainer
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.trainer.trainer import Trainer
 
 __all__ = ["Trainer"]
+
+__getattr__, __dir__ = lazy_names(__name__, {"Trainer": "trainer"})

@@ -184,3 +184,13 @@ def test_invisible_characters_of_words_are_escaped(run, document, hostile, monke
         assert "می\u200cشود" in printed
         assert len(printed.splitlines()) == 2
         assert document("analogy", hostile, *HOSTILE)["c"] == HOSTILE[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes a stream")
+@pytest.mark.parametrize("redirection", [">&-", "2>&-"])
+def test_a_process_without_stdout_or_stderr_does_its_work(tmp_path, redirection):
+    (tmp_path / "text").write_text("a b c\nb c d\n" * 9, encoding="utf-8")
+    command = f'"{sys.executable}" -P -m fastembed train text -o model.safetensors --dim 3 --min-count 1 {redirection}'
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done
+    assert (tmp_path / "model.safetensors").exists()

@@ -1,0 +1,34 @@
+"""Packages whose public names are imported when they are first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+
+def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return the ``__getattr__`` and the ``__dir__`` of a package whose modules define its public names.
+
+    A package that imported them at once would hold its own lock while it waits for theirs, and a thread that imports
+    one of the modules first waits in the other order. Python then lets one of the two see an incomplete module.
+
+    Parameters
+    ----------
+    package : str
+        The ``__name__`` of the package.
+    modules : mapping of str to str
+        The module, within the package, of each public name.
+
+    Examples
+    --------
+    >>> get, names = lazy_names("fastembed.trainer", {"Trainer": "trainer"})
+    >>> get("Trainer").__name__, names()
+    ('Trainer', ['Trainer'])
+    """
+
+    def get(name: str) -> object:
+        if name in modules:
+            return getattr(import_module(f"{package}.{modules[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return get, lambda: sorted(modules)
