@@ -14,12 +14,12 @@ from fastembed._base.threads import check_threads
 
 
 def versions() -> dict[str, str]:
-    """Return versions, the compiled build in use, BLAS and threads, by name.
+    """Return versions, the compiled build and the caches it is tiled for, BLAS and threads, by name.
 
     Examples
     --------
     >>> list(versions())
-    ['fastembed', 'build', 'python', 'numpy', 'scipy', 'blas', 'threads']
+    ['fastembed', 'build', 'caches', 'python', 'numpy', 'scipy', 'blas', 'threads']
     """
     blas = [
         f"{library['internal_api']} {library['version']}, {library.get('architecture', 'unknown')} kernels,"
@@ -30,6 +30,7 @@ def versions() -> dict[str, str]:
     return {
         "fastembed": fastembed.__version__,
         "build": f"{_kernels.BUILD} (this CPU runs {', '.join(_kernels.runnable_builds())})",
+        "caches": str(_kernels.CACHES),
         "python": f"{platform.python_version()} on {platform.platform()}",
         "numpy": np.__version__,
         "scipy": scipy.__version__,
@@ -39,7 +40,7 @@ def versions() -> dict[str, str]:
 
 
 def show_versions() -> None:
-    """Print versions, the compiled build in use, BLAS and threads: what a bug report should include.
+    """Print versions, the compiled build and the CPU's caches, BLAS and threads: what a bug report should include.
 
     Examples
     --------

@@ -5,18 +5,19 @@
                (one example), ``train`` (many), ``block`` (a block of counts), ``sparse`` (CSR times dense)
 ``cooccur``    windows over token ids -> counts
 ``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8
-``cpu``        the instruction set of this CPU
+``cpu``        the instruction set and the caches of this CPU
+``caches``     the tiles that suit these caches; in Python
 =============  ======================================================================================================
 
 The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``, ``types``. ``cooccur``, ``tokens`` and
 ``cpu`` are compiled once, for the base instruction set.
 
-Of every module:
+Of every compiled module:
 
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer` takes its scratch
   memory as the attributes of one object.
-- It has no global state. Loops over an array, a text or a table run without the GIL, except in `TokenTable.frequent`,
-  which makes Python objects.
+- It has no global state: what a kernel must know of the caches is an argument. Loops over an array, a text or a table
+  run without the GIL, except in `TokenTable.frequent`, which makes Python objects.
 
 Of ``builds`` and ``cooccur``:
 
@@ -53,6 +54,7 @@ from typing import Any
 import numpy as np
 
 try:
+    from fastembed._kernels.caches import find_caches
     from fastembed._kernels.cpu import x86_level
 except ModuleNotFoundError as error:
     raise ImportError(
@@ -90,6 +92,7 @@ def choose_build(environment: Mapping[str, str] = os.environ) -> str:
 
 
 BUILD = choose_build()
+CACHES = find_caches()
 
 
 def kernels_for(dtype: np.dtype[Any] | str, build: str | None = None) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""The x86-64 level that this CPU and the operating system support."""
+"""The x86-64 level that this CPU and the operating system support, and the sizes of the data caches."""
 
 cdef extern from *:
     """
@@ -38,6 +38,58 @@ cdef extern from *:
     int fastembed_x86_level() noexcept nogil
 
 
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    #include <cpuid.h>
+    static inline void fastembed_cpuid(unsigned leaf, unsigned subleaf, unsigned *r) {
+        __cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
+    }
+    #define FASTEMBED_HAS_CPUID
+    #elif defined(_M_X64)
+    static inline void fastembed_cpuid(unsigned leaf, unsigned subleaf, unsigned *r) {
+        __cpuidex((int *)r, (int)leaf, (int)subleaf);
+    }
+    #define FASTEMBED_HAS_CPUID
+    #endif
+
+    static long long fastembed_data_cache_bytes(int level) {
+    #ifdef FASTEMBED_HAS_CPUID
+        unsigned r[4], highest, vendor_highest, leaf, k;
+        fastembed_cpuid(0, 0, r);
+        highest = r[0];
+        if (highest >= 7) {
+            fastembed_cpuid(7, 0, r);
+            if (r[3] >> 15 & 1) return 0;     /* cores of two kinds: the answer would depend on the core that gives it */
+        }
+        fastembed_cpuid(0x80000000u, 0, r);
+        vendor_highest = r[0];
+        leaf = 0;
+        if (highest >= 4) {
+            fastembed_cpuid(4, 0, r);
+            if (r[0] & 31) leaf = 4;          /* Intel's; zero elsewhere */
+        }
+        if (!leaf && vendor_highest >= 0x8000001Du && vendor_highest < 0x80010000u) leaf = 0x8000001Du;  /* AMD's */
+        for (k = 0; leaf && k < 16; k++) {    /* one cache per subleaf: its type (0: no more), level and dimensions */
+            fastembed_cpuid(leaf, k, r);
+            if (!(r[0] & 31)) break;
+            if ((r[0] & 31) != 2 && (int)(r[0] >> 5 & 7) == level)      /* data or unified, not instructions */
+                return (long long)((r[1] >> 22) + 1) * ((r[1] >> 12 & 1023) + 1) * ((r[1] & 4095) + 1)
+                       * ((long long)r[2] + 1);
+        }
+    #endif
+        (void)level;
+        return 0;
+    }
+    """
+    long long fastembed_data_cache_bytes(int level) noexcept nogil
+
+
 def x86_level() -> int:
     """Return 1 to 4, the x86-64 micro-architecture level of this CPU, or 0 on another architecture."""
     return fastembed_x86_level()
+
+
+def data_cache_bytes(int level) -> int:
+    """Return the size of the data cache of this level, as CPUID has it; 0 if it does not say, or not for all cores."""
+    return fastembed_data_cache_bytes(level)

@@ -1,0 +1,78 @@
+"""The sizes of the data caches of this CPU, and the tiles of the row kernels that follow from them.
+
+A tile of the linear layer is read twice: for the logits, and for their share of the gradient. It should still be in the
+first-level cache at the second use, beside the next tile, which is prefetched then. Where the whole layer fits into the
+second-level cache, prefetching costs more than it gains. The figures are in docs/decisions.md.
+
+The sizes decide the order of sums, so they must not depend on where this is asked: the least of all cores counts.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastembed._kernels.cpu import data_cache_bytes
+
+KIB = 1 << 10
+MIB = 1 << 20
+LARGE_LEVEL1 = 48 * KIB  # from here on a tile may fill half of the first-level cache, below it a quarter
+LARGEST_TILE = 32 * KIB
+TILE_ROWS = 256  # most rows in a tile: what the kernels have memory for
+CPU_FOLDERS = Path("/sys/devices/system/cpu")  # Linux
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Bytes of the data caches of a core; by default what is assumed where they are unknown."""
+
+    level1: int = 32 * KIB
+    level2: int = 512 * KIB
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of the linear layer in a tile."""
+        return min(self.level1 // (2 if self.level1 >= LARGE_LEVEL1 else 4), LARGEST_TILE)
+
+    def tiling(self, rows: int, row_bytes: int) -> tuple[int, bool]:
+        """Return how many rows a tile has, a multiple of 8, and whether to prefetch the next, for a linear layer."""
+        tile_rows = self.tile_bytes // row_bytes // 8 * 8
+        return min(max(tile_rows, 8), TILE_ROWS), rows * row_bytes > self.level2
+
+    def __str__(self) -> str:
+        return f"{_size(self.level1)} L1d, {_size(self.level2)} L2; tile {_size(self.tile_bytes)}"
+
+
+def find_caches() -> Caches:
+    """Return the caches of this CPU: from CPUID, or on other architectures from Linux; else what is assumed."""
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return Caches(64 * KIB, 4 * MIB)  # the efficiency cores of the M1; all others have at least as much
+    sizes = data_cache_bytes(1), data_cache_bytes(2)
+    if not all(sizes) and platform.machine().lower() not in ("x86_64", "amd64"):
+        sizes = _least_of_all_cores(1), _least_of_all_cores(2)
+    return Caches(*sizes) if all(sizes) else Caches()
+
+
+def _least_of_all_cores(level: int) -> int:
+    """Return the size of the smallest data cache of this level that Linux lists, or 0."""
+    sizes = []
+    for cache in CPU_FOLDERS.glob("cpu[0-9]*/cache/index[0-9]*"):
+        size = _entry(cache, "size").removesuffix("K")
+        if _entry(cache, "level") == str(level) and _entry(cache, "type") != "Instruction" and size.isdigit():
+            sizes.append(int(size) * KIB)
+    return min(sizes, default=0)
+
+
+def _entry(cache: Path, name: str) -> str:
+    """Return what Linux says of a cache, or nothing; firmware may leave out any of it."""
+    try:
+        return (cache / name).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _size(count: int) -> str:
+    """Return bytes in the unit that suits them."""
+    return f"{count // MIB} MiB" if count % MIB == 0 else f"{count / KIB:g} KiB"
