@@ -27,7 +27,7 @@ def test_row_pass(benchmark, kernels, row, truth, close):
     benchmark(
         kernels.row_pass,
         row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
-        None, row.partials, row.expected, row.observed,
+        None, row.partials, row.expected, row.observed, *row.tiling,
     )  # fmt: skip
     loss, _ = kernels.row_merge(row.partials, row.expected, row.observed, row.amounts, row.scale, row.gradient)
     close(loss, truth.loss)
@@ -37,7 +37,8 @@ def test_row_pass(benchmark, kernels, row, truth, close):
 def test_row_pass_without_gradient(benchmark, kernels, row, truth, close):
     benchmark(
         kernels.row_pass,
-        row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts, None, row.partials, None, None,
+        row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
+        None, row.partials, None, None, *row.tiling,
     )  # fmt: skip
     loss, _ = kernels.row_merge(row.partials, None, None, row.amounts, row.scale, row.gradient)
     close(loss, truth.loss)
@@ -46,7 +47,7 @@ def test_row_pass_without_gradient(benchmark, kernels, row, truth, close):
 def test_row_merge(benchmark, kernels, row, truth, close):
     kernels.row_pass(
         row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
-        None, row.partials, row.expected, row.observed,
+        None, row.partials, row.expected, row.observed, *row.tiling,
     )  # fmt: skip
     loss, logsumexp = benchmark(
         kernels.row_merge, row.partials, row.expected, row.observed, row.amounts, row.scale, row.gradient
@@ -60,15 +61,18 @@ def test_row_update(benchmark, kernels, row, truth, close):
     """The timed calls have rate zero, so that the row stays as it was; an untimed one has rate one."""
     once = row.embedding[INPUT].copy()
     row.gradient[: row.dim] = truth.gradient
-    kernels.row_update(once, row.gradient, 1.0)
+    assert kernels.row_update(once, row.h, row.gradient, row.amounts, 1.0, 0.0)
     close(once, truth.h - truth.gradient)
-    benchmark(kernels.row_update, row.embedding[INPUT], row.gradient, 0.0)
+    benchmark(kernels.row_update, row.embedding[INPUT], row.h, row.gradient, row.amounts, 0.0, 0.0)
     np.testing.assert_array_equal(row.embedding[INPUT], truth.h)
 
 
 def test_row_update_linear(benchmark, kernels, row, truth, close):
-    kernels.matvec(row.weights, row.h, None, row.bounds, 0, row.shards, row.logits)
-    tail = (row.bounds, 0, row.shards, row.columns, row.amounts, truth.logsumexp)
+    kernels.row_pass(
+        row.weights, row.h, None, row.bounds, 0, row.shards, row.columns, row.amounts,
+        row.logits, row.partials, None, None, *row.tiling,
+    )  # fmt: skip
+    tail = (row.bounds, 0, row.shards, row.columns, row.amounts, row.partials, truth.logsumexp)
     once = row.weights.copy()
     kernels.row_update_linear(once, row.h, row.logits, *tail, row.scale)
     close(once[:, : row.dim], (truth.linear - np.outer(truth.h, truth.residual)).T)
@@ -77,14 +81,14 @@ def test_row_update_linear(benchmark, kernels, row, truth, close):
 
 
 def test_row_trainer(benchmark, kernels, row, truth, close):
-    """100 steps with a rate of zero on a bound model."""
-    bound = kernels.row_trainer(row.embedding, row.weights, None, row.bounds, row.scale, scratch=row)
-    steps = 100
-    inputs, starts = np.full(steps, INPUT), np.arange(steps + 1)
-    columns, amounts, losses = np.repeat(row.columns, steps), np.ones(steps), np.empty(steps)
-    made = benchmark(bound.train, inputs, starts, columns, amounts, 0.0, False, losses)
-    assert made == steps
-    close(losses, np.full(steps, truth.loss))
+    """100 epochs of one step with a rate of zero on a bound model."""
+    bound = kernels.row_trainer(row.embedding, row.weights, None, row.bounds, *row.tiling, row.scale, scratch=row)
+    epochs = 100
+    sums = np.zeros(epochs)
+    example = np.array([INPUT]), np.arange(2), row.columns, row.amounts
+    assert benchmark(bound.train, *example, 0, epochs, 0.0, False, sums) == epochs
+    close(sums / sums[0], np.ones(epochs))
+    close(bound.step(INPUT, row.columns[0], 0.0, False), truth.loss)
 
 
 def test_softmax(benchmark, kernels, row, truth, close):

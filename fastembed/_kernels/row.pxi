@@ -14,10 +14,14 @@ raises the running maximum m, the sums so far are rescaled by exp(old - new) (on
 shard of the vocabulary and leaves its partial result in its own slot; the slots are merged in the order of the shards.
 So the result depends on the shards' bounds, not on which thread ran which shard.
 
-Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row then need no tail.
+Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row then need no tail, and
+`width &= -(numbers in a cache line)`, which changes nothing, tells the compiler so.
+
+A step that would leave a number that is not finite is not made: `descend_row` says so before anything is changed.
 """
 
-from libc.math cimport INFINITY, exp, log
+from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX
+from libc.math cimport INFINITY, exp, fabs, isfinite, log
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
@@ -29,8 +33,13 @@ from fastembed._kernels.types cimport real, real_alone
 
 
 cdef enum:
-    TILE_BYTES = 24576  # of `weights`: half of a first-level cache of 48 KiB; the next tile is prefetched into the rest
-    TILE_ROWS = 256     # most rows in a tile
+    TILE_ROWS = 256  # most rows in a tile: what a kernel keeps the logits of
+
+
+cdef struct Tiling:
+    # How a pass cuts a shard into tiles; `fastembed._kernels.caches` chooses it for the caches of the CPU
+    Py_ssize_t rows  # of a tile: a multiple of 8, at most TILE_ROWS
+    bint prefetch    # fetch the next tile while one is used
 
 
 cdef struct Target:
@@ -62,6 +71,7 @@ cdef inline void matvec_rows(
     cdef Py_ssize_t c = 0, d
     cdef real s0, s1, s2, s3, s4, s5, s6, s7, t
     cdef const real* w
+    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
     while c + 8 <= rows:
         w = weights + c * width
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0
@@ -89,11 +99,13 @@ cdef inline void matvec_rows(
 cdef inline void add_weighted_rows(
     const real* weights, const real* e, Py_ssize_t rows, Py_ssize_t width, real_alone total, const real* ahead,
 ) noexcept nogil:
-    """total += sum_c e_c w_c, eight rows at a time; prefetches the rows at `ahead`, which come next."""
-    cdef Py_ssize_t c = 0, d, line
-    cdef Py_ssize_t lines = 8 * width * <Py_ssize_t>sizeof(real) // CACHE_LINE
+    """total += sum_c e_c w_c, eight rows at a time; prefetches the rows at `ahead`, which come next, unless NULL."""
+    cdef Py_ssize_t c = 0, d, line, lines = 0
     cdef const real* w
     cdef real e0, e1, e2, e3, e4, e5, e6, e7
+    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    if ahead != NULL:
+        lines = 8 * width * <Py_ssize_t>sizeof(real) // CACHE_LINE
     while c + 8 <= rows:
         w = weights + c * width
         for line in range(lines):
@@ -113,12 +125,6 @@ cdef inline void add_weighted_rows(
 
 # ---------------------------------------------------------------- one pass over one shard of the vocabulary
 
-cdef inline Py_ssize_t rows_per_tile(Py_ssize_t row_bytes) noexcept nogil:
-    """Rows that fit TILE_BYTES: a multiple of 8 from 8 to TILE_ROWS."""
-    cdef Py_ssize_t rows = TILE_BYTES // row_bytes // 8 * 8
-    return min(max(rows, 8), <Py_ssize_t>TILE_ROWS)
-
-
 cdef void pass_shard(
     const real* weights,      # (V, width)
     const real* h,            # (width,)
@@ -128,43 +134,41 @@ cdef void pass_shard(
     real* logits,             # (V,) or NULL: where to leave the logits
     real* expected,           # (width,) or NULL: sum_c exp(x_c - m) w_c
     real* observed,           # (width,) with `expected`: sum_c y_c w_c
-    Partial* partial,
+    Partial* partial, Tiling tiling,
 ) noexcept nogil:
-    cdef real x_buffer[TILE_ROWS]
-    cdef real e[TILE_ROWS]
-    cdef real* x
+    cdef real e[TILE_ROWS]  # the tile's logits x_c, then exp(x_c - m)
     cdef const real* tile
-    cdef Py_ssize_t step = rows_per_tile(width * <Py_ssize_t>sizeof(real))
+    cdef const real* ahead
     cdef Py_ssize_t first = begin, rows, c, t = lower_bound(y.columns, 0, y.entries, begin)
     cdef real maximum = -INFINITY, raised, shrink
     cdef double total = 0, target_logit = 0
+    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
     if expected != NULL:
         memset(expected, 0, width * sizeof(real))
         memset(observed, 0, width * sizeof(real))
     while first < end:
-        rows = min(step, end - first)
+        rows = min(tiling.rows, end - first)
         tile = weights + first * width
-        x = &x_buffer[0]
+        matvec_rows(tile, h, bias, first, rows, width, &e[0])
+        while t < y.entries and y.columns[t] < first + rows:
+            c = y.columns[t]
+            target_logit += y.amounts[t] * e[c - first]
+            if expected != NULL:
+                add_scaled(weights + c * width, <real>y.amounts[t], width, observed)
+            t += 1
         if logits != NULL:
-            x = logits + first
-        matvec_rows(tile, h, bias, first, rows, width, x)
-        raised = maximum_of(x, rows)
+            memcpy(logits + first, e, rows * sizeof(real))
+        raised = maximum_of(&e[0], rows)
         if not raised <= maximum:  # true for NaN as well, which then makes all sums NaN
             shrink = <real>exp(<double>(maximum - raised))
             total *= shrink
             if expected != NULL:
                 scale_by(expected, shrink, width)
             maximum = raised
-        memcpy(e, x, rows * sizeof(real))
         total += exponentials(&e[0], rows, maximum)
         if expected != NULL:
-            add_weighted_rows(tile, &e[0], rows, width, expected, tile + rows * width)
-        while t < y.entries and y.columns[t] < first + rows:
-            c = y.columns[t]
-            target_logit += y.amounts[t] * x[c - first]
-            if expected != NULL:
-                add_scaled(weights + c * width, <real>y.amounts[t], width, observed)
-            t += 1
+            ahead = tile + rows * width if tiling.prefetch else NULL
+            add_weighted_rows(tile, &e[0], rows, width, expected, ahead)
         first += rows
     partial.maximum = maximum
     partial.total = total
@@ -178,6 +182,7 @@ cdef void merge_gradient(
     """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c)."""
     cdef double share
     cdef Py_ssize_t s, d
+    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
     memset(gradient, 0, width * sizeof(double))
     for s in range(shards):
         share = scale * total_target * exp(partials[s].maximum - log_normaliser)
@@ -185,25 +190,52 @@ cdef void merge_gradient(
             gradient[d] += share * expected[s * width + d] - scale * observed[s * width + d]
 
 
-cdef void descend_row(real* row, const double* gradient, Py_ssize_t dim, double learning_rate) noexcept nogil:
-    """E[i] -= learning_rate * dL/dE[i]."""
-    cdef Py_ssize_t d
+cdef bint descend_row(
+    real* row, const real* h, const double* gradient, Py_ssize_t dim, double learning_rate, double linear_step,
+) noexcept nogil:
+    """E[i] = h - learning_rate * dL/dh, where h is E[i] as it was.
+
+    `linear_step` is the factor on h in the longest step that `descend_shard` will make, or 0. Returns False, with the
+    row as it was, if the row would overflow, or if `linear_step` * h is long enough that a w_c might: from a quarter of
+    the spacing of the largest numbers on. (Adding anything shorter to a finite number leaves it finite.)
+    """
+    cdef Py_ssize_t d, finite = 0
+    cdef double length = 0, limit
+    if real is float:
+        limit = <double>FLT_MAX * FLT_EPSILON / 8
+    else:
+        limit = DBL_MAX * (DBL_EPSILON / 8)
+    if linear_step != 0:
+        for d in range(dim):
+            length += fabs(h[d])
+        if not linear_step * length < limit:
+            return False
     for d in range(dim):
-        row[d] = <real>(row[d] - learning_rate * gradient[d])
+        row[d] = <real>(h[d] - learning_rate * gradient[d])
+        finite += isfinite(row[d])
+    if finite == dim:
+        return True
+    memcpy(row, h, dim * sizeof(real))
+    return False
 
 
 cdef void descend_shard(
     real* weights, const real* h, const real* logits, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
-    const Target* y, double log_normaliser, double step,
+    const Target* y, double maximum, double log_normaliser, double step,
 ) noexcept nogil:
-    """w_c -= step * (sum(y) * o_c - y_c) * h for the rows of a shard; step = learning_rate * scale."""
+    """w_c -= step * (sum(y) * o_c - y_c) * h for the rows of a shard; step = learning_rate * scale.
+
+    o_c = exp(x_c - m) exp(m - logsumexp(x)) with the `maximum` m of the shard, a logit: x_c - m is exact where it
+    matters, and the second factor is taken in double.
+    """
     cdef real e[TILE_ROWS]
     cdef Py_ssize_t first = begin, rows, c, t = lower_bound(y.columns, 0, y.entries, begin)
-    cdef real factor = <real>(-step * y.total)
+    cdef real factor = <real>(-step * y.total * exp(maximum - log_normaliser))
+    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
     while first < end:
         rows = min(<Py_ssize_t>TILE_ROWS, end - first)
         memcpy(e, logits + first, rows * sizeof(real))
-        exponentials(&e[0], rows, <real>log_normaliser)
+        exponentials(&e[0], rows, <real>maximum)
         scale_by(&e[0], factor, rows)
         while t < y.entries and y.columns[t] < first + rows:
             e[y.columns[t] - first] += <real>(step * y.amounts[t])
@@ -256,12 +288,15 @@ def row_pass(
     const Py_ssize_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
     const int32_t[::1] columns, const double[::1] amounts,
     real[::1] logits, double[:, ::1] partials, real[:, ::1] expected, real[:, ::1] observed,
+    Py_ssize_t tile_rows, bint prefetch,
 ):
     """The passes over shards first to last - 1.
 
     Fills their rows of `partials` and, unless None, of `expected` and `observed`, and their part of `logits`.
+    `tile_rows` and `prefetch` are a `Tiling`.
     """
     cdef Target y
+    cdef Tiling tiling = Tiling(tile_rows, prefetch)
     cdef Py_ssize_t s
     cdef const real* b = NULL
     cdef real* x = NULL
@@ -278,7 +313,7 @@ def row_pass(
                 e, o = &expected[s, 0], &observed[s, 0]
             pass_shard(
                 &weights[0, 0], &h[0], b, bounds[s], bounds[s + 1], weights.shape[1],
-                &y, x, e, o, <Partial*>&partials[s, 0],
+                &y, x, e, o, <Partial*>&partials[s, 0], tiling,
             )
 
 
@@ -302,18 +337,29 @@ def row_merge(
     return loss, merged.log_normaliser
 
 
-def row_update(real[::1] row, const double[::1] gradient, double learning_rate):
-    """row -= learning_rate * gradient[:len(row)], in place."""
+def row_update(
+    real[::1] row, const real[::1] h, const double[::1] gradient, const double[::1] amounts, double learning_rate,
+    double linear_rate,
+) -> bool:
+    """row = h - learning_rate * gradient, in place, for the row that h is a copy of; return whether it was done.
+
+    It is not if a number would overflow, or if `row_update_linear` with a step of `linear_rate` might make one overflow.
+    """
+    cdef bint done
+    cdef double linear_step
     with nogil:
-        descend_row(&row[0], &gradient[0], row.shape[0], learning_rate)
+        linear_step = linear_rate * sum_of(&amounts[0], amounts.shape[0])
+        done = descend_row(&row[0], &h[0], &gradient[0], row.shape[0], learning_rate, linear_step)
+    return done
 
 
 def row_update_linear(
     real[:, ::1] weights, const real[::1] h, const real[::1] logits,
     const Py_ssize_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
-    const int32_t[::1] columns, const double[::1] amounts, double log_normaliser, double step,
+    const int32_t[::1] columns, const double[::1] amounts, const double[:, ::1] partials,
+    double log_normaliser, double step,
 ):
-    """Update shards first to last - 1 of the linear layer, in place, from the logits that `row_pass` left."""
+    """Update shards first to last - 1 of the linear layer, in place, from what `row_pass` left of them."""
     cdef Target y
     cdef Py_ssize_t s
     with nogil:
@@ -321,5 +367,5 @@ def row_update_linear(
         for s in range(first, last):
             descend_shard(
                 &weights[0, 0], &h[0], &logits[0], bounds[s], bounds[s + 1], weights.shape[1],
-                &y, log_normaliser, step,
+                &y, partials[s, 0], log_normaliser, step,
             )

@@ -1,6 +1,6 @@
-"""Many examples, one after another: the kernels of row.pxi in a loop without the GIL, on a model bound once."""
+"""Many examples, one after another, any number of times: the kernels of row.pxi in a loop without the GIL."""
 
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -17,6 +17,7 @@ cdef struct Model:
     const void* bias          # (V,) or NULL
     Py_ssize_t dim, width, shards
     const Py_ssize_t* bounds  # (shards + 1,)
+    Tiling tiling
     double scale
 
 
@@ -40,13 +41,14 @@ cdef struct Examples:
 
 
 cdef Py_ssize_t train_rows(
-    const Model* model, const Scratch* scratch, real* h, const Examples* examples,
-    double learning_rate, bint update_linear, double* losses,
+    const Model* model, const Scratch* scratch, real* h, const Examples* examples, Py_ssize_t begin, Py_ssize_t end,
+    double learning_rate, bint update_linear, double* sums,
 ) noexcept nogil:
-    """Step through examples in their order, every shard on this thread; h is `scratch.h`, in the model's dtype.
+    """Make the steps begin to end - 1, every shard on this thread; h is `scratch.h`, in the model's dtype.
 
-    Returns the number of steps made: fewer than there are examples if a loss is not finite, and then that example
-    has changed nothing.
+    Steps are numbered over the epochs: with N examples, step k is on example k % N, and adds the loss before it to
+    sums[k // N]. Returns `end`, or the number of the first step whose loss, or what it would leave, is not finite; that
+    step has changed nothing.
     """
     cdef real* embedding = <real*>model.embedding
     cdef real* weights = <real*>model.weights
@@ -56,13 +58,16 @@ cdef Py_ssize_t train_rows(
     cdef real* logits = NULL
     cdef real* row
     cdef const Py_ssize_t* bounds = model.bounds
-    cdef Py_ssize_t n, s, d, first, width = model.width, dim = model.dim, shards = model.shards
+    cdef Py_ssize_t width = model.width, dim = model.dim, shards = model.shards
+    cdef Py_ssize_t epoch = begin // examples.size, n = begin - epoch * examples.size, k, s, d, first
+    cdef double loss, linear_step = 0
     cdef Merged merged
     cdef Target y
     if update_linear:
         logits = <real*>scratch.logits
+        linear_step = learning_rate * model.scale
     memset(h, 0, width * sizeof(real))
-    for n in range(examples.size):
+    for k in range(begin, end):
         row = embedding + examples.inputs[n] * dim
         first = examples.starts[n]
         y = target_row(examples.columns + first, examples.amounts + first, examples.starts[n + 1] - first)
@@ -71,24 +76,30 @@ cdef Py_ssize_t train_rows(
         for s in range(shards):
             pass_shard(
                 weights, h, bias, bounds[s], bounds[s + 1], width, &y,
-                logits, expected + s * width, observed + s * width, scratch.partials + s,
+                logits, expected + s * width, observed + s * width, scratch.partials + s, model.tiling,
             )
         merged = merge_partials(scratch.partials, shards, 1)
-        losses[n] = model.scale * (y.total * merged.log_normaliser - merged.target_logit)
-        if not isfinite(losses[n]):
-            return n
+        loss = model.scale * (y.total * merged.log_normaliser - merged.target_logit)
+        if not isfinite(loss):
+            return k
         merge_gradient(
             scratch.partials, expected, observed, shards, width, merged.log_normaliser, y.total, model.scale,
             scratch.gradient,
         )
-        descend_row(row, scratch.gradient, dim, learning_rate)
+        if not descend_row(row, h, scratch.gradient, dim, learning_rate, linear_step * y.total):
+            return k
         if update_linear:
             for s in range(shards):
                 descend_shard(
-                    weights, h, logits, bounds[s], bounds[s + 1], width, &y, merged.log_normaliser,
-                    learning_rate * model.scale,
+                    weights, h, logits, bounds[s], bounds[s + 1], width, &y, scratch.partials[s].maximum,
+                    merged.log_normaliser, linear_step,
                 )
-    return examples.size
+        sums[epoch] += loss
+        n += 1
+        if n == examples.size:
+            n = 0
+            epoch += 1
+    return end
 
 
 cdef class RowTrainer:
@@ -103,49 +114,54 @@ cdef class RowTrainer:
     cdef tuple arrays
 
     cdef Py_ssize_t descend(
-        self, const Examples* examples, double learning_rate, bint update_linear, double* losses,
+        self, const Examples* examples, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
+        double* sums,
     ) noexcept nogil:
         if self.single:
             return train_rows(
-                &self.model, &self.scratch, <float*>self.scratch.h, examples, learning_rate, update_linear, losses,
+                &self.model, &self.scratch, <float*>self.scratch.h, examples, begin, end, learning_rate, update_linear,
+                sums,
             )
         return train_rows(
-            &self.model, &self.scratch, <double*>self.scratch.h, examples, learning_rate, update_linear, losses,
+            &self.model, &self.scratch, <double*>self.scratch.h, examples, begin, end, learning_rate, update_linear,
+            sums,
         )
 
     def step(self, Py_ssize_t i, int32_t target, double learning_rate, bint update_linear) -> float:
         """Make one step on input row i with output `target`; return the loss before it.
 
-        If that is not finite, nothing is changed.
+        Returns NaN, and has changed nothing, if the loss or what the step would leave is not finite.
         """
         cdef int64_t[2] starts = [0, 1]
-        cdef double one = 1, loss
+        cdef double one = 1, loss = 0
         cdef Examples example = Examples(1, &i, &starts[0], &target, &one)
+        cdef Py_ssize_t made
         with nogil:
-            self.descend(&example, learning_rate, update_linear, &loss)
-        return loss
+            made = self.descend(&example, 0, 1, learning_rate, update_linear, &loss)
+        return loss if made else NAN
 
     def train(
         self, const Py_ssize_t[::1] inputs, const int64_t[::1] starts, const int32_t[::1] columns,
-        const double[::1] amounts, double learning_rate, bint update_linear, double[::1] losses,
+        const double[::1] amounts, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
+        double[::1] sums,
     ) -> int:
-        """Step through all examples; return the number of steps made, as `train_rows` does.
+        """Make the steps begin to end - 1; return the number of the first that could not be made, or `end`.
 
         Example n has the input row inputs[n] and the target entries starts[n] to starts[n + 1] of `columns` and
-        `amounts`. losses[n] becomes its loss before the step.
+        `amounts`. Steps are numbered over the epochs, and the losses before them are added to `sums` (epochs,), as
+        `train_rows` says.
         """
         cdef Examples examples = Examples(inputs.shape[0], &inputs[0], &starts[0], &columns[0], &amounts[0])
-        cdef Py_ssize_t made
         with nogil:
-            made = self.descend(&examples, learning_rate, update_linear, &losses[0])
-        return made
+            end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
+        return end
 
 
 def row_trainer(
-    real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, const Py_ssize_t[::1] bounds, double scale,
-    scratch,
+    real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, const Py_ssize_t[::1] bounds,
+    Py_ssize_t tile_rows, bint prefetch, double scale, scratch,
 ) -> RowTrainer:
-    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, the shards' bounds (S + 1,).
+    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, the shards' bounds (S + 1,), a `Tiling`.
 
     `scratch` has, as attributes, the memory to work in: h (width,), logits (V,), expected and observed (S, width) of
     the model's dtype, partials (S, 3) and gradient (width,) of float64.
@@ -161,7 +177,8 @@ def row_trainer(
     trainer.single = real is float
     trainer.model = Model(
         &embedding[0, 0], &weights[0, 0], b,
-        embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0], scale,
+        embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
+        Tiling(tile_rows, prefetch), scale,
     )
     trainer.scratch = Scratch(
         &h[0], &logits[0], &expected[0, 0], &observed[0, 0], <Partial*>&partials[0, 0], &gradient[0],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed import _kernels
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
@@ -22,7 +23,7 @@ PARALLEL_BYTES = 64 << 20
 GROUPS_PER_THREAD = 4
 # About how many multiplications one call of the kernel makes. A Ctrl-C is seen between two calls, which are a fraction
 # of a second apart
-MULTIPLICATIONS_PER_CALL = 1 << 31
+MULTIPLICATIONS_PER_CALL = 1 << 29
 STEP_OVERHEAD = 1 << 12  # cost of a step beside its multiplications, in multiplications
 
 
@@ -57,9 +58,10 @@ class RowSteps:
         self._bounds = shard_bounds(outputs)
         self._shards = len(self._bounds) - 1
         self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
+        self._tiling = _kernels.CACHES.tiling(outputs, weights.strides[0])
         self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
         self._trainer = self._kernels.row_trainer(
-            parameters.embedding, weights, parameters.bias, self._bounds, scale, scratch
+            parameters.embedding, weights, parameters.bias, self._bounds, *self._tiling, scale, scratch
         )
 
     def probabilities(self, i: int) -> NDArray[Any]:
@@ -81,33 +83,41 @@ class RowSteps:
         """Return the gradient of the loss with respect to embedding[i], (D,)."""
         loss, _ = self._pass(i, target.columns, target.amounts, gradient=True, keep_logits=False)
         self._check_finite(loss, i)
-        return self._scratch.gradient[: self._parameters.dim].astype(self._parameters.dtype)
+        with np.errstate(over="ignore"):
+            gradient = self._scratch.gradient[: self._parameters.dim].astype(self._parameters.dtype)
+        if not np.isfinite(gradient).all():
+            raise FloatingPointError(
+                f"the gradient of input {i} overflows {gradient.dtype}: the parameters are too large"
+            )
+        return gradient
 
     def step(self, i: int, output: int, rate: float, update_linear: bool) -> float:
         """Step on one example, whose target is one output; return the loss before the step."""
         if self._parallel:
             return self.step_on(i, Targets.one_hot([output]), rate, update_linear)
         loss: float = self._trainer.step(i, output, rate, update_linear)
-        return loss if isfinite(loss) else self._check_finite(loss, i)
+        if not isfinite(loss):
+            self._raise_overflow(i, Targets.one_hot([output]))
+        return loss
 
     def step_on(self, i: int, target: Targets, rate: float, update_linear: bool) -> float:
         """Step on one example, whose target is a row of weights; return the loss before the step."""
-        return float(self.train(np.array([i], dtype=np.intp), target, rate, update_linear)[0])
+        return float(self.train(np.array([i], dtype=np.intp), target, rate, update_linear, 1)[0])
 
     def train(
-        self, inputs: NDArray[np.intp], targets: Targets, rate: float, update_linear: bool
+        self, inputs: NDArray[np.intp], targets: Targets, rate: float, update_linear: bool, epochs: int
     ) -> NDArray[np.float64]:
-        """Step on the examples in their order; return the loss of each before its step, (N,)."""
-        losses = np.empty(len(inputs))
+        """Step on the examples in their order, `epochs` times; return the mean loss of each epoch, (epochs,)."""
+        sums, steps = np.zeros(epochs), epochs * len(inputs)
         train = self._train_in_parallel if self._parallel else self._trainer.train
-        examples_per_call = max(1, MULTIPLICATIONS_PER_CALL // (self._parameters.weights.size + STEP_OVERHEAD))
-        for first in range(0, len(inputs), examples_per_call):
-            last = min(first + examples_per_call, len(inputs))
-            rows = targets.rows(first, last)
-            stop = first + train(inputs[first:last], *rows, rate, update_linear, losses[first:last])
-            if stop < last:
-                self._check_finite(losses[stop], inputs[stop])
-        return losses
+        steps_per_call = max(1, MULTIPLICATIONS_PER_CALL // (self._parameters.weights.size + STEP_OVERHEAD))
+        for begin in range(0, steps, steps_per_call):
+            end = min(begin + steps_per_call, steps)
+            stop = train(inputs, *targets, begin, end, rate, update_linear, sums)
+            if stop < end:
+                n = stop % len(inputs)
+                self._raise_overflow(inputs[n], targets.row(n))
+        return sums / len(inputs)
 
     def _train_in_parallel(
         self,
@@ -115,23 +125,27 @@ class RowSteps:
         starts: NDArray[np.int64],
         columns: NDArray[np.int32],
         amounts: NDArray[np.float64],
+        begin: int,
+        end: int,
         rate: float,
         update_linear: bool,
-        losses: NDArray[np.float64],
+        sums: NDArray[np.float64],
     ) -> int:
-        """Do what the kernels' RowTrainer.train does, with the same bits, on several threads in each step.
-
-        Returns the number of steps made: fewer than examples if a loss is not finite.
-        """
-        for n, i in enumerate(inputs):
-            row = slice(starts[n], starts[n + 1])
-            losses[n], normaliser = self._pass(i, columns[row], amounts[row], gradient=True, keep_logits=update_linear)
-            if not isfinite(losses[n]):
-                return n
-            self._kernels.row_update(self._parameters.embedding[i], self._scratch.gradient, rate)
+        """Do what the kernels' RowTrainer.train does, with the same bits, on several threads in each step."""
+        embedding = self._parameters.embedding
+        for step in range(begin, end):
+            epoch, n = divmod(step, len(inputs))
+            i, row = inputs[n], slice(starts[n], starts[n + 1])
+            loss, normaliser = self._pass(i, columns[row], amounts[row], gradient=True, keep_logits=update_linear)
+            linear_rate = rate * self._scale if update_linear else 0.0
+            if not isfinite(loss) or not self._kernels.row_update(
+                embedding[i], self._scratch.h, self._scratch.gradient, amounts[row], rate, linear_rate
+            ):
+                return step
             if update_linear:
-                self._update_linear(columns[row], amounts[row], normaliser, rate * self._scale)
-        return len(inputs)
+                self._update_linear(columns[row], amounts[row], normaliser, linear_rate)
+            sums[epoch] += loss
+        return end
 
     def _pass(
         self, i: int, columns: NDArray[np.int32], amounts: NDArray[np.float64], *, gradient: bool, keep_logits: bool
@@ -145,7 +159,7 @@ class RowSteps:
         def pass_shards(first: int, last: int) -> None:
             self._kernels.row_pass(
                 weights, self._scratch.h, bias, self._bounds, first, last, columns, amounts,
-                logits, self._scratch.partials, expected, observed,
+                logits, self._scratch.partials, expected, observed, *self._tiling,
             )  # fmt: skip
 
         self._over_shards(pass_shards)
@@ -170,6 +184,7 @@ class RowSteps:
                 last,
                 columns,
                 amounts,
+                self._scratch.partials,
                 normaliser,
                 rate,
             )
@@ -188,10 +203,18 @@ class RowSteps:
         ends = [g * self._shards // groups for g in range(groups + 1)]
         self._pool.run(lambda g: task(ends[g], ends[g + 1]), groups)
 
+    def _raise_overflow(self, i: int, target: Targets) -> NoReturn:
+        """Raise for the example on which a step could not be made."""
+        self.loss(i, target)
+        raise FloatingPointError(
+            f"a step on input {i} would overflow {self._parameters.dtype}: its gradient is too large, or the learning"
+            " rate is"
+        )
+
     def _check_finite(self, loss: float, i: int) -> float:
         if not isfinite(loss):
             raise FloatingPointError(
-                f"the loss of input {i} is {loss}: its logits overflow {self._parameters.dtype}; the parameters are too"
-                " large, or the learning rate is"
+                f"the loss of input {i} is {loss}: it or its logits overflow {self._parameters.dtype}; the parameters"
+                " are too large, or the learning rate is"
             )
         return loss

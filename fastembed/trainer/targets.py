@@ -25,9 +25,10 @@ class Targets(NamedTuple):
         columns = np.asarray(ids, dtype=np.int32)
         return cls(np.arange(len(columns) + 1, dtype=np.int64), columns, np.ones(len(columns)))
 
-    def rows(self, first: int, last: int) -> Targets:
-        """Return the rows from `first` to `last` - 1, as views."""
-        return Targets(self.starts[first : last + 1], self.columns, self.amounts)
+    def row(self, n: int) -> Targets:
+        """Return one row, as views."""
+        begin, end = self.starts[n : n + 2]
+        return Targets(np.array([0, end - begin]), self.columns[begin:end], self.amounts[begin:end])
 
 
 def check_target(target: Any, outputs: int) -> Targets:

@@ -330,7 +330,7 @@ class Trainer:
         TypeError, ValueError
             If an argument is not as above; nothing has been changed then.
         FloatingPointError
-            If a loss is not finite; the steps before it have been made.
+            If a step cannot be made, as for `step`; the steps before it have been made.
 
         Examples
         --------
@@ -343,11 +343,9 @@ class Trainer:
         rows = check_targets(ids if targets is None else targets, len(ids), self._parameters.outputs)
         rate = check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
-        means = np.empty(check_integer("epochs", epochs, low=1))
+        epochs = check_integer("epochs", epochs, low=1)
         with self._lock.value:
-            for epoch in range(len(means)):
-                means[epoch] = self._rows.train(ids, rows, rate, update_linear).mean()
-        return means
+            return self._rows.train(ids, rows, rate, update_linear, epochs)
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
         """Return a copy of this trainer with more inputs.

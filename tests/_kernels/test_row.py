@@ -35,7 +35,7 @@ def cut(outputs, shards=None):
 class Bound:
     """A model in the form that the kernels take, with their scratch memory."""
 
-    def __init__(self, padded, embedding, linear, bias, bounds, scale=1.0):
+    def __init__(self, padded, embedding, linear, bias, bounds, scale=1.0, tiling=(32, True)):
         dtype, outputs, shards = embedding.dtype, linear.shape[1], len(bounds) - 1
         self.embedding, self.weights, self.bias, self.bounds = embedding.copy(), padded(linear), bias, bounds
         width = self.weights.shape[1]
@@ -45,19 +45,29 @@ class Bound:
         self.expected = np.full((shards, width), np.nan, dtype)
         self.observed = np.full((shards, width), np.nan, dtype)
         self.gradient = np.full(width, np.nan)
-        self.scale, self.dim = scale, len(linear)
+        self.scale, self.dim, self.tiling = scale, len(linear), tiling
 
     def run_pass(self, kernels, columns, amounts, splits=None):
         splits = [0, len(self.partials)] if splits is None else splits
         for first, last in pairwise(splits):
             kernels.row_pass(
                 self.weights, self.h, self.bias, self.bounds, first, last, columns, amounts,
-                self.logits, self.partials, self.expected, self.observed,
+                self.logits, self.partials, self.expected, self.observed, *self.tiling,
             )  # fmt: skip
         return kernels.row_merge(self.partials, self.expected, self.observed, amounts, self.scale, self.gradient)
 
     def trainer(self, kernels):
-        return kernels.row_trainer(self.embedding, self.weights, self.bias, self.bounds, self.scale, scratch=self)
+        return kernels.row_trainer(
+            self.embedding, self.weights, self.bias, self.bounds, *self.tiling, self.scale, scratch=self
+        )
+
+    def train(self, kernels, inputs, starts, columns, amounts, rate, update_linear, epochs=1):
+        """Return the number of steps made, and the sums of the losses of the epochs."""
+        sums = np.zeros(epochs)
+        made = self.trainer(kernels).train(
+            inputs, starts, columns, amounts, 0, epochs * len(inputs), rate, update_linear, sums
+        )
+        return made, sums
 
 
 def test_matvec_is_the_references(kernels, model, padded, near, size):
@@ -167,7 +177,7 @@ def test_a_pass_without_gradient_has_the_same_bits(kernels, model, padded):
     whole = bound.run_pass(kernels, columns, amounts)
     partials = np.empty_like(bound.partials)
     kernels.row_pass(
-        bound.weights, bound.h, bias, bound.bounds, 0, 2, columns, amounts, None, partials, None, None
+        bound.weights, bound.h, bias, bound.bounds, 0, 2, columns, amounts, None, partials, None, None, *bound.tiling
     )  # fmt: skip
     assert_array_equal(partials, bound.partials)
     assert kernels.row_merge(partials, None, None, amounts, 1.0, bound.gradient) == whole
@@ -185,10 +195,57 @@ def test_a_pass_has_the_same_bits_however_its_shards_are_divided_among_calls(ker
         assert_array_equal(gradient, results[0][1])
 
 
+@pytest.mark.parametrize("outputs", [1, 7, 300, 3001])
+@pytest.mark.parametrize("dim", [1, 17, 100])
+@pytest.mark.parametrize("tile_rows", [8, 40, 256])
+def test_every_tiling_agrees_with_the_reference(kernels, model, padded, near, outputs, dim, tile_rows):
+    """The number of rows moves a result by rounding, and prefetching by nothing."""
+    embedding, linear, bias = model(1, outputs, dim, kernels.dtype)
+    y, bounds = target(outputs, "few"), cut(outputs, 3)
+    fetched, plain = (
+        Bound(padded, embedding, linear, bias, bounds, tiling=(tile_rows, prefetch)) for prefetch in (True, False)
+    )
+    loss, normaliser = fetched.run_pass(kernels, *entries(y))
+    assert plain.run_pass(kernels, *entries(y)) == (loss, normaliser)
+    assert_array_equal(fetched.gradient, plain.gradient)
+    x = reference.matvec(embedding[0], linear, bias)
+    near(loss, reference.loss(x, y, 1), scale=10 * y.sum())
+    gradient = reference.gradient(embedding[0], linear, y, 1, bias)
+    near(fetched.gradient[:dim], gradient, scale=10 * y.sum() * np.abs(linear).max())
+
+
 def test_the_update_of_a_row_agrees_with_a_calculation_by_hand(kernels, near):
-    row = np.array([1, 2, 3], kernels.dtype)
-    kernels.row_update(row, np.array([1.0, 0.0, -2.0, 99.0]), 0.5)
+    row, h = (np.array([1, 2, 3], kernels.dtype) for _ in range(2))
+    assert kernels.row_update(row, h, np.array([1.0, 0.0, -2.0, 99.0]), np.ones(1), 0.5, 0.0)
     assert_array_equal(row, np.array([0.5, 2, 4], kernels.dtype))
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan, "too large"])
+@pytest.mark.parametrize("place", [0, 5, 36])
+def test_a_row_that_would_overflow_stays(kernels, wrong, place):
+    largest = float(np.finfo(kernels.dtype).max)
+    row = np.linspace(-1, 1, 37).astype(kernels.dtype)
+    row[place] = -largest
+    before, gradient = row.copy(), np.zeros(37)
+    gradient[place] = largest / 2 if wrong == "too large" else wrong
+    assert not kernels.row_update(row, before, gradient, np.ones(1), 0.5, 0.0)
+    assert_array_equal(row, before)
+    gradient[place] = -largest / 2
+    assert kernels.row_update(row, before, gradient, np.ones(1), 0.5, 0.0)
+    assert row[place] == np.array(largest * -0.75, kernels.dtype)
+
+
+def test_a_row_stays_where_the_step_of_the_linear_layer_might_overflow(kernels):
+    limits = np.finfo(kernels.dtype)
+    row, gradient = np.array([1, -3], kernels.dtype), np.ones(2)
+    limit = float(limits.max) * float(limits.eps) / 8
+    before = row.copy()
+    assert not kernels.row_update(row, before, gradient, np.full(2, 0.5), 1.0, limit / 4)
+    assert not kernels.row_update(row, before, gradient, np.ones(1), 1.0, np.inf)
+    assert_array_equal(row, before)
+    assert kernels.row_update(row, before, gradient, np.full(2, 0.5), 1.0, limit / 4.001)
+    assert_array_equal(row, [0, -4])
+    assert limits.max + np.array(limit, kernels.dtype) == limits.max  # a shorter step leaves a finite number finite
 
 
 def test_the_update_of_the_linear_layer_is_the_references(kernels, model, padded, near, size):
@@ -200,11 +257,30 @@ def test_the_update_of_the_linear_layer_is_the_references(kernels, model, padded
     _, normaliser = bound.run_pass(kernels, columns, amounts)
     for s in range(len(bounds) - 1):
         kernels.row_update_linear(
-            bound.weights, bound.h, bound.logits, bounds, s, s + 1, columns, amounts, normaliser, 0.7
+            bound.weights, bound.h, bound.logits, bounds, s, s + 1, columns, amounts, bound.partials, normaliser, 0.7
         )
     expected = linear - 0.7 * reference.linear_gradient(embedding[0], linear, y, 1, bias)
     near(bound.weights[:, :dim].T, expected, scale=10 * max(1, y.max()))
     assert (bound.weights[:, dim:] == 0).all()
+
+
+@pytest.mark.parametrize("shift", [1e4, -1e4])
+@pytest.mark.parametrize("outputs", [2, 301, 3001])
+def test_the_linear_layer_moves_by_exact_shares_under_a_large_bias(kernels, padded, near, outputs, shift):
+    """Logits that are exact in both dtypes: whole numbers near the shift. The shares sum to one, the steps to zero."""
+    x = np.random.default_rng(0).integers(-12, 1, size=outputs) + shift
+    bias, zeros = x.astype(kernels.dtype), np.zeros((1, outputs), kernels.dtype)
+    bound = Bound(padded, np.ones((1, 1), kernels.dtype), zeros, bias, cut(outputs, 3))
+    y = reference.target_row(outputs // 2, outputs)
+    columns, amounts = entries(y)
+    _, normaliser = bound.run_pass(kernels, columns, amounts)
+    kernels.row_update_linear(
+        bound.weights, bound.h, bound.logits, bound.bounds, 0, len(bound.bounds) - 1, columns, amounts, bound.partials,
+        normaliser, 1.0,
+    )  # fmt: skip
+    times = 50 if kernels.dtype == "float64" else 1  # m + log s at 10,000 is rounded to 2e-12
+    near(bound.weights[:, 0], -reference.logits_gradient(x, y, 1), scale=1, times=times)
+    near(bound.weights[:, 0].sum(dtype=np.float64), 0, scale=1, times=times)
 
 
 @pytest.mark.parametrize("update_linear", [False, True])
@@ -216,13 +292,13 @@ def test_training_is_the_references(kernels, model, padded, near, size, update_l
     columns, amounts = (np.concatenate(parts) for parts in zip(*map(entries, rows), strict=True))
     starts = np.cumsum([0, *np.count_nonzero(rows, axis=1)])
     bound = Bound(padded, embedding, linear, bias, cut(outputs), scale=1 / rows.sum(axis=1).max())
-    losses = np.empty(4)
-    made = bound.trainer(kernels).train(inputs, starts, columns, amounts, 0.5, update_linear, losses)
-    assert made == 4
+    made, sums = bound.train(kernels, inputs, starts, columns, amounts, 0.5, update_linear, epochs=2)
+    assert made == 8
     expected = reference.train(
-        embedding, linear, inputs, rows, bias=bias, scale=bound.scale, learning_rate=0.5, update_linear=update_linear
-    )
-    near(losses, expected[0], scale=20)
+        embedding, linear, [*inputs] * 2, [*rows] * 2,
+        bias=bias, scale=bound.scale, learning_rate=0.5, update_linear=update_linear,
+    )  # fmt: skip
+    near(sums, expected[0].reshape(2, 4).sum(axis=1), scale=80)
     near(bound.embedding, expected[1], scale=10)
     near(bound.weights[:, :dim].T, expected[2], scale=10)
     assert (bound.weights[:, dim:] == 0).all()
@@ -240,18 +316,33 @@ def test_a_step_has_the_bits_of_its_parts(kernels, model, padded, biased, update
     parts, step, train = (Bound(padded, embedding, linear, bias, bounds, 0.5) for _ in range(3))
 
     loss, normaliser = parts.run_pass(kernels, columns, amounts)
-    kernels.row_update(parts.embedding[0], parts.gradient, 0.9)
+    assert kernels.row_update(parts.embedding[0], parts.h, parts.gradient, amounts, 0.9, 0.45)
     if update_linear:
         kernels.row_update_linear(
-            parts.weights, parts.h, parts.logits, bounds, 0, 3, columns, amounts, normaliser, 0.9 * 0.5
+            parts.weights, parts.h, parts.logits, bounds, 0, 3, columns, amounts, parts.partials, normaliser, 0.9 * 0.5
         )
     assert step.trainer(kernels).step(0, 1500, 0.9, update_linear) == loss
-    losses, starts = np.empty(1), np.array([0, 1])
-    train.trainer(kernels).train(np.zeros(1, np.intp), starts, columns, amounts, 0.9, update_linear, losses)
-    assert losses[0] == loss
+    made, sums = train.train(kernels, np.zeros(1, np.intp), np.array([0, 1]), columns, amounts, 0.9, update_linear)
+    assert (made, sums.tolist()) == (1, [loss])
     for other in (step, train):
         assert_array_equal(other.embedding, parts.embedding)
         assert_array_equal(other.weights, parts.weights)
+
+
+def test_steps_are_numbered_over_the_epochs(kernels, model, padded):
+    """Any division of the steps among calls leaves the same bits, and each loss in the sum of its epoch."""
+    embedding, linear, bias = model(3, 30, 17, kernels.dtype)
+    examples = np.array([2, 0, 1]), np.arange(4), np.array([4, 29, 7], np.int32), np.ones(3)
+    whole = Bound(padded, embedding, linear, bias, cut(30, 1))
+    made, sums = whole.train(kernels, *examples, 0.5, True, epochs=5)
+    assert made == 15
+    for ends in ([0, 1, 15], [0, 3, 4, 9, 14, 15], range(16)):
+        bound = Bound(padded, embedding, linear, bias, cut(30, 1))
+        trainer, parts = bound.trainer(kernels), np.zeros(5)
+        assert [trainer.train(*examples, *ends, 0.5, True, parts) for ends in pairwise(ends)] == list(ends)[1:]
+        assert_array_equal(parts, sums)
+        assert_array_equal(bound.embedding, whole.embedding)
+        assert_array_equal(bound.weights, whole.weights)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf])
@@ -262,12 +353,10 @@ def test_training_stops_before_a_step_whose_loss_is_not_finite(kernels, model, p
     linear[7] = 0  # 0 * inf and 0 * nan spoil every logit
     bias[place] += 100
     bound = Bound(padded, embedding, linear, bias, cut(1500, 2))
-    inputs, losses = np.array([1, 3, 2, 0], np.intp), np.zeros(4)
-    made = bound.trainer(kernels).train(
-        inputs, np.arange(5), np.full(4, place, np.int32), np.ones(4), 1.0, True, losses
-    )
+    inputs = np.array([1, 3, 2, 0], np.intp)
+    made, sums = bound.train(kernels, inputs, np.arange(5), np.full(4, place, np.int32), np.ones(4), 1.0, True)
     assert made == 2
-    assert not np.isfinite(losses[2])
+    assert np.isfinite(sums).all()
     assert_array_equal(bound.embedding[[0, 2]], embedding[[0, 2]])
     assert np.isfinite(bound.weights).all()
 

@@ -105,12 +105,16 @@ def test_a_dense_target_may_have_any_real_dtype(dtype):
     assert trainer.loss(0, y) == pytest.approx(sum(trainer.loss(0, c) for c in (1, 2, 4)))
 
 
-def test_rows_of_targets_are_views():
+def test_a_row_of_targets_is_a_view():
     targets = check_targets(np.array([[1.0, 0, 2], [0, 3, 0], [0, 0, 4]]), 3, 3)
-    rows = targets.rows(1, 3)
-    assert_array_equal(rows.starts, [2, 3, 4])
-    assert rows.columns is targets.columns
-    assert rows.amounts is targets.amounts
+    for n, (columns, amounts) in enumerate([([0, 2], [1, 2]), ([1], [3]), ([2], [4])]):
+        row = targets.row(n)
+        assert_array_equal(row.starts, [0, len(columns)])
+        assert_array_equal(row.columns, columns)
+        assert_array_equal(row.amounts, amounts)
+        assert np.shares_memory(row.columns, targets.columns)
+        assert np.shares_memory(row.amounts, targets.amounts)
+        assert row.starts.dtype == np.int64
 
 
 def test_one_hot_targets_have_weight_one():

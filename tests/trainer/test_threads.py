@@ -278,8 +278,9 @@ def test_far_more_threads_than_tasks_cost_nothing():
 
 
 @pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
-def test_train_ends_at_a_ctrl_c():
-    """Between two calls of the kernel, each about a two-hundredth of this training, whatever their speed."""
+@pytest.mark.parametrize(("inputs", "epochs"), [(np.repeat(np.arange(2000), 1000), 1), ([0], 2_000_000)])
+def test_train_ends_at_a_ctrl_c(inputs, epochs):
+    """Between two calls of the kernel, each about an eight-hundredth of this training, whatever their speed."""
     trainer = Trainer.random(2000, 100, seed=0, threads=1)
     before = trainer.embedding.copy()
 
@@ -290,5 +291,11 @@ def test_train_ends_at_a_ctrl_c():
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        trainer.train(np.repeat(np.arange(2000), 1000))  # about half a minute
+        trainer.train(inputs, epochs=epochs)  # about half a minute
     assert_array_equal(trainer.embedding[1000:], before[1000:])
+
+
+@pytest.mark.thread_unsafe(reason="observes other threads")
+def test_train_lets_other_threads_run_from_its_first_epoch_to_its_last(runs_meanwhile):
+    trainer = Trainer.random(8, 10, seed=0)
+    assert runs_meanwhile(lambda: trainer.train([4], epochs=300_000))

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from fastembed import Trainer, reference
 from fastembed._kernels import runnable_builds
+from fastembed._kernels.caches import Caches
 
 OUTPUTS = [1, 7, 1023, 1024, 1025, 3001]
 
@@ -197,7 +198,7 @@ def test_a_thousand_steps_give_what_the_reference_gives(library, model, near, up
     assert (trainer._parameters.weights[:, 20:] == 0).all()
 
     whole = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1)
-    assert whole.train(inputs, targets, **options)[0] == np.mean(losses)
+    assert whole.train(inputs, targets, **options)[0] == np.cumsum(losses)[-1] / 1000  # summed one by one
     assert_array_equal(whole.embedding, trainer.embedding)
     assert_array_equal(whole.linear, trainer.linear)
 
@@ -278,6 +279,88 @@ def test_an_overflow_of_the_logits_is_reported(library):
         trainer.step(0)
 
 
+@pytest.fixture
+def overflowing(library, set_constant):
+    """Make a trainer whose logits and losses are finite, but not the gradient of input 0 and output 2,000."""
+
+    def make(*, parallel):
+        set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+        largest = np.finfo(library.dtype).max
+        linear = np.zeros((1, 2100), library.dtype)
+        linear[0, [0, 2000]] = largest * 0.9, -largest * 0.9
+        return Trainer(np.array([[1 / 64], [0]], library.dtype), linear, threads=2, loss_scale=1)
+
+    return make
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("update_linear", [False, True])
+def test_a_step_that_would_overflow_is_reported_and_changes_nothing(library, overflowing, parallel, update_linear):
+    trainer = overflowing(parallel=parallel)
+    linear = trainer.linear.copy()
+    options = {"update_linear": update_linear}
+    for call in (
+        lambda: trainer.step(0, 2000, **options),
+        lambda: trainer.step(0, np.eye(2100)[2000], **options),
+        lambda: trainer.train([0, 0], [2000, 0], **options),
+    ):
+        with pytest.raises(FloatingPointError, match=f"a step on input 0 would overflow {library.dtype}"):
+            call()
+        assert_array_equal(trainer.embedding, [[1 / 64], [0]])
+        assert_array_equal(trainer.linear, linear)
+    with pytest.raises(FloatingPointError, match=f"the gradient of input 0 overflows {library.dtype}"):
+        trainer.gradient(0, 2000)
+    assert np.isfinite(trainer.loss(0, 2000))
+    assert_array_equal(trainer.gradient(0, 0), [0])
+    assert trainer.step(0, 0, **options) == 0
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_train_keeps_the_steps_before_the_one_that_would_overflow(library, overflowing, parallel):
+    trainer, twin = overflowing(parallel=parallel), overflowing(parallel=parallel)
+    with pytest.raises(FloatingPointError, match=f"a step on input 0 would overflow {library.dtype}"):
+        trainer.train([0, 1, 0], [0, 0, 2000], epochs=3)
+    twin.train([0, 1], [0, 0])
+    assert_array_equal(trainer.embedding, twin.embedding)
+    assert_array_equal(trainer.linear, twin.linear)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_step_that_might_make_the_linear_layer_overflow_is_reported(library, set_constant, parallel):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+    largest = np.finfo(library.dtype).max
+    embedding, linear = np.full((1, 1), largest / 8, library.dtype), np.zeros((1, 2100), library.dtype)
+    trainer = Trainer(embedding, linear, threads=2)
+    for call in (trainer.step, lambda i, **options: trainer.train([i], **options)):
+        with pytest.raises(FloatingPointError, match=f"a step on input 0 would overflow {library.dtype}"):
+            call(0, learning_rate=16.0, update_linear=True)
+        assert_array_equal(trainer.embedding, [[largest / 8]])
+        assert not trainer.linear.any()
+    assert trainer.step(0, learning_rate=16.0) == np.log(2100) / 2100
+
+
+def test_a_loss_that_overflows_although_its_logits_do_not_is_reported(library):
+    """In float64 alone: losses are double."""
+    largest = np.finfo(library.dtype).max
+    trainer = Trainer(np.ones((1, 1), library.dtype), np.array([[largest, -largest, 0]], library.dtype))
+    assert_array_equal(trainer.forward(0), [1, 0, 0])
+    if library.dtype == "float64":
+        for call in (trainer.loss, trainer.gradient, trainer.step):
+            with pytest.raises(FloatingPointError, match="the loss of input 0 is inf: it or its logits overflow"):
+                call(0, [0, 9, 0])
+    assert_array_equal(trainer.embedding, [[1]])
+
+
+def test_a_large_bias_does_not_blur_the_step_of_the_linear_layer(library, near):
+    """The shares of a softmax over logits near 10,000 that are exact in both dtypes: the steps sum to zero."""
+    bias = np.random.default_rng(0).integers(-8, 1, size=1500) + 1e4
+    trainer = Trainer(np.ones((1, 1), library.dtype), np.zeros((1, 1500), library.dtype), bias=bias, loss_scale=1)
+    trainer.step(0, 700, update_linear=True)
+    times = 50 if library.dtype == "float64" else 1  # logsumexp is rounded to 2e-12
+    near(trainer.linear[0], -reference.logits_gradient(bias, reference.target_row(700, 1500), 1), times=times)
+    near(trainer.linear.sum(dtype=np.float64), 0, scale=1, times=times)
+
+
 # ---------------------------------------------------------------- the object
 
 
@@ -311,17 +394,32 @@ def test_the_repr_shows_sizes_and_dtype():
     assert repr(Trainer.random(3, 2, output_size=5)) == "Trainer(inputs=3, dim=2, outputs=5, dtype=float32)"
 
 
-def test_the_number_of_examples_per_call_of_the_kernel_changes_no_bit(library, model, set_constant):
+def test_the_number_of_steps_per_call_of_the_kernel_changes_no_bit(library, model, set_constant):
     results = []
-    for multiplications in (1, 1 << 31):
+    for multiplications in (1, 30_000, 1 << 31):
         set_constant("fastembed.trainer.rows.MULTIPLICATIONS_PER_CALL", multiplications)
         embedding, linear, bias = model(5, 6, 4, library.dtype)
         trainer = Trainer(embedding, linear, bias=bias, threads=1)
         targets = np.eye(6)[[0, 2, 5, 1]] + np.eye(6)[[3, 3, 1, 0]]
         losses = trainer.train([0, 4, 2, 0], targets, epochs=2, update_linear=True)
         results.append((losses, trainer.embedding, trainer.linear))
-    for one, other in zip(*results, strict=True):
-        assert_array_equal(one, other)
+    for one, *others in zip(*results, strict=True):
+        for other in others:
+            assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_the_caches_move_results_by_rounding_alone(library, model, near, set_constant, parallel):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+    embedding, linear, bias = model(5, 3001, 100, library.dtype)
+    expected = reference.train(embedding, linear, [0, 4, 2], [7, 2000, 0], bias=bias, scale=1, update_linear=True)
+    for level1 in (8, 32, 48, 64):
+        for level2 in (1, 1 << 40):
+            set_constant("fastembed._kernels.CACHES", Caches(level1 << 10, level2))
+            trainer = Trainer(embedding.copy(), linear, bias=bias, loss_scale=1, threads=2)
+            near(trainer.train([0, 4, 2], [7, 2000, 0], update_linear=True), expected[0].mean(keepdims=True), times=5)
+            near(trainer.embedding, expected[1], times=10)
+            near(trainer.linear, expected[2], times=10)
 
 
 def test_a_deep_copy_has_parameters_of_its_own(library, model):

@@ -38,6 +38,8 @@ def row_pass(
     partials: _Doubles,
     expected: npt.NDArray[_Real] | None,
     observed: npt.NDArray[_Real] | None,
+    tile_rows: int,
+    prefetch: bool,
 ) -> None: ...
 def row_merge(
     partials: _Doubles,
@@ -47,7 +49,14 @@ def row_merge(
     scale: float,
     gradient: _Doubles,
 ) -> tuple[float, float]: ...
-def row_update(row: npt.NDArray[_Real], gradient: _Doubles, learning_rate: float) -> None: ...
+def row_update(
+    row: npt.NDArray[_Real],
+    h: npt.NDArray[_Real],
+    gradient: _Doubles,
+    amounts: _Doubles,
+    learning_rate: float,
+    linear_rate: float,
+) -> bool: ...
 def row_update_linear(
     weights: npt.NDArray[_Real],
     h: npt.NDArray[_Real],
@@ -57,6 +66,7 @@ def row_update_linear(
     last: int,
     columns: _Columns,
     amounts: _Doubles,
+    partials: _Doubles,
     log_normaliser: float,
     step: float,
 ) -> None: ...
@@ -86,9 +96,11 @@ class RowTrainer:
         starts: _Starts,
         columns: _Columns,
         amounts: _Doubles,
+        begin: int,
+        end: int,
         learning_rate: float,
         update_linear: bool,
-        losses: _Doubles,
+        sums: _Doubles,
     ) -> int: ...
 
 def row_trainer(
@@ -96,6 +108,8 @@ def row_trainer(
     weights: npt.NDArray[_Real],
     bias: npt.NDArray[_Real] | None,
     bounds: _Ids,
+    tile_rows: int,
+    prefetch: bool,
     scale: float,
     scratch: _Scratch,
 ) -> RowTrainer: ...
