@@ -26,7 +26,7 @@ CPU_FOLDERS = Path("/sys/devices/system/cpu")  # Linux
 
 @dataclass(frozen=True)
 class Caches:
-    """Bytes of the data caches of a core; by default what is assumed where they are unknown."""
+    """The data caches of a core, in bytes; by default what is assumed where they are unknown."""
 
     level1: int = 32 * KIB
     level2: int = 512 * KIB

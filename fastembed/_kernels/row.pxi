@@ -123,6 +123,17 @@ cdef inline void add_weighted_rows(
         c += 1
 
 
+cdef inline void add_outer(
+    const real* h, const real* e, Py_ssize_t rows, Py_ssize_t width, real_alone weights,
+) noexcept nogil:
+    """w_c += e_c h. One row after the other, which suits memory better than several at once."""
+    cdef Py_ssize_t c, d
+    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    for c in range(rows):
+        for d in range(width):
+            weights[c * width + d] += e[c] * h[d]
+
+
 # ---------------------------------------------------------------- one pass over one shard of the vocabulary
 
 cdef void pass_shard(
@@ -229,9 +240,8 @@ cdef void descend_shard(
     matters, and the second factor is taken in double.
     """
     cdef real e[TILE_ROWS]
-    cdef Py_ssize_t first = begin, rows, c, t = lower_bound(y.columns, 0, y.entries, begin)
+    cdef Py_ssize_t first = begin, rows, t = lower_bound(y.columns, 0, y.entries, begin)
     cdef real factor = <real>(-step * y.total * exp(maximum - log_normaliser))
-    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
     while first < end:
         rows = min(<Py_ssize_t>TILE_ROWS, end - first)
         memcpy(e, logits + first, rows * sizeof(real))
@@ -240,8 +250,7 @@ cdef void descend_shard(
         while t < y.entries and y.columns[t] < first + rows:
             e[y.columns[t] - first] += <real>(step * y.amounts[t])
             t += 1
-        for c in range(rows):
-            add_scaled(h, e[c], width, weights + (first + c) * width)
+        add_outer(h, &e[0], rows, width, weights + first * width)
         first += rows
 
 

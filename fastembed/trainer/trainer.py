@@ -239,8 +239,10 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError, FloatingPointError
+        TypeError, ValueError
             As `loss` does.
+        FloatingPointError
+            If the loss, or a number of the gradient, is not finite.
 
         Examples
         --------
@@ -274,8 +276,11 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError, FloatingPointError
+        TypeError, ValueError
             As `loss` does; nothing has been changed then.
+        FloatingPointError
+            If the loss, or what the step would leave, is not finite; or if the step might move a number of the linear
+            layer by 5e30 (float32) or 5e291 (float64). Nothing has been changed then.
 
         Examples
         --------
