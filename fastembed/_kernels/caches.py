@@ -2,7 +2,8 @@
 
 A tile of the linear layer is read twice: for the logits, and for their share of the gradient. It should still be in the
 first-level cache at the second use, beside the next tile, which is prefetched then. Where the whole layer fits into the
-second-level cache, prefetching costs more than it gains. The figures are in docs/decisions.md.
+second-level cache, prefetching costs more than it gains, and a tile may be twice as large. The figures are in
+docs/decisions.md.
 
 The sizes decide the order of sums, so they must not depend on where this is asked: the least of all cores counts.
 """
@@ -18,7 +19,7 @@ from fastembed._kernels.cpu import data_cache_bytes
 
 KIB = 1 << 10
 MIB = 1 << 20
-LARGE_LEVEL1 = 48 * KIB  # from here on a tile may fill half of the first-level cache, below it a quarter
+LARGE_LEVEL1 = 48 * KIB  # from here on a prefetched tile may fill half of the first-level cache, below it a quarter
 LARGEST_TILE = 32 * KIB
 TILE_ROWS = 256  # most rows in a tile: what the kernels have memory for
 CPU_FOLDERS = Path("/sys/devices/system/cpu")  # Linux
@@ -31,18 +32,20 @@ class Caches:
     level1: int = 32 * KIB
     level2: int = 512 * KIB
 
-    @property
-    def tile_bytes(self) -> int:
-        """Bytes of the linear layer in a tile."""
-        return min(self.level1 // (2 if self.level1 >= LARGE_LEVEL1 else 4), LARGEST_TILE)
+    def tile_bytes(self, prefetch: bool) -> int:
+        """Return the bytes of the linear layer in a tile."""
+        size = self.level1 // (2 if self.level1 >= LARGE_LEVEL1 else 4)
+        return min(size if prefetch else 2 * size, LARGEST_TILE)
 
     def tiling(self, rows: int, row_bytes: int) -> tuple[int, bool]:
         """Return how many rows a tile has, a multiple of 8, and whether to prefetch the next, for a linear layer."""
-        tile_rows = self.tile_bytes // row_bytes // 8 * 8
-        return min(max(tile_rows, 8), TILE_ROWS), rows * row_bytes > self.level2
+        prefetch = rows * row_bytes > self.level2
+        tile_rows = self.tile_bytes(prefetch) // row_bytes // 8 * 8
+        return min(max(tile_rows, 8), TILE_ROWS), prefetch
 
     def __str__(self) -> str:
-        return f"{_size(self.level1)} L1d, {_size(self.level2)} L2; tile {_size(self.tile_bytes)}"
+        sizes = map(_size, (self.level1, self.level2, self.tile_bytes(True), self.tile_bytes(False)))
+        return "{} L1d, {} L2; tile {}, or {} within L2".format(*sizes)
 
 
 def find_caches() -> Caches:

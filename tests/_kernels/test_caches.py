@@ -14,10 +14,11 @@ LINUX = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @pytest.mark.parametrize(
-    ("level1", "tile"), [(16, 4), (32, 8), (47, 11.75), (48, 24), (64, 32), (128, 32)], ids=lambda kib: f"{kib}KiB"
+    ("level1", "prefetched", "alone"), [(16, 4, 8), (32, 8, 16), (47, 11.75, 23.5), (48, 24, 32), (64, 32, 32)]
 )
-def test_a_tile_is_half_of_a_large_cache_and_a_quarter_of_a_small_one(level1, tile):
-    assert Caches(level1 * KIB, MIB).tile_bytes == tile * KIB
+def test_a_tile_leaves_space_in_the_first_level_cache_for_the_next_one_that_is_prefetched(level1, prefetched, alone):
+    caches = Caches(level1 * KIB, MIB)
+    assert [caches.tile_bytes(prefetch) for prefetch in (True, False)] == [prefetched * KIB, alone * KIB]
 
 
 def test_where_the_caches_are_unknown_they_are_assumed_to_be_small():
@@ -28,7 +29,12 @@ def test_where_the_caches_are_unknown_they_are_assumed_to_be_small():
     ("row_bytes", "rows"), [(64, 256), (448, 48), (832, 24), (1216, 16), (3072, 8), (4096, 8), (1 << 20, 8)]
 )
 def test_a_tile_has_a_multiple_of_eight_rows(row_bytes, rows):
-    assert Caches(48 * KIB, MIB).tiling(1000, row_bytes)[0] == rows
+    assert Caches(48 * KIB, MIB).tiling(1 << 20, row_bytes) == (rows, True)
+
+
+def test_a_tile_is_larger_where_the_next_is_not_prefetched():
+    assert Caches(48 * KIB, MIB).tiling(1000, 448) == (72, False)
+    assert Caches(32 * KIB, MIB).tiling(1000, 448) == (32, False)
 
 
 def test_the_next_tile_is_prefetched_where_the_linear_layer_exceeds_the_second_level():
@@ -36,8 +42,8 @@ def test_the_next_tile_is_prefetched_where_the_linear_layer_exceeds_the_second_l
 
 
 def test_sizes_are_written_in_the_unit_that_suits_them():
-    assert str(Caches(48 * KIB, MIB)) == "48 KiB L1d, 1 MiB L2; tile 24 KiB"
-    assert str(Caches(32 * KIB, 1280 * KIB)) == "32 KiB L1d, 1280 KiB L2; tile 8 KiB"
+    assert str(Caches(48 * KIB, MIB)) == "48 KiB L1d, 1 MiB L2; tile 24 KiB, or 32 KiB within L2"
+    assert str(Caches(32 * KIB, 1280 * KIB)) == "32 KiB L1d, 1280 KiB L2; tile 8 KiB, or 16 KiB within L2"
 
 
 def test_the_caches_of_this_cpu_are_read_once_and_have_plausible_sizes():
