@@ -73,7 +73,7 @@ cdef Py_ssize_t train_rows(
                 weights, h, bias, bounds[s], bounds[s + 1], width, &y,
                 logits, expected + s * width, observed + s * width, scratch.partials + s,
             )
-        merged = merge_partials(scratch.partials, shards, 1)
+        merged = merge_partials(scratch.partials, shards)
         losses[n] = model.scale * (y.total * merged.log_normaliser - merged.target_logit)
         if not isfinite(losses[n]):
             return n
