@@ -29,8 +29,8 @@ def block(dtype):
     return SimpleNamespace(
         logits=logits,
         totals=totals,
-        csr=(counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data, totals),
-        starts=counts.indptr[:-1].astype(np.int64),
+        csr=(counts.indices.astype(np.int32), counts.data),
+        starts=np.stack([counts.indptr[:-1], counts.indptr[1:]]).astype(np.int64),
         rows=np.arange(ROWS),
         partials=np.empty((1, 3, ROWS)),
         normalisers=np.empty(ROWS),
@@ -49,7 +49,7 @@ def test_block_statistics(benchmark, kernels, block, close):
     logits = block.logits.copy()
 
     def statistics(x):
-        kernels.block_statistics(x, None, 0, block.rows, *block.csr, block.starts, block.partials[0])
+        kernels.block_statistics(x, None, 0, *block.csr, block.starts, block.partials[0])
         logits[0] = x[0]
 
     benchmark.pedantic(statistics, setup=fresh(block.logits), rounds=200, warmup_rounds=5)
@@ -58,7 +58,7 @@ def test_block_statistics(benchmark, kernels, block, close):
 
 
 def test_block_merge(benchmark, kernels, block, close):
-    kernels.block_statistics(block.logits, None, 0, block.rows, *block.csr, block.starts, block.partials[0])
+    kernels.block_statistics(block.logits, None, 0, *block.csr, block.starts, block.partials[0])
     close(benchmark(kernels.block_merge, block.partials, block.rows, block.totals, block.normalisers), block.nll)
     close(block.normalisers - block.partials[0, 0], np.log(block.exponentials.sum(axis=1)))
 
@@ -69,7 +69,7 @@ def test_block_residual(benchmark, kernels, block, close):
     last = []
 
     def residual(x):
-        kernels.block_residual(x, 0, block.rows, *block.csr, block.starts, maxima, normalisers)
+        kernels.block_residual(x, 0, block.rows, *block.csr, block.totals, block.starts, maxima, normalisers)
         last[:] = [x]
 
     benchmark.pedantic(residual, setup=fresh(exponentials), rounds=200, warmup_rounds=5)

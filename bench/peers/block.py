@@ -83,10 +83,10 @@ def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: in
     kernels, rng = kernels_for("float32"), np.random.default_rng(0)
     bounds, width, totals = shard_bounds(outputs), padded_width(dim, "float32"), counts.sum(axis=1)
     shards = len(bounds) - 1
-    csr = counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data, totals
+    csr, indptr = (counts.indices.astype(np.int32), counts.data), counts.indptr
     rows = rng.permutation(np.flatnonzero(totals))[:block]
     starts = np.array(
-        [[csr[0][r] + np.searchsorted(csr[1][csr[0][r] : csr[0][r + 1]], b) for r in rows] for b in bounds[:-1]]
+        [[indptr[r] + np.searchsorted(csr[0][indptr[r] : indptr[r + 1]], b) for r in rows] for b in bounds], np.int64
     )
     logits = [rng.standard_normal((block, n), np.float32) for n in np.diff(bounds)]
     partials, normalisers = np.empty((shards, 3, block)), np.empty(block)
@@ -103,12 +103,12 @@ def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: in
 
     calls: dict[str, Callable[[], object]] = {
         "statistics": over_shards(
-            lambda s, begin, _: kernels.block_statistics(logits[s], None, begin, rows, *csr, starts[s], partials[s])
+            lambda s, begin, _: kernels.block_statistics(logits[s], None, begin, *csr, starts[s : s + 2], partials[s])
         ),
         "merge": lambda: kernels.block_merge(partials, rows, totals, normalisers),
         "residual": over_shards(
             lambda s, begin, _: kernels.block_residual(
-                logits[s], begin, rows, *csr, starts[s], partials[s, 0], normalisers
+                logits[s], begin, rows, *csr, totals, starts[s : s + 2], partials[s, 0], normalisers
             )
         ),
         "update of the linear layer": over_shards(

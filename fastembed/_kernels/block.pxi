@@ -37,12 +37,6 @@ cdef struct Counts:
     const double* totals
 
 
-cdef inline Counts counts_of(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
-) noexcept:
-    return Counts(&indptr[0], &indices[0], &data[0], &totals[0])
-
-
 # ---------------------------------------------------------------- kernels, one per mathematical step
 
 cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogil:
@@ -60,14 +54,14 @@ cdef inline void prefetch_counts(const Counts* counts, int64_t start) noexcept n
 
 cdef void statistics(
     real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t begin, Py_ssize_t n,
-    const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts, const int64_t* starts, double* partials,
+    Py_ssize_t size, const Counts* counts, const int64_t* starts, double* partials,
 ) noexcept nogil:
     """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
 
-    The shard has the columns begin to begin + n - 1; starts[b] is where the counts of row b in the shard begin;
-    `partials` (3, size).
+    The shard has the columns begin to begin + n - 1. `starts` (2, size) is where each row's counts in the shard begin, and
+    end; `partials` (3, size).
     """
-    cdef Py_ssize_t b, t, end
+    cdef Py_ssize_t b, t
     cdef real* x
     cdef real maximum
     cdef double target_logit
@@ -76,12 +70,10 @@ cdef void statistics(
         if bias != NULL:
             add_bias(x, bias, n)
         target_logit = 0
-        t, end = starts[b], counts.indptr[rows[b] + 1]
         if b + 1 < size:
             prefetch_counts(counts, starts[b + 1])
-        while t < end and counts.indices[t] < begin + n:
+        for t in range(starts[b], starts[size + b]):
             target_logit += counts.data[t] * x[counts.indices[t] - begin]
-            t += 1
         maximum = maximum_of(x, n)
         partials[b] = maximum
         partials[size + b] = exponentials(x, n, maximum)
@@ -153,19 +145,22 @@ cdef void residual(
     const int64_t* starts, const double* maxima, const double* log_normalisers,
 ) noexcept nogil:
     """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard."""
-    cdef Py_ssize_t b, t, end
+    cdef Py_ssize_t b, t
     cdef double total
     cdef real* x
     for b in range(size):
         x = exponentials + b * stride
-        scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
-        total = counts.totals[rows[b]]
-        t, end = starts[b], counts.indptr[rows[b] + 1]
         if b + 1 < size:
             prefetch_counts(counts, starts[b + 1])
-        while t < end and counts.indices[t] < begin + n:
-            x[counts.indices[t] - begin] -= <real>(counts.data[t] / total)
-            t += 1
+        scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
+        total = counts.totals[rows[b]]
+        if real is float:
+            total = 1 / total  # a product rounds to the quotient in float, but not in double
+            for t in range(starts[b], starts[size + b]):
+                x[counts.indices[t] - begin] -= <real>(counts.data[t] * total)
+        else:
+            for t in range(starts[b], starts[size + b]):
+                x[counts.indices[t] - begin] -= counts.data[t] / total
 
 
 cdef inline void descend(real* row, const real* direction, double step, Py_ssize_t n) noexcept nogil:
@@ -232,18 +227,17 @@ cdef void update_linear(
 # ---------------------------------------------------------------- what Python calls
 
 def block_statistics(
-    real[:, ::1] logits, const real[::1] bias, Py_ssize_t begin, const Py_ssize_t[::1] rows,
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
-    const int64_t[::1] starts, double[:, ::1] partials,
+    real[:, ::1] logits, const real[::1] bias, Py_ssize_t begin, const int32_t[::1] indices, const double[::1] data,
+    const int64_t[:, ::1] starts, double[:, ::1] partials,
 ):
-    """`statistics` of one shard: logits (B, n), bias (n,) or None, rows and starts (B,), partials (3, B)."""
-    cdef Counts counts = counts_of(indptr, indices, data, totals)
+    """`statistics` of one shard: logits (B, n), bias (n,) or None, starts (2, B), partials (3, B)."""
+    cdef Counts counts = Counts(NULL, &indices[0], &data[0], NULL)
     cdef const real* b = NULL
     cdef Py_ssize_t n = logits.shape[1]
     if bias is not None:
         b = &bias[0]
     with nogil:
-        statistics(&logits[0, 0], n, b, begin, n, &rows[0], rows.shape[0], &counts, &starts[0], &partials[0, 0])
+        statistics(&logits[0, 0], n, b, begin, n, logits.shape[0], &counts, &starts[0, 0], &partials[0, 0])
 
 
 def block_merge(
@@ -259,16 +253,16 @@ def block_merge(
 
 def block_residual(
     real[:, ::1] exponentials, Py_ssize_t begin, const Py_ssize_t[::1] rows,
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
-    const int64_t[::1] starts, const double[::1] maxima, const double[::1] log_normalisers,
+    const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
+    const int64_t[:, ::1] starts, const double[::1] maxima, const double[::1] log_normalisers,
 ):
-    """`residual` of one shard: exponentials (B, n), the others (B,) but for the counts and their `totals` (V_in,)."""
-    cdef Counts counts = counts_of(indptr, indices, data, totals)
+    """`residual` of one shard: exponentials (B, n), starts (2, B), totals (V_in,), the others (B,)."""
+    cdef Counts counts = Counts(NULL, &indices[0], &data[0], &totals[0])
     cdef Py_ssize_t n = exponentials.shape[1]
     with nogil:
         residual(
             &exponentials[0, 0], n, begin, n, &rows[0], rows.shape[0], &counts,
-            &starts[0], &maxima[0], &log_normalisers[0],
+            &starts[0, 0], &maxima[0], &log_normalisers[0],
         )
 
 

@@ -87,7 +87,7 @@ cdef struct Block:
     Py_ssize_t size
     void* h                    # (B, width): H
     void* weighted_h           # (B, width): a H
-    int64_t* starts            # (shards, B): where the counts of a row in a shard begin
+    int64_t* starts            # (shards + 1, B): where the counts of a row in a shard begin
 
 
 cdef struct BlockState:
@@ -125,7 +125,7 @@ cdef void prepare(BlockState* state, Py_ssize_t piece, const real* embedding) no
             h[d] = embedding[row * dim + d]
             weighted[d] = weight * h[d]
         t, end = state.counts.indptr[row], state.counts.indptr[row + 1]
-        for s in range(state.model.shards):
+        for s in range(state.model.shards + 1):
             while t < end and state.counts.indices[t] < state.model.bounds[s]:
                 t += 1
             block.starts[s * block.size + b] = t
@@ -145,7 +145,7 @@ cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept
         <const real*>state.block.h, <int>model.width, logits, <int>scratch.stride,
     )
     statistics(
-        logits, scratch.stride, bias, begin, n, state.block.ids, size, &state.counts,
+        logits, scratch.stride, bias, begin, n, size, &state.counts,
         state.block.starts + s * size, scratch.partials + 3 * s * size,
     )
 
@@ -312,7 +312,7 @@ def block_trainer(
     `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
     (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
     which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B) and log_normalisers
-    (B,); of int64 starts (2, S, B).
+    (B,); of int64 starts (2, S + 1, B).
     """
     cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
     cdef real[:, ::1] momentum = scratch.momentum
@@ -338,7 +338,7 @@ def block_trainer(
     )
     trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0])
     trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0])
-    trainer.state.counts = counts_of(indptr, indices, data, totals)
+    trainer.state.counts = Counts(&indptr[0], &indices[0], &data[0], &totals[0])
     trainer.state.gemm = PyCapsule_GetPointer(gemm, PyCapsule_GetName(gemm))
     trainer.state.decay = decay
     trainer.arrays = (

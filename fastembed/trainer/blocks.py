@@ -34,7 +34,7 @@ def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
     bounds = shard_bounds(outputs)
     shards, widest = len(bounds) - 1, int(np.diff(bounds).max())
     width = -(-dim * itemsize // CACHE_LINE) * CACHE_LINE
-    return shards * (_stride(widest, itemsize) * itemsize + width + 3 * 8 + 2 * 8) + 4 * width + 8
+    return shards * (_stride(widest, itemsize) * itemsize + width + 3 * 8 + 2 * 8) + 4 * width + 3 * 8
 
 
 def _stride(columns: int, itemsize: int) -> int:
@@ -68,7 +68,7 @@ class Scratch:
         self.momentum = aligned_zeros((parameters.outputs, width), dtype)
         self.partials = np.empty((shards, 3, rows))
         self.log_normalisers = np.empty(rows)
-        self.starts = np.empty((2, shards, rows), np.int64)
+        self.starts = np.empty((2, shards + 1, rows), np.int64)
 
 
 class BlockFit:

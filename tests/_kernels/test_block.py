@@ -15,7 +15,7 @@ BEFORE, AFTER = 40, 57  # columns before and after the shard
 
 @pytest.fixture
 def block(kernels, make_counts):
-    """Make the logits (B, n) and bias (n,) of one shard, and the counts they meet: dense, and as rows of a CSR."""
+    """Make the logits (B, n) and bias (n,) of one shard, and the counts they meet: dense, as rows, and as CSR."""
 
     def make(n):
         dense, csr = make_counts(9, BEFORE + n + AFTER, seed=n)
@@ -23,8 +23,8 @@ def block(kernels, make_counts):
         rows = rng.permutation(np.flatnonzero(dense.sum(axis=1)))[:5]
         x = rng.normal(size=(len(rows), n)).astype(kernels.dtype) * 3
         bias = rng.normal(size=n).astype(kernels.dtype)
-        totals = dense.sum(axis=1)
-        return x, bias, dense, (rows, csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data, totals)
+        ends = [csr.indptr[rows] + (dense[rows, :end] > 0).sum(axis=1) for end in (BEFORE, BEFORE + n)]
+        return x, bias, dense, rows, np.array(ends), (csr.indices.astype(np.int32), csr.data)
 
     return make
 
@@ -32,11 +32,10 @@ def block(kernels, make_counts):
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("n", COLUMNS)
 def test_statistics_of_a_shard_are_the_references(kernels, block, near, n, biased):
-    logits, bias, dense, (rows, *csr) = block(n)
+    logits, bias, dense, rows, starts, counts = block(n)
     x = logits.astype(np.float64) + (bias if biased else 0)
     partials = np.full((3, len(x)), np.nan)
-    starts = csr[0][rows] + (dense[rows, :BEFORE] > 0).sum(axis=1)
-    kernels.block_statistics(logits, bias if biased else None, BEFORE, rows, *csr, starts, partials)
+    kernels.block_statistics(logits, bias if biased else None, BEFORE, *counts, starts, partials)
     y = dense[rows, BEFORE : BEFORE + n]
     expected = np.array([reference.statistics(x_row, y_row) for x_row, y_row in zip(x, y, strict=True)]).T
     near(partials[0], expected[0], scale=20)
@@ -96,16 +95,15 @@ def test_a_merge_hides_nothing_that_is_not_finite(kernels, wrong, shard):
 
 @pytest.mark.parametrize("n", COLUMNS)
 def test_the_residual_of_a_shard_is_softmax_minus_target(kernels, block, near, n):
-    logits, _, dense, (rows, *csr) = block(n)
-    y, totals = dense[rows, BEFORE : BEFORE + n], dense[rows].sum(axis=1)
+    logits, _, dense, rows, starts, counts = block(n)
+    y, totals = dense[rows, BEFORE : BEFORE + n], dense.sum(axis=1)
     shares = np.array([0.0, 0.3, 1.0, 1e-30, 0.5])[: len(logits)]
     maxima = np.arange(len(rows)) - 3.0
     with np.errstate(divide="ignore"):
         normalisers = maxima - np.log(shares)
-    starts = csr[0][rows] + (dense[rows, :BEFORE] > 0).sum(axis=1)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    expected = exponentials.astype(np.float64) * shares[:, None] - y / totals[:, None]
-    kernels.block_residual(exponentials, BEFORE, rows, *csr, starts, maxima, normalisers)
+    expected = exponentials.astype(np.float64) * shares[:, None] - y / totals[rows, None]
+    kernels.block_residual(exponentials, BEFORE, rows, *counts, totals, starts, maxima, normalisers)
     near(exponentials, expected, scale=1)
 
 
