@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from fastembed import Trainer
+from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed.trainer.shards import SHARD_ROWS
 
 ROWS, DIM, EACH = 256, 100, 16  # EACH: counts per row within the shard
@@ -28,10 +29,11 @@ def block(dtype):
     return SimpleNamespace(
         logits=logits,
         totals=totals,
-        csr=(counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data),
+        csr=(counts.indices.astype(np.int32), counts.data),
+        starts=np.stack([counts.indptr[:-1], counts.indptr[1:]]).astype(np.int64),
         rows=np.arange(ROWS),
-        partials=np.empty((1, ROWS, 3)),
-        shares=np.empty((1, ROWS)),
+        partials=np.empty((1, 3, ROWS)),
+        normalisers=np.empty(ROWS),
         exponentials=exponentials,
         nll=-(counts * np.log(probabilities)).sum(),
         residual=probabilities - counts.toarray() / totals[:, None],
@@ -47,27 +49,27 @@ def test_block_statistics(benchmark, kernels, block, close):
     logits = block.logits.copy()
 
     def statistics(x):
-        kernels.block_statistics(x, None, 0, block.rows, *block.csr, block.partials[0])
+        kernels.block_statistics(x, None, 0, *block.csr, block.starts, block.partials[0])
         logits[0] = x[0]
 
     benchmark.pedantic(statistics, setup=fresh(block.logits), rounds=200, warmup_rounds=5)
     close(logits[0], block.exponentials[0])
-    close(block.partials[0, :, 1], block.exponentials.sum(axis=1))
+    close(block.partials[0, 1], block.exponentials.sum(axis=1))
 
 
 def test_block_merge(benchmark, kernels, block, close):
-    kernels.block_statistics(block.logits, None, 0, block.rows, *block.csr, block.partials[0])
-    close(benchmark(kernels.block_merge, block.partials, block.totals, block.shares), block.nll)
-    close(block.shares[0], 1 / block.exponentials.sum(axis=1))
+    kernels.block_statistics(block.logits, None, 0, *block.csr, block.starts, block.partials[0])
+    close(benchmark(kernels.block_merge, block.partials, block.rows, block.totals, block.normalisers), block.nll)
+    close(block.normalisers - block.partials[0, 0], np.log(block.exponentials.sum(axis=1)))
 
 
 def test_block_residual(benchmark, kernels, block, close):
     exponentials = block.exponentials.astype(block.logits.dtype)
-    shares = 1 / block.exponentials.sum(axis=1)
+    maxima, normalisers = np.zeros(ROWS), np.log(block.exponentials.sum(axis=1))
     last = []
 
     def residual(x):
-        kernels.block_residual(x, shares, block.totals, 0, block.rows, *block.csr)
+        kernels.block_residual(x, 0, block.rows, *block.csr, block.totals, block.starts, maxima, normalisers)
         last[:] = [x]
 
     benchmark.pedantic(residual, setup=fresh(exponentials), rounds=200, warmup_rounds=5)
@@ -76,27 +78,32 @@ def test_block_residual(benchmark, kernels, block, close):
 
 def test_block_update_embedding(benchmark, kernels, dtype, close):
     rng = np.random.default_rng(0)
-    shards, start = 20, rng.standard_normal((ROWS, DIM), dtype)
-    gradients = rng.standard_normal((shards, ROWS, DIM), dtype)
-    rows, gradient = rng.permutation(ROWS), np.empty(DIM, dtype)
-    exact = gradients.astype(np.float64).sum(axis=0)
+    shards, start = 32, rng.standard_normal((ROWS, DIM), dtype)
+    gradients = aligned_zeros((shards, ROWS, padded_width(DIM, dtype)), dtype)
+    gradients[:, :, :DIM] = rng.standard_normal((shards, ROWS, DIM), dtype)
+    rows, movable = rng.permutation(ROWS), np.ones(ROWS, np.uint8)
+    exact = gradients[:, :, :DIM].astype(np.float64).sum(axis=0)
     expected = start.astype(np.float64)
     expected[rows] -= 0.1 * exact / np.linalg.norm(exact, axis=1, keepdims=True)
     last = []
 
-    def update(embedding):
-        kernels.block_update_embedding(embedding, rows, gradients, np.zeros(ROWS), 0.1, gradient)
+    def setup():
+        return (start.copy(), gradients.copy()), {}  # the parts are summed in place
+
+    def update(embedding, parts):
+        kernels.block_update_embedding(embedding, rows, movable, parts, np.zeros(ROWS), 0.1)
         last[:] = [embedding]
 
-    benchmark.pedantic(update, setup=fresh(start), rounds=200, warmup_rounds=5)
+    benchmark.pedantic(update, setup=setup, rounds=200, warmup_rounds=5)
     close(last[0], expected)
 
 
 def test_block_update_linear(benchmark, kernels, dtype, close):
     """The first step, whose corrected momentum is the gradient."""
     rng = np.random.default_rng(0)
-    start = rng.standard_normal((SHARD_ROWS, DIM), dtype)
-    gradients = rng.standard_normal((SHARD_ROWS, DIM), dtype)
+    start, gradients = (aligned_zeros((SHARD_ROWS, padded_width(DIM, dtype)), dtype) for _ in range(2))
+    for array in (start, gradients):
+        array[:, :DIM] = rng.standard_normal((SHARD_ROWS, DIM), dtype)
     exact = gradients.astype(np.float64)
     expected = start - 0.1 * exact / np.linalg.norm(exact, axis=1, keepdims=True)
     last = []

@@ -2,16 +2,14 @@
 
     python bench/peers/block.py [--outputs 20000] [--dim 100] [--counts 300] [--block 256] [--threads 1 2]
 
-The limit is the three products of each block and shard, into preallocated memory, on the same threads.
+The limit is the three products of each block and shard by NumPy's BLAS, into preallocated memory, on the same threads.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import machine
 import numpy as np
@@ -19,9 +17,10 @@ from rounds import compete, in_units, print_table, save_results, say, with_minim
 from scipy import sparse
 
 from fastembed import Trainer
+from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
-from fastembed.trainer import blocks
+from fastembed._kernels import kernels_for
 from fastembed.trainer.shards import shard_bounds
 
 
@@ -79,34 +78,50 @@ class BareProducts:
         return self._logits[s][: rows * outputs].reshape(rows, outputs)
 
 
-def shares_of_time(fit: Callable[[], object]) -> dict[str, float]:
-    """Return the seconds that each part of a call of `fit` takes on one thread."""
-    seconds: dict[str, float] = {}
+def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: int) -> dict[str, float]:
+    """Return the seconds of each kernel in a step on one block, over all shards on one thread: the least of some."""
+    kernels, rng = kernels_for("float32"), np.random.default_rng(0)
+    bounds, width, totals = shard_bounds(outputs), padded_width(dim, "float32"), counts.sum(axis=1)
+    shards = len(bounds) - 1
+    csr, indptr = (counts.indices.astype(np.int32), counts.data), counts.indptr
+    rows = rng.permutation(np.flatnonzero(totals))[:block]
+    starts = np.array(
+        [[indptr[r] + np.searchsorted(csr[0][indptr[r] : indptr[r + 1]], b) for r in rows] for b in bounds], np.int64
+    )
+    logits = [rng.standard_normal((block, n), np.float32) for n in np.diff(bounds)]
+    partials, normalisers = np.empty((shards, 3, block)), np.empty(block)
+    weights, momentum, gradient, h_gradients = (
+        aligned_zeros(shape, "float32")
+        for shape in ((outputs, width), (outputs, width), (max(np.diff(bounds)), width), (shards, block, width))
+    )
+    gradient[:, :dim], h_gradients[:, :, :dim] = rng.standard_normal(dim), rng.standard_normal(dim)
+    squares, movable = np.ones(max(counts.shape)), np.ones(counts.shape[0], np.uint8)
+    embedding = np.zeros((counts.shape[0], dim), np.float32)
 
-    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
-            return result
+    def over_shards(task: Callable[[int, int, int], object]) -> Callable[[], None]:
+        return lambda: [task(s, bounds[s], bounds[s + 1]) for s in range(shards)] and None
 
-        return call
-
-    def timed_kernels(*args: Any) -> Any:
-        kernels = kernels_for(*args)
-        for name, function in vars(kernels).items():
-            if name.startswith("block_"):
-                setattr(kernels, name, timed(name, function))
-        return kernels
-
-    kernels_for = blocks.kernels_for
-    with (
-        mock.patch.object(blocks, "kernels_for", timed_kernels),
-        mock.patch.object(np, "matmul", timed("matrix products", np.matmul)),
-    ):
-        timed("all", fit)()
-    seconds["the rest"] = 2 * seconds["all"] - sum(seconds.values())
-    return seconds
+    calls: dict[str, Callable[[], object]] = {
+        "statistics": over_shards(
+            lambda s, begin, _: kernels.block_statistics(logits[s], None, begin, *csr, starts[s : s + 2], partials[s])
+        ),
+        "merge": lambda: kernels.block_merge(partials, rows, totals, normalisers),
+        "residual": over_shards(
+            lambda s, begin, _: kernels.block_residual(
+                logits[s], begin, rows, *csr, totals, starts[s : s + 2], partials[s, 0], normalisers
+            )
+        ),
+        "update of the linear layer": over_shards(
+            lambda _, begin, end: kernels.block_update_linear(
+                weights[begin:end], gradient[: end - begin], momentum[begin:end], squares[begin:end], 0.1, 0.9, 0.1
+            )
+        ),
+        "update of the embedding": lambda: kernels.block_update_embedding(
+            embedding, rows, movable, h_gradients, squares, 0.1
+        ),
+    }
+    times = compete(calls, rounds=9, seconds=0)
+    return {name: times.minimum(name) for name in calls}
 
 
 def print_records(records: list[dict[str, Any]], settings: str) -> None:
@@ -180,10 +195,14 @@ def main() -> None:
         records,
         f"V = {args.outputs:,}, D = {args.dim}, {args.counts:,} counts per row, blocks of {args.block} rows, float32.",
     )
-    seconds = shares_of_time(fit(1))
-    total = seconds.pop("all")
-    say("Where an epoch on one thread spends its time, set-up included.")
-    print_table(["part", "time", "share"], [[name, in_units(s), f"{s / total:.1%}"] for name, s in seconds.items()])
+    blocks = -(-args.outputs // args.block)
+    parts = {k: v * blocks for k, v in parts_of_a_block(args.outputs, args.dim, counts, args.block).items()}
+    parts = {"matrix products": times.median("products, 1"), **parts} if 1 in args.threads else parts
+    say("Where an epoch on one thread spends its time: the kernels of a block, alone, times the number of blocks.")
+    products = times.median(f"products, {args.threads[0]}")
+    print_table(
+        ["part", "time", "/ products"], [[name, in_units(s), f"{s / products:.1%}"] for name, s in parts.items()]
+    )
     save_results("block", found, records)
 
 

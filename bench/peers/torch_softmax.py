@@ -63,20 +63,16 @@ def our_call(
     return lambda: trainer.fit_counts(counts, epochs=1, **settings)
 
 
-def our_settings(outputs: int, dim: int, batch: int) -> dict[str, dict[str, int]]:
-    """Return the settings of fit_counts to run: its defaults, and PyTorch's batch with the memory that this needs."""
-    logits = batch * outputs * 4
-    return {
-        "fastembed": {},
-        f"fastembed, {batch} rows": {"block_size": batch, "workspace_bytes": 2 * logits + (1 << 25)},
-    }
+def our_settings(batch: int) -> dict[str, dict[str, int]]:
+    """Return the settings of fit_counts to run: its defaults, and PyTorch's batch."""
+    return {"fastembed": {}, f"fastembed, {batch} rows": {"block_size": batch}}
 
 
 def contestant(name: str, outputs: int, dim: int, batch: int, threads: int) -> Callable[[], Any]:
     """Return a contestant by its name."""
     if name == "PyTorch":
         return torch_call(outputs, dim, batch, threads)
-    return our_call(outputs, dim, batch, threads, our_settings(outputs, dim, batch)[name])
+    return our_call(outputs, dim, batch, threads, our_settings(batch)[name])
 
 
 def memory_status(field: str) -> int:
@@ -118,7 +114,7 @@ def check_same_start(outputs: int, dim: int, batch: int) -> None:
 
 def speed(outputs: int, dim: int, batch: int, threads: int, rounds: int) -> list[dict[str, Any]]:
     """Return the examples per second of each contestant and its ratio to PyTorch."""
-    names = ["PyTorch", *our_settings(outputs, dim, batch)]
+    names = ["PyTorch", *our_settings(batch)]
     with threadpool_limits(threads, user_api="blas"):
         calls = {name: contestant(name, outputs, dim, batch, threads) for name in names}
         times = compete(calls, rounds=rounds, seconds=0, units=dict.fromkeys(names, BATCHES * batch))

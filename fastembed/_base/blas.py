@@ -1,14 +1,27 @@
-"""The limit on the threads of BLAS while our own threads call it."""
+"""Functions of BLAS for the kernels, and the limit on its threads while our own threads call it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
+import numpy as np
 from threadpoolctl import OpenBLASController, threadpool_limits
 
 from fastembed._base.forks import PerProcess
+
+
+def matrix_product(dtype: np.dtype[Any]) -> object:
+    """Return BLAS's matrix product for float32 or float64 as a capsule of a C function that needs no GIL.
+
+    SciPy publishes it for Cython (`scipy.linalg.cython_blas`); its integers are int.
+    """
+    blas = import_module("scipy.linalg.cython_blas")  # here, since it takes long
+    capsules: dict[str, object] = blas.__pyx_capi__
+    return capsules[{"float32": "sgemm", "float64": "dgemm"}[dtype.name]]
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -77,6 +78,23 @@ class Pool:
         for error in errors:
             if error is not None:
                 raise error
+
+    @contextmanager
+    def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
+        """Let ``work(1)`` to ``work(helpers)`` run on other threads of the pool during a `with` block.
+
+        `helpers` is below `threads`. At the block's end, `end` is called, which makes the others return, and they are
+        waited for.
+        """
+        futures = []
+        try:
+            for number in range(1, helpers + 1):
+                futures.append(self._executor.value.submit(work, number))
+            yield
+        finally:
+            end()
+            for future in futures:
+                future.result()
 
 
 def ordered_map(

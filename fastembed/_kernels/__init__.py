@@ -2,7 +2,8 @@
 
 =============  ======================================================================================================
 ``builds/``    the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
-               (one example), ``train`` (many), ``block`` (a block of counts), ``sparse`` (CSR times dense)
+               (one example), ``train`` (many), ``block`` (a block of counts), ``fit`` (many, with ``crew``, the threads
+               that share them), ``sparse`` (CSR times dense)
 ``cooccur``    windows over token ids -> counts
 ``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8
 ``cpu``        the instruction set and the caches of this CPU
@@ -24,7 +25,8 @@ Of ``builds`` and ``cooccur``:
 - The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
   ``fastembed.trainer`` and ``fastembed.counts``.
 - The caller owns all memory, scratch included. A kernel allocates nothing and holds no reference after it returns, with
-  one exception: a ``RowTrainer`` holds the arrays that it is bound to.
+  two exceptions: a ``RowTrainer`` and a ``BlockTrainer`` hold the arrays that they are bound to, and a ``BlockTrainer``
+  the locks of its crew.
 - Two threads may run kernels at once on memory that does not overlap.
 
 Of ``builds`` alone:

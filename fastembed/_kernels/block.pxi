@@ -1,28 +1,43 @@
-"""One block of B examples against one shard of the vocabulary: the steps between the three matrix products.
+"""One block of B examples against the vocabulary: the kernels between the three matrix products.
 
-    X = H W_s^T + b          logits (B, n)                  product, then `block_statistics`
-    P = exp(X - lse) - Y/N   residual: softmax - target     `block_residual`
-    dH = P W_s               (B, D), summed over shards     product, then `block_update_embedding`
-    dW_s = P^T (a H)         (n, D)                         product, then `block_update_linear`
+    X = H W_s^T + b          logits (B, n) of shard s       product, then `statistics`
+    P = exp(X - lse) - Y/N   residual: softmax - target     `residual`
+    dH = P W_s               (B, D), summed over shards     product, then `update_embedding`
+    dW_s = P^T (a H)         (n, D)                         product, then `update_linear`
 
 Row b of a block is row rows[b] of the counts N, given as CSR with ascending columns: y_b = N[rows[b], :]. Its target
 is the distribution y_b / sum(y_b); a_b is its weight in dW. A shard's kernels write only what belongs to the shard: its
-part of X, its partial results, its rows of the linear layer. `block_merge` merges the partial results in the order of
-the shards.
+part of X, its partial results, its rows of the linear layer. The partial results of shards are merged by a fixed binary
+tree, as in `merge_partials`.
 
 Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
 gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  A row's first step has the length of the rate.
 """
 
-from libc.math cimport exp, sqrt
-from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memset
+from libc.math cimport exp, fabs, log, sqrt
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memcpy, memset
 
+from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
-    Merged, Partial, add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, scale_by,
+    TREE_DEPTH, add_scaled, exponentials, maximum_of, prefetch, scale_by, squared_length, whole_lines,
 )
 from fastembed._kernels.types cimport real
 
+
+cdef enum:
+    MERGE_ROWS = 32  # of a block, whose partial results are merged at once
+
+
+cdef struct Counts:
+    # The counts N as CSR with ascending columns, and their sums by rows
+    const int64_t* indptr
+    const int32_t* indices
+    const double* data
+    const double* totals
+
+
+# ---------------------------------------------------------------- kernels, one per mathematical step
 
 cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t c
@@ -30,113 +45,247 @@ cdef inline void add_bias(real* x, const real* bias, Py_ssize_t n) noexcept nogi
         x[c] += bias[c]
 
 
-def block_statistics(
-    real[:, ::1] logits, const real[::1] bias, Py_ssize_t begin,
-    const Py_ssize_t[::1] rows, const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data,
-    double[:, ::1] partials,
-):
+cdef inline void prefetch_counts(const Counts* counts, int64_t start) noexcept nogil:
+    """The first ones of a row in a shard, while the row before is worked on."""
+    prefetch(counts.indices + start)
+    prefetch(counts.data + start)
+    prefetch(counts.data + start + 8)
+
+
+cdef void statistics(
+    real* logits, Py_ssize_t stride, const real* bias, Py_ssize_t begin, Py_ssize_t n,
+    Py_ssize_t size, const Counts* counts, const int64_t* starts, double* partials,
+) noexcept nogil:
     """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
 
-    `bias` is the shard's part (n,), or None; `begin` its first column; `partials` (B, 3).
+    The shard has the columns begin to begin + n - 1. `starts` (2, size) is where each row's counts in the shard begin, and
+    end; `partials` (3, size).
     """
-    cdef Py_ssize_t b, t, end, n = logits.shape[1]
+    cdef Py_ssize_t b, t
     cdef real* x
-    cdef Partial* partial
     cdef real maximum
-    with nogil:
-        for b in range(logits.shape[0]):
-            x = &logits[b, 0]
-            if bias is not None:
-                add_bias(x, &bias[0], n)
-            partial = <Partial*>&partials[b, 0]
-            partial.target_logit = 0
-            end = indptr[rows[b] + 1]
-            t = lower_bound(&indices[0], indptr[rows[b]], end, begin)
-            while t < end and indices[t] < begin + n:
-                partial.target_logit += data[t] * x[indices[t] - begin]
-                t += 1
-            maximum = maximum_of(x, n)
-            partial.maximum = maximum
-            partial.total = exponentials(x, n, maximum)
+    cdef double target_logit
+    for b in range(size):
+        x = logits + b * stride
+        if bias != NULL:
+            add_bias(x, bias, n)
+        target_logit = 0
+        if b + 1 < size:
+            prefetch_counts(counts, starts[b + 1])
+        for t in range(starts[b], starts[size + b]):
+            target_logit += counts.data[t] * x[counts.indices[t] - begin]
+        maximum = maximum_of(x, n)
+        partials[b] = maximum
+        partials[size + b] = exponentials(x, n, maximum)
+        partials[2 * size + b] = target_logit
 
 
-def block_merge(double[:, :, ::1] partials, const double[::1] totals, double[:, ::1] shares):
+cdef struct PartialRows:
+    # As Partial, of MERGE_ROWS examples
+    double[MERGE_ROWS] maximum
+    double[MERGE_ROWS] total
+    double[MERGE_ROWS] target_logit
+
+
+cdef void join_rows(PartialRows* left, const PartialRows* right) noexcept nogil:
+    """`join` for each row."""
+    cdef Py_ssize_t r
+    cdef double difference, smaller
+    for r in range(MERGE_ROWS):
+        difference = left.maximum[r] - right.maximum[r]
+        smaller = exp_nonpositive(-fabs(difference))
+        left.total[r] = (
+            left.total[r] * (<double>1 if difference >= 0 else smaller)
+            + right.total[r] * (smaller if difference >= 0 else <double>1)
+        )
+        left.maximum[r] = left.maximum[r] if difference >= 0 else right.maximum[r]
+        left.target_logit[r] += right.target_logit[r]
+
+
+cdef double merge(
+    const double* partials, Py_ssize_t shards, const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
+    double* log_normalisers,
+) noexcept nogil:
     """Return the negative log-likelihood of the block's counts in nats: the sum of sum(y) logsumexp(x) - sum y x.
 
-    `partials` (S, B, 3) of the shards; `totals` (B,) the rows' sums of counts; `shares` (S, B) becomes
-    exp(max of the shard - logsumexp), the factor that turns a shard's exponentials into probabilities.
+    `partials` (shards, 3, size), merged by the tree of `merge_partials`; log_normalisers[b] becomes logsumexp(x).
     """
-    cdef Py_ssize_t s, b, shards = partials.shape[0], rows = partials.shape[1]
+    cdef PartialRows[TREE_DEPTH] waiting
+    cdef Py_ssize_t first = 0, n, depth, s, runs, b
+    cdef const double* of_shard
     cdef double nll = 0
-    cdef Merged merged
+    memset(&waiting[0], 0, sizeof(waiting))
+    while first < size:
+        n = min(<Py_ssize_t>MERGE_ROWS, size - first)
+        depth = 0
+        for s in range(shards):
+            of_shard = partials + 3 * s * size + first
+            memcpy(&waiting[depth].maximum[0], of_shard, n * sizeof(double))
+            memcpy(&waiting[depth].total[0], of_shard + size, n * sizeof(double))
+            memcpy(&waiting[depth].target_logit[0], of_shard + 2 * size, n * sizeof(double))
+            runs = s
+            while runs & 1:
+                depth -= 1
+                join_rows(&waiting[depth], &waiting[depth + 1])
+                runs >>= 1
+            depth += 1
+        while depth > 1:
+            depth -= 1
+            join_rows(&waiting[depth - 1], &waiting[depth])
+        for b in range(n):
+            log_normalisers[first + b] = waiting[0].maximum[b] + log(waiting[0].total[b])
+            nll += counts.totals[rows[first + b]] * log_normalisers[first + b] - waiting[0].target_logit[b]
+        first += n
+    return nll
+
+
+cdef void residual(
+    real* exponentials, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t n,
+    const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
+    const int64_t* starts, const double* maxima, const double* log_normalisers,
+) noexcept nogil:
+    """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard."""
+    cdef Py_ssize_t b, t
+    cdef double total
+    cdef real* x
+    for b in range(size):
+        x = exponentials + b * stride
+        if b + 1 < size:
+            prefetch_counts(counts, starts[b + 1])
+        scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
+        total = counts.totals[rows[b]]
+        if real is float:
+            total = 1 / total  # a product rounds to the quotient in float, but not in double
+            for t in range(starts[b], starts[size + b]):
+                x[counts.indices[t] - begin] -= <real>(counts.data[t] * total)
+        else:
+            for t in range(starts[b], starts[size + b]):
+                x[counts.indices[t] - begin] -= counts.data[t] / total
+
+
+cdef inline void descend(real* row, const real* direction, double step, Py_ssize_t n) noexcept nogil:
+    """row -= step * direction; in double where the step is too long for float, since the direction is that short."""
+    cdef Py_ssize_t d
+    if step < 1e38:
+        add_scaled(direction, <real>-step, n, row)
+    else:
+        for d in range(n):
+            row[d] = <real>(row[d] - step * direction[d])
+
+
+cdef void update_embedding(
+    real* embedding, Py_ssize_t dim, const Py_ssize_t* rows, const uint8_t* movable, Py_ssize_t first, Py_ssize_t last,
+    real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, double* squares, double rate,
+) noexcept nogil:
+    """Row-wise Adagrad on the embedding's rows rows[first] to rows[last - 1], but for those that are not movable.
+
+    `gradients` (shards, shard_size / width, width) are the shards' parts; their sum, by the tree of `merge_partials`,
+    is left in shard 0.
+    """
+    cdef Py_ssize_t distance = 1, s, b, row
+    cdef Py_ssize_t begin = first * width, length = whole_lines((last - first) * width, gradients)
+    cdef double square
+    while distance < shards:
+        s = 0
+        while s + distance < shards:
+            add_scaled(
+                gradients + (s + distance) * shard_size + begin, <real>1, length, gradients + s * shard_size + begin,
+            )
+            s += 2 * distance
+        distance *= 2
+    for b in range(first, last):
+        row = rows[b]
+        if movable[row]:
+            squares[row] += squared_length(gradients + b * width, whole_lines(width, gradients))
+            if squares[row] > 0:
+                descend(embedding + row * dim, gradients + b * width, rate / sqrt(squares[row]), dim)
+
+
+cdef void update_linear(
+    real* weights, const real* gradients, real* momentum, double* squares, Py_ssize_t n, Py_ssize_t width,
+    double rate, double decay, double correction,
+) noexcept nogil:
+    """Row-wise Adagrad with momentum on the n rows of a shard of the linear layer.
+
+    m = decay m + (1 - decay) g;  row -= rate * (m / correction) / sqrt(S), with correction = 1 - decay^t after t
+    blocks. `weights`, `gradients` and `momentum` (n, width).
+    """
+    cdef Py_ssize_t c, d
+    cdef real keep = <real>decay, take = <real>(1 - decay)
+    cdef const real* g
+    cdef real* m
+    width = whole_lines(width, weights)
+    for c in range(n):
+        g, m = gradients + c * width, momentum + c * width
+        squares[c] += squared_length(g, width)
+        for d in range(width):
+            m[d] = keep * m[d] + take * g[d]
+        if squares[c] > 0:
+            descend(weights + c * width, m, rate / (correction * sqrt(squares[c])), width)
+
+
+# ---------------------------------------------------------------- what Python calls
+
+def block_statistics(
+    real[:, ::1] logits, const real[::1] bias, Py_ssize_t begin, const int32_t[::1] indices, const double[::1] data,
+    const int64_t[:, ::1] starts, double[:, ::1] partials,
+):
+    """`statistics` of one shard: logits (B, n), bias (n,) or None, starts (2, B), partials (3, B)."""
+    cdef Counts counts = Counts(NULL, &indices[0], &data[0], NULL)
+    cdef const real* b = NULL
+    cdef Py_ssize_t n = logits.shape[1]
+    if bias is not None:
+        b = &bias[0]
     with nogil:
-        for b in range(rows):
-            merged = merge_partials(<const Partial*>&partials[0, b, 0], shards, rows)
-            for s in range(shards):
-                shares[s, b] = exp(partials[s, b, 0] - merged.log_normaliser)
-            nll += totals[b] * merged.log_normaliser - merged.target_logit
+        statistics(&logits[0, 0], n, b, begin, n, logits.shape[0], &counts, &starts[0, 0], &partials[0, 0])
+
+
+def block_merge(
+    double[:, :, ::1] partials, const Py_ssize_t[::1] rows, const double[::1] totals, double[::1] log_normalisers,
+):
+    """`merge` of the shards: partials (S, 3, B), rows (B,), totals (V_in,), log_normalisers (B,)."""
+    cdef Counts counts = Counts(NULL, NULL, NULL, &totals[0])
+    cdef double nll
+    with nogil:
+        nll = merge(&partials[0, 0, 0], partials.shape[0], &rows[0], rows.shape[0], &counts, &log_normalisers[0])
     return nll
 
 
 def block_residual(
-    real[:, ::1] exponentials, const double[::1] shares, const double[::1] totals, Py_ssize_t begin,
-    const Py_ssize_t[::1] rows, const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data,
+    real[:, ::1] exponentials, Py_ssize_t begin, const Py_ssize_t[::1] rows,
+    const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
+    const int64_t[:, ::1] starts, const double[::1] maxima, const double[::1] log_normalisers,
 ):
-    """exp(x - max) becomes softmax(x) - y / sum(y), in place; `shares` (B,) and `totals` (B,) as in block_merge."""
-    cdef Py_ssize_t b, t, end, n = exponentials.shape[1]
-    cdef real* x
+    """`residual` of one shard: exponentials (B, n), starts (2, B), totals (V_in,), the others (B,)."""
+    cdef Counts counts = Counts(NULL, &indices[0], &data[0], &totals[0])
+    cdef Py_ssize_t n = exponentials.shape[1]
     with nogil:
-        for b in range(exponentials.shape[0]):
-            x = &exponentials[b, 0]
-            scale_by(x, <real>shares[b], n)
-            end = indptr[rows[b] + 1]
-            t = lower_bound(&indices[0], indptr[rows[b]], end, begin)
-            while t < end and indices[t] < begin + n:
-                x[indices[t] - begin] -= <real>(data[t] / totals[b])
-                t += 1
+        residual(
+            &exponentials[0, 0], n, begin, n, &rows[0], rows.shape[0], &counts,
+            &starts[0, 0], &maxima[0], &log_normalisers[0],
+        )
 
 
 def block_update_embedding(
-    real[:, ::1] embedding, const Py_ssize_t[::1] rows, const real[:, :, ::1] gradients, double[::1] squares,
-    double rate, real[::1] gradient,
+    real[:, ::1] embedding, const Py_ssize_t[::1] rows, const uint8_t[::1] movable, real[:, :, ::1] gradients,
+    double[::1] squares, double rate,
 ):
-    """Row-wise Adagrad on the block's rows of the embedding, in place.
-
-    `gradients` (S, B, D) are the shards' parts, summed here in their order; `squares` (V_in,) the rows' sums S;
-    `gradient` (D,) is scratch.
-    """
-    cdef Py_ssize_t s, b, row, dim = embedding.shape[1]
-    cdef real* g = &gradient[0]
+    """`update_embedding` of all `rows`; movable and squares (V_in,), gradients (S, B, width)."""
+    cdef Py_ssize_t width = gradients.shape[2], shard_size = gradients.shape[1] * width
     with nogil:
-        for b in range(rows.shape[0]):
-            row = rows[b]
-            memset(g, 0, dim * sizeof(real))
-            for s in range(gradients.shape[0]):
-                add_scaled(&gradients[s, b, 0], <real>1, dim, g)
-            squares[row] += dot(g, g, dim)
-            if squares[row] > 0:
-                add_scaled(g, <real>(-rate / sqrt(squares[row])), dim, &embedding[row, 0])
+        update_embedding(
+            &embedding[0, 0], embedding.shape[1], &rows[0], &movable[0], 0, rows.shape[0],
+            &gradients[0, 0, 0], gradients.shape[0], shard_size, width, &squares[0], rate,
+        )
 
 
 def block_update_linear(
     real[:, ::1] weights, const real[:, ::1] gradients, real[:, ::1] momentum, double[::1] squares,
     double rate, double decay, double correction,
 ):
-    """Row-wise Adagrad with momentum on the shard's rows of the linear layer, in place.
-
-    m = decay m + (1 - decay) g;  row -= rate * (m / correction) / sqrt(S), with correction = 1 - decay^t after t
-    blocks. `gradients` and `momentum` (n, D), `squares` (n,), `weights` (n, width).
-    """
-    cdef Py_ssize_t c, d, dim = gradients.shape[1]
-    cdef real keep = <real>decay, take = <real>(1 - decay)
-    cdef const real* g
-    cdef real* m
+    """`update_linear` of one shard: weights, gradients and momentum (n, width), squares (n,)."""
     with nogil:
-        for c in range(gradients.shape[0]):
-            g = &gradients[c, 0]
-            m = &momentum[c, 0]
-            squares[c] += dot(g, g, dim)
-            for d in range(dim):
-                m[d] = keep * m[d] + take * g[d]
-            if squares[c] > 0:
-                add_scaled(m, <real>(-rate / (correction * sqrt(squares[c]))), dim, &weights[c, 0])
+        update_linear(
+            &weights[0, 0], &gradients[0, 0], &momentum[0, 0], &squares[0], weights.shape[0], weights.shape[1],
+            rate, decay, correction,
+        )

@@ -4,7 +4,7 @@ Sums and scaled sums of vectors, the maximum, exponentials with their sum, the s
 `Partial`, what the softmax over one shard of the vocabulary leaves, with the merge of several.
 """
 
-from libc.math cimport INFINITY, exp, log
+from libc.math cimport fabs, log
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, int64_t
 
 from fastembed._kernels.bits cimport bits32, bits64, double_of, float_of
@@ -30,11 +30,25 @@ cdef enum:
 
 # ---------------------------------------------------------------- vectors
 
+cdef inline Py_ssize_t whole_lines(Py_ssize_t width, const real* _) noexcept nogil:
+    """`width`, which is a whole number of cache lines already: so the compiler knows, and loops have no tail."""
+    return width & ~<Py_ssize_t>(CACHE_LINE // sizeof(real) - 1)
+
+
 cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
     cdef real s = 0
     cdef Py_ssize_t d
     for d in range(n):
         s += a[d] * b[d]
+    return s
+
+
+cdef inline double squared_length(const real* x, Py_ssize_t n) noexcept nogil:
+    """x . x in double: in float, the square of a number below 1e-23 is 0."""
+    cdef double s = 0
+    cdef Py_ssize_t d
+    for d in range(n):
+        s += <double>x[d] * <double>x[d]
     return s
 
 
@@ -119,7 +133,7 @@ cdef inline Py_ssize_t lower_bound(
 # ---------------------------------------------------------------- the softmax over several shards
 
 cdef struct Partial:
-    # One example's results from one shard: a row of the arrays (..., 3) that Python calls `partials`
+    # One example's results from one shard, or from a run of shards
     double maximum        # m = max of its logits
     double total          # sum of exp(x - m)
     double target_logit   # sum of y x
@@ -131,18 +145,41 @@ cdef struct Merged:
     double target_logit    # sum of y x
 
 
-cdef inline Merged merge_partials(const Partial* partials, Py_ssize_t shards, Py_ssize_t stride) noexcept nogil:
-    """Merge the shards' results in their order; shard s left partials[s * stride]."""
-    cdef double maximum = -INFINITY, total = 0
-    cdef const Partial* partial
-    cdef Py_ssize_t s
+cdef enum:
+    TREE_DEPTH = 24  # partial sums that wait in a merge of fewer than 2^24 shards
+
+
+cdef inline void join(Partial* left, const Partial* right) noexcept nogil:
+    """`left` becomes the result of both runs of shards."""
+    cdef double smaller = exp_nonpositive(-fabs(left.maximum - right.maximum))  # exp(min - max)
+    if left.maximum >= right.maximum:
+        left.total += right.total * smaller
+    else:
+        left.total = left.total * smaller + right.total
+        left.maximum = right.maximum
+    left.target_logit += right.target_logit
+
+
+cdef inline Merged merge_partials(const Partial* partials, Py_ssize_t shards) noexcept nogil:
+    """Merge the shards' results by a fixed binary tree.
+
+    Shards 2k and 2k + 1 are joined, then such pairs, and so on: `waiting` holds the runs of shards whose other half is
+    yet to come. With an aligned run of 2^n shards summed elsewhere, the bits are the same.
+    """
+    cdef Partial[TREE_DEPTH] waiting
+    cdef Py_ssize_t depth = 0, s, runs
     cdef Merged merged
-    merged.target_logit = 0
     for s in range(shards):
-        maximum = max(maximum, partials[s * stride].maximum)
-    for s in range(shards):
-        partial = partials + s * stride
-        total += partial.total * exp(partial.maximum - maximum)
-        merged.target_logit += partial.target_logit
-    merged.log_normaliser = maximum + log(total)
+        waiting[depth] = partials[s]
+        runs = s
+        while runs & 1:
+            depth -= 1
+            join(&waiting[depth], &waiting[depth + 1])
+            runs >>= 1
+        depth += 1
+    while depth > 1:
+        depth -= 1
+        join(&waiting[depth - 1], &waiting[depth])
+    merged.log_normaliser = waiting[0].maximum + log(waiting[0].total)
+    merged.target_logit = waiting[0].target_logit
     return merged

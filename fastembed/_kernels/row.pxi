@@ -11,7 +11,7 @@ Notation (docs/derivation.md): h = E[i], the example's embedding row; w_c the ou
 The embedding's gradient needs *one* pass over `weights`: the vocabulary is processed in tiles that stay in the
 first-level cache, and each tile's logits are followed at once by its share of sum_c exp(x_c - m) w_c. When a tile
 raises the running maximum m, the sums so far are rescaled by exp(old - new) (online softmax). One pass is over one
-shard of the vocabulary and leaves its partial result in its own slot; the slots are merged in the order of the shards.
+shard of the vocabulary and leaves its partial result in its own slot; the slots are merged by a fixed binary tree.
 So the result depends on the shards' bounds, not on which thread ran which shard.
 
 Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row then need no tail, and
@@ -26,14 +26,15 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 from fastembed._kernels.primitives cimport (
-    CACHE_LINE, Merged, Partial,
+    CACHE_LINE, TREE_DEPTH, Merged, Partial,
     add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, prefetch, scale_by, sum_of,
 )
 from fastembed._kernels.types cimport real, real_alone
 
 
 cdef enum:
-    TILE_ROWS = 256  # most rows in a tile: what a kernel keeps the logits of
+    TILE_ROWS = 256        # most rows in a tile: what a kernel keeps the logits of
+    GRADIENT_COLUMNS = 64  # columns of the gradient whose shards are merged at once
 
 
 cdef struct Tiling:
@@ -190,15 +191,32 @@ cdef void merge_gradient(
     const Partial* partials, const real* expected, const real* observed, Py_ssize_t shards, Py_ssize_t width,
     double log_normaliser, double total_target, double scale, double* gradient,
 ) noexcept nogil:
-    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c)."""
+    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c), summed over the shards by the tree of `merge_partials`."""
+    cdef double[TREE_DEPTH][GRADIENT_COLUMNS] waiting
     cdef double share
-    cdef Py_ssize_t s, d
+    cdef Py_ssize_t first = 0, columns, depth, s, runs, d
+    cdef const real* e
+    cdef const real* o
     width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
-    memset(gradient, 0, width * sizeof(double))
-    for s in range(shards):
-        share = scale * total_target * exp(partials[s].maximum - log_normaliser)
-        for d in range(width):
-            gradient[d] += share * expected[s * width + d] - scale * observed[s * width + d]
+    while first < width:
+        columns = min(<Py_ssize_t>GRADIENT_COLUMNS, width - first)
+        depth = 0
+        for s in range(shards):
+            share = scale * total_target * exp(partials[s].maximum - log_normaliser)
+            e, o = expected + s * width + first, observed + s * width + first
+            for d in range(columns):
+                waiting[depth][d] = share * e[d] - scale * o[d]
+            runs = s
+            while runs & 1:
+                depth -= 1
+                add_scaled(&waiting[depth + 1][0], <double>1, columns, &waiting[depth][0])
+                runs >>= 1
+            depth += 1
+        while depth > 1:
+            depth -= 1
+            add_scaled(&waiting[depth][0], <double>1, columns, &waiting[depth - 1][0])
+        memcpy(gradient + first, &waiting[0][0], columns * sizeof(double))
+        first += columns
 
 
 cdef bint descend_row(
@@ -336,7 +354,7 @@ def row_merge(
     cdef Py_ssize_t shards = partials.shape[0]
     with nogil:
         total_target = sum_of(&amounts[0], amounts.shape[0])
-        merged = merge_partials(<const Partial*>&partials[0, 0], shards, 1)
+        merged = merge_partials(<const Partial*>&partials[0, 0], shards)
         loss = scale * (total_target * merged.log_normaliser - merged.target_logit)
         if expected is not None:
             merge_gradient(

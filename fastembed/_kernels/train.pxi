@@ -78,7 +78,7 @@ cdef Py_ssize_t train_rows(
                 weights, h, bias, bounds[s], bounds[s + 1], width, &y,
                 logits, expected + s * width, observed + s * width, scratch.partials + s, model.tiling,
             )
-        merged = merge_partials(scratch.partials, shards, 1)
+        merged = merge_partials(scratch.partials, shards)
         loss = model.scale * (y.total * merged.log_normaliser - merged.target_logit)
         if not isfinite(loss):
             return k

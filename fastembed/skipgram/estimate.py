@@ -36,7 +36,7 @@ class Estimate:
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start
     2713824000000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, 0 counts: about 2,714 GFLOP and 122 MB of memory
+    30,000 words, 30,000 outputs, 0 counts: about 2,714 GFLOP and 123 MB of memory
     """
 
     inputs: int
@@ -68,8 +68,8 @@ class Estimate:
         start = max(PMI_BYTES * self.nnz, SVD_BYTES * self.nnz + axes)
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
         shards = len(shard_bounds(self.outputs)) - 1
-        row = row_bytes(self.outputs, shards, self.dim, ITEM)
-        block = min(FitOptions.workspace_bytes, FitOptions.block_size * row)
+        row = row_bytes(self.outputs, self.dim, ITEM)
+        block = FitOptions.block_size * row
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
         gradients = ITEM * self.dim * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out

@@ -33,8 +33,8 @@ def run_epochs(
     """
     patience, trained = fit.options.n_iter_no_change, fit.parameters.trained
     history: list[Record] = []
-    good = Snapshot(trained)
-    best = Snapshot(trained) if patience is not None else None
+    good = Snapshot(trained, fit.pool)
+    best = Snapshot(trained, fit.pool) if patience is not None else None
     best_epoch, lowest = 0, math.inf
     try:
         for epoch in range(1, fit.options.epochs + 1):

@@ -31,12 +31,11 @@ class FitOptions:
     learning_rate: float = 0.7
     linear_learning_rate: float = 1.0
     block_size: int = 256
-    workspace_bytes: int = 64 << 20
     n_iter_no_change: int | None = None
     warm_start: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "block_size", "workspace_bytes"):
+        for name in ("epochs", "block_size"):
             self._set(name, check_integer(name, getattr(self, name), low=1))
         for name in ("learning_rate", "linear_learning_rate"):
             self._set(name, check_number(name, getattr(self, name)))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastembed._base.threads import Pool
+
+PIECE_BYTES = 1 << 20  # of an array, that one task copies or checks
 
 
 class Snapshot:
@@ -16,11 +20,13 @@ class Snapshot:
     ----------
     arrays : mapping of str to ndarray
         By the names that errors give them.
+    pool : Pool
+        Its threads share the work.
 
     Examples
     --------
     >>> numbers = np.arange(3.0)
-    >>> snapshot = Snapshot({"numbers": numbers})
+    >>> snapshot = Snapshot({"numbers": numbers}, Pool(1))
     >>> numbers[1] = np.inf
     >>> snapshot.fault()
     'numbers[1] is inf'
@@ -29,25 +35,39 @@ class Snapshot:
     array([0., 1., 2.])
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._arrays = dict(arrays)
-        self._copies = {name: array.copy() for name, array in self._arrays.items()}
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
+        self._arrays, self._pool = dict(arrays), pool
+        self._copies = {name: np.empty_like(array) for name, array in self._arrays.items()}
+        self._pieces = [
+            (name, slice(first, first + rows))
+            for name, array in self._arrays.items()
+            for rows in [max(1, PIECE_BYTES // array[:1].nbytes)]
+            for first in range(0, len(array), rows)
+        ]
+        self.take()
 
     def take(self) -> None:
         """Copy what the arrays hold now."""
-        for name, array in self._arrays.items():
-            np.copyto(self._copies[name], array)
+        self._for_each_piece(lambda name, rows: np.copyto(self._copies[name][rows], self._arrays[name][rows]))
 
     def restore(self) -> None:
         """Put the copy back into the arrays, in place."""
-        for name, array in self._arrays.items():
-            np.copyto(array, self._copies[name])
+        self._for_each_piece(lambda name, rows: np.copyto(self._arrays[name][rows], self._copies[name][rows]))
 
     def fault(self) -> str | None:
         """Say which number of the arrays is the first that is not finite now; None if all are finite."""
+        faulty = set()
+
+        def check(name: str, rows: slice) -> None:
+            if not np.isfinite(self._arrays[name][rows]).all():
+                faulty.add(name)
+
+        self._for_each_piece(check)
         for name, array in self._arrays.items():
-            finite = np.isfinite(array)
-            if not finite.all():
-                place = np.unravel_index(int(np.argmin(finite)), array.shape)
+            if name in faulty:
+                place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
                 return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"
         return None
+
+    def _for_each_piece(self, task: Callable[[str, slice], object]) -> None:
+        self._pool.run(lambda number: task(*self._pieces[number]), len(self._pieces))

@@ -392,7 +392,6 @@ class Trainer:
         learning_rate: float = FitOptions.learning_rate,
         linear_learning_rate: float = FitOptions.linear_learning_rate,
         block_size: int = FitOptions.block_size,
-        workspace_bytes: int = FitOptions.workspace_bytes,
         frozen_rows: ArrayLike = (),
         validation_counts: Any = None,
         n_iter_no_change: int | None = None,
@@ -413,10 +412,8 @@ class Trainer:
             Rates of the row-wise Adagrad steps on the embedding and on the linear layer, which fall linearly to a
             tenth. The rate is the length of the first step of a row. At zero, the parameters keep their bits.
         block_size : int
-            Maximum number of rows in a block.
-        workspace_bytes : int
-            Bound on the memory for the logits and gradients of a block; blocks become smaller to keep it. Each thread
-            has a buffer for the gradient of 1,024 columns on top.
+            Number of rows in a block; the last one of an epoch may have fewer. The logits of a block take memory for
+            block_size * V numbers.
         frozen_rows : array_like of int
             Ids of inputs whose rows of the embedding keep their bits; the linear layer still learns from their counts.
         validation_counts : Counts or SciPy sparse (V_in, V), optional
@@ -457,9 +454,7 @@ class Trainer:
         >>> history[0]["nll"] > history[-1]["nll"]
         True
         """
-        options = FitOptions(
-            epochs, learning_rate, linear_learning_rate, block_size, workspace_bytes, n_iter_no_change, warm_start
-        )
+        options = FitOptions(epochs, learning_rate, linear_learning_rate, block_size, n_iter_no_change, warm_start)
         if n_iter_no_change is not None and validation_counts is None:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)

@@ -77,6 +77,42 @@ def test_pool_raises_an_error_of_another_thread():
         Pool(2).run(task, 2)
 
 
+@pytest.mark.parametrize("helpers", [0, 1, 4])
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_pool_lets_helpers_work_beside_the_caller(helpers, error):
+    """Until the block ends, however it does; then they are gone, and the pool can be used again."""
+    pool = Pool(5)
+    for _ in range(3):
+        started, end, left = threading.Barrier(helpers + 1, timeout=TIME_LIMIT), threading.Event(), []
+
+        def work(number, started=started, end=end, left=left):
+            started.wait()
+            end.wait(TIME_LIMIT)
+            left.append(number)
+
+        def block(started=started, end=end, left=left, work=work):
+            with pool.beside(work, helpers, end.set):
+                started.wait()
+                assert not left
+                if error is not None:
+                    raise error
+
+        if error is None:
+            block()
+        else:
+            with pytest.raises(error):
+                block()
+        assert sorted(left) == list(range(1, helpers + 1))
+
+
+def test_pool_raises_what_a_helper_raised():
+    def fail(number):
+        raise OSError(f"helper {number}")
+
+    with pytest.raises(OSError, match="helper 1"), Pool(2).beside(fail, 1, lambda: None):
+        pass
+
+
 def test_the_number_of_threads_is_checked():
     assert check_threads(3) == 3
     assert check_threads(np.int64(2)) == 2

@@ -14,21 +14,22 @@ def random_counts(inputs, outputs, seed=0):
 
 
 def block_arguments():
-    b, n, dim = 200, 20_000, 8
+    b, n, dim = 200, 20_000, 16
     counts = random_counts(b, n)
-    csr = np.arange(b), counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data
+    rows, csr = np.arange(b), (counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data)
     x = np.random.default_rng(0).normal(size=(b, n)).astype(np.float32)
     ones = np.ones(b)
     many = 20 * n
     weights, scratch = np.ones((many, dim), np.float32), np.ones((many, dim), np.float32)
     every, squares, data = np.arange(many), np.ones(many), np.ones(counts.nnz, np.float32)
+    starts, movable = np.stack([csr[0][:-1], csr[0][1:]]), np.ones(many, np.uint8)
     return {
-        "block_statistics": (x, None, 0, *csr, np.empty((b, 3))),
-        "block_merge": (np.ones((100, 2000, 3)), np.ones(2000), np.ones((100, 2000))),
-        "block_residual": (x, ones, ones, 0, *csr),
-        "block_update_embedding": (weights, every, scratch[None], squares, 0.1, np.ones(dim, np.float32)),
+        "block_statistics": (x, None, 0, *csr[1:], starts, np.empty((3, b))),
+        "block_merge": (np.ones((500, 3, 8000)), np.arange(8000), np.ones(8000), np.ones(8000)),
+        "block_residual": (x, 0, rows, *csr[1:], ones, starts, ones, ones),
+        "block_update_embedding": (weights, every, movable, scratch[None], squares, 0.1),
         "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),
-        "csr_times_dense": (*csr[1:3], data, np.ones((n, 200), np.float32), np.ones((b, 200), np.float32), 0, b),
+        "csr_times_dense": (*csr[:2], data, np.ones((n, 200), np.float32), np.ones((b, 200), np.float32), 0, b),
         "softmax": (x.ravel(),),
         "exp_array": (-np.abs(x).ravel(), np.empty(b * n, np.float32)),
     }

@@ -105,9 +105,9 @@ def test_an_epoch_that_fails_half_way_leaves_the_epoch_before(corpus, monkeypatc
         before, matrix = state(model), model.vectors.matrix.copy()
     original, step = BlockFit._step, []
 
-    def fail(self, rows, fall, number):
+    def fail(self, rows, next_rows, fall, number):
         step.append(number)
-        nll = original(self, rows, fall, number)
+        nll = original(self, rows, next_rows, fall, number)
         if number == 2:
             if error is not None:
                 raise error

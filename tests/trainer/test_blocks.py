@@ -10,7 +10,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_info
 
 from fastembed import Trainer, TrainingDivergedError, reference
-from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.blocks import BlockFit, Scratch, row_bytes
+from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.shards import shard_bounds
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,7 @@ from fastembed.trainer.blocks import BlockFit
         (20, 1023, 16, 256),  # a shard less one column
         (12, 1024, 100, 5),  # a shard to the column
         (40, 1025, 17, 7),  # two shards
-        (9, 3001, 31, 4),  # three shards
+        (9, 3001, 31, 4),  # four shards
     ],
 )
 @pytest.mark.parametrize("biased", [False, True])
@@ -172,8 +174,8 @@ def poisoned_update(monkeypatch, step, wrong):
     """Make step number `step` leave a number that is not finite in the embedding, although its loss is finite."""
     original = BlockFit._step
 
-    def poison(self, rows, fall, number):
-        nll = original(self, rows, fall, number)
+    def poison(self, rows, next_rows, fall, number):
+        nll = original(self, rows, next_rows, fall, number)
         if number == step:
             self.parameters.embedding[rows[-1], 0] = wrong
         return nll
@@ -262,12 +264,13 @@ def test_an_interrupt_in_an_epoch_leaves_finite_parameters(model, make_counts, m
     _, counts = make_counts(24, 1100)
     original, kept = BlockFit._step, []
 
-    def interrupt(self, rows, fall, number):
+    def interrupt(self, rows, next_rows, fall, number):
         if number == 6:
+            self._trainer.finish()  # the fifth step
             self.parameters.embedding[3, 1] = np.inf if overflowed else self.parameters.embedding[3, 1]
             kept.append(self.parameters.embedding.copy())
             raise KeyboardInterrupt
-        return original(self, rows, fall, number)
+        return original(self, rows, next_rows, fall, number)
 
     monkeypatch.setattr(BlockFit, "_step", interrupt)
     trainer = Trainer(embedding, linear, bias=bias, threads=2)
@@ -409,33 +412,28 @@ def rows_in_block(monkeypatch):
     return sizes
 
 
-def test_the_workspace_bounds_the_rows_of_a_block(model, make_counts, monkeypatch):
-    """Each row is visited once all the same; a block has at least one row."""
-    embedding, linear, _ = model(40, 3001, 20, "float32")
-    dense, counts = make_counts(40, 3001)
-    visited = int((dense.sum(axis=1) > 0).sum())
+def test_the_block_has_block_size_rows_whatever_the_outputs(model, make_counts, monkeypatch):
+    """Not fewer because there are many outputs or threads; only the last block of an epoch is smaller."""
     sizes = rows_in_block(monkeypatch)
-    least = 3001 * 4 + (3 + 2) * 20 * 4 + (4 * 3 + 1) * 8
-    for threads in (1, 2, 8):
-        trainer = Trainer(embedding.copy(), linear, threads=threads)
-        for workspace, rows in ((least, 1), (least * 5 + 99, 5), (1 << 30, visited)):
+    for outputs in (20, 3001, 40_000):
+        embedding, linear, _ = model(40, outputs, 4, "float32")
+        dense, counts = make_counts(40, outputs)
+        visited = int((dense.sum(axis=1) > 0).sum())
+        for threads, asked in ((1, 256), (2, 256), (8, 5)):
             sizes.clear()
-            trainer.fit_counts(counts, epochs=1, workspace_bytes=workspace)
-            assert max(sizes) == rows
+            Trainer(embedding.copy(), linear, threads=threads).fit_counts(counts, epochs=1, block_size=asked)
+            assert set(sizes[:-1]) <= {asked}
             assert sum(sizes) == visited
-        with pytest.raises(ValueError, match=rf"workspace_bytes must be at least {least}, .* got {least - 1}"):
-            trainer.fit_counts(counts, epochs=1, workspace_bytes=least - 1)
+            assert max(sizes) == min(asked, visited)
 
 
-def test_a_small_workspace_has_the_bits_of_a_small_block_size(library, model, make_counts):
-    embedding, linear, _ = model(40, 1500, 20, library.dtype)
-    _, counts = make_counts(40, 1500)
-    row = 1500 * linear.itemsize + (2 + 2) * 20 * linear.itemsize + (4 * 2 + 1) * 8
-    bounded, asked = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear)
-    bounded.fit_counts(counts, epochs=2, workspace_bytes=7 * row)
-    asked.fit_counts(counts, epochs=2, block_size=7)
-    assert_array_equal(bounded.embedding, asked.embedding)
-    assert_array_equal(bounded.linear, asked.linear)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("outputs", "dim"), [(1, 1), (1025, 17), (3001, 100), (40_000, 20)])
+def test_row_bytes_is_what_the_workspace_of_a_row_takes(dtype, outputs, dim):
+    parameters = Parameters.untrained(np.zeros((1, dim), dtype), np.zeros((dim, outputs), dtype), None)
+    scratch = vars(Scratch(parameters, shard_bounds(outputs), rows=7, threads=2))
+    taken = sum(array.nbytes for name, array in scratch.items() if name not in ("momentum", "gradients"))
+    assert taken == 7 * row_bytes(outputs, dim, np.dtype(dtype).itemsize)
 
 
 def test_on_epoch_end_may_use_the_trainer(model, make_counts):

@@ -120,30 +120,30 @@ def block_statistics(
     logits: npt.NDArray[_Real],
     bias: npt.NDArray[_Real] | None,
     begin: int,
-    rows: _Ids,
-    indptr: _Starts,
     indices: _Columns,
     data: _Doubles,
+    starts: _Starts,
     partials: _Doubles,
 ) -> None: ...
-def block_merge(partials: _Doubles, totals: _Doubles, shares: _Doubles) -> float: ...
+def block_merge(partials: _Doubles, rows: _Ids, totals: _Doubles, log_normalisers: _Doubles) -> float: ...
 def block_residual(
     exponentials: npt.NDArray[_Real],
-    shares: _Doubles,
-    totals: _Doubles,
     begin: int,
     rows: _Ids,
-    indptr: _Starts,
     indices: _Columns,
     data: _Doubles,
+    totals: _Doubles,
+    starts: _Starts,
+    maxima: _Doubles,
+    log_normalisers: _Doubles,
 ) -> None: ...
 def block_update_embedding(
     embedding: npt.NDArray[_Real],
     rows: _Ids,
+    movable: npt.NDArray[np.uint8],
     gradients: npt.NDArray[_Real],
     squares: _Doubles,
     rate: float,
-    gradient: npt.NDArray[_Real],
 ) -> None: ...
 def block_update_linear(
     weights: npt.NDArray[_Real],
@@ -154,6 +154,54 @@ def block_update_linear(
     decay: float,
     correction: float,
 ) -> None: ...
+
+# fit.pxi
+
+class _BlockScratch(Protocol):
+    @property
+    def h(self) -> npt.NDArray[Any]: ...
+    @property
+    def weighted_h(self) -> npt.NDArray[Any]: ...
+    @property
+    def logits(self) -> npt.NDArray[Any]: ...
+    @property
+    def h_gradients(self) -> npt.NDArray[Any]: ...
+    @property
+    def gradients(self) -> npt.NDArray[Any]: ...
+    @property
+    def momentum(self) -> npt.NDArray[Any]: ...
+    @property
+    def partials(self) -> _Doubles: ...
+    @property
+    def log_normalisers(self) -> _Doubles: ...
+    @property
+    def starts(self) -> _Starts: ...
+
+@disjoint_base
+class BlockTrainer:
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+    def work(self, member: int) -> None: ...
+    def step(self, rows: _Ids, next_rows: _Ids | None, rate: float, linear_rate: float, correction: float) -> float: ...
+    def finish(self) -> None: ...
+
+def block_trainer(
+    embedding: npt.NDArray[_Real],
+    weights: npt.NDArray[_Real],
+    bias: npt.NDArray[_Real] | None,
+    squares: _Doubles,
+    linear_squares: _Doubles,
+    bounds: _Ids,
+    movable: npt.NDArray[np.uint8],
+    row_weights: npt.NDArray[_Real],
+    indptr: _Starts,
+    indices: _Columns,
+    data: _Doubles,
+    totals: _Doubles,
+    gemm: object,
+    decay: float,
+    scratch: _BlockScratch,
+) -> BlockTrainer: ...
 
 # sparse.pxi
 

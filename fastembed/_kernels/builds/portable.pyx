@@ -1,5 +1,5 @@
 """The kernels, compiled for the platform's base instruction set."""
 
 include "../train.pxi"
-include "../block.pxi"
+include "../fit.pxi"
 include "../sparse.pxi"

@@ -1,5 +1,5 @@
 """The kernels, compiled for x86-64-v2 (SSE4.2)."""
 
 include "../train.pxi"
-include "../block.pxi"
+include "../fit.pxi"
 include "../sparse.pxi"

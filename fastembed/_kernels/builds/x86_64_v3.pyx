@@ -1,5 +1,5 @@
 """The kernels, compiled for x86-64-v3 (AVX2, FMA)."""
 
 include "../train.pxi"
-include "../block.pxi"
+include "../fit.pxi"
 include "../sparse.pxi"

@@ -1,5 +1,5 @@
 """The kernels, compiled for x86-64-v4 (AVX-512)."""
 
 include "../train.pxi"
-include "../block.pxi"
+include "../fit.pxi"
 include "../sparse.pxi"
