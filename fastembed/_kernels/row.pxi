@@ -199,7 +199,7 @@ cdef void merge_gradient(
     cdef const real* o
     width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
     while first < width:
-        columns = min(<Py_ssize_t>GRADIENT_COLUMNS, width - first)
+        columns = min(<Py_ssize_t>GRADIENT_COLUMNS, width - first) & -<Py_ssize_t>(CACHE_LINE // sizeof(real))
         depth = 0
         for s in range(shards):
             share = scale * total_target * exp(partials[s].maximum - log_normaliser)
