@@ -17,12 +17,23 @@ def operands(dtype):
     return matrix, dense, matrix.astype(np.float64) @ dense.astype(np.float64)
 
 
+def in_one_block(matrix):
+    starts = np.stack([matrix.indptr[:-1], matrix.indptr[1:]]).astype(np.int64)
+    return np.array([0, COLUMNS], np.int32), starts, matrix.indices.astype(np.uint16), matrix.data
+
+
 def test_csr_times_dense(benchmark, kernels, operands, close):
     matrix, dense, expected = operands
-    indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     product = np.empty((ROWS, DIM), dense.dtype)
-    benchmark(kernels.csr_times_dense, indptr, indices, matrix.data, dense, product, 0, ROWS)
+    benchmark(kernels.csr_times_dense, *in_one_block(matrix), dense, product, 0, ROWS)
     close(product, expected)
+
+
+def test_transposed_csr_times_dense(benchmark, kernels, operands, close):
+    matrix, dense, _ = operands
+    dense, product = dense[:ROWS], np.empty((COLUMNS, DIM), dense.dtype)
+    benchmark(kernels.transposed_csr_times_dense, *in_one_block(matrix), dense, product, 0)
+    close(product, matrix.T.astype(np.float64) @ dense.astype(np.float64))
 
 
 def test_csr_times_dense_scipy(benchmark, operands, close):

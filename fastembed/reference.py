@@ -338,19 +338,19 @@ def fit_counts(
 # ---------------------------------------------------------------- sparse matrices and counting
 
 
-def csr_times_dense(indptr: Ids, indices: Ids, data: Real, dense: Real) -> Array:
-    """Return A @ dense, A in CSR form.
+def positive_pmi(counts: Real, exponent: float = 0.75) -> Array:
+    """Return max(0, log(N_wc sum_k(n_k^a) / (n_w n_c^a))) where N_wc > 0, and 0 elsewhere, (V_in, V).
 
     Examples
     --------
-    >>> csr_times_dense(np.array([0, 1, 1]), np.array([1]), [2.0], [[1.0], [3.0]])
-    array([[6.],
-           [0.]])
+    >>> positive_pmi([[4, 0], [0, 4]]).round(4)  # log 2 on the diagonal
+    array([[0.6931, 0.    ],
+           [0.    , 0.6931]])
     """
-    weights, rows = np.asarray(data, np.float64), np.asarray(dense, np.float64)
-    product = np.zeros((len(indptr) - 1, rows.shape[1]))
-    np.add.at(product, np.repeat(np.arange(len(product)), np.diff(indptr)), weights[:, None] * rows[indices])
-    return product
+    n = np.asarray(counts, np.float64)
+    shares = n.sum(axis=0) ** exponent / np.sum(n.sum(axis=0) ** exponent)
+    expected = np.outer(n.sum(axis=1), shares)
+    return np.log(np.maximum(np.divide(n, expected, out=np.ones_like(n), where=n > 0), 1))
 
 
 def cooccurrence(

@@ -42,6 +42,12 @@ def free_memory() -> int:
     return free if limit is None or used is None else max(min(free, limit - used + cache), 0)
 
 
+def resident_memory() -> int:
+    """Return how many bytes of memory this process holds now; 0 on systems other than Linux, which are not asked."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+
+
 def _number(file: Path) -> int | None:
     try:
         return int(file.read_text(encoding="utf-8"))

@@ -67,8 +67,8 @@ def check_callback(name: str, function: Any) -> None:
 
 def check_finite(name: str, array: NDArray[Any]) -> None:
     """Raise ValueError for NaN and infinity, naming the first."""
-    bad = ~np.isfinite(array)
-    if bad.any():
+    if not all_finite(array):
+        bad = ~np.isfinite(array)
         where = tuple(int(k) for k in np.argwhere(bad)[0])
         raise ValueError(f"{name} must be finite, but {name}{list(where)} is {array[where]}")
 
@@ -97,6 +97,6 @@ def check_amounts(name: str, amounts: NDArray[Any]) -> None:
     if amounts.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {amounts.dtype}")
     check_finite(name, amounts)
-    if (amounts < 0).any():
+    if amounts.size and amounts.min() < 0:  # without a temporary array of their number
         where = tuple(int(k) for k in np.argwhere(amounts < 0)[0])
         raise ValueError(f"{name} must be non-negative, but {name}{list(where)} is {amounts[where]}")

@@ -1,49 +1,117 @@
-"""Sparse matrices in CSR form times dense ones."""
+"""Positive pointwise mutual information as a sparse matrix, and the products of sparse matrices with dense ones.
 
-from libc.stdint cimport int32_t, int64_t
+The columns of a sparse matrix A (R, C) are divided into blocks: the k-th is bounds[k] to bounds[k + 1] - 1. The entries
+of a row in it are those from starts[k, row] to starts[k + 1, row] - 1, and name their columns from the block's first
+one, in 16 bits. The part of a dense operand, or of a product, that belongs to a block stays in the second-level cache
+while all rows pass.
+"""
+
+from libc.math cimport log
+from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
 
 from fastembed._kernels.primitives cimport CACHE_LINE, add_scaled, prefetch
 from fastembed._kernels.types cimport real, real_alone
 
+cdef enum:
+    ROWS_AHEAD = 16  # whose entries are prefetched: those of a row in one block are far from those of the next row
+
+
+def positive_pmi(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] counts, const double[::1] row_factors,
+    const double[::1] column_factors, const int32_t[::1] bounds, int64_t[:, ::1] starts, uint16_t[::1] columns,
+    real[::1] data, Py_ssize_t begin, Py_ssize_t end,
+):
+    """A_rc = log(N_rc f_r g_c) where that is positive, for the rows begin to end - 1 of the counts N.
+
+    They are put from where the counts of the row `begin` are in their arrays, so they need no more memory.
+    """
+    cdef Py_ssize_t row, t, k, place = indptr[begin], blocks = bounds.shape[0] - 1
+    cdef double factor, ratio
+    cdef int32_t column
+    with nogil:
+        for row in range(begin, end):
+            k, factor = 0, row_factors[row]
+            starts[0, row] = place
+            for t in range(indptr[row], indptr[row + 1]):
+                column = indices[t]
+                while column >= bounds[k + 1]:
+                    k += 1
+                    starts[k, row] = place
+                ratio = counts[t] * factor * column_factors[column]
+                if ratio > 1:
+                    columns[place] = <uint16_t>(column - bounds[k])
+                    data[place] = <real>log(ratio)
+                    place += 1
+            while k < blocks:
+                k += 1
+                starts[k, row] = place
+
 
 cdef inline void add_gathered_rows(
-    const real* dense, const int32_t* indices, const real* data, Py_ssize_t entries, Py_ssize_t dim, real_alone total,
+    const real* dense, const uint16_t* columns, const real* data, Py_ssize_t entries, Py_ssize_t dim, real_alone total,
 ) noexcept nogil:
-    """total += sum_t data_t dense[indices_t], four rows at a time; prefetches the four that come next."""
-    cdef Py_ssize_t t = 0, d, ahead, line, lines = dim * <Py_ssize_t>sizeof(real) // CACHE_LINE + 1
+    """total += sum_t data_t dense[columns_t], four rows at a time."""
+    cdef Py_ssize_t t = 0, d
     cdef const real* r0
     cdef const real* r1
     cdef const real* r2
     cdef const real* r3
     cdef real a0, a1, a2, a3
     while t + 4 <= entries:
-        for ahead in range(t + 4, min(t + 8, entries)):
-            for line in range(lines):
-                prefetch(<const char*>(dense + indices[ahead] * dim) + line * CACHE_LINE)
-        r0, r1 = dense + indices[t] * dim, dense + indices[t + 1] * dim
-        r2, r3 = dense + indices[t + 2] * dim, dense + indices[t + 3] * dim
+        r0, r1 = dense + columns[t] * dim, dense + columns[t + 1] * dim
+        r2, r3 = dense + columns[t + 2] * dim, dense + columns[t + 3] * dim
         a0, a1, a2, a3 = data[t], data[t + 1], data[t + 2], data[t + 3]
         for d in range(dim):
             total[d] += (a0 * r0[d] + a1 * r1[d]) + (a2 * r2[d] + a3 * r3[d])
         t += 4
     while t < entries:
-        add_scaled(dense + indices[t] * dim, data[t], dim, total)
+        add_scaled(dense + columns[t] * dim, data[t], dim, total)
         t += 1
 
 
+cdef inline void scatter_row(
+    const real* row, const uint16_t* columns, const real* data, Py_ssize_t entries, Py_ssize_t dim, real_alone product,
+) noexcept nogil:
+    """product[columns_t] += data_t row, for each t."""
+    cdef Py_ssize_t t
+    for t in range(entries):
+        add_scaled(row, data[t], dim, product + columns[t] * dim)
+
+
 def csr_times_dense(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const real[::1] data, const real[:, ::1] dense,
-    real[:, ::1] product, Py_ssize_t begin, Py_ssize_t end,
+    const int32_t[::1] bounds, const int64_t[:, ::1] starts, const uint16_t[::1] columns, const real[::1] data,
+    const real[:, ::1] dense, real[:, ::1] product, Py_ssize_t begin, Py_ssize_t end,
 ):
     """product[begin:end] = A[begin:end] @ dense. Each row is one sum in column order: the same bits for any split."""
-    cdef Py_ssize_t row, first, entries, dim = dense.shape[1]
-    cdef real* total
+    cdef Py_ssize_t row, k, first, entries, dim = dense.shape[1]
+    cdef const real* block
     with nogil:
-        for row in range(begin, end):
-            total = &product[row, 0]
-            memset(total, 0, dim * sizeof(real))
-            first, entries = indptr[row], indptr[row + 1] - indptr[row]
-            if entries == 0:
-                continue
-            add_gathered_rows(&dense[0, 0], &indices[first], &data[first], entries, dim, total)
+        memset(&product[begin, 0], 0, (end - begin) * dim * sizeof(real))
+        for k in range(starts.shape[0] - 1):
+            block = &dense[bounds[k], 0]
+            for row in range(begin, end):
+                first, entries = starts[k, row], starts[k + 1, row] - starts[k, row]
+                if entries:
+                    add_gathered_rows(block, &columns[first], &data[first], entries, dim, &product[row, 0])
+
+
+def transposed_csr_times_dense(
+    const int32_t[::1] bounds, const int64_t[:, ::1] starts, const uint16_t[::1] columns, const real[::1] data,
+    const real[:, ::1] dense, real[:, ::1] product, Py_ssize_t k,
+):
+    """Put those rows of A.T @ dense that are the k-th block of columns into `product`. Sums are in row order."""
+    cdef Py_ssize_t row, first, entries, ahead, dim = dense.shape[1], rows = starts.shape[1]
+    cdef const uint16_t* all_columns = &columns[0]
+    cdef const real* all_data = &data[0]
+    cdef real* block = &product[bounds[k], 0]
+    with nogil:
+        memset(block, 0, (bounds[k + 1] - bounds[k]) * dim * sizeof(real))
+        for row in range(rows):
+            ahead = starts[k, min(row + ROWS_AHEAD, rows - 1)]
+            prefetch(all_columns + ahead)
+            prefetch(all_data + ahead)
+            prefetch(<const char*>(all_data + ahead) + CACHE_LINE)
+            first, entries = starts[k, row], starts[k + 1, row] - starts[k, row]
+            if entries:
+                scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, dim, block)

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from fastembed._base.validation import check_flag, check_integer, check_number
 
+SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one
+
 
 @dataclass(frozen=True)
 class LineSplit:
     """One side of a split of the lines of a corpus: those held out, or the others.
 
-    Each line is held out with probability `share`, independently: the n-th line by the n-th number of the generator.
-    The split depends on the seed alone, not on the form of the corpus or the number of threads.
+    Each line is held out with probability `share`, independently: the n-th line by the n-th number of the generator
+    ``numpy.random.default_rng(numpy.random.SeedSequence(seed, spawn_key=(1,)))``. The split depends on the seed alone,
+    not on the form of the corpus or the number of threads.
 
     Attributes
     ----------
@@ -41,7 +44,7 @@ class LineSplit:
     >>> text = [[0, 1, 2], [1, 0], [2, 2, 1]]
     >>> training, validation = (Counts.from_corpus(text, 3, lines=LineSplit(0.5, 1, side)) for side in (False, True))
     >>> training.ledger.tokens_used, validation.ledger.tokens_used
-    (5, 3)
+    (2, 6)
     """
 
     share: float
@@ -69,9 +72,9 @@ def select_lines(pieces: Iterable[NDArray[np.int32]], split: LineSplit) -> Gener
     --------
     >>> text = [np.array([5, 6, -1, 7], np.int32), np.array([8, -1, 9, -1], np.int32)]  # three lines, in two pieces
     >>> [np.concatenate(list(select_lines(text, LineSplit(0.5, 1, side)))) for side in (True, False)]
-    [array([ 9, -1], dtype=int32), array([ 5,  6, -1,  7,  8, -1], dtype=int32)]
+    [array([ 5,  6, -1,  9, -1], dtype=int32), array([ 7,  8, -1], dtype=int32)]
     """
-    rng = np.random.default_rng(split.seed)
+    rng = np.random.default_rng(np.random.SeedSequence(split.seed, spawn_key=SPAWN_KEY))
     taken = (rng.random(1) < split.share) == split.held_out  # whether the line that goes on in the next piece is taken
     for ids in pieces:
         ends = np.flatnonzero(ids < 0)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import free_memory
-from fastembed.skipgram.start import OVERSAMPLING, POWER_ITERATIONS
+from fastembed.skipgram.pmi import most_blocks
+from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
 from fastembed.trainer.blocks import row_bytes
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
-PMI_BYTES = 28  # per stored count, while the positive PMI is computed: the count, its PMI, temporaries
-SVD_BYTES = 24  # per stored count, during the SVD: the count, and the positive PMI by rows and by columns
-FIT_BYTES = 12  # per stored count, while it is trained on
+PROCESS_BYTES = 75_000_000  # the interpreter, this package, NumPy, SciPy and BLAS
+REUSED_SHARE = 0.3  # of the memory that counting has freed and the allocator has kept, as measured
+WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place in the dictionary
+COUNT_BYTES = 12  # per stored count: its column and its value
+EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
+PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What a fit of `SkipGram` takes, computed from its sizes. ``print`` shows it in one line.
+
+    The memory is that of counts whose values are computed from what is stored, as for subsampled or harmonic windows;
+    others take 8 bytes per count less.
 
     Attributes
     ----------
@@ -29,6 +36,9 @@ class Estimate:
         The number of stored counts; 0 while it is not known.
     epochs, threads : int
     early_stopping : bool
+    resident : int
+        Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
+        into memory are not among them before they have been read.
 
     Examples
     --------
@@ -36,7 +46,7 @@ class Estimate:
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start
     2713824000000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, 0 counts: about 2,714 GFLOP and 123 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,714 GFLOP and 182 MB of memory
     """
 
     inputs: int
@@ -46,6 +56,7 @@ class Estimate:
     epochs: int
     threads: int
     early_stopping: bool = False
+    resident: int = field(default=0, compare=False)
 
     @property
     def flops(self) -> int:
@@ -60,22 +71,34 @@ class Estimate:
 
     @property
     def memory(self) -> int:
-        """Bytes, beside the counts themselves, of the start or of training, whichever takes more."""
-        rows = self.inputs + self.outputs
+        """Bytes of the whole process at its peak: with the interpreter, the libraries, the vocabulary, the counts."""
+        held = PROCESS_BYTES + WORD_BYTES * self.inputs + COUNT_BYTES * self.nnz
+        kept = max(self.resident - held, 0)
+        return held + kept - int(REUSED_SHARE * kept) + self.training_memory
+
+    @property
+    def training_memory(self) -> int:
+        """Bytes that the start or the epochs, whichever take more, allocate beside the counts and the vocabulary."""
+        return EXPECTED_BYTES * self.nnz + max(self._start_memory, self._epochs_memory)
+
+    @property
+    def _start_memory(self) -> int:
+        wide, rows = self.dim + OVERSAMPLING, self.inputs + self.outputs
+        starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
+        squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
+        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + self.threads * 2 * 8 * AXES_ROWS * wide
+
+    @property
+    def _epochs_memory(self) -> int:
         parameters = ITEM * (self.inputs * self.dim + self.outputs * padded_width(self.dim, "float32"))
-        wide = self.dim + OVERSAMPLING
-        axes = ITEM * rows * wide + (2 * ITEM + 2 * 8) * max(self.inputs, self.outputs) * wide  # in double as well
-        start = max(PMI_BYTES * self.nnz, SVD_BYTES * self.nnz + axes)
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
         shards = len(shard_bounds(self.outputs)) - 1
-        row = row_bytes(self.outputs, self.dim, ITEM)
-        block = FitOptions.block_size * row
+        block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
         gradients = ITEM * self.dim * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
-        transient = ITEM * rows * self.dim  # copies of the parameters without padding, made and freed on the way
-        training = copies * parameters + fits * (block + gradients) + transient + FIT_BYTES * self.nnz
-        return max(start, training)
+        finite = max(self.inputs, self.outputs) * self.dim  # a byte per number, when they are checked
+        return copies * parameters + fits * (block + gradients) + finite
 
     def check(self) -> None:
         """Raise MemoryError if training takes more memory than is free.
@@ -85,16 +108,17 @@ class Estimate:
         MemoryError
         """
         free = free_memory()
-        if self.memory > free:
+        if self.training_memory > free:
             raise MemoryError(
                 f"training {self.inputs:,} words on {self.outputs:,} outputs in {self.dim:,} dimensions takes about"
-                f" {_size(self.memory)}, but {_size(free)} are free: a smaller dim or max_contexts, or a larger"
-                " min_count, takes less"
+                f" {_size(self.training_memory)}, but {_size(free)} are free: a smaller dim or max_contexts, or a"
+                " larger min_count, takes less"
             )
 
     def __str__(self) -> str:
+        counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
         return (
-            f"{self.inputs:,} words, {self.outputs:,} outputs, {self.nnz:,} counts: about"
+            f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
             f" {self.flops / 1e9:,.0f} GFLOP and {_size(self.memory)} of memory"
         )
 

@@ -10,20 +10,26 @@ centres the rows, and the A that takes from each direction the share of it that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
+from fastembed._base.threads import Pool
 
-PAIRS_PER_COUNT = 0.5  # two words near each other are one observation, which is counted in the rows of both
+# Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are
+# counted once (a window on one side, pairs of a graph), half of them is a choice on the cautious side.
+PAIRS_PER_COUNT = 0.5
 LEAST_SHARE = 0.1  # no direction is scaled by less than this share of the largest factor: A stays well-conditioned
 LEAST_VARIANCE = 1e-6  # of a direction, as a share of the largest: where the rows span nothing, any variance will do
-PIECE = 4096  # rows that are held in double precision at a time
+PIECE = 2048  # rows that are held in double precision at a time, by each thread
 
 
-def apply_gauge(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any) -> NDArray[np.float64]:
+def apply_gauge(
+    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any, pool: Pool
+) -> NDArray[np.float64]:
     """Bring a model into its gauge, in place. Its logits stay as they are, but for rounding.
 
     Let the rows of E be drawn with covariance S, and each be known from n pairs, that is with precision n F, where F is
@@ -39,6 +45,8 @@ def apply_gauge(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any
     bias : ndarray (V,)
     counts : csr_array (V_in, V)
         What the model was fitted to.
+    pool : Pool
+        The bits are the same for any number of threads.
 
     Returns
     -------
@@ -52,16 +60,21 @@ def apply_gauge(embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any
     totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
     counted = totals > 0
     with single_threaded_blas():
-        mean, covariance = _moments(embedding, counted / np.count_nonzero(counted))
-        _, information = _moments(linear.T, column_totals / column_totals.sum())
+        mean, covariance = _moments(embedding, counted / np.count_nonzero(counted), pool)
+        _, information = _moments(linear.T, column_totals / column_totals.sum(), pool)
         pairs = PAIRS_PER_COUNT * (totals @ totals) / totals.sum()
         change, inverse = _shrinking(covariance, information, pairs)
-        for piece in _pieces(len(bias)):
+
+        def change_columns(piece: slice) -> None:
             columns = linear[:, piece].astype(np.float64)
             bias[piece] += (mean @ columns).astype(bias.dtype)
             linear[:, piece] = inverse @ columns
-        for piece in _pieces(len(embedding)):
+
+        def change_rows(piece: slice) -> None:
             embedding[piece] = np.where(counted[piece, None], (embedding[piece] - mean) @ change, 0)
+
+        _for_pieces(change_columns, len(bias), pool)
+        _for_pieces(change_rows, len(embedding), pool)
         return np.asarray(mean @ change)
 
 
@@ -88,17 +101,40 @@ def _shrinking(
     return dual * shares @ basis.T, dual / shares @ basis.T
 
 
-def _moments(rows: NDArray[Any], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (D,) and the covariance (D, D) of rows (V, D) under weights that sum to 1."""
-    mean = np.zeros(rows.shape[1])
-    squares = np.zeros((rows.shape[1],) * 2)
-    for piece in _pieces(len(rows)):
-        x = rows[piece].astype(np.float64)
-        weighted = x * weights[piece, None]
-        mean += weighted.sum(axis=0)
-        squares += weighted.T @ x
-    return mean, squares - np.outer(mean, mean)
+def _moments(
+    rows: NDArray[Any], weights: NDArray[np.float64], pool: Pool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean (D,) and the covariance (D, D) of rows (V, D) under weights that sum to 1.
+
+    In two passes: the difference of E[xxᵀ] and E[x]E[x]ᵀ cancels where the mean is far from zero.
+    """
+    dim = rows.shape[1]
+
+    def weighted_sum(piece: slice) -> NDArray[np.float64]:
+        return weights[piece] @ rows[piece].astype(np.float64)
+
+    mean = _sum_of_pieces(weighted_sum, len(rows), (dim,), pool)
+
+    def squares(piece: slice) -> NDArray[np.float64]:
+        deviations = rows[piece] - mean
+        deviations *= np.sqrt(weights[piece, None])
+        return deviations.T @ deviations
+
+    return mean, _sum_of_pieces(squares, len(rows), (dim, dim), pool)
 
 
-def _pieces(size: int) -> list[slice]:
-    return [slice(begin, begin + PIECE) for begin in range(0, size, PIECE)]
+def _sum_of_pieces(
+    part: Callable[[slice], NDArray[np.float64]], size: int, shape: tuple[int, ...], pool: Pool
+) -> NDArray[np.float64]:
+    """Return the sum of `part(piece)` over the pieces, added up in their order."""
+    parts = np.empty((-(-size // PIECE), *shape))
+
+    def take(piece: slice) -> None:
+        parts[piece.start // PIECE] = part(piece)
+
+    _for_pieces(take, size, pool)
+    return np.asarray(parts.sum(axis=0))
+
+
+def _for_pieces(task: Callable[[slice], None], size: int, pool: Pool) -> None:
+    pool.run(lambda k: task(slice(k * PIECE, (k + 1) * PIECE)), -(-size // PIECE))

@@ -19,11 +19,11 @@ class FitProgress(Protocol):
     ...     def reading(self, done, total): ...
     ...     def counting(self, done, total): ...
     ...     def training(self, estimate):
-    ...         print(estimate)
+    ...         print(f"{estimate.inputs} words, {estimate.nnz} counts")
     ...     def epoch(self, record):
     ...         print("epoch", record["epoch"])
     >>> model = SkipGram(dim=2, min_count=1, epochs=2, threads=1).fit(["a b", "b c"], progress=Log())
-    3 words, 6 outputs, 4 counts: about 0 GFLOP and 0 MB of memory
+    3 words, 4 counts
     epoch 1
     epoch 2
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.memory import check_memory_limit
+from fastembed._base.memory import check_memory_limit, resident_memory
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.corpus.documents import Documents
@@ -207,13 +207,14 @@ class SkipGram:
         Returns
         -------
         Estimate
-            With `flops`, and `memory` in bytes, beside the counts themselves; ``print`` shows both. An `on_epoch_end`
-            of a first fit is given copies, which take up to twice the memory of the model on top.
+            With `flops`, and the `memory` of the whole process in bytes, the interpreter and the counts included;
+            ``print`` shows both. An `on_epoch_end` of a first fit is given copies, which take up to twice the memory of
+            the model on top.
 
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 310 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 367 MB of memory
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)
@@ -465,7 +466,7 @@ class SkipGram:
         on_epoch_end: EpochEnd | None,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
-        estimate = options.estimate(*counts.shape, counts.nnz)
+        estimate = replace(options.estimate(*counts.shape, counts.nnz), resident=resident_memory())
         estimate.check()
         if progress is not None:
             progress.training(estimate)

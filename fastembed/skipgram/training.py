@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
@@ -38,7 +39,9 @@ class Training:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
         self._matrix = counts.to_scipy()
-        self._digest = counts_digest(self._matrix)
+        digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
+        self._digest = digest.submit(counts_digest, self._matrix)
+        digest.shutdown(wait=False)
         self._records: list[dict[str, float]] = []
         self._seed: int | np.random.Generator = options.seed
         self._trainer = self._new_trainer() if base is None else self._next_trainer(base)
@@ -83,7 +86,7 @@ class Training:
         if base is None:
             trainer = deepcopy(trainer)
             assert trainer.bias is not None
-            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._matrix)
+            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._matrix, Pool(trainer.threads))
         else:
             centre = base.centre
         return FittedModel(
@@ -95,5 +98,5 @@ class Training:
             ledger=(None if base else vocabulary.ledger) or counts.ledger,
             windows=counts.windows,
             max_contexts=counts.shape[1] // 2 if counts.directed else counts.shape[1],
-            counts_sha256=[*(base.counts_sha256 if base else ()), self._digest],
+            counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
         )

@@ -23,13 +23,17 @@ def block_arguments():
     weights, scratch = np.ones((many, dim), np.float32), np.ones((many, dim), np.float32)
     every, squares, data = np.arange(many), np.ones(many), np.ones(counts.nnz, np.float32)
     starts, movable = np.stack([csr[0][:-1], csr[0][1:]]), np.ones(many, np.uint8)
+    blocked = np.array([0, n], np.int32), starts, csr[1].astype(np.uint16), data
+    wide = np.ones((n, 200), np.float32)
     return {
         "block_statistics": (x, None, 0, *csr[1:], starts, np.empty((3, b))),
         "block_merge": (np.ones((500, 3, 8000)), np.arange(8000), np.ones(8000), np.ones(8000)),
         "block_residual": (x, 0, rows, *csr[1:], ones, starts, ones, ones),
         "block_update_embedding": (weights, every, movable, scratch[None], squares, 0.1),
         "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),
-        "csr_times_dense": (*csr[:2], data, np.ones((n, 200), np.float32), np.ones((b, 200), np.float32), 0, b),
+        "positive_pmi": (*csr, ones, np.full(n, 9.0), *map(np.copy, blocked), 0, b),
+        "csr_times_dense": (*blocked, wide, np.ones((b, 200), np.float32), 0, b),
+        "transposed_csr_times_dense": (*blocked, wide[:b], np.ones((n, 200), np.float32), 0),
         "softmax": (x.ravel(),),
         "exp_array": (-np.abs(x).ravel(), np.empty(b * n, np.float32)),
     }

@@ -1,4 +1,6 @@
-"""The product of a CSR matrix with a dense one, against the reference and by hand."""
+"""Positive PMI as a sparse matrix, and products of sparse matrices with dense ones, both ways."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -8,41 +10,93 @@ from scipy import sparse
 from fastembed import reference
 
 
-def random_csr(rows, columns, dtype):
+def random_matrix(rows, columns):
     rng = np.random.default_rng(rows)
-    dense = rng.normal(size=(rows, columns)) * (rng.random((rows, columns)) < 0.3)
-    dense[1::4] = 0
-    matrix = sparse.csr_array(dense.astype(dtype))
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+    matrix = rng.normal(size=(rows, columns)) * (rng.random((rows, columns)) < 0.3)
+    matrix[1::4] = 0
+    matrix[0, 0] = 1
+    return matrix
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 7), (50, 301)])
-def test_a_product_is_the_references(kernels, near, rows, columns, dim):
-    csr = random_csr(rows, columns, kernels.dtype)
-    if not len(csr[1]):
-        csr = np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, kernels.dtype)
-    dense = np.random.default_rng(dim).normal(size=(columns, dim)).astype(kernels.dtype)
+def in_blocks(matrix, bounds, dtype):
+    """Return (bounds, starts, columns, data) as the kernels take them, with gaps between the rows."""
+    starts = np.empty((len(bounds), len(matrix)), np.int64)
+    columns, data = np.zeros(2 * matrix.size, np.uint16), np.full(2 * matrix.size, np.nan, dtype)
+    for r, row in enumerate(matrix):
+        starts[0, r] = place = 2 * r * len(row)
+        for k, (first, last) in enumerate(itertools.pairwise(bounds)):
+            found = np.flatnonzero(row[first:last])
+            columns[place : place + len(found)], data[place : place + len(found)] = found, row[first:last][found]
+            starts[k + 1, r] = place = place + len(found)
+    return np.array(bounds, np.int32), starts, columns, data
+
+
+def blocks_of(columns, number):
+    return sorted({*range(0, columns, -(-columns // number)), columns})
+
+
+@pytest.mark.parametrize(("rows", "columns", "blocks"), [(1, 1, 1), (2, 7, 3), (50, 301, 1), (50, 301, 6)])
+def test_products_agree_with_dense_ones(kernels, near, rows, columns, blocks, dim):
+    matrix = random_matrix(rows, columns).astype(kernels.dtype)
+    stored = in_blocks(matrix, blocks_of(columns, blocks), kernels.dtype)
+    rng = np.random.default_rng(dim)
+    dense = rng.normal(size=(columns, dim)).astype(kernels.dtype)
     product = np.full((rows, dim), np.nan, kernels.dtype)
-    kernels.csr_times_dense(*csr, dense, product, 0, rows)
-    near(product, reference.csr_times_dense(*csr, dense), scale=30)
+    kernels.csr_times_dense(*stored, dense, product, 0, rows)
+    near(product, matrix.astype(float) @ dense.astype(float), scale=30)
+    dense = rng.normal(size=(rows, dim)).astype(kernels.dtype)
+    product = np.full((columns, dim), np.nan, kernels.dtype)
+    for k in range(len(stored[0]) - 1):
+        kernels.transposed_csr_times_dense(*stored, dense, product, k)
+    near(product, matrix.T.astype(float) @ dense.astype(float), scale=30)
 
 
-def test_a_product_agrees_with_a_calculation_by_hand(kernels):
-    """[[0, 2], [0, 0], [3, 1]] times [[1, 10], [4, 40]]."""
-    csr = np.array([0, 1, 1, 3]), np.array([1, 0, 1], np.int32), np.array([2, 3, 1], kernels.dtype)
+def test_products_agree_with_a_calculation_by_hand(kernels):
+    """[[0, 2], [0, 0], [3, 1]] times [[1, 10], [4, 40]], and its transpose times [[1], [7], [5]]."""
+    stored = in_blocks(np.array([[0, 2], [0, 0], [3, 1]]), [0, 1, 2], kernels.dtype)
     product = np.empty((3, 2), kernels.dtype)
-    kernels.csr_times_dense(*csr, np.array([[1, 10], [4, 40]], kernels.dtype), product, 0, 3)
+    kernels.csr_times_dense(*stored, np.array([[1, 10], [4, 40]], kernels.dtype), product, 0, 3)
     assert_array_equal(product, [[8, 80], [0, 0], [7, 70]])
+    product = np.full((2, 1), 9, kernels.dtype)
+    kernels.transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 1)
+    assert_array_equal(product, [[9], [7]])  # the first block is another call's
+    kernels.transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 0)
+    assert_array_equal(product, [[15], [7]])
 
 
 def test_any_split_of_the_rows_gives_the_same_bits_and_touches_no_other_row(kernels):
-    csr = random_csr(60, 200, kernels.dtype)
+    stored = in_blocks(random_matrix(60, 200), [0, 64, 200], kernels.dtype)
     dense = np.random.default_rng(0).normal(size=(200, 33)).astype(kernels.dtype)
     whole, parts = (np.full((60, 33), 7, kernels.dtype) for _ in range(2))
-    kernels.csr_times_dense(*csr, dense, whole, 0, 60)
-    kernels.csr_times_dense(*csr, dense, parts, 20, 41)
+    kernels.csr_times_dense(*stored, dense, whole, 0, 60)
+    kernels.csr_times_dense(*stored, dense, parts, 20, 41)
     assert (parts[:20] == 7).all()
     assert (parts[41:] == 7).all()
-    kernels.csr_times_dense(*csr, dense, parts, 41, 60)
-    kernels.csr_times_dense(*csr, dense, parts, 0, 20)
+    kernels.csr_times_dense(*stored, dense, parts, 41, 60)
+    kernels.csr_times_dense(*stored, dense, parts, 0, 20)
     assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("bounds", [[0, 90], [0, 1, 40, 89, 90]])
+def test_positive_pmi(kernels, near, bounds):
+    counts = sparse.random_array((40, 90), density=0.3, random_state=np.random.default_rng(2), format="csr")
+    counts.data = np.ceil(counts.data * 9)
+    totals = counts.sum(axis=0)
+    weights = totals**0.75
+    row_factors = 1 / np.maximum(counts.sum(axis=1), 1)
+    column_factors = weights.sum() / np.maximum(weights, 1)
+    starts = np.full((len(bounds), 40), -1, np.int64)
+    columns, data = np.full(counts.nnz, 9999, np.uint16), np.full(counts.nnz, np.nan, kernels.dtype)
+    given = counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data, row_factors, column_factors
+    for rows in ((0, 11), (11, 40)):
+        kernels.positive_pmi(*given, np.array(bounds, np.int32), starts, columns, data, *rows)
+    assert_array_equal(starts[0, [0, 11]], counts.indptr[[0, 11]])
+    assert_array_equal(np.delete(starts[-1, :-1], 10), np.delete(starts[0, 1:], 10))  # no gaps but between the calls
+    found = np.zeros((40, 90))
+    for k, first in enumerate(bounds[:-1]):
+        for row in range(40):
+            entries = slice(starts[k, row], starts[k + 1, row])
+            found[row, first + columns[entries].astype(int)] = data[entries]
+    expected = reference.positive_pmi(counts.toarray())
+    near(found, expected)
+    assert (found > 0).sum() == (expected > 0).sum()

@@ -87,7 +87,20 @@ def test_the_memory_limit_reaches_the_counts(run, tmp_path, corpus, monkeypatch)
 
 
 def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
-    argv = ("train", corpus, "-o", tmp_path / "v", *SMALL, "--epochs", 60, "--early-stopping", "--patience", 1)
+    argv = (
+        "train",
+        corpus,
+        "-o",
+        tmp_path / "v",
+        *SMALL,
+        "--epochs",
+        60,
+        "--early-stopping",
+        "--patience",
+        1,
+        "--seed",
+        4,
+    )
     code, out, _ = run(*argv)
     assert code == 0
     epochs = [line for line in out.splitlines() if line.startswith("epoch")]

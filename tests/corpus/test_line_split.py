@@ -9,6 +9,13 @@ from fastembed.corpus import LineSplit
 from fastembed.corpus.line_split import select_lines
 
 
+def numbers_of(seed, lines):
+    """Return the numbers that decide about each line, which are not those of the seed's own stream."""
+    numbers = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1]).random(lines)
+    assert not set(numbers) & set(np.random.default_rng(seed).random(lines))
+    return numbers
+
+
 def test_lines_are_held_out_by_the_seed_alone(tmp_path):
     """From memory, from a file, on any number of threads; the two parts add up to the whole, to the bit."""
     corpus = [[f"w{word:02d}" for word in line] for line in np.random.default_rng(0).integers(30, size=(80, 12))]
@@ -27,7 +34,7 @@ def test_lines_are_held_out_by_the_seed_alone(tmp_path):
         again = Counts.from_corpus(path, vocabulary, lines=LineSplit(0.3, 1, True), threads=threads, **options)
         assert_array_equal(again.data, held_out.data)
         assert_array_equal(again.indices, held_out.indices)
-    drawn = np.random.default_rng(1).random(len(corpus)) < 0.3
+    drawn = numbers_of(1, len(corpus)) < 0.3
     by_hand = Counts.from_corpus([line for line, out in zip(corpus, drawn, strict=True) if out], vocabulary, **options)
     assert_array_equal(by_hand.data, held_out.data)
     ledger = held_out.ledger
@@ -43,7 +50,7 @@ def test_the_lines_selected_do_not_depend_on_the_pieces(cut):
     rng = np.random.default_rng(0)
     ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
     number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))
-    drawn = np.random.default_rng(3).random(number[-1] + 1) < 0.4
+    drawn = numbers_of(3, number[-1] + 1) < 0.4
     for side in (False, True):
         pieces = (ids[begin : begin + cut] for begin in range(0, 400, cut))
         found = np.concatenate(list(select_lines(pieces, LineSplit(0.4, 3, side))))

@@ -1,13 +1,15 @@
 """`Estimate`: the memory and the operations that training is said to take, against those that it takes."""
 
 import gc
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
 from fastembed import SkipGram
-from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram.estimate import REUSED_SHARE, Estimate
 
 
 def zipf_corpus(words, tokens):
@@ -27,7 +29,7 @@ def zipf_corpus(words, tokens):
         (30_000, 100_000, 60, 100, False),
     ],
 )
-def test_the_memory_is_that_of_the_peak(words, tokens, dim, contexts, early_stopping):
+def test_the_memory_of_training_is_that_of_the_peak(words, tokens, dim, contexts, early_stopping):
     """NumPy tells tracemalloc what it allocates."""
     model = SkipGram(dim=dim, epochs=1, min_count=1, max_contexts=contexts, early_stopping=early_stopping, threads=2)
     counts = model.count(zipf_corpus(words, tokens))
@@ -39,7 +41,59 @@ def test_the_memory_is_that_of_the_peak(words, tokens, dim, contexts, early_stop
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert model.estimate(*counts.shape, nnz=counts.nnz).memory == pytest.approx(peak, rel=0.2)
+    assert model.estimate(*counts.shape, nnz=counts.nnz).training_memory == pytest.approx(peak, rel=0.1)
+
+
+TRAINING = """
+import re, sys
+from fastembed import SkipGram
+
+class Keep:
+    def reading(self, done, total): ...
+    def counting(self, done, total): ...
+    def training(self, estimate): self.estimate = estimate
+    def epoch(self, record): ...
+
+path, dim, early_stopping = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+keep = Keep()
+model = SkipGram(dim=dim, epochs=1, min_count=1, early_stopping=early_stopping, threads=2).fit(path, progress=keep)
+status = open("/proc/self/status", encoding="ascii").read()
+print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
+@pytest.mark.parametrize(
+    ("words", "tokens", "dim", "early_stopping"),
+    [
+        (8_000, 500_000, 100, True),
+        (20_000, 2_000_000, 100, False),
+        (40_000, 1_000_000, 200, False),
+    ],
+)
+def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(words, tokens, dim, early_stopping, tmp_path):
+    """Its peak is read from /proc: `ru_maxrss` of a child is at least what its parent held when it was started."""
+    path = tmp_path / "text"
+    path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens))), encoding="utf-8")
+    command = [sys.executable, "-P", "-c", TRAINING, path, str(dim), str(early_stopping)]
+    said, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert int(said) == pytest.approx(int(peak), rel=0.1)
+
+
+def test_the_memory_counts_what_the_process_holds_already():
+    sizes = {"inputs": 1000, "outputs": 2000, "dim": 10, "nnz": 100_000, "epochs": 1, "threads": 1}
+    plain, large = Estimate(**sizes), Estimate(**sizes, resident=10**9)
+    held = plain.memory - plain.training_memory
+    assert held > 12 * 100_000
+    assert large.memory == 10**9 - REUSED_SHARE * (10**9 - held) + plain.training_memory
+    assert large == plain
+
+
+def test_the_estimate_says_whether_the_counts_are_known():
+    model = SkipGram(threads=1)
+    assert "20 words, 40 outputs, counts not known yet: at least 0 GFLOP and" in str(model.estimate(20, 40))
+    assert "20 words, 40 outputs, 300 counts: about 0 GFLOP and" in str(model.estimate(20, 40, nnz=300))
 
 
 def test_the_flops_are_those_of_the_products():
@@ -62,7 +116,7 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("fastembed.skipgram.estimate.free_memory", lambda: 1_000)
-        with pytest.raises(MemoryError, match=r"training 3 words on 6 outputs in 2 dimensions takes about 0 MB, but 0"):
+        with pytest.raises(MemoryError, match=r"training 3 words on 6 outputs in 2 dimensions takes about 1 MB, but 0"):
             model.fit_counts(counts)
         with pytest.raises(MemoryError):
             model.partial_fit(corpus)

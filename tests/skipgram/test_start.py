@@ -5,8 +5,23 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from fastembed import Trainer, reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram.start import fold_in, positive_pmi, svd_start, truncated_svd
+from fastembed.skipgram.pmi import PositivePMI
+from fastembed.skipgram.start import fold_in, log_shares, svd_start, truncated_svd
+
+
+class Dense:
+    """A dense matrix as `truncated_svd` takes it."""
+
+    def __init__(self, matrix):
+        self.shape, self._matrix = matrix.shape, matrix.astype(np.float32)
+
+    def times(self, dense, out):
+        return np.matmul(self._matrix, dense, out=out)
+
+    def transposed_times(self, dense, out):
+        return np.matmul(self._matrix.T, dense, out=out)
 
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:
@@ -16,29 +31,11 @@ def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_a
     return counts
 
 
-def test_positive_pmi_agrees_with_a_calculation_by_hand():
-    counts = sparse.csr_array(np.array([[4.0, 0.0, 1.0], [0.0, 0.0, 0.0], [2.0, 3.0, 0.0]]))
-    n, rows, columns = counts.toarray(), counts.sum(axis=1), counts.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        expected = np.log(n * np.sum(columns**0.75) / np.outer(rows, columns**0.75))
-    expected = np.where(n > 0, np.maximum(expected, 0), 0)
-    assert np.any(expected > 0)
-    np.testing.assert_allclose(positive_pmi(counts, Pool(1)).toarray(), expected, rtol=1e-6)
-
-
-def test_positive_pmi_leaves_the_counts_alone():
-    counts = random_counts(20, 30)
-    before = counts.data.copy(), counts.indices.copy(), counts.indptr.copy()
-    positive_pmi(counts, Pool(1))
-    for old, new in zip(before, (counts.data, counts.indices, counts.indptr), strict=True):
-        np.testing.assert_array_equal(old, new)
-
-
 @pytest.mark.parametrize("shape", [(300, 200), (150, 400)])
 def test_truncated_svd_of_a_matrix_of_low_rank_is_exact(shape):
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(shape[0], 7)) @ rng.normal(size=(7, shape[1]))
-    u, s, v = truncated_svd(sparse.csr_array(matrix.astype(np.float32)), 10, rng, Pool(1))
+    u, s, v = truncated_svd(Dense(matrix), 10, rng, Pool(1))
     np.testing.assert_allclose(s[:7], np.linalg.svd(matrix)[1][:7], rtol=1e-5)
     np.testing.assert_allclose(u * s @ v.T, matrix, atol=1e-4 * np.abs(matrix).max())
     np.testing.assert_allclose(u[:, :7].T @ u[:, :7], np.eye(7), atol=1e-5)
@@ -46,9 +43,9 @@ def test_truncated_svd_of_a_matrix_of_low_rank_is_exact(shape):
 
 
 def test_truncated_svd_is_near_the_best_approximation():
-    matrix = positive_pmi(random_counts(400, 500), Pool(1))
-    u, s, v = truncated_svd(matrix, 50, np.random.default_rng(0), Pool(1))
-    dense = matrix.toarray()
+    counts = random_counts(400, 500)
+    pmi, dense = PositivePMI(counts, counts.sum(axis=0), Pool(1)), reference.positive_pmi(counts.toarray())
+    u, s, v = truncated_svd(pmi, 50, np.random.default_rng(0), Pool(1))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][50:] ** 2))
     assert np.linalg.norm(dense - u * s @ v.T) < 1.01 * best
 
@@ -90,3 +87,37 @@ def test_new_rows_are_solved_for_on_one_thread_of_blas(monkeypatch):
     with threadpool_limits(limits=2, user_api="blas"):
         fold_in(random_counts(20, 30), slice(15, None), linear, Pool(1))
     assert set(seen) == {1}
+
+
+def test_new_rows_are_those_of_the_normal_equations():
+    """With a ridge of a hundredth of the mean square; the PMI's shares are those of all rows."""
+    counts, linear = random_counts(20, 30), np.random.default_rng(0).standard_normal((5, 30), dtype=np.float32)
+    w = linear.astype(float)
+    ridge = 0.01 * np.trace(w @ w.T) / 5 * np.eye(5)
+    expected = reference.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
+    np.testing.assert_allclose(fold_in(counts, slice(15, None), linear, Pool(2)), expected, rtol=1e-5, atol=1e-6)
+    assert fold_in(counts, slice(20, None), linear, Pool(2)).shape == (0, 5)
+    assert not fold_in(sparse.csr_array(np.diag([1.0, 0.0])), slice(1, None), linear[:, :2], Pool(1)).any()
+
+
+def test_the_bias_is_the_log_of_the_shares():
+    counts = random_counts(20, 30, density=0.9)
+    totals = counts.sum(axis=0)
+    np.testing.assert_allclose(log_shares(counts), np.log(totals / totals.sum()), rtol=1e-12)
+
+
+def test_columns_without_counts_share_the_probability_of_the_rarest_column():
+    shares = np.exp(log_shares(sparse.csr_array(np.array([[3.0, 0, 2, 0, 0], [3, 0, 0, 0, 0]]))))
+    np.testing.assert_allclose(shares, [0.6, 0.2 / 3, 0.2, 0.2 / 3, 0.2 / 3])
+
+
+def test_without_vectors_the_nll_is_nearly_the_entropy_whatever_the_number_of_empty_columns():
+    """They take one rare column's share of the mass: as many as there are, not each."""
+    counts = random_counts(40, 30)
+    counts.resize(40, 100_000)
+    trainer = Trainer(np.zeros((40, 2)), np.zeros((2, 100_000)), bias=log_shares(counts))
+    totals = counts.sum(axis=0)[:30]
+    p = totals / totals.sum()
+    assert trainer.nll(counts) == pytest.approx(-p @ np.log(p) + np.log1p(p.min()), rel=1e-6)
+    other = sparse.csr_array(([1.0], ([0], [70_000])), (40, 100_000))
+    assert trainer.nll(other) == pytest.approx(-np.log(p.min() / (1 + p.min()) / 99_970), rel=1e-6)

@@ -205,12 +205,35 @@ def block_trainer(
 
 # sparse.pxi
 
-def csr_times_dense(
+def positive_pmi(
     indptr: _Starts,
     indices: _Columns,
+    counts: _Doubles,
+    row_factors: _Doubles,
+    column_factors: _Doubles,
+    bounds: _Columns,
+    starts: _Starts,
+    columns: npt.NDArray[np.uint16],
+    data: npt.NDArray[_Real],
+    begin: int,
+    end: int,
+) -> None: ...
+def csr_times_dense(
+    bounds: _Columns,
+    starts: _Starts,
+    columns: npt.NDArray[np.uint16],
     data: npt.NDArray[_Real],
     dense: npt.NDArray[_Real],
     product: npt.NDArray[_Real],
     begin: int,
     end: int,
+) -> None: ...
+def transposed_csr_times_dense(
+    bounds: _Columns,
+    starts: _Starts,
+    columns: npt.NDArray[np.uint16],
+    data: npt.NDArray[_Real],
+    dense: npt.NDArray[_Real],
+    product: npt.NDArray[_Real],
+    k: int,
 ) -> None: ...
