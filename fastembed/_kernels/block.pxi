@@ -58,7 +58,7 @@ cdef void statistics(
 ) noexcept nogil:
     """Add the bias, store (max, sum of exp(x - max), sum of y x) per row, put exp(x - max) in place of the logits.
 
-    The shard has the columns begin to begin + n - 1. `starts` (2, size) is where each row's counts in the shard begin, and
+    The shard has the columns begin to begin + n - 1. `starts` (2, size) is where each row's counts in it begin, and
     end; `partials` (3, size).
     """
     cdef Py_ssize_t b, t

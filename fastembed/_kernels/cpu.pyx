@@ -60,7 +60,7 @@ cdef extern from *:
         highest = r[0];
         if (highest >= 7) {
             fastembed_cpuid(7, 0, r);
-            if (r[3] >> 15 & 1) return 0;     /* cores of two kinds: the answer would depend on the core that gives it */
+            if (r[3] >> 15 & 1) return 0;     /* cores of two kinds: the answer depends on the core that gives it */
         }
         fastembed_cpuid(0x80000000u, 0, r);
         vendor_highest = r[0];

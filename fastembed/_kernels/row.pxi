@@ -14,7 +14,7 @@ raises the running maximum m, the sums so far are rescaled by exp(old - new) (on
 shard of the vocabulary and leaves its partial result in its own slot; the slots are merged by a fixed binary tree.
 So the result depends on the shards' bounds, not on which thread ran which shard.
 
-Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row then need no tail, and
+Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row need no tail, and
 `width &= -(numbers in a cache line)`, which changes nothing, tells the compiler so.
 
 A step that would leave a number that is not finite is not made: `descend_row` says so before anything is changed.
@@ -191,7 +191,7 @@ cdef void merge_gradient(
     const Partial* partials, const real* expected, const real* observed, Py_ssize_t shards, Py_ssize_t width,
     double log_normaliser, double total_target, double scale, double* gradient,
 ) noexcept nogil:
-    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c), summed over the shards by the tree of `merge_partials`."""
+    """dL/dh = scale * (sum(y) * sum_c o_c w_c - sum_c y_c w_c), summed over shards by the tree of `merge_partials`."""
     cdef double[TREE_DEPTH][GRADIENT_COLUMNS] waiting
     cdef double share
     cdef Py_ssize_t first = 0, columns, depth, s, runs, d
@@ -370,7 +370,7 @@ def row_update(
 ) -> bool:
     """row = h - learning_rate * gradient, in place, for the row that h is a copy of; return whether it was done.
 
-    It is not if a number would overflow, or if `row_update_linear` with a step of `linear_rate` might make one overflow.
+    It is not if a number would overflow, or if `row_update_linear` with a step of `linear_rate` might let one overflow.
     """
     cdef bint done
     cdef double linear_step

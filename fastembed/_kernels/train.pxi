@@ -161,7 +161,7 @@ def row_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, const Py_ssize_t[::1] bounds,
     Py_ssize_t tile_rows, bint prefetch, double scale, scratch,
 ) -> RowTrainer:
-    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, the shards' bounds (S + 1,), a `Tiling`.
+    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, shards' bounds (S + 1,), a `Tiling`.
 
     `scratch` has, as attributes, the memory to work in: h (width,), logits (V,), expected and observed (S, width) of
     the model's dtype, partials (S, 3) and gradient (width,) of float64.

@@ -19,6 +19,7 @@ WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
+INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Estimate:
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start
     2713824000000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,714 GFLOP and 182 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,714 GFLOP and 186 MB of memory
     """
 
     inputs: int
@@ -71,14 +72,14 @@ class Estimate:
 
     @property
     def memory(self) -> int:
-        """Bytes of the whole process at its peak: with the interpreter, the libraries, the vocabulary, the counts."""
+        """The bytes of the whole process at its peak: with the interpreter, the libraries, the vocabulary, the counts."""
         held = PROCESS_BYTES + WORD_BYTES * self.inputs + COUNT_BYTES * self.nnz
         kept = max(self.resident - held, 0)
         return held + kept - int(REUSED_SHARE * kept) + self.training_memory
 
     @property
     def training_memory(self) -> int:
-        """Bytes that the start or the epochs, whichever take more, allocate beside the counts and the vocabulary."""
+        """The bytes that the start or the epochs, whichever take more, allocate beside the counts and the vocabulary."""
         return EXPECTED_BYTES * self.nnz + max(self._start_memory, self._epochs_memory)
 
     @property
@@ -86,19 +87,20 @@ class Estimate:
         wide, rows = self.dim + OVERSAMPLING, self.inputs + self.outputs
         starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
-        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + self.threads * 2 * 8 * AXES_ROWS * wide
+        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + min(self.threads, AXES_TASKS) * 2 * 8 * AXES_ROWS * wide
 
     @property
     def _epochs_memory(self) -> int:
-        parameters = ITEM * (self.inputs * self.dim + self.outputs * padded_width(self.dim, "float32"))
+        width = padded_width(self.dim, "float32")
+        parameters = ITEM * (self.inputs * self.dim + self.outputs * width)
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
-        gradients = ITEM * self.dim * (self.outputs + buffers)  # and their mean
+        gradients = ITEM * width * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self.inputs, self.outputs) * self.dim  # a byte per number, when they are checked
-        return copies * parameters + fits * (block + gradients) + finite
+        return copies * parameters + fits * (block + gradients + INPUT_BYTES * self.inputs) + finite
 
     def check(self) -> None:
         """Raise MemoryError if training takes more memory than is free.

@@ -77,7 +77,7 @@ def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(words, tokens
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens))), encoding="utf-8")
     command = [sys.executable, "-P", "-c", TRAINING, path, str(dim), str(early_stopping)]
-    said, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    said, peak = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split()
     assert int(said) == pytest.approx(int(peak), rel=0.1)
 
 
