@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import free_memory
+from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.pmi import most_blocks
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
 from fastembed.trainer.blocks import row_bytes
@@ -72,27 +73,40 @@ class Estimate:
 
     @property
     def memory(self) -> int:
-        """The bytes of the whole process at its peak: with the interpreter, the libraries, the vocabulary, the counts."""
+        """The bytes of the whole process at its peak: with interpreter, libraries, vocabulary and counts."""
         held = PROCESS_BYTES + WORD_BYTES * self.inputs + COUNT_BYTES * self.nnz
         kept = max(self.resident - held, 0)
         return held + kept - int(REUSED_SHARE * kept) + self.training_memory
 
     @property
     def training_memory(self) -> int:
-        """The bytes that the start or the epochs, whichever take more, allocate beside the counts and the vocabulary."""
-        return EXPECTED_BYTES * self.nnz + max(self._start_memory, self._epochs_memory)
+        """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
+        return EXPECTED_BYTES * self.nnz + max(self._start_memory, self._epochs_memory, self._gauge_memory)
 
     @property
     def _start_memory(self) -> int:
         wide, rows = self.dim + OVERSAMPLING, self.inputs + self.outputs
         starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
-        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + min(self.threads, AXES_TASKS) * 2 * 8 * AXES_ROWS * wide
+        exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
+        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + exact
+
+    def _tasks(self, rows: int) -> int:
+        """Return how many threads can work at once on pieces of so many rows."""
+        return min(self.threads, -(-max(self.inputs, self.outputs) // rows))
+
+    @property
+    def _parameters(self) -> int:
+        return ITEM * (self.inputs * self.dim + self.outputs * padded_width(self.dim, "float32"))
+
+    @property
+    def _gauge_memory(self) -> int:
+        """The parameters, their copy in the gauge, and in double precision the rows that each thread changes, twice."""
+        return 2 * self._parameters + self._tasks(PIECE) * 2 * 8 * min(PIECE, max(self.inputs, self.outputs)) * self.dim
 
     @property
     def _epochs_memory(self) -> int:
         width = padded_width(self.dim, "float32")
-        parameters = ITEM * (self.inputs * self.dim + self.outputs * width)
         copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
@@ -100,7 +114,7 @@ class Estimate:
         gradients = ITEM * width * (self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self.inputs, self.outputs) * self.dim  # a byte per number, when they are checked
-        return copies * parameters + fits * (block + gradients + INPUT_BYTES * self.inputs) + finite
+        return copies * self._parameters + fits * (block + gradients + INPUT_BYTES * self.inputs) + finite
 
     def check(self) -> None:
         """Raise MemoryError if training takes more memory than is free.
