@@ -49,10 +49,17 @@ class BlasLimit:
     def acquire(self) -> None:
         """Hold the limit."""
         with self._lock.value:
-            if self.holders == 0:
-                with _control_of_blas():
-                    self._limits = threadpool_limits(limits=1, user_api="blas")
-            self.holders += 1
+            try:
+                if self.holders == 0:
+                    with _control_of_blas():
+                        if self._limits is None:  # None: remember what the limits are, and change nothing
+                            self._limits = threadpool_limits(limits=None, user_api="blas")
+                        threadpool_limits(limits=1, user_api="blas")
+                self.holders += 1
+            except BaseException:  # a Ctrl-C, which may come at any place
+                if self.holders == 0:
+                    self._restore()
+                raise
 
     def release(self) -> None:
         """Hold the limit no longer."""

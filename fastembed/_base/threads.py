@@ -68,9 +68,10 @@ class Pool:
                     waiting.clear()
                     raise
 
-        workers = min(self.threads, count) - 1
-        futures = [self._executor.value.submit(work) for _ in range(workers)]
+        futures = []
         try:
+            for _ in range(min(self.threads, count) - 1):
+                futures.append(self._executor.value.submit(work))
             work()
         finally:
             waiting.clear()

@@ -52,7 +52,7 @@ cdef extern from *:
 
 
 cdef enum:
-    TASK_BITS = 20  # of the ticket, for the number of tasks and again for those taken; the rest counts phases
+    TASK_BITS = 24  # of the ticket, for the number of tasks and again for those taken; the rest counts phases
     SPINS = 1000    # pauses before a member goes to sleep: 10 to 50 microseconds
 
 ctypedef void (*Task)(void* context, Py_ssize_t number, Py_ssize_t member) noexcept nogil

@@ -299,6 +299,14 @@ cdef class BlockTrainer:
         return 0
 
 
+cdef void* function_of(capsule) except NULL:
+    """The function in a capsule of `scipy.linalg.cython_blas`, whose name is the signature."""
+    cdef bytes signature = PyCapsule_GetName(capsule)
+    if not signature.startswith(b"void (char *, char *, int *, int *, int *,"):
+        raise ImportError(f"SciPy's BLAS must take integers of type int, got the function {signature.decode()}")
+    return PyCapsule_GetPointer(capsule, signature)
+
+
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
     const Py_ssize_t[::1] bounds, const uint8_t[::1] movable, const real[::1] row_weights,
@@ -339,7 +347,7 @@ def block_trainer(
     trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0])
     trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0])
     trainer.state.counts = Counts(&indptr[0], &indices[0], &data[0], &totals[0])
-    trainer.state.gemm = PyCapsule_GetPointer(gemm, PyCapsule_GetName(gemm))
+    trainer.state.gemm = function_of(gemm)
     trainer.state.decay = decay
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base, squares.base, linear_squares.base,

@@ -159,6 +159,11 @@ class BlockFit:
         """Return the learning rate of the embedding at the end of an epoch."""
         return self.options.learning_rate * self._decay(epoch * self._blocks_per_epoch)
 
+    def close(self) -> None:
+        """Finish the last step, and let the other threads go: a Ctrl-C may come where `_crew` cannot do it."""
+        self._trainer.finish()
+        self._trainer.close()
+
     @contextmanager
     def _crew(self) -> Iterator[None]:
         """Let the other threads help with the steps made in a `with` block, and finish the last step at its end."""

@@ -37,6 +37,9 @@ def run_epochs(
     best = Snapshot(trained, fit.pool) if patience is not None else None
     best_epoch, lowest = 0, math.inf
     try:
+        if not fit.options.warm_start:
+            fit.parameters.reset_squares()  # after the last large allocation, which may fail
+            good.take()
         for epoch in range(1, fit.options.epochs + 1):
             record = _epoch(fit, epoch, rng)
             _check_finite(good, epoch)
@@ -53,6 +56,9 @@ def run_epochs(
         if best is not None:
             best.restore()
     except BaseException as error:
+        for each in (fit, validation):
+            if each is not None:
+                each.close()
         if isinstance(error, TrainingDivergedError) or good.fault() is not None:
             good.restore()
         raise

@@ -7,6 +7,8 @@ from typing import Any
 
 from fastembed._base.validation import check_flag, check_integer, check_number
 
+LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with as many bits (_kernels/crew.pxi)
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -35,8 +37,8 @@ class FitOptions:
     warm_start: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "block_size"):
-            self._set(name, check_integer(name, getattr(self, name), low=1))
+        self._set("epochs", check_integer("epochs", self.epochs, low=1))
+        self._set("block_size", check_integer("block_size", self.block_size, low=1, high=LARGEST_BLOCK))
         for name in ("learning_rate", "linear_learning_rate"):
             self._set(name, check_number(name, getattr(self, name)))
         if self.n_iter_no_change is not None:

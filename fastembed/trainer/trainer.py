@@ -464,8 +464,6 @@ class Trainer:
         fit = self._fit("counts", counts, options, frozen)
         validation = None if validation_counts is None else self._fit("validation_counts", validation_counts, options)
         with self._lock.value:
-            if not options.warm_start:
-                self._parameters.reset_squares()
             return run_epochs(fit, rng, validation, callback)
 
     def nll(self, counts: Any) -> float:
@@ -496,7 +494,10 @@ class Trainer:
         """
         fit = self._fit("counts", counts, FitOptions())
         with self._lock.value:
-            return fit.nll()
+            try:
+                return fit.nll()
+            finally:
+                fit.close()
 
     def _fit(self, name: str, counts: Any, options: FitOptions, frozen: NDArray[np.intp] | None = None) -> BlockFit:
         matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
