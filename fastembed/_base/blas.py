@@ -76,9 +76,17 @@ class BlasLimit:
 
     def _restore(self) -> None:
         if self._limits is not None:
-            with _control_of_blas():
-                self._limits.restore_original_limits()
+            try:
+                self._lift(self._limits)
+            except BaseException:  # a Ctrl-C in the middle
+                self._lift(self._limits)
+                raise
             self._limits = None
+
+    @staticmethod
+    def _lift(limits: threadpool_limits) -> None:
+        with _control_of_blas():
+            limits.restore_original_limits()
 
 
 blas_limit = BlasLimit()
