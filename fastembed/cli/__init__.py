@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 
 from fastembed._base.printable import printable
-from fastembed.cli.parser import build_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in ("stdout", "stderr"):  # the process may have been started without them
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    from fastembed.cli.parser import build_parser  # not before: NumPy 2.0 needs stderr while it is imported
+
     try:
         try:
             arguments = build_parser().parse_args(argv)
