@@ -257,7 +257,7 @@ class Vocabulary:
     def __getitem__(self, token: str) -> int:
         if token in self._ids:
             return self._ids[token]
-        raise unknown_token(token, self.tokens)
+        raise unknown_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
