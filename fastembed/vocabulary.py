@@ -23,6 +23,10 @@ from fastembed.formats.table import check_token_counts
 __all__ = ["Vocabulary"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
 
