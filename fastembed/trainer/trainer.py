@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastembed._base.forks import PerProcess
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number
+from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
@@ -162,34 +163,82 @@ class Trainer:
         """The sums of squared gradients of `fit_counts`, for inputs (V_in,) and outputs (V,): the arrays themselves."""
         return self._parameters.squares, self._parameters.linear_squares
 
-    def forward(self, i: int) -> NDArray[Any]:
+    def forward(self, i: int | ArrayLike) -> NDArray[Any]:
         """Return the probabilities softmax(embedding[i] @ linear + bias).
 
         Parameters
         ----------
-        i : int
-            The id of the input, 0 to V_in - 1.
+        i : int or array_like of int (N,)
+            The id of the input, 0 to V_in - 1; or of N inputs, whose rows differ from those of single calls by rounding
+            alone.
 
         Returns
         -------
-        ndarray (V,)
+        ndarray (V,) or (N, V)
             In the dtype of the parameters.
 
         Raises
         ------
         TypeError, ValueError
-            If `i` is not an id.
+            If `i` is neither an id nor a list of ids.
         FloatingPointError
             If a logit overflows.
 
         Examples
         --------
-        >>> round(float(Trainer.random(8, 10, seed=0).forward(3).sum()), 5)
-        1.0
+        >>> trainer = Trainer.random(8, 10, seed=0)
+        >>> round(float(trainer.forward(3).sum()), 5), trainer.forward([3, 4, 3]).shape
+        (1.0, (3, 8))
         """
-        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        if np.ndim(i) == 0:
+            i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+            with self._lock.value:
+                return self._rows.probabilities(i)
+        ids = check_ids("i", i, self._parameters.inputs)
         with self._lock.value:
-            return self._rows.probabilities(i)
+            return probabilities(self._parameters, ids, self._pool)
+
+    def predict(self, i: int | ArrayLike, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return the most probable outputs of one input or of many.
+
+        Parameters
+        ----------
+        i : int or array_like of int (N,)
+            As for :meth:`forward`.
+        topn : int
+            How many outputs per input, at least 1; all of them if there are no more.
+
+        Returns
+        -------
+        outputs : ndarray of intp (topn,) or (N, topn)
+            Ids, the most probable first; equally probable ones are in the order of the ids.
+        probabilities : ndarray, same shape
+            In the dtype of the parameters.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As :meth:`forward`; also if `topn` is not a positive integer.
+
+        Notes
+        -----
+        The probabilities of all outputs are in memory for some inputs at a time only.
+
+        Examples
+        --------
+        >>> trainer = Trainer(np.eye(3), 9 * np.eye(3))
+        >>> outputs, probabilities = trainer.predict([2, 0])
+        >>> outputs.tolist(), probabilities.round(3).tolist()
+        ([[2], [0]], [[1.0], [1.0]])
+        """
+        topn = check_integer("topn", topn, low=1)
+        single = np.ndim(i) == 0
+        if single:
+            i = [check_integer("i", i, low=0, high=self._parameters.inputs - 1)]
+        ids = check_ids("i", i, self._parameters.inputs)
+        with self._lock.value:
+            outputs, shares = most_probable(self._parameters, ids, topn, self._pool)
+        return (outputs[0], shares[0]) if single else (outputs, shares)
 
     def loss(self, i: int, target: Any) -> float:
         """Return the loss of one example.

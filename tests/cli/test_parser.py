@@ -10,7 +10,7 @@ from fastembed import cli
 from fastembed.cli.parser import build_parser
 from fastembed.skipgram import SkipGram
 
-COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "export", "plot", "info", "demo")
+COMMANDS = ("train", "count", "neighbors", "analogy", "predict", "evaluate", "export", "plot", "info", "demo")
 
 
 def subparsers():
