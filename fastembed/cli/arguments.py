@@ -51,6 +51,8 @@ def reject_overwriting(
 def new_model(arguments: argparse.Namespace) -> SkipGram:
     """Return an untrained model with the parameters that were given."""
     model = SkipGram(**given(arguments, PARAMETERS))
+    if model.baskets is not None:
+        reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     check_early_stopping(arguments, model)
     return model
 

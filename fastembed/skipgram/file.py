@@ -15,6 +15,7 @@ import fastembed
 from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts, check_finite, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
+from fastembed.counts.files import check_baskets
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
@@ -42,7 +43,7 @@ def counts_digest(counts: Any) -> str:
     Examples
     --------
     >>> from fastembed import Counts
-    >>> counts_digest(Counts.from_pairs([0, 1], [1, 0]).to_scipy())[:16]
+    >>> counts_digest(Counts.from_ids([0, 1], [1, 0]).to_scipy())[:16]
     '8ebcdd3a69549ae5'
     """
     digest = hashlib.sha256()
@@ -93,6 +94,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "ledger": model.ledger,
         "max_contexts_": model.max_contexts,
         "windows_": model.windows,
+        "baskets_": model.baskets,
         "vocabulary.appended": vocabulary.appended,
         "vocabulary.ledger": vocabulary.ledger,
     }
@@ -141,6 +143,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             windows=windows,
             max_contexts=_contexts(state["max_contexts_"], inputs, trainer.linear.shape[1], windows),
             counts_sha256=_digests(manifest["counts_sha256"]),
+            baskets=check_baskets(state.get("baskets_"), windows),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         # A text, not the error: in a variable of a frame of its own traceback, the error would keep the file mapped

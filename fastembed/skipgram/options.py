@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastembed._base.threads import check_threads
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.skipgram.estimate import Estimate
 from fastembed.windows import Windows
 
@@ -13,6 +13,18 @@ from fastembed.windows import Windows
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
+
+
+@dataclass(frozen=True)
+class Baskets:
+    """How the pairs of baskets are counted: as the arguments of `Counts.from_baskets`."""
+
+    weighting: str
+    max_contexts: int
+
+    def columns(self, vocabulary_size: int) -> int:
+        """Return the number of columns of the counts."""
+        return min(self.max_contexts, vocabulary_size)
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class SkipGramOptions:
     n_iter_no_change: int
     seed: int
     threads: int | None
+    baskets: str | None
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -56,6 +69,8 @@ class SkipGramOptions:
             "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
             "max_contexts": _checked_max_contexts(self.max_contexts),
         }
+        if self.baskets is not None:
+            check_choice("baskets, if not None,", self.baskets, ("flat", "share"))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -67,8 +82,10 @@ class SkipGramOptions:
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return min(size, self.max_contexts)
 
-    def windows(self, size: int) -> Windows:
-        """Return the windows to count by with a vocabulary of this size."""
+    def pairing(self, size: int) -> Windows | Baskets:
+        """Return how to count pairs with a vocabulary of this size."""
+        if self.baskets is not None:
+            return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
 
     def estimate(self, inputs: int, outputs: int, nnz: int = 0) -> Estimate:

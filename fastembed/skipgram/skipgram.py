@@ -76,6 +76,9 @@ class SkipGram:
         For the choice of the lines held out, for the start and for the order of the rows.
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
+    baskets : {"flat", "share"}, optional
+        A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
+        of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
 
     Notes
     -----
@@ -111,6 +114,7 @@ class SkipGram:
         n_iter_no_change: int = 2,
         seed: int = 0,
         threads: int | None = None,
+        baskets: str | None = None,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -126,6 +130,7 @@ class SkipGram:
         self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
+        self.baskets = baskets
         self._options()
 
     # ---------------------------------------------------------------- parameters
@@ -280,9 +285,9 @@ class SkipGram:
         options = self._options()
         counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
         vocabulary = counter.vocabulary(options.min_count, options.max_size)
-        windows = options.windows(len(vocabulary))
-        options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+        pairing = options.pairing(len(vocabulary))
+        options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
+        counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
         return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
@@ -339,7 +344,7 @@ class SkipGram:
         options = self._options()
         counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
         vocabulary = counter.vocabulary(options.min_count, options.max_size)
-        return counter.counts(vocabulary, options.windows(len(vocabulary)))
+        return counter.counts(vocabulary, options.pairing(len(vocabulary)))
 
     def fit_counts(
         self,
@@ -380,12 +385,8 @@ class SkipGram:
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
-        options = self._options()
         check_callback("on_epoch_end", on_epoch_end)
-        if not isinstance(counts, Counts):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
-        if options.early_stopping and validation_counts is None:
-            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        options = self._counts_options(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         if validation_counts is not None:
@@ -428,8 +429,8 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts that are not those of windows over a
-            text.
+            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts of pairs, not of text or baskets:
+            :meth:`partial_fit_counts` continues it.
 
         Notes
         -----
@@ -448,12 +449,77 @@ class SkipGram:
         if base is None:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
-        windows = replace(base.text_windows(), max_contexts=base.max_contexts)
+        pairing = base.pairing()
         counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
         if grow_vocabulary:
             vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
-        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+        counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
         return self._train(options, counts, validation_counts, base, progress, on_epoch_end)
+
+    def partial_fit_counts(
+        self,
+        counts: Counts,
+        *,
+        validation_counts: Counts | None = None,
+        grow_vocabulary: bool = False,
+        progress: FitProgress | None = None,
+        on_epoch_end: EpochEnd | None = None,
+    ) -> Self:
+        """Continue training on other counts alone, as :meth:`partial_fit` does on another text.
+
+        Parameters
+        ----------
+        counts : Counts
+            With tokens, by which rows and columns are those of the model; unknown tokens are dropped. Counted as those
+            that the model was fitted to: by the same windows, in baskets with the same weighting, or given as pairs.
+        validation_counts : Counts, optional
+            As for :meth:`fit_counts`; with tokens.
+        grow_vocabulary : bool
+            Append the unknown tokens that occur at least `min_count` times by the counts of their vocabulary, up to
+            `max_size` tokens in all; see :meth:`partial_fit`.
+        progress, on_epoch_end
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, baskets="share")
+        >>> carts = [["a", "b"], ["b", "c"]]
+        >>> vocabulary = Vocabulary(["a", "b", "d"], [1, 1, 1])
+        >>> more = Counts.from_baskets([["a", "d"], ["b", "d"]], vocabulary, weighting="share")
+        >>> model.fit(carts).partial_fit_counts(more, grow_vocabulary=True).vectors.tokens
+        ('b', 'a', 'c', 'd')
+        """
+        check_callback("on_epoch_end", on_epoch_end)
+        check_flag("grow_vocabulary", grow_vocabulary)
+        base = self._model
+        if base is None:
+            return self.fit_counts(
+                counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
+            )
+        options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
+        if grow_vocabulary and counts.vocabulary is not None:
+            vocabulary = vocabulary.grown(counts.vocabulary.frequent(options.min_count), options.max_size)
+        validation = None if validation_counts is None else base.aligned(validation_counts, vocabulary)
+        return self._train(options, base.aligned(counts, vocabulary), validation, base, progress, on_epoch_end)
+
+    def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
+        """Return the parameters for a fit to counts, after checking what any such fit needs."""
+        options = self._options()
+        if not isinstance(counts, Counts):
+            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if options.early_stopping and validation_counts is None:
+            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        return options
 
     def _train(
         self,
@@ -522,8 +588,13 @@ class SkipGram:
 
     @property
     def windows_(self) -> Windows | None:
-        """How the pairs were cut from the text; None after `fit_counts` on other counts."""
+        """How the pairs were cut from the text; None after a fit to other counts."""
         return self._fitted.windows
+
+    @property
+    def baskets_(self) -> str | None:
+        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None after other fits."""
+        return self._fitted.baskets
 
     @property
     def max_contexts_(self) -> int:
@@ -722,13 +793,14 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Documents) -> float:
-        """Return the perplexity of a text: exp of its mean negative log-likelihood per pair.
+    def perplexity(self, corpus: Documents | Counts) -> float:
+        """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters
         ----------
         corpus
-            As for :meth:`fit`. Words outside the vocabulary, and contexts outside the chosen ones, are left out.
+            As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
+            vocabulary, and contexts outside the chosen ones, are left out.
 
         Returns
         -------
@@ -740,7 +812,7 @@ class SkipGram:
         AttributeError
             Before `fit`.
         TypeError, ValueError, OSError
-            As :meth:`fit` does for the corpus.
+            As :meth:`fit` does for the corpus; ValueError also if a model of pairs is given a corpus.
 
         Examples
         --------
@@ -750,7 +822,10 @@ class SkipGram:
         True
         """
         model = self._fitted
-        counts = CorpusCounter(corpus, self.threads).counts(model.vocabulary, model.text_windows())
+        if isinstance(corpus, Counts):
+            counts = model.aligned(corpus)
+        else:
+            counts = CorpusCounter(corpus, self.threads).counts(model.vocabulary, model.pairing())
         return float(np.exp(model.trainer.nll(counts)))
 
     # ---------------------------------------------------------------- files

@@ -113,7 +113,10 @@ def test_defaults_shown_are_those_of_skipgram():
         (["neighbors", "v", "w", "--top", "3"], "unrecognized arguments: --top 3"),
         (["analogy", "v", "a", "b"], "C"),
         (["evaluate"], "VECTORS"),
-        (["evaluate", "v"], "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE"),
+        (
+            ["evaluate", "v"],
+            "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE",
+        ),
         (["evaluate", "v", "--similarity"], "expected at least one argument"),
         (["evaluate", "v", "--method", "cosadd"], "invalid choice: 'cosadd'"),
         (["export", "v"], "OUTPUT"),
