@@ -11,7 +11,7 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import token_ids, unknown_token
+from fastembed._base.lookup import token_ids, token_of, unknown_token
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
@@ -23,8 +23,15 @@ from fastembed.formats.table import check_token_counts
 __all__ = ["Vocabulary"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
+
+    ``vocabulary["the"]`` is the id of a token, ``vocabulary.tokens[0]`` the token of an id. An integer is the token of
+    its digits, as in a corpus: ``vocabulary[33]`` is the id of "33".
 
     Parameters
     ----------
@@ -123,7 +130,7 @@ class Vocabulary:
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.tokenizer is None:
+            if isinstance(reader, FileCorpus) and reader.reading.compiled:
                 table = _count_text(reader, ledger, progress, workers)
             else:
                 table = _count_sequences(reader, ledger, progress)
@@ -278,31 +285,36 @@ class Vocabulary:
         return iter(self.tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._ids
+        return token_of(token) in self._ids
 
-    def __getitem__(self, token: str) -> int:
-        if token in self._ids:
-            return self._ids[token]
-        raise unknown_token(token, self.tokens)
+    def __getitem__(self, token: str | int) -> int:
+        name = token_of(token)
+        if name in self._ids:
+            return self._ids[name]
+        raise unknown_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
 
-    def ids(self, tokens: Iterable[str]) -> list[int]:
+    def ids(self, tokens: Iterable[str | int]) -> list[int]:
         """Return the ids of the tokens that are in the vocabulary, as :meth:`encode` does, but as a list.
 
         Parameters
         ----------
-        tokens : iterable of str
+        tokens : iterable of str or int
         """
+        tokens = tokens if isinstance(tokens, list) else list(tokens)
+        if not set(map(type, tokens)) <= {str}:
+            tokens = list(map(token_of, tokens))
         return [index for index in map(self._ids.get, tokens) if index is not None]
 
-    def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:
+    def encode(self, tokens: Iterable[str | int]) -> npt.NDArray[np.int32]:
         """Return the ids of a sequence of tokens; those outside the vocabulary are left out.
 
         Parameters
         ----------
-        tokens : iterable of str
+        tokens : iterable of str or int
+            An integer is the token of its digits.
 
         Returns
         -------

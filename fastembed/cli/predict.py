@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 
 from fastembed.cli import options
 from fastembed.cli.arguments import open_model, stdin_lines
-from fastembed.cli.output import print_json, print_line, print_scored, scored_record
+from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Print the most probable words beside words, by a model that `train` wrote.
 
     The words, such as the items of a basket, are one query: each has the same weight, and they are left out of the
     answer. With - in place of WORD each line of standard input is a query; words that the model does not know are left
-    out of it, and named at the end as an error.
+    out, named on stderr, and make the exit code 1.
     """
     batch = arguments.words == ["-"]
     queries = _queries_of_stdin() if batch else [arguments.words]
     model = open_model(arguments, "predict")
-    unknown = sorted({word for words in queries for word in words if word not in model.vocabulary}) if batch else []
+    unknown = [word for word in dict.fromkeys(chain.from_iterable(queries)) if batch and word not in model.vocabulary]
     found = model.predict_outputs(queries, arguments.topn, arguments.side, skip_unknown=batch)
     document = [
         {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
@@ -28,9 +29,9 @@ def run(arguments: argparse.Namespace) -> None:
         for words, answer in zip(queries, found, strict=True):
             print_line(" ".join(words))
             print_scored(answer)
-    if unknown:
-        few = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        raise KeyError(f"{len(unknown):,} words are unknown and were left out: {few}")
+    for word in unknown:
+        print_error(f"{word!r} is unknown and was left out")
+    return 1 if unknown else 0
 
 
 def _queries_of_stdin() -> list[list[str]]:

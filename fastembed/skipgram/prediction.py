@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from fastembed._base.lookup import check_token
+from fastembed._base.lookup import check_token, token_of
 from fastembed._base.ranking import largest
 from fastembed._base.validation import check_flag, check_integer, check_number
 from fastembed.skipgram.fitted import FittedModel
@@ -52,7 +52,7 @@ class ContextQuery:
             if isinstance(item, tuple) and len(item) == 2:
                 word = item[0]
                 weight = check_number(f"the weight of {word!r}", item[1], above=True)
-            if skip_unknown and isinstance(word, str | int | np.integer) and word not in vocabulary:
+            if skip_unknown and isinstance(token_of(word), str) and word not in vocabulary:
                 continue
             ids.append(check_token(word, vocabulary, vocabulary.tokens))
             weights.append(weight)

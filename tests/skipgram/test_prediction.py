@@ -138,8 +138,8 @@ def test_where_all_contexts_are_given_none_is_left():
     ("arguments", "error", "message"),
     [
         ({"words": "w3"}, KeyError, "'w3' is not among the 30 tokens; the closest spellings are 'w"),
-        ({"words": 30}, ValueError, "an id must be from 0 to 29, got 30"),
-        ({"words": [["w03"]]}, TypeError, r"a token is a str, or an int that is its id, got \['w03'\]"),
+        ({"words": 3}, KeyError, "3 is not among the 30 tokens; an integer is the token of its digits"),
+        ({"words": [["w03"]]}, TypeError, r"a token is a str, or an int whose digits it is, got \['w03'\]"),
         ({"words": []}, ValueError, "a query must hold at least one word, got none"),
         ({"words": [("w03", 0)]}, ValueError, "the weight of 'w03' must be finite and above 0, got 0"),
         ({"words": [("w03", "2")]}, TypeError, "the weight of 'w03' must be a number, got '2'"),
@@ -156,10 +156,12 @@ def test_wrong_arguments_are_named(corpus, arguments, error, message):
         model.predict_output(**arguments)
 
 
-def test_a_word_can_be_given_by_its_id(corpus):
-    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
-    for word in (7, np.int16(7)):
-        assert model.predict_output(word) == model.predict_output(model.vocabulary.tokens[7])
+def test_an_integer_is_the_token_of_its_digits():
+    model = SkipGram(epochs=1, **SETTINGS).fit([[33, 0, 7], [7, 33]] * 3)
+    for word in (33, np.int16(33)):
+        assert model.predict_output(word) == model.predict_output("33")
+        assert model.predict_output([word, 0]) == model.predict_output(["33", "0"])
+    assert model.predict_outputs([[33, 1]], skip_unknown=True) == model.predict_outputs([["33"]])
 
 
 def test_many_queries_must_be_several(corpus):
