@@ -43,6 +43,7 @@ DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # A word of a block, and the module that the block needs then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
+NEEDS |= {"nx.": "networkx", "graph.": "networkx", "seen": "networkx"}
 NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
 SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # fences that do not run
 SHELL = set("|&;<>*?$`~=")  # characters that a shell acts on

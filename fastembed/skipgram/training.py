@@ -96,7 +96,8 @@ class Training:
             centre=centre,
             history=[*(base.history if base else ()), *self._records],
             ledger=(None if base else vocabulary.ledger) or counts.ledger,
-            windows=counts.windows,
-            max_contexts=counts.shape[1] // 2 if counts.directed else counts.shape[1],
+            windows=counts.windows if base is None else base.windows,
+            max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
+            baskets=counts.baskets if base is None else base.baskets,
         )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastembed.counts import Counts
+from fastembed.evaluation import held_out_items
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -138,7 +139,8 @@ def test_options_that_exclude_each_other_are_named(usage, tmp_path, monkeypatch,
     ("argv", "message"),
     [
         (["--window", "8", "--lowercase"], "so --lowercase, --window cannot be given"),
-        (["--continue", "m"], "so --continue cannot be given"),
+        (["--continue", "m", "--baskets", "flat"], "so --baskets cannot be given"),
+        (["--grow-vocabulary"], "so --grow-vocabulary cannot be given"),
         (["--memory-limit", "1G"], "so --memory-limit cannot be given"),
         (["--early-stopping"], "--early-stopping also needs --validation-counts"),
     ],
@@ -228,3 +230,34 @@ def test_early_stopping_works_on_counts(run, usage, tmp_path, corpus):
     assert "validation nll" in out
     for name in "cd":
         assert "would overwrite the input" in usage("train", *counts, "-o", tmp_path / name)
+
+
+def test_baskets_are_trained_on_in_one_step(run, tmp_path, corpus):
+    counts, one, two = (tmp_path / name for name in ("c.safetensors", "one.safetensors", "two.safetensors"))
+    assert run("train", corpus, "-o", one, "--baskets", "share", "--quiet", *SMALL) == (0, "", "")
+    assert run("count", corpus, "-o", counts, "--baskets", "share", "--quiet") == (0, "", "")
+    assert run("train", "--counts", counts, "-o", two, "--quiet", *SMALL) == (0, "", "")
+    models = [SkipGram.load(path) for path in (one, two)]
+    np.testing.assert_array_equal(*(model.vectors.matrix for model in models))
+    assert [model.baskets_ for model in models] == ["share", "share"]
+    code, out, err = run("evaluate", one, "--perplexity", corpus, counts, "--held-out-items", corpus, "--given", 3)
+    assert (code, err) == (0, "")
+    text, counted, items = (line.partition(": ")[2] for line in out.splitlines())
+    assert text == counted == f"perplexity {models[0].perplexity(corpus):.2f}"
+    assert items == held_out_items(models[0], corpus, given=3).summary()
+
+
+@pytest.mark.parametrize("source", ["text", "counts"])
+def test_a_model_of_baskets_is_continued_with_baskets(run, tmp_path, corpus, source):
+    model, counts = tmp_path / "m.safetensors", tmp_path / "c.safetensors"
+    assert run("train", corpus, "-o", model, "--baskets", "flat", "--quiet", *SMALL) == (0, "", "")
+    assert run("count", corpus, "-o", counts, "--baskets", "flat", "--quiet") == (0, "", "")
+    expected = SkipGram.load(model).partial_fit(corpus).vectors.matrix
+    more = [corpus] if source == "text" else ["--counts", counts]
+    assert run("train", "--continue", model, *more, "-o", model, "--quiet") == (0, "", "")
+    np.testing.assert_array_equal(SkipGram.load(model).vectors.matrix, expected)
+
+
+def test_options_of_windows_make_no_sense_with_baskets(usage, corpus):
+    message = usage("train", corpus, "--baskets", "flat", "--sample", "none", "--window", 3)
+    assert "all pairs of a basket count, so --sample, --window cannot be given" in message

@@ -17,6 +17,7 @@ from fastembed.trainer.blocks import BlockFit
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 LEARNED = (
     "vocabulary", "ledger", "windows_", "max_contexts_", "counts_sha256_", "trainer", "centre_", "history", "vectors",
+    "baskets_",
 )  # fmt: skip
 
 
@@ -154,7 +155,7 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
     with pytest.raises(ValueError, match="early_stopping needs validation_counts beside counts"):
         model.fit_counts(counts)
     with pytest.raises(ValueError, match="validation_counts must have shape"):
-        model.fit_counts(counts, validation_counts=Counts.from_pairs([0], [0]))
+        model.fit_counts(counts, validation_counts=Counts.from_ids([0], [0]))
     assert not hasattr(model, "trainer")
     model.fit_counts(counts, validation_counts=counts)
     assert "validation_nll" in model.history[0]
@@ -244,10 +245,12 @@ def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(corpus, grow):
 
 
 def test_partial_fit_needs_a_text(corpus):
-    counts = Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1))
-    model = SkipGram(**SETTINGS).fit_counts(counts)
-    with pytest.raises(ValueError, match="fitted to counts that are not those of windows over a text"):
-        model.partial_fit(corpus)
+    vocabulary = Vocabulary.from_corpus(corpus, 1)
+    pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_ids([0], [1], shape=(30, 30))
+    model = SkipGram(**SETTINGS).fit_counts(pairs)
+    for call in (model.partial_fit, model.perplexity):
+        with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: pass Counts"):
+            call(corpus)
     with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
         model.partial_fit(corpus, grow_vocabulary="yes")
 
