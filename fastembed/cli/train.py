@@ -47,13 +47,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _on_text(arguments: argparse.Namespace) -> Job:
-    reject(arguments, ("validation_counts", "grow_vocabulary"), "a new model is learned from text")
+    reject(arguments, ("validation_counts", "grow_vocabulary", "replay"), "a new model is learned from text")
     model = new_model(arguments)
     return model, partial(model.fit, open_corpus(arguments), memory_limit=arguments.memory_limit)
 
 
 def _on_counts(arguments: argparse.Namespace) -> Job:
-    reject(arguments, (*_NOT_FOR_COUNTS, *options.COUNTING, "grow_vocabulary"), _COUNTED)
+    reject(arguments, (*_NOT_FOR_COUNTS, *options.COUNTING, "grow_vocabulary", "replay"), _COUNTED)
     model = new_model(arguments)
     counts, held_out = _load_counts(arguments, model)
     return model, partial(model.fit_counts, counts, validation_counts=held_out)
@@ -65,15 +65,19 @@ def _on_more_counts(arguments: argparse.Namespace) -> Job:
     )
     model = _model_to_continue(arguments)
     counts, held_out = _load_counts(arguments, model)
-    grow = arguments.grow_vocabulary
-    return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, grow_vocabulary=grow)
+    choice = {"grow_vocabulary": arguments.grow_vocabulary, "replay": _load_replay(arguments)}
+    return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, **choice)
 
 
 def _on_more_text(arguments: argparse.Namespace) -> Job:
     names = ("validation_counts", *_fixed(arguments))
     reject(arguments, names, "--continue keeps the shape of the model and how it counts")
     model = _model_to_continue(arguments)
-    choice = {"grow_vocabulary": arguments.grow_vocabulary, "memory_limit": arguments.memory_limit}
+    choice = {
+        "grow_vocabulary": arguments.grow_vocabulary,
+        "replay": _load_replay(arguments),
+        "memory_limit": arguments.memory_limit,
+    }
     return model, partial(model.partial_fit, open_corpus(arguments), **choice)
 
 
@@ -99,6 +103,14 @@ def _load_counts(arguments: argparse.Namespace, model: SkipGram) -> tuple[Counts
     return Counts.load(file), Counts.load(held_out) if held_out else None
 
 
+def _load_replay(arguments: argparse.Namespace) -> Counts | None:
+    """Return the counts to train on again, whose file may not be --output."""
+    if arguments.replay is None:
+        return None
+    reject_overwriting(arguments, [arguments.replay])
+    return Counts.load(arguments.replay)
+
+
 def add_parser(commands: options.Commands) -> None:
     """Add the command to the parser."""
     command = options.add_command(
@@ -119,6 +131,7 @@ def add_parser(commands: options.Commands) -> None:
         dest="model",
         text="continue the training of a model that `train` wrote, on the new text or counts alone",
     )
+    add_file("--replay", text="counts of the old text, which --continue then trains on again with the new one")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source)
     options.add_parameters(command)

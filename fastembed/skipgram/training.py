@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastembed._base.csr import canonical_csr
 from fastembed._base.threads import Pool, check_threads
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.file import counts_digest
@@ -16,8 +17,12 @@ from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.trainer.options import FitOptions
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
+
+# Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
+SHORTER_STEPS = 0.5
 
 
 class Training:
@@ -33,12 +38,20 @@ class Training:
     options : SkipGramOptions
     base : FittedModel, optional
         The model to go on from.
+    replay : Counts, optional
+        Of what the base was trained on before, to train on again; with the same rows and columns. Without them, the
+        steps of a model that goes on are shorter.
     """
 
-    def __init__(self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None) -> None:
+    def __init__(
+        self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None, replay: Counts | None = None
+    ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        self._matrix = counts.to_scipy()
+        self._matrix = (
+            counts.to_scipy() if replay is None else canonical_csr("counts", counts.to_scipy() + replay.to_scipy())
+        )
+        self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
         self._digest = digest.submit(counts_digest, self._matrix)
         digest.shutdown(wait=False)
@@ -72,6 +85,8 @@ class Training:
             epochs=options.epochs,
             validation_counts=validation_counts,
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            learning_rate=FitOptions.learning_rate * self._shortened,
+            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
             warm_start=self._base is not None,
             seed=self._seed,
             on_epoch_end=epoch_end,

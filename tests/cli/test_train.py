@@ -175,6 +175,23 @@ def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
     assert [record["epoch"] for record in found.history] == [1, 2, 1]
 
 
+def test_continue_replays_counts(run, usage, tmp_path, corpus):
+    counts, model, more = tmp_path / "counts", tmp_path / "m", tmp_path / "n"
+    expected = SkipGram(epochs=1, dim=4, min_count=1)
+    kept = expected.count(corpus)
+    kept.save(counts)
+    expected.fit_counts(kept).save(model)
+    (tmp_path / "text").write_text("w01 w02 w03\n" * 50, encoding="utf-8")
+    argv = ("train", tmp_path / "text", "--continue", model, "-o", more, "--replay")
+    assert run(*argv, counts, "--quiet") == (0, "", "")
+    expected.partial_fit(tmp_path / "text", replay=kept)
+    np.testing.assert_array_equal(Vectors.load(more).matrix, expected.vectors.matrix)
+    again = ("train", "--counts", counts, "--continue", model, "-o", more, "--replay", counts)
+    assert run(*again, "--quiet") == (0, "", "")
+    assert "would overwrite the input" in usage(*argv, more)
+    assert "so --replay cannot be given as well" in usage("train", corpus, "-o", more, "--replay", counts)
+
+
 def test_a_model_that_stopped_early_does_so_again(run, usage, tmp_path, corpus):
     model, more = tmp_path / "m", ("--epochs", 1, "--memory-limit", "1M")
     assert run("train", corpus, "-o", model, *SMALL, "--early-stopping", "--quiet") == (0, "", "")

@@ -1,5 +1,6 @@
 """Training: what callbacks see, what an exception leaves, early stopping, training on more text, its figures."""
 
+import copy
 import math
 from dataclasses import asdict
 
@@ -162,14 +163,14 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
 
 
 def test_partial_fit_trains_on_the_new_text_alone(corpus):
-    """It is `Trainer.fit_counts` on the new counts with a warm start, on a copy of the trainer."""
+    """It is `Trainer.fit_counts` on the new counts with a warm start and half the rates, on a copy of the trainer."""
     settings = SETTINGS | {"sample": 1e-2, "max_contexts": 20}
     model = SkipGram(epochs=2, **settings).fit(corpus[:60])
     old, vectors, history = model.trainer, model.vectors.matrix.copy(), list(model.history)
     windows = model.windows_
     counts = Counts.from_corpus(corpus[60:], model.vocabulary, **asdict(windows))
     trainer = old.grown(old.embedding[:0])
-    expected = trainer.fit_counts(counts, epochs=2, warm_start=True)
+    expected = trainer.fit_counts(counts, epochs=2, warm_start=True, learning_rate=0.35, linear_learning_rate=0.5)
     assert model.partial_fit(corpus[60:]) is model
     assert_array_equal(model.trainer.embedding, trainer.embedding)
     assert_array_equal(model.trainer.linear, trainer.linear)
@@ -179,6 +180,42 @@ def test_partial_fit_trains_on_the_new_text_alone(corpus):
     assert [record["nll"] for record in model.history[2:]] == [record["nll"] for record in expected]
     assert (model.windows_, model.max_contexts_) == (windows, 20)
     assert model.ledger.lines == 20
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_replayed_counts_are_trained_on_together_with_the_new_ones(corpus, grow):
+    """It is `Trainer.fit_counts` on the sum of the counts with a warm start, also for a vocabulary that grows."""
+    model = SkipGram(epochs=2, **SETTINGS | {"sample": 1e-2, "max_contexts": 20})
+    counts = model.count(corpus[:60])
+    old = model.fit_counts(counts).trainer
+    new = [[{"w05": "new"}.get(word, word) for word in line] for line in corpus[60:]]
+    alone, together = copy.copy(model), copy.copy(model)
+    alone.partial_fit(new, grow_vocabulary=grow)
+    together.partial_fit(new, grow_vocabulary=grow, replay=counts)
+    assert together.vocabulary.tokens == alone.vocabulary.tokens
+    assert together.perplexity(corpus[:60]) < alone.perplexity(corpus[:60])
+    if not grow:
+        both = counts.to_scipy() + Counts.from_corpus(new, model.vocabulary, **asdict(model.windows_)).to_scipy()
+        trainer = old.grown(old.embedding[:0])
+        trainer.fit_counts(both, epochs=2, warm_start=True)
+        assert_array_equal(together.trainer.embedding, trainer.embedding)
+        by_counts = copy.copy(model)
+        by_counts.partial_fit_counts(Counts.from_corpus(new, model.vocabulary, **asdict(model.windows_)), replay=counts)
+        assert_array_equal(by_counts.trainer.embedding, trainer.embedding)
+
+
+def test_counts_to_replay_must_be_those_of_the_model(corpus):
+    model = SkipGram(**SETTINGS)
+    counts = model.count(corpus)
+    with pytest.raises(ValueError, match="nothing to replay: this SkipGram has not been fitted yet"):
+        model.partial_fit(corpus, replay=counts)
+    model.fit_counts(counts)
+    with pytest.raises(TypeError, match="counts must be Counts, got list"):
+        model.partial_fit(corpus, replay=[])
+    other = SkipGram(**SETTINGS | {"window": 1}).count(corpus)
+    for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit_counts, counts)):
+        with pytest.raises(ValueError, match="but the model was fitted to"):
+            partial_fit(new, replay=other)
 
 
 def test_partial_fit_grows_the_vocabulary(corpus):
