@@ -512,7 +512,8 @@ class Trainer:
         list of dict
             One record per finished epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair, in nats,
             of each row before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
-            and `validation_nll`, if there are validation counts.
+            and `validation_nll` after the epoch, if there are validation counts. With `n_iter_no_change` also `kept`:
+            whether the parameters are put back to those of this epoch.
 
         Raises
         ------
