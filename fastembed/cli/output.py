@@ -13,7 +13,10 @@ from fastembed._base.printable import printable
 from fastembed.corpus import Ledger
 from fastembed.skipgram import Estimate, SkipGram
 
-MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, ledger"
+MODEL_KEYS = (
+    "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
+    "ledger"
+)
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
