@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     model, learn = job(arguments)
     with Progress.of(arguments, model.epochs) as progress:
         learn(progress=progress)
+        if model.early_stopping:
+            progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
     model.save(arguments.output)
     vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
     print_written(arguments, vectors, model.ledger, **model_record(model, progress.estimate))

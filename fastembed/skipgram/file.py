@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_finite, check_integer, check_number
+from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
 from fastembed.counts.files import check_baskets
 from fastembed.formats.registry import format_of
@@ -84,6 +84,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "fastembed": fastembed.__version__,
         "seed": options.seed,
         "counts_sha256": model.counts_sha256,
+        "epochs": int(model.history[-1]["epoch"]) if model.history else 0,
+        "best_epoch": model.best_epoch,
         "nll": model.history[-1]["nll"] if model.history else None,
     }
     state = {
@@ -192,8 +194,10 @@ def _history(records: Any) -> list[dict[str, float]]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise TypeError(f"history must be a list of records, got {records!r}")
     for record in records:
-        for value in (record["nll"], *record.values()):
+        for value in (record["nll"], *(record[name] for name in record.keys() - {"kept"})):
             check_number("history", value)
+        check_integer("an epoch of history", record["epoch"], low=1)
+        check_flag("'kept' in history", record.get("kept", False))
     return records
 
 

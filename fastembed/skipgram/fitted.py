@@ -37,6 +37,16 @@ class FittedModel:
         """Whether the contexts before a word and those after it are different outputs."""
         return self.windows is not None and self.windows.directed
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the last fit whose parameters these are, from 1; 0 before the first one has ended."""
+        for record in reversed(self.history):
+            if record.get("kept"):
+                return int(record["epoch"])
+            if record["epoch"] == 1:
+                break
+        return int(self.history[-1]["epoch"]) if self.history else 0
+
     def pairing(self) -> Windows | Baskets:
         """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""
         if self.windows is not None:

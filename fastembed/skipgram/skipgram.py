@@ -258,8 +258,9 @@ class SkipGram:
             True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
             `FitProgress`.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, which
-            then has what was learned up to the end of the epoch. Training ends early if it returns True.
+            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:
+            its nll is that of each row before its step) and this SkipGram, which then has what was learned up to the
+            end of the epoch. Training ends early if it returns True.
 
         Returns
         -------
@@ -616,12 +617,24 @@ class SkipGram:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A record for each epoch; see `Trainer.fit_counts`."""
+        """A record for each epoch; see `Trainer.fit_counts`.
+
+        `nll` and `perplexity` are means along the epoch, of each row before its step; `validation_nll` is taken after
+        the epoch. After early stopping, the epoch whose parameters were kept has `kept` True, and the others False.
+        """
         return self._fitted.history
 
     @property
+    def best_epoch_(self) -> int:
+        """The epoch of the last fit whose parameters were kept, from 1.
+
+        With early stopping it is the one at which the nll of what was held out was lowest; otherwise the last one.
+        """
+        return self._fitted.best_epoch
+
+    @property
     def ledger(self) -> Ledger | None:
-        """What was read, used and dropped; None if that is not known."""
+        """What was read, used and dropped, also because it was held out; None if that is not known."""
         return self._fitted.ledger
 
     @property
@@ -875,7 +888,8 @@ class SkipGram:
         It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
         bias, how often each word occurred, and the sums from which :meth:`partial_fit` continues. Its header holds, as
         JSON, the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
-        fastembed, the seed, the SHA-256 of the counts trained on, and the last epoch's nll.
+        fastembed, the seed, the SHA-256 of the counts trained on, the number of epochs, the one whose parameters were
+        kept, and the last one's nll.
 
         Parameters
         ----------

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastembed._base.csr import canonical_csr
 from fastembed._base.threads import Pool, check_threads
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.file import counts_digest
 from fastembed.skipgram.fitted import FittedModel
@@ -92,6 +95,14 @@ class Training:
             on_epoch_end=epoch_end,
         )
 
+    def _ledger(self) -> Ledger | None:
+        """Return what was read, used and dropped: by the vocabulary, if this is a new model, and for being held out."""
+        counted, chosen = self._counts.ledger, None if self._base else self._vocabulary.ledger
+        if chosen is None or counted is None or HELD_OUT not in counted.dropped:
+            return chosen or counted
+        dropped = chosen.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+        return replace(chosen, tokens_used=counted.tokens_used, dropped=dropped)
+
     def model(self) -> FittedModel:
         """Return the model as it is now.
 
@@ -110,7 +121,7 @@ class Training:
             trainer=trainer,
             centre=centre,
             history=[*(base.history if base else ()), *self._records],
-            ledger=(None if base else vocabulary.ledger) or counts.ledger,
+            ledger=self._ledger(),
             windows=counts.windows if base is None else base.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],

@@ -25,6 +25,8 @@ from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps
 from fastembed.trainer.targets import check_target, check_targets
 
+FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
+
 
 class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
@@ -222,6 +224,8 @@ class Trainer:
                 return self._rows.probabilities(i)
         ids = check_ids("i", i, self._parameters.inputs)
         with self._lock.value:
+            if len(ids) <= FEW_INPUTS:
+                return np.stack([self._rows.probabilities(k) for k in ids.tolist()])
             return probabilities(self._parameters, ids, self._pool)
 
     def predict(self, i: int | ArrayLike, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
@@ -512,7 +516,8 @@ class Trainer:
         list of dict
             One record per finished epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair, in nats,
             of each row before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
-            and `validation_nll`, if there are validation counts.
+            and `validation_nll` after the epoch, if there are validation counts. With `n_iter_no_change` also `kept`:
+            whether the parameters are put back to those of this epoch.
 
         Raises
         ------
@@ -595,7 +600,7 @@ class Trainer:
         """
         with self._lock.value:
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
-            write_tensors(path, trainer_tensors(self), header("trainer", factors))
+            write_tensors(path, trainer_tensors(self), header("parameters", factors))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -629,7 +634,7 @@ class Trainer:
         """
         workers = check_threads(threads)
         tensors, metadata = map_tensors(path)
-        settings = check_header(metadata, "trainer", path)
+        settings = check_header(metadata, "parameters", path)
         try:
             embedding, linear, bias = np.array(tensors["matrix"]), tensors["linear"], tensors.get("bias")
             factors = {name: settings[name] for name in ("loss_scale", "learning_rate")}

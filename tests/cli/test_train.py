@@ -42,11 +42,22 @@ def test_train_prints_json(run, tmp_path, corpus):
     code, out, err = run("train", corpus, "-o", output, *SMALL, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert found.keys() == {"output", "words", "dim", "contexts", "parameters", "estimate", "history", "ledger"}
+    assert found.keys() == {
+        "output",
+        "words",
+        "dim",
+        "contexts",
+        "parameters",
+        "estimate",
+        "history",
+        "best_epoch",
+        "ledger",
+    }
     assert (found["output"], found["words"], found["dim"], found["contexts"]) == (str(output), 40, 4, 40)
     assert found["parameters"] == SkipGram(dim=4, epochs=2, seed=3).get_params()
     assert [record["epoch"] for record in found["history"]] == [1, 2]
     assert found["history"] == SkipGram.load(output).history
+    assert found["best_epoch"] == 2
     assert found["estimate"]["flops"] > 0
     assert found["estimate"]["memory"] > 0
     assert found["ledger"]["tokens_read"] == 6300
@@ -107,6 +118,10 @@ def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     epochs = [line for line in out.splitlines() if line.startswith("epoch")]
     assert all(re.search(r"validation nll \d+\.\d{4}", line) for line in epochs)
     assert len(epochs) < 60
+    *_, kept, wrote = out.splitlines()
+    assert kept == f"kept epoch {len(epochs) - 1} of {len(epochs)}"
+    assert re.search(r"\d held out\)", wrote)
+    assert SkipGram.load(tmp_path / "v").best_epoch_ == len(epochs) - 1
 
 
 def test_training_that_does_not_fit_into_memory_is_one_line(run, tmp_path, corpus, monkeypatch):

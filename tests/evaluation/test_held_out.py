@@ -1,11 +1,13 @@
 """Held-out items of baskets."""
 
+import copy
 import math
 
 import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.corpus import Reading
 from fastembed.evaluation import HeldOutItems, held_out_items
 
 
@@ -54,6 +56,13 @@ def test_baskets_come_from_a_file_too(model, baskets, tmp_path):
     path = tmp_path / "baskets.txt"
     path.write_text("".join(f"{' '.join(basket)}\n" for basket in baskets), encoding="utf-8")
     assert held_out_items(model, path) == held_out_items(model, baskets)
+
+
+def test_baskets_are_read_as_the_model_reads(model, baskets):
+    expected = held_out_items(model, baskets, given=1)
+    assert held_out_items(model, [" ".join(basket) for basket in baskets], given=1) == expected
+    model = copy.copy(model).set_params(reading=Reading(lowercase=True))
+    assert held_out_items(model, [" ".join(basket).upper() for basket in baskets], given=1) == expected
 
 
 def test_the_summary_and_the_record_hold_all_figures():

@@ -37,7 +37,16 @@ def assert_same(found, expected, text):
     assert_array_equal(found.vocabulary.counts, expected.vocabulary.counts)
     assert found.vocabulary.ledger == expected.vocabulary.ledger
     assert found.vocabulary.appended == expected.vocabulary.appended
-    for name in ("ledger", "windows_", "baskets_", "max_contexts_", "counts_sha256_", "centre_", "history"):
+    for name in (
+        "ledger",
+        "windows_",
+        "baskets_",
+        "max_contexts_",
+        "counts_sha256_",
+        "centre_",
+        "history",
+        "best_epoch_",
+    ):
         assert np.all(getattr(found, name) == getattr(expected, name)), name
     assert found.predict_output("w03", topn=99) == expected.predict_output("w03", topn=99)
     if expected.windows_ is not None:
@@ -165,6 +174,8 @@ def test_the_manifest_says_what_was_trained_on(corpus, tmp_path):
         "fastembed": fastembed.__version__,
         "seed": 5,
         "counts_sha256": [digest],
+        "epochs": 2,
+        "best_epoch": 2,
         "nll": model.history[-1]["nll"],
     }
     parameters = json.loads(metadata["settings"])
@@ -297,6 +308,9 @@ def test_tensors_that_do_not_fit_are_rejected(saved, tmp_path, name, change, mes
         ("model", "history", [5], r"history must be a list of records, got \[5\]"),
         ("model", "history", [{"epoch": 1}], "'nll' is missing"),
         ("model", "history", [{"nll": "low"}], "history must be a number, got 'low'"),
+        ("model", "history", [{"nll": 1.0}], "'epoch' is missing"),
+        ("model", "history", [{"nll": 1.0, "epoch": 0}], "an epoch of history must be at least 1, got 0"),
+        ("model", "history", [{"nll": 1.0, "epoch": 1, "kept": 1}], "'kept' in history must be True or False, got 1"),
         ("manifest", "counts_sha256", "abc", "counts_sha256_ must be a list of str, got 'abc'"),
         ("model", "ledger", {"lines": "many"}, "a ledger must hold integers"),
         ("model", "vocabulary.appended", 99, "appended must be from 0 to 30, got 99"),

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -146,8 +147,35 @@ def test_early_stopping_returns_to_the_best_epoch():
         noise, model.vocabulary, lines=LineSplit(0.4, 0, True), window=2, weighting="harmonic", directed=True
     )
     assert model.trainer.nll(held_out) == pytest.approx(nlls[best], rel=1e-6)
+    assert model.best_epoch_ == best + 1
+    assert [record["epoch"] for record in model.history if record["kept"]] == [best + 1]
     twice = SkipGram(**model.get_params()).fit(noise)
     assert_array_equal(twice.vectors.matrix, model.vectors.matrix)
+
+
+def test_the_best_epoch_is_that_of_the_last_fit(corpus):
+    model = SkipGram(epochs=3, early_stopping=True, n_iter_no_change=1, **SETTINGS)
+    seen = []
+    model.fit(corpus, on_epoch_end=lambda record, model: seen.append(model.best_epoch_))
+    assert seen == list(range(1, len(seen) + 1))  # of the model as it is then
+    assert model.set_params(early_stopping=False).partial_fit(corpus).best_epoch_ == 3
+    assert SkipGram(epochs=4, **SETTINGS).fit(corpus).best_epoch_ == 4
+
+
+@pytest.mark.parametrize("baskets", [None, "share"])
+def test_the_ledger_counts_lines_held_out_as_held_out(corpus, baskets):
+    options = {"early_stopping": True, "validation_fraction": 0.3, "min_count": 40, "baskets": baskets}
+    model = SkipGram(**SETTINGS | options).fit(corpus)
+    split = LineSplit(0.3, 0, held_out=True)
+    known = Counts.from_corpus(corpus, model.vocabulary, lines=split).ledger
+    ledger = model.ledger
+    assert ledger.dropped["held out"] == known.tokens_used > 0
+    assert ledger.dropped["below min_count=40"] > 0
+    assert ledger.tokens_read == ledger.tokens_used + sum(ledger.dropped.values()) == sum(map(len, corpus))
+    assert re.search(r"dropped [\d,]+ \(.*below min_count=40, [\d,]+ held out\)$", ledger.summary())
+    more = model.partial_fit(corpus).ledger
+    assert more.dropped["held out"] == known.tokens_used
+    assert "held out" not in SkipGram(**SETTINGS).fit(corpus).ledger.dropped
 
 
 def test_early_stopping_on_counts_needs_validation_counts(corpus):
