@@ -245,7 +245,7 @@ def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
     read = ("--words", "--unit", "paragraph")
     code, out, err = run("train", book, "-o", output, *SMALL, *read)
     assert (code, err) == (0, "")
-    assert "read 690 tokens in 30 lines" in out
+    assert "read 780 tokens in 30 lines" in out
     assert {"anna", "watery", "anna's"} <= set(Vectors.load(output).tokens)
     again = ("train", book, "-o", tmp_path / "b.safetensors", *SMALL, "--words", "--keep-case", "--digits", "drop")
     assert run(*again, "--quiet", "--threads", 1) == (0, "", "")
