@@ -123,7 +123,7 @@ class Vocabulary:
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.tokenizer is None:
+            if isinstance(reader, FileCorpus) and reader.reading.compiled:
                 table = _count_text(reader, ledger, progress, workers)
             else:
                 table = _count_sequences(reader, ledger, progress)
