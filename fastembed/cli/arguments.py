@@ -96,7 +96,11 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorp
     """Return the corpus of some files, read as the options say."""
     return FileCorpus(
         [Path(file) for file in files],
+        field=arguments.field,
+        header=not arguments.no_header,
+        skip_bad=arguments.skip_bad,
         lowercase=arguments.lowercase,
         token_pattern=arguments.token_pattern,
+        processes=arguments.processes,
         errors="replace" if arguments.replace_invalid else "strict",
     )

@@ -21,7 +21,7 @@ DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Ski
 COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts")
 TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
-READING = ("lowercase", "token_pattern", "replace_invalid")
+READING = ("field", "no_header", "skip_bad", "lowercase", "token_pattern", "processes", "replace_invalid")
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -151,10 +151,16 @@ def add_text(to: Group, *, required: bool) -> None:
 
 def add_reading(to: Group) -> None:
     """Add how text is read."""
+    text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv, .parquet or .arrow: a name or a number"
+    add_option(to, "--field", text=text, default=None, shown="the files are text", metavar="NAME")
+    add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
+    add_flag(to, "--skip-bad", "leave out and count rows that have no text instead of stopping")
     add_flag(to, "--lowercase", "turn the text to lower case first")
     text = "tokens are the matches of this regular expression in a line (slower)"
     shown = "what is between spaces"
     add_option(to, "--token-pattern", text=text, default=None, shown=shown, type=values.pattern, metavar="REGEX")
+    text = "number of processes that find the pattern; the result is the same for any number"
+    add_option(to, "--processes", text=text, default=1, type=values.positive, metavar="N")
     add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
 
 

@@ -12,7 +12,8 @@ from operator import index
 from typing import Any
 
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_choice, check_flag
+from fastembed._base.validation import check_choice, check_flag, check_integer
+from fastembed.corpus.processes import check_picklable
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Reading:
         splitting at white space, and exclude each other.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+    processes : int
+        Number of processes that run the tokenizer or find the pattern in the text of a :class:`FileCorpus` or a
+        :class:`DocumentCorpus`; 1 for this process alone. The tokenizer must be picklable. The result does not depend
+        on it.
 
     Raises
     ------
@@ -48,6 +53,7 @@ class Reading:
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
     errors: str = "strict"
+    processes: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lowercase", check_flag("lowercase", self.lowercase))
@@ -61,6 +67,11 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
+        object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
+        if self.processes > 1:
+            if self.compiled:
+                raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
+            check_picklable(self.tokenizer, self.processes)
 
     @property
     def compiled(self) -> bool:

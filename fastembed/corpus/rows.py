@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,7 +18,9 @@ ROWS_AT_ONCE = 256  # of CSV, parsed while the limit of the csv module is raised
 BOM = "\ufeff"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
-Rows: TypeAlias = "Generator[tuple[int, Any], None, None]"  # (its place in the file, the value of the field or a BadRow)
+Rows: TypeAlias = (
+    "Generator[tuple[int, Any], None, None]"  # (its place in the file, the value of the field or a BadRow)
+)
 
 _csv_limit = threading.RLock()
 _JSON_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
@@ -26,10 +28,16 @@ _decode = json.JSONDecoder().decode
 
 
 class BadRow(NamedTuple):
-    """Why a row cannot be read: in the words of the ledger, and of the error."""
+    """Why a row cannot be read: in the words of the ledger, and of the error, which is of this kind in memory."""
 
     reason: str
     message: str
+    kind: type[Exception] = ValueError
+
+
+def no_field(field: object, names: Iterable[object]) -> BadRow:
+    """Return what is wrong with a record that has only other fields."""
+    return BadRow(f"no field {field!r}", f"no field {field!r} among {', '.join(map(repr, names)) or 'none'}")
 
 
 def json_rows(file: TextFile, field: str | None, report: Report = None) -> Rows:
@@ -55,7 +63,7 @@ def _json_value(line: str, field: str | None) -> Any:
         return BadRow("no JSON object", f"{_JSON_KINDS.get(type(row), 'a number')}, where an object is expected")
     if field in row:
         return row[field]
-    return BadRow(f"no field {field!r}", f"no field {field!r} among {', '.join(map(repr, row)) or 'none'}")
+    return no_field(field, row)
 
 
 def csv_rows(file: TextFile, field: str | int, delimiter: str, header: bool, report: Report = None) -> Rows:
@@ -118,15 +126,13 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
     raise ValueError(f"{file!r} has no field {field!r}; {known}")
 
 
-def _csv_lists(
-    file: TextFile, delimiter: str, report: Report
-) -> Generator[tuple[int, list[str] | BadRow], None, None]:
+def _csv_lists(file: TextFile, delimiter: str, report: Report) -> Generator[tuple[int, list[str] | BadRow], None, None]:
     """Yield the number of the line in which each row begins, and its fields; empty lines are no rows."""
     with closing(_lines(file, report)) as lines:
         reader = csv.reader(_complete(file, lines), delimiter=delimiter, strict=True)
         more = True
         while more:
-            rows = []
+            rows: list[tuple[int, list[str] | BadRow]] = []
             with _csv_limit:  # the limit is one of the process
                 limit = csv.field_size_limit(LONGEST_ROW)
                 try:
@@ -150,7 +156,7 @@ def _next_row(reader: Any, file: TextFile, number: int) -> list[str] | BadRow | 
             raise ValueError(f"{file.name!r}, line {number}: a quote that opens in this row is never closed") from None
         if "field larger" in str(error):
             raise ValueError(
-                f"{file.name!r}, line {number}: a field is longer than {LONGEST_ROW:,} characters; is its quote not closed?"
+                f"{file.name!r}, line {number}: a field has over {LONGEST_ROW:,} characters; is its quote not closed?"
             ) from None
         return BadRow("no CSV", f"{error}; a quote within quotes is written twice")
 

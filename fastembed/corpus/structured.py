@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import os
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from fastembed._base.validation import check_flag
-from fastembed._base.printable import shown
-from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.records import Document, documents_of
 from fastembed.corpus.rows import BadRow, Report, Rows, csv_header, csv_rows, json_rows
-from fastembed.corpus.sources import TextFile
+from fastembed.corpus.sources import TextFile, find_files
 from fastembed.corpus.tables import ARROW_FILE, table_names, table_rows
-from fastembed.corpus.text_blocks import DECOMPRESSED, read_data
+from fastembed.corpus.text_blocks import COMPRESSED, read_data
 
 FORMATS = {
     ".jsonl": "JSON lines",
@@ -34,8 +33,8 @@ BINARY = ("Parquet", "Arrow")
 
 
 @dataclass(frozen=True)
-class Records:
-    """Which part of a structured file is text.
+class Structure:
+    """Which part of structured files is text.
 
     Attributes
     ----------
@@ -45,14 +44,11 @@ class Records:
         Whether the first row of CSV and TSV holds the names of the fields.
     skip_bad : bool
         Whether a row without such text is left out and counted, instead of being an error.
-    errors : {"strict", "replace"}
-        What to do with bytes that are not valid UTF-8.
     """
 
     field: str | int | None = None
     header: bool = True
     skip_bad: bool = False
-    errors: str = "strict"
 
     def __post_init__(self) -> None:
         if isinstance(self.field, bool) or not isinstance(self.field, str | int | None):
@@ -61,15 +57,49 @@ class Records:
             raise ValueError(f"field must be a name, or a number from 1 on, got {self.field}")
         for name in ("header", "skip_bad"):
             object.__setattr__(self, name, check_flag(name, getattr(self, name)))
-        if not self.header and isinstance(self.field, str) and not self.field.isdecimal():
-            raise ValueError(f"without a header a field has a number and no name, got field={self.field!r}")
+        if not self.header and not str(self.field).isdecimal():
+            raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
 
-    def documents(self, file: TextFile, ledger: Ledger, report: Report = None) -> Iterator[tuple[int, Document]]:
-        """Yield the number of each row, or of the line in which it begins, and its document.
+    def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
+        """Return the files that a path stands for; if a field is named, only the structured ones of a folder."""
+        files = find_files([path])
+        if self.field is None or not Path(path).is_dir():
+            return files
+        found = [file for file in files if is_structured(file.name)]
+        if not found:
+            raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {', '.join(FORMATS)}")
+        return found
+
+    def covers(self, file: TextFile) -> bool:
+        """Return whether a file is read as a structured one: all are if a field is named."""
+        return self.field is not None or is_structured(file.name)
+
+    def check(self, file: TextFile) -> None:
+        """Raise ValueError if no field is named and the rows of a file have fields; the message names them."""
+        if self.field is not None or not is_structured(file.name):
+            return
+        kind = format_of(file)
+        if kind in BINARY:
+            names = table_names(file, kind == "Parquet")
+        elif kind in DELIMITERS:
+            names = csv_header(file, DELIMITERS[kind])
+        else:
+            with closing(json_rows(file, None)) as rows:
+                names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
+        if names:
+            raise ValueError(
+                f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
+                f"--field {names[-1]} or FileCorpus(..., field={names[-1]!r})"
+            )
+
+    def documents(self, file: TextFile, errors: str, ledger: Ledger, report: Report = None) -> Iterator[Document]:
+        """Yield the documents of a file, in order.
 
         Parameters
         ----------
         file : TextFile
+        errors : {"strict", "replace"}
+            What to do with bytes that are not valid UTF-8.
         ledger : Ledger
             Rows that are left out are added to it, and U+FFFD put in place of invalid bytes.
         report : callable, optional
@@ -86,56 +116,61 @@ class Records:
         """
         kind = format_of(file)
         unit = "row" if kind in BINARY else "line"
-        with closing(self._rows(file, kind, report)) as rows:
-            for number, value in rows:
-                document = self._document(value, ledger)
-                if not isinstance(document, BadRow):
-                    yield number, document
-                elif self.skip_bad:
-                    ledger.skipped[document.reason] = ledger.skipped.get(document.reason, 0) + 1
-                else:
-                    raise ValueError(f"{file.name!r}, {unit} {number}: {document.message}")
 
-    def check_field(self, file: TextFile) -> None:
-        """Raise ValueError if no field is given and the rows of a file have fields, which the message names."""
-        if self.field is not None:
-            return
-        kind = format_of(file)
-        if kind in BINARY:
-            names = table_names(file, kind == "Parquet")
-        elif kind in DELIMITERS:
-            names = csv_header(file, DELIMITERS[kind])
-        else:
-            with closing(json_rows(file, None)) as rows:
-                names = next((list(row) for _, row in rows if isinstance(row, dict)), [])
-        if names:
-            raise ValueError(
-                f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
-                f"field={names[-1]!r} or --field {names[-1]}"
-            )
+        def fail(number: int, bad: BadRow) -> Exception:
+            return ValueError(f"{file.name!r}, {unit} {number}: {bad.message}")
+
+        with closing(self._rows(file, kind, report)) as rows:
+            yield from documents_of(rows, errors, ledger, None if self.skip_bad else fail)
 
     def _rows(self, file: TextFile, kind: str, report: Report) -> Rows:
         if kind == "JSON lines":
             if isinstance(self.field, int):
-                raise ValueError(f"the fields of JSON lines have names and no numbers, got field={self.field}")
+                raise ValueError(f"{file.name!r} has fields with names and without numbers, got field={self.field}")
             return json_rows(file, self.field, report)
-        if self.field is None:
-            raise ValueError(f"{file.name!r} has fields: name the one that holds the text")
+        if self.field is None:  # `check` has let it pass, so it is empty
+            raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
         if kind in BINARY:
             return table_rows(file, self.field, kind == "Parquet", report)
         return csv_rows(file, self.field, DELIMITERS[kind], self.header, report)
 
-    def _document(self, value: Any, ledger: Ledger) -> Document | BadRow:
-        """Return text as UTF-8, and a list as tokens."""
-        if isinstance(value, BadRow):
-            return value
-        try:
-            if isinstance(value, str):
-                return value.encode()
-            if isinstance(value, list):
-                tokens = token_list(value, "the list")
-                "".join(tokens).encode()
-                return tokens
-        except UnicodeEncodeError as error:
-            if self.errors == "strict":
-                return BadRow("not valid UTF-8", f"not valid UTF-8: {error.reason} ({value!r})")
+
+def is_structured(name: str) -> bool:
+    """Return whether the name of a file says that it is a structured one.
+
+    Examples
+    --------
+    >>> is_structured("a.jsonl.gz"), is_structured("a.CSV"), is_structured("a.txt")
+    (True, True, False)
+    """
+    return _suffix(name) in FORMATS
+
+
+def format_of(file: TextFile) -> str:
+    """Return the format of a structured file: by its name or, if that does not say it, by its first bytes.
+
+    Raises
+    ------
+    ValueError
+        If neither says it.
+    """
+    suffix = _suffix(file.name)
+    if suffix in FORMATS:
+        if FORMATS[suffix] in BINARY and not file.name.lower().endswith(suffix):
+            raise ValueError(f"{file.name!r}: {FORMATS[suffix]} files are compressed inside; decompress it first")
+        return FORMATS[suffix]
+    with closing(read_data(file, None, lambda: "its start")) as pieces:
+        start = next(pieces, b"").lstrip()
+    for first, kind in FIRST_BYTES.items():
+        if start.startswith(first):
+            return kind
+    raise ValueError(
+        f"{file.name!r} is to be read by fields, but is not in a format that has some: its name must end in one of "
+        f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)})"
+    )
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a name in lower case, or what stands before one of compression."""
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix

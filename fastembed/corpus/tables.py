@@ -45,7 +45,8 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
 def table_names(file: TextFile, parquet: bool) -> list[str]:
     """Return the names of the fields; raise as :func:`table_rows` does."""
     with file.open() as stream, _naming(file, lambda: 0):
-        return (_ParquetTable(stream) if parquet else _ArrowTable(stream)).names
+        names: list[str] = (_ParquetTable(stream) if parquet else _ArrowTable(stream)).names
+        return names
 
 
 class _ParquetTable:
