@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from fastembed._base.printable import shown
 from fastembed.corpus.readers import MemoryCorpus, Source, as_corpus
 from fastembed.corpus.reading import Reading
+from fastembed.corpus.records import column_names
 
 # What the methods of `SkipGram` accept: a corpus, or raw documents
 Documents: TypeAlias = "Source | Iterable[str]"
@@ -93,8 +94,11 @@ def split_documents(
     >>> list(split_documents(["To be", "or\nnot to be"], Reading(lowercase=True)))
     [['to', 'be'], ['or'], ['not', 'to', 'be']]
     """
-    if hasattr(source, "columns"):
-        raise TypeError(f"documents must be one column of a table, got a whole {type(source).__name__}")
+    if (names := column_names(source)) is not None:
+        raise TypeError(
+            f"documents must be one column of a table, got a whole {type(source).__name__} with the columns "
+            f"{', '.join(map(repr, names))}"
+        )
     corpus = as_corpus(source, reading)
     if not isinstance(corpus, MemoryCorpus):
         return corpus

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
@@ -208,6 +208,11 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"
+        )
+    if type(item) is not list and isinstance(item, Mapping):
+        raise TypeError(
+            f"{where} is {shown(item)}, where a list of tokens is expected; DocumentCorpus(..., field=...) reads one "
+            "field of records"
         )
     try:
         tokens = item if isinstance(item, list) else list(item)

@@ -56,7 +56,7 @@ class Records:
             raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
         if not isinstance(field, str | None):
             raise TypeError(f"field must be the name of a field, got {field!r}")
-        names = _column_names(source)
+        names = column_names(source)
         if names is not None:
             known = ", ".join(map(repr, names))
             if field is None:
@@ -88,12 +88,19 @@ class Records:
         return no_field(self._field, record)
 
 
-def _column_names(source: Any) -> list[str] | None:
-    """Return the names of the columns of a table of any library; None for anything else, which has rows at most."""
+def column_names(source: Any) -> list[str] | None:
+    """Return the names of the columns of a table of any library, and None for anything else.
+
+    Parameters
+    ----------
+    source : object
+    """
+    if not hasattr(source, "__len__"):
+        return None
     names = getattr(source, "column_names", None)  # Arrow, Hugging Face
     if names is None:
         names = getattr(source, "columns", None)  # pandas, Polars
-    return None if names is None or not hasattr(source, "__len__") else list(names)
+    return None if names is None else list(names)
 
 
 def check_reiterable(source: Any) -> None:
@@ -153,7 +160,7 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
         return value if valid_utf8(value) else _text(value.decode(errors="surrogateescape"), errors, ledger)
     if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
-    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+    if type(value) is not list and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
         return _neither(value)
     try:
         tokens = token_list(value, "the list")

@@ -40,6 +40,8 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
                         yield number, value
                 if report:
                     report(int(done * size))
+        if report:
+            report(size)
 
 
 def table_names(file: TextFile, parquet: bool) -> list[str]:
