@@ -168,16 +168,10 @@ class FileCorpus:
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
-        return _sequences(self.blocks(ledger, progress), self.reading, ledger)
+        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
 
-    def blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the text of all files in blocks, whose bytes are added to the ledger.
-
-        Parameters
-        ----------
-        ledger, progress
-            As for :meth:`sequences`.
-        """
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
+        """Yield the text of all files in blocks, whose bytes are added to the ledger."""
         sizes = [file.size() for file in self._files]
         done = 0
         for file, size in zip(self._files, sizes, strict=True):
@@ -219,7 +213,7 @@ def map_text(
         text, replaced = _decode(block, corpus.reading)
         return replaced, function(text, block.open_line)
 
-    with closing(ordered_map(apply, corpus.blocks(ledger, progress), threads)) as results:
+    with closing(ordered_map(apply, corpus._blocks(ledger, progress), threads)) as results:
         for replaced, (result, tokens, lines, empty_lines) in results:
             ledger.replaced += replaced
             record_lines(ledger, tokens, lines, empty_lines)
@@ -296,16 +290,10 @@ class DocumentCorpus:
         progress : callable, optional
             Called with (done, total) in documents.
         """
-        return _sequences(self.blocks(ledger, progress), self.reading, ledger)
+        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
 
-    def blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[DocumentBlock]:
-        """Yield the documents in blocks.
-
-        Parameters
-        ----------
-        ledger, progress
-            As for :meth:`sequences`.
-        """
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[DocumentBlock]:
+        """Yield the documents in blocks."""
         rows = _reported(self._records, self._records.length, progress)
         fail = None if self._skip_bad else _bad_item
         return document_blocks(documents_of(rows, self.reading.errors, ledger, fail))
