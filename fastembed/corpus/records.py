@@ -63,7 +63,8 @@ class Records:
                 raise TypeError(f"documents must be one column of a table, got a whole {kind}: give a field, {known}")
             if field not in names:
                 raise ValueError(f"the {kind} has no field {field!r}; its fields are {known}")
-            source, field = source[field], None
+            if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
+                source, field = source[field], None
         check_reiterable(source)
         self._source, self._field = source, field
         hint = length_hint(source, -1)
@@ -95,8 +96,6 @@ def column_names(source: Any) -> list[str] | None:
     ----------
     source : object
     """
-    if not hasattr(source, "__len__"):
-        return None
     names = getattr(source, "column_names", None)  # Arrow, Hugging Face
     if names is None:
         names = getattr(source, "columns", None)  # pandas, Polars

@@ -12,6 +12,8 @@ import pytest
 from fastembed import SkipGram, Vocabulary
 from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Reading
 
+pytestmark = pytest.mark.thread_unsafe(reason="starts processes, which would be many")
+
 # Functions of modules that the processes can import
 pairs = functools.partial(re.findall, r"\w\w")
 at_spaces = re.compile(r"[^ ]+").findall

@@ -79,8 +79,9 @@ def test_a_model_is_fitted_to_a_hugging_face_dataset():
         assert (SkipGram(dim=2, min_count=1).fit(documents).vectors.matrix == expected).all()
     with pytest.raises(TypeError, match=r"got a DatasetDict of \['train'\]: pass one of these"):
         DocumentCorpus(datasets.DatasetDict(train=dataset), field="text")
-    with pytest.raises(TypeError, match=r"item 0 of the corpus is \{.*DocumentCorpus"):
-        SkipGram().fit(dataset.to_iterable_dataset())
+    for documents in (dataset, dataset.to_iterable_dataset()):
+        with pytest.raises(TypeError, match=r"one column of a table, a whole \w*Dataset with the columns 'text', 'id'"):
+            SkipGram().fit(documents)
 
 
 def test_records_have_a_field():
@@ -118,6 +119,18 @@ def test_surrogates_are_rejected_or_replaced():
         read_all(["a", "b \ud800"])
     sequences, ledger = read_all(["a \ud800", ["\ud800"]], errors="replace")
     assert (sequences, ledger.replaced) == ([["a", "\ufffd"], ["\ufffd"]], 2)
+
+
+def test_any_object_with_columns_is_a_table():
+    class Frame:
+        columns = ("text", "label")
+
+        def __iter__(self):
+            return iter([{"text": "a b"}])
+
+    with pytest.raises(TypeError, match="got a whole Frame: give a field, 'text', 'label'"):
+        DocumentCorpus(Frame())
+    assert read_all(Frame(), field="text")[0] == [["a", "b"]]
 
 
 def test_progress_is_reported_in_documents():
