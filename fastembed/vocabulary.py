@@ -133,7 +133,8 @@ class Vocabulary:
             else:
                 table = _count_sequences(reader, ledger, progress)
             if not len(table):
-                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+                skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
+                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
             frequent = _frequent(table, min_count)
             if not frequent:
                 token, count = max(_frequent(table, 1), key=lambda item: item[1])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from fastembed._base.printable import shown
@@ -60,16 +61,18 @@ def _json_value(line: str, field: str | None) -> Any:
     if field is None:
         return row
     if not isinstance(row, dict):
-        return BadRow("no JSON object", f"{_JSON_KINDS.get(type(row), 'a number')}, where an object is expected")
+        return BadRow(
+            "no JSON object", f"{_JSON_KINDS.get(type(row), 'a number')}, where one object per line is expected"
+        )
     if field in row:
         return row[field]
     return no_field(field, row)
 
 
-def csv_rows(file: TextFile, field: str | int, delimiter: str, header: bool, report: Report = None) -> Rows:
+def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, report: Report = None) -> Rows:
     """Yield the number of the line in which each row begins, and one of its fields."""
     column = width = -1
-    with closing(_csv_lists(file, delimiter, report)) as rows:
+    with closing(_csv_lists(file, delimiters, report)) as rows:
         for number, row in rows:
             if isinstance(row, BadRow):
                 if width < 0:
@@ -86,9 +89,9 @@ def csv_rows(file: TextFile, field: str | int, delimiter: str, header: bool, rep
                 yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}; is a quote missing?")
 
 
-def csv_header(file: TextFile, delimiter: str) -> list[str]:
+def csv_header(file: TextFile, delimiters: str) -> list[str]:
     """Return the first row; empty if there is none."""
-    with closing(_csv_lists(file, delimiter, None)) as rows:
+    with closing(_csv_lists(file, delimiters, None)) as rows:
         for number, row in rows:
             if isinstance(row, BadRow):
                 raise ValueError(f"{file.name!r}, line {number}: {row.message}")
@@ -126,10 +129,17 @@ def column_of(names: list[str], field: str | int, file: str) -> int:
     raise ValueError(f"{file!r} has no field {field!r}; {known}")
 
 
-def _csv_lists(file: TextFile, delimiter: str, report: Report) -> Generator[tuple[int, list[str] | BadRow], None, None]:
-    """Yield the number of the line in which each row begins, and its fields; empty lines are no rows."""
-    with closing(_lines(file, report)) as lines:
-        reader = csv.reader(_complete(file, lines), delimiter=delimiter, strict=True)
+def _csv_lists(
+    file: TextFile, delimiters: str, report: Report
+) -> Generator[tuple[int, list[str] | BadRow], None, None]:
+    """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
+
+    The delimiter is the first of `delimiters` that the first line has.
+    """
+    with closing(_complete(file, _lines(file, report))) as lines:
+        first = next(lines, "")
+        delimiter = next((mark for mark in delimiters if mark in first), delimiters[0])
+        reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
         more = True
         while more:
             rows: list[tuple[int, list[str] | BadRow]] = []
@@ -161,12 +171,13 @@ def _next_row(reader: Any, file: TextFile, number: int) -> list[str] | BadRow | 
         return BadRow("no CSV", f"{error}; a quote within quotes is written twice")
 
 
-def _complete(file: TextFile, lines: Iterator[tuple[int, str | BadRow]]) -> Iterator[str]:
+def _complete(file: TextFile, lines: Generator[tuple[int, str | BadRow], None, None]) -> Generator[str, None, None]:
     """Yield each line with its end, as `csv` takes them."""
-    for number, line in lines:
-        if isinstance(line, BadRow):
-            raise ValueError(f"{file.name!r}, line {number}: {line.message}")
-        yield f"{line}\n"
+    with closing(lines):
+        for number, line in lines:
+            if isinstance(line, BadRow):
+                raise ValueError(f"{file.name!r}, line {number}: {line.message}")
+            yield f"{line}\n"
 
 
 def _lines(file: TextFile, report: Report) -> Generator[tuple[int, str | BadRow], None, None]:

@@ -28,7 +28,8 @@ FORMATS = {
     ".feather": "Arrow",
 }
 FIRST_BYTES = {b"{": "JSON lines", b"PAR1": "Parquet", ARROW_FILE: "Arrow"}  # of files without such a suffix
-DELIMITERS = {"CSV": ",", "TSV": "\t"}
+DELIMITERS = {"CSV": ",;\t", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
+USUAL = ("text", "content", "body", "sentence", "review", "tokens")  # names of the field that holds text
 BINARY = ("Parquet", "Arrow")
 
 
@@ -87,9 +88,10 @@ class Structure:
             with closing(json_rows(file, None)) as rows:
                 names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
         if names:
+            likely = next((name for name in USUAL if name in names), names[-1])
             raise ValueError(
                 f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
-                f"--field {names[-1]} or FileCorpus(..., field={names[-1]!r})"
+                f"--field {likely} or FileCorpus(..., field={likely!r})"
             )
 
     def documents(self, file: TextFile, errors: str, ledger: Ledger, report: Report = None) -> Iterator[Document]:
@@ -132,7 +134,8 @@ class Structure:
             raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
         if kind in BINARY:
             return table_rows(file, self.field, kind == "Parquet", report)
-        return csv_rows(file, self.field, DELIMITERS[kind], self.header, report)
+        delimiters = DELIMITERS[kind] if self.header else DELIMITERS[kind][:1]  # text has these marks, names do not
+        return csv_rows(file, self.field, delimiters, self.header, report)
 
 
 def is_structured(name: str) -> bool:

@@ -138,6 +138,14 @@ def test_csv_may_have_no_header(write):
         FileCorpus(path, field="first", header=False)
 
 
+def test_csv_of_a_spreadsheet_may_have_semicolons_or_tabs(write):
+    for delimiter in ";\t":
+        path = write("t.csv", separated([{"id": 1, "text": "a, b"}, {"id": 2, "text": f"c{delimiter}d"}], delimiter))
+        assert read_field(path, tokenizer=list)[0] == [list("a, b"), list(f"c{delimiter}d")]
+    assert read_field(write("t.csv", b"text\na;b\n"))[0] == [["a;b"]]
+    assert read_field(write("t.csv", b"a;b\n"), 1, header=False)[0] == [["a;b"]]
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_no_text(write):
     path = write("t.csv", b'\xef\xbb\xbftext,id\r\nthe cat,1\r\n"sat\r\ndown",2\r\n')
     assert read_field(path)[0] == [["the", "cat"], ["sat"], ["down"]]
@@ -208,8 +216,8 @@ BAD_ROWS = [
     ("t.jsonl", b"fine", "line 2: no JSON, Expecting value at column 1: 'fine'", "no JSON"),
     ("t.jsonl", b"[" * 100_000, "line 2: no JSON, maximum recursion depth", "no JSON"),
     ("t.jsonl", b'{"text": ' + b"1" * 5000 + b"}", "line 2: no JSON, Exceeds the limit", "no JSON"),
-    ("t.jsonl", b'["fine"]', "line 2: an array, where an object is expected", "no JSON object"),
-    ("t.jsonl", b"3", "line 2: a number, where an object is expected", "no JSON object"),
+    ("t.jsonl", b'["fine"]', "line 2: an array, where one object per line is expected", "no JSON object"),
+    ("t.jsonl", b"3", "line 2: a number, where one object per line is expected", "no JSON object"),
     ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
     ("t.jsonl", b"{}", "line 2: no field 'text' among none", "no field 'text'"),
     ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
@@ -254,7 +262,7 @@ def test_skipped_rows_are_in_the_ledger_of_a_vocabulary(write):
     ledger = Vocabulary.from_corpus(FileCorpus(path, field="text", skip_bad=True), min_count=1).ledger
     assert ledger.skipped == {"no JSON": 2, "null": 1, "no field 'text'": 1}
     assert (ledger + ledger).skipped == {"no JSON": 4, "null": 2, "no field 'text'": 2}
-    with pytest.raises(ValueError, match="the corpus is empty"):
+    with pytest.raises(ValueError, match="the corpus is empty: no token in 0 lines, and 1 rows skipped"):
         Vocabulary.from_corpus(FileCorpus(write("u.jsonl", b"no"), field="text", skip_bad=True))
 
 
