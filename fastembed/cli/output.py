@@ -10,7 +10,8 @@ from typing import Any
 
 from fastembed._base.json_values import plain
 from fastembed._base.printable import printable
-from fastembed.corpus import Ledger
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.advice import advice
 from fastembed.skipgram import Estimate, SkipGram
 
 MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), ledger"
@@ -36,6 +37,12 @@ def print_error(text: str) -> None:
 def print_warning(text: str) -> None:
     """Print a warning about the result on stderr."""
     print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
+
+
+def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:
+    """Print on stderr which options would read a text better, unless --quiet asks for nothing."""
+    if not arguments.quiet and (text := advice(corpus)):
+        print(printable(f"fastembed: hint: {text}"), file=sys.stderr)
 
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:

@@ -35,20 +35,25 @@ class DocumentBlock:
         Whether they are lists of tokens, in the form of :func:`join_tokens`, or texts.
     size : int
         Their number of bytes.
-    open_line : bool
-        False: a block begins with a document.
+    inside : bool
+        False: a block begins with a document, and so not inside a sequence.
     """
 
     documents: list[bytes]
     tokens: bool
     size: int
-    open_line: bool = False
+    inside: bool = False
+
+    @property
+    def text(self) -> bytes:
+        """All documents, each of which ends with a newline."""
+        return b"".join(text if text.endswith(b"\n") else text + b"\n" for text in self.documents)
 
     def read(self, reading: Reading) -> bytes:
-        """Return the text of all, in which each sequence ends with a newline; a document ends a sequence."""
-        if self.tokens:
-            return b"\n".join((*self.documents, b""))
-        return b"".join(_ended(reading.apply(_ended(text))) for text in self.documents)
+        """Return the text of all, in which each sequence ends with a newline; the end of a document ends one."""
+        if not self.tokens and reading.unit != "line":
+            return b"".join(map(reading.apply, self.documents))
+        return self.text if self.tokens else reading.apply(self.text)
 
 
 def document_blocks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentBlock]:
@@ -107,7 +112,3 @@ def token_bytes(token: str) -> bytes:
 def token_of(text: bytes) -> str:
     """Return the token that :func:`token_bytes` wrote."""
     return "" if text == EMPTY else text.translate(_unescape).decode(errors="surrogatepass")
-
-
-def _ended(text: bytes) -> bytes:
-    return text if text.endswith(b"\n") else text + b"\n"

@@ -23,7 +23,7 @@ from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
 from fastembed.corpus.rows import BadRow
 from fastembed.corpus.structured import Structure
-from fastembed.corpus.text_blocks import TextBlock, read_blocks
+from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (
@@ -83,7 +83,7 @@ def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | Non
 
 
 class FileCorpus:
-    r"""Text files, one sequence per line, and structured files, of which a field holds texts or lists of tokens.
+    r"""Text files, and structured files, of which a field holds texts or lists of tokens.
 
     Parameters
     ----------
@@ -92,15 +92,15 @@ class FileCorpus:
     field : str or int, optional
         The name of the field, or its number from 1, of structured files: JSON lines (``.jsonl``, ``.ndjson``,
         ``.json``), CSV and TSV (``.csv``, ``.tsv``), Parquet (``.parquet``) and Arrow (``.arrow``, ``.feather``). Each
-        text in it is a document: a sequence ends at its end, and at its lines' ends. A list is a sequence of tokens,
-        exactly as they are. Of a folder, only such files are read. Without it, a line of JSON lines is itself a text
-        or a list, and other structured files are an error.
+        text in it is a document, read as a file of its own is. A list is a sequence of tokens, exactly as they are. Of
+        a folder, only such files are read. Without it, a line of JSON lines is itself a text or a list, and other
+        structured files are an error.
     header : bool
         Whether the first row of CSV and TSV holds the names of the fields. Without, `field` must be a number.
     skip_bad : bool
         Whether rows without a text or list in the field, or that cannot be parsed, are left out and counted in
         ``ledger.skipped``. By default they are an error, which names the file and the line.
-    lowercase, token_pattern, tokenizer, errors, processes
+    lowercase, words, keep_case, digits, unit, token_pattern, tokenizer, errors, processes
         How the text is read: as for :class:`Reading`.
 
     Attributes
@@ -143,13 +143,25 @@ class FileCorpus:
         header: bool = True,
         skip_bad: bool = False,
         lowercase: bool = False,
+        words: bool = False,
+        keep_case: bool = False,
+        digits: str = "keep",
+        unit: str = "line",
         token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
         errors: str = "strict",
         processes: int = 1,
     ) -> None:
         self.reading = Reading(
-            lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, errors=errors, processes=processes
+            lowercase=lowercase,
+            words=words,
+            keep_case=keep_case,
+            digits=digits,
+            unit=unit,
+            token_pattern=token_pattern,
+            tokenizer=tokenizer,
+            errors=errors,
+            processes=processes,
         )
         self._structure = Structure(field, header, skip_bad)
         names = [paths] if isinstance(paths, str | os.PathLike) else paths
@@ -159,12 +171,12 @@ class FileCorpus:
         self.names = [file.name for file in self._files]
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield the tokens of each line.
+        """Yield the tokens of each sequence.
 
         Parameters
         ----------
         ledger : Ledger
-            Each line is added to it.
+            Each sequence is added to it, as a line.
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
@@ -173,14 +185,14 @@ class FileCorpus:
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
         """Yield the text of all files in blocks, whose bytes are added to the ledger."""
         sizes = [file.size() for file in self._files]
-        done = 0
+        done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
             report = progress and _shifted(progress, done, sum(sizes))
             blocks: Iterator[Block]
             if self._structure.covers(file):
                 blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
             else:
-                blocks = read_blocks(file, report)
+                blocks = read_blocks(file, report, cut)
             for block in blocks:
                 ledger.bytes += block.size
                 yield block
@@ -201,22 +213,26 @@ def map_text(
     corpus : TextCorpus
         Its reading is compiled.
     function : callable
-        Called with (text, open_line): UTF-8 that ends with white space, and whether it begins inside a line and earlier
-        blocks held tokens of that line. Returns (result, tokens, lines that end here, those of them without a token).
+        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, which is then
+        not one without a token. Returns (result, tokens, sequences that end here, those of them without a token).
     ledger : Ledger
         All blocks are added to it.
     progress : callable, optional
     threads : int
     """
 
-    def apply(block: Block) -> tuple[int, tuple[Result, int, int, int]]:
+    def apply(block: Block) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
         text, replaced = _decode(block, corpus.reading)
-        return replaced, function(text, block.open_line)
+        first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
+        no_token_first = block.inside and not text[: max(0, first_ends)].strip()
+        return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
 
+    has_token = False  # whether the sequence inside which a block begins had a token before
     with closing(ordered_map(apply, corpus._blocks(ledger, progress), threads)) as results:
-        for replaced, (result, tokens, lines, empty_lines) in results:
+        for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
             ledger.replaced += replaced
-            record_lines(ledger, tokens, lines, empty_lines)
+            record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
+            has_token = token_last or (has_token and not lines)
             yield result
 
 
@@ -235,7 +251,7 @@ class DocumentCorpus:
     skip_bad : bool
         Whether items that are neither, such as None and NaN, or that have no such field, are left out and counted in
         ``ledger.skipped``. By default they are an error, which names the item.
-    lowercase, token_pattern, tokenizer, errors, processes
+    **reading : Any
         How the text is read: as for :class:`Reading`.
 
     Attributes
@@ -268,15 +284,9 @@ class DocumentCorpus:
         *,
         field: str | None = None,
         skip_bad: bool = False,
-        lowercase: bool = False,
-        token_pattern: str | None = None,
-        tokenizer: Callable[[str], Iterable[str]] | None = None,
-        errors: str = "strict",
-        processes: int = 1,
+        **reading: Any,
     ) -> None:
-        self.reading = Reading(
-            lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, errors=errors, processes=processes
-        )
+        self.reading = Reading(**reading)
         self._records = Records(documents, field)
         self._skip_bad = check_flag("skip_bad", skip_bad)
 
@@ -402,7 +412,7 @@ def _decode(block: Block, reading: Reading) -> tuple[bytes, int]:
         known = text.count("\ufffd".encode())
         text = text.decode(errors="replace").encode()
         replaced = text.count("\ufffd".encode()) - known
-    return reading.apply(text), replaced
+    return reading.apply(text, inside=block.inside, last=block.last), replaced
 
 
 def _reported(items: Iterable[Any], total: int | None, progress: Progress | None) -> Iterator[tuple[int, Any]]:

@@ -96,6 +96,17 @@ def test_a_pattern_is_found_in_processes(run, tmp_path, plain):
     assert len({Vectors.load(output).matrix.tobytes() for output in outputs}) == 1
 
 
+def test_advice_is_given_on_texts_and_not_on_lists_of_tokens(run, tmp_path):
+    texts = ["He went to London, at last."] * 50
+    for field, values in (("text", texts), ("tokens", [text.split() for text in texts])):
+        path = tmp_path / f"{field}.jsonl"
+        path.write_text("".join(f"{json.dumps({field: value})}\n" for value in values), encoding="utf-8")
+        options = ("--field", field, "-o", tmp_path / "m.safetensors", "--dim", 4, "--sample", "none")
+        code, _, err = run("train", path, *options)
+        assert code == 0
+        assert ("such as 'London,'; --words" in err) == (field == "text")
+
+
 def test_counts_have_no_fields(usage):
     message = usage("train", "--counts", "c.safetensors", "--field", "text", "--skip-bad")
     assert "--field, --skip-bad cannot be given as well" in message

@@ -80,7 +80,9 @@ def test_a_model_is_fitted_to_a_hugging_face_dataset():
     with pytest.raises(TypeError, match=r"got a DatasetDict of \['train'\]: pass one of these"):
         DocumentCorpus(datasets.DatasetDict(train=dataset), field="text")
     for documents in (dataset, dataset.to_iterable_dataset()):
-        with pytest.raises(TypeError, match=r"one column of a table, a whole \w*Dataset with the columns 'text', 'id'"):
+        with pytest.raises(
+            TypeError, match=r"one column of a table, .* whole \w*Dataset with the columns 'text', 'id'"
+        ):
             SkipGram().fit(documents)
 
 
@@ -112,6 +114,23 @@ def test_documents_are_read_on_any_number_of_threads_as_a_file_of_them_is(tmp_pa
         counts, same = (Counts.from_corpus(text, found, threads=threads) for text in (corpus, tmp_path / "texts"))
         assert (counts.to_scipy() != same.to_scipy()).nnz == 0
         assert found.ledger.lines == expected.ledger.lines == 150_000
+
+
+def test_a_document_ends_a_sequence_of_any_unit():
+    texts = ["One. Two\nlines.\n\nA para-\ngraph", "", "and more", ["as", "it.", "Is"]]
+    expected = {
+        "line": [["one", "two"], ["lines"], [], ["a", "para"], ["graph"], [], ["and", "more"]],
+        "sentence": [["one"], ["two", "lines"], ["a", "paragraph"], ["and", "more"]],
+        "paragraph": [["one", "two", "lines"], ["a", "paragraph"], ["and", "more"]],
+        "document": [["one", "two", "lines", "a", "paragraph"], ["and", "more"]],
+    }
+    for unit, sequences in expected.items():
+        found, ledger = read_all(texts, words=True, unit=unit)
+        assert found == [*sequences, ["as", "it.", "Is"]]
+        by_python = read_all(texts, lowercase=True, unit=unit, token_pattern=r"\w+")[0]
+        assert [tokens for tokens in by_python if tokens] == [tokens for tokens in found if tokens]
+        vocabulary = Vocabulary.from_corpus(DocumentCorpus(texts, words=True, unit=unit), min_count=1)
+        assert vocabulary.ledger.lines == ledger.lines == len(found)
 
 
 def test_surrogates_are_rejected_or_replaced():
