@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fastembed._base.threads import ordered_results
 from fastembed.corpus.document_blocks import split_tokens
@@ -14,10 +15,12 @@ from fastembed.corpus.document_blocks import split_tokens
 if TYPE_CHECKING:
     from fastembed.corpus.reading import Reading
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Line: TypeAlias = "tuple[bytes, bool]"  # a sequence, and whether it consists of tokens that `join_tokens` has joined
 
 BATCH_BYTES = 1 << 16  # of text that a process gets at a time
-BATCH_LINES = 1 << 12
+BATCH_ITEMS = 1 << 12
 
 _reading: Reading  # in a process that tokenizes
 
@@ -35,9 +38,31 @@ def tokenize(lines: Iterable[Line], reading: Reading) -> Iterator[list[str]]:
     RuntimeError
         If a process ends before its work does.
     """
+    return read_in_processes(_tokens, lines, lambda line: len(line[0]), reading)
+
+
+def read_in_processes(
+    read: Callable[[Item, Reading], Result], items: Iterable[Item], size: Callable[[Item], int], reading: Reading
+) -> Iterator[Result]:
+    """Yield ``read(item, reading)`` for each item, in order, found in as many processes as the reading says.
+
+    Parameters
+    ----------
+    read : callable
+        A function of a module.
+    items : iterable
+    size : callable
+        Returns about how many bytes of text an item has.
+    reading : Reading
+
+    Raises
+    ------
+    RuntimeError
+        If a process ends before its work does.
+    """
     if reading.compiled or reading.processes == 1:
-        for line in lines:
-            yield _tokens(line, reading)
+        for item in items:
+            yield read(item, reading)
         return
     import multiprocessing  # not before, as it takes time
     from concurrent.futures import ProcessPoolExecutor
@@ -47,7 +72,9 @@ def tokenize(lines: Iterable[Line], reading: Reading) -> Iterator[list[str]]:
     try:
         with (
             ProcessPoolExecutor(reading.processes, context, _start, (reading,)) as executor,
-            closing(ordered_results(executor, _tokenize_batch, _batches(lines), 2 * reading.processes)) as results,
+            closing(
+                ordered_results(executor, partial(_read_batch, read), _batches(items, size), 2 * reading.processes)
+            ) as results,
         ):
             for batch in results:
                 yield from batch
@@ -87,15 +114,15 @@ def _tokens(line: Line, reading: Reading) -> list[str]:
     return split_tokens(text) if tokens else reading.tokens(text)
 
 
-def _batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    size = 0
-    for line in lines:
-        batch.append(line)
-        size += len(line[0])
-        if size >= BATCH_BYTES or len(batch) == BATCH_LINES:
+def _batches(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += size(item)
+        if total >= BATCH_BYTES or len(batch) == BATCH_ITEMS:
             yield batch
-            batch, size = [], 0
+            batch, total = [], 0
     if batch:
         yield batch
 
@@ -106,5 +133,5 @@ def _start(reading: Reading) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the process that waits for this one
 
 
-def _tokenize_batch(batch: list[Line]) -> list[list[str]]:
-    return [_tokens(line, _reading) for line in batch]
+def _read_batch(read: Callable[[Item, Reading], Result], batch: list[Item]) -> list[Result]:
+    return [read(item, _reading) for item in batch]

@@ -52,9 +52,8 @@ class Reading:
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
     processes : int
-        Number of processes that run the tokenizer or find the pattern in the text of a :class:`FileCorpus` or a
-        :class:`DocumentCorpus`; 1 for this process alone. The tokenizer must be picklable. The result does not depend
-        on it.
+        Number of processes that run the tokenizer or find the pattern; 1 for this process alone. The tokenizer must be
+        picklable. The result does not depend on it.
 
     Raises
     ------

@@ -48,6 +48,15 @@ def test_documents_and_records_are_tokenized_in_processes_and_lists_stay(tmp_pat
     assert list(FileCorpus(tmp_path / "t.jsonl", **options).sequences(Ledger())) == expected
 
 
+def test_documents_given_to_a_model_are_tokenized_in_processes():
+    texts = [f"word {n % 11} of {n}" for n in range(10_000)] + [["given", "tokens"]] * 5
+    models = [SkipGram(dim=2, reading=Reading(tokenizer=at_spaces, processes=n)).fit(texts) for n in (1, 2)]
+    assert (models[0].vectors.matrix == models[1].vectors.matrix).all()
+    assert models[0].ledger == models[1].ledger
+    assert "given" in models[1].vocabulary
+    assert (models[0].transform(texts[:9]) == models[1].transform(texts[:9])).all()
+
+
 def test_what_a_tokenizer_raises_in_a_process_is_raised_here(text):
     corpus = FileCorpus(text, tokenizer=json.loads, processes=2)
     with pytest.raises(ValueError, match="Expecting value"):
