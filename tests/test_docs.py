@@ -45,7 +45,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 # A word of a block, and the module that the block needs then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
 NEEDS |= {"exported/": "pyarrow", "import Dataset": "datasets", "polars": "polars", "import spacy": "spacy"}
-NEEDS |= {"import jieba": "jieba", "from tokenizers": "tokenizers"}
+NEEDS |= {"import jieba": "jieba", "import fugashi": "fugashi", "from tokenizers": "tokenizers"}
 NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
 SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # fences that do not run
 SHELL = set("|&;<>*?$`~=")  # characters that a shell acts on
