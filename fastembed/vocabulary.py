@@ -15,8 +15,9 @@ from fastembed._base.lookup import token_ids, token_of, unknown_token
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
+from fastembed.corpus.document_blocks import token_bytes, token_of
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus, map_text
+from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -130,12 +131,13 @@ class Vocabulary:
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.reading.compiled:
+            if not isinstance(reader, MemoryCorpus) and reader.reading.compiled:
                 table = _count_text(reader, ledger, progress, workers)
             else:
                 table = _count_sequences(reader, ledger, progress)
             if not len(table):
-                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+                skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
+                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
             frequent = _frequent(table, min_count)
             if not frequent:
                 token, count = max(_frequent(table, 1), key=lambda item: item[1])
@@ -335,8 +337,8 @@ class Vocabulary:
         return np.array(self.ids(tokens), dtype=np.int32)
 
 
-def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
-    """Count the tokens of files, with one table per thread."""
+def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
+    """Count the tokens of text, with one table per thread."""
     tables: SimpleQueue[TokenTable] = SimpleQueue()
     for _ in range(threads):
         tables.put(TokenTable())
@@ -363,11 +365,11 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
         found.update(tokens)
     table = TokenTable()
     for token, count in found.items():
-        table.insert(token.encode(errors="surrogatepass"), count)
+        table.insert(token_bytes(token), count)
     return table
 
 
 def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
     """Return the tokens of a table that occurred at least this often, and their counts."""
     tokens, counts = table.frequent(least)
-    return [(token.decode(errors="surrogatepass"), count) for token, count in zip(tokens, counts, strict=True)]
+    return [(token_of(token), count) for token, count in zip(tokens, counts, strict=True)]

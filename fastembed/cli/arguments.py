@@ -114,11 +114,15 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorp
         reject(arguments, ("lowercase",), "--keep-case keeps capitals")
     return FileCorpus(
         [Path(file) for file in files],
+        field=arguments.field,
+        header=not arguments.no_header,
+        skip_bad=arguments.skip_bad,
         lowercase=arguments.lowercase,
         words=arguments.words,
         keep_case=arguments.keep_case,
         digits=arguments.digits,
         unit=arguments.unit,
         token_pattern=arguments.token_pattern,
+        processes=arguments.processes,
         errors="replace" if arguments.replace_invalid else "strict",
     )

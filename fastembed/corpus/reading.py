@@ -5,15 +5,16 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
 from typing import Any
 
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_choice, check_flag
+from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
+from fastembed.corpus.processes import check_picklable
 
 # The kernels' numbers of them
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}
@@ -51,6 +52,9 @@ class Reading:
         splitting at white space, and exclude each other.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+    processes : int
+        Number of processes that run the tokenizer or find the pattern; 1 for this process alone. The tokenizer must be
+        picklable. The result does not depend on it.
 
     Raises
     ------
@@ -73,6 +77,7 @@ class Reading:
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
     errors: str = "strict"
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for name in ("lowercase", "words", "keep_case"):
@@ -97,6 +102,11 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
+        object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
+        if self.processes > 1:
+            if self.compiled:
+                raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
+            check_picklable(self.tokenizer, self.processes)
 
     @property
     def compiled(self) -> bool:
@@ -241,6 +251,11 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"
+        )
+    if type(item) is not list and isinstance(item, Mapping):
+        raise TypeError(
+            f"{where} is {shown(item)}, where a list of tokens is expected; DocumentCorpus(..., field=...) reads one "
+            "field of records"
         )
     try:
         tokens = item if isinstance(item, list) else list(item)
