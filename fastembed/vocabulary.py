@@ -15,7 +15,7 @@ from fastembed._base.lookup import token_ids, token_of, unknown_token
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.document_blocks import token_bytes, token_of
+from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
 from fastembed.formats.atomic import replacing
@@ -372,4 +372,4 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
 def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
     """Return the tokens of a table that occurred at least this often, and their counts."""
     tokens, counts = table.frequent(least)
-    return [(token_of(token), count) for token, count in zip(tokens, counts, strict=True)]
+    return [(token_from_bytes(token), count) for token, count in zip(tokens, counts, strict=True)]
