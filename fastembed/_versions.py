@@ -15,7 +15,7 @@ from fastembed._kernels.words import unicode_version
 
 
 def versions() -> dict[str, str]:
-    """Return versions, that of Unicode's tables too, the compiled build and the caches it is tiled for, BLAS and threads, by name.
+    """Return versions, the compiled build and the caches it is tiled for, BLAS and threads, by name.
 
     Examples
     --------
