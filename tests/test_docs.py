@@ -28,6 +28,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -100,11 +101,19 @@ def write_parquet(path):
         parquet.write_table(pyarrow.table({"text": sentences()}), path / "part-0.parquet")
 
 
+def write_book(path):
+    """Write the small world as a raw text: capitals, punctuation, paragraphs wrapped at 70 columns."""
+    raw = [line[0].upper() + line[1:].replace(" and", ", and") + "." for line in sentences()]
+    parts = (" ".join(raw[first : first + 6]) for first in range(0, len(raw), 6))
+    path.write_text("\n\n".join(map(textwrap.fill, parts)), encoding="utf-8")
+
+
 def writer(lines):
     return lambda path: path.write_bytes("".join(f"{line}\n" for line in lines()).encode())
 
 
 FILES = {
+    "book.txt": write_book,
     "corpus.txt": writer(sentences),
     "more.txt": writer(lambda: [line.replace("cat", "horse") for line in sentences()]),
     "carts.txt": writer(lambda: of(["bread", "butter", "jam", "milk", "nails", "hammer"], 2, 5)),

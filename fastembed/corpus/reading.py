@@ -16,8 +16,9 @@ from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
 from fastembed.corpus.processes import check_picklable
 
-DIGITS = {"keep": kernels.KEEP, "shape": kernels.SHAPE, "drop": kernels.DROP}
-UNITS = {"paragraph": kernels.PARAGRAPH, "sentence": kernels.SENTENCE, "document": kernels.DOCUMENT}
+# The kernels' numbers of them
+DIGITS = {"keep": 0, "shape": 1, "drop": 2}
+UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
 
 
 @dataclass(frozen=True)
