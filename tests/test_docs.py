@@ -45,6 +45,7 @@ DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # A word of a block, and the module that the block needs then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
+NEEDS |= {"nx.": "networkx", "graph.": "networkx", "seen": "networkx"}
 NEEDS |= {"exported/": "pyarrow", "import Dataset": "datasets", "polars": "polars", "import spacy": "spacy"}
 NEEDS |= {"import jieba": "jieba", "import fugashi": "fugashi", "from tokenizers": "tokenizers"}
 NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
@@ -86,6 +87,13 @@ def write_news(path):
     (path / "tuesday.txt.gz").write_bytes(gzip.compress(text))
 
 
+def write_book(path):
+    """Write the small world as a raw text: capitals, punctuation, paragraphs wrapped at 70 columns."""
+    raw = [line[0].upper() + line[1:].replace(" and", ", and") + "." for line in sentences()]
+    parts = (" ".join(raw[first : first + 6]) for first in range(0, len(raw), 6))
+    path.write_text("\n\n".join(map(textwrap.fill, parts)), encoding="utf-8")
+
+
 def json_lines():
     return "".join(f"{json.dumps({'id': n, 'text': text})}\n" for n, text in enumerate(sentences())).encode()
 
@@ -99,13 +107,6 @@ def write_parquet(path):
     if importlib.util.find_spec("pyarrow"):  # else the blocks that need it do not run
         pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
         parquet.write_table(pyarrow.table({"text": sentences()}), path / "part-0.parquet")
-
-
-def write_book(path):
-    """Write the small world as a raw text: capitals, punctuation, paragraphs wrapped at 70 columns."""
-    raw = [line[0].upper() + line[1:].replace(" and", ", and") + "." for line in sentences()]
-    parts = (" ".join(raw[first : first + 6]) for first in range(0, len(raw), 6))
-    path.write_text("\n\n".join(map(textwrap.fill, parts)), encoding="utf-8")
 
 
 def writer(lines):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,6 +51,8 @@ def reject_overwriting(
 def new_model(arguments: argparse.Namespace) -> SkipGram:
     """Return an untrained model with the parameters that were given."""
     model = SkipGram(**given(arguments, PARAMETERS))
+    if model.baskets is not None:
+        reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     check_early_stopping(arguments, model)
     return model
 
@@ -81,6 +84,15 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
         return Vectors.load(arguments.vectors, arguments.input_format)
     reject(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
     return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
+
+
+def stdin_lines() -> list[str]:
+    """Return the lines of standard input without their ends."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").split("\n")
 
 
 def open_corpus(arguments: argparse.Namespace) -> FileCorpus:

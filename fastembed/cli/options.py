@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Group = argparse._ActionsContainer
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(SkipGram).parameters.items()}
-COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts")
+COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts", "baskets")
 TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
 STRUCTURE = ("field", "no_header", "skip_bad")
@@ -192,6 +192,8 @@ def add_counting(to: Group) -> None:
         "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
         metavar="N",
     )
+    text = "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n"
+    _add_parameter(to, "baskets", None, text, choices=("flat", "share"))
 
 
 def add_memory_limit(to: Group) -> None:

@@ -101,7 +101,7 @@ def split_tokens(text: bytes) -> list[str]:
     >>> split_tokens(b"the new\xf8york \xfe")
     ['the', 'new york', '']
     """
-    return list(map(token_of, text.split()))
+    return list(map(token_from_bytes, text.split()))
 
 
 def token_bytes(token: str) -> bytes:
@@ -109,6 +109,6 @@ def token_bytes(token: str) -> bytes:
     return token.encode(errors="surrogatepass").translate(_escape) or EMPTY
 
 
-def token_of(text: bytes) -> str:
+def token_from_bytes(text: bytes) -> str:
     """Return the token that :func:`token_bytes` wrote."""
     return "" if text == EMPTY else text.translate(_unescape).decode(errors="surrogatepass")

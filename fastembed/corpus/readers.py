@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -419,6 +420,8 @@ def _reported(items: Iterable[Any], total: int | None, progress: Progress | None
     """Yield each item with its number, and report them."""
     number = -1
     for number, item in enumerate(items):
+        if not number:
+            _reject_edge(item)
         if progress and number % REPORT_EVERY == 0:
             progress(number, total)
         yield number, item
@@ -428,6 +431,15 @@ def _reported(items: Iterable[Any], total: int | None, progress: Progress | None
 
 def _bad_item(number: int, bad: BadRow) -> Exception:
     return bad.kind(f"item {number} of the corpus: {bad.message}")
+
+
+def _reject_edge(item: Any) -> None:
+    """Raise TypeError for a tuple (a, b, weight), which would be taken for a sequence of three tokens."""
+    if isinstance(item, tuple) and len(item) == 3 and isinstance(item[2], numbers.Real | dict):
+        raise TypeError(
+            f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: pass"
+            " Counts.from_pairs(sources, targets, weights) to fit_counts, or lists for sequences of tokens"
+        )
 
 
 def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], object]:

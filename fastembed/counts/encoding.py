@@ -79,7 +79,7 @@ def encode_corpus(
             yield ids
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
     if lines is not None:
-        ledger.dropped[f"outside the {lines}"] = known - ledger.tokens_used
+        ledger.dropped[lines.dropped] = known - ledger.tokens_used
 
 
 def _encode_text(
