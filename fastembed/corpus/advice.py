@@ -53,7 +53,7 @@ def advice(corpus: FileCorpus) -> str | None:
         return None
     effect = {"--words": "words without it", "--unit paragraph": "whole paragraphs"}
     read = " of ".join(effect[option] for option in reversed(options))
-    return f"{' and '.join(found)}; {' '.join(options)} reads {read}"
+    return f"{', and '.join(found)}; {' '.join(options)} reads {read}"
 
 
 def looks_wrapped(text: bytes) -> bool:
