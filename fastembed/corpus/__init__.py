@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from fastembed.corpus.documents import Documents
     from fastembed.corpus.ledger import Ledger
     from fastembed.corpus.line_split import LineSplit
+    from fastembed.corpus.phrases import Phrases
     from fastembed.corpus.readers import FileCorpus, Progress, Source
 
-__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Progress", "Source"]
+__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Phrases", "Progress", "Source"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -33,6 +34,7 @@ __getattr__, __dir__ = lazy_names(
         "FileCorpus": "readers",
         "Ledger": "ledger",
         "LineSplit": "line_split",
+        "Phrases": "phrases",
         "Progress": "readers",
         "Source": "readers",
     },

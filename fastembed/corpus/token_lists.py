@@ -26,7 +26,7 @@ WHITE_SPACE = b" \t\n\v\f\r"
 
 
 def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
-    """Return the different tokens of a list, or those of "english".
+    """Return the different tokens of a list, or those of "english", in order.
 
     Parameters
     ----------
@@ -43,20 +43,20 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> check_token_list("drop", ["the", "of", "the"]), len(check_token_list("drop", "english"))
-    (('the', 'of'), 163)
+    >>> check_token_list("drop", ["the", "of", "the"]), check_token_list("drop", "english")[:3]
+    (('of', 'the'), ('a', 'about', 'above'))
     """
     if isinstance(tokens, str) and tokens == "english":
         return ENGLISH
     if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
         raise TypeError(f"{name} must be a list of tokens or 'english', got {shown(tokens)}")
-    found = tuple(dict.fromkeys(tokens))
+    found = list(tokens)
     if not found:
         raise ValueError(f"{name} must hold at least one token, got an empty list")
     for token in found:
         if not isinstance(token, str):
             raise TypeError(f"{name} must hold strings, got {shown(token)}")
-    return found
+    return tuple(sorted(set(found)))
 
 
 def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:

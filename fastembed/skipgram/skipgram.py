@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Self, TypeAlias
 
@@ -64,6 +64,9 @@ class SkipGram:
     max_contexts : int, None or "auto"
         Only this many of the most frequent words are contexts. None: all words. "auto": all words in vocabularies of up
         to 16,384 words; in larger ones half of them, but no fewer than 16,384 and no more than 24,576.
+    drop, keep_only : iterable of str or "english", optional
+        Words to drop before windows are formed, such as stop words, and the only words to keep. "english" is a list of
+        English function words in lower case.
     epochs : int
         How often the row of each word is visited.
     early_stopping : bool
@@ -106,6 +109,8 @@ class SkipGram:
         directed: bool = True,
         max_size: int | None = None,
         max_contexts: int | str | None = "auto",
+        drop: Iterable[str] | None = None,
+        keep_only: Iterable[str] | None = None,
         epochs: int = 5,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -121,6 +126,8 @@ class SkipGram:
         self.directed = directed
         self.max_size = max_size
         self.max_contexts = max_contexts
+        self.drop = drop
+        self.keep_only = keep_only
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -280,7 +287,7 @@ class SkipGram:
         check_memory_limit(memory_limit)
         options = self._options()
         counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
-        vocabulary = counter.vocabulary(options.min_count, options.max_size)
+        vocabulary = counter.vocabulary(options, options.max_size)
         windows = options.windows(len(vocabulary))
         options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
         counts, validation_counts = counter.split_counts(vocabulary, windows, options)
@@ -339,7 +346,7 @@ class SkipGram:
         check_memory_limit(memory_limit)
         options = self._options()
         counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
-        vocabulary = counter.vocabulary(options.min_count, options.max_size)
+        vocabulary = counter.vocabulary(options, options.max_size)
         return counter.counts(vocabulary, options.windows(len(vocabulary)))
 
     def fit_counts(
@@ -452,7 +459,7 @@ class SkipGram:
         windows = replace(base.text_windows(), max_contexts=base.max_contexts)
         counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
         if grow_vocabulary:
-            vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
+            vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
         counts, validation_counts = counter.split_counts(vocabulary, windows, options)
         return self._train(options, counts, validation_counts, base, progress, on_epoch_end)
 
