@@ -141,7 +141,7 @@ class Vocabulary:
         wanted = None if keep_only is None else frozenset(check_token_list("keep_only", keep_only))
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.tokenizer is None:
+            if isinstance(reader, FileCorpus) and reader.reading.compiled:
                 table = _count_text(reader, ledger, progress, workers)
             else:
                 table = _count_sequences(reader, ledger, progress)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from fastembed.corpus.line_split import LineSplit
     from fastembed.corpus.phrases import Phrases
     from fastembed.corpus.readers import FileCorpus, Progress, Source
+    from fastembed.corpus.reading import Reading
 
-__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Phrases", "Progress", "Source"]
+__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Phrases", "Progress", "Reading", "Source"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -36,6 +37,7 @@ __getattr__, __dir__ = lazy_names(
         "LineSplit": "line_split",
         "Phrases": "phrases",
         "Progress": "readers",
+        "Reading": "reading",
         "Source": "readers",
     },
 )

@@ -76,7 +76,7 @@ def _count(
     joined = phrase_table(phrases)
     join = (lambda text: joined.join(text, GLUE)) if phrases else (lambda text: text)
     packed = [pack([token]) for token in common]
-    if isinstance(corpus, FileCorpus) and corpus.tokenizer is None:
+    if isinstance(corpus, FileCorpus) and corpus.reading.compiled:
         return _count_text(corpus, join, packed, ledger, progress, threads)
     table = NeighborTable(packed)
     lines: list[bytes] = []

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     path : path-like
         The file to make or to replace.
     options : SkipGramOptions
-        All but the number of threads is written, which is the machine's.
+        Written without the number of threads, which is the machine's, and without the reading.
     model : FittedModel
 
     Raises
@@ -80,8 +81,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
-    settings = plain(options)
-    del settings["threads"]
+    settings = plain(replace(options, reading=None))
+    del settings["threads"], settings["reading"]
     manifest = {
         "fastembed": fastembed.__version__,
         "seed": options.seed,

@@ -12,10 +12,13 @@ from scipy import sparse
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import as_corpus
+from fastembed.corpus.reading import Reading
 from fastembed.vocabulary import Vocabulary
 
 
-def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[Any]) -> NDArray[Any]:
+def mean_vectors(
+    documents: Documents, vocabulary: Vocabulary, matrix: NDArray[Any], reading: Reading | None = None
+) -> NDArray[Any]:
     """Return the mean of the vectors of each document's tokens.
 
     Parameters
@@ -25,6 +28,8 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
     vocabulary : Vocabulary
     matrix : ndarray (V, D)
         The vectors of the vocabulary's tokens.
+    reading : Reading, optional
+        How text is read.
 
     Returns
     -------
@@ -38,7 +43,7 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
            [1.  , 0.  ],
            [0.  , 0.  ]])
     """
-    corpus = as_corpus(split_documents(documents, single=True))
+    corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
     rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     indptr = np.concatenate([[0], np.cumsum(lengths)])

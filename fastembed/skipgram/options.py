@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_lists import check_token_list
 from fastembed.skipgram.estimate import Estimate
 from fastembed.windows import Windows
@@ -43,6 +44,7 @@ class SkipGramOptions:
     n_iter_no_change: int
     seed: int
     threads: int | None
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -62,6 +64,8 @@ class SkipGramOptions:
             "drop": _checked_list("drop", self.drop),
             "keep_only": _checked_list("keep_only", self.keep_only),
         }
+        if not isinstance(self.reading, Reading | None):
+            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

@@ -16,6 +16,7 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
@@ -80,6 +81,10 @@ class SkipGram:
         For the choice of the lines held out, for the start and for the order of the rows.
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
+    reading : Reading, optional
+        How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
+        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Files of models do not
+        hold it.
 
     Notes
     -----
@@ -117,6 +122,7 @@ class SkipGram:
         n_iter_no_change: int = 2,
         seed: int = 0,
         threads: int | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -134,6 +140,7 @@ class SkipGram:
         self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
+        self.reading = reading
         self._options()
 
     # ---------------------------------------------------------------- parameters
@@ -244,8 +251,8 @@ class SkipGram:
         ----------
         corpus : path, list of paths, or re-iterable of str or of token lists
             A str alone, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
-            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str whose tokens are
-            separated by white space. It is read twice.
+            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str, which is read as
+            `reading` says. It is read twice.
         y
             Ignored; scikit-learn passes the targets.
         memory_limit : int, optional
@@ -286,7 +293,7 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options = self._options()
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
+        counter = CorpusCounter(corpus, options.threads, memory_limit, progress, options.reading)
         vocabulary = counter.vocabulary(options, options.max_size)
         windows = options.windows(len(vocabulary))
         options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
@@ -345,7 +352,7 @@ class SkipGram:
         """
         check_memory_limit(memory_limit)
         options = self._options()
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
+        counter = CorpusCounter(corpus, options.threads, memory_limit, progress, options.reading)
         vocabulary = counter.vocabulary(options, options.max_size)
         return counter.counts(vocabulary, options.windows(len(vocabulary)))
 
@@ -457,7 +464,7 @@ class SkipGram:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
         windows = replace(base.text_windows(), max_contexts=base.max_contexts)
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
+        counter = CorpusCounter(corpus, options.threads, memory_limit, progress, options.reading)
         if grow_vocabulary:
             vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
         counts, validation_counts = counter.split_counts(vocabulary, windows, options)
@@ -663,7 +670,7 @@ class SkipGram:
         (True, [0.0, 0.0])
         """
         model = self._fitted
-        return mean_vectors(documents, model.vocabulary, model.vectors.matrix)
+        return mean_vectors(documents, model.vocabulary, model.vectors.matrix, self._options().reading)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -718,7 +725,8 @@ class SkipGram:
         True
         """
         model = self._fitted
-        counts = CorpusCounter(corpus, self.threads).counts(model.vocabulary, model.text_windows())
+        counter = CorpusCounter(corpus, self.threads, reading=self._options().reading)
+        counts = counter.counts(model.vocabulary, model.text_windows())
         return float(np.exp(model.trainer.nll(counts)))
 
     # ---------------------------------------------------------------- files
