@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
-from fastembed._kernels.tokens import NeighborTable, PhraseTable
+from fastembed._kernels.tokens import NeighborTable
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.phrases import LONGEST, pack, phrase_table, shown_token
 from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus, map_text
@@ -133,7 +133,9 @@ def _scored_phrases(
     tokens, times = table.tokens.frequent(0)
     pairs = np.array(table.frequent(min_count), dtype=np.int64).reshape(-1, 4)
     counts = np.array(times, dtype=np.float64)
-    scores = score(scoring, pairs[:, 3].astype(float), counts[pairs[:, 0]], counts[pairs[:, 1]], counts.sum(), min_count)
+    scores = score(
+        scoring, pairs[:, 3].astype(float), counts[pairs[:, 0]], counts[pairs[:, 1]], counts.sum(), min_count
+    )
     enough = scores >= threshold
     glue = bytes([GLUE])
     found: dict[Words, float] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import fields
 from operator import length_hint
@@ -17,6 +17,7 @@ from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_ids
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger, record_lines
+from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import find_files
 from fastembed.corpus.text_blocks import TextBlock, read_blocks
@@ -81,7 +82,7 @@ class FileCorpus:
     ----------
     paths : path-like or iterable of path-like
         Files, folders, patterns and ``-``, as for any corpus.
-    lowercase, token_pattern, tokenizer, errors
+    lowercase, token_pattern, tokenizer, phrases, errors
         How the text is read: as for :class:`Reading`.
 
     Attributes
@@ -117,9 +118,12 @@ class FileCorpus:
         lowercase: bool = False,
         token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
+        phrases: Phrases | Iterable[str | Sequence[str]] | None = None,
         errors: str = "strict",
     ) -> None:
-        self.reading = Reading(lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, errors=errors)
+        self.reading = Reading(
+            lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, phrases=phrases, errors=errors
+        )
         self._files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
         self.names = [file.name for file in self._files]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
@@ -13,6 +13,9 @@ from typing import Any
 
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice, check_flag
+from fastembed.corpus.phrases import Phrases
+
+PROBE = "Ab, c-d 'e' 12.\n"  # where a pattern for tokens should match, and not between characters
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Reading:
     tokenizer : callable, optional
         Returns the tokens of a sequence, a str. This and `token_pattern` run in Python, which is much slower than
         splitting at white space, and exclude each other.
+    phrases : Phrases or iterable of phrases, optional
+        Neighbouring tokens to join with ``_``, after all else.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
 
@@ -47,6 +52,7 @@ class Reading:
     lowercase: bool = False
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
+    phrases: Phrases | Iterable[str | Sequence[str]] | None = None
     errors: str = "strict"
 
     def __post_init__(self) -> None:
@@ -61,6 +67,8 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
+        if self.phrases is not None and not isinstance(self.phrases, Phrases):
+            object.__setattr__(self, "phrases", Phrases(self.phrases))
 
     @property
     def compiled(self) -> bool:
@@ -87,6 +95,8 @@ class Reading:
         """
         if self.lowercase:
             text = text.lower() if text.isascii() else text.decode().lower().encode()
+        if self.compiled and isinstance(self.phrases, Phrases):
+            text = self.phrases.apply(text)
         return text
 
     def tokens(self, sequence: bytes) -> list[str]:
@@ -105,6 +115,8 @@ class Reading:
         ------
         TypeError
             If the tokenizer returns no strings.
+        ValueError
+            If the pattern or its group matches the empty string.
 
         Examples
         --------
@@ -113,7 +125,10 @@ class Reading:
         """
         if not self.compiled:
             text = sequence.removesuffix(b"\r").decode()
-            return token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
+            tokens = token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
+            if self.token_pattern is not None and "" in tokens:
+                raise ValueError(f"{_matches_nothing(self.token_pattern)} in {shown(text)}")
+            return self.phrases.join(tokens) if isinstance(self.phrases, Phrases) else tokens
         words = b" ".join(sequence.split()).decode()  # str.split would split at other Unicode spaces as well
         return words.split(" ") if words else []
 
@@ -180,8 +195,14 @@ def check_pattern(pattern: Any) -> None:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if compiled.groups > 1:
         raise ValueError(f"{pattern!r} has {compiled.groups} groups; write (?:...) for all but one")
-    if compiled.search(""):
-        raise ValueError(f"{pattern!r} matches the empty string, not a token; write + instead of *")
+    if compiled.search("") or "" in compiled.findall(PROBE):  # others are found while text is read
+        raise ValueError(_matches_nothing(pattern))
+
+
+def _matches_nothing(pattern: str) -> str:
+    if re.compile(pattern).groups:
+        return f"{pattern!r} or its group matches the empty string, not a token; write + instead of *"
+    return f"{pattern!r} matches the empty string, not a token; write + instead of *"
 
 
 def token_list(item: Iterable[Any], where: str) -> list[str]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from fastembed._base.printable import shown
 
 # Articles, pronouns, prepositions, conjunctions, auxiliary verbs and the like, in lower case
-ENGLISH = tuple(
-    """
+_ENGLISH = """
     a about above after again against all also although am among an and another any are around as at be because been
     before being below between both but by can could did do does doing during each either few for from had has have
     having he her here hers herself him himself his how however i if in into is it its itself just many may me might
@@ -19,8 +18,8 @@ ENGLISH = tuple(
     these they this those though through thus to too toward towards under unless until up upon us very was we were what
     when where whether which while who whom whose why will with within without would yet you your yours yourself
     yourselves
-    """.split()
-)
+    """
+ENGLISH = tuple(_ENGLISH.split())
 
 WHITE_SPACE = b" \t\n\v\f\r"
 
