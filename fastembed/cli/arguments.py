@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastembed.cli.options import PARAMETERS, option_of
-from fastembed.corpus import FileCorpus
+from fastembed.cli.output import print_line
+from fastembed.corpus import FileCorpus, Phrases
+from fastembed.corpus.token_lists import read_token_list
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.registry import FORMATS
 from fastembed.skipgram import SkipGram
@@ -49,9 +51,20 @@ def reject_overwriting(
 
 def new_model(arguments: argparse.Namespace) -> SkipGram:
     """Return an untrained model with the parameters that were given."""
-    model = SkipGram(**given(arguments, PARAMETERS))
+    model = SkipGram(**given_parameters(arguments))
     check_early_stopping(arguments, model)
     return model
+
+
+def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
+    found = given(arguments, PARAMETERS)
+    return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
+
+
+def open_token_list(file: str) -> str | tuple[str, ...]:
+    """Return the tokens of a file, or "english" as it is."""
+    return file if file == "english" else read_token_list(file)
 
 
 def check_early_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
@@ -94,9 +107,20 @@ def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorpus:
     """Return the corpus of some files, read as the options say."""
-    return FileCorpus(
-        [Path(file) for file in files],
-        lowercase=arguments.lowercase,
-        token_pattern=arguments.token_pattern,
-        errors="replace" if arguments.replace_invalid else "strict",
-    )
+    paths = [Path(file) for file in files]
+    options = {
+        "lowercase": arguments.lowercase,
+        "token_pattern": arguments.token_pattern,
+        "errors": "replace" if arguments.replace_invalid else "strict",
+    }
+    return FileCorpus(paths, **options, phrases=_open_phrases(arguments, FileCorpus(paths, **options)))
+
+
+def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases | None:
+    """Return the phrases of the file that --phrases names, or those of a corpus."""
+    if arguments.phrases != "auto":
+        return arguments.phrases and Phrases.load(arguments.phrases)
+    phrases = Phrases.from_corpus(corpus, threads=arguments.threads)
+    if not (arguments.json or getattr(arguments, "quiet", True)):
+        print_line(f"found {len(phrases):,} phrases, such as {' '.join(phrases.phrases[0])!r}")
+    return phrases

@@ -39,7 +39,15 @@ def run(arguments: argparse.Namespace) -> None:
 def _count_baskets(arguments: argparse.Namespace, corpus: FileCorpus, model: SkipGram, progress: Progress) -> Counts:
     """Return the counts of baskets, one per line, of the vocabulary that the model's parameters select."""
     size, threads = model.max_size, model.threads
-    vocabulary = Vocabulary.from_corpus(corpus, model.min_count, size, threads=threads, progress=progress.reading)
+    vocabulary = Vocabulary.from_corpus(
+        corpus,
+        model.min_count,
+        size,
+        drop=model.drop,
+        keep_only=model.keep_only,
+        threads=threads,
+        progress=progress.reading,
+    )
     counts = Counts.from_baskets(
         corpus,
         vocabulary,

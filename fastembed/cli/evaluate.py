@@ -19,6 +19,8 @@ def run(arguments: argparse.Namespace) -> None:
         fail(arguments, "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE")
     if not arguments.perplexity:
         reject(arguments, (*options.READING, "threads"), "text is read for --perplexity alone")
+    if arguments.phrases == "auto":
+        fail(arguments, "--phrases auto would find those of the text to evaluate: give the file that `train` was given")
     if not arguments.analogies:
         reject(arguments, ("method", "restrict"), "there are no --analogies")
     vectors = open_vectors(arguments)

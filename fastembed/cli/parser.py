@@ -5,9 +5,21 @@ from __future__ import annotations
 import argparse
 
 import fastembed
-from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, plot, train
+from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, phrases, plot, tokens, train
 
-COMMANDS = (train, count, neighbors, analogy, evaluate, export, plot, info, demo)  # in the order of --help
+COMMANDS = (
+    train,
+    count,
+    tokens,
+    phrases,
+    neighbors,
+    analogy,
+    evaluate,
+    export,
+    plot,
+    info,
+    demo,
+)  # in the order of --help
 
 
 def build_parser() -> argparse.ArgumentParser:

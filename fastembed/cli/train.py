@@ -11,7 +11,7 @@ from fastembed.cli.arguments import (
     check_early_stopping,
     check_model_output,
     fail,
-    given,
+    given_parameters,
     new_model,
     open_corpus,
     reject,
@@ -60,11 +60,11 @@ def _on_counts(arguments: argparse.Namespace) -> Job:
 
 
 def _on_more_text(arguments: argparse.Namespace) -> Job:
-    of_new_words = ("min_count", "max_size") if arguments.grow_vocabulary else ()
+    of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
     names = ("dim", "validation_counts", *(name for name in options.COUNTING if name not in of_new_words))
     reject(arguments, names, "--continue keeps the shape of the model and how it counts")
     model = SkipGram.load(arguments.model, threads=arguments.threads)
-    model.set_params(**given(arguments, options.PARAMETERS))
+    model.set_params(**given_parameters(arguments))
     check_early_stopping(arguments, model)
     choice = {"grow_vocabulary": arguments.grow_vocabulary, "memory_limit": arguments.memory_limit}
     return model, partial(model.partial_fit, open_corpus(arguments), **choice)

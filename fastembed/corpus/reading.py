@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
+import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice, check_flag
 from fastembed.corpus.phrases import Phrases
 
-PROBE = "Ab, c-d 'e' 12.\n"  # where a pattern for tokens should match, and not between characters
+PROBE = f"{string.printable} a-b c's"  # a pattern for tokens matches none of it, or characters, but not between them
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from fastembed import SkipGram
-from fastembed.corpus import FileCorpus, Reading
+from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.corpus.documents import split_documents
+from fastembed.vocabulary import Vocabulary
 
 TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
 
@@ -68,3 +69,37 @@ def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
     assert SkipGram.load(tmp_path / "m.safetensors").reading is None
     with pytest.raises(TypeError, match=r"reading must be a fastembed\.corpus\.Reading or None, got 'words'"):
         SkipGram(reading="words")
+
+
+@pytest.mark.parametrize("options", [{}, {"token_pattern": r"\w+"}, {"tokenizer": str.split}])
+def test_phrases_are_joined_in_files_and_documents_after_all_else(tmp_path, read, options):
+    path, text = tmp_path / "text", "In NEW  York,\nnew\nyork new york\tin the new york\r\n"
+    path.write_bytes(text.encode())
+    phrases = ["new york", "new york in the"]
+    reading = Reading(lowercase=True, phrases=phrases, **options)
+    assert reading == Reading(lowercase=True, phrases=Phrases(phrases), **options)
+    expected = [Phrases(phrases).join(tokens) for tokens in Reading(lowercase=True, **options).sequences(text)]
+    assert "new_york_in_the" in expected[2]
+    assert reading.sequences(text) == expected
+    assert read(FileCorpus(path, lowercase=True, phrases=phrases, **options))[0] == expected
+    counted = [Vocabulary.from_corpus(split_documents(source, reading), 1) for source in ([text], path)]
+    assert counted[0].tokens == counted[1].tokens
+    assert set(counted[0].tokens) == {token for tokens in expected for token in tokens}
+
+
+def test_a_list_of_one_phrase_that_is_a_str_is_rejected():
+    with pytest.raises(TypeError, match="phrases must be a list of phrases, got 'new york'"):
+        Reading(phrases="new york")
+
+
+@pytest.mark.parametrize("pattern", [r"\b", "(a)|b", "(a)?b", "(?<=a)", "|a", r"(\d*)x", "()"])
+def test_a_pattern_that_matches_the_empty_string_anywhere_is_rejected(pattern):
+    with pytest.raises(ValueError, match="token_pattern .* matches the empty string, not a token"):
+        Reading(token_pattern=pattern)
+
+
+def test_a_pattern_whose_group_turns_out_to_be_empty_is_an_error_while_text_is_read():
+    reading = Reading(token_pattern="(é)|ü")
+    assert reading.sequences("é a é") == [["é", "é"]]
+    with pytest.raises(ValueError, match=r"'\(é\)\|ü' or its group matches the empty string, .* in 'é ü'$"):
+        reading.sequences("é ü")
