@@ -7,19 +7,8 @@ import argparse
 import fastembed
 from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, phrases, plot, tokens, train
 
-COMMANDS = (
-    train,
-    count,
-    tokens,
-    phrases,
-    neighbors,
-    analogy,
-    evaluate,
-    export,
-    plot,
-    info,
-    demo,
-)  # in the order of --help
+# In the order of --help
+COMMANDS = (train, count, tokens, phrases, neighbors, analogy, evaluate, export, plot, info, demo)
 
 
 def build_parser() -> argparse.ArgumentParser:

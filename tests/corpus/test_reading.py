@@ -94,7 +94,7 @@ def test_a_list_of_one_phrase_that_is_a_str_is_rejected():
 
 @pytest.mark.parametrize("pattern", [r"\b", "(a)|b", "(a)?b", "(?<=a)", "|a", r"(\d*)x", "()"])
 def test_a_pattern_that_matches_the_empty_string_anywhere_is_rejected(pattern):
-    with pytest.raises(ValueError, match="token_pattern .* matches the empty string, not a token"):
+    with pytest.raises(ValueError, match=r"token_pattern .* matches the empty string, not a token"):
         Reading(token_pattern=pattern)
 
 
