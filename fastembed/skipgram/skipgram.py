@@ -26,7 +26,7 @@ from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import probable_contexts
-from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
@@ -242,7 +242,7 @@ class SkipGram:
         y: object = None,
         *,
         memory_limit: int | None = None,
-        progress: FitProgress | None = None,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Learn vectors from a corpus.
@@ -257,8 +257,9 @@ class SkipGram:
             Ignored; scikit-learn passes the targets.
         memory_limit : int, optional
             Bytes for counting, as for `Counts.from_corpus`; not for training, see :meth:`estimate`.
-        progress : FitProgress, optional
-            What to report to: any object with the methods of `FitProgress`.
+        progress : bool or FitProgress, optional
+            True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
+            `FitProgress`.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, which
             then has what was learned up to the end of the epoch. Training ends early if it returns True.
@@ -293,12 +294,13 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options = self._options()
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress, options.reading)
-        vocabulary = counter.vocabulary(options, options.max_size)
-        windows = options.windows(len(vocabulary))
-        options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-        return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
+        with reporting(progress, options.epochs) as report:
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            vocabulary = counter.vocabulary(options, options.max_size)
+            windows = options.windows(len(vocabulary))
+            options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
+            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -320,7 +322,7 @@ class SkipGram:
         return self.fit(corpus, **options).transform(corpus)
 
     def count(
-        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
+        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | bool | None = None
     ) -> Counts:
         """Count a corpus as `fit` does, for `fit_counts`.
 
@@ -330,7 +332,7 @@ class SkipGram:
             As for :meth:`fit`; it is read twice.
         memory_limit : int, optional
             Bytes, as for `Counts.from_corpus`.
-        progress : FitProgress, optional
+        progress : bool or FitProgress, optional
             As for :meth:`fit`; nothing is trained.
 
         Returns
@@ -352,16 +354,17 @@ class SkipGram:
         """
         check_memory_limit(memory_limit)
         options = self._options()
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress, options.reading)
-        vocabulary = counter.vocabulary(options, options.max_size)
-        return counter.counts(vocabulary, options.windows(len(vocabulary)))
+        with reporting(progress, options.epochs) as report:
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            vocabulary = counter.vocabulary(options, options.max_size)
+            return counter.counts(vocabulary, options.windows(len(vocabulary)))
 
     def fit_counts(
         self,
         counts: Counts,
         *,
         validation_counts: Counts | None = None,
-        progress: FitProgress | None = None,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Learn vectors from the counts of a corpus or of baskets.
@@ -405,7 +408,8 @@ class SkipGram:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
-        return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
+        with reporting(progress, options.epochs) as report:
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end)
 
     def partial_fit(
         self,
@@ -414,7 +418,7 @@ class SkipGram:
         *,
         grow_vocabulary: bool = False,
         memory_limit: int | None = None,
-        progress: FitProgress | None = None,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Continue training on another text alone: `epochs` more, from the current vectors and step sizes.
@@ -464,11 +468,12 @@ class SkipGram:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
         windows = replace(base.text_windows(), max_contexts=base.max_contexts)
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress, options.reading)
-        if grow_vocabulary:
-            vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
-        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-        return self._train(options, counts, validation_counts, base, progress, on_epoch_end)
+        with reporting(progress, options.epochs) as report:
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            if grow_vocabulary:
+                vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
+            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+            return self._train(options, counts, validation_counts, base, report, on_epoch_end)
 
     def _train(
         self,

@@ -573,7 +573,7 @@ class Vectors:
     def to_gensim(self) -> Any:
         """Return a gensim.models.KeyedVectors; counts are its attribute "count".
 
-        The way back is ``Vectors(keyed.index_to_key, keyed.vectors)``.
+        The way back is :meth:`from_gensim`.
 
         Raises
         ------
@@ -581,6 +581,25 @@ class Vectors:
             Without gensim: the extra [gensim].
         """
         return interop.to_gensim(self._tokens, self._matrix, self._counts)
+
+    @classmethod
+    def from_gensim(cls, keyed: Any) -> Self:
+        """Return the vectors of a gensim.models.KeyedVectors, or of a model of gensim that has them as ``wv``.
+
+        Of FastText these are the vectors of its words, not those of its n-grams.
+
+        Parameters
+        ----------
+        keyed : gensim.models.KeyedVectors
+            Its attribute "count", where there is one, becomes :attr:`counts`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is none, a token is not a str, or a component is not finite.
+        """
+        tokens, matrix, counts = interop.from_gensim(keyed)
+        return cls(tokens, matrix, counts=counts)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.

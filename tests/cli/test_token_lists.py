@@ -28,9 +28,12 @@ def test_words_are_dropped_or_kept_by_every_command_that_counts(run, document, t
     for more in ((), ("--baskets", "flat")):
         assert document("count", text, "-o", counts, "--drop", listed, "--min-count", 1, *more)["words"] == 4
         assert sorted(Counts.load(counts).vocabulary) == ["dog", "mat", "on", "sat"]
-    more = ("--continue", model, "--grow-vocabulary", "--keep-only", text, "--drop", listed, "--epochs", 1, "--quiet")
-    text.write_text("dog\nmat\non\nsat\n", encoding="utf-8")
-    assert run("train", text, "-o", model, *more) == (0, "", "")
+    kept = tmp_path / "kept"
+    kept.write_text("dog\ncat\nsat\n", encoding="utf-8")
+    more = ("--continue", model, "--grow-vocabulary", "--keep-only", kept, "--drop", listed, "--epochs", 1)
+    found = document("train", text, "-o", model, *more)
+    assert found["parameters"]["keep_only"] == ["dog", "cat", "sat"]
+    assert found["words"] == 4  # the vocabulary of the model stays
 
 
 def test_words_to_keep_that_do_not_occur_are_named_in_one_line(tmp_path, text, listed):

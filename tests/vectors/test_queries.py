@@ -346,7 +346,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         held["TWO"]
     with pytest.raises(KeyError) as caught:
         held["zzzzzz"]
-    assert caught.value.args == ("'zzzzzz' is not among the 4 tokens",)
+    assert str(caught.value.args[0]) == "'zzzzzz' is not among the 4 tokens"
 
 
 @pytest.mark.parametrize(
