@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed._base.memory import check_free
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import as_corpus
@@ -45,6 +46,7 @@ def mean_vectors(
     """
     corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
     rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
+    check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the means of {len(rows):,} documents", "give fewer")
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
