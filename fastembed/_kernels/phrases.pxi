@@ -282,12 +282,16 @@ cdef class PhraseTable:
         ------
         MemoryError
             If the table cannot grow; the phrase is not added then.
+        ValueError
+            If a word is empty.
         """
         cdef int32_t node = 0, token
         cdef uint64_t place
         cdef const uint8_t[::1] word
         for item in words:
             word = item
+            if not word.shape[0]:
+                raise ValueError("a phrase must not hold an empty word")
             self.tokens.insert(word)
             token = self.tokens.slots[self.tokens.find(&word[0], word.shape[0], hash_of(&word[0], word.shape[0]))].id
             if self.size * 2 > <int64_t>self.mask and self.grow() < 0:
@@ -317,6 +321,9 @@ cdef class PhraseTable:
         cdef uint8_t* joined = <uint8_t*>PyMem_RawMalloc(text.shape[0] + 1)
         cdef uint8_t* at = joined
         cdef int32_t node
+        if not text.shape[0]:
+            PyMem_RawFree(joined)
+            return b""
         if joined == NULL:
             raise MemoryError(f"no memory for a text of {text.shape[0]:,} bytes")
         try:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from fastembed.cli.options import PARAMETERS, option_of
 from fastembed.cli.output import print_line
+from fastembed.cli.progress import Progress
 from fastembed.corpus import FileCorpus, Phrases
 from fastembed.corpus.token_lists import read_token_list
 from fastembed.formats.atomic import check_writable
@@ -120,7 +121,9 @@ def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases 
     """Return the phrases of the file that --phrases names, or those of a corpus."""
     if arguments.phrases != "auto":
         return arguments.phrases and Phrases.load(arguments.phrases)
-    phrases = Phrases.from_corpus(corpus, threads=arguments.threads)
-    if not (arguments.json or getattr(arguments, "quiet", True)):
+    quiet = getattr(arguments, "quiet", True)
+    with Progress(lines=False, bars=not quiet, epochs=0) as progress:
+        phrases = Phrases.from_corpus(corpus, threads=arguments.threads, progress=progress.reading)
+    if not (arguments.json or quiet):
         print_line(f"found {len(phrases):,} phrases, such as {' '.join(phrases.phrases[0])!r}")
     return phrases

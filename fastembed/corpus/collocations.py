@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import check_threads
+from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
@@ -39,7 +39,13 @@ def find_collocations(
     threads: int | None,
     progress: Progress | None,
 ) -> tuple[dict[Words, float], Ledger]:
-    """Return phrases and their scores, in order, and the ledger of the first pass; see `Phrases.from_corpus`."""
+    """Return phrases and their scores, in order, and the ledger of the first pass.
+
+    Parameters
+    ----------
+    corpus, min_count, threshold, scoring, max_words, common, threads, progress
+        As for `Phrases.from_corpus`.
+    """
     min_count = check_integer("min_count", min_count, low=1)
     max_words = check_integer("max_words", max_words, low=2, high=LONGEST)
     scoring = check_choice("scoring", scoring, tuple(THRESHOLDS))
@@ -113,10 +119,21 @@ def _count_text(
 
     for _ in map_text(corpus, count, ledger, progress, threads):
         pass
-    total = tables.get()
-    while not tables.empty():
-        total.merge(tables.get())
-    return total
+    return _merged([tables.get() for _ in range(threads)])
+
+
+def _merged(tables: list[NeighborTable]) -> NeighborTable:
+    """Add up tables, two by two on several threads."""
+    pool = Pool(len(tables))
+    while len(tables) > 1:
+        half = (len(tables) + 1) // 2
+
+        def merge(number: int, half: int = half) -> None:
+            tables[number].merge(tables[number + half])
+
+        pool.run(merge, len(tables) - half)
+        del tables[half:]
+    return tables[0]
 
 
 def _scored_phrases(

@@ -98,6 +98,15 @@ def test_thousands_of_phrases_are_found_again():
     assert table.join(b"5 of 7 6 of 7", 255) == b"5 of 7 6\xffof\xff7"
 
 
+def test_an_empty_word_is_an_error_and_an_empty_text_stays_empty():
+    table = PhraseTable()
+    with pytest.raises(ValueError, match="must not hold an empty word"):
+        table.insert([b"a", b""])
+    table.insert([b"a", b"b"])
+    assert table.join(b"", 255) == b""
+    assert table.join(b"a b", 255) == b"a\xffb"
+
+
 def test_a_phrase_is_sought_again_inside_one_that_was_not_completed():
     table = PhraseTable()
     for phrase in (b"a b c d", b"b c"):
