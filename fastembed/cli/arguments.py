@@ -108,9 +108,19 @@ def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorpus:
     """Return the corpus of some files, read as the options say."""
+    if arguments.words:
+        reject(arguments, ("token_pattern",), "--words says what a token is")
+    else:
+        reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
+    if arguments.keep_case:
+        reject(arguments, ("lowercase",), "--keep-case keeps capitals")
     paths = [Path(file) for file in files]
     options = {
         "lowercase": arguments.lowercase,
+        "words": arguments.words,
+        "keep_case": arguments.keep_case,
+        "digits": arguments.digits,
+        "unit": arguments.unit,
         "token_pattern": arguments.token_pattern,
         "errors": "replace" if arguments.replace_invalid else "strict",
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import values
+from fastembed.corpus.reading import DIGITS, UNITS
 from fastembed.formats.registry import FORMATS
 from fastembed.skipgram import SkipGram
 from fastembed.vectors.neighbors import METHODS
@@ -21,7 +22,7 @@ DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Ski
 COUNTING = ("window", "weighting", "min_count", "max_size", "drop", "keep_only", "sample", "directed", "max_contexts")
 TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
-READING = ("lowercase", "token_pattern", "phrases", "replace_invalid")
+READING = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern", "phrases", "replace_invalid")
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -143,14 +144,21 @@ def add_text(to: Group, *, required: bool) -> None:
         default=[],
         metavar="FILE",
         type=values.file_name,
-        help="text, one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, patterns, "
-        "- (stdin)",
+        help="text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, "
+        "patterns, - (stdin)",
     )
     add_reading(to)
 
 
 def add_reading(to: Group) -> None:
     """Add how text is read."""
+    text = "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation"
+    add_flag(to, "--words", text)
+    add_flag(to, "--keep-case", "keep the capitals of --words")
+    text = "numbers among --words: as they are, each digit as 0, or left out"
+    add_option(to, "--digits", text=text, default="keep", choices=tuple(DIGITS))
+    text = "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital"
+    add_option(to, "--unit", text=text, default="line", choices=("line", *UNITS))
     add_flag(to, "--lowercase", "turn the text to lower case first")
     text = "tokens are the matches of this regular expression in a line (slower)"
     shown = "what is between spaces"

@@ -12,7 +12,8 @@ from typing import Any
 
 from fastembed._base.json_values import plain
 from fastembed._base.printable import printable
-from fastembed.corpus import Ledger
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.advice import advice
 from fastembed.skipgram import Estimate, SkipGram
 
 MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), ledger"
@@ -46,6 +47,12 @@ def printed_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print_warning(str(message))
         yield
+
+
+def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:
+    """Print on stderr which options would read a text better, unless --quiet asks for nothing."""
+    if not arguments.quiet and (text := advice(corpus)):
+        print(printable(f"fastembed: hint: {text}"), file=sys.stderr)
 
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:

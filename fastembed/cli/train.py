@@ -17,8 +17,9 @@ from fastembed.cli.arguments import (
     reject,
     reject_overwriting,
 )
-from fastembed.cli.output import MODEL_KEYS, model_record, print_written
+from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
 from fastembed.cli.progress import Progress
+from fastembed.corpus import FileCorpus
 from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _on_text(arguments: argparse.Namespace) -> Job:
     reject(arguments, ("validation_counts", "grow_vocabulary"), "a new model is learned from text")
     model = new_model(arguments)
-    return model, partial(model.fit, open_corpus(arguments), memory_limit=arguments.memory_limit)
+    return model, partial(model.fit, _open_text(arguments), memory_limit=arguments.memory_limit)
 
 
 def _on_counts(arguments: argparse.Namespace) -> Job:
@@ -67,7 +68,14 @@ def _on_more_text(arguments: argparse.Namespace) -> Job:
     model.set_params(**given_parameters(arguments))
     check_early_stopping(arguments, model)
     choice = {"grow_vocabulary": arguments.grow_vocabulary, "memory_limit": arguments.memory_limit}
-    return model, partial(model.partial_fit, open_corpus(arguments), **choice)
+    return model, partial(model.partial_fit, _open_text(arguments), **choice)
+
+
+def _open_text(arguments: argparse.Namespace) -> FileCorpus:
+    """Return the corpus, after a hint if it seems to need other options."""
+    corpus = open_corpus(arguments)
+    print_advice(arguments, corpus)
+    return corpus
 
 
 def add_parser(commands: options.Commands) -> None:

@@ -20,7 +20,7 @@ from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import find_files
-from fastembed.corpus.text_blocks import TextBlock, read_blocks
+from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | FileCorpus"
@@ -76,13 +76,13 @@ def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | Non
 
 
 class FileCorpus:
-    r"""Text files, one sequence per line.
+    r"""Text files.
 
     Parameters
     ----------
     paths : path-like or iterable of path-like
         Files, folders, patterns and ``-``, as for any corpus.
-    lowercase, token_pattern, tokenizer, phrases, errors
+    lowercase, words, keep_case, digits, unit, token_pattern, tokenizer, phrases, errors
         How the text is read: as for :class:`Reading`.
 
     Attributes
@@ -116,24 +116,36 @@ class FileCorpus:
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         lowercase: bool = False,
+        words: bool = False,
+        keep_case: bool = False,
+        digits: str = "keep",
+        unit: str = "line",
         token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
         phrases: Phrases | Iterable[str | Sequence[str]] | None = None,
         errors: str = "strict",
     ) -> None:
         self.reading = Reading(
-            lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, phrases=phrases, errors=errors
+            lowercase=lowercase,
+            words=words,
+            keep_case=keep_case,
+            digits=digits,
+            unit=unit,
+            token_pattern=token_pattern,
+            tokenizer=tokenizer,
+            phrases=phrases,
+            errors=errors,
         )
         self._files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
         self.names = [file.name for file in self._files]
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield the tokens of each line.
+        """Yield the tokens of each sequence.
 
         Parameters
         ----------
         ledger : Ledger
-            Each line is added to it.
+            Each sequence is added to it, as a line.
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
@@ -153,9 +165,9 @@ class FileCorpus:
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[TextBlock]:
         """Yield the text of all files in blocks, whose bytes are added to the ledger."""
         sizes = [file.size() for file in self._files]
-        done = 0
+        done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
-            for block in read_blocks(file, progress and _shifted(progress, done, sum(sizes))):
+            for block in read_blocks(file, progress and _shifted(progress, done, sum(sizes)), cut):
                 ledger.bytes += block.size
                 yield block
             done += size
@@ -169,7 +181,7 @@ class FileCorpus:
             known = text.count("\ufffd".encode())
             text = text.decode(errors="replace").encode()
             replaced = text.count("\ufffd".encode()) - known
-        return self.reading.apply(text), replaced
+        return self.reading.apply(text, inside=block.inside, last=block.last), replaced
 
 
 def map_text(
@@ -186,22 +198,26 @@ def map_text(
     corpus : FileCorpus
         Its reading is compiled.
     function : callable
-        Called with (text, open_line): UTF-8 that ends with white space, and whether it begins inside a line and earlier
-        blocks held tokens of that line. Returns (result, tokens, lines that end here, those of them without a token).
+        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, which is then
+        not one without a token. Returns (result, tokens, sequences that end here, those of them without a token).
     ledger : Ledger
         All blocks are added to it.
     progress : callable, optional
     threads : int
     """
 
-    def apply(block: TextBlock) -> tuple[int, tuple[Result, int, int, int]]:
+    def apply(block: TextBlock) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
         text, replaced = corpus._decode(block)
-        return replaced, function(text, block.open_line)
+        first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
+        no_token_first = block.inside and not text[: max(0, first_ends)].strip()
+        return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
 
+    has_token = False  # whether the sequence inside which a block begins had a token before
     with closing(ordered_map(apply, corpus._blocks(ledger, progress), threads)) as results:
-        for replaced, (result, tokens, lines, empty_lines) in results:
+        for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
             ledger.replaced += replaced
-            record_lines(ledger, tokens, lines, empty_lines)
+            record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
+            has_token = token_last or (has_token and not lines)
             yield result
 
 

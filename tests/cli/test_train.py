@@ -228,3 +228,39 @@ def test_early_stopping_works_on_counts(run, usage, tmp_path, corpus):
     assert "validation nll" in out
     for name in "cd":
         assert "would overwrite the input" in usage("train", *counts, "-o", tmp_path / name)
+
+
+def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
+    book, output = tmp_path / "book.txt", tmp_path / "m.safetensors"
+    page = (
+        "Call me Anna. Some years ago, never mind how long, I thought that I would sail\n"
+        "a little and see the wat-\nery part of Anna\u2019s world.\n\n"
+    )
+    book.write_text(page * 30, encoding="utf-8")
+    code, _, err = run("train", book, "-o", output, *SMALL)
+    assert code == 0
+    assert re.fullmatch(r"fastembed: hint: \d+ % of the tokens end in .+, such as 'Anna\.'; --words reads .+\n", err)
+    assert run("train", book, "-o", output, *SMALL, "--quiet") == (0, "", "")
+    assert "Anna." in Vectors.load(output)
+    read = ("--words", "--unit", "paragraph")
+    code, out, err = run("train", book, "-o", output, *SMALL, *read)
+    assert (code, err) == (0, "")
+    assert "read 780 tokens in 30 lines" in out
+    assert {"anna", "watery", "anna's"} <= set(Vectors.load(output).tokens)
+    again = ("train", book, "-o", tmp_path / "b.safetensors", *SMALL, "--words", "--keep-case", "--digits", "drop")
+    assert run(*again, "--quiet", "--threads", 1) == (0, "", "")
+    assert "Call" in Vectors.load(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--digits", "drop"), "only --words changes case and numbers, so --digits cannot be given as well"),
+        (("--keep-case",), "only --words changes case and numbers, so --keep-case cannot be given as well"),
+        (("--words", "--token-pattern", "a"), "--words says what a token is, so --token-pattern cannot"),
+        (("--words", "--keep-case", "--lowercase"), "--keep-case keeps capitals, so --lowercase cannot be given"),
+        (("--unit", "page"), "invalid choice: 'page'"),
+    ],
+)
+def test_options_of_reading_that_exclude_each_other_are_named(usage, corpus, options, message):
+    assert message in usage("train", corpus, *options)

@@ -17,6 +17,10 @@ TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
     [
         {},
         {"lowercase": True},
+        {"words": True},
+        {"words": True, "keep_case": True, "digits": "shape", "unit": "paragraph"},
+        {"unit": "document", "lowercase": True},
+        {"unit": "sentence", "token_pattern": r"\w+"},
         {"token_pattern": r"\w+"},
         {"lowercase": True, "token_pattern": "'(s)"},
         {"tokenizer": re.compile(r"\S+").findall},
@@ -46,6 +50,16 @@ def test_a_text_without_utf8_form_is_an_error_or_replaced():
     ("options", "error", "message"),
     [
         ({"lowercase": 1}, TypeError, "lowercase must be True or False, got 1"),
+        ({"unit": "page"}, ValueError, "unit must be one of line, paragraph, sentence, document, got 'page'"),
+        ({"words": True, "digits": "none"}, ValueError, "digits must be one of keep, shape, drop, got 'none'"),
+        ({"digits": "drop"}, ValueError, "digits='drop' is an option of words, so it needs words=True"),
+        ({"keep_case": True}, ValueError, "keep_case=True is an option of words"),
+        ({"words": True, "tokenizer": str.split}, ValueError, "excludes tokenizer and token_pattern"),
+        (
+            {"words": True, "keep_case": True, "lowercase": True},
+            ValueError,
+            "keep_case=True contradicts lowercase=True",
+        ),
         ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression as a str"),
         ({"token_pattern": "("}, ValueError, r"token_pattern '\(' is not a regular expression"),
         ({"token_pattern": r"\w*"}, ValueError, "token_pattern .* matches the empty string"),
@@ -71,7 +85,10 @@ def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
         SkipGram(reading="words")
 
 
-@pytest.mark.parametrize("options", [{}, {"token_pattern": r"\w+"}, {"tokenizer": str.split}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"words": True}, {"words": True, "unit": "paragraph"}, {"token_pattern": r"\w+"}, {"tokenizer": str.split}],
+)
 def test_phrases_are_joined_in_files_and_documents_after_all_else(tmp_path, read, options):
     path, text = tmp_path / "text", "In NEW  York,\nnew\nyork new york\tin the new york\r\n"
     path.write_bytes(text.encode())
@@ -79,7 +96,7 @@ def test_phrases_are_joined_in_files_and_documents_after_all_else(tmp_path, read
     reading = Reading(lowercase=True, phrases=phrases, **options)
     assert reading == Reading(lowercase=True, phrases=Phrases(phrases), **options)
     expected = [Phrases(phrases).join(tokens) for tokens in Reading(lowercase=True, **options).sequences(text)]
-    assert "new_york_in_the" in expected[2]
+    assert "new_york_in_the" in expected[-1]
     assert reading.sequences(text) == expected
     assert read(FileCorpus(path, lowercase=True, phrases=phrases, **options))[0] == expected
     counted = [Vocabulary.from_corpus(split_documents(source, reading), 1) for source in ([text], path)]
