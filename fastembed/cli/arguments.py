@@ -102,7 +102,8 @@ def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
     if not arguments.files:
         fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
     corpus = read_corpus(arguments, arguments.files)
-    reject_overwriting(arguments, corpus.names)
+    lists = (getattr(arguments, name, None) for name in ("phrases", "drop", "keep_only"))
+    reject_overwriting(arguments, [*corpus.names, *(file for file in lists if file not in (None, "auto", "english"))])
     return corpus
 
 

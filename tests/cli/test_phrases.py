@@ -77,6 +77,10 @@ def test_wrong_usage_is_named(run, usage, text, tmp_path, saved):
     assert "would overwrite the input" in usage("phrases", text, "-o", text)
     (tmp_path / "common").write_text("of\n", encoding="utf-8")
     assert "would overwrite" in usage("phrases", text, "-o", tmp_path / "common", "--common", tmp_path / "common")
+    for option in ("--phrases", "--drop", "--keep-only"):
+        listed = tmp_path / "listed"
+        listed.write_text("new york\n", encoding="utf-8")
+        assert "would overwrite the input" in usage("count", text, "-o", listed, option, listed)
     assert "max_words must be from 2 to 8, got 1" in run("phrases", text, "--max-words", 1, "-o", tmp_path / "p")[2]
     assert "text is read for --perplexity alone" in usage("evaluate", saved, "--analogies", text, "--phrases", text)
     assert "--counts says what was counted" in usage("train", "--counts", text, "--phrases", "auto")

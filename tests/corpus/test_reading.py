@@ -1,5 +1,6 @@
 """`Reading`: the same text becomes the same tokens in files and in memory."""
 
+import json
 import re
 
 import pytest
@@ -120,3 +121,9 @@ def test_a_pattern_whose_group_turns_out_to_be_empty_is_an_error_while_text_is_r
     assert reading.sequences("é a é") == [["é", "é"]]
     with pytest.raises(ValueError, match=r"'\(é\)\|ü' or its group matches the empty string, .* in 'é ü'$"):
         reading.sequences("é ü")
+
+
+def test_the_phrases_of_a_reading_can_be_kept_as_json():
+    reading = Reading(phrases=["new york", "bank of america"])
+    kept = json.dumps(list(reading.phrases))
+    assert Reading(phrases=json.loads(kept)) == reading
