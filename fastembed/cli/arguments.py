@@ -134,7 +134,7 @@ def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases 
         return arguments.phrases and Phrases.load(arguments.phrases)
     quiet = getattr(arguments, "quiet", True)
     with Progress(lines=False, bars=not quiet, epochs=0) as progress:
-        phrases = Phrases.from_corpus(corpus, threads=arguments.threads, progress=progress.reading)
+        phrases = Phrases.from_corpus(corpus, threads=getattr(arguments, "threads", None), progress=progress.reading)
     if not (arguments.json or quiet):
         print_line(f"found {len(phrases):,} phrases, such as {' '.join(phrases.phrases[0])!r}")
     return phrases
