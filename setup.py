@@ -168,7 +168,7 @@ class BuildKernels(build_ext):
         from Cython.Build import cythonize
 
         TABLES.mkdir(parents=True, exist_ok=True)
-        (TABLES / "unicode_tables.h").write_text(unicode_tables())
+        (TABLES / "unicode_tables.h").write_text(unicode_tables(), encoding="ascii")
         compiler = getattr(self.compiler, "compiler_so", None)
         if compiler and shutil.which(compiler[0]) is None:
             raise PlatformError(no_compiler(f"the C compiler {compiler[0]!r} was not found on PATH"))

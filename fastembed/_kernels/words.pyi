@@ -5,13 +5,6 @@ import numpy.typing as npt
 
 _Text: TypeAlias = bytes | npt.NDArray[np.uint8]
 
-UNICODE_VERSION: str
-KEEP: int
-SHAPE: int
-DROP: int
-PARAGRAPH: int
-SENTENCE: int
-DOCUMENT: int
-
+def unicode_version() -> str: ...
 def words(text: _Text, keep_case: bool, digits: int) -> bytes: ...
 def sequences(text: _Text, unit: int, inside: bool, last: bool) -> bytes: ...

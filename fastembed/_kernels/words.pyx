@@ -48,10 +48,20 @@ cdef enum:
     SIGMA = 0x3A3               # its lower case depends on its place in the word
     I_WITH_DOT = 0x130          # the one character whose lower case is two: i, U+0307
 
-UNICODE_VERSION = UNIDATA.decode()  # of the tables
+cdef enum:                      # what becomes of words that are numbers
+    KEEP
+    SHAPE
+    DROP
 
-KEEP, SHAPE, DROP = range(3)    # what becomes of words that are numbers
-PARAGRAPH, SENTENCE, DOCUMENT = range(3)
+cdef enum:                      # what a sequence is
+    PARAGRAPH
+    SENTENCE
+    DOCUMENT
+
+
+def unicode_version() -> str:
+    """Return the version of Unicode in the tables."""
+    return UNIDATA.decode()
 
 
 # ---------------------------------------------------------------- characters
@@ -125,7 +135,7 @@ cdef inline void end_word(Writer* w) noexcept nogil:
     cdef const uint8_t* end = w.out
     if old != NULL:
         w.out = w.number
-        while w.digits == 1 and old < end:
+        while w.digits == SHAPE and old < end:
             if old[0] & 0xC0 != 0x80:
                 w.out[0] = 39 if old[0] == 39 else 48
                 w.out += 1
@@ -148,7 +158,7 @@ cdef inline void put_letter(Writer* w, const uint8_t* t, int64_t size, uint32_t 
         if w.ideograph:
             put_space(w, 32)
         w.inside = True
-        w.number = w.out if w.digits else NULL
+        w.number = w.out if w.digits != KEEP else NULL
         w.cased = cased = False
     elif w.apostrophe:
         w.out[0] = 39
@@ -217,7 +227,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, Writer* w) noexcept nogil:
     cdef uint8_t last
     cdef uint8_t* first = w.out
     while t < end:
-        while end - t >= CHUNK and not put_chunk(t, w.out, 0 if w.keep_case else 32, w.digits != 0):
+        while end - t >= CHUNK and not put_chunk(t, w.out, 0 if w.keep_case else 32, w.digits != KEEP):
             t += CHUNK
             w.out += CHUNK
             last = (t - 1)[0]
@@ -244,7 +254,8 @@ def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
     text : uint8 (n,)
         Valid UTF-8 that neither begins nor ends inside a word.
     keep_case : bool
-    digits : {KEEP, SHAPE, DROP}
+    digits : int
+        What becomes of numbers: 0 they are kept, 1 each digit becomes a 0, 2 they are dropped.
 
     Returns
     -------
@@ -304,7 +315,7 @@ cdef inline int64_t hyphen_before(const uint8_t* t, int64_t i) noexcept nogil:
 
 
 cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bint last, uint8_t* out) noexcept nogil:
-    cdef uint8_t stops = NEWLINE | STOP if unit == 1 else NEWLINE
+    cdef uint8_t stops = NEWLINE | STOP if unit == SENTENCE else NEWLINE
     cdef int64_t i = 0, begin, k, after, newlines, size
     cdef uint32_t point
     cdef bint ends
@@ -317,7 +328,7 @@ cdef uint8_t* put_sequences(const uint8_t* t, int64_t n, int unit, bint open, bi
         size = hyphen_before(t, begin) if newlines == 1 and i < n else 0
         if size and is_letter(t + i):
             out -= size
-        elif open and (newlines > 1 and unit != 2 or last and i == n):
+        elif open and (newlines > 1 and unit != DOCUMENT or last and i == n):
             out[0] = 10
             out += 1
             open = False
@@ -364,7 +375,8 @@ def sequences(const uint8_t[::1] text, int unit, bint inside, bint last) -> byte
     text : uint8 (n,)
         Valid UTF-8: a whole text, or a part of one, cut where
         :func:`fastembed.corpus.text_blocks.cut_for` says.
-    unit : {PARAGRAPH, SENTENCE, DOCUMENT}
+    unit : int
+        0 paragraph, 1 sentence, 2 document.
     inside : bool
         Whether it begins inside a sequence, after more than white space.
     last : bool

@@ -5,10 +5,23 @@ from __future__ import annotations
 import argparse
 
 import fastembed
-from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, phrases, plot, tokens, train
+from fastembed.cli import (
+    analogy,
+    count,
+    demo,
+    evaluate,
+    export,
+    info,
+    neighbors,
+    phrases,
+    plot,
+    predict,
+    tokens,
+    train,
+)
 
 # In the order of --help
-COMMANDS = (train, count, tokens, phrases, neighbors, analogy, evaluate, export, plot, info, demo)
+COMMANDS = (train, count, tokens, phrases, neighbors, analogy, predict, evaluate, export, plot, info, demo)
 
 
 def build_parser() -> argparse.ArgumentParser:

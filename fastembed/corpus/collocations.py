@@ -13,9 +13,10 @@ import numpy.typing as npt
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number
 from fastembed._kernels.tokens import NeighborTable
+from fastembed.corpus.document_blocks import join_tokens, token_bytes, token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.phrases import LONGEST, pack, phrase_table, shown_token
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus, map_text
+from fastembed.corpus.phrases import LONGEST, phrase_table
+from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
 from fastembed.corpus.token_lists import check_token_list
 
 Words: TypeAlias = tuple[str, ...]
@@ -81,14 +82,14 @@ def _count(
     """Count tokens and pairs of neighbours in a text in which some phrases are joined."""
     joined = phrase_table(phrases)
     join = (lambda text: joined.join(text, GLUE)) if phrases else (lambda text: text)
-    packed = [pack([token]) for token in common]
-    if isinstance(corpus, FileCorpus) and corpus.reading.compiled:
+    packed = [token_bytes(token) for token in common]
+    if not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
         return _count_text(corpus, join, packed, ledger, progress, threads)
     table = NeighborTable(packed)
     lines: list[bytes] = []
     size = 0
     for tokens in corpus.sequences(ledger, progress):
-        lines.append(pack(tokens))
+        lines.append(join_tokens(tokens))
         size += len(lines[-1])
         if size > BATCH_BYTES:
             table.count(join(b"\n".join(lines)), False)
@@ -98,14 +99,14 @@ def _count(
 
 
 def _count_text(
-    corpus: FileCorpus,
+    corpus: TextCorpus,
     join: Callable[[bytes], bytes],
     common: list[bytes],
     ledger: Ledger,
     progress: Progress | None,
     threads: int,
 ) -> NeighborTable:
-    """Count in files, with one table per thread."""
+    """Count in text, with one table per thread."""
     tables: SimpleQueue[NeighborTable] = SimpleQueue()
     for _ in range(threads):
         tables.put(NeighborTable(common))
@@ -159,7 +160,7 @@ def _scored_phrases(
     for (first, second, between, _), value in zip(pairs[enough].tolist(), scores[enough].tolist(), strict=True):
         parts = tokens[first].split(glue), tokens[second].split(glue)
         inside = [common[number - 1] for number in _digits(between, len(common) + 1)]
-        words = (*map(shown_token, parts[0]), *inside, *map(shown_token, parts[1]))
+        words = (*map(token_from_bytes, parts[0]), *inside, *map(token_from_bytes, parts[1]))
         extended = len(parts[0]) + len(parts[1]) > 2
         if len(words) <= max_words and extended == extend and all(words):
             found[words] = max(value, found.get(words, -math.inf))

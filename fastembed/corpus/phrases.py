@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from fastembed._base.printable import shown
 from fastembed._kernels.tokens import PhraseTable
+from fastembed.corpus.document_blocks import SPACES, join_tokens, split_tokens, token_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.token_lists import WHITE_SPACE, read_lines
+from fastembed.corpus.token_lists import read_lines
 from fastembed.formats.atomic import replacing
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 LONGEST = 8  # words of a phrase
 GLUE = ord("_")
-
-# Bytes that UTF-8 never has stand for white space inside a token, and for a token without a byte
-EMPTY = b"\xfe"
-STAND_INS = bytes(range(0xF8, 0xF8 + len(WHITE_SPACE)))
-HIDE, SHOW = bytes.maketrans(WHITE_SPACE, STAND_INS), bytes.maketrans(STAND_INS, WHITE_SPACE)
 
 
 class Phrases:
@@ -178,7 +174,7 @@ class Phrases:
         """
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {shown(tokens)}; pass text.split()")
-        return unpack(self.apply(pack(tokens)))
+        return split_tokens(self.apply(join_tokens(list(tokens))))
 
     def apply(self, text: bytes) -> bytes:
         r"""Return a text with the white space inside phrases replaced by ``_``.
@@ -263,7 +259,7 @@ class Phrases:
         phrases: dict[tuple[str, ...], float] = {}
         for number, line in enumerate(read_lines(path), 1):
             text, score = _scored(line)
-            if not text.strip(WHITE_SPACE.decode()):
+            if not text.strip(SPACES.decode()):
                 continue
             try:
                 words = _words(text)
@@ -306,47 +302,8 @@ def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
     """
     table = PhraseTable()
     for words in phrases:
-        table.insert([_hidden(word) for word in words])
+        table.insert([token_bytes(word) for word in words])
     return table
-
-
-def pack(tokens: Iterable[str]) -> bytes:
-    r"""Return a sequence of any tokens as a text, for the compiled code: white space separates them.
-
-    Parameters
-    ----------
-    tokens : iterable of str
-
-    Examples
-    --------
-    >>> pack(["new york", "", "times"]), unpack(pack(["new york", "", "times"]))
-    (b'new\xf8york \xfe times', ['new york', '', 'times'])
-    """
-    return b" ".join(map(_hidden, tokens))
-
-
-def unpack(text: bytes) -> list[str]:
-    """Return the tokens of a text that :func:`pack` made.
-
-    Parameters
-    ----------
-    text : bytes
-    """
-    return [shown_token(token) for token in text.split()]
-
-
-def shown_token(token: bytes) -> str:
-    """Return the token that stands for itself in a text that :func:`pack` made.
-
-    Parameters
-    ----------
-    token : bytes
-    """
-    return token.replace(EMPTY, b"").translate(SHOW).decode(errors="surrogatepass")
-
-
-def _hidden(token: str) -> bytes:
-    return token.encode(errors="surrogatepass").translate(HIDE) or EMPTY
 
 
 def _words(phrase: Any) -> tuple[str, ...]:

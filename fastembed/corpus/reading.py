@@ -6,20 +6,22 @@ import numbers
 import os
 import re
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
 from typing import Any
 
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_choice, check_flag
+from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
 from fastembed.corpus.phrases import Phrases
+from fastembed.corpus.processes import check_picklable
 
 PROBE = f"{string.printable} a-b c's"  # a pattern for tokens matches none of it, or characters, but not between them
-DIGITS = {"keep": kernels.KEEP, "shape": kernels.SHAPE, "drop": kernels.DROP}
-UNITS = {"paragraph": kernels.PARAGRAPH, "sentence": kernels.SENTENCE, "document": kernels.DOCUMENT}
+# The kernels' numbers of them
+DIGITS = {"keep": 0, "shape": 1, "drop": 2}
+UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Reading:
         Neighbouring tokens to join with ``_``, after all else.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+    processes : int
+        Number of processes that run the tokenizer or find the pattern; 1 for this process alone. The tokenizer must be
+        picklable. The result does not depend on it.
 
     Raises
     ------
@@ -78,6 +83,7 @@ class Reading:
     tokenizer: Callable[[str], Iterable[str]] | None = None
     phrases: Phrases | Iterable[str | Sequence[str]] | None = None
     errors: str = "strict"
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for name in ("lowercase", "words", "keep_case"):
@@ -104,6 +110,11 @@ class Reading:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
         if self.phrases is not None and not isinstance(self.phrases, Phrases):
             object.__setattr__(self, "phrases", Phrases(self.phrases))
+        object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
+        if self.processes > 1:
+            if self.compiled:
+                raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
+            check_picklable(self.tokenizer, self.processes)
 
     @property
     def compiled(self) -> bool:
@@ -261,6 +272,11 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"
+        )
+    if type(item) is not list and isinstance(item, Mapping):
+        raise TypeError(
+            f"{where} is {shown(item)}, where a list of tokens is expected; DocumentCorpus(..., field=...) reads one "
+            "field of records"
         )
     try:
         tokens = item if isinstance(item, list) else list(item)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastembed._base.printable import shown
+from fastembed.corpus.document_blocks import SPACES
 
 # Articles, pronouns, prepositions, conjunctions, auxiliary verbs and the like, in lower case
 _ENGLISH = """
@@ -20,8 +21,6 @@ _ENGLISH = """
     yourselves
     """
 ENGLISH = tuple(_ENGLISH.split())
-
-WHITE_SPACE = b" \t\n\v\f\r"
 
 
 def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
@@ -81,7 +80,7 @@ def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
     ...     read_token_list(f"{folder}/words.tsv")
     ('the', 'cat')
     """
-    lines = (line.partition("\t")[0].strip(WHITE_SPACE.decode()) for line in read_lines(path))
+    lines = (line.partition("\t")[0].strip(SPACES.decode()) for line in read_lines(path))
     tokens = tuple(dict.fromkeys(filter(None, lines)))
     if not tokens:
         raise ValueError(f"{str(path)!r} holds no token: one per line was expected")

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from fastembed import reference
 from fastembed._kernels import words as kernels
+from fastembed.corpus.reading import DIGITS, UNITS
 
-DIGITS = {"keep": kernels.KEEP, "shape": kernels.SHAPE, "drop": kernels.DROP}
-UNITS = {"paragraph": kernels.PARAGRAPH, "sentence": kernels.SENTENCE, "document": kernels.DOCUMENT}
 WAYS = [(keep_case, digits) for keep_case in (False, True) for digits in DIGITS]
 
 # What the rules are about, and characters of each kind: cased and not, with longer and shorter lower case, ignored
@@ -41,11 +40,18 @@ def lines_of(text, keep_case=False, digits="keep"):
     return [[token.decode() for token in line.split()] for line in found.split(b"\n")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keep_case", "digits"), [(False, "keep"), (True, "shape")])
 def test_every_character_is_read_as_by_the_twin(keep_case, digits):
     points = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
     text = "".join(f"{point} X{point}\u03a3 \u03a3{point}'Y7\u6f22{point}" for point in points)
     assert lines_of(text, keep_case, digits) == reference.words(text, keep_case, digits)
+
+
+def test_each_kind_of_character_is_read_as_by_the_twin():
+    points = [*range(0x2000), *range(0x2000, 0x30000, 61), 0x3007, 0x3042, 0xFF9E, 0x10FFFF]
+    text = "".join(f"{chr(point)} X{chr(point)}\u03a3 7{chr(point)}" for point in points if point >> 11 != 0x1B)
+    assert lines_of(text) == reference.words(text)
 
 
 @pytest.mark.parametrize(("keep_case", "digits"), WAYS)
@@ -61,8 +67,8 @@ def test_words_are_those_of_the_twin(keep_case, digits, text):
 def test_bytes_that_are_taken_for_utf8_write_no_more_than_there_is_memory_for(data):
     for text in (data, data.decode(errors="ignore").encode()):
         if text is not data or _valid(text):
-            kernels.words(text, False, kernels.KEEP)
-            kernels.sequences(text, kernels.SENTENCE, False, True)
+            kernels.words(text, False, DIGITS["keep"])
+            kernels.sequences(text, UNITS["sentence"], False, True)
 
 
 def _valid(data):
@@ -116,16 +122,16 @@ def test_the_longest_results_fit():
     ):
         assert lines_of(text) == reference.words(text)
     for text in ("A. " * 1000, "A.\n\n" * 1000, "a"):
-        assert kernels.sequences(text.encode(), kernels.SENTENCE, False, True).count(b"\n") >= 1
+        assert kernels.sequences(text.encode(), UNITS["sentence"], False, True).count(b"\n") >= 1
 
 
 def test_the_tables_are_those_of_this_python():
-    assert unicodedata.unidata_version == kernels.UNICODE_VERSION
+    assert unicodedata.unidata_version == kernels.unicode_version()
 
 
 def test_arrays_and_empty_texts_are_read():
-    assert kernels.words(np.frombuffer(b"A", np.uint8), False, kernels.KEEP) == b"a "
-    assert kernels.words(b"", False, kernels.KEEP) == b""
-    assert kernels.sequences(b"", kernels.PARAGRAPH, False, True) == b""
-    assert kernels.sequences(b"", kernels.PARAGRAPH, True, True) == b"\n"
-    assert kernels.sequences(b"a", kernels.DOCUMENT, False, False) == b"a "
+    assert kernels.words(np.frombuffer(b"A", np.uint8), False, DIGITS["keep"]) == b"a "
+    assert kernels.words(b"", False, DIGITS["keep"]) == b""
+    assert kernels.sequences(b"", UNITS["paragraph"], False, True) == b""
+    assert kernels.sequences(b"", UNITS["paragraph"], True, True) == b"\n"
+    assert kernels.sequences(b"a", UNITS["document"], False, False) == b"a "

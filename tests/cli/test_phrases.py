@@ -82,7 +82,7 @@ def test_wrong_usage_is_named(run, usage, text, tmp_path, saved):
         listed.write_text("new york\n", encoding="utf-8")
         assert "would overwrite the input" in usage("count", text, "-o", listed, option, listed)
     assert "max_words must be from 2 to 8, got 1" in run("phrases", text, "--max-words", 1, "-o", tmp_path / "p")[2]
-    assert "text is read for --perplexity alone" in usage("evaluate", saved, "--analogies", text, "--phrases", text)
+    assert "text is read for --perplexity and" in usage("evaluate", saved, "--analogies", text, "--phrases", text)
     assert "--counts says what was counted" in usage("train", "--counts", text, "--phrases", "auto")
 
 

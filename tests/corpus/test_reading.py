@@ -6,7 +6,7 @@ import re
 import pytest
 
 from fastembed import SkipGram
-from fastembed.corpus import FileCorpus, Phrases, Reading
+from fastembed.corpus import DocumentCorpus, FileCorpus, Phrases, Reading
 from fastembed.corpus.documents import split_documents
 from fastembed.vocabulary import Vocabulary
 
@@ -127,3 +127,24 @@ def test_the_phrases_of_a_reading_can_be_kept_as_json():
     reading = Reading(phrases=["new york", "bank of america"])
     kept = json.dumps(list(reading.phrases))
     assert Reading(phrases=json.loads(kept)) == reading
+
+
+def test_phrases_are_joined_in_the_texts_of_records_and_lists_stay_as_they_are(tmp_path, read):
+    path, listed = tmp_path / "data.jsonl", ["new", "york", "a b"]
+    records = [{"text": "In new york\nnew\tyork"}, {"text": listed}, {"text": "york new york"}]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+    expected = [["In", "new_york"], ["new_york"], listed, ["york", "new_york"]]
+    options = {"field": "text", "phrases": ["new york"]}
+    assert read(FileCorpus(path, **options))[0] == expected
+    assert read(DocumentCorpus(records, **options))[0] == expected
+    corpora = (FileCorpus(path, field="text"), DocumentCorpus(records, field="text"))
+    found = [Phrases.from_corpus(corpus, 2) for corpus in corpora]
+    assert found[0] == found[1]
+    assert ("new", "york") in found[0].phrases
+
+
+def test_phrases_are_joined_after_a_pattern_in_processes(tmp_path, read):
+    (tmp_path / "text").write_text("In New York, new york!\n" * 50, encoding="utf-8")
+    options = {"lowercase": True, "token_pattern": r"\w+", "phrases": ["new york"]}
+    one, two = (read(FileCorpus(tmp_path / "text", processes=n, **options))[0] for n in (1, 2))
+    assert one == two == [["in", "new_york", "new_york"]] * 50
