@@ -48,6 +48,7 @@ def print_warning(text: str) -> None:
 def printed_warnings() -> Iterator[None]:
     """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
     with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_, **__: print_warning(str(message))
         yield
 

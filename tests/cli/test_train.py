@@ -332,7 +332,7 @@ def test_options_of_reading_that_exclude_each_other_are_named(usage, corpus, opt
 
 
 def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
-    """evaluate, neighbors, analogy, predict and train --continue, without the options of train; others are warned of."""
+    """All commands without the options of train do; other options are warned of."""
     text, model, more = tmp_path / "text", tmp_path / "m.safetensors", tmp_path / "n.safetensors"
     text.write_text("The King of New York, met a Queen.\nA queen of Rome met the King!\n" * 20, encoding="utf-8")
     (tmp_path / "list").write_text("new york\n", encoding="utf-8")
