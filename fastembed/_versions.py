@@ -15,7 +15,7 @@ from fastembed._kernels.words import unicode_version
 
 
 def versions() -> dict[str, str]:
-    """Return versions, the compiled build and the caches it is tiled for, BLAS and threads, by name.
+    """Return versions (that of Unicode's tables too), the compiled build and its caches, BLAS and threads, by name.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
         "build": f"{_kernels.BUILD} (this CPU runs {', '.join(_kernels.runnable_builds())})",
         "caches": str(_kernels.CACHES),
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "unicode": f"{unicode_version()} (what a letter is, for words)",
+        "unicode": unicode_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "blas": "; ".join(blas) or "none found",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -107,18 +107,35 @@ def ordered_map(
     stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in progress, waits for them, and
     drops the others.
     """
+    with (
+        ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor,
+        closing(ordered_results(executor, function, items, 2 * threads, give_up)) as results,
+    ):
+        yield from results
+
+
+def ordered_results(
+    executor: Executor,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    ahead: int,
+    give_up: Callable[[], object] = lambda: None,
+) -> Generator[R, None, None]:
+    """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor of any kind.
+
+    At most `ahead` items are drawn ahead of the results that have been taken.
+    """
     pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor:
-        try:
-            for item in items:
-                pending.append(executor.submit(function, item))
-                if len(pending) > 2 * threads:
-                    yield pending.popleft().result()
-            while pending:
+    try:
+        for item in items:
+            pending.append(executor.submit(function, item))
+            if len(pending) > ahead:
                 yield pending.popleft().result()
-        except BaseException:
-            give_up()
-            raise
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    except BaseException:
+        give_up()
+        raise
+    finally:
+        for future in pending:
+            future.cancel()

@@ -14,7 +14,10 @@ from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.advice import advice
 from fastembed.skipgram import Estimate, SkipGram
 
-MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), ledger"
+MODEL_KEYS = (
+    "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
+    "ledger"
+)
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
@@ -77,5 +80,6 @@ def model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
         "parameters": model.get_params(),
         "estimate": estimate and {"flops": estimate.flops, "memory": estimate.memory},
         "history": model.history,
+        "best_epoch": model.best_epoch_,
         "ledger": model.ledger,
     }

@@ -9,15 +9,17 @@ import lzma
 import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastembed.corpus.sources import TextFile
 
 BLOCK_BYTES = 1 << 20  # read at a time
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a sequence ends there
@@ -122,17 +124,8 @@ def read_blocks(
     """
     kept: list[bytes] = []  # the incomplete token at the end of what was read, and its line up to there
     line, offset, ended, inside = 1, 0, True, False
-    opener, errors = _decompressor(Path(file.name).suffix.lower())
-    with file.open() as raw, closing(opener(raw)) as text:
-        while True:
-            try:
-                data = text.read(BLOCK_BYTES)
-                if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
-                    raise EOFError("it is empty, not even an archive")
-            except errors as error:
-                raise OSError(f"cannot read {file.name!r} beyond line {line - 1}: {error}") from error
-            if report:
-                report(raw.tell())
+    with closing(read_data(file, report, lambda: f"line {line - 1}")) as pieces:
+        for data in chain(pieces, [b""]):
             last = not data
             if data:
                 cut, ends = cut_text(data)
@@ -153,6 +146,32 @@ def read_blocks(
             inside = not ended and (inside or not whole.isspace())
             line, offset = line + whole.count(b"\n"), offset + size
             kept = [rest] if rest else []
+
+
+def read_data(
+    file: TextFile, report: Callable[[int], object] | None, place: Callable[[], str]
+) -> Generator[bytes, None, None]:
+    """Yield the decompressed bytes of a file, piece by piece; `place` says what was read before an error.
+
+    Raises
+    ------
+    OSError, ImportError
+        As :func:`read_blocks`.
+    """
+    opener, errors = _decompressor(Path(file.name).suffix.lower())
+    with file.open() as raw, closing(opener(raw)) as text:
+        while True:
+            try:
+                data = text.read(BLOCK_BYTES)
+                if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
+                    raise EOFError("it is empty, not even an archive")
+            except errors as error:
+                raise OSError(f"cannot read {file.name!r} beyond {place()}: {error}") from error
+            if report:
+                report(raw.tell())
+            if not data:
+                return
+            yield data
 
 
 def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Exception], ...]]:

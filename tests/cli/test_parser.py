@@ -12,7 +12,7 @@ from fastembed.cli.parser import build_parser
 from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 
-COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "export", "plot", "info", "demo")
+COMMANDS = ("train", "count", "neighbors", "analogy", "predict", "evaluate", "export", "plot", "info", "demo")
 
 
 def subparsers():
@@ -116,7 +116,10 @@ def test_defaults_shown_are_those_of_skipgram():
         (["neighbors", "v", "w", "--top", "3"], "unrecognized arguments: --top 3"),
         (["analogy", "v", "a", "b"], "C"),
         (["evaluate"], "VECTORS"),
-        (["evaluate", "v"], "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE"),
+        (
+            ["evaluate", "v"],
+            "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE",
+        ),
         (["evaluate", "v", "--similarity"], "expected at least one argument"),
         (["evaluate", "v", "--method", "cosadd"], "invalid choice: 'cosadd'"),
         (["export", "v"], "OUTPUT"),
