@@ -79,6 +79,6 @@ def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
         assert (model.transform(["THE"]) == model.vectors["the"]).all()
         assert model.perplexity(documents) == model.perplexity(path)
     model.save(tmp_path / "m.safetensors")
-    assert SkipGram.load(tmp_path / "m.safetensors").reading is None
+    assert SkipGram.load(tmp_path / "m.safetensors").reading == model.reading
     with pytest.raises(TypeError, match=r"reading must be a fastembed\.corpus\.Reading or None, got 'words'"):
         SkipGram(reading="words")
