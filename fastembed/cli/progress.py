@@ -9,7 +9,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.progress import ProgressBars
+from fastembed.skipgram.bars import ProgressBars
 
 
 class Progress:
