@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -300,11 +300,12 @@ class Vocabulary:
 def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
     """Count the tokens of files, with one table per thread."""
     tables: SimpleQueue[TokenTable] = SimpleQueue()
-    for _ in range(threads):
-        tables.put(TokenTable())
 
     def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        table = tables.get()
+        try:
+            table = tables.get_nowait()
+        except Empty:
+            table = TokenTable()
         try:
             return None, *table.count(text, open_line)
         finally:
@@ -312,7 +313,7 @@ def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, t
 
     for _ in map_text(corpus, count, ledger, progress, threads):
         pass
-    total = tables.get()
+    total = TokenTable() if tables.empty() else tables.get()
     while not tables.empty():
         total.merge(tables.get())
     return total

@@ -10,6 +10,8 @@ import numpy as np
 
 from fastembed._base.validation import check_integer
 
+COMPARED = 1 << 14  # tokens whose spelling an error compares, the first, which are the most frequent: some milliseconds
+
 
 class Ids(Protocol):
     """A mapping of tokens to ids."""
@@ -33,7 +35,7 @@ def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:
     """Return the error for a token that is not one of the tokens; it names up to three of similar spelling."""
     message = f"{token!r} is not among the {len(tokens):,} tokens"
     if isinstance(token, str):
-        similar = [other for other in tokens if abs(len(other) - len(token)) <= 2]
+        similar = [other for other in tokens[:COMPARED] if abs(len(other) - len(token)) <= 2]
         close = get_close_matches(token, similar) or [other for other in similar if other.lower() == token.lower()]
         if close:
             message += f"; the closest spellings are {', '.join(map(repr, close))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ class LineSplit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "share", check_number("share", self.share, high=1.0))
-        object.__setattr__(self, "seed", check_integer("seed", self.seed, low=0))
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, low=0, high=math.inf))
         object.__setattr__(self, "held_out", check_flag("held_out", self.held_out))
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastembed._base.printable import shown
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_ids
+from fastembed._base.validation import check_ids, unmasked
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.sources import find_files
@@ -281,7 +281,7 @@ __iter__ starts again
         for number, item in self._items(progress):
             where = f"item {number} of the corpus"
             try:
-                ids = np.asarray(item if isinstance(item, np.ndarray) else list(item))
+                ids = unmasked(where, item if isinstance(item, np.ndarray) else list(item))
             except TypeError:
                 raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
             record_lines(ledger, len(ids))

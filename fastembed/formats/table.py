@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.lookup import token_ids
-from fastembed._base.validation import all_finite
+from fastembed._base.validation import LARGEST, all_finite, unmasked
 
 Matrix = npt.NDArray[np.floating]
 PathLike = str | os.PathLike[str]
@@ -87,14 +87,14 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
 
 
 def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
-    """Return a copy of the counts (V,) of V tokens as int64, after checking that none is negative.
+    """Return a copy of the counts (V,) of V tokens as int64, after checking them.
 
     Parameters
     ----------
     counts : array_like of int (V,)
     tokens : sequence of str, length V
     """
-    array = np.asarray(counts)
+    array = unmasked("counts", counts)
     if array.dtype.kind not in "iu":
         raise TypeError(f"counts must be integers, got dtype {array.dtype}")
     if array.shape != (len(tokens),):
@@ -103,4 +103,6 @@ def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.i
     if wrong.any():
         first = int(np.argmax(wrong))
         raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
+    if array.sum(dtype=np.float64) > LARGEST / 2 and (total := sum(array.tolist())) > LARGEST:
+        raise ValueError(f"counts must add up to at most 2**63 - 1, got {total}")
     return array.astype(np.int64)

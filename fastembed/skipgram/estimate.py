@@ -20,6 +20,7 @@ WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
+GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
 
@@ -62,14 +63,14 @@ class Estimate:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the products in the start and in the epochs.
+        """Floating-point operations of the products in the start, in the epochs and in the gauge.
 
         See ``docs/derivation.md``, sections 4 and 6.
         """
         columns = self.dim + OVERSAMPLING
         products = 2 * (POWER_ITERATIONS + 1)
         start = products * (2 * self.nnz * columns + 2 * (self.inputs + self.outputs) * columns**2)
-        return start + self.epochs * 6 * self.inputs * self.outputs * self.dim
+        return start + self.epochs * 6 * self.inputs * self.outputs * self.dim + self._gauge_flops
 
     @property
     def memory(self) -> int:
@@ -101,8 +102,17 @@ class Estimate:
 
     @property
     def _gauge_memory(self) -> int:
-        """The parameters, their copy in the gauge, and in double precision the rows that each thread changes, twice."""
-        return 2 * self._parameters + self._tasks(PIECE) * 2 * 8 * min(PIECE, max(self.inputs, self.outputs)) * self.dim
+        """The parameters, their copy in the gauge, and in double precision the rows and the D x D matrices.
+
+        Each thread changes some rows, twice, and adds up a matrix; the eigendecompositions need some more.
+        """
+        tasks, rows = self._tasks(PIECE), min(PIECE, max(self.inputs, self.outputs))
+        return 2 * self._parameters + 8 * self.dim * (tasks * 2 * rows + (GAUGE_MATRICES + tasks) * self.dim)
+
+    @property
+    def _gauge_flops(self) -> int:
+        """Covariances and changes of all rows, two eigendecompositions of 9 D^3 each, and six products of matrices."""
+        return 4 * (self.inputs + self.outputs) * self.dim**2 + (2 * 9 + 6 * 2) * self.dim**3
 
     @property
     def _epochs_memory(self) -> int:

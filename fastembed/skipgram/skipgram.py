@@ -14,6 +14,7 @@ from fastembed._base import estimator
 from fastembed._base.memory import check_memory_limit, resident_memory
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
+from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.counts.counts import Counts
@@ -95,6 +96,7 @@ class SkipGram:
     """
 
     _model: FittedModel | None = None  # all that the last fit learned
+    _fitting: int | None = None  # the process in which a fit runs
 
     def __init__(
         self,
@@ -263,6 +265,8 @@ class SkipGram:
             If a file cannot be read.
         MemoryError
             If training takes more memory than is free (see :meth:`estimate`); nothing has been allocated then.
+        RuntimeError
+            If `on_epoch_end` calls it.
 
         Notes
         -----
@@ -276,6 +280,7 @@ class SkipGram:
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit(["a b", "b c"]).vectors.tokens
         ('b', 'a', 'c')
         """
+        self._check_not_in_fit()
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options = self._options()
@@ -381,6 +386,7 @@ class SkipGram:
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
+        self._check_not_in_fit()
         options = self._options()
         check_callback("on_epoch_end", on_epoch_end)
         if not isinstance(counts, Counts):
@@ -442,6 +448,7 @@ class SkipGram:
         >>> model.partial_fit([["a", "d"], ["c", "b"]], grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
+        self._check_not_in_fit()
         check_callback("on_epoch_end", on_epoch_end)
         check_flag("grow_vocabulary", grow_vocabulary)
         check_memory_limit(memory_limit)
@@ -470,6 +477,22 @@ class SkipGram:
         estimate.check()
         if progress is not None:
             progress.training(estimate)
+        with DefaultFloatMode():
+            self._fitting = os.getpid()
+            try:
+                return self._train_checked(options, counts, validation_counts, base, progress, on_epoch_end)
+            finally:
+                del self._fitting
+
+    def _train_checked(
+        self,
+        options: SkipGramOptions,
+        counts: Counts,
+        validation_counts: Counts | None,
+        base: FittedModel | None,
+        progress: FitProgress | None,
+        on_epoch_end: EpochEnd | None,
+    ) -> Self:
         training, before = Training(counts, options, base), self._model
 
         def epoch_end(record: dict[str, float]) -> object:
@@ -791,6 +814,13 @@ class SkipGram:
         return model
 
     # ---------------------------------------------------------------- private
+
+    def _check_not_in_fit(self) -> None:
+        """Raise for a fit of this SkipGram inside of another one: the two would mix their vocabularies."""
+        if self._fitting == os.getpid():
+            raise RuntimeError(
+                "this SkipGram is in a fit, and on_epoch_end cannot fit it again: let it fit another SkipGram"
+            )
 
     def _options(self) -> SkipGramOptions:
         """Return the parameters, checked."""

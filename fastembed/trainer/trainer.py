@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Self
@@ -11,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.forks import PerProcess
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number
+from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number, check_seed
+from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
@@ -80,6 +82,7 @@ class Trainer:
     def _start(self, parameters: Parameters, scale: float, pool: Pool) -> None:
         self._parameters, self._scale, self._pool = parameters, scale, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
+        self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
         self._rows = RowSteps(parameters, scale, pool)
 
     @classmethod
@@ -124,7 +127,7 @@ class Trainer:
         """
         inputs, dim = check_integer("vocab_size", vocab_size, low=1), check_integer("dim", dim, low=1)
         outputs = inputs if output_size is None else check_integer("output_size", output_size, low=1)
-        dtype, rng = check_dtype(dtype), np.random.default_rng(seed)
+        dtype, rng = check_dtype(dtype), check_seed(seed)
         embedding = rng.standard_normal((inputs, dim)).astype(dtype)
         return cls(embedding, rng.standard_normal((dim, outputs)).astype(dtype), threads=threads)
 
@@ -188,7 +191,7 @@ class Trainer:
         1.0
         """
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.probabilities(i)
 
     def loss(self, i: int, target: Any) -> float:
@@ -221,7 +224,7 @@ class Trainer:
         """
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
         targets = check_target(target, self._parameters.outputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
 
     def gradient(self, i: int, target: Any) -> NDArray[Any]:
@@ -252,7 +255,7 @@ class Trainer:
         """
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
         targets = check_target(target, self._parameters.outputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.gradient(i, targets)
 
     def step(self, i: int, target: Any = None, *, learning_rate: float = 1.0, update_linear: bool = False) -> float:
@@ -298,7 +301,7 @@ class Trainer:
             with self._lock.value:
                 return self._rows.step(i, output, rate, update_linear)
         targets = check_target(target, self._parameters.outputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.step_on(i, targets, rate, update_linear)
 
     def train(
@@ -349,7 +352,7 @@ class Trainer:
         rate = check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         epochs = check_integer("epochs", epochs, low=1)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.train(ids, rows, rate, update_linear, epochs)
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -441,6 +444,8 @@ class Trainer:
         ------
         TypeError, ValueError
             If an argument is not as above; nothing has been changed then.
+        RuntimeError
+            If `on_epoch_end` calls it.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
             at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
@@ -460,11 +465,20 @@ class Trainer:
         frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        rng = np.random.default_rng(seed)
-        fit = self._fit("counts", counts, options, frozen)
-        validation = None if validation_counts is None else self._fit("validation_counts", validation_counts, options)
-        with self._lock.value:
-            return run_epochs(fit, rng, validation, callback)
+        rng = check_seed(seed)
+        own = on_epoch_end is not None  # the callback may change the caller's arrays
+        fit = self._fit("counts", counts, options, frozen, own=own)
+        validation = None
+        if validation_counts is not None:
+            validation = self._fit("validation_counts", validation_counts, options, own=own)
+        with self._lock.value, DefaultFloatMode():
+            if self._fitting == os.getpid():
+                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+            self._fitting = os.getpid()
+            try:
+                return run_epochs(fit, rng, validation, callback)
+            finally:
+                self._fitting = None
 
     def nll(self, counts: Any) -> float:
         """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
@@ -493,12 +507,23 @@ class Trainer:
         1.386294
         """
         fit = self._fit("counts", counts, FitOptions())
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             try:
                 return fit.nll()
             finally:
                 fit.close()
 
-    def _fit(self, name: str, counts: Any, options: FitOptions, frozen: NDArray[np.intp] | None = None) -> BlockFit:
+    def _fit(
+        self,
+        name: str,
+        counts: Any,
+        options: FitOptions,
+        frozen: NDArray[np.intp] | None = None,
+        *,
+        own: bool = False,
+    ) -> BlockFit:
+        """Return a fit to counts; with `own` none of their arrays can be changed by others."""
         matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
+        if own and (matrix.indices.flags.writeable or matrix.data.flags.writeable):
+            matrix = matrix.copy()
         return BlockFit(self._parameters, matrix, options, self._pool, frozen)

@@ -86,3 +86,10 @@ def test_each_call_checks_the_parameters_once(monkeypatch):
         made.clear()
         call(corpus)
         assert len(made) == 1
+
+
+@pytest.mark.parametrize("name", ["dim", "window", "min_count", "max_size", "max_contexts", "epochs"])
+@pytest.mark.parametrize("value", [10**30, 10**400, 10**5000], ids=["30", "400", "5000"])
+def test_integers_beyond_a_machine_word_are_rejected(name, value):
+    with pytest.raises(ValueError, match=r"must be from \d+ to \d+, got"):
+        SkipGram(**{name: value}).fit([["a", "b"]])
