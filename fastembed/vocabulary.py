@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.lookup import token_ids, unknown_token
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
@@ -23,6 +25,7 @@ from fastembed.formats.table import check_token_counts
 __all__ = ["Vocabulary"]
 
 
+@pickled_as("Vocabulary")
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
 
@@ -244,6 +247,13 @@ class Vocabulary:
             return cls(tokens, np.array(counts, dtype=np.int64))
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_ids"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._ids = {token: index for index, token in enumerate(self.tokens)}
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_flag, check_integer, check_number
 
 SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one
 
 
+@pickled_as("corpus.LineSplit")
 @dataclass(frozen=True)
 class LineSplit:
     """One side of a split of the lines of a corpus: those held out, or the others.

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_ids, unmasked
@@ -66,6 +67,7 @@ def as_corpus(source: Source) -> Corpus:
     return MemoryCorpus(cast("Iterable[Iterable[str | int]]", source))
 
 
+@pickled_as("corpus.FileCorpus")
 class FileCorpus:
     r"""Text files, one sequence per line.
 

@@ -18,6 +18,7 @@ from scipy import sparse
 from fastembed._base.arrays import read_only
 from fastembed._base.csr import canonical_csr, csr, row_ranges, sorted_csr
 from fastembed._base.memory import check_memory_limit
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_amounts, check_ids, check_integer, unmasked
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
@@ -47,6 +48,7 @@ MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
 SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their factors fit into a second-level cache
 
 
+@pickled_as("Counts")
 class Counts:
     """A sparse matrix of non-negative counts of (input, output).
 
@@ -488,6 +490,11 @@ class Counts:
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         return Counts._of(matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for name in ("data", "indices", "indptr", *([] if self.keep is None else ["keep"])):
+            setattr(self, name, read_only(getattr(self, name)))  # which a pickle does not keep
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"

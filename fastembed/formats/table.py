@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
+import fastembed
 from fastembed._base.lookup import token_ids
 from fastembed._base.validation import LARGEST, all_finite, unmasked
 
@@ -35,6 +36,9 @@ class Table(NamedTuple):
     matrix: Matrix
     counts: npt.NDArray[np.int64] | None = None
     settings: Mapping[str, Any] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fastembed._restore, ("formats.Table", *self)
 
 
 def check_table(table: Table) -> Table:

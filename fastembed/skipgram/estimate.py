@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import free_memory
+from fastembed._base.pickling import pickled_as
 from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.pmi import most_blocks
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
@@ -24,6 +25,7 @@ GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their sca
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
 
+@pickled_as("skipgram.Estimate")
 @dataclass(frozen=True)
 class Estimate:
     """What a fit of `SkipGram` takes, computed from its sizes. ``print`` shows it in one line.

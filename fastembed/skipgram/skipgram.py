@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.memory import check_memory_limit, resident_memory
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -38,6 +39,7 @@ from fastembed.windows import Windows
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
 
+@pickled_as("SkipGram")
 class SkipGram:
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
@@ -83,7 +85,8 @@ class SkipGram:
     -----
     It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns raw documents, or documents split into
     tokens, into mean vectors (:meth:`transform`). What a fit learns are the properties below; before a fit they raise
-    AttributeError. A fitted SkipGram cannot be pickled: :meth:`save` it.
+    AttributeError. It can be pickled, for other processes and for tools such as joblib; :meth:`save` writes a file that
+    is safe to open.
 
     Any number of threads may use a fitted SkipGram at once, but none while another thread fits it.
 
@@ -832,6 +835,15 @@ class SkipGram:
         if self._model is None:
             raise AttributeError("this SkipGram has not been fitted yet: call fit first")
         return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name != "_fitting"}
+        return state if self._model is None else state | {"_model": vars(self._model)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._model is not None:
+            self._model = FittedModel(**state["_model"])
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.forks import PerProcess
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number, check_seed
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -23,6 +24,7 @@ from fastembed.trainer.rows import RowSteps
 from fastembed.trainer.targets import check_target, check_targets
 
 
+@pickled_as("Trainer")
 class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
 
@@ -49,8 +51,8 @@ class Trainer:
 
     Notes
     -----
-    A trainer runs one call at a time: a second thread waits. Several trainers may run at once. `copy.deepcopy` makes a
-    trainer with parameters of its own; a trainer cannot be pickled.
+    A trainer runs one call at a time: a second thread waits. Several trainers may run at once. `copy.deepcopy`, and a
+    pickle, make a trainer with parameters of its own, which goes on to the same bits; `copy.copy` shares them.
 
     Examples
     --------
@@ -383,6 +385,12 @@ class Trainer:
         with self._lock.value:
             other._start(self._parameters.grown(rows), self._scale, Pool(self.threads))
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"parameters": vars(self._parameters), "loss_scale": self._scale, "threads": self.threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._start(Parameters.restored(state["parameters"]), state["loss_scale"], Pool(state["threads"]))
 
     def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
         return self.grown(self.embedding[:0])
