@@ -25,6 +25,10 @@ from fastembed.formats.table import check_token_counts
 __all__ = ["Vocabulary"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 @pickled_as("Vocabulary")
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
@@ -126,7 +130,7 @@ class Vocabulary:
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.tokenizer is None:
+            if isinstance(reader, FileCorpus) and reader.reading.compiled:
                 table = _count_text(reader, ledger, progress, workers)
             else:
                 table = _count_sequences(reader, ledger, progress)
@@ -267,7 +271,7 @@ class Vocabulary:
     def __getitem__(self, token: str) -> int:
         if token in self._ids:
             return self._ids[token]
-        raise unknown_token(token, self.tokens)
+        raise unknown_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"

@@ -89,7 +89,7 @@ def bits(value):
     if isinstance(value, TrainingDivergedError):
         return str(value), value.args, value.epoch, value.block
     if isinstance(value, corpus.FileCorpus):
-        return value.names, value.lowercase, value.tokenizer, value.errors, list(value.sequences(corpus.Ledger()))
+        return value.names, value.reading, list(value.sequences(corpus.Ledger()))
     if isinstance(value, formats.Table):
         return [bits(part) for part in value]
     return repr(value)
@@ -117,6 +117,7 @@ def objects(tmp_path_factory):
         "corpus.FileCorpus": corpus.FileCorpus(path, lowercase=True),
         "corpus.Ledger": vocabulary.ledger,
         "corpus.LineSplit": corpus.LineSplit(0.1, 3, True),
+        "corpus.Reading": corpus.Reading(lowercase=True, token_pattern=r"\w+"),
         "evaluation.Analogies": analogies,
         "evaluation.Section": analogies.sections[0],
         "evaluation.Similarity": evaluation.word_similarity(model.vectors, scores),
@@ -143,7 +144,8 @@ def test_every_public_class_is_here(objects):
 
 NAMES = [
     "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "corpus.FileCorpus",
-    "corpus.Ledger", "corpus.LineSplit", "evaluation.Analogies", "evaluation.Section", "evaluation.Similarity",
+    "corpus.Ledger", "corpus.LineSplit", "corpus.Reading", "evaluation.Analogies",
+    "evaluation.Section", "evaluation.Similarity",
     "formats.Format", "formats.Table", "skipgram.Estimate", "windows.Windows",
 ]  # fmt: skip
 
