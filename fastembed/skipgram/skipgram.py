@@ -139,7 +139,6 @@ class SkipGram:
         self.seed = seed
         self.threads = threads
         self.reading = reading
-        self._options()
 
     # ---------------------------------------------------------------- parameters
 
@@ -186,6 +185,33 @@ class SkipGram:
         SkipGram(dim=50, epochs=3)
         """
         estimator.set_params(self, parameters)
+        return self
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set what :meth:`transform` and :meth:`fit_transform` return.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            An array, or a DataFrame with the columns of :meth:`get_feature_names_out` and the index of the documents,
+            if they have one. None changes nothing. Without it scikit-learn's `set_config` decides.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is another.
+
+        Examples
+        --------
+        >>> SkipGram(dim=2).set_output(transform="default")
+        SkipGram(dim=2)
+        """
+        estimator.set_output(self, transform)
         return self
 
     def contexts(self, size: int) -> int:
@@ -303,7 +329,7 @@ class SkipGram:
             counts, validation_counts = counter.split_counts(vocabulary, windows, options)
             return self._train(options, counts, validation_counts, None, report, on_epoch_end)
 
-    def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
+    def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
 
         Parameters
@@ -313,7 +339,7 @@ class SkipGram:
 
         Returns
         -------
-        ndarray (n_documents, D), float32
+        ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
 
         Examples
         --------
@@ -665,7 +691,7 @@ class SkipGram:
         """
         return probable_contexts(self._fitted, word, topn, side)
 
-    def transform(self, documents: Documents) -> NDArray[np.float32]:
+    def transform(self, documents: Documents) -> Any:
         """Return the mean of the vectors of each document's words.
 
         Parameters
@@ -675,7 +701,7 @@ class SkipGram:
 
         Returns
         -------
-        ndarray (n_documents, D), float32
+        ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
             is all zeros.
 
@@ -694,7 +720,8 @@ class SkipGram:
         (True, [0.0, 0.0])
         """
         model = self._fitted
-        return mean_vectors(documents, model.vocabulary, model.vectors.matrix, self._options().reading)
+        rows = mean_vectors(documents, model.vocabulary, model.vectors.matrix, self._options().reading)
+        return estimator.output(self, rows, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
