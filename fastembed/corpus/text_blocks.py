@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from fastembed.corpus.sources import TextFile
 
 BLOCK_BYTES = 1 << 20  # read at a time
+LONGEST_TOKEN = 1 << 28  # bytes; what is longer is no text of tokens, and would fill the memory
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
 
@@ -53,6 +54,8 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
     ------
     OSError
         If the file cannot be read or decompressed, or is truncated.
+    ValueError
+        If a token is longer than `LONGEST_TOKEN`.
     ImportError
         If the library that decompresses it is missing.
     """
@@ -73,6 +76,11 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
                 cut = (data.rfind(b"\n") + 1) or max(map(data.rfind, SPACES)) + 1
                 if not cut:
                     kept.append(data)
+                    if sum(map(len, kept)) > LONGEST_TOKEN:
+                        raise ValueError(
+                            f"{file.name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without white space,"
+                            " where a text of tokens is expected"
+                        )
                     continue
                 size = sum(map(len, kept)) + cut
             elif kept or inside:
