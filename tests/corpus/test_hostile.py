@@ -82,9 +82,9 @@ def test_a_stream_of_empty_lines_ends_in_an_error_in_bounded_memory():
     code = """
         for call in (
             lambda: Vocabulary.from_corpus("-", min_count=1),
-            lambda: Counts.from_corpus("-", Vocabulary(["a"], [1])),
+            lambda: Counts.from_corpus("-", Vocabulary(["a"], [1]), memory_limit=50_000_000),
             lambda: Counts.from_baskets("-", Vocabulary(["a"], [1])),
-            lambda: SkipGram().fit("-"),
+            lambda: SkipGram().fit("-", memory_limit=50_000_000),
         ):
             try:
                 call()
@@ -110,7 +110,7 @@ def test_empty_lines_between_others_change_no_count(tmp_path):
     code = """
         vocabulary = Vocabulary.from_corpus(sys.argv[1], min_count=1)
         for counts in (
-            Counts.from_corpus(sys.argv[1], vocabulary, window=9),
+            Counts.from_corpus(sys.argv[1], vocabulary, window=9, memory_limit=50_000_000),
             Counts.from_baskets(sys.argv[1], vocabulary),
         ):
             print(counts.to_scipy().toarray().tolist(), counts.ledger.empty_lines)
