@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import token_ids, unknown_token
+from fastembed._base.lookup import token_ids, token_of, unknown_token
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
+from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus, map_text
+from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -32,6 +33,9 @@ def __dir__() -> list[str]:
 @pickled_as("Vocabulary")
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
+
+    ``vocabulary["the"]`` is the id of a token, ``vocabulary.tokens[0]`` the token of an id. An integer is the token of
+    its digits, as in a corpus: ``vocabulary[33]`` is the id of "33".
 
     Parameters
     ----------
@@ -130,12 +134,13 @@ class Vocabulary:
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.reading.compiled:
+            if not isinstance(reader, MemoryCorpus) and reader.reading.compiled:
                 table = _count_text(reader, ledger, progress, workers)
             else:
                 table = _count_sequences(reader, ledger, progress)
             if not len(table):
-                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+                skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
+                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
             frequent = _frequent(table, min_count)
             if not frequent:
                 token, count = max(_frequent(table, 1), key=lambda item: item[1])
@@ -185,6 +190,32 @@ class Vocabulary:
         grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
         grown.appended = self.appended + len(new)
         return grown
+
+    def frequent(self, min_count: int) -> Vocabulary:
+        """Return the tokens that occurred at least this often, in their order.
+
+        Parameters
+        ----------
+        min_count : int
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `min_count` is not a positive integer, or there is no such token.
+
+        Examples
+        --------
+        >>> Vocabulary(["the", "cat", "sat"], [7, 2, 3]).frequent(3).tokens
+        ('the', 'sat')
+        """
+        kept = np.flatnonzero(self.counts >= check_integer("min_count", min_count, low=1))
+        if not len(kept):
+            raise ValueError(f"none of the {len(self):,} tokens occurs min_count={min_count:,} times")
+        return Vocabulary([self.tokens[index] for index in kept], self.counts[kept], self.ledger)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the vocabulary as text in UTF-8: one line per token, in order: the token, a tab and its count.
@@ -266,31 +297,36 @@ class Vocabulary:
         return iter(self.tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._ids
+        return token_of(token) in self._ids
 
-    def __getitem__(self, token: str) -> int:
-        if token in self._ids:
-            return self._ids[token]
+    def __getitem__(self, token: str | int) -> int:
+        name = token_of(token)
+        if name in self._ids:
+            return self._ids[name]
         raise unknown_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
 
-    def ids(self, tokens: Iterable[str]) -> list[int]:
+    def ids(self, tokens: Iterable[str | int]) -> list[int]:
         """Return the ids of the tokens that are in the vocabulary, as :meth:`encode` does, but as a list.
 
         Parameters
         ----------
-        tokens : iterable of str
+        tokens : iterable of str or int
         """
+        tokens = tokens if isinstance(tokens, list) else list(tokens)
+        if not set(map(type, tokens)) <= {str}:
+            tokens = list(map(token_of, tokens))
         return [index for index in map(self._ids.get, tokens) if index is not None]
 
-    def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:
+    def encode(self, tokens: Iterable[str | int]) -> npt.NDArray[np.int32]:
         """Return the ids of a sequence of tokens; those outside the vocabulary are left out.
 
         Parameters
         ----------
-        tokens : iterable of str
+        tokens : iterable of str or int
+            An integer is the token of its digits.
 
         Returns
         -------
@@ -311,8 +347,8 @@ class Vocabulary:
         return np.array(self.ids(tokens), dtype=np.int32)
 
 
-def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
-    """Count the tokens of files, with one table per thread."""
+def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
+    """Count the tokens of text, with one table per thread."""
     tables: SimpleQueue[TokenTable] = SimpleQueue()
 
     def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
@@ -340,11 +376,11 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
         found.update(tokens)
     table = TokenTable()
     for token, count in found.items():
-        table.insert(token.encode(errors="surrogatepass"), count)
+        table.insert(token_bytes(token), count)
     return table
 
 
 def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
     """Return the tokens of a table that occurred at least this often, and their counts."""
     tokens, counts = table.frequent(least)
-    return [(token.decode(errors="surrogatepass"), count) for token, count in zip(tokens, counts, strict=True)]
+    return [(token_from_bytes(token), count) for token, count in zip(tokens, counts, strict=True)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastembed._base.forks import PerProcess
 from fastembed._base.validation import check_integer
@@ -160,34 +160,69 @@ def ordered_map(
     drops the others. If the system starts no thread, the calling thread does the work.
     """
     threads = min(threads, max(MOST_READERS, os.cpu_count() or 1))
-    pending: deque[tuple[Future[R], Callable[[], R]]] = deque()
-    started = True  # whether the system starts threads
+    with (
+        ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor,
+        closing(ordered_results(_Readers(executor), function, items, 2 * threads, give_up)) as results,
+    ):
+        yield from results
 
-    def first() -> R:
-        future, work = pending.popleft()
-        if not started and future.cancel():
-            with DefaultFloatMode():
-                return work()
-        return future.result()
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor:
+class _Readers(Executor):
+    """Threads in the default mode of floats. What no thread can be started for is done when it is asked for."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., R], /, *arguments: Any, **_: Any) -> Future[R]:
+        """Start ``function(*arguments)``."""
+        future = _Reading(partial(function, *arguments))
         try:
-            for item in items:
-                pending.append((Future(), partial(function, item)))
-                try:
-                    executor.submit(_work, pending[-1][0], pending[-1][1])
-                except RuntimeError:
-                    started = False
-                if len(pending) > 2 * threads:
-                    yield first()
-            while pending:
-                yield first()
-        except BaseException:
-            give_up()
-            raise
-        finally:
-            for future, _ in pending:
-                future.cancel()
+            self._executor.submit(_work, future, future.work)
+        except RuntimeError:
+            future.alone = True
+        return future
+
+
+class _Reading(Future[R]):
+    """Work, and whether the thread that asks for the result may have to do it."""
+
+    def __init__(self, work: Callable[[], R]) -> None:
+        super().__init__()
+        self.work, self.alone = work, False
+
+    def result(self, timeout: float | None = None) -> R:
+        """Return the result."""
+        if self.alone and self.cancel():
+            with DefaultFloatMode():
+                return self.work()
+        return super().result(timeout)
+
+
+def ordered_results(
+    executor: Executor,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    ahead: int,
+    give_up: Callable[[], object] = lambda: None,
+) -> Generator[R, None, None]:
+    """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor of any kind.
+
+    At most `ahead` items are drawn ahead of the results that have been taken.
+    """
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(executor.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BaseException:
+        give_up()
+        raise
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def interruptible(function: Callable[[], R]) -> R:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,6 +51,8 @@ def reject_overwriting(
 def new_model(arguments: argparse.Namespace) -> SkipGram:
     """Return an untrained model with the parameters that were given."""
     model = SkipGram(**given(arguments, PARAMETERS))
+    if model.baskets is not None:
+        reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     check_early_stopping(arguments, model)
     return model
 
@@ -83,6 +86,15 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
     return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
 
 
+def stdin_lines() -> list[str]:
+    """Return the lines of standard input without their ends."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").split("\n")
+
+
 def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
     """Return the corpus of the files given, none of which may be --output."""
     if not arguments.files:
@@ -94,9 +106,23 @@ def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
 
 def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorpus:
     """Return the corpus of some files, read as the options say."""
+    if arguments.words:
+        reject(arguments, ("token_pattern",), "--words says what a token is")
+    else:
+        reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
+    if arguments.keep_case:
+        reject(arguments, ("lowercase",), "--keep-case keeps capitals")
     return FileCorpus(
         [Path(file) for file in files],
+        field=arguments.field,
+        header=not arguments.no_header,
+        skip_bad=arguments.skip_bad,
         lowercase=arguments.lowercase,
+        words=arguments.words,
+        keep_case=arguments.keep_case,
+        digits=arguments.digits,
+        unit=arguments.unit,
         token_pattern=arguments.token_pattern,
+        processes=arguments.processes,
         errors="replace" if arguments.replace_invalid else "strict",
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.arguments import open_vectors, reject
+from fastembed.cli.arguments import open_vectors, reject, stdin_lines
 from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
 from fastembed.vectors import Vectors
 
@@ -66,11 +65,7 @@ def _queries(arguments: argparse.Namespace) -> list[Query]:
 
 
 def _queries_of_stdin() -> Iterator[Query]:
-    try:
-        text = sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"standard input is not UTF-8: {error}") from error
-    for line in text.replace("\r\n", "\n").split("\n"):
+    for line in stdin_lines():
         positive, _, negative = ([word for word in part.split(" ") if word] for part in line.partition("\t"))
         if positive or negative:
             yield positive, negative

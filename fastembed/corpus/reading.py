@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import index
@@ -13,7 +13,13 @@ from typing import Any
 
 from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_choice, check_flag
+from fastembed._base.validation import check_choice, check_flag, check_integer
+from fastembed._kernels import words as kernels
+from fastembed.corpus.processes import check_picklable
+
+# The kernels' numbers of them
+DIGITS = {"keep": 0, "shape": 1, "drop": 2}
+UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
 
 
 @pickled_as("corpus.Reading")
@@ -27,6 +33,20 @@ class Reading:
     ----------
     lowercase : bool
         Whether the text is converted to lower case first.
+    words : bool
+        Whether tokens are words, in lower case: runs of letters, combining marks and digits (Unicode's general
+        categories L, M and N), with single apostrophes inside. An apostrophe is ' or U+2019, and becomes '. Each Han
+        ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped.
+    keep_case : bool
+        Whether `words` keeps capitals.
+    digits : {"keep", "shape", "drop"}
+        What `words` does with words of digits alone: keep them, make each digit a 0, so that there is one token for
+        each length, or drop them.
+    unit : {"line", "paragraph", "document", "sentence"}
+        What a sequence is. A paragraph ends at a line of white space alone, a document at the end of the file, and a
+        sentence where a paragraph does and after ``.``, ``!`` or ``?`` before white space and a capital, with quotation
+        marks and brackets in between; no abbreviations are known. Except for "line", lines are joined: by a space, or
+        by nothing after a letter and a hyphen, which is dropped, before a letter.
     token_pattern : str, optional
         A regular expression with one group at most, whose matches in a sequence, or the group's, are its tokens.
     tokenizer : callable, optional
@@ -34,6 +54,9 @@ class Reading:
         splitting at white space, and exclude each other.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+    processes : int
+        Number of processes that run the tokenizer or find the pattern; 1 for this process alone. The tokenizer must be
+        picklable. The result does not depend on it.
 
     Raises
     ------
@@ -42,18 +65,36 @@ class Reading:
 
     Examples
     --------
-    >>> Reading(lowercase=True, token_pattern=r"\w+").sequences("To be,\nor not.")
+    >>> Reading(words=True).sequences("To be,\nor not.")
     [['to', 'be'], ['or', 'not']]
+    >>> Reading(words=True, unit="sentence").sequences("Who's that, exam-\nple 10? It's I.")
+    [["who's", 'that', 'example', '10'], ["it's", 'i']]
     """
 
     lowercase: bool = False
+    words: bool = False
+    keep_case: bool = False
+    digits: str = "keep"
+    unit: str = "line"
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
     errors: str = "strict"
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lowercase", check_flag("lowercase", self.lowercase))
+        for name in ("lowercase", "words", "keep_case"):
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         check_choice("errors", self.errors, ("strict", "replace"))
+        check_choice("digits", self.digits, tuple(DIGITS))
+        check_choice("unit", self.unit, ("line", *UNITS))
+        if not self.words:
+            for name, default in (("keep_case", False), ("digits", "keep")):
+                if (value := getattr(self, name)) != default:
+                    raise ValueError(f"{name}={value!r} is an option of words, so it needs words=True")
+        elif self.tokenizer is not None or self.token_pattern is not None:
+            raise ValueError("words=True says what the tokens are, so it excludes tokenizer and token_pattern")
+        if self.keep_case and self.lowercase:
+            raise ValueError("keep_case=True contradicts lowercase=True")
         if self.tokenizer is not None and not callable(self.tokenizer):
             raise TypeError(f"tokenizer must be a function from a text to its tokens, or None, got {self.tokenizer!r}")
         if self.token_pattern is not None:
@@ -63,19 +104,28 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
+        object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
+        if self.processes > 1:
+            if self.compiled:
+                raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
+            check_picklable(self.tokenizer, self.processes)
 
     @property
     def compiled(self) -> bool:
         """Whether ASCII white space separates the tokens of what :meth:`apply` returns, so compiled code splits it."""
         return self.tokenizer is None and self.token_pattern is None
 
-    def apply(self, text: bytes) -> bytes:
-        r"""Return a text as UTF-8 in which each sequence ends in \\n, and white space separates its tokens.
+    def apply(self, text: bytes, *, inside: bool = False, last: bool = True) -> bytes:
+        r"""Return a text as UTF-8 in which each sequence ends in ``\n``, and white space separates its tokens.
 
         Parameters
         ----------
         text : bytes
-            Valid UTF-8 that neither begins nor ends inside a token.
+            Valid UTF-8: a whole text, or a part of one.
+        inside : bool
+            Whether it begins inside a sequence, of which earlier parts had more than white space.
+        last : bool
+            Whether the text ends here.
 
         Returns
         -------
@@ -87,7 +137,11 @@ class Reading:
         >>> Reading(lowercase=True).apply("Éa B\n".encode()).decode()
         'éa b\n'
         """
-        if self.lowercase:
+        if self.unit != "line":
+            text = kernels.sequences(text, UNITS[self.unit], inside, last)
+        if self.words:
+            text = kernels.words(text, self.keep_case, DIGITS[self.digits])
+        elif self.lowercase:
             text = text.lower() if text.isascii() else text.decode().lower().encode()
         return text
 
@@ -210,6 +264,11 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"
+        )
+    if type(item) is not list and isinstance(item, Mapping):
+        raise TypeError(
+            f"{where} is {shown(item)}, where a list of tokens is expected; DocumentCorpus(..., field=...) reads one "
+            "field of records"
         )
     try:
         tokens = item if isinstance(item, list) else list(item)

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_amounts, check_finite, check_integer, check_number
+from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
+from fastembed.counts.files import check_baskets
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
+from fastembed.trainer.file import restore_squares, trainer_tensors
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
-
-SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
 
 
 def counts_digest(counts: Any) -> str:
@@ -44,7 +44,7 @@ def counts_digest(counts: Any) -> str:
     Examples
     --------
     >>> from fastembed import Counts
-    >>> counts_digest(Counts.from_pairs([0, 1], [1, 0]).to_scipy())[:16]
+    >>> counts_digest(Counts.from_ids([0, 1], [1, 0]).to_scipy())[:16]
     '8ebcdd3a69549ae5'
     """
     digest = hashlib.sha256()
@@ -72,13 +72,9 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         If a token has no UTF-8 form.
     """
     trainer, vocabulary = model.trainer, model.vocabulary
-    assert trainer.bias is not None
     tensors = {
-        "matrix": trainer.embedding,
-        "linear": trainer.linear,
-        "bias": trainer.bias,
+        **trainer_tensors(trainer),
         "centre": model.centre,
-        **dict(zip(SQUARES, trainer.squares, strict=True)),
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
@@ -88,6 +84,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "fastembed": fastembed.__version__,
         "seed": options.seed,
         "counts_sha256": model.counts_sha256,
+        "epochs": int(model.history[-1]["epoch"]) if model.history else 0,
+        "best_epoch": model.best_epoch,
         "nll": model.history[-1]["nll"] if model.history else None,
     }
     state = {
@@ -95,6 +93,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "ledger": model.ledger,
         "max_contexts_": model.max_contexts,
         "windows_": model.windows,
+        "baskets_": model.baskets,
         "vocabulary.appended": vocabulary.appended,
         "vocabulary.ledger": vocabulary.ledger,
     }
@@ -146,6 +145,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             windows=windows,
             max_contexts=_contexts(state["max_contexts_"], inputs, trainer.linear.shape[1], windows),
             counts_sha256=_digests(manifest["counts_sha256"]),
+            baskets=check_baskets(state.get("baskets_"), windows),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         # A text, not the error: in a variable of a frame of its own traceback, the error would keep the file mapped
@@ -168,12 +168,7 @@ def _other_format(path: str | os.PathLike[str]) -> str | None:
 def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Trainer:
     """Return a trainer with the parameters of a file and its sums of squared gradients."""
     trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
-    for name, own in zip(SQUARES, trainer.squares, strict=True):
-        if tensors[name].dtype != own.dtype or tensors[name].shape != own.shape:
-            found = f"{tensors[name].dtype} of shape {tensors[name].shape}"
-            raise ValueError(f"{name!r} must be {own.dtype} of shape {own.shape}, got {found}")
-        check_amounts(name, tensors[name])
-        own[:] = tensors[name]
+    restore_squares(trainer, tensors)
     return trainer
 
 
@@ -199,8 +194,10 @@ def _history(records: Any) -> list[dict[str, float]]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise TypeError(f"history must be a list of records, got {records!r}")
     for record in records:
-        for value in (record["nll"], *record.values()):
+        for value in (record["nll"], *(record[name] for name in record.keys() - {"kept"})):
             check_number("history", value)
+        check_integer("an epoch of history", record["epoch"], low=1)
+        check_flag("'kept' in history", record.get("kept", False))
     return records
 
 

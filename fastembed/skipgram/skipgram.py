@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Self, TypeAlias
 
@@ -27,12 +27,11 @@ from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.prediction import probable_contexts
+from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
-from fastembed.vectors.queries import Token
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -85,6 +84,9 @@ class SkipGram:
         How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
         separates tokens, and a line of a file, but a whole document in memory, is a sequence. Files of models do not
         hold it.
+    baskets : {"flat", "share"}, optional
+        A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
+        of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
 
     Notes
     -----
@@ -123,6 +125,7 @@ class SkipGram:
         seed: int = 0,
         threads: int | None = None,
         reading: Reading | None = None,
+        baskets: str | None = None,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -139,6 +142,7 @@ class SkipGram:
         self.seed = seed
         self.threads = threads
         self.reading = reading
+        self.baskets = baskets
 
     # ---------------------------------------------------------------- parameters
 
@@ -285,8 +289,9 @@ class SkipGram:
             True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
             `FitProgress`.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, which
-            then has what was learned up to the end of the epoch. Training ends early if it returns True.
+            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:
+            its nll is that of each row before its step) and this SkipGram, which then has what was learned up to the
+            end of the epoch. Training ends early if it returns True.
 
         Returns
         -------
@@ -324,9 +329,9 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
             vocabulary = counter.vocabulary(options.min_count, options.max_size)
-            windows = options.windows(len(vocabulary))
-            options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+            pairing = options.pairing(len(vocabulary))
+            options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
+            counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
             return self._train(options, counts, validation_counts, None, report, on_epoch_end)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
@@ -384,7 +389,7 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
             vocabulary = counter.vocabulary(options.min_count, options.max_size)
-            return counter.counts(vocabulary, options.windows(len(vocabulary)))
+            return counter.counts(vocabulary, options.pairing(len(vocabulary)))
 
     def fit_counts(
         self,
@@ -425,13 +430,8 @@ class SkipGram:
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
-        self._check_not_in_fit()
-        options = self._options()
         check_callback("on_epoch_end", on_epoch_end)
-        if not isinstance(counts, Counts):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
-        if options.early_stopping and validation_counts is None:
-            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        options = self._counts_options(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         if validation_counts is not None:
@@ -445,6 +445,7 @@ class SkipGram:
         y: object = None,
         *,
         grow_vocabulary: bool = False,
+        replay: Counts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
@@ -464,6 +465,9 @@ class SkipGram:
             Append the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
             `max_size` words in all. They get vectors, but are not contexts. Their rows start from the least-squares fit
             of their positive PMI by the linear layer. By default unknown words are dropped.
+        replay : Counts, optional
+            Of the texts that the model was trained on before, as :meth:`count` gave them: they are trained on together
+            with the new ones, in longer steps. Without them the model forgets: see the notes.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
 
@@ -475,12 +479,16 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts that are not those of windows over a
-            text.
+            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts of pairs, not of text or baskets:
+            :meth:`partial_fit_counts` continues it.
 
         Notes
         -----
         It works on a copy, so that an exception leaves the SkipGram as it was.
+
+        A model of 500,000 words of Wikipedia had the perplexity 2,505 on them, and 6,436 on 109,000 words about
+        cooking. After `partial_fit` on the latter these were 2,893 and 1,156; with `replay`, 2,294 and 1,197. Without
+        it the learning rates are halved: with whole ones they would have been 4,361 and 505.
 
         Examples
         --------
@@ -493,16 +501,99 @@ class SkipGram:
         check_flag("grow_vocabulary", grow_vocabulary)
         check_memory_limit(memory_limit)
         base = self._model
+        self._check_replay(replay)
         if base is None:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
-        windows = replace(base.text_windows(), max_contexts=base.max_contexts)
+        pairing = base.pairing()
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
             if grow_vocabulary:
                 vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
-            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-            return self._train(options, counts, validation_counts, base, report, on_epoch_end)
+            counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
+            again = None if replay is None else base.aligned(replay, vocabulary)
+            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again)
+
+    def partial_fit_counts(
+        self,
+        counts: Counts,
+        *,
+        validation_counts: Counts | None = None,
+        grow_vocabulary: bool = False,
+        replay: Counts | None = None,
+        progress: FitProgress | bool | None = None,
+        on_epoch_end: EpochEnd | None = None,
+    ) -> Self:
+        """Continue training on other counts alone, as :meth:`partial_fit` does on another text.
+
+        Parameters
+        ----------
+        counts : Counts
+            With tokens, by which rows and columns are those of the model; unknown tokens are dropped. Counted as those
+            that the model was fitted to: by the same windows, in baskets with the same weighting, or given as pairs.
+        validation_counts : Counts, optional
+            As for :meth:`fit_counts`; with tokens.
+        grow_vocabulary : bool
+            Append the unknown tokens that occur at least `min_count` times by the counts of their vocabulary, up to
+            `max_size` tokens in all; see :meth:`partial_fit`.
+        replay : Counts, optional
+            As for :meth:`partial_fit`.
+        progress, on_epoch_end
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, baskets="share")
+        >>> carts = [["a", "b"], ["b", "c"]]
+        >>> vocabulary = Vocabulary(["a", "b", "d"], [1, 1, 1])
+        >>> more = Counts.from_baskets([["a", "d"], ["b", "d"]], vocabulary, weighting="share")
+        >>> model.fit(carts).partial_fit_counts(more, grow_vocabulary=True).vectors.tokens
+        ('b', 'a', 'c', 'd')
+        """
+        check_callback("on_epoch_end", on_epoch_end)
+        check_flag("grow_vocabulary", grow_vocabulary)
+        base = self._model
+        self._check_replay(replay)
+        if base is None:
+            return self.fit_counts(
+                counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
+            )
+        options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
+        if grow_vocabulary and counts.vocabulary is not None:
+            vocabulary = vocabulary.grown(counts.vocabulary.frequent(options.min_count), options.max_size)
+        validation = None if validation_counts is None else base.aligned(validation_counts, vocabulary)
+        aligned = base.aligned(counts, vocabulary)
+        again = None if replay is None else base.aligned(replay, vocabulary)
+        with reporting(progress, options.epochs) as report:
+            return self._train(options, aligned, validation, base, report, on_epoch_end, again)
+
+    def _check_replay(self, replay: Counts | None) -> None:
+        """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""
+        if replay is None:
+            return
+        if self._model is None:
+            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
+        self._model.aligned(replay)
+
+    def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
+        """Return the parameters for a fit to counts, after checking what any such fit needs."""
+        self._check_not_in_fit()
+        options = self._options()
+        if not isinstance(counts, Counts):
+            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if options.early_stopping and validation_counts is None:
+            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        return options
 
     def _train(
         self,
@@ -512,6 +603,7 @@ class SkipGram:
         base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
+        replay: Counts | None = None,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         estimate = replace(options.estimate(*counts.shape, counts.nnz), resident=resident_memory())
@@ -521,7 +613,7 @@ class SkipGram:
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                return self._train_checked(options, counts, validation_counts, base, progress, on_epoch_end)
+                return self._train_checked(options, counts, validation_counts, base, progress, on_epoch_end, replay)
             finally:
                 del self._fitting
 
@@ -533,8 +625,9 @@ class SkipGram:
         base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
+        replay: Counts | None,
     ) -> Self:
-        training, before = Training(counts, options, base), self._model
+        training, before = Training(counts, options, base, replay), self._model
 
         def epoch_end(record: dict[str, float]) -> object:
             if progress is not None:
@@ -577,18 +670,35 @@ class SkipGram:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A record for each epoch; see `Trainer.fit_counts`."""
+        """A record for each epoch; see `Trainer.fit_counts`.
+
+        `nll` and `perplexity` are means along the epoch, of each row before its step; `validation_nll` is taken after
+        the epoch. After early stopping, the epoch whose parameters were kept has `kept` True, and the others False.
+        """
         return self._fitted.history
 
     @property
+    def best_epoch_(self) -> int:
+        """The epoch of the last fit whose parameters were kept, from 1.
+
+        With early stopping it is the one at which the nll of what was held out was lowest; otherwise the last one.
+        """
+        return self._fitted.best_epoch
+
+    @property
     def ledger(self) -> Ledger | None:
-        """What was read, used and dropped; None if that is not known."""
+        """What was read, used and dropped, also because it was held out; None if that is not known."""
         return self._fitted.ledger
 
     @property
     def windows_(self) -> Windows | None:
-        """How the pairs were cut from the text; None after `fit_counts` on other counts."""
+        """How the pairs were cut from the text; None after a fit to other counts."""
         return self._fitted.windows
+
+    @property
+    def baskets_(self) -> str | None:
+        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None after other fits."""
+        return self._fitted.baskets
 
     @property
     def max_contexts_(self) -> int:
@@ -647,13 +757,13 @@ class SkipGram:
         mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
         return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
 
-    def predict_output(self, word: Token, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
-        """Return the most probable contexts of a word, by the exact softmax over all contexts.
+    def predict_output(self, words: Words, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
+        """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
 
         Parameters
         ----------
-        word : str or int
-            One word, or its id.
+        words : str, int, or iterable of them
+            One word; or several, such as the items of a basket, each of which may be a pair (word, weight).
         topn : int
             How many contexts to return, at least 1; all of them if there are no more.
         side : {"before", "after"}, optional
@@ -663,22 +773,25 @@ class SkipGram:
         -------
         list of (str, float)
             Contexts c and their probabilities, in descending order; ties are in the order of the vocabulary. With p the
-            softmax over the outputs, which are (side, c) in a directed model, the probability is
+            softmax over the outputs, which are (side, c) in a directed model, the probability for one word is
 
             - p(before, c) + p(after, c) without a side: of c as a context of the word, on whichever side;
             - p(side, c) / sum_k p(side, k) with a side: of c as a context, given that it stands on this side.
 
-            Either sums to 1 over all contexts. Pairs have the shares they were counted with: `weighting` makes near
-            contexts count for more, and `sample` frequent ones for less, than their share of the text.
+            For several words, also for a list of one, it is the mean of these probabilities by the weights, without the
+            words themselves. Either sums to 1 over all contexts that can be returned. Pairs have the shares they were
+            counted with: `weighting` makes near contexts count for more, and `sample` frequent ones for less, than
+            their share of the text.
 
         Raises
         ------
         AttributeError
             Before `fit`.
         KeyError
-            If the word is unknown; the message gives the closest spellings.
+            If a word is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If `word` is neither a word nor an id, `side` is another, or the model does not distinguish the sides.
+            If `words` are no words, a weight is not above 0, `side` is another, or the model does not distinguish the
+            sides.
 
         Examples
         --------
@@ -688,8 +801,45 @@ class SkipGram:
         'new'
         >>> round(sum(p for _, p in model.predict_output("york", topn=5, side="after")), 6)
         1.0
+        >>> [word for word, _ in model.predict_output(["york", ("old", 0.5)])]
+        ['city', 'new', 'state']
         """
-        return probable_contexts(self._fitted, word, topn, side)
+        return predict(self._fitted, [words], topn, side)[0]
+
+    def predict_outputs(
+        self, queries: Iterable[Words], topn: int = 10, side: str | None = None, *, skip_unknown: bool = False
+    ) -> list[list[tuple[str, float]]]:
+        """Return the answers of `predict_output` to many queries, such as baskets: many times faster than a loop.
+
+        Parameters
+        ----------
+        queries : iterable
+            Each as `words` for :meth:`predict_output`.
+        topn, side
+            As for :meth:`predict_output`.
+        skip_unknown : bool
+            Leave unknown words out instead of raising KeyError. The answer to a query without any other is empty.
+
+        Returns
+        -------
+        list of lists of (str, float)
+            They differ from those of single calls by rounding alone.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`predict_output`.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, sample=None).fit([["a", "b"], ["b", "c"]])
+        >>> answers = model.predict_outputs([["a", "b"], ["a", "x"], ["x"]], topn=1, skip_unknown=True)
+        >>> [[word for word, _ in answer] for answer in answers]
+        [['c'], ['b'], []]
+        """
+        if isinstance(queries, str):
+            raise TypeError(f"queries must be several, got the single str {queries!r}: see predict_output")
+        return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
     def transform(self, documents: Documents) -> Any:
         """Return the mean of the vectors of each document's words.
@@ -748,13 +898,14 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Documents) -> float:
-        """Return the perplexity of a text: exp of its mean negative log-likelihood per pair.
+    def perplexity(self, corpus: Documents | Counts) -> float:
+        """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters
         ----------
         corpus
-            As for :meth:`fit`. Words outside the vocabulary, and contexts outside the chosen ones, are left out.
+            As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
+            vocabulary, and contexts outside the chosen ones, are left out.
 
         Returns
         -------
@@ -766,7 +917,7 @@ class SkipGram:
         AttributeError
             Before `fit`.
         TypeError, ValueError, OSError
-            As :meth:`fit` does for the corpus.
+            As :meth:`fit` does for the corpus; ValueError also if a model of pairs is given a corpus.
 
         Examples
         --------
@@ -776,8 +927,11 @@ class SkipGram:
         True
         """
         model = self._fitted
-        counter = CorpusCounter(corpus, self.threads, reading=self._options().reading)
-        counts = counter.counts(model.vocabulary, model.text_windows())
+        if isinstance(corpus, Counts):
+            counts = model.aligned(corpus)
+        else:
+            counter = CorpusCounter(corpus, self.threads, reading=self._options().reading)
+            counts = counter.counts(model.vocabulary, model.pairing())
         return float(np.exp(model.trainer.nll(counts)))
 
     # ---------------------------------------------------------------- files
@@ -788,7 +942,8 @@ class SkipGram:
         It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
         bias, how often each word occurred, and the sums from which :meth:`partial_fit` continues. Its header holds, as
         JSON, the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
-        fastembed, the seed, the SHA-256 of the counts trained on, and the last epoch's nll.
+        fastembed, the seed, the SHA-256 of the counts trained on, the number of epochs, the one whose parameters were
+        kept, and the last one's nll.
 
         Parameters
         ----------

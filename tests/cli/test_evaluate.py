@@ -39,7 +39,7 @@ def test_evaluate_prints_json(document, saved, judged):
     similarity, analogies = map(str, judged)
     argv = ("--similarity", similarity, "--analogies", analogies, "--restrict", 3)
     results = document("evaluate", saved, *argv)
-    assert results.keys() == {"vectors", "similarity", "analogies", "perplexity"}
+    assert results.keys() == {"vectors", "similarity", "analogies", "perplexity", "held_out_items"}
     assert (results["vectors"], results["perplexity"]) == (str(saved), [])
     assert results["similarity"] == [
         {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"]}

@@ -24,13 +24,13 @@ def test_pairs_are_summed(triples, dtype):
     rows, columns, weights = map(list, zip(*triples, strict=True))
     expected = np.zeros((5, 7))
     np.add.at(expected, (rows, columns), weights)
-    counts = Counts.from_pairs(np.array(rows, dtype), np.array(columns, dtype), weights, shape=(5, 7))
+    counts = Counts.from_ids(np.array(rows, dtype), np.array(columns, dtype), weights, shape=(5, 7))
     assert_array_equal(counts.to_scipy().toarray(), expected)
     assert counts.nnz == np.count_nonzero(expected)
     assert not counts.directed
     assert counts.max_contexts is None
-    assert Counts.from_pairs(rows, columns).shape == (max(rows) + 1, max(columns) + 1)
-    assert Counts.from_pairs(rows, columns).total == len(rows)
+    assert Counts.from_ids(rows, columns).shape == (max(rows) + 1, max(columns) + 1)
+    assert Counts.from_ids(rows, columns).total == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_pairs_are_summed(triples, dtype):
 )
 def test_bad_pairs_are_rejected(arguments, error, message):
     with pytest.raises(error, match=message):
-        Counts.from_pairs(*arguments)
+        Counts.from_ids(*arguments)
 
 
 def test_from_scipy_takes_any_format_and_leaves_the_matrix_as_it_was():
@@ -98,8 +98,10 @@ def test_bad_matrices_are_rejected(matrix, error, message):
 
 def test_the_tokens_of_a_sum_are_those_of_either():
     named = Counts.from_baskets([["the", "cat"]], VOCABULARY)
-    pairs = Counts.from_pairs([0], [1], shape=(4, 4))
+    pairs = Counts.from_ids([0], [1], shape=(4, 4))
     assert (named + pairs).vocabulary is (pairs + named).vocabulary is VOCABULARY
+    assert (named + pairs).baskets is (pairs + named).baskets is None
+    assert (named + named).baskets == "flat"
 
 
 def test_counts_of_different_meaning_cannot_be_added():
@@ -107,7 +109,10 @@ def test_counts_of_different_meaning_cannot_be_added():
     with pytest.raises(ValueError, match="counts of different windows"):
         flat + Counts.from_corpus([LINE], VOCABULARY)
     with pytest.raises(ValueError, match=r"counts of different shape: \(4, 4\) and \(1, 1\)"):
-        flat + Counts.from_pairs([0], [0])
+        flat + Counts.from_ids([0], [0])
+    baskets = [Counts.from_baskets([LINE], VOCABULARY, weighting=weighting) for weighting in ("flat", "share")]
+    with pytest.raises(ValueError, match="counts of baskets with different weightings, 'flat' and 'share'"):
+        baskets[0] + baskets[1]
     other = Vocabulary(VOCABULARY.tokens, [9, 1, 1, 1])
     with pytest.raises(ValueError, match="the same vocabulary"):
         Counts.from_corpus([LINE], VOCABULARY, sample=0.1) + Counts.from_corpus([LINE], other, sample=0.1)
@@ -116,7 +121,7 @@ def test_counts_of_different_meaning_cannot_be_added():
         flat + Counts.from_corpus([["a", "b"]], renamed, weighting="flat")
     with pytest.raises(TypeError):
         flat + 1
-    assert_array_equal((Counts.from_pairs([0], [1]) + Counts.from_pairs([0], [1])).data, [2])
+    assert_array_equal((Counts.from_ids([0], [1]) + Counts.from_ids([0], [1])).data, [2])
 
 
 def test_sums_that_are_not_exact_are_rejected():
@@ -173,7 +178,8 @@ def test_equal_pairs_are_summed_in_double_whatever_their_dtype(dtype):
     weight = 1 if dtype == "bool" else 5
     weights = np.full(3000, weight, dtype)
     pairs = np.zeros(3000, int), np.ones(3000, int)
-    assert Counts.from_pairs(*pairs, weights).total == 3000 * weight
+    assert Counts.from_ids(*pairs, weights).total == 3000 * weight
+    assert Counts.from_pairs(["a"] * 3000, ["b"] * 3000, weights).total == 3000 * weight
     if dtype != "float16":  # which SciPy does not have
         assert Counts.from_scipy(sparse.coo_array((weights, pairs), shape=(2, 2))).total == 3000 * weight
         rows = sparse.csr_array((weights, pairs[1], np.array([0, 3000])), shape=(1, 2))
@@ -182,17 +188,17 @@ def test_equal_pairs_are_summed_in_double_whatever_their_dtype(dtype):
 
 
 def test_integers_that_sum_beyond_their_dtype_are_summed():
-    assert Counts.from_pairs([0, 0], [1, 1], np.array([2**31 - 1] * 2, np.int32)).total == 2**32 - 2
+    assert Counts.from_ids([0, 0], [1, 1], np.array([2**31 - 1] * 2, np.int32)).total == 2**32 - 2
     ones = np.ones(2**24 + 2, np.float32)
     same = np.zeros(len(ones), np.int8)
-    assert Counts.from_pairs(same, same, ones).total == len(ones)
+    assert Counts.from_ids(same, same, ones).total == len(ones)
 
 
 @pytest.mark.parametrize("weights", [[1e308, 1e308], np.array([1e308, 1e308], np.longdouble)])
 def test_sums_beyond_double_are_rejected(weights):
     with pytest.raises(ValueError, match=r"counts must be finite, but .*counts\[0\] is inf"):
-        Counts.from_pairs([0, 0], [1, 1], weights)
-    one = Counts.from_pairs([0], [1], weights[:1])
+        Counts.from_ids([0, 0], [1, 1], weights)
+    one = Counts.from_ids([0], [1], weights[:1])
     with pytest.raises(ValueError, match=r"the sums of counts must be finite, but .* is inf"):
         one + one
 
@@ -248,3 +254,5 @@ def test_masked_arrays_are_rejected():
     for arguments in ((masked, [0, 1]), ([0, 1], masked), ([0, 1], [0, 1], masked)):
         with pytest.raises(TypeError, match="must be an array without a mask"):
             Counts.from_pairs(*arguments)
+        with pytest.raises(TypeError, match="must be an array without a mask"):
+            Counts.from_ids(*arguments)

@@ -1,5 +1,6 @@
 """Targets in every form, and the checks of them: the type of the error, the value in its message."""
 
+import copy
 import re
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_equal_entries_of_a_target_are_summed_in_double(dtype):
     target, counts = (sparse.coo_array(entries, shape=shape) for shape in ((1, 2), (2, 2)))
     assert trainer.loss(0, target) == trainer.loss(0, [0, 60.0 * weight])
     assert trainer.nll(counts) == trainer.nll(sparse.csr_array([[0, 60.0 * weight], [0, 0]]))
-    twin = Trainer(trainer.embedding.copy(), trainer.linear)
+    twin = copy.deepcopy(trainer)
     assert trainer.train([0], target, learning_rate=1e-9) == twin.train([0], [[0, 60.0 * weight]], learning_rate=1e-9)
     trainer.fit_counts(counts, epochs=1)
     twin.fit_counts(sparse.csr_array([[0, 60.0 * weight], [0, 0]]), epochs=1)
