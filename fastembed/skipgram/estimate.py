@@ -48,10 +48,10 @@ class Estimate:
     Examples
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
-    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start
-    2713824000000
+    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start and of the gauge
+    2716254000000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,714 GFLOP and 186 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,716 GFLOP and 186 MB of memory
     """
 
     inputs: int
