@@ -20,6 +20,7 @@ from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
+from fastembed.corpus.reading import Reading
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -51,6 +52,8 @@ class Vocabulary:
     tokens : tuple of str
     counts : ndarray of int64, shape (V,)
     ledger : Ledger or None
+    reading : Reading or None
+        How the text was read; None if that is not known.
     appended : int
         The number of tokens at the end that were added by :meth:`grown`.
 
@@ -81,6 +84,7 @@ class Vocabulary:
         self._ids = token_ids(self.tokens)
         self.counts = check_token_counts(counts, self.tokens)
         self.ledger = ledger
+        self.reading: Reading | None = None
         self.appended = 0
 
     @classmethod
@@ -154,7 +158,9 @@ class Vocabulary:
                 f"below min_count={min_count}": ledger.tokens_read - enough,
                 f"over max_size={max_size}": enough - ledger.tokens_used,
             }
-            return cls([token for token, _ in kept], [count for _, count in kept], ledger)
+            words = cls([token for token, _ in kept], [count for _, count in kept], ledger)
+            words.reading = reader.reading
+            return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
         """Return this vocabulary followed by the tokens that only another one has, in the order of the other.
@@ -188,7 +194,7 @@ class Vocabulary:
         new = [index for index, token in enumerate(other.tokens) if token not in self][:capacity]
         tokens = self.tokens + tuple(other.tokens[index] for index in new)
         grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
-        grown.appended = self.appended + len(new)
+        grown.reading, grown.appended = self.reading, self.appended + len(new)
         return grown
 
     def frequent(self, min_count: int) -> Vocabulary:

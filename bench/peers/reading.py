@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    print_facts()
+    print_facts("Counting tokens")
     rows = []
     for threads in options.threads:
         times = {way: [] for way in WAYS}

@@ -150,9 +150,8 @@ cdef inline void put_space(Writer* w, uint8_t space) noexcept nogil:
     w.out += 1
 
 
-cdef inline void put_letter(Writer* w, const uint8_t* t, int64_t size, uint32_t point) noexcept nogil:
+cdef inline void put_letter(Writer* w, uint32_t point, const Character* c) noexcept nogil:
     """Write one character of a word."""
-    cdef const Character* c = character(point)
     cdef bint cased = w.cased
     if not w.inside:
         if w.ideograph:
@@ -171,9 +170,8 @@ cdef inline void put_letter(Writer* w, const uint8_t* t, int64_t size, uint32_t 
         if w.sigma != NULL and w.cased:
             w.sigma[1] = 0x83       # from U+03C2 to U+03C3
         w.sigma = NULL
-    if w.keep_case or (c.lower == 0 and point != SIGMA):
-        memcpy(w.out, t, size)
-        w.out += size
+    if w.keep_case:
+        w.out += encode(point, w.out)
     elif point == SIGMA:
         w.out[0] = 0xCF
         w.out[1] = 0x82 if cased else 0x83
@@ -188,22 +186,31 @@ cdef inline void put_letter(Writer* w, const uint8_t* t, int64_t size, uint32_t 
             w.out += 2
 
 
-cdef inline void put_character(Writer* w, const uint8_t* t, int64_t size, uint32_t point) noexcept nogil:
-    cdef uint8_t flags = character(point).flags
-    if flags & IDEOGRAPH or (flags & MARK and w.ideograph):
-        if flags & IDEOGRAPH and (w.inside or w.ideograph):
+cdef inline void put_character(Writer* w, uint32_t point, const Character* c) noexcept nogil:
+    if c.flags & IDEOGRAPH or (c.flags & MARK and w.ideograph):
+        if c.flags & IDEOGRAPH and (w.inside or w.ideograph):
             put_space(w, 32)
-        memcpy(w.out, t, size)
-        w.out += size
+        w.out += encode(point, w.out)
         w.ideograph = True
-    elif flags & WORD:
-        put_letter(w, t, size, point)
+    elif c.flags & WORD:
+        put_letter(w, point, c)
     elif point == SOFT_HYPHEN:
         pass
     elif (point == 39 or point == RIGHT_QUOTE) and w.inside and not w.apostrophe:
         w.apostrophe = True
     else:
         put_space(w, 10 if point == 10 else 32)
+
+
+cdef inline bint plain_letter(Writer* w, uint32_t point, const Character* c) noexcept nogil:
+    """Whether a character is a letter that is followed by no rule but lower case; note then whether it is cased."""
+    if (
+        c.flags & (WORD | MARK | NUMBER | IDEOGRAPH | IGNORED) != WORD or point == SIGMA or point == I_WITH_DOT
+        or not w.inside or w.apostrophe or w.sigma != NULL or w.number != NULL
+    ):
+        return False
+    w.cased = c.flags & CASED != 0
+    return True
 
 
 cdef inline bint put_chunk(const uint8_t* t, uint8_t* out, uint8_t fold, uint8_t digits) noexcept nogil:
@@ -219,13 +226,17 @@ cdef inline bint put_chunk(const uint8_t* t, uint8_t* out, uint8_t fold, uint8_t
     return wrong != 0
 
 
-cdef uint8_t* put_words(const uint8_t* t, int64_t n, Writer* w) noexcept nogil:
+cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits, uint8_t* out) noexcept nogil:
+    """Write the words of a text; return where they end."""
     cdef const uint8_t* end = t + n
     cdef const uint8_t* stop
+    cdef const Character* c
     cdef uint32_t point
-    cdef int64_t size
     cdef uint8_t last
-    cdef uint8_t* first = w.out
+    cdef Writer w   # a variable of this function, so that the compiler can hold it in registers
+    w.out, w.keep_case, w.digits = out, keep_case, digits
+    w.inside = w.ideograph = w.apostrophe = w.cased = False
+    w.sigma = w.number = NULL
     while t < end:
         while end - t >= CHUNK and not put_chunk(t, w.out, 0 if w.keep_case else 32, w.digits != KEEP):
             t += CHUNK
@@ -236,11 +247,14 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, Writer* w) noexcept nogil:
         # The characters of the chunk one by one, and on to where no rule needs to know more than the last byte
         stop = t + CHUNK if end - t >= CHUNK else end
         while t < stop or t < end and (w.ideograph or w.apostrophe or w.sigma != NULL or w.number != NULL):
-            size = decode(t, &point)
-            put_character(w, t, size, point)
-            t += size
-    end_word(w)
-    if w.out > first and (w.out - 1)[0] != 10:
+            t += decode(t, &point)
+            c = character(point)
+            if plain_letter(&w, point, c):
+                w.out += encode(point if keep_case else <uint32_t>(<int32_t>point + c.lower), w.out)
+            else:
+                put_character(&w, point, c)
+    end_word(&w)
+    if w.out > out and (w.out - 1)[0] != 10:
         w.out[0] = 32
         w.out += 1
     return w.out
@@ -267,14 +281,9 @@ def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
     # other text, or the character stands after an ideograph, of 3 bytes at least
     cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 * n + CHUNK)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(result)
-    cdef Writer w
-    w.out, w.keep_case, w.digits = out, keep_case, digits
-    w.inside = w.ideograph = w.apostrophe = w.cased = False
-    w.sigma = w.number = NULL
-    if n:
-        with nogil:
-            put_words(&text[0], n, &w)
-    written = w.out - out
+    cdef const uint8_t* first = &text[0] if n else out
+    with nogil:
+        written = put_words(first, n, keep_case, digits, out) - out
     return result[:written]
 
 

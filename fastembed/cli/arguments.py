@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastembed.cli.options import PARAMETERS, option_of
-from fastembed.corpus import FileCorpus
+from fastembed.cli.options import PARAMETERS, TOKENS, option_of
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.formats.atomic import check_writable
-from fastembed.formats.registry import FORMATS
+from fastembed.formats.registry import FORMATS, format_of
 from fastembed.skipgram import SkipGram
+from fastembed.skipgram.file import read_reading
 from fastembed.vectors import Vectors
 
 
@@ -95,34 +97,35 @@ def stdin_lines() -> list[str]:
     return text.replace("\r\n", "\n").split("\n")
 
 
-def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
-    """Return the corpus of the files given, none of which may be --output."""
+def open_corpus(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus of the files given, none of which may be --output; `reading` is as for `read_corpus`."""
     if not arguments.files:
         fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
-    corpus = read_corpus(arguments, arguments.files)
+    corpus = read_corpus(arguments, arguments.files, reading)
     reject_overwriting(arguments, corpus.names)
     return corpus
 
 
-def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorpus:
-    """Return the corpus of some files, read as the options say."""
+def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus of some files, read as the options say; if they say nothing, by a reading: a model's."""
     if arguments.words:
         reject(arguments, ("token_pattern",), "--words says what a token is")
     else:
         reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
     if arguments.keep_case:
         reject(arguments, ("lowercase",), "--keep-case keeps capitals")
-    return FileCorpus(
-        [Path(file) for file in files],
-        field=arguments.field,
-        header=not arguments.no_header,
-        skip_bad=arguments.skip_bad,
-        lowercase=arguments.lowercase,
-        words=arguments.words,
-        keep_case=arguments.keep_case,
-        digits=arguments.digits,
-        unit=arguments.unit,
-        token_pattern=arguments.token_pattern,
-        processes=arguments.processes,
-        errors="replace" if arguments.replace_invalid else "strict",
-    )
+    paths = [Path(file) for file in files]
+    structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
+    options = {name: getattr(arguments, name) for name in TOKENS}
+    if reading is not None and not given(arguments, TOKENS):
+        options = {name: getattr(reading, name) for name in (*TOKENS, "tokenizer")}
+    errors = "replace" if arguments.replace_invalid else "strict"
+    return FileCorpus(paths, **structure, **options, processes=arguments.processes, errors=errors)
+
+
+def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:
+    """Return the function from a word to the token that it is among the vectors, as their model reads it."""
+    form = format_of(arguments.vectors, arguments.input_format)
+    if form.name != "safetensors" or (reading := read_reading(arguments.vectors)) is None:
+        return str
+    return partial(reading.token, known=vectors)

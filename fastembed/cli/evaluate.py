@@ -58,10 +58,10 @@ def _perplexities(arguments: argparse.Namespace) -> list[tuple[str, float]]:
         return []
     model = open_model(arguments, "--perplexity")
     texts = [
-        (file, Counts.load(file) if file.lower().endswith(".safetensors") else read_corpus(arguments, [file]))
+        Counts.load(file) if file.lower().endswith(".safetensors") else read_corpus(arguments, [file], model.reading_)
         for file in arguments.perplexity
     ]
-    return [(file, model.perplexity(text)) for file, text in texts]
+    return [(file, model.perplexity(text)) for file, text in zip(arguments.perplexity, texts, strict=True)]
 
 
 def _held_out_items(arguments: argparse.Namespace) -> list[tuple[str, HeldOutItems]]:
@@ -69,7 +69,7 @@ def _held_out_items(arguments: argparse.Namespace) -> list[tuple[str, HeldOutIte
     if not arguments.held_out_items:
         return []
     model = open_model(arguments, "--held-out-items")
-    files = [(file, read_corpus(arguments, [file])) for file in arguments.held_out_items]
+    files = [(file, read_corpus(arguments, [file], model.reading_)) for file in arguments.held_out_items]
     return [(file, held_out_items(model, baskets, given=arguments.given)) for file, baskets in files]
 
 

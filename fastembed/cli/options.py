@@ -23,8 +23,8 @@ COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed"
 TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
 STRUCTURE = ("field", "no_header", "skip_bad")
-WORDS = ("lowercase", "words", "keep_case", "digits", "token_pattern", "processes")
-READING = (*STRUCTURE, *WORDS, "unit", "replace_invalid")
+TOKENS = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern")  # what the tokens of a text are
+READING = (*STRUCTURE, *TOKENS, "processes", "replace_invalid")
 
 
 class Paragraphs(argparse.HelpFormatter):

@@ -18,8 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     out, named on stderr, and make the exit code 1.
     """
     batch = arguments.words == ["-"]
-    queries = _queries_of_stdin() if batch else [arguments.words]
     model = open_model(arguments, "predict")
+    queries = _queries_of_stdin() if batch else [arguments.words]
+    if (reading := model.reading_) is not None:
+        queries = [[reading.token(word, model.vocabulary) for word in words] for words in queries]
     unknown = [word for word in dict.fromkeys(chain.from_iterable(queries)) if batch and word not in model.vocabulary]
     found = model.predict_outputs(queries, arguments.topn, arguments.side, skip_unknown=batch)
     document = [

@@ -19,7 +19,7 @@ from fastembed.cli.arguments import (
 )
 from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
 from fastembed.cli.progress import Progress
-from fastembed.corpus import FileCorpus
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
 
@@ -81,7 +81,7 @@ def _on_more_text(arguments: argparse.Namespace) -> Job:
         "replay": _load_replay(arguments),
         "memory_limit": arguments.memory_limit,
     }
-    return model, partial(model.partial_fit, _open_text(arguments), **choice)
+    return model, partial(model.partial_fit, _open_text(arguments, model.reading_), **choice)
 
 
 def _fixed(arguments: argparse.Namespace) -> list[str]:
@@ -114,9 +114,9 @@ def _load_replay(arguments: argparse.Namespace) -> Counts | None:
     return Counts.load(arguments.replay)
 
 
-def _open_text(arguments: argparse.Namespace) -> FileCorpus:
-    """Return the corpus, after a hint if it seems to need other options."""
-    corpus = open_corpus(arguments)
+def _open_text(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus, after a hint if it seems to need other options; `reading` is as for `open_corpus`."""
+    corpus = open_corpus(arguments, reading)
     print_advice(arguments, corpus)
     return corpus
 

@@ -8,7 +8,8 @@ Wherever a corpus is asked for, it is
 - a :class:`DocumentCorpus`: texts, lists of tokens or records in memory, with the same options;
 - any other iterable that yields sequences of strings or integers and can be iterated again, such as a list of lists.
 
-A file holds one sequence per line, in UTF-8; ASCII white space separates the tokens. Files whose names end in ``.gz``,
+A file holds one sequence per line, in UTF-8, and ASCII white space separates the tokens, unless a :class:`Reading` says
+otherwise. Files whose names end in ``.gz``,
 ``.bz2``, ``.xz`` or ``.zst`` are decompressed while they are read. An integer as a token stands for its decimal digits.
 
 A `progress` is called with (done, total): bytes on disk for files, sequences for a corpus in memory, where the total is

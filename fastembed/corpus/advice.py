@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import FileCorpus
@@ -54,11 +55,13 @@ def advice(corpus: FileCorpus) -> str | None:
         return None
     effect = {"--words": "words without it", "--unit paragraph": "whole paragraphs"}
     read = " of ".join(effect[option] for option in reversed(options))
-    return f"{' and '.join(found)}; {' '.join(options)} reads {read}"
+    return f"{', and '.join(found)}; {' '.join(options)} reads {read}"
 
 
 def looks_wrapped(text: bytes) -> bool:
-    r"""Return whether most lines have 60 to 80 characters and few of them end a sentence.
+    r"""Return whether most lines have 60 to 80 columns and few of these end a sentence.
+
+    A line before an empty one does not count: it may be the last of a paragraph.
 
     Parameters
     ----------
@@ -67,10 +70,11 @@ def looks_wrapped(text: bytes) -> bool:
     Examples
     --------
     >>> line = b"a line of a text that somebody, or a program, has broken in its middle\n"
-    >>> looks_wrapped(line * 20), looks_wrapped(line.replace(b"\n", b".\n") * 20)
+    >>> looks_wrapped(line * 21), looks_wrapped(line.replace(b"\n", b".\n") * 21)
     (True, False)
     """
-    lines = [line.rstrip() for line in text.decode(errors="replace").split("\n")]
-    full = [line for line in lines if 60 <= len(line) <= 80]
+    lines = [line.rstrip().expandtabs() for line in text.decode(errors="replace").split("\n")]
+    inner = [line for line, following in pairwise(lines) if line and following]
+    full = [line for line in inner if 60 <= len(line) <= 80]
     ending = sum(line.endswith((".", "!", "?")) for line in full)
-    return len(full) >= LEAST_LINES and 2 * len(full) > sum(map(bool, lines)) and 4 * ending < len(full)
+    return len(full) >= LEAST_LINES and 2 * len(full) > len(inner) and 4 * ending < len(full)

@@ -37,10 +37,10 @@ class SplitDocuments:
     """
 
     def __init__(self, source: Iterable[Any], reading: Reading | None, *, whole: bool, single: bool) -> None:
-        self._source, self._reading, self._whole, self._single = source, reading, whole, single
+        self._source, self.reading, self._whole, self._single = source, reading, whole, single
 
     def __length_hint__(self) -> int:
-        known = self._reading is None or self._whole  # else a document may give several sequences
+        known = self.reading is None or self._whole  # else a document may give several sequences
         return len(self._source) if known and isinstance(self._source, Sized) else NotImplemented
 
     def __iter__(self) -> Iterator[Any]:
@@ -59,7 +59,7 @@ class SplitDocuments:
 
     def _read(self) -> Iterator[tuple[Any, list[Any]]]:
         """Yield each document and its sequences."""
-        if self._reading is None:
+        if self.reading is None:
             for item in self._source:
                 yield item, [_split(item) if isinstance(item, str) else item]
             return
@@ -70,7 +70,7 @@ class SplitDocuments:
                 drawn.append(item)
                 yield item if isinstance(item, str) else None
 
-        for sequences in read_in_processes(_sequences, texts(), lambda text: len(text or ""), self._reading):
+        for sequences in read_in_processes(_sequences, texts(), lambda text: len(text or ""), self.reading):
             item = drawn.popleft()
             if sequences is None:
                 yield item, [item]

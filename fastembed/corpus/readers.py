@@ -339,6 +339,12 @@ __iter__ starts again
         check_reiterable(source)
         self.source = source
 
+    @property
+    def reading(self) -> Reading | None:
+        """How documents are read, where they are: token lists need no reading."""
+        found = getattr(self.source, "reading", None)
+        return found if isinstance(found, Reading) else None
+
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield each sequence as a list of tokens.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from operator import index
 from typing import Any
 
@@ -19,6 +20,7 @@ from fastembed.corpus.processes import check_picklable
 
 # The kernels' numbers of them
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}
+WAYS = ("errors", "processes")  # options that do not say what the tokens are
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
 
 
@@ -205,6 +207,80 @@ class Reading:
         *sequences, rest = self.apply(text).split(b"\n")
         return list(map(self.tokens, [*sequences, rest] if rest else sequences))
 
+    def token(self, word: str, known: Container[str]) -> str:
+        """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
+
+        Parameters
+        ----------
+        word : str
+        known : container of str
+            All tokens. A word among them stays as it is.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> Reading(words=True).token("London,", ["london"]), Reading(words=True).token("New York", ["new", "york"])
+        ('london', 'New York')
+        """
+        if word in known:
+            return word
+        try:
+            read = list(chain.from_iterable(self.sequences(word)))
+        except ValueError:  # no UTF-8 form
+            return word
+        return read[0] if len(read) == 1 and read[0] in known else word
+
+    def record(self) -> dict[str, Any]:
+        """Return what says which tokens a text has, as JSON can hold it, without what is as by default.
+
+        Returns
+        -------
+        dict
+            Of a tokenizer the name alone. `errors` and `processes` are not in it.
+
+        Examples
+        --------
+        >>> Reading(words=True, digits="shape", errors="replace").record()
+        {'words': True, 'digits': 'shape'}
+        """
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        record = {name: value for name, (value, default) in values.items() if value != default and name not in WAYS}
+        if self.tokenizer is not None:
+            record["tokenizer"] = tokenizer_name(self.tokenizer)
+        return record
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Reading:
+        """Return the reading that a record describes.
+
+        Parameters
+        ----------
+        record : mapping
+            What :meth:`record` returned. Where there was a tokenizer there is one that raises an error when it is used.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it describes none.
+
+        Examples
+        --------
+        >>> Reading.from_record({"words": True})
+        Reading(words=True)
+        """
+        if not isinstance(record, Mapping) or set(record) - {field.name for field in fields(cls)}:
+            raise TypeError(f"a reading must be a record of its options, got {record!r}")
+        values = dict(record)
+        if "tokenizer" in values:
+            values["tokenizer"] = MissingTokenizer(str(values["tokenizer"]))
+        return cls(**values)
+
+    def __repr__(self) -> str:
+        return f"Reading({', '.join(f'{name}={value!r}' for name, value in self.record().items())})"
+
     @cached_property
     def _tokenize(self) -> Callable[[str], Iterable[str]]:
         """The tokenizer, or the function that finds the pattern."""
@@ -223,6 +299,40 @@ class Reading:
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class MissingTokenizer:
+    """Stands for the tokenizer of a model that was read from a file, which holds its name alone."""
+
+    name: str
+
+    def __call__(self, text: str) -> list[str]:
+        """Raise ValueError."""
+        raise ValueError(
+            f"the text of this model was read by the tokenizer {self.name}, which its file does not hold: "
+            "set_params(reading=Reading(tokenizer=...)), or read by FileCorpus(..., tokenizer=...)"
+        )
+
+
+def tokenizer_name(tokenizer: Any) -> str:
+    """Return the name by which a tokenizer is recorded.
+
+    Examples
+    --------
+    >>> tokenizer_name(str.split), tokenizer_name(re.compile("a").findall)
+    ('str.split', 're.Pattern.findall')
+    """
+    if isinstance(tokenizer, MissingTokenizer):
+        return tokenizer.name
+    module = getattr(tokenizer, "__module__", None)
+    named = getattr(tokenizer, "__qualname__", None)
+    if named is None:
+        module, named = type(tokenizer).__module__, type(tokenizer).__qualname__
+    owner = getattr(tokenizer, "__self__", None)
+    if module is None and owner is not None:
+        module, named = type(owner).__module__, f"{type(owner).__qualname__}.{tokenizer.__name__}"
+    return named if module in (None, "builtins") else f"{module}.{named}"
 
 
 def check_pattern(pattern: Any) -> None:

@@ -11,7 +11,7 @@ from fastembed.corpus.rows import Report, Rows, column_of
 from fastembed.corpus.sources import TextFile
 
 ROWS_AT_ONCE = 1024
-BUFFER_BYTES = 1 << 20  # of a column in Parquet; without it, the column of a whole row group is read at once
+BUFFER_BYTES = 1 << 20  # of a column in Parquet; by default the column of a whole row group is read at once
 ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
 
 
@@ -54,7 +54,9 @@ def table_names(file: TextFile, parquet: bool) -> list[str]:
 class _ParquetTable:
     def __init__(self, stream: Any) -> None:
         parquet = require("pyarrow.parquet", "parquet")
-        self._file = parquet.ParquetFile(stream, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+        self._file = parquet.ParquetFile(
+            stream, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+        )
         schema = self._file.schema_arrow
         self.names, self.types = schema.names, schema.types
 

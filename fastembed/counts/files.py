@@ -12,6 +12,7 @@ from fastembed._base.csr import canonical_csr, csr
 from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts, check_integer
 from fastembed.corpus.ledger import Ledger, as_ledger
+from fastembed.corpus.reading import Reading
 from fastembed.counts.stored_csr import StoredCSR
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
@@ -40,10 +41,11 @@ def write_counts(
     tensors: dict[str, npt.NDArray[Any]] = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
     if keep is not None:
         tensors["keep"] = keep
-    settings = {"shape": matrix.shape, "windows": windows, "ledger": ledger, "baskets": baskets}
+    settings: dict[str, Any] = {"shape": matrix.shape, "windows": windows, "ledger": ledger, "baskets": baskets}
     if vocabulary is not None:
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
+        settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
     write_tensors(path, tensors, header("counts", plain(settings)))
 
 
@@ -75,6 +77,8 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
         if "tokens.counts" in tensors:
             counted = as_ledger(settings["vocabulary.ledger"])
             vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
+            if (reading := settings.get("vocabulary.reading")) is not None:
+                vocabulary.reading = Reading.from_record(reading)
             if len(vocabulary) != n_rows:
                 raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
     except (KeyError, TypeError, ValueError) as error:

@@ -114,7 +114,8 @@ def held_out_items(
     queries: list[ContextQuery] = []
     hidden: list[NDArray[np.intp]] = []
     ledger = Ledger()
-    for items in as_corpus(split_documents(baskets, model.reading, single=True)).sequences(ledger):
+    reading = model._fitted.reading_of(baskets, model.reading)
+    for items in as_corpus(split_documents(baskets, reading, single=True)).sequences(ledger):
         ids = rng.permutation(np.array(sorted(set(vocabulary.ids(items))), np.intp))
         count = len(ids) - 1 if shown is None else shown
         wanted = ids[count:][ids[count:] < contexts]

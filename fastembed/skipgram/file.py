@@ -16,6 +16,7 @@ import fastembed
 from fastembed._base.json_values import plain
 from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
+from fastembed.corpus.reading import Reading
 from fastembed.counts.files import check_baskets
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
@@ -61,7 +62,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     path : path-like
         The file to make or to replace.
     options : SkipGramOptions
-        Written without the number of threads, which is the machine's, and without the reading.
+        Written without the number of threads, which is the machine's.
     model : FittedModel
 
     Raises
@@ -78,8 +79,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
-    settings = plain(replace(options, reading=None))
-    del settings["threads"], settings["reading"]
+    settings = plain(replace(options, reading=None)) | {"reading": options.reading and options.reading.record()}
+    del settings["threads"]
     manifest = {
         "fastembed": fastembed.__version__,
         "seed": options.seed,
@@ -96,6 +97,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "baskets_": model.baskets,
         "vocabulary.appended": vocabulary.appended,
         "vocabulary.ledger": vocabulary.ledger,
+        "vocabulary.reading": vocabulary.reading and vocabulary.reading.record(),
     }
     fields = {"manifest": _json(manifest), "model": _json(state)}
     write_tensors(path, tensors, header("vectors", settings) | fields)
@@ -129,6 +131,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         vocabulary = Vocabulary(
             unpack_tokens(tensors, path), tensors["tokens.counts"], as_ledger(state["vocabulary.ledger"])
         )
+        vocabulary.reading = _reading(state["vocabulary.reading"])
+        settings |= {"reading": _reading(settings.get("reading"))}
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         trainer = _trainer(tensors, threads)
         inputs, dim = trainer.embedding.shape
@@ -152,6 +156,30 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     return settings, model
+
+
+def read_reading(path: str | os.PathLike[str]) -> Reading | None:
+    """Return how the text of a model was read, without its tensors; None if that is not known, or it is no model.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_model`.
+    """
+    try:
+        metadata = map_tensors(path)[1]
+        return _reading(json.loads(metadata["model"])["vocabulary.reading"]) if "model" in metadata else None
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} does not hold a model that fits together: {error}") from error
+
+
+def _reading(record: Any) -> Reading | None:
+    """Return the reading of a file, checked."""
+    return None if record is None else Reading.from_record(record)
 
 
 def _other_format(path: str | os.PathLike[str]) -> str | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import DocumentCorpus, FileCorpus
+from fastembed.corpus.reading import Reading
 from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.options import Baskets
@@ -46,6 +50,19 @@ class FittedModel:
             if record["epoch"] == 1:
                 break
         return int(self.history[-1]["epoch"]) if self.history else 0
+
+    def reading_of(self, corpus: Documents, asked: Reading | None) -> Reading | None:
+        """Return how to read a text for this model: as the corpus says or as asked, else as the model's own text.
+
+        Warns if the model's own text was read in another way.
+        """
+        given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
+        own = self.vocabulary.reading
+        if given is None or own is None:
+            return own if given is None else given
+        if given.record() != own.record():
+            warnings.warn(f"the text is read by {given}, but that of the model was read by {own}", stacklevel=3)
+        return given
 
     def pairing(self) -> Windows | Baskets:
         """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""

@@ -52,6 +52,8 @@ class ContextQuery:
             if isinstance(item, tuple) and len(item) == 2:
                 word = item[0]
                 weight = check_number(f"the weight of {word!r}", item[1], above=True)
+            if isinstance(word, str) and vocabulary.reading is not None:
+                word = vocabulary.reading.token(word, vocabulary)
             if skip_unknown and isinstance(token_of(word), str) and word not in vocabulary:
                 continue
             ids.append(check_token(word, vocabulary, vocabulary.tokens))

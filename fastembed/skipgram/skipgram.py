@@ -82,8 +82,8 @@ class SkipGram:
         By default as many as CPUs. The vectors do not depend on it.
     reading : Reading, optional
         How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
-        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Files of models do not
-        hold it.
+        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Once fitted, other texts
+        are read as :attr:`reading_` says. The file of a model holds it, but of a tokenizer the name alone.
     baskets : {"flat", "share"}, optional
         A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
         of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
@@ -506,8 +506,9 @@ class SkipGram:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
         pairing = base.pairing()
+        reading = base.reading_of(corpus, options.reading)
         with reporting(progress, options.epochs) as report:
-            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, reading)
             if grow_vocabulary:
                 vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
@@ -657,6 +658,11 @@ class SkipGram:
     def vocabulary(self) -> Vocabulary:
         """The words, their ids and how often each of them occurred."""
         return self._fitted.vocabulary
+
+    @property
+    def reading_(self) -> Reading | None:
+        """How the text was read: other texts are read in the same way. None if it was split into tokens already."""
+        return self._fitted.vocabulary.reading
 
     @property
     def trainer(self) -> Trainer:
@@ -853,7 +859,7 @@ class SkipGram:
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
-            is all zeros.
+            is all zeros; a warning says how many there are.
 
         Raises
         ------
@@ -865,13 +871,15 @@ class SkipGram:
         Examples
         --------
         >>> model = SkipGram(dim=2, min_count=1).fit(["a b", "b c"])
-        >>> means = model.transform(["a b", "unknown"])
-        >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2)), means[1].tolist()
-        (True, [0.0, 0.0])
+        >>> means = model.transform(["a b", "c unknown"])
+        >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2))
+        True
         """
         model = self._fitted
-        rows = mean_vectors(documents, model.vocabulary, model.vectors.matrix, self._options().reading)
-        return estimator.output(self, rows, documents)
+        reading = model.reading_of(documents, self._options().reading)
+        return estimator.output(
+            self, mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading), documents
+        )
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -930,7 +938,8 @@ class SkipGram:
         if isinstance(corpus, Counts):
             counts = model.aligned(corpus)
         else:
-            counter = CorpusCounter(corpus, self.threads, reading=self._options().reading)
+            reading = model.reading_of(corpus, self._options().reading)
+            counter = CorpusCounter(corpus, self.threads, reading=reading)
             counts = counter.counts(model.vocabulary, model.pairing())
         return float(np.exp(model.trainer.nll(counts)))
 

@@ -17,7 +17,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        (WRAPPED * 20, {}, "7 % of the tokens end .* 'city,' and .* wrapped.* --words --unit paragraph reads whole"),
+        (WRAPPED * 20, {}, "7 % of the tokens end .* 'city,', and .* wrapped.* --words --unit paragraph reads whole"),
         (WRAPPED * 20, {"words": True}, "^the text looks wrapped, .*; --unit paragraph reads whole paragraphs$"),
         (WRAPPED * 20, {"token_pattern": "[a-z]+"}, "^the text looks wrapped"),
         (WRAPPED * 20, {"unit": "sentence"}, "^7 % of .*; --words reads words without it$"),

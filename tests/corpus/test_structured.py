@@ -12,7 +12,7 @@ import tracemalloc
 import pytest
 
 from fastembed import Vocabulary
-from fastembed.corpus import FileCorpus, Ledger, Reading, rows
+from fastembed.corpus import FileCorpus, Ledger, Reading, rows, sources
 from fastembed.corpus.structured import format_of
 
 TEXTS = ["The cat", "sat\non the mat", "", 'größe 猫 , "quoted"\t;']
@@ -425,6 +425,26 @@ def test_invalid_utf8_in_a_table_is_a_bad_row(tmp_path):
     with pytest.raises(ValueError, match=r"t\.arrow', row 2: not valid UTF-8"):
         read_field(tmp_path / "t.arrow")
     assert read_field(tmp_path / "t.arrow", errors="replace")[0] == [["a"], ["\ufffd", "b"]]
+
+
+def test_a_row_group_of_parquet_is_read_in_parts(tmp_path, monkeypatch):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"text": [f"{n} {n * n} {n**3}" for n in range(200_000)]})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=200_000, use_dictionary=False)
+    size = (tmp_path / "t.parquet").stat().st_size
+    seen = []
+    opened = sources.RegularFile.open
+
+    def observed(self):
+        stream = opened(self)
+        seen.append(stream)
+        return stream
+
+    monkeypatch.setattr(sources.RegularFile, "open", observed)
+    sequences = FileCorpus(tmp_path / "t.parquet", field="text").sequences(Ledger())
+    assert next(sequences) == ["0", "0", "0"]
+    assert seen[-1].tell() < size / 1.5, "the position in the file is that of the last read"
+    assert sum(1 for _ in sequences) == 199_999
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.csv.gz", "t.parquet", "t.arrow", "stream.arrow"])

@@ -179,7 +179,7 @@ def test_the_manifest_says_what_was_trained_on(corpus, tmp_path):
         "nll": model.history[-1]["nll"],
     }
     parameters = json.loads(metadata["settings"])
-    assert parameters.keys() == model.get_params().keys() - {"threads", "reading"}
+    assert parameters.keys() == model.get_params().keys() - {"threads"}
     assert parameters["sample"] == 1e-2
     x = tensors["matrix"] @ tensors["linear"] + tensors["bias"]
     p = np.exp(x - x.max(axis=1, keepdims=True))

@@ -53,7 +53,7 @@ def test_counts_without_tokens_are_rejected():
 
 def test_before_a_fit_nothing_has_been_learned():
     learned = [name for name, member in vars(SkipGram).items() if isinstance(member, property) and name[0] != "_"]
-    assert len(learned) == 11
+    assert len(learned) == 12
     model = SkipGram(dim=2, min_count=1)
     for name in learned:
         with pytest.raises(AttributeError, match="this SkipGram has not been fitted yet: call fit first"):
