@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from fastembed._base.lookup import token_ids, token_of, unknown_token
 from fastembed._base.pickling import pickled_as
+from fastembed._base.printable import shown
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
@@ -21,6 +23,7 @@ from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
 from fastembed.corpus.reading import Reading
+from fastembed.corpus.token_lists import check_token_list
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -94,6 +97,8 @@ class Vocabulary:
         min_count: int = 5,
         max_size: int | None = None,
         *,
+        drop: Iterable[str] | None = None,
+        keep_only: Iterable[str] | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Vocabulary:
@@ -107,6 +112,10 @@ class Vocabulary:
             Tokens that occur fewer times are dropped.
         max_size : int, optional
             At most this many tokens are kept: the first in the order of the vocabulary.
+        drop : iterable of str or "english", optional
+            Tokens to drop, such as stop words; "english" is a list of English function words in lower case.
+        keep_only : iterable of str or "english", optional
+            All other tokens are dropped. Those of `drop` are, too.
         threads : int, optional
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
@@ -120,11 +129,16 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If the corpus is empty, no token occurs `min_count` times, or a file is not valid UTF-8.
+            If the corpus or a list is empty, no token is left, or a file is not valid UTF-8.
         OSError
             If a file is missing or cannot be read.
         TypeError
-            If `corpus` has none of the accepted forms.
+            If `corpus` has none of the accepted forms, or a list is not one of str.
+
+        Warns
+        -----
+        UserWarning
+            If tokens of `keep_only` do not occur.
 
         Examples
         --------
@@ -133,9 +147,13 @@ class Vocabulary:
         (('a', 'b'), array([2, 2]))
         >>> vocabulary.ledger.summary()
         'read 5 tokens in 2 lines; used 4; dropped 1 (1 over max_size=2)'
+        >>> Vocabulary.from_corpus([["the", "cat", "the"]], min_count=1, drop=["the", "of"]).ledger.summary()
+        'read 3 tokens in 1 lines; used 1; dropped 2 (2 listed in drop)'
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
+        unwanted = None if drop is None else frozenset(check_token_list("drop", drop))
+        wanted = None if keep_only is None else frozenset(check_token_list("keep_only", keep_only))
         workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
             if not isinstance(reader, MemoryCorpus) and reader.reading.compiled:
@@ -145,17 +163,21 @@ class Vocabulary:
             if not len(table):
                 skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
                 raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
-            frequent = _frequent(table, min_count)
+            found = _frequent(table, min_count if unwanted is None and wanted is None else 1)
+            if wanted is not None:
+                _warn_of_absent(wanted, found)
+            if unwanted is not None:
+                found = _listed(found, ledger, "listed in drop", unwanted, False)
+            if wanted is not None:
+                found = _listed(found, ledger, "not listed in keep_only", wanted, True)
+            frequent = [item for item in found if item[1] >= min_count]
             if not frequent:
-                token, count = max(_frequent(table, 1), key=lambda item: item[1])
-                raise ValueError(
-                    f"none of the {len(table):,} different tokens occurs min_count={min_count:,} times: "
-                    f"the most frequent, {token!r}, occurs {count:,} times"
-                )
+                raise _none_left(table, found, ledger, min_count)
             kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:max_size]
             enough, ledger.tokens_used = (sum(count for _, count in items) for items in (frequent, kept))
-            ledger.dropped = {
-                f"below min_count={min_count}": ledger.tokens_read - enough,
+            listed = ledger.tokens_read - sum(ledger.dropped.values())
+            ledger.dropped |= {
+                f"below min_count={min_count}": listed - enough,
                 f"over max_size={max_size}": enough - ledger.tokens_used,
             }
             words = cls([token for token, _ in kept], [count for _, count in kept], ledger)
@@ -390,3 +412,32 @@ def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
     """Return the tokens of a table that occurred at least this often, and their counts."""
     tokens, counts = table.frequent(least)
     return [(token_from_bytes(token), count) for token, count in zip(tokens, counts, strict=True)]
+
+
+def _listed(
+    found: list[tuple[str, int]], ledger: Ledger, reason: str, tokens: frozenset[str], listed: bool
+) -> list[tuple[str, int]]:
+    """Return what was found of the tokens listed, or of the others; the rest is recorded as dropped."""
+    kept = [item for item in found if (item[0] in tokens) == listed]
+    ledger.dropped[reason] = sum(count for _, count in found) - sum(count for _, count in kept)
+    return kept
+
+
+def _warn_of_absent(wanted: frozenset[str], found: list[tuple[str, int]]) -> None:
+    """Warn if wanted tokens were not found."""
+    if absent := sorted(wanted.difference(token for token, _ in found)):
+        some = ", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3)
+        message = f"{len(absent):,} of the {len(wanted):,} tokens of keep_only do not occur: {some}"
+        warnings.warn(message, stacklevel=3)
+
+
+def _none_left(table: TokenTable, found: list[tuple[str, int]], ledger: Ledger, min_count: int) -> ValueError:
+    """Return the error for a vocabulary without a token."""
+    if ledger.dropped and not found:
+        return ValueError(f"no token is left of the {len(table):,} different ones: {', '.join(ledger.dropped)}")
+    tokens = found or _frequent(table, 1)
+    token, count = max(tokens, key=lambda item: item[1])
+    return ValueError(
+        f"none of the {len(tokens):,} different tokens occurs min_count={min_count:,} times: "
+        f"the most frequent, {token!r}, occurs {count:,} times"
+    )

@@ -90,6 +90,8 @@ def bits(value):
         return str(value), value.args, value.epoch, value.block
     if isinstance(value, corpus.FileCorpus | corpus.DocumentCorpus):
         return getattr(value, "names", None), value.reading, list(value.sequences(corpus.Ledger()))
+    if isinstance(value, corpus.Phrases):
+        return value == corpus.Phrases(["new york"]), value.join(["in", "new", "york"])
     if isinstance(value, formats.Table):
         return [bits(part) for part in value]
     return repr(value)
@@ -118,6 +120,7 @@ def objects(tmp_path_factory):
         "corpus.FileCorpus": corpus.FileCorpus(path, lowercase=True),
         "corpus.Ledger": vocabulary.ledger,
         "corpus.LineSplit": corpus.LineSplit(0.1, 3, True),
+        "corpus.Phrases": corpus.Phrases(["new york"]),
         "corpus.Reading": corpus.Reading(lowercase=True, token_pattern=r"\w+"),
         "evaluation.Analogies": analogies,
         "evaluation.HeldOutItems": evaluation.HeldOutItems(1.5, 0.25, 0.5, 10, 4, 3),
@@ -146,7 +149,7 @@ def test_every_public_class_is_here(objects):
 
 NAMES = [
     "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "corpus.DocumentCorpus",
-    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Reading", "evaluation.Analogies",
+    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "evaluation.Analogies",
     "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
     "formats.Format", "formats.Table", "skipgram.Estimate", "windows.Windows",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ goes on with SipHash (Aumasson and Bernstein, 2012), whose key differs from proc
 No Python object is made for a token. A table owns its memory; every allocation is checked.
 """
 
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
@@ -420,3 +420,6 @@ cdef bint well_formed(const uint8_t* t, int64_t n) noexcept nogil:
                 return False
         i += length
     return True
+
+
+include "phrases.pxi"
