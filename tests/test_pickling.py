@@ -149,8 +149,8 @@ def test_every_public_class_is_here(objects):
 
 NAMES = [
     "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "corpus.DocumentCorpus",
-    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "evaluation.Analogies",
-    "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
+    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading",
+    "evaluation.Analogies", "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
     "formats.Format", "formats.Table", "skipgram.Estimate", "windows.Windows",
 ]  # fmt: skip
 
