@@ -61,7 +61,7 @@ def count_baskets(
 
     ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
     with closing(ordered_map(count, ranges, threads)) as batches:
-        return store_rows(batches, contexts, memory_limit // 2)
+        return store_rows(batches, contexts, int(np.minimum(pairs, contexts).sum()), memory_limit // 2, threads)
 
 
 def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.csr_array, npt.NDArray[np.int64]]:

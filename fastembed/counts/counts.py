@@ -196,14 +196,18 @@ class Counts:
         reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)
         total = ExternalSum(windows.columns(size), limit, workers)
         batch_pairs = min(BATCH_PAIRS, total.batch_entries)
-        occurrences = np.zeros(size, dtype=np.int64)
+        pool = Pool(workers)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+        occurrences = np.zeros(size, dtype=np.int64) if known is None else None
         with note_on_interrupt(ledger):
             pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
-            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
-                ids = chunk.ids[chunk.first : chunk.last]
-                occurrences += np.bincount(ids[ids >= 0], minlength=size)
-                with closing(count_windows(chunk, size, windows, workers, batch_pairs)) as batches:
-                    total.add(report.follow(batches))
+            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
+                with closing(count_windows(chunk, size, windows, pool, batch_pairs)) as batches:
+                    most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
+                    total.add(report.follow(batches), most)
+                if occurrences is not None:
+                    occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
+                del chunk  # its memory is free before the next is read
             if not ledger.tokens_used:
                 where = "corpus" if lines is None else f"corpus' {lines}"
                 raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
@@ -211,9 +215,8 @@ class Counts:
         report.finish()
         if not len(matrix.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
-        check_exact(matrix.data)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        if known is None:
+        check_exact(matrix.data, pool)
+        if occurrences is not None:
             check_frequency_order(windows, occurrences)
         keep = keep_probabilities(windows.sample, occurrences if known is None else known.counts)
         return cls._of(matrix, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
@@ -455,7 +458,7 @@ class Counts:
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None))
         if self.windows is not None:
-            check_exact(matrix.data)
+            check_exact(matrix.data, Pool(check_threads(None)))
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         return Counts._of(matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
 
