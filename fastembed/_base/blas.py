@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import OpenBLASController, threadpool_limits
 
-from fastembed._base.forks import PerProcess
+from fastembed._base.forks import PerProcess, fork_locks
 
 
 def matrix_product(dtype: np.dtype[Any]) -> object:
@@ -44,35 +43,40 @@ class BlasLimit:
 
     def __init__(self) -> None:
         self._limits: threadpool_limits | None = None
-        self._lock = PerProcess(self._without_holders)
+        self._lock = fork_locks.new()
+        self._holders = PerProcess(self._no_holders)
+
+    @property
+    def holders(self) -> int:
+        """How many hold the limit."""
+        return self._holders.value
 
     def acquire(self) -> None:
         """Hold the limit."""
-        with self._lock.value:
+        with self._lock:
             try:
-                if self.holders == 0:
+                if self._holders.value == 0:
                     with _control_of_blas():
                         if self._limits is None:  # None: remember what the limits are, and change nothing
                             self._limits = threadpool_limits(limits=None, user_api="blas")
                         threadpool_limits(limits=1, user_api="blas")
-                self.holders += 1
+                self._holders.value += 1
             except BaseException:  # a Ctrl-C, which may come at any place
-                if self.holders == 0:
+                if self._holders.value == 0:
                     self._restore()
                 raise
 
     def release(self) -> None:
         """Hold the limit no longer."""
-        with self._lock.value:
-            self.holders -= 1
-            if self.holders == 0:
+        with self._lock:
+            self._holders.value -= 1
+            if self._holders.value == 0:
                 self._restore()
 
-    def _without_holders(self) -> threading.Lock:
-        """Return a new lock, with no holders: at first, and in a child, where the threads that held are missing."""
-        self.holders = 0
+    def _no_holders(self) -> int:
+        """Lift the limit and return 0: at first, and in a child, where the threads that held it are missing."""
         self._restore()
-        return threading.Lock()
+        return 0
 
     def _restore(self) -> None:
         if self._limits is not None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.blas import matrix_product, single_threaded_blas
 from fastembed._base.errors import TrainingDivergedError
+from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.trainer.options import FitOptions
@@ -106,6 +107,7 @@ class BlockFit:
         weight = totals**ROW_WEIGHT_EXPONENT
         bounds = shard_bounds(parameters.outputs)
         self._threads = min(pool.threads, len(bounds) - 1)
+        self._in_blas = fork_locks.new()
         self._trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding,
             parameters.weights,
@@ -188,5 +190,6 @@ class BlockFit:
     def _step(self, rows: NDArray[np.intp], next_rows: NDArray[np.intp] | None, decay: float, step: int) -> float:
         """Make the step-th step, on one block; return the negative log-likelihood of its counts before it."""
         rate, linear_rate = self.options.learning_rate * decay, self.options.linear_learning_rate * decay
-        nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
+        with self._in_blas:
+            nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
         return nll

@@ -2,10 +2,11 @@
 
 import multiprocessing
 import threading
+import time
 
 import pytest
 
-from fastembed._base.forks import PerProcess
+from fastembed._base.forks import PerProcess, fork_locks
 from fastembed._base.threads import Pool
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
@@ -69,3 +70,38 @@ def test_a_pool_that_has_run_runs_in_a_child():
         return sorted(done)
 
     assert run() == answer_of_child(run) == run() == list(range(100))
+
+
+def test_a_fork_waits_until_other_threads_have_left_their_fork_locks():
+    locks = [fork_locks.new(), fork_locks.new()]
+    held, inside = threading.Event(), [False, False]
+
+    def hold(number):
+        with locks[number]:
+            inside[number] = True
+            held.set()
+            time.sleep(0.2)
+            inside[number] = False
+
+    def free():
+        return inside, [lock.acquire(timeout=0) for lock in locks]
+
+    others = [threading.Thread(target=hold, args=(number,)) for number in (0, 1)]
+    for other in others:
+        held.clear()
+        other.start()
+        assert held.wait(TIME_LIMIT)
+    assert answer_of_child(free) == ([False] * 2, [True] * 2)
+    for other in others:
+        other.join(TIME_LIMIT)
+    with locks[0]:  # a thread may fork while it is inside
+        assert answer_of_child(free) == ([False] * 2, [True] * 2)
+    assert free() == ([False] * 2, [True] * 2)
+
+
+def test_a_fork_lock_exists_as_long_as_it_is_kept():
+    before = len(fork_locks._locks)
+    lock = fork_locks.new()
+    assert len(fork_locks._locks) == before + 1
+    del lock
+    assert len(fork_locks._locks) == before
