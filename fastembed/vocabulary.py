@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.lookup import token_ids, unknown_token
-from fastembed._base.threads import check_threads
+from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer
-from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress, Source, as_corpus, map_text
+from fastembed.corpus.readers import Progress, Source, as_corpus
+from fastembed.corpus.token_counts import count_tokens, rank_tokens
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -121,28 +119,28 @@ class Vocabulary:
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
-        workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
+        pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if isinstance(reader, FileCorpus) and reader.tokenizer is None:
-                table = _count_text(reader, ledger, progress, workers)
-            else:
-                table = _count_sequences(reader, ledger, progress)
-            if not len(table):
+            tables = count_tokens(reader, ledger, progress, pool)
+            different = sum(map(len, tables))
+            if not different:
                 raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
-            frequent = _frequent(table, min_count)
-            if not frequent:
-                token, count = max(_frequent(table, 1), key=lambda item: item[1])
+            frequent = rank_tokens(tables, min_count, pool)
+            if not len(frequent):
+                count = np.empty(1, np.int64)
+                (token,) = rank_tokens(tables, 1, pool).take(count)
                 raise ValueError(
-                    f"none of the {len(table):,} different tokens occurs min_count={min_count:,} times: "
-                    f"the most frequent, {token!r}, occurs {count:,} times"
+                    f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
+                    f"the most frequent, {token!r}, occurs {count[0]:,} times"
                 )
-            kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:max_size]
-            enough, ledger.tokens_used = (sum(count for _, count in items) for items in (frequent, kept))
+            counts = np.empty(min(len(frequent), max_size or len(frequent)), np.int64)
+            tokens = frequent.take(counts)
+            ledger.tokens_used = int(counts.sum())
             ledger.dropped = {
-                f"below min_count={min_count}": ledger.tokens_read - enough,
-                f"over max_size={max_size}": enough - ledger.tokens_used,
+                f"below min_count={min_count}": ledger.tokens_read - frequent.total,
+                f"over max_size={max_size}": frequent.total - ledger.tokens_used,
             }
-            return cls([token for token, _ in kept], [count for _, count in kept], ledger)
+            return cls(tokens, counts, ledger)
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
         """Return this vocabulary followed by the tokens that only another one has, in the order of the other.
@@ -295,41 +293,3 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
-
-
-def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
-    """Count the tokens of files, with one table per thread."""
-    tables: SimpleQueue[TokenTable] = SimpleQueue()
-    for _ in range(threads):
-        tables.put(TokenTable())
-
-    def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        table = tables.get()
-        try:
-            return None, *table.count(text, open_line)
-        finally:
-            tables.put(table)
-
-    for _ in map_text(corpus, count, ledger, progress, threads):
-        pass
-    total = tables.get()
-    while not tables.empty():
-        total.merge(tables.get())
-    return total
-
-
-def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> TokenTable:
-    """Count the tokens of any corpus."""
-    found: Counter[str] = Counter()
-    for tokens in corpus.sequences(ledger, progress):
-        found.update(tokens)
-    table = TokenTable()
-    for token, count in found.items():
-        table.insert(token.encode(errors="surrogatepass"), count)
-    return table
-
-
-def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
-    """Return the tokens of a table that occurred at least this often, and their counts."""
-    tokens, counts = table.frequent(least)
-    return [(token.decode(errors="surrogatepass"), count) for token, count in zip(tokens, counts, strict=True)]

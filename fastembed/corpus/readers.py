@@ -17,6 +17,7 @@ from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_ids
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger, record_lines
+from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.sources import find_files
 from fastembed.corpus.text_blocks import TextBlock, read_blocks
 
@@ -148,17 +149,18 @@ class FileCorpus:
             if rest:
                 begun.append(rest)
 
-    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[TextBlock]:
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[TextBlock | PlainBlock]:
         """Yield the text of all files in blocks, whose bytes are added to the ledger."""
         sizes = [file.size() for file in self._files]
         done = 0
         for file, size in zip(self._files, sizes, strict=True):
-            for block in read_blocks(file, progress and _shifted(progress, done, sum(sizes))):
+            report, plain = progress and _shifted(progress, done, sum(sizes)), open_plain(file)
+            for block in read_blocks(file, report) if plain is None else plain_blocks(plain, report):
                 ledger.bytes += block.size
                 yield block
             done += size
 
-    def _decode(self, block: TextBlock) -> tuple[bytes, int]:
+    def _decode(self, block: TextBlock | PlainBlock) -> tuple[bytes, int]:
         """Return the text of a block as valid UTF-8, in lower case if that is asked for, and the count of U+FFFD."""
         text, replaced = block.text, 0
         if not valid_utf8(text):
@@ -202,7 +204,7 @@ def map_text(
     threads : int
     """
 
-    def apply(block: TextBlock) -> tuple[int, tuple[Result, int, int, int]]:
+    def apply(block: TextBlock | PlainBlock) -> tuple[int, tuple[Result, int, int, int]]:
         text, replaced = corpus._decode(block)
         return replaced, function(text, block.open_line)
 
@@ -304,7 +306,7 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
     return lambda position: progress(done + position, total)
 
 
-def _invalid_utf8(block: TextBlock) -> ValueError:
+def _invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
     """Return the error that says where a block is not UTF-8."""
     try:
         block.text.decode()

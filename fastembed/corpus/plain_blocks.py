@@ -1,0 +1,153 @@
+"""The text of a file that is not compressed, in blocks that any thread may read.
+
+The thread that goes through a file looks only at the ends of the blocks: 4 kB of each MB. So it costs next to nothing,
+and as many threads as there are read and split the text.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from fastembed.corpus.sources import TextFile
+from fastembed.corpus.text_blocks import BLOCK_BYTES, SPACES
+
+TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # such files are read from the beginning to the end
+
+
+@dataclass(frozen=True)
+class PlainBlock:
+    """Part of the text of a file, as a `TextBlock`, that is read when it is asked for.
+
+    Attributes
+    ----------
+    file : PlainFile
+    offset, size : int
+        Its place in the file, and its number of bytes there.
+    open_line : bool
+        Whether the block begins inside a line and earlier blocks held tokens of that line.
+    """
+
+    file: PlainFile
+    offset: int
+    size: int
+    open_line: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.file.name
+
+    @property
+    def text(self) -> bytes:
+        r"""Its bytes; they end in \n at the end of the file, even if the file does not."""
+        text = self.file.read(self.offset, self.size)
+        if not self.offset and text.startswith(BOM_UTF8):
+            text = b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :]  # the byte order mark is no part of a token
+        if self.offset + self.size == self.file.size and not text.endswith(b"\n"):
+            text += b"\n"
+        return text
+
+    @property
+    def line(self) -> int:
+        """The number, from 1, of the line in which the block begins. The file is read up to there."""
+        places = range(0, self.offset, BLOCK_BYTES)
+        return 1 + sum(self.file.read(at, min(BLOCK_BYTES, self.offset - at)).count(b"\n") for at in places)
+
+
+class PlainFile:
+    """An open file, from any place of which any thread may read; closed when nothing refers to it.
+
+    Parameters
+    ----------
+    name : str
+    stream : BinaryIO
+        Of a file that the system knows.
+    """
+
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        weakref.finalize(self, stream.close)
+        self.name = name
+        self.size = os.fstat(stream.fileno()).st_size
+        self._stream = stream
+        self._lock = Lock()  # on Windows, which cannot be given a place and a size at once
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return this many bytes from this place on.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read, or does not have them any more.
+        """
+        parts: list[bytes] = []
+        while size or not parts:
+            try:
+                data = self._read_some(offset, size)
+            except OSError as error:
+                raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
+            if len(data) < min(size, 1):
+                raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: it has become shorter")
+            parts.append(data)
+            offset, size = offset + len(data), size - len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_some(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._stream.fileno(), size, offset)
+        with self._lock:
+            self._stream.seek(offset)
+            return self._stream.read(size)
+
+
+def open_plain(file: TextFile) -> PlainFile | None:
+    """Return the open file, or None for one that has to be read from its beginning to its end.
+
+    That is a compressed file, or one whose size the system does not know, as in /proc.
+    """
+    if Path(file.name).suffix.lower() in COMPRESSED:
+        return None
+    plain = PlainFile(file.name, file.open())
+    return plain if plain.size else None
+
+
+def plain_blocks(file: PlainFile, report: Callable[[int], object] | None = None) -> Iterator[PlainBlock]:
+    """Yield the blocks of a file: each ends at the last end of a line in some bytes, or at their last white space.
+
+    `report` is called with the number of bytes that the blocks have reached.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    begin, open_line = 0, False
+    for first in range(0, file.size, BLOCK_BYTES):
+        last = min(first + BLOCK_BYTES, file.size)
+        if last == file.size:
+            end, line_ends = last, True
+        else:
+            end, line_ends = _last_end(file, first, last)
+        if report:
+            report(last)
+        if end > first:  # otherwise the bytes are in a token that ends in a later block
+            block = PlainBlock(file, begin, end - begin, open_line)
+            yield block
+            begin, open_line = end, not line_ends and (open_line or not block.text.isspace())
+
+
+def _last_end(file: PlainFile, first: int, last: int) -> tuple[int, bool]:
+    """Return where the last line in these bytes ends, or the last white space, or `first`; and whether a line does."""
+    for start in (max(last - TAIL_BYTES, first), first):
+        data = file.read(start, last - start)
+        place = data.rfind(b"\n") + 1
+        if place:
+            return start + place, True
+    return first + max(map(data.rfind, SPACES)) + 1, False
