@@ -230,8 +230,13 @@ cdef class TokenTable:
 
     def fill(self, tokens):
         """Add each str of a sequence, in order."""
+        cdef bytes text
+        cdef const uint8_t* first
         for token in tokens:
-            self.insert((<str>token).encode("utf-8", "surrogatepass"))
+            text = (<str>token).encode("utf-8", "surrogatepass")
+            first = text
+            if self.add(first, len(text), hash_of(first, len(text)), 0) < 0:
+                raise_full(self.size)
 
     def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
         """Sort the ids by the parts of the table: tokens are in one part of P, a power of two, by their hashes alone.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.csr import sorted_csr
+from fastembed._base.threads import Call, Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -98,14 +98,14 @@ class _Entries:
         self.used = 0
         self._columns, self._values = np.empty(capacity, dtype=np.int32), np.empty(capacity)
         self._threads = threads
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="fastembed")
-        self._copies: deque[Future[None]] = deque()
+        self._workers = Workers(threads)
+        self._copies: deque[Call[None]] = deque()
 
     def __enter__(self) -> _Entries:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
+        self._workers.__exit__()
 
     def append(self, batch: RowBatch) -> None:
         """Let another thread copy a batch behind all others, and release it."""
@@ -117,7 +117,7 @@ class _Entries:
             values[:] = batch.values
             batch.release()
 
-        self._copies.append(self._executor.submit(copy))
+        self._copies.append(self._workers.submit(copy))
         while len(self._copies) > self._threads:
             self._copies.popleft().result()
 
