@@ -8,6 +8,7 @@ count of both corpora. Other counts are stored as they are, and sums of fraction
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -413,11 +414,15 @@ class Counts:
         >>> Counts.from_pairs([0, 0], [1, 1]).to_scipy().toarray()
         array([[0., 2.]])
         """
+        return self._expected(np.empty_like)
+
+    def _expected(self, memory_like: Callable[[Float], Float]) -> sparse.csr_array:
+        """Return the expected counts; the function returns memory for them."""
         denominator, rows, columns = self._factors()
         matrix = self._stored()
         if denominator == 1 and self.keep is None:
             return matrix
-        matrix.data = np.empty_like(self.data)
+        matrix.data = memory_like(self.data)
         lengths = np.diff(self.indptr)
         ranges = row_ranges(lengths, SCALE_ENTRIES)
 
@@ -531,3 +536,11 @@ class Counts:
 
     def _stored(self) -> sparse.csr_array:
         return sorted_csr(self.data, self.indices, self.indptr, self.shape)
+
+
+def expected_in_place(counts: Counts) -> sparse.csr_array:
+    """Return what `to_scipy` does, in the memory of the counts if they are in memory of their own.
+
+    They are then of no use any more, but for their attributes.
+    """
+    return counts._expected(lambda data: data if data.flags.owndata and data.flags.writeable else np.empty_like(data))

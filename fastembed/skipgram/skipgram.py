@@ -284,7 +284,7 @@ class SkipGram:
         windows = options.windows(len(vocabulary))
         options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
         counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-        return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
+        return self._train(options, counts, validation_counts, None, progress, on_epoch_end, own_counts=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -454,7 +454,7 @@ class SkipGram:
         if grow_vocabulary:
             vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
         counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-        return self._train(options, counts, validation_counts, base, progress, on_epoch_end)
+        return self._train(options, counts, validation_counts, base, progress, on_epoch_end, own_counts=True)
 
     def _train(
         self,
@@ -464,13 +464,16 @@ class SkipGram:
         base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
+        *,
+        own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
-        estimate = replace(options.estimate(*counts.shape, counts.nnz), resident=resident_memory())
+        estimate = options.estimate(*counts.shape, counts.nnz)
+        estimate = replace(estimate, in_place=own_counts, resident=resident_memory())
         estimate.check()
         if progress is not None:
             progress.training(estimate)
-        training, before = Training(counts, options, base), self._model
+        training, before = Training(counts, options, base, own_counts=own_counts), self._model
 
         def epoch_end(record: dict[str, float]) -> object:
             if progress is not None:

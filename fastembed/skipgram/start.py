@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
 from fastembed.skipgram.pmi import PositivePMI
@@ -42,7 +43,8 @@ def truncated_svd(
     """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
 
     With OVERSAMPLING more columns than asked for and POWER_ITERATIONS power iterations, each product orthonormalised.
-    The bits are the same for any number of threads.
+    The bits are the same for any number of threads. The dense factors have rows of whole cache lines, which are zero
+    beyond the columns: half as much time for the products as of 120 columns in 480 bytes.
 
     Parameters
     ----------
@@ -58,14 +60,19 @@ def truncated_svd(
         With matrix ≈ u @ diag(s) @ v.T, s descending; columns for a singular value of zero are zero.
     """
     width = min(rank + OVERSAMPLING, *matrix.shape)
-    v = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
-    u = np.empty((matrix.shape[0], width), np.float32)
+    left, right = (aligned_zeros((size, padded_width(width, "float32")), "float32") for size in matrix.shape)
+    u, v = left[:, :width], right[:, :width]
+    v[:] = rng.standard_normal(v.shape, dtype=np.float32)
     with single_threaded_blas():
         for _ in range(POWER_ITERATIONS):
-            _principal_axes(matrix.times(v, out=u), pool)
-            _principal_axes(matrix.transposed_times(u, out=v), pool)
-        _principal_axes(matrix.times(v, out=u), pool)
-        s, rotation = _principal_axes(matrix.transposed_times(u, out=v), pool)  # matrix ≈ u (v s rotationᵀ)ᵀ
+            matrix.times(right, out=left)
+            _principal_axes(u, pool)
+            matrix.transposed_times(left, out=right)
+            _principal_axes(v, pool)
+        matrix.times(right, out=left)
+        _principal_axes(u, pool)
+        matrix.transposed_times(left, out=right)
+        s, rotation = _principal_axes(v, pool)  # matrix ≈ u (v s rotationᵀ)ᵀ
         _rotate(u, rotation, pool)
     return u[:, :rank], s[:rank], v[:, :rank]
 

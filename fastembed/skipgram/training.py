@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastembed._base.threads import Pool, check_threads
-from fastembed.counts.counts import Counts
+from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.skipgram.file import counts_digest
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
@@ -33,12 +33,16 @@ class Training:
     options : SkipGramOptions
     base : FittedModel, optional
         The model to go on from.
+    own_counts : bool
+        Whether nobody else uses the counts, so that their memory can take what is computed from them.
     """
 
-    def __init__(self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None) -> None:
+    def __init__(
+        self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None, *, own_counts: bool = False
+    ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        self._matrix = counts.to_scipy()
+        self._matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
         self._digest = digest.submit(counts_digest, self._matrix)
         digest.shutdown(wait=False)
