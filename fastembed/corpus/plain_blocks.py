@@ -1,7 +1,7 @@
 """The text of a file that is not compressed, in blocks that any thread may read.
 
-The thread that goes through a file looks only at the ends of the blocks: 4 kB of each MB. So it costs next to nothing,
-and as many threads as there are read and split the text.
+The thread that goes through a file looks only at the ends of the blocks: 4 kB of each MB or more. So it costs next to
+nothing, and as many threads as there are read and split the text.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import BinaryIO
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import BLOCK_BYTES, SPACES
 
+LARGE_BLOCK_BYTES = 1 << 22  # of files so large that there are enough such blocks for many threads
+BLOCKS = 256  # that are enough
 TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # such files are read from the beginning to the end
 
@@ -129,8 +131,9 @@ def plain_blocks(file: PlainFile, report: Callable[[int], object] | None = None)
         If the file cannot be read.
     """
     begin, open_line = 0, False
-    for first in range(0, file.size, BLOCK_BYTES):
-        last = min(first + BLOCK_BYTES, file.size)
+    size = max(BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
+    for first in range(0, file.size, size):
+        last = min(first + size, file.size)
         if last == file.size:
             end, line_ends = last, True
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -94,11 +95,19 @@ def _encode_text(
 ) -> Generator[Piece, None, None]:
     """Yield the ids of files without a tokenizer."""
     table = _token_table(vocabulary)
+    free: SimpleQueue[Int32] = SimpleQueue()  # arrays for the ids of a block: as many as threads
 
     def encode(text: bytes, open_line: bool) -> tuple[Piece, int, int, int]:
-        ids = np.empty(len(text), dtype=np.int32)
+        try:
+            ids = free.get_nowait()
+        except Empty:
+            ids = np.empty(0, dtype=np.int32)
+        if len(ids) < len(text):
+            ids = np.empty(len(text), dtype=np.int32)
         n, tokens, lines, empty_lines = table.encode(text, open_line, ids)
-        return (ids[:n].copy(), n - lines), tokens, lines, empty_lines
+        piece = ids[:n].copy()
+        free.put(ids)
+        return (piece, n - lines), tokens, lines, empty_lines
 
     return map_text(corpus, encode, ledger, progress, threads)
 

@@ -31,18 +31,15 @@ class Scratch:
     Parameters
     ----------
     n_columns : int
+    size : int
+        The most entries of a result. Pages of memory that are never written to take none.
     """
 
-    def __init__(self, n_columns: int) -> None:
+    def __init__(self, n_columns: int, size: int) -> None:
         n_words = -(-n_columns // 64)
         self.totals, self.found = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
         self.present, self.present64 = np.zeros(n_words, np.uint64), np.zeros(-(-n_words // 64), np.uint64)
-        self.columns, self.values = np.empty(0, np.int32), np.empty(0)
-
-    def reserve(self, size: int) -> None:
-        """Make sure that a result of this many entries fits."""
-        if len(self.values) < size:
-            self.columns, self.values = np.empty(size, np.int32), np.empty(size)
+        self.columns, self.values = np.empty(size, np.int32), np.empty(size)
 
 
 def count_windows(
@@ -66,7 +63,8 @@ def count_windows(
     n_columns = windows.columns(vocabulary_size)
     starts, positions = sort_positions(chunk, vocabulary_size, pool)
     pairs = np.diff(starts) * (len(before) + len(after))
-    most = np.concatenate(([0], np.cumsum(np.minimum(pairs, n_columns))))  # entries in the rows before each one
+    ranges = row_ranges(pairs, batch_pairs)
+    size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
     free: SimpleQueue[Scratch] = SimpleQueue()
     stop = np.zeros(1, dtype=np.int32)
 
@@ -75,8 +73,7 @@ def count_windows(
         try:
             scratch = free.get_nowait()
         except Empty:
-            scratch = Scratch(n_columns)
-        scratch.reserve(max(int(most[last] - most[first]), 1))
+            scratch = Scratch(n_columns, size)
         lengths = np.empty(last - first, np.int64)
         n = cooccur.count_rows(
             chunk.ids, starts, positions, first, last, before, after, contexts, windows.directed,
@@ -85,7 +82,6 @@ def count_windows(
         )  # fmt: skip
         return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: free.put(scratch))
 
-    ranges = row_ranges(pairs, batch_pairs)
     with closing(ordered_map(count, ranges, pool.threads, lambda: stop.fill(1))) as batches:
         for number, batch in enumerate(batches, 1):
             yield batch, number / len(ranges)
