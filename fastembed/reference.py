@@ -12,6 +12,32 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "block_loss",
+    "block_residual",
+    "cooccurrence",
+    "fit_counts",
+    "gradient",
+    "linear_gradient",
+    "logits_gradient",
+    "logsumexp",
+    "loss",
+    "matvec",
+    "merge",
+    "momentum_adagrad",
+    "positive_pmi",
+    "softmax",
+    "statistics",
+    "step",
+    "target_row",
+    "train",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Array = npt.NDArray[np.float64]
 Real = npt.ArrayLike
 Ids = npt.NDArray[np.integer]

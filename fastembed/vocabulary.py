@@ -21,6 +21,10 @@ from fastembed.formats.table import check_token_counts
 __all__ = ["Vocabulary"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
 
@@ -255,7 +259,7 @@ class Vocabulary:
     def __getitem__(self, token: str) -> int:
         if token in self._ids:
             return self._ids[token]
-        raise unknown_token(token, self.tokens)
+        raise unknown_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"

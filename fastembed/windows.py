@@ -24,6 +24,11 @@ from fastembed._base.validation import check_flag, check_integer, check_number
 
 __all__ = ["Windows"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Float = npt.NDArray[np.float64]
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context

@@ -145,7 +145,7 @@ def test_encode_leaves_out_what_is_unknown():
 
 def test_the_error_for_an_unknown_token_names_the_closest():
     vocabulary = Vocabulary(["france", "furnace", "dog"], [3, 2, 1])
-    with pytest.raises(KeyError, match="'frnace' is not among the 3 tokens; the closest spellings are 'furnace'"):
+    with pytest.raises(KeyError, match=r"'frnace' .* 3 tokens; the closest spellings are 'france', 'furnace'"):
         vocabulary["frnace"]
     for far in ("zzzz", 7):
         with pytest.raises(KeyError, match=r"the 3 tokens['\"]$"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from threadpoolctl import OpenBLASController, threadpool_limits
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from fastembed._base.forks import PerProcess, fork_locks
 
@@ -42,7 +43,9 @@ class BlasLimit:
     """One thread for BLAS while anyone holds this limit; what it was before once the last holder has released it."""
 
     def __init__(self) -> None:
-        self._limits: threadpool_limits | None = None
+        self._limits: Any = None  # what they were
+        self._libraries: ThreadpoolController | None = None
+        self._modules = 0  # how many Python had when the libraries were sought
         self._lock = fork_locks.new()
         self._holders = PerProcess(self._no_holders)
 
@@ -56,10 +59,11 @@ class BlasLimit:
         with self._lock:
             try:
                 if self._holders.value == 0:
+                    libraries = self._find_libraries()
                     with _control_of_blas():
                         if self._limits is None:  # None: remember what the limits are, and change nothing
-                            self._limits = threadpool_limits(limits=None, user_api="blas")
-                        threadpool_limits(limits=1, user_api="blas")
+                            self._limits = libraries.limit(limits=None)
+                        libraries.limit(limits=1, user_api="blas")
                 self._holders.value += 1
             except BaseException:  # a Ctrl-C, which may come at any place
                 if self._holders.value == 0:
@@ -72,6 +76,14 @@ class BlasLimit:
             self._holders.value -= 1
             if self._holders.value == 0:
                 self._restore()
+
+    def _find_libraries(self) -> ThreadpoolController:
+        """Return the BLAS libraries. To seek them takes longer than many a product; an import alone loads another."""
+        if self._libraries is None or self._modules != len(sys.modules):
+            modules = len(sys.modules)
+            self._libraries = ThreadpoolController().select(user_api="blas")
+            self._modules = modules
+        return self._libraries
 
     def _no_holders(self) -> int:
         """Lift the limit and return 0: at first, and in a child, where the threads that held it are missing."""
@@ -88,7 +100,7 @@ class BlasLimit:
             self._limits = None
 
     @staticmethod
-    def _lift(limits: threadpool_limits) -> None:
+    def _lift(limits: Any) -> None:
         with _control_of_blas():
             limits.restore_original_limits()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,26 +20,70 @@ class Ids(Protocol):
     def __getitem__(self, token: str) -> int: ...
 
 
+ALPHABET_TOKENS = 200  # the first tokens, whose characters are tried in place of others
+ALPHABET_SIZE = 32  # the most frequent ones of them
+LONGEST = 24  # characters of a token to which similar spellings are sought
+SHOWN = 3  # similar spellings
+
+
 def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
     """Return the id of a token, which is given as itself or as its id."""
     if isinstance(token, str):
         if token not in ids:
-            raise unknown_token(token, tokens)
+            raise unknown_token(token, ids, tokens)
         return ids[token]
     if not isinstance(token, int | np.integer):
         raise TypeError(f"a token is a str, or an int that is its id, got {token!r}")
     return check_integer("an id", token, low=0, high=len(tokens) - 1)
 
 
-def unknown_token(token: object, tokens: Sequence[str]) -> KeyError:
-    """Return the error for a token that is not one of the tokens; it names up to three of similar spelling."""
-    message = f"{token!r} is not among the {len(tokens):,} tokens"
-    if isinstance(token, str):
-        similar = [other for other in tokens if abs(len(other) - len(token)) <= 2]
-        close = get_close_matches(token, similar) or [other for other in similar if other.lower() == token.lower()]
-        if close:
-            message += f"; the closest spellings are {', '.join(map(repr, close))}"
-    return KeyError(message)
+def unknown_token(token: object, ids: Ids, tokens: Sequence[str]) -> KeyError:
+    """Return the error for a token that is not one of the tokens; its message names up to three similar spellings."""
+    return KeyError(UnknownToken(token, ids, tokens))
+
+
+class UnknownToken:
+    """The message for an unknown token. Similar spellings are sought when it is read: most such errors are caught.
+
+    Similar are spellings in other case, and those that differ by one character left out, added, replaced, or swapped
+    with the next. They are made and looked up: some hundreds, however many tokens there are.
+    """
+
+    def __init__(self, token: object, ids: Ids, tokens: Sequence[str]) -> None:
+        self._token, self._ids, self._tokens = token, ids, tokens
+
+    def __str__(self) -> str:
+        close = sorted(self._similar(), key=self._ids.__getitem__)[:SHOWN]
+        hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
+        return f"{self._token!r} is not among the {len(self._tokens):,} tokens{hint}"
+
+    def __repr__(self) -> str:  # as which a KeyError shows it
+        return repr(str(self))
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+    def _similar(self) -> set[str]:
+        token = self._token
+        if not isinstance(token, str) or not token or len(token) > LONGEST:
+            return set()
+        others = {token, token.lower()}
+        edited = chain.from_iterable(map(self._edits, others))
+        return {other for other in chain(others, (token.upper(), token.capitalize()), edited) if other in self._ids}
+
+    def _edits(self, token: str) -> Iterator[str]:
+        for place in range(len(token) + 1):
+            before, after = token[:place], token[place:]
+            yield before + after[1:2] + after[:1] + after[2:]
+            for character in self._alphabet:
+                yield before + character + after
+                yield before + character + after[1:]
+
+    @cached_property
+    def _alphabet(self) -> tuple[str, ...]:
+        """The characters tried in place of others; "" stands for leaving one out."""
+        frequency = Counter(chain.from_iterable(token[:LONGEST] for token in self._tokens[:ALPHABET_TOKENS]))
+        return ("", *(character for character, _ in frequency.most_common(ALPHABET_SIZE)))
 
 
 def token_ids(tokens: Sequence[str]) -> dict[str, int]:

@@ -42,6 +42,39 @@ def free_memory() -> int:
     return free if limit is None or used is None else max(min(free, limit - used + cache), 0)
 
 
+def check_free(count: int, what: str, advice: str) -> None:
+    """Raise MemoryError if something takes more memory than is free.
+
+    Parameters
+    ----------
+    count : int
+        Bytes that it takes.
+    what, advice : str
+        For the message: what takes them, and what would take less.
+
+    Examples
+    --------
+    >>> check_free(10**18, "an answer of 10 digits", "ask for fewer")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    MemoryError: an answer of 10 digits takes about 1,000,000,000.0 GB, but ... are free: ask for fewer
+    """
+    free = free_memory()
+    if count > free:
+        raise MemoryError(f"{what} takes about {readable(count)}, but {readable(free)} are free: {advice}")
+
+
+def readable(count: int) -> str:
+    """Return a number of bytes as GB or MB.
+
+    Examples
+    --------
+    >>> readable(1_240_000_000), readable(56_000_000)
+    ('1.2 GB', '56 MB')
+    """
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
 def resident_memory() -> int:
     """Return how many bytes of memory this process holds now; 0 on systems other than Linux, which are not asked."""
     pages = Path("/proc/self/statm")

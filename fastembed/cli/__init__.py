@@ -2,7 +2,7 @@
 
 Results go to stdout, and nothing else does; progress bars go to stderr, if it is a terminal. Invisible characters in
 words, such as a terminal's control characters, are escaped. Exit codes: 0 success; 1 failure, named in one line on
-stderr; 2 wrong usage; 130 Ctrl-C.
+stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 after success; 1 after a failure, which is named in one line on stderr, or, without a message, if stdout is a
-        closed pipe; 130 after Ctrl-C.
+        0 after success; 1 after a failure, which is named in one line on stderr, if some queries have no answer, or,
+        without a message, if stdout is a closed pipe; 130 after Ctrl-C.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             debug = arguments.debug
             if hasattr(sys.stdout, "reconfigure"):
                 sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
-            arguments.run(arguments)
+            code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
     except BrokenPipeError:
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {_one_line(error)}")
         return 1
-    return 0
+    return code
 
 
 def _complain(text: str) -> None:

@@ -97,6 +97,6 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorp
     return FileCorpus(
         [Path(file) for file in files],
         lowercase=arguments.lowercase,
-        tokenizer=arguments.token_pattern and arguments.token_pattern.findall,
+        token_pattern=arguments.token_pattern,
         errors="replace" if arguments.replace_invalid else "strict",
     )

@@ -5,36 +5,55 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
 from fastembed.cli.arguments import open_vectors, reject
-from fastembed.cli.output import print_json, print_line, print_scored, scored_record
+from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
 from fastembed.vectors import Vectors
 
 Query = tuple[list[str], list[str]]  # positive and negative words
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Print the words nearest to the words given.
 
     Each WORD is a query of its own. With --together or --negative all of them are one query: the answer is the words
     nearest to the mean of their unit vectors, those of the negative words subtracted. With - in place of WORD the
     queries are the lines of standard input: the words of a line, between spaces, are one query; words after a tab are
     negative.
+
+    A query with a word that VECTORS lacks has no answer: it is named on stderr, the others are answered, and the exit
+    code is 1.
     """
     queries = _queries(arguments)
     vectors = open_vectors(arguments)
-    found = list(_answers(vectors, queries, topn=arguments.topn, restrict=arguments.restrict))
+    unknown = [_unknown(vectors, query) for query in queries]
+    known = [query for query, error in zip(queries, unknown, strict=True) if error is None]
+    found = list(_answers(vectors, known, topn=arguments.topn, restrict=arguments.restrict))
+    for error in filter(None, unknown):
+        print_error(error)
     document = [
         {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
-        for (positive, negative), near in zip(queries, found, strict=True)
+        for (positive, negative), near in zip(known, found, strict=True)
     ]
-    if print_json(arguments, vectors=arguments.vectors, queries=document):
-        return
-    for (positive, negative), near in zip(queries, found, strict=True):
-        print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
-        print_scored(near)
+    if not print_json(arguments, vectors=arguments.vectors, queries=document, unknown=list(filter(None, unknown))):
+        for (positive, negative), near in zip(known, found, strict=True):
+            print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
+            print_scored(near)
+    return int(any(unknown))
+
+
+def _unknown(vectors: Vectors, query: Query) -> str | None:
+    """Return the message for the first word of a query that is unknown."""
+    for word in chain(*query):
+        if word not in vectors:
+            try:
+                vectors[word]
+            except KeyError as error:
+                return str(error.args[0])
+    return None
 
 
 def _queries(arguments: argparse.Namespace) -> list[Query]:
@@ -81,7 +100,7 @@ def add_parser(commands: options.Commands) -> None:
         "neighbors",
         run,
         example="fastembed neighbors model.safetensors king woman --negative man -n 5",
-        keys="vectors, queries (a list of positive, negative, neighbors (a list of word, score))",
+        keys="vectors, queries (a list of positive, negative, neighbors (a list of word, score)), unknown (a list)",
     )
     options.add_vectors(command)
     command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")

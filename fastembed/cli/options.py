@@ -34,7 +34,7 @@ class Paragraphs(argparse.HelpFormatter):
 def add_command(
     commands: Commands,
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     *,
     example: str,
     keys: str,
@@ -47,7 +47,7 @@ def add_command(
         Of the parser.
     name : str
     run : callable
-        The function that runs the command; its docstring describes the command.
+        The function that runs the command, and may return an exit code; its docstring describes the command.
     example : str
         A command line.
     keys : str

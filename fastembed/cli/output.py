@@ -28,6 +28,11 @@ def print_line(line: str) -> None:
     print(printable(line))
 
 
+def print_error(text: str) -> None:
+    """Print on stderr what has failed."""
+    print(printable(f"fastembed: error: {text}"), file=sys.stderr)
+
+
 def print_warning(text: str) -> None:
     """Print a warning about the result on stderr."""
     print(printable(f"fastembed: warning: {text}"), file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram.progress import ProgressBars
 
 
 class Progress:
@@ -26,9 +27,8 @@ class Progress:
 
     def __init__(self, *, lines: bool, bars: bool, epochs: int) -> None:
         self._lines = lines
-        self._bars = bars and sys.stderr.isatty()
         self._epochs = epochs
-        self._bar: tqdm[Any] | None = None
+        self._bars = ProgressBars(epochs, tqdm) if bars and sys.stderr.isatty() else None
         self.estimate: Estimate | None = None
 
     @classmethod
@@ -40,20 +40,25 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        if self._bars:
+            self._bars.close()
 
     def reading(self, done: int, total: int | None) -> None:
         """Show how much of the corpus has been read: bytes of files, or sequences."""
-        self._show("reading", done, total)
+        if self._bars:
+            self._bars.reading(done, total)
 
     def counting(self, done: int, total: int | None) -> None:
         """Show how much of the corpus has been counted, in the second pass over it."""
-        self._show("counting", done, total)
+        if self._bars:
+            self._bars.counting(done, total)
 
     def training(self, estimate: Estimate) -> None:
         """Keep the estimate of the work ahead, and print it."""
         self.estimate = estimate
         self._print(f"training {estimate}")
+        if self._bars:
+            self._bars.training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the result of an epoch, and show how many are done."""
@@ -62,7 +67,8 @@ class Progress:
             f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
             f"perplexity {record['perplexity']:,.1f}{held_out}   {record['seconds']:.1f} s"
         )
-        self._show("epochs", record["epoch"], self._epochs)
+        if self._bars:
+            self._bars.epoch(record)
 
     def _print(self, line: str) -> None:
         """Print a line above the bar, and flush it: the reader of a pipe wants it now."""
@@ -72,19 +78,3 @@ class Progress:
                 sys.stdout.flush()
             except OSError:  # a closed pipe or a full disk is no reason to lose the training
                 self._lines = False
-
-    def _show(self, stage: str, done: int, total: int | None) -> None:
-        """Move the bar of a stage, and remove that of the stage before; a finished stage has no bar."""
-        if not self._bars:
-            return
-        if self._bar is None or self._bar.desc != stage:
-            self._close()
-            self._bar = tqdm(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
-        self._bar.update(done - self._bar.n)
-        if done == total:
-            self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -3,10 +3,10 @@
 import argparse
 import math
 import os
-import re
 from collections.abc import Callable
 
 from fastembed._base.memory import LEAST
+from fastembed.corpus.reading import check_pattern
 
 Reader = Callable[[str], object]
 
@@ -93,14 +93,10 @@ def size(text: str) -> int:
     return count
 
 
-def pattern(text: str) -> re.Pattern[str]:
+def pattern(text: str) -> str:
     """Read a regular expression that has at most one group and does not match the empty string."""
     try:
-        compiled = re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
-    if compiled.groups > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} has {compiled.groups} groups; write (?:...) for all but one")
-    if compiled.search(""):
-        raise argparse.ArgumentTypeError(f"{text!r} matches the empty string, not a token; write + instead of *")
-    return compiled
+        check_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from fastembed.corpus.ledger import Ledger
     from fastembed.corpus.line_split import LineSplit
     from fastembed.corpus.readers import FileCorpus, Progress, Source
+    from fastembed.corpus.reading import Reading
 
-__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Progress", "Source"]
+__all__ = ["Documents", "FileCorpus", "Ledger", "LineSplit", "Progress", "Reading", "Source"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -34,6 +35,7 @@ __getattr__, __dir__ = lazy_names(
         "Ledger": "ledger",
         "LineSplit": "line_split",
         "Progress": "readers",
+        "Reading": "reading",
         "Source": "readers",
     },
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sized
+from itertools import chain
 from typing import Any, TypeAlias
 
 from fastembed._base.printable import shown
 from fastembed.corpus.readers import MemoryCorpus, Source, as_corpus
+from fastembed.corpus.reading import Reading
 
 # What the methods of `SkipGram` accept: a corpus, or raw documents
 Documents: TypeAlias = "Source | Iterable[str]"
@@ -16,23 +18,27 @@ _split = re.compile(r"[^ \t\n\v\f\r]+").findall  # at ASCII white space, as the 
 
 
 class SplitDocuments:
-    """Documents as sequences of tokens: those that are one str are split at ASCII white space.
+    """Documents as sequences of tokens: those that are one str are read.
 
     Parameters
     ----------
     source : iterable of str or of token lists
         Can be iterated again.
+    reading : Reading or None
+        Without one, a str is one sequence, whose tokens are separated by ASCII white space.
+    whole : bool
+        Whether the sequences that a reading gives for a document are put together, into one per document.
     single : bool
         Whether all str may have at most one token each. Otherwise this is an error: there is no pair to learn from, and
         the strings may well be one document that has been split, or names of files.
     """
 
-    def __init__(self, source: Iterable[Any], single: bool) -> None:
-        self._source = source
-        self._single = single
+    def __init__(self, source: Iterable[Any], reading: Reading | None, *, whole: bool, single: bool) -> None:
+        self._source, self._reading, self._whole, self._single = source, reading, whole, single
 
     def __length_hint__(self) -> int:
-        return len(self._source) if isinstance(self._source, Sized) else NotImplemented
+        known = self._reading is None or self._whole  # else a document may give several sequences
+        return len(self._source) if known and isinstance(self._source, Sized) else NotImplemented
 
     def __iter__(self) -> Iterator[Any]:
         text, texts, longest = "", 0, 0
@@ -40,9 +46,9 @@ class SplitDocuments:
             if not isinstance(item, str):
                 yield item
                 continue
-            tokens = _split(item)
-            yield tokens
-            text, texts, longest = item, texts + 1, max(longest, len(tokens))
+            sequences = self._sequences(item)
+            yield from sequences
+            text, texts, longest = item, texts + 1, max([longest, *map(len, sequences)])
         if texts and longest < 2 and not self._single:
             raise ValueError(
                 f"each of the {texts:,} strings, such as {shown(text)}, is a document of one token at most, which"
@@ -50,16 +56,27 @@ class SplitDocuments:
                 " documents already split, or pathlib.Path objects for files"
             )
 
+    def _sequences(self, text: str) -> list[list[str]]:
+        """Return the sequences of a document."""
+        if self._reading is None:
+            return [_split(text)]
+        sequences = self._reading.sequences(text)
+        return [list(chain.from_iterable(sequences))] if self._whole else sequences
 
-def split_documents(source: Documents, *, single: bool = False) -> Source:
+
+def split_documents(
+    source: Documents, reading: Reading | None = None, *, whole: bool = False, single: bool = False
+) -> Source:
     r"""Return a corpus as it is, or raw documents as a corpus of their tokens.
 
     Parameters
     ----------
     source : path, list of paths, or re-iterable of str or of token lists
-        A str alone is a path. Among several, each str is a document; ASCII white space separates its tokens (line ends
-        too: a document is one sequence).
-    single : bool
+        A str alone is a path. Among several, each str is a document.
+    reading : Reading, optional
+        How files and documents are read. Without one, ASCII white space separates tokens; a line of a file is a
+        sequence, but so is a whole document, whatever lines it has. A `FileCorpus` has its own.
+    whole, single : bool
         As for :class:`SplitDocuments`.
 
     Raises
@@ -73,8 +90,12 @@ def split_documents(source: Documents, *, single: bool = False) -> Source:
     --------
     >>> list(split_documents(["to be", "or\nnot to be"]))
     [['to', 'be'], ['or', 'not', 'to', 'be']]
+    >>> list(split_documents(["To be", "or\nnot to be"], Reading(lowercase=True)))
+    [['to', 'be'], ['or'], ['not', 'to', 'be']]
     """
     if hasattr(source, "columns"):
         raise TypeError(f"documents must be one column of a table, got a whole {type(source).__name__}")
-    corpus = as_corpus(source)
-    return SplitDocuments(corpus.source, single) if isinstance(corpus, MemoryCorpus) else corpus
+    corpus = as_corpus(source, reading)
+    if not isinstance(corpus, MemoryCorpus):
+        return corpus
+    return SplitDocuments(corpus.source, reading, whole=whole, single=single)

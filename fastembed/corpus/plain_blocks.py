@@ -23,6 +23,8 @@ BLOCKS = 256  # that are enough
 TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # such files are read from the beginning to the end
 
+Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a line ends there
+
 
 @dataclass(frozen=True)
 class PlainBlock:
@@ -120,10 +122,18 @@ def open_plain(file: TextFile) -> PlainFile | None:
     return plain if plain.size else None
 
 
-def plain_blocks(file: PlainFile, report: Callable[[int], object] | None = None) -> Iterator[PlainBlock]:
-    """Yield the blocks of a file: each ends at the last end of a line in some bytes, or at their last white space.
+def cut_line(text: bytes) -> tuple[int, bool]:
+    """Cut after the last line or, where there is none, after the last white space."""
+    line = text.rfind(b"\n") + 1
+    return (line, True) if line else (max(map(text.rfind, SPACES)) + 1, False)
 
-    `report` is called with the number of bytes that the blocks have reached.
+
+def plain_blocks(
+    file: PlainFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
+) -> Iterator[PlainBlock]:
+    """Yield the blocks of a file; `report` is called with the number of bytes that they have reached.
+
+    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first.
 
     Raises
     ------
@@ -134,10 +144,7 @@ def plain_blocks(file: PlainFile, report: Callable[[int], object] | None = None)
     size = max(BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
     for first in range(0, file.size, size):
         last = min(first + size, file.size)
-        if last == file.size:
-            end, line_ends = last, True
-        else:
-            end, line_ends = _last_end(file, first, last)
+        end, line_ends = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
         if report:
             report(last)
         if end > first:  # otherwise the bytes are in a token that ends in a later block
@@ -146,11 +153,11 @@ def plain_blocks(file: PlainFile, report: Callable[[int], object] | None = None)
             begin, open_line = end, not line_ends and (open_line or not block.text.isspace())
 
 
-def _last_end(file: PlainFile, first: int, last: int) -> tuple[int, bool]:
-    """Return where the last line in these bytes ends, or the last white space, or `first`; and whether a line does."""
-    for start in (max(last - TAIL_BYTES, first), first):
-        data = file.read(start, last - start)
-        place = data.rfind(b"\n") + 1
-        if place:
-            return start + place, True
-    return first + max(map(data.rfind, SPACES)) + 1, False
+def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
+    """Return where these bytes are cut, `first` if nowhere, and whether a line ends there."""
+    start = max(last - TAIL_BYTES, first)
+    place, line_ends = cut_text(file.read(start, last - start))
+    if line_ends:
+        return start + place, True
+    place, line_ends = cut_text(file.read(first, last - first))
+    return first + place, line_ends

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from operator import index, length_hint
+from dataclasses import fields
+from operator import length_hint
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastembed._base.validation import check_ids
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
+from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import find_files
 from fastembed.corpus.text_blocks import TextBlock, read_blocks
 
@@ -34,12 +35,14 @@ REPORT_EVERY = 1024  # sequences in memory between two calls of the progress fun
 NO_IDS = np.empty(0, dtype=np.int32)
 
 
-def as_corpus(source: Source) -> Corpus:
+def as_corpus(source: Source, reading: Reading | None = None) -> Corpus:
     """Return the reader of `source`, which is `source` itself if that is a FileCorpus.
 
     Parameters
     ----------
     source : path, sequence of paths, or re-iterable of sequences of str or int
+    reading : Reading, optional
+        How the files of a path are read; a FileCorpus has its own.
 
     Raises
     ------
@@ -59,12 +62,17 @@ def as_corpus(source: Source) -> Corpus:
     if isinstance(source, FileCorpus):
         return source
     if isinstance(source, str | os.PathLike):
-        return FileCorpus([source])
+        return _file_corpus([source], reading)
     if isinstance(source, bytes | bytearray):
         raise TypeError(f"a corpus is a path or an iterable of token lists, got bytes: {shown(source)}")
     if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
-        return FileCorpus(source)
+        return _file_corpus(source, reading)
     return MemoryCorpus(cast("Iterable[Iterable[str | int]]", source))
+
+
+def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | None) -> FileCorpus:
+    options = {} if reading is None else {field.name: getattr(reading, field.name) for field in fields(reading)}
+    return FileCorpus(paths, **options)
 
 
 class FileCorpus:
@@ -74,29 +82,24 @@ class FileCorpus:
     ----------
     paths : path-like or iterable of path-like
         Files, folders, patterns and ``-``, as for any corpus.
-    lowercase : bool
-        Whether the text is converted to lower case first.
-    tokenizer : callable, optional
-        Returns the tokens of a line (a str without its end). By default lines are split at ASCII white space, which is
-        much faster since no Python object is made for a token.
-    errors : {"strict", "replace"}
-        What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+    lowercase, token_pattern, tokenizer, errors
+        How the text is read: as for :class:`Reading`.
 
     Attributes
     ----------
     names : list of str
         The names of the files, in the order in which they are read.
-    lowercase, tokenizer, errors
-        As given.
+    reading : Reading
+        How the text is read.
 
     Raises
     ------
     OSError
         If there is no such file; while reading, also if a file cannot be read or decompressed.
     TypeError
-        If `tokenizer` cannot be called; while reading, if it returns no strings.
+        As for `Reading`; while reading, if the tokenizer returns no strings.
     ValueError
-        If `errors` is neither; while reading, if a line is not valid UTF-8.
+        As for `Reading`; while reading, if the text is not valid UTF-8.
 
     Examples
     --------
@@ -113,18 +116,13 @@ class FileCorpus:
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         lowercase: bool = False,
+        token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
         errors: str = "strict",
     ) -> None:
-        if tokenizer is not None and not callable(tokenizer):
-            raise TypeError(f"tokenizer must be a function from a line to its tokens, or None, got {tokenizer!r}")
-        if errors not in ("strict", "replace"):
-            raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
+        self.reading = Reading(lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, errors=errors)
         self._files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
         self.names = [file.name for file in self._files]
-        self.lowercase = lowercase
-        self.tokenizer = tokenizer
-        self.errors = errors
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each line.
@@ -142,7 +140,7 @@ class FileCorpus:
             ledger.replaced += replaced
             *lines, rest = text.split(b"\n")
             for line in lines:
-                tokens = self._tokens(b"".join((*begun, line)))
+                tokens = self.reading.tokens(b"".join((*begun, line)))
                 begun.clear()
                 record_lines(ledger, len(tokens))
                 yield tokens
@@ -161,25 +159,15 @@ class FileCorpus:
             done += size
 
     def _decode(self, block: TextBlock | PlainBlock) -> tuple[bytes, int]:
-        """Return the text of a block as valid UTF-8, in lower case if that is asked for, and the count of U+FFFD."""
+        """Return the text of a block as its sequences of tokens, and the count of U+FFFD put into it."""
         text, replaced = block.text, 0
         if not valid_utf8(text):
-            if self.errors == "strict":
+            if self.reading.errors == "strict":
                 raise _invalid_utf8(block)
             known = text.count("\ufffd".encode())
             text = text.decode(errors="replace").encode()
             replaced = text.count("\ufffd".encode()) - known
-        if self.lowercase:
-            text = text.lower() if text.isascii() else text.decode().lower().encode()
-        return text, replaced
-
-    def _tokens(self, line: bytes) -> list[str]:
-        """Split at ASCII white space, which str.split does not: it takes other Unicode spaces as well."""
-        if self.tokenizer is not None:
-            text = line.removesuffix(b"\r").decode()
-            return _token_list(self.tokenizer(text), f"what the tokenizer made of {shown(text)}")
-        words = b" ".join(line.split()).decode()
-        return words.split(" ") if words else []
+        return self.reading.apply(text), replaced
 
 
 def map_text(
@@ -194,7 +182,7 @@ def map_text(
     Parameters
     ----------
     corpus : FileCorpus
-        Its tokenizer is not used.
+        Its reading is compiled.
     function : callable
         Called with (text, open_line): UTF-8 that ends with white space, and whether it begins inside a line and earlier
         blocks held tokens of that line. Returns (result, tokens, lines that end here, those of them without a token).
@@ -261,7 +249,7 @@ __iter__ starts again
             Called with (done, total) in sequences.
         """
         for number, item in self._items(progress):
-            tokens = _token_list(item, f"item {number} of the corpus")
+            tokens = token_list(item, f"item {number} of the corpus")
             record_lines(ledger, len(tokens))
             yield tokens
 
@@ -317,26 +305,3 @@ def _invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
             f"{error.reason} ({block.text[error.start : error.end]!r})"
         )
     raise AssertionError(f"a block that Python decodes was taken for invalid UTF-8: {shown(block.text)}")
-
-
-def _token_list(item: Iterable[Any], where: str) -> list[str]:
-    """Return a sequence of str or of int as a list of str; raise TypeError for anything else."""
-    if isinstance(item, str | bytes | os.PathLike):
-        raise TypeError(
-            f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
-            "and name several files by pathlib.Path objects"
-        )
-    try:
-        tokens = item if isinstance(item, list) else list(item)
-    except TypeError:
-        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected") from None
-    kinds = set(map(type, tokens))
-    if all(issubclass(kind, str) for kind in kinds):
-        return tokens
-    integers = {kind for kind in kinds if issubclass(kind, numbers.Integral) and not issubclass(kind, bool)}
-    if integers == kinds:
-        return [str(index(token)) for token in tokens]
-    for token in tokens:
-        if type(token) not in integers and not isinstance(token, str):
-            raise TypeError(f"{where} holds {shown(token)}, where a token (str or int) is expected")
-    raise TypeError(f"{where} mixes strings and integers: {shown(tokens)}")

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 from fastembed._base.printable import shown
 
 COPY_BYTES = 1 << 20  # copied at a time from a pipe
+LONGEST_PATH = 4096  # characters: of a pattern, and of a path on most systems
 
 _stdin_lock = threading.Lock()
 
@@ -137,14 +138,15 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
         found = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(name).parts)]
         missing = f"no file in the folder {label}"
     else:
-        pattern = glob.has_magic(name) and "\0" not in name
+        pattern = glob.has_magic(name) and not any(c in name for c in "\0\n\r") and len(name) <= LONGEST_PATH
         found = [Path(match) for match in glob.glob(name, recursive=True)] if pattern else []  # noqa: PTH207 - absolute
         missing = f"no file matches {label}" if pattern else f"no such file: {label}"
     files = sorted(p for p in found if p.is_file())
     if not files:
         hint = ""
         if isinstance(path, str) and not folder:
-            hint = "; a bare string is taken as the name of a file where token lists are expected: pass [text.split()]"
+            hint = "; a bare string is taken as the name of a file where documents are expected: pass "
+            hint += "text.splitlines() if it is a text, each line of which is a document, or [text]"
         raise FileNotFoundError(missing + hint)
     return [RegularFile(p) for p in files]
 

@@ -23,7 +23,7 @@ PARTS = 64  # of the tables: a power of two
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:
     """Return tables of the tokens of a corpus, each of which is in one of them."""
-    if isinstance(corpus, FileCorpus) and corpus.tokenizer is None:
+    if isinstance(corpus, FileCorpus) and corpus.reading.compiled:
         return _merged(_count_text(corpus, ledger, progress, pool.threads), pool)
     return [_count_sequences(corpus, ledger, progress)]
 

@@ -63,7 +63,7 @@ def encode_corpus(
         if not isinstance(corpus, MemoryCorpus):
             raise TypeError(f"vocabulary={vocabulary} says that the corpus consists of ids, so it cannot be files")
         pieces = _join(corpus.ids(vocabulary, ledger, progress))
-    elif isinstance(corpus, FileCorpus) and corpus.tokenizer is None:
+    elif isinstance(corpus, FileCorpus) and corpus.reading.compiled:
         pieces = _encode_text(corpus, vocabulary, ledger, progress, threads)
     else:
         pieces = _join(vocabulary.encode(tokens) for tokens in corpus.sequences(ledger, progress))
@@ -93,7 +93,7 @@ def encode_corpus(
 def _encode_text(
     corpus: FileCorpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
 ) -> Generator[Piece, None, None]:
-    """Yield the ids of files without a tokenizer."""
+    """Yield the ids of files whose reading is compiled."""
     table = _token_table(vocabulary)
     free: SimpleQueue[Int32] = SimpleQueue()  # arrays for the ids of a block: as many as threads
 

@@ -1,4 +1,7 @@
-"""Parquet and Arrow (Feather), by pyarrow: columns "token", "vector" (lists of length D) and, if known, "count"."""
+"""Parquet and Arrow (Feather), by pyarrow: columns "token", "vector" (lists of length D) and, if known, "count".
+
+A table as pandas writes it is read too: "token", and one column of floats per dimension.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,13 +45,15 @@ def read_parquet(path: PathLike) -> Table:
     OSError
         If the file is missing or cannot be read.
     ValueError
-        If it is not a whole Parquet file with columns "token" and "vector".
+        If it is not a whole Parquet file with columns "token" and "vector", or "token" and floats.
     """
     parquet = require("pyarrow.parquet", "parquet")
 
     def read(file: Any) -> Any:
         found = parquet.ParquetFile(file, page_checksum_verification=True)
-        names = [name for name in ("token", "vector", "count") if name in found.schema_arrow.names]
+        names = found.schema_arrow.names
+        if "vector" in names:
+            names = [name for name in ("token", "vector", "count") if name in names]
         return found.read(columns=names)
 
     return _read(path, read)
@@ -103,12 +108,16 @@ def _naming(path: PathLike) -> Iterator[None]:
 
 def _from_arrow(columns: Any) -> Table:
     names = columns.schema.names
-    if "token" not in names or "vector" not in names:
-        raise ValueError(f"it must have the columns 'token' and 'vector', got {names}")
+    if "token" not in names:
+        raise ValueError(f"it must have the column 'token', got {names}")
     types = require("pyarrow", "parquet").types
-    token, vector = columns["token"], columns["vector"].combine_chunks()
+    token = columns["token"]
     if not (types.is_string(token.type) or types.is_large_string(token.type)) or token.null_count:
         raise ValueError(f"'token' must hold strings and no nulls, got {token.type} with {token.null_count} nulls")
+    counts = columns["count"].to_numpy() if "count" in names else None
+    if "vector" not in names:
+        return Table(token.to_pylist(), _matrix_of_columns(columns), counts)
+    vector = columns["vector"].combine_chunks()
     lists = types.is_fixed_size_list, types.is_list, types.is_large_list
     if not any(is_list(vector.type) for is_list in lists) or vector.null_count:
         raise ValueError(f"'vector' must hold lists and no nulls, got {vector.type} with {vector.null_count} nulls")
@@ -116,5 +125,17 @@ def _from_arrow(columns: Any) -> Table:
     if len(lengths) != 1:
         raise ValueError(f"'vector' must hold lists of one length, got the lengths {lengths[:9]}")
     matrix = vector.flatten().to_numpy(zero_copy_only=False).reshape(len(vector), lengths[0])
-    counts = columns["count"].to_numpy() if "count" in names else None
     return Table(token.to_pylist(), matrix, counts)
+
+
+def _matrix_of_columns(columns: Any) -> Any:
+    """Return the matrix whose dimensions are the columns besides "token" and "count"."""
+    types = require("pyarrow", "parquet").types
+    names = [name for name in columns.schema.names if name not in ("token", "count")]
+    others = [name for name in names if not types.is_floating(columns[name].type) or columns[name].null_count]
+    if others or not names:
+        raise ValueError(
+            "it must have a column 'vector', or columns of floats without nulls, one per dimension, got"
+            f" {others or columns.schema.names}"
+        )
+    return np.column_stack([columns[name].to_numpy() for name in names])

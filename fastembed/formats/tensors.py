@@ -195,6 +195,10 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) ->
         raise ValueError(f"{str(path)!r}: a token is not UTF-8: {error}") from error
 
 
+# What opens a file of this library, by what it holds
+READERS = {"vectors": "Vectors.load, or SkipGram.load if it is a model", "counts": "Counts.load"}
+
+
 def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Return the metadata of a file of this library: what it holds, the version of the format, the settings as JSON.
 
@@ -246,6 +250,9 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     """
     found = metadata.get("format")
     if found != f"fastembed.{kind}":
+        held = str(found).removeprefix("fastembed.")
+        if held in READERS:
+            raise ValueError(f"{str(path)!r} holds {held}, not {kind}: open it with {READERS[held]}")
         holds = f"the format {found!r}" if found else "no format of fastembed"
         raise ValueError(f"{str(path)!r} holds {holds}; 'fastembed.{kind}' was expected")
     if metadata.get("version") != "1":

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.extras import require
+from fastembed._base.memory import check_free
 from fastembed._base.validation import check_integer
 from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.vectors import Vectors
@@ -19,6 +20,7 @@ Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")
 GROUPS = 6  # at most
 ITERATIONS = 30  # of k-means
+COMPONENT_BYTES = 4 * 8  # per component of a word: unit vectors, the same centred, and two copies while it is projected
 MIN_WORDS = 4  # for the methods that use neighbours
 
 
@@ -56,6 +58,8 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tu
         If a word is unknown.
     TypeError, ValueError
         If `vectors` is not a Vectors, `words` is a single str, or there is no word.
+    MemoryError
+        If the words take more memory than is free.
 
     Examples
     --------
@@ -71,6 +75,11 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tu
     chosen = range(min(topn, len(vectors))) if words is None else dict.fromkeys(words)
     if not chosen:
         raise ValueError("there is no word to show")
+    check_free(
+        len(chosen) * vectors.matrix.shape[1] * COMPONENT_BYTES,
+        f"a picture of {len(chosen):,} words",
+        "show fewer",
+    )
     shown = vectors.subset(chosen)
     return shown, unit_vectors(shown.matrix)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.line_split import LineSplit
+from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
@@ -25,6 +26,8 @@ class CorpusCounter:
     memory_limit : int, optional
         Bytes, as for `Counts.from_corpus`.
     progress : FitProgress, optional
+    reading : Reading, optional
+        How text is read.
     """
 
     def __init__(
@@ -33,8 +36,9 @@ class CorpusCounter:
         threads: int | None,
         memory_limit: int | None = None,
         progress: FitProgress | None = None,
+        reading: Reading | None = None,
     ) -> None:
-        self._corpus, self._threads, self._memory_limit = split_documents(corpus), threads, memory_limit
+        self._corpus, self._threads, self._memory_limit = split_documents(corpus, reading), threads, memory_limit
         self._reading = None if progress is None else progress.reading
         self._counting = None if progress is None else progress.counting
         self._first_reading: Ledger | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
-from fastembed._base.memory import free_memory
+from fastembed._base.memory import check_free, readable
 from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.pmi import most_blocks
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
@@ -128,21 +128,15 @@ class Estimate:
         ------
         MemoryError
         """
-        free = free_memory()
-        if self.training_memory > free:
-            raise MemoryError(
-                f"training {self.inputs:,} words on {self.outputs:,} outputs in {self.dim:,} dimensions takes about"
-                f" {_size(self.training_memory)}, but {_size(free)} are free: a smaller dim or max_contexts, or a"
-                " larger min_count, takes less"
-            )
+        check_free(
+            self.training_memory,
+            f"training {self.inputs:,} words on {self.outputs:,} outputs in {self.dim:,} dimensions",
+            "a smaller dim or max_contexts, or a larger min_count, takes less",
+        )
 
     def __str__(self) -> str:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
         return (
             f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
-            f" {self.flops / 1e9:,.0f} GFLOP and {_size(self.memory)} of memory"
+            f" {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory"
         )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import fastembed
 from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts, check_finite, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
+from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
@@ -59,7 +61,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     path : path-like
         The file to make or to replace.
     options : SkipGramOptions
-        All but the number of threads is written, which is the machine's.
+        Written without the number of threads, which is the machine's, and without the reading.
     model : FittedModel
 
     Raises
@@ -80,8 +82,8 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
-    settings = plain(options)
-    del settings["threads"]
+    settings = plain(replace(options, reading=None))
+    del settings["threads"], settings["reading"]
     manifest = {
         "fastembed": fastembed.__version__,
         "seed": options.seed,
@@ -116,7 +118,10 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     ValueError
         If it does not hold a model, or is damaged.
     """
-    tensors, metadata = map_tensors(path)
+    try:
+        tensors, metadata = map_tensors(path)
+    except ValueError as error:
+        raise ValueError(_other_format(path) or str(error)) from None
     settings = check_header(metadata, "vectors", path)
     if "model" not in metadata:
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
@@ -147,6 +152,17 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     return settings, model
+
+
+def _other_format(path: str | os.PathLike[str]) -> str | None:
+    """Return the message for a file whose suffix is that of another format of vectors."""
+    try:
+        form = format_of(path)
+    except ValueError:
+        return None
+    if form.name == "safetensors":
+        return None
+    return f"{str(path)!r} holds vectors alone and no model ({form.description}): open it with Vectors.load"
 
 
 def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Trainer:

@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed._base.memory import check_free
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import as_corpus
+from fastembed.corpus.reading import Reading
 from fastembed.vocabulary import Vocabulary
 
 
-def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[Any]) -> NDArray[Any]:
+def mean_vectors(
+    documents: Documents, vocabulary: Vocabulary, matrix: NDArray[Any], reading: Reading | None = None
+) -> NDArray[Any]:
     """Return the mean of the vectors of each document's tokens.
 
     Parameters
@@ -25,6 +29,8 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
     vocabulary : Vocabulary
     matrix : ndarray (V, D)
         The vectors of the vocabulary's tokens.
+    reading : Reading, optional
+        How text is read.
 
     Returns
     -------
@@ -38,8 +44,9 @@ def mean_vectors(documents: Documents, vocabulary: Vocabulary, matrix: NDArray[A
            [1.  , 0.  ],
            [0.  , 0.  ]])
     """
-    corpus = as_corpus(split_documents(documents, single=True))
+    corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
     rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
+    check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the means of {len(rows):,} documents", "give fewer")
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed.corpus.reading import Reading
 from fastembed.skipgram.estimate import Estimate
 from fastembed.windows import Windows
 
@@ -39,6 +40,7 @@ class SkipGramOptions:
     n_iter_no_change: int
     seed: int
     threads: int | None
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -56,6 +58,8 @@ class SkipGramOptions:
             "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
             "max_contexts": _checked_max_contexts(self.max_contexts),
         }
+        if not isinstance(self.reading, Reading | None):
+            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

@@ -16,6 +16,7 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
@@ -25,7 +26,7 @@ from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import probable_contexts
-from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
@@ -77,6 +78,10 @@ class SkipGram:
         For the choice of the lines held out, for the start and for the order of the rows.
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
+    reading : Reading, optional
+        How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
+        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Files of models do not
+        hold it.
 
     Notes
     -----
@@ -112,6 +117,7 @@ class SkipGram:
         n_iter_no_change: int = 2,
         seed: int = 0,
         threads: int | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -127,6 +133,7 @@ class SkipGram:
         self.n_iter_no_change = n_iter_no_change
         self.seed = seed
         self.threads = threads
+        self.reading = reading
         self._options()
 
     # ---------------------------------------------------------------- parameters
@@ -228,7 +235,7 @@ class SkipGram:
         y: object = None,
         *,
         memory_limit: int | None = None,
-        progress: FitProgress | None = None,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Learn vectors from a corpus.
@@ -237,14 +244,15 @@ class SkipGram:
         ----------
         corpus : path, list of paths, or re-iterable of str or of token lists
             A str alone, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
-            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str whose tokens are
-            separated by white space. It is read twice.
+            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str, which is read as
+            `reading` says. It is read twice.
         y
             Ignored; scikit-learn passes the targets.
         memory_limit : int, optional
             Bytes for counting, as for `Counts.from_corpus`; not for training, see :meth:`estimate`.
-        progress : FitProgress, optional
-            What to report to: any object with the methods of `FitProgress`.
+        progress : bool or FitProgress, optional
+            True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
+            `FitProgress`.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, which
             then has what was learned up to the end of the epoch. Training ends early if it returns True.
@@ -279,12 +287,13 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options = self._options()
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
-        vocabulary = counter.vocabulary(options.min_count, options.max_size)
-        windows = options.windows(len(vocabulary))
-        options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-        return self._train(options, counts, validation_counts, None, progress, on_epoch_end, own_counts=True)
+        with reporting(progress, options.epochs) as report:
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            vocabulary = counter.vocabulary(options.min_count, options.max_size)
+            windows = options.windows(len(vocabulary))
+            options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
+            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end, own_counts=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -306,7 +315,7 @@ class SkipGram:
         return self.fit(corpus, **options).transform(corpus)
 
     def count(
-        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | None = None
+        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | bool | None = None
     ) -> Counts:
         """Count a corpus as `fit` does, for `fit_counts`.
 
@@ -316,7 +325,7 @@ class SkipGram:
             As for :meth:`fit`; it is read twice.
         memory_limit : int, optional
             Bytes, as for `Counts.from_corpus`.
-        progress : FitProgress, optional
+        progress : bool or FitProgress, optional
             As for :meth:`fit`; nothing is trained.
 
         Returns
@@ -338,16 +347,17 @@ class SkipGram:
         """
         check_memory_limit(memory_limit)
         options = self._options()
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
-        vocabulary = counter.vocabulary(options.min_count, options.max_size)
-        return counter.counts(vocabulary, options.windows(len(vocabulary)))
+        with reporting(progress, options.epochs) as report:
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            vocabulary = counter.vocabulary(options.min_count, options.max_size)
+            return counter.counts(vocabulary, options.windows(len(vocabulary)))
 
     def fit_counts(
         self,
         counts: Counts,
         *,
         validation_counts: Counts | None = None,
-        progress: FitProgress | None = None,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Learn vectors from the counts of a corpus or of baskets.
@@ -391,7 +401,8 @@ class SkipGram:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
-        return self._train(options, counts, validation_counts, None, progress, on_epoch_end)
+        with reporting(progress, options.epochs) as report:
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end)
 
     def partial_fit(
         self,
@@ -400,7 +411,7 @@ class SkipGram:
         *,
         grow_vocabulary: bool = False,
         memory_limit: int | None = None,
-        progress: FitProgress | None = None,
+        progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
     ) -> Self:
         """Continue training on another text alone: `epochs` more, from the current vectors and step sizes.
@@ -450,11 +461,12 @@ class SkipGram:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
         windows = replace(base.text_windows(), max_contexts=base.max_contexts)
-        counter = CorpusCounter(corpus, options.threads, memory_limit, progress)
-        if grow_vocabulary:
-            vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
-        counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-        return self._train(options, counts, validation_counts, base, progress, on_epoch_end, own_counts=True)
+        with reporting(progress, options.epochs) as report:
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            if grow_vocabulary:
+                vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
+            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+            return self._train(options, counts, validation_counts, base, report, on_epoch_end, own_counts=True)
 
     def _train(
         self,
@@ -659,7 +671,7 @@ class SkipGram:
         (True, [0.0, 0.0])
         """
         model = self._fitted
-        return mean_vectors(documents, model.vocabulary, model.vectors.matrix)
+        return mean_vectors(documents, model.vocabulary, model.vectors.matrix, self._options().reading)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -714,7 +726,8 @@ class SkipGram:
         True
         """
         model = self._fitted
-        counts = CorpusCounter(corpus, self.threads).counts(model.vocabulary, model.text_windows())
+        counter = CorpusCounter(corpus, self.threads, reading=self._options().reading)
+        counts = counter.counts(model.vocabulary, model.text_windows())
         return float(np.exp(model.trainer.nll(counts)))
 
     # ---------------------------------------------------------------- files

@@ -28,6 +28,21 @@ def to_gensim(tokens: Sequence[str], matrix: Matrix, counts: npt.NDArray[np.int6
     return vectors
 
 
+def from_gensim(keyed: Any) -> tuple[list[str], Matrix, npt.NDArray[np.int64] | None]:
+    """Return the tokens, a copy of the matrix, and the counts, if known, of a gensim.models.KeyedVectors.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    keyed = getattr(keyed, "wv", keyed)  # of a whole model
+    if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
+        raise TypeError(f"a gensim.models.KeyedVectors expected, got {type(keyed).__name__}")
+    counts = keyed.expandos.get("count")
+    return list(keyed.index_to_key), np.array(keyed.vectors), None if counts is None else np.array(counts, np.int64)
+
+
 def to_pandas(tokens: Sequence[str], matrix: Matrix) -> Any:
     """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
 

@@ -12,10 +12,13 @@ multiples of one another have the same bits once they are of unit length, and he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastembed._base.blas import single_threaded_blas
 
 Matrix = npt.NDArray[np.floating[Any]]
 Exact = npt.NDArray[np.float64]
@@ -24,6 +27,9 @@ Found = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order
 
 BLOCK_BYTES = 1 << 25  # of cosines: limits the number of queries in one product with all rows
 ROWS_BYTES = 1 << 22  # of rows in float64
+# Bytes of a matrix up to which one query is answered by one thread of BLAS: more threads gain little, and much is lost
+# where another thread or process wants the processor for which they wait
+ONE_THREAD_BYTES = 1 << 26
 GROUPS = 1024  # of rows: the threshold for candidates is found among the best score of each group
 
 DECIMALS = 12  # of cosines
@@ -116,7 +122,8 @@ class Neighbors:
     def count_nearer(self, row: int, other: int) -> int:
         """Return how many rows, the row itself aside, have a larger cosine with a row than the other row has."""
         query = self.unit(np.array([row]))
-        cosines = (self.rows @ query[0].astype(self.rows.dtype)) * self._inverse_norms
+        with _few_threads(self.rows, 1):
+            cosines = (self.rows @ query[0].astype(self.rows.dtype)) * self._inverse_norms
         bound = self._cosines(np.array([other]), query)[0, 0]
         cosines[row] = -np.inf
         nearer = cosines > bound + self._margin
@@ -145,7 +152,8 @@ class Neighbors:
         found = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, BLOCK_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
-            cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
+            with _few_threads(rows, len(queries[block])):
+                cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
                 approximate *= inverse_norms
                 wanted = min(topn + len(omitted), len(rows))
@@ -169,6 +177,11 @@ class Neighbors:
             for term, vector in enumerate(query):
                 cosines[term, block] = rounded_products(unit, vector)
         return cosines
+
+
+def _few_threads(rows: Matrix, queries: int) -> AbstractContextManager[None]:
+    """Return the context in which to multiply rows with some queries."""
+    return single_threaded_blas() if queries == 1 and rows.nbytes <= ONE_THREAD_BYTES else nullcontext()
 
 
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.memory import check_free
 from fastembed._base.validation import check_choice, check_finite, check_integer
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
@@ -18,6 +19,9 @@ from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, 
 from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, is_single
 
 Number = TypeVar("Number", bound=np.generic)
+
+PAIR_BYTES = 16  # of an answer: an id and a cosine
+QUERY_BYTES = 3 * 8  # per dimension of a query: as given, of unit length, and while it is scaled
 
 
 class Vectors:
@@ -160,6 +164,7 @@ class Vectors:
         array([[0.6, 0.8],
                [0. , 0. ]])
         """
+        check_free(self._matrix.nbytes, "a matrix of unit vectors", "take a subset first")
         return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
 
     def similarity(self, a: Token, b: Token) -> float:
@@ -357,11 +362,13 @@ class Vectors:
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
             If a vector has another shape or is not finite, or another argument is invalid.
+        MemoryError
+            If the answer takes more memory than is free; nothing has been searched then.
 
         Notes
         -----
         The search is exhaustive. Queries are answered in blocks of 32 MiB of cosines with all tokens, of which at most
-        two are in memory.
+        two are in memory. The answer itself takes 16 bytes per query and token, and as much again while it is made.
 
         Examples
         --------
@@ -375,6 +382,13 @@ class Vectors:
         topn = check_integer("topn", topn, low=1)
         among = self._parser.restriction(restrict)
         batch = self._parser.batch(queries)
+        searched = len(self) if among is None else min(among, len(self)) if isinstance(among, int) else len(among)
+        size = min(topn, searched)
+        check_free(
+            len(batch) * (2 * size * PAIR_BYTES + self._matrix.shape[1] * QUERY_BYTES),
+            f"an answer of {size:,} tokens to each of {len(batch):,} queries",
+            "ask for fewer of them, or in parts",
+        )
         own = [[item] if isinstance(item, int) else [] for item in batch]
         vectors = batch if isinstance(batch, np.ndarray) else np.array([self._query_vector(item) for item in batch])
         unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
@@ -573,7 +587,7 @@ class Vectors:
     def to_gensim(self) -> Any:
         """Return a gensim.models.KeyedVectors; counts are its attribute "count".
 
-        The way back is ``Vectors(keyed.index_to_key, keyed.vectors)``.
+        The way back is :meth:`from_gensim`.
 
         Raises
         ------
@@ -581,6 +595,25 @@ class Vectors:
             Without gensim: the extra [gensim].
         """
         return interop.to_gensim(self._tokens, self._matrix, self._counts)
+
+    @classmethod
+    def from_gensim(cls, keyed: Any) -> Self:
+        """Return the vectors of a gensim.models.KeyedVectors, or of a model of gensim that has them as ``wv``.
+
+        Of FastText these are the vectors of its words, not those of its n-grams.
+
+        Parameters
+        ----------
+        keyed : gensim.models.KeyedVectors
+            Its attribute "count", where there is one, becomes :attr:`counts`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is none, a token is not a str, or a component is not finite.
+        """
+        tokens, matrix, counts = interop.from_gensim(keyed)
+        return cls(tokens, matrix, counts=counts)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.

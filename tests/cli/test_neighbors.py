@@ -1,6 +1,7 @@
 """The command neighbors."""
 
 import io
+import json
 import sys
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ def test_every_word_is_a_query(run, saved):
 
 def test_words_together_or_with_negative_ones_are_one_query(run, document, saved):
     found = document("neighbors", saved, "king", "woman", "--negative", "man", "--topn", 1)
-    assert found.keys() == {"vectors", "queries"}
+    assert found.keys() == {"vectors", "queries", "unknown"}
     assert found["vectors"] == str(saved)
     (query,) = found["queries"]
     score = Vectors.load(saved).most_similar(["king", "woman"], ["man"], topn=1)[0][1]
@@ -69,9 +70,25 @@ def test_queries_of_standard_input_have_the_answers_that_they_have_alone(documen
 def test_errors_of_standard_input_are_one_line(run, document, usage, saved, monkeypatch):
     stdin(monkeypatch, b"\n")
     assert document("neighbors", saved, "-")["queries"] == []
-    for content, message in ((b"k\xff", "standard input is not UTF-8"), (b"king\nquen\n", "'quen' is not among")):
-        stdin(monkeypatch, content)
-        code, out, err = run("neighbors", saved, "-")
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert message in err
+    stdin(monkeypatch, b"k\xff")
+    code, out, err = run("neighbors", saved, "-")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "standard input is not UTF-8" in err
     assert "so --together cannot be given as well" in usage("neighbors", saved, "-", "--together")
+
+
+def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, saved, monkeypatch):
+    stdin(monkeypatch, b"quen\nking\nman king\tzzzz\n")
+    code, out, err = run("neighbors", saved, "-", "-n", 1)
+    assert (code, out) == (1, run("neighbors", saved, "king", "-n", 1)[1])
+    assert err.splitlines() == [
+        "fastembed: error: 'quen' is not among the 4 tokens; the closest spellings are 'queen'",
+        "fastembed: error: 'zzzz' is not among the 4 tokens",
+    ]
+    stdin(monkeypatch, b"quen\nking\n")
+    code, out, _ = run("neighbors", saved, "-", "--json")
+    found = json.loads(out)
+    assert (code, len(found["queries"]), len(found["unknown"])) == (1, 1, 1)
+    assert found["queries"][0]["positive"] == ["king"]
+    code, out, err = run("neighbors", saved, "zzzz")
+    assert (code, out, err) == (1, "", "fastembed: error: 'zzzz' is not among the 4 tokens\n")

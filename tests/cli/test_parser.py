@@ -3,11 +3,13 @@
 import argparse
 import json
 import re
+from dataclasses import fields
 
 import pytest
 
 from fastembed import cli
 from fastembed.cli.parser import build_parser
+from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 
 COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "export", "plot", "info", "demo")
@@ -70,14 +72,15 @@ def test_every_command_has_json_and_debug_and_every_writer_has_quiet():
 
 def test_train_takes_every_parameter_of_skipgram():
     destinations = {action.dest for action in subparsers()["train"]._actions}
-    assert set(SkipGram().get_params()) <= destinations
+    reading = {field.name for field in fields(Reading)} - {"tokenizer", "errors"} | {"replace_invalid"}
+    assert set(SkipGram().get_params()) - {"reading"} | reading <= destinations
 
 
 def test_defaults_shown_are_those_of_skipgram():
     shown = {action.dest: action.help for action in subparsers()["train"]._actions}
     for name, value in SkipGram().get_params().items():
         text = {"None": "none", "True": "yes", "False": "no"}.get(str(value), value)
-        if name != "threads":
+        if name not in ("threads", "reading"):
             assert shown[name].endswith(f"(default: {text})")
 
 

@@ -35,12 +35,12 @@ def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     report(lines=True, bars=True)
     assert capsys.readouterr().out == LINE
-    for stage in ("reading", "count", "epochs"):
+    for stage in ("reading", "count", "training"):
         assert stage in terminal.getvalue()
     monkeypatch.setattr(sys, "stderr", json_terminal := Terminal())
     report(lines=False, bars=True)
     assert capsys.readouterr().out == ""
-    assert "epochs" in json_terminal.getvalue()
+    assert "training" in json_terminal.getvalue()
     for bars, stream in ((False, Terminal()), (True, io.StringIO())):
         monkeypatch.setattr(sys, "stderr", stream)
         report(lines=True, bars=bars)

@@ -109,7 +109,7 @@ def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
 
 
 def test_training_that_does_not_fit_into_memory_is_one_line(run, tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr("fastembed.skipgram.estimate.free_memory", lambda: 5000)
+    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 5000)
     code, out, err = run("train", corpus, "-o", tmp_path / "v")
     assert (code, out) == (1, "")
     assert re.fullmatch(r"fastembed: error: training 40 words on 80 outputs in 100 dimensions takes about .*\n", err)

@@ -133,7 +133,7 @@ def test_invalid_utf8_can_be_replaced(tmp_path, read):
 @pytest.mark.parametrize(
     ("option", "error", "message"),
     [
-        ({"errors": "ignore"}, ValueError, "errors must be 'strict' or 'replace', got 'ignore'"),
+        ({"errors": "ignore"}, ValueError, "errors must be one of strict, replace, got 'ignore'"),
         ({"tokenizer": "words"}, TypeError, "tokenizer must be a function .* got 'words'"),
     ],
 )

@@ -41,9 +41,12 @@ def test_a_missing_file_is_named(tmp_path, monkeypatch):
         as_corpus(Path("*.txt"))
 
 
-@pytest.mark.parametrize("text", ["the cat sat", "two\nlines", "long " * 5000, "nul \0"])
+@pytest.mark.parametrize(
+    "text",
+    ["the cat sat", "two\nlines", "long " * 5000, "nul \0", "**/" * 600_000, "what?\n" * 9, "[a] " * 2000, "[x]\r"],
+)
 def test_a_text_in_place_of_a_path_is_explained(text):
-    with pytest.raises(FileNotFoundError, match="a bare string is taken as the name of a file where token lists"):
+    with pytest.raises(FileNotFoundError, match=r"a bare string is .* where documents .*: pass text\.splitlines\(\)"):
         as_corpus(text)
 
 

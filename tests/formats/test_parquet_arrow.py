@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fastembed import formats
+from fastembed import Vectors, formats
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -49,10 +49,29 @@ def test_pyarrow_and_pandas_read_ours_and_we_read_theirs(
         assert np.array_equal(found.counts, counts)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_pandas_writes_of_our_frame_is_read(tmp_path, dtype, tokens, numbers, assert_same_bits):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    matrix = numbers(len(tokens), dtype)
+    frame = Vectors(tokens, matrix).to_pandas()
+    frame.columns = frame.columns.astype(str)  # pandas' engines differ in whether they take other names
+    frame.to_parquet(tmp_path / "v.parquet")
+    frame.reset_index().to_feather(tmp_path / "v.feather")
+    for name in ("v.parquet", "v.feather"):
+        found = Vectors.load(tmp_path / name)
+        assert list(found.tokens) == list(tokens)
+        assert_same_bits(found.matrix, matrix)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"token": ["a"]}, r"must have the columns 'token' and 'vector', got \['token'\]"),
+        ({"vector": [[1.0]]}, r"must have the column 'token', got \['vector'\]"),
+        ({"token": ["a"]}, r"must have a column 'vector', or columns of floats .*, got \['token'\]"),
+        ({"token": ["a"], "x": [1.0], "y": [1]}, r"columns of floats without nulls, .*, got \['y'\]"),
+        ({"token": ["a"], "x": [1.0], "y": ["1"]}, r"columns of floats without nulls, .*, got \['y'\]"),
+        ({"token": ["a", "b"], "x": [1.0, None]}, r"columns of floats without nulls, .*, got \['x'\]"),
         ({"token": ["a", None], "vector": [[1.0], [2.0]]}, "'token' must hold strings and no nulls, got .* 1 nulls"),
         ({"token": [1, 2], "vector": [[1.0], [2.0]]}, "'token' must hold strings"),
         ({"token": ["a", "b"], "vector": [[1.0], None]}, "'vector' must hold lists and no nulls"),

@@ -136,8 +136,12 @@ def test_token_tensors_that_do_not_fit_are_rejected(change, message):
 def test_a_header_comes_back_and_others_are_rejected():
     settings = {"dim": 100, "sample": 3e-4, "note": "größe", "max_contexts": None}
     assert check_header(header("vectors", settings), "vectors", "f") == settings
-    with pytest.raises(ValueError, match=r"'f' holds the format 'fastembed.counts'; 'fastembed.vectors' was expected"):
+    with pytest.raises(ValueError, match=r"'f' holds counts, not vectors: open it with Counts\.load"):
         check_header(header("counts"), "vectors", "f")
+    with pytest.raises(ValueError, match=r"'f' holds vectors, not counts: open it with Vectors\.load, or SkipGram"):
+        check_header(header("vectors"), "counts", "f")
+    with pytest.raises(ValueError, match=r"'f' holds the format 'fastembed.shoes'; 'fastembed.vectors' was expected"):
+        check_header(header("shoes"), "vectors", "f")
     with pytest.raises(ValueError, match="holds no format of fastembed"):
         check_header({}, "vectors", "f")
     with pytest.raises(ValueError, match="version '2'"):

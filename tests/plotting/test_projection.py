@@ -108,3 +108,11 @@ def test_groups_are_the_same_for_the_same_seed_and_the_largest_is_first(unit_row
     np.testing.assert_array_equal(numbers, group(centres + unit_rows(40, 12) / 100, 1))
     assert set(group(np.ones((50, 3)), 0)) == {0}
     assert group(np.ones((1, 3)), 0).tolist() == [0]
+
+
+def test_a_picture_that_does_not_fit_in_memory_is_rejected(monkeypatch):
+    vectors = Vectors([str(n) for n in range(1000)], np.ones((1000, 100)))
+    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 1_000_000)
+    assert len(select(vectors, None, 200)[0]) == 200
+    with pytest.raises(MemoryError, match="a picture of 1,000 words takes about 3 MB, but 1 MB are free: show fewer"):
+        select(vectors, None, 10**9)

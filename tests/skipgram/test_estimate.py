@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
         raise AssertionError("counted")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastembed.skipgram.estimate.free_memory", lambda: 1_000)
+        patch.setattr("fastembed._base.memory.free_memory", lambda: 1_000)
         with pytest.raises(MemoryError, match=r"training 3 words on 6 outputs in 2 dimensions takes about 0 MB, but 0"):
             model.fit_counts(counts)
         with pytest.raises(MemoryError):

@@ -168,7 +168,7 @@ def test_the_manifest_says_what_was_trained_on(corpus, tmp_path):
         "nll": model.history[-1]["nll"],
     }
     parameters = json.loads(metadata["settings"])
-    assert parameters.keys() == model.get_params().keys() - {"threads"}
+    assert parameters.keys() == model.get_params().keys() - {"threads", "reading"}
     assert parameters["sample"] == 1e-2
     x = tensors["matrix"] @ tensors["linear"] + tensors["bias"]
     p = np.exp(x - x.max(axis=1, keepdims=True))
@@ -206,8 +206,12 @@ def test_files_of_other_things_are_rejected(tmp_path):
     with pytest.raises(ValueError, match=r"holds vectors alone and no model: open it with Vectors\.load"):
         SkipGram.load(path)
     Counts.from_pairs([0], [0]).save(path)
-    with pytest.raises(ValueError, match=r"holds the format 'fastembed\.counts'; 'fastembed\.vectors' was expected"):
+    with pytest.raises(ValueError, match=r"holds counts, not vectors: open it with Counts\.load"):
         SkipGram.load(path)
+    for name in ("v.txt", "v.vec.gz", "v.npy", "v.tsv"):
+        Vectors(["a"], np.ones((1, 2))).save(path.with_name(name))
+        with pytest.raises(ValueError, match=rf"{name}' holds vectors alone and no model .*open it with Vectors\.load"):
+            SkipGram.load(path.with_name(name))
     with pytest.raises(FileNotFoundError):
         SkipGram.load(path.with_name("missing"))
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):

@@ -40,3 +40,40 @@ def test_an_error_of_the_progress_ends_the_fit(corpus):
     with pytest.raises(OSError, match="disk full"):
         model.fit(corpus, progress=Full())
     assert len(model.history) == 1
+
+
+def test_true_shows_bars(corpus, capsys):
+    model = SkipGram(**SETTINGS)
+    model.fit(corpus, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    for stage in ("reading", "counting", "training"):
+        assert f"{stage}: " in err
+    assert f"nll {model.history[0]['nll']:.4f}" in err
+    model.partial_fit(corpus, progress=True)
+    assert "training: " in capsys.readouterr().err
+    counts = model.count(corpus, progress=True)
+    assert "training: " not in capsys.readouterr().err
+    model.fit_counts(counts, progress=True)
+    assert "training: " in capsys.readouterr().err
+    model.fit(corpus, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bars_are_removed_after_an_error(corpus, capsys):
+    def stop(record, model):
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        SkipGram(**SETTINGS).fit(corpus, progress=True, on_epoch_end=stop)
+    assert capsys.readouterr().err.endswith("\r")  # the bar's line has been cleared
+
+
+@pytest.mark.parametrize("progress", [1, "yes", object(), Recorder])
+def test_a_progress_without_the_methods_is_rejected_before_anything_is_read(progress):
+    class Unread(list):
+        def __iter__(self):
+            raise AssertionError("read")
+
+    with pytest.raises(TypeError, match=r"progress must be True or have FitProgress' methods; .* no reading\(\)"):
+        SkipGram(**SETTINGS).fit(Unread(), progress=progress)

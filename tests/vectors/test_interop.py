@@ -31,9 +31,13 @@ def test_gensims_object_has_the_same_vectors_and_gives_them_back(keyedvectors, d
     np.testing.assert_array_equal(peer.vectors, matrix)
     assert [peer.get_vecattr(token, "count") for token in TOKENS] == list(range(len(TOKENS)))
     assert peer.most_similar("the", topn=1)[0][0] == vectors.most_similar("the", topn=1)[0][0]
-    back = Vectors(peer.index_to_key, peer.vectors)
+    back = Vectors.from_gensim(peer)
     assert back.tokens == vectors.tokens
     np.testing.assert_array_equal(back.matrix, matrix)
+    assert back.counts.tolist() == vectors.counts.tolist()
+    assert Vectors.from_gensim(Vectors(TOKENS, matrix).to_gensim()).counts is None
+    with pytest.raises(TypeError, match=r"a gensim\.models\.KeyedVectors expected, got dict"):
+        Vectors.from_gensim({})
     peer.vectors[:] = 0  # its own memory
     assert vectors.matrix.all()
 

@@ -1,6 +1,7 @@
 """The search for the nearest rows: exact against a full sort, ties, near ties, any magnitude, bounded memory."""
 
 import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -232,3 +233,24 @@ def test_normalized_rows_have_length_one(tied):
     expected = (tied != 0).any(axis=1)
     assert 0 < expected.mean() < 1
     np.testing.assert_allclose(lengths, expected, rtol=0, atol=4 * np.finfo(tied.dtype).eps)
+
+
+@pytest.mark.thread_unsafe(reason="observes the limit on BLAS")
+def test_one_query_to_a_small_matrix_takes_one_thread_of_blas(monkeypatch):
+    held = Neighbors(np.random.default_rng(0).normal(size=(300, 8)))
+    queries = held.unit(np.arange(3))
+    seen = []
+
+    @contextmanager
+    def recorded():
+        seen.append(1)
+        yield
+
+    monkeypatch.setattr(module, "single_threaded_blas", recorded)
+    one = held.nearest(queries[:1], 5)
+    held.count_nearer(0, 1)
+    assert len(seen) == 2
+    assert_same(held.nearest(queries, 5)[:1], one)
+    monkeypatch.setattr(module, "ONE_THREAD_BYTES", 300 * 8 * 8 - 1)
+    assert_same(held.nearest(queries[:1], 5), one)
+    assert len(seen) == 2

@@ -346,7 +346,7 @@ def test_unknown_tokens_name_the_closest_spellings():
         held["TWO"]
     with pytest.raises(KeyError) as caught:
         held["zzzzzz"]
-    assert caught.value.args == ("'zzzzzz' is not among the 4 tokens",)
+    assert str(caught.value.args[0]) == "'zzzzzz' is not among the 4 tokens"
 
 
 @pytest.mark.parametrize(
@@ -400,3 +400,18 @@ def test_bad_queries_of_nearest_are_rejected(queries, error, message):
 def test_bad_methods_of_analogy_are_rejected():
     with pytest.raises(ValueError, match="method must be one of 3CosAdd, 3CosMul, got 'cosmul'"):
         Vectors(list("abc"), np.eye(3)).analogy("a", "b", "c", method="cosmul")
+
+
+def test_an_answer_that_does_not_fit_in_memory_is_rejected_before_the_search(monkeypatch):
+    held = Vectors([str(n) for n in range(1000)], np.eye(1000, 4, dtype=np.float32) + 1)
+    queries = np.ones((500, 4), np.float32)
+    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 1_000_000)
+    assert held.nearest(queries, topn=10)[0].shape == (500, 10)
+    assert held.nearest(queries, topn=1000, restrict=10)[0].shape == (500, 10)
+    message = "an answer of 1,000 tokens to each of 500 queries takes about 16 MB, but 1 MB are free"
+    with pytest.raises(MemoryError, match=message):
+        held.nearest(queries, topn=5000)
+    assert held.normalized().matrix.shape == (1000, 4)
+    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 10_000)
+    with pytest.raises(MemoryError, match="a matrix of unit vectors takes about 0 MB"):
+        held.normalized()

@@ -214,7 +214,7 @@ def test_files_that_hold_something_else_are_rejected(tmp_path):
     matrix = np.eye(2)
     tokens = pack_tokens(["a", "b"])
     for tensors, metadata, message in [
-        ({"matrix": matrix, **tokens}, header("counts"), "'fastembed.vectors' was expected"),
+        ({"matrix": matrix, **tokens}, header("counts"), "holds counts, not vectors: open it with Counts.load"),
         ({"matrix": matrix, **tokens}, {}, "no format of fastembed"),
         (tokens, header("vectors"), "no tensor 'matrix'"),
         ({"matrix": matrix}, header("vectors"), "no tensor 'tokens.utf8'"),
