@@ -3,10 +3,10 @@
     python bench/peers/serial.py [--outputs 33700] [--dim 100] [--counts 1590] [--block 256] [--file TEXT] [--times 10]
 
 Of an epoch, the leading thread alone makes the merge of the shards, opens the phases, and runs the Python between two
-blocks and two epochs. Each is timed alone, and set beside the epoch on one thread, in CPU time. Of counting TEXT, all that holds
-the interpreter's lock is taken as serial: the CPU time of counting on one thread, less that of the kernels, of reading
-blocks and of copies of arrays, which run without it. The gains are projections by Amdahl's law: nothing here ran on that many cores, and
-memory, caches and clocks, which cores share, are left out.
+blocks and two epochs. Each is timed alone, and set beside the epoch on one thread, in CPU time. Of counting TEXT, all
+that holds the interpreter's lock is taken as serial: the CPU time of counting on one thread, less that of the kernels,
+of reading blocks and of copies of arrays, which run without it. The gains are projections by Amdahl's law: nothing here
+ran on that many cores, and memory, caches and clocks, which cores share, are left out.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def epoch_records(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 @contextmanager
 def timed_parallel_work() -> Iterator[list[float]]:
-    """Note the CPU time of all work of counting that any number of threads does at once, without the interpreter's lock.
+    """Note the CPU time of the work of counting that any number of threads does at once.
 
-    That is: of the kernels, of reading blocks of a file, and of copies and sums of arrays. The rest is taken as serial,
-    though some of it runs on other threads: the interpreter lets one of them run at a time.
+    It runs without the interpreter's lock: the kernels, reading blocks of a file, copies and sums of arrays. The rest is
+    taken as serial, though some of it runs on other threads: the interpreter lets one of them run at a time.
     """
     seconds: list[float] = []
 
@@ -138,7 +138,10 @@ def timed_parallel_work() -> Iterator[list[float]]:
             (PlainFile, "read", read_blocks_timed),
             (Pool, "run", run_timed),
             (Workers, "submit", submit_timed),
-            *((cooccur, name, timed(getattr(cooccur, name))) for name in ("count_ids", "gather_positions", "count_rows")),
+            *(
+                (cooccur, name, timed(getattr(cooccur, name)))
+                for name in ("count_ids", "gather_positions", "count_rows")
+            ),
         ):
             stack.enter_context(mock.patch.object(owner, name, value))
         yield seconds
@@ -164,8 +167,8 @@ def counting_records(file: Path, times: int, rounds: int) -> list[dict[str, Any]
     packed = gzip.compress(file.read_bytes()[: 1 << 24])
     unpacking = least(lambda: gzip.decompress(packed), 3) / (1 << 24) * 1e9
     say(
-        f"Going through the blocks of a plain text, without reading them, takes one thread {in_units(going_through)} per"
-        f" GB. A compressed text is read by one thread: gzip takes {in_units(unpacking)} per GB of text."
+        f"Going through the blocks of a plain text, without reading them, takes one thread {in_units(going_through)}"
+        f" per GB. A compressed text is read by one thread: gzip takes {in_units(unpacking)} per GB of text."
     )
     return records
 

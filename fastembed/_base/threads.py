@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 from fastembed._base.forks import PerProcess
 from fastembed._base.validation import check_integer
@@ -148,12 +148,12 @@ class Workers:
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._ended = False
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended = True
-        for _ in self._threads:
+        for _thread in self._threads:
             self._calls.put(None)
         for thread in self._threads:
             thread.join()

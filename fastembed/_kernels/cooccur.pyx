@@ -2,9 +2,9 @@
 
 The text is one array of token ids, with -1 at both ends and after every sequence, so that a window ends where it meets
 a -1. The positions of each word are gathered first (a counting sort); then the rows are counted one word at a time.
-A row is summed in a dense array of all columns, and each column that occurs is noted once. Then a bit is set for each, in
-a bitmap with a second level (one bit per 64 columns, set if any of them occurs); reading the bits in their order gives
-the sorted row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the number of pairs.
+A row is summed in a dense array of all columns, and each column that occurs is noted once. Then a bit is set for each,
+in a bitmap with a second level (one bit per 64 columns, set if any of them occurs); reading the bits in their order
+gives the sorted row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the number of pairs.
 
 Weights are whole numbers held in double. Below 2^53 such sums are exact, so their order does not matter: any
 partition of the text or of the rows gives the same bits.

@@ -8,7 +8,7 @@ thread counted which text, since a ranking has one order.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
@@ -35,9 +35,13 @@ def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
     pool.run(lambda k: ranking.sort(bounds[k], bounds[k + 1]), len(bounds) - 1)
     while len(bounds) > 2:
         runs = list(zip(bounds[:-2:2], bounds[1:-1:2], bounds[2::2], strict=True))
-        pool.run(lambda k, runs=runs: ranking.merge(*runs[k]), len(runs))
+        pool.run(partial(_merge_run, ranking, runs), len(runs))
         bounds = [*bounds[:-1:2], bounds[-1]]
     return ranking
+
+
+def _merge_run(ranking: Ranking, runs: list[tuple[int, int, int]], k: int) -> None:
+    ranking.merge(*runs[k])
 
 
 def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> list[TokenTable]:

@@ -47,7 +47,7 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> It
     for piece in pieces:
         while held + len(piece) >= capacity:
             waiting.append(piece[: capacity - held])
-            piece = piece[capacity - held :]  # noqa: PLW2901 - what is left of it
+            piece = piece[capacity - held :]
             ids = _joined(waiting, capacity, pool)
             waiting = [ids[-1 - 2 * reach : -1].copy()]
             yield Chunk(ids, first, capacity + 1 - reach)

@@ -199,14 +199,14 @@ class Counts:
         batch_pairs = min(BATCH_PAIRS, total.batch_entries)
         pool = Pool(workers)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        occurrences = np.zeros(size, dtype=np.int64) if known is None else None
+        occurrences = np.zeros(size, dtype=np.int64)
         with note_on_interrupt(ledger):
             pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
             for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
                 with closing(count_windows(chunk, size, windows, pool, batch_pairs)) as batches:
                     most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
                     total.add(report.follow(batches), most)
-                if occurrences is not None:
+                if known is None:
                     occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
                 del chunk  # its memory is free before the next is read
             if not ledger.tokens_used:
@@ -217,9 +217,11 @@ class Counts:
         if not len(matrix.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
         check_exact(matrix.data, pool)
-        if occurrences is not None:
+        if known is not None:
+            occurrences = known.counts
+        else:
             check_frequency_order(windows, occurrences)
-        keep = keep_probabilities(windows.sample, occurrences if known is None else known.counts)
+        keep = keep_probabilities(windows.sample, occurrences)
         return cls._of(matrix, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
     @classmethod

@@ -6,8 +6,8 @@ from scipy import sparse
 
 from fastembed import reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram import pmi
 from fastembed.counts.totals import Totals
+from fastembed.skipgram import pmi
 from fastembed.skipgram.pmi import PositivePMI
 
 

@@ -53,7 +53,10 @@ def test_truncated_svd_is_near_the_best_approximation():
 
 def test_the_start_is_the_same_for_any_number_of_threads():
     counts = random_counts(3000, 2500, density=0.02)
-    starts = [svd_start(counts, Totals.of(counts, Pool(2)), 20, np.random.default_rng(3), Pool(threads)) for threads in (1, 2, 3, 8)]
+    starts = [
+        svd_start(counts, Totals.of(counts, Pool(2)), 20, np.random.default_rng(3), Pool(threads))
+        for threads in (1, 2, 3, 8)
+    ]
     for embedding, linear in starts[1:]:
         np.testing.assert_array_equal(embedding, starts[0][0])
         np.testing.assert_array_equal(linear, starts[0][1])
