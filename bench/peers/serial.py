@@ -93,8 +93,8 @@ def epoch_records(args: argparse.Namespace) -> list[dict[str, Any]]:
 def timed_parallel_work() -> Iterator[list[float]]:
     """Note the CPU time of the work of counting that any number of threads does at once.
 
-    It runs without the interpreter's lock: the kernels, reading blocks of a file, copies and sums of arrays. The rest is
-    taken as serial, though some of it runs on other threads: the interpreter lets one of them run at a time.
+    It runs without the interpreter's lock: the kernels, reading blocks of a file, copies and sums of arrays. The rest
+    is taken as serial, though some of it runs on other threads: the interpreter lets one of them run at a time.
     """
     seconds: list[float] = []
 

@@ -153,7 +153,8 @@ class Counts:
         memory_limit : int, optional
             Bytes of memory for the text and the counts, at least 1,000,000; half of what is free by default. What
             exceeds it, possibly the result as well, is in files without a name in the folder for temporary files. The
-            buffers of reading (a few MB per thread) and the vocabulary come on top. The result does not depend on it.
+            buffers of reading (a few MB per thread, about 20 for files above 1 GB) and the vocabulary come on top. The
+            result does not depend on it.
         lines : LineSplit, optional
             Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The
             two counts add up, to the last bit, to the counts of all lines.
