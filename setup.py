@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 import sysconfig
+import unicodedata
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -19,6 +20,8 @@ from setuptools.errors import CompileError, OptionError, PlatformError
 MSVC = sys.platform == "win32" and "GCC" not in sys.version
 KERNELS = Path("fastembed/_kernels")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64") and "universal2" not in sysconfig.get_platform()
+
+TABLES = Path("build/unicode")  # where the header with the tables of characters is made
 
 DIRECTIVES = {
     "language_level": 3,
@@ -89,18 +92,72 @@ def variant():
 def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
     shared = [str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}"))]
-    modules = {f"builds.{name}": flags for name, flags in BUILDS.items()} | {"cooccur": [], "cpu": [], "tokens": []}
+    modules = {f"builds.{name}": flags for name, flags in BUILDS.items()}
+    modules |= {name: [] for name in ("cooccur", "cpu", "tokens", "words")}
     return [
         Extension(
             f"fastembed._kernels.{name}",
             [f"{KERNELS.as_posix()}/{name.replace('.', '/')}.pyx"],
             depends=shared,
+            include_dirs=[str(TABLES)] if name == "words" else [],
             extra_compile_args=compile_flags + flags,
             extra_link_args=link_flags,
             libraries=LIBRARIES if name.startswith("builds.") else [],
         )
         for name, flags in modules.items()
     ]
+
+
+def unicode_tables():
+    """Return the C header of `words.pyx`: what each character is, by the `unicodedata` of the Python that builds."""
+    flags = {name: 1 << bit for bit, name in enumerate(PROPERTIES)}
+    characters, records = {}, []
+    for point in range(sys.maxunicode + 1):
+        character = chr(point)
+        lower = ord(character.lower()[0]) - point  # of U+0130 the first of two, which words.pyx knows
+        names = [name for name, holds in PROPERTIES.items() if holds(character, unicodedata.category(character))]
+        records.append(characters.setdefault((lower, sum(map(flags.get, names))), len(characters)))
+    found = {}
+    parts = (tuple(records[first : first + 128]) for first in range(0, len(records), 128))
+    blocks = [found.setdefault(part, len(found)) for part in parts]
+    assert len(characters) <= 256
+    return "\n".join(
+        [
+            f'#define FASTEMBED_UNIDATA "{unicodedata.unidata_version}"',
+            *(f"#define FASTEMBED_{name} {flag}" for name, flag in flags.items()),
+            "typedef struct { int lower; unsigned char flags; } fastembed_character;",
+            c_array("unsigned short fastembed_blocks", blocks),
+            c_array("unsigned char fastembed_records", [record for part in found for record in part]),
+            c_array("fastembed_character fastembed_characters", [f"{{{lower}, {flag}}}" for lower, flag in characters]),
+        ]
+    )
+
+
+def c_array(name, values):
+    """Return the definition of a constant array."""
+    rows = (", ".join(map(str, values[first : first + 24])) for first in range(0, len(values), 24))
+    return f"static const {name}[] = {{\n" + ",\n".join(rows) + "};"
+
+
+def final_sigma(before):
+    """Return whether a sigma behind this, at the end of a word, is a final one."""
+    return f"{before}\u03a3".lower().endswith("\u03c2")
+
+
+# What words.pyx asks of a character, given its general category. What a final sigma depends on is asked of str.lower.
+PROPERTIES = {
+    "WORD": lambda c, category: category[0] in "LMN",
+    "MARK": lambda c, category: category[0] == "M",
+    "NUMBER": lambda c, category: category[0] == "N",
+    "IDEOGRAPH": lambda c, category: category[0] in "LN" and unicodedata.name(c, "").startswith(IDEOGRAPHS),
+    "CASED": lambda c, category: final_sigma(c),
+    "IGNORED": lambda c, category: final_sigma(f"A{c}") and not final_sigma(c),
+    "CAPITAL": lambda c, category: category in ("Lu", "Lt"),
+}
+IDEOGRAPHS = (
+    "CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH", "IDEOGRAPHIC", "HENTAIGANA", "HIRAGANA", "KATAKANA",
+    "HALFWIDTH KATAKANA",
+)  # fmt: skip
 
 
 class BuildKernels(build_ext):
@@ -110,6 +167,8 @@ class BuildKernels(build_ext):
         """Translate and compile, or raise an error that names what is missing."""
         from Cython.Build import cythonize
 
+        TABLES.mkdir(parents=True, exist_ok=True)
+        (TABLES / "unicode_tables.h").write_text(unicode_tables(), encoding="ascii")
         compiler = getattr(self.compiler, "compiler_so", None)
         if compiler and shutil.which(compiler[0]) is None:
             raise PlatformError(no_compiler(f"the C compiler {compiler[0]!r} was not found on PATH"))

@@ -11,15 +11,16 @@ from threadpoolctl import threadpool_info
 import fastembed
 from fastembed import _kernels
 from fastembed._base.threads import check_threads
+from fastembed._kernels.words import unicode_version
 
 
 def versions() -> dict[str, str]:
-    """Return versions, the compiled build and the caches it is tiled for, BLAS and threads, by name.
+    """Return versions (that of Unicode's tables too), the compiled build and its caches, BLAS and threads, by name.
 
     Examples
     --------
     >>> list(versions())
-    ['fastembed', 'build', 'caches', 'python', 'numpy', 'scipy', 'blas', 'threads']
+    ['fastembed', 'build', 'caches', 'python', 'unicode', 'numpy', 'scipy', 'blas', 'threads']
     """
     blas = [
         f"{library['internal_api']} {library['version']}, {library.get('architecture', 'unknown')} kernels,"
@@ -32,6 +33,7 @@ def versions() -> dict[str, str]:
         "build": f"{_kernels.BUILD} (this CPU runs {', '.join(_kernels.runnable_builds())})",
         "caches": str(_kernels.CACHES),
         "python": f"{platform.python_version()} on {platform.platform()}",
+        "unicode": unicode_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "blas": "; ".join(blas) or "none found",

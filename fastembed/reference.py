@@ -7,7 +7,11 @@ the linear layer is (D, V), and the target ``y`` of an example a dense row (V,).
 
 from __future__ import annotations
 
+import re
+import sys
+import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -425,3 +429,62 @@ def cooccurrence(
     for d, weight in enumerate(after, 1):
         add(ids[:-d], ids[d:], d, weight, k if directed else 0)
     return counts
+
+
+# ---------------------------------------------------------------- text
+
+BLANK, SPACE = r"[ \t\v\f\r]", r"[ \t\n\v\f\r]"
+IDEOGRAPHS = re.compile("CJK (UNIFIED|COMPATIBILITY) IDEOGRAPH|IDEOGRAPHIC|HENTAIGANA|HIRAGANA|(HALFWIDTH )?KATAKANA")
+
+
+@cache
+def _characters(categories: str, ideographs: bool | None = None) -> str:
+    """Return the ranges of characters of general categories: all, or only (all but) the ideographs among them."""
+    found = []
+    for point in range(sys.maxunicode + 1):
+        category = unicodedata.category(c := chr(point))
+        if category.startswith(tuple(categories.split())):
+            ideograph = category[0] != "M" and IDEOGRAPHS.match(unicodedata.name(c, "")) is not None
+            if ideographs in (None, ideograph):
+                found.append(point)
+    parts = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
+    return "".join(f"{chr(part[0])}-{chr(part[-1])}" for part in parts)
+
+
+def words(text: str, keep_case: bool = False, digits: str = "keep") -> list[list[str]]:
+    r"""Return the words of each line, as `Reading` describes them.
+
+    Examples
+    --------
+    >>> words("It\u2019s 1984,\nnot '85.", digits="shape")
+    [["it's", '0000'], ['not', '00']]
+    """
+    letter, ideograph = (f"[{_characters('L M N', kind)}]" for kind in (False, True))
+    word = re.compile(f"{ideograph}[{_characters('M')}]*|({letter}+(?:['\u2019]{letter}+)*)")
+    number = re.compile(f"(?!{ideograph})[{_characters('N')}][{_characters('N')}']*")
+    lines = []
+    for line in text.replace("\xad", "").split("\n"):
+        tokens = [match[0].replace("\u2019", "'") for match in word.finditer(line)]
+        if digits != "keep":
+            shape = "" if digits == "drop" else "0"
+            tokens = [re.sub("[^']", shape, t) if number.fullmatch(t) else t for t in tokens]
+        lines.append([token if keep_case else token.lower() for token in tokens if token.strip("'")])
+    return lines
+
+
+def sequences(text: str, unit: str) -> list[str]:
+    r"""Return the paragraphs, the sentences or the document of a wrapped text, as `Reading` describes them.
+
+    Examples
+    --------
+    >>> sequences("This is an exam-\nple. It goes\n on.\n\nAnd on.", "sentence")
+    ['This is an example.', 'It goes on.', 'And on.']
+    """
+    letter, capital = f"[{_characters('L M')}]", f"[{_characters('Lu Lt')}]"
+    text = re.sub(f"(?<={letter})[-\u2010\xad]{BLANK}*\n{BLANK}*(?={letter})", "", text)
+    parts = [text] if unit == "document" else re.split(f"\n{BLANK}*\n", text)
+    parts = [re.sub(f"{SPACE}+", " ", part).strip(" ") for part in parts]
+    if unit == "sentence":
+        end = f"""(?<=[.!?])(["')\\]\u201d\u2019\xbb]*) (?=["'(\\[\u201c\u2018\xab\xbf\xa1]*{capital})"""
+        parts = [sentence for part in parts for sentence in re.sub(end, r"\1\n", part).split("\n")]
+    return [part for part in parts if part]

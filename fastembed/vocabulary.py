@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import token_ids, unknown_token
+from fastembed._base.lookup import token_ids, token_of, unknown_token
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer
+from fastembed.corpus.document_blocks import token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.readers import Progress, Source, as_corpus
+from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_counts import count_tokens, rank_tokens
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
@@ -27,6 +29,9 @@ def __dir__() -> list[str]:
 
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
+
+    ``vocabulary["the"]`` is the id of a token, ``vocabulary.tokens[0]`` the token of an id. An integer is the token of
+    its digits, as in a corpus: ``vocabulary[33]`` is the id of "33".
 
     Parameters
     ----------
@@ -42,6 +47,8 @@ class Vocabulary:
     tokens : tuple of str
     counts : ndarray of int64, shape (V,)
     ledger : Ledger or None
+    reading : Reading or None
+        How the text was read; None if that is not known.
     appended : int
         The number of tokens at the end that were added by :meth:`grown`.
 
@@ -72,6 +79,7 @@ class Vocabulary:
         self._ids = token_ids(self.tokens)
         self.counts = check_token_counts(counts, self.tokens)
         self.ledger = ledger
+        self.reading: Reading | None = None
         self.appended = 0
 
     @classmethod
@@ -128,23 +136,26 @@ class Vocabulary:
             tables = count_tokens(reader, ledger, progress, pool)
             different = sum(map(len, tables))
             if not different:
-                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+                skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
+                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
             frequent = rank_tokens(tables, min_count, pool)
             if not len(frequent):
                 count = np.empty(1, np.int64)
-                (token,) = rank_tokens(tables, 1, pool).take(count)
+                (token,) = rank_tokens(tables, 1, pool).take(count, token_from_bytes)
                 raise ValueError(
                     f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
                     f"the most frequent, {token!r}, occurs {count[0]:,} times"
                 )
             counts = np.empty(min(len(frequent), max_size or len(frequent)), np.int64)
-            tokens = frequent.take(counts)
+            tokens = frequent.take(counts, token_from_bytes)
             ledger.tokens_used = int(counts.sum())
             ledger.dropped = {
                 f"below min_count={min_count}": ledger.tokens_read - frequent.total,
                 f"over max_size={max_size}": frequent.total - ledger.tokens_used,
             }
-            return cls(tokens, counts, ledger)
+            words = cls(tokens, counts, ledger)
+            words.reading = reader.reading
+            return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
         """Return this vocabulary followed by the tokens that only another one has, in the order of the other.
@@ -178,8 +189,34 @@ class Vocabulary:
         new = [index for index, token in enumerate(other.tokens) if token not in self][:capacity]
         tokens = self.tokens + tuple(other.tokens[index] for index in new)
         grown = Vocabulary(tokens, np.concatenate([self.counts, other.counts[new]]), other.ledger)
-        grown.appended = self.appended + len(new)
+        grown.reading, grown.appended = self.reading, self.appended + len(new)
         return grown
+
+    def frequent(self, min_count: int) -> Vocabulary:
+        """Return the tokens that occurred at least this often, in their order.
+
+        Parameters
+        ----------
+        min_count : int
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `min_count` is not a positive integer, or there is no such token.
+
+        Examples
+        --------
+        >>> Vocabulary(["the", "cat", "sat"], [7, 2, 3]).frequent(3).tokens
+        ('the', 'sat')
+        """
+        kept = np.flatnonzero(self.counts >= check_integer("min_count", min_count, low=1))
+        if not len(kept):
+            raise ValueError(f"none of the {len(self):,} tokens occurs min_count={min_count:,} times")
+        return Vocabulary([self.tokens[index] for index in kept], self.counts[kept], self.ledger)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the vocabulary as text in UTF-8: one line per token, in order: the token, a tab and its count.
@@ -254,31 +291,36 @@ class Vocabulary:
         return iter(self.tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._ids
+        return token_of(token) in self._ids
 
-    def __getitem__(self, token: str) -> int:
-        if token in self._ids:
-            return self._ids[token]
+    def __getitem__(self, token: str | int) -> int:
+        name = token_of(token)
+        if name in self._ids:
+            return self._ids[name]
         raise unknown_token(token, self._ids, self.tokens)
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} tokens, {int(self.counts.sum()):,} occurrences>"
 
-    def ids(self, tokens: Iterable[str]) -> list[int]:
+    def ids(self, tokens: Iterable[str | int]) -> list[int]:
         """Return the ids of the tokens that are in the vocabulary, as :meth:`encode` does, but as a list.
 
         Parameters
         ----------
-        tokens : iterable of str
+        tokens : iterable of str or int
         """
+        tokens = tokens if isinstance(tokens, list) else list(tokens)
+        if not set(map(type, tokens)) <= {str}:
+            tokens = list(map(token_of, tokens))
         return [index for index in map(self._ids.get, tokens) if index is not None]
 
-    def encode(self, tokens: Iterable[str]) -> npt.NDArray[np.int32]:
+    def encode(self, tokens: Iterable[str | int]) -> npt.NDArray[np.int32]:
         """Return the ids of a sequence of tokens; those outside the vocabulary are left out.
 
         Parameters
         ----------
-        tokens : iterable of str
+        tokens : iterable of str or int
+            An integer is the token of its digits.
 
         Returns
         -------

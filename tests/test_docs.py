@@ -19,6 +19,7 @@ import gzip
 import importlib.metadata
 import importlib.util
 import io
+import json
 import math
 import os
 import re
@@ -27,6 +28,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,9 @@ DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # A word of a block, and the module that the block needs then
 NEEDS = {"gensim": "gensim", "pandas": "pandas", "parquet": "pyarrow", "sklearn": "sklearn", "torch": "torch"}
+NEEDS |= {"nx.": "networkx", "graph.": "networkx", "seen": "networkx"}
+NEEDS |= {"exported/": "pyarrow", "import Dataset": "datasets", "polars": "polars", "import spacy": "spacy"}
+NEEDS |= {"import jieba": "jieba", "import fugashi": "fugashi", "from tokenizers": "tokenizers"}
 NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
 SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # fences that do not run
 SHELL = set("|&;<>*?$`~=")  # characters that a shell acts on
@@ -82,17 +87,44 @@ def write_news(path):
     (path / "tuesday.txt.gz").write_bytes(gzip.compress(text))
 
 
+def write_book(path):
+    """Write the small world as a raw text: capitals, punctuation, paragraphs wrapped at 70 columns."""
+    raw = [line[0].upper() + line[1:].replace(" and", ", and") + "." for line in sentences()]
+    parts = (" ".join(raw[first : first + 6]) for first in range(0, len(raw), 6))
+    path.write_text("\n\n".join(map(textwrap.fill, parts)), encoding="utf-8")
+
+
+def json_lines():
+    return "".join(f"{json.dumps({'id': n, 'text': text})}\n" for n, text in enumerate(sentences())).encode()
+
+
+def write_csv(path):
+    path.write_text("id,text\n" + "".join(f"{n},{text}\n" for n, text in enumerate(sentences())), encoding="utf-8")
+
+
+def write_parquet(path):
+    path.mkdir()
+    if importlib.util.find_spec("pyarrow"):  # else the blocks that need it do not run
+        pyarrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({"text": sentences()}), path / "part-0.parquet")
+
+
 def writer(lines):
     return lambda path: path.write_bytes("".join(f"{line}\n" for line in lines()).encode())
 
 
 FILES = {
+    "book.txt": write_book,
     "corpus.txt": writer(sentences),
     "more.txt": writer(lambda: [line.replace("cat", "horse") for line in sentences()]),
     "carts.txt": writer(lambda: of(["bread", "butter", "jam", "milk", "nails", "hammer"], 2, 5)),
     "chess_openings.txt": writer(lambda: of(["e4", "Nf6", "g3", "Bg2", "c4", "e5", "d4", "d5", "c5"], 5, 9)),
     "movielens_liked.txt": writer(lambda: of([f"m{number}" for number in (260, 858, 4993, 1196, 50, 7153)], 2, 6)),
     "news": write_news,
+    "reviews.jsonl": lambda path: path.write_bytes(json_lines()),
+    "reviews.csv": write_csv,
+    "reviews.jsonl.gz": lambda path: path.write_bytes(gzip.compress(json_lines())),
+    "exported": write_parquet,
 }
 
 

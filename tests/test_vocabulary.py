@@ -147,9 +147,20 @@ def test_the_error_for_an_unknown_token_names_the_closest():
     vocabulary = Vocabulary(["france", "furnace", "dog"], [3, 2, 1])
     with pytest.raises(KeyError, match=r"'frnace' .* 3 tokens; the closest spellings are 'france', 'furnace'"):
         vocabulary["frnace"]
-    for far in ("zzzz", 7):
-        with pytest.raises(KeyError, match=r"the 3 tokens['\"]$"):
-            vocabulary[far]
+    with pytest.raises(KeyError, match=r"the 3 tokens['\"]$"):
+        vocabulary["zzzz"]
+
+
+def test_an_integer_is_the_token_of_its_digits_and_never_an_id():
+    vocabulary = Vocabulary.from_corpus([[33, 0], [33, 1]], 1)
+    assert vocabulary.tokens == ("33", "0", "1")
+    for number in (33, np.int16(33), "33"):
+        assert number in vocabulary
+        assert vocabulary[number] == 0
+    assert 2 not in vocabulary
+    with pytest.raises(KeyError, match=r"2 is not among the 3 tokens; an integer is the token of its digits"):
+        vocabulary[2]
+    assert vocabulary.ids([0, 2, "33", np.int64(1)]) == vocabulary.encode((0, 2, 33, 1)).tolist() == [1, 0, 2]
 
 
 @pytest.mark.parametrize(

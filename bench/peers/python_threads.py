@@ -56,7 +56,7 @@ def asking(size: int, dim: int, queries: int) -> Callable[[int], None]:
 
     def work(k: int) -> None:
         for i in range(k, queries + k):
-            vectors.most_similar(i)
+            vectors.most_similar(f"w{i}")
 
     return work
 

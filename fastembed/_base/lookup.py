@@ -1,4 +1,7 @@
-"""The id of a token, and the error for an unknown token, which names similar spellings."""
+"""The id of a token, and the error for an unknown token, which names similar spellings.
+
+An integer that is given as a token is the token of its digits, in a query as in a corpus: never an id.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
-
-from fastembed._base.validation import check_integer
 
 
 class Ids(Protocol):
@@ -26,15 +27,27 @@ LONGEST = 24  # characters of a token to which similar spellings are sought
 SHOWN = 3  # similar spellings
 
 
+def token_of(name: Any) -> Any:
+    """Return the digits of an integer that names a token, and anything else as it is.
+
+    Examples
+    --------
+    >>> token_of(33), token_of("the"), token_of(None)
+    ('33', 'the', None)
+    """
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return str(int(name))
+    return name
+
+
 def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
-    """Return the id of a token, which is given as itself or as its id."""
-    if isinstance(token, str):
-        if token not in ids:
-            raise unknown_token(token, ids, tokens)
-        return ids[token]
-    if not isinstance(token, int | np.integer):
-        raise TypeError(f"a token is a str, or an int that is its id, got {token!r}")
-    return check_integer("an id", token, low=0, high=len(tokens) - 1)
+    """Return the id of a token."""
+    name = token_of(token)
+    if not isinstance(name, str):
+        raise TypeError(f"a token is a str, or an int whose digits it is, got {token!r}")
+    if name not in ids:
+        raise unknown_token(token, ids, tokens)
+    return ids[name]
 
 
 def unknown_token(token: object, ids: Ids, tokens: Sequence[str]) -> KeyError:
@@ -55,6 +68,10 @@ class UnknownToken:
     def __str__(self) -> str:
         close = sorted(self._similar(), key=self._ids.__getitem__)[:SHOWN]
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
+        if isinstance(self._token, int | np.integer):
+            hint = (
+                f"; an integer is the token of its digits, and the token of id {self._token} is tokens[{self._token}]"
+            )
         return f"{self._token!r} is not among the {len(self._tokens):,} tokens{hint}"
 
     def __repr__(self) -> str:  # as which a KeyError shows it

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -101,7 +101,7 @@ class Pool:
 
 
 class Call(Generic[R]):
-    """A call that another thread makes."""
+    """A call that another thread makes, as a future of :mod:`concurrent.futures`."""
 
     __slots__ = ("_done", "_error", "_function", "_result")
 
@@ -113,14 +113,18 @@ class Call(Generic[R]):
         self._done.acquire()
 
     def make(self) -> None:
-        """Make the call."""
-        assert self._function is not None
-        try:
-            self._result = self._function()
-        except BaseException as error:  # whatever it is, it is raised where the result is asked for
-            self._error = error
-        self._function = None
+        """Make the call, unless it was cancelled."""
+        function, self._function = self._function, None
+        if function is not None:
+            try:
+                self._result = function()
+            except BaseException as error:  # whatever it is, it is raised where the result is asked for
+                self._error = error
         self._done.release()
+
+    def cancel(self) -> None:
+        """Let nobody make the call, if it has not begun."""
+        self._function = None
 
     def result(self) -> R:
         """Wait for the call and return its result, or raise what it raised."""
@@ -158,9 +162,9 @@ class Workers:
         for thread in self._threads:
             thread.join()
 
-    def submit(self, function: Callable[[], R]) -> Call[R]:
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Call[R]:
         """Return a call that one of the threads makes."""
-        call = Call(function)
+        call = Call(partial(function, *arguments))
         self._calls.put(call)
         if len(self._threads) < self._most:
             thread = Thread(target=self._work, name=f"fastembed_{len(self._threads)}")
@@ -188,15 +192,35 @@ def ordered_map(
     stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in progress, waits for them, and
     drops the others.
     """
-    pending: deque[Call[R]] = deque()
-    with Workers(threads) as workers:
-        try:
-            for item in items:
-                pending.append(workers.submit(partial(function, item)))
-                if len(pending) > 2 * threads:
-                    yield pending.popleft().result()
-            while pending:
+    with (
+        Workers(threads) as workers,
+        closing(ordered_results(workers, function, items, 2 * threads, give_up)) as results,
+    ):
+        yield from results
+
+
+def ordered_results(
+    executor: Executor | Workers,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    ahead: int,
+    give_up: Callable[[], object] = lambda: None,
+) -> Generator[R, None, None]:
+    """Yield ``function(item)`` for each item, as :func:`ordered_map` does, computed by an executor of any kind.
+
+    At most `ahead` items are drawn ahead of the results that have been taken.
+    """
+    pending: deque[Future[R] | Call[R]] = deque()
+    try:
+        for item in items:
+            pending.append(executor.submit(function, item))
+            if len(pending) > ahead:
                 yield pending.popleft().result()
-        except BaseException:
-            give_up()
-            raise
+        while pending:
+            yield pending.popleft().result()
+    except BaseException:
+        give_up()
+        raise
+    finally:
+        for future in pending:
+            future.cancel()

@@ -26,8 +26,11 @@ cdef extern from *:
     """
     static const unsigned char fastembed_space[256] = {
         [' '] = 1, ['\\t'] = 1, ['\\n'] = 1, ['\\v'] = 1, ['\\f'] = 1, ['\\r'] = 1};
+    // What F8 to FE stand for in tokens of lists (corpus/document_blocks.py); the last is a token without characters
+    static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const uint8_t* SPACE "fastembed_space"
+    const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
 
 
 # ---------------------------------------------------------------- the scan
@@ -229,13 +232,12 @@ cdef class TokenTable:
             raise_full(self.size)
 
     def fill(self, tokens):
-        """Add each str of a sequence, in order."""
-        cdef bytes text
+        """Add each of some tokens, in order, given as bytes."""
         cdef const uint8_t* first
+        cdef bytes token
         for token in tokens:
-            text = (<str>token).encode("utf-8", "surrogatepass")
-            first = text
-            if self.add(first, len(text), hash_of(first, len(text)), 0) < 0:
+            first = token
+            if self.add(first, len(token), hash_of(first, len(token)), 0) < 0:
                 raise_full(self.size)
 
     def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
@@ -360,13 +362,28 @@ cdef struct Ranked:
     int64_t length
 
 
+cdef inline int place_of(uint8_t byte) noexcept nogil:
+    """The place of a byte in the order of code points: those above F7 stand for white space, or for no character."""
+    return byte if byte < 0xF8 else SPACES_IN_TOKENS[byte - 0xF8]
+
+
 cdef inline bint before(const Ranked* a, const Ranked* b) noexcept nogil:
-    """Whether a has the higher count or, with equal counts, comes first in the order of bytes: of code points."""
-    cdef int order
+    """Whether a has the higher count or, with equal counts, comes first in the order of code points."""
+    cdef int64_t i
     if a.count != b.count:
         return a.count > b.count
-    order = memcmp(a.token, b.token, min(a.length, b.length))
-    return order < 0 or (order == 0 and a.length < b.length)
+    for i in range(min(a.length, b.length)):
+        if a.token[i] != b.token[i]:
+            return place_of(a.token[i]) < place_of(b.token[i])
+    return a.length < b.length
+
+
+cdef inline bint is_escaped(const Ranked* a) noexcept nogil:
+    cdef int64_t i
+    for i in range(a.length):
+        if a.token[i] >= 0xF8:
+            return True
+    return False
 
 
 cdef class Ranking:
@@ -444,21 +461,26 @@ cdef class Ranking:
                 j += 1
         memcpy(&self.items[first], &self.buffer[first], (last - first) * sizeof(Ranked))
 
-    def take(self, int64_t[::1] counts) -> list[str]:
-        """Return the first n tokens; `counts` (n,) is written.
+    def take(self, int64_t[::1] counts, decode) -> list[str]:
+        """Return the first n tokens; `counts` (n,) is written. `decode` is called for bytes that are not UTF-8.
 
         Raises
         ------
         ValueError
             If there are fewer.
         """
-        cdef int64_t n
+        cdef int64_t n, length
+        cdef const char* text
         cdef list tokens = []
         if counts.shape[0] > self.size:
             raise ValueError(f"a ranking of {self.size} tokens has no {counts.shape[0]} first ones")
         for n in range(counts.shape[0]):
             counts[n] = self.items[n].count
-            tokens.append(PyUnicode_DecodeUTF8(<const char*>self.items[n].token, self.items[n].length, "surrogatepass"))
+            text, length = <const char*>self.items[n].token, self.items[n].length
+            if is_escaped(&self.items[n]):
+                tokens.append(decode(text[:length]))
+            else:
+                tokens.append(PyUnicode_DecodeUTF8(text, length, "surrogatepass"))
         return tokens
 
 

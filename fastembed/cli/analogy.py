@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 
 from fastembed.cli import options
-from fastembed.cli.arguments import open_vectors
+from fastembed.cli.arguments import open_vectors, open_words
 from fastembed.cli.output import print_json, print_line, print_scored, scored_record
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the words to which C is as A is to B."""
-    a, b, c = arguments.a, arguments.b, arguments.c
+    vectors = open_vectors(arguments)
+    a, b, c = map(open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
     search = {"topn": arguments.topn, "method": arguments.method, "restrict": arguments.restrict}
-    found = open_vectors(arguments).analogy(a, b, c, **search)
+    found = vectors.analogy(a, b, c, **search)
     document = {"a": a, "b": b, "c": c, "method": arguments.method, "answers": scored_record(found)}
     if not print_json(arguments, vectors=arguments.vectors, **document):
         print_line(f"{a} is to {b} as {c} is to")

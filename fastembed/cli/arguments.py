@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastembed.cli.options import PARAMETERS, option_of
-from fastembed.corpus import FileCorpus
+from fastembed.cli.options import PARAMETERS, TOKENS, option_of
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.formats.atomic import check_writable
-from fastembed.formats.registry import FORMATS
+from fastembed.formats.registry import FORMATS, format_of
 from fastembed.skipgram import SkipGram
+from fastembed.skipgram.file import read_reading
 from fastembed.vectors import Vectors
 
 
@@ -50,6 +53,8 @@ def reject_overwriting(
 def new_model(arguments: argparse.Namespace) -> SkipGram:
     """Return an untrained model with the parameters that were given."""
     model = SkipGram(**given(arguments, PARAMETERS))
+    if model.baskets is not None:
+        reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     check_early_stopping(arguments, model)
     return model
 
@@ -83,20 +88,44 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
     return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
 
 
-def open_corpus(arguments: argparse.Namespace) -> FileCorpus:
-    """Return the corpus of the files given, none of which may be --output."""
+def stdin_lines() -> list[str]:
+    """Return the lines of standard input without their ends."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").split("\n")
+
+
+def open_corpus(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus of the files given, none of which may be --output; `reading` is as for `read_corpus`."""
     if not arguments.files:
         fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
-    corpus = read_corpus(arguments, arguments.files)
+    corpus = read_corpus(arguments, arguments.files, reading)
     reject_overwriting(arguments, corpus.names)
     return corpus
 
 
-def read_corpus(arguments: argparse.Namespace, files: Iterable[str]) -> FileCorpus:
-    """Return the corpus of some files, read as the options say."""
-    return FileCorpus(
-        [Path(file) for file in files],
-        lowercase=arguments.lowercase,
-        token_pattern=arguments.token_pattern,
-        errors="replace" if arguments.replace_invalid else "strict",
-    )
+def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus of some files, read as the options say; if they say nothing, by a reading: a model's."""
+    if arguments.words:
+        reject(arguments, ("token_pattern",), "--words says what a token is")
+    else:
+        reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
+    if arguments.keep_case:
+        reject(arguments, ("lowercase",), "--keep-case keeps capitals")
+    paths = [Path(file) for file in files]
+    structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
+    options = {name: getattr(arguments, name) for name in TOKENS}
+    if reading is not None and not given(arguments, TOKENS):
+        options = {name: getattr(reading, name) for name in (*TOKENS, "tokenizer")}
+    errors = "replace" if arguments.replace_invalid else "strict"
+    return FileCorpus(paths, **structure, **options, processes=arguments.processes, errors=errors)
+
+
+def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:
+    """Return the function from a word to the token that it is among the vectors, as their model reads it."""
+    form = format_of(arguments.vectors, arguments.input_format)
+    if form.name != "safetensors" or (reading := read_reading(arguments.vectors)) is None:
+        return str
+    return partial(reading.token, known=vectors)

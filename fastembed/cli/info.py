@@ -87,7 +87,7 @@ def add_parser(commands: options.Commands) -> None:
         run,
         example="fastembed info model.safetensors",
         keys="file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, caches, "
-        "python, numpy, scipy, blas, threads",
+        "python, unicode, numpy, scipy, blas, threads",
     )
     command.add_argument(
         "file", nargs="?", metavar="FILE", type=values.file_name, help="the file to look at (default: the installation)"

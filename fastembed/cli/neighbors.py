@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from fastembed.cli import options
-from fastembed.cli.arguments import open_vectors, reject
+from fastembed.cli.arguments import open_vectors, open_words, reject, stdin_lines
 from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
 from fastembed.vectors import Vectors
 
@@ -24,11 +23,12 @@ def run(arguments: argparse.Namespace) -> int:
     queries are the lines of standard input: the words of a line, between spaces, are one query; words after a tab are
     negative.
 
-    A query with a word that VECTORS lacks has no answer: it is named on stderr, the others are answered, and the exit
-    code is 1.
+    Words are read as the text of a model was: after `train --lowercase`, "Paris" asks for "paris". A query with a word
+    that VECTORS lacks has no answer: it is named on stderr, the others are answered, and the exit code is 1.
     """
-    queries = _queries(arguments)
     vectors = open_vectors(arguments)
+    token = open_words(arguments, vectors)
+    queries = [(list(map(token, positive)), list(map(token, negative))) for positive, negative in _queries(arguments)]
     unknown = [_unknown(vectors, query) for query in queries]
     known = [query for query, error in zip(queries, unknown, strict=True) if error is None]
     found = list(_answers(vectors, known, topn=arguments.topn, restrict=arguments.restrict))
@@ -66,11 +66,7 @@ def _queries(arguments: argparse.Namespace) -> list[Query]:
 
 
 def _queries_of_stdin() -> Iterator[Query]:
-    try:
-        text = sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"standard input is not UTF-8: {error}") from error
-    for line in text.replace("\r\n", "\n").split("\n"):
+    for line in stdin_lines():
         positive, _, negative = ([word for word in part.split(" ") if word] for part in line.partition("\t"))
         if positive or negative:
             yield positive, negative

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import values
+from fastembed.corpus.reading import DIGITS, UNITS
 from fastembed.formats.registry import FORMATS
 from fastembed.skipgram import SkipGram
 from fastembed.vectors.neighbors import METHODS
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     Group = argparse._ActionsContainer
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(SkipGram).parameters.items()}
-COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts")
+COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts", "baskets")
 TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
-READING = ("lowercase", "token_pattern", "replace_invalid")
+STRUCTURE = ("field", "no_header", "skip_bad")
+TOKENS = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern")  # what the tokens of a text are
+READING = (*STRUCTURE, *TOKENS, "processes", "replace_invalid")
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -143,18 +146,31 @@ def add_text(to: Group, *, required: bool) -> None:
         default=[],
         metavar="FILE",
         type=values.file_name,
-        help="text, one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, patterns, "
-        "- (stdin)",
+        help="text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, "
+        "patterns, - (stdin)",
     )
     add_reading(to)
 
 
 def add_reading(to: Group) -> None:
     """Add how text is read."""
+    text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv, .parquet or .arrow: a name or a number"
+    add_option(to, "--field", text=text, default=None, shown="the files are text", metavar="NAME")
+    add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
+    add_flag(to, "--skip-bad", "leave out and count rows that have no text instead of stopping")
+    text = "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation"
+    add_flag(to, "--words", text)
+    add_flag(to, "--keep-case", "keep the capitals of --words")
+    text = "numbers among --words: as they are, each digit as 0, or left out"
+    add_option(to, "--digits", text=text, default="keep", choices=tuple(DIGITS))
+    text = "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital"
+    add_option(to, "--unit", text=text, default="line", choices=("line", *UNITS))
     add_flag(to, "--lowercase", "turn the text to lower case first")
     text = "tokens are the matches of this regular expression in a line (slower)"
     shown = "what is between spaces"
     add_option(to, "--token-pattern", text=text, default=None, shown=shown, type=values.pattern, metavar="REGEX")
+    text = "number of processes that find the pattern; the result is the same for any number"
+    add_option(to, "--processes", text=text, default=1, type=values.positive, metavar="N")
     add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
 
 
@@ -176,6 +192,8 @@ def add_counting(to: Group) -> None:
         "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
         metavar="N",
     )
+    text = "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n"
+    _add_parameter(to, "baskets", None, text, choices=("flat", "share"))
 
 
 def add_memory_limit(to: Group) -> None:

@@ -10,10 +10,14 @@ from typing import Any
 
 from fastembed._base.json_values import plain
 from fastembed._base.printable import printable
-from fastembed.corpus import Ledger
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.advice import advice
 from fastembed.skipgram import Estimate, SkipGram
 
-MODEL_KEYS = "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), ledger"
+MODEL_KEYS = (
+    "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
+    "ledger"
+)
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
@@ -36,6 +40,12 @@ def print_error(text: str) -> None:
 def print_warning(text: str) -> None:
     """Print a warning about the result on stderr."""
     print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
+
+
+def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:
+    """Print on stderr which options would read a text better, unless --quiet asks for nothing."""
+    if not arguments.quiet and (text := advice(corpus)):
+        print(printable(f"fastembed: hint: {text}"), file=sys.stderr)
 
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
@@ -70,5 +80,6 @@ def model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
         "parameters": model.get_params(),
         "estimate": estimate and {"flops": estimate.flops, "memory": estimate.memory},
         "history": model.history,
+        "best_epoch": model.best_epoch_,
         "ledger": model.ledger,
     }

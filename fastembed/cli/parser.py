@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 import fastembed
-from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, plot, train
+from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, plot, predict, train
 
-COMMANDS = (train, count, neighbors, analogy, evaluate, export, plot, info, demo)  # in the order of --help
+COMMANDS = (train, count, neighbors, analogy, predict, evaluate, export, plot, info, demo)  # in the order of --help
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -61,7 +61,7 @@ class Progress:
             self._bars.training(estimate)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Print the result of an epoch, and show how many are done."""
+        """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
         held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         self._print(
             f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
@@ -69,6 +69,10 @@ class Progress:
         )
         if self._bars:
             self._bars.epoch(record)
+
+    def kept(self, epoch: int, epochs: int) -> None:
+        """Print which epoch's parameters early stopping has kept."""
+        self._print(f"kept epoch {epoch} of {epochs}")
 
     def _print(self, line: str) -> None:
         """Print a line above the bar, and flush it: the reader of a pipe wants it now."""

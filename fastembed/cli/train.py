@@ -17,10 +17,14 @@ from fastembed.cli.arguments import (
     reject,
     reject_overwriting,
 )
-from fastembed.cli.output import MODEL_KEYS, model_record, print_written
+from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
 from fastembed.cli.progress import Progress
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
+
+_NOT_FOR_COUNTS = ("files", *options.READING, "memory_limit", "validation_fraction")
+_COUNTED = "--counts says what was counted and how"
 
 Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that trains it
 
@@ -31,43 +35,90 @@ def run(arguments: argparse.Namespace) -> None:
     Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.
     """
     check_model_output(arguments)
-    job = _on_counts if arguments.counts else _on_more_text if arguments.model else _on_text
+    if arguments.model:
+        job = _on_more_counts if arguments.counts else _on_more_text
+    else:
+        job = _on_counts if arguments.counts else _on_text
     model, learn = job(arguments)
     with Progress.of(arguments, model.epochs) as progress:
         learn(progress=progress)
+        if model.early_stopping:
+            progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
     model.save(arguments.output)
     vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
     print_written(arguments, vectors, model.ledger, **model_record(model, progress.estimate))
 
 
 def _on_text(arguments: argparse.Namespace) -> Job:
-    reject(arguments, ("validation_counts", "grow_vocabulary"), "a new model is learned from text")
+    reject(arguments, ("validation_counts", "grow_vocabulary", "replay"), "a new model is learned from text")
     model = new_model(arguments)
-    return model, partial(model.fit, open_corpus(arguments), memory_limit=arguments.memory_limit)
+    return model, partial(model.fit, _open_text(arguments), memory_limit=arguments.memory_limit)
 
 
 def _on_counts(arguments: argparse.Namespace) -> Job:
-    counting = (*options.READING, *options.COUNTING, "memory_limit")
-    names = ("files", "model", *counting, "validation_fraction", "grow_vocabulary")
-    reject(arguments, names, "--counts says what was counted and how")
-    held_out = [arguments.validation_counts] if arguments.validation_counts else []
-    reject_overwriting(arguments, [arguments.counts, *held_out])
+    reject(arguments, (*_NOT_FOR_COUNTS, *options.COUNTING, "grow_vocabulary", "replay"), _COUNTED)
     model = new_model(arguments)
-    if model.early_stopping and not held_out:
-        fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
-    counts, *validation_counts = map(Counts.load, [arguments.counts, *held_out])
-    return model, partial(model.fit_counts, counts, validation_counts=next(iter(validation_counts), None))
+    counts, held_out = _load_counts(arguments, model)
+    return model, partial(model.fit_counts, counts, validation_counts=held_out)
+
+
+def _on_more_counts(arguments: argparse.Namespace) -> Job:
+    reject(
+        arguments, (*_NOT_FOR_COUNTS, *_fixed(arguments)), f"--continue keeps the shape of the model, and {_COUNTED}"
+    )
+    model = _model_to_continue(arguments)
+    counts, held_out = _load_counts(arguments, model)
+    choice = {"grow_vocabulary": arguments.grow_vocabulary, "replay": _load_replay(arguments)}
+    return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, **choice)
 
 
 def _on_more_text(arguments: argparse.Namespace) -> Job:
-    of_new_words = ("min_count", "max_size") if arguments.grow_vocabulary else ()
-    names = ("dim", "validation_counts", *(name for name in options.COUNTING if name not in of_new_words))
+    names = ("validation_counts", *_fixed(arguments))
     reject(arguments, names, "--continue keeps the shape of the model and how it counts")
+    model = _model_to_continue(arguments)
+    choice = {
+        "grow_vocabulary": arguments.grow_vocabulary,
+        "replay": _load_replay(arguments),
+        "memory_limit": arguments.memory_limit,
+    }
+    return model, partial(model.partial_fit, _open_text(arguments, model.reading_), **choice)
+
+
+def _fixed(arguments: argparse.Namespace) -> list[str]:
+    """Return the parameters that --continue cannot change."""
+    of_new_words = ("min_count", "max_size") if arguments.grow_vocabulary else ()
+    return ["dim", *(name for name in options.COUNTING if name not in of_new_words)]
+
+
+def _model_to_continue(arguments: argparse.Namespace) -> SkipGram:
     model = SkipGram.load(arguments.model, threads=arguments.threads)
     model.set_params(**given(arguments, options.PARAMETERS))
     check_early_stopping(arguments, model)
-    choice = {"grow_vocabulary": arguments.grow_vocabulary, "memory_limit": arguments.memory_limit}
-    return model, partial(model.partial_fit, open_corpus(arguments), **choice)
+    return model
+
+
+def _load_counts(arguments: argparse.Namespace, model: SkipGram) -> tuple[Counts, Counts | None]:
+    """Return the counts to train on and those to validate on, none of whose files may be --output."""
+    file, held_out = arguments.counts, arguments.validation_counts
+    reject_overwriting(arguments, [file, held_out] if held_out else [file])
+    if model.early_stopping and not held_out:
+        fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
+    return Counts.load(file), Counts.load(held_out) if held_out else None
+
+
+def _load_replay(arguments: argparse.Namespace) -> Counts | None:
+    """Return the counts to train on again, whose file may not be --output."""
+    if arguments.replay is None:
+        return None
+    reject_overwriting(arguments, [arguments.replay])
+    return Counts.load(arguments.replay)
+
+
+def _open_text(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus, after a hint if it seems to need other options; `reading` is as for `open_corpus`."""
+    corpus = open_corpus(arguments, reading)
+    print_advice(arguments, corpus)
+    return corpus
 
 
 def add_parser(commands: options.Commands) -> None:
@@ -83,9 +134,14 @@ def add_parser(commands: options.Commands) -> None:
     source = command.add_argument_group("what to learn from")
     options.add_text(source, required=False)
     add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)
-    add_file("--counts", text="learn from what `count` wrote, instead of from text")
+    add_file("--counts", text="learn from what `count` or `Counts.save` wrote, instead of from text")
     add_file("--validation-counts", text="counts to validate on, which are not trained on")
-    add_file("--continue", dest="model", text="continue the training of a model that `train` wrote, on new text alone")
+    add_file(
+        "--continue",
+        dest="model",
+        text="continue the training of a model that `train` wrote, on the new text or counts alone",
+    )
+    add_file("--replay", text="counts of the old text, which --continue then trains on again with the new one")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source)
     options.add_parameters(command)

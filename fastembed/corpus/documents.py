@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from itertools import chain
 from typing import Any, TypeAlias
 
 from fastembed._base.printable import shown
+from fastembed.corpus.processes import read_in_processes
 from fastembed.corpus.readers import MemoryCorpus, Source, as_corpus
 from fastembed.corpus.reading import Reading
+from fastembed.corpus.records import column_names
 
 # What the methods of `SkipGram` accept: a corpus, or raw documents
 Documents: TypeAlias = "Source | Iterable[str]"
@@ -34,20 +37,18 @@ class SplitDocuments:
     """
 
     def __init__(self, source: Iterable[Any], reading: Reading | None, *, whole: bool, single: bool) -> None:
-        self._source, self._reading, self._whole, self._single = source, reading, whole, single
+        self._source, self.reading, self._whole, self._single = source, reading, whole, single
 
     def __length_hint__(self) -> int:
-        known = self._reading is None or self._whole  # else a document may give several sequences
+        known = self.reading is None or self._whole  # else a document may give several sequences
         return len(self._source) if known and isinstance(self._source, Sized) else NotImplemented
 
     def __iter__(self) -> Iterator[Any]:
         text, texts, longest = "", 0, 0
-        for item in self._source:
-            if not isinstance(item, str):
-                yield item
-                continue
-            sequences = self._sequences(item)
+        for item, sequences in self._read():
             yield from sequences
+            if not isinstance(item, str):
+                continue
             text, texts, longest = item, texts + 1, max([longest, *map(len, sequences)])
         if texts and longest < 2 and not self._single:
             raise ValueError(
@@ -56,12 +57,29 @@ class SplitDocuments:
                 " documents already split, or pathlib.Path objects for files"
             )
 
-    def _sequences(self, text: str) -> list[list[str]]:
-        """Return the sequences of a document."""
-        if self._reading is None:
-            return [_split(text)]
-        sequences = self._reading.sequences(text)
-        return [list(chain.from_iterable(sequences))] if self._whole else sequences
+    def _read(self) -> Iterator[tuple[Any, list[Any]]]:
+        """Yield each document and its sequences."""
+        if self.reading is None:
+            for item in self._source:
+                yield item, [_split(item) if isinstance(item, str) else item]
+            return
+        drawn: deque[Any] = deque()  # documents whose sequences are being found
+
+        def texts() -> Iterator[str | None]:
+            for item in self._source:
+                drawn.append(item)
+                yield item if isinstance(item, str) else None
+
+        for sequences in read_in_processes(_sequences, texts(), lambda text: len(text or ""), self.reading):
+            item = drawn.popleft()
+            if sequences is None:
+                yield item, [item]
+            else:
+                yield item, [list(chain.from_iterable(sequences))] if self._whole else sequences
+
+
+def _sequences(text: str | None, reading: Reading) -> list[list[str]] | None:
+    return None if text is None else reading.sequences(text)
 
 
 def split_documents(
@@ -93,8 +111,11 @@ def split_documents(
     >>> list(split_documents(["To be", "or\nnot to be"], Reading(lowercase=True)))
     [['to', 'be'], ['or'], ['not', 'to', 'be']]
     """
-    if hasattr(source, "columns"):
-        raise TypeError(f"documents must be one column of a table, got a whole {type(source).__name__}")
+    if (names := column_names(source)) is not None:
+        raise TypeError(
+            f"documents must be one column of a table, got a whole {type(source).__name__} with the columns "
+            f"{', '.join(map(repr, names))}"
+        )
     corpus = as_corpus(source, reading)
     if not isinstance(corpus, MemoryCorpus):
         return corpus

@@ -23,6 +23,8 @@ class Ledger:
         Number of tokens that were not used, by reason.
     replaced : int
         Number of U+FFFD characters put in place of bytes that are not UTF-8.
+    skipped : dict of str to int
+        Number of rows of structured files that were not read, by reason.
 
     Examples
     --------
@@ -38,29 +40,39 @@ class Ledger:
     tokens_used: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     replaced: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> str:
         """Return the ledger in one line."""
         size = f" ({self.bytes:,} bytes)" if self.bytes else ""
         empty = f" ({self.empty_lines:,} empty)" if self.empty_lines else ""
         replaced = f"; {self.replaced:,} times U+FFFD for invalid bytes" if self.replaced else ""
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
+        reasons = _listed(self.dropped)
+        skipped = f"; skipped {sum(self.skipped.values()):,} rows ({_listed(self.skipped)})" if self.skipped else ""
         return (
             f"read {self.tokens_read:,} tokens in {self.lines:,} lines{empty}{size}; used {self.tokens_used:,}; "
-            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}"
+            f"dropped {sum(self.dropped.values()):,}{f' ({reasons})' if reasons else ''}{replaced}{skipped}"
         )
 
     def __add__(self, other: Ledger) -> Ledger:
-        reasons = self.dropped | other.dropped
         return Ledger(
             self.bytes + other.bytes,
             self.lines + other.lines,
             self.empty_lines + other.empty_lines,
             self.tokens_read + other.tokens_read,
             self.tokens_used + other.tokens_used,
-            {reason: self.dropped.get(reason, 0) + other.dropped.get(reason, 0) for reason in reasons},
+            _sums(self.dropped, other.dropped),
             self.replaced + other.replaced,
+            _sums(self.skipped, other.skipped),
         )
+
+
+def _listed(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+
+
+def _sums(reasons: dict[str, int], others: dict[str, int]) -> dict[str, int]:
+    return {reason: reasons.get(reason, 0) + others.get(reason, 0) for reason in reasons | others}
 
 
 def record_lines(ledger: Ledger, tokens: int, lines: int = 1, empty_lines: int | None = None) -> None:
@@ -130,7 +142,8 @@ def as_ledger(record: Mapping[str, Any] | None) -> Ledger | None:
         return None
     ledger = Ledger(**record)
     entries = asdict(ledger)
-    reasons = entries.pop("dropped")
-    if not isinstance(reasons, dict) or {type(n) for n in (*entries.values(), *reasons.values())} != {int}:
+    reasons = [entries.pop("dropped"), entries.pop("skipped")]
+    numbers = [*entries.values(), *(n for counts in reasons if isinstance(counts, dict) for n in counts.values())]
+    if not all(isinstance(counts, dict) for counts in reasons) or {type(n) for n in numbers} != {int}:
         raise TypeError(f"a ledger must hold integers, got {record!r}")
     return ledger

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.validation import check_flag, check_integer, check_number
 
+HELD_OUT = "held out"  # why tokens were dropped, in a ledger
 SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one
 
 
@@ -58,6 +59,11 @@ class LineSplit:
 
     def __str__(self) -> str:
         return "lines held out" if self.held_out else "lines not held out"
+
+    @property
+    def dropped(self) -> str:
+        """Why a ledger drops the tokens of the other side."""
+        return "not held out" if self.held_out else HELD_OUT
 
 
 def select_lines(pieces: Iterable[NDArray[np.int32]], split: LineSplit) -> Generator[NDArray[np.int32], Any, None]:

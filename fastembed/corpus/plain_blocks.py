@@ -16,14 +16,12 @@ from threading import Lock
 from typing import BinaryIO
 
 from fastembed.corpus.sources import TextFile
-from fastembed.corpus.text_blocks import BLOCK_BYTES, SPACES
+from fastembed.corpus.text_blocks import BLOCK_BYTES, Cut, cut_line
 
 LARGE_BLOCK_BYTES = 1 << 22  # of files so large that there are enough such blocks for many threads
 BLOCKS = 256  # that are enough
 TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # such files are read from the beginning to the end
-
-Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a line ends there
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,14 @@ class PlainBlock:
     file : PlainFile
     offset, size : int
         Its place in the file, and its number of bytes there.
-    open_line : bool
-        Whether the block begins inside a line and earlier blocks held tokens of that line.
+    inside : bool
+        Whether the block begins inside a sequence of which earlier blocks held more than white space.
     """
 
     file: PlainFile
     offset: int
     size: int
-    open_line: bool
+    inside: bool
 
     @property
     def name(self) -> str:
@@ -50,12 +48,17 @@ class PlainBlock:
         return self.file.name
 
     @property
+    def last(self) -> bool:
+        """Whether the file ends here."""
+        return self.offset + self.size == self.file.size
+
+    @property
     def text(self) -> bytes:
         r"""Its bytes; they end in \n at the end of the file, even if the file does not."""
         text = self.file.read(self.offset, self.size)
         if not self.offset and text.startswith(BOM_UTF8):
             text = b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :]  # the byte order mark is no part of a token
-        if self.offset + self.size == self.file.size and not text.endswith(b"\n"):
+        if self.last and not text.endswith(b"\n"):
             text += b"\n"
         return text
 
@@ -122,12 +125,6 @@ def open_plain(file: TextFile) -> PlainFile | None:
     return plain if plain.size else None
 
 
-def cut_line(text: bytes) -> tuple[int, bool]:
-    """Cut after the last line or, where there is none, after the last white space."""
-    line = text.rfind(b"\n") + 1
-    return (line, True) if line else (max(map(text.rfind, SPACES)) + 1, False)
-
-
 def plain_blocks(
     file: PlainFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
 ) -> Iterator[PlainBlock]:
@@ -140,24 +137,24 @@ def plain_blocks(
     OSError
         If the file cannot be read.
     """
-    begin, open_line = 0, False
+    begin, inside = 0, False
     size = max(BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
     for first in range(0, file.size, size):
         last = min(first + size, file.size)
-        end, line_ends = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
+        end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
         if report:
             report(last)
         if end > first:  # otherwise the bytes are in a token that ends in a later block
-            block = PlainBlock(file, begin, end - begin, open_line)
+            block = PlainBlock(file, begin, end - begin, inside)
             yield block
-            begin, open_line = end, not line_ends and (open_line or not block.text.isspace())
+            begin, inside = end, not ended and (inside or not block.text.isspace())
 
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
-    """Return where these bytes are cut, `first` if nowhere, and whether a line ends there."""
+    """Return where these bytes are cut, `first` if nowhere, and whether a sequence ends there."""
     start = max(last - TAIL_BYTES, first)
-    place, line_ends = cut_text(file.read(start, last - start))
-    if line_ends:
+    place, ended = cut_text(file.read(start, last - start))
+    if ended:
         return start + place, True
-    place, line_ends = cut_text(file.read(first, last - first))
-    return first + place, line_ends
+    place, ended = cut_text(file.read(first, last - first))
+    return first + place, ended

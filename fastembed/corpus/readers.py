@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -14,21 +15,29 @@ import numpy.typing as npt
 
 from fastembed._base.printable import shown
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_ids
+from fastembed._base.validation import check_flag, check_ids
 from fastembed._kernels.tokens import valid_utf8
+from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
+from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
-from fastembed.corpus.sources import find_files
-from fastembed.corpus.text_blocks import TextBlock, read_blocks
+from fastembed.corpus.records import Records, check_reiterable, documents_of
+from fastembed.corpus.rows import BadRow
+from fastembed.corpus.structured import Structure
+from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
-Source: TypeAlias = "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | FileCorpus"
+Source: TypeAlias = (
+    "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | FileCorpus | DocumentCorpus"
+)
 
 # Called with (done, total): bytes on disk for files; sequences for a corpus in memory, where total is None if unknown
 Progress: TypeAlias = Callable[[int, int | None], object]
 
-Corpus: TypeAlias = "FileCorpus | MemoryCorpus"
+TextCorpus: TypeAlias = "FileCorpus | DocumentCorpus"  # has blocks of text
+Corpus: TypeAlias = "TextCorpus | MemoryCorpus"
+Block: TypeAlias = TextBlock | PlainBlock | DocumentBlock
 Result = TypeVar("Result")
 
 REPORT_EVERY = 1024  # sequences in memory between two calls of the progress function
@@ -59,7 +68,7 @@ def as_corpus(source: Source, reading: Reading | None = None) -> Corpus:
     >>> ledger.summary()
     'read 3 tokens in 3 lines (1 empty); used 0; dropped 0'
     """
-    if isinstance(source, FileCorpus):
+    if isinstance(source, FileCorpus | DocumentCorpus):
         return source
     if isinstance(source, str | os.PathLike):
         return _file_corpus([source], reading)
@@ -76,13 +85,24 @@ def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | Non
 
 
 class FileCorpus:
-    r"""Text files, one sequence per line.
+    r"""Text files, and structured files, of which a field holds texts or lists of tokens.
 
     Parameters
     ----------
     paths : path-like or iterable of path-like
         Files, folders, patterns and ``-``, as for any corpus.
-    lowercase, token_pattern, tokenizer, errors
+    field : str or int, optional
+        The name of the field, or its number from 1, of structured files: JSON lines (``.jsonl``, ``.ndjson``,
+        ``.json``), CSV and TSV (``.csv``, ``.tsv``), Parquet (``.parquet``) and Arrow (``.arrow``, ``.feather``). Each
+        text in it is a document, read as a file of its own is. A list is a sequence of tokens, exactly as they are. Of
+        a folder, only such files are read. Without it, a line of JSON lines is itself a text or a list, and other
+        structured files are an error.
+    header : bool
+        Whether the first row of CSV and TSV holds the names of the fields. Without, `field` must be a number.
+    skip_bad : bool
+        Whether rows without a text or list in the field, or that cannot be parsed, are left out and counted in
+        ``ledger.skipped``. By default they are an error, which names the file and the line.
+    lowercase, words, keep_case, digits, unit, token_pattern, tokenizer, errors, processes
         How the text is read: as for :class:`Reading`.
 
     Attributes
@@ -99,7 +119,10 @@ class FileCorpus:
     TypeError
         As for `Reading`; while reading, if the tokenizer returns no strings.
     ValueError
-        As for `Reading`; while reading, if the text is not valid UTF-8.
+        As for `Reading`; if `field` is needed and missing; while reading, if the text is not valid UTF-8, or a row of a
+        structured file is bad.
+    ImportError
+        While reading, if a library that reads a file is missing.
 
     Examples
     --------
@@ -108,99 +131,186 @@ class FileCorpus:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "text.txt").write_bytes(b"The cat\nsat")
     ...     list(FileCorpus(f"{folder}/*.txt", lowercase=True).sequences(Ledger()))
+    ...     _ = Path(folder, "data.csv").write_bytes(b"id,text\n7,the dog\n8,barks")
+    ...     list(FileCorpus(f"{folder}/data.csv", field="text").sequences(Ledger()))
     [['the', 'cat'], ['sat']]
+    [['the', 'dog'], ['barks']]
     """
 
     def __init__(
         self,
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
+        field: str | int | None = None,
+        header: bool = True,
+        skip_bad: bool = False,
         lowercase: bool = False,
+        words: bool = False,
+        keep_case: bool = False,
+        digits: str = "keep",
+        unit: str = "line",
         token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
         errors: str = "strict",
+        processes: int = 1,
     ) -> None:
-        self.reading = Reading(lowercase=lowercase, token_pattern=token_pattern, tokenizer=tokenizer, errors=errors)
-        self._files = find_files([paths] if isinstance(paths, str | os.PathLike) else paths)
+        self.reading = Reading(
+            lowercase=lowercase,
+            words=words,
+            keep_case=keep_case,
+            digits=digits,
+            unit=unit,
+            token_pattern=token_pattern,
+            tokenizer=tokenizer,
+            errors=errors,
+            processes=processes,
+        )
+        self._structure = Structure(field, header, skip_bad)
+        names = [paths] if isinstance(paths, str | os.PathLike) else paths
+        self._files = [file for name in names for file in self._structure.find(name)]
+        for file in self._files:
+            self._structure.check(file)
         self.names = [file.name for file in self._files]
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield the tokens of each line.
+        """Yield the tokens of each sequence.
 
         Parameters
         ----------
         ledger : Ledger
-            Each line is added to it.
+            Each sequence is added to it, as a line.
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
-        begun: list[bytes] = []
-        for block in self._blocks(ledger, progress):
-            text, replaced = self._decode(block)
-            ledger.replaced += replaced
-            *lines, rest = text.split(b"\n")
-            for line in lines:
-                tokens = self.reading.tokens(b"".join((*begun, line)))
-                begun.clear()
-                record_lines(ledger, len(tokens))
-                yield tokens
-            if rest:
-                begun.append(rest)
+        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
 
-    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[TextBlock | PlainBlock]:
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
         """Yield the text of all files in blocks, whose bytes are added to the ledger."""
         sizes = [file.size() for file in self._files]
-        done = 0
+        done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
-            report, plain = progress and _shifted(progress, done, sum(sizes)), open_plain(file)
-            for block in read_blocks(file, report) if plain is None else plain_blocks(plain, report):
+            report = progress and _shifted(progress, done, sum(sizes))
+            blocks: Iterator[Block]
+            if self._structure.covers(file):
+                blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
+            elif (plain := open_plain(file)) is not None:
+                blocks = plain_blocks(plain, report, cut)
+            else:
+                blocks = read_blocks(file, report, cut)
+            for block in blocks:
                 ledger.bytes += block.size
                 yield block
             done += size
 
-    def _decode(self, block: TextBlock | PlainBlock) -> tuple[bytes, int]:
-        """Return the text of a block as its sequences of tokens, and the count of U+FFFD put into it."""
-        text, replaced = block.text, 0
-        if not valid_utf8(text):
-            if self.reading.errors == "strict":
-                raise _invalid_utf8(block)
-            known = text.count("\ufffd".encode())
-            text = text.decode(errors="replace").encode()
-            replaced = text.count("\ufffd".encode()) - known
-        return self.reading.apply(text), replaced
-
 
 def map_text(
-    corpus: FileCorpus,
+    corpus: TextCorpus,
     function: Callable[[bytes, bool], tuple[Result, int, int, int]],
     ledger: Ledger,
     progress: Progress | None,
     threads: int,
 ) -> Generator[Result, None, None]:
-    """Yield the results of a function for each block of the text of files, in order, computed on several threads.
+    """Yield the results of a function for each block of a text, in order, computed on several threads.
 
     Parameters
     ----------
-    corpus : FileCorpus
+    corpus : TextCorpus
         Its reading is compiled.
     function : callable
-        Called with (text, open_line): UTF-8 that ends with white space, and whether it begins inside a line and earlier
-        blocks held tokens of that line. Returns (result, tokens, lines that end here, those of them without a token).
+        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, which is then
+        not one without a token. Returns (result, tokens, sequences that end here, those of them without a token).
     ledger : Ledger
         All blocks are added to it.
     progress : callable, optional
     threads : int
     """
 
-    def apply(block: TextBlock | PlainBlock) -> tuple[int, tuple[Result, int, int, int]]:
-        text, replaced = corpus._decode(block)
-        return replaced, function(text, block.open_line)
+    def apply(block: Block) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
+        text, replaced = _decode(block, corpus.reading)
+        first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
+        no_token_first = block.inside and not text[: max(0, first_ends)].strip()
+        return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
 
+    has_token = False  # whether the sequence inside which a block begins had a token before
     with closing(ordered_map(apply, corpus._blocks(ledger, progress), threads)) as results:
-        for replaced, (result, tokens, lines, empty_lines) in results:
+        for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
             ledger.replaced += replaced
-            record_lines(ledger, tokens, lines, empty_lines)
+            record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
+            has_token = token_last or (has_token and not lines)
             yield result
+
+
+class DocumentCorpus:
+    r"""Documents in memory, or made again by each iteration: texts, lists of tokens, or records with a field of these.
+
+    Parameters
+    ----------
+    documents : iterable
+        Of str and of iterables of tokens; a column of a table of pandas, Polars or Arrow, or of a Hugging Face
+        ``Dataset``. With a `field`: of mappings, or such a table or ``Dataset``. Each call of its ``__iter__`` must
+        start again. A text is read as a file of its own is: its lines are sequences. A list is a sequence of tokens,
+        exactly as they are.
+    field : str, optional
+        The key, or the name of the column, of the texts or lists.
+    skip_bad : bool
+        Whether items that are neither, such as None and NaN, or that have no such field, are left out and counted in
+        ``ledger.skipped``. By default they are an error, which names the item.
+    **reading : Any
+        How the text is read: as for :class:`Reading`.
+
+    Attributes
+    ----------
+    reading : Reading
+        How the text is read.
+
+    Raises
+    ------
+    TypeError
+        If `documents` can be iterated only once, or is a table and there is no `field`; while reading, if an item is no
+        document.
+    ValueError
+        As for `Reading`; if a table has no such column; while reading, if an item has no such field or no UTF-8 form.
+
+    Examples
+    --------
+    >>> records = [{"id": 7, "text": "The cat\nsat"}, {"id": 8, "text": None}]
+    >>> corpus = DocumentCorpus(records, field="text", skip_bad=True, lowercase=True)
+    >>> ledger = Ledger()
+    >>> list(corpus.sequences(ledger))
+    [['the', 'cat'], ['sat']]
+    >>> ledger.skipped
+    {'null': 1}
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Any],
+        *,
+        field: str | None = None,
+        skip_bad: bool = False,
+        **reading: Any,
+    ) -> None:
+        self.reading = Reading(**reading)
+        self._records = Records(documents, field)
+        self._skip_bad = check_flag("skip_bad", skip_bad)
+
+    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
+        """Yield the tokens of each sequence.
+
+        Parameters
+        ----------
+        ledger : Ledger
+            Each sequence is added to it.
+        progress : callable, optional
+            Called with (done, total) in documents.
+        """
+        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[DocumentBlock]:
+        """Yield the documents in blocks."""
+        rows = _reported(self._records, self._records.length, progress)
+        fail = None if self._skip_bad else _bad_item
+        return document_blocks(documents_of(rows, self.reading.errors, ledger, fail))
 
 
 class MemoryCorpus:
@@ -226,17 +336,14 @@ __iter__ starts again
     """
 
     def __init__(self, source: Iterable[Iterable[str | int]]) -> None:
-        kind = type(source).__name__
-        try:
-            once = iter(source) is source
-        except TypeError:
-            raise TypeError(f"a corpus is a path or an iterable of token lists, got {kind}: {shown(source)}") from None
-        if once:
-            raise TypeError(
-                f"a corpus is read more than once, which a {kind} does not allow: pass a list, or an object whose "
-                "__iter__ starts again"
-            )
+        check_reiterable(source)
         self.source = source
+
+    @property
+    def reading(self) -> Reading | None:
+        """How documents are read, where they are: token lists need no reading."""
+        found = getattr(self.source, "reading", None)
+        return found if isinstance(found, Reading) else None
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield each sequence as a list of tokens.
@@ -280,14 +387,68 @@ __iter__ starts again
     def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
         """Yield each item with its number."""
         hint = length_hint(self.source, -1)
-        total = None if hint < 0 else hint
-        number = -1
-        for number, item in enumerate(self.source):
-            if progress and number % REPORT_EVERY == 0:
-                progress(number, total)
-            yield number, item
-        if progress:
-            progress(number + 1, total)
+        return _reported(self.source, None if hint < 0 else hint, progress)
+
+
+def _sequences(blocks: Iterator[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
+    """Yield the tokens of each sequence in blocks of text, which are added to the ledger."""
+
+    def lines() -> Iterator[Line]:
+        begun: list[bytes] = []
+        for block in blocks:
+            text, replaced = _decode(block, reading)
+            ledger.replaced += replaced
+            is_tokens = isinstance(block, DocumentBlock) and block.tokens
+            *ended, rest = text.split(b"\n")
+            for line in ended:
+                yield b"".join((*begun, line)), is_tokens
+                begun.clear()
+            if rest:
+                begun.append(rest)
+
+    for tokens in tokenize(lines(), reading):
+        record_lines(ledger, len(tokens))
+        yield tokens
+
+
+def _decode(block: Block, reading: Reading) -> tuple[bytes, int]:
+    """Return the text of a block as its sequences of tokens, and the count of U+FFFD put into it."""
+    if isinstance(block, DocumentBlock):
+        return block.read(reading), 0
+    text, replaced = block.text, 0
+    if not valid_utf8(text):
+        if reading.errors == "strict":
+            raise _invalid_utf8(block)
+        known = text.count("\ufffd".encode())
+        text = text.decode(errors="replace").encode()
+        replaced = text.count("\ufffd".encode()) - known
+    return reading.apply(text, inside=block.inside, last=block.last), replaced
+
+
+def _reported(items: Iterable[Any], total: int | None, progress: Progress | None) -> Iterator[tuple[int, Any]]:
+    """Yield each item with its number, and report them."""
+    number = -1
+    for number, item in enumerate(items):
+        if not number:
+            _reject_edge(item)
+        if progress and number % REPORT_EVERY == 0:
+            progress(number, total)
+        yield number, item
+    if progress:
+        progress(number + 1, total)
+
+
+def _bad_item(number: int, bad: BadRow) -> Exception:
+    return bad.kind(f"item {number} of the corpus: {bad.message}")
+
+
+def _reject_edge(item: Any) -> None:
+    """Raise TypeError for a tuple (a, b, weight), which would be taken for a sequence of three tokens."""
+    if isinstance(item, tuple) and len(item) == 3 and isinstance(item[2], numbers.Real | dict):
+        raise TypeError(
+            f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: pass"
+            " Counts.from_pairs(sources, targets, weights) to fit_counts, or lists for sequences of tokens"
+        )
 
 
 def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], object]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import chain
 from operator import index
 from typing import Any
 
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_choice, check_flag
+from fastembed._base.validation import check_choice, check_flag, check_integer
+from fastembed._kernels import words as kernels
+from fastembed.corpus.processes import check_picklable
+
+# The kernels' numbers of them
+DIGITS = {"keep": 0, "shape": 1, "drop": 2}
+WAYS = ("errors", "processes")  # options that do not say what the tokens are
+UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,20 @@ class Reading:
     ----------
     lowercase : bool
         Whether the text is converted to lower case first.
+    words : bool
+        Whether tokens are words, in lower case: runs of letters, combining marks and digits (Unicode's general
+        categories L, M and N), with single apostrophes inside. An apostrophe is ' or U+2019, and becomes '. Each Han
+        ideograph and kana is a word, with the marks behind it. Soft hyphens are dropped.
+    keep_case : bool
+        Whether `words` keeps capitals.
+    digits : {"keep", "shape", "drop"}
+        What `words` does with words of digits alone: keep them, make each digit a 0, so that there is one token for
+        each length, or drop them.
+    unit : {"line", "paragraph", "document", "sentence"}
+        What a sequence is. A paragraph ends at a line of white space alone, a document at the end of the file, and a
+        sentence where a paragraph does and after ``.``, ``!`` or ``?`` before white space and a capital, with quotation
+        marks and brackets in between; no abbreviations are known. Except for "line", lines are joined: by a space, or
+        by nothing after a letter and a hyphen, which is dropped, before a letter.
     token_pattern : str, optional
         A regular expression with one group at most, whose matches in a sequence, or the group's, are its tokens.
     tokenizer : callable, optional
@@ -32,6 +54,9 @@ class Reading:
         splitting at white space, and exclude each other.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
+    processes : int
+        Number of processes that run the tokenizer or find the pattern; 1 for this process alone. The tokenizer must be
+        picklable. The result does not depend on it.
 
     Raises
     ------
@@ -40,18 +65,36 @@ class Reading:
 
     Examples
     --------
-    >>> Reading(lowercase=True, token_pattern=r"\w+").sequences("To be,\nor not.")
+    >>> Reading(words=True).sequences("To be,\nor not.")
     [['to', 'be'], ['or', 'not']]
+    >>> Reading(words=True, unit="sentence").sequences("Who's that, exam-\nple 10? It's I.")
+    [["who's", 'that', 'example', '10'], ["it's", 'i']]
     """
 
     lowercase: bool = False
+    words: bool = False
+    keep_case: bool = False
+    digits: str = "keep"
+    unit: str = "line"
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
     errors: str = "strict"
+    processes: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lowercase", check_flag("lowercase", self.lowercase))
+        for name in ("lowercase", "words", "keep_case"):
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         check_choice("errors", self.errors, ("strict", "replace"))
+        check_choice("digits", self.digits, tuple(DIGITS))
+        check_choice("unit", self.unit, ("line", *UNITS))
+        if not self.words:
+            for name, default in (("keep_case", False), ("digits", "keep")):
+                if (value := getattr(self, name)) != default:
+                    raise ValueError(f"{name}={value!r} is an option of words, so it needs words=True")
+        elif self.tokenizer is not None or self.token_pattern is not None:
+            raise ValueError("words=True says what the tokens are, so it excludes tokenizer and token_pattern")
+        if self.keep_case and self.lowercase:
+            raise ValueError("keep_case=True contradicts lowercase=True")
         if self.tokenizer is not None and not callable(self.tokenizer):
             raise TypeError(f"tokenizer must be a function from a text to its tokens, or None, got {self.tokenizer!r}")
         if self.token_pattern is not None:
@@ -61,19 +104,28 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
+        object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
+        if self.processes > 1:
+            if self.compiled:
+                raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
+            check_picklable(self.tokenizer, self.processes)
 
     @property
     def compiled(self) -> bool:
         """Whether ASCII white space separates the tokens of what :meth:`apply` returns, so compiled code splits it."""
         return self.tokenizer is None and self.token_pattern is None
 
-    def apply(self, text: bytes) -> bytes:
-        r"""Return a text as UTF-8 in which each sequence ends in \\n, and white space separates its tokens.
+    def apply(self, text: bytes, *, inside: bool = False, last: bool = True) -> bytes:
+        r"""Return a text as UTF-8 in which each sequence ends in ``\n``, and white space separates its tokens.
 
         Parameters
         ----------
         text : bytes
-            Valid UTF-8 that neither begins nor ends inside a token.
+            Valid UTF-8: a whole text, or a part of one.
+        inside : bool
+            Whether it begins inside a sequence, of which earlier parts had more than white space.
+        last : bool
+            Whether the text ends here.
 
         Returns
         -------
@@ -85,7 +137,11 @@ class Reading:
         >>> Reading(lowercase=True).apply("Éa B\n".encode()).decode()
         'éa b\n'
         """
-        if self.lowercase:
+        if self.unit != "line":
+            text = kernels.sequences(text, UNITS[self.unit], inside, last)
+        if self.words:
+            text = kernels.words(text, self.keep_case, DIGITS[self.digits])
+        elif self.lowercase:
             text = text.lower() if text.isascii() else text.decode().lower().encode()
         return text
 
@@ -149,6 +205,80 @@ class Reading:
         *sequences, rest = self.apply(text).split(b"\n")
         return list(map(self.tokens, [*sequences, rest] if rest else sequences))
 
+    def token(self, word: str, known: Container[str]) -> str:
+        """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
+
+        Parameters
+        ----------
+        word : str
+        known : container of str
+            All tokens. A word among them stays as it is.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> Reading(words=True).token("London,", ["london"]), Reading(words=True).token("New York", ["new", "york"])
+        ('london', 'New York')
+        """
+        if word in known:
+            return word
+        try:
+            read = list(chain.from_iterable(self.sequences(word)))
+        except ValueError:  # no UTF-8 form
+            return word
+        return read[0] if len(read) == 1 and read[0] in known else word
+
+    def record(self) -> dict[str, Any]:
+        """Return what says which tokens a text has, as JSON can hold it, without what is as by default.
+
+        Returns
+        -------
+        dict
+            Of a tokenizer the name alone. `errors` and `processes` are not in it.
+
+        Examples
+        --------
+        >>> Reading(words=True, digits="shape", errors="replace").record()
+        {'words': True, 'digits': 'shape'}
+        """
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        record = {name: value for name, (value, default) in values.items() if value != default and name not in WAYS}
+        if self.tokenizer is not None:
+            record["tokenizer"] = tokenizer_name(self.tokenizer)
+        return record
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Reading:
+        """Return the reading that a record describes.
+
+        Parameters
+        ----------
+        record : mapping
+            What :meth:`record` returned. Where there was a tokenizer there is one that raises an error when it is used.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it describes none.
+
+        Examples
+        --------
+        >>> Reading.from_record({"words": True})
+        Reading(words=True)
+        """
+        if not isinstance(record, Mapping) or set(record) - {field.name for field in fields(cls)}:
+            raise TypeError(f"a reading must be a record of its options, got {record!r}")
+        values = dict(record)
+        if "tokenizer" in values:
+            values["tokenizer"] = MissingTokenizer(str(values["tokenizer"]))
+        return cls(**values)
+
+    def __repr__(self) -> str:
+        return f"Reading({', '.join(f'{name}={value!r}' for name, value in self.record().items())})"
+
     @cached_property
     def _tokenize(self) -> Callable[[str], Iterable[str]]:
         """The tokenizer, or the function that finds the pattern."""
@@ -156,6 +286,40 @@ class Reading:
             return re.compile(self.token_pattern).findall
         assert self.tokenizer is not None
         return self.tokenizer
+
+
+@dataclass(frozen=True)
+class MissingTokenizer:
+    """Stands for the tokenizer of a model that was read from a file, which holds its name alone."""
+
+    name: str
+
+    def __call__(self, text: str) -> list[str]:
+        """Raise ValueError."""
+        raise ValueError(
+            f"the text of this model was read by the tokenizer {self.name}, which its file does not hold: "
+            "set_params(reading=Reading(tokenizer=...)), or read by FileCorpus(..., tokenizer=...)"
+        )
+
+
+def tokenizer_name(tokenizer: Any) -> str:
+    """Return the name by which a tokenizer is recorded.
+
+    Examples
+    --------
+    >>> tokenizer_name(str.split), tokenizer_name(re.compile("a").findall)
+    ('str.split', 're.Pattern.findall')
+    """
+    if isinstance(tokenizer, MissingTokenizer):
+        return tokenizer.name
+    module = getattr(tokenizer, "__module__", None)
+    named = getattr(tokenizer, "__qualname__", None)
+    if named is None:
+        module, named = type(tokenizer).__module__, type(tokenizer).__qualname__
+    owner = getattr(tokenizer, "__self__", None)
+    if module is None and owner is not None:
+        module, named = type(owner).__module__, f"{type(owner).__qualname__}.{tokenizer.__name__}"
+    return named if module in (None, "builtins") else f"{module}.{named}"
 
 
 def check_pattern(pattern: Any) -> None:
@@ -197,6 +361,11 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"
+        )
+    if type(item) is not list and isinstance(item, Mapping):
+        raise TypeError(
+            f"{where} is {shown(item)}, where a list of tokens is expected; DocumentCorpus(..., field=...) reads one "
+            "field of records"
         )
     try:
         tokens = item if isinstance(item, list) else list(item)

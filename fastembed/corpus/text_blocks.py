@@ -1,4 +1,4 @@
-"""The text of a file in blocks that end where a token ends, decompressed while it is read."""
+"""The text of a file in blocks that can be read one by one, decompressed while it is read."""
 
 from __future__ import annotations
 
@@ -6,23 +6,38 @@ import bz2
 import gzip
 import importlib
 import lzma
+import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastembed.corpus.sources import TextFile
 
 BLOCK_BYTES = 1 << 20  # read at a time
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
+
+Cut = Callable[[bytes], tuple[int, bool]]  # where a text can be cut, 0 if nowhere, and whether a sequence ends there
+
+_PARAGRAPH_END = re.compile(rb"\n[ \t\v\f\r]*\n")
+
+# Ends before white space that ends neither a sentence nor a line with a hyphen: what precedes it is a digit, a letter,
+# a comma or a semicolon. No hyphen or quotation mark of two bytes begins with C3 or more, and none of three with E3.
+_BEFORE_SPACE = rb"(?:[0-9A-Za-z,;]|[\xc3-\xdf][\x80-\xbf]|[\xe3-\xf4][\x80-\xbf]{2,3})(?=[ \t\n\v\f\r])"
+_BEFORE_HAN = rb"[\x80-\xbf](?=[\xe4-\xe9])"  # a Han ideograph, U+4000 to U+9FFF, is a word of its own
+_SAFE = re.compile(_BEFORE_SPACE)
+_SAFE_WORDS = re.compile(_BEFORE_SPACE + rb"|[,;:/|<>=*#@&%+~_^$`{}\\\0]|" + _BEFORE_HAN)
+_WORD_END = re.compile(rb"[^0-9A-Za-z'\x80-\xff]|" + _BEFORE_HAN)
 
 
 @dataclass(frozen=True)
 class TextBlock:
-    r"""Part of a text: whole lines or, where a line is longer than a block, a piece of it that ends with white space.
+    r"""Part of a text: whole sequences or, where a sequence is longer than a block, a piece of it that a `Cut` allows.
 
     Attributes
     ----------
@@ -34,8 +49,10 @@ class TextBlock:
         The number, from 1, of the line in which the block begins.
     offset, size : int
         Its place in the decompressed text, and its number of bytes there.
-    open_line : bool
-        Whether the block begins inside a line and earlier blocks held tokens of that line.
+    inside : bool
+        Whether the block begins inside a sequence of which earlier blocks held more than white space.
+    last : bool
+        Whether the file ends here, which it may also do after a block with False.
     """
 
     text: bytes
@@ -43,10 +60,59 @@ class TextBlock:
     line: int
     offset: int
     size: int
-    open_line: bool
+    inside: bool
+    last: bool
 
 
-def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -> Iterator[TextBlock]:
+def cut_line(text: bytes) -> tuple[int, bool]:
+    """Cut after the last line or, where there is none, after the last white space."""
+    line = text.rfind(b"\n") + 1
+    return (line, True) if line else (max(map(text.rfind, SPACES)) + 1, False)
+
+
+def cut_for(unit: str, *, words: bool) -> Cut:
+    r"""Return where a text may be cut so that its parts, read one by one, are read as the whole is.
+
+    Parameters
+    ----------
+    unit : {"line", "paragraph", "document", "sentence"}
+    words : bool
+        Whether the tokens are words, so that a text without any white space can be cut as well.
+
+    Examples
+    --------
+    >>> cut_for("line", words=False)(b"a\nb"), cut_for("line", words=True)(b"a,b")
+    ((2, True), (2, False))
+    >>> cut_for("paragraph", words=False)(b"a\n \nb c.\nd-\ne"), cut_for("document", words=False)(b"a\n\nb c. D-\ne")
+    ((4, True), (4, False))
+    """
+
+    def cut(text: bytes) -> tuple[int, bool]:
+        place, ended = cut_line(text) if unit == "line" else (0, False)
+        if unit in ("paragraph", "sentence"):
+            place = _last_end(_PARAGRAPH_END, text)
+            ended = bool(place)
+        if not place and words:
+            place = _last_end(_WORD_END if unit == "line" else _SAFE_WORDS, text)
+        elif not place and unit != "line":
+            place = _last_end(_SAFE, text)
+        return place, ended
+
+    return cut
+
+
+def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
+    """Return where the last match of a pattern ends, which is sought near the end first; 0 if there is none."""
+    for size in (1 << 10, 1 << 15, len(text)):
+        ends = [match.end() for match in pattern.finditer(text, max(0, len(text) - size))]
+        if ends:
+            return ends[-1]
+    return 0
+
+
+def read_blocks(
+    file: TextFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
+) -> Iterator[TextBlock]:
     """Yield the blocks of a file in order; `report` is called with the number of bytes read from disk.
 
     Raises
@@ -57,7 +123,41 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
         If the library that decompresses it is missing.
     """
     kept: list[bytes] = []  # the incomplete token at the end of what was read, and its line up to there
-    line, offset, inside, open_line = 1, 0, False, False
+    line, offset, ended, inside = 1, 0, True, False
+    with closing(read_data(file, report, lambda: f"line {line - 1}")) as pieces:
+        for data in chain(pieces, [b""]):
+            last = not data
+            if data:
+                cut, ends = cut_text(data)
+                if not cut:
+                    kept.append(data)
+                    continue
+                size = sum(map(len, kept)) + cut
+            elif kept or not ended:
+                size = sum(map(len, kept))
+                cut, ends, data = 1, True, b"\n"
+            else:
+                return
+            whole, rest = b"".join((*kept, data[:cut])), data[cut:]
+            if not offset and whole.startswith(BOM_UTF8):
+                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # the byte order mark is no part of a token
+            yield TextBlock(whole, file.name, line, offset, size, inside, last)
+            ended = ends
+            inside = not ended and (inside or not whole.isspace())
+            line, offset = line + whole.count(b"\n"), offset + size
+            kept = [rest] if rest else []
+
+
+def read_data(
+    file: TextFile, report: Callable[[int], object] | None, place: Callable[[], str]
+) -> Generator[bytes, None, None]:
+    """Yield the decompressed bytes of a file, piece by piece; `place` says what was read before an error.
+
+    Raises
+    ------
+    OSError, ImportError
+        As :func:`read_blocks`.
+    """
     opener, errors = _decompressor(Path(file.name).suffix.lower())
     with file.open() as raw, closing(opener(raw)) as text:
         while True:
@@ -66,29 +166,12 @@ def read_blocks(file: TextFile, report: Callable[[int], object] | None = None) -
                 if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
-                raise OSError(f"cannot read {file.name!r} beyond line {line - 1}: {error}") from error
+                raise OSError(f"cannot read {file.name!r} beyond {place()}: {error}") from error
             if report:
                 report(raw.tell())
-            if data:
-                cut = (data.rfind(b"\n") + 1) or max(map(data.rfind, SPACES)) + 1
-                if not cut:
-                    kept.append(data)
-                    continue
-                size = sum(map(len, kept)) + cut
-            elif kept or inside:
-                size = sum(map(len, kept))
-                cut, data = 1, b"\n"
-            else:
+            if not data:
                 return
-            whole, rest = b"".join((*kept, data[:cut])), data[cut:]
-            if not offset and whole.startswith(BOM_UTF8):
-                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # the byte order mark is no part of a token
-            yield TextBlock(whole, file.name, line, offset, size, open_line)
-            lines = whole.count(b"\n")
-            inside = not lines
-            open_line = inside and (open_line or not whole.isspace())
-            line, offset = line + lines, offset + size
-            kept = [rest] if rest else []
+            yield data
 
 
 def _decompressor(suffix: str) -> tuple[Callable[[BinaryIO], Any], tuple[type[Exception], ...]]:

@@ -15,15 +15,16 @@ import numpy as np
 
 from fastembed._base.threads import Pool
 from fastembed._kernels.tokens import Ranking, TokenTable
+from fastembed.corpus.document_blocks import token_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress, map_text
+from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus, map_text
 
 PARTS = 64  # of the tables: a power of two
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:
     """Return tables of the tokens of a corpus, each of which is in one of them."""
-    if isinstance(corpus, FileCorpus) and corpus.reading.compiled:
+    if not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
         return _merged(_count_text(corpus, ledger, progress, pool.threads), pool)
     return [_count_sequences(corpus, ledger, progress)]
 
@@ -44,7 +45,7 @@ def _merge_run(ranking: Ranking, runs: list[tuple[int, int, int]], k: int) -> No
     ranking.merge(*runs[k])
 
 
-def _count_text(corpus: FileCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> list[TokenTable]:
+def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> list[TokenTable]:
     """Count the tokens of files, with one table per thread."""
     tables: SimpleQueue[TokenTable] = SimpleQueue()
     for _ in range(threads):
@@ -87,5 +88,5 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
         found.update(tokens)
     table = TokenTable()
     for token, count in found.items():
-        table.insert(token.encode(errors="surrogatepass"), count)
+        table.insert(token_bytes(token), count)
     return table

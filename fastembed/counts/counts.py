@@ -8,7 +8,7 @@ count of both corpora. Other counts are stored as they are, and sums of fraction
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -19,7 +19,7 @@ from scipy import sparse
 from fastembed._base.csr import canonical_csr, row_ranges, sorted_csr
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_amounts, check_ids, check_integer
+from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.readers import Progress, Source, as_corpus
@@ -28,6 +28,7 @@ from fastembed.counts.chunks import cut_chunks
 from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.external_sum import ExternalSum, add_matrices
 from fastembed.counts.files import read_counts, write_counts
+from fastembed.counts.named_pairs import pair_ids, tokens_of
 from fastembed.counts.progress import CountingProgress
 from fastembed.counts.stored_csr import StoredCSR
 from fastembed.counts.windows import BATCH_PAIRS, check_exact, check_frequency_order, count_windows, keep_probabilities
@@ -43,8 +44,9 @@ SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their fac
 class Counts:
     """A sparse matrix of non-negative counts of (input, output).
 
-    Make one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_scipy` or :meth:`load`. The
-    constructor takes the parts of such counts as they are: it copies no array and does not check their elements.
+    Make one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy` or
+    :meth:`load`. The constructor takes the parts of such counts as they are: it copies no array and does not check
+    their elements.
 
     Parameters
     ----------
@@ -65,10 +67,12 @@ class Counts:
         What was read, used and dropped.
     vocabulary : Vocabulary, optional
         The tokens of the rows; those of the columns are the first K of them.
+    baskets : {"flat", "share"}, optional
+        The weighting of :meth:`from_baskets`, by which the pairs were counted.
 
     Attributes
     ----------
-    data, indices, indptr, shape, windows, keep, ledger, vocabulary
+    data, indices, indptr, shape, windows, keep, ledger, vocabulary, baskets
         As given.
 
     Raises
@@ -101,6 +105,7 @@ class Counts:
         keep: Float | None = None,
         ledger: Ledger | None = None,
         vocabulary: Vocabulary | None = None,
+        baskets: str | None = None,
     ) -> None:
         for name, array, dtype in (("data", data, "f8"), ("indices", indices, "i4"), ("indptr", indptr, "i8")):
             if not isinstance(array, np.ndarray) or array.dtype != dtype:
@@ -117,6 +122,7 @@ class Counts:
         self.keep = keep
         self.ledger = ledger
         self.vocabulary = vocabulary
+        self.baskets = baskets
 
     @classmethod
     def from_corpus(
@@ -191,8 +197,7 @@ class Counts:
         windows = Windows(window, weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         size = vocabulary_size(vocabulary)
-        if lines is not None and not isinstance(lines, LineSplit):
-            raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
+        _check_lines(lines)
         if isinstance(vocabulary, Vocabulary):
             check_frequency_order(windows, vocabulary.counts[: size - vocabulary.appended])
         reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)
@@ -235,6 +240,7 @@ class Counts:
         max_contexts: int | None = None,
         threads: int | None = None,
         memory_limit: int | None = None,
+        lines: LineSplit | None = None,
         progress: Progress | None = None,
     ) -> Counts:
         """Count the pairs of items that are in one basket, in any order.
@@ -255,6 +261,8 @@ class Counts:
         memory_limit : int, optional
             Bytes of memory for the counts, as for :meth:`from_corpus`. The baskets themselves, which are held in memory
             (about 50 bytes per item), come on top. The result does not depend on it.
+        lines : LineSplit, optional
+            Count only a seeded share of the baskets, or only the others, as for :meth:`from_corpus`.
         progress : callable, optional
             Called with (done, total) while the baskets are read.
 
@@ -277,11 +285,12 @@ class Counts:
         """
         if weighting not in ("flat", "share"):
             raise ValueError(f"weighting must be 'flat' or 'share', got {weighting!r}")
+        _check_lines(lines)
         size = vocabulary_size(vocabulary)
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         reader, ledger = as_corpus(baskets), Ledger()
-        pieces = encode_corpus(reader, vocabulary, ledger, progress, workers)
+        pieces = encode_corpus(reader, vocabulary, ledger, progress, workers, lines)
         with note_on_interrupt(ledger), closing(pieces):
             matrix = count_baskets(
                 pieces,
@@ -294,10 +303,63 @@ class Counts:
         if not len(matrix.data):
             raise ValueError(f"the baskets give no pair: {ledger.summary()}")
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        return cls._of(matrix, ledger=ledger, vocabulary=known)
+        return cls._of(matrix, ledger=ledger, vocabulary=known, baskets=weighting)
 
     @classmethod
     def from_pairs(
+        cls,
+        sources: Iterable[Hashable],
+        targets: Iterable[Hashable],
+        weights: npt.ArrayLike | None = None,
+        *,
+        symmetric: bool = False,
+    ) -> Counts:
+        """Sum the weights of given pairs of names, such as the edges of a graph.
+
+        Parameters
+        ----------
+        sources, targets : iterable of hashable objects, n each
+            Names: strings, integers, or others. The token of a name is its str, that of the integer 33 "33".
+        weights : array_like of float, shape (n,), optional
+            1 by default.
+        symmetric : bool
+            Whether each pair counts in both directions.
+
+        Returns
+        -------
+        Counts
+            With a vocabulary of all names, those of targets first, each in the order of decreasing occurrences in the
+            pairs. The shape is (number of names, number of targets).
+
+        Raises
+        ------
+        TypeError
+            If names cannot be hashed, or weights are not real numbers.
+        ValueError
+            If there is no pair, lengths differ, two names have the same str, or a weight is negative or not finite.
+
+        See Also
+        --------
+        Counts.from_ids : The same for ids.
+
+        Examples
+        --------
+        >>> likes = Counts.from_pairs(["ann", "bob", "ann"], ["tea", "tea", "rum"], weights=[5, 2, 1])
+        >>> likes.vocabulary.tokens, likes.to_scipy().toarray()[2:]
+        (('tea', 'rum', 'ann', 'bob'), array([[5., 1.],
+               [2., 0.]]))
+        >>> edges = [(0, 33), (0, 1)]
+        >>> Counts.from_pairs(*zip(*edges), symmetric=True).vocabulary.tokens
+        ('0', '1', '33')
+        """
+        pairs = pair_ids(sources, targets, weights, check_flag("symmetric", symmetric))
+        shape = (len(pairs.vocabulary), pairs.targets)
+        counts = cls.from_ids(pairs.rows, pairs.columns, pairs.weights, shape)
+        counts.vocabulary = pairs.vocabulary
+        return counts
+
+    @classmethod
+    def from_ids(
         cls,
         inputs: npt.ArrayLike,
         outputs: npt.ArrayLike,
@@ -328,7 +390,7 @@ class Counts:
 
         Examples
         --------
-        >>> Counts.from_pairs([0, 1, 0], [2, 0, 2], weights=[1, 1, 0.5]).to_scipy().toarray()
+        >>> Counts.from_ids([0, 1, 0], [2, 0, 2], weights=[1, 1, 0.5]).to_scipy().toarray()
         array([[0. , 0. , 1.5],
                [1. , 0. , 0. ]])
         """
@@ -351,13 +413,16 @@ class Counts:
         return cls.from_scipy(sparse.coo_array((amounts, (rows, columns)), shape=shape))
 
     @classmethod
-    def from_scipy(cls, matrix: Any) -> Counts:
+    def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
         """Take the counts of a SciPy sparse matrix; duplicate entries are summed, zeros are dropped.
 
         Parameters
         ----------
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
             Not copied if it is in CSR form, float64, with sorted columns; never changed.
+        tokens : sequence of V_in hashable objects, optional
+            The names of the rows, of which those of the columns are the first V_out; as for :meth:`from_pairs`. They
+            become the vocabulary, which says how many stored counts there are in the row and the column of each.
 
         Returns
         -------
@@ -366,14 +431,17 @@ class Counts:
         Raises
         ------
         TypeError
-            If it is not sparse or not real.
+            If it is not sparse or not real, or the tokens are no sequence.
         ValueError
-            If it has no row or column or more than 2^31 - 1 columns, or a count is negative or not finite.
+            If it has no row or column or more than 2^31 - 1 columns, a count is negative or not finite, the tokens are
+            not as many as the rows or fewer than the columns, or two names have the same str.
 
         Examples
         --------
         >>> Counts.from_scipy(sparse.eye_array(3)).total
         3.0
+        >>> Counts.from_scipy(sparse.csr_array([[0, 5], [5, 0]]), tokens=["tea", "milk"]).vocabulary["milk"]
+        1
         """
         is_sparse: bool = sparse.issparse(matrix)
         if not is_sparse:
@@ -382,7 +450,8 @@ class Counts:
             raise TypeError(f"counts must be real numbers, got dtype {matrix.dtype}")
         if matrix.ndim != 2 or min(matrix.shape) < 1 or matrix.shape[1] > MAX_COLUMNS:
             raise ValueError(f"counts must have 2 dimensions, and 1 to 2^31 - 1 columns, got shape {matrix.shape}")
-        return cls._of(StoredCSR.of(canonical_csr("counts", matrix)))
+        stored = StoredCSR.of(canonical_csr("counts", matrix))
+        return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
 
     @property
     def nnz(self) -> int:
@@ -414,7 +483,7 @@ class Counts:
 
         Examples
         --------
-        >>> Counts.from_pairs([0, 0], [1, 1]).to_scipy().toarray()
+        >>> Counts.from_ids([0, 0], [1, 1]).to_scipy().toarray()
         array([[0., 2.]])
         """
         return self._expected(np.empty_like)
@@ -451,13 +520,16 @@ class Counts:
         Raises
         ------
         ValueError
-            If the two have different shapes, windows, tokens or factors of subsampling.
+            If the two have different shapes, windows, weightings of baskets, tokens or factors of subsampling.
         """
         if not isinstance(other, Counts):
             return NotImplemented
         for name in ("shape", "windows"):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(f"counts of different {name}: {getattr(self, name)} and {getattr(other, name)}")
+        baskets = {self.baskets, other.baskets}
+        if baskets == {"flat", "share"}:
+            raise ValueError("counts of baskets with different weightings, 'flat' and 'share'")
         if self.keep is not None and (other.keep is None or not np.array_equal(self.keep, other.keep)):
             raise ValueError("subsampled counts can only be added if they were counted with the same vocabulary")
         names = {counts.vocabulary.tokens for counts in (self, other) if counts.vocabulary is not None}
@@ -468,7 +540,10 @@ class Counts:
         if self.windows is not None:
             check_exact(matrix.data, Pool(check_threads(None)))
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
-        return Counts._of(matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known)
+        weighting = self.baskets if len(baskets) == 1 else None  # with other counts, they are pairs
+        return Counts._of(
+            matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known, baskets=weighting
+        )
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -492,7 +567,13 @@ class Counts:
         See :meth:`load`.
         """
         write_counts(
-            path, self._matrix, windows=self.windows, keep=self.keep, ledger=self.ledger, vocabulary=self.vocabulary
+            path,
+            self._matrix,
+            windows=self.windows,
+            keep=self.keep,
+            ledger=self.ledger,
+            vocabulary=self.vocabulary,
+            baskets=self.baskets,
         )
 
     @classmethod
@@ -514,7 +595,7 @@ class Counts:
         --------
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Counts.from_pairs([0, 1], [1, 0]).save(f"{folder}/counts.safetensors")
+        ...     Counts.from_ids([0, 1], [1, 0]).save(f"{folder}/counts.safetensors")
         ...     Counts.load(f"{folder}/counts.safetensors")
         <Counts of shape (2, 2), 2 stored, total 2>
         """
@@ -539,6 +620,28 @@ class Counts:
 
     def _stored(self) -> sparse.csr_array:
         return sorted_csr(self.data, self.indices, self.indptr, self.shape)
+
+
+def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
+    """Return the vocabulary of a matrix whose rows have these names."""
+    if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+        raise TypeError(f"tokens must be a sequence of names, got {tokens!r}")
+    names = tokens_of(tokens.tolist() if isinstance(tokens, np.ndarray) else tokens)
+    rows, columns = matrix.shape
+    if len(names) != rows or columns > rows:
+        raise ValueError(
+            f"tokens name the rows, and the first of them the columns, but there are {len(names)} tokens for {rows}"
+            f" rows and {columns} columns"
+        )
+    entries = np.diff(matrix.indptr)
+    entries[:columns] += np.bincount(matrix.indices, minlength=columns)
+    return Vocabulary(names, entries)
+
+
+def _check_lines(lines: LineSplit | None) -> None:
+    """Raise TypeError for what is neither None nor a side of a split."""
+    if lines is not None and not isinstance(lines, LineSplit):
+        raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 
 
 def expected_in_place(counts: Counts) -> sparse.csr_array:

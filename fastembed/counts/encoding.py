@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
+from fastembed.corpus.document_blocks import token_bytes
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import LineSplit, select_lines
-from fastembed.corpus.readers import Corpus, FileCorpus, MemoryCorpus, Progress, map_text
+from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus, map_text
 from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]
@@ -63,7 +64,7 @@ def encode_corpus(
         if not isinstance(corpus, MemoryCorpus):
             raise TypeError(f"vocabulary={vocabulary} says that the corpus consists of ids, so it cannot be files")
         pieces = _join(corpus.ids(vocabulary, ledger, progress))
-    elif isinstance(corpus, FileCorpus) and corpus.reading.compiled:
+    elif not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
         pieces = _encode_text(corpus, vocabulary, ledger, progress, threads)
     else:
         pieces = _join(vocabulary.encode(tokens) for tokens in corpus.sequences(ledger, progress))
@@ -87,13 +88,13 @@ def encode_corpus(
                 yield ids
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
     if lines is not None:
-        ledger.dropped[f"outside the {lines}"] = known - ledger.tokens_used
+        ledger.dropped[lines.dropped] = known - ledger.tokens_used
 
 
 def _encode_text(
-    corpus: FileCorpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
+    corpus: TextCorpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
 ) -> Generator[Piece, None, None]:
-    """Yield the ids of files whose reading is compiled."""
+    """Yield the ids of text whose reading is compiled."""
     table = _token_table(vocabulary)
     free: SimpleQueue[Int32] = SimpleQueue()  # arrays for the ids of a block: as many as threads
 
@@ -117,7 +118,7 @@ def _token_table(vocabulary: Vocabulary) -> TokenTable:
     table = _token_tables.get(vocabulary)
     if table is None:
         table = TokenTable()
-        table.fill(vocabulary.tokens)
+        table.fill(map(token_bytes, vocabulary.tokens))
         _token_tables[vocabulary] = table
     return table
 

@@ -12,6 +12,7 @@ from fastembed._base.csr import canonical_csr, csr
 from fastembed._base.json_values import plain
 from fastembed._base.validation import check_amounts
 from fastembed.corpus.ledger import Ledger, as_ledger
+from fastembed.corpus.reading import Reading
 from fastembed.counts.stored_csr import StoredCSR
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
@@ -28,6 +29,7 @@ def write_counts(
     keep: npt.NDArray[np.float64] | None,
     ledger: Ledger | None,
     vocabulary: Vocabulary | None,
+    baskets: str | None,
 ) -> None:
     """Write counts; the arguments are the attributes of ``Counts``.
 
@@ -39,10 +41,11 @@ def write_counts(
     tensors: dict[str, npt.NDArray[Any]] = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
     if keep is not None:
         tensors["keep"] = keep
-    settings = {"shape": matrix.shape, "windows": windows, "ledger": ledger}
+    settings: dict[str, Any] = {"shape": matrix.shape, "windows": windows, "ledger": ledger, "baskets": baskets}
     if vocabulary is not None:
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
+        settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
     write_tensors(path, tensors, header("counts", plain(settings)))
 
 
@@ -68,16 +71,26 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
         windows = None if settings["windows"] is None else Windows(**settings["windows"])
         if windows is not None and windows.columns(n_rows) != n_columns:
             raise ValueError(f"{n_columns} columns, where the windows give {windows.columns(n_rows)}")
+        baskets = check_baskets(settings.get("baskets"), windows)
         keep = _check_keep(tensors.get("keep"), windows, n_rows)
         ledger, vocabulary = as_ledger(settings["ledger"]), None
         if "tokens.counts" in tensors:
             counted = as_ledger(settings["vocabulary.ledger"])
             vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
+            if (reading := settings.get("vocabulary.reading")) is not None:
+                vocabulary.reading = Reading.from_record(reading)
             if len(vocabulary) != n_rows:
                 raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
-    return matrix, {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary}
+    return matrix, {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary, "baskets": baskets}
+
+
+def check_baskets(baskets: Any, windows: Windows | None) -> str | None:
+    """Return the weighting of baskets in a file, which is None if the counts are not those of baskets."""
+    if baskets is not None and (baskets not in ("flat", "share") or windows is not None):
+        raise ValueError(f"baskets must be None, 'flat' or 'share', without windows, got {baskets!r}")
+    return None if baskets is None else str(baskets)
 
 
 def _check_keep(keep: npt.NDArray[np.float64] | None, windows: Windows | None, n_rows: int) -> Any:

@@ -1,8 +1,8 @@
-"""How good vectors are: word similarity and analogies, scored as gensim scores them.
+"""How good vectors are: word similarity and analogies, scored as gensim scores them, and held-out items of baskets.
 
-Words are treated as gensim does by default. With ``case_insensitive`` two tokens are the same word if they are equal in
-upper case; the first of them, which is the most frequent, gives the vector. Lines with unknown words are counted, and
-left out of the score.
+For similarity and analogies, words are treated as gensim does by default. With ``case_insensitive`` two tokens are the
+same word if they are equal in upper case; the first of them, which is the most frequent, gives the vector. Lines with
+unknown words are counted, and left out of the score.
 
 Files of scores are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated
 by tabs, else by commas, else by semicolons, each with the quotes of CSV, else by white space.
@@ -18,17 +18,28 @@ from fastembed._base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.evaluation.analogy import Analogies, Section, analogies
+    from fastembed.evaluation.held_out import HeldOutItems, held_out_items
     from fastembed.evaluation.similarity import Similarity, word_similarity
 
-__all__ = ["Analogies", "Section", "Similarity", "analogies", "word_similarity"]
+__all__ = [
+    "Analogies",
+    "HeldOutItems",
+    "Section",
+    "Similarity",
+    "analogies",
+    "held_out_items",
+    "word_similarity",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Analogies": "analogy",
+        "HeldOutItems": "held_out",
         "Section": "analogy",
         "Similarity": "similarity",
         "analogies": "analogy",
+        "held_out_items": "held_out",
         "word_similarity": "similarity",
     },
 )

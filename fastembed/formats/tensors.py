@@ -196,7 +196,11 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) ->
 
 
 # What opens a file of this library, by what it holds
-READERS = {"vectors": "Vectors.load, or SkipGram.load if it is a model", "counts": "Counts.load"}
+READERS = {
+    "vectors": "Vectors.load, or SkipGram.load if it is a model",
+    "counts": "Counts.load",
+    "parameters": "Trainer.load",
+}
 
 
 def header(kind: str, settings: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -22,7 +22,8 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     ----------
     history : sequence of mapping
         One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
-        pair, "seconds" of the epoch, and "validation_nll" if all have it. Epochs of several fits are numbered on.
+        pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, if all have
+        it. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
     path_or_ax : path-like or matplotlib.axes.Axes
         The file to create or to replace, .png, .svg or .pdf; or axes to draw on.
 
@@ -54,9 +55,11 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     epochs = np.arange(1, len(history) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
     with drawing(path_or_ax, (6.4, 4.0)) as ax:
-        ax.plot(epochs, nll, "o-", color=COLOURS[0], label="training")
+        ax.plot(epochs, nll, "o-", color=COLOURS[0], label="training, before each step")
         if validation is not None:
-            ax.plot(epochs, validation, "s--", color=COLOURS[5], label="held out")
+            ax.plot(epochs, validation, "s--", color=COLOURS[5], label="held out, after the epoch")
+            for epoch in [number for number, record in enumerate(history, 1) if record.get("kept")]:
+                ax.axvline(epoch, color=FAINT, linestyle=":", zorder=0)
             ax.legend(frameon=False, labelcolor=INK)
         ax.set(xlabel="epochs", ylabel="nll per pair (nats)", xticks=ticks)
         ax.margins(x=0.05, y=0.1)

@@ -54,7 +54,7 @@ def plot_map(
         The file to create or to replace, .png, .svg or .pdf; or axes to draw on, for whose current size the labels are
         placed.
     words : iterable of str or int, optional
-        Which words, tokens or ids, to show, the most important first, instead of the most frequent ones.
+        Which words to show, the most important first, instead of the most frequent ones.
     topn : int
         Without `words`, how many of the first words to show. In the order of a :class:`Vocabulary` these are the most
         frequent ones.

@@ -41,7 +41,7 @@ def write_page(
     path : path-like
         The file to create or to replace, .html or .htm.
     words : iterable of str or int, optional
-        Which words, tokens or ids, to show, the most important first, instead of the most frequent ones.
+        Which words to show, the most important first, instead of the most frequent ones.
     topn : int
         Without `words`, how many of the first words to show. In the order of a :class:`Vocabulary` these are the most
         frequent ones.

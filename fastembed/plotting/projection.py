@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.extras import require
+from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
 from fastembed._base.validation import check_integer
 from fastembed.vectors.neighbors import unit_vectors
@@ -42,7 +43,7 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tu
     ----------
     vectors : Vectors
     words : iterable of str or int, optional
-        Tokens or ids, the most important first; by default the first `topn` of all tokens.
+        The most important first; by default the first `topn` of all tokens.
     topn : int
         At least 1.
 
@@ -72,7 +73,7 @@ def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> tu
     topn = check_integer("topn", topn, low=1)
     if isinstance(words, str):
         raise TypeError(f"words must be an iterable of str, got the single str {words!r}")
-    chosen = range(min(topn, len(vectors))) if words is None else dict.fromkeys(words)
+    chosen = vectors.tokens[:topn] if words is None else tuple(dict.fromkeys(map(token_of, words)))
     if not chosen:
         raise ValueError("there is no word to show")
     check_free(

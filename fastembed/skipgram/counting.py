@@ -9,7 +9,7 @@ from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
-from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -49,12 +49,13 @@ class CorpusCounter:
         self._first_reading = words.ledger
         return words
 
-    def counts(self, vocabulary: Vocabulary, windows: Windows, lines: LineSplit | None = None) -> Counts:
+    def counts(self, vocabulary: Vocabulary, pairing: Windows | Baskets, lines: LineSplit | None = None) -> Counts:
         """Return the counts of all lines, or of a share of them."""
-        counts = Counts.from_corpus(
+        count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
+        counts: Counts = count(
             self._corpus,
             vocabulary,
-            **asdict(windows),
+            **asdict(pairing),
             lines=lines,
             threads=self._threads,
             memory_limit=self._memory_limit,
@@ -65,13 +66,13 @@ class CorpusCounter:
         return counts
 
     def split_counts(
-        self, vocabulary: Vocabulary, windows: Windows, options: SkipGramOptions
+        self, vocabulary: Vocabulary, pairing: Windows | Baskets, options: SkipGramOptions
     ) -> tuple[Counts, Counts | None]:
         """Return the counts to train on, and with early stopping those of the lines held out."""
         if not options.early_stopping:
-            return self.counts(vocabulary, windows), None
+            return self.counts(vocabulary, pairing), None
         kept, held_out = (
-            self.counts(vocabulary, windows, LineSplit(options.validation_fraction, options.seed, side))
+            self.counts(vocabulary, pairing, LineSplit(options.validation_fraction, options.seed, side))
             for side in (False, True)
         )
         return kept, held_out

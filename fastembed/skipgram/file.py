@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_amounts, check_finite, check_integer, check_number
+from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
+from fastembed.corpus.reading import Reading
+from fastembed.counts.files import check_baskets
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
+from fastembed.trainer.file import restore_squares, trainer_tensors
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
-
-SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
 
 
 def counts_digest(counts: Any) -> str:
@@ -44,7 +45,7 @@ def counts_digest(counts: Any) -> str:
     Examples
     --------
     >>> from fastembed import Counts
-    >>> counts_digest(Counts.from_pairs([0, 1], [1, 0]).to_scipy())[:16]
+    >>> counts_digest(Counts.from_ids([0, 1], [1, 0]).to_scipy())[:16]
     '8ebcdd3a69549ae5'
     """
     digest = hashlib.sha256()
@@ -61,7 +62,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     path : path-like
         The file to make or to replace.
     options : SkipGramOptions
-        Written without the number of threads, which is the machine's, and without the reading.
+        Written without the number of threads, which is the machine's.
     model : FittedModel
 
     Raises
@@ -72,22 +73,20 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         If a token has no UTF-8 form.
     """
     trainer, vocabulary = model.trainer, model.vocabulary
-    assert trainer.bias is not None
     tensors = {
-        "matrix": trainer.embedding,
-        "linear": trainer.linear,
-        "bias": trainer.bias,
+        **trainer_tensors(trainer),
         "centre": model.centre,
-        **dict(zip(SQUARES, trainer.squares, strict=True)),
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
-    settings = plain(replace(options, reading=None))
-    del settings["threads"], settings["reading"]
+    settings = plain(replace(options, reading=None)) | {"reading": options.reading and options.reading.record()}
+    del settings["threads"]
     manifest = {
         "fastembed": fastembed.__version__,
         "seed": options.seed,
         "counts_sha256": model.counts_sha256,
+        "epochs": int(model.history[-1]["epoch"]) if model.history else 0,
+        "best_epoch": model.best_epoch,
         "nll": model.history[-1]["nll"] if model.history else None,
     }
     state = {
@@ -95,8 +94,10 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "ledger": model.ledger,
         "max_contexts_": model.max_contexts,
         "windows_": model.windows,
+        "baskets_": model.baskets,
         "vocabulary.appended": vocabulary.appended,
         "vocabulary.ledger": vocabulary.ledger,
+        "vocabulary.reading": vocabulary.reading and vocabulary.reading.record(),
     }
     fields = {"manifest": _json(manifest), "model": _json(state)}
     write_tensors(path, tensors, header("vectors", settings) | fields)
@@ -130,6 +131,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         vocabulary = Vocabulary(
             unpack_tokens(tensors, path), tensors["tokens.counts"], as_ledger(state["vocabulary.ledger"])
         )
+        vocabulary.reading = _reading(state["vocabulary.reading"])
+        settings |= {"reading": _reading(settings.get("reading"))}
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         trainer = _trainer(tensors, threads)
         inputs, dim = trainer.embedding.shape
@@ -146,12 +149,37 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             windows=windows,
             max_contexts=_contexts(state["max_contexts_"], inputs, trainer.linear.shape[1], windows),
             counts_sha256=_digests(manifest["counts_sha256"]),
+            baskets=check_baskets(state.get("baskets_"), windows),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         # A text, not the error: in a variable of a frame of its own traceback, the error would keep the file mapped
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     return settings, model
+
+
+def read_reading(path: str | os.PathLike[str]) -> Reading | None:
+    """Return how the text of a model was read, without its tensors; None if that is not known, or it is no model.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_model`.
+    """
+    try:
+        metadata = map_tensors(path)[1]
+        return _reading(json.loads(metadata["model"])["vocabulary.reading"]) if "model" in metadata else None
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} does not hold a model that fits together: {error}") from error
+
+
+def _reading(record: Any) -> Reading | None:
+    """Return the reading of a file, checked."""
+    return None if record is None else Reading.from_record(record)
 
 
 def _other_format(path: str | os.PathLike[str]) -> str | None:
@@ -168,12 +196,7 @@ def _other_format(path: str | os.PathLike[str]) -> str | None:
 def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Trainer:
     """Return a trainer with the parameters of a file and its sums of squared gradients."""
     trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
-    for name, own in zip(SQUARES, trainer.squares, strict=True):
-        if tensors[name].dtype != own.dtype or tensors[name].shape != own.shape:
-            found = f"{tensors[name].dtype} of shape {tensors[name].shape}"
-            raise ValueError(f"{name!r} must be {own.dtype} of shape {own.shape}, got {found}")
-        check_amounts(name, tensors[name])
-        own[:] = tensors[name]
+    restore_squares(trainer, tensors)
     return trainer
 
 
@@ -199,8 +222,10 @@ def _history(records: Any) -> list[dict[str, float]]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise TypeError(f"history must be a list of records, got {records!r}")
     for record in records:
-        for value in (record["nll"], *record.values()):
+        for value in (record["nll"], *(record[name] for name in record.keys() - {"kept"})):
             check_number("history", value)
+        check_integer("an epoch of history", record["epoch"], low=1)
+        check_flag("'kept' in history", record.get("kept", False))
     return records
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import DocumentCorpus, FileCorpus
+from fastembed.corpus.reading import Reading
+from fastembed.counts.alignment import align_counts
+from fastembed.counts.counts import Counts
+from fastembed.skipgram.options import Baskets
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -27,14 +34,63 @@ class FittedModel:
     windows: Windows | None
     max_contexts: int
     counts_sha256: list[str]
+    baskets: str | None = None
 
     @property
     def directed(self) -> bool:
         """Whether the contexts before a word and those after it are different outputs."""
         return self.windows is not None and self.windows.directed
 
-    def text_windows(self) -> Windows:
-        """Return how pairs are cut from text; raise ValueError if they were not cut from text."""
-        if self.windows is None:
-            raise ValueError("this SkipGram was fitted to counts that are not those of windows over a text")
-        return self.windows
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the last fit whose parameters these are, from 1; 0 before the first one has ended."""
+        for record in reversed(self.history):
+            if record.get("kept"):
+                return int(record["epoch"])
+            if record["epoch"] == 1:
+                break
+        return int(self.history[-1]["epoch"]) if self.history else 0
+
+    def reading_of(self, corpus: Documents, asked: Reading | None) -> Reading | None:
+        """Return how to read a text for this model: as the corpus says or as asked, else as the model's own text.
+
+        Warns if the model's own text was read in another way.
+        """
+        given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
+        own = self.vocabulary.reading
+        if given is None or own is None:
+            return own if given is None else given
+        if given.record() != own.record():
+            warnings.warn(f"the text is read by {given}, but that of the model was read by {own}", stacklevel=3)
+        return given
+
+    def pairing(self) -> Windows | Baskets:
+        """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""
+        if self.windows is not None:
+            return replace(self.windows, max_contexts=self.max_contexts)
+        if self.baskets is not None:
+            return Baskets(self.baskets, self.max_contexts)
+        raise ValueError(
+            "this SkipGram was fitted to counts of pairs, not of text or baskets: pass Counts, as to fit_counts"
+        )
+
+    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None) -> Counts:
+        """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
+
+        What the model does not know is dropped. ValueError if the counts were made in another way than the model's.
+        """
+        if not isinstance(counts, Counts):
+            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if counts.vocabulary is None:
+            raise ValueError("these counts have no tokens, by which the model would know them: count with a Vocabulary")
+        theirs = _description(counts.windows, counts.baskets)
+        if theirs != (ours := _description(self.windows, self.baskets)):
+            raise ValueError(f"the counts are those of {theirs}, but the model was fitted to {ours}")
+        return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
+
+
+def _description(windows: Windows | None, baskets: str | None) -> str:
+    """Return how pairs were counted, in words."""
+    if windows is not None:
+        return str(replace(windows, max_contexts=None))
+    return "pairs" if baskets is None else f"baskets with the weighting {baskets!r}"

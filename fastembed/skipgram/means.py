@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import chain
 from typing import Any
 
@@ -35,18 +36,19 @@ def mean_vectors(
     Returns
     -------
     ndarray (n_documents, D), of the dtype of `matrix`
-        Tokens outside the vocabulary are skipped. A document of no other tokens has the mean zero.
+        Tokens outside the vocabulary are skipped. A document of no other tokens has the mean zero, which is warned of.
 
     Examples
     --------
-    >>> mean_vectors(["a b b b", "c a", "c"], Vocabulary(["a", "b"], [1, 1]), np.eye(2))
+    >>> mean_vectors(["a b b b", "c a"], Vocabulary(["a", "b"], [1, 1]), np.eye(2))
     array([[0.25, 0.75],
-           [1.  , 0.  ],
-           [0.  , 0.  ]])
+           [1.  , 0.  ]])
     """
     corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
     rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
     check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the means of {len(rows):,} documents", "give fewer")
+    if unknown := sum(not row for row in rows):
+        warnings.warn(f"{unknown:,} of {len(rows):,} documents have no known word: their means are 0", stacklevel=3)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastembed._base.threads import check_threads
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.estimate import Estimate
 from fastembed.windows import Windows
@@ -14,6 +14,18 @@ from fastembed.windows import Windows
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
+
+
+@dataclass(frozen=True)
+class Baskets:
+    """How the pairs of baskets are counted: as the arguments of `Counts.from_baskets`."""
+
+    weighting: str
+    max_contexts: int
+
+    def columns(self, vocabulary_size: int) -> int:
+        """Return the number of columns of the counts."""
+        return min(self.max_contexts, vocabulary_size)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class SkipGramOptions:
     seed: int
     threads: int | None
     reading: Reading | None = None
+    baskets: str | None = None
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -60,6 +73,8 @@ class SkipGramOptions:
         }
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
+        if self.baskets is not None:
+            check_choice("baskets, if not None,", self.baskets, ("flat", "share"))
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -71,8 +86,10 @@ class SkipGramOptions:
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return min(size, self.max_contexts)
 
-    def windows(self, size: int) -> Windows:
-        """Return the windows to count by with a vocabulary of this size."""
+    def pairing(self, size: int) -> Windows | Baskets:
+        """Return how to count pairs with a vocabulary of this size."""
+        if self.baskets is not None:
+            return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
 
     def estimate(self, inputs: int, outputs: int, nnz: int = 0) -> Estimate:

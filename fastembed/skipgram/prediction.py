@@ -1,27 +1,139 @@
-"""The most probable contexts of a word, by the exact softmax."""
+"""The most probable contexts of words and of sets of words, by the exact softmax.
+
+Of several words, the probability is the mean of what each of them gives: docs/decisions.md compares it with others.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-from fastembed._base.lookup import check_token
-from fastembed._base.validation import check_integer
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from fastembed._base.lookup import check_token, token_of
+from fastembed._base.ranking import largest
+from fastembed._base.validation import check_flag, check_integer, check_number
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.vectors.queries import Token
+from fastembed.vocabulary import Vocabulary
+
+Predicted: TypeAlias = "list[tuple[str, float]]"
+Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
+
+BLOCK_NUMBERS = 1 << 22  # probabilities of words, and of queries, in memory at a time
 
 
-def probable_contexts(model: FittedModel, word: Token, topn: int, side: str | None) -> list[tuple[str, float]]:
-    """Return contexts of a word and their probabilities; see :meth:`SkipGram.predict_output`."""
+class ContextQuery:
+    """One query: the ids of words (n,), their weights, and whether these words are left out of the answer.
+
+    They are unless the query is one word alone, which may well stand beside itself in a text. Words are distinct: the
+    weights of a word that is given more than once are added up. There may be no word.
+    """
+
+    def __init__(self, ids: ArrayLike, weights: ArrayLike, exclusive: bool) -> None:
+        self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
+        self.weights = np.bincount(place, weights, minlength=len(self.ids))
+        self.exclusive = exclusive
+
+    @classmethod
+    def of(cls, words: Words, vocabulary: Vocabulary, *, skip_unknown: bool = False) -> ContextQuery:
+        """Return what was given as words, checked."""
+        if isinstance(words, str | int | np.integer):
+            words, exclusive = [words], False
+        else:
+            words, exclusive = _listed(words), True
+            if not words:
+                raise ValueError("a query must hold at least one word, got none")
+        ids, weights = [], []
+        for item in words:
+            word, weight = item, 1.0
+            if isinstance(item, tuple) and len(item) == 2:
+                word = item[0]
+                weight = check_number(f"the weight of {word!r}", item[1], above=True)
+            if isinstance(word, str) and vocabulary.reading is not None:
+                word = vocabulary.reading.token(word, vocabulary)
+            if skip_unknown and isinstance(token_of(word), str) and word not in vocabulary:
+                continue
+            ids.append(check_token(word, vocabulary, vocabulary.tokens))
+            weights.append(weight)
+        return cls(ids, weights, exclusive)
+
+
+def predict(
+    model: FittedModel, queries: Iterable[Words], topn: int, side: str | None, *, skip_unknown: bool = False
+) -> list[Predicted]:
+    """Return the contexts and their probabilities for each query; see :meth:`SkipGram.predict_outputs`."""
     topn = check_integer("topn", topn, low=1)
+    check_side(model, side)
+    skip = check_flag("skip_unknown", skip_unknown)
+    parsed = [ContextQuery.of(words, model.vocabulary, skip_unknown=skip) for words in queries]
+    tokens, found = model.vocabulary.tokens, []
+    for query, p in zip(parsed, context_probabilities(model, parsed, side), strict=True):
+        count = min(topn, len(p) - (int((query.ids < len(p)).sum()) if query.exclusive else 0))
+        best = largest(p, count).tolist() if len(query.ids) else []
+        found.append([(tokens[c], float(p[c])) for c in best])
+    return found
+
+
+def check_side(model: FittedModel, side: str | None) -> None:
+    """Raise ValueError if the model has no such side."""
     if side not in (None, "before", "after"):
         raise ValueError(f"side must be None, 'before' or 'after', got {side!r}")
     if side is not None and not model.directed:
         raise ValueError(f"side={side!r} needs a model with directed=True and a window on both sides")
-    tokens = model.vocabulary.tokens
-    p = model.trainer.forward(check_token(word, model.vocabulary, tokens)).astype(np.float64)
+
+
+def context_probabilities(
+    model: FittedModel, queries: Sequence[ContextQuery], side: str | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the probabilities (K,) of all contexts for each query.
+
+    They sum to 1. Those of the words of an exclusive query, and all of a query without words, are zero.
+    """
+    contexts = model.max_contexts
+    size = max(1, BLOCK_NUMBERS // contexts)
+    for begin in range(0, len(queries), size):
+        block = queries[begin : begin + size]
+        for query, p in zip(block, _mixtures(model, block, side), strict=True):
+            if query.exclusive:
+                p[query.ids[query.ids < contexts]] = 0
+            p /= p.sum() or 1.0
+            yield p
+
+
+def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | None) -> NDArray[np.float64]:
+    """Return the weighted sums of the probabilities that the words of each query give, (Q, K)."""
+    starts = np.cumsum([0, *(len(query.ids) for query in queries)])
+    ids, weights = (np.concatenate([getattr(query, name) for query in queries]) for name in ("ids", "weights"))
+    words, columns = np.unique(ids, return_inverse=True)
+    shares = sparse.csr_array((weights, columns, starts), shape=(len(queries), len(words))).tocsc()
+    total = np.zeros((len(queries), model.max_contexts))
+    size = max(1, BLOCK_NUMBERS // model.trainer.linear.shape[1])
+    for begin in range(0, len(words), size):
+        part = slice(begin, begin + size)
+        total += shares[:, part] @ _of_words(model, words[part], side)
+    return total
+
+
+def _of_words(model: FittedModel, ids: NDArray[np.intp], side: str | None) -> NDArray[np.float64]:
+    """Return the probabilities of the contexts of each word, (N, K)."""
+    p: NDArray[np.float64] = model.trainer.forward(ids).astype(np.float64)
     if model.directed:
-        before, after = p.reshape(2, -1)
+        before, after = p.reshape(len(ids), 2, -1).swapaxes(0, 1)
         p = before + after if side is None else before if side == "before" else after
-    p /= p.sum()
-    best = np.argsort(-p, kind="stable")[:topn].tolist()
-    return [(tokens[c], float(p[c])) for c in best]
+    p /= p.sum(axis=1, keepdims=True)
+    return p
+
+
+def _listed(words: Iterable[Token | tuple[Token, float]]) -> list[Token | tuple[Token, float]]:
+    """Return the words of a query as a list."""
+    if isinstance(words, tuple) and len(words) == 2 and isinstance(words[1], float | np.floating):
+        raise TypeError(f"a query must be a word or several, got {words!r}: one word with a weight is [{words!r}]")
+    try:
+        if isinstance(words, bytes | bytearray):  # whose items are integers
+            raise TypeError
+        return list(words)
+    except TypeError:
+        raise TypeError(f"a query must be a word or several, got {words!r}") from None

@@ -57,7 +57,7 @@ class FitProgress(Protocol):
         """
 
     def epoch(self, record: dict[str, float]) -> object:
-        """Receive the record of an epoch that has ended.
+        """Receive the record of an epoch that has ended; its nll is that of each row before its step.
 
         Parameters
         ----------

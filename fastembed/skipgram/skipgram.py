@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Self, TypeAlias
 
@@ -25,12 +25,11 @@ from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.prediction import probable_contexts
+from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
-from fastembed.vectors.queries import Token
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -80,8 +79,11 @@ class SkipGram:
         By default as many as CPUs. The vectors do not depend on it.
     reading : Reading, optional
         How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
-        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Files of models do not
-        hold it.
+        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Once fitted, other texts
+        are read as :attr:`reading_` says. The file of a model holds it, but of a tokenizer the name alone.
+    baskets : {"flat", "share"}, optional
+        A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
+        of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
 
     Notes
     -----
@@ -118,6 +120,7 @@ class SkipGram:
         seed: int = 0,
         threads: int | None = None,
         reading: Reading | None = None,
+        baskets: str | None = None,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -134,6 +137,7 @@ class SkipGram:
         self.seed = seed
         self.threads = threads
         self.reading = reading
+        self.baskets = baskets
         self._options()
 
     # ---------------------------------------------------------------- parameters
@@ -254,8 +258,9 @@ class SkipGram:
             True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
             `FitProgress`.
         on_epoch_end : callable, optional
-            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record and this SkipGram, which
-            then has what was learned up to the end of the epoch. Training ends early if it returns True.
+            Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:
+            its nll is that of each row before its step) and this SkipGram, which then has what was learned up to the
+            end of the epoch. Training ends early if it returns True.
 
         Returns
         -------
@@ -290,9 +295,9 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
             vocabulary = counter.vocabulary(options.min_count, options.max_size)
-            windows = options.windows(len(vocabulary))
-            options.estimate(len(vocabulary), windows.columns(len(vocabulary))).check()  # before the text is counted
-            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
+            pairing = options.pairing(len(vocabulary))
+            options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
+            counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
             return self._train(options, counts, validation_counts, None, report, on_epoch_end, own_counts=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
@@ -350,7 +355,7 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
             vocabulary = counter.vocabulary(options.min_count, options.max_size)
-            return counter.counts(vocabulary, options.windows(len(vocabulary)))
+            return counter.counts(vocabulary, options.pairing(len(vocabulary)))
 
     def fit_counts(
         self,
@@ -391,12 +396,8 @@ class SkipGram:
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
-        options = self._options()
         check_callback("on_epoch_end", on_epoch_end)
-        if not isinstance(counts, Counts):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
-        if options.early_stopping and validation_counts is None:
-            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        options = self._counts_options(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         if validation_counts is not None:
@@ -410,6 +411,7 @@ class SkipGram:
         y: object = None,
         *,
         grow_vocabulary: bool = False,
+        replay: Counts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
@@ -429,6 +431,9 @@ class SkipGram:
             Append the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
             `max_size` words in all. They get vectors, but are not contexts. Their rows start from the least-squares fit
             of their positive PMI by the linear layer. By default unknown words are dropped.
+        replay : Counts, optional
+            Of the texts that the model was trained on before, as :meth:`count` gave them: they are trained on together
+            with the new ones, in longer steps. Without them the model forgets: see the notes.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
 
@@ -440,12 +445,16 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts that are not those of windows over a
-            text.
+            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts of pairs, not of text or baskets:
+            :meth:`partial_fit_counts` continues it.
 
         Notes
         -----
         It works on a copy, so that an exception leaves the SkipGram as it was.
+
+        A model of 500,000 words of Wikipedia had the perplexity 2,505 on them, and 6,436 on 109,000 words about
+        cooking. After `partial_fit` on the latter these were 2,893 and 1,156; with `replay`, 2,294 and 1,197. Without
+        it the learning rates are halved: with whole ones they would have been 4,361 and 505.
 
         Examples
         --------
@@ -457,16 +466,100 @@ class SkipGram:
         check_flag("grow_vocabulary", grow_vocabulary)
         check_memory_limit(memory_limit)
         base = self._model
+        self._check_replay(replay)
         if base is None:
             return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
         options, vocabulary = self._options(), base.vocabulary
-        windows = replace(base.text_windows(), max_contexts=base.max_contexts)
+        pairing = base.pairing()
+        reading = base.reading_of(corpus, options.reading)
         with reporting(progress, options.epochs) as report:
-            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, reading)
             if grow_vocabulary:
                 vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
-            counts, validation_counts = counter.split_counts(vocabulary, windows, options)
-            return self._train(options, counts, validation_counts, base, report, on_epoch_end, own_counts=True)
+            counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
+            again = None if replay is None else base.aligned(replay, vocabulary)
+            own = replay is None
+            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again, own_counts=own)
+
+    def partial_fit_counts(
+        self,
+        counts: Counts,
+        *,
+        validation_counts: Counts | None = None,
+        grow_vocabulary: bool = False,
+        replay: Counts | None = None,
+        progress: FitProgress | bool | None = None,
+        on_epoch_end: EpochEnd | None = None,
+    ) -> Self:
+        """Continue training on other counts alone, as :meth:`partial_fit` does on another text.
+
+        Parameters
+        ----------
+        counts : Counts
+            With tokens, by which rows and columns are those of the model; unknown tokens are dropped. Counted as those
+            that the model was fitted to: by the same windows, in baskets with the same weighting, or given as pairs.
+        validation_counts : Counts, optional
+            As for :meth:`fit_counts`; with tokens.
+        grow_vocabulary : bool
+            Append the unknown tokens that occur at least `min_count` times by the counts of their vocabulary, up to
+            `max_size` tokens in all; see :meth:`partial_fit`.
+        replay : Counts, optional
+            As for :meth:`partial_fit`.
+        progress, on_epoch_end
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, MemoryError
+            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, baskets="share")
+        >>> carts = [["a", "b"], ["b", "c"]]
+        >>> vocabulary = Vocabulary(["a", "b", "d"], [1, 1, 1])
+        >>> more = Counts.from_baskets([["a", "d"], ["b", "d"]], vocabulary, weighting="share")
+        >>> model.fit(carts).partial_fit_counts(more, grow_vocabulary=True).vectors.tokens
+        ('b', 'a', 'c', 'd')
+        """
+        check_callback("on_epoch_end", on_epoch_end)
+        check_flag("grow_vocabulary", grow_vocabulary)
+        base = self._model
+        self._check_replay(replay)
+        if base is None:
+            return self.fit_counts(
+                counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
+            )
+        options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
+        if grow_vocabulary and counts.vocabulary is not None:
+            vocabulary = vocabulary.grown(counts.vocabulary.frequent(options.min_count), options.max_size)
+        validation = None if validation_counts is None else base.aligned(validation_counts, vocabulary)
+        aligned = base.aligned(counts, vocabulary)
+        again = None if replay is None else base.aligned(replay, vocabulary)
+        with reporting(progress, options.epochs) as report:
+            return self._train(options, aligned, validation, base, report, on_epoch_end, again)
+
+    def _check_replay(self, replay: Counts | None) -> None:
+        """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""
+        if replay is None:
+            return
+        if self._model is None:
+            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
+        self._model.aligned(replay)
+
+    def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
+        """Return the parameters for a fit to counts, after checking what any such fit needs."""
+        options = self._options()
+        if not isinstance(counts, Counts):
+            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if options.early_stopping and validation_counts is None:
+            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        return options
 
     def _train(
         self,
@@ -476,6 +569,7 @@ class SkipGram:
         base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
+        replay: Counts | None = None,
         *,
         own_counts: bool = False,
     ) -> Self:
@@ -485,7 +579,7 @@ class SkipGram:
         estimate.check()
         if progress is not None:
             progress.training(estimate)
-        training, before = Training(counts, options, base, own_counts=own_counts), self._model
+        training, before = Training(counts, options, base, replay, own_counts=own_counts), self._model
 
         def epoch_end(record: dict[str, float]) -> object:
             if progress is not None:
@@ -517,6 +611,11 @@ class SkipGram:
         return self._fitted.vocabulary
 
     @property
+    def reading_(self) -> Reading | None:
+        """How the text was read: other texts are read in the same way. None if it was split into tokens already."""
+        return self._fitted.vocabulary.reading
+
+    @property
     def trainer(self) -> Trainer:
         """The `Trainer` with the parameters: embedding, linear layer and bias."""
         return self._fitted.trainer
@@ -528,18 +627,35 @@ class SkipGram:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A record for each epoch; see `Trainer.fit_counts`."""
+        """A record for each epoch; see `Trainer.fit_counts`.
+
+        `nll` and `perplexity` are means along the epoch, of each row before its step; `validation_nll` is taken after
+        the epoch. After early stopping, the epoch whose parameters were kept has `kept` True, and the others False.
+        """
         return self._fitted.history
 
     @property
+    def best_epoch_(self) -> int:
+        """The epoch of the last fit whose parameters were kept, from 1.
+
+        With early stopping it is the one at which the nll of what was held out was lowest; otherwise the last one.
+        """
+        return self._fitted.best_epoch
+
+    @property
     def ledger(self) -> Ledger | None:
-        """What was read, used and dropped; None if that is not known."""
+        """What was read, used and dropped, also because it was held out; None if that is not known."""
         return self._fitted.ledger
 
     @property
     def windows_(self) -> Windows | None:
-        """How the pairs were cut from the text; None after `fit_counts` on other counts."""
+        """How the pairs were cut from the text; None after a fit to other counts."""
         return self._fitted.windows
+
+    @property
+    def baskets_(self) -> str | None:
+        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None after other fits."""
+        return self._fitted.baskets
 
     @property
     def max_contexts_(self) -> int:
@@ -598,13 +714,13 @@ class SkipGram:
         mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
         return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
 
-    def predict_output(self, word: Token, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
-        """Return the most probable contexts of a word, by the exact softmax over all contexts.
+    def predict_output(self, words: Words, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
+        """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
 
         Parameters
         ----------
-        word : str or int
-            One word, or its id.
+        words : str, int, or iterable of them
+            One word; or several, such as the items of a basket, each of which may be a pair (word, weight).
         topn : int
             How many contexts to return, at least 1; all of them if there are no more.
         side : {"before", "after"}, optional
@@ -614,22 +730,25 @@ class SkipGram:
         -------
         list of (str, float)
             Contexts c and their probabilities, in descending order; ties are in the order of the vocabulary. With p the
-            softmax over the outputs, which are (side, c) in a directed model, the probability is
+            softmax over the outputs, which are (side, c) in a directed model, the probability for one word is
 
             - p(before, c) + p(after, c) without a side: of c as a context of the word, on whichever side;
             - p(side, c) / sum_k p(side, k) with a side: of c as a context, given that it stands on this side.
 
-            Either sums to 1 over all contexts. Pairs have the shares they were counted with: `weighting` makes near
-            contexts count for more, and `sample` frequent ones for less, than their share of the text.
+            For several words, also for a list of one, it is the mean of these probabilities by the weights, without the
+            words themselves. Either sums to 1 over all contexts that can be returned. Pairs have the shares they were
+            counted with: `weighting` makes near contexts count for more, and `sample` frequent ones for less, than
+            their share of the text.
 
         Raises
         ------
         AttributeError
             Before `fit`.
         KeyError
-            If the word is unknown; the message gives the closest spellings.
+            If a word is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If `word` is neither a word nor an id, `side` is another, or the model does not distinguish the sides.
+            If `words` are no words, a weight is not above 0, `side` is another, or the model does not distinguish the
+            sides.
 
         Examples
         --------
@@ -639,8 +758,45 @@ class SkipGram:
         'new'
         >>> round(sum(p for _, p in model.predict_output("york", topn=5, side="after")), 6)
         1.0
+        >>> [word for word, _ in model.predict_output(["york", ("old", 0.5)])]
+        ['city', 'new', 'state']
         """
-        return probable_contexts(self._fitted, word, topn, side)
+        return predict(self._fitted, [words], topn, side)[0]
+
+    def predict_outputs(
+        self, queries: Iterable[Words], topn: int = 10, side: str | None = None, *, skip_unknown: bool = False
+    ) -> list[list[tuple[str, float]]]:
+        """Return the answers of `predict_output` to many queries, such as baskets: many times faster than a loop.
+
+        Parameters
+        ----------
+        queries : iterable
+            Each as `words` for :meth:`predict_output`.
+        topn, side
+            As for :meth:`predict_output`.
+        skip_unknown : bool
+            Leave unknown words out instead of raising KeyError. The answer to a query without any other is empty.
+
+        Returns
+        -------
+        list of lists of (str, float)
+            They differ from those of single calls by rounding alone.
+
+        Raises
+        ------
+        AttributeError, KeyError, TypeError, ValueError
+            As :meth:`predict_output`.
+
+        Examples
+        --------
+        >>> model = SkipGram(dim=2, min_count=1, sample=None).fit([["a", "b"], ["b", "c"]])
+        >>> answers = model.predict_outputs([["a", "b"], ["a", "x"], ["x"]], topn=1, skip_unknown=True)
+        >>> [[word for word, _ in answer] for answer in answers]
+        [['c'], ['b'], []]
+        """
+        if isinstance(queries, str):
+            raise TypeError(f"queries must be several, got the single str {queries!r}: see predict_output")
+        return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
     def transform(self, documents: Documents) -> NDArray[np.float32]:
         """Return the mean of the vectors of each document's words.
@@ -654,7 +810,7 @@ class SkipGram:
         -------
         ndarray (n_documents, D), float32
             A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
-            is all zeros.
+            is all zeros; a warning says how many there are.
 
         Raises
         ------
@@ -666,12 +822,13 @@ class SkipGram:
         Examples
         --------
         >>> model = SkipGram(dim=2, min_count=1).fit(["a b", "b c"])
-        >>> means = model.transform(["a b", "unknown"])
-        >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2)), means[1].tolist()
-        (True, [0.0, 0.0])
+        >>> means = model.transform(["a b", "c unknown"])
+        >>> bool(np.allclose(means[0], (model.vectors["a"] + model.vectors["b"]) / 2))
+        True
         """
         model = self._fitted
-        return mean_vectors(documents, model.vocabulary, model.vectors.matrix, self._options().reading)
+        reading = model.reading_of(documents, self._options().reading)
+        return mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -698,13 +855,14 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Documents) -> float:
-        """Return the perplexity of a text: exp of its mean negative log-likelihood per pair.
+    def perplexity(self, corpus: Documents | Counts) -> float:
+        """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters
         ----------
         corpus
-            As for :meth:`fit`. Words outside the vocabulary, and contexts outside the chosen ones, are left out.
+            As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
+            vocabulary, and contexts outside the chosen ones, are left out.
 
         Returns
         -------
@@ -716,7 +874,7 @@ class SkipGram:
         AttributeError
             Before `fit`.
         TypeError, ValueError, OSError
-            As :meth:`fit` does for the corpus.
+            As :meth:`fit` does for the corpus; ValueError also if a model of pairs is given a corpus.
 
         Examples
         --------
@@ -726,8 +884,12 @@ class SkipGram:
         True
         """
         model = self._fitted
-        counter = CorpusCounter(corpus, self.threads, reading=self._options().reading)
-        counts = counter.counts(model.vocabulary, model.text_windows())
+        if isinstance(corpus, Counts):
+            counts = model.aligned(corpus)
+        else:
+            reading = model.reading_of(corpus, self._options().reading)
+            counter = CorpusCounter(corpus, self.threads, reading=reading)
+            counts = counter.counts(model.vocabulary, model.pairing())
         return float(np.exp(model.trainer.nll(counts)))
 
     # ---------------------------------------------------------------- files
@@ -738,7 +900,8 @@ class SkipGram:
         It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
         bias, how often each word occurred, and the sums from which :meth:`partial_fit` continues. Its header holds, as
         JSON, the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
-        fastembed, the seed, the SHA-256 of the counts trained on, and the last epoch's nll.
+        fastembed, the seed, the SHA-256 of the counts trained on, the number of epochs, the one whose parameters were
+        kept, and the last one's nll.
 
         Parameters
         ----------

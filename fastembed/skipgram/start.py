@@ -45,7 +45,7 @@ def truncated_svd(
 
     With OVERSAMPLING more columns than asked for and POWER_ITERATIONS power iterations, each product orthonormalised.
     The bits are the same for any number of threads. The dense factors have rows of whole cache lines, which are zero
-    beyond the columns: half as much time for the products as of 120 columns in 480 bytes.
+    beyond the columns, so that no load crosses a line.
 
     Parameters
     ----------

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from fastembed._base.csr import canonical_csr
 from fastembed._base.threads import Pool, check_threads
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.totals import Totals
 from fastembed.skipgram.file import counts_digest
@@ -17,8 +21,12 @@ from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.trainer.options import FitOptions
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
+
+# Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
+SHORTER_STEPS = 0.5
 
 
 class Training:
@@ -34,16 +42,28 @@ class Training:
     options : SkipGramOptions
     base : FittedModel, optional
         The model to go on from.
+    replay : Counts, optional
+        Of what the base was trained on before, to train on again; with the same rows and columns. Without them, the
+        steps of a model that goes on are shorter.
     own_counts : bool
         Whether nobody else uses the counts, so that their memory can take what is computed from them.
     """
 
     def __init__(
-        self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None, *, own_counts: bool = False
+        self,
+        counts: Counts,
+        options: SkipGramOptions,
+        base: FittedModel | None = None,
+        replay: Counts | None = None,
+        *,
+        own_counts: bool = False,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
         self._matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
+        if replay is not None:
+            self._matrix = canonical_csr("counts", self._matrix + replay.to_scipy())
+        self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
         self._digest = digest.submit(counts_digest, self._matrix)
         digest.shutdown(wait=False)
@@ -78,10 +98,20 @@ class Training:
             epochs=options.epochs,
             validation_counts=validation_counts,
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            learning_rate=FitOptions.learning_rate * self._shortened,
+            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
             warm_start=self._base is not None,
             seed=self._seed,
             on_epoch_end=epoch_end,
         )
+
+    def _ledger(self) -> Ledger | None:
+        """Return what was read, used and dropped: by the vocabulary, if this is a new model, and for being held out."""
+        counted, chosen = self._counts.ledger, None if self._base else self._vocabulary.ledger
+        if chosen is None or counted is None or HELD_OUT not in counted.dropped:
+            return chosen or counted
+        dropped = chosen.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+        return replace(chosen, tokens_used=counted.tokens_used, dropped=dropped)
 
     def model(self) -> FittedModel:
         """Return the model as it is now.
@@ -101,8 +131,9 @@ class Training:
             trainer=trainer,
             centre=centre,
             history=[*(base.history if base else ()), *self._records],
-            ledger=(None if base else vocabulary.ledger) or counts.ledger,
-            windows=counts.windows,
-            max_contexts=counts.shape[1] // 2 if counts.directed else counts.shape[1],
+            ledger=self._ledger(),
+            windows=counts.windows if base is None else base.windows,
+            max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
+            baskets=counts.baskets if base is None else base.baskets,
         )

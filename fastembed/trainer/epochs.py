@@ -26,7 +26,7 @@ def run_epochs(
     """Train for the epochs of the fit's options, or until `on_epoch_end` returns a true value; return their records.
 
     With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for so many epochs. However
-    it ends, the parameters are then those after the epoch at which that nll was lowest.
+    it ends, the parameters are then those after the epoch at which that nll was lowest, whose record alone is `kept`.
 
     Parameters that are not finite are put back to those at the end of the last finished epoch, or at the start; an
     exception for another reason, such as a Ctrl-C, leaves the steps made so far.
@@ -55,6 +55,8 @@ def run_epochs(
                 break
         if best is not None:
             best.restore()
+            for record in history:
+                record["kept"] = record["epoch"] == best_epoch
     except BaseException as error:
         for each in (fit, validation):
             if each is not None:

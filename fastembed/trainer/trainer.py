@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Self
@@ -12,13 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 from fastembed._base.forks import PerProcess
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number
+from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
+from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
+from fastembed.trainer.file import restore_squares, trainer_tensors
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps
 from fastembed.trainer.targets import check_target, check_targets
+
+FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
 
 
 class Trainer:
@@ -36,7 +43,9 @@ class Trainer:
     bias : array_like (V,), optional
         Added to the logits. Copied; never trained.
     loss_scale : float, optional
-        Factor on the loss; 1 / V by default.
+        Factor on the loss, and so on each step; 1 / V by default, and 1 for :meth:`random`.
+    learning_rate : float
+        Factor on the gradient in `step` and `train`, where they are given none.
     threads : int, optional
         Threads to use; by default as many as there are CPUs. Results have the same bits for any number of threads.
 
@@ -71,14 +80,15 @@ class Trainer:
         *,
         bias: ArrayLike | None = None,
         loss_scale: float | None = None,
+        learning_rate: float = 1.0,
         threads: int | None = None,
     ) -> None:
         parameters = check_parameters(embedding, linear, bias)
         scale = 1 / parameters.outputs if loss_scale is None else check_number("loss_scale", loss_scale)
-        self._start(parameters, scale, Pool(check_threads(threads)))
+        self._start(parameters, scale, check_number("learning_rate", learning_rate), Pool(check_threads(threads)))
 
-    def _start(self, parameters: Parameters, scale: float, pool: Pool) -> None:
-        self._parameters, self._scale, self._pool = parameters, scale, pool
+    def _start(self, parameters: Parameters, scale: float, rate: float, pool: Pool) -> None:
+        self._parameters, self._scale, self._rate, self._pool = parameters, scale, rate, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
         self._rows = RowSteps(parameters, scale, pool)
 
@@ -89,11 +99,16 @@ class Trainer:
         dim: int,
         *,
         output_size: int | None = None,
+        loss_scale: float = 1.0,
+        learning_rate: float = 0.25,
         dtype: str | np.dtype[Any] = "float32",
         seed: int | np.random.Generator | None = None,
         threads: int | None = None,
     ) -> Self:
-        """Return a trainer whose parameters are drawn from the standard normal distribution.
+        """Return a trainer with normal random parameters of the standard deviation 1 / sqrt(D).
+
+        Rows of the embedding then have about the length 1, and all outputs about the same probability: the loss starts
+        near log V nats, and steps with the default rate lower it.
 
         Parameters
         ----------
@@ -101,6 +116,11 @@ class Trainer:
             V_in and D.
         output_size : int, optional
             V; by default V_in.
+        loss_scale : float
+            Factor on the loss; 1 gives it in nats.
+        learning_rate : float
+            As for the class. The default also suits soft targets and a linear layer that is trained; for one class per
+            input, 1 is faster.
         dtype : {"float32", "float64"}
             Of the parameters.
         seed : int or Generator, optional
@@ -115,18 +135,22 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If a size is not a positive integer, or the dtype is not one of the two.
+            If a size is not a positive integer, the dtype is not one of the two, or a factor is negative.
 
         Examples
         --------
-        >>> Trainer.random(8, 10, seed=0).embedding.shape
-        (8, 10)
+        >>> trainer = Trainer.random(100, 50, output_size=1000, seed=0)
+        >>> round(float(np.mean([trainer.loss(i, i) for i in range(100)])), 1)  # log 1000 is 6.9
+        6.9
+        >>> bool(trainer.train(range(100), epochs=8, update_linear=True)[-1] < 1)
+        True
         """
         inputs, dim = check_integer("vocab_size", vocab_size, low=1), check_integer("dim", dim, low=1)
         outputs = inputs if output_size is None else check_integer("output_size", output_size, low=1)
         dtype, rng = check_dtype(dtype), np.random.default_rng(seed)
-        embedding = rng.standard_normal((inputs, dim)).astype(dtype)
-        return cls(embedding, rng.standard_normal((dim, outputs)).astype(dtype), threads=threads)
+        embedding = (rng.standard_normal((inputs, dim)) / math.sqrt(dim)).astype(dtype)
+        linear = (rng.standard_normal((dim, outputs)) / math.sqrt(dim)).astype(dtype)
+        return cls(embedding, linear, loss_scale=loss_scale, learning_rate=learning_rate, threads=threads)
 
     def __repr__(self) -> str:
         p = self._parameters
@@ -153,6 +177,11 @@ class Trainer:
         return self._scale
 
     @property
+    def learning_rate(self) -> float:
+        """The factor on the gradient where `step` and `train` are given none."""
+        return self._rate
+
+    @property
     def threads(self) -> int:
         """The number of threads."""
         return self._pool.threads
@@ -162,34 +191,84 @@ class Trainer:
         """The sums of squared gradients of `fit_counts`, for inputs (V_in,) and outputs (V,): the arrays themselves."""
         return self._parameters.squares, self._parameters.linear_squares
 
-    def forward(self, i: int) -> NDArray[Any]:
+    def forward(self, i: int | ArrayLike) -> NDArray[Any]:
         """Return the probabilities softmax(embedding[i] @ linear + bias).
 
         Parameters
         ----------
-        i : int
-            The id of the input, 0 to V_in - 1.
+        i : int or array_like of int (N,)
+            The id of the input, 0 to V_in - 1; or of N inputs, whose rows differ from those of single calls by rounding
+            alone.
 
         Returns
         -------
-        ndarray (V,)
+        ndarray (V,) or (N, V)
             In the dtype of the parameters.
 
         Raises
         ------
         TypeError, ValueError
-            If `i` is not an id.
+            If `i` is neither an id nor a list of ids.
         FloatingPointError
             If a logit overflows.
 
         Examples
         --------
-        >>> round(float(Trainer.random(8, 10, seed=0).forward(3).sum()), 5)
-        1.0
+        >>> trainer = Trainer.random(8, 10, seed=0)
+        >>> round(float(trainer.forward(3).sum()), 5), trainer.forward([3, 4, 3]).shape
+        (1.0, (3, 8))
         """
-        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        if np.ndim(i) == 0:
+            i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+            with self._lock.value:
+                return self._rows.probabilities(i)
+        ids = check_ids("i", i, self._parameters.inputs)
         with self._lock.value:
-            return self._rows.probabilities(i)
+            if len(ids) <= FEW_INPUTS:
+                return np.stack([self._rows.probabilities(k) for k in ids.tolist()])
+            return probabilities(self._parameters, ids, self._pool)
+
+    def predict(self, i: int | ArrayLike, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
+        """Return the most probable outputs of one input or of many.
+
+        Parameters
+        ----------
+        i : int or array_like of int (N,)
+            As for :meth:`forward`.
+        topn : int
+            How many outputs per input, at least 1; all of them if there are no more.
+
+        Returns
+        -------
+        outputs : ndarray of intp (topn,) or (N, topn)
+            Ids, the most probable first; equally probable ones are in the order of the ids.
+        probabilities : ndarray, same shape
+            In the dtype of the parameters.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As :meth:`forward`; also if `topn` is not a positive integer.
+
+        Notes
+        -----
+        The probabilities of all outputs are in memory for some inputs at a time only.
+
+        Examples
+        --------
+        >>> trainer = Trainer(np.eye(3), 9 * np.eye(3))
+        >>> outputs, probabilities = trainer.predict([2, 0])
+        >>> outputs.tolist(), probabilities.round(3).tolist()
+        ([[2], [0]], [[1.0], [1.0]])
+        """
+        topn = check_integer("topn", topn, low=1)
+        single = np.ndim(i) == 0
+        if single:
+            i = [check_integer("i", i, low=0, high=self._parameters.inputs - 1)]
+        ids = check_ids("i", i, self._parameters.inputs)
+        with self._lock.value:
+            outputs, shares = most_probable(self._parameters, ids, topn, self._pool)
+        return (outputs[0], shares[0]) if single else (outputs, shares)
 
     def loss(self, i: int, target: Any) -> float:
         """Return the loss of one example.
@@ -255,7 +334,9 @@ class Trainer:
         with self._lock.value:
             return self._rows.gradient(i, targets)
 
-    def step(self, i: int, target: Any = None, *, learning_rate: float = 1.0, update_linear: bool = False) -> float:
+    def step(
+        self, i: int, target: Any = None, *, learning_rate: float | None = None, update_linear: bool = False
+    ) -> float:
         """Make one step of gradient descent, in place.
 
         Parameters
@@ -264,8 +345,8 @@ class Trainer:
             The id of the input, 0 to V_in - 1.
         target : int, array_like (V,) or SciPy sparse (1, V), optional
             The id of the output, or non-negative weights with a positive sum; by default `i` itself.
-        learning_rate : float
-            Factor on the gradient.
+        learning_rate : float, optional
+            Factor on the gradient; by default that of the trainer.
         update_linear : bool
             Train the linear layer too; otherwise only ``embedding[i]`` changes.
 
@@ -289,7 +370,7 @@ class Trainer:
         True
         """
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
-        rate = check_number("learning_rate", learning_rate)
+        rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         if target is None:
             target = i
@@ -306,7 +387,7 @@ class Trainer:
         inputs: ArrayLike,
         targets: Any = None,
         *,
-        learning_rate: float = 1.0,
+        learning_rate: float | None = None,
         epochs: int = 1,
         update_linear: bool = False,
     ) -> NDArray[np.float64]:
@@ -318,7 +399,7 @@ class Trainer:
             The ids of the inputs.
         targets : array_like of int (N,), array_like (N, V) or SciPy sparse (N, V), optional
             The target of each example, as for `step`; by default the inputs themselves.
-        learning_rate : float
+        learning_rate : float, optional
             As for `step`.
         epochs : int
             How often to visit each example.
@@ -346,7 +427,7 @@ class Trainer:
         """
         ids = check_ids("inputs", inputs, self._parameters.inputs)
         rows = check_targets(ids if targets is None else targets, len(ids), self._parameters.outputs)
-        rate = check_number("learning_rate", learning_rate)
+        rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         epochs = check_integer("epochs", epochs, low=1)
         with self._lock.value:
@@ -378,7 +459,7 @@ class Trainer:
         rows = check_new_rows(rows, self._parameters)
         other = Trainer.__new__(Trainer)
         with self._lock.value:
-            other._start(self._parameters.grown(rows), self._scale, Pool(self.threads))
+            other._start(self._parameters.grown(rows), self._scale, self._rate, Pool(self.threads))
         return other
 
     def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
@@ -435,7 +516,8 @@ class Trainer:
         list of dict
             One record per finished epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair, in nats,
             of each row before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
-            and `validation_nll`, if there are validation counts.
+            and `validation_nll` after the epoch, if there are validation counts. With `n_iter_no_change` also `kept`:
+            whether the parameters are put back to those of this epoch.
 
         Raises
         ------
@@ -498,6 +580,70 @@ class Trainer:
                 return fit.nll()
             finally:
                 fit.close()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to make or to replace, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an old file then stays as it was.
+
+        Examples
+        --------
+        See :meth:`load`.
+        """
+        with self._lock.value:
+            factors = {"loss_scale": self._scale, "learning_rate": self._rate}
+            write_tensors(path, trainer_tensors(self), header("parameters", factors))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
+        """Read a file of :meth:`save`.
+
+        Parameters
+        ----------
+        path : path-like
+        threads : int, optional
+            As for the class: files do not hold it.
+
+        Returns
+        -------
+        Trainer
+            With the same bits, which training goes on from.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it does not hold a trainer, or is damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Trainer.random(8, 10).save(f"{folder}/trainer.safetensors")
+        ...     Trainer.load(f"{folder}/trainer.safetensors")
+        Trainer(inputs=8, dim=10, outputs=8, dtype=float32)
+        """
+        workers = check_threads(threads)
+        tensors, metadata = map_tensors(path)
+        settings = check_header(metadata, "parameters", path)
+        try:
+            embedding, linear, bias = np.array(tensors["matrix"]), tensors["linear"], tensors.get("bias")
+            factors = {name: settings[name] for name in ("loss_scale", "learning_rate")}
+            trainer = cls(embedding, linear, bias=bias, threads=workers, **factors)
+            restore_squares(trainer, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
+        return trainer
 
     def _fit(self, name: str, counts: Any, options: FitOptions, frozen: NDArray[np.intp] | None = None) -> BlockFit:
         matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)

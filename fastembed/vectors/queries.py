@@ -1,4 +1,4 @@
-"""What a query names: tokens, ids and vectors, parsed into rows, weights and checked vectors."""
+"""What a query names: tokens and vectors, parsed into rows, weights and checked vectors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fastembed._base.lookup import check_token
 from fastembed._base.validation import check_finite, check_integer, check_number
 from fastembed.vectors.neighbors import Exact, Ids
 
-Token = str | int | np.integer[Any]  # a token or its id
-Query = Token | npt.NDArray[np.floating[Any]]  # a token, its id, or a vector (D,)
+Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
+Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
 Weighted = Query | tuple[Query, float]
 Restriction = int | np.integer[Any] | Iterable[Token] | None
 Parsed = int | Exact  # the row of a token, or a vector (D,)
@@ -22,7 +22,7 @@ Parsed = int | Exact  # the row of a token, or a vector (D,)
 class QueryParser:
     """Parses queries to V tokens whose vectors have dimension D.
 
-    Integers are ids, which are rows; arrays of floats are vectors.
+    Integers are the tokens of their digits; arrays of floats are vectors.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class QueryParser:
         if isinstance(tokens, str):
             raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
         if isinstance(tokens, slice):
-            raise TypeError(f"{name} must be tokens or ids, got {tokens!r}: take slices of .tokens or of .matrix")
-        return np.array([self.row(token) for token in _listed(name, tokens, "tokens or ids")], dtype=np.intp)
+            raise TypeError(f"{name} must be tokens, got {tokens!r}: take slices of .tokens or of .matrix")
+        return np.array([self.row(token) for token in _listed(name, tokens, "tokens")], dtype=np.intp)
 
     def restriction(self, restrict: Restriction) -> int | Ids | None:
         """Return the number of rows to which a search is restricted, or these rows in ascending order."""
@@ -64,9 +64,7 @@ class QueryParser:
     def weighted(self, name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Parsed, float]]:
         """Return the items of a query and their weights, which are `sign` where none is given."""
         if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
-            raise TypeError(
-                f"{name} must be tokens, ids or vectors, got {items!r}: one item with a weight is [{items!r}]"
-            )
+            raise TypeError(f"{name} must be tokens or vectors, got {items!r}: one item with a weight is [{items!r}]")
         high = np.inf if sign > 0 else 0.0
         weighted: list[tuple[Parsed, float]] = []
         for item in _listed(name, [items] if is_single(items) else items):
@@ -98,15 +96,15 @@ class QueryParser:
 
 
 def is_single(query: object) -> bool:
-    """Return whether a query is one token, one id or one vector."""
+    """Return whether a query is one token or one vector."""
     return isinstance(query, str | int | np.integer) or (
         isinstance(query, np.ndarray) and query.ndim == 1 and query.dtype.kind == "f"
     )
 
 
-def _listed(name: str, items: Any, what: str = "tokens, ids or vectors") -> list[Any]:
+def _listed(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
     try:
-        if isinstance(items, bytes | bytearray):  # whose items are integers, and so would pass as ids
+        if isinstance(items, bytes | bytearray):  # whose items are integers, and so would pass as tokens
             raise TypeError
         return list(items)
     except TypeError:

@@ -10,8 +10,9 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
-from fastembed._base.validation import check_choice, check_finite, check_integer
+from fastembed._base.validation import check_choice, check_finite, check_ids, check_integer
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
 from fastembed.vectors import interop
@@ -28,7 +29,8 @@ class Vectors:
     """One vector for each of V tokens.
 
     ``len``, ``in`` and iteration apply to the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
-    two rows. Wherever a method takes a token, it also takes its id: its index among the tokens.
+    two rows. An integer is the token of its digits, as in a corpus: ``v[33]`` is ``v["33"]``. The id of a token is its
+    index among the tokens: that of id 33 is ``v.tokens[33]``, and its vector ``v.matrix[33]``.
 
     Parameters
     ----------
@@ -108,7 +110,11 @@ class Vectors:
         return iter(self._tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._rows
+        return token_of(token) in self._rows
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the matrix, so that ``np.asarray(v)`` is that of the vectors."""
+        return np.array(self._matrix, dtype=dtype, copy=copy)
 
     def __getitem__(self, tokens: Token | Iterable[Token]) -> Matrix:
         """Return the vector of a token, shape (D,), read-only; or those of several, a new array of shape (N, D)."""
@@ -118,13 +124,17 @@ class Vectors:
             rows = self._matrix[self._parser.rows("tokens", tokens)]
         return rows
 
-    def subset(self, tokens: int | np.integer[Any] | Iterable[Token]) -> Self:
+    def subset(
+        self, tokens: int | np.integer[Any] | Iterable[Token] | None = None, *, ids: npt.ArrayLike | None = None
+    ) -> Self:
         """Return the vectors of some tokens.
 
         Parameters
         ----------
         tokens : int or iterable of str or int
-            How many of the first tokens, whose memory is shared; or tokens and ids, in the order of the result.
+            How many of the first tokens, whose memory is shared; or which tokens, in the order of the result.
+        ids : array_like of int, optional
+            The ids of the tokens, instead of `tokens`.
 
         Returns
         -------
@@ -135,21 +145,22 @@ class Vectors:
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is neither a token nor an id, a token occurs twice, or the number is below 1 or above V.
+            If something is not a token or not an id, one occurs twice, or the number is below 1 or above V.
 
         Examples
         --------
         >>> v = Vectors(["a", "b", "c"], np.eye(3))
-        >>> v.subset(["c", "a"]).tokens, v.subset(2).tokens
-        (('c', 'a'), ('a', 'b'))
+        >>> v.subset(["c", "a"]).tokens, v.subset(2).tokens, v.subset(ids=[2]).tokens
+        (('c', 'a'), ('a', 'b'), ('c',))
         """
+        _check_one("tokens", tokens, ids)
         if isinstance(tokens, int | np.integer):
             first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
             counts = None if self._counts is None else self._counts[first]
             return type(self)(self._tokens[first], self._matrix[first], counts=counts)
-        ids = self._parser.rows("tokens", tokens)
-        counts = None if self._counts is None else self._counts[ids]
-        return type(self)([self._tokens[i] for i in ids], _frozen(self._matrix[ids]), counts=counts)
+        rows = self._parser.rows("tokens", tokens) if tokens is not None else self._checked_ids(ids)
+        counts = None if self._counts is None else self._counts[rows]
+        return type(self)([self._tokens[i] for i in rows], _frozen(self._matrix[rows]), counts=counts)
 
     def normalized(self) -> Self:
         """Return the vectors divided by their lengths, in the same dtype; zero stays zero.
@@ -175,14 +186,13 @@ class Vectors:
         Parameters
         ----------
         a, b : str or int
-            Tokens or ids.
 
         Raises
         ------
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is neither a token nor an id.
+            If something is not a token.
 
         Examples
         --------
@@ -198,7 +208,6 @@ class Vectors:
         Parameters
         ----------
         a, b : str or int
-            Tokens or ids.
 
         Raises
         ------
@@ -220,7 +229,6 @@ class Vectors:
         Parameters
         ----------
         a, b : str or int
-            Tokens or ids.
 
         Raises
         ------
@@ -252,7 +260,7 @@ class Vectors:
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is neither a token nor an id, or there are fewer than three tokens.
+            If something is not a token, or there are fewer than three tokens.
 
         Examples
         --------
@@ -283,10 +291,10 @@ class Vectors:
         Parameters
         ----------
         positive, negative : str, int, ndarray of shape (D,), or iterable of them
-            Tokens, ids and vectors; in an iterable each may be a pair (item, weight). Weights keep their sign, as in
+            Tokens and vectors; in an iterable each may be a pair (item, weight). Weights keep their sign, as in
             gensim, so those in `negative` must not be positive. The default is 1, and -1 in `negative`. A tuple alone
-            is an iterable, as in gensim: ``("king", 2)`` is the token and the id 2, ``[("king", 2)]`` the token with
-            weight 2.
+            is an iterable, as in gensim: ``("king", 2)`` are the tokens "king" and "2", ``[("king", 2)]`` is the token
+            with weight 2.
         topn : int
             How many tokens, at least 1; fewer are returned if there are no more.
         restrict : int or iterable of str or int, optional
@@ -330,9 +338,10 @@ class Vectors:
 
     def nearest(
         self,
-        queries: Query | Iterable[Query],
+        queries: Query | Iterable[Query] | None = None,
         topn: int = 10,
         *,
+        ids: npt.ArrayLike | None = None,
         restrict: Restriction = None,
     ) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
@@ -343,9 +352,11 @@ class Vectors:
         Parameters
         ----------
         queries : ndarray of float, shape (Q, D) or (D,); or str, int, or iterable of str, int and ndarray (D,)
-            Vectors, tokens, ids.
+            Vectors and tokens.
         topn : int
             How many tokens per query, at least 1; fewer are returned if one of the queries has no more.
+        ids : array_like of int, shape (Q,), optional
+            The ids of tokens, instead of `queries`.
         restrict : int or iterable of str or int, optional
             How many of the first tokens to search, or which tokens; by default all.
 
@@ -378,10 +389,13 @@ class Vectors:
         (['c', 'c'], [[0.7071], [0.7071]])
         >>> v.nearest(np.array([0.0, 3.0]), topn=2)[0]
         array([1, 2])
+        >>> v.nearest(ids=[0, 1], topn=1)[0].tolist()
+        [[2], [2]]
         """
+        _check_one("queries", queries, ids)
         topn = check_integer("topn", topn, low=1)
         among = self._parser.restriction(restrict)
-        batch = self._parser.batch(queries)
+        batch = self._parser.batch(queries) if queries is not None else self._checked_ids(ids).tolist()
         searched = len(self) if among is None else min(among, len(self)) if isinstance(among, int) else len(among)
         size = min(topn, searched)
         check_free(
@@ -394,10 +408,10 @@ class Vectors:
         unit = unit_vectors(vectors.reshape(-1, self._matrix.shape[1]))
         found = self._neighbors.nearest(unit, topn, excluded=own, among=among)
         size = min((len(ids) for ids, _ in found), default=0)
-        ids, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
+        near, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
         for row, (best, scores) in enumerate(found):
-            ids[row], cosines[row] = best[:size], scores[:size]
-        return (ids[0], cosines[0]) if is_single(queries) else (ids, cosines)
+            near[row], cosines[row] = best[:size], scores[:size]
+        return (near[0], cosines[0]) if is_single(queries) else (near, cosines)
 
     def analogy(
         self,
@@ -417,7 +431,7 @@ class Vectors:
         Parameters
         ----------
         a, b, c : str or int
-            Tokens or ids; they are left out of the answer.
+            Tokens; they are left out of the answer.
         topn : int
             How many tokens, at least 1; fewer are returned if there are no more.
         method : {"3CosAdd", "3CosMul"}
@@ -647,12 +661,22 @@ class Vectors:
     def _neighbors(self) -> Neighbors:
         return Neighbors(self._matrix)
 
+    def _checked_ids(self, ids: npt.ArrayLike | None) -> Ids:
+        """Return ids of tokens, of which there may be none."""
+        return np.empty(0, np.intp) if np.size(ids) == 0 else check_ids("ids", ids, len(self))  # type: ignore[arg-type]
+
     def _query_vector(self, item: Parsed) -> Exact:
         """Return the unit vector of a row, or the vector itself."""
         return self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item
 
     def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
         return [(self._tokens[i], score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
+
+
+def _check_one(name: str, given: object, ids: object) -> None:
+    """Raise TypeError unless exactly one of both is given."""
+    if (given is None) == (ids is None):
+        raise TypeError(f"give either {name} or ids, not {'neither' if ids is None else 'both'}")
 
 
 def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:

@@ -21,9 +21,14 @@ def test_the_most_frequent_of_similar_spellings_are_named():
     assert message("cat", tokens).endswith("are 'cart', 'cats', 'cot'")
 
 
-@pytest.mark.parametrize("asked", ["", "x" * 10**6, "zzzz", 7, None, "\udc80"])
+@pytest.mark.parametrize("asked", ["", "x" * 10**6, "zzzz", None, "\udc80"])
 def test_without_a_similar_spelling_none_is_named(asked):
     assert message(asked, ("france", "spain")) == f"{asked!r} is not among the 2 tokens"
+
+
+def test_an_unknown_integer_is_said_to_be_no_id():
+    expected = "7 is not among the 1 tokens; an integer is the token of its digits, and the token of id 7 is tokens[7]"
+    assert message(7, ("a",)) == expected
 
 
 def test_few_spellings_are_tried_however_many_tokens_there_are():

@@ -120,7 +120,7 @@ def test_other_dtypes_have_no_kernels():
 # ---------------------------------------------------------------- threads
 
 
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", *BUILDS])
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", "words", *BUILDS])
 def test_compiled_modules_hold_no_state(name):
     """They hold functions and classes alone, so that they may declare that they need no GIL."""
     module = importlib.import_module(f"fastembed._kernels.{name}")
@@ -145,7 +145,7 @@ needs_no_gil = pytest.mark.skipif(
 
 
 @needs_no_gil
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", *BUILDS])
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", "words", *BUILDS])
 def test_compiled_modules_leave_the_gil_off(name):
     done = python(f"import sys, fastembed._kernels.{name}; print(sys._is_gil_enabled())")
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -250,7 +250,7 @@ def vex_encoded(code):
 
 
 @pytest.mark.skipif("x86_64_v2" not in runnable_builds(), reason="builds of x86-64")
-@pytest.mark.parametrize("name", ["builds.x86_64_v2", "cooccur", "cpu", "tokens"])
+@pytest.mark.parametrize("name", ["builds.x86_64_v2", "cooccur", "cpu", "tokens", "words"])
 def test_modules_for_every_cpu_have_no_avx(name):
     assert vex_encoded(instructions(name)) == []
 

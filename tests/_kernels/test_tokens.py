@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
+from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 
 texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: text.encode())
 
@@ -98,20 +99,20 @@ def test_tables_of_one_token_agree_on_its_part():
     places = []
     for others in (0, 5000):  # the number of slots does not matter
         table = TokenTable()
-        table.fill(["token", *map(str, range(others))])
+        table.fill([b"token", *(str(i).encode() for i in range(others))])
         ids, starts = np.empty(len(table), np.int32), np.empty(65, np.int64)
         table.sort_into_parts(ids, starts)
         places.append(np.searchsorted(starts, np.flatnonzero(ids == 0)[0], side="right"))
     assert places[0] == places[1]
 
 
-@given(st.lists(st.dictionaries(st.text("ab\0éz猫\ud800", max_size=3), st.integers(0, 3), max_size=9), max_size=5))
+@given(st.lists(st.dictionaries(st.text("ab\0éz猫\ud800 \n\r", max_size=3), st.integers(0, 3), max_size=9), max_size=5))
 def test_a_ranking_is_by_counts_and_code_points(tables):
     filled, expected = [], []
     for number, counts in enumerate(tables):
         filled.append(TokenTable())
         for token, count in counts.items():
-            filled[-1].insert((token + str(number)).encode(errors="surrogatepass"), count)
+            filled[-1].insert(token_bytes(token + str(number)), count)
             expected.append((-count, token + str(number)))
     ranking = Ranking(filled, 1)
     expected = sorted(item for item in expected if item[0])
@@ -122,11 +123,11 @@ def test_a_ranking_is_by_counts_and_code_points(tables):
     for middle, last in itertools.pairwise(bounds[1:]):
         ranking.merge(0, middle, last)
     counts = np.empty(len(ranking), np.int64)
-    tokens = ranking.take(counts)
+    tokens = ranking.take(counts, token_from_bytes)
     assert list(zip((-counts).tolist(), tokens, strict=True)) == expected
     assert (len(ranking), ranking.total) == (len(expected), counts.sum())
     with pytest.raises(ValueError, match="first ones"):
-        ranking.take(np.empty(len(ranking) + 1, np.int64))
+        ranking.take(np.empty(len(ranking) + 1, np.int64), token_from_bytes)
 
 
 @given(st.lists(st.sampled_from([b"a" * 8, b"a", *(bytes([b]) for b in range(0x7F, 0x100))]), max_size=8).map(b"".join))

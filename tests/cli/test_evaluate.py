@@ -39,7 +39,7 @@ def test_evaluate_prints_json(document, saved, judged):
     similarity, analogies = map(str, judged)
     argv = ("--similarity", similarity, "--analogies", analogies, "--restrict", 3)
     results = document("evaluate", saved, *argv)
-    assert results.keys() == {"vectors", "similarity", "analogies", "perplexity"}
+    assert results.keys() == {"vectors", "similarity", "analogies", "perplexity", "held_out_items"}
     assert (results["vectors"], results["perplexity"]) == (str(saved), [])
     assert results["similarity"] == [
         {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"]}
@@ -58,8 +58,8 @@ def test_evaluate_names_a_bad_line(run, saved, judged):
 
 
 def test_perplexity_is_that_of_the_model(run, document, saved, model, text, tmp_path):
-    (tmp_path / "other").write_text("THE MAT sat\n", encoding="utf-8")
-    argv = ("evaluate", model, "--perplexity", text, tmp_path / "other", "--lowercase", "--threads", 1)
+    (tmp_path / "other").write_text("the mat sat\n", encoding="utf-8")
+    argv = ("evaluate", model, "--perplexity", text, tmp_path / "other", "--threads", 1)
     expected = [SkipGram.load(model).perplexity(path) for path in (text, [["the", "mat", "sat"]])]
     found = document(*argv)["perplexity"]
     assert [entry["perplexity"] for entry in found] == pytest.approx(expected)

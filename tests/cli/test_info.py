@@ -37,7 +37,7 @@ def test_info_shows_the_versions_of_the_installation(run, document, usage):
     assert (code, err) == (0, "")
     assert re.search(r"^blas ", out, re.MULTILINE)
     found = document("info")
-    assert list(found) == ["fastembed", "build", "caches", "python", "numpy", "scipy", "blas", "threads"]
+    assert list(found) == ["fastembed", "build", "caches", "python", "unicode", "numpy", "scipy", "blas", "threads"]
 
 
 def test_metadata_that_only_begins_like_json_is_shown_as_text(document, tmp_path):

@@ -12,7 +12,7 @@ from fastembed.cli.parser import build_parser
 from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 
-COMMANDS = ("train", "count", "neighbors", "analogy", "evaluate", "export", "plot", "info", "demo")
+COMMANDS = ("train", "count", "neighbors", "analogy", "predict", "evaluate", "export", "plot", "info", "demo")
 
 
 def subparsers():
@@ -51,11 +51,11 @@ def test_every_option_says_its_default():
 
 
 def test_an_option_means_the_same_in_every_command():
-    """--method is the one whose choices are the command's own: analogies are solved by other methods than maps."""
+    """But for --method, since analogies are solved by other methods than maps, and for the --words of a picture."""
     found = {}
     for command in subparsers().values():
         for action in command._actions:
-            if action.option_strings and action.dest != "method":
+            if action.option_strings and action.dest not in ("method", "words"):
                 text = re.sub(r" \(default: .+\)$", "", action.help)
                 read = getattr(action.type, "__qualname__", None)
                 facts = (action.option_strings, action.dest, text, action.nargs, action.metavar, read, action.choices)
@@ -116,7 +116,10 @@ def test_defaults_shown_are_those_of_skipgram():
         (["neighbors", "v", "w", "--top", "3"], "unrecognized arguments: --top 3"),
         (["analogy", "v", "a", "b"], "C"),
         (["evaluate"], "VECTORS"),
-        (["evaluate", "v"], "nothing to evaluate with: give --similarity, --analogies or --perplexity FILE"),
+        (
+            ["evaluate", "v"],
+            "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE",
+        ),
         (["evaluate", "v", "--similarity"], "expected at least one argument"),
         (["evaluate", "v", "--method", "cosadd"], "invalid choice: 'cosadd'"),
         (["export", "v"], "OUTPUT"),

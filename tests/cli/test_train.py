@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastembed.counts import Counts
+from fastembed.evaluation import held_out_items
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
@@ -41,11 +42,22 @@ def test_train_prints_json(run, tmp_path, corpus):
     code, out, err = run("train", corpus, "-o", output, *SMALL, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert found.keys() == {"output", "words", "dim", "contexts", "parameters", "estimate", "history", "ledger"}
+    assert found.keys() == {
+        "output",
+        "words",
+        "dim",
+        "contexts",
+        "parameters",
+        "estimate",
+        "history",
+        "best_epoch",
+        "ledger",
+    }
     assert (found["output"], found["words"], found["dim"], found["contexts"]) == (str(output), 40, 4, 40)
     assert found["parameters"] == SkipGram(dim=4, epochs=2, seed=3).get_params()
     assert [record["epoch"] for record in found["history"]] == [1, 2]
     assert found["history"] == SkipGram.load(output).history
+    assert found["best_epoch"] == 2
     assert found["estimate"]["flops"] > 0
     assert found["estimate"]["memory"] > 0
     assert found["ledger"]["tokens_read"] == 6300
@@ -106,6 +118,10 @@ def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
     epochs = [line for line in out.splitlines() if line.startswith("epoch")]
     assert all(re.search(r"validation nll \d+\.\d{4}", line) for line in epochs)
     assert len(epochs) < 60
+    *_, kept, wrote = out.splitlines()
+    assert kept == f"kept epoch {len(epochs) - 1} of {len(epochs)}"
+    assert re.search(r"\d held out\)", wrote)
+    assert SkipGram.load(tmp_path / "v").best_epoch_ == len(epochs) - 1
 
 
 def test_training_that_does_not_fit_into_memory_is_one_line(run, tmp_path, corpus, monkeypatch):
@@ -138,7 +154,8 @@ def test_options_that_exclude_each_other_are_named(usage, tmp_path, monkeypatch,
     ("argv", "message"),
     [
         (["--window", "8", "--lowercase"], "so --lowercase, --window cannot be given"),
-        (["--continue", "m"], "so --continue cannot be given"),
+        (["--continue", "m", "--baskets", "flat"], "so --baskets cannot be given"),
+        (["--grow-vocabulary"], "so --grow-vocabulary cannot be given"),
         (["--memory-limit", "1G"], "so --memory-limit cannot be given"),
         (["--early-stopping"], "--early-stopping also needs --validation-counts"),
     ],
@@ -171,6 +188,23 @@ def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
     found = SkipGram.load(whole)
     np.testing.assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
     assert [record["epoch"] for record in found.history] == [1, 2, 1]
+
+
+def test_continue_replays_counts(run, usage, tmp_path, corpus):
+    counts, model, more = tmp_path / "counts", tmp_path / "m", tmp_path / "n"
+    expected = SkipGram(epochs=1, dim=4, min_count=1)
+    kept = expected.count(corpus)
+    kept.save(counts)
+    expected.fit_counts(kept).save(model)
+    (tmp_path / "text").write_text("w01 w02 w03\n" * 50, encoding="utf-8")
+    argv = ("train", tmp_path / "text", "--continue", model, "-o", more, "--replay")
+    assert run(*argv, counts, "--quiet") == (0, "", "")
+    expected.partial_fit(tmp_path / "text", replay=kept)
+    np.testing.assert_array_equal(Vectors.load(more).matrix, expected.vectors.matrix)
+    again = ("train", "--counts", counts, "--continue", model, "-o", more, "--replay", counts)
+    assert run(*again, "--quiet") == (0, "", "")
+    assert "would overwrite the input" in usage(*argv, more)
+    assert "so --replay cannot be given as well" in usage("train", corpus, "-o", more, "--replay", counts)
 
 
 def test_a_model_that_stopped_early_does_so_again(run, usage, tmp_path, corpus):
@@ -228,3 +262,70 @@ def test_early_stopping_works_on_counts(run, usage, tmp_path, corpus):
     assert "validation nll" in out
     for name in "cd":
         assert "would overwrite the input" in usage("train", *counts, "-o", tmp_path / name)
+
+
+def test_baskets_are_trained_on_in_one_step(run, tmp_path, corpus):
+    counts, one, two = (tmp_path / name for name in ("c.safetensors", "one.safetensors", "two.safetensors"))
+    assert run("train", corpus, "-o", one, "--baskets", "share", "--quiet", *SMALL) == (0, "", "")
+    assert run("count", corpus, "-o", counts, "--baskets", "share", "--quiet") == (0, "", "")
+    assert run("train", "--counts", counts, "-o", two, "--quiet", *SMALL) == (0, "", "")
+    models = [SkipGram.load(path) for path in (one, two)]
+    np.testing.assert_array_equal(*(model.vectors.matrix for model in models))
+    assert [model.baskets_ for model in models] == ["share", "share"]
+    code, out, err = run("evaluate", one, "--perplexity", corpus, counts, "--held-out-items", corpus, "--given", 3)
+    assert (code, err) == (0, "")
+    text, counted, items = (line.partition(": ")[2] for line in out.splitlines())
+    assert text == counted == f"perplexity {models[0].perplexity(corpus):.2f}"
+    assert items == held_out_items(models[0], corpus, given=3).summary()
+
+
+@pytest.mark.parametrize("source", ["text", "counts"])
+def test_a_model_of_baskets_is_continued_with_baskets(run, tmp_path, corpus, source):
+    model, counts = tmp_path / "m.safetensors", tmp_path / "c.safetensors"
+    assert run("train", corpus, "-o", model, "--baskets", "flat", "--quiet", *SMALL) == (0, "", "")
+    assert run("count", corpus, "-o", counts, "--baskets", "flat", "--quiet") == (0, "", "")
+    expected = SkipGram.load(model).partial_fit(corpus).vectors.matrix
+    more = [corpus] if source == "text" else ["--counts", counts]
+    assert run("train", "--continue", model, *more, "-o", model, "--quiet") == (0, "", "")
+    np.testing.assert_array_equal(SkipGram.load(model).vectors.matrix, expected)
+
+
+def test_options_of_windows_make_no_sense_with_baskets(usage, corpus):
+    message = usage("train", corpus, "--baskets", "flat", "--sample", "none", "--window", 3)
+    assert "all pairs of a basket count, so --sample, --window cannot be given" in message
+
+
+def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
+    book, output = tmp_path / "book.txt", tmp_path / "m.safetensors"
+    page = (
+        "Call me Anna. Some years ago, never mind how long, I thought that I would sail\n"
+        "a little and see the wat-\nery part of Anna\u2019s world.\n\n"
+    )
+    book.write_text(page * 30, encoding="utf-8")
+    code, _, err = run("train", book, "-o", output, *SMALL)
+    assert code == 0
+    assert re.fullmatch(r"fastembed: hint: \d+ % of the tokens end in .+, such as 'Anna\.'; --words reads .+\n", err)
+    assert run("train", book, "-o", output, *SMALL, "--quiet") == (0, "", "")
+    assert "Anna." in Vectors.load(output)
+    read = ("--words", "--unit", "paragraph")
+    code, out, err = run("train", book, "-o", output, *SMALL, *read)
+    assert (code, err) == (0, "")
+    assert "read 780 tokens in 30 lines" in out
+    assert {"anna", "watery", "anna's"} <= set(Vectors.load(output).tokens)
+    again = ("train", book, "-o", tmp_path / "b.safetensors", *SMALL, "--words", "--keep-case", "--digits", "drop")
+    assert run(*again, "--quiet", "--threads", 1) == (0, "", "")
+    assert "Call" in Vectors.load(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--digits", "drop"), "only --words changes case and numbers, so --digits cannot be given as well"),
+        (("--keep-case",), "only --words changes case and numbers, so --keep-case cannot be given as well"),
+        (("--words", "--token-pattern", "a"), "--words says what a token is, so --token-pattern cannot"),
+        (("--words", "--keep-case", "--lowercase"), "--keep-case keeps capitals, so --lowercase cannot be given"),
+        (("--unit", "page"), "invalid choice: 'page'"),
+    ],
+)
+def test_options_of_reading_that_exclude_each_other_are_named(usage, corpus, options, message):
+    assert message in usage("train", corpus, *options)

@@ -39,7 +39,7 @@ def test_lines_are_held_out_by_the_seed_alone(tmp_path):
     assert_array_equal(by_hand.data, held_out.data)
     ledger = held_out.ledger
     assert ledger.tokens_read == 960
-    assert ledger.tokens_used == 12 * drawn.sum() == 960 - ledger.dropped["outside the lines held out"]
+    assert ledger.tokens_used == 12 * drawn.sum() == 960 - ledger.dropped["not held out"]
     other = Counts.from_corpus(corpus, vocabulary, lines=LineSplit(0.3, 2, True), **options)
     assert other.total != held_out.total
 

@@ -24,7 +24,7 @@ def file(tmp_path):
 
 def parts(blocks):
     """What blocks are, and the place of their text."""
-    return [(b.text, b.name, b.line, b.offset, b.size, b.open_line) for b in blocks]
+    return [(b.text, b.name, b.line, b.offset, b.size, b.inside) for b in blocks]
 
 
 @pytest.mark.thread_unsafe(reason="sets a constant to one value after another")

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.readers import MemoryCorpus, as_corpus
 
@@ -160,3 +161,26 @@ def test_ids_are_read_and_checked():
     ):
         with pytest.raises(error, match=message):
             list(MemoryCorpus([[0], item]).ids(4, Ledger()))
+
+
+@pytest.mark.parametrize(
+    "edge", [(0, 1, 5), ("a", "b", 5), ("a", "b", 0.5), (0, 1, np.float32(2)), ("a", "b", {"w": 1})]
+)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda edges: Vocabulary.from_corpus(edges, 1),
+        lambda edges: Counts.from_corpus(edges, 9),
+        lambda edges: SkipGram(min_count=1).fit(edges),
+    ],
+)
+def test_an_edge_with_a_weight_is_no_sequence_of_three_tokens(edge, read):
+    with pytest.raises(
+        TypeError, match=r"may be an edge with a weight: pass Counts\.from_pairs\(sources, targets, wei"
+    ):
+        read([edge, edge])
+
+
+def test_other_sequences_of_three_are_corpora():
+    for corpus in ([(0, 1), (0, 1, 5)], [[0, 1, 5]], [("a", "b", "c")]):
+        assert len(Vocabulary.from_corpus(corpus, 1)) == 3

@@ -16,6 +16,10 @@ TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
     [
         {},
         {"lowercase": True},
+        {"words": True},
+        {"words": True, "keep_case": True, "digits": "shape", "unit": "paragraph"},
+        {"unit": "document", "lowercase": True},
+        {"unit": "sentence", "token_pattern": r"\w+"},
         {"token_pattern": r"\w+"},
         {"lowercase": True, "token_pattern": "'(s)"},
         {"tokenizer": re.compile(r"\S+").findall},
@@ -45,6 +49,16 @@ def test_a_text_without_utf8_form_is_an_error_or_replaced():
     ("options", "error", "message"),
     [
         ({"lowercase": 1}, TypeError, "lowercase must be True or False, got 1"),
+        ({"unit": "page"}, ValueError, "unit must be one of line, paragraph, sentence, document, got 'page'"),
+        ({"words": True, "digits": "none"}, ValueError, "digits must be one of keep, shape, drop, got 'none'"),
+        ({"digits": "drop"}, ValueError, "digits='drop' is an option of words, so it needs words=True"),
+        ({"keep_case": True}, ValueError, "keep_case=True is an option of words"),
+        ({"words": True, "tokenizer": str.split}, ValueError, "excludes tokenizer and token_pattern"),
+        (
+            {"words": True, "keep_case": True, "lowercase": True},
+            ValueError,
+            "keep_case=True contradicts lowercase=True",
+        ),
         ({"token_pattern": re.compile("a")}, TypeError, "token_pattern must be a regular expression as a str"),
         ({"token_pattern": "("}, ValueError, r"token_pattern '\(' is not a regular expression"),
         ({"token_pattern": r"\w*"}, ValueError, "token_pattern .* matches the empty string"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import fastembed.corpus.text_blocks
 from fastembed import Vocabulary
-from fastembed.corpus import Ledger
+from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.sources import find_files
 from fastembed.corpus.text_blocks import _zstd, read_blocks
 
@@ -59,8 +59,60 @@ def test_blocks_of_any_size_hold_the_same_text(read, tmp_path_factory, text, siz
         assert block.text.endswith((b" ", b"\t", b"\r", b"\n", b"\v"))
         begun = text[: block.offset].rpartition(b"\n")[2]
         assert block.line == text[: block.offset].count(b"\n") + 1
-        assert block.open_line == bool(begun.split())
+        assert block.inside == bool(begun.split())
         assert text[block.offset : block.offset + block.size] == block.text[: block.size]
+
+
+WRAPPED = st.one_of(
+    st.lists(
+        st.sampled_from(
+            ["the", "Cat", "exam-", "\n", "\n\n", ". ", '." ', " ", "\t", ",", "\u6f22", "\u00e9", "-", "\u201d", "\0"]
+        ),
+        max_size=30,
+    ).map("".join),
+    st.text('aB \n\r.-,"\u201d\u6f22\u0301', max_size=40),
+)
+
+
+@pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("unit", ["line", "paragraph", "sentence", "document"])
+@given(text=WRAPPED, size=st.integers(1, 9))
+def test_sequences_and_words_do_not_depend_on_the_blocks(read, tmp_path_factory, unit, words, text, size):
+    path = tmp_path_factory.mktemp("blocks") / "text"
+    path.write_bytes(text.encode())
+    corpus = FileCorpus(path, unit=unit, words=words)
+    with pytest.MonkeyPatch.context() as patch:
+        sequences, ledger = read(corpus)
+        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", size)
+        assert read(corpus) == (sequences, ledger)
+        if ledger.tokens_read:
+            counted = Vocabulary.from_corpus(corpus, 1, threads=2).ledger
+            assert (counted.lines, counted.empty_lines) == (ledger.lines, ledger.empty_lines)
+            assert counted.tokens_read == ledger.tokens_read
+    assert sequences == corpus.reading.sequences(text)
+
+
+def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
+    path = tmp_path / "long"
+    for part in ("\0", "a,", "\u6f22\u5b57", "...a"):
+        path.write_text(part * (1 << 20))
+        largest = 0
+        for unit in ("line", "paragraph") if part != "...a" else ("line",):
+            corpus = FileCorpus(path, words=True, unit=unit)
+            largest = max([largest, *(len(block.text) for block in corpus._blocks(Ledger(), None))])
+        assert largest <= fastembed.corpus.text_blocks.BLOCK_BYTES + 9
+
+
+def test_invalid_utf8_inside_a_word_is_an_error_or_ends_the_word(tmp_path, read):
+    path = tmp_path / "text"
+    path.write_bytes(b"one t\xe9w\xe9o\n\nthree \xe2\x80\n")
+    for unit in ("line", "paragraph", "document", "sentence"):
+        with pytest.raises(ValueError, match=r"text' is not valid UTF-8 at line 1, byte 5 of the text"):
+            read(FileCorpus(path, words=True, unit=unit))
+        sequences, ledger = read(FileCorpus(path, words=True, unit=unit, errors="replace"))
+        assert [token for sequence in sequences for token in sequence] == ["one", "t", "w", "o", "three"]
+        assert ledger.replaced == 3
 
 
 def test_a_text_may_have_many_blocks_and_a_long_line(tmp_path, read):

@@ -24,13 +24,13 @@ def test_pairs_are_summed(triples, dtype):
     rows, columns, weights = map(list, zip(*triples, strict=True))
     expected = np.zeros((5, 7))
     np.add.at(expected, (rows, columns), weights)
-    counts = Counts.from_pairs(np.array(rows, dtype), np.array(columns, dtype), weights, shape=(5, 7))
+    counts = Counts.from_ids(np.array(rows, dtype), np.array(columns, dtype), weights, shape=(5, 7))
     assert_array_equal(counts.to_scipy().toarray(), expected)
     assert counts.nnz == np.count_nonzero(expected)
     assert not counts.directed
     assert counts.max_contexts is None
-    assert Counts.from_pairs(rows, columns).shape == (max(rows) + 1, max(columns) + 1)
-    assert Counts.from_pairs(rows, columns).total == len(rows)
+    assert Counts.from_ids(rows, columns).shape == (max(rows) + 1, max(columns) + 1)
+    assert Counts.from_ids(rows, columns).total == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_pairs_are_summed(triples, dtype):
 )
 def test_bad_pairs_are_rejected(arguments, error, message):
     with pytest.raises(error, match=message):
-        Counts.from_pairs(*arguments)
+        Counts.from_ids(*arguments)
 
 
 def test_from_scipy_takes_any_format_and_leaves_the_matrix_as_it_was():
@@ -98,8 +98,10 @@ def test_bad_matrices_are_rejected(matrix, error, message):
 
 def test_the_tokens_of_a_sum_are_those_of_either():
     named = Counts.from_baskets([["the", "cat"]], VOCABULARY)
-    pairs = Counts.from_pairs([0], [1], shape=(4, 4))
+    pairs = Counts.from_ids([0], [1], shape=(4, 4))
     assert (named + pairs).vocabulary is (pairs + named).vocabulary is VOCABULARY
+    assert (named + pairs).baskets is (pairs + named).baskets is None
+    assert (named + named).baskets == "flat"
 
 
 def test_counts_of_different_meaning_cannot_be_added():
@@ -107,7 +109,10 @@ def test_counts_of_different_meaning_cannot_be_added():
     with pytest.raises(ValueError, match="counts of different windows"):
         flat + Counts.from_corpus([LINE], VOCABULARY)
     with pytest.raises(ValueError, match=r"counts of different shape: \(4, 4\) and \(1, 1\)"):
-        flat + Counts.from_pairs([0], [0])
+        flat + Counts.from_ids([0], [0])
+    baskets = [Counts.from_baskets([LINE], VOCABULARY, weighting=weighting) for weighting in ("flat", "share")]
+    with pytest.raises(ValueError, match="counts of baskets with different weightings, 'flat' and 'share'"):
+        baskets[0] + baskets[1]
     other = Vocabulary(VOCABULARY.tokens, [9, 1, 1, 1])
     with pytest.raises(ValueError, match="the same vocabulary"):
         Counts.from_corpus([LINE], VOCABULARY, sample=0.1) + Counts.from_corpus([LINE], other, sample=0.1)
@@ -116,7 +121,7 @@ def test_counts_of_different_meaning_cannot_be_added():
         flat + Counts.from_corpus([["a", "b"]], renamed, weighting="flat")
     with pytest.raises(TypeError):
         flat + 1
-    assert_array_equal((Counts.from_pairs([0], [1]) + Counts.from_pairs([0], [1])).data, [2])
+    assert_array_equal((Counts.from_ids([0], [1]) + Counts.from_ids([0], [1])).data, [2])
 
 
 def test_sums_that_are_not_exact_are_rejected():

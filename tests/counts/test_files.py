@@ -33,7 +33,7 @@ def test_load_returns_what_save_wrote(tmp_path, zipf, assert_same):
         assert_same(loaded + counts, counts + counts)
         assert_array_equal(loaded.to_scipy().data, counts.to_scipy().data)
         del loaded  # Windows replaces no file that is mapped
-    pairs = Counts.from_pairs([0, 4], [9, 1], [0.25, 3], shape=(10, 20))
+    pairs = Counts.from_ids([0, 4], [9, 1], [0.25, 3], shape=(10, 20))
     pairs.save(path)
     assert_same(Counts.load(path), pairs)
     assert Counts.load(path).shape == (10, 20)

@@ -28,7 +28,9 @@ def test_a_fit_and_its_validation_are_drawn(tmp_path):
     lines = [["a", "b", "c", "d"][k % 3 :] for k in range(200)]
     model = SkipGram(dim=3, min_count=1, epochs=12, early_stopping=True, n_iter_no_change=12).fit(lines)
     axes = plot_history(model.history, tmp_path / "history.svg")
-    assert [line.get_label() for line in axes.lines] == ["training", "held out"]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["training, before each step", "held out, after the epoch"]
+    assert axes.lines[2].get_xdata() == [model.best_epoch_] * 2
     assert axes.lines[1].get_ydata().tolist() == [record["validation_nll"] for record in model.history]
     assert axes.get_xticks().tolist() == [1, 3, 5, 7, 9, 11]
     assert (tmp_path / "history.svg").read_bytes().startswith(b"<?xml")

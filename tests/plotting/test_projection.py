@@ -18,7 +18,7 @@ def test_the_first_words_or_the_chosen_ones_each_once(vectors_of):
     vectors = vectors_of(5)
     assert select(vectors, None, 3)[0].tokens == ("word0", "word1", "word2")
     assert select(vectors, None, 99)[0].tokens == vectors.tokens
-    shown, unit = select(vectors, iter(["word4", 1, "word4"]), 1)
+    shown, unit = select(vectors, iter(["word4", "word1", "word4"]), 1)
     assert shown.tokens == ("word4", "word1")
     expected = [vectors[word] / np.linalg.norm(vectors[word]) for word in shown.tokens]
     np.testing.assert_allclose(unit, expected, rtol=1e-6)

@@ -20,7 +20,10 @@ def test_raw_documents_are_split_as_the_lines_of_a_file_are(labelled, tmp_path, 
     assert_array_equal(raw.vectors.matrix, file.vectors.matrix)
     assert raw.perplexity(form(texts)) == raw.perplexity(path)
     assert_array_equal(raw.count(form(texts)).data, file.count(path).data)
-    assert_array_equal(raw.transform(form(texts)), raw.transform(path))
+    with pytest.warns(UserWarning, match="1 of 53 documents have no known word"):  # the empty one
+        means = raw.transform(form(texts))
+    with pytest.warns(UserWarning, match="1 of 53 documents have no known word"):
+        assert_array_equal(means, raw.transform(path))
     again = (model.partial_fit(text).vectors.matrix for model, text in ((raw, form(texts)), (file, path)))
     assert_array_equal(*again)
 
@@ -41,7 +44,8 @@ def test_strings_of_one_token_are_rejected(texts):
             call(texts)
     assert not hasattr(model, "vocabulary")
     model.fit([*texts, "two words"])
-    assert model.transform(texts).shape == (len(texts), 4)
+    known = [text for text in texts if text.strip()]
+    assert model.transform(known).shape == (len(known), 4)
 
 
 def test_other_things_than_a_corpus_are_rejected():

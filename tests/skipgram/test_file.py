@@ -37,7 +37,16 @@ def assert_same(found, expected, text):
     assert_array_equal(found.vocabulary.counts, expected.vocabulary.counts)
     assert found.vocabulary.ledger == expected.vocabulary.ledger
     assert found.vocabulary.appended == expected.vocabulary.appended
-    for name in ("ledger", "windows_", "max_contexts_", "counts_sha256_", "centre_", "history"):
+    for name in (
+        "ledger",
+        "windows_",
+        "baskets_",
+        "max_contexts_",
+        "counts_sha256_",
+        "centre_",
+        "history",
+        "best_epoch_",
+    ):
         assert np.all(getattr(found, name) == getattr(expected, name)), name
     assert found.predict_output("w03", topn=99) == expected.predict_output("w03", topn=99)
     if expected.windows_ is not None:
@@ -165,10 +174,12 @@ def test_the_manifest_says_what_was_trained_on(corpus, tmp_path):
         "fastembed": fastembed.__version__,
         "seed": 5,
         "counts_sha256": [digest],
+        "epochs": 2,
+        "best_epoch": 2,
         "nll": model.history[-1]["nll"],
     }
     parameters = json.loads(metadata["settings"])
-    assert parameters.keys() == model.get_params().keys() - {"threads", "reading"}
+    assert parameters.keys() == model.get_params().keys() - {"threads"}
     assert parameters["sample"] == 1e-2
     x = tensors["matrix"] @ tensors["linear"] + tensors["bias"]
     p = np.exp(x - x.max(axis=1, keepdims=True))
@@ -205,7 +216,7 @@ def test_files_of_other_things_are_rejected(tmp_path):
     Vectors(["a"], np.ones((1, 2))).save(path)
     with pytest.raises(ValueError, match=r"holds vectors alone and no model: open it with Vectors\.load"):
         SkipGram.load(path)
-    Counts.from_pairs([0], [0]).save(path)
+    Counts.from_ids([0], [0]).save(path)
     with pytest.raises(ValueError, match=r"holds counts, not vectors: open it with Counts\.load"):
         SkipGram.load(path)
     for name in ("v.txt", "v.vec.gz", "v.npy", "v.tsv"):
@@ -291,10 +302,15 @@ def test_tensors_that_do_not_fit_are_rejected(saved, tmp_path, name, change, mes
         ("model", "windows_", {"window": [0, 0]}, "window must be at least 1 on one side"),
         ("model", "windows_", {"size": 3}, "size"),
         ("model", "windows_", 5, "mapping"),
+        ("model", "baskets_", "share", "baskets must be None, 'flat' or 'share', without windows, got 'share'"),
+        ("model", "baskets_", [], "baskets must be None, 'flat' or 'share', without windows"),
         ("model", "history", 5, "history must be a list of records, got 5"),
         ("model", "history", [5], r"history must be a list of records, got \[5\]"),
         ("model", "history", [{"epoch": 1}], "'nll' is missing"),
         ("model", "history", [{"nll": "low"}], "history must be a number, got 'low'"),
+        ("model", "history", [{"nll": 1.0}], "'epoch' is missing"),
+        ("model", "history", [{"nll": 1.0, "epoch": 0}], "an epoch of history must be at least 1, got 0"),
+        ("model", "history", [{"nll": 1.0, "epoch": 1, "kept": 1}], "'kept' in history must be True or False, got 1"),
         ("manifest", "counts_sha256", "abc", "counts_sha256_ must be a list of str, got 'abc'"),
         ("model", "ledger", {"lines": "many"}, "a ledger must hold integers"),
         ("model", "vocabulary.appended", 99, "appended must be from 0 to 30, got 99"),

@@ -69,15 +69,85 @@ def test_items_of_baskets_are_contexts_without_sides(corpus):
         model.predict_output("w03", side="before")
 
 
+@pytest.mark.parametrize("settings", [{}, {"directed": False}, {"max_contexts": 11}])
+@pytest.mark.parametrize("side", [None, "before"])
+def test_several_words_give_the_weighted_mean_without_themselves(corpus, settings, side):
+    model = SkipGram(**SETTINGS | settings).fit(corpus)
+    side = side if model.windows_.directed else None
+    singles = {word: dict(model.predict_output(word, 99, side)) for word in ("w03", "w20", "w29")}
+    mean = {
+        c: (singles["w03"][c] + 2.5 * singles["w20"][c] + singles["w29"][c]) / 4.5
+        for c in singles["w03"]
+        if c not in singles
+    }
+    total = sum(mean.values())
+    found = model.predict_output(["w03", ("w20", 2.5), "w29"], 99, side)
+    assert {c for c, _ in found} == set(mean)
+    for c, p in found:
+        assert p == pytest.approx(mean[c] / total, rel=1e-5)
+    assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
+    assert sum(p for _, p in found) == pytest.approx(1)
+
+
+def test_words_given_twice_have_twice_the_weight(corpus):
+    model = SkipGram(**SETTINGS).fit(corpus)
+    assert model.predict_output(["w03", "w20", "w03"]) == model.predict_output([("w03", 2), "w20"])
+    (plain, weighted) = (dict(model.predict_output(query, 29)) for query in (["w03"], [("w03", 7.0)]))
+    assert plain == pytest.approx(weighted, rel=1e-12)
+    assert len(model.predict_output(["w03"], 99)) == 29
+
+
+def test_many_queries_give_what_each_gives(corpus, set_constant):
+    model = SkipGram(**SETTINGS).fit(corpus)
+    rng = np.random.default_rng(0)
+    queries = [rng.choice(model.vocabulary.tokens, n).tolist() for n in rng.integers(1, 9, 50)] + ["w03"]
+    answers = [model.predict_output(query) for query in queries]
+    for numbers in (1 << 22, 200, 1):  # in one block, in several, one by one
+        set_constant("fastembed.skipgram.prediction.BLOCK_NUMBERS", numbers)
+        found = model.predict_outputs(queries)
+        assert [[word for word, _ in answer] for answer in found] == [
+            [word for word, _ in answer] for answer in answers
+        ]
+        assert np.array([[p for _, p in answer] for answer in found]) == pytest.approx(
+            np.array([[p for _, p in answer] for answer in answers]), rel=1e-6
+        )
+    assert model.predict_outputs([]) == []
+
+
+def test_the_threads_change_no_bit(corpus):
+    queries = [["w03", "w07"], ["w20"], "w01"]
+    one, three = (SkipGram(threads=threads, **SETTINGS).fit(corpus).predict_outputs(queries) for threads in (1, 3))
+    assert one == three
+
+
+def test_unknown_words_can_be_skipped(corpus):
+    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
+    assert model.predict_outputs([["w03", "x"], ["x"], "x"], skip_unknown=True) == [
+        model.predict_output(["w03"]), [], []
+    ]  # fmt: skip
+    with pytest.raises(KeyError, match="'x' is not among the 30 tokens"):
+        model.predict_outputs([["w03", "x"]])
+
+
+def test_where_all_contexts_are_given_none_is_left():
+    model = SkipGram(dim=2, min_count=1, sample=None).fit([["a", "b"]] * 3)
+    assert model.predict_output(["a", "b"]) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"word": "w3"}, KeyError, "'w3' is not among the 30 tokens; the closest spellings are 'w"),
-        ({"word": 30}, ValueError, "an id must be from 0 to 29, got 30"),
-        ({"word": ["w03"]}, TypeError, r"a token is a str, or an int that is its id, got \['w03'\]"),
-        ({"word": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
-        ({"word": "w03", "topn": None}, TypeError, "topn must be an integer, got None"),
-        ({"word": "w03", "side": "left"}, ValueError, "side must be None, 'before' or 'after', got 'left'"),
+        ({"words": "w3"}, KeyError, "'w3' is not among the 30 tokens; the closest spellings are 'w"),
+        ({"words": 3}, KeyError, "3 is not among the 30 tokens; an integer is the token of its digits"),
+        ({"words": [["w03"]]}, TypeError, r"a token is a str, or an int whose digits it is, got \['w03'\]"),
+        ({"words": []}, ValueError, "a query must hold at least one word, got none"),
+        ({"words": [("w03", 0)]}, ValueError, "the weight of 'w03' must be finite and above 0, got 0"),
+        ({"words": [("w03", "2")]}, TypeError, "the weight of 'w03' must be a number, got '2'"),
+        ({"words": ("w03", 2.0)}, TypeError, r"one word with a weight is \[\('w03', 2.0\)\]"),
+        ({"words": 0.5}, TypeError, "a query must be a word or several, got 0.5"),
+        ({"words": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
+        ({"words": "w03", "topn": None}, TypeError, "topn must be an integer, got None"),
+        ({"words": "w03", "side": "left"}, ValueError, "side must be None, 'before' or 'after', got 'left'"),
     ],
 )
 def test_wrong_arguments_are_named(corpus, arguments, error, message):
@@ -86,10 +156,20 @@ def test_wrong_arguments_are_named(corpus, arguments, error, message):
         model.predict_output(**arguments)
 
 
-def test_a_word_can_be_given_by_its_id(corpus):
+def test_an_integer_is_the_token_of_its_digits():
+    model = SkipGram(epochs=1, **SETTINGS).fit([[33, 0, 7], [7, 33]] * 3)
+    for word in (33, np.int16(33)):
+        assert model.predict_output(word) == model.predict_output("33")
+        assert model.predict_output([word, 0]) == model.predict_output(["33", "0"])
+    assert model.predict_outputs([[33, 1]], skip_unknown=True) == model.predict_outputs([["33"]])
+
+
+def test_many_queries_must_be_several(corpus):
     model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
-    for word in (7, np.int16(7)):
-        assert model.predict_output(word) == model.predict_output(model.vocabulary.tokens[7])
+    with pytest.raises(TypeError, match="queries must be several, got the single str 'w03': see predict_output"):
+        model.predict_outputs("w03")
+    with pytest.raises(TypeError, match="skip_unknown must be True or False, got 1"):
+        model.predict_outputs(["w03"], skip_unknown=1)
 
 
 def test_before_a_fit_nothing_is_predicted():

@@ -48,12 +48,12 @@ def test_counts_without_tokens_are_rejected():
     with pytest.raises(TypeError, match="counts must be Counts, got csr_array"):
         SkipGram().fit_counts(sparse.csr_array(np.eye(2)))
     with pytest.raises(ValueError, match="these counts have no tokens to name the vectors"):
-        SkipGram().fit_counts(Counts.from_pairs([0], [0]))
+        SkipGram().fit_counts(Counts.from_ids([0], [0]))
 
 
 def test_before_a_fit_nothing_has_been_learned():
     learned = [name for name, member in vars(SkipGram).items() if isinstance(member, property) and name[0] != "_"]
-    assert len(learned) == 9
+    assert len(learned) == 12
     model = SkipGram(dim=2, min_count=1)
     for name in learned:
         with pytest.raises(AttributeError, match="this SkipGram has not been fitted yet: call fit first"):

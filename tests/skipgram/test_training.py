@@ -1,6 +1,8 @@
 """Training: what callbacks see, what an exception leaves, early stopping, training on more text, its figures."""
 
+import copy
 import math
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -18,6 +20,7 @@ from fastembed.trainer.blocks import BlockFit
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 LEARNED = (
     "vocabulary", "ledger", "windows_", "max_contexts_", "counts_sha256_", "trainer", "centre_", "history", "vectors",
+    "baskets_",
 )  # fmt: skip
 
 
@@ -145,8 +148,35 @@ def test_early_stopping_returns_to_the_best_epoch():
         noise, model.vocabulary, lines=LineSplit(0.4, 0, True), window=2, weighting="harmonic", directed=True
     )
     assert model.trainer.nll(held_out) == pytest.approx(nlls[best], rel=1e-6)
+    assert model.best_epoch_ == best + 1
+    assert [record["epoch"] for record in model.history if record["kept"]] == [best + 1]
     twice = SkipGram(**model.get_params()).fit(noise)
     assert_array_equal(twice.vectors.matrix, model.vectors.matrix)
+
+
+def test_the_best_epoch_is_that_of_the_last_fit(corpus):
+    model = SkipGram(epochs=3, early_stopping=True, n_iter_no_change=1, **SETTINGS)
+    seen = []
+    model.fit(corpus, on_epoch_end=lambda record, model: seen.append(model.best_epoch_))
+    assert seen == list(range(1, len(seen) + 1))  # of the model as it is then
+    assert model.set_params(early_stopping=False).partial_fit(corpus).best_epoch_ == 3
+    assert SkipGram(epochs=4, **SETTINGS).fit(corpus).best_epoch_ == 4
+
+
+@pytest.mark.parametrize("baskets", [None, "share"])
+def test_the_ledger_counts_lines_held_out_as_held_out(corpus, baskets):
+    options = {"early_stopping": True, "validation_fraction": 0.3, "min_count": 40, "baskets": baskets}
+    model = SkipGram(**SETTINGS | options).fit(corpus)
+    split = LineSplit(0.3, 0, held_out=True)
+    known = Counts.from_corpus(corpus, model.vocabulary, lines=split).ledger
+    ledger = model.ledger
+    assert ledger.dropped["held out"] == known.tokens_used > 0
+    assert ledger.dropped["below min_count=40"] > 0
+    assert ledger.tokens_read == ledger.tokens_used + sum(ledger.dropped.values()) == sum(map(len, corpus))
+    assert re.search(r"dropped [\d,]+ \(.*below min_count=40, [\d,]+ held out\)$", ledger.summary())
+    more = model.partial_fit(corpus).ledger
+    assert more.dropped["held out"] == known.tokens_used
+    assert "held out" not in SkipGram(**SETTINGS).fit(corpus).ledger.dropped
 
 
 def test_early_stopping_on_counts_needs_validation_counts(corpus):
@@ -155,21 +185,21 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
     with pytest.raises(ValueError, match="early_stopping needs validation_counts beside counts"):
         model.fit_counts(counts)
     with pytest.raises(ValueError, match="validation_counts must have shape"):
-        model.fit_counts(counts, validation_counts=Counts.from_pairs([0], [0]))
+        model.fit_counts(counts, validation_counts=Counts.from_ids([0], [0]))
     assert not hasattr(model, "trainer")
     model.fit_counts(counts, validation_counts=counts)
     assert "validation_nll" in model.history[0]
 
 
 def test_partial_fit_trains_on_the_new_text_alone(corpus):
-    """It is `Trainer.fit_counts` on the new counts with a warm start, on a copy of the trainer."""
+    """It is `Trainer.fit_counts` on the new counts with a warm start and half the rates, on a copy of the trainer."""
     settings = SETTINGS | {"sample": 1e-2, "max_contexts": 20}
     model = SkipGram(epochs=2, **settings).fit(corpus[:60])
     old, vectors, history = model.trainer, model.vectors.matrix.copy(), list(model.history)
     windows = model.windows_
     counts = Counts.from_corpus(corpus[60:], model.vocabulary, **asdict(windows))
     trainer = old.grown(old.embedding[:0])
-    expected = trainer.fit_counts(counts, epochs=2, warm_start=True)
+    expected = trainer.fit_counts(counts, epochs=2, warm_start=True, learning_rate=0.35, linear_learning_rate=0.5)
     assert model.partial_fit(corpus[60:]) is model
     assert_array_equal(model.trainer.embedding, trainer.embedding)
     assert_array_equal(model.trainer.linear, trainer.linear)
@@ -179,6 +209,42 @@ def test_partial_fit_trains_on_the_new_text_alone(corpus):
     assert [record["nll"] for record in model.history[2:]] == [record["nll"] for record in expected]
     assert (model.windows_, model.max_contexts_) == (windows, 20)
     assert model.ledger.lines == 20
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_replayed_counts_are_trained_on_together_with_the_new_ones(corpus, grow):
+    """It is `Trainer.fit_counts` on the sum of the counts with a warm start, also for a vocabulary that grows."""
+    model = SkipGram(epochs=2, **SETTINGS | {"sample": 1e-2, "max_contexts": 20})
+    counts = model.count(corpus[:60])
+    old = model.fit_counts(counts).trainer
+    new = [[{"w05": "new"}.get(word, word) for word in line] for line in corpus[60:]]
+    alone, together = copy.copy(model), copy.copy(model)
+    alone.partial_fit(new, grow_vocabulary=grow)
+    together.partial_fit(new, grow_vocabulary=grow, replay=counts)
+    assert together.vocabulary.tokens == alone.vocabulary.tokens
+    assert together.perplexity(corpus[:60]) < alone.perplexity(corpus[:60])
+    if not grow:
+        both = counts.to_scipy() + Counts.from_corpus(new, model.vocabulary, **asdict(model.windows_)).to_scipy()
+        trainer = old.grown(old.embedding[:0])
+        trainer.fit_counts(both, epochs=2, warm_start=True)
+        assert_array_equal(together.trainer.embedding, trainer.embedding)
+        by_counts = copy.copy(model)
+        by_counts.partial_fit_counts(Counts.from_corpus(new, model.vocabulary, **asdict(model.windows_)), replay=counts)
+        assert_array_equal(by_counts.trainer.embedding, trainer.embedding)
+
+
+def test_counts_to_replay_must_be_those_of_the_model(corpus):
+    model = SkipGram(**SETTINGS)
+    counts = model.count(corpus)
+    with pytest.raises(ValueError, match="nothing to replay: this SkipGram has not been fitted yet"):
+        model.partial_fit(corpus, replay=counts)
+    model.fit_counts(counts)
+    with pytest.raises(TypeError, match="counts must be Counts, got list"):
+        model.partial_fit(corpus, replay=[])
+    other = SkipGram(**SETTINGS | {"window": 1}).count(corpus)
+    for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit_counts, counts)):
+        with pytest.raises(ValueError, match="but the model was fitted to"):
+            partial_fit(new, replay=other)
 
 
 def test_partial_fit_grows_the_vocabulary(corpus):
@@ -245,10 +311,12 @@ def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(corpus, grow):
 
 
 def test_partial_fit_needs_a_text(corpus):
-    counts = Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1))
-    model = SkipGram(**SETTINGS).fit_counts(counts)
-    with pytest.raises(ValueError, match="fitted to counts that are not those of windows over a text"):
-        model.partial_fit(corpus)
+    vocabulary = Vocabulary.from_corpus(corpus, 1)
+    pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_ids([0], [1], shape=(30, 30))
+    model = SkipGram(**SETTINGS).fit_counts(pairs)
+    for call in (model.partial_fit, model.perplexity):
+        with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: pass Counts"):
+            call(corpus)
     with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
         model.partial_fit(corpus, grow_vocabulary="yes")
 

@@ -325,6 +325,7 @@ def test_early_stopping_restores_the_best_parameters(library, model, make_counts
     best = int(np.argmin(nlls))
     assert len(history) == min(12, best + 1 + patience)
     assert 0 < best < len(history) - 1
+    assert [record["kept"] for record in history] == [epoch == best for epoch in range(len(history))]
     assert_array_equal(trainer.embedding, kept[best][0])
     assert_array_equal(trainer.linear, kept[best][1])
 

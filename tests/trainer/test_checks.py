@@ -139,7 +139,10 @@ def test_the_arguments_of_random_are_checked(options, error, message):
     ],
 )
 def test_the_id_of_the_input_is_checked(trainer, i, error, message):
-    for call in (trainer.forward, lambda i: trainer.loss(i, 0), lambda i: trainer.gradient(i, 0), trainer.step):
+    for call in (trainer.forward, trainer.predict)[: 2 * (i != [1])]:
+        with pytest.raises(error, match=re.escape(message)):
+            call(i)
+    for call in (lambda i: trainer.loss(i, 0), lambda i: trainer.gradient(i, 0), trainer.step):
         with pytest.raises(error, match=re.escape(message)):
             call(i)
 

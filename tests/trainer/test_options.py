@@ -45,6 +45,8 @@ def test_the_loss_scale_is_checked(value, error, text):
 @numbers
 def test_learning_rates_are_checked(trainer, value, error, text):
     for call in (trainer.step, lambda i, **o: trainer.train([i], **o)):
+        if value is None:  # the trainer's own
+            continue
         with pytest.raises(error, match=re.escape(f"learning_rate {text}")):
             call(0, learning_rate=value)
     for name in ("learning_rate", "linear_learning_rate"):

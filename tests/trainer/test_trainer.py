@@ -383,7 +383,10 @@ def test_random_parameters_follow_the_seed():
     assert trainer.embedding.shape == (200, 30)
     assert trainer.linear.shape == (30, 50)
     assert trainer.bias is None
-    assert abs(trainer.embedding.std() - 1) < 0.05
+    for matrix in (trainer.embedding, trainer.linear):
+        assert matrix.std() * np.sqrt(30) == pytest.approx(1, abs=0.05)
+    assert trainer.loss_scale == 1
+    assert Trainer.random(3, 2, loss_scale=0.5).loss_scale == 0.5
     assert_array_equal(Trainer.random(200, 30, output_size=50, dtype="float64", seed=1).linear, trainer.linear)
     assert (Trainer.random(200, 30, dtype="float64", seed=2).embedding != trainer.embedding).any()
     assert Trainer.random(3, 2).embedding.dtype == np.float32
@@ -432,3 +435,53 @@ def test_a_deep_copy_has_parameters_of_its_own(library, model):
     for one, other in ((trainer.embedding, copied.embedding), (trainer.linear, copied.linear)):
         assert_array_equal(one, other)
         assert not np.shares_memory(one, other)
+
+
+@pytest.mark.parametrize("outputs", [10, 1000, 5000])
+@pytest.mark.parametrize("dim", [10, 100])
+def test_a_random_trainer_starts_near_the_uniform_loss(outputs, dim):
+    trainer = Trainer.random(200, dim, output_size=outputs, seed=0)
+    losses = [trainer.loss(i, i % outputs) for i in range(200)]
+    assert np.mean(losses) == pytest.approx(np.log(outputs), abs=0.15)
+
+
+@pytest.mark.parametrize("update_linear", [False, True])
+def test_the_default_rate_learns_a_thousand_classes_in_five_epochs(update_linear):
+    classes = np.random.default_rng(0).integers(1000, size=500)
+    trainer = Trainer.random(500, 100, output_size=1000, seed=0)
+    losses = trainer.train(np.arange(500), classes, epochs=5, update_linear=update_linear)
+    assert losses.tolist() == sorted(losses, reverse=True)
+    assert (trainer.predict(np.arange(500))[0][:, 0] == classes).mean() > 0.98
+
+
+def test_soft_targets_are_learned_by_default_without_diverging():
+    """Two classes per input, 2 to 1: the loss cannot fall below the entropy of the targets."""
+    rng = np.random.default_rng(0)
+    votes = np.zeros((300, 400))
+    votes[np.arange(300), rng.integers(400, size=300)] = 2 / 3
+    votes[np.arange(300), rng.integers(400, size=300)] += 1 / 3
+    entropy = -(votes * np.log(np.where(votes > 0, votes, 1))).sum(axis=1).mean()
+    trainer = Trainer.random(300, 50, output_size=400, seed=0)
+    losses = trainer.train(np.arange(300), votes, epochs=100, update_linear=True)
+    assert entropy < losses[-1] < entropy + 0.05
+
+
+@pytest.mark.parametrize(
+    ("make", "rate"),
+    [
+        (lambda e, w: Trainer(e, w), 1.0),
+        (lambda e, w: Trainer(e, w, learning_rate=0.3), 0.3),
+        (lambda e, w: Trainer.random(3, 4, output_size=6, seed=0), 0.25),
+        (lambda e, w: copy.deepcopy(Trainer(e, w, learning_rate=2)), 2.0),
+    ],
+)
+def test_steps_have_the_rate_of_the_trainer_where_they_are_given_none(make, rate):
+    rng = np.random.default_rng(0)
+    embedding, linear = rng.normal(size=(3, 4)), rng.normal(size=(4, 6))
+    one, other = (make(embedding.copy(), linear) for _ in range(2))
+    assert one.learning_rate == rate
+    assert one.step(1, 2) == other.step(1, 2, learning_rate=rate)
+    assert_array_equal(one.train([0, 1], [3, 4]), other.train([0, 1], [3, 4], learning_rate=rate))
+    assert_array_equal(one.embedding, other.embedding)
+    with pytest.raises(ValueError, match="learning_rate must be finite and at least 0, got -1"):
+        Trainer(embedding, linear, learning_rate=-1)

@@ -76,11 +76,10 @@ def test_iteration_is_over_the_tokens(vectors):
     assert [vectors[token][0] for token in vectors] == vectors.matrix[:, 0].tolist()
 
 
-def test_rows_by_tokens_and_ids(vectors):
-    for key in (["w7", "w3", "w7"], ("w7", 3, "w7"), np.array([7, 3, 7]), iter([7, "w3", np.int8(7)])):
+def test_rows_by_tokens(vectors):
+    for key in (["w7", "w3", "w7"], ("w7", "w3", "w7"), np.array(["w7", "w3", "w7"]), iter(["w7", "w3", "w7"])):
         np.testing.assert_array_equal(vectors[key], vectors.matrix[[7, 3, 7]])
-    for key in (7, np.uint8(7)):
-        np.testing.assert_array_equal(vectors[key], vectors.matrix[7])
+    np.testing.assert_array_equal(vectors["w7"], vectors.matrix[7])
     assert vectors[[]].shape == (0, 16)
     rows = vectors[["w1", "w2"]]
     rows[:] = 0  # a copy
@@ -92,18 +91,18 @@ def test_rows_by_tokens_and_ids(vectors):
     [
         ("w", KeyError, "'w' is not among the 200 tokens; the closest spellings are "),
         (["w1", "v0000"], KeyError, "'v0000' is not among the 200 tokens"),
-        (200, ValueError, "an id must be from 0 to 199, got 200"),
-        ([0, -1], ValueError, "an id must be from 0 to 199, got -1"),
-        (True, TypeError, "an id must be an integer, got True"),
-        (1.0, TypeError, r"tokens must be tokens or ids, got 1\.0"),
+        (7, KeyError, "7 is not among the 200 tokens; an integer is the token of its digits"),
+        (["w1", -1], KeyError, "-1 is not among the 200 tokens"),
+        (True, TypeError, "a token is a str, or an int whose digits it is, got True"),
+        (1.0, TypeError, r"tokens must be tokens, got 1\.0"),
         (
             slice(3),
             TypeError,
-            r"must be tokens or ids, got slice\(None, 3, None\): take slices of \.tokens or of \.matrix",
+            r"must be tokens, got slice\(None, 3, None\): take slices of \.tokens or of \.matrix",
         ),
-        ([None], TypeError, "a token is a str, or an int that is its id, got None"),
-        (np.array([1.0]), TypeError, "a token is a str, or an int that is its id, got np.float64"),
-        (np.array([True]), TypeError, "a token is a str, or an int that is its id, got np.True_"),
+        ([None], TypeError, "a token is a str, or an int whose digits it is, got None"),
+        (np.array([1.0]), TypeError, "a token is a str, or an int whose digits it is, got np.float64"),
+        (np.array([True]), TypeError, "a token is a str, or an int whose digits it is, got np.True_"),
     ],
 )
 def test_bad_keys_are_rejected(vectors, key, error, message):
@@ -111,8 +110,19 @@ def test_bad_keys_are_rejected(vectors, key, error, message):
         vectors[key]
 
 
+def test_an_array_of_vectors_is_their_matrix(vectors):
+    for array in (np.asarray(vectors), np.array(vectors)):
+        assert array.dtype == vectors.matrix.dtype
+        np.testing.assert_array_equal(array, vectors.matrix)
+    assert np.shares_memory(np.asarray(vectors), vectors.matrix)
+    assert not np.shares_memory(np.array(vectors), vectors.matrix)
+    assert np.asarray(vectors, dtype="f2").dtype == np.float16
+    assert np.linalg.norm(vectors, axis=1).shape == (200,)
+    np.testing.assert_array_equal(np.vstack([vectors, vectors]), np.vstack([vectors.matrix] * 2))
+
+
 def test_a_subset_has_the_chosen_tokens(vectors):
-    few = vectors.subset(["w9", 2, "w5"])
+    few = vectors.subset(["w9", "w2", "w5"])
     assert few.tokens == ("w9", "w2", "w5")
     assert type(few) is Vectors
     np.testing.assert_array_equal(few.matrix, vectors.matrix[[9, 2, 5]])
@@ -121,7 +131,7 @@ def test_a_subset_has_the_chosen_tokens(vectors):
     assert np.shares_memory(first.matrix, vectors.matrix)
     assert first.most_similar("w3", topn=3) == vectors.most_similar("w3", topn=3, restrict=50)
     for bad, error, message in [
-        (["w1", 1], ValueError, "tokens must be unique, but 'w1' is in rows 0 and 1"),
+        (["w1", "w1"], ValueError, "tokens must be unique, but 'w1' is in rows 0 and 1"),
         (["x"], KeyError, "'x' is not"),
         (0, ValueError, "tokens must be from 1 to 200, got 0"),
         (201, ValueError, "tokens must be from 1 to 200, got 201"),

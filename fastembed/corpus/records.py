@@ -1,0 +1,192 @@
+"""Records in memory, and the values of a field as documents: texts, and lists of tokens."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import length_hint
+from typing import Any, TypeAlias
+
+from fastembed._base.printable import shown
+from fastembed._kernels.tokens import valid_utf8
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.reading import token_list
+from fastembed.corpus.rows import BadRow, no_field
+
+Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
+
+NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
+FFFD = "\ufffd".encode()
+VALUES_AT_ONCE = 1024  # of an Arrow array, made Python objects
+
+
+class Records:
+    """Values that can be iterated again: the items of an iterable, or a field of each.
+
+    Parameters
+    ----------
+    source : iterable
+        Of anything; with a field, of mappings, or a table.
+    field : str or None
+
+    Attributes
+    ----------
+    length : int or None
+        How many there are, if that is known.
+
+    Raises
+    ------
+    TypeError
+        If `source` is none of these, or a table without a `field`.
+    ValueError
+        If a table has no such field.
+
+    Examples
+    --------
+    >>> list(Records([{"id": 7, "text": "the cat"}], "text"))
+    ['the cat']
+    """
+
+    def __init__(self, source: Any, field: str | None) -> None:
+        kind = type(source).__name__
+        if isinstance(source, str | bytes | os.PathLike):
+            raise TypeError(f"documents in memory are an iterable, got {shown(source)}; FileCorpus reads files")
+        if isinstance(source, Mapping):
+            raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
+        if not isinstance(field, str | None):
+            raise TypeError(f"field must be the name of a field, got {field!r}")
+        names = column_names(source)
+        if names is not None:
+            known = ", ".join(map(repr, names))
+            if field is None:
+                raise TypeError(f"documents must be one column of a table, got a whole {kind}: give a field, {known}")
+            if field not in names:
+                raise ValueError(f"the {kind} has no field {field!r}; its fields are {known}")
+            if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
+                source, field = source[field], None
+        check_reiterable(source)
+        self._source, self._field = source, field
+        hint = length_hint(source, -1)
+        self.length = None if hint < 0 else hint
+
+    def __iter__(self) -> Iterator[Any]:
+        if hasattr(self._source, "to_pylist"):  # Arrow, whose own items are no Python objects
+            for start in range(0, len(self._source), VALUES_AT_ONCE):
+                yield from self._source.slice(start, VALUES_AT_ONCE).to_pylist()
+        elif self._field is None:
+            yield from self._source
+        else:
+            for record in self._source:
+                yield self._value(record)
+
+    def _value(self, record: Any) -> Any:
+        if not isinstance(record, Mapping):
+            message = f"{shown(record)}, where a mapping with the field {self._field!r} is expected"
+            return BadRow("no record", message, TypeError)
+        if self._field in record:
+            return record[self._field]
+        return no_field(self._field, record)
+
+
+def column_names(source: Any) -> list[str] | None:
+    """Return the names of the columns of a table of any library, and None for anything else.
+
+    Parameters
+    ----------
+    source : object
+    """
+    names = getattr(source, "column_names", None)  # Arrow, Hugging Face
+    if names is None:
+        names = getattr(source, "columns", None)  # pandas, Polars
+    return None if names is None else list(names)
+
+
+def check_reiterable(source: Any) -> None:
+    """Raise TypeError for what cannot be iterated, or only once.
+
+    Parameters
+    ----------
+    source : object
+    """
+    kind = type(source).__name__
+    try:
+        once = iter(source) is source
+    except TypeError:
+        raise TypeError(f"a corpus is a path or an iterable of token lists, got {kind}: {shown(source)}") from None
+    if once:
+        raise TypeError(
+            f"a corpus is read more than once, which a {kind} does not allow: pass a list, or an object whose "
+            "__iter__ starts again"
+        )
+
+
+def documents_of(
+    rows: Iterable[tuple[int, Any]],
+    errors: str,
+    ledger: Ledger,
+    fail: Callable[[int, BadRow], Exception] | None,
+) -> Iterator[Document]:
+    """Yield the documents in rows.
+
+    Parameters
+    ----------
+    rows : iterable of (int, object)
+        The number of each row and its value: a text as str or bytes, an iterable of tokens, or a BadRow.
+    errors : {"strict", "replace"}
+        What to do with text that has no UTF-8 form: it is a bad row, or gets U+FFFD, which the ledger counts.
+    ledger : Ledger
+    fail : callable or None
+        Makes the error to raise for a bad row. Without it, bad rows are added to the ledger and left out.
+    """
+    for number, value in rows:
+        document = _document(value, errors, ledger)
+        if not isinstance(document, BadRow):
+            yield document
+        elif fail is None:
+            ledger.skipped[document.reason] = ledger.skipped.get(document.reason, 0) + 1
+        else:
+            raise fail(number, document)
+
+
+def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
+    """Return the document that a value is, or why it is none."""
+    if isinstance(value, str):
+        return _text(value, errors, ledger)
+    if isinstance(value, BadRow):
+        return value
+    if isinstance(value, bytes):
+        return value if valid_utf8(value) else _text(value.decode(errors="surrogateescape"), errors, ledger)
+    if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):
+        return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
+    if type(value) is not list and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
+        return _neither(value)
+    try:
+        tokens = token_list(value, "the list")
+    except TypeError as error:
+        return BadRow("no text", str(error), TypeError)
+    try:
+        "".join(tokens).encode()
+    except UnicodeEncodeError:
+        texts = [_text(token, errors, ledger) for token in tokens]
+        bad = next((text for text in texts if isinstance(text, BadRow)), None)
+        return bad or [text.decode() for text in texts if isinstance(text, bytes)]
+    return tokens
+
+
+def _text(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
+    """Return a text in UTF-8; its surrogates stand for invalid bytes, or for themselves."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        if errors == "strict":
+            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(value[error.start : error.start + 20])}")
+    value, replaced = NOT_ESCAPED.subn("\ufffd", value)
+    known = value.count("\ufffd")
+    text = value.encode(errors="surrogateescape").decode(errors="replace").encode()
+    ledger.replaced += replaced + text.count(FFFD) - known
+    return text
+
+
+def _neither(value: object) -> BadRow:
+    return BadRow("no text", f"{shown(value)}, where a text or a list of tokens is expected", TypeError)

@@ -1,0 +1,122 @@
+"""The rows of Parquet and Arrow files, by pyarrow, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from fastembed._base.extras import require
+from fastembed.corpus.rows import Report, Rows, column_of
+from fastembed.corpus.sources import TextFile
+
+ROWS_AT_ONCE = 1024
+BUFFER_BYTES = 1 << 20  # of a column in Parquet; by default the column of a whole row group is read at once
+ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
+
+
+def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report = None) -> Rows:
+    """Yield the number of each row, from 1, and the value of a field in it; text as bytes.
+
+    Raises
+    ------
+    ImportError
+        Without pyarrow.
+    OSError
+        If it is no such file, or not a whole one.
+    ValueError
+        If it has no such field, or that is neither text nor lists.
+    """
+    number = 0
+    with file.open() as stream, _naming(file, lambda: number):
+        table = _ParquetTable(stream) if parquet else _ArrowTable(stream)
+        column = column_of(table.names, field, file.name)
+        convert = _converter(table.types[column], field, file.name)
+        size = file.size()
+        with closing(table.batches(column)) as batches:
+            for done, batch in batches:
+                for values in (batch.slice(start, ROWS_AT_ONCE) for start in range(0, len(batch), ROWS_AT_ONCE)):
+                    for number, value in enumerate(convert(values), number + 1):  # noqa: B020 - goes on in the next batch
+                        yield number, value
+                if report:
+                    report(int(done * size))
+        if report:
+            report(size)
+
+
+def table_names(file: TextFile, parquet: bool) -> list[str]:
+    """Return the names of the fields; raise as :func:`table_rows` does."""
+    with file.open() as stream, _naming(file, lambda: 0):
+        names: list[str] = (_ParquetTable(stream) if parquet else _ArrowTable(stream)).names
+        return names
+
+
+class _ParquetTable:
+    def __init__(self, stream: Any) -> None:
+        parquet = require("pyarrow.parquet", "parquet")
+        self._file = parquet.ParquetFile(
+            stream, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+        )
+        schema = self._file.schema_arrow
+        self.names, self.types = schema.names, schema.types
+
+    def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
+        """Yield the part of the file that has been read, and the values of a column."""
+        rows, name = 0, self.names[column]
+        of_this_name = self.names[:column].count(name)
+        for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=[name], use_threads=False):
+            found = [values for values, other in zip(batch.columns, batch.schema.names, strict=True) if other == name]
+            rows += len(batch)
+            yield rows / self._file.metadata.num_rows, found[of_this_name]
+
+
+class _ArrowTable:
+    def __init__(self, stream: Any) -> None:
+        ipc = require("pyarrow.ipc", "parquet")
+        whole = stream.read(len(ARROW_FILE)) == ARROW_FILE
+        stream.seek(0)
+        self._reader = ipc.open_file(stream) if whole else ipc.open_stream(stream)
+        self._whole, self._stream = whole, stream
+        self.names, self.types = self._reader.schema.names, self._reader.schema.types
+
+    def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
+        """Yield the part of the file that has been read, and the values of a column."""
+        if self._whole:
+            count = self._reader.num_record_batches
+            for number in range(count):
+                yield (number + 1) / count, self._reader.get_batch(number).column(column)
+        else:
+            start, size = self._stream.tell(), self._stream.seek(0, 2)
+            self._stream.seek(start)
+            for batch in self._reader:
+                yield self._stream.tell() / size, batch.column(column)
+
+
+def _converter(kind: Any, field: str | int, file: str) -> Any:
+    """Return the function from an array to its Python values: text as bytes, lists of tokens as lists."""
+    arrow = require("pyarrow", "parquet")
+    types = arrow.types
+    if types.is_dictionary(kind):
+        convert = _converter(kind.value_type, field, file)
+        return lambda values: convert(values.dictionary_decode())
+    views = types.is_string_view(kind) or types.is_binary_view(kind)
+    if views or any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string)):
+        return lambda values: values.cast(arrow.large_binary()).to_pylist()  # as bytes, which may not be UTF-8
+    others = (types.is_binary, types.is_large_binary, types.is_list, types.is_large_list, types.is_fixed_size_list)
+    if any(is_kind(kind) for is_kind in (*others, types.is_list_view, types.is_large_list_view, types.is_null)):
+        return lambda values: values.to_pylist()
+    raise ValueError(f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected")
+
+
+@contextmanager
+def _naming(file: TextFile, rows: Any) -> Iterator[None]:
+    """Turn whatever pyarrow raises for a damaged file into an OSError that names it and the last row."""
+    arrow = require("pyarrow", "parquet")
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file.name!r} has a token that is not valid UTF-8 after row {rows()}: {error}") from error
+    except (arrow.ArrowException, OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
+            raise
+        raise OSError(f"cannot read {file.name!r} beyond row {rows()}: {error}") from error

@@ -1,0 +1,73 @@
+"""The probabilities of all outputs for many inputs at once: matrix products over the shards of the linear layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.blas import single_threaded_blas
+from fastembed._base.ranking import largest
+from fastembed._base.threads import Pool
+from fastembed._kernels import kernels_for
+from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.shards import shard_bounds
+
+BLOCK_LOGITS = 1 << 22  # logits of the inputs that `most_probable` takes at a time
+ROWS_PER_TASK = 16  # rows that become probabilities in one task of the pool
+
+
+def probabilities(parameters: Parameters, inputs: NDArray[np.intp], pool: Pool) -> NDArray[Any]:
+    """Return softmax(embedding[inputs] @ linear + bias), (N, V), in the dtype of the parameters.
+
+    Raises
+    ------
+    FloatingPointError
+        If a logit overflows.
+    """
+    softmax, bounds = kernels_for(parameters.dtype).softmax, shard_bounds(parameters.outputs)
+    h, bias = parameters.embedding[inputs], parameters.bias
+    weights = parameters.weights[:, : parameters.dim]
+    p = np.empty((len(inputs), parameters.outputs), parameters.dtype)
+    finite = np.empty(len(inputs), bool)
+
+    def multiply(shard: int) -> None:
+        part = slice(bounds[shard], bounds[shard + 1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = np.matmul(h, weights[part].T, out=p[:, part])
+            if bias is not None:
+                logits += bias[part]
+
+    def normalise(task: int) -> None:
+        for n in range(task * ROWS_PER_TASK, min((task + 1) * ROWS_PER_TASK, len(p))):
+            finite[n] = np.isfinite(softmax(p[n]))
+
+    with single_threaded_blas():
+        pool.run(multiply, len(bounds) - 1)
+    pool.run(normalise, -(-len(p) // ROWS_PER_TASK))
+    if not finite.all():
+        i = int(inputs[int(np.argmin(finite))])
+        raise FloatingPointError(
+            f"a logit of input {i} overflows {parameters.dtype}: the parameters are too large, or the learning rate was"
+        )
+    return p
+
+
+def most_probable(
+    parameters: Parameters, inputs: NDArray[np.intp], topn: int, pool: Pool
+) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Return the most probable outputs of each input and their probabilities, (N, topn) each.
+
+    Probabilities descend; ties are in the order of the outputs. There are V columns if `topn` is larger.
+    """
+    topn = min(topn, parameters.outputs)
+    outputs = np.empty((len(inputs), topn), np.intp)
+    p = np.empty((len(inputs), topn), parameters.dtype)
+    size = max(1, BLOCK_LOGITS // parameters.outputs)
+    for begin in range(0, len(inputs), size):
+        block = probabilities(parameters, inputs[begin : begin + size], pool)
+        for n, row in enumerate(block, begin):
+            outputs[n] = largest(row, topn)
+            p[n] = row[outputs[n]]
+    return outputs, p

@@ -1,0 +1,474 @@
+"""Structured files: every format, every way to name a field, and every way in which a row or a file can be bad."""
+
+import bz2
+import csv
+import gzip
+import importlib.util
+import io
+import json
+import lzma
+import tracemalloc
+
+import pytest
+
+from fastembed import Vocabulary
+from fastembed.corpus import FileCorpus, Ledger, Reading, rows, sources
+from fastembed.corpus.structured import format_of
+
+TEXTS = ["The cat", "sat\non the mat", "", 'größe 猫 , "quoted"\t;']
+EXPECTED = [["The", "cat"], ["sat"], ["on", "the", "mat"], [], ["größe", "猫", ",", '"quoted"', ";"]]
+LISTS = [["new york", "the"], [], ["", "a\nb", " "], ["größe"]]
+
+
+def json_lines(records):
+    return "".join(f"{json.dumps(record)}\n" for record in records).encode()
+
+
+def separated(records, delimiter=","):
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(records[0])
+    writer.writerows(record.values() for record in records)
+    return text.getvalue().encode()
+
+
+def parquet(records):
+    pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    stream = io.BytesIO()
+    pq.write_table(pyarrow.Table.from_pylist(records), stream, row_group_size=3)
+    return stream.getvalue()
+
+
+def arrow(records, new="new_file"):
+    pyarrow = pytest.importorskip("pyarrow")
+    stream, table = io.BytesIO(), pyarrow.Table.from_pylist(records)
+    with getattr(pyarrow.ipc, new)(stream, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+    return stream.getvalue()
+
+
+WRITERS = {
+    "t.jsonl": json_lines,
+    "t.ndjson": json_lines,
+    "t.json": json_lines,
+    "t.csv": separated,
+    "t.tsv": lambda records: separated(records, "\t"),
+    "T.JSONL.GZ": lambda records: gzip.compress(json_lines(records)),
+    "t.csv.gz": lambda records: gzip.compress(separated(records)),
+    "t.jsonl.bz2": lambda records: bz2.compress(json_lines(records)),
+    "t.tsv.xz": lambda records: lzma.compress(separated(records, "\t")),
+    "t.parquet": parquet,
+    "t.arrow": arrow,
+    "stream.arrow": lambda records: arrow(records, "new_stream"),
+    "t.feather": arrow,
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes a file and returns its path."""
+
+    def write_file(name, content):
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write_file
+
+
+def read_field(path, field="text", **options):
+    ledger = Ledger()
+    return list(FileCorpus(path, field=field, **options).sequences(ledger)), ledger
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_field_of_every_format_holds_texts(name, write):
+    path = write(name, WRITERS[name]([{"id": n, "text": text, "more": "x"} for n, text in enumerate(TEXTS)]))
+    sequences, ledger = read_field(path)
+    assert sequences == EXPECTED
+    assert (ledger.lines, ledger.empty_lines, ledger.tokens_read) == (5, 1, 11)
+    assert ledger.bytes == sum(len(text.encode()) for text in TEXTS)
+    vocabulary = Vocabulary.from_corpus(FileCorpus(path, field="text", lowercase=True), min_count=1, threads=2)
+    assert vocabulary.counts[vocabulary["the"]] == 2
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if "csv" not in name and "tsv" not in name])
+def test_a_list_is_a_sequence_of_tokens_exactly_as_they_are(name, write):
+    path = write(name, WRITERS[name]([{"id": n, "tokens": tokens} for n, tokens in enumerate(LISTS)]))
+    assert read_field(path, "tokens", lowercase=True)[0] == LISTS
+    upper = read_field(path, "tokens", tokenizer=str.upper)[0]
+    assert upper == LISTS, "a tokenizer is for texts"
+    found = Vocabulary.from_corpus(FileCorpus(path, field="tokens"), min_count=1)
+    same = Vocabulary.from_corpus(LISTS, min_count=1)
+    assert (found.tokens, found.counts.tolist()) == (same.tokens, same.counts.tolist())
+    assert found.ledger.tokens_read == same.ledger.tokens_read
+
+
+def test_lists_of_integers_and_texts_may_alternate(write):
+    content = json_lines([{"t": "a b"}, {"t": [3, -1]}, {"t": []}, {"t": "c"}])
+    assert read_field(write("t.jsonl", content), "t")[0] == [["a", "b"], ["3", "-1"], [], ["c"]]
+
+
+def test_zstd_is_decompressed(write):
+    pytest.importorskip("compression.zstd" if importlib.util.find_spec("compression") else "backports.zstd")
+    from fastembed.corpus.text_blocks import _zstd
+
+    path = write("t.jsonl.zst", _zstd().compress(json_lines([{"text": "a b"}])))
+    assert read_field(path)[0] == [["a", "b"]]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.arrow"])
+@pytest.mark.parametrize("field", [2, "2"])
+def test_a_field_may_be_given_by_its_number(name, field, write):
+    path = write(name, WRITERS[name]([{"id": "7", "text": text} for text in TEXTS]))
+    assert read_field(path, field)[0] == EXPECTED
+
+
+def test_a_name_of_digits_comes_before_a_number(write):
+    path = write("t.csv", b"2,1\na,b\n")
+    assert read_field(path, "1")[0] == [["b"]]
+    assert read_field(path, 1)[0] == [["a"]]
+
+
+def test_csv_may_have_no_header(write):
+    path = write("t.csv", b"1,first\n2,second")
+    assert read_field(path, 2, header=False)[0] == [["first"], ["second"]]
+    assert read_field(path, 2)[0] == [["second"]]
+    with pytest.raises(ValueError, match="without a header, fields have numbers and no names, got field='first'"):
+        FileCorpus(path, field="first", header=False)
+
+
+def test_csv_of_a_spreadsheet_may_have_semicolons_or_tabs(write):
+    for delimiter in ";\t":
+        path = write("t.csv", separated([{"id": 1, "text": "a, b"}, {"id": 2, "text": f"c{delimiter}d"}], delimiter))
+        assert read_field(path, tokenizer=list)[0] == [list("a, b"), list(f"c{delimiter}d")]
+    assert read_field(write("t.csv", b"text\na;b\n"))[0] == [["a;b"]]
+    assert read_field(write("t.csv", b"a;b\n"), 1, header=False)[0] == [["a;b"]]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(write):
+    path = write("t.csv", b'\xef\xbb\xbftext,id\r\nthe cat,1\r\n"sat\r\ndown",2\r\n')
+    assert read_field(path)[0] == [["the", "cat"], ["sat"], ["down"]]
+    assert read_field(write("t.jsonl", b'\xef\xbb\xbf{"text": "a"}\r\n\r\n'))[0] == [["a"]]
+
+
+def test_blank_lines_and_empty_files_have_no_rows(write):
+    assert read_field(write("a.jsonl", b'\n{"text": "a"}\n \n\n{"text": "b"}'))[0] == [["a"], ["b"]]
+    assert read_field(write("a.csv", b"id,text\n\n1,a\n\n"))[0] == [["a"]]
+    for name in ("e.jsonl", "e.csv"):
+        assert read_field(write(name, b""))[0] == []
+
+
+def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, monkeypatch):
+    monkeypatch.setattr("fastembed.corpus.text_blocks.BLOCK_BYTES", 7)
+    monkeypatch.setattr("fastembed.corpus.document_blocks.BLOCK_BYTES", 7)
+    monkeypatch.setattr("fastembed.corpus.rows.ROWS_AT_ONCE", 2)
+    records = [{"text": f"größe {n}\nline"} for n in range(20)]
+    expected = [line for n in range(20) for line in (["größe", str(n)], ["line"])]
+    for name in ("t.jsonl", "t.csv", "t.csv.gz"):
+        assert read_field(write(name, WRITERS[name](records)))[0] == expected
+
+
+def test_folders_are_read_without_their_other_files(write, tmp_path):
+    for name, like in (("b.jsonl", "t.jsonl"), ("a.csv", "t.csv")):
+        write(name, WRITERS[like]([{"text": name}]))
+    write("README.md", b"no row")
+    corpus = FileCorpus(tmp_path, field="text")
+    assert list(corpus.sequences(Ledger())) == [["a.csv"], ["b.jsonl"]]
+    with pytest.raises(ValueError, match=r"README\.md' is to be read by fields, but is not in a format .*\.jsonl"):
+        read_field(tmp_path / "README.md")
+    (tmp_path / "other").mkdir()
+    write("other/README.md", b"no row")
+    with pytest.raises(FileNotFoundError, match=r"no file in the folder '.*other' is structured"):
+        FileCorpus(tmp_path / "other", field="text")
+
+
+@pytest.mark.parametrize(
+    ("name", "like"), [("lines", "t.jsonl"), ("table.gz", "t.csv.gz"), ("rows", "t.parquet"), ("batches", "t.arrow")]
+)
+def test_the_first_bytes_tell_the_format_where_the_name_does_not(name, like, write):
+    path = write(name, WRITERS[like]([{"text": "a b"}]))
+    if "csv" in like:
+        with pytest.raises(ValueError, match="its name must end in one of"):
+            read_field(path)
+    else:
+        assert read_field(path)[0] == [["a", "b"]]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if "json" not in name.lower()])
+def test_without_a_field_the_error_names_those_there_are(name, write):
+    path = write(name, WRITERS[name]([{"id": 1, "text": "a"}]))
+    with pytest.raises(ValueError, match=rf"{name}' has the fields 'id', 'text': name the one .* --field text"):
+        FileCorpus(path)
+
+
+def test_json_lines_may_hold_texts_and_lists_without_fields(write):
+    path = write("t.jsonl", json_lines(["the cat", ["sat down"]]))
+    assert read_field(path, None)[0] == [["the", "cat"], ["sat down"]]
+    with pytest.raises(ValueError, match=r"t\.json' has the fields 'a', 'b': name the one that holds the text"):
+        FileCorpus(write("t.json", json_lines([{"a": 1, "b": 2}])))
+    with pytest.raises(ValueError, match=r"t\.jsonl', line 2: \{'a': 1\}, where a text or a list of tokens"):
+        read_field(write("t.jsonl", json_lines(["a", {"a": 1}])), None)
+
+
+BAD_ROWS = [
+    ("t.jsonl", b'{"text": "fine"', "line 2: no JSON, Expecting ',' delimiter at column 16", "no JSON"),
+    ("t.jsonl", b"fine", "line 2: no JSON, Expecting value at column 1: 'fine'", "no JSON"),
+    ("t.jsonl", b"[" * 100_000, "line 2: no JSON, maximum recursion depth", "no JSON"),
+    ("t.jsonl", b'{"text": ' + b"1" * 5000 + b"}", "line 2: no JSON, Exceeds the limit", "no JSON"),
+    ("t.jsonl", b'["fine"]', "line 2: an array, where one object per line is expected", "no JSON object"),
+    ("t.jsonl", b"3", "line 2: a number, where one object per line is expected", "no JSON object"),
+    ("t.jsonl", b'{"txt": "a", "id": 3}', "line 2: no field 'text' among 'txt', 'id'", "no field 'text'"),
+    ("t.jsonl", b"{}", "line 2: no field 'text' among none", "no field 'text'"),
+    ("t.jsonl", b'{"text": null}', "line 2: null, where a text or a list of tokens is expected", "null"),
+    ("t.jsonl", b'{"text": NaN}', "line 2: null, where", "null"),
+    ("t.jsonl", b'{"text": 3}', "line 2: 3, where a text or a list of tokens is expected", "no text"),
+    ("t.jsonl", b'{"text": {"a": 1}}', "line 2: {'a': 1}, where a text or a list of tokens", "no text"),
+    ("t.jsonl", b'{"text": ["a", null]}', "line 2: the list holds None, where a token", "no text"),
+    ("t.jsonl", b'{"text": [["a"]]}', r"line 2: the list holds ['a'], where a token", "no text"),
+    ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: '\udcff'", "not valid UTF-8"),
+    ("t.jsonl", b'{"text": "\\ud800"}', r"line 2: not valid UTF-8: '\ud800'", "not valid UTF-8"),
+    ("t.jsonl", b'{"text": ["a", "\xe4\xb8"]}', "line 2: not valid UTF-8", "not valid UTF-8"),
+    ("t.csv", b"3,a,b", "line 2: 3 fields, where the header has 2; is a quote missing?", "wrong number of fields"),
+    ("t.csv", b"3", "line 2: 1 fields, where the header has 2", "wrong number of fields"),
+    ("t.csv", b'3,"a" b', "line 2: ',' expected after '\"'; a quote within quotes is written twice", "no CSV"),
+    ("t.csv", b"3,a\rb", "line 2: new-line character seen in unquoted field", "no CSV"),
+    ("t.csv", b"3,a \xff", "line 2: not valid UTF-8", "not valid UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "message", "reason"), BAD_ROWS)
+def test_a_bad_row_is_named_or_skipped_and_counted(name, row, message, reason, write):
+    first, last = (b"id,text", b"7,fine here") if "csv" in name else (b'{"text": "first"}', b'{"text": "fine here"}')
+    path = write(name, b"\n".join((first, row, last)))
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - compared below, where no character has a meaning
+        read_field(path)
+    assert f"{name}', {message}" in str(caught.value)
+    sequences, ledger = read_field(path, skip_bad=True)
+    assert sequences[-1] == ["fine", "here"]
+    assert ledger.skipped == {reason: 1}
+    assert ledger.summary().endswith(f"; skipped 1 rows (1 {reason})")
+    assert ledger.lines == len(sequences) == (1 if "csv" in name else 2)
+
+
+def test_a_row_of_csv_is_named_by_the_line_in_which_it_begins(write):
+    path = write("t.csv", b'id,text\n1,"a\nb"\n2,"c\nd",e\n')
+    with pytest.raises(ValueError, match=r"t\.csv', line 4: 3 fields"):
+        read_field(path)
+
+
+def test_skipped_rows_are_in_the_ledger_of_a_vocabulary(write):
+    path = write("t.jsonl", b'{"text": "a b a"}\nno\n{"text": null}\n{}\nno\n')
+    ledger = Vocabulary.from_corpus(FileCorpus(path, field="text", skip_bad=True), min_count=1).ledger
+    assert ledger.skipped == {"no JSON": 2, "null": 1, "no field 'text'": 1}
+    assert (ledger + ledger).skipped == {"no JSON": 4, "null": 2, "no field 'text'": 2}
+    with pytest.raises(ValueError, match="the corpus is empty: no token in 0 lines, and 1 rows skipped"):
+        Vocabulary.from_corpus(FileCorpus(write("u.jsonl", b"no"), field="text", skip_bad=True))
+
+
+def test_invalid_utf8_matters_in_the_field_alone_and_can_be_replaced(write):
+    path = write("t.jsonl", b'{"id": "\xff", "text": "a\xe4\xb8 b\xff \\ud800"}\n{"text": ["c\xff"]}\n')
+    sequences, ledger = read_field(path, errors="replace")
+    assert sequences == [["a\ufffd", "b\ufffd", "\ufffd"], ["c\ufffd"]]
+    assert ledger.replaced == 4
+    assert read_field(write("u.jsonl", b'{"id": "\xff", "text": "a"}'))[0] == [["a"]]
+
+
+@pytest.mark.parametrize("content", [b'id,text\n1,"a\n2,b\n', b'id,text\n1,a\n2,"b'])
+def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped(content, write):
+    for options in ({}, {"skip_bad": True}):
+        with pytest.raises(ValueError, match=r"line \d: a quote that opens in this row is never closed"):
+            read_field(write("t.csv", content), **options)
+
+
+@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
+def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, monkeypatch):
+    monkeypatch.setattr(rows, "LONGEST_ROW", 1 << 16)
+    limit = csv.field_size_limit()
+    path = write("t.csv", b'id,text\n1,a\n2,"b' + b"\n3,some more text" * 1_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"line 3: a field has over 65,536 characters; is its quote not closed\?"):
+            read_field(path, skip_bad=True)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20  # of 17 MB
+    finally:
+        tracemalloc.stop()
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.thread_unsafe(reason="the csv module has one limit for the process")
+def test_a_field_of_csv_may_be_longer_than_the_limit_of_the_csv_module(write):
+    limit = csv.field_size_limit()
+    path = write("t.csv", b"text\n" + b"word " * 100_000)
+    assert len(read_field(path)[0][0]) == 100_000
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
+def test_a_huge_line_takes_no_more_memory_than_the_longest_row(write, monkeypatch):
+    monkeypatch.setattr(rows, "LONGEST_ROW", 1 << 16)
+    path = write("t.jsonl", b'{"text": "a"}\n{"text": "' + b"x" * (32 << 20) + b'"}\n{"text": "b"}\n')
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"t\.jsonl', line 2: longer than 65,536 bytes"):
+            read_field(path)
+        sequences, ledger = read_field(path, skip_bad=True)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert sequences == [["a"], ["b"]]
+    assert ledger.skipped == {"line too long": 1}
+
+
+@pytest.mark.parametrize("content", [b'[\n{"text": "a"}\n]', b'{\n"text": "a"\n}'])
+def test_one_json_document_is_told_from_json_lines(content, write):
+    with pytest.raises(ValueError, match=r"line 1: no JSON, .*is the whole file one JSON document"):
+        read_field(write("t.json", content))
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "message"),
+    [
+        ("t.csv", "txt", r"t\.csv' has no field 'txt'; its fields are 'id', 'text'"),
+        ("t.csv", 3, r"t\.csv' has no field 3; its fields are"),
+        ("t.csv", "0", r"t\.csv' has no field '0'"),
+        ("t.parquet", "txt", r"t\.parquet' has no field 'txt'; its fields are 'id', 'text'"),
+        ("t.parquet", "id", r"the field 'id' of '.*t\.parquet' is of type int64, where text or lists"),
+        ("t.jsonl", 2, r"t\.jsonl' has fields with names and without numbers, got field=2"),
+    ],
+)
+def test_a_field_that_a_file_does_not_have_is_an_error_even_when_bad_rows_are_skipped(name, field, message, write):
+    path = write(name, WRITERS[name]([{"id": 1, "text": "a"}]))
+    for options in ({}, {"skip_bad": True}):
+        with pytest.raises(ValueError, match=message):
+            read_field(path, field, **options)
+
+
+def test_two_fields_of_one_name_need_a_number(write):
+    path = write("t.csv", b"text,text\na,b\n")
+    with pytest.raises(ValueError, match=r"t\.csv' has 2 fields 'text': give the number of one, 1, 2"):
+        read_field(path)
+    assert read_field(path, 2)[0] == [["b"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"field": 0}, ValueError, "field must be a name, or a number from 1 on, got 0"),
+        ({"field": True}, TypeError, "field must be the name of a field or its number, got True"),
+        ({"field": ["text"]}, TypeError, "field must be the name of a field or its number"),
+        ({"header": 1}, TypeError, "header must be True or False, got 1"),
+        ({"skip_bad": "no"}, TypeError, "skip_bad must be True or False, got 'no'"),
+    ],
+)
+def test_wrong_options_are_rejected(options, error, message):
+    with pytest.raises(error, match=message):
+        FileCorpus(__file__, **options)
+
+
+def test_compressed_parquet_is_rejected(write):
+    with pytest.raises(ValueError, match=r"t\.parquet\.gz': Parquet files are compressed inside; decompress it first"):
+        read_field(write("t.parquet.gz", b""))
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "stream.arrow"])
+def test_a_file_cut_short_is_an_error(name, write):
+    whole = WRITERS[name]([{"text": f"some words {n}"} for n in range(5000)])
+    for length in (0, 3, len(whole) // 2, len(whole) - 20):
+        with pytest.raises(OSError, match=rf"cannot read '.*{name}' beyond row \d+: "):
+            read_field(write(name, whole[:length]), skip_bad=True)
+
+
+def test_a_compressed_file_cut_short_is_an_error(write):
+    path = write("t.jsonl.gz", gzip.compress(json_lines([{"text": f"words {n}"} for n in range(1000)]))[:-20])
+    with pytest.raises(OSError, match=r"cannot read '.*t\.jsonl\.gz' beyond line"):
+        read_field(path, skip_bad=True)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_bad_rows_of_tables_have_their_number(name, write):
+    path = write(name, WRITERS[name]([{"text": "a"}, {"text": None}, {"text": "b"}]))
+    with pytest.raises(ValueError, match=rf"{name}', row 2: null, where"):
+        read_field(path)
+    sequences, ledger = read_field(path, skip_bad=True)
+    assert (sequences, ledger.skipped) == ([["a"], ["b"]], {"null": 1})
+    path = write(name, WRITERS[name]([{"text": ["a", "b"]}, {"text": ["a", None]}, {"text": None}]))
+    sequences, ledger = read_field(path, skip_bad=True)
+    assert (sequences, ledger.skipped) == ([["a", "b"]], {"no text": 1, "null": 1})
+
+
+def test_every_type_of_text_and_list_in_arrow_is_read(tmp_path):
+    pyarrow, feather = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.feather")
+    text, lists = ["a b", "c"], [["a", "b"], ["c", "d"]]
+    columns = [
+        *(pyarrow.array(text, kind()) for kind in (pyarrow.string, pyarrow.large_string, pyarrow.string_view)),
+        pyarrow.array(text).dictionary_encode(),
+        pyarrow.array([item.encode() for item in text]),
+    ]
+    of_lists = [
+        pyarrow.array(lists),
+        pyarrow.array(lists, pyarrow.large_list(pyarrow.large_string())),
+        pyarrow.array(lists, pyarrow.list_(pyarrow.string(), 2)),
+        pyarrow.array(lists, pyarrow.list_(pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))),
+    ]
+    table = pyarrow.table([*columns, *of_lists], [str(n) for n in range(9)])
+    feather.write_feather(table, tmp_path / "t.feather", compression="uncompressed")
+    for column in range(1, 10):
+        found = read_field(tmp_path / "t.feather", column)[0]
+        assert found == ([["a", "b"], ["c"]] if column <= 5 else lists), table.schema.types[column - 1]
+
+
+def test_invalid_utf8_in_a_table_is_a_bad_row(tmp_path):
+    pyarrow, feather = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.feather")
+    column = pyarrow.array([b"a", b"\xff b"]).view(pyarrow.string())
+    feather.write_feather(pyarrow.table({"text": column}), tmp_path / "t.arrow")
+    with pytest.raises(ValueError, match=r"t\.arrow', row 2: not valid UTF-8"):
+        read_field(tmp_path / "t.arrow")
+    assert read_field(tmp_path / "t.arrow", errors="replace")[0] == [["a"], ["\ufffd", "b"]]
+
+
+def test_a_row_group_of_parquet_is_read_in_parts(tmp_path, monkeypatch):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"text": [f"{n} {n * n} {n**3}" for n in range(200_000)]})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=200_000, use_dictionary=False)
+    size = (tmp_path / "t.parquet").stat().st_size
+    seen = []
+    opened = sources.RegularFile.open
+
+    def observed(self):
+        stream = opened(self)
+        seen.append(stream)
+        return stream
+
+    monkeypatch.setattr(sources.RegularFile, "open", observed)
+    sequences = FileCorpus(tmp_path / "t.parquet", field="text").sequences(Ledger())
+    assert next(sequences) == ["0", "0", "0"]
+    assert seen[-1].tell() < size / 1.5, "the position in the file is that of the last read"
+    assert sum(1 for _ in sequences) == 199_999
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.csv.gz", "t.parquet", "t.arrow", "stream.arrow"])
+def test_progress_is_reported_in_bytes_on_disk(name, write):
+    path = write(name, WRITERS[name]([{"text": f"some words {n}"} for n in range(5000)]))
+    seen = []
+    list(FileCorpus([path, path], field="text").sequences(Ledger(), lambda *now: seen.append(now)))
+    size = path.stat().st_size
+    assert seen[-1] == (2 * size, 2 * size)
+    assert seen == sorted(seen)
+
+
+def test_the_result_does_not_depend_on_threads_or_processes(write):
+    path = write("t.jsonl", json_lines([{"text": f"word {n} and {n % 7}"} for n in range(50_000)]))
+    found = [
+        Vocabulary.from_corpus(FileCorpus(path, field="text", **options), threads=threads)
+        for threads, options in ((1, {}), (2, {}), (1, {"tokenizer": str.split}))
+    ]
+    assert len({(v.tokens, tuple(v.counts), v.ledger.summary()) for v in found}) == 1
+
+
+def test_every_suffix_has_a_format():
+    class File:
+        name = "a.JSONL"
+
+    assert format_of(File()) == "JSON lines"
+    assert Reading().compiled

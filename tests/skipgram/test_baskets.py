@@ -1,0 +1,124 @@
+"""Models of baskets and of pairs: fitted in one step, continued, and measured on other baskets and pairs."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.corpus import LineSplit
+
+SETTINGS = {"dim": 4, "min_count": 1}
+
+
+@pytest.mark.parametrize("weighting", ["flat", "share"])
+def test_a_fit_to_baskets_is_one_to_their_counts(corpus, weighting):
+    vocabulary = Vocabulary.from_corpus(corpus, 1)
+    counts = Counts.from_baskets(corpus, vocabulary, weighting=weighting, max_contexts=20)
+    model = SkipGram(baskets=weighting, max_contexts=20, **SETTINGS)
+    assert_array_equal(model.count(corpus).data, counts.data)
+    expected = SkipGram(**SETTINGS).fit_counts(counts)
+    assert_array_equal(model.fit(corpus).vectors.matrix, expected.vectors.matrix)
+    for each in (model, expected):
+        assert (each.windows_, each.baskets_, each.max_contexts_) == (None, weighting, 20)
+        assert each.perplexity(corpus) == each.perplexity(counts) == pytest.approx(np.exp(each.trainer.nll(counts)))
+
+
+def test_partial_fit_counts_new_baskets_in_the_same_way(corpus):
+    model = SkipGram(baskets="share", epochs=2, **SETTINGS).fit(corpus[:60])
+    twin = SkipGram(epochs=2, **SETTINGS).fit_counts(model.count(corpus[:60]))
+    model.partial_fit(corpus[60:])
+    twin.partial_fit_counts(Counts.from_baskets(corpus[60:], twin.vocabulary, weighting="share"))
+    assert_array_equal(model.vectors.matrix, twin.vectors.matrix)
+    assert len(model.history) == len(twin.history) == 4
+    assert model.baskets_ == twin.baskets_ == "share"
+    grown = model.partial_fit([["new", *basket] for basket in corpus[:5]], grow_vocabulary=True)
+    assert grown.vocabulary.tokens[30:] == ("new",)
+
+
+def test_baskets_can_be_held_out(corpus):
+    model = SkipGram(baskets="flat", early_stopping=True, validation_fraction=0.3, **SETTINGS).fit(corpus)
+    held_out = Counts.from_baskets(corpus, model.vocabulary, lines=LineSplit(0.3, 0, held_out=True))
+    kept = Counts.from_baskets(corpus, model.vocabulary, lines=LineSplit(0.3, 0, held_out=False))
+    whole = Counts.from_baskets(corpus, model.vocabulary)
+    assert_array_equal((kept + held_out).to_scipy().toarray(), whole.to_scipy().toarray())
+    lowest = min(record["validation_nll"] for record in model.history)
+    assert np.log(model.perplexity(held_out)) == pytest.approx(lowest, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def edges():
+    """Of a ring of twelve nodes, whose names are integers."""
+    return [(k, (k + 1) % 12) for k in range(12)] + [(k, (k + 2) % 12) for k in range(12)]
+
+
+def test_pairs_are_fitted_in_one_line_and_continued_by_more_pairs(edges):
+    """The rows of the new counts, which have another order, are found by their tokens."""
+    model = SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(*zip(*edges, strict=True), symmetric=True))
+    assert {name for name, _ in model.predict_output(["5"], topn=4)} == {"3", "4", "6", "7"}
+    again = Counts.from_pairs(*zip(*edges[::-1], (12, 0), (12, 1), strict=True), symmetric=True)
+    assert again.vocabulary.tokens != model.vocabulary.tokens
+    one = model.perplexity(Counts.from_pairs([5], [6]))
+    assert one == pytest.approx(1 / dict(model.predict_output("5", topn=12))["6"], rel=1e-5)
+    same = model.perplexity(again)  # the pairs of 12 are dropped
+    model.partial_fit_counts(again, grow_vocabulary=True)
+    assert model.perplexity(again) < same
+    assert model.vocabulary.tokens[12:] == ("12",)
+    assert model.windows_ is model.baskets_ is None
+
+
+def test_a_model_of_pairs_is_the_same_after_save_and_load(edges, tmp_path):
+    counts = Counts.from_pairs(*zip(*edges, strict=True), symmetric=True)
+    model = SkipGram(**SETTINGS).fit_counts(counts)
+    model.save(tmp_path / "model.safetensors")
+    loaded = SkipGram.load(tmp_path / "model.safetensors")
+    assert loaded.perplexity(counts) == model.perplexity(counts)
+    again = [each.partial_fit_counts(counts).vectors.matrix for each in (loaded, model)]
+    assert_array_equal(*again)
+
+
+def test_counts_that_were_counted_otherwise_are_rejected(corpus):
+    model = SkipGram(window=2, sample=None, **SETTINGS).fit(corpus)
+    baskets = Counts.from_baskets(corpus, model.vocabulary)
+    with pytest.raises(
+        ValueError, match=r"counts are those of baskets with the weighting 'flat', but .* Windows\(wind"
+    ):
+        model.perplexity(baskets)
+    other = SkipGram(window=3, sample=None, **SETTINGS).count(corpus)
+    before = model.vectors
+    for call in (model.perplexity, model.partial_fit_counts):
+        with pytest.raises(ValueError, match=r"window=\(3, 3\).*but the model was fitted to .*window=\(2, 2\)"):
+            call(other)
+    with pytest.raises(ValueError, match="these counts have no tokens, by which the model would know them"):
+        model.partial_fit_counts(Counts.from_ids([0], [0]))
+    with pytest.raises(TypeError, match="counts must be Counts, got ndarray"):
+        model.partial_fit_counts(np.eye(2))
+    with pytest.raises(TypeError, match="counts must be Counts, got ndarray"):
+        model.partial_fit_counts(model.count(corpus), validation_counts=np.eye(2))
+    with pytest.raises(ValueError, match="early_stopping needs validation_counts"):
+        model.set_params(early_stopping=True).partial_fit_counts(model.count(corpus))
+    assert model.vectors is before
+
+
+def test_counts_without_a_known_pair_are_rejected(edges):
+    model = SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(*zip(*edges, strict=True)))
+    with pytest.raises(ValueError, match="none of the pairs of these counts is of tokens and contexts that the model"):
+        model.perplexity(Counts.from_pairs(["x"], ["y"]))
+
+
+def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):
+    model = SkipGram(window=2, sample=None, max_contexts=12, **SETTINGS).fit(corpus)
+    vocabulary = Vocabulary(sorted(model.vocabulary.tokens)[:25], np.arange(25)[::-1])
+    counts = Counts.from_corpus(corpus, vocabulary, window=2, weighting="harmonic", directed=True)
+    known = [[token for token in line if token in vocabulary] for line in corpus]
+    assert model.perplexity(counts) == pytest.approx(model.perplexity(known), rel=1e-6)
+
+
+def test_a_first_partial_fit_to_counts_is_a_fit(corpus):
+    counts = SkipGram(baskets="share", **SETTINGS).count(corpus)
+    fitted = (SkipGram(**SETTINGS).fit_counts(counts), SkipGram(**SETTINGS).partial_fit_counts(counts))
+    assert_array_equal(*(model.vectors.matrix for model in fitted))
+
+
+def test_another_weighting_of_baskets_is_rejected():
+    with pytest.raises(ValueError, match="baskets, if not None, must be one of flat, share, got 'windows'"):
+        SkipGram(baskets="windows")

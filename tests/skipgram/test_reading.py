@@ -1,0 +1,110 @@
+"""How a text was read belongs to the model: other texts are read alike, and another way is warned of."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastembed import Counts, SkipGram, Vectors
+from fastembed.corpus import FileCorpus, Reading
+from fastembed.evaluation import held_out_items
+from fastembed.skipgram.file import read_reading
+
+TEXT = "The King of France met the Queen of Spain.\nThe queen of France, a king of Spain?\n" * 10
+SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 2, "threads": 1}
+WORDS = Reading(words=True)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def fitted(how, path):
+    """Return a model whose text was read as words: by the parameter, by the corpus, from memory, by counts."""
+    if how == "parameter":
+        return SkipGram(**SETTINGS, reading=WORDS).fit(path)
+    if how == "documents":
+        return SkipGram(**SETTINGS, reading=WORDS).fit(TEXT.splitlines())
+    if how == "counts":
+        model = SkipGram(**SETTINGS)
+        model.count(FileCorpus(path, words=True)).save(path.with_suffix(".counts"))
+        return model.fit_counts(Counts.load(path.with_suffix(".counts")))
+    return SkipGram(**SETTINGS).fit(FileCorpus(path, words=True))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("how", ["parameter", "corpus", "documents", "counts"])
+def test_other_texts_are_read_as_the_text_of_the_model(path, how, saved):
+    model = fitted(how, path)
+    assert model.reading_ == WORDS
+    if saved:
+        model.save(path.with_suffix(".safetensors"))
+        assert read_reading(path.with_suffix(".safetensors")) == WORDS
+        model, parameter = SkipGram.load(path.with_suffix(".safetensors")), model.reading
+        assert (model.reading, model.reading_) == (parameter, WORDS)
+    assert_array_equal(model.transform(["The King, OF Spain."]), model.transform([["the", "king", "of", "spain"]]))
+    lines = [line.split() for line in TEXT.lower().replace(".", "").replace(",", "").replace("?", "").splitlines()]
+    assert model.perplexity(path) == model.perplexity(TEXT.splitlines()) == model.perplexity(lines)
+    assert model.predict_output("King,") == model.predict_output("king")
+    assert model.predict_outputs([["King", "QUEEN"]]) == model.predict_outputs([["king", "queen"]])
+    other = fitted(how, path)
+    assert_array_equal(model.partial_fit(path).vectors.matrix, other.partial_fit(lines).vectors.matrix)
+    assert model.reading_ == WORDS
+
+
+def test_another_reading_is_warned_of_and_followed(path):
+    model = SkipGram(**SETTINGS).fit(FileCorpus(path, words=True))
+    message = r"read by Reading\(lowercase=True\), but that of the model was read by Reading\(words=True\)"
+    lower = FileCorpus(path, lowercase=True)
+    for call in (model.perplexity, model.transform, lambda text: held_out_items(model, text), model.partial_fit):
+        with pytest.warns(UserWarning, match=message):
+            call(lower)
+    model.set_params(reading=Reading(lowercase=True))
+    with pytest.warns(UserWarning, match=message):
+        found = model.transform(["king, OF"])
+    assert_array_equal(found[0], model.vectors["of"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(reading=Reading(words=True, errors="replace")).perplexity(path)  # the tokens are the same
+        model.perplexity([["king", "of"]] * 3)
+
+
+def test_documents_without_a_known_word_are_warned_of(path):
+    model = fitted("parameter", path)
+    with pytest.warns(UserWarning, match="^2 of 3 documents have no known word: their means are 0$"):
+        means = model.transform(["xyz", "king", ""])
+    assert [bool(row.any()) for row in means] == [False, True, False]
+
+
+def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
+    tokenizer = re.compile(r"\w+").findall
+    model = SkipGram(**SETTINGS).fit(FileCorpus(path, tokenizer=tokenizer))
+    expected = model.transform(["King of"])
+    model.save(path.with_suffix(".safetensors"))
+    loaded = SkipGram.load(path.with_suffix(".safetensors"))
+    with pytest.raises(ValueError, match=r"read by the tokenizer re\.Pattern\.findall, which its file does not hold"):
+        loaded.transform(["King of"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = loaded.set_params(reading=Reading(tokenizer=tokenizer)).transform(["King of"])
+    assert_array_equal(found, expected)
+
+
+def test_token_lists_need_no_reading():
+    model = SkipGram(**SETTINGS).fit([["A", "b"], ["b", "c"]] * 3)
+    assert model.reading_ is None
+    assert_array_equal(model.transform(["A b"])[0], np.mean([model.vectors["A"], model.vectors["b"]], axis=0))
+
+
+def test_files_with_a_damaged_reading_are_rejected(path):
+    with pytest.raises(TypeError, match="a reading must be a record of its options, got"):
+        Reading.from_record({"wordz": True})
+    with pytest.raises(TypeError, match="words must be True or False, got 1"):
+        Reading.from_record({"words": 1})
+    Vectors(["a"], np.ones((1, 2))).save(path.with_suffix(".safetensors"))
+    assert read_reading(path.with_suffix(".safetensors")) is None

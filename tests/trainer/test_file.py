@@ -1,0 +1,83 @@
+"""The file of a trainer."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import SkipGram, Trainer, Vectors
+from fastembed.formats.tensors import header, map_tensors, write_tensors
+
+COUNTS = sparse.random_array((40, 25), density=0.2, rng=np.random.default_rng(0)) + sparse.eye_array(40, 25)
+
+
+def trained(dtype="float32", bias=None):
+    rng = np.random.default_rng(0)
+    embedding, linear = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(6, 25)).astype(dtype)
+    trainer = Trainer(embedding, linear, bias=bias, loss_scale=0.25, learning_rate=3, threads=1)
+    trainer.fit_counts(COUNTS, epochs=2)
+    return trainer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bias", [None, np.linspace(-1, 1, 25)])
+def test_a_trainer_is_the_same_after_save_and_load_and_goes_on_alike(tmp_path, dtype, bias):
+    trainer = trained(dtype, bias)
+    trainer.save(tmp_path / "t.safetensors")
+    found = Trainer.load(tmp_path / "t.safetensors", threads=1)
+    assert (found.loss_scale, found.learning_rate, found.threads) == (0.25, 3, 1)
+    for each in (lambda t: None, lambda t: t.fit_counts(COUNTS, warm_start=True), lambda t: t.step(3)):
+        each(trainer), each(found)
+        for name in ("embedding", "linear"):
+            assert getattr(found, name).dtype == dtype
+            assert_array_equal(getattr(found, name), getattr(trainer, name))
+        assert_array_equal(found.squares[0], trainer.squares[0])
+        assert_array_equal(found.squares[1], trainer.squares[1])
+    assert (found.bias is None) == (bias is None)
+    assert bias is None or (found.bias == trainer.bias).all()
+
+
+def test_a_loaded_trainer_may_be_written_over_its_own_file(tmp_path):
+    path = tmp_path / "t.safetensors"
+    trained().save(path)
+    trainer = Trainer.load(path)
+    trainer.step(0)
+    trainer.save(path)
+    assert_array_equal(Trainer.load(path).embedding, trainer.embedding)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, s: t.pop("linear"), "'linear' is missing"),
+        (lambda t, s: t.update(linear=t["linear"][:5]), r"linear must have shape \(D, V\) with D = 6"),
+        (
+            lambda t, s: t.update({"squares.matrix": t["squares.matrix"][1:]}),
+            "'squares.matrix' must be float64 of shape",
+        ),
+        (lambda t, s: t.update({"squares.linear": t["squares.linear"] - 1e9}), "squares.linear must be non-negative"),
+        (lambda t, s: t.update(matrix=t["matrix"] * np.nan), "embedding must be finite"),
+        (lambda t, s: s.pop("loss_scale"), "'loss_scale' is missing"),
+        (lambda t, s: s.update(loss_scale=-1), "loss_scale must be finite and at least 0, got -1"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, change, message):
+    path = tmp_path / "t.safetensors"
+    trained().save(path)
+    tensors, settings = map_tensors(path)[0], {"loss_scale": 1.0, "learning_rate": 1.0}
+    change(tensors, settings)
+    write_tensors(tmp_path / "u.safetensors", tensors, header("parameters", settings))
+    with pytest.raises(ValueError, match=rf"u.safetensors' does not hold a trainer that fits together: .*{message}"):
+        Trainer.load(tmp_path / "u.safetensors")
+
+
+def test_a_file_of_a_skipgram_is_none_of_a_trainer(tmp_path):
+    SkipGram(dim=2, min_count=1).fit([["a", "b"]]).save(tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match=r"holds vectors, not parameters: open it with Vectors\.load, or SkipGram"):
+        Trainer.load(tmp_path / "m.safetensors")
+    trained().save(tmp_path / "t.safetensors")
+    for load in (Vectors.load, SkipGram.load):
+        with pytest.raises(ValueError, match=r"holds parameters, not vectors: open it with Trainer\.load"):
+            load(tmp_path / "t.safetensors")
+    with pytest.raises(FileNotFoundError):
+        Trainer.load(tmp_path / "none.safetensors")
