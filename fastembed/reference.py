@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -488,3 +490,40 @@ def sequences(text: str, unit: str) -> list[str]:
         end = f"""(?<=[.!?])(["')\\]\u201d\u2019\xbb]*) (?=["'(\\[\u201c\u2018\xab\xbf\xa1]*{capital})"""
         parts = [sentence for part in parts for sentence in re.sub(end, r"\1\n", part).split("\n")]
     return [part for part in parts if part]
+
+
+# ---------------------------------------------------------------- phrases
+
+
+def neighbors(sequences: Iterable[Sequence[str]], common: Collection[str]) -> Counter[tuple[str, ...]]:
+    """Count the neighbours that are not common, with the common tokens between them, up to two.
+
+    Examples
+    --------
+    >>> neighbors([["bank", "of", "america", "now"]], {"of"})
+    Counter({('bank', 'of', 'america'): 1, ('america', 'now'): 1})
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    for tokens in sequences:
+        for start, token in enumerate(tokens):
+            end = start + 1 + len(list(takewhile(common.__contains__, tokens[start + 1 :])))
+            if token not in common and end < len(tokens) and end - start <= 3:
+                counts[tuple(tokens[start : end + 1])] += 1
+    return counts
+
+
+def join_phrases(tokens: Sequence[str], phrases: Iterable[Sequence[str]]) -> list[str]:
+    """Join the longest phrase at each token, from left to right.
+
+    Examples
+    --------
+    >>> join_phrases(["a", "b", "c", "b"], [("a", "b"), ("b", "c")])
+    ['a_b', 'c', 'b']
+    """
+    known, joined, at = set(map(tuple, phrases)), [], 0
+    while at < len(tokens):
+        lengths = (len(phrase) for phrase in known if tuple(tokens[at : at + len(phrase)]) == phrase)
+        end = at + max(lengths, default=1)
+        joined.append("_".join(tokens[at:end]))
+        at = end
+    return joined

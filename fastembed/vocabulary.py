@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.lookup import token_ids, token_of, unknown_token
+from fastembed._base.printable import shown
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer
+from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.document_blocks import token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.readers import Progress, Source, as_corpus
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_counts import count_tokens, rank_tokens
+from fastembed.corpus.token_lists import check_token_list
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 
@@ -89,6 +93,8 @@ class Vocabulary:
         min_count: int = 5,
         max_size: int | None = None,
         *,
+        drop: Iterable[str] | None = None,
+        keep_only: Iterable[str] | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Vocabulary:
@@ -102,6 +108,10 @@ class Vocabulary:
             Tokens that occur fewer times are dropped.
         max_size : int, optional
             At most this many tokens are kept: the first in the order of the vocabulary.
+        drop : iterable of str or "english", optional
+            Tokens to drop, such as stop words; "english" is a list of English function words in lower case.
+        keep_only : iterable of str or "english", optional
+            All other tokens are dropped. Those of `drop` are, too.
         threads : int, optional
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
@@ -115,11 +125,16 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If the corpus is empty, no token occurs `min_count` times, or a file is not valid UTF-8.
+            If the corpus or a list is empty, no token is left, or a file is not valid UTF-8.
         OSError
             If a file is missing or cannot be read.
         TypeError
-            If `corpus` has none of the accepted forms.
+            If `corpus` has none of the accepted forms, or a list is not one of str.
+
+        Warns
+        -----
+        UserWarning
+            If tokens of `keep_only` do not occur.
 
         Examples
         --------
@@ -128,9 +143,13 @@ class Vocabulary:
         (('a', 'b'), array([2, 2]))
         >>> vocabulary.ledger.summary()
         'read 5 tokens in 2 lines; used 4; dropped 1 (1 over max_size=2)'
+        >>> Vocabulary.from_corpus([["the", "cat", "the"]], min_count=1, drop=["the", "of"]).ledger.summary()
+        'read 3 tokens in 1 lines; used 1; dropped 2 (2 listed in drop)'
         """
         min_count = check_integer("min_count", min_count, low=1)
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
+        unwanted = None if drop is None else frozenset(check_token_list("drop", drop))
+        wanted = None if keep_only is None else frozenset(check_token_list("keep_only", keep_only))
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
             tables = count_tokens(reader, ledger, progress, pool)
@@ -138,20 +157,28 @@ class Vocabulary:
             if not different:
                 skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
                 raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
-            frequent = rank_tokens(tables, min_count, pool)
-            if not len(frequent):
-                count = np.empty(1, np.int64)
-                (token,) = rank_tokens(tables, 1, pool).take(count, token_from_bytes)
-                raise ValueError(
-                    f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
-                    f"the most frequent, {token!r}, occurs {count[0]:,} times"
-                )
-            counts = np.empty(min(len(frequent), max_size or len(frequent)), np.int64)
-            tokens = frequent.take(counts, token_from_bytes)
+            lists = unwanted is not None or wanted is not None
+            ranking = rank_tokens(tables, 1 if lists else min_count, pool)
+            counts = np.empty(len(ranking) if lists else min(len(ranking), max_size or len(ranking)), np.int64)
+            tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
+            found = list(zip(tokens, counts.tolist(), strict=True)) if lists else []
+            if wanted is not None:
+                _warn_of_absent(wanted, found)
+            if unwanted is not None:
+                found = _listed(found, ledger, "listed in drop", unwanted, False)
+            if wanted is not None:
+                found = _listed(found, ledger, "not listed in keep_only", wanted, True)
+            if lists:
+                frequent = [item for item in found if item[1] >= min_count]
+                enough = sum(count for _, count in frequent)
+                tokens, counts = [t for t, _ in frequent[:max_size]], np.array([n for _, n in frequent[:max_size]], int)
+            if not tokens:
+                raise _none_left(tables, found, ledger, min_count, pool)
             ledger.tokens_used = int(counts.sum())
-            ledger.dropped = {
-                f"below min_count={min_count}": ledger.tokens_read - frequent.total,
-                f"over max_size={max_size}": frequent.total - ledger.tokens_used,
+            listed = ledger.tokens_read - sum(ledger.dropped.values())
+            ledger.dropped |= {
+                f"below min_count={min_count}": listed - enough,
+                f"over max_size={max_size}": enough - ledger.tokens_used,
             }
             words = cls(tokens, counts, ledger)
             words.reading = reader.reading
@@ -339,3 +366,39 @@ class Vocabulary:
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {tokens!r}; pass text.split()")
         return np.array(self.ids(tokens), dtype=np.int32)
+
+
+def _listed(
+    found: list[tuple[str, int]], ledger: Ledger, reason: str, tokens: frozenset[str], listed: bool
+) -> list[tuple[str, int]]:
+    """Return what was found of the tokens listed, or of the others; the rest is recorded as dropped."""
+    kept = [item for item in found if (item[0] in tokens) == listed]
+    ledger.dropped[reason] = sum(count for _, count in found) - sum(count for _, count in kept)
+    return kept
+
+
+def _warn_of_absent(wanted: frozenset[str], found: list[tuple[str, int]]) -> None:
+    """Warn if wanted tokens were not found."""
+    if absent := sorted(wanted.difference(token for token, _ in found)):
+        some = ", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3)
+        message = f"{len(absent):,} of the {len(wanted):,} tokens of keep_only do not occur: {some}"
+        warnings.warn(message, stacklevel=3)
+
+
+def _none_left(
+    tables: list[TokenTable], found: list[tuple[str, int]], ledger: Ledger, min_count: int, pool: Pool
+) -> ValueError:
+    """Return the error for a vocabulary without a token; `found` is what lists leave, the most frequent first."""
+    different = sum(map(len, tables))
+    if ledger.dropped and not found:
+        return ValueError(f"no token is left of the {different:,} different ones: {', '.join(ledger.dropped)}")
+    if not found:
+        count = np.empty(1, np.int64)
+        found = [(rank_tokens(tables, 1, pool).take(count, token_from_bytes)[0], int(count[0]))]
+    else:
+        different = len(found)
+    token, times = found[0]
+    return ValueError(
+        f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
+        f"the most frequent, {token!r}, occurs {times:,} times"
+    )

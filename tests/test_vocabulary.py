@@ -1,5 +1,6 @@
 """Vocabulary: which tokens are kept, in what order, and how they are looked up."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -208,3 +209,69 @@ def test_bad_options_are_rejected(option, value, error):
 def test_bad_tokens_or_counts_are_rejected(tokens, counts, error, message):
     with pytest.raises(error, match=message):
         Vocabulary(tokens, counts)
+
+
+def test_lists_of_tokens_are_dropped_or_kept_and_counted_by_reason(tmp_path):
+    (tmp_path / "text").write_text("\n".join(map(" ".join, CORPUS)), encoding="utf-8")
+    for corpus in (CORPUS, tmp_path / "text"):
+        vocabulary = Vocabulary.from_corpus(corpus, 1, 2, drop=["a", "x"], keep_only=["a", "b", "c", "d"])
+        assert vocabulary.tokens == ("b", "c")
+        assert vocabulary.ledger.dropped == {
+            "listed in drop": 3,
+            "not listed in keep_only": 0,
+            "below min_count=1": 0,
+            "over max_size=2": 1,
+        }
+        assert vocabulary.ledger.tokens_read == vocabulary.ledger.tokens_used + 4
+        assert Vocabulary.from_corpus(corpus, 2, keep_only={"a", "c"}).ledger.dropped == {
+            "not listed in keep_only": 3,
+            "below min_count=2": 1,
+            "over max_size=None": 0,
+        }
+
+
+@given(corpora, st.sets(st.sampled_from("abz")), st.sets(st.sampled_from("abz")), st.integers(1, 2))
+def test_a_vocabulary_with_lists_is_that_of_a_corpus_without_the_dropped_tokens(corpus, drop, keep, min_count):
+    drop, keep = drop | {"A"}, keep | {"é"}
+    rest = [[token for token in line if token in keep - drop] for line in corpus]
+    try:
+        expected = Vocabulary.from_corpus(rest, min_count)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"no token is left|occurs min_count=\d|the corpus is empty"):
+            vocabulary_with_lists(corpus, min_count, drop, keep)
+        return
+    vocabulary = vocabulary_with_lists(corpus, min_count, drop, keep)
+    assert vocabulary.tokens == expected.tokens
+    assert_array_equal(vocabulary.counts, expected.counts)
+    ledger = vocabulary.ledger
+    assert ledger.tokens_read == ledger.tokens_used + sum(ledger.dropped.values())
+
+
+def vocabulary_with_lists(corpus, min_count, drop, keep):
+    """Return a vocabulary; that some tokens do not occur is no matter here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Vocabulary.from_corpus(corpus, min_count, drop=drop, keep_only=keep)
+
+
+def test_tokens_to_keep_that_do_not_occur_are_named_once():
+    names = ["a", "d", *(f"x{i}" for i in range(4))]
+    message = r"^4 of the 6 tokens of keep_only do not occur: 'x0', 'x1', 'x2', \.\.\.$"
+    with pytest.warns(UserWarning, match=message) as caught:
+        Vocabulary.from_corpus(CORPUS, 1, keep_only=names)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("lists", "error", "message"),
+    [
+        ({"drop": []}, ValueError, "drop must hold at least one token"),
+        ({"keep_only": "abc"}, TypeError, "keep_only must be a list of tokens or 'english', got 'abc'"),
+        ({"drop": ["a", "b", "c", "d"]}, ValueError, "no token is left of the 4 different ones: listed in drop"),
+        ({"drop": ["a", "b"]}, ValueError, "none of the 2 different tokens occurs min_count=2 times: .* 'c', occurs 1"),
+    ],
+)
+def test_bad_lists_and_lists_that_leave_no_token_are_errors(lists, error, message):
+    with pytest.raises(error, match=message):
+        Vocabulary.from_corpus(CORPUS, 2, **lists)

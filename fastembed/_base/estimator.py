@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from fastembed._base.printable import shown
+
 
 def get_params(estimator: object) -> dict[str, Any]:
     """Return the parameters of an estimator by name, in the order of its constructor.
@@ -56,6 +58,8 @@ def set_params(estimator: object, parameters: Mapping[str, Any]) -> None:
 def constructor_call(estimator: object) -> str:
     """Return the constructor call that gives an estimator's parameters, without those at their defaults.
 
+    Values of more than 80 characters, such as long lists of words, are cut.
+
     Parameters
     ----------
     estimator : object
@@ -65,8 +69,9 @@ def constructor_call(estimator: object) -> str:
     str
     """
     defaults = inspect.signature(type(estimator)).parameters
-    shown = ((name, repr(value)) for name, value in get_params(estimator).items())
-    arguments = (f"{name}={text}" for name, text in shown if text != repr(defaults[name].default))
+    values = get_params(estimator).items()
+    changed = ((name, value) for name, value in values if repr(value) != repr(defaults[name].default))
+    arguments = (f"{name}={shown(value)}" for name, value in changed)
     return f"{type(estimator).__name__}({', '.join(arguments)})"
 
 

@@ -18,6 +18,8 @@ def printable(text: str, lacking: Container[str] = "") -> str:
     >>> print(printable("new\nyork \x1b[31m größe"))
     new\nyork \x1b[31m größe
     """
+    if not lacking and text.isprintable():
+        return text
     visible = (c not in lacking and (c.isprintable() or c in JOINERS) for c in text)
     return "".join(c if v else c.encode("unicode_escape").decode() for c, v in zip(text, visible, strict=True))
 

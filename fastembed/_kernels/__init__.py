@@ -5,7 +5,8 @@
                (one example), ``train`` (many), ``block`` (a block of counts), ``fit`` (many, with ``crew``, the threads
                that share them), ``sparse`` (CSR times dense)
 ``cooccur``    windows over token ids -> counts
-``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8
+``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
+               neighbours and of phrases
 ``cpu``        the instruction set and the caches of this CPU
 ``caches``     the tiles that suit these caches; in Python
 =============  ======================================================================================================
@@ -18,8 +19,8 @@ Of every compiled module:
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer` takes its scratch
   memory as the attributes of one object.
 - It has no global state: what a kernel must know of the caches is an argument. Loops over an array, a text or a table
-  run without the GIL, except where Python objects are made or taken: in `TokenTable.fill` and `frequent`, and in
-  `Ranking.take`.
+  run without the GIL, except where Python objects are made or taken: in `TokenTable.fill` and `frequent`,
+  `NeighborTable.frequent` and `Ranking.take`.
 
 Of ``builds`` and ``cooccur``:
 
@@ -39,9 +40,9 @@ Of ``builds`` alone:
 
 Of ``tokens``:
 
-- A ``TokenTable`` is an object with state. It allocates and frees its own memory; if it cannot grow it raises
-  MemoryError and keeps what it has counted until then. One thread may add to a table at a time; any number may read a
-  table while none adds.
+- A ``TokenTable``, a ``NeighborTable`` and a ``PhraseTable`` are objects with state. A table allocates and frees its
+  own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then. One thread may add to a
+  table at a time; any number may read a table while none adds.
 - A ``Ranking`` refers to tables, which must not change while it is used.
 - `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks.
 """

@@ -525,3 +525,6 @@ cdef bint well_formed(const uint8_t* t, int64_t n) noexcept nogil:
                 return False
         i += length
     return True
+
+
+include "phrases.pxi"

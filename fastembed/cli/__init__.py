@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in ("stdout", "stderr"):  # the process may have been started without them
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    from fastembed.cli.output import printed_warnings
     from fastembed.cli.parser import build_parser  # not before: NumPy 2.0 needs stderr while it is imported
 
     try:
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             debug = arguments.debug
             if hasattr(sys.stdout, "reconfigure"):
                 sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
-            code: int = arguments.run(arguments) or 0
+            with printed_warnings():
+                code: int = arguments.run(arguments) or 0
         finally:
             _flush_stdout()
     except BrokenPipeError:

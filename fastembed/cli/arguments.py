@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastembed.cli.options import PARAMETERS, TOKENS, option_of
-from fastembed.corpus import FileCorpus, Reading
+from fastembed.cli.output import print_line
+from fastembed.cli.progress import Progress
+from fastembed.corpus import FileCorpus, Phrases, Reading
+from fastembed.corpus.token_lists import read_token_list
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.registry import FORMATS, format_of
 from fastembed.skipgram import SkipGram
@@ -52,11 +55,22 @@ def reject_overwriting(
 
 def new_model(arguments: argparse.Namespace) -> SkipGram:
     """Return an untrained model with the parameters that were given."""
-    model = SkipGram(**given(arguments, PARAMETERS))
+    model = SkipGram(**given_parameters(arguments))
     if model.baskets is not None:
         reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     check_early_stopping(arguments, model)
     return model
+
+
+def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
+    found = given(arguments, PARAMETERS)
+    return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
+
+
+def open_token_list(file: str) -> str | tuple[str, ...]:
+    """Return the tokens of a file, or "english" as it is."""
+    return file if file == "english" else read_token_list(file)
 
 
 def check_early_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
@@ -102,7 +116,8 @@ def open_corpus(arguments: argparse.Namespace, reading: Reading | None = None) -
     if not arguments.files:
         fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
     corpus = read_corpus(arguments, arguments.files, reading)
-    reject_overwriting(arguments, corpus.names)
+    lists = (getattr(arguments, name, None) for name in ("phrases", "drop", "keep_only"))
+    reject_overwriting(arguments, [*corpus.names, *(file for file in lists if file not in (None, "auto", "english"))])
     return corpus
 
 
@@ -116,11 +131,24 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
         reject(arguments, ("lowercase",), "--keep-case keeps capitals")
     paths = [Path(file) for file in files]
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
-    options = {name: getattr(arguments, name) for name in TOKENS}
+    structure |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     if reading is not None and not given(arguments, TOKENS):
-        options = {name: getattr(reading, name) for name in (*TOKENS, "tokenizer")}
-    errors = "replace" if arguments.replace_invalid else "strict"
-    return FileCorpus(paths, **structure, **options, processes=arguments.processes, errors=errors)
+        return FileCorpus(paths, **structure, **{name: getattr(reading, name) for name in (*TOKENS, "tokenizer")})
+    options = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
+    phrases = _open_phrases(arguments, FileCorpus(paths, **structure, **options))
+    return FileCorpus(paths, **structure, **options, phrases=phrases)
+
+
+def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases | None:
+    """Return the phrases of the file that --phrases names, or those of a corpus."""
+    if arguments.phrases != "auto":
+        return arguments.phrases and Phrases.load(arguments.phrases)
+    quiet = getattr(arguments, "quiet", True)
+    with Progress(lines=False, bars=not quiet, epochs=0) as progress:
+        phrases = Phrases.from_corpus(corpus, threads=getattr(arguments, "threads", None), progress=progress.reading)
+    if not (arguments.json or quiet):
+        print_line(f"found {len(phrases):,} phrases, such as {' '.join(phrases.phrases[0])!r}")
+    return phrases
 
 
 def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:

@@ -25,6 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
         reject(arguments, (*options.READING, "threads"), "text is read for --perplexity and --held-out-items alone")
     if not arguments.held_out_items:
         reject(arguments, ("given",), "there are no --held-out-items")
+    if arguments.phrases == "auto":
+        fail(arguments, "--phrases auto would find those of the text to evaluate: give the file that `train` was given")
     if not arguments.analogies:
         reject(arguments, ("method", "restrict"), "there are no --analogies")
     vectors = open_vectors(arguments)

@@ -19,11 +19,30 @@ if TYPE_CHECKING:
     Group = argparse._ActionsContainer
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(SkipGram).parameters.items()}
-COUNTING = ("window", "weighting", "min_count", "max_size", "sample", "directed", "max_contexts", "baskets")
+COUNTING = (
+    "window",
+    "weighting",
+    "min_count",
+    "max_size",
+    "drop",
+    "keep_only",
+    "sample",
+    "directed",
+    "max_contexts",
+    "baskets",
+)
 TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
 STRUCTURE = ("field", "no_header", "skip_bad")
-TOKENS = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern")  # what the tokens of a text are
+TOKENS = (
+    "lowercase",
+    "words",
+    "keep_case",
+    "digits",
+    "unit",
+    "token_pattern",
+    "phrases",
+)  # what the tokens of a text are
 READING = (*STRUCTURE, *TOKENS, "processes", "replace_invalid")
 
 
@@ -171,6 +190,8 @@ def add_reading(to: Group) -> None:
     add_option(to, "--token-pattern", text=text, default=None, shown=shown, type=values.pattern, metavar="REGEX")
     text = "number of processes that find the pattern; the result is the same for any number"
     add_option(to, "--processes", text=text, default=1, type=values.positive, metavar="N")
+    text = "join phrases such as new_york: those of a list that `phrases` wrote, or auto: found in the same text first"
+    add_option(to, "--phrases", text=text, default=None, shown="none", type=values.file_name, metavar="FILE|auto")
     add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
 
 
@@ -178,9 +199,13 @@ def add_counting(to: Group) -> None:
     """Add how text is counted."""
     _add_parameter(to, "window", values.window, "words that count on either side; or before and after, as 0,1")
     _add_parameter(to, "weighting", str, "weight of a pair by its distance", choices=sorted(WEIGHTINGS))
-    _add_parameter(to, "min_count", values.positive, "drop words that occur fewer times", metavar="N")
+    add_min_count(to)
     most = values.or_word("none", values.positive)
     _add_parameter(to, "max_size", most, "keep only the N most frequent words", metavar="N")
+    text = "drop the words of a file with one per line, or english: function words"
+    _add_parameter(to, "drop", values.file_name, text, metavar="FILE|english")
+    text = "drop all words but those of a file with one per line"
+    _add_parameter(to, "keep_only", values.file_name, text, metavar="FILE")
     _add_parameter(to, "sample", values.or_word("none", values.number()), "subsample words above this share of all")
     text = "distinguish contexts before a word from those after it"
     _add_parameter(to, "directed", None, text, action=argparse.BooleanOptionalAction)
@@ -194,6 +219,12 @@ def add_counting(to: Group) -> None:
     )
     text = "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n"
     _add_parameter(to, "baskets", None, text, choices=("flat", "share"))
+
+
+def add_min_count(to: Group) -> None:
+    """Add the least number of occurrences."""
+    text = "drop words (`phrases`: pairs of words) that occur fewer times"
+    _add_parameter(to, "min_count", values.positive, text, metavar="N")
 
 
 def add_memory_limit(to: Group) -> None:

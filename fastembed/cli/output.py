@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastembed._base.json_values import plain
@@ -40,6 +42,15 @@ def print_error(text: str) -> None:
 def print_warning(text: str) -> None:
     """Print a warning about the result on stderr."""
     print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
+
+
+@contextmanager
+def printed_warnings() -> Iterator[None]:
+    """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: print_warning(str(message))
+        yield
 
 
 def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:

@@ -5,9 +5,23 @@ from __future__ import annotations
 import argparse
 
 import fastembed
-from fastembed.cli import analogy, count, demo, evaluate, export, info, neighbors, plot, predict, train
+from fastembed.cli import (
+    analogy,
+    count,
+    demo,
+    evaluate,
+    export,
+    info,
+    neighbors,
+    phrases,
+    plot,
+    predict,
+    tokens,
+    train,
+)
 
-COMMANDS = (train, count, neighbors, analogy, predict, evaluate, export, plot, info, demo)  # in the order of --help
+# In the order of --help
+COMMANDS = (train, count, tokens, phrases, neighbors, analogy, predict, evaluate, export, plot, info, demo)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from fastembed.cli.arguments import (
     check_early_stopping,
     check_model_output,
     fail,
-    given,
+    given_parameters,
     new_model,
     open_corpus,
     reject,
@@ -86,13 +86,13 @@ def _on_more_text(arguments: argparse.Namespace) -> Job:
 
 def _fixed(arguments: argparse.Namespace) -> list[str]:
     """Return the parameters that --continue cannot change."""
-    of_new_words = ("min_count", "max_size") if arguments.grow_vocabulary else ()
+    of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
     return ["dim", *(name for name in options.COUNTING if name not in of_new_words)]
 
 
 def _model_to_continue(arguments: argparse.Namespace) -> SkipGram:
     model = SkipGram.load(arguments.model, threads=arguments.threads)
-    model.set_params(**given(arguments, options.PARAMETERS))
+    model.set_params(**given_parameters(arguments))
     check_early_stopping(arguments, model)
     return model
 

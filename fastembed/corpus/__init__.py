@@ -24,10 +24,21 @@ if TYPE_CHECKING:
     from fastembed.corpus.documents import Documents
     from fastembed.corpus.ledger import Ledger
     from fastembed.corpus.line_split import LineSplit
+    from fastembed.corpus.phrases import Phrases
     from fastembed.corpus.readers import DocumentCorpus, FileCorpus, Progress, Source
     from fastembed.corpus.reading import Reading
 
-__all__ = ["DocumentCorpus", "Documents", "FileCorpus", "Ledger", "LineSplit", "Progress", "Reading", "Source"]
+__all__ = [
+    "DocumentCorpus",
+    "Documents",
+    "FileCorpus",
+    "Ledger",
+    "LineSplit",
+    "Phrases",
+    "Progress",
+    "Reading",
+    "Source",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -37,6 +48,7 @@ __getattr__, __dir__ = lazy_names(
         "FileCorpus": "readers",
         "Ledger": "ledger",
         "LineSplit": "line_split",
+        "Phrases": "phrases",
         "Progress": "readers",
         "Reading": "reading",
         "Source": "readers",

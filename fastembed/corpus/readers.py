@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import fields
 from operator import length_hint
@@ -19,6 +19,7 @@ from fastembed._base.validation import check_flag, check_ids
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
 from fastembed.corpus.ledger import Ledger, record_lines
+from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
@@ -102,7 +103,7 @@ class FileCorpus:
     skip_bad : bool
         Whether rows without a text or list in the field, or that cannot be parsed, are left out and counted in
         ``ledger.skipped``. By default they are an error, which names the file and the line.
-    lowercase, words, keep_case, digits, unit, token_pattern, tokenizer, errors, processes
+    lowercase, words, keep_case, digits, unit, token_pattern, tokenizer, phrases, errors, processes
         How the text is read: as for :class:`Reading`.
 
     Attributes
@@ -151,6 +152,7 @@ class FileCorpus:
         unit: str = "line",
         token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
+        phrases: Phrases | Iterable[str | Sequence[str]] | None = None,
         errors: str = "strict",
         processes: int = 1,
     ) -> None:
@@ -162,6 +164,7 @@ class FileCorpus:
             unit=unit,
             token_pattern=token_pattern,
             tokenizer=tokenizer,
+            phrases=phrases,
             errors=errors,
             processes=processes,
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+import string
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain
@@ -15,8 +16,10 @@ from typing import Any
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
+from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.processes import check_picklable
 
+PROBE = f"{string.printable} a-b c's"  # a pattern for tokens matches none of it, or characters, but not between them
 # The kernels' numbers of them
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}
 WAYS = ("errors", "processes")  # options that do not say what the tokens are
@@ -52,6 +55,8 @@ class Reading:
     tokenizer : callable, optional
         Returns the tokens of a sequence, a str. This and `token_pattern` run in Python, which is much slower than
         splitting at white space, and exclude each other.
+    phrases : Phrases or iterable of phrases, optional
+        Neighbouring tokens to join with ``_``, after all else.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
     processes : int
@@ -78,6 +83,7 @@ class Reading:
     unit: str = "line"
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
+    phrases: Phrases | Iterable[str | Sequence[str]] | None = None
     errors: str = "strict"
     processes: int = 1
 
@@ -104,6 +110,8 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
+        if self.phrases is not None and not isinstance(self.phrases, Phrases):
+            object.__setattr__(self, "phrases", Phrases(self.phrases))
         object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
         if self.processes > 1:
             if self.compiled:
@@ -143,6 +151,8 @@ class Reading:
             text = kernels.words(text, self.keep_case, DIGITS[self.digits])
         elif self.lowercase:
             text = text.lower() if text.isascii() else text.decode().lower().encode()
+        if self.compiled and isinstance(self.phrases, Phrases):
+            text = self.phrases.apply(text)
         return text
 
     def tokens(self, sequence: bytes) -> list[str]:
@@ -161,6 +171,8 @@ class Reading:
         ------
         TypeError
             If the tokenizer returns no strings.
+        ValueError
+            If the pattern or its group matches the empty string.
 
         Examples
         --------
@@ -169,7 +181,10 @@ class Reading:
         """
         if not self.compiled:
             text = sequence.removesuffix(b"\r").decode()
-            return token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
+            tokens = token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
+            if self.token_pattern is not None and "" in tokens:
+                raise ValueError(f"{_matches_nothing(self.token_pattern)} in {shown(text)}")
+            return self.phrases.join(tokens) if isinstance(self.phrases, Phrases) else tokens
         words = b" ".join(sequence.split()).decode()  # str.split would split at other Unicode spaces as well
         return words.split(" ") if words else []
 
@@ -248,6 +263,8 @@ class Reading:
         record = {name: value for name, (value, default) in values.items() if value != default and name not in WAYS}
         if self.tokenizer is not None:
             record["tokenizer"] = tokenizer_name(self.tokenizer)
+        if isinstance(self.phrases, Phrases):
+            record["phrases"] = [list(phrase) for phrase in self.phrases.phrases]
         return record
 
     @classmethod
@@ -277,7 +294,10 @@ class Reading:
         return cls(**values)
 
     def __repr__(self) -> str:
-        return f"Reading({', '.join(f'{name}={value!r}' for name, value in self.record().items())})"
+        values = self.record()
+        if isinstance(self.phrases, Phrases):
+            values["phrases"] = self.phrases
+        return f"Reading({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     @cached_property
     def _tokenize(self) -> Callable[[str], Iterable[str]]:
@@ -344,8 +364,14 @@ def check_pattern(pattern: Any) -> None:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     if compiled.groups > 1:
         raise ValueError(f"{pattern!r} has {compiled.groups} groups; write (?:...) for all but one")
-    if compiled.search(""):
-        raise ValueError(f"{pattern!r} matches the empty string, not a token; write + instead of *")
+    if compiled.search("") or "" in compiled.findall(PROBE):  # others are found while text is read
+        raise ValueError(_matches_nothing(pattern))
+
+
+def _matches_nothing(pattern: str) -> str:
+    if re.compile(pattern).groups:
+        return f"{pattern!r} or its group matches the empty string, not a token; write + instead of *"
+    return f"{pattern!r} matches the empty string, not a token; write + instead of *"
 
 
 def token_list(item: Iterable[Any], where: str) -> list[str]:

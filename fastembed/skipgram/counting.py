@@ -43,9 +43,17 @@ class CorpusCounter:
         self._counting = None if progress is None else progress.counting
         self._first_reading: Ledger | None = None
 
-    def vocabulary(self, min_count: int, max_size: int | None = None) -> Vocabulary:
-        """Return the words that occur often enough, or the most frequent of them."""
-        words = Vocabulary.from_corpus(self._corpus, min_count, max_size, threads=self._threads, progress=self._reading)
+    def vocabulary(self, options: SkipGramOptions, max_size: int | None = None) -> Vocabulary:
+        """Return the words that occur often enough and are wanted, or the most frequent of them."""
+        words = Vocabulary.from_corpus(
+            self._corpus,
+            options.min_count,
+            max_size,
+            drop=options.drop,
+            keep_only=options.keep_only,
+            threads=self._threads,
+            progress=self._reading,
+        )
         self._first_reading = words.ledger
         return words
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.reading import Reading
+from fastembed.corpus.token_lists import check_token_list
 from fastembed.skipgram.estimate import Estimate
 from fastembed.windows import Windows
 
@@ -46,6 +48,8 @@ class SkipGramOptions:
     directed: bool
     max_size: int | None
     max_contexts: int | str | None
+    drop: str | tuple[str, ...] | None
+    keep_only: str | tuple[str, ...] | None
     epochs: int
     early_stopping: bool
     validation_fraction: float
@@ -70,6 +74,8 @@ class SkipGramOptions:
             "threads": None if self.threads is None else check_threads(self.threads),
             "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
             "max_contexts": _checked_max_contexts(self.max_contexts),
+            "drop": _checked_list("drop", self.drop),
+            "keep_only": _checked_list("keep_only", self.keep_only),
         }
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
@@ -102,3 +108,9 @@ def _checked_max_contexts(value: object) -> int | str | None:
     if value is None or (isinstance(value, str) and value == "auto"):  # an array would compare each of its items
         return value
     return check_integer("max_contexts, neither None nor 'auto',", value, low=1)
+
+
+def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:
+    """Return the tokens of a list, or the name of a list as it is."""
+    found = None if tokens is None else check_token_list(name, tokens)
+    return tokens if isinstance(tokens, str) else found

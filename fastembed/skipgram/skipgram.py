@@ -64,6 +64,9 @@ class SkipGram:
     max_contexts : int, None or "auto"
         Only this many of the most frequent words are contexts. None: all words. "auto": all words in vocabularies of up
         to 16,384 words; in larger ones half of them, but no fewer than 16,384 and no more than 24,576.
+    drop, keep_only : iterable of str or "english", optional
+        Words to drop before windows are formed, such as stop words, and the only words to keep. "english" is a list of
+        English function words in lower case.
     epochs : int
         How often the row of each word is visited.
     early_stopping : bool
@@ -113,6 +116,8 @@ class SkipGram:
         directed: bool = True,
         max_size: int | None = None,
         max_contexts: int | str | None = "auto",
+        drop: Iterable[str] | None = None,
+        keep_only: Iterable[str] | None = None,
         epochs: int = 5,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -130,6 +135,8 @@ class SkipGram:
         self.directed = directed
         self.max_size = max_size
         self.max_contexts = max_contexts
+        self.drop = drop
+        self.keep_only = keep_only
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -294,7 +301,7 @@ class SkipGram:
         options = self._options()
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
-            vocabulary = counter.vocabulary(options.min_count, options.max_size)
+            vocabulary = counter.vocabulary(options, options.max_size)
             pairing = options.pairing(len(vocabulary))
             options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
@@ -354,7 +361,7 @@ class SkipGram:
         options = self._options()
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
-            vocabulary = counter.vocabulary(options.min_count, options.max_size)
+            vocabulary = counter.vocabulary(options, options.max_size)
             return counter.counts(vocabulary, options.pairing(len(vocabulary)))
 
     def fit_counts(
@@ -475,7 +482,7 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, reading)
             if grow_vocabulary:
-                vocabulary = vocabulary.grown(counter.vocabulary(options.min_count), options.max_size)
+                vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
             again = None if replay is None else base.aligned(replay, vocabulary)
             own = replay is None

@@ -12,7 +12,20 @@ from fastembed.cli.parser import build_parser
 from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 
-COMMANDS = ("train", "count", "neighbors", "analogy", "predict", "evaluate", "export", "plot", "info", "demo")
+COMMANDS = (
+    "train",
+    "count",
+    "tokens",
+    "phrases",
+    "neighbors",
+    "analogy",
+    "predict",
+    "evaluate",
+    "export",
+    "plot",
+    "info",
+    "demo",
+)
 
 
 def subparsers():

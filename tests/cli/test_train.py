@@ -329,3 +329,26 @@ def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
 )
 def test_options_of_reading_that_exclude_each_other_are_named(usage, corpus, options, message):
     assert message in usage("train", corpus, *options)
+
+
+def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
+    """All commands without the options of train do; other options are warned of."""
+    text, model, more = tmp_path / "text", tmp_path / "m.safetensors", tmp_path / "n.safetensors"
+    text.write_text("The King of New York, met a Queen.\nA queen of Rome met the King!\n" * 20, encoding="utf-8")
+    (tmp_path / "list").write_text("new york\n", encoding="utf-8")
+    reading = ("--words", "--phrases", tmp_path / "list")
+    assert run("train", text, "-o", model, *SMALL, *reading, "--quiet") == (0, "", "")
+    assert "new_york" in Vectors.load(model)
+    assert run("evaluate", model, "--perplexity", text) == run("evaluate", model, "--perplexity", text, *reading)
+    code, out, err = run("evaluate", model, "--perplexity", text, "--words")
+    assert code == 0
+    assert "fastembed: warning: the text is read by Reading(words=True), but that of the model was read by" in err
+    commands = (("neighbors", model, "KING"), ("analogy", model, "KING", "queen", "Rome,"), ("predict", model, "King."))
+    for command in commands:
+        code, out, err = run(*command)
+        assert (code, err) == (0, "")
+        assert out
+    assert run("neighbors", model, "King!", "-n", 2)[1] == run("neighbors", model, "king", "-n", 2)[1]
+    assert run("train", text, "--continue", model, "-o", more, "--quiet") == (0, "", "")
+    expected = SkipGram.load(model).partial_fit(text).vectors.matrix
+    np.testing.assert_array_equal(Vectors.load(more).matrix, expected)

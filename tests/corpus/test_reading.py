@@ -1,12 +1,14 @@
 """`Reading`: the same text becomes the same tokens in files and in memory."""
 
+import json
 import re
 
 import pytest
 
 from fastembed import SkipGram
-from fastembed.corpus import FileCorpus, Reading
+from fastembed.corpus import DocumentCorpus, FileCorpus, Phrases, Reading
 from fastembed.corpus.documents import split_documents
+from fastembed.vocabulary import Vocabulary
 
 TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
 
@@ -79,6 +81,70 @@ def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
         assert (model.transform(["THE"]) == model.vectors["the"]).all()
         assert model.perplexity(documents) == model.perplexity(path)
     model.save(tmp_path / "m.safetensors")
-    assert SkipGram.load(tmp_path / "m.safetensors").reading is None
+    assert SkipGram.load(tmp_path / "m.safetensors").reading == Reading(lowercase=True)
     with pytest.raises(TypeError, match=r"reading must be a fastembed\.corpus\.Reading or None, got 'words'"):
         SkipGram(reading="words")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"words": True}, {"words": True, "unit": "paragraph"}, {"token_pattern": r"\w+"}, {"tokenizer": str.split}],
+)
+def test_phrases_are_joined_in_files_and_documents_after_all_else(tmp_path, read, options):
+    path, text = tmp_path / "text", "In NEW  York,\nnew\nyork new york\tin the new york\r\n"
+    path.write_bytes(text.encode())
+    phrases = ["new york", "new york in the"]
+    reading = Reading(lowercase=True, phrases=phrases, **options)
+    assert reading == Reading(lowercase=True, phrases=Phrases(phrases), **options)
+    expected = [Phrases(phrases).join(tokens) for tokens in Reading(lowercase=True, **options).sequences(text)]
+    assert "new_york_in_the" in expected[-1]
+    assert reading.sequences(text) == expected
+    assert read(FileCorpus(path, lowercase=True, phrases=phrases, **options))[0] == expected
+    counted = [Vocabulary.from_corpus(split_documents(source, reading), 1) for source in ([text], path)]
+    assert counted[0].tokens == counted[1].tokens
+    assert set(counted[0].tokens) == {token for tokens in expected for token in tokens}
+
+
+def test_a_list_of_one_phrase_that_is_a_str_is_rejected():
+    with pytest.raises(TypeError, match="phrases must be a list of phrases, got 'new york'"):
+        Reading(phrases="new york")
+
+
+@pytest.mark.parametrize("pattern", [r"\b", "(a)|b", "(a)?b", "(?<=a)", "|a", r"(\d*)x", "()"])
+def test_a_pattern_that_matches_the_empty_string_anywhere_is_rejected(pattern):
+    with pytest.raises(ValueError, match=r"token_pattern .* matches the empty string, not a token"):
+        Reading(token_pattern=pattern)
+
+
+def test_a_pattern_whose_group_turns_out_to_be_empty_is_an_error_while_text_is_read():
+    reading = Reading(token_pattern="(é)|ü")
+    assert reading.sequences("é a é") == [["é", "é"]]
+    with pytest.raises(ValueError, match=r"'\(é\)\|ü' or its group matches the empty string, .* in 'é ü'$"):
+        reading.sequences("é ü")
+
+
+def test_the_phrases_of_a_reading_can_be_kept_as_json():
+    reading = Reading(phrases=["new york", "bank of america"])
+    kept = json.dumps(list(reading.phrases))
+    assert Reading(phrases=json.loads(kept)) == reading
+
+
+def test_phrases_are_joined_in_the_texts_of_records_and_lists_stay_as_they_are(tmp_path, read):
+    path, listed = tmp_path / "data.jsonl", ["new", "york", "a b"]
+    records = [{"text": "In new york\nnew\tyork"}, {"text": listed}, {"text": "york new york"}]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+    expected = [["In", "new_york"], ["new_york"], listed, ["york", "new_york"]]
+    options = {"field": "text", "phrases": ["new york"]}
+    assert read(FileCorpus(path, **options))[0] == expected
+    assert read(DocumentCorpus(records, **options))[0] == expected
+    corpora = (FileCorpus(path, field="text"), DocumentCorpus(records, field="text"))
+    found = [Phrases.from_corpus(corpus, 2) for corpus in corpora]
+    assert found[0] == found[1]
+    assert ("new", "york") in found[0].phrases
+
+
+def test_phrases_are_joined_after_a_pattern_in_processes(tmp_path, read):
+    (tmp_path / "text").write_text("In New York, new york!\n" * 50, encoding="utf-8")
+    options = {"lowercase": True, "token_pattern": r"\w+", "phrases": ["new york"]}
+    one, two = (read(FileCorpus(tmp_path / "text", processes=n, **options))[0] for n in (1, 2))
+    assert one == two == [["in", "new_york", "new_york"]] * 50

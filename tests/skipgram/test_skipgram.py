@@ -123,3 +123,35 @@ def test_it_works_beside_other_features(labelled):
     assert union.get_feature_names_out()[0] == "skipgram__skipgram0"
     tags = get_tags(SkipGram())
     assert (tags.input_tags.string, tags.input_tags.two_d_array, tags.target_tags.required) == (True, False, False)
+
+
+def test_words_are_dropped_or_kept_by_lists(tmp_path):
+    corpus = ["the cat sat", "the dog sat on the mat"]
+    model = SkipGram(dim=2, min_count=1, epochs=1, drop=["the", "of"], keep_only={"the", "cat", "sat", "dog"}).fit(
+        corpus
+    )
+    assert sorted(model.vectors.tokens) == ["cat", "dog", "sat"]
+    assert model.ledger.dropped["listed in drop"] == 3
+    assert model.ledger.dropped["not listed in keep_only"] == 2
+    model.save(tmp_path / "m.safetensors")
+    loaded = SkipGram.load(tmp_path / "m.safetensors")
+    assert (loaded.drop, loaded.keep_only) == (["of", "the"], ["cat", "dog", "sat", "the"])
+    grown = loaded.partial_fit(["the red cat sat", "a dog and the dog"], grow_vocabulary=True)
+    assert sorted(grown.vectors.tokens) == ["cat", "dog", "sat"]
+    english = SkipGram(dim=2, min_count=1, epochs=1, drop="english").fit(corpus)
+    assert sorted(english.vectors.tokens) == ["cat", "dog", "mat", "sat"]
+    english.save(tmp_path / "m.safetensors")
+    assert SkipGram.load(tmp_path / "m.safetensors").drop == "english"
+
+
+@pytest.mark.parametrize(
+    ("lists", "error", "message"),
+    [
+        ({"drop": "the"}, TypeError, "drop must be a list of tokens or 'english', got 'the'"),
+        ({"keep_only": []}, ValueError, "keep_only must hold at least one token, got an empty list"),
+        ({"keep_only": [1]}, TypeError, "keep_only must hold strings, got 1"),
+    ],
+)
+def test_bad_lists_of_words_are_rejected_by_the_constructor(lists, error, message):
+    with pytest.raises(error, match=message):
+        SkipGram(**lists)

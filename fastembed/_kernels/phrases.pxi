@@ -1,0 +1,353 @@
+# Phrases: counts of neighbouring tokens, and the joining of phrases in a text. Part of `tokens`.
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define fastembed_prefetch(address) __builtin_prefetch(address, 1)
+    #else
+    #define fastembed_prefetch(address) ((void)(address))
+    #endif
+    """
+    void prefetch "fastembed_prefetch"(const void* address) noexcept nogil
+
+cdef enum:
+    COUNT_BITS = 40     # of the number of times in Pair.tail
+    WAITING = 16        # pairs whose slots are on their way from memory
+
+
+# ---------------------------------------------------------------- neighbours
+
+cdef struct Pair:
+    # Two tokens, the common ones between them, and how often that occurred
+    int32_t first       # + 1; 0 in a free slot
+    int32_t second
+    uint64_t tail       # (between << COUNT_BITS) + times
+
+
+cdef inline uint64_t pair_hash(Pair pair) noexcept nogil:
+    cdef uint64_t h = (<uint64_t>pair.first << 32) ^ <uint64_t>pair.second
+    return spread(h * <uint64_t>0xD6E8FEB86659FD93 ^ (pair.tail >> COUNT_BITS))
+
+
+cdef class NeighborTable:
+    """How often each token, and each pair of neighbours, occurred in a text.
+
+    Up to two *common* tokens may stand between two neighbours; they begin and end no pair. Without them, two tokens are
+    neighbours if they follow each other in a line. What stands between is a number: 0 for nothing, 1 + i for the common
+    token i, and 1 + i + (c + 1)(1 + j) for the common tokens i and j of c.
+
+    Parameters
+    ----------
+    common : list of bytes
+        All different; fewer than 4,095.
+
+    Notes
+    -----
+    One thread may add at a time.
+    """
+
+    cdef readonly TokenTable tokens     # the common ones first
+    cdef Pair* pairs
+    cdef uint64_t mask
+    cdef int64_t size
+    cdef int32_t common
+
+    def __cinit__(self, list common):
+        self.tokens = TokenTable()
+        for token in common:
+            self.tokens.insert(token)
+        self.common = <int32_t>self.tokens.size
+        self.pairs = <Pair*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Pair))
+        self.mask = FIRST_SLOTS - 1
+        if self.pairs == NULL:
+            raise MemoryError("no memory for a table of neighbours")
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.pairs)
+
+    def __len__(self):
+        return self.size
+
+    cdef inline uint64_t find(self, Pair pair) noexcept nogil:
+        """The slot of a pair, or the free slot where it belongs."""
+        cdef uint64_t place = pair_hash(pair) & self.mask
+        cdef Pair* at = &self.pairs[place]
+        while at.first and (
+            at.first != pair.first
+            or at.second != pair.second
+            or at.tail >> COUNT_BITS != pair.tail >> COUNT_BITS
+        ):
+            place = (place + 1) & self.mask
+            at = &self.pairs[place]
+        return place
+
+    cdef int grow(self) noexcept nogil:
+        cdef uint64_t mask = self.mask * 2 + 1, old, place
+        cdef Pair* pairs = <Pair*>PyMem_RawCalloc(mask + 1, sizeof(Pair))
+        if pairs == NULL:
+            return -1
+        for old in range(self.mask + 1):
+            if self.pairs[old].first:
+                place = pair_hash(self.pairs[old]) & mask
+                while pairs[place].first:
+                    place = (place + 1) & mask
+                pairs[place] = self.pairs[old]
+        PyMem_RawFree(self.pairs)
+        self.pairs = pairs
+        self.mask = mask
+        return 0
+
+    cdef inline int add(self, Pair pair) noexcept nogil:
+        """Add what a pair holds to its slot; -1 without memory."""
+        cdef uint64_t place = self.find(pair)
+        if self.pairs[place].first:
+            self.pairs[place].tail += pair.tail & ((<uint64_t>1 << COUNT_BITS) - 1)
+            return 0
+        if <uint64_t>self.size * 3 > self.mask * 2:
+            if self.grow() < 0:
+                return -1
+            place = self.find(pair)
+        self.pairs[place] = pair
+        self.size += 1
+        return 0
+
+    def count(self, const uint8_t[::1] text, bint open_line) -> tuple[int, int, int]:
+        """Count the tokens and the neighbours of a text; what it takes and returns is as for `TokenTable.count`."""
+        cdef Scan scan = scan_of(text, open_line, NULL)
+        cdef TokenTable tokens = self.tokens
+        cdef Pair pair
+        cdef Pair[WAITING] waiting
+        cdef int64_t line = 0, found = 0, number, id
+        cdef int between = 0            # common tokens since `first`
+        cdef int failed = 0
+        pair.first = pair.second = 0
+        pair.tail = 1
+        with nogil:
+            while not failed and next_token(&scan):
+                id = tokens.slots[tokens.find(scan.token, scan.length, scan.hash)].id - 1
+                if id >= 0:
+                    tokens.counts[id] += 1
+                else:
+                    id = tokens.size
+                    failed = tokens.add(scan.token, scan.length, scan.hash, 1)
+                    if failed:
+                        break
+                if scan.lines != line:
+                    line, pair.first = scan.lines, 0
+                if id >= self.common:
+                    if pair.first:
+                        pair.second = <int32_t>id
+                        prefetch(&self.pairs[pair_hash(pair) & self.mask])
+                        number = found % WAITING
+                        if found >= WAITING:
+                            failed = self.add(waiting[number])
+                        waiting[number] = pair
+                        found += 1
+                    pair.first, pair.tail, between = <int32_t>id + 1, 1, 0
+                elif between == 0:
+                    pair.tail += <uint64_t>(id + 1) << COUNT_BITS
+                    between = 1
+                elif between == 1:
+                    pair.tail += <uint64_t>((id + 1) * (self.common + 1)) << COUNT_BITS
+                    between = 2
+                else:
+                    pair.first = 0
+            number = 0
+            while not failed and number < found and number < WAITING:
+                failed = self.add(waiting[number])
+                number += 1
+        if failed:
+            raise_full(tokens.size)
+        return scan.tokens, scan.lines, scan.empty_lines
+
+    def merge(self, NeighborTable other not None):
+        """Add the counts of another table, which has the same common tokens.
+
+        Raises
+        ------
+        MemoryError
+            If the table cannot grow. :meth:`count` raises it, too.
+        """
+        cdef TokenTable mine = self.tokens, theirs = other.tokens
+        cdef int32_t* ids = <int32_t*>PyMem_RawCalloc(theirs.size + 1, sizeof(int32_t))
+        cdef int64_t id, start, length
+        cdef uint64_t place, h
+        cdef Pair pair
+        cdef int failed = 0
+        if ids == NULL:
+            raise_full(mine.size)
+        try:
+            mine.merge(theirs)
+            with nogil:
+                for id in range(theirs.size):
+                    start = theirs.start(id)
+                    length = theirs.ends[id] - start
+                    h = hash_of(theirs.text + start, length)
+                    ids[id] = mine.slots[mine.find(theirs.text + start, length, h)].id - 1
+                # Slots in order of their hashes would pile up at one place of a smaller table
+                while self.mask < other.mask and not failed:
+                    failed = self.grow()
+                for place in range(other.mask + 1):
+                    pair = other.pairs[place]
+                    if pair.first and not failed:
+                        pair.first, pair.second = ids[pair.first - 1] + 1, ids[pair.second]
+                        failed = self.add(pair)
+        finally:
+            PyMem_RawFree(ids)
+        if failed:
+            raise_full(mine.size)
+
+    def frequent(self, int64_t least) -> list:
+        """Return (first, second, between, times) of the pairs that occurred at least `least` times, in any order.
+
+        Tokens are ids of the table `tokens`; between is the number described above.
+        """
+        cdef uint64_t place, times
+        cdef Pair pair
+        found = []
+        for place in range(self.mask + 1):
+            pair = self.pairs[place]
+            times = pair.tail & ((<uint64_t>1 << COUNT_BITS) - 1)
+            if pair.first and <int64_t>times >= least:
+                found.append((pair.first - 1, pair.second, pair.tail >> COUNT_BITS, times))
+        return found
+
+
+# ---------------------------------------------------------------- joining
+
+cdef struct Edge:
+    uint64_t step       # (node << 32) + token
+    int32_t node        # where it leads; 0 in a free slot
+
+
+cdef inline uint64_t step_of(int32_t node, int32_t token) noexcept nogil:
+    return (<uint64_t>node << 32) + <uint64_t>token
+
+
+cdef class PhraseTable:
+    """A list of phrases as a tree: its edges are tokens, and each way from the root to a node that ends one a phrase.
+
+    One thread may insert at a time; any number of threads may call :meth:`join` while none inserts.
+    """
+
+    cdef TokenTable tokens
+    cdef Edge* edges
+    cdef uint64_t mask
+    cdef int64_t size           # number of nodes; node 0 is the root
+    cdef int64_t capacity       # of ends
+    cdef uint8_t* ends          # per node: whether a phrase ends there
+
+    def __cinit__(self):
+        self.tokens = TokenTable()
+        self.edges = <Edge*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Edge))
+        self.ends = <uint8_t*>PyMem_RawCalloc(FIRST_SLOTS, 1)
+        self.mask = FIRST_SLOTS - 1
+        self.size, self.capacity = 1, FIRST_SLOTS
+        if self.edges == NULL or self.ends == NULL:
+            raise MemoryError("no memory for a table of phrases")
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.edges)
+        PyMem_RawFree(self.ends)
+
+    cdef inline uint64_t find(self, uint64_t step) noexcept nogil:
+        """The slot of an edge, or the free slot where it belongs."""
+        cdef uint64_t place = spread(step * <uint64_t>0xD6E8FEB86659FD93) & self.mask
+        while self.edges[place].node and self.edges[place].step != step:
+            place = (place + 1) & self.mask
+        return place
+
+    cdef int grow(self) noexcept nogil:
+        cdef Edge* old = self.edges
+        cdef uint64_t mask = self.mask, number
+        cdef Edge* edges = <Edge*>PyMem_RawCalloc(2 * mask + 2, sizeof(Edge))
+        cdef void* ends = PyMem_RawRealloc(self.ends, 2 * self.capacity)
+        if ends != NULL:
+            self.ends = <uint8_t*>ends
+        if edges == NULL or ends == NULL:
+            PyMem_RawFree(edges)
+            return -1
+        self.capacity *= 2
+        self.edges, self.mask = edges, 2 * mask + 1
+        for number in range(mask + 1):
+            if old[number].node:
+                self.edges[self.find(old[number].step)] = old[number]
+        PyMem_RawFree(old)
+        return 0
+
+    def insert(self, list words) -> None:
+        """Add a phrase: its words, each as bytes.
+
+        Raises
+        ------
+        MemoryError
+            If the table cannot grow; the phrase is not added then.
+        ValueError
+            If a word is empty.
+        """
+        cdef int32_t node = 0, token
+        cdef uint64_t place
+        cdef const uint8_t[::1] word
+        for item in words:
+            word = item
+            if not word.shape[0]:
+                raise ValueError("a phrase must not hold an empty word")
+            self.tokens.insert(word)
+            token = self.tokens.slots[self.tokens.find(&word[0], word.shape[0], hash_of(&word[0], word.shape[0]))].id
+            if self.size * 2 > <int64_t>self.mask and self.grow() < 0:
+                raise MemoryError(f"no memory for more than {self.size:,} parts of phrases")
+            place = self.find(step_of(node, token))
+            if not self.edges[place].node:
+                self.edges[place].step = step_of(node, token)
+                self.edges[place].node = <int32_t>self.size
+                self.ends[self.size] = False
+                self.size += 1
+            node = self.edges[place].node
+        self.ends[node] = True
+
+    cdef inline int32_t follow(self, int32_t node, Scan* scan) noexcept nogil:
+        """The node to which the token found last leads, or 0."""
+        cdef int32_t token = self.tokens.slots[self.tokens.find(scan.token, scan.length, scan.hash)].id
+        return self.edges[self.find(step_of(node, token))].node if token else 0
+
+    def join(self, const uint8_t[::1] text, uint8_t glue) -> bytes:
+        """Return a text in which the white space between the words of each phrase is one byte `glue`.
+
+        Of the phrases that begin at a token the longest is taken; the next one begins behind it. A phrase does not
+        cross the end of a line.
+        """
+        cdef Scan scan = scan_of(text, False, NULL), ahead, after
+        cdef const uint8_t* copied = scan.at        # all before it is in the result
+        cdef uint8_t* joined = <uint8_t*>PyMem_RawMalloc(text.shape[0] + 1)
+        cdef uint8_t* at = joined
+        cdef int32_t node
+        if not text.shape[0]:
+            PyMem_RawFree(joined)
+            return b""
+        if joined == NULL:
+            raise MemoryError(f"no memory for a text of {text.shape[0]:,} bytes")
+        try:
+            with nogil:
+                while next_token(&scan):
+                    node = self.follow(0, &scan)
+                    ahead = scan
+                    after = scan
+                    while node and next_token(&ahead) and ahead.lines == scan.lines:
+                        node = self.follow(node, &ahead)
+                        if self.ends[node]:
+                            after = ahead
+                    if after.at == scan.at:
+                        continue
+                    memcpy(at, copied, scan.at - copied)
+                    at += scan.at - copied
+                    while scan.at < after.at:
+                        next_token(&scan)
+                        at[0] = glue
+                        memcpy(at + 1, scan.token, scan.length)
+                        at += 1 + scan.length
+                    copied = scan.at
+                memcpy(at, copied, scan.end - copied)
+                at += scan.end - copied
+            return joined[:at - joined]
+        finally:
+            PyMem_RawFree(joined)

@@ -1,0 +1,169 @@
+"""The tables of neighbours and of phrases against their twins."""
+
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastembed import reference
+from fastembed._kernels.tokens import NeighborTable, PhraseTable, TokenTable
+
+texts = st.text("ab\0é \t\n\r", max_size=80).map(lambda text: text.encode())
+words = st.sampled_from(["a", "b", "ab", "é", "aa"])
+
+
+def split(text):
+    """Return the tokens of each line."""
+    return [[token.decode() for token in line.split()] for line in text.split(b"\n")]
+
+
+def named_pairs(table, common):
+    """Return the counts of pairs as the twin has them."""
+    tokens = [token.decode() for token in table.tokens.frequent(0)[0]]
+    counts = Counter()
+    for first, second, between, times in table.frequent(1):
+        inside = []
+        while between:
+            between, digit = divmod(between, len(common) + 1)
+            inside.append(common[digit - 1])
+        counts[(tokens[first], *inside, tokens[second])] = times
+    return counts
+
+
+def encoded(items):
+    return [item.encode() for item in items]
+
+
+@given(st.lists(texts, max_size=3), st.lists(words, unique=True))
+def test_neighbours_are_counted_as_the_twin_counts_them(parts, common):
+    table = NeighborTable(encoded(common))
+    for part in parts:
+        other, tokens = NeighborTable(encoded(common)), TokenTable()
+        assert other.count(part, False) == tokens.count(part, False)
+        table.merge(other)
+    lines = [line for part in parts for line in split(part)]
+    assert named_pairs(table, common) == reference.neighbors(lines, set(common))
+    assert len(table) == len(table.frequent(1))
+    found, counts = table.tokens.frequent(1)
+    assert dict(zip(found, counts, strict=True)) == Counter(b" ".join(parts).split())
+
+
+def test_many_neighbours_keep_their_counts_while_the_table_grows_and_is_merged():
+    ids = [i * i * 7919 % 30011 for i in range(40_000)]
+    text = " ".join(map(str, ids)).encode()
+    table, half, rest = (NeighborTable([b"0"]) for _ in range(3))
+    table.count(text + b"\n" + text, False)
+    half.count(text, False)
+    rest.count(text, False)
+    half.merge(rest)
+    expected = reference.neighbors([list(map(str, ids))] * 2, {"0"})
+    assert named_pairs(table, ["0"]) == named_pairs(half, ["0"]) == expected
+    assert sorted(n for *_, n in table.frequent(3)) == sorted(n for n in expected.values() if n >= 3)
+
+
+def test_pairs_of_the_same_tokens_with_others_between_them_are_different():
+    common = [f"c{i}" for i in range(4000)]
+    table = NeighborTable(encoded(common))
+    lines = [["a", *inside, "b"] for inside in ([], ["c0"], ["c3999"], ["c3999", "c3999"], ["c0", "c1"], ["c1", "c0"])]
+    table.count("\n".join(map(" ".join, lines)).encode(), False)
+    assert named_pairs(table, common) == {tuple(line): 1 for line in lines}
+
+
+phrase_lists = st.lists(st.lists(words, min_size=2, max_size=4).map(tuple), max_size=6, unique=True)
+
+
+@given(texts, phrase_lists)
+def test_phrases_are_joined_as_the_twin_joins_them(text, phrases):
+    table = PhraseTable()
+    for phrase in phrases:
+        table.insert(encoded(phrase))
+    joined = table.join(text, ord("_"))
+    assert split(joined) == [reference.join_phrases(line, phrases) for line in split(text)]
+    assert joined.count(b"\n") == text.count(b"\n")
+    assert phrases or joined == text
+
+
+def test_thousands_of_phrases_are_found_again():
+    numbers = range(20_000)
+    table = PhraseTable()
+    for number in numbers:
+        table.insert([b"%d" % number, b"of", b"%d" % (number + 1)])
+        table.insert([b"%d" % number, b"of", b"%d" % (number + 1), b"end"])
+    lines = [b"%d of %d end x" % (n, n + 1) for n in numbers]
+    assert table.join(b"\n".join(lines), 255).split(b"\n") == [b"%d\xffof\xff%d\xffend x" % (n, n + 1) for n in numbers]
+    assert table.join(b"5 of 7 6 of 7", 255) == b"5 of 7 6\xffof\xff7"
+
+
+def test_an_empty_word_is_an_error_and_an_empty_text_stays_empty():
+    table = PhraseTable()
+    with pytest.raises(ValueError, match="must not hold an empty word"):
+        table.insert([b"a", b""])
+    table.insert([b"a", b"b"])
+    assert table.join(b"", 255) == b""
+    assert table.join(b"a b", 255) == b"a\xffb"
+
+
+def test_a_phrase_is_sought_again_inside_one_that_was_not_completed():
+    table = PhraseTable()
+    for phrase in (b"a b c d", b"b c"):
+        table.insert(phrase.split())
+    assert table.join(b"a b c e a b c d", ord("_")) == b"a b_c e a_b_c_d"
+
+
+def test_a_failed_allocation_is_an_error_and_leaves_tables_that_work():
+    pytest.importorskip("_testcapi", reason="needs CPython's own tests, to let allocations fail")
+    program = """
+        import _testcapi
+        from fastembed._kernels.tokens import NeighborTable, PhraseTable
+
+        text = b" ".join(b"%d" % i for i in range(3000))
+        other, parts = NeighborTable([b"0"]), [b"%d" % i for i in range(3000)]
+        other.count(text, False)
+
+        def count(table):
+            table.count(text, False)
+            return len(table) == 2998
+
+        def merge(table):
+            table.merge(other)
+            return len(table) == 2998
+
+        def insert(table):
+            for one, two in zip(parts, parts[1:]):
+                table.insert([one, two])
+            return table.join(b"1 2 4 2998 2999", 95) == b"1_2 4 2998_2999"
+
+        def join(table):
+            return table.join(text, 95) == text
+
+        for make, fill in (
+            (lambda: NeighborTable([b"0"]), count),
+            (lambda: NeighborTable([b"0"]), merge),
+            (PhraseTable, insert),
+            (PhraseTable, join),
+        ):
+            failures = 0
+            for number in range(60):
+                table = None
+                _testcapi.set_nomemory(number, number + 1)
+                try:
+                    table = make()
+                    fill(table)
+                except MemoryError:
+                    failures += 1
+                finally:
+                    _testcapi.remove_mem_hooks()
+                assert fill(make() if table is None else table)
+            print(failures)
+    """
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    failures = [int(number) for number in done.stdout.split()]
+    assert len(failures) == 4
+    assert min(failures) >= 3
