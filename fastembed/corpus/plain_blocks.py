@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
-from fastembed.corpus.text_blocks import BLOCK_BYTES, Cut, cut_line
+from fastembed.corpus.text_blocks import Cut, cut_line
 
 LARGE_BLOCK_BYTES = 1 << 22  # of files so large that there are enough such blocks for many threads
 BLOCKS = 256  # that are enough
@@ -65,8 +66,8 @@ class PlainBlock:
     @property
     def line(self) -> int:
         """The number, from 1, of the line in which the block begins. The file is read up to there."""
-        places = range(0, self.offset, BLOCK_BYTES)
-        return 1 + sum(self.file.read(at, min(BLOCK_BYTES, self.offset - at)).count(b"\n") for at in places)
+        places = range(0, self.offset, text_blocks.BLOCK_BYTES)
+        return 1 + sum(self.file.read(at, min(text_blocks.BLOCK_BYTES, self.offset - at)).count(b"\n") for at in places)
 
 
 class PlainFile:
@@ -138,7 +139,7 @@ def plain_blocks(
         If the file cannot be read.
     """
     begin, inside = 0, False
-    size = max(BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
+    size = max(text_blocks.BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
     for first in range(0, file.size, size):
         last = min(first + size, file.size)
         end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)

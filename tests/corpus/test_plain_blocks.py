@@ -35,8 +35,7 @@ def test_they_hold_what_a_stream_holds(tmp_path_factory, text, size, tail):
     (file,) = find_files([path])
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        for module in (text_blocks, plain):
-            patch.setattr(module, "BLOCK_BYTES", size)
+        patch.setattr(text_blocks, "BLOCK_BYTES", size)
         patch.setattr(plain, "TAIL_BYTES", tail)
         expected = parts(text_blocks.read_blocks(file))
         opened = open_plain(file)
@@ -50,7 +49,7 @@ def test_they_hold_what_a_stream_holds(tmp_path_factory, text, size, tail):
 
 
 def test_blocks_can_be_read_in_any_order_and_after_the_last(file, monkeypatch):
-    monkeypatch.setattr(plain, "BLOCK_BYTES", 4)
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 4)
     blocks = list(plain.plain_blocks(file))
     assert [block.text for block in reversed(blocks)] == [b"d e f\n", b"c\n", b"a b\n"]
     assert [block.line for block in blocks] == [1, 2, 3]
