@@ -325,6 +325,10 @@ class MissingTokenizer:
 def tokenizer_name(tokenizer: Any) -> str:
     """Return the name by which a tokenizer is recorded.
 
+    Parameters
+    ----------
+    tokenizer : callable
+
     Examples
     --------
     >>> tokenizer_name(str.split), tokenizer_name(re.compile("a").findall)

@@ -1,10 +1,8 @@
-"""`FitProgress`: what a fit reports to; and bars that show it."""
+"""`FitProgress`: what a fit reports to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastembed.skipgram.estimate import Estimate
 
@@ -64,79 +62,3 @@ class FitProgress(Protocol):
         record : dict
             See `Trainer.fit_counts`.
         """
-
-
-class ProgressBars:
-    """Bars of the stages of a fit, one after another: reading, counting, epochs.
-
-    Parameters
-    ----------
-    epochs : int
-        The number of epochs to come.
-    new_bar : callable
-        The class ``tqdm.tqdm``, or one with the same interface.
-    """
-
-    def __init__(self, epochs: int, new_bar: Callable[..., Any]) -> None:
-        self._epochs, self._new_bar = epochs, new_bar
-        self._bar: Any = None
-
-    def reading(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus has been read: bytes of files, or sequences."""
-        self._show("reading", done, total)
-
-    def counting(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus has been counted, in the second pass over it."""
-        self._show("counting", done, total)
-
-    def training(self, estimate: Estimate) -> None:
-        """Show that training begins: the start takes a while."""
-        self._show("training", 0, self._epochs, f"{estimate}")
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """Show how many epochs are done, and the loss of the last one."""
-        held_out = f", held out {record['validation_nll']:.4f}" if "validation_nll" in record else ""
-        self._show("training", record["epoch"], self._epochs, f"nll {record['nll']:.4f}{held_out}")
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
-        """Move the bar of a stage, and remove that of the stage before; a finished stage has no bar."""
-        if self._bar is None or self._bar.desc != stage:
-            self.close()
-            self._bar = self._new_bar(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
-        self._bar.update(done - self._bar.n)
-        if note:
-            self._bar.set_postfix_str(note)
-        if done == total:
-            self.close()
-
-
-@contextmanager
-def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
-    """Yield what a fit of some epochs reports to: for True, bars in a terminal or a notebook until the block's end.
-
-    Raises
-    ------
-    TypeError
-        If it is neither a bool nor None, and lacks a method of `FitProgress`.
-    """
-    if progress is True:
-        from tqdm.auto import tqdm  # asks whether this is a notebook
-
-        bars = ProgressBars(epochs, tqdm)
-        try:
-            yield bars
-        finally:
-            bars.close()
-    elif progress is None or progress is False:
-        yield None
-    else:
-        for name in ("reading", "counting", "training", "epoch"):
-            if not callable(getattr(progress, name, None)):
-                raise TypeError(f"progress must be True or have FitProgress' methods; {progress!r} has no {name}()")
-        yield progress

@@ -18,6 +18,7 @@ from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
+from fastembed.skipgram.bars import reporting
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
@@ -26,7 +27,7 @@ from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
-from fastembed.skipgram.progress import FitProgress, reporting
+from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer

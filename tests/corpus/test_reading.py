@@ -74,7 +74,7 @@ def test_a_bad_reading_is_rejected(options, error, message):
 
 def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
     path, documents = tmp_path / "text", ["The Cat sat", "the cat RAN"]
-    path.write_text("\n".join(documents))
+    path.write_text("\n".join(documents), encoding="utf-8")
     model = SkipGram(dim=2, min_count=1, reading=Reading(lowercase=True))
     for source in (documents, path, FileCorpus(path, lowercase=True)):
         assert sorted(model.fit(source).vectors.tokens) == ["cat", "ran", "sat", "the"]

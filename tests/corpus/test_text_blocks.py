@@ -96,7 +96,7 @@ def test_sequences_and_words_do_not_depend_on_the_blocks(read, tmp_path_factory,
 def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
     path = tmp_path / "long"
     for part in ("\0", "a,", "\u6f22\u5b57", "...a"):
-        path.write_text(part * (1 << 20))
+        path.write_text(part * (1 << 20), encoding="utf-8")
         largest = 0
         for unit in ("line", "paragraph") if part != "...a" else ("line",):
             corpus = FileCorpus(path, words=True, unit=unit)
