@@ -20,6 +20,7 @@ import fastembed.corpus.text_blocks
 import fastembed.counts.counts
 from fastembed import Counts, Vocabulary
 from fastembed.corpus import FileCorpus, Ledger
+from fastembed.counts.counts import expected_in_place
 from fastembed.reference import cooccurrence
 
 RTOL = 1e-13  # one division and two products away from exact
