@@ -123,8 +123,8 @@ def timed_parallel_work() -> Iterator[list[float]]:
     def map_timed(corpus: FileCorpus, function: Callable[..., Any], *args: Any) -> Any:
         return readers.map_text(corpus, timed(function), *args)
 
-    def submit_timed(workers: Workers, function: Callable[[], Any]) -> Any:
-        return submit(workers, timed(function) if getattr(function, "__name__", "") == "copy" else function)
+    def submit_timed(workers: Workers, function: Callable[..., Any], *arguments: Any) -> Any:
+        return submit(workers, timed(function) if getattr(function, "__name__", "") == "copy" else function, *arguments)
 
     with ExitStack() as stack:
         table = timed_class(TokenTable, "count sort_into_parts merge")
