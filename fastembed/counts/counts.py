@@ -687,5 +687,9 @@ def expected_in_place(counts: Counts) -> sparse.csr_array:
     """Return what `to_scipy` does, in the memory of the counts if they are in memory of their own.
 
     They are then of no use any more, but for their attributes.
+
+    Parameters
+    ----------
+    counts : Counts
     """
     return counts._expected(lambda data: np.empty_like(data) if (own := own_memory(data)) is None else own)
