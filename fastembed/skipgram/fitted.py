@@ -74,18 +74,18 @@ class FittedModel:
             "this SkipGram was fitted to counts of pairs, not of text or baskets: pass Counts, as to fit_counts"
         )
 
-    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None) -> Counts:
+    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
         What the model does not know is dropped. ValueError if the counts were made in another way than the model's.
         """
         if not isinstance(counts, Counts):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+            raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
-            raise ValueError("these counts have no tokens, by which the model would know them: count with a Vocabulary")
+            raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")
         theirs = _description(counts.windows, counts.baskets)
         if theirs != (ours := _description(self.windows, self.baskets)):
-            raise ValueError(f"the counts are those of {theirs}, but the model was fitted to {ours}")
+            raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
         return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
 
 

@@ -408,6 +408,7 @@ class SkipGram:
         options = self._counts_options(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
+        check_counts(counts, counts.shape)
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
         with reporting(progress, options.epochs) as report:
@@ -485,7 +486,7 @@ class SkipGram:
             if grow_vocabulary:
                 vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
-            again = None if replay is None else base.aligned(replay, vocabulary)
+            again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
             return self._train(options, counts, validation_counts, base, report, on_epoch_end, again)
 
     def partial_fit_counts(
@@ -508,8 +509,8 @@ class SkipGram:
         validation_counts : Counts, optional
             As for :meth:`fit_counts`; with tokens.
         grow_vocabulary : bool
-            Append the unknown tokens that occur at least `min_count` times by the counts of their vocabulary, up to
-            `max_size` tokens in all; see :meth:`partial_fit`.
+            Append the unknown tokens, up to `max_size` in all; see :meth:`partial_fit`. `min_count`, `drop` and
+            `keep_only` have no effect here: which tokens counts have was chosen when they were counted.
         replay : Counts, optional
             As for :meth:`partial_fit`.
         progress, on_epoch_end
@@ -544,10 +545,12 @@ class SkipGram:
             )
         options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
         if grow_vocabulary and counts.vocabulary is not None:
-            vocabulary = vocabulary.grown(counts.vocabulary.frequent(options.min_count), options.max_size)
-        validation = None if validation_counts is None else base.aligned(validation_counts, vocabulary)
+            vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
+        validation = (
+            None if validation_counts is None else base.aligned(validation_counts, vocabulary, name="validation_counts")
+        )
         aligned = base.aligned(counts, vocabulary)
-        again = None if replay is None else base.aligned(replay, vocabulary)
+        again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
         with reporting(progress, options.epochs) as report:
             return self._train(options, aligned, validation, base, report, on_epoch_end, again)
 
@@ -557,7 +560,7 @@ class SkipGram:
             return
         if self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        self._model.aligned(replay)
+        self._model.aligned(replay, name="replay")
 
     def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
         """Return the parameters for a fit to counts, after checking what any such fit needs."""
@@ -616,7 +619,10 @@ class SkipGram:
 
     @property
     def reading_(self) -> Reading | None:
-        """How the text was read: other texts are read in the same way. None if it was split into tokens already."""
+        """How the text was read: other texts are read in the same way.
+
+        None after a fit to lists of tokens, or to documents in memory without a `reading`.
+        """
         return self._fitted.vocabulary.reading
 
     @property
@@ -790,6 +796,8 @@ class SkipGram:
         ------
         AttributeError, KeyError, TypeError, ValueError
             As :meth:`predict_output`.
+        MemoryError
+            If the answers take more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -798,8 +806,6 @@ class SkipGram:
         >>> [[word for word, _ in answer] for answer in answers]
         [['c'], ['b'], []]
         """
-        if isinstance(queries, str):
-            raise TypeError(f"queries must be several, got the single str {queries!r}: see predict_output")
         return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
     def transform(self, documents: Documents) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -211,6 +211,8 @@ class Trainer:
             If `i` is neither an id nor a list of ids.
         FloatingPointError
             If a logit overflows.
+        MemoryError
+            If the probabilities take more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -247,7 +249,7 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError, FloatingPointError
+        TypeError, ValueError, FloatingPointError, MemoryError
             As :meth:`forward`; also if `topn` is not a positive integer.
 
         Notes
@@ -464,6 +466,9 @@ class Trainer:
 
     def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
         return self.grown(self.embedding[:0])
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Trainer, alone or in a SkipGram, cannot be pickled: save() it to a file, and load() that")
 
     def fit_counts(
         self,

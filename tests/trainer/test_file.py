@@ -1,5 +1,8 @@
 """The file of a trainer."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -81,3 +84,10 @@ def test_a_file_of_a_skipgram_is_none_of_a_trainer(tmp_path):
             load(tmp_path / "t.safetensors")
     with pytest.raises(FileNotFoundError):
         Trainer.load(tmp_path / "none.safetensors")
+
+
+def test_a_trainer_is_not_pickled_but_saved():
+    trainer = Trainer.random(3, 2, seed=0)
+    with pytest.raises(TypeError, match="a Trainer, alone or in a SkipGram, cannot be pickled: save"):
+        pickle.dumps(trainer)
+    assert_array_equal(copy.deepcopy(trainer).embedding, trainer.embedding)
