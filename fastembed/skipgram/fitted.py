@@ -77,8 +77,13 @@ class FittedModel:
     def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
-        What the model does not know is dropped. ValueError if the counts were made in another way than the model's.
+        What the model does not know is dropped. TypeError or ValueError as by :meth:`check_alike`.
         """
+        self.check_alike(counts, name)
+        return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
+
+    def check_alike(self, counts: Counts, name: str) -> None:
+        """Raise TypeError or ValueError for what are no counts with tokens, counted in the same way as the model's."""
         if not isinstance(counts, Counts):
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
@@ -86,7 +91,6 @@ class FittedModel:
         theirs = _description(counts.windows, counts.baskets)
         if theirs != (ours := _description(self.windows, self.baskets)):
             raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
-        return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
 
 
 def _description(windows: Windows | None, baskets: str | None) -> str:

@@ -560,7 +560,7 @@ class SkipGram:
             return
         if self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        self._model.aligned(replay, name="replay")
+        self._model.check_alike(replay, "replay")
 
     def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
         """Return the parameters for a fit to counts, after checking what any such fit needs."""
@@ -582,7 +582,8 @@ class SkipGram:
         replay: Counts | None = None,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
-        estimate = replace(options.estimate(*counts.shape, counts.nnz), resident=resident_memory())
+        nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
+        estimate = replace(options.estimate(*counts.shape, nnz), resident=resident_memory())
         estimate.check()
         if progress is not None:
             progress.training(estimate)
@@ -674,7 +675,7 @@ class SkipGram:
 
     @property
     def counts_sha256_(self) -> list[str]:
-        """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`.
+        """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`, with what it replayed.
 
         In hexadecimal digits, of the shape and `indptr` (int64), `indices` (int32) and `data` (float64) of
         `Counts.to_scipy`, little-endian, end to end.

@@ -238,12 +238,29 @@ def test_counts_to_replay_must_be_those_of_the_model(corpus):
     with pytest.raises(ValueError, match="nothing to replay: this SkipGram has not been fitted yet"):
         model.partial_fit(corpus, replay=counts)
     model.fit_counts(counts)
-    with pytest.raises(TypeError, match="counts must be Counts, got list"):
+    with pytest.raises(TypeError, match="replay must be Counts, got list"):
         model.partial_fit(corpus, replay=[])
     other = SkipGram(**SETTINGS | {"window": 1}).count(corpus)
     for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit_counts, counts)):
         with pytest.raises(ValueError, match="but the model was fitted to"):
             partial_fit(new, replay=other)
+
+
+def test_counts_to_replay_take_their_part_of_the_memory(corpus):
+    model = SkipGram(**SETTINGS)
+    counts = model.count(corpus)
+    model.fit_counts(counts)
+    seen = []
+
+    class Log:
+        def reading(self, done, total): ...
+        def counting(self, done, total): ...
+        def epoch(self, record): ...
+        def training(self, estimate):
+            seen.append(estimate.nnz)
+
+    model.partial_fit_counts(counts, replay=counts, progress=Log())
+    assert seen == [2 * counts.nnz]
 
 
 def test_partial_fit_grows_the_vocabulary(corpus):
