@@ -7,12 +7,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.lookup import token_ids, token_of, unknown_token
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_integer
@@ -32,6 +34,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+@pickled_as("Vocabulary")
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
 
@@ -282,6 +285,13 @@ class Vocabulary:
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_ids"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._ids = {token: index for index, token in enumerate(self.tokens)}
+
     def __len__(self) -> int:
         return len(self.tokens)
 
@@ -342,11 +352,12 @@ class Vocabulary:
 def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
     """Count the tokens of text, with one table per thread."""
     tables: SimpleQueue[TokenTable] = SimpleQueue()
-    for _ in range(threads):
-        tables.put(TokenTable())
 
     def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        table = tables.get()
+        try:
+            table = tables.get_nowait()
+        except Empty:
+            table = TokenTable()
         try:
             return None, *table.count(text, open_line)
         finally:
@@ -354,7 +365,7 @@ def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, t
 
     for _ in map_text(corpus, count, ledger, progress, threads):
         pass
-    total = tables.get()
+    total = TokenTable() if tables.empty() else tables.get()
     while not tables.empty():
         total.merge(tables.get())
     return total

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 CACHE_LINE = 64  # bytes
 
@@ -13,6 +16,15 @@ def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
     """Return `dim` rounded up to a whole number of cache lines of this dtype."""
     lanes = CACHE_LINE // np.dtype(dtype).itemsize
     return -(-dim // lanes) * lanes
+
+
+def read_only(array: NDArray[Number]) -> NDArray[Number]:
+    """Return a view that cannot be written to, or the array itself if it cannot."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:

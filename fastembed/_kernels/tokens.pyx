@@ -5,6 +5,9 @@ reads each byte once: for the end of the token and for its hash (FNV-1a, then a 
 high bits). Slots are found by linear probing; a slot holds the high half of the hash, so that the bytes of different
 tokens are compared once in 2^32 times.
 
+A text can be made so that its tokens fall into the same slots. A table that notices it, by a long way to a free slot,
+goes on with SipHash (Aumasson and Bernstein, 2012), whose key differs from process to process. Ids do not depend on it.
+
 No Python object is made for a token. A table owns its memory; every allocation is checked.
 """
 
@@ -14,6 +17,7 @@ from libc.string cimport memcmp, memcpy
 
 cdef enum:
     FIRST_SLOTS = 1024
+    LONGEST_WAY = 256  # slots from a token's own to a free one; without intent it is about 100 among 10^8 tokens
 
 
 cdef struct Slot:
@@ -51,6 +55,48 @@ cdef uint64_t hash_of(const uint8_t* token, int64_t length) noexcept nogil:
     for i in range(length):
         h = add_byte(h, token[i])
     return spread(h)
+
+
+cdef inline uint64_t rotate(uint64_t x, int bits) noexcept nogil:
+    return (x << bits) | (x >> (64 - bits))
+
+
+cdef inline void sip_round(uint64_t* v) noexcept nogil:
+    v[0] += v[1]
+    v[2] += v[3]
+    v[1] = rotate(v[1], 13) ^ v[0]
+    v[3] = rotate(v[3], 16) ^ v[2]
+    v[0] = rotate(v[0], 32)
+    v[2] += v[1]
+    v[0] += v[3]
+    v[1] = rotate(v[1], 17) ^ v[2]
+    v[3] = rotate(v[3], 21) ^ v[0]
+    v[2] = rotate(v[2], 32)
+
+
+cdef uint64_t sip_hash(const uint8_t* token, int64_t length, const uint64_t* key) noexcept nogil:
+    """SipHash-1-3, on words in the byte order of the machine."""
+    cdef uint64_t[4] v = [
+        key[0] ^ <uint64_t>0x736F6D6570736575, key[1] ^ <uint64_t>0x646F72616E646F6D,
+        key[0] ^ <uint64_t>0x6C7967656E657261, key[1] ^ <uint64_t>0x7465646279746573,
+    ]
+    cdef uint64_t word
+    cdef int64_t at = 0, rest
+    while True:
+        rest = min(length - at, <int64_t>8)
+        word = 0 if rest == 8 else <uint64_t>length << 56
+        memcpy(&word, token + at, rest)
+        v[3] ^= word
+        sip_round(v)
+        v[0] ^= word
+        at += rest
+        if rest < 8:
+            break
+    v[2] ^= 0xFF
+    sip_round(v)
+    sip_round(v)
+    sip_round(v)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
 cdef struct Scan:
@@ -118,8 +164,12 @@ cdef class TokenTable:
     cdef int64_t size           # number of tokens
     cdef int64_t capacity       # of ends and counts
     cdef int64_t text_capacity
+    cdef readonly bint keyed    # whether the slots are those of SipHash
+    cdef uint64_t[2] key
 
     def __cinit__(self):
+        # Python's own hash of bytes has a key, which differs from process to process
+        self.key[0], self.key[1] = <uint64_t><Py_hash_t>hash(b"tokens 0"), <uint64_t><Py_hash_t>hash(b"tokens 1")
         self.slots = <Slot*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Slot))
         self.mask = FIRST_SLOTS - 1
         if self.slots == NULL:
@@ -137,8 +187,12 @@ cdef class TokenTable:
     cdef inline int64_t start(self, int64_t id) noexcept nogil:
         return self.ends[id - 1] if id else 0
 
+    cdef inline uint64_t hash_in_use(self, const uint8_t* token, int64_t length, uint64_t h) noexcept nogil:
+        """The hash that chooses the slot of a token whose hash by the scan is h."""
+        return sip_hash(token, length, self.key) if self.keyed else h
+
     cdef inline int64_t find(self, const uint8_t* token, int64_t length, uint64_t h) noexcept nogil:
-        """The slot of a token, or the free slot where it belongs."""
+        """The slot of a token, or the free slot where it belongs, by the hash in use."""
         cdef uint64_t place = h & self.mask
         cdef uint32_t tag = <uint32_t>(h >> 32)
         cdef int64_t id, start
@@ -151,8 +205,9 @@ cdef class TokenTable:
             place = (place + 1) & self.mask
         return place
 
-    cdef int grow_slots(self) noexcept nogil:
-        cdef uint64_t mask = self.mask * 2 + 1, old, place, h
+    cdef int replace_slots(self, uint64_t mask) noexcept nogil:
+        """Put all tokens into new slots, by the hash in use; -1 without memory, and then nothing has changed."""
+        cdef uint64_t old, place, h
         cdef int64_t id
         cdef Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
         if slots == NULL:
@@ -160,11 +215,14 @@ cdef class TokenTable:
         for old in range(self.mask + 1):
             if self.slots[old].id:
                 id = self.slots[old].id - 1
-                h = hash_of(self.text + self.start(id), self.ends[id] - self.start(id))
+                if self.keyed:
+                    h = sip_hash(self.text + self.start(id), self.ends[id] - self.start(id), self.key)
+                else:
+                    h = hash_of(self.text + self.start(id), self.ends[id] - self.start(id))
                 place = h & mask
                 while slots[place].id:
                     place = (place + 1) & mask
-                slots[place] = self.slots[old]
+                slots[place].id, slots[place].tag = self.slots[old].id, <uint32_t>(h >> 32)
         PyMem_RawFree(self.slots)
         self.slots = slots
         self.mask = mask
@@ -196,15 +254,25 @@ cdef class TokenTable:
 
     cdef int add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) noexcept nogil:
         """Count a token; -1 without memory, or if it is new and the table has 2^31 - 2 tokens."""
-        cdef int64_t place = self.find(token, length, h), start
+        cdef uint64_t scanned = h
+        cdef int64_t place, start
+        h = self.hash_in_use(token, length, scanned)
+        place = self.find(token, length, h)
         if self.slots[place].id:
             self.counts[self.slots[place].id - 1] += times
             return 0
         if self.size == INT32_MAX - 1 or self.reserve(length) < 0:
             return -1
         if <uint64_t>self.size * 2 > self.mask:
-            if self.grow_slots() < 0:
+            if self.replace_slots(self.mask * 2 + 1) < 0:
                 return -1
+            place = self.find(token, length, h)
+        if (place - h & self.mask) > LONGEST_WAY and not self.keyed:
+            self.keyed = True
+            if self.replace_slots(self.mask) < 0:
+                self.keyed = False
+                return -1
+            h = self.hash_in_use(token, length, scanned)
             place = self.find(token, length, h)
         start = self.start(self.size)
         memcpy(self.text + start, token, length)
@@ -286,13 +354,15 @@ cdef class TokenTable:
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
         cdef int32_t id
+        cdef uint64_t h
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
             while next_token(&scan):
-                id = self.slots[self.find(scan.token, scan.length, scan.hash)].id
+                h = self.hash_in_use(scan.token, scan.length, scan.hash)
+                id = self.slots[self.find(scan.token, scan.length, h)].id
                 if id:
                     scan.ids[0] = id - 1
                     scan.ids += 1

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_flag, check_ids
+from fastembed._base.validation import check_flag, check_ids, unmasked
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
 from fastembed.corpus.ledger import Ledger, record_lines
@@ -84,6 +85,7 @@ def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | Non
     return FileCorpus(paths, **options)
 
 
+@pickled_as("corpus.FileCorpus")
 class FileCorpus:
     r"""Text files, and structured files, of which a field holds texts or lists of tokens.
 
@@ -240,6 +242,7 @@ def map_text(
             yield result
 
 
+@pickled_as("corpus.DocumentCorpus")
 class DocumentCorpus:
     r"""Documents in memory, or made again by each iteration: texts, lists of tokens, or records with a field of these.
 
@@ -378,7 +381,7 @@ __iter__ starts again
         for number, item in self._items(progress):
             where = f"item {number} of the corpus"
             try:
-                ids = np.asarray(item if isinstance(item, np.ndarray) else list(item))
+                ids = unmasked(where, item if isinstance(item, np.ndarray) else list(item))
             except TypeError:
                 raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
             record_lines(ledger, len(ids))

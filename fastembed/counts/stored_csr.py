@@ -101,7 +101,7 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, limit: int) -> Store
         indptr = np.zeros(sum(map(len, lengths)) + 1, dtype=np.int64)
         np.cumsum(np.concatenate(lengths), out=indptr[1:])
         if files:
-            indices, data = (np.asarray(np.memmap(file, t)) for file, t in zip(files, ("i4", "f8"), strict=True))
+            indices, data = (np.asarray(np.memmap(file, t, "r")) for file, t in zip(files, ("i4", "f8"), strict=True))
             return StoredCSR(data, indices, indptr, n_columns, on_disk=True)
     indices.resize(used, refcheck=False)
     data.resize(used, refcheck=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -74,6 +74,13 @@ def check_exact(sums: Float) -> None:
         raise ValueError(
             "a count is too large to be exact with these weights: use a shorter window, or weighting='linear' or 'flat'"
         )
+
+
+def exact_batches(batches: Iterable[tuple[RowBatch, float]]) -> Iterator[tuple[RowBatch, float]]:
+    """Yield batches of sums, and raise ValueError at the first that is not exact: before all text has been counted."""
+    for batch, done in batches:
+        check_exact(batch.values)
+        yield batch, done
 
 
 def check_frequency_order(windows: Windows, occurrences: Int64) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, interruptible
 
 # Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are
 # counted once (a window on one side, pairs of a graph), half of them is a choice on the cautious side.
@@ -86,12 +86,12 @@ def _shrinking(
     With S = R Rᵀ and Rᵀ F R = Q diag(g) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision n g.
     The largest share is made 1, since the length of all rows together says nothing.
     """
-    variances, axes = np.linalg.eigh(covariance)
+    variances, axes = interruptible(lambda: np.linalg.eigh(covariance))
     if variances[-1] <= 0:  # all rows are equal
         return np.eye(len(axes)), np.eye(len(axes))
     scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
     root = axes * scale
-    g, rotation = np.linalg.eigh(root.T @ information @ root)
+    g, rotation = interruptible(lambda: np.linalg.eigh(root.T @ information @ root))
     t = pairs * np.maximum(g, 0)
     shares = t / (1 + t)
     if shares[-1] == 0:  # all columns are equal
@@ -126,15 +126,20 @@ def _moments(
 def _sum_of_pieces(
     part: Callable[[slice], NDArray[np.float64]], size: int, shape: tuple[int, ...], pool: Pool
 ) -> NDArray[np.float64]:
-    """Return the sum of `part(piece)` over the pieces, added up in their order."""
-    parts = np.empty((-(-size // PIECE), *shape))
+    """Return the sum of `part(piece)` over the pieces, added up in their order; in memory are as many as threads."""
+    total = np.zeros(shape)
+    for first in range(0, size, PIECE * pool.threads):
+        round_size = min(size - first, PIECE * pool.threads)
+        parts: list[Any] = [None] * -(-round_size // PIECE)
 
-    def take(piece: slice) -> None:
-        parts[piece.start // PIECE] = part(piece)
+        def take(piece: slice, parts: list[Any] = parts, first: int = first) -> None:
+            parts[piece.start // PIECE] = part(slice(first + piece.start, first + piece.stop))
 
-    _for_pieces(take, size, pool)
-    return np.asarray(parts.sum(axis=0))
+        _for_pieces(take, round_size, pool)
+        for each in parts:
+            total += each
+    return total
 
 
 def _for_pieces(task: Callable[[slice], None], size: int, pool: Pool) -> None:
-    pool.run(lambda k: task(slice(k * PIECE, (k + 1) * PIECE)), -(-size // PIECE))
+    pool.run(lambda k: task(slice(k * PIECE, min((k + 1) * PIECE, size))), -(-size // PIECE))

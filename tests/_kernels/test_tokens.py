@@ -1,8 +1,10 @@
 """The table of tokens against `bytes.split`, `Counter` and the decoder of Python."""
 
+import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 
 import numpy as np
@@ -157,3 +159,87 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
     # the first slots; twice as many, three times; ends, counts and text, three times or more
     assert all(int(failures) >= 1 + 3 + 3 + 3 + 3 for failures in done.stdout.split())
     assert len(done.stdout.split()) == 3
+
+
+# ---------------------------------------------------------------- hostile texts
+
+
+def scan_hashes(digits):
+    """The hash by which the scan chooses slots, of tokens that are the rows of bytes (N, length)."""
+    h = np.full(len(digits), 0xCBF29CE484222325, np.uint64)
+    for column in digits.T:
+        h = (h ^ column) * np.uint64(0x100000001B3)
+    h ^= h >> np.uint64(32)
+    h *= np.uint64(0x9E3779B97F4A7C15)
+    return h ^ (h >> np.uint64(29))
+
+
+def colliding_tokens(count):
+    """Different tokens whose slots are in one sixteenth of a table that holds them: each new one finds them full."""
+    mask = 1023
+    while 2 * count > mask:
+        mask = 2 * mask + 1
+    numbers = np.arange(10**6, 10**6 + 20 * count)
+    digits = (numbers[:, None] // 10 ** np.arange(6, -1, -1) % 10 + ord("0")).astype(np.uint64)
+    chosen = numbers[(scan_hashes(digits) & np.uint64(mask)) < mask // 16][:count]
+    assert len(chosen) == count
+    return [str(number).encode() for number in chosen]
+
+
+def seconds_to_count_and_encode(tokens):
+    text = b" ".join(tokens * 3) + b"\n"
+    start = time.perf_counter()
+    table, ids = TokenTable(), np.empty(len(text), np.int32)
+    table.count(text, False)
+    written, *_ = table.encode(text, False, ids)
+    elapsed = time.perf_counter() - start
+    assert ids[: written - 1].tolist() == [*range(len(tokens))] * 3
+    assert table.frequent(1) == (tokens, [3] * len(tokens))
+    return elapsed, table
+
+
+@pytest.mark.thread_unsafe(reason="measures time")
+def test_tokens_that_collide_are_counted_about_as_fast_as_others():
+    """Without a key they take several hundred times as long. Ids and counts are the same."""
+    tokens = colliding_tokens(100_000)
+    elapsed, table = seconds_to_count_and_encode(tokens)
+    usual, other = seconds_to_count_and_encode([str(n).encode() for n in range(10**6, 10**6 + 100_000)])
+    assert (table.keyed, other.keyed) == (True, False)
+    assert elapsed < 20 * usual + 0.2
+    merged = TokenTable()
+    merged.merge(other)
+    merged.merge(table)
+    expected = Counter(dict.fromkeys(tokens, 3)) + Counter(dict.fromkeys(other.frequent(1)[0], 3))
+    assert dict(zip(*merged.frequent(1), strict=True)) == expected
+
+
+def test_tokens_of_any_length_are_found_by_the_keyed_hash():
+    tokens = colliding_tokens(2000)
+    lengths = [b"x" * n for n in range(70)]
+    table = TokenTable()
+    for token in (*tokens, *lengths, *tokens, *lengths):
+        table.insert(token, 1)
+    assert table.keyed
+    assert table.frequent(1) == ([*tokens, *lengths], [2] * 2070)
+
+
+def test_the_key_differs_from_process_to_process_and_the_counts_do_not(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b" ".join(colliding_tokens(3000) * 2) + b"\n")
+    code = """
+        import hashlib, sys
+        from fastembed import Counts, Vocabulary
+        vocabulary = Vocabulary.from_corpus(sys.argv[1], min_count=1)
+        counts = Counts.from_corpus(sys.argv[1], vocabulary)
+        parts = counts.data.tobytes(), counts.indices.tobytes(), " ".join(vocabulary.tokens).encode()
+        print(hash(b"tokens 0"), hashlib.sha256(b"".join(parts)).hexdigest())
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(code), str(path)]
+    lines = [
+        subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, env=os.environ | {"PYTHONHASHSEED": seed}
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert lines[0][0] != lines[1][0]
+    assert lines[0][1] == lines[1][1]

@@ -1,10 +1,17 @@
 """The gauge: logits stay, rows are centred, directions are scaled."""
 
+import os
+import signal
+import sys
+import threading
+import time
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from fastembed._base.threads import Pool
+from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.gauge import apply_gauge
 
 SIZES = [
@@ -129,3 +136,33 @@ def test_the_matrix_of_the_gauge_is_the_one_the_derivation_writes_out():
     change = np.linalg.inv(basis).T @ np.diag(np.maximum(f / f.max(), 0.1)) @ basis.T
     apply_gauge(embedding, linear, bias, counts, Pool(1))
     np.testing.assert_allclose(embedding, rows @ change, rtol=1e-8, atol=1e-10)
+
+
+def test_the_gauge_of_long_vectors_is_within_its_estimate():
+    """Its matrices are D x D in double precision."""
+    small, large = (Estimate(20, 40, dim, 300, epochs=1, threads=1) for dim in (100, 5000))
+    assert large.training_memory > 8 * 8 * 5000**2
+    assert large.flops > 2 * 9 * 5000**3
+    assert small.training_memory < 5e6
+
+
+@pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_ctrl_c_ends_the_wait_for_a_decomposition(monkeypatch):
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(matrix):
+        begun.set()
+        end.wait(60)
+        return np.zeros(len(matrix)), matrix
+
+    monkeypatch.setattr(np.linalg, "eigh", slow)
+    threading.Thread(target=lambda: (begun.wait(60), os.kill(os.getpid(), signal.SIGINT))).start()
+    embedding, linear, bias, counts = model(7, 5, 3, "float32")
+    start = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            apply_gauge(embedding, linear, bias, counts, Pool(1))
+    finally:
+        end.set()
+    assert time.monotonic() - start < 30

@@ -372,3 +372,19 @@ def test_figures_follow_from_the_public_arrays(corpus, sample):
     totals = kept.to_scipy().sum(axis=0)
     bias = model.trainer.bias - model.centre_ @ model.trainer.linear  # centring has put the mean row's logits there
     assert bias == pytest.approx(np.log(totals / totals.sum()), rel=1e-5)
+
+
+def test_a_callback_cannot_fit_its_own_model():
+    """It would mix two vocabularies. It may fit another one."""
+    corpus = [["a", "b"], ["b", "c"]]
+    methods = [
+        lambda model: model.fit(corpus),
+        lambda model: model.partial_fit(corpus),
+        lambda model: model.fit_counts(SkipGram(**SETTINGS).count(corpus)),
+    ]
+    for method in methods:
+        model = SkipGram(**SETTINGS)
+        with pytest.raises(RuntimeError, match="this SkipGram is in a fit, and on_epoch_end cannot fit it again"):
+            model.fit(corpus, on_epoch_end=lambda record, own, method=method: method(own))
+        assert model.vectors.tokens == ("b", "a", "c")
+        model.fit(corpus, on_epoch_end=lambda record, own: SkipGram(**SETTINGS).fit(corpus) and None)

@@ -1,8 +1,5 @@
 """The file of a trainer."""
 
-import copy
-import pickle
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -96,10 +93,3 @@ def test_a_trainer_that_could_not_be_read_again_is_not_written_over_one_that_can
             trainer.save(tmp_path / "t.safetensors")
         array[place] = kept
     assert_array_equal(Trainer.load(tmp_path / "t.safetensors").embedding, trainer.embedding)
-
-
-def test_a_trainer_is_not_pickled_but_saved():
-    trainer = Trainer.random(3, 2, seed=0)
-    with pytest.raises(TypeError, match="a Trainer, alone or in a SkipGram, cannot be pickled: save"):
-        pickle.dumps(trainer)
-    assert_array_equal(copy.deepcopy(trainer).embedding, trainer.embedding)
