@@ -57,12 +57,16 @@ class FittedModel:
         Warns if the model's own text was read in another way.
         """
         given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
-        own = self.vocabulary.reading
-        if given is None or own is None:
-            return own if given is None else given
-        if given.record() != own.record():
-            warnings.warn(f"the text is read by {given}, but that of the model was read by {own}", stacklevel=3)
+        if given is None:
+            return self.vocabulary.reading
+        self._warn_of_other_reading("the text is", given)
         return given
+
+    def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
+        """Warn the caller's caller's caller if both readings are known and differ."""
+        own = self.vocabulary.reading
+        if given is not None and own is not None and given.record() != own.record():
+            warnings.warn(f"{what} read by {given}, but that of the model was read by {own}", stacklevel=4)
 
     def pairing(self) -> Windows | Baskets:
         """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""
@@ -77,9 +81,12 @@ class FittedModel:
     def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
-        What the model does not know is dropped. TypeError or ValueError as by :meth:`check_alike`.
+        What the model does not know is dropped. TypeError or ValueError as by :meth:`check_alike`. Warns if their text
+        was read in another way.
         """
         self.check_alike(counts, name)
+        assert counts.vocabulary is not None
+        self._warn_of_other_reading(f"the text of {name} was", counts.vocabulary.reading)
         return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
 
     def check_alike(self, counts: Counts, name: str) -> None:
