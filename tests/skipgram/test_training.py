@@ -331,7 +331,7 @@ def test_partial_fit_needs_a_text(corpus):
     pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_ids([0], [1], shape=(30, 30))
     model = SkipGram(**SETTINGS).fit_counts(pairs)
     for call in (model.partial_fit, model.perplexity):
-        with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: pass Counts"):
+        with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: it takes Counts"):
             call(corpus)
     with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
         model.partial_fit(corpus, grow_vocabulary="yes")
