@@ -75,7 +75,7 @@ class FittedModel:
         if self.baskets is not None:
             return Baskets(self.baskets, self.max_contexts)
         raise ValueError(
-            "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts, or a file of them, alone"
+            "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts or a file of them"
         )
 
     def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:

@@ -85,9 +85,10 @@ class SkipGram:
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
     reading : Reading, optional
-        How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
-        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Once fitted, other texts
-        are read as :attr:`reading_` says. The file of a model holds it, but of a tokenizer the name alone.
+        How the text of files and of documents becomes tokens. A `FileCorpus` has its own, which is followed, with a
+        warning if it is another. By default white space separates tokens, and a line of a file, but a whole document in
+        memory, is a sequence. Once fitted, other texts are read as :attr:`reading_` says. The file of a model holds it,
+        but of a tokenizer the name alone.
     baskets : {"flat", "share"}, optional
         A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
         of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
