@@ -982,7 +982,8 @@ class SkipGram:
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If a parameter is not as documented, or a word has no UTF-8 form.
+            If a parameter is not as documented, a word has no UTF-8 form, or the suffix is that of another format, in
+            which :meth:`Vectors.save` writes the vectors alone.
 
         Examples
         --------
