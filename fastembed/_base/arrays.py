@@ -27,6 +27,16 @@ def read_only(array: NDArray[Number]) -> NDArray[Number]:
     return view
 
 
+def own_memory(array: NDArray[Number]) -> NDArray[Number] | None:
+    """Return the memory of a read-only view as an array to write to; None if it is that of a file, or of nobody."""
+    base = array.base
+    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable or base.ndim != 1:
+        return None
+    own = base[: len(array)]
+    same = own.dtype == array.dtype and own.shape == array.shape and own.ctypes.data == array.ctypes.data
+    return own if same else None
+
+
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:
     """Return an array of zeros, C-contiguous, whose memory begins at a cache line."""
     dtype = np.dtype(dtype)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Generic, Self, TypeVar, cast
 
 from fastembed._base.forks import PerProcess
 from fastembed._base.validation import check_integer
@@ -150,6 +152,97 @@ def _wait(begun: list[Future[R]], sure: list[Future[R]]) -> None:
         raise interrupt
 
 
+class Call(Generic[R]):
+    """A call that another thread makes, as a future of :mod:`concurrent.futures`."""
+
+    __slots__ = ("_done", "_error", "_function", "_result")
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self._function: Callable[[], R] | None = function
+        self._result: R | None = None
+        self._error: BaseException | None = None
+        self._done = Lock()
+        self._done.acquire()
+
+    def make(self) -> None:
+        """Make the call, unless it was cancelled."""
+        function, self._function = self._function, None
+        if function is not None:
+            try:
+                with DefaultFloatMode():
+                    self._result = function()
+            except BaseException as error:  # whatever it is, it is raised where the result is asked for
+                self._error = error
+        self._done.release()
+
+    def cancel(self) -> None:
+        """Let nobody make the call, if it has not begun."""
+        self._function = None
+
+    def result(self) -> R:
+        """Wait for the call and return its result, or raise what it raised."""
+        with self._done:
+            pass
+        if self._error is not None:
+            raise self._error
+        return cast("R", self._result)
+
+
+class Workers:
+    """Threads that make calls in the order in which they are submitted; those not begun at the block's end are dropped.
+
+    As an executor of :mod:`concurrent.futures`, in a third of the time per call, during which no other thread can run.
+    Calls are made in the default mode of floating-point numbers. If the system starts no thread, `submit` makes them.
+
+    Parameters
+    ----------
+    threads : int
+        At most; they are started when there are calls for them.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self._threads: list[Thread] = []
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended = True
+        for _thread in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Call[R]:
+        """Return a call that one of the threads makes."""
+        call = Call(partial(function, *arguments))
+        if len(self._threads) < self._most:
+            thread = Thread(target=self._work, name=f"fastembed_{len(self._threads)}")
+            try:
+                thread.start()
+                self._threads.append(thread)
+            except RuntimeError:  # the system starts no more
+                self._most = len(self._threads)
+        if self._threads:
+            self._calls.put(call)
+        else:
+            call.make()
+        return call
+
+    def _work(self) -> None:
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:  # a function of its own, so that nothing refers to a call that has been made
+        call = self._calls.get()
+        if call is not None and not self._ended:
+            call.make()
+        return call is not None
+
+
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], threads: int, give_up: Callable[[], object] = lambda: None
 ) -> Generator[R, None, None]:
@@ -161,45 +254,14 @@ def ordered_map(
     """
     threads = min(threads, max(MOST_READERS, os.cpu_count() or 1))
     with (
-        ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor,
-        closing(ordered_results(_Readers(executor), function, items, 2 * threads, give_up)) as results,
+        Workers(threads) as workers,
+        closing(ordered_results(workers, function, items, 2 * threads, give_up)) as results,
     ):
         yield from results
 
 
-class _Readers(Executor):
-    """Threads in the default mode of floats. What no thread can be started for is done when it is asked for."""
-
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
-        self._executor = executor
-
-    def submit(self, function: Callable[..., R], /, *arguments: Any, **_: Any) -> Future[R]:
-        """Start ``function(*arguments)``."""
-        future = _Reading(partial(function, *arguments))
-        try:
-            self._executor.submit(_work, future, future.work)
-        except RuntimeError:
-            future.alone = True
-        return future
-
-
-class _Reading(Future[R]):
-    """Work, and whether the thread that asks for the result may have to do it."""
-
-    def __init__(self, work: Callable[[], R]) -> None:
-        super().__init__()
-        self.work, self.alone = work, False
-
-    def result(self, timeout: float | None = None) -> R:
-        """Return the result."""
-        if self.alone and self.cancel():
-            with DefaultFloatMode():
-                return self.work()
-        return super().result(timeout)
-
-
 def ordered_results(
-    executor: Executor,
+    executor: Executor | Workers,
     function: Callable[[T], R],
     items: Iterable[T],
     ahead: int,
@@ -209,7 +271,7 @@ def ordered_results(
 
     At most `ahead` items are drawn ahead of the results that have been taken.
     """
-    pending: deque[Future[R]] = deque()
+    pending: deque[Future[R] | Call[R]] = deque()
     try:
         for item in items:
             pending.append(executor.submit(function, item))

@@ -12,6 +12,7 @@ No Python object is made for a token. A table owns its memory; every allocation 
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
@@ -29,8 +30,11 @@ cdef extern from *:
     """
     static const unsigned char fastembed_space[256] = {
         [' '] = 1, ['\\t'] = 1, ['\\n'] = 1, ['\\v'] = 1, ['\\f'] = 1, ['\\r'] = 1};
+    // What F8 to FE stand for in tokens of lists (corpus/document_blocks.py); the last is a token without characters
+    static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const uint8_t* SPACE "fastembed_space"
+    const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
 
 
 # ---------------------------------------------------------------- the scan
@@ -295,16 +299,57 @@ cdef class TokenTable:
         if self.add(first, token.shape[0], hash_of(first, token.shape[0]), times) < 0:
             raise_full(self.size)
 
-    def merge(self, TokenTable other not None):
-        """Add the tokens and counts of another table."""
-        cdef int64_t id = 0, start, length
+    def fill(self, tokens):
+        """Add each of some tokens, in order, given as bytes."""
+        cdef const uint8_t* first
+        cdef bytes token
+        for token in tokens:
+            first = token
+            if self.add(first, len(token), hash_of(first, len(token)), 0) < 0:
+                raise_full(self.size)
+
+    def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
+        """Sort the ids by the parts of the table: tokens are in one part of P, a power of two, by their hashes alone.
+
+        Parameters
+        ----------
+        ids : int32 (number of tokens,), written
+        starts : int64 (P + 1,), written
+            The ids of part k are ``ids[starts[k]:starts[k + 1]]``.
+        """
+        cdef int64_t id, part, place = 0, size, parts = starts.shape[0] - 1
+        with nogil:
+            starts[:] = 0
+            for id in range(self.size):
+                starts[self.part_of(id, parts)] += 1
+            for part in range(parts):
+                size = starts[part]
+                starts[part] = place
+                place += size
+            for id in range(self.size):
+                part = self.part_of(id, parts)
+                ids[starts[part]] = <int32_t>id
+                starts[part] += 1
+            # Each start has moved to that of the next part
+            for part in range(parts, 0, -1):
+                starts[part] = starts[part - 1]
+            starts[0] = 0
+
+    cdef inline int64_t part_of(self, int64_t id, int64_t parts) noexcept nogil:
+        # By the high bits of the hash: the low ones choose the slot
+        return (hash_of(self.text + self.start(id), self.ends[id] - self.start(id)) >> 32) & (parts - 1)
+
+    def merge(self, TokenTable other not None, const int32_t[::1] ids=None):
+        """Add the tokens and counts of another table: those with these ids, or all."""
+        cdef int64_t i = 0, id, start, length, n = other.size if ids is None else ids.shape[0]
         cdef int failed = 0
         with nogil:
-            while id < other.size and not failed:
+            while i < n and not failed:
+                id = i if ids is None else ids[i]
                 start = other.start(id)
                 length = other.ends[id] - start
                 failed = self.add(other.text + start, length, hash_of(other.text + start, length), other.counts[id])
-                id += 1
+                i += 1
         if failed:
             raise_full(self.size)
 
@@ -369,7 +414,7 @@ cdef class TokenTable:
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
-        """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times."""
+        """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times, in the order of ids."""
         cdef int64_t id
         tokens, counts = [], []
         for id in range(self.size):
@@ -377,6 +422,136 @@ cdef class TokenTable:
                 tokens.append(self.text[self.start(id):self.ends[id]])
                 counts.append(self.counts[id])
         return tokens, counts
+
+
+# ---------------------------------------------------------------- the ranking
+
+cdef struct Ranked:
+    int64_t count
+    const uint8_t* token
+    int64_t length
+
+
+cdef inline int place_of(uint8_t byte) noexcept nogil:
+    """The place of a byte in the order of code points: those above F7 stand for white space, or for no character."""
+    return byte if byte < 0xF8 else SPACES_IN_TOKENS[byte - 0xF8]
+
+
+cdef inline bint before(const Ranked* a, const Ranked* b) noexcept nogil:
+    """Whether a has the higher count or, with equal counts, comes first in the order of code points."""
+    cdef int64_t i
+    if a.count != b.count:
+        return a.count > b.count
+    for i in range(min(a.length, b.length)):
+        if a.token[i] != b.token[i]:
+            return place_of(a.token[i]) < place_of(b.token[i])
+    return a.length < b.length
+
+
+cdef inline bint is_escaped(const Ranked* a) noexcept nogil:
+    cdef int64_t i
+    for i in range(a.length):
+        if a.token[i] >= 0xF8:
+            return True
+    return False
+
+
+cdef class Ranking:
+    """The tokens of several tables, all different, that occurred at least `least` times, by decreasing count.
+
+    First they are in the order of the tables; those of table k are from ``bounds[k]`` to ``bounds[k + 1] - 1``.
+    :meth:`sort` brings a run of them into the order of counts, :meth:`merge` makes one run of two; threads may do so
+    with different runs at once. The tables must not change meanwhile.
+    """
+
+    cdef readonly list bounds
+    cdef readonly int64_t total  # the sum of the counts
+    cdef int64_t size
+    cdef tuple tables
+    cdef Ranked* items
+    cdef Ranked* buffer
+
+    def __cinit__(self, tables, int64_t least):
+        cdef TokenTable table
+        cdef int64_t id, n = 0
+        self.tables, self.bounds = tuple(tables), [0]
+        for table in self.tables:
+            with nogil:
+                for id in range(table.size):
+                    n += table.counts[id] >= least
+            self.bounds.append(n)
+        self.items = <Ranked*>PyMem_RawMalloc((n + 1) * sizeof(Ranked))
+        self.buffer = <Ranked*>PyMem_RawMalloc((n + 1) * sizeof(Ranked))
+        if self.items == NULL or self.buffer == NULL:
+            raise MemoryError(f"no memory for a ranking of {n:,} tokens")
+        self.size, n = n, 0
+        for table in self.tables:
+            with nogil:
+                for id in range(table.size):
+                    if table.counts[id] >= least:
+                        self.items[n].count = table.counts[id]
+                        self.items[n].token = table.text + table.start(id)
+                        self.items[n].length = table.ends[id] - table.start(id)
+                        self.total += table.counts[id]
+                        n += 1
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.items)
+        PyMem_RawFree(self.buffer)
+
+    def __len__(self):
+        return self.size
+
+    def sort(self, int64_t first, int64_t last):
+        """Sort the run first to last - 1."""
+        cdef int64_t width = 1, at
+        with nogil:
+            while width < last - first:
+                at = first
+                while at + width < last:
+                    self.merge_runs(at, at + width, min(at + 2 * width, last))
+                    at += 2 * width
+                width *= 2
+
+    def merge(self, int64_t first, int64_t middle, int64_t last):
+        """Merge the sorted runs first to middle - 1 and middle to last - 1."""
+        with nogil:
+            self.merge_runs(first, middle, last)
+
+    cdef void merge_runs(self, int64_t first, int64_t middle, int64_t last) noexcept nogil:
+        cdef int64_t i = first, j = middle, n
+        if first == middle or middle == last or before(&self.items[middle - 1], &self.items[middle]):
+            return
+        for n in range(first, last):
+            if j == last or (i < middle and before(&self.items[i], &self.items[j])):
+                self.buffer[n] = self.items[i]
+                i += 1
+            else:
+                self.buffer[n] = self.items[j]
+                j += 1
+        memcpy(&self.items[first], &self.buffer[first], (last - first) * sizeof(Ranked))
+
+    def take(self, int64_t[::1] counts, decode) -> list[str]:
+        """Return the first n tokens; `counts` (n,) is written. `decode` is called for bytes that are not UTF-8.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer.
+        """
+        cdef int64_t n, length
+        cdef const char* text
+        cdef list tokens = []
+        if counts.shape[0] > self.size:
+            raise ValueError(f"a ranking of {self.size} tokens has no {counts.shape[0]} first ones")
+        for n in range(counts.shape[0]):
+            counts[n] = self.items[n].count
+            text, length = <const char*>self.items[n].token, self.items[n].length
+            if is_escaped(&self.items[n]):
+                tokens.append(decode(text[:length]))
+            else:
+                tokens.append(PyUnicode_DecodeUTF8(text, length, "surrogatepass"))
+        return tokens
 
 
 cdef raise_full(int64_t size):

@@ -21,6 +21,7 @@ from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.phrases import Phrases
+from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
@@ -38,7 +39,7 @@ Progress: TypeAlias = Callable[[int, int | None], object]
 
 TextCorpus: TypeAlias = "FileCorpus | DocumentCorpus"  # has blocks of text
 Corpus: TypeAlias = "TextCorpus | MemoryCorpus"
-Block: TypeAlias = TextBlock | DocumentBlock
+Block: TypeAlias = TextBlock | PlainBlock | DocumentBlock
 Result = TypeVar("Result")
 
 REPORT_EVERY = 1024  # sequences in memory between two calls of the progress function
@@ -197,6 +198,8 @@ class FileCorpus:
             blocks: Iterator[Block]
             if self._structure.covers(file):
                 blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
+            elif (plain := open_plain(file)) is not None:
+                blocks = plain_blocks(plain, report, cut)
             else:
                 blocks = read_blocks(file, report, cut)
             for block in blocks:
@@ -458,7 +461,7 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
     return lambda position: progress(done + position, total)
 
 
-def _invalid_utf8(block: TextBlock) -> ValueError:
+def _invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
     """Return the error that says where a block is not UTF-8."""
     try:
         block.text.decode()

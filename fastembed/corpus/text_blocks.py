@@ -111,6 +111,14 @@ def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
     return 0
 
 
+def token_without_end(name: str, line: int) -> ValueError:
+    """Return the error for a file that has no place to cut for too long."""
+    return ValueError(
+        f"{name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without a place to cut, as white space, where a text"
+        " of tokens is expected"
+    )
+
+
 def read_blocks(
     file: TextFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
 ) -> Iterator[TextBlock]:
@@ -135,10 +143,7 @@ def read_blocks(
                 if not cut:
                     kept.append(data)
                     if sum(map(len, kept)) > LONGEST_TOKEN:
-                        raise ValueError(
-                            f"{file.name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without a place to cut, as"
-                            " white space, where a text of tokens is expected"
-                        )
+                        raise token_without_end(file.name, line)
                     continue
                 size = sum(map(len, kept)) + cut
             elif kept or not ended:

@@ -61,7 +61,7 @@ def count_baskets(
 
     ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
     with closing(ordered_map(count, ranges, threads)) as batches:
-        return store_rows(batches, contexts, memory_limit // 2)
+        return store_rows(batches, contexts, int(np.minimum(pairs, contexts).sum()), memory_limit // 2, threads)
 
 
 def _without_empty(piece: Int32) -> Int32:

@@ -8,7 +8,7 @@ count of both corpora. Other counts are stored as they are, and sums of fraction
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import read_only
+from fastembed._base.arrays import own_memory, read_only
 from fastembed._base.csr import canonical_csr, csr, row_ranges, sorted_csr
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.pickling import pickled_as
@@ -186,7 +186,8 @@ class Counts:
         memory_limit : int, optional
             Bytes of memory for the text and the counts, at least 1,000,000; half of what is free by default. What
             exceeds it, possibly the result as well, is in files without a name in the folder for temporary files. The
-            buffers of reading (a few MB per thread) and the vocabulary come on top. The result does not depend on it.
+            buffers of reading (a few MB per thread, about 20 for files above 1 GB) and the vocabulary come on top. The
+            result does not depend on it.
         lines : LineSplit, optional
             Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The
             two counts add up, to the last bit, to the counts of all lines.
@@ -229,14 +230,18 @@ class Counts:
         reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)
         total = ExternalSum(windows.columns(size), limit, workers)
         batch_pairs = min(BATCH_PAIRS, total.batch_entries)
+        pool = Pool(workers)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         occurrences = np.zeros(size, dtype=np.int64)
         with note_on_interrupt(ledger):
             pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
-            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
-                ids = chunk.ids[chunk.first : chunk.last]
-                occurrences += np.bincount(ids[ids >= 0], minlength=size)
-                with closing(count_windows(chunk, size, windows, workers, batch_pairs)) as batches:
-                    total.add(report.follow(exact_batches(batches)))
+            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
+                with closing(count_windows(chunk, size, windows, pool, batch_pairs)) as batches:
+                    most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
+                    total.add(report.follow(exact_batches(batches)), most)
+                if known is None:
+                    occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
+                del chunk  # its memory is free before the next is read
             if not ledger.tokens_used:
                 where = "corpus" if lines is None else f"corpus' {lines}"
                 raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
@@ -244,11 +249,12 @@ class Counts:
         report.finish()
         if not len(matrix.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
-        check_exact(matrix.data)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        if known is None:
+        check_exact(matrix.data, pool)
+        if known is not None:
+            occurrences = known.counts
+        else:
             check_frequency_order(windows, occurrences)
-        keep = keep_probabilities(windows.sample, occurrences if known is None else known.counts)
+        keep = keep_probabilities(windows.sample, occurrences)
         return cls._of(matrix, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
     @classmethod
@@ -510,11 +516,15 @@ class Counts:
         >>> Counts.from_ids([0, 0], [1, 1]).to_scipy().toarray()
         array([[0., 2.]])
         """
+        return self._expected(np.empty_like)
+
+    def _expected(self, memory_like: Callable[[Float], Float]) -> sparse.csr_array:
+        """Return the expected counts; the function returns memory for them."""
         denominator, rows, columns = self._factors()
         matrix = self._stored()
         if denominator == 1 and self.keep is None:
             return matrix
-        matrix.data = np.empty_like(self.data)
+        matrix.data = memory_like(self.data)
         lengths = np.diff(self.indptr)
         ranges = row_ranges(lengths, SCALE_ENTRIES)
 
@@ -559,7 +569,7 @@ class Counts:
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None))
         if self.windows is not None:
-            check_exact(matrix.data)
+            check_exact(matrix.data, Pool(check_threads(None)))
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # with other counts, they are pairs
@@ -671,3 +681,11 @@ def _check_lines(lines: LineSplit | None) -> None:
     """Raise TypeError for what is neither None nor a side of a split."""
     if lines is not None and not isinstance(lines, LineSplit):
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
+
+
+def expected_in_place(counts: Counts) -> sparse.csr_array:
+    """Return what `to_scipy` does, in the memory of the counts if they are in memory of their own.
+
+    They are then of no use any more, but for their attributes.
+    """
+    return counts._expected(lambda data: np.empty_like(data) if (own := own_memory(data)) is None else own)

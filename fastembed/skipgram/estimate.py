@@ -41,6 +41,9 @@ class Estimate:
         The number of stored counts; 0 while it is not known.
     epochs, threads : int
     early_stopping : bool
+    in_place : bool
+        Whether the expected counts take the memory of the stored ones, as in `SkipGram.fit`, which has counts of its
+        own.
     resident : int
         Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
         into memory are not among them before they have been read.
@@ -61,6 +64,7 @@ class Estimate:
     epochs: int
     threads: int
     early_stopping: bool = False
+    in_place: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
 
     @property
@@ -84,7 +88,8 @@ class Estimate:
     @property
     def training_memory(self) -> int:
         """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
-        return EXPECTED_BYTES * self.nnz + max(self._start_memory, self._epochs_memory, self._gauge_memory)
+        expected = 0 if self.in_place else EXPECTED_BYTES * self.nnz
+        return expected + max(self._start_memory, self._epochs_memory, self._gauge_memory)
 
     @property
     def _start_memory(self) -> int:
@@ -92,7 +97,7 @@ class Estimate:
         starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
         exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
-        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + exact
+        return PMI_BYTES * self.nnz + starts + ITEM * rows * padded_width(wide, "float32") + squares + exact
 
     def _tasks(self, rows: int) -> int:
         """Return how many threads can work at once on pieces of so many rows."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool, interruptible
+from fastembed.counts.totals import Totals
 
 # Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are
 # counted once (a window on one side, pairs of a graph), half of them is a choice on the cautious side.
@@ -28,7 +29,7 @@ PIECE = 2048  # rows that are held in double precision at a time, by each thread
 
 
 def apply_gauge(
-    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any, pool: Pool
+    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool
 ) -> NDArray[np.float64]:
     """Bring a model into its gauge, in place. Its logits stay as they are, but for rounding.
 
@@ -43,8 +44,8 @@ def apply_gauge(
     embedding : ndarray (V_in, D)
     linear : ndarray (D, V)
     bias : ndarray (V,)
-    counts : csr_array (V_in, V)
-        What the model was fitted to.
+    totals : Totals
+        The sums of the rows (V_in,) and columns (V,) of the counts that the model was fitted to.
     pool : Pool
         The bits are the same for any number of threads.
 
@@ -57,12 +58,11 @@ def apply_gauge(
     -----
     A row without counts, of which nothing is known, becomes the mean: zero.
     """
-    totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
-    counted = totals > 0
+    counted = totals.rows > 0
     with single_threaded_blas():
         mean, covariance = _moments(embedding, counted / np.count_nonzero(counted), pool)
-        _, information = _moments(linear.T, column_totals / column_totals.sum(), pool)
-        pairs = PAIRS_PER_COUNT * (totals @ totals) / totals.sum()
+        _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
+        pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
         change, inverse = _shrinking(covariance, information, pairs)
 
         def change_columns(piece: slice) -> None:

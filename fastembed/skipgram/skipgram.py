@@ -265,7 +265,7 @@ class SkipGram:
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 367 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 369 MB of memory
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)
@@ -341,7 +341,7 @@ class SkipGram:
             pairing = options.pairing(len(vocabulary))
             options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
-            return self._train(options, counts, validation_counts, None, report, on_epoch_end)
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end, own_counts=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -523,7 +523,8 @@ class SkipGram:
                 vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
             again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
-            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again)
+            own = replay is None
+            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again, own_counts=own)
 
     def partial_fit_counts(
         self,
@@ -617,31 +618,32 @@ class SkipGram:
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
         replay: Counts | None = None,
+        *,
+        own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
-        estimate = replace(options.estimate(*counts.shape, nnz), resident=resident_memory())
+        estimate = options.estimate(*counts.shape, nnz)
+        estimate = replace(estimate, in_place=own_counts, resident=resident_memory())
         estimate.check()
         if progress is not None:
             progress.training(estimate)
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                return self._train_checked(options, counts, validation_counts, base, progress, on_epoch_end, replay)
+                training = Training(counts, options, base, replay, own_counts=own_counts)
+                return self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting
 
-    def _train_checked(
+    def _run(
         self,
-        options: SkipGramOptions,
-        counts: Counts,
+        training: Training,
         validation_counts: Counts | None,
-        base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
-        replay: Counts | None,
     ) -> Self:
-        training, before = Training(counts, options, base, replay), self._model
+        before = self._model
 
         def epoch_end(record: dict[str, float]) -> object:
             if progress is not None:

@@ -1,5 +1,6 @@
 """The table of tokens against `bytes.split`, `Counter` and the decoder of Python."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed._kernels.tokens import TokenTable, valid_utf8
+from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
+from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 
 texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: text.encode())
 
@@ -73,6 +75,61 @@ def test_a_merge_of_tables_has_the_counts_of_the_whole_text(parts):
         table.count(part, False)
         total.merge(table)
     assert dict(zip(*total.frequent(1), strict=True)) == Counter(b" ".join(parts).split())
+
+
+@given(st.lists(texts, max_size=4), st.sampled_from([1, 2, 8]))
+def test_tables_are_merged_part_by_part(texts, parts):
+    whole, tables = TokenTable(), [TokenTable() for _ in texts]
+    merged = [TokenTable() for _ in range(parts)]
+    for text, table in zip(texts, tables, strict=True):
+        whole.count(text, False)
+        table.count(text, False)
+        ids, starts = np.full(len(table), -1, np.int32), np.full(parts + 1, -1)
+        table.sort_into_parts(ids, starts)
+        assert sorted(ids.tolist()) == list(range(len(table)))
+        assert (starts[0], starts[-1]) == (0, len(table))
+        for k, part in enumerate(merged):
+            part.merge(table, ids[starts[k] : starts[k + 1]])
+    found = [dict(zip(*part.frequent(1), strict=True)) for part in merged]
+    assert sum(map(len, found)) == len(whole)
+    assert {token: count for part in found for token, count in part.items()} == dict(
+        zip(*whole.frequent(1), strict=True)
+    )
+
+
+def test_tables_of_one_token_agree_on_its_part():
+    places = []
+    for others in (0, 5000):  # the number of slots does not matter
+        table = TokenTable()
+        table.fill([b"token", *(str(i).encode() for i in range(others))])
+        ids, starts = np.empty(len(table), np.int32), np.empty(65, np.int64)
+        table.sort_into_parts(ids, starts)
+        places.append(np.searchsorted(starts, np.flatnonzero(ids == 0)[0], side="right"))
+    assert places[0] == places[1]
+
+
+@given(st.lists(st.dictionaries(st.text("ab\0éz猫\ud800 \n\r", max_size=3), st.integers(0, 3), max_size=9), max_size=5))
+def test_a_ranking_is_by_counts_and_code_points(tables):
+    filled, expected = [], []
+    for number, counts in enumerate(tables):
+        filled.append(TokenTable())
+        for token, count in counts.items():
+            filled[-1].insert(token_bytes(token + str(number)), count)
+            expected.append((-count, token + str(number)))
+    ranking = Ranking(filled, 1)
+    expected = sorted(item for item in expected if item[0])
+    bounds = ranking.bounds
+    assert np.diff(bounds).tolist() == [sum(count > 0 for count in counts.values()) for counts in tables]
+    for first, last in itertools.pairwise(bounds):
+        ranking.sort(first, last)
+    for middle, last in itertools.pairwise(bounds[1:]):
+        ranking.merge(0, middle, last)
+    counts = np.empty(len(ranking), np.int64)
+    tokens = ranking.take(counts, token_from_bytes)
+    assert list(zip((-counts).tolist(), tokens, strict=True)) == expected
+    assert (len(ranking), ranking.total) == (len(expected), counts.sum())
+    with pytest.raises(ValueError, match="first ones"):
+        ranking.take(np.empty(len(ranking) + 1, np.int64), token_from_bytes)
 
 
 @given(st.lists(st.sampled_from([b"a" * 8, b"a", *(bytes([b]) for b in range(0x7F, 0x100))]), max_size=8).map(b"".join))
