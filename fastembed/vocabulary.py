@@ -222,32 +222,6 @@ class Vocabulary:
         grown.reading, grown.appended = self.reading, self.appended + len(new)
         return grown
 
-    def frequent(self, min_count: int) -> Vocabulary:
-        """Return the tokens that occurred at least this often, in their order.
-
-        Parameters
-        ----------
-        min_count : int
-
-        Returns
-        -------
-        Vocabulary
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `min_count` is not a positive integer, or there is no such token.
-
-        Examples
-        --------
-        >>> Vocabulary(["the", "cat", "sat"], [7, 2, 3]).frequent(3).tokens
-        ('the', 'sat')
-        """
-        kept = np.flatnonzero(self.counts >= check_integer("min_count", min_count, low=1))
-        if not len(kept):
-            raise ValueError(f"none of the {len(self):,} tokens occurs min_count={min_count:,} times")
-        return Vocabulary([self.tokens[index] for index in kept], self.counts[kept], self.ledger)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         r"""Write the vocabulary as text in UTF-8: one line per token, in order: the token, a tab and its count.
 

@@ -69,9 +69,9 @@ class UnknownToken:
         close = sorted(self._similar(), key=self._ids.__getitem__)[:SHOWN]
         hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
         if isinstance(self._token, int | np.integer):
-            hint = (
-                f"; an integer is the token of its digits, and the token of id {self._token} is tokens[{self._token}]"
-            )
+            hint = "; an integer is the token of its digits"
+            if 0 <= self._token < len(self._tokens):
+                hint += f", and the token of id {self._token} is tokens[{self._token}]"
         return f"{self._token!r} is not among the {len(self._tokens):,} tokens{hint}"
 
     def __repr__(self) -> str:  # as which a KeyError shows it

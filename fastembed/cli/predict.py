@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     document = [
         {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
     ]
-    if not print_json(arguments, model=arguments.vectors, side=arguments.side, queries=document):
+    if not print_json(arguments, model=arguments.vectors, side=arguments.side, queries=document, unknown=unknown):
         for words, answer in zip(queries, found, strict=True):
             print_line(" ".join(words))
             print_scored(answer)
@@ -48,7 +48,7 @@ def add_parser(commands: options.Commands) -> None:
         "predict",
         run,
         example="fastembed predict model.safetensors bread butter -n 5",
-        keys="model, side, queries (a list of words, predicted (a list of word, score))",
+        keys="model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words)",
     )
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` wrote")
     command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")

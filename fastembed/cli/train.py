@@ -63,9 +63,8 @@ def _on_counts(arguments: argparse.Namespace) -> Job:
 
 
 def _on_more_counts(arguments: argparse.Namespace) -> Job:
-    reject(
-        arguments, (*_NOT_FOR_COUNTS, *_fixed(arguments)), f"--continue keeps the shape of the model, and {_COUNTED}"
-    )
+    fixed = ("dim", *(name for name in options.COUNTING if name != "max_size" or not arguments.grow_vocabulary))
+    reject(arguments, (*_NOT_FOR_COUNTS, *fixed), f"--continue keeps the shape of the model, and {_COUNTED}")
     model = _model_to_continue(arguments)
     counts, held_out = _load_counts(arguments, model)
     choice = {"grow_vocabulary": arguments.grow_vocabulary, "replay": _load_replay(arguments)}
@@ -73,8 +72,9 @@ def _on_more_counts(arguments: argparse.Namespace) -> Job:
 
 
 def _on_more_text(arguments: argparse.Namespace) -> Job:
-    names = ("validation_counts", *_fixed(arguments))
-    reject(arguments, names, "--continue keeps the shape of the model and how it counts")
+    of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
+    fixed = ("dim", *(name for name in options.COUNTING if name not in of_new_words))
+    reject(arguments, ("validation_counts", *fixed), "--continue keeps the shape of the model and how it counts")
     model = _model_to_continue(arguments)
     choice = {
         "grow_vocabulary": arguments.grow_vocabulary,
@@ -82,12 +82,6 @@ def _on_more_text(arguments: argparse.Namespace) -> Job:
         "memory_limit": arguments.memory_limit,
     }
     return model, partial(model.partial_fit, _open_text(arguments, model.reading_), **choice)
-
-
-def _fixed(arguments: argparse.Namespace) -> list[str]:
-    """Return the parameters that --continue cannot change."""
-    of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
-    return ["dim", *(name for name in options.COUNTING if name not in of_new_words)]
 
 
 def _model_to_continue(arguments: argparse.Namespace) -> SkipGram:

@@ -107,6 +107,8 @@ def held_out_items(
     >>> score.scored, score.perplexity < 6
     (4, True)
     """
+    if not isinstance(model, SkipGram):
+        raise TypeError(f"model must be a SkipGram, got {type(model).__name__}")
     topn = check_integer("topn", topn, low=1)
     shown = None if given is None else check_integer("given", given, low=1)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))

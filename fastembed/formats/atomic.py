@@ -6,6 +6,7 @@ fails leaves the old file as it was.
 
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -44,9 +45,13 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} does not exist")
     if not os.access(target.parent, os.W_OK):
         raise PermissionError(f"cannot write {str(path)!r}: the folder {str(target.parent)!r} is not writable")
-    if target.exists() and not target.is_file():
+    try:
+        mode = target.stat().st_mode  # once: another writer may remove or replace the file between two questions
+    except FileNotFoundError:
+        return target
+    if not stat.S_ISREG(mode):
         raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
-    if target.exists() and not os.access(target, os.W_OK):
+    if not os.access(target, os.W_OK) and target.exists():
         raise PermissionError(f"cannot write {str(path)!r}: it is read-only")
     return target
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,8 +23,8 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     ----------
     history : sequence of mapping
         One record per epoch, as :attr:`SkipGram.history` and :meth:`Trainer.fit_counts` give them: "nll" in nats per
-        pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, if all have
-        it. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
+        pair, of each row before its step; "seconds" of the epoch; and "validation_nll", after the epoch, where there
+        is one. Epochs of several fits are numbered on. A dotted line marks an epoch that early stopping has kept.
     path_or_ax : path-like or matplotlib.axes.Axes
         The file to create or to replace, .png, .svg or .pdf; or axes to draw on.
 
@@ -51,12 +52,12 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     """
     check_path_or_ax(path_or_ax)
     nll, seconds = _column(history, "nll"), _column(history, "seconds")
-    validation = _column(history, "validation_nll") if any("validation_nll" in record for record in history) else None
+    validation = _column(history, "validation_nll", missing=math.nan)  # NaN is not drawn
     epochs = np.arange(1, len(history) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
     with drawing(path_or_ax, (6.4, 4.0)) as ax:
         ax.plot(epochs, nll, "o-", color=COLOURS[0], label="training, before each step")
-        if validation is not None:
+        if not all(map(math.isnan, validation)):
             ax.plot(epochs, validation, "s--", color=COLOURS[5], label="held out, after the epoch")
             for epoch in [number for number, record in enumerate(history, 1) if record.get("kept")]:
                 ax.axvline(epoch, color=FAINT, linestyle=":", zorder=0)
@@ -73,13 +74,18 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     return ax
 
 
-def _column(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
-    """Return one value of every record."""
+def _column(history: Sequence[Mapping[str, float]], key: str, missing: float | None = None) -> list[float]:
+    """Return one value of every record, or what stands for a missing one; by default that is an error."""
     if not history:
         raise ValueError("history must hold at least one epoch's record, got none")
+    values = []
     for number, record in enumerate(history):
         if not isinstance(record, Mapping):
             raise TypeError(f"history[{number}] must be a mapping with {key!r}, got {type(record).__name__}")
-        if key not in record:
+        if key in record:
+            values.append(check_number(f"history[{number}][{key!r}]", record[key]))
+        elif missing is None:
             raise ValueError(f"history[{number}] must have the key {key!r}, got {list(record)}")
-    return [check_number(f"history[{number}][{key!r}]", record[key]) for number, record in enumerate(history)]
+        else:
+            values.append(missing)
+    return values

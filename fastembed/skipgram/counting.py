@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.line_split import LineSplit
+from fastembed.corpus.readers import DocumentCorpus, FileCorpus
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.options import Baskets, SkipGramOptions
@@ -27,7 +29,7 @@ class CorpusCounter:
         Bytes, as for `Counts.from_corpus`.
     progress : FitProgress, optional
     reading : Reading, optional
-        How text is read.
+        How text is read. A corpus that has its own is read by that; the caller's caller is warned if they differ.
     """
 
     def __init__(
@@ -38,6 +40,9 @@ class CorpusCounter:
         progress: FitProgress | None = None,
         reading: Reading | None = None,
     ) -> None:
+        own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
+        if reading is not None and own is not None and own.record() != reading.record():
+            warnings.warn(f"the corpus is read by its own {own}, not by {reading}", stacklevel=3)
         self._corpus, self._threads, self._memory_limit = split_documents(corpus, reading), threads, memory_limit
         self._reading = None if progress is None else progress.reading
         self._counting = None if progress is None else progress.counting

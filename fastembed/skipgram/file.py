@@ -70,8 +70,10 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     OSError
         If the file cannot be written; an old file then stays as it was.
     ValueError
-        If a token has no UTF-8 form.
+        If a token has no UTF-8 form, or the suffix is that of another format of vectors.
     """
+    if (description := _other_format(path)) is not None:
+        raise ValueError(f"{str(path)!r} would hold vectors alone ({description}): save a model as .safetensors")
     trainer, vocabulary = model.trainer, model.vocabulary
     tensors = {
         **trainer_tensors(trainer),
@@ -121,8 +123,11 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
     """
     try:
         tensors, metadata = map_tensors(path)
-    except ValueError as error:
-        raise ValueError(_other_format(path) or str(error)) from None
+    except ValueError:
+        if (description := _other_format(path)) is None:
+            raise
+        what = f"{str(path)!r} holds vectors alone and no model ({description}): open it with Vectors.load"
+        raise ValueError(what) from None
     settings = check_header(metadata, "vectors", path)
     if "model" not in metadata:
         raise ValueError(f"{str(path)!r} holds vectors alone and no model: open it with Vectors.load")
@@ -183,14 +188,12 @@ def _reading(record: Any) -> Reading | None:
 
 
 def _other_format(path: str | os.PathLike[str]) -> str | None:
-    """Return the message for a file whose suffix is that of another format of vectors."""
+    """Return what a file is whose suffix is that of another format of vectors."""
     try:
         form = format_of(path)
     except ValueError:
         return None
-    if form.name == "safetensors":
-        return None
-    return f"{str(path)!r} holds vectors alone and no model ({form.description}): open it with Vectors.load"
+    return None if form.name == "safetensors" else form.description
 
 
 def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Trainer:

@@ -57,12 +57,16 @@ class FittedModel:
         Warns if the model's own text was read in another way.
         """
         given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
-        own = self.vocabulary.reading
-        if given is None or own is None:
-            return own if given is None else given
-        if given.record() != own.record():
-            warnings.warn(f"the text is read by {given}, but that of the model was read by {own}", stacklevel=3)
+        if given is None:
+            return self.vocabulary.reading
+        self._warn_of_other_reading("the text is", given)
         return given
+
+    def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
+        """Warn the caller's caller's caller if both readings are known and differ."""
+        own = self.vocabulary.reading
+        if given is not None and own is not None and given.record() != own.record():
+            warnings.warn(f"{what} read by {given}, but that of the model was read by {own}", stacklevel=4)
 
     def pairing(self) -> Windows | Baskets:
         """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""
@@ -71,22 +75,29 @@ class FittedModel:
         if self.baskets is not None:
             return Baskets(self.baskets, self.max_contexts)
         raise ValueError(
-            "this SkipGram was fitted to counts of pairs, not of text or baskets: pass Counts, as to fit_counts"
+            "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts or a file of them"
         )
 
-    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None) -> Counts:
+    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
-        What the model does not know is dropped. ValueError if the counts were made in another way than the model's.
+        What the model does not know is dropped. TypeError or ValueError as by :meth:`check_alike`. Warns if their text
+        was read in another way.
         """
+        self.check_alike(counts, name)
+        assert counts.vocabulary is not None
+        self._warn_of_other_reading(f"the text of {name} was", counts.vocabulary.reading)
+        return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
+
+    def check_alike(self, counts: Counts, name: str) -> None:
+        """Raise TypeError or ValueError for what are no counts with tokens, counted in the same way as the model's."""
         if not isinstance(counts, Counts):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+            raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
-            raise ValueError("these counts have no tokens, by which the model would know them: count with a Vocabulary")
+            raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")
         theirs = _description(counts.windows, counts.baskets)
         if theirs != (ours := _description(self.windows, self.baskets)):
-            raise ValueError(f"the counts are those of {theirs}, but the model was fitted to {ours}")
-        return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
+            raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
 
 
 def _description(windows: Windows | None, baskets: str | None) -> str:

@@ -5,7 +5,7 @@ Of several words, the probability is the mean of what each of them gives: docs/d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from fastembed._base.lookup import check_token, token_of
+from fastembed._base.memory import check_free
 from fastembed._base.ranking import largest
 from fastembed._base.validation import check_flag, check_integer, check_number
 from fastembed.skipgram.fitted import FittedModel
@@ -23,6 +24,7 @@ Predicted: TypeAlias = "list[tuple[str, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
 
 BLOCK_NUMBERS = 1 << 22  # probabilities of words, and of queries, in memory at a time
+PAIR_BYTES = 100  # of an answer: a tuple and a float, and a place in the list, about
 
 
 class ContextQuery:
@@ -34,7 +36,10 @@ class ContextQuery:
 
     def __init__(self, ids: ArrayLike, weights: ArrayLike, exclusive: bool) -> None:
         self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
-        self.weights = np.bincount(place, weights, minlength=len(self.ids))
+        shares = np.asarray(weights, np.float64) / np.max(
+            weights, initial=np.finfo(float).tiny
+        )  # whose sum cannot overflow
+        self.weights = np.bincount(place, shares, minlength=len(self.ids))
         self.exclusive = exclusive
 
     @classmethod
@@ -68,7 +73,15 @@ def predict(
     topn = check_integer("topn", topn, low=1)
     check_side(model, side)
     skip = check_flag("skip_unknown", skip_unknown)
+    if isinstance(queries, str) or not isinstance(queries, Iterable):
+        raise TypeError(f"queries must be several, got {queries!r}: predict_output takes a single one")
     parsed = [ContextQuery.of(words, model.vocabulary, skip_unknown=skip) for words in queries]
+    size = min(topn, model.max_contexts)
+    check_free(
+        len(parsed) * size * PAIR_BYTES,
+        f"an answer of {size:,} words to each of {len(parsed):,} queries",
+        "ask for fewer of them, or in parts",
+    )
     tokens, found = model.vocabulary.tokens, []
     for query, p in zip(parsed, context_probabilities(model, parsed, side), strict=True):
         count = min(topn, len(p) - (int((query.ids < len(p)).sum()) if query.exclusive else 0))
@@ -131,6 +144,8 @@ def _listed(words: Iterable[Token | tuple[Token, float]]) -> list[Token | tuple[
     """Return the words of a query as a list."""
     if isinstance(words, tuple) and len(words) == 2 and isinstance(words[1], float | np.floating):
         raise TypeError(f"a query must be a word or several, got {words!r}: one word with a weight is [{words!r}]")
+    if isinstance(words, Mapping):  # whose values would be lost
+        raise TypeError(f"a query must be a word or several, got {words!r}: words with weights are its .items()")
     try:
         if isinstance(words, bytes | bytearray):  # whose items are integers
             raise TypeError

@@ -85,9 +85,10 @@ class SkipGram:
     threads : int, optional
         By default as many as CPUs. The vectors do not depend on it.
     reading : Reading, optional
-        How the text of files and of documents becomes tokens; a `FileCorpus` has its own. By default white space
-        separates tokens, and a line of a file, but a whole document in memory, is a sequence. Once fitted, other texts
-        are read as :attr:`reading_` says. The file of a model holds it, but of a tokenizer the name alone.
+        How the text of files and of documents becomes tokens. A `FileCorpus` has its own, which is followed, with a
+        warning if it is another. By default white space separates tokens, and a line of a file, but a whole document in
+        memory, is a sequence. Once fitted, other texts are read as :attr:`reading_` says. The file of a model holds it,
+        but of a tokenizer the name alone.
     baskets : {"flat", "share"}, optional
         A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
         of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
@@ -442,6 +443,7 @@ class SkipGram:
         options = self._counts_options(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
+        check_counts(counts, counts.shape)
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
         with reporting(progress, options.epochs) as report:
@@ -520,7 +522,7 @@ class SkipGram:
             if grow_vocabulary:
                 vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
-            again = None if replay is None else base.aligned(replay, vocabulary)
+            again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
             own = replay is None
             return self._train(options, counts, validation_counts, base, report, on_epoch_end, again, own_counts=own)
 
@@ -544,8 +546,8 @@ class SkipGram:
         validation_counts : Counts, optional
             As for :meth:`fit_counts`; with tokens.
         grow_vocabulary : bool
-            Append the unknown tokens that occur at least `min_count` times by the counts of their vocabulary, up to
-            `max_size` tokens in all; see :meth:`partial_fit`.
+            Append the unknown tokens, up to `max_size` in all; see :meth:`partial_fit`. `min_count`, `drop` and
+            `keep_only` have no effect here: which tokens counts have was chosen when they were counted.
         replay : Counts, optional
             As for :meth:`partial_fit`.
         progress, on_epoch_end
@@ -580,10 +582,12 @@ class SkipGram:
             )
         options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
         if grow_vocabulary and counts.vocabulary is not None:
-            vocabulary = vocabulary.grown(counts.vocabulary.frequent(options.min_count), options.max_size)
-        validation = None if validation_counts is None else base.aligned(validation_counts, vocabulary)
+            vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
+        validation = (
+            None if validation_counts is None else base.aligned(validation_counts, vocabulary, name="validation_counts")
+        )
         aligned = base.aligned(counts, vocabulary)
-        again = None if replay is None else base.aligned(replay, vocabulary)
+        again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
         with reporting(progress, options.epochs) as report:
             return self._train(options, aligned, validation, base, report, on_epoch_end, again)
 
@@ -593,7 +597,7 @@ class SkipGram:
             return
         if self._model is None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        self._model.aligned(replay)
+        self._model.check_alike(replay, "replay")
 
     def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
         """Return the parameters for a fit to counts, after checking what any such fit needs."""
@@ -618,7 +622,8 @@ class SkipGram:
         own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
-        estimate = options.estimate(*counts.shape, counts.nnz)
+        nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
+        estimate = options.estimate(*counts.shape, nnz)
         estimate = replace(estimate, in_place=own_counts, resident=resident_memory())
         estimate.check()
         if progress is not None:
@@ -671,7 +676,10 @@ class SkipGram:
 
     @property
     def reading_(self) -> Reading | None:
-        """How the text was read: other texts are read in the same way. None if it was split into tokens already."""
+        """How the text was read: other texts are read in the same way.
+
+        None after a fit to lists of tokens, or to documents in memory without a `reading`.
+        """
         return self._fitted.vocabulary.reading
 
     @property
@@ -723,7 +731,7 @@ class SkipGram:
 
     @property
     def counts_sha256_(self) -> list[str]:
-        """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`.
+        """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`, with what it replayed.
 
         In hexadecimal digits, of the shape and `indptr` (int64), `indices` (int32) and `data` (float64) of
         `Counts.to_scipy`, little-endian, end to end.
@@ -845,6 +853,8 @@ class SkipGram:
         ------
         AttributeError, KeyError, TypeError, ValueError
             As :meth:`predict_output`.
+        MemoryError
+            If the answers take more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -853,8 +863,6 @@ class SkipGram:
         >>> [[word for word, _ in answer] for answer in answers]
         [['c'], ['b'], []]
         """
-        if isinstance(queries, str):
-            raise TypeError(f"queries must be several, got the single str {queries!r}: see predict_output")
         return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
     def transform(self, documents: Documents) -> Any:
@@ -976,7 +984,8 @@ class SkipGram:
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If a parameter is not as documented, or a word has no UTF-8 form.
+            If a parameter is not as documented, a word has no UTF-8 form, or the suffix is that of another format, in
+            which :meth:`Vectors.save` writes the vectors alone.
 
         Examples
         --------

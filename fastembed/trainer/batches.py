@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
+from fastembed._base.memory import check_free
 from fastembed._base.ranking import largest
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
@@ -25,7 +26,14 @@ def probabilities(parameters: Parameters, inputs: NDArray[np.intp], pool: Pool) 
     ------
     FloatingPointError
         If a logit overflows.
+    MemoryError
+        If they take more memory than is free.
     """
+    check_free(
+        len(inputs) * parameters.outputs * parameters.dtype.itemsize,
+        f"an answer of {parameters.outputs:,} probabilities for each of {len(inputs):,} inputs",
+        "ask for fewer inputs, or for the most probable outputs with predict",
+    )
     softmax, bounds = kernels_for(parameters.dtype).softmax, shard_bounds(parameters.outputs)
     h, bias = parameters.embedding[inputs], parameters.bias
     weights = parameters.weights[:, : parameters.dim]
@@ -62,6 +70,11 @@ def most_probable(
     Probabilities descend; ties are in the order of the outputs. There are V columns if `topn` is larger.
     """
     topn = min(topn, parameters.outputs)
+    check_free(
+        len(inputs) * topn * (8 + parameters.dtype.itemsize),
+        f"an answer of {topn:,} outputs for each of {len(inputs):,} inputs",
+        "ask for fewer of them, or in parts",
+    )
     outputs = np.empty((len(inputs), topn), np.intp)
     p = np.empty((len(inputs), topn), parameters.dtype)
     size = max(1, BLOCK_LOGITS // parameters.outputs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from fastembed._base.validation import check_amounts
+from fastembed._base.validation import check_amounts, check_finite
 
 if TYPE_CHECKING:
     from fastembed.trainer.trainer import Trainer
@@ -20,6 +20,14 @@ def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
     bias = {} if trainer.bias is None else {"bias": trainer.bias}
     squares = dict(zip(SQUARES, trainer.squares, strict=True))
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
+
+
+def check_trainer(trainer: Trainer) -> None:
+    """Raise ValueError for what a file would not be read with: numbers that are not finite."""
+    check_finite("embedding", trainer.embedding)
+    check_finite("linear", trainer.linear)
+    for name, squares in zip(SQUARES, trainer.squares, strict=True):
+        check_amounts(name, squares)
 
 
 def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> None:

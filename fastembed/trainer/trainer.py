@@ -21,7 +21,7 @@ from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
-from fastembed.trainer.file import restore_squares, trainer_tensors
+from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps
@@ -215,6 +215,8 @@ class Trainer:
             If `i` is neither an id nor a list of ids.
         FloatingPointError
             If a logit overflows.
+        MemoryError
+            If the probabilities take more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -251,7 +253,7 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError, FloatingPointError
+        TypeError, ValueError, FloatingPointError, MemoryError
             As :meth:`forward`; also if `topn` is not a positive integer.
 
         Notes
@@ -616,12 +618,15 @@ class Trainer:
         ------
         OSError
             If the file cannot be written; an old file then stays as it was.
+        ValueError
+            If a parameter, or a sum of squared gradients, has been made NaN or infinite.
 
         Examples
         --------
         See :meth:`load`.
         """
         with self._lock.value:
+            check_trainer(self)
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
             write_tensors(path, trainer_tensors(self), header("parameters", factors))
 

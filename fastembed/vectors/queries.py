@@ -48,7 +48,7 @@ class QueryParser:
             raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
         if isinstance(tokens, slice):
             raise TypeError(f"{name} must be tokens, got {tokens!r}: take slices of .tokens or of .matrix")
-        return np.array([self.row(token) for token in _listed(name, tokens, "tokens")], dtype=np.intp)
+        return np.array([self.row(token) for token in _listed(name, tokens, "one token or several")], dtype=np.intp)
 
     def restriction(self, restrict: Restriction) -> int | Ids | None:
         """Return the number of rows to which a search is restricted, or these rows in ascending order."""
@@ -65,6 +65,8 @@ class QueryParser:
         """Return the items of a query and their weights, which are `sign` where none is given."""
         if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
             raise TypeError(f"{name} must be tokens or vectors, got {items!r}: one item with a weight is [{items!r}]")
+        if isinstance(items, Mapping):  # whose values would be lost
+            raise TypeError(f"{name} must be tokens or vectors, got {items!r}: items with weights are its .items()")
         high = np.inf if sign > 0 else 0.0
         weighted: list[tuple[Parsed, float]] = []
         for item in _listed(name, [items] if is_single(items) else items):

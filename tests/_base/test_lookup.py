@@ -27,8 +27,10 @@ def test_without_a_similar_spelling_none_is_named(asked):
 
 
 def test_an_unknown_integer_is_said_to_be_no_id():
-    expected = "7 is not among the 1 tokens; an integer is the token of its digits, and the token of id 7 is tokens[7]"
-    assert message(7, ("a",)) == expected
+    expected = "1 is not among the 2 tokens; an integer is the token of its digits, and the token of id 1 is tokens[1]"
+    assert message(1, ("a", "b")) == expected
+    for no_id in (-1, 2, 10**30):
+        assert message(no_id, ("a", "b")).endswith("is not among the 2 tokens; an integer is the token of its digits")
 
 
 def test_few_spellings_are_tried_however_many_tokens_there_are():

@@ -33,6 +33,7 @@ def test_json_has_the_words_and_what_is_predicted(document, model, side):
         "model": str(model),
         "side": side,
         "queries": [{"words": ["cat"], "predicted": [{"word": word, "score": p} for word, p in answers]}],
+        "unknown": [],
     }
 
 
@@ -47,6 +48,7 @@ def test_unknown_words_of_standard_input_are_left_out_and_named(run, model, stdi
     stdin(b"cat whale\nunicorn\ncat")
     code, out, err = run("predict", model, "-", "--json")
     mixed, unknown, known = json.loads(out)["queries"]
+    assert json.loads(out)["unknown"] == ["whale", "unicorn"]
     assert code == 1
     assert err.splitlines() == [
         f"fastembed: error: '{word}' is unknown and was left out" for word in ("whale", "unicorn")

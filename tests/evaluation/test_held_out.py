@@ -85,3 +85,8 @@ def test_the_summary_and_the_record_hold_all_figures():
 def test_wrong_arguments_are_named(model, options, message):
     with pytest.raises(ValueError, match=message):
         held_out_items(model, **({"baskets": [["a0", "a1"]]} | options))
+
+
+def test_vectors_alone_predict_nothing(model, baskets):
+    with pytest.raises(TypeError, match="model must be a SkipGram, got Vectors"):
+        held_out_items(model.vectors, baskets)

@@ -88,12 +88,13 @@ def test_counts_that_were_counted_otherwise_are_rejected(corpus):
     for call in (model.perplexity, model.partial_fit_counts):
         with pytest.raises(ValueError, match=r"window=\(3, 3\).*but the model was fitted to .*window=\(2, 2\)"):
             call(other)
-    with pytest.raises(ValueError, match="these counts have no tokens, by which the model would know them"):
+    with pytest.raises(ValueError, match="counts have no tokens, by which the model would know them"):
         model.partial_fit_counts(Counts.from_ids([0], [0]))
     with pytest.raises(TypeError, match="counts must be Counts, got ndarray"):
         model.partial_fit_counts(np.eye(2))
-    with pytest.raises(TypeError, match="counts must be Counts, got ndarray"):
-        model.partial_fit_counts(model.count(corpus), validation_counts=np.eye(2))
+    for name in ("validation_counts", "replay"):
+        with pytest.raises(TypeError, match=f"{name} must be Counts, got ndarray"):
+            model.partial_fit_counts(model.count(corpus), **{name: np.eye(2)})
     with pytest.raises(ValueError, match="early_stopping needs validation_counts"):
         model.set_params(early_stopping=True).partial_fit_counts(model.count(corpus))
     assert model.vectors is before
@@ -103,6 +104,18 @@ def test_counts_without_a_known_pair_are_rejected(edges):
     model = SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(*zip(*edges, strict=True)))
     with pytest.raises(ValueError, match="none of the pairs of these counts is of tokens and contexts that the model"):
         model.perplexity(Counts.from_pairs(["x"], ["y"]))
+
+
+def test_counts_without_a_pair_are_rejected_by_a_fit():
+    with pytest.raises(ValueError, match="counts must hold at least one positive count, but all are zero"):
+        SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(["a"], ["b"], [0]))
+
+
+def test_all_new_tokens_of_counts_are_appended_however_rare(edges):
+    model = SkipGram(dim=4).fit_counts(Counts.from_pairs(*zip(*edges, strict=True)))
+    known = model.vectors.tokens
+    model.partial_fit_counts(Counts.from_pairs([known[0], "new"], ["new", known[0]]), grow_vocabulary=True)
+    assert model.vectors.tokens == (*known, "new")
 
 
 def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):

@@ -208,7 +208,12 @@ def test_a_model_that_cannot_be_saved_leaves_no_file(corpus, tmp_path):
         SkipGram(**SETTINGS).fit(corpus).set_params(dim="x").save(path)
     with pytest.raises(ValueError, match=r"token 'a\\ud800' has no UTF-8 form"):
         SkipGram(**SETTINGS).fit([["a\ud800", "b"]] * 9).save(path)
+    with pytest.raises(
+        ValueError, match=r"model\.vec\.gz' would hold vectors alone \(.*\): save a model as \.safetensors"
+    ):
+        model.save(path.with_name("model.vec.gz"))
     assert not path.exists()
+    assert not path.with_name("model.vec.gz").exists()
 
 
 def test_files_of_other_things_are_rejected(tmp_path):

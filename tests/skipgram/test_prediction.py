@@ -144,6 +144,7 @@ def test_where_all_contexts_are_given_none_is_left():
         ({"words": [("w03", 0)]}, ValueError, "the weight of 'w03' must be finite and above 0, got 0"),
         ({"words": [("w03", "2")]}, TypeError, "the weight of 'w03' must be a number, got '2'"),
         ({"words": ("w03", 2.0)}, TypeError, r"one word with a weight is \[\('w03', 2.0\)\]"),
+        ({"words": {"w03": 2.0}}, TypeError, r"got \{'w03': 2\.0\}: words with weights are its \.items\(\)"),
         ({"words": 0.5}, TypeError, "a query must be a word or several, got 0.5"),
         ({"words": "w03", "topn": 0}, ValueError, "topn must be at least 1, got 0"),
         ({"words": "w03", "topn": None}, TypeError, "topn must be an integer, got None"),
@@ -166,10 +167,29 @@ def test_an_integer_is_the_token_of_its_digits():
 
 def test_many_queries_must_be_several(corpus):
     model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
-    with pytest.raises(TypeError, match="queries must be several, got the single str 'w03': see predict_output"):
-        model.predict_outputs("w03")
+    for single in ("w03", 3, None):
+        with pytest.raises(TypeError, match=f"queries must be several, got {single!r}: predict_output takes a single"):
+            model.predict_outputs(single)
     with pytest.raises(TypeError, match="skip_unknown must be True or False, got 1"):
         model.predict_outputs(["w03"], skip_unknown=1)
+
+
+def test_weights_count_by_their_ratios_however_large_or_small(corpus):
+    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
+    expected = model.predict_output(["w03", ("w07", 0.5), "w03"])
+    for size in (1.5e308, 1e-300):
+        found = model.predict_output([("w03", size), ("w07", size / 2), ("w03", size)])
+        assert [word for word, _ in found] == [word for word, _ in expected]
+        assert [p for _, p in found] == pytest.approx([p for _, p in expected], rel=1e-9)
+
+
+def test_answers_that_do_not_fit_in_memory_are_rejected_before_any_is_computed(corpus, monkeypatch):
+    model = SkipGram(epochs=1, **SETTINGS).fit(corpus)
+    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 10_000)
+    assert len(model.predict_outputs(["w03"] * 5)) == 5
+    message = "an answer of 10 words to each of 50 queries takes about 0 MB, but 0 MB are free: ask for fewer"
+    with pytest.raises(MemoryError, match=message):
+        model.predict_outputs(["w03"] * 50)
 
 
 def test_before_a_fit_nothing_is_predicted():

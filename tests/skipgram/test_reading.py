@@ -74,6 +74,25 @@ def test_another_reading_is_warned_of_and_followed(path):
         model.perplexity([["king", "of"]] * 3)
 
 
+def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
+    message = r"the corpus is read by its own Reading\(lowercase=True\), not by Reading\(words=True\)"
+    for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
+        with pytest.warns(UserWarning, match=message) as warned:
+            call(FileCorpus(path, lowercase=True))
+        assert warned[0].filename == __file__
+
+
+def test_counts_of_a_text_that_was_read_in_another_way_are_warned_of(path):
+    model = fitted("parameter", path)
+    other = SkipGram(**SETTINGS, reading=Reading(lowercase=True)).count(path)
+    read = r" was read by Reading\(lowercase=True\), but that of the model was read by Reading\(words=True\)"
+    with pytest.warns(UserWarning, match=f"the text of counts{read}") as warned:
+        model.perplexity(other)
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match=f"the text of replay{read}"):
+        model.partial_fit(path, replay=other)
+
+
 def test_documents_without_a_known_word_are_warned_of(path):
     model = fitted("parameter", path)
     with pytest.warns(UserWarning, match="^2 of 3 documents have no known word: their means are 0$"):

@@ -239,12 +239,29 @@ def test_counts_to_replay_must_be_those_of_the_model(corpus):
     with pytest.raises(ValueError, match="nothing to replay: this SkipGram has not been fitted yet"):
         model.partial_fit(corpus, replay=counts)
     model.fit_counts(counts)
-    with pytest.raises(TypeError, match="counts must be Counts, got list"):
+    with pytest.raises(TypeError, match="replay must be Counts, got list"):
         model.partial_fit(corpus, replay=[])
     other = SkipGram(**SETTINGS | {"window": 1}).count(corpus)
     for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit_counts, counts)):
         with pytest.raises(ValueError, match="but the model was fitted to"):
             partial_fit(new, replay=other)
+
+
+def test_counts_to_replay_take_their_part_of_the_memory(corpus):
+    model = SkipGram(**SETTINGS)
+    counts = model.count(corpus)
+    model.fit_counts(counts)
+    seen = []
+
+    class Log:
+        def reading(self, done, total): ...
+        def counting(self, done, total): ...
+        def epoch(self, record): ...
+        def training(self, estimate):
+            seen.append(estimate.nnz)
+
+    model.partial_fit_counts(counts, replay=counts, progress=Log())
+    assert seen == [2 * counts.nnz]
 
 
 def test_partial_fit_grows_the_vocabulary(corpus):
@@ -315,7 +332,7 @@ def test_partial_fit_needs_a_text(corpus):
     pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_ids([0], [1], shape=(30, 30))
     model = SkipGram(**SETTINGS).fit_counts(pairs)
     for call in (model.partial_fit, model.perplexity):
-        with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: pass Counts"):
+        with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: it takes Counts"):
             call(corpus)
     with pytest.raises(TypeError, match="grow_vocabulary must be True or False, got 'yes'"):
         model.partial_fit(corpus, grow_vocabulary="yes")

@@ -81,3 +81,15 @@ def test_a_file_of_a_skipgram_is_none_of_a_trainer(tmp_path):
             load(tmp_path / "t.safetensors")
     with pytest.raises(FileNotFoundError):
         Trainer.load(tmp_path / "none.safetensors")
+
+
+def test_a_trainer_that_could_not_be_read_again_is_not_written_over_one_that_can(tmp_path):
+    trainer = Trainer.random(3, 2, seed=0)
+    trainer.save(tmp_path / "t.safetensors")
+    for array, place, name in ((trainer.embedding, (1, 0), "embedding"), (trainer.linear, (0, 2), "linear")):
+        kept = array[place]
+        array[place] = np.nan
+        with pytest.raises(ValueError, match=rf"{name} must be finite, but {name}\[{place[0]}, {place[1]}\] is nan"):
+            trainer.save(tmp_path / "t.safetensors")
+        array[place] = kept
+    assert_array_equal(Trainer.load(tmp_path / "t.safetensors").embedding, trainer.embedding)

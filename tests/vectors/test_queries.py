@@ -411,11 +411,12 @@ def test_unknown_tokens_name_the_closest_spellings():
         ({"positive": [("a", np.inf)]}, ValueError, "the weight of 'a' in positive must be finite"),
         ({"positive": "a", "negative": [("b", 0.5)]}, ValueError, "the weight of 'b' in negative must be finite and"),
         ({"positive": [np.array([1e308, 0, 0]), np.array([1e308, 0, 0])]}, ValueError, "the sum of the query"),
+        ({"positive": {"a": 2.0}}, TypeError, r"got \{'a': 2\.0\}: items with weights are its \.items\(\)"),
         ({"positive": "a", "restrict": 0}, ValueError, "restrict must be at least 1, got 0"),
         ({"positive": "a", "restrict": True}, TypeError, "restrict must be an integer, got True"),
         ({"positive": "a", "restrict": "b"}, TypeError, "restrict must be several tokens, got the single str 'b'"),
         ({"positive": "a", "restrict": []}, ValueError, "restrict must hold at least one token"),
-        ({"positive": "a", "restrict": 1.5}, TypeError, r"restrict must be tokens, got 1\.5"),
+        ({"positive": "a", "restrict": 1.5}, TypeError, r"restrict must be one token or several, got 1\.5"),
     ],
 )
 def test_bad_queries_are_rejected(arguments, error, message):

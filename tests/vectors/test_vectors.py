@@ -94,7 +94,7 @@ def test_rows_by_tokens(vectors):
         (7, KeyError, "7 is not among the 200 tokens; an integer is the token of its digits"),
         (["w1", -1], KeyError, "-1 is not among the 200 tokens"),
         (True, TypeError, "a token is a str, or an int whose digits it is, got True"),
-        (1.0, TypeError, r"tokens must be tokens, got 1\.0"),
+        (1.0, TypeError, r"tokens must be one token or several, got 1\.0"),
         (
             slice(3),
             TypeError,
