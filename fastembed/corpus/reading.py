@@ -16,6 +16,7 @@ from typing import Any
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
+from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.processes import check_picklable
 
@@ -129,7 +130,7 @@ class Reading:
         Parameters
         ----------
         text : bytes
-            Valid UTF-8: a whole text, or a part of one.
+            UTF-8: a whole text, or a part of one.
         inside : bool
             Whether it begins inside a sequence, of which earlier parts had more than white space.
         last : bool
@@ -140,11 +141,24 @@ class Reading:
         bytes
             Where there is a tokenizer or a pattern, it is applied to each sequence of this.
 
+        Raises
+        ------
+        ValueError
+            If the text is not valid UTF-8.
+
         Examples
         --------
         >>> Reading(lowercase=True).apply("Éa B\n".encode()).decode()
         'éa b\n'
         """
+        if not valid_utf8(text):
+            raise ValueError(f"the text {shown(text)} is not valid UTF-8")
+        return self._apply(text, inside, last)
+
+    def _apply(self, text: bytes, inside: bool = False, last: bool = True) -> bytes:
+        """Return what :meth:`apply` does of a text that is known to be valid UTF-8: the kernels read beyond others."""
+        if self.unit == "line" and last and text and not text.endswith(b"\n"):
+            text += b"\n"
         if self.unit != "line":
             text = kernels.sequences(text, UNITS[self.unit], inside, last)
         if self.words:
@@ -204,21 +218,22 @@ class Reading:
         ValueError
             If the text has surrogates, which UTF-8 does not have, unless `errors` is "replace".
         TypeError
-            If the tokenizer returns no strings.
+            If it is not a str, or the tokenizer returns no strings.
 
         Examples
         --------
         >>> Reading().sequences("To be,\nor not.")
         [['To', 'be,'], ['or', 'not.']]
         """
+        if not isinstance(document, str):
+            raise TypeError(f"a document must be a str, got {shown(document)}")
         try:
             text = document.encode()
         except UnicodeEncodeError as error:
             if self.errors == "strict":
                 raise ValueError(f"the text {shown(document)} has no UTF-8 form: {error}") from error
             text = document.encode(errors="surrogatepass").decode(errors="replace").encode()
-        *sequences, rest = self.apply(text).split(b"\n")
-        return list(map(self.tokens, [*sequences, rest] if rest else sequences))
+        return list(map(self.tokens, self._apply(text).split(b"\n")[:-1]))
 
     def token(self, word: str, known: Container[str]) -> str:
         """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
@@ -387,7 +402,7 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
     where : str
         What the message calls it.
     """
-    if isinstance(item, str | bytes | os.PathLike):
+    if isinstance(item, str | bytes | bytearray | memoryview | os.PathLike):
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"

@@ -129,7 +129,7 @@ def read_blocks(
             last = not data
             if data:
                 cut, ends = cut_text(data)
-                if not cut:
+                if not cut or (not ends and len(data) < BLOCK_BYTES):  # the last piece needs no cut inside a sequence
                     kept.append(data)
                     continue
                 size = sum(map(len, kept)) + cut

@@ -232,7 +232,7 @@ BAD_ROWS = [
     ("t.csv", b"3,a,b", "line 2: 3 fields, where the header has 2; is a quote missing?", "wrong number of fields"),
     ("t.csv", b"3", "line 2: 1 fields, where the header has 2", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: ',' expected after '\"'; a quote within quotes is written twice", "no CSV"),
-    ("t.csv", b"3,a\rb", "line 2: new-line character seen in unquoted field", "no CSV"),
+    ("t.csv", b"3,a\rb", "line 2: a carriage return outside quotes", "no CSV"),
     ("t.csv", b"3,a \xff", "line 2: not valid UTF-8", "not valid UTF-8"),
 ]
 
