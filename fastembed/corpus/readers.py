@@ -279,7 +279,8 @@ class DocumentCorpus:
         If `documents` can be iterated only once, or is a table and there is no `field`; while reading, if an item is no
         document.
     ValueError
-        As for `Reading`; if a table has no such column; while reading, if an item has no such field or no UTF-8 form.
+        As for `Reading`; if a table has no such column, or several; while reading, if an item has no such field or no
+        UTF-8 form.
 
     Examples
     --------

@@ -20,11 +20,11 @@ from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.processes import check_picklable
 
-PROBE = f"{string.printable} a-b c's"  # a pattern for tokens matches none of it, or characters, but not between them
-# The kernels' numbers of them
-DIGITS = {"keep": 0, "shape": 1, "drop": 2}
-WAYS = ("errors", "processes")  # options that do not say what the tokens are
-UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
+PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
+DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
+UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
+NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
+NOT_RECORDED = ("errors", "processes")  # options that are no part of what the tokens of a valid text are
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ class Reading:
         except UnicodeEncodeError as error:
             if self.errors == "strict":
                 raise ValueError(f"the text {shown(document)} has no UTF-8 form: {error}") from error
-            text = document.encode(errors="surrogatepass").decode(errors="replace").encode()
+            text, _ = replace_surrogates(document)
         return list(map(self.tokens, self._apply(text).split(b"\n")[:-1]))
 
     def token(self, word: str, known: Container[str]) -> str:
@@ -275,7 +275,9 @@ class Reading:
         {'words': True, 'digits': 'shape'}
         """
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        record = {name: value for name, (value, default) in values.items() if value != default and name not in WAYS}
+        record = {
+            name: value for name, (value, default) in values.items() if value != default and name not in NOT_RECORDED
+        }
         if self.tokenizer is not None:
             record["tokenizer"] = tokenizer_name(self.tokenizer)
         if isinstance(self.phrases, Phrases):
@@ -391,6 +393,24 @@ def _matches_nothing(pattern: str) -> str:
     if re.compile(pattern).groups:
         return f"{pattern!r} or its group matches the empty string, not a token; write + instead of *"
     return f"{pattern!r} matches the empty string, not a token; write + instead of *"
+
+
+def replace_surrogates(text: str) -> tuple[bytes, int]:
+    r"""Return a text as UTF-8 with U+FFFD in place of its surrogates, or of the bytes they stand for, and their number.
+
+    Parameters
+    ----------
+    text : str
+        U+DC80 to U+DCFF stand for bytes, as `surrogateescape` puts them for those that are not valid.
+
+    Examples
+    --------
+    >>> replace_surrogates("a\ud800 \udce4\udcb8")
+    (b'a\xef\xbf\xbd \xef\xbf\xbd', 2)
+    """
+    text, replaced = NOT_ESCAPED.subn("\ufffd", text)
+    valid = text.encode(errors="surrogateescape").decode(errors="replace")
+    return valid.encode(), replaced + valid.count("\ufffd") - text.count("\ufffd")
 
 
 def token_list(item: Iterable[Any], where: str) -> list[str]:
