@@ -122,7 +122,7 @@ def read_blocks(
     ImportError
         If the library that decompresses it is missing.
     """
-    kept: list[bytes] = []  # the incomplete token at the end of what was read, and its line up to there
+    kept: list[bytes] = []  # what was read behind the last cut
     line, offset, ended, inside = 1, 0, True, False
     with closing(read_data(file, report, lambda: f"line {line - 1}")) as pieces:
         for data in chain(pieces, [b""]):
