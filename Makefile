@@ -1,7 +1,7 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
 #   make demo | test | lint | docs | bench | figures | clean
 #   make test-extras | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
-#   make test-parallel | coverage
+#   make test-parallel | test-hostile | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
 .PHONY: demo test test-extras lint docs test-debug test-portable test-aarch64 test-asan test-ubsan test-valgrind \
-	test-parallel coverage bench figures clean
+	test-parallel test-hostile coverage bench figures clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -71,6 +71,10 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 	$(OWN_BLAS) FASTEMBED_ISA=x86_64_v3 PYTHONMALLOC=malloc valgrind --quiet --error-exitcode=9 \
 		--suppressions=tests/valgrind.supp $(BIN)/python $(BIN)/pytest --capture=sys -m 'not slow' \
 		-k 'not x86_64_v2' $(KERNEL_TESTS)
+
+# Texts that are made to fill the memory or to take forever, in full: some minutes, and 1 GB of disk
+test-hostile: $(VENV)/.package $(VENV)/.extra-test
+	FASTEMBED_HOSTILE=full $(BIN)/pytest --verbose tests/corpus/test_hostile.py tests/_kernels/test_tokens.py
 
 # Every test in 8 threads at once, except those marked thread_unsafe and those that start a process
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel

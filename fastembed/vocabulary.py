@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.lookup import token_ids, token_of, unknown_token
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
-from fastembed._base.threads import check_threads
+from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
+from fastembed.corpus.document_blocks import token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
+from fastembed.corpus.readers import Progress, Source, as_corpus
 from fastembed.corpus.reading import Reading
+from fastembed.corpus.token_counts import count_tokens, rank_tokens
 from fastembed.corpus.token_lists import check_token_list
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
@@ -32,6 +33,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+@pickled_as("Vocabulary")
 class Vocabulary:
     """V different tokens and their counts; the id of a token is its place among them.
 
@@ -151,33 +153,37 @@ class Vocabulary:
         max_size = None if max_size is None else check_integer("max_size", max_size, low=1)
         unwanted = None if drop is None else frozenset(check_token_list("drop", drop))
         wanted = None if keep_only is None else frozenset(check_token_list("keep_only", keep_only))
-        workers, reader, ledger = check_threads(threads), as_corpus(corpus), Ledger()
+        pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            if not isinstance(reader, MemoryCorpus) and reader.reading.compiled:
-                table = _count_text(reader, ledger, progress, workers)
-            else:
-                table = _count_sequences(reader, ledger, progress)
-            if not len(table):
+            tables = count_tokens(reader, ledger, progress, pool)
+            different = sum(map(len, tables))
+            if not different:
                 skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""
                 raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines{skipped}")
-            found = _frequent(table, min_count if unwanted is None and wanted is None else 1)
+            lists = unwanted is not None or wanted is not None
+            ranking = rank_tokens(tables, 1 if lists else min_count, pool)
+            counts = np.empty(len(ranking) if lists else min(len(ranking), max_size or len(ranking)), np.int64)
+            tokens, enough = ranking.take(counts, token_from_bytes), ranking.total
+            found = list(zip(tokens, counts.tolist(), strict=True)) if lists else []
             if wanted is not None:
                 _warn_of_absent(wanted, found)
             if unwanted is not None:
                 found = _listed(found, ledger, "listed in drop", unwanted, False)
             if wanted is not None:
                 found = _listed(found, ledger, "not listed in keep_only", wanted, True)
-            frequent = [item for item in found if item[1] >= min_count]
-            if not frequent:
-                raise _none_left(table, found, ledger, min_count)
-            kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:max_size]
-            enough, ledger.tokens_used = (sum(count for _, count in items) for items in (frequent, kept))
+            if lists:
+                frequent = [item for item in found if item[1] >= min_count]
+                enough = sum(count for _, count in frequent)
+                tokens, counts = [t for t, _ in frequent[:max_size]], np.array([n for _, n in frequent[:max_size]], int)
+            if not tokens:
+                raise _none_left(tables, found, ledger, min_count, pool)
+            ledger.tokens_used = int(counts.sum())
             listed = ledger.tokens_read - sum(ledger.dropped.values())
             ledger.dropped |= {
                 f"below min_count={min_count}": listed - enough,
                 f"over max_size={max_size}": enough - ledger.tokens_used,
             }
-            words = cls([token for token, _ in kept], [count for _, count in kept], ledger)
+            words = cls(tokens, counts, ledger)
             words.reading = reader.reading
             return words
 
@@ -308,6 +314,13 @@ class Vocabulary:
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_ids"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._ids = {token: index for index, token in enumerate(self.tokens)}
+
     def __len__(self) -> int:
         return len(self.tokens)
 
@@ -365,44 +378,6 @@ class Vocabulary:
         return np.array(self.ids(tokens), dtype=np.int32)
 
 
-def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> TokenTable:
-    """Count the tokens of text, with one table per thread."""
-    tables: SimpleQueue[TokenTable] = SimpleQueue()
-    for _ in range(threads):
-        tables.put(TokenTable())
-
-    def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        table = tables.get()
-        try:
-            return None, *table.count(text, open_line)
-        finally:
-            tables.put(table)
-
-    for _ in map_text(corpus, count, ledger, progress, threads):
-        pass
-    total = tables.get()
-    while not tables.empty():
-        total.merge(tables.get())
-    return total
-
-
-def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> TokenTable:
-    """Count the tokens of any corpus."""
-    found: Counter[str] = Counter()
-    for tokens in corpus.sequences(ledger, progress):
-        found.update(tokens)
-    table = TokenTable()
-    for token, count in found.items():
-        table.insert(token_bytes(token), count)
-    return table
-
-
-def _frequent(table: TokenTable, least: int) -> list[tuple[str, int]]:
-    """Return the tokens of a table that occurred at least this often, and their counts."""
-    tokens, counts = table.frequent(least)
-    return [(token_from_bytes(token), count) for token, count in zip(tokens, counts, strict=True)]
-
-
 def _listed(
     found: list[tuple[str, int]], ledger: Ledger, reason: str, tokens: frozenset[str], listed: bool
 ) -> list[tuple[str, int]]:
@@ -420,13 +395,20 @@ def _warn_of_absent(wanted: frozenset[str], found: list[tuple[str, int]]) -> Non
         warnings.warn(message, stacklevel=3)
 
 
-def _none_left(table: TokenTable, found: list[tuple[str, int]], ledger: Ledger, min_count: int) -> ValueError:
-    """Return the error for a vocabulary without a token."""
+def _none_left(
+    tables: list[TokenTable], found: list[tuple[str, int]], ledger: Ledger, min_count: int, pool: Pool
+) -> ValueError:
+    """Return the error for a vocabulary without a token; `found` is what lists leave, the most frequent first."""
+    different = sum(map(len, tables))
     if ledger.dropped and not found:
-        return ValueError(f"no token is left of the {len(table):,} different ones: {', '.join(ledger.dropped)}")
-    tokens = found or _frequent(table, 1)
-    token, count = max(tokens, key=lambda item: item[1])
+        return ValueError(f"no token is left of the {different:,} different ones: {', '.join(ledger.dropped)}")
+    if not found:
+        count = np.empty(1, np.int64)
+        found = [(rank_tokens(tables, 1, pool).take(count, token_from_bytes)[0], int(count[0]))]
+    else:
+        different = len(found)
+    token, times = found[0]
     return ValueError(
-        f"none of the {len(tokens):,} different tokens occurs min_count={min_count:,} times: "
-        f"the most frequent, {token!r}, occurs {count:,} times"
+        f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
+        f"the most frequent, {token!r}, occurs {times:,} times"
     )

@@ -20,6 +20,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_flag, check_integer, check_number
 
 __all__ = ["Windows"]
@@ -42,6 +43,7 @@ WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
 }
 
 
+@pickled_as("windows.Windows")
 @dataclass(frozen=True, init=False)
 class Windows:
     """How pairs of a word and its context are cut from text.

@@ -1,5 +1,6 @@
 """Vocabulary: which tokens are kept, in what order, and how they are looked up."""
 
+import tracemalloc
 import warnings
 from collections import Counter
 
@@ -85,7 +86,7 @@ def test_invalid_text_in_a_later_block_is_located(tmp_path):
     assert vocabulary.ledger.replaced == 1
 
 
-@given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**62))
+@given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**56))
 def test_load_returns_what_save_wrote(tmp_path_factory, tokens, count):
     path = tmp_path_factory.mktemp("saved") / "words.tsv"
     vocabulary = Vocabulary(tokens, [count] * len(tokens))
@@ -209,6 +210,26 @@ def test_bad_options_are_rejected(option, value, error):
 def test_bad_tokens_or_counts_are_rejected(tokens, counts, error, message):
     with pytest.raises(error, match=message):
         Vocabulary(tokens, counts)
+
+
+def test_counts_that_sum_beyond_a_machine_word_are_rejected():
+    with pytest.raises(ValueError, match=r"counts must add up to at most 2\*\*63 - 1, got 18446744073709551614"):
+        Vocabulary(["a", "b"], [2**63 - 1] * 2)
+    assert "9,223,372,036,854,775,807 occurrences" in repr(Vocabulary(["a", "b"], [2**63 - 2, 1]))
+
+
+def test_masked_counts_are_rejected():
+    with pytest.raises(TypeError, match="without a mask"):
+        Vocabulary(["a", "b"], np.ma.array([1, 2], mask=[True, False]))
+
+
+def test_far_more_threads_than_blocks_of_text_take_no_memory(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("a b\nb c\n", encoding="utf-8")
+    tracemalloc.start()
+    assert Vocabulary.from_corpus(path, min_count=1, threads=10**9).tokens == ("b", "a", "c")
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
 
 
 def test_lists_of_tokens_are_dropped_or_kept_and_counted_by_reason(tmp_path):

@@ -1,6 +1,6 @@
 """An epoch of `Trainer.fit_counts` against its limit: the bare matrix products at the same shapes.
 
-    python bench/peers/block.py [--outputs 20000] [--dim 100] [--counts 300] [--block 256] [--threads 1 2]
+    python bench/peers/block.py [--outputs 20000] [--dim 100] [--counts 300 1590] [--block 256] [--threads 1 2]
 
 The limit is the three products of each block and shard by NumPy's BLAS, into preallocated memory, on the same threads.
 """
@@ -144,20 +144,9 @@ def print_records(records: list[dict[str, Any]], settings: str) -> None:
     )
 
 
-def main() -> None:
-    """Run, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--outputs", type=int, default=20_000)
-    parser.add_argument("--dim", type=int, default=100)
-    parser.add_argument("--counts", type=int, default=300)
-    parser.add_argument("--block", type=int, default=256)
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
-    machine.reject_other_blas_kernels()
-    found = machine.print_facts(f"Block step, float32: {vars(args)}")
-
-    counts = random_counts(args.outputs, args.outputs, args.counts)
+def measure(args: argparse.Namespace, each: int) -> list[dict[str, Any]]:
+    """Measure with so many counts per row, print, and return the records."""
+    counts = random_counts(args.outputs, args.outputs, each)
     start = Trainer.random(args.outputs, args.dim, seed=0)
 
     def fit(threads: int) -> Callable[[], list[dict[str, float]]]:
@@ -180,6 +169,7 @@ def main() -> None:
     flops = bare[args.threads[0]].flops
     records = [
         {
+            "counts": each,
             "threads": n,
             "products": times.median(f"products, {n}"),
             "epoch": times.median(f"epoch, {n}"),
@@ -193,7 +183,7 @@ def main() -> None:
     ]
     print_records(
         records,
-        f"V = {args.outputs:,}, D = {args.dim}, {args.counts:,} counts per row, blocks of {args.block} rows, float32.",
+        f"V = {args.outputs:,}, D = {args.dim}, {each:,} counts per row, blocks of {args.block} rows, float32.",
     )
     blocks = -(-args.outputs // args.block)
     parts = {k: v * blocks for k, v in parts_of_a_block(args.outputs, args.dim, counts, args.block).items()}
@@ -203,7 +193,23 @@ def main() -> None:
     print_table(
         ["part", "time", "/ products"], [[name, in_units(s), f"{s / products:.1%}"] for name, s in parts.items()]
     )
-    save_results("block", found, records)
+    return records
+
+
+def main() -> None:
+    """Run, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--outputs", type=int, default=20_000)
+    parser.add_argument("--dim", type=int, default=100)
+    parser.add_argument("--counts", type=int, nargs="+", default=(300, 1590))
+    parser.add_argument("--block", type=int, default=256)
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2))
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    machine.reject_other_blas_kernels()
+    found = machine.print_facts(f"Block step, float32: {vars(args)}")
+
+    save_results("block", found, [record for each in args.counts for record in measure(args, each)])
 
 
 if __name__ == "__main__":

@@ -1,20 +1,25 @@
 """What threads cannot share in an epoch of `fit_counts`, and in counting: the bound on the gain of many cores.
 
-    python bench/peers/serial.py [--outputs 33700] [--dim 100] [--counts 1590] [--block 256] [--file TEXT]
+    python bench/peers/serial.py [--outputs 33700] [--dim 100] [--counts 1590] [--block 256] [--file TEXT] [--times 10]
 
 Of an epoch, the leading thread alone makes the merge of the shards, opens the phases, and runs the Python between two
-blocks and two epochs. Each is timed alone, and set beside the epoch on one thread, in CPU time. Of counting, one thread
-reads the text; it is timed on TEXT. The gains are projections by Amdahl's law: nothing here ran on that many cores, and
-memory, caches and clocks, which cores share, are left out.
+blocks and two epochs. Each is timed alone, and set beside the epoch on one thread, in CPU time. Of counting TEXT, all
+that holds the interpreter's lock is taken as serial: the CPU time of counting on one thread, less that of the kernels,
+of reading blocks and of copies of arrays, which run without it. The gains are projections by Amdahl's law: nothing here
+ran on that many cores, and memory, caches and clocks, which cores share, are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import machine
 import numpy as np
@@ -23,9 +28,12 @@ from rounds import in_units, print_table, save_results, say
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed._base.threads import Pool
-from fastembed.corpus import FileCorpus, Ledger
-from fastembed.counts import Counts
+from fastembed._base.threads import Pool, Workers
+from fastembed._kernels import cooccur
+from fastembed._kernels.tokens import Ranking, TokenTable
+from fastembed.corpus import FileCorpus, Ledger, readers, token_counts
+from fastembed.corpus.plain_blocks import TAIL_BYTES, PlainFile
+from fastembed.counts import Counts, encoding
 from fastembed.trainer.snapshot import Snapshot
 from fastembed.vocabulary import Vocabulary
 
@@ -81,24 +89,88 @@ def epoch_records(args: argparse.Namespace) -> list[dict[str, Any]]:
     return [{"what": "an epoch of fit_counts", "one thread": epoch, "serial": serial}]
 
 
-def counting_records(file: Path) -> list[dict[str, Any]]:
-    """Return the reader's part of counting a text."""
-    size = file.stat().st_size
+@contextmanager
+def timed_parallel_work() -> Iterator[list[float]]:
+    """Note the CPU time of the work of counting that any number of threads does at once.
 
-    def read() -> None:
-        for _ in FileCorpus(file).blocks(Ledger()):
-            pass
+    It runs without the interpreter's lock: the kernels, reading blocks of a file, copies and sums of arrays. The rest
+    is taken as serial, though some of it runs on other threads: the interpreter lets one of them run at a time.
+    """
+    seconds: list[float] = []
 
-    def count() -> None:
-        vocabulary = Vocabulary.from_corpus(file, 20, threads=1)
-        Counts.from_corpus(file, vocabulary, window=5, threads=1)
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds.append(time.thread_time() - begin)
 
-    reading, counting = 2 * least(read, 3), least(count, 2)  # read for the vocabulary, and again for the counts
+        return call
+
+    def timed_class(cls: type, names: str) -> type:
+        return type(cls.__name__, (cls,), {name: timed(getattr(cls, name)) for name in names.split()})
+
+    read, run, submit = PlainFile.read, Pool.run, Workers.submit
+
+    def read_blocks_timed(file: PlainFile, offset: int, size: int) -> bytes:
+        return (timed(read) if size > TAIL_BYTES else read)(file, offset, size)
+
+    def run_timed(pool: Pool, task: Callable[[int], object], count: int) -> None:
+        of_arrays = task.__module__.startswith("fastembed.counts") and task.__name__ in ("copy", "add", "place", "find")
+        run(pool, timed(task) if of_arrays else task, count)
+
+    def map_timed(corpus: FileCorpus, function: Callable[..., Any], *args: Any) -> Any:
+        return readers.map_text(corpus, timed(function), *args)
+
+    def submit_timed(workers: Workers, function: Callable[..., Any], *arguments: Any) -> Any:
+        return submit(workers, timed(function) if getattr(function, "__name__", "") == "copy" else function, *arguments)
+
+    with ExitStack() as stack:
+        table = timed_class(TokenTable, "count sort_into_parts merge")
+        ranking = timed_class(Ranking, "sort merge")
+        for owner, name, value in (
+            (token_counts, "TokenTable", table),
+            (token_counts, "Ranking", ranking),
+            (readers, "valid_utf8", timed(readers.valid_utf8)),
+            (encoding, "map_text", map_timed),
+            (sparse.csr_array, "__add__", timed(sparse.csr_array.__add__)),
+            (PlainFile, "read", read_blocks_timed),
+            (Pool, "run", run_timed),
+            (Workers, "submit", submit_timed),
+            *(
+                (cooccur, name, timed(getattr(cooccur, name)))
+                for name in ("count_ids", "gather_positions", "count_rows")
+            ),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, value))
+        yield seconds
+
+
+def counting_records(file: Path, times: int, rounds: int) -> list[dict[str, Any]]:
+    """Return what is serial in counting a text once, and in counting it several times over."""
+    records = []
+    for copies in (1, times):
+        files, best = [file] * copies, (np.inf, np.inf)
+        for _ in range(rounds):
+            with timed_parallel_work() as parallel:
+                begin = time.process_time()
+                vocabulary = Vocabulary.from_corpus(files, 20, threads=1)
+                Counts.from_corpus(files, vocabulary, window=5, threads=1)
+                whole = time.process_time() - begin
+            best = min(best, (whole - sum(parallel), whole))
+        what = f"counting {copies * file.stat().st_size / 1e6:,.0f} MB of text, {len(vocabulary):,} words"
+        records.append({"what": what, "one thread": best[1], "serial": best[0]})
+    gigabytes = file.stat().st_size / 1e9
+    corpus = FileCorpus(file)
+    going_through = least(lambda: deque(corpus._blocks(Ledger(), None), 0), 5) / gigabytes
+    packed = gzip.compress(file.read_bytes()[: 1 << 24])
+    unpacking = least(lambda: gzip.decompress(packed), 3) / (1 << 24) * 1e9
     say(
-        f"Reading {size / 1e6:.0f} MB of text, in the cache of the system, twice: {in_units(reading)},"
-        f" {reading / size * 1e9:.2f} s per GB of text; counting it on one thread {in_units(counting)}."
+        f"Going through the blocks of a plain text, without reading them, takes one thread {in_units(going_through)}"
+        f" per GB. A compressed text is read by one thread: gzip takes {in_units(unpacking)} per GB of text."
     )
-    return [{"what": "counting", "one thread": counting, "serial": reading}]
+    return records
 
 
 def main() -> None:
@@ -109,13 +181,14 @@ def main() -> None:
     parser.add_argument("--counts", type=int, default=1590)
     parser.add_argument("--block", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--file", type=Path, help="a text, to time the reader of counting")
+    parser.add_argument("--file", type=Path, help="a text, to measure counting")
+    parser.add_argument("--times", type=int, default=10, help="how often the text is read for a long one")
     args = parser.parse_args()
     machine.reject_other_blas_kernels()
     found = machine.print_facts(f"Serial shares, float32: {vars(args)}")
     records = epoch_records(args)
     if args.file:
-        records += counting_records(args.file)
+        records += counting_records(args.file, args.times, args.rounds)
     for record in records:
         record["share"] = share = record["serial"] / record["one thread"]
         record["gain"] = {n: 1 / (share + (1 - share) / n) for n in CORES}

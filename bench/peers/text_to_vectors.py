@@ -24,6 +24,7 @@ from block import BareProducts
 from rounds import in_units, print_table, save_results
 
 from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.counts.totals import Totals
 from fastembed.skipgram import start, training
 from fastembed.skipgram.pmi import PositivePMI
 from fastembed.trainer.options import FitOptions
@@ -33,7 +34,8 @@ from fastembed.trainer.trainer import Trainer
 PHASES: dict[str, tuple[Any, str]] = {
     "vocabulary": (Vocabulary, "from_corpus"),
     "counting": (Counts, "from_corpus"),
-    "expected counts": (Counts, "to_scipy"),
+    "expected counts": (training, "expected_in_place"),
+    "totals": (Totals, "of"),
     "start: PMI": (PositivePMI, "__init__"),
     "start: products": (PositivePMI, "times"),
     "start: transposed products": (PositivePMI, "transposed_times"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 CACHE_LINE = 64  # bytes
 
@@ -13,6 +16,25 @@ def padded_width(dim: int, dtype: np.dtype[Any] | str) -> int:
     """Return `dim` rounded up to a whole number of cache lines of this dtype."""
     lanes = CACHE_LINE // np.dtype(dtype).itemsize
     return -(-dim // lanes) * lanes
+
+
+def read_only(array: NDArray[Number]) -> NDArray[Number]:
+    """Return a view that cannot be written to, or the array itself if it cannot."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def own_memory(array: NDArray[Number]) -> NDArray[Number] | None:
+    """Return the memory of a read-only view as an array to write to; None if it is that of a file, or of nobody."""
+    base = array.base
+    if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable or base.ndim != 1:
+        return None
+    own = base[: len(array)]
+    same = own.dtype == array.dtype and own.shape == array.shape and own.ctypes.data == array.ctypes.data
+    return own if same else None
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -19,10 +19,13 @@ Int64 = npt.NDArray[np.int64]
 def canonical_csr(name: str, matrix: Any) -> Any:
     """Return a CSR array of positive float64 weights, with the columns of a row ascending and distinct.
 
-    It is a copy only if the matrix is not already like that.
+    It is a copy only if the matrix is not already like that. Equal entries are added up in float64, whatever the dtype.
     """
-    if getattr(matrix, "format", "") == "coo":  # its conversion adds equal entries up, which may hide a negative one
+    if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # adding them up may hide a negative one
         check_amounts(name, matrix.data)
+    if matrix.dtype != np.float64:
+        with np.errstate(over="ignore"):
+            matrix = matrix.astype(np.float64)
     matrix = sparse.csr_array(matrix)
     # SciPy remembers whether the columns are in order, and they may have changed since: a new array looks again
     arrays = (np.ascontiguousarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
@@ -36,12 +39,11 @@ def canonical_csr(name: str, matrix: Any) -> Any:
         )
     if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
         check_ids(f"{name}.indices", matrix.indices, matrix.shape[1])
-    if matrix.dtype != np.float64:
-        matrix = matrix.astype(np.float64)
     if not matrix.has_canonical_format or not matrix.data.all():
         matrix = matrix.copy()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
+        check_amounts(f"the sums of {name}", matrix.data)
     return matrix
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fastembed
+
 
 class TrainingDivergedError(FloatingPointError):
     """A loss or a parameter is no longer finite; the parameters have been put back to the last good ones.
@@ -35,3 +37,6 @@ class TrainingDivergedError(FloatingPointError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fastembed._restore, ("TrainingDivergedError", *self.args)

@@ -7,10 +7,15 @@ The constructor of an estimator keeps its arguments as they are, each under its 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from fastembed._base.extras import require
 from fastembed._base.printable import shown
+from fastembed._base.validation import check_choice
+
+OUTPUTS = ("default", "pandas")  # of `transform`
 
 
 def get_params(estimator: object) -> dict[str, Any]:
@@ -82,6 +87,51 @@ def document_transformer_tags() -> Any:
     return Tags(
         estimator_type="transformer",
         target_tags=TargetTags(required=False),
-        transformer_tags=TransformerTags(),
+        transformer_tags=TransformerTags(preserves_dtype=[]),
         input_tags=InputTags(two_d_array=False, string=True),
     )
+
+
+def set_output(estimator: object, transform: str | None) -> None:
+    """Set what `transform` of an estimator returns; None changes nothing.
+
+    Parameters
+    ----------
+    estimator : object
+    transform : {"default", "pandas"} or None
+
+    Raises
+    ------
+    ValueError
+        If it is another.
+    """
+    if transform is not None:
+        check_choice("transform", transform, OUTPUTS)
+        vars(estimator)["_sklearn_output_config"] = {"transform": transform}  # which scikit-learn's `clone` copies
+
+
+def output(estimator: Any, rows: Any, documents: object) -> Any:
+    """Return the rows that `transform` computed, as `set_output` or scikit-learn's `set_config` asks for them.
+
+    Parameters
+    ----------
+    estimator : object
+    rows : ndarray (N, D)
+    documents : object
+        What they were computed from. If it has an index, as a Series of pandas, the rows get it.
+
+    Raises
+    ------
+    ImportError
+        If pandas is asked for and missing.
+    ValueError
+        If scikit-learn is set to another kind of output.
+    """
+    wanted = getattr(estimator, "_sklearn_output_config", {}).get("transform")
+    if wanted is None and "sklearn" in sys.modules:
+        wanted = sys.modules["sklearn"].get_config()["transform_output"]
+    if wanted is None or check_choice("transform_output", wanted, OUTPUTS) == "default":
+        return rows
+    index = getattr(documents, "index", None)
+    index = None if callable(index) else index  # as of a list
+    return require("pandas", "pandas").DataFrame(rows, index=index, columns=estimator.get_feature_names_out())

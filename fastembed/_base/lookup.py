@@ -106,6 +106,11 @@ class UnknownToken:
 def token_ids(tokens: Sequence[str]) -> dict[str, int]:
     """Return the id of each token, its place among them, after checking that they are unique strings."""
     ids: dict[str, int] = {}
+    if set(map(type, tokens)) == {str}:  # much faster than one by one, which names what is wrong
+        ids = dict(zip(tokens, range(len(tokens)), strict=True))
+        if len(ids) == len(tokens):
+            return ids
+        ids = {}
     for place, token in enumerate(tokens):
         if not isinstance(token, str):
             raise TypeError(f"every token must be a str, got {token!r}")

@@ -26,5 +26,7 @@ def printable(text: str, lacking: Container[str] = "") -> str:
 
 def shown(value: object) -> str:
     """Return the repr of a value for an error, cut to 80 characters."""
+    if isinstance(value, int) and abs(value) >= 10**80:  # Python has a limit on the digits that it writes
+        return f"an integer of {value.bit_length():,} bits"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

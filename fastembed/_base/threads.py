@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Generic, Self, TypeVar, cast
 
 from fastembed._base.forks import PerProcess
 from fastembed._base.validation import check_integer
+from fastembed._kernels.cpu import DefaultFloatMode
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+POLL_SECONDS = 0.1  # between two looks for a Ctrl-C
+MOST_THREADS = 1024  # of this process that help trainers
+MOST_READERS = 64  # threads of one reading of a text, unless there are more CPUs: each holds two blocks of it
 
 
 def check_threads(threads: int | None) -> int:
@@ -35,8 +42,10 @@ def check_threads(threads: int | None) -> int:
 class Pool:
     """Plain Python threads that share numbered tasks among them; the calling thread is one of them.
 
-    Which thread runs a task, and when, is left open, so a task writes only to memory of its own. The other threads are
-    started at the first use, and again in a child process after a fork.
+    Which thread runs a task, and when, is left open, so a task writes only to memory of its own. Tasks run in the
+    default mode of floating-point numbers, whatever the mode of the thread. The other threads are those of the process:
+    all pools share them, they are started when no other one is idle, and again in a child process after a fork. If the
+    system starts no more threads, those that there are do the work.
 
     Parameters
     ----------
@@ -46,8 +55,6 @@ class Pool:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        workers = max(threads - 1, 1)  # an executor has at least one; it starts none before it is given work
-        self._executor = PerProcess(partial(ThreadPoolExecutor, workers, thread_name_prefix="fastembed"))
 
     def run(self, task: Callable[[int], object], count: int) -> None:
         """Call ``task(0)`` to ``task(count - 1)``, each once; return when all are done.
@@ -68,54 +75,193 @@ class Pool:
                     waiting.clear()
                     raise
 
-        futures = []
-        try:
-            for _ in range(min(self.threads, count) - 1):
-                futures.append(self._executor.value.submit(work))
-            work()
-        finally:
-            waiting.clear()
-            errors = [future.exception() for future in futures]
-        for error in errors:
-            if error is not None:
-                raise error
+        with _helpers() as start, DefaultFloatMode():
+            try:
+                for _ in range(min(self.threads, count) - 1):
+                    start(work)
+                work()
+            finally:
+                waiting.clear()
 
     @contextmanager
     def beside(self, work: Callable[[int], object], helpers: int, end: Callable[[], object]) -> Iterator[None]:
         """Let ``work(1)`` to ``work(helpers)`` run on other threads of the pool during a `with` block.
 
-        `helpers` is below `threads`. At the block's end, `end` is called, which makes the others return, and they are
-        waited for.
+        `helpers` is below `threads`; there may be fewer. At the block's end, `end` is called, which makes the others
+        return, and they are waited for.
         """
-        futures = []
+        with _helpers() as start, DefaultFloatMode():
+            try:
+                for number in range(1, helpers + 1):
+                    start(partial(work, number))
+                yield
+            finally:
+                end()
+
+
+_threads = PerProcess(partial(ThreadPoolExecutor, MOST_THREADS, thread_name_prefix="fastembed"))
+
+
+@contextmanager
+def _helpers() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Yield a function that starts work on another thread; at the end, wait for all that was started.
+
+    Work for which no thread can be started is left to another one, but is not begun once the block has ended. What work
+    raised is raised here, unless the block raised something itself.
+    """
+    begun: list[Future[object]] = []
+    sure: list[Future[object]] = []  # those for which there is a thread
+
+    def start(work: Callable[[], object]) -> None:
+        begun.append(Future())
         try:
-            for number in range(1, helpers + 1):
-                futures.append(self._executor.value.submit(work, number))
-            yield
-        finally:
-            end()
-            for future in futures:
-                future.result()
+            _threads.value.submit(_work, begun[-1], work)
+            sure.append(begun[-1])
+        except RuntimeError:  # the executor has the work, but no thread for it
+            pass
+
+    try:
+        yield start
+    finally:
+        _wait(begun, sure)
+    for future in begun:
+        if not future.cancelled():
+            future.result()
+
+
+def _work(future: Future[R], work: Callable[[], R]) -> None:
+    """Do work unless it has been cancelled; the future gets what it returns or raises."""
+    if future.set_running_or_notify_cancel():
+        try:
+            with DefaultFloatMode():
+                future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def _wait(begun: list[Future[R]], sure: list[Future[R]]) -> None:
+    """Wait for work, also if a Ctrl-C comes meanwhile, which is raised in the end; what nobody may do is cancelled."""
+    interrupt = None
+    for future in begun:
+        while not (future.done() or (future not in sure and future.cancel())):
+            try:
+                future.exception()
+            except KeyboardInterrupt as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
+
+
+class Call(Generic[R]):
+    """A call that another thread makes, as a future of :mod:`concurrent.futures`."""
+
+    __slots__ = ("_done", "_error", "_function", "_result")
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self._function: Callable[[], R] | None = function
+        self._result: R | None = None
+        self._error: BaseException | None = None
+        self._done = Lock()
+        self._done.acquire()
+
+    def make(self) -> None:
+        """Make the call, unless it was cancelled."""
+        function, self._function = self._function, None
+        if function is not None:
+            try:
+                with DefaultFloatMode():
+                    self._result = function()
+            except BaseException as error:  # whatever it is, it is raised where the result is asked for
+                self._error = error
+        self._done.release()
+
+    def cancel(self) -> None:
+        """Let nobody make the call, if it has not begun."""
+        self._function = None
+
+    def result(self) -> R:
+        """Wait for the call and return its result, or raise what it raised."""
+        with self._done:
+            pass
+        if self._error is not None:
+            raise self._error
+        return cast("R", self._result)
+
+
+class Workers:
+    """Threads that make calls in the order in which they are submitted; those not begun at the block's end are dropped.
+
+    As an executor of :mod:`concurrent.futures`, in a third of the time per call, during which no other thread can run.
+    Calls are made in the default mode of floating-point numbers. If the system starts no thread, `submit` makes them.
+
+    Parameters
+    ----------
+    threads : int
+        At most; they are started when there are calls for them.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = threads
+        self._threads: list[Thread] = []
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended = True
+        for _thread in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Call[R]:
+        """Return a call that one of the threads makes."""
+        call = Call(partial(function, *arguments))
+        if len(self._threads) < self._most:
+            thread = Thread(target=self._work, name=f"fastembed_{len(self._threads)}")
+            try:
+                thread.start()
+                self._threads.append(thread)
+            except RuntimeError:  # the system starts no more
+                self._most = len(self._threads)
+        if self._threads:
+            self._calls.put(call)
+        else:
+            call.make()
+        return call
+
+    def _work(self) -> None:
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:  # a function of its own, so that nothing refers to a call that has been made
+        call = self._calls.get()
+        if call is not None and not self._ended:
+            call.make()
+        return call is not None
 
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], threads: int, give_up: Callable[[], object] = lambda: None
 ) -> Generator[R, None, None]:
-    """Yield ``function(item)`` for each item, in the order of the items, computed on `threads` threads.
+    """Yield ``function(item)`` for each item, in the order of the items, computed on at most `threads` threads.
 
     The items are drawn by the calling thread, at most two per thread ahead of the results that it has taken. When it
     stops early, by an exception or a Ctrl-C, it calls `give_up` to shorten the calls in progress, waits for them, and
-    drops the others.
+    drops the others. If the system starts no thread, the calling thread does the work.
     """
+    threads = min(threads, max(MOST_READERS, os.cpu_count() or 1))
     with (
-        ThreadPoolExecutor(threads, thread_name_prefix="fastembed") as executor,
-        closing(ordered_results(executor, function, items, 2 * threads, give_up)) as results,
+        Workers(threads) as workers,
+        closing(ordered_results(workers, function, items, 2 * threads, give_up)) as results,
     ):
         yield from results
 
 
 def ordered_results(
-    executor: Executor,
+    executor: Executor | Workers,
     function: Callable[[T], R],
     items: Iterable[T],
     ahead: int,
@@ -125,7 +271,7 @@ def ordered_results(
 
     At most `ahead` items are drawn ahead of the results that have been taken.
     """
-    pending: deque[Future[R]] = deque()
+    pending: deque[Future[R] | Call[R]] = deque()
     try:
         for item in items:
             pending.append(executor.submit(function, item))
@@ -139,3 +285,19 @@ def ordered_results(
     finally:
         for future in pending:
             future.cancel()
+
+
+def interruptible(function: Callable[[], R]) -> R:
+    """Return ``function()``, computed on another thread, so that a Ctrl-C ends the wait for a long call of a library.
+
+    The call itself goes on in the background until it ends.
+    """
+    future: Future[R] = Future()
+    try:
+        _threads.value.submit(_work, future, function)
+    except RuntimeError:
+        if future.cancel():
+            return function()
+    while not wait([future], POLL_SECONDS).done:  # on Windows, and in some threads, a wait without end sees no Ctrl-C
+        pass
+    return future.result()

@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastembed._base.printable import shown
 
-def check_integer(name: str, value: Any, *, low: int, high: int | None = None) -> int:
+LARGEST = 2**63 - 1  # of integers that count or number something: NumPy's sizes and ids are int64
+
+
+def check_integer(name: str, value: Any, *, low: int, high: float = LARGEST) -> int:
     """Return an integer in low..high (inclusive); bools are rejected."""
     try:
         if isinstance(value, bool):
             raise TypeError
         number = index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < low or (high is not None and number > high):
-        bound = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} must be {bound}, got {number}")
+        raise TypeError(f"{name} must be an integer, got {shown(value)}") from None
+    if not low <= number <= high:
+        bound = f"at least {low}" if number < low and high >= LARGEST else f"from {low} to {high}"
+        raise ValueError(f"{name} must be {bound}, got {shown(number)}")
     return number
 
 
@@ -34,12 +38,14 @@ def check_number(name: str, value: Any, *, low: float = 0.0, high: float = math.
             if isinstance(value, bool | np.bool_ | str | bytes | bytearray):  # float() would parse the strings
                 raise TypeError
             number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            raise TypeError(f"{name} must be a number, got {value!r}") from None
+        except OverflowError:  # an integer
+            number = math.inf
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must be a number, got {shown(value)}") from None
     if not (math.isfinite(number) and low <= number <= high) or (above and number == low):
         least = f"above {low:g}" if above else f"at least {low:g}"
         bound = least if math.isinf(high) else f"{least} and at most {high:g}" if above else f"from {low:g} to {high:g}"
-        raise ValueError(f"{name} must be finite and {bound}, got {value!r}")
+        raise ValueError(f"{name} must be finite and {bound}, got {shown(value)}")
     return number
 
 
@@ -50,6 +56,11 @@ def check_flag(name: str, value: Any) -> bool:
     if not isinstance(value, np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def is_true(answer: object) -> bool:
+    """Return whether a callback answered True, of Python or of NumPy; other true values do not count."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
@@ -73,9 +84,23 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"{name} must be finite, but {name}{list(where)} is {array[where]}")
 
 
+def check_seed(seed: Any) -> np.random.Generator:
+    """Return the generator that ``numpy.random.default_rng`` makes of a seed."""
+    try:
+        if isinstance(seed, bool | np.bool_):
+            raise TypeError
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        what = "an integer of at least 0, a numpy.random.Generator, or None"
+        raise kind(f"seed must be {what}, got {shown(seed)}") from None
+
+
 def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
     """Return ids (N,), N >= 1, as a contiguous intp array, each in 0..size - 1."""
-    array = np.asarray(ids)
+    array = unmasked(name, ids)
+    if array.dtype.kind == "O" and array.size and all(type(item) is int for item in array.flat):  # beyond int64
+        raise ValueError(f"{name} must be ids from 0 to {size - 1}, got {shown(array.flat[0])}")
     if array.size and array.dtype.kind not in "iu":  # an empty list becomes an array of floats
         raise TypeError(f"{name} must hold integers, got dtype {array.dtype}")
     if array.ndim != 1 or array.size == 0:
@@ -85,6 +110,13 @@ def check_ids(name: str, ids: ArrayLike, size: int) -> NDArray[np.intp]:
         place = int(np.argmax(wrong))
         raise ValueError(f"{name} must be ids from 0 to {size - 1}, but {name}[{place}] is {array[place]}")
     return np.ascontiguousarray(array, dtype=np.intp)
+
+
+def unmasked(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array of values; those of a masked array are rejected, since what is masked would count."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array without a mask, got a masked array: fill it, or leave entries out")
+    return np.asarray(values)
 
 
 def all_finite(array: NDArray[Any]) -> bool:

@@ -19,7 +19,8 @@ Of every compiled module:
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer` takes its scratch
   memory as the attributes of one object.
 - It has no global state: what a kernel must know of the caches is an argument. Loops over an array, a text or a table
-  run without the GIL, except in `TokenTable.frequent` and `NeighborTable.frequent`, which make Python objects.
+  run without the GIL, except where Python objects are made or taken: in `TokenTable.fill` and `frequent`,
+  `NeighborTable.frequent` and `Ranking.take`.
 
 Of ``builds`` and ``cooccur``:
 
@@ -42,6 +43,7 @@ Of ``tokens``:
 - A ``TokenTable``, a ``NeighborTable`` and a ``PhraseTable`` are objects with state. A table allocates and frees its
   own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then. One thread may add to a
   table at a time; any number may read a table while none adds.
+- A ``Ranking`` refers to tables, which must not change while it is used.
 - `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks.
 """
 

@@ -1,11 +1,12 @@
 import numpy as np
 import numpy.typing as npt
 
-def sort_positions(
+def count_ids(ids: npt.NDArray[np.int32], first: int, last: int, occurrences: npt.NDArray[np.int32]) -> None: ...
+def gather_positions(
     ids: npt.NDArray[np.int32],
     first: int,
     last: int,
-    starts: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int32],
     positions: npt.NDArray[np.int32],
 ) -> None: ...
 def count_rows(
@@ -19,6 +20,7 @@ def count_rows(
     n_contexts: int,
     directed: bool,
     totals: npt.NDArray[np.float64],
+    found: npt.NDArray[np.int32],
     present: npt.NDArray[np.uint64],
     present64: npt.NDArray[np.uint64],
     lengths: npt.NDArray[np.int64],
@@ -26,3 +28,12 @@ def count_rows(
     values: npt.NDArray[np.float64],
     stop: npt.NDArray[np.int32],
 ) -> int: ...
+def add_totals(
+    indptr: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int32],
+    data: npt.NDArray[np.float64],
+    first: int,
+    last: int,
+    row_totals: npt.NDArray[np.float64],
+    column_totals: npt.NDArray[np.float64],
+) -> None: ...

@@ -2,14 +2,15 @@
 
 The text is one array of token ids, with -1 at both ends and after every sequence, so that a window ends where it meets
 a -1. The positions of each word are gathered first (a counting sort); then the rows are counted one word at a time.
-A row is summed in a dense array of all columns, and a bit is set for each column that occurs, in a bitmap with a second
-level (one bit per 64 columns, set if any of them occurs); reading the bits in their order gives the sorted row and
-clears the scratch. Nothing is hashed or sorted, and the work is linear in the number of pairs.
+A row is summed in a dense array of all columns, and each column that occurs is noted once. Then a bit is set for each,
+in a bitmap with a second level (one bit per 64 columns, set if any of them occurs); reading the bits in their order
+gives the sorted row and clears the scratch. Nothing is hashed or sorted, and the work is linear in the number of pairs.
 
 Weights are whole numbers held in double. Below 2^53 such sums are exact, so their order does not matter: any
 partition of the text or of the rows gives the same bits.
 
-Rows are independent: threads may count disjoint ranges of rows at once, each with its own scratch.
+Rows are independent: threads may count disjoint ranges of rows at once, each with its own scratch. The positions are
+gathered by several threads, too: each takes a part of the text, and its places follow those of the parts before.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -42,29 +43,32 @@ cdef enum:
     NEAR = 8        # how far from the centre to prefetch, in ids: those further off are in the next cache lines
 
 
-cdef inline void add(
-    int64_t column, double weight, double* totals, uint64_t* present, uint64_t* present64,
-) noexcept nogil:
-    """totals[column] += weight, for weight > 0; the bits are set when the column occurs first."""
-    if totals[column] == 0:
-        present[column >> 6] |= <uint64_t>1 << (column & 63)
-        present64[column >> 12] |= <uint64_t>1 << ((column >> 6) & 63)
+cdef inline int64_t add(int64_t column, double weight, double* totals, int32_t* found, int64_t n) noexcept nogil:
+    """totals[column] += weight, for weight > 0; returns n, or n + 1 with found[n] = column if it occurs first.
+
+    Without a branch, which the processor could not predict: every seventh pair of a text is the first of its row.
+    """
+    found[n] = <int32_t>column
+    n += totals[column] == 0
     totals[column] += weight
+    return n
 
 
-cdef inline void add_windows(
+cdef inline int64_t add_windows(
     const int32_t* ids, const int32_t* positions, int64_t n_positions,
     const double* before, int64_t n_before, const double* after, int64_t n_after,
-    int64_t n_contexts, int64_t shift, double* totals, uint64_t* present, uint64_t* present64,
-    const int32_t* stop,
+    int64_t n_contexts, int64_t shift, double* totals, int32_t* found, const int32_t* stop,
 ) noexcept nogil:
-    """Add the windows around all positions of one word; `shift` is added to the columns of the words after it."""
-    cdef int64_t p, d
+    """Add the windows around all positions of one word; returns the number of different columns found.
+
+    `shift` is added to the columns of the words after it.
+    """
+    cdef int64_t p, d, n = 0
     cdef int32_t c
     cdef const int32_t* centre
     for p in range(n_positions):
         if is_set(stop):
-            return
+            return n
         if p + AHEAD < n_positions:
             prefetch(ids + positions[p + AHEAD] - min(n_before, NEAR))
             prefetch(ids + positions[p + AHEAD] + min(n_after, NEAR))
@@ -74,20 +78,27 @@ cdef inline void add_windows(
             if c < 0:
                 break
             if c < n_contexts:
-                add(c, before[d - 1], totals, present, present64)
+                n = add(c, before[d - 1], totals, found, n)
         for d in range(1, n_after + 1):
             c = centre[d]
             if c < 0:
                 break
             if c < n_contexts:
-                add(c + shift, after[d - 1], totals, present, present64)
+                n = add(c + shift, after[d - 1], totals, found, n)
+    return n
 
 
-cdef inline int64_t take_row(
-    double* totals, uint64_t* present, uint64_t* present64, int64_t n_words64, int32_t* columns, double* values,
+cdef inline void take_row(
+    const int32_t* found, int64_t n_found, double* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
+    int32_t* columns, double* values,
 ) noexcept nogil:
-    """Move the row to (columns, values) in ascending columns and leave the scratch all zero; returns its length."""
+    """Move the row to (columns, values) in ascending columns and leave the scratch all zero."""
     cdef int64_t n = 0, top, word, column
+    for n in range(n_found):
+        column = found[n]
+        present[column >> 6] |= <uint64_t>1 << (column & 63)
+        present64[column >> 12] |= <uint64_t>1 << ((column >> 6) & 63)
+    n = 0
     for top in range(n_words64):
         while present64[top]:
             word = top * 64 + lowest_bit(present64[top])
@@ -99,13 +110,10 @@ cdef inline int64_t take_row(
                 values[n] = totals[column]
                 totals[column] = 0
                 n += 1
-    return n
 
 
-def sort_positions(
-    const int32_t[::1] ids, int64_t first, int64_t last, int64_t[::1] starts, int32_t[::1] positions,
-):
-    """Gather the positions of each word in ids[first:last].
+def count_ids(const int32_t[::1] ids, int64_t first, int64_t last, int32_t[::1] occurrences):
+    """Count each word in ids[first:last].
 
     Parameters
     ----------
@@ -113,36 +121,44 @@ def sort_positions(
         Ids in [-1, V); T < 2^31.
     first, last : int
         0 <= first <= last <= T.
-    starts : int64 (V + 1,), written
-        The positions of word w are ``positions[starts[w]:starts[w + 1]]``, ascending.
-    positions : int32 (at least the number of ids that are not -1,), written
+    occurrences : int32 (V,), increased
     """
-    cdef int64_t t, w, place = 0, count
+    cdef int64_t t
     with nogil:
-        starts[:] = 0
         for t in range(first, last):
             if ids[t] >= 0:
-                starts[ids[t]] += 1
-        for w in range(starts.shape[0]):
-            count = starts[w]
-            starts[w] = place
-            place += count
+                occurrences[ids[t]] += 1
+
+
+def gather_positions(
+    const int32_t[::1] ids, int64_t first, int64_t last, int32_t[::1] places, int32_t[::1] positions,
+):
+    """Gather the positions of each word in ids[first:last], ascending.
+
+    Parameters
+    ----------
+    ids, first, last
+        As for :func:`count_ids`.
+    places : int32 (V,), increased
+        Where the first position of each word is written in `positions`; then where the next one would be.
+    positions : int32, written
+    """
+    cdef int64_t t
+    cdef int32_t w
+    with nogil:
         for t in range(first, last):
             w = ids[t]
             if w >= 0:
-                positions[starts[w]] = <int32_t>t
-                starts[w] += 1
-        # Each start has moved to that of the next word
-        for w in range(starts.shape[0] - 1, 0, -1):
-            starts[w] = starts[w - 1]
-        starts[0] = 0
+                positions[places[w]] = <int32_t>t
+                places[w] += 1
 
 
 def count_rows(
     const int32_t[::1] ids, const int64_t[::1] starts, const int32_t[::1] positions,
     int64_t first, int64_t last, const double[::1] before, const double[::1] after,
-    int64_t n_contexts, bint directed, double[::1] totals, uint64_t[::1] present, uint64_t[::1] present64,
-    int64_t[::1] lengths, int32_t[::1] columns, double[::1] values, const int32_t[::1] stop,
+    int64_t n_contexts, bint directed, double[::1] totals, int32_t[::1] found, uint64_t[::1] present,
+    uint64_t[::1] present64, int64_t[::1] lengths, int32_t[::1] columns, double[::1] values,
+    const int32_t[::1] stop,
 ) -> int:
     """Count the windows around the words first .. last - 1.
 
@@ -150,8 +166,8 @@ def count_rows(
     ----------
     ids : int32 (T,)
         The text, with -1 at both ends and between sequences.
-    starts : int64, positions : int32
-        As :func:`sort_positions` wrote them.
+    starts : int64 (V + 1,), positions : int32
+        The positions of word w are ``positions[starts[w]:starts[w + 1]]``, ascending.
     first, last : int
         The range of rows.
     before, after : float64 (L,), (R,)
@@ -161,9 +177,10 @@ def count_rows(
     directed : bool
         If true, 2 K columns: K for the words before, K for those after. Otherwise K, summed over both sides.
     totals : float64 (columns,), all zero
+    found : int32 (columns + 1,)
     present : uint64 (ceil(columns / 64),), all zero
     present64 : uint64 (ceil(columns / 4096),), all zero
-        Scratch, all zero again afterwards.
+        Scratch; what is all zero is so again afterwards.
     lengths : int64 (last - first,), written
         Number of entries of each row.
     columns : int32, values : float64, written
@@ -176,7 +193,7 @@ def count_rows(
     int
         The number of entries written.
     """
-    cdef int64_t n = 0, w, shift = n_contexts if directed else 0
+    cdef int64_t n = 0, w, entries, shift = n_contexts if directed else 0
     # Memoryviews of length 0 have no first element to take the address of
     cdef const double* before_d = &before[0] if before.shape[0] else NULL
     cdef const double* after_d = &after[0] if after.shape[0] else NULL
@@ -185,13 +202,38 @@ def count_rows(
             if starts[w] == starts[w + 1]:
                 lengths[w - first] = 0
                 continue
-            add_windows(
+            entries = add_windows(
                 &ids[0], &positions[starts[w]], starts[w + 1] - starts[w], before_d, before.shape[0],
-                after_d, after.shape[0], n_contexts, shift, &totals[0], &present[0], &present64[0],
-                &stop[0],
+                after_d, after.shape[0], n_contexts, shift, &totals[0], &found[0], &stop[0],
             )
-            lengths[w - first] = take_row(
-                &totals[0], &present[0], &present64[0], present64.shape[0], &columns[0] + n, &values[0] + n,
+            take_row(
+                &found[0], entries, &totals[0], &present[0], &present64[0], present64.shape[0],
+                &columns[0] + n, &values[0] + n,
             )
-            n += lengths[w - first]
+            lengths[w - first] = entries
+            n += entries
     return n
+
+
+def add_totals(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, int64_t first, int64_t last,
+    double[::1] row_totals, double[::1] column_totals,
+):
+    """Sum the rows first to last - 1 of a CSR matrix, and add them to the sums of the columns.
+
+    Parameters
+    ----------
+    indptr : int64 (R + 1,), indices : int32 (nnz,), data : float64 (nnz,)
+    first, last : int
+    row_totals : float64 (R,), those of these rows are written
+    column_totals : float64 (C,), increased
+    """
+    cdef int64_t row, t
+    cdef double total
+    with nogil:
+        for row in range(first, last):
+            total = 0
+            for t in range(indptr[row], indptr[row + 1]):
+                total += data[t]
+                column_totals[indices[t]] += data[t]
+            row_totals[row] = total

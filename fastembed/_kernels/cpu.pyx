@@ -1,4 +1,6 @@
-"""The x86-64 level that this CPU and the operating system support, and the sizes of the data caches."""
+"""The x86-64 level that this CPU and the operating system support, the sizes of the data caches, the mode of floats."""
+
+from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
 
 cdef extern from *:
     """
@@ -93,3 +95,15 @@ def x86_level() -> int:
 def data_cache_bytes(int level) -> int:
     """Return the size of the data cache of this level, as CPUID has it; 0 if it does not say, or not for all cores."""
     return fastembed_data_cache_bytes(level)
+
+
+cdef class DefaultFloatMode:
+    """In a `with` block, this thread rounds to nearest and keeps subnormals, whatever it did before and does after."""
+
+    cdef Mode before
+
+    def __enter__(self):
+        self.before = enter_default_mode()
+
+    def __exit__(self, *_):
+        leave_default_mode(self.before)

@@ -5,15 +5,20 @@ reads each byte once: for the end of the token and for its hash (FNV-1a, then a 
 high bits). Slots are found by linear probing; a slot holds the high half of the hash, so that the bytes of different
 tokens are compared once in 2^32 times.
 
+A text can be made so that its tokens fall into the same slots. A table that notices it, by a long way to a free slot,
+goes on with SipHash (Aumasson and Bernstein, 2012), whose key differs from process to process. Ids do not depend on it.
+
 No Python object is made for a token. A table owns its memory; every allocation is checked.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 cdef enum:
     FIRST_SLOTS = 1024
+    LONGEST_WAY = 256  # slots from a token's own to a free one; without intent it is about 100 among 10^8 tokens
 
 
 cdef struct Slot:
@@ -25,8 +30,11 @@ cdef extern from *:
     """
     static const unsigned char fastembed_space[256] = {
         [' '] = 1, ['\\t'] = 1, ['\\n'] = 1, ['\\v'] = 1, ['\\f'] = 1, ['\\r'] = 1};
+    // What F8 to FE stand for in tokens of lists (corpus/document_blocks.py); the last is a token without characters
+    static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const uint8_t* SPACE "fastembed_space"
+    const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
 
 
 # ---------------------------------------------------------------- the scan
@@ -51,6 +59,48 @@ cdef uint64_t hash_of(const uint8_t* token, int64_t length) noexcept nogil:
     for i in range(length):
         h = add_byte(h, token[i])
     return spread(h)
+
+
+cdef inline uint64_t rotate(uint64_t x, int bits) noexcept nogil:
+    return (x << bits) | (x >> (64 - bits))
+
+
+cdef inline void sip_round(uint64_t* v) noexcept nogil:
+    v[0] += v[1]
+    v[2] += v[3]
+    v[1] = rotate(v[1], 13) ^ v[0]
+    v[3] = rotate(v[3], 16) ^ v[2]
+    v[0] = rotate(v[0], 32)
+    v[2] += v[1]
+    v[0] += v[3]
+    v[1] = rotate(v[1], 17) ^ v[2]
+    v[3] = rotate(v[3], 21) ^ v[0]
+    v[2] = rotate(v[2], 32)
+
+
+cdef uint64_t sip_hash(const uint8_t* token, int64_t length, const uint64_t* key) noexcept nogil:
+    """SipHash-1-3, on words in the byte order of the machine."""
+    cdef uint64_t[4] v = [
+        key[0] ^ <uint64_t>0x736F6D6570736575, key[1] ^ <uint64_t>0x646F72616E646F6D,
+        key[0] ^ <uint64_t>0x6C7967656E657261, key[1] ^ <uint64_t>0x7465646279746573,
+    ]
+    cdef uint64_t word
+    cdef int64_t at = 0, rest
+    while True:
+        rest = min(length - at, <int64_t>8)
+        word = 0 if rest == 8 else <uint64_t>length << 56
+        memcpy(&word, token + at, rest)
+        v[3] ^= word
+        sip_round(v)
+        v[0] ^= word
+        at += rest
+        if rest < 8:
+            break
+    v[2] ^= 0xFF
+    sip_round(v)
+    sip_round(v)
+    sip_round(v)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
 cdef struct Scan:
@@ -118,8 +168,12 @@ cdef class TokenTable:
     cdef int64_t size           # number of tokens
     cdef int64_t capacity       # of ends and counts
     cdef int64_t text_capacity
+    cdef readonly bint keyed    # whether the slots are those of SipHash
+    cdef uint64_t[2] key
 
     def __cinit__(self):
+        # Python's own hash of bytes has a key, which differs from process to process
+        self.key[0], self.key[1] = <uint64_t><Py_hash_t>hash(b"tokens 0"), <uint64_t><Py_hash_t>hash(b"tokens 1")
         self.slots = <Slot*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Slot))
         self.mask = FIRST_SLOTS - 1
         if self.slots == NULL:
@@ -137,8 +191,12 @@ cdef class TokenTable:
     cdef inline int64_t start(self, int64_t id) noexcept nogil:
         return self.ends[id - 1] if id else 0
 
+    cdef inline uint64_t hash_in_use(self, const uint8_t* token, int64_t length, uint64_t h) noexcept nogil:
+        """The hash that chooses the slot of a token whose hash by the scan is h."""
+        return sip_hash(token, length, self.key) if self.keyed else h
+
     cdef inline int64_t find(self, const uint8_t* token, int64_t length, uint64_t h) noexcept nogil:
-        """The slot of a token, or the free slot where it belongs."""
+        """The slot of a token, or the free slot where it belongs, by the hash in use."""
         cdef uint64_t place = h & self.mask
         cdef uint32_t tag = <uint32_t>(h >> 32)
         cdef int64_t id, start
@@ -151,8 +209,9 @@ cdef class TokenTable:
             place = (place + 1) & self.mask
         return place
 
-    cdef int grow_slots(self) noexcept nogil:
-        cdef uint64_t mask = self.mask * 2 + 1, old, place, h
+    cdef int replace_slots(self, uint64_t mask) noexcept nogil:
+        """Put all tokens into new slots, by the hash in use; -1 without memory, and then nothing has changed."""
+        cdef uint64_t old, place, h
         cdef int64_t id
         cdef Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
         if slots == NULL:
@@ -160,11 +219,14 @@ cdef class TokenTable:
         for old in range(self.mask + 1):
             if self.slots[old].id:
                 id = self.slots[old].id - 1
-                h = hash_of(self.text + self.start(id), self.ends[id] - self.start(id))
+                if self.keyed:
+                    h = sip_hash(self.text + self.start(id), self.ends[id] - self.start(id), self.key)
+                else:
+                    h = hash_of(self.text + self.start(id), self.ends[id] - self.start(id))
                 place = h & mask
                 while slots[place].id:
                     place = (place + 1) & mask
-                slots[place] = self.slots[old]
+                slots[place].id, slots[place].tag = self.slots[old].id, <uint32_t>(h >> 32)
         PyMem_RawFree(self.slots)
         self.slots = slots
         self.mask = mask
@@ -196,15 +258,25 @@ cdef class TokenTable:
 
     cdef int add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) noexcept nogil:
         """Count a token; -1 without memory, or if it is new and the table has 2^31 - 2 tokens."""
-        cdef int64_t place = self.find(token, length, h), start
+        cdef uint64_t scanned = h
+        cdef int64_t place, start
+        h = self.hash_in_use(token, length, scanned)
+        place = self.find(token, length, h)
         if self.slots[place].id:
             self.counts[self.slots[place].id - 1] += times
             return 0
         if self.size == INT32_MAX - 1 or self.reserve(length) < 0:
             return -1
         if <uint64_t>self.size * 2 > self.mask:
-            if self.grow_slots() < 0:
+            if self.replace_slots(self.mask * 2 + 1) < 0:
                 return -1
+            place = self.find(token, length, h)
+        if (place - h & self.mask) > LONGEST_WAY and not self.keyed:
+            self.keyed = True
+            if self.replace_slots(self.mask) < 0:
+                self.keyed = False
+                return -1
+            h = self.hash_in_use(token, length, scanned)
             place = self.find(token, length, h)
         start = self.start(self.size)
         memcpy(self.text + start, token, length)
@@ -227,16 +299,57 @@ cdef class TokenTable:
         if self.add(first, token.shape[0], hash_of(first, token.shape[0]), times) < 0:
             raise_full(self.size)
 
-    def merge(self, TokenTable other not None):
-        """Add the tokens and counts of another table."""
-        cdef int64_t id = 0, start, length
+    def fill(self, tokens):
+        """Add each of some tokens, in order, given as bytes."""
+        cdef const uint8_t* first
+        cdef bytes token
+        for token in tokens:
+            first = token
+            if self.add(first, len(token), hash_of(first, len(token)), 0) < 0:
+                raise_full(self.size)
+
+    def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
+        """Sort the ids by the parts of the table: tokens are in one part of P, a power of two, by their hashes alone.
+
+        Parameters
+        ----------
+        ids : int32 (number of tokens,), written
+        starts : int64 (P + 1,), written
+            The ids of part k are ``ids[starts[k]:starts[k + 1]]``.
+        """
+        cdef int64_t id, part, place = 0, size, parts = starts.shape[0] - 1
+        with nogil:
+            starts[:] = 0
+            for id in range(self.size):
+                starts[self.part_of(id, parts)] += 1
+            for part in range(parts):
+                size = starts[part]
+                starts[part] = place
+                place += size
+            for id in range(self.size):
+                part = self.part_of(id, parts)
+                ids[starts[part]] = <int32_t>id
+                starts[part] += 1
+            # Each start has moved to that of the next part
+            for part in range(parts, 0, -1):
+                starts[part] = starts[part - 1]
+            starts[0] = 0
+
+    cdef inline int64_t part_of(self, int64_t id, int64_t parts) noexcept nogil:
+        # By the high bits of the hash: the low ones choose the slot
+        return (hash_of(self.text + self.start(id), self.ends[id] - self.start(id)) >> 32) & (parts - 1)
+
+    def merge(self, TokenTable other not None, const int32_t[::1] ids=None):
+        """Add the tokens and counts of another table: those with these ids, or all."""
+        cdef int64_t i = 0, id, start, length, n = other.size if ids is None else ids.shape[0]
         cdef int failed = 0
         with nogil:
-            while id < other.size and not failed:
+            while i < n and not failed:
+                id = i if ids is None else ids[i]
                 start = other.start(id)
                 length = other.ends[id] - start
                 failed = self.add(other.text + start, length, hash_of(other.text + start, length), other.counts[id])
-                id += 1
+                i += 1
         if failed:
             raise_full(self.size)
 
@@ -286,20 +399,22 @@ cdef class TokenTable:
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
         cdef int32_t id
+        cdef uint64_t h
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
             while next_token(&scan):
-                id = self.slots[self.find(scan.token, scan.length, scan.hash)].id
+                h = self.hash_in_use(scan.token, scan.length, scan.hash)
+                id = self.slots[self.find(scan.token, scan.length, h)].id
                 if id:
                     scan.ids[0] = id - 1
                     scan.ids += 1
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
-        """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times."""
+        """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times, in the order of ids."""
         cdef int64_t id
         tokens, counts = [], []
         for id in range(self.size):
@@ -307,6 +422,136 @@ cdef class TokenTable:
                 tokens.append(self.text[self.start(id):self.ends[id]])
                 counts.append(self.counts[id])
         return tokens, counts
+
+
+# ---------------------------------------------------------------- the ranking
+
+cdef struct Ranked:
+    int64_t count
+    const uint8_t* token
+    int64_t length
+
+
+cdef inline int place_of(uint8_t byte) noexcept nogil:
+    """The place of a byte in the order of code points: those above F7 stand for white space, or for no character."""
+    return byte if byte < 0xF8 else SPACES_IN_TOKENS[byte - 0xF8]
+
+
+cdef inline bint before(const Ranked* a, const Ranked* b) noexcept nogil:
+    """Whether a has the higher count or, with equal counts, comes first in the order of code points."""
+    cdef int64_t i
+    if a.count != b.count:
+        return a.count > b.count
+    for i in range(min(a.length, b.length)):
+        if a.token[i] != b.token[i]:
+            return place_of(a.token[i]) < place_of(b.token[i])
+    return a.length < b.length
+
+
+cdef inline bint is_escaped(const Ranked* a) noexcept nogil:
+    cdef int64_t i
+    for i in range(a.length):
+        if a.token[i] >= 0xF8:
+            return True
+    return False
+
+
+cdef class Ranking:
+    """The tokens of several tables, all different, that occurred at least `least` times, by decreasing count.
+
+    First they are in the order of the tables; those of table k are from ``bounds[k]`` to ``bounds[k + 1] - 1``.
+    :meth:`sort` brings a run of them into the order of counts, :meth:`merge` makes one run of two; threads may do so
+    with different runs at once. The tables must not change meanwhile.
+    """
+
+    cdef readonly list bounds
+    cdef readonly int64_t total  # the sum of the counts
+    cdef int64_t size
+    cdef tuple tables
+    cdef Ranked* items
+    cdef Ranked* buffer
+
+    def __cinit__(self, tables, int64_t least):
+        cdef TokenTable table
+        cdef int64_t id, n = 0
+        self.tables, self.bounds = tuple(tables), [0]
+        for table in self.tables:
+            with nogil:
+                for id in range(table.size):
+                    n += table.counts[id] >= least
+            self.bounds.append(n)
+        self.items = <Ranked*>PyMem_RawMalloc((n + 1) * sizeof(Ranked))
+        self.buffer = <Ranked*>PyMem_RawMalloc((n + 1) * sizeof(Ranked))
+        if self.items == NULL or self.buffer == NULL:
+            raise MemoryError(f"no memory for a ranking of {n:,} tokens")
+        self.size, n = n, 0
+        for table in self.tables:
+            with nogil:
+                for id in range(table.size):
+                    if table.counts[id] >= least:
+                        self.items[n].count = table.counts[id]
+                        self.items[n].token = table.text + table.start(id)
+                        self.items[n].length = table.ends[id] - table.start(id)
+                        self.total += table.counts[id]
+                        n += 1
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.items)
+        PyMem_RawFree(self.buffer)
+
+    def __len__(self):
+        return self.size
+
+    def sort(self, int64_t first, int64_t last):
+        """Sort the run first to last - 1."""
+        cdef int64_t width = 1, at
+        with nogil:
+            while width < last - first:
+                at = first
+                while at + width < last:
+                    self.merge_runs(at, at + width, min(at + 2 * width, last))
+                    at += 2 * width
+                width *= 2
+
+    def merge(self, int64_t first, int64_t middle, int64_t last):
+        """Merge the sorted runs first to middle - 1 and middle to last - 1."""
+        with nogil:
+            self.merge_runs(first, middle, last)
+
+    cdef void merge_runs(self, int64_t first, int64_t middle, int64_t last) noexcept nogil:
+        cdef int64_t i = first, j = middle, n
+        if first == middle or middle == last or before(&self.items[middle - 1], &self.items[middle]):
+            return
+        for n in range(first, last):
+            if j == last or (i < middle and before(&self.items[i], &self.items[j])):
+                self.buffer[n] = self.items[i]
+                i += 1
+            else:
+                self.buffer[n] = self.items[j]
+                j += 1
+        memcpy(&self.items[first], &self.buffer[first], (last - first) * sizeof(Ranked))
+
+    def take(self, int64_t[::1] counts, decode) -> list[str]:
+        """Return the first n tokens; `counts` (n,) is written. `decode` is called for bytes that are not UTF-8.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer.
+        """
+        cdef int64_t n, length
+        cdef const char* text
+        cdef list tokens = []
+        if counts.shape[0] > self.size:
+            raise ValueError(f"a ranking of {self.size} tokens has no {counts.shape[0]} first ones")
+        for n in range(counts.shape[0]):
+            counts[n] = self.items[n].count
+            text, length = <const char*>self.items[n].token, self.items[n].length
+            if is_escaped(&self.items[n]):
+                tokens.append(decode(text[:length]))
+            else:
+                tokens.append(PyUnicode_DecodeUTF8(text, length, "surrogatepass"))
+        return tokens
 
 
 cdef raise_full(int64_t size):

@@ -4,6 +4,7 @@ from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
+from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
 from fastembed._kernels.primitives cimport Merged, Partial, merge_partials
 from fastembed._kernels.types cimport real
 
@@ -136,8 +137,11 @@ cdef class RowTrainer:
         cdef double one = 1, loss = 0
         cdef Examples example = Examples(1, &i, &starts[0], &target, &one)
         cdef Py_ssize_t made
+        cdef Mode mode
         with nogil:
+            mode = enter_default_mode()
             made = self.descend(&example, 0, 1, learning_rate, update_linear, &loss)
+            leave_default_mode(mode)
         return loss if made else NAN
 
     def train(

@@ -8,7 +8,9 @@ stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from fastembed._base.printable import printable
@@ -46,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       c                         0.0000
     0
     """
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:  # a second one, while the first is reported
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     debug = False
     for stream in ("stdout", "stderr"):  # the process may have been started without them
         if getattr(sys, stream) is None:
@@ -66,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt as interrupt:
+        if argv is None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends, and is not to be interrupted in that
         _complain("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return 130
     except Exception as error:

@@ -6,9 +6,9 @@ import re
 from itertools import pairwise
 
 from fastembed._base.printable import shown
+from fastembed.corpus.document_blocks import DocumentBlock
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import FileCorpus
-from fastembed.corpus.text_blocks import TextBlock
 
 SAMPLE_BYTES = 1 << 20
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
@@ -36,7 +36,7 @@ def advice(corpus: FileCorpus) -> str | None:
     """
     text = b""
     for block in corpus._blocks(Ledger(), None):
-        if isinstance(block, TextBlock) or not block.tokens:  # lists of tokens are as they should be
+        if not (isinstance(block, DocumentBlock) and block.tokens):  # lists of tokens are as they should be
             text += block.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:
             break

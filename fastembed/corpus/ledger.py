@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fastembed._base.pickling import pickled_as
 
+
+@pickled_as("corpus.Ledger")
 @dataclass
 class Ledger:
     """What was read, what of it was used, and what was dropped and why: read = used + dropped.

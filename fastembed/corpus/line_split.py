@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_flag, check_integer, check_number
 
 HELD_OUT = "held out"  # why tokens were dropped, in a ledger
 SPAWN_KEY = (1,)  # makes a stream of its own: a model draws its start from the seed's first one
 
 
+@pickled_as("corpus.LineSplit")
 @dataclass(frozen=True)
 class LineSplit:
     """One side of a split of the lines of a corpus: those held out, or the others.
@@ -54,7 +57,7 @@ class LineSplit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "share", check_number("share", self.share, high=1.0))
-        object.__setattr__(self, "seed", check_integer("seed", self.seed, low=0))
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, low=0, high=math.inf))
         object.__setattr__(self, "held_out", check_flag("held_out", self.held_out))
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._kernels.tokens import PhraseTable
 from fastembed.corpus.document_blocks import SPACES, join_tokens, split_tokens, token_bytes
@@ -25,6 +26,7 @@ LONGEST = 8  # words of a phrase
 GLUE = ord("_")
 
 
+@pickled_as("corpus.Phrases")
 class Phrases:
     r"""A list of phrases, such as "new york", each of which is read as one token, ``new_york``.
 

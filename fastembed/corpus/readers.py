@@ -13,13 +13,15 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_flag, check_ids
+from fastembed._base.validation import check_flag, check_ids, unmasked
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.phrases import Phrases
+from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
@@ -37,7 +39,7 @@ Progress: TypeAlias = Callable[[int, int | None], object]
 
 TextCorpus: TypeAlias = "FileCorpus | DocumentCorpus"  # has blocks of text
 Corpus: TypeAlias = "TextCorpus | MemoryCorpus"
-Block: TypeAlias = TextBlock | DocumentBlock
+Block: TypeAlias = TextBlock | PlainBlock | DocumentBlock
 Result = TypeVar("Result")
 
 REPORT_EVERY = 1024  # sequences in memory between two calls of the progress function
@@ -84,6 +86,7 @@ def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | Non
     return FileCorpus(paths, **options)
 
 
+@pickled_as("corpus.FileCorpus")
 class FileCorpus:
     r"""Text files, and structured files, of which a field holds texts or lists of tokens.
 
@@ -194,6 +197,8 @@ class FileCorpus:
             blocks: Iterator[Block]
             if self._structure.covers(file):
                 blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
+            elif (plain := open_plain(file)) is not None:
+                blocks = plain_blocks(plain, report, cut)
             else:
                 blocks = read_blocks(file, report, cut)
             for block in blocks:
@@ -250,6 +255,7 @@ def map_text(
             yield result
 
 
+@pickled_as("corpus.DocumentCorpus")
 class DocumentCorpus:
     r"""Documents in memory, or made again by each iteration: texts, lists of tokens, or records with a field of these.
 
@@ -389,7 +395,7 @@ __iter__ starts again
         for number, item in self._items(progress):
             where = f"item {number} of the corpus"
             try:
-                ids = np.asarray(item if isinstance(item, np.ndarray) else list(item))
+                ids = unmasked(where, item if isinstance(item, np.ndarray) else list(item))
             except TypeError:
                 raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
             record_lines(ledger, len(ids))
@@ -466,7 +472,7 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
     return lambda position: progress(done + position, total)
 
 
-def _invalid_utf8(block: TextBlock) -> ValueError:
+def _invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
     """Return the error that says where a block is not UTF-8."""
     try:
         block.text.decode()

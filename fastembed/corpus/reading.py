@@ -13,6 +13,7 @@ from itertools import chain
 from operator import index
 from typing import Any
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
@@ -27,6 +28,7 @@ NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do n
 NOT_RECORDED = ("errors", "processes")  # options that are no part of what the tokens of a valid text are
 
 
+@pickled_as("corpus.Reading")
 @dataclass(frozen=True)
 class Reading:
     r"""How a text becomes sequences of tokens.
@@ -323,6 +325,9 @@ class Reading:
             return re.compile(self.token_pattern).findall
         assert self.tokenizer is not None
         return self.tokenizer
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)

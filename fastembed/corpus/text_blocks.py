@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from fastembed.corpus.sources import TextFile
 
 BLOCK_BYTES = 1 << 20  # read at a time
+LONGEST_TOKEN = 1 << 28  # bytes; what is longer is no text of tokens, and would fill the memory
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
@@ -110,6 +111,14 @@ def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
     return 0
 
 
+def token_without_end(name: str, line: int) -> ValueError:
+    """Return the error for a file that has no place to cut for too long."""
+    return ValueError(
+        f"{name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without a place to cut, as white space, where a text"
+        " of tokens is expected"
+    )
+
+
 def read_blocks(
     file: TextFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
 ) -> Iterator[TextBlock]:
@@ -119,6 +128,8 @@ def read_blocks(
     ------
     OSError
         If the file cannot be read or decompressed, or is truncated.
+    ValueError
+        If a token is longer than `LONGEST_TOKEN`.
     ImportError
         If the library that decompresses it is missing.
     """
@@ -131,6 +142,8 @@ def read_blocks(
                 cut, ends = cut_text(data)
                 if not cut or (not ends and len(data) < BLOCK_BYTES):  # the last piece needs no cut inside a sequence
                     kept.append(data)
+                    if sum(map(len, kept)) > LONGEST_TOKEN:
+                        raise token_without_end(file.name, line)
                     continue
                 size = sum(map(len, kept)) + cut
             elif kept or not ended:

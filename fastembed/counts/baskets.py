@@ -61,12 +61,20 @@ def count_baskets(
 
     ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
     with closing(ordered_map(count, ranges, threads)) as batches:
-        return store_rows(batches, contexts, memory_limit // 2)
+        return store_rows(batches, contexts, int(np.minimum(pairs, contexts).sum()), memory_limit // 2, threads)
+
+
+def _without_empty(piece: Int32) -> Int32:
+    """Return a piece without those ends of baskets that follow another: baskets without an item, but for the first."""
+    if not len(piece):
+        return piece
+    ends = piece < 0
+    return piece[~(ends & np.roll(ends, 1) & (np.arange(len(piece)) > 0))]
 
 
 def _incidence(pieces: Iterable[Int32], vocabulary_size: int) -> tuple[sparse.csr_array, npt.NDArray[np.int64]]:
     """Return (X, the number of items of each basket)."""
-    ids = np.concatenate([np.empty(0, dtype=np.int32), *pieces])
+    ids = np.concatenate([np.empty(0, dtype=np.int32), *map(_without_empty, pieces)])
     ends = np.flatnonzero(ids < 0)
     starts = np.concatenate(([0], ends - np.arange(len(ends))))
     sizes = np.diff(starts)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.threads import Pool
+
 Int32 = npt.NDArray[np.int32]
 
 
@@ -23,8 +25,10 @@ class Chunk:
     last: int
 
 
-def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk]:
-    """Yield chunks of about `size` ids; each uses the memory of the one before.
+def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> Iterator[Chunk]:
+    """Yield chunks of about `size` ids.
+
+    Drop a chunk before the next is drawn: its ids would take memory beside those of the next.
 
     Parameters
     ----------
@@ -34,28 +38,37 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int) -> Iterator[Chunk
         The number of ids that are centres of windows.
     reach : int
         The largest distance of a context: this many ids beside them are kept as context.
+    pool : Pool
+        Copies the pieces.
     """
-    capacity = size + 4 * reach + 2
-    buffer = np.empty(capacity, dtype=np.int32)
-    buffer[0] = -1
-    first, end = 1, 1
+    capacity = size + 4 * reach
+    waiting: list[Int32] = []
+    held, first = 0, 1
     for piece in pieces:
-        taken = 0
-        while taken < len(piece):
-            n = min(len(piece) - taken, capacity - 1 - end)
-            buffer[end : end + n] = piece[taken : taken + n]
-            taken += n
-            end += n
-            if end == capacity - 1:
-                last = end - reach
-                yield _chunk(buffer, first, last, end)
-                kept = last - reach
-                buffer[1 : end - kept + 1] = buffer[kept:end].copy()
-                first, end = last - kept + 1, end - kept + 1
-    if end > first:
-        yield _chunk(buffer, first, end, end)
+        while held + len(piece) >= capacity:
+            waiting.append(piece[: capacity - held])
+            piece = piece[capacity - held :]
+            ids = _joined(waiting, capacity, pool)
+            waiting = [ids[-1 - 2 * reach : -1].copy()]
+            yield Chunk(ids, first, capacity + 1 - reach)
+            del ids
+            held, first = 2 * reach, reach + 1
+        if len(piece):
+            waiting.append(piece)
+            held += len(piece)
+    if held >= first:
+        yield Chunk(_joined(waiting, held, pool), first, held + 1)
 
 
-def _chunk(buffer: Int32, first: int, last: int, end: int) -> Chunk:
-    buffer[end] = -1
-    return Chunk(buffer[: end + 1], first, last)
+def _joined(pieces: list[Int32], size: int, pool: Pool) -> Int32:
+    """Return the ids of all pieces, with -1 at both ends; the list is emptied."""
+    ids = np.empty(size + 2, dtype=np.int32)
+    ids[0] = ids[-1] = -1
+    ends = np.cumsum([len(piece) for piece in pieces]) + 1
+
+    def copy(k: int) -> None:
+        ids[ends[k] - len(pieces[k]) : ends[k]] = pieces[k]
+
+    pool.run(copy, len(pieces))
+    pieces.clear()
+    return ids

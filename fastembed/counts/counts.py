@@ -8,7 +8,7 @@ count of both corpora. Other counts are stored as they are, and sums of fraction
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.csr import canonical_csr, row_ranges, sorted_csr
+from fastembed._base.arrays import own_memory, read_only
+from fastembed._base.csr import canonical_csr, csr, row_ranges, sorted_csr
 from fastembed._base.memory import check_memory_limit
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer
+from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.readers import Progress, Source, as_corpus
@@ -31,7 +33,14 @@ from fastembed.counts.files import read_counts, write_counts
 from fastembed.counts.named_pairs import pair_ids, tokens_of
 from fastembed.counts.progress import CountingProgress
 from fastembed.counts.stored_csr import StoredCSR
-from fastembed.counts.windows import BATCH_PAIRS, check_exact, check_frequency_order, count_windows, keep_probabilities
+from fastembed.counts.windows import (
+    BATCH_PAIRS,
+    check_exact,
+    check_frequency_order,
+    count_windows,
+    exact_batches,
+    keep_probabilities,
+)
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
@@ -41,12 +50,12 @@ MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
 SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their factors fit into a second-level cache
 
 
+@pickled_as("Counts")
 class Counts:
     """A sparse matrix of non-negative counts of (input, output).
 
     Make one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy` or
-    :meth:`load`. The constructor takes the parts of such counts as they are: it copies no array and does not check
-    their elements.
+    :meth:`load`. The constructor takes the parts of such counts as they are, and copies no array.
 
     Parameters
     ----------
@@ -73,14 +82,14 @@ class Counts:
     Attributes
     ----------
     data, indices, indptr, shape, windows, keep, ledger, vocabulary, baskets
-        As given.
+        As given. The arrays are read-only views.
 
     Raises
     ------
     TypeError
         If a part of the matrix is not an array of this dtype.
     ValueError
-        If the arrays do not have these shapes.
+        If the arrays do not have these shapes, or are not those of such a matrix.
 
     Examples
     --------
@@ -114,12 +123,30 @@ class Counts:
         if data.ndim != 1 or data.shape != indices.shape or indptr.shape != (shape[0] + 1,) or indptr[-1] != len(data):
             found = f"{data.shape}, {indices.shape} and {indptr.shape}"
             raise ValueError(f"data, indices and indptr must be those of a CSR matrix {shape}, got the shapes {found}")
-        self.data = data
-        self.indices = indices
-        self.indptr = indptr
-        self.shape = shape
+        if indptr[0] != 0:
+            raise ValueError(f"indptr must begin with 0, got {indptr[0]}")
+        given = csr(data, indices, indptr, shape)
+        canonical_csr("counts", given)  # raises for what it cannot put right
+        if not given.has_canonical_format or not data.all():
+            raise ValueError("counts must be positive, and in rows whose columns ascend")
+        self._set(StoredCSR(data, indices, indptr, shape[1]), windows, keep, ledger, vocabulary, baskets)
+
+    def _set(
+        self,
+        matrix: StoredCSR,
+        windows: Windows | None = None,
+        keep: Float | None = None,
+        ledger: Ledger | None = None,
+        vocabulary: Vocabulary | None = None,
+        baskets: str | None = None,
+    ) -> None:
+        """Take the parts. The arrays become read-only: a wrong index would let SciPy read memory of others."""
+        self.data = read_only(matrix.data)
+        self.indices = read_only(matrix.indices)
+        self.indptr = read_only(matrix.indptr)
+        self.shape = matrix.shape
         self.windows = windows
-        self.keep = keep
+        self.keep = None if keep is None else read_only(keep)
         self.ledger = ledger
         self.vocabulary = vocabulary
         self.baskets = baskets
@@ -159,7 +186,8 @@ class Counts:
         memory_limit : int, optional
             Bytes of memory for the text and the counts, at least 1,000,000; half of what is free by default. What
             exceeds it, possibly the result as well, is in files without a name in the folder for temporary files. The
-            buffers of reading (a few MB per thread) and the vocabulary come on top. The result does not depend on it.
+            buffers of reading (a few MB per thread, about 20 for files above 1 GB) and the vocabulary come on top. The
+            result does not depend on it.
         lines : LineSplit, optional
             Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The
             two counts add up, to the last bit, to the counts of all lines.
@@ -202,14 +230,18 @@ class Counts:
         reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)
         total = ExternalSum(windows.columns(size), limit, workers)
         batch_pairs = min(BATCH_PAIRS, total.batch_entries)
+        pool = Pool(workers)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         occurrences = np.zeros(size, dtype=np.int64)
         with note_on_interrupt(ledger):
             pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
-            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window)):
-                ids = chunk.ids[chunk.first : chunk.last]
-                occurrences += np.bincount(ids[ids >= 0], minlength=size)
-                with closing(count_windows(chunk, size, windows, workers, batch_pairs)) as batches:
-                    total.add(report.follow(batches))
+            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
+                with closing(count_windows(chunk, size, windows, pool, batch_pairs)) as batches:
+                    most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
+                    total.add(report.follow(exact_batches(batches)), most)
+                if known is None:
+                    occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
+                del chunk  # its memory is free before the next is read
             if not ledger.tokens_used:
                 where = "corpus" if lines is None else f"corpus' {lines}"
                 raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
@@ -217,11 +249,12 @@ class Counts:
         report.finish()
         if not len(matrix.data):
             raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
-        check_exact(matrix.data)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        if known is None:
+        check_exact(matrix.data, pool)
+        if known is not None:
+            occurrences = known.counts
+        else:
             check_frequency_order(windows, occurrences)
-        keep = keep_probabilities(windows.sample, occurrences if known is None else known.counts)
+        keep = keep_probabilities(windows.sample, occurrences)
         return cls._of(matrix, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
 
     @classmethod
@@ -397,8 +430,10 @@ class Counts:
             )
         rows = check_ids("inputs", inputs, MAX_COLUMNS if shape is None else shape[0])
         columns = check_ids("outputs", outputs, MAX_COLUMNS if shape is None else shape[1])
-        amounts = np.ones(len(rows)) if weights is None else np.asarray(weights)
+        amounts = np.ones(len(rows)) if weights is None else unmasked("weights", weights)
         check_amounts("weights", amounts)
+        with np.errstate(over="ignore"):
+            amounts = amounts.astype(np.float64)  # SciPy has no float16
         for name, values in (("outputs", columns), ("weights", amounts)):
             if values.shape != rows.shape:
                 raise ValueError(f"{name} must have the shape {rows.shape} of inputs, got {values.shape}")
@@ -473,18 +508,23 @@ class Counts:
     def to_scipy(self) -> sparse.csr_array:
         """Return the counts as a CSR array of float64 with sorted columns.
 
-        It shares the memory of this object, except for values that are fractions or subsampled: do not change it.
+        It shares the memory of this object, except for values that are fractions or subsampled, and is read-only: copy
+        it to change it.
 
         Examples
         --------
         >>> Counts.from_ids([0, 0], [1, 1]).to_scipy().toarray()
         array([[0., 2.]])
         """
+        return self._expected(np.empty_like)
+
+    def _expected(self, memory_like: Callable[[Float], Float]) -> sparse.csr_array:
+        """Return the expected counts; the function returns memory for them."""
         denominator, rows, columns = self._factors()
         matrix = self._stored()
         if denominator == 1 and self.keep is None:
             return matrix
-        matrix.data = np.empty_like(self.data)
+        matrix.data = memory_like(self.data)
         lengths = np.diff(self.indptr)
         ranges = row_ranges(lengths, SCALE_ENTRIES)
 
@@ -498,6 +538,7 @@ class Counts:
                 scaled *= columns[self.indices[entries]]
 
         Pool(check_threads(None)).run(scale, len(ranges))
+        matrix.data = read_only(matrix.data)
         return matrix
 
     def __add__(self, other: Counts) -> Counts:
@@ -528,12 +569,18 @@ class Counts:
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
         matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None))
         if self.windows is not None:
-            check_exact(matrix.data)
+            check_exact(matrix.data, Pool(check_threads(None)))
+        check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # with other counts, they are pairs
         return Counts._of(
             matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known, baskets=weighting
         )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for name in ("data", "indices", "indptr", *([] if self.keep is None else ["keep"])):
+            setattr(self, name, read_only(getattr(self, name)))  # which a pickle does not keep
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -594,7 +641,9 @@ class Counts:
 
     @classmethod
     def _of(cls, matrix: StoredCSR, **attributes: Any) -> Counts:
-        return cls(matrix.data, matrix.indices, matrix.indptr, matrix.shape, **attributes)
+        counts = cls.__new__(cls)
+        counts._set(matrix, **attributes)
+        return counts
 
     @property
     def _matrix(self) -> StoredCSR:
@@ -632,3 +681,11 @@ def _check_lines(lines: LineSplit | None) -> None:
     """Raise TypeError for what is neither None nor a side of a split."""
     if lines is not None and not isinstance(lines, LineSplit):
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
+
+
+def expected_in_place(counts: Counts) -> sparse.csr_array:
+    """Return what `to_scipy` does, in the memory of the counts if they are in memory of their own.
+
+    They are then of no use any more, but for their attributes.
+    """
+    return counts._expected(lambda data: np.empty_like(data) if (own := own_memory(data)) is None else own)

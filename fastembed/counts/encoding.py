@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +21,7 @@ from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus,
 from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]
+Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and how many of them are those of tokens
 
 BATCH_IDS = 1 << 16  # the least number of ids of a corpus in memory that are passed on at a time
 
@@ -69,14 +72,20 @@ def encode_corpus(
 
     def count_known() -> Iterator[Int32]:
         nonlocal known
-        for ids in pieces:
-            known += int(np.count_nonzero(ids >= 0))
+        for ids, tokens in pieces:
+            known += tokens
             yield ids
 
     with closing(pieces):
-        for ids in count_known() if lines is None else select_lines(count_known(), lines):
-            ledger.tokens_used += int(np.count_nonzero(ids >= 0))
-            yield ids
+        if lines is None:
+            for ids, tokens in pieces:
+                known += tokens
+                ledger.tokens_used += tokens
+                yield ids
+        else:
+            for ids in select_lines(count_known(), lines):
+                ledger.tokens_used += int(np.count_nonzero(ids >= 0))
+                yield ids
     ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
     if lines is not None:
         ledger.dropped[lines.dropped] = known - ledger.tokens_used
@@ -84,14 +93,22 @@ def encode_corpus(
 
 def _encode_text(
     corpus: TextCorpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
-) -> Generator[Int32, None, None]:
+) -> Generator[Piece, None, None]:
     """Yield the ids of text whose reading is compiled."""
     table = _token_table(vocabulary)
+    free: SimpleQueue[Int32] = SimpleQueue()  # arrays for the ids of a block: as many as threads
 
-    def encode(text: bytes, open_line: bool) -> tuple[Int32, int, int, int]:
-        ids = np.empty(len(text), dtype=np.int32)
+    def encode(text: bytes, open_line: bool) -> tuple[Piece, int, int, int]:
+        try:
+            ids = free.get_nowait()
+        except Empty:
+            ids = np.empty(0, dtype=np.int32)
+        if len(ids) < len(text):
+            ids = np.empty(len(text), dtype=np.int32)
         n, tokens, lines, empty_lines = table.encode(text, open_line, ids)
-        return ids[:n].copy(), tokens, lines, empty_lines
+        piece = ids[:n].copy()
+        free.put(ids)
+        return (piece, n - lines), tokens, lines, empty_lines
 
     return map_text(corpus, encode, ledger, progress, threads)
 
@@ -101,22 +118,21 @@ def _token_table(vocabulary: Vocabulary) -> TokenTable:
     table = _token_tables.get(vocabulary)
     if table is None:
         table = TokenTable()
-        for token in vocabulary.tokens:
-            table.insert(token_bytes(token))
+        table.fill(map(token_bytes, vocabulary.tokens))
         _token_tables[vocabulary] = table
     return table
 
 
-def _join(sequences: Iterable[Int32]) -> Generator[Int32, None, None]:
+def _join(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
     """Join short sequences into longer arrays, with -1 after each sequence."""
     end = np.array([-1], dtype=np.int32)
     batch: list[Int32] = []
     size = 0
     for ids in sequences:
         batch += (ids, end)
-        size += len(ids) + 1
-        if size >= BATCH_IDS:
-            yield np.concatenate(batch)
+        size += len(ids)
+        if size + len(batch) // 2 >= BATCH_IDS:
+            yield np.concatenate(batch), size
             batch, size = [], 0
     if batch:
-        yield np.concatenate(batch)
+        yield np.concatenate(batch), size

@@ -38,7 +38,7 @@ def add_matrices(matrices: list[StoredCSR], limit: int, threads: int, entries: i
 
     lengths: Any = sum(np.diff(matrix.indptr) for matrix in matrices)
     with closing(ordered_map(add, row_ranges(lengths, entries), threads)) as batches:
-        return store_rows(batches, matrices[0].n_columns, limit)
+        return store_rows(batches, matrices[0].n_columns, int(lengths.sum()), limit, threads)
 
 
 class ExternalSum:
@@ -67,9 +67,9 @@ class ExternalSum:
         """The number of pairs or entries in a batch."""
         return batch_entries(self.share, self.threads)
 
-    def add(self, batches: Iterable[RowBatch]) -> None:
-        """Add a matrix, given as batches of rows."""
-        self._keep(store_rows(batches, self.n_columns, self.share))
+    def add(self, batches: Iterable[RowBatch], most: int) -> None:
+        """Add a matrix, given as batches of rows, of at most so many entries."""
+        self._keep(store_rows(batches, self.n_columns, most, self.share, self.threads))
         while len(self.in_memory) > 1 and self.in_memory[-2].memory <= 2 * self.in_memory[-1].memory:
             self._keep(self._added([self.in_memory.pop(), self.in_memory.pop()], self.share))
         if sum(matrix.memory for matrix in self.in_memory) > self.share:

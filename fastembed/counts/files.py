@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastembed._base.csr import canonical_csr, csr
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_amounts
+from fastembed._base.validation import check_amounts, check_integer
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.stored_csr import StoredCSR
@@ -65,7 +65,7 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
         for name, dtype in DTYPES.items():
             if name in tensors and tensors[name].dtype != dtype:
                 raise TypeError(f"{name} is {tensors[name].dtype} instead of {np.dtype(dtype)}")
-        n_rows, n_columns = settings["shape"]
+        n_rows, n_columns = (check_integer("shape", size, low=1) for size in settings["shape"])
         arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], (n_rows, n_columns))
         matrix = StoredCSR.of(canonical_csr("counts", arrays))
         windows = None if settings["windows"] is None else Windows(**settings["windows"])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_amounts
+from fastembed._base.validation import check_amounts, unmasked
 from fastembed.vocabulary import Vocabulary
 
 Name = Hashable
@@ -30,10 +30,13 @@ def pair_ids(
     sources: Iterable[Name], targets: Iterable[Name], weights: npt.ArrayLike | None, symmetric: bool
 ) -> IdPairs:
     """Return pairs of names as pairs of ids; see :meth:`Counts.from_pairs`."""
+    for name, names in (("sources", sources), ("targets", targets)):
+        if isinstance(names, np.ma.MaskedArray):
+            unmasked(name, names)
     ids: dict[Name, int] = {}
     ends = [_ids("sources", sources, ids), _ids("targets", targets, ids)]
     number = len(ends[0])
-    amounts = np.ones(number) if weights is None else np.asarray(weights)
+    amounts = np.ones(number) if weights is None else unmasked("weights", weights)
     for name, length in (("targets", len(ends[1])), ("weights", len(amounts) if amounts.ndim == 1 else -1)):
         if length != number:
             what = f"got {length}" if length >= 0 else f"got shape {amounts.shape}"
@@ -41,6 +44,8 @@ def pair_ids(
     if not number:
         raise ValueError("there must be at least one pair, got none")
     check_amounts("weights", amounts)
+    with np.errstate(over="ignore"):
+        amounts = amounts.astype(np.float64)  # SciPy has no float16
     rows, columns = ends
     occurrences = np.bincount(rows, minlength=len(ids)) + np.bincount(columns, minlength=len(ids))
     if symmetric:

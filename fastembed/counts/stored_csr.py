@@ -7,16 +7,18 @@ however the process ends.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.csr import sorted_csr
+from fastembed._base.threads import Call, Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -25,12 +27,20 @@ Int64 = npt.NDArray[np.int64]
 ENTRY_BYTES = 12  # a column and a value
 
 
+def _nothing() -> None:
+    pass
+
+
 class RowBatch(NamedTuple):
-    """Consecutive rows of a matrix: the number of entries of each, their columns, ascending in a row, and values."""
+    """Consecutive rows of a matrix: the number of entries of each, their columns, ascending in a row, and values.
+
+    `release` is called when columns and values have been stored.
+    """
 
     lengths: Int64
     columns: Int32
     values: Float
+    release: Callable[[], object] = _nothing
 
     @classmethod
     def of(cls, matrix: sparse.csr_array) -> RowBatch:
@@ -73,8 +83,65 @@ class StoredCSR:
         )
 
 
-def store_rows(batches: Iterable[RowBatch], n_columns: int, limit: int) -> StoredCSR:
+class _Entries:
+    """Columns and values in memory, which several threads copy to the places that one thread gives them.
+
+    Parameters
+    ----------
+    capacity : int
+        The most entries. Pages of memory that are never written to take none; growing arrays would be filled with zeros
+        first, by one thread.
+    threads : int
+    """
+
+    def __init__(self, capacity: int, threads: int) -> None:
+        self.used = 0
+        self._columns, self._values = np.empty(capacity, dtype=np.int32), np.empty(capacity)
+        self._threads = threads
+        self._workers = Workers(threads)
+        self._copies: deque[Call[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.__exit__()
+
+    def append(self, batch: RowBatch) -> None:
+        """Let another thread copy a batch behind all others, and release it."""
+        begin, self.used = self.used, self.used + len(batch.values)
+        columns, values = self._columns[begin : self.used], self._values[begin : self.used]
+
+        def copy() -> None:
+            columns[:] = batch.columns
+            values[:] = batch.values
+            batch.release()
+
+        self._copies.append(self._workers.submit(copy))
+        while len(self._copies) > self._threads:
+            self._copies.popleft().result()
+
+    def take(self) -> tuple[Int32, Float]:
+        """Return all columns and values; nothing can be appended any more."""
+        while self._copies:
+            self._copies.popleft().result()
+        self._columns.resize(self.used, refcheck=False)
+        self._values.resize(self.used, refcheck=False)
+        taken = self._columns, self._values
+        self._columns, self._values = np.empty(0, dtype=np.int32), np.empty(0)
+        return taken
+
+
+def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> StoredCSR:
     """Concatenate batches of rows, in memory up to `limit` bytes, beyond that in temporary files.
+
+    Parameters
+    ----------
+    batches : iterable of RowBatch
+    n_columns : int
+    most : int
+        A bound on the number of entries.
+    limit, threads : int
 
     Raises
     ------
@@ -82,29 +149,24 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, limit: int) -> Store
         If the files cannot be written.
     """
     lengths: list[Int64] = []
-    indices, data = np.empty(0, dtype=np.int32), np.empty(0)
-    used = 0
-    with ExitStack() as stack:
-        files: list[BinaryIO] = []
+    files: list[BinaryIO] = []
+    capacity = min(most, limit // ENTRY_BYTES)
+    with ExitStack() as stack, _Entries(capacity, threads) as entries:
         for batch in batches:
             lengths.append(batch.lengths)
-            if files or ENTRY_BYTES * (used + len(batch.values)) > limit:
-                _append((indices[:used], data[:used]), files, stack)
-                _append((batch.columns, batch.values), files, stack)
-                indices, data, used = indices[:0], data[:0], 0
+            if not files and entries.used + len(batch.values) <= capacity:
+                entries.append(batch)
                 continue
-            for array, new in ((indices, batch.columns), (data, batch.values)):
-                if used + len(new) > len(array):
-                    array.resize(max(used + len(new), len(array) + len(array) // 4), refcheck=False)
-                array[used : used + len(new)] = new
-            used += len(batch.values)
+            if not files:
+                _append(entries.take(), files, stack)
+            _append((batch.columns, batch.values), files, stack)
+            batch.release()
         indptr = np.zeros(sum(map(len, lengths)) + 1, dtype=np.int64)
         np.cumsum(np.concatenate(lengths), out=indptr[1:])
         if files:
-            indices, data = (np.asarray(np.memmap(file, t)) for file, t in zip(files, ("i4", "f8"), strict=True))
+            indices, data = (np.asarray(np.memmap(file, t, "r")) for file, t in zip(files, ("i4", "f8"), strict=True))
             return StoredCSR(data, indices, indptr, n_columns, on_disk=True)
-    indices.resize(used, refcheck=False)
-    data.resize(used, refcheck=False)
+        indices, data = entries.take()
     return StoredCSR(data, indices, indptr, n_columns)
 
 

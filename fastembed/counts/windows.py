@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.csr import row_ranges
-from fastembed._base.threads import ordered_map
+from fastembed._base.threads import Pool, ordered_map
 from fastembed.counts.chunks import Chunk
 from fastembed.counts.stored_csr import RowBatch
 from fastembed.windows import Windows
 
 Float = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 MAX_EXACT = 2**53  # integers up to here are exact in float64
-BATCH_PAIRS = 1 << 22  # pairs that one call of the kernel counts, about: at most 50 MB of output
+BATCH_PAIRS = 1 << 21  # pairs that one call of the kernel counts, about: at most 25 MB of output
+CHECKED_SUMS = 1 << 20  # sums that one task checks
+
+
+class Scratch:
+    """What one call of the kernel needs, and its result until that is stored; used again by another call.
+
+    Parameters
+    ----------
+    n_columns : int
+    size : int
+        The most entries of a result. Pages of memory that are never written to take none.
+    """
+
+    def __init__(self, n_columns: int, size: int) -> None:
+        n_words = -(-n_columns // 64)
+        self.totals, self.found = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
+        self.present, self.present64 = np.zeros(n_words, np.uint64), np.zeros(-(-n_words // 64), np.uint64)
+        self.columns, self.values = np.empty(size, np.int32), np.empty(size)
 
 
 def count_windows(
-    chunk: Chunk, vocabulary_size: int, windows: Windows, threads: int, batch_pairs: int = BATCH_PAIRS
+    chunk: Chunk, vocabulary_size: int, windows: Windows, pool: Pool, batch_pairs: int = BATCH_PAIRS
 ) -> Generator[tuple[RowBatch, float], None, None]:
     """Yield the integer sums of the windows in a chunk, some rows at a time, and the share of the work done.
 
@@ -34,43 +54,99 @@ def count_windows(
     vocabulary_size : int
         V.
     windows : Windows
-    threads : int
+    pool : Pool
     batch_pairs : int
         The number of pairs counted at a time, about.
     """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
     n_columns = windows.columns(vocabulary_size)
-    starts = np.empty(vocabulary_size + 1, dtype=np.int64)
-    positions = np.empty(chunk.last - chunk.first, dtype=np.int32)
-    cooccur.sort_positions(chunk.ids, chunk.first, chunk.last, starts, positions)
+    starts, positions = sort_positions(chunk, vocabulary_size, pool)
     pairs = np.diff(starts) * (len(before) + len(after))
+    ranges = row_ranges(pairs, batch_pairs)
+    size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
+    free: SimpleQueue[Scratch] = SimpleQueue()
     stop = np.zeros(1, dtype=np.int32)
 
     def count(rows: tuple[int, int]) -> RowBatch:
         first, last = rows
-        size = max(int(np.minimum(pairs[first:last], n_columns).sum()), 1)
-        lengths, columns, values = np.empty(last - first, np.int64), np.empty(size, np.int32), np.empty(size)
-        n_words = -(-n_columns // 64)
-        scratch = (np.zeros(n_columns), np.zeros(n_words, np.uint64), np.zeros(-(-n_words // 64), np.uint64))
+        try:
+            scratch = free.get_nowait()
+        except Empty:
+            scratch = Scratch(n_columns, size)
+        lengths = np.empty(last - first, np.int64)
         n = cooccur.count_rows(
-            chunk.ids, starts, positions, first, last, before, after, contexts, windows.directed, *scratch,
-            lengths, columns, values, stop,
+            chunk.ids, starts, positions, first, last, before, after, contexts, windows.directed,
+            scratch.totals, scratch.found, scratch.present, scratch.present64,
+            lengths, scratch.columns, scratch.values, stop,
         )  # fmt: skip
-        return RowBatch(lengths, columns[:n].copy(), values[:n].copy())
+        return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: free.put(scratch))
 
-    ranges = row_ranges(pairs, batch_pairs)
-    with closing(ordered_map(count, ranges, threads, lambda: stop.fill(1))) as batches:
+    with closing(ordered_map(count, ranges, pool.threads, lambda: stop.fill(1))) as batches:
         for number, batch in enumerate(batches, 1):
             yield batch, number / len(ranges)
 
 
-def check_exact(sums: Float) -> None:
+def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool) -> tuple[Int64, Int32]:
+    """Return where the positions of each word begin (V + 1,), and the positions of the centres, by words.
+
+    A counting sort. Each task takes a part of the text; its places for a word follow those of the parts before.
+    """
+    parts = max(min(pool.threads, (chunk.last - chunk.first) // vocabulary_size), 1)
+    bounds = np.linspace(chunk.first, chunk.last, parts + 1).astype(int).tolist()
+    words = np.linspace(0, vocabulary_size, parts + 1).astype(int).tolist()
+    places = np.zeros((parts, vocabulary_size), np.int32)
+    starts = np.zeros(vocabulary_size + 1, np.int64)
+    positions = np.empty(chunk.last - chunk.first, np.int32)
+
+    def count(k: int) -> None:
+        cooccur.count_ids(chunk.ids, bounds[k], bounds[k + 1], places[k])
+
+    def add(k: int) -> None:
+        part = slice(words[k], words[k + 1])
+        starts[1:][part] = places[:, part].sum(axis=0)
+
+    def place(k: int) -> None:
+        part = slice(words[k], words[k + 1])
+        counts = places[:, part].copy()
+        np.cumsum(counts, axis=0, out=places[:, part])
+        places[:, part] -= counts
+        places[:, part] += starts[part].astype(np.int32)
+
+    def gather(k: int) -> None:
+        cooccur.gather_positions(chunk.ids, bounds[k], bounds[k + 1], places[k], positions)
+
+    pool.run(count, parts)
+    pool.run(add, parts)
+    np.cumsum(starts, out=starts)
+    pool.run(place, parts)
+    pool.run(gather, parts)
+    return starts, positions
+
+
+def check_exact(sums: Float, pool: Pool) -> None:
     """Raise ValueError if integer sums may have been rounded.
 
     Partial sums of positive numbers are below the final one: if that is exact, so were they.
     """
-    if len(sums) and sums.max() > MAX_EXACT:
+    largest = np.zeros(-(-len(sums) // CHECKED_SUMS))
+
+    def find(k: int) -> None:
+        largest[k] = sums[k * CHECKED_SUMS : (k + 1) * CHECKED_SUMS].max()
+
+    pool.run(find, len(largest))
+    _check_largest(largest.max(initial=0))
+
+
+def exact_batches(batches: Iterable[tuple[RowBatch, float]]) -> Iterator[tuple[RowBatch, float]]:
+    """Yield batches of sums, and raise ValueError at the first that is not exact: before all text has been counted."""
+    for batch, done in batches:
+        _check_largest(batch.values.max(initial=0))
+        yield batch, done
+
+
+def _check_largest(largest: float) -> None:
+    if largest > MAX_EXACT:
         raise ValueError(
             "a count is too large to be exact with these weights: use a shorter window, or weighting='linear' or 'flat'"
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastembed._base.json_values import plain
+from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_choice, check_integer
 from fastembed.evaluation.score_files import PathLike, read_questions
 from fastembed.evaluation.words import Rows, folding, rows_by_word
@@ -19,6 +20,7 @@ from fastembed.vectors.vectors import Vectors
 BLOCK = 1024  # questions that are looked up at once
 
 
+@pickled_as("evaluation.Section")
 @dataclass(frozen=True)
 class Section:
     """How many analogies of a section were answered correctly, or of all sections.
@@ -58,6 +60,7 @@ class Section:
         return asdict(self) | {"accuracy": plain(self.accuracy, none_for_nan=True)}
 
 
+@pickled_as("evaluation.Analogies")
 @dataclass(frozen=True)
 class Analogies:
     """How many analogies were answered correctly.

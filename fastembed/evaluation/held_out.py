@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
 from fastembed._base.validation import check_integer
 from fastembed.corpus.documents import Documents, split_documents
@@ -18,6 +19,7 @@ from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram
 
 
+@pickled_as("evaluation.HeldOutItems")
 @dataclass(frozen=True)
 class HeldOutItems:
     """How well hidden items of baskets were predicted from the items shown. All scores are means over baskets.

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastembed._base.json_values import plain
+from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_number
 from fastembed.evaluation.score_files import PathLike, read_pairs
 from fastembed.evaluation.words import folding, rows_by_word
@@ -17,6 +18,7 @@ from fastembed.vectors.vectors import Vectors
 Pair = tuple[str, str, float]
 
 
+@pickled_as("evaluation.Similarity")
 @dataclass(frozen=True)
 class Similarity:
     """How the cosines of pairs of words agree with the scores that people gave.

@@ -6,9 +6,18 @@ fails leaves the old file as it was.
 
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+READ_TRIALS = 20  # a millisecond apart
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -79,10 +88,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
     """Yield a temporary file for each path; as :func:`replacing`, and none is renamed before all are complete.
 
+    Of several files, all but the first are moved aside before the first is renamed, and writers of the same folder do
+    this one after the other. A process that is killed in between leaves one file without the others, and never files
+    that do not belong together. (On Windows, where a file in use cannot be moved, neither holds.)
+
     Parameters
     ----------
     paths : sequence of path-like
-        Files that belong together.
+        Files that belong together, in one folder.
 
     Yields
     ------
@@ -102,12 +115,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
             temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        for path, temporary, target in zip(paths, temporaries, targets, strict=True):
-            try:
-                temporary.replace(target)
-            except PermissionError as error:
-                reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
-                raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(path)) from error
+        _rename_all(paths, temporaries, targets)
     except OSError as error:
         if error.errno is not None and error.filename is None:  # a write to an open file
             error.filename = str(paths[0])
@@ -115,3 +123,104 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Let temporary files become their targets. A Ctrl-C that comes meanwhile is raised in the end."""
+    interrupt = None
+    with _sole_writer(targets):
+        aside = {target: target.with_name(f".{secrets.token_hex(8)}.tmp") for target in targets[1:] if target.exists()}
+        for path, temporary, target in zip(paths, temporaries, targets, strict=True):
+            while temporary.exists():
+                try:
+                    for other, place in aside.items() if target is targets[0] and fcntl is not None else ():
+                        if other.exists():
+                            other.replace(place)
+                    temporary.replace(target)
+                except KeyboardInterrupt as error:
+                    interrupt = error
+                except OSError as error:
+                    for other, place in aside.items() if target is targets[0] else ():
+                        if place.exists():
+                            place.replace(other)
+                    if not isinstance(error, PermissionError):
+                        raise
+                    reason = (
+                        f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
+                    )
+                    raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(path)) from error
+        for place in aside.values():
+            place.unlink(missing_ok=True)
+    if interrupt is not None:
+        raise interrupt
+
+
+@contextmanager
+def _sole_writer(targets: Sequence[Path]) -> Iterator[None]:
+    """Wait for other writers in the folder of several files, where the system can lock a folder."""
+    if len(targets) == 1 or fcntl is None:
+        yield
+        return
+    folder = os.open(targets[0].parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not on every network's file system
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def reading_pair(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open two files that :func:`replacing_all` has written together, as they belong together.
+
+    Parameters
+    ----------
+    first, second : path-like
+
+    Yields
+    ------
+    (file, file)
+        Open for reading, in binary.
+
+    Raises
+    ------
+    OSError
+        If one is missing or cannot be read, or others replace them all the time.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     names = f"{folder}/a", f"{folder}/b"
+    ...     with replacing_all(names) as (a, b):
+    ...         _ = a.write_bytes(b"1"), b.write_bytes(b"2")
+    ...     with reading_pair(*names) as (a, b):
+    ...         a.read(), b.read()
+    (b'1', b'2')
+    """
+    for trial in range(READ_TRIALS):
+        with ExitStack() as stack:
+            try:
+                files = [stack.enter_context(Path(path).open("rb")) for path in (first, second)]
+                whole = is_file(files[0], first)
+            except FileNotFoundError:  # perhaps in the middle of a replacement
+                if trial + 1 == READ_TRIALS:
+                    raise
+                whole = False
+            if whole:
+                yield files[0], files[1]
+                return
+        time.sleep(0.001)
+    raise OSError(f"{os.fspath(first)!r} is replaced again and again, so that it cannot be read together with its pair")
+
+
+def is_file(file: BinaryIO, path: str | os.PathLike[str]) -> bool:
+    """Return whether an open file is the one that has this name now.
+
+    Parameters
+    ----------
+    file : binary file
+    path : path-like
+    """
+    return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())

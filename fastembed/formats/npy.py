@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastembed.formats.atomic import is_file, reading_pair
 from fastembed.formats.streams import numbered_lines, writing
 from fastembed.formats.table import PathLike, Table
 from fastembed.formats.tokens import add_token, encode_tokens
@@ -64,13 +65,15 @@ def read(path: PathLike) -> Table:
     ['one', 'two']
     """
     seen: dict[str, int] = {}
-    with Path(path).open("rb"), tokens_path(path).open("rb") as file:
+    with reading_pair(path, tokens_path(path)) as (array_file, file):
         for number, line in numbered_lines(file, tokens_path(path)):
             add_token(line, number, seen, f"{str(tokens_path(path))!r}, line {number}", "line")
-    try:
-        matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
-    except OSError:
-        raise
-    except Exception as error:  # a damaged header may be taken for any Python expression
-        raise ValueError(f"{str(path)!r} is not a whole .npy file of numbers: {error}") from error
+        try:
+            matrix = np.asarray(np.lib.format.open_memmap(path, mode="r"))
+        except OSError:
+            raise
+        except Exception as error:  # a damaged header may be taken for any Python expression
+            raise ValueError(f"{str(path)!r} is not a whole .npy file of numbers: {error}") from error
+        if not is_file(array_file, path):  # it has been replaced since it was opened
+            return read(path)
     return Table(list(seen), matrix.astype(matrix.dtype.newbyteorder("="), copy=False))

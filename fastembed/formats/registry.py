@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+import fastembed
 from fastembed._base.extras import require
 from fastembed.formats import glove, npy, parquet_arrow, safetensors_table, tsv, word2vec_binary, word2vec_text
 from fastembed.formats.atomic import check_writable
@@ -59,6 +60,9 @@ class Format:
         ['wiki.npy', 'wiki.tokens.txt']
         """
         return [Path(path), *([self.beside(path)] if self.beside else [])]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fastembed._restore, ("formats.format_of", "", self.name)
 
 
 class _Codec(NamedTuple):

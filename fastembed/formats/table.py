@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
+import fastembed
 from fastembed._base.lookup import token_ids
-from fastembed._base.validation import all_finite
+from fastembed._base.validation import LARGEST, all_finite, unmasked
 
 Matrix = npt.NDArray[np.floating]
 PathLike = str | os.PathLike[str]
@@ -35,6 +36,9 @@ class Table(NamedTuple):
     matrix: Matrix
     counts: npt.NDArray[np.int64] | None = None
     settings: Mapping[str, Any] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fastembed._restore, ("formats.Table", *self)
 
 
 def check_table(table: Table) -> Table:
@@ -87,14 +91,14 @@ def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
 
 
 def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
-    """Return a copy of the counts (V,) of V tokens as int64, after checking that none is negative.
+    """Return a copy of the counts (V,) of V tokens as int64, after checking them.
 
     Parameters
     ----------
     counts : array_like of int (V,)
     tokens : sequence of str, length V
     """
-    array = np.asarray(counts)
+    array = unmasked("counts", counts)
     if array.dtype.kind not in "iu":
         raise TypeError(f"counts must be integers, got dtype {array.dtype}")
     if array.shape != (len(tokens),):
@@ -103,4 +107,6 @@ def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.i
     if wrong.any():
         first = int(np.argmax(wrong))
         raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
+    if array.sum(dtype=np.float64) > LARGEST / 2 and (total := sum(array.tolist())) > LARGEST:
+        raise ValueError(f"counts must add up to at most 2**63 - 1, got {total}")
     return array.astype(np.int64)

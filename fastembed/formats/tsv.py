@@ -8,10 +8,12 @@ dimension 1.
 import re
 from itertools import chain, islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from fastembed.formats.streams import numbered_lines, reading, writing
+from fastembed.formats.atomic import reading_pair
+from fastembed.formats.streams import numbered_lines, writing
 from fastembed.formats.table import Matrix, PathLike, Table
 from fastembed.formats.text_rows import BATCH, parse_rows, row_template, to_float32
 from fastembed.formats.tokens import add_token, encode_tokens
@@ -85,46 +87,43 @@ def read(path: PathLike) -> Table:
     >>> read("vectors.tsv").counts
     array([7, 3])
     """
-    tokens, counts = _read_metadata(metadata_path(path))
-    return Table(tokens, _read_vectors(path), counts)
+    with reading_pair(path, metadata_path(path)) as (vectors, metadata):
+        tokens, counts = _read_metadata(metadata, metadata_path(path))
+        return Table(tokens, _read_vectors(vectors, path), counts)
 
 
-def _read_vectors(path: PathLike) -> Matrix:
+def _read_vectors(file: BinaryIO, path: PathLike) -> Matrix:
     components = bytearray()
-    with reading(path) as file:
-        lines = numbered_lines(file, path)
-        first = next(lines, (1, b""))
-        dim = first[1].count(b"\t") + 1
-        lines = chain([first], lines)
-        while batch := list(islice(lines, max(1, BATCH // dim))):
-            for number, line in batch:
-                if (found := line.count(b"\t") + 1) != dim or not line:
-                    raise ValueError(
-                        f"{str(path)!r}, line {number}: {dim} numbers expected, got {found}: {line[:30]!r}"
-                    )
-            components += parse_rows([line for _, line in batch], b"\t", dim, path, [number for number, _ in batch])
+    lines = numbered_lines(file, path)
+    first = next(lines, (1, b""))
+    dim = first[1].count(b"\t") + 1
+    lines = chain([first], lines)
+    while batch := list(islice(lines, max(1, BATCH // dim))):
+        for number, line in batch:
+            if (found := line.count(b"\t") + 1) != dim or not line:
+                raise ValueError(f"{str(path)!r}, line {number}: {dim} numbers expected, got {found}: {line[:30]!r}")
+        components += parse_rows([line for _, line in batch], b"\t", dim, path, [number for number, _ in batch])
     return np.frombuffer(components, "<f4").reshape(-1, dim)
 
 
-def _read_metadata(path: Path) -> tuple[list[str], np.ndarray | None]:
+def _read_metadata(file: BinaryIO, path: Path) -> tuple[list[str], np.ndarray | None]:
     """Return the tokens and, if there is a column of them, the counts."""
     seen: dict[str, int] = {}
     counts: list[int] = []
     columns = [b""]
     column = None
-    with reading(path) as file:
-        for number, line in numbered_lines(file, path):
-            where = f"{str(path)!r}, line {number}"
-            fields = line.split(b"\t")
-            if number == 1 and len(fields) > 1:
-                columns = fields
-                column = columns.index(b"count", 1) if b"count" in columns[1:] else None
-                continue
-            if len(fields) != len(columns):
-                raise ValueError(f"{where}: {len(columns)} fields expected, got {len(fields)}: {line[:40]!r}")
-            add_token(fields[0], number, seen, where, "line")
-            if column is not None:
-                if re.fullmatch(rb"\d{1,19}", fields[column]) is None or int(fields[column]) >= 2**63:
-                    raise ValueError(f"{where}: a count expected, got {fields[column][:40]!r}")
-                counts.append(int(fields[column]))
+    for number, line in numbered_lines(file, path):
+        where = f"{str(path)!r}, line {number}"
+        fields = line.split(b"\t")
+        if number == 1 and len(fields) > 1:
+            columns = fields
+            column = columns.index(b"count", 1) if b"count" in columns[1:] else None
+            continue
+        if len(fields) != len(columns):
+            raise ValueError(f"{where}: {len(columns)} fields expected, got {len(fields)}: {line[:40]!r}")
+        add_token(fields[0], number, seen, where, "line")
+        if column is not None:
+            if re.fullmatch(rb"\d{1,19}", fields[column]) is None or int(fields[column]) >= 2**63:
+                raise ValueError(f"{where}: a count expected, got {fields[column][:40]!r}")
+            counts.append(int(fields[column]))
     return list(seen), None if column is None else np.array(counts, dtype=np.int64)

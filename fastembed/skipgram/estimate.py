@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import check_free, readable
+from fastembed._base.pickling import pickled_as
 from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.pmi import most_blocks
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
@@ -20,9 +21,11 @@ WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
+GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
 
+@pickled_as("skipgram.Estimate")
 @dataclass(frozen=True)
 class Estimate:
     """What a fit of `SkipGram` takes, computed from its sizes. ``print`` shows it in one line.
@@ -38,6 +41,9 @@ class Estimate:
         The number of stored counts; 0 while it is not known.
     epochs, threads : int
     early_stopping : bool
+    in_place : bool
+        Whether the expected counts take the memory of the stored ones, as in `SkipGram.fit`, which has counts of its
+        own.
     resident : int
         Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
         into memory are not among them before they have been read.
@@ -45,10 +51,10 @@ class Estimate:
     Examples
     --------
     >>> estimate = Estimate(inputs=30_000, outputs=30_000, dim=100, nnz=0, epochs=5, threads=2)
-    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start
-    2713824000000
+    >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start and of the gauge
+    2716254000000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,714 GFLOP and 186 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,716 GFLOP and 186 MB of memory
     """
 
     inputs: int
@@ -58,18 +64,19 @@ class Estimate:
     epochs: int
     threads: int
     early_stopping: bool = False
+    in_place: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the products in the start and in the epochs.
+        """Floating-point operations of the products in the start, in the epochs and in the gauge.
 
         See ``docs/derivation.md``, sections 4 and 6.
         """
         columns = self.dim + OVERSAMPLING
         products = 2 * (POWER_ITERATIONS + 1)
         start = products * (2 * self.nnz * columns + 2 * (self.inputs + self.outputs) * columns**2)
-        return start + self.epochs * 6 * self.inputs * self.outputs * self.dim
+        return start + self.epochs * 6 * self.inputs * self.outputs * self.dim + self._gauge_flops
 
     @property
     def memory(self) -> int:
@@ -81,7 +88,8 @@ class Estimate:
     @property
     def training_memory(self) -> int:
         """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
-        return EXPECTED_BYTES * self.nnz + max(self._start_memory, self._epochs_memory, self._gauge_memory)
+        expected = 0 if self.in_place else EXPECTED_BYTES * self.nnz
+        return expected + max(self._start_memory, self._epochs_memory, self._gauge_memory)
 
     @property
     def _start_memory(self) -> int:
@@ -89,7 +97,7 @@ class Estimate:
         starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
         exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
-        return PMI_BYTES * self.nnz + starts + ITEM * rows * wide + squares + exact
+        return PMI_BYTES * self.nnz + starts + ITEM * rows * padded_width(wide, "float32") + squares + exact
 
     def _tasks(self, rows: int) -> int:
         """Return how many threads can work at once on pieces of so many rows."""
@@ -101,8 +109,17 @@ class Estimate:
 
     @property
     def _gauge_memory(self) -> int:
-        """The parameters, their copy in the gauge, and in double precision the rows that each thread changes, twice."""
-        return 2 * self._parameters + self._tasks(PIECE) * 2 * 8 * min(PIECE, max(self.inputs, self.outputs)) * self.dim
+        """The parameters, their copy in the gauge, and in double precision the rows and the D x D matrices.
+
+        Each thread changes some rows, twice, and adds up a matrix; the eigendecompositions need some more.
+        """
+        tasks, rows = self._tasks(PIECE), min(PIECE, max(self.inputs, self.outputs))
+        return 2 * self._parameters + 8 * self.dim * (tasks * 2 * rows + (GAUGE_MATRICES + tasks) * self.dim)
+
+    @property
+    def _gauge_flops(self) -> int:
+        """Covariances and changes of all rows, two eigendecompositions of 9 D^3 each, and six products of matrices."""
+        return 4 * (self.inputs + self.outputs) * self.dim**2 + (2 * 9 + 6 * 2) * self.dim**3
 
     @property
     def _epochs_memory(self) -> int:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, interruptible
+from fastembed.counts.totals import Totals
 
 # Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are
 # counted once (a window on one side, pairs of a graph), half of them is a choice on the cautious side.
@@ -28,7 +29,7 @@ PIECE = 2048  # rows that are held in double precision at a time, by each thread
 
 
 def apply_gauge(
-    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], counts: Any, pool: Pool
+    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool
 ) -> NDArray[np.float64]:
     """Bring a model into its gauge, in place. Its logits stay as they are, but for rounding.
 
@@ -43,8 +44,8 @@ def apply_gauge(
     embedding : ndarray (V_in, D)
     linear : ndarray (D, V)
     bias : ndarray (V,)
-    counts : csr_array (V_in, V)
-        What the model was fitted to.
+    totals : Totals
+        The sums of the rows (V_in,) and columns (V,) of the counts that the model was fitted to.
     pool : Pool
         The bits are the same for any number of threads.
 
@@ -57,12 +58,11 @@ def apply_gauge(
     -----
     A row without counts, of which nothing is known, becomes the mean: zero.
     """
-    totals, column_totals = counts.sum(axis=1), counts.sum(axis=0)
-    counted = totals > 0
+    counted = totals.rows > 0
     with single_threaded_blas():
         mean, covariance = _moments(embedding, counted / np.count_nonzero(counted), pool)
-        _, information = _moments(linear.T, column_totals / column_totals.sum(), pool)
-        pairs = PAIRS_PER_COUNT * (totals @ totals) / totals.sum()
+        _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
+        pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
         change, inverse = _shrinking(covariance, information, pairs)
 
         def change_columns(piece: slice) -> None:
@@ -86,12 +86,12 @@ def _shrinking(
     With S = R Rᵀ and Rᵀ F R = Q diag(g) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision n g.
     The largest share is made 1, since the length of all rows together says nothing.
     """
-    variances, axes = np.linalg.eigh(covariance)
+    variances, axes = interruptible(lambda: np.linalg.eigh(covariance))
     if variances[-1] <= 0:  # all rows are equal
         return np.eye(len(axes)), np.eye(len(axes))
     scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
     root = axes * scale
-    g, rotation = np.linalg.eigh(root.T @ information @ root)
+    g, rotation = interruptible(lambda: np.linalg.eigh(root.T @ information @ root))
     t = pairs * np.maximum(g, 0)
     shares = t / (1 + t)
     if shares[-1] == 0:  # all columns are equal
@@ -126,15 +126,20 @@ def _moments(
 def _sum_of_pieces(
     part: Callable[[slice], NDArray[np.float64]], size: int, shape: tuple[int, ...], pool: Pool
 ) -> NDArray[np.float64]:
-    """Return the sum of `part(piece)` over the pieces, added up in their order."""
-    parts = np.empty((-(-size // PIECE), *shape))
+    """Return the sum of `part(piece)` over the pieces, added up in their order; in memory are as many as threads."""
+    total = np.zeros(shape)
+    for first in range(0, size, PIECE * pool.threads):
+        round_size = min(size - first, PIECE * pool.threads)
+        parts: list[Any] = [None] * -(-round_size // PIECE)
 
-    def take(piece: slice) -> None:
-        parts[piece.start // PIECE] = part(piece)
+        def take(piece: slice, parts: list[Any] = parts, first: int = first) -> None:
+            parts[piece.start // PIECE] = part(slice(first + piece.start, first + piece.stop))
 
-    _for_pieces(take, size, pool)
-    return np.asarray(parts.sum(axis=0))
+        _for_pieces(take, round_size, pool)
+        for each in parts:
+            total += each
+    return total
 
 
 def _for_pieces(task: Callable[[slice], None], size: int, pool: Pool) -> None:
-    pool.run(lambda k: task(slice(k * PIECE, (k + 1) * PIECE)), -(-size // PIECE))
+    pool.run(lambda k: task(slice(k * PIECE, min((k + 1) * PIECE, size))), -(-size // PIECE))

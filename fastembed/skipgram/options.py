@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class SkipGramOptions:
             "directed": check_flag("directed", self.directed),  # which a window on one side does not change here
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
-            "seed": check_integer("seed", self.seed, low=0),
+            "seed": check_integer("seed", self.seed, low=0, high=math.inf),
             "threads": None if self.threads is None else check_threads(self.threads),
             "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
             "max_contexts": _checked_max_contexts(self.max_contexts),

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastembed._base.csr import row_ranges
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed.counts.totals import Totals
 
 CONTEXT_EXPONENT = 0.75  # of the contexts' shares in the PMI
 BLOCK_COLUMNS = 1024  # at most: as many rows of 120 float32 are half of a second-level cache
@@ -30,8 +31,8 @@ class PositivePMI:
     ----------
     counts : csr_array (V_in, V)
         Non-negative float64, columns ascending; at least one is positive.
-    column_totals : ndarray (V,)
-        n_c, which may be those of more rows.
+    totals : Totals
+        n_w and n_c; n_c may be those of more rows.
     pool : Pool
     dtype : dtype
         Of the entries, float32 or float64.
@@ -42,9 +43,7 @@ class PositivePMI:
         (V_in, V).
     """
 
-    def __init__(
-        self, counts: Any, column_totals: NDArray[np.float64], pool: Pool, dtype: DTypeLike = np.float32
-    ) -> None:
+    def __init__(self, counts: Any, totals: Totals, pool: Pool, dtype: DTypeLike = np.float32) -> None:
         self.shape: tuple[int, int] = counts.shape
         self._pool, self._kernels = pool, kernels_for(np.dtype(dtype))
         indptr, indices = counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False)
@@ -53,8 +52,8 @@ class PositivePMI:
         self._starts = np.empty((len(self._bounds), self.shape[0]), np.int64)
         # The entries of a piece begin where its counts do. Memory behind them that is never written to takes no pages
         self._columns, self._data = np.empty(counts.nnz, np.uint16), np.empty(counts.nnz, dtype)
-        weights = column_totals**CONTEXT_EXPONENT
-        row_factors, column_factors = _reciprocals(counts.sum(axis=1), 1.0), _reciprocals(weights, weights.sum())
+        weights = totals.columns**CONTEXT_EXPONENT
+        row_factors, column_factors = _reciprocals(totals.rows, 1.0), _reciprocals(weights, weights.sum())
 
         def fill(k: int) -> None:
             self._kernels.positive_pmi(

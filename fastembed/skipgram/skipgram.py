@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.memory import check_memory_limit, resident_memory
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
+from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
@@ -38,6 +40,7 @@ from fastembed.windows import Windows
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 
 
+@pickled_as("SkipGram")
 class SkipGram:
     """Word vectors by exact-softmax skip-gram on co-occurrence counts.
 
@@ -93,7 +96,8 @@ class SkipGram:
     -----
     It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns raw documents, or documents split into
     tokens, into mean vectors (:meth:`transform`). What a fit learns are the properties below; before a fit they raise
-    AttributeError. A fitted SkipGram cannot be pickled: :meth:`save` it.
+    AttributeError. It can be pickled, for other processes and for tools such as joblib; :meth:`save` writes a file that
+    is safe to open.
 
     Any number of threads may use a fitted SkipGram at once, but none while another thread fits it.
 
@@ -106,6 +110,7 @@ class SkipGram:
     """
 
     _model: FittedModel | None = None  # all that the last fit learned
+    _fitting: int | None = None  # the process in which a fit runs
 
     def __init__(
         self,
@@ -146,7 +151,6 @@ class SkipGram:
         self.threads = threads
         self.reading = reading
         self.baskets = baskets
-        self._options()
 
     # ---------------------------------------------------------------- parameters
 
@@ -195,6 +199,33 @@ class SkipGram:
         estimator.set_params(self, parameters)
         return self
 
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set what :meth:`transform` and :meth:`fit_transform` return.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            An array, or a DataFrame with the columns of :meth:`get_feature_names_out` and the index of the documents,
+            if they have one. None changes nothing. Without it scikit-learn's `set_config` decides.
+
+        Returns
+        -------
+        SkipGram
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If `transform` is another.
+
+        Examples
+        --------
+        >>> SkipGram(dim=2).set_output(transform="default")
+        SkipGram(dim=2)
+        """
+        estimator.set_output(self, transform)
+        return self
+
     def contexts(self, size: int) -> int:
         """Return how many words are contexts in a vocabulary of this size, by `max_contexts`.
 
@@ -233,7 +264,7 @@ class SkipGram:
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 998 GFLOP and 367 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 369 MB of memory
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)
@@ -284,6 +315,8 @@ class SkipGram:
             If a file cannot be read.
         MemoryError
             If training takes more memory than is free (see :meth:`estimate`); nothing has been allocated then.
+        RuntimeError
+            If `on_epoch_end` calls it.
 
         Notes
         -----
@@ -297,6 +330,7 @@ class SkipGram:
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit(["a b", "b c"]).vectors.tokens
         ('b', 'a', 'c')
         """
+        self._check_not_in_fit()
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options = self._options()
@@ -306,9 +340,9 @@ class SkipGram:
             pairing = options.pairing(len(vocabulary))
             options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
-            return self._train(options, counts, validation_counts, None, report, on_epoch_end)
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end, own_counts=True)
 
-    def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> NDArray[np.float32]:
+    def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
 
         Parameters
@@ -318,7 +352,7 @@ class SkipGram:
 
         Returns
         -------
-        ndarray (n_documents, D), float32
+        ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
 
         Examples
         --------
@@ -470,6 +504,7 @@ class SkipGram:
         >>> model.partial_fit([["a", "d"], ["c", "b"]], grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
+        self._check_not_in_fit()
         check_callback("on_epoch_end", on_epoch_end)
         check_flag("grow_vocabulary", grow_vocabulary)
         check_memory_limit(memory_limit)
@@ -486,7 +521,8 @@ class SkipGram:
                 vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
             again = None if replay is None else base.aligned(replay, vocabulary)
-            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again)
+            own = replay is None
+            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again, own_counts=own)
 
     def partial_fit_counts(
         self,
@@ -561,6 +597,7 @@ class SkipGram:
 
     def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
         """Return the parameters for a fit to counts, after checking what any such fit needs."""
+        self._check_not_in_fit()
         options = self._options()
         if not isinstance(counts, Counts):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
@@ -577,13 +614,31 @@ class SkipGram:
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
         replay: Counts | None = None,
+        *,
+        own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
-        estimate = replace(options.estimate(*counts.shape, counts.nnz), resident=resident_memory())
+        estimate = options.estimate(*counts.shape, counts.nnz)
+        estimate = replace(estimate, in_place=own_counts, resident=resident_memory())
         estimate.check()
         if progress is not None:
             progress.training(estimate)
-        training, before = Training(counts, options, base, replay), self._model
+        with DefaultFloatMode():
+            self._fitting = os.getpid()
+            try:
+                training = Training(counts, options, base, replay, own_counts=own_counts)
+                return self._run(training, validation_counts, progress, on_epoch_end)
+            finally:
+                del self._fitting
+
+    def _run(
+        self,
+        training: Training,
+        validation_counts: Counts | None,
+        progress: FitProgress | None,
+        on_epoch_end: EpochEnd | None,
+    ) -> Self:
+        before = self._model
 
         def epoch_end(record: dict[str, float]) -> object:
             if progress is not None:
@@ -802,7 +857,7 @@ class SkipGram:
             raise TypeError(f"queries must be several, got the single str {queries!r}: see predict_output")
         return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
-    def transform(self, documents: Documents) -> NDArray[np.float32]:
+    def transform(self, documents: Documents) -> Any:
         """Return the mean of the vectors of each document's words.
 
         Parameters
@@ -812,7 +867,7 @@ class SkipGram:
 
         Returns
         -------
-        ndarray (n_documents, D), float32
+        ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
             is all zeros; a warning says how many there are.
 
@@ -832,7 +887,9 @@ class SkipGram:
         """
         model = self._fitted
         reading = model.reading_of(documents, self._options().reading)
-        return mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading)
+        return estimator.output(
+            self, mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading), documents
+        )
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -975,6 +1032,13 @@ class SkipGram:
 
     # ---------------------------------------------------------------- private
 
+    def _check_not_in_fit(self) -> None:
+        """Raise for a fit of this SkipGram inside of another one: the two would mix their vocabularies."""
+        if self._fitting == os.getpid():
+            raise RuntimeError(
+                "this SkipGram is in a fit, and on_epoch_end cannot fit it again: let it fit another SkipGram"
+            )
+
     def _options(self) -> SkipGramOptions:
         """Return the parameters, checked."""
         return SkipGramOptions(**self.get_params())
@@ -985,6 +1049,15 @@ class SkipGram:
         if self._model is None:
             raise AttributeError("this SkipGram has not been fitted yet: call fit first")
         return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name != "_fitting"}
+        return state if self._model is None else state | {"_model": vars(self._model)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._model is not None:
+            self._model = FittedModel(**state["_model"])
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)

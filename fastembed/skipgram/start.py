@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
+from fastembed.counts.totals import Totals
 from fastembed.skipgram.pmi import PositivePMI
 
 OVERSAMPLING = 20  # columns of the randomised SVD beyond those that are asked for
@@ -42,7 +44,8 @@ def truncated_svd(
     """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
 
     With OVERSAMPLING more columns than asked for and POWER_ITERATIONS power iterations, each product orthonormalised.
-    The bits are the same for any number of threads.
+    The bits are the same for any number of threads. The dense factors have rows of whole cache lines, which are zero
+    beyond the columns, so that no load crosses a line.
 
     Parameters
     ----------
@@ -58,26 +61,31 @@ def truncated_svd(
         With matrix ≈ u @ diag(s) @ v.T, s descending; columns for a singular value of zero are zero.
     """
     width = min(rank + OVERSAMPLING, *matrix.shape)
-    v = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
-    u = np.empty((matrix.shape[0], width), np.float32)
+    left, right = (aligned_zeros((size, padded_width(width, "float32")), "float32") for size in matrix.shape)
+    u, v = left[:, :width], right[:, :width]
+    v[:] = rng.standard_normal(v.shape, dtype=np.float32)
     with single_threaded_blas():
         for _ in range(POWER_ITERATIONS):
-            _principal_axes(matrix.times(v, out=u), pool)
-            _principal_axes(matrix.transposed_times(u, out=v), pool)
-        _principal_axes(matrix.times(v, out=u), pool)
-        s, rotation = _principal_axes(matrix.transposed_times(u, out=v), pool)  # matrix ≈ u (v s rotationᵀ)ᵀ
+            matrix.times(right, out=left)
+            _principal_axes(u, pool)
+            matrix.transposed_times(left, out=right)
+            _principal_axes(v, pool)
+        matrix.times(right, out=left)
+        _principal_axes(u, pool)
+        matrix.transposed_times(left, out=right)
+        s, rotation = _principal_axes(v, pool)  # matrix ≈ u (v s rotationᵀ)ᵀ
         _rotate(u, rotation, pool)
     return u[:, :rank], s[:rank], v[:, :rank]
 
 
 def svd_start(
-    counts: Any, dim: int, rng: np.random.Generator, pool: Pool
+    counts: Any, totals: Totals, dim: int, rng: np.random.Generator, pool: Pool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the counts' positive PMI.
 
     Dimensions beyond the rank are filled with noise.
     """
-    u, s, v = truncated_svd(PositivePMI(counts, counts.sum(axis=0), pool), min(dim, *counts.shape), rng, pool)
+    u, s, v = truncated_svd(PositivePMI(counts, totals, pool), min(dim, *counts.shape), rng, pool)
     rank = np.count_nonzero(s)
     embedding, linear = np.empty((len(u), dim), np.float32), np.empty((len(v), dim), np.float32)
     for side, vectors in ((embedding, u), (linear, v)):
@@ -86,7 +94,7 @@ def svd_start(
     return embedding, linear.T
 
 
-def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+def fold_in(counts: Any, totals: Totals, rows: slice, linear: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
     """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T + λ)^-1, M their PMI.
 
     That is the least-squares fit of the rows' positive PMI by the linear layer (D, V) as it is. A ridge λ, FILL_SCALE
@@ -96,7 +104,7 @@ def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -
     shape = new.shape[0], len(w)
     if not new.nnz:
         return np.zeros(shape, np.float32)
-    pmi = PositivePMI(new, counts.sum(axis=0), pool, np.float64)
+    pmi = PositivePMI(new, Totals(totals.rows[rows], totals.columns), pool, np.float64)
     products = pmi.times(np.ascontiguousarray(w.T), out=np.empty(shape))
     with single_threaded_blas():
         gram = w @ w.T
@@ -105,13 +113,12 @@ def fold_in(counts: Any, rows: slice, linear: NDArray[np.float32], pool: Pool) -
     return np.ascontiguousarray(fitted, dtype=np.float32)
 
 
-def log_shares(counts: Any) -> NDArray[np.float64]:
-    """Return the logarithm of each column's share of all counts, (V,): the fixed bias.
+def log_shares(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of each column's share of all counts, (V,), from the columns' totals: the fixed bias.
 
     With it the logits need only model how far a pair is from chance. The columns without counts, which are never
     targets here but may be in another text, have together the share of the rarest column that has some.
     """
-    totals: NDArray[np.float64] = counts.sum(axis=0)
     empty = totals == 0
     if empty.any():
         totals = np.where(empty, totals[~empty].min() / np.count_nonzero(empty), totals)

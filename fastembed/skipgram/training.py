@@ -14,7 +14,8 @@ from fastembed._base.csr import canonical_csr
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
-from fastembed.counts.counts import Counts
+from fastembed.counts.counts import Counts, expected_in_place
+from fastembed.counts.totals import Totals
 from fastembed.skipgram.file import counts_digest
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
@@ -44,35 +45,44 @@ class Training:
     replay : Counts, optional
         Of what the base was trained on before, to train on again; with the same rows and columns. Without them, the
         steps of a model that goes on are shorter.
+    own_counts : bool
+        Whether nobody else uses the counts, so that their memory can take what is computed from them.
     """
 
     def __init__(
-        self, counts: Counts, options: SkipGramOptions, base: FittedModel | None = None, replay: Counts | None = None
+        self,
+        counts: Counts,
+        options: SkipGramOptions,
+        base: FittedModel | None = None,
+        replay: Counts | None = None,
+        *,
+        own_counts: bool = False,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        self._matrix = (
-            counts.to_scipy() if replay is None else canonical_csr("counts", counts.to_scipy() + replay.to_scipy())
-        )
+        self._matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
+        if replay is not None:
+            self._matrix = canonical_csr("counts", self._matrix + replay.to_scipy())
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
         self._digest = digest.submit(counts_digest, self._matrix)
         digest.shutdown(wait=False)
+        pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
+        self._totals = Totals.of(self._matrix, pool)
         self._records: list[dict[str, float]] = []
         self._seed: int | np.random.Generator = options.seed
-        self._trainer = self._new_trainer() if base is None else self._next_trainer(base)
+        self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
 
-    def _new_trainer(self) -> Trainer:
+    def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
-        pool = Pool(check_threads(self._options.threads))
         self._seed = rng = np.random.default_rng(self._options.seed)
-        embedding, linear = svd_start(self._matrix, self._options.dim, rng, pool)
-        return Trainer(embedding, linear, bias=log_shares(self._matrix), threads=pool.threads)
+        embedding, linear = svd_start(self._matrix, self._totals, self._options.dim, rng, pool)
+        return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
-    def _next_trainer(self, base: FittedModel) -> Trainer:
+    def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
         """Return a copy of a model's trainer, with rows for the words that the model does not know."""
         new = slice(len(base.vocabulary), None)
-        rows = fold_in(self._matrix, new, base.trainer.linear, Pool(base.trainer.threads))
+        rows = fold_in(self._matrix, self._totals, new, base.trainer.linear, pool)
         return base.trainer.grown(rows - base.centre.astype(rows.dtype))
 
     def run(self, validation_counts: Any, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
@@ -112,7 +122,7 @@ class Training:
         if base is None:
             trainer = deepcopy(trainer)
             assert trainer.bias is not None
-            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._matrix, Pool(trainer.threads))
+            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._totals, Pool(trainer.threads))
         else:
             centre = base.centre
         return FittedModel(

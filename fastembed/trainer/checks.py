@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.validation import check_finite, check_ids
+from fastembed._base.validation import check_finite, check_ids, unmasked
 from fastembed.trainer.parameters import Parameters
 
 
@@ -45,7 +45,7 @@ def _check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] |
     """Return a copy of the bias (V,) in the dtype of the model, finite; or None."""
     if bias is None:
         return None
-    array = np.asarray(bias)
+    array = unmasked("bias", bias)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
     if array.shape != (outputs,):
@@ -70,7 +70,7 @@ def _check_matrix(name: str, array: Any, shape: str) -> None:
 
 def check_new_rows(rows: NDArray[Any], parameters: Parameters) -> NDArray[Any]:
     """Return rows (N, D), N >= 0, to put below an embedding: of its dtype and D, finite."""
-    if not isinstance(rows, np.ndarray):
+    if not isinstance(rows, np.ndarray) or isinstance(rows, np.ma.MaskedArray):
         raise TypeError(f"rows must be a NumPy array, got {type(rows).__name__}")
     if rows.dtype != parameters.dtype:
         raise TypeError(f"rows are {rows.dtype}, but the embedding is {parameters.dtype}")
@@ -104,4 +104,5 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts") -> A
 
 def check_frozen_rows(rows: ArrayLike, inputs: int) -> NDArray[np.intp]:
     """Return ids of inputs, of which there may be none."""
-    return np.zeros(0, np.intp) if np.size(rows) == 0 else check_ids("frozen_rows", rows, inputs)
+    empty = unmasked("frozen_rows", rows).size == 0
+    return np.zeros(0, np.intp) if empty else check_ids("frozen_rows", rows, inputs)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastembed._base.errors import TrainingDivergedError
+from fastembed._base.validation import is_true
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.snapshot import Snapshot
 
@@ -23,7 +24,7 @@ def run_epochs(
     validation: BlockFit | None = None,
     on_epoch_end: Callable[[Record], object] | None = None,
 ) -> list[Record]:
-    """Train for the epochs of the fit's options, or until `on_epoch_end` returns a true value; return their records.
+    """Train for the epochs of the fit's options, or until `on_epoch_end` returns True; return their records.
 
     With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for so many epochs. However
     it ends, the parameters are then those after the epoch at which that nll was lowest, whose record alone is `kept`.
@@ -50,7 +51,7 @@ def run_epochs(
             if best is not None and record["validation_nll"] < lowest:
                 best_epoch, lowest = epoch, record["validation_nll"]
                 best.take()
-            stop = on_epoch_end is not None and on_epoch_end(record)
+            stop = on_epoch_end is not None and is_true(on_epoch_end(record))
             if stop or (patience is not None and epoch - best_epoch >= patience):
                 break
         if best is not None:

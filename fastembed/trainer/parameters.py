@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.arrays import aligned_zeros, padded_width
+from fastembed._base.arrays import CACHE_LINE, aligned_zeros, padded_width
 
 
 @dataclass(eq=False)
@@ -45,6 +46,19 @@ class Parameters:
         weights = aligned_zeros((outputs, padded_width(dim, embedding.dtype)), embedding.dtype)
         weights[:, :dim] = linear.T
         return cls(embedding, weights, bias, np.zeros(inputs), np.zeros(outputs))
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> Parameters:
+        """Return parameters with the arrays of a pickle, copied only where they cannot be trained in place."""
+        arrays = {name: state[name] for name in cls.__dataclass_fields__}
+        for name, array in arrays.items():
+            if array is not None and not array.flags.writeable:  # a buffer of bytes, or a file mapped into memory
+                arrays[name] = np.array(array)
+        weights = arrays["weights"]
+        if weights.ctypes.data % CACHE_LINE:
+            arrays["weights"] = aligned_zeros(weights.shape, weights.dtype)
+            arrays["weights"][:] = weights
+        return cls(**arrays)
 
     @property
     def linear(self) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from fastembed import _kernels
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.targets import Targets
@@ -94,7 +95,8 @@ class RowSteps:
     def step(self, i: int, output: int, rate: float, update_linear: bool) -> float:
         """Step on one example, whose target is one output; return the loss before the step."""
         if self._parallel:
-            return self.step_on(i, Targets.one_hot([output]), rate, update_linear)
+            with DefaultFloatMode():
+                return self.step_on(i, Targets.one_hot([output]), rate, update_linear)
         loss: float = self._trainer.step(i, output, rate, update_linear)
         if not isfinite(loss):
             self._raise_overflow(i, Targets.one_hot([output]))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.validation import check_amounts, check_ids, check_integer
+from fastembed._base.validation import check_amounts, check_ids, check_integer, unmasked
 
 
 class Targets(NamedTuple):
@@ -36,7 +36,7 @@ def check_target(target: Any, outputs: int) -> Targets:
     if np.ndim(target) == 0 and not sparse.issparse(target):
         return Targets.one_hot([check_integer("target", target, low=0, high=outputs - 1)])
     if not sparse.issparse(target):
-        target = np.asarray(target)
+        target = unmasked("target", target)
         if target.shape != (outputs,):
             raise ValueError(f"target must be an id or have shape ({outputs},), got shape {target.shape}")
         target = target[None, :]
@@ -46,7 +46,7 @@ def check_target(target: Any, outputs: int) -> Targets:
 def check_targets(targets: Any, count: int, outputs: int) -> Targets:
     """Return `count` rows: of ids (N,), or of weights (N, V), dense or SciPy sparse."""
     if not sparse.issparse(targets):
-        targets = np.asarray(targets)
+        targets = unmasked("targets", targets)
         if targets.ndim == 1:
             ids = check_ids("targets", targets, outputs)
             if len(ids) != count:

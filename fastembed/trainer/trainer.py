@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.forks import PerProcess
+from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number
+from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number, check_seed
+from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
 from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
@@ -28,6 +30,7 @@ from fastembed.trainer.targets import check_target, check_targets
 FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
 
 
+@pickled_as("Trainer")
 class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
 
@@ -56,8 +59,8 @@ class Trainer:
 
     Notes
     -----
-    A trainer runs one call at a time: a second thread waits. Several trainers may run at once. `copy.deepcopy` makes a
-    trainer with parameters of its own; a trainer cannot be pickled.
+    A trainer runs one call at a time: a second thread waits. Several trainers may run at once. `copy.deepcopy`, and a
+    pickle, make a trainer with parameters of its own, which goes on to the same bits; `copy.copy` shares them.
 
     Examples
     --------
@@ -90,6 +93,7 @@ class Trainer:
     def _start(self, parameters: Parameters, scale: float, rate: float, pool: Pool) -> None:
         self._parameters, self._scale, self._rate, self._pool = parameters, scale, rate, pool
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
+        self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
         self._rows = RowSteps(parameters, scale, pool)
 
     @classmethod
@@ -147,7 +151,7 @@ class Trainer:
         """
         inputs, dim = check_integer("vocab_size", vocab_size, low=1), check_integer("dim", dim, low=1)
         outputs = inputs if output_size is None else check_integer("output_size", output_size, low=1)
-        dtype, rng = check_dtype(dtype), np.random.default_rng(seed)
+        dtype, rng = check_dtype(dtype), check_seed(seed)
         embedding = (rng.standard_normal((inputs, dim)) / math.sqrt(dim)).astype(dtype)
         linear = (rng.standard_normal((dim, outputs)) / math.sqrt(dim)).astype(dtype)
         return cls(embedding, linear, loss_scale=loss_scale, learning_rate=learning_rate, threads=threads)
@@ -220,10 +224,10 @@ class Trainer:
         """
         if np.ndim(i) == 0:
             i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
-            with self._lock.value:
+            with self._lock.value, DefaultFloatMode():
                 return self._rows.probabilities(i)
         ids = check_ids("i", i, self._parameters.inputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             if len(ids) <= FEW_INPUTS:
                 return np.stack([self._rows.probabilities(k) for k in ids.tolist()])
             return probabilities(self._parameters, ids, self._pool)
@@ -266,7 +270,7 @@ class Trainer:
         if single:
             i = [check_integer("i", i, low=0, high=self._parameters.inputs - 1)]
         ids = check_ids("i", i, self._parameters.inputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             outputs, shares = most_probable(self._parameters, ids, topn, self._pool)
         return (outputs[0], shares[0]) if single else (outputs, shares)
 
@@ -300,7 +304,7 @@ class Trainer:
         """
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
         targets = check_target(target, self._parameters.outputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
 
     def gradient(self, i: int, target: Any) -> NDArray[Any]:
@@ -331,7 +335,7 @@ class Trainer:
         """
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
         targets = check_target(target, self._parameters.outputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.gradient(i, targets)
 
     def step(
@@ -379,7 +383,7 @@ class Trainer:
             with self._lock.value:
                 return self._rows.step(i, output, rate, update_linear)
         targets = check_target(target, self._parameters.outputs)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.step_on(i, targets, rate, update_linear)
 
     def train(
@@ -430,7 +434,7 @@ class Trainer:
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         epochs = check_integer("epochs", epochs, low=1)
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             return self._rows.train(ids, rows, rate, update_linear, epochs)
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
@@ -461,6 +465,14 @@ class Trainer:
         with self._lock.value:
             other._start(self._parameters.grown(rows), self._scale, self._rate, Pool(self.threads))
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        factors = {"loss_scale": self._scale, "learning_rate": self._rate}
+        return {"parameters": vars(self._parameters), "threads": self.threads, **factors}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parameters = Parameters.restored(state["parameters"])
+        self._start(parameters, state["loss_scale"], state["learning_rate"], Pool(state["threads"]))
 
     def __deepcopy__(self, _: dict[int, Any]) -> Trainer:
         return self.grown(self.embedding[:0])
@@ -523,6 +535,8 @@ class Trainer:
         ------
         TypeError, ValueError
             If an argument is not as above; nothing has been changed then.
+        RuntimeError
+            If `on_epoch_end` calls it.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
             at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
@@ -542,11 +556,20 @@ class Trainer:
         frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        rng = np.random.default_rng(seed)
-        fit = self._fit("counts", counts, options, frozen)
-        validation = None if validation_counts is None else self._fit("validation_counts", validation_counts, options)
-        with self._lock.value:
-            return run_epochs(fit, rng, validation, callback)
+        rng = check_seed(seed)
+        own = on_epoch_end is not None  # the callback may change the caller's arrays
+        fit = self._fit("counts", counts, options, frozen, own=own)
+        validation = None
+        if validation_counts is not None:
+            validation = self._fit("validation_counts", validation_counts, options, own=own)
+        with self._lock.value, DefaultFloatMode():
+            if self._fitting == os.getpid():
+                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+            self._fitting = os.getpid()
+            try:
+                return run_epochs(fit, rng, validation, callback)
+            finally:
+                self._fitting = None
 
     def nll(self, counts: Any) -> float:
         """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
@@ -575,7 +598,7 @@ class Trainer:
         1.386294
         """
         fit = self._fit("counts", counts, FitOptions())
-        with self._lock.value:
+        with self._lock.value, DefaultFloatMode():
             try:
                 return fit.nll()
             finally:
@@ -645,6 +668,17 @@ class Trainer:
             raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
         return trainer
 
-    def _fit(self, name: str, counts: Any, options: FitOptions, frozen: NDArray[np.intp] | None = None) -> BlockFit:
+    def _fit(
+        self,
+        name: str,
+        counts: Any,
+        options: FitOptions,
+        frozen: NDArray[np.intp] | None = None,
+        *,
+        own: bool = False,
+    ) -> BlockFit:
+        """Return a fit to counts; with `own` none of their arrays can be changed by others."""
         matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
+        if own and (matrix.indices.flags.writeable or matrix.data.flags.writeable):
+            matrix = matrix.copy()
         return BlockFit(self._parameters, matrix, options, self._pool, frozen)

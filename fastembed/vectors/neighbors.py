@@ -152,6 +152,9 @@ class Neighbors:
         found = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, BLOCK_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
+            if 2 * topn > len(rows):  # then nearly all are candidates
+                found += self._sorted(queries[block], score, topn, excluded[block], part)
+                continue
             with _few_threads(rows, len(queries[block])):
                 cosines = (flat @ rows.T).reshape(len(queries[block]), terms, len(rows))
             for query, approximate, omitted in zip(queries[block], cosines, excluded[block], strict=True):
@@ -164,6 +167,30 @@ class Neighbors:
                 scores = score(self._cosines(ids, query))
                 best = np.argsort(-scores, kind="stable")[:topn]
                 found.append((ids[best], scores[best]))
+        return found
+
+    def _sorted(
+        self,
+        queries: Exact,
+        score: Callable[[Any], Any],
+        topn: int,
+        excluded: Sequence[Sequence[int]],
+        part: slice | Ids,
+    ) -> list[Found]:
+        """Do what `_search` does, for a few queries and many answers: the lengths of the rows are computed once."""
+        ids = np.arange(len(self.rows))[part]
+        cosines = np.empty((*queries.shape[:2], len(ids)))
+        for block in _blocks(len(ids), queries.shape[2] * 8, ROWS_BYTES):
+            unit = self.unit(ids[block])
+            for number, query in enumerate(queries):
+                for term, vector in enumerate(query):
+                    cosines[number, term, block] = rounded_products(unit, vector)
+        found = []
+        for each, omitted in zip(cosines, excluded, strict=True):
+            kept = ~np.isin(ids, omitted)
+            scores = score(each)[kept]
+            best = np.argsort(-scores, kind="stable")[:topn]
+            found.append((ids[kept][best], scores[best]))
         return found
 
     def _cosines(self, ids: Ids, query: Exact) -> Exact:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.lookup import check_token
-from fastembed._base.validation import check_finite, check_integer, check_number
+from fastembed._base.validation import check_finite, check_integer, check_number, unmasked
 from fastembed.vectors.neighbors import Exact, Ids
 
 Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
@@ -80,8 +80,7 @@ class QueryParser:
         if isinstance(queries, np.ndarray) and queries.dtype.kind == "f" and queries.ndim != 1:
             if queries.ndim != 2 or queries.shape[1] != self._dim:
                 raise ValueError(f"queries must have the shape (Q, {self._dim}) or ({self._dim},), got {queries.shape}")
-            check_finite("queries", queries)
-            return queries
+            return _exact("queries", queries)
         return [self._parsed(item) for item in _listed("queries", [queries] if is_single(queries) else queries)]
 
     def _parsed(self, item: Query) -> Parsed:
@@ -91,8 +90,15 @@ class QueryParser:
             raise TypeError(f"a query vector must hold floating-point numbers, got dtype {item.dtype}")
         if item.shape != (self._dim,):
             raise ValueError(f"a query vector must have the shape ({self._dim},), got {item.shape}")
-        check_finite("query vector", item)
-        return item.astype(np.float64)
+        return _exact("query vector", item)
+
+
+def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
+    """Return vectors in float64, all finite: a long double may not be."""
+    with np.errstate(over="ignore"):
+        exact = unmasked(name, vectors).astype(np.float64)
+    check_finite(name, exact)
+    return exact
 
 
 def is_single(query: object) -> bool:

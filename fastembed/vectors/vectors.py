@@ -10,8 +10,10 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.arrays import read_only
 from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
+from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_choice, check_finite, check_ids, check_integer
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
@@ -25,6 +27,7 @@ PAIR_BYTES = 16  # of an answer: an id and a cosine
 QUERY_BYTES = 3 * 8  # per dimension of a query: as given, of unit length, and while it is scaled
 
 
+@pickled_as("Vectors")
 class Vectors:
     """One vector for each of V tokens.
 
@@ -656,6 +659,16 @@ class Vectors:
             finite.
         """
         return cls(*interop.from_pandas(frame))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._tokens = state["tokens"]
+        self._rows = {token: row for row, token in enumerate(self._tokens)}
+        self._matrix = read_only(np.asarray(state["matrix"]))
+        self._counts = None if state["counts"] is None else read_only(state["counts"])
+        self._parser = QueryParser(self._tokens, self._rows, self._matrix.shape[1])
 
     @cached_property
     def _neighbors(self) -> Neighbors:

@@ -1,8 +1,12 @@
 """The pool of threads, and the number of threads."""
 
+import ctypes
 import os
+import platform
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -141,3 +145,78 @@ def test_ordered_map_gives_up_when_a_call_fails():
     with pytest.raises(ZeroDivisionError):
         list(ordered_map(lambda item: 1 // item, [1, 0, 2], 2, lambda: gave_up.append(True)))
     assert gave_up == [True]
+
+
+@pytest.mark.thread_unsafe(reason="no thread can be started meanwhile")
+@pytest.mark.parametrize("idle", [0, 1])
+def test_a_pool_works_with_fewer_threads_if_none_can_be_started(monkeypatch, idle):
+    """And no task runs beyond the call, also if an idle thread takes work for which no other could be started."""
+
+    def fail(_):
+        raise RuntimeError("can't start new thread")
+
+    executor = ThreadPoolExecutor(8)
+    list(executor.map(time.sleep, [0.01] * idle))
+    monkeypatch.setattr("fastembed._base.threads._threads.value", executor)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    for _ in range(50):
+        done, running = [], []
+
+        def task(number, done=done, running=running):
+            running.append(number)
+            time.sleep(0.0001)
+            done.append(running.pop())
+
+        Pool(4).run(task, 12)
+        assert len(done) == 12
+        assert not running
+    helped = []
+    with Pool(4).beside(helped.append, 3, lambda: None):
+        pass
+    assert len(helped) <= 3
+    assert list(ordered_map(lambda item: item**2, range(40), 4)) == [item**2 for item in range(40)]
+    executor.shutdown()
+
+
+@pytest.mark.thread_unsafe(reason="counts the threads of the process")
+def test_many_pools_share_their_threads():
+    before = threading.active_count()
+    barrier = threading.Barrier(4, timeout=TIME_LIMIT)
+    for pool in [Pool(4) for _ in range(50)]:
+        pool.run(lambda _: barrier.wait(), 4)
+    assert threading.active_count() <= before + 8
+
+
+def test_ordered_map_starts_no_more_threads_than_help():
+    drawn = []
+    results = ordered_map(lambda item: item, map(drawn.append, range(10_000)), 100_000)
+    next(results)
+    assert len(drawn) <= 2 * max(64, os.cpu_count()) + 1
+    results.close()
+
+
+def set_rounding(mode):
+    assert ctypes.CDLL(None).fesetround(mode) == 0
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or sys.platform != "linux", reason="needs the numbers of a C library"
+)
+def test_tasks_run_in_the_default_mode_of_floats_and_the_callers_mode_comes_back():
+    """1 + 2^-60 is rounded up in the mode that the caller has set."""
+    upward, tiny = 0x800, np.array([2.0**-60])
+
+    def sums(pool):
+        found = []
+        pool.run(lambda _: (time.sleep(0.001), found.append((1.0 + tiny)[0])), 8)
+        return set(found)
+
+    set_rounding(upward)
+    try:
+        assert (1.0 + tiny)[0] > 1
+        for threads in (1, 3):
+            assert sums(Pool(threads)) == {1.0}
+        assert set(ordered_map(lambda _: (1.0 + tiny)[0], range(8), 2)) == {1.0}
+        assert (1.0 + tiny)[0] > 1
+    finally:
+        set_rounding(0)

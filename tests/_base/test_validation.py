@@ -114,3 +114,14 @@ def test_ids_may_have_any_integer_dtype():
         assert ids.dtype == np.intp
         assert_array_equal(ids, [3, 0])
     assert check_ids("ids", np.arange(8)[::2], 8).flags.c_contiguous
+
+
+@pytest.mark.parametrize("number", [10**400, 10**5000, 2**63, -(10**5000)], ids=["400", "5000", "64 bits", "negative"])
+def test_integers_beyond_a_machine_word_are_rejected_and_named(number):
+    with pytest.raises(ValueError, match=r"n must be (from 1 to \d+|at least 1), got (an integer of|\d)"):
+        check_integer("n", number, low=1)
+    with pytest.raises(ValueError, match=r"ids must be ids from 0 to 4, (got|but)"):
+        check_ids("ids", [number], 5)
+    if abs(number) > 10**300:
+        with pytest.raises(ValueError, match="rate must be finite and at least 0, got an integer of"):
+            check_number("rate", number)

@@ -205,7 +205,7 @@ def declared(path):
         if isinstance(node, ast.FunctionDef):
             functions[node.name] = [argument.arg for argument in node.args.args]
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            for method in node.body:
+            for method in (each for each in node.body if not each.name.startswith("_")):
                 functions[f"{node.name}.{method.name}"] = [argument.arg for argument in method.args.args]
     return functions
 

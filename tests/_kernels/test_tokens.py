@@ -1,8 +1,11 @@
 """The table of tokens against `bytes.split`, `Counter` and the decoder of Python."""
 
+import itertools
+import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 
 import numpy as np
@@ -10,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed._kernels.tokens import TokenTable, valid_utf8
+from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
+from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
 
 texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: text.encode())
 
@@ -71,6 +75,61 @@ def test_a_merge_of_tables_has_the_counts_of_the_whole_text(parts):
         table.count(part, False)
         total.merge(table)
     assert dict(zip(*total.frequent(1), strict=True)) == Counter(b" ".join(parts).split())
+
+
+@given(st.lists(texts, max_size=4), st.sampled_from([1, 2, 8]))
+def test_tables_are_merged_part_by_part(texts, parts):
+    whole, tables = TokenTable(), [TokenTable() for _ in texts]
+    merged = [TokenTable() for _ in range(parts)]
+    for text, table in zip(texts, tables, strict=True):
+        whole.count(text, False)
+        table.count(text, False)
+        ids, starts = np.full(len(table), -1, np.int32), np.full(parts + 1, -1)
+        table.sort_into_parts(ids, starts)
+        assert sorted(ids.tolist()) == list(range(len(table)))
+        assert (starts[0], starts[-1]) == (0, len(table))
+        for k, part in enumerate(merged):
+            part.merge(table, ids[starts[k] : starts[k + 1]])
+    found = [dict(zip(*part.frequent(1), strict=True)) for part in merged]
+    assert sum(map(len, found)) == len(whole)
+    assert {token: count for part in found for token, count in part.items()} == dict(
+        zip(*whole.frequent(1), strict=True)
+    )
+
+
+def test_tables_of_one_token_agree_on_its_part():
+    places = []
+    for others in (0, 5000):  # the number of slots does not matter
+        table = TokenTable()
+        table.fill([b"token", *(str(i).encode() for i in range(others))])
+        ids, starts = np.empty(len(table), np.int32), np.empty(65, np.int64)
+        table.sort_into_parts(ids, starts)
+        places.append(np.searchsorted(starts, np.flatnonzero(ids == 0)[0], side="right"))
+    assert places[0] == places[1]
+
+
+@given(st.lists(st.dictionaries(st.text("ab\0éz猫\ud800 \n\r", max_size=3), st.integers(0, 3), max_size=9), max_size=5))
+def test_a_ranking_is_by_counts_and_code_points(tables):
+    filled, expected = [], []
+    for number, counts in enumerate(tables):
+        filled.append(TokenTable())
+        for token, count in counts.items():
+            filled[-1].insert(token_bytes(token + str(number)), count)
+            expected.append((-count, token + str(number)))
+    ranking = Ranking(filled, 1)
+    expected = sorted(item for item in expected if item[0])
+    bounds = ranking.bounds
+    assert np.diff(bounds).tolist() == [sum(count > 0 for count in counts.values()) for counts in tables]
+    for first, last in itertools.pairwise(bounds):
+        ranking.sort(first, last)
+    for middle, last in itertools.pairwise(bounds[1:]):
+        ranking.merge(0, middle, last)
+    counts = np.empty(len(ranking), np.int64)
+    tokens = ranking.take(counts, token_from_bytes)
+    assert list(zip((-counts).tolist(), tokens, strict=True)) == expected
+    assert (len(ranking), ranking.total) == (len(expected), counts.sum())
+    with pytest.raises(ValueError, match="first ones"):
+        ranking.take(np.empty(len(ranking) + 1, np.int64), token_from_bytes)
 
 
 @given(st.lists(st.sampled_from([b"a" * 8, b"a", *(bytes([b]) for b in range(0x7F, 0x100))]), max_size=8).map(b"".join))
@@ -157,3 +216,87 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
     # the first slots; twice as many, three times; ends, counts and text, three times or more
     assert all(int(failures) >= 1 + 3 + 3 + 3 + 3 for failures in done.stdout.split())
     assert len(done.stdout.split()) == 3
+
+
+# ---------------------------------------------------------------- hostile texts
+
+
+def scan_hashes(digits):
+    """The hash by which the scan chooses slots, of tokens that are the rows of bytes (N, length)."""
+    h = np.full(len(digits), 0xCBF29CE484222325, np.uint64)
+    for column in digits.T:
+        h = (h ^ column) * np.uint64(0x100000001B3)
+    h ^= h >> np.uint64(32)
+    h *= np.uint64(0x9E3779B97F4A7C15)
+    return h ^ (h >> np.uint64(29))
+
+
+def colliding_tokens(count):
+    """Different tokens whose slots are in one sixteenth of a table that holds them: each new one finds them full."""
+    mask = 1023
+    while 2 * count > mask:
+        mask = 2 * mask + 1
+    numbers = np.arange(10**6, 10**6 + 20 * count)
+    digits = (numbers[:, None] // 10 ** np.arange(6, -1, -1) % 10 + ord("0")).astype(np.uint64)
+    chosen = numbers[(scan_hashes(digits) & np.uint64(mask)) < mask // 16][:count]
+    assert len(chosen) == count
+    return [str(number).encode() for number in chosen]
+
+
+def seconds_to_count_and_encode(tokens):
+    text = b" ".join(tokens * 3) + b"\n"
+    start = time.perf_counter()
+    table, ids = TokenTable(), np.empty(len(text), np.int32)
+    table.count(text, False)
+    written, *_ = table.encode(text, False, ids)
+    elapsed = time.perf_counter() - start
+    assert ids[: written - 1].tolist() == [*range(len(tokens))] * 3
+    assert table.frequent(1) == (tokens, [3] * len(tokens))
+    return elapsed, table
+
+
+@pytest.mark.thread_unsafe(reason="measures time")
+def test_tokens_that_collide_are_counted_about_as_fast_as_others():
+    """Without a key they take several hundred times as long. Ids and counts are the same."""
+    tokens = colliding_tokens(100_000)
+    elapsed, table = seconds_to_count_and_encode(tokens)
+    usual, other = seconds_to_count_and_encode([str(n).encode() for n in range(10**6, 10**6 + 100_000)])
+    assert (table.keyed, other.keyed) == (True, False)
+    assert elapsed < 20 * usual + 0.2
+    merged = TokenTable()
+    merged.merge(other)
+    merged.merge(table)
+    expected = Counter(dict.fromkeys(tokens, 3)) + Counter(dict.fromkeys(other.frequent(1)[0], 3))
+    assert dict(zip(*merged.frequent(1), strict=True)) == expected
+
+
+def test_tokens_of_any_length_are_found_by_the_keyed_hash():
+    tokens = colliding_tokens(2000)
+    lengths = [b"x" * n for n in range(70)]
+    table = TokenTable()
+    for token in (*tokens, *lengths, *tokens, *lengths):
+        table.insert(token, 1)
+    assert table.keyed
+    assert table.frequent(1) == ([*tokens, *lengths], [2] * 2070)
+
+
+def test_the_key_differs_from_process_to_process_and_the_counts_do_not(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b" ".join(colliding_tokens(3000) * 2) + b"\n")
+    code = """
+        import hashlib, sys
+        from fastembed import Counts, Vocabulary
+        vocabulary = Vocabulary.from_corpus(sys.argv[1], min_count=1)
+        counts = Counts.from_corpus(sys.argv[1], vocabulary)
+        parts = counts.data.tobytes(), counts.indices.tobytes(), " ".join(vocabulary.tokens).encode()
+        print(hash(b"tokens 0"), hashlib.sha256(b"".join(parts)).hexdigest())
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(code), str(path)]
+    lines = [
+        subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, env=os.environ | {"PYTHONHASHSEED": seed}
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert lines[0][0] != lines[1][0]
+    assert lines[0][1] == lines[1][1]

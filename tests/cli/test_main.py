@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -141,6 +142,25 @@ def test_ctrl_c_while_reading_is_one_line(tmp_path):
     assert (process.returncode, out) == (130, b"")
     assert re.fullmatch(rb"fastembed: interrupted after [\d,]+ bytes of standard input\n", err)
     assert not (tmp_path / "v").exists()
+
+
+@posix
+@pytest.mark.parametrize("pause", [0, 0.002, 0.01, 0.03, 0.1])
+def test_a_second_ctrl_c_leaves_no_traceback(tmp_path, pause):
+    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(tmp_path / "v"), "--min-count", "1"]
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += f"import os; os.execv({sys.executable!r}, {command!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"some words\n" * (1 << 16))
+        process.stdin.flush()
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(pause)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
 
 
 HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"

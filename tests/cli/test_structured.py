@@ -61,7 +61,7 @@ def test_a_folder_of_parquet_takes_one_command(run, tmp_path, plain):
 
 
 def test_standard_input_may_hold_json_lines(run, tmp_path, records, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(records.read_bytes())))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(records.read_bytes()), encoding="utf-8"))
     code, out, err = run("count", "-", "--field", "text", "-o", tmp_path / "c.safetensors")
     assert (code, err) == (0, "")
     assert "read 1,500 tokens in 300 lines" in out

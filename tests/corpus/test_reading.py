@@ -110,7 +110,7 @@ def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
     model.save(tmp_path / "m.safetensors")
     assert SkipGram.load(tmp_path / "m.safetensors").reading == Reading(lowercase=True)
     with pytest.raises(TypeError, match=r"reading must be a fastembed\.corpus\.Reading or None, got 'words'"):
-        SkipGram(reading="words")
+        SkipGram(reading="words").fit(documents)
 
 
 @pytest.mark.parametrize(

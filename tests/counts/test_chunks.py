@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import fastembed.counts.external_sum
 from fastembed import Counts
+from fastembed._base.threads import Pool
 from fastembed.counts.chunks import cut_chunks
 
 streams = st.lists(st.lists(st.integers(-1, 4), max_size=9).map(lambda ids: np.array(ids, dtype=np.int32)), max_size=6)
@@ -16,7 +17,7 @@ streams = st.lists(st.lists(st.integers(-1, 4), max_size=9).map(lambda ids: np.a
 def test_chunks_hold_each_id_once_as_centre_with_all_its_context(stream, size, reach):
     whole = np.concatenate(([-1] * reach, *stream, [-1] * reach)).astype(np.int32)
     place = reach
-    for chunk in cut_chunks(stream, size, reach):
+    for chunk in cut_chunks(stream, size, reach, Pool(2)):
         assert chunk.ids[0] == chunk.ids[-1] == -1
         for t in range(chunk.first, chunk.last):
             assert chunk.ids[t] == whole[place]

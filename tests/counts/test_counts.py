@@ -129,7 +129,7 @@ def test_sums_that_are_not_exact_are_rejected():
     with pytest.raises(ValueError, match="too large to be exact"):
         Counts.from_corpus(corpus, Vocabulary(["a"], [1640]), window=40, weighting="harmonic")
     one = Counts.from_corpus([["a", "a"]], Vocabulary(["a"], [2]), window=1, weighting="flat")
-    one.data[:] = 2**53
+    one = Counts(np.array([2.0**53]), one.indices, one.indptr, one.shape, windows=one.windows)
     with pytest.raises(ValueError, match="too large to be exact"):
         one + one
 
@@ -171,3 +171,88 @@ def test_arrays_of_no_matrix_are_rejected(change, error, message):
     arrays = {"data": np.ones(2), "indices": np.zeros(2, np.int32), "indptr": np.array([0, 1, 2]), "shape": (2, 2)}
     with pytest.raises(error, match=message):
         Counts(**(arrays | change))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "float16", "float32", "longdouble"])
+def test_equal_pairs_are_summed_in_double_whatever_their_dtype(dtype):
+    weight = 1 if dtype == "bool" else 5
+    weights = np.full(3000, weight, dtype)
+    pairs = np.zeros(3000, int), np.ones(3000, int)
+    assert Counts.from_ids(*pairs, weights).total == 3000 * weight
+    assert Counts.from_pairs(["a"] * 3000, ["b"] * 3000, weights).total == 3000 * weight
+    if dtype != "float16":  # which SciPy does not have
+        assert Counts.from_scipy(sparse.coo_array((weights, pairs), shape=(2, 2))).total == 3000 * weight
+        rows = sparse.csr_array((weights, pairs[1], np.array([0, 3000])), shape=(1, 2))
+        assert Counts.from_scipy(rows).total == 3000 * weight
+        assert Counts.from_scipy(rows.T.tocsc()).total == 3000 * weight
+
+
+def test_integers_that_sum_beyond_their_dtype_are_summed():
+    assert Counts.from_ids([0, 0], [1, 1], np.array([2**31 - 1] * 2, np.int32)).total == 2**32 - 2
+    ones = np.ones(2**24 + 2, np.float32)
+    same = np.zeros(len(ones), np.int8)
+    assert Counts.from_ids(same, same, ones).total == len(ones)
+
+
+@pytest.mark.parametrize("weights", [[1e308, 1e308], np.array([1e308, 1e308], np.longdouble)])
+def test_sums_beyond_double_are_rejected(weights):
+    with pytest.raises(ValueError, match=r"counts must be finite, but .*counts\[0\] is inf"):
+        Counts.from_ids([0, 0], [1, 1], weights)
+    one = Counts.from_ids([0], [1], weights[:1])
+    with pytest.raises(ValueError, match=r"the sums of counts must be finite, but .* is inf"):
+        one + one
+
+
+def test_the_arrays_of_counts_are_read_only_and_those_of_the_caller_stay_writable():
+    """A wrong index would let SciPy read memory that is not its own."""
+    matrix = sparse.csr_array(np.array([[0.0, 2], [3, 4]]))
+    for counts in (Counts.from_scipy(matrix), Counts.from_corpus([LINE], VOCABULARY, sample=0.1)):
+        arrays = counts.data, counts.indices, counts.indptr, counts.to_scipy().data, counts.to_scipy().indices
+        for array in (*arrays, *([] if counts.keep is None else [counts.keep])):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 0
+    assert matrix.data.flags.writeable
+    assert matrix.indices.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"indices": np.array([0, 2], np.int32)}, r"counts.indices must be ids from 0 to 1, but .*\[1\] is 2"),
+        ({"indices": np.array([0, -1], np.int32)}, "counts.indices must be ids from 0 to 1"),
+        ({"indptr": np.array([0, 3, 2])}, "counts.indptr must not decrease"),
+        ({"indptr": np.array([1, 1, 2])}, "indptr must begin with 0, got 1"),
+        ({"indptr": np.array([0, 2, 2]), "indices": np.array([1, 0], np.int32)}, "whose columns ascend"),
+        ({"data": np.array([1.0, 0])}, "counts must be positive"),
+        ({"data": np.array([1.0, -1])}, "counts must be non-negative"),
+        ({"data": np.array([1.0, math.nan])}, "counts must be finite"),
+    ],
+)
+def test_wrong_entries_of_arrays_are_rejected(change, message):
+    arrays = {"data": np.ones(2), "indices": np.zeros(2, np.int32), "indptr": np.array([0, 1, 2]), "shape": (2, 2)}
+    with pytest.raises(ValueError, match=message):
+        Counts(**(arrays | change))
+
+
+def test_sums_that_are_not_exact_end_the_counting_at_once():
+    read = []
+    corpus = [["a", "a"]] * 400_000
+    with pytest.raises(ValueError, match="too large to be exact"):
+        Counts.from_corpus(
+            corpus,
+            Vocabulary(["a"], [800_000]),
+            window=40,
+            weighting="harmonic",
+            memory_limit=1_000_000,
+            progress=lambda done, total: read.append(done / total),
+        )
+    assert read[-1] < 0.5
+
+
+def test_masked_arrays_are_rejected():
+    masked = np.ma.array([0, 1], mask=[True, False])
+    for arguments in ((masked, [0, 1]), ([0, 1], masked), ([0, 1], [0, 1], masked)):
+        with pytest.raises(TypeError, match="must be an array without a mask"):
+            Counts.from_pairs(*arguments)
+        with pytest.raises(TypeError, match="must be an array without a mask"):
+            Counts.from_ids(*arguments)

@@ -36,7 +36,7 @@ def batches_of(matrix, size):
 @pytest.mark.parametrize("limit", [0, 1000, 3000, 1 << 30])
 def test_matrices_are_the_same_in_memory_and_on_disk(limit):
     terms = matrices(5)
-    stored = [store_rows(batches_of(matrix, 7), 30, limit) for matrix in terms]
+    stored = [store_rows(batches_of(matrix, 7), 30, matrix.nnz, limit, 2) for matrix in terms]
     assert {matrix.on_disk for matrix in stored} == {limit < 12 * terms[0].nnz}
     total = add_matrices(stored, limit, threads=2, entries=50)
     assert_array_equal(total.rows(0, 40).toarray(), sum(terms).toarray())
@@ -49,7 +49,7 @@ def test_the_sum_of_many_matrices_stays_within_its_memory(memory_limit):
     total = ExternalSum(30, memory_limit, 2)
     terms = matrices(20)
     for matrix in terms:
-        total.add(batches_of(matrix, 6))
+        total.add(batches_of(matrix, 6), matrix.nnz)
         assert sum(stored.memory for stored in total.in_memory) <= max(total.share, 0)
     result = total.result()
     assert_array_equal(result.rows(0, 40).toarray(), sum(terms).toarray())
@@ -91,7 +91,7 @@ def test_many_matrices_on_disk_leave_few_files_open(long_text, monkeypatch, asse
     monkeypatch.setattr(
         ExternalSum,
         "add",
-        lambda self, batches, real=ExternalSum.add: (real(self, batches), sizes.append(len(self.on_disk))),
+        lambda self, *args, real=ExternalSum.add: (real(self, *args), sizes.append(len(self.on_disk))),
     )
     small = Counts.from_corpus(*long_text, memory_limit=1 << 20)
     assert max(sizes) == external_sum.MAX_FILES - 1

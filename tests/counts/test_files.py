@@ -134,3 +134,16 @@ def test_any_damage_is_a_value_error_or_harmless(saved_bytes, changes, length):
     assert counts.to_scipy().shape == counts.shape
     assert repr(both)
     assert counts.ledger is None or counts.ledger.summary()
+
+
+@pytest.mark.parametrize("size", ["1e400", str(10**30), str(10**400), "2.5", "-1", "null", '"6"'])
+def test_a_file_of_an_impossible_shape_is_rejected(tmp_path, size):
+    from fastembed.formats.tensors import map_tensors, write_tensors
+
+    path = tmp_path / "counts.safetensors"
+    Counts.from_pairs([0, 1], [1, 0]).save(path)
+    tensors, metadata = map_tensors(path)
+    settings = json.dumps(json.loads(metadata["settings"]) | {"shape": "SIZE"}).replace('"SIZE"', f"[{size}, 2]")
+    write_tensors(path, {name: np.array(tensor) for name, tensor in tensors.items()}, metadata | {"settings": settings})
+    with pytest.raises(ValueError, match="does not hold counts that fit together"):
+        Counts.load(path)

@@ -20,6 +20,7 @@ import fastembed.corpus.text_blocks
 import fastembed.counts.counts
 from fastembed import Counts, Vocabulary
 from fastembed.corpus import FileCorpus, Ledger
+from fastembed.counts.counts import expected_in_place
 from fastembed.reference import cooccurrence
 
 RTOL = 1e-13  # one division and two products away from exact
@@ -285,6 +286,7 @@ def test_a_vocabulary_must_be_one_and_in_order_if_contexts_are_limited():
 def test_ctrl_c_stops_within_a_second_and_says_what_was_read(tmp_path, write_lines):
     program = """
 import sys, signal, tempfile
+from fastembed.counts.counts import expected_in_place
 from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
 def progress(done, total):
@@ -308,3 +310,17 @@ except KeyboardInterrupt as interrupt:
         assert time.monotonic() - start < 10  # a second, and the patience of a busy machine
     assert re.search(r"interrupted after [\d,]+ tokens in [\d,]+ lines\n$", output)
     assert list(folder.iterdir()) == []
+
+
+def test_expected_counts_take_the_memory_of_counts_in_memory_only(zipf, tmp_path):
+    """Those of a file that is mapped into memory are not to be written to."""
+    corpus, vocabulary = zipf
+    counts = Counts.from_corpus(corpus, vocabulary, sample=1e-3)
+    counts.save(tmp_path / "counts")
+    mapped, expected = Counts.load(tmp_path / "counts"), counts.to_scipy()
+    found = expected_in_place(counts)
+    assert np.shares_memory(found.data, counts.data)
+    np.testing.assert_array_equal(found.data, expected.data)
+    stored = mapped.data.copy()
+    np.testing.assert_array_equal(expected_in_place(mapped).data, expected.data)
+    np.testing.assert_array_equal(mapped.data, stored)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from fastembed._base.threads import Pool
 from fastembed.counts.chunks import Chunk
 from fastembed.counts.stored_csr import store_rows
 from fastembed.counts.windows import count_windows
@@ -33,8 +34,8 @@ def test_windows_are_counted_around_the_centres_of_a_chunk_only(stream, before, 
                         break
                     if c < contexts:
                         expected[ids[t], c + shift] += 1
-    parts = [rows for rows, _ in count_windows(Chunk(ids, first, last), 5, windows, 2, 3)]
-    matrix = store_rows(parts, windows.columns(5), 1 << 20)
+    parts = [rows for rows, _ in count_windows(Chunk(ids, first, last), 5, windows, Pool(2), 3)]
+    matrix = store_rows(parts, windows.columns(5), 50, 1 << 20, 2)
     assert_array_equal(matrix.rows(0, 5).toarray(), expected)
     if (first, last) == (1, len(ids) - 1):
         assert_array_equal(expected, cooccurrence(ids, 5, [1] * before, [1] * after, contexts, windows.directed))

@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from fastembed import Vectors
 from fastembed.formats.atomic import check_writable, replacing, replacing_all
 from fastembed.formats.tensors import write_tensors
 
@@ -132,3 +133,116 @@ def test_a_private_file_stays_private(tmp_path):
     path.touch(mode=0o600)
     write_tensors(path, {"a": np.zeros(1)})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+# ---------------------------------------------------------------- two files that belong together
+
+
+@pytest.fixture
+def pairs():
+    """Two models of the same size: their tokens and vectors tell to which one a file belongs."""
+    return [
+        Vectors([f"{name}{n}" for n in range(50)], np.full((50, 2), float(number)))
+        for name, number in (("a", 1), ("b", 2))
+    ]
+
+
+def is_whole(vectors):
+    return {token[0] for token in vectors.tokens} == {"a" if vectors.matrix[0, 0] == 1 else "b"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+@pytest.mark.parametrize("rename", [0, 1, 2])
+@pytest.mark.parametrize("early", [True, False])
+def test_a_ctrl_c_between_two_renames_leaves_files_that_belong_together(
+    tmp_path, monkeypatch, pairs, suffix, rename, early
+):
+    path, renames = tmp_path / f"v{suffix}", []
+    pairs[0].save(path)
+    replace = type(path).replace
+
+    def interrupt(source, target):
+        renames.append(target)
+        if not early:
+            replace(source, target)
+        if len(renames) == rename + 1:
+            raise KeyboardInterrupt
+        return replace(source, target) if early else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pairs[1].save(path)
+    assert Vectors.load(path).matrix[0, 0] == 2
+    assert is_whole(Vectors.load(path))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+def test_a_failed_rename_leaves_the_old_pair(tmp_path, monkeypatch, pairs, suffix):
+    path = tmp_path / f"v{suffix}"
+    pairs[0].save(path)
+    replace = type(path).replace
+
+    def fail(source, target):
+        if target == path.resolve():
+            raise OSError(5, "Input/output error", str(target))
+        return replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "replace", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            pairs[1].save(path)
+    assert Vectors.load(path).tokens == pairs[0].tokens
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+def test_a_killed_writer_never_leaves_files_of_two_models(tmp_path, pairs, suffix):
+    """At any of its renames: the old pair, the new one, or one file without the other."""
+    program = """
+        import os, signal, sys
+        from pathlib import Path
+        import numpy as np
+        from fastembed import Vectors
+        replace, left = Path.replace, [int(sys.argv[2])]
+        def kill(source, target):
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return replace(source, target)
+        Path.replace = kill
+        Vectors([f"b{n}" for n in range(50)], np.full((50, 2), 2.0)).save(sys.argv[1])
+    """
+    for rename in range(4):
+        folder = tmp_path / str(rename)
+        folder.mkdir()
+        path = folder / f"v{suffix}"
+        pairs[0].save(path)
+        subprocess.run([sys.executable, "-P", "-c", textwrap.dedent(program), str(path), str(rename)], check=False)
+        try:
+            assert is_whole(Vectors.load(path))
+        except FileNotFoundError:
+            assert rename in (1, 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks and renames")
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+def test_writers_and_readers_of_a_pair_at_once_see_files_that_belong_together(tmp_path, pairs, in_threads, suffix):
+    path = tmp_path / f"v{suffix}"
+    pairs[0].save(path)
+
+    def write(vectors):
+        for _ in range(60):
+            vectors.save(path)
+
+    def read():
+        return [is_whole(Vectors.load(path)) for _ in range(60)]
+
+    *_, first, second = in_threads(*[lambda own=own: write(own) for own in pairs], read, read)
+    assert all(first)
+    assert all(second)
+    assert is_whole(Vectors.load(path))

@@ -119,6 +119,6 @@ def test_a_first_partial_fit_to_counts_is_a_fit(corpus):
     assert_array_equal(*(model.vectors.matrix for model in fitted))
 
 
-def test_another_weighting_of_baskets_is_rejected():
+def test_another_weighting_of_baskets_is_rejected_by_a_fit():
     with pytest.raises(ValueError, match="baskets, if not None, must be one of flat, share, got 'windows'"):
-        SkipGram(baskets="windows")
+        SkipGram(baskets="windows").fit([["a", "b"]])

@@ -1,10 +1,18 @@
 """The gauge: logits stay, rows are centred, directions are scaled."""
 
+import os
+import signal
+import sys
+import threading
+import time
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from fastembed._base.threads import Pool
+from fastembed.counts.totals import Totals
+from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.gauge import apply_gauge
 
 SIZES = [
@@ -32,7 +40,7 @@ def test_logits_stay_and_rows_are_centred(size, dtype):
     embedding, linear, bias, counts = model(*size, dtype)
     before = embedding.astype(np.float64) @ linear + bias
     mean = embedding.mean(axis=0, dtype=np.float64)
-    centre = apply_gauge(embedding, linear, bias, counts, Pool(2))
+    centre = apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
     tolerance = 1e-4 if dtype == "float32" else 1e-9
     np.testing.assert_allclose(embedding.astype(np.float64) @ linear + bias, before, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(embedding.mean(axis=0, dtype=np.float64), 0, atol=tolerance)
@@ -50,7 +58,7 @@ def test_each_direction_is_its_posterior_mean():
     totals = counts.sum(axis=1)
     n = 0.5 * (totals**2).sum() / totals.sum()
     expected = rows @ (np.linalg.inv(np.linalg.inv(prior) + n * information) @ (n * information)).T
-    apply_gauge(embedding, linear, bias, counts, Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
     factor = (embedding * expected).sum() / (expected**2).sum()
     np.testing.assert_allclose(embedding, factor * expected, rtol=1e-8, atol=1e-10)
     assert factor >= 1
@@ -59,7 +67,7 @@ def test_each_direction_is_its_posterior_mean():
 def test_many_counts_change_no_direction():
     embedding, linear, bias, counts = model(40, 30, 6, "float64")
     centred = embedding - embedding.mean(axis=0)
-    apply_gauge(embedding, linear, bias, counts * 1e9, Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(counts * 1e9, Pool(2)), Pool(2))
     np.testing.assert_allclose(embedding, centred, atol=1e-6)
 
 
@@ -67,7 +75,7 @@ def test_no_direction_shrinks_below_a_tenth_of_the_largest():
     embedding, linear, bias, counts = model(40, 30, 6, "float64")
     linear[0] *= 1e-9
     centred = embedding - embedding.mean(axis=0)
-    apply_gauge(embedding, linear, bias, counts, Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
     change = np.linalg.lstsq(centred, embedding, rcond=None)[0]
     assert np.abs(np.linalg.eigvals(change)).min() == pytest.approx(0.1)
 
@@ -80,7 +88,7 @@ def test_equal_vectors_keep_their_logits(which):
     else:
         linear[:] = linear[:, :1]
     before = embedding @ linear + bias
-    apply_gauge(embedding, linear, bias, counts, Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
     np.testing.assert_allclose(embedding @ linear + bias, before, atol=1e-12)
     assert np.isfinite(embedding).all()
 
@@ -89,10 +97,10 @@ def test_a_row_without_counts_becomes_zero_and_moves_no_other():
     embedding, linear, bias, counts = model(8, 5, 3, "float64")
     alone = [array.copy() for array in (embedding[:7], linear, bias)]
     embedding[7] = 99
-    apply_gauge(*alone, counts[:7], Pool(2))
+    apply_gauge(*alone, Totals.of(counts[:7], Pool(2)), Pool(2))
     counts = counts.tolil()
     counts[7] = 0
-    apply_gauge(embedding, linear, bias, counts.tocsr(), Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(counts.tocsr(), Pool(2)), Pool(2))
     np.testing.assert_allclose(embedding[:7], alone[0], rtol=1e-12)
     assert not embedding[7].any()
 
@@ -102,15 +110,15 @@ def test_a_mean_far_from_zero_costs_no_accuracy():
     near, far = (list(model(300, 200, 6, "float64")) for _ in range(2))
     far[0] += 1e6
     far[1] += 1e6
-    for parameters in (near, far):
-        apply_gauge(*parameters, Pool(2))
+    for *parameters, counts in (near, far):
+        apply_gauge(*parameters, Totals.of(counts, Pool(2)), Pool(2))
     np.testing.assert_allclose(far[0], near[0], atol=1e-8 * np.abs(near[0]).max())
 
 
 def test_the_gauge_is_the_same_on_any_number_of_threads():
     models = [model(5000, 4500, 17, "float32") for _ in range(3)]
     for threads, (embedding, linear, bias, counts) in zip((1, 2, 5), models, strict=True):
-        apply_gauge(embedding, linear, bias, counts, Pool(threads))
+        apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(threads))
     for other in models[1:]:
         for first, array in zip(models[0][:3], other[:3], strict=True):
             np.testing.assert_array_equal(array, first)
@@ -127,5 +135,35 @@ def test_the_matrix_of_the_gauge_is_the_one_the_derivation_writes_out():
     t = 0.5 * (totals**2).sum() / totals.sum() * g
     f = t / (1 + t)
     change = np.linalg.inv(basis).T @ np.diag(np.maximum(f / f.max(), 0.1)) @ basis.T
-    apply_gauge(embedding, linear, bias, counts, Pool(1))
+    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(1))
     np.testing.assert_allclose(embedding, rows @ change, rtol=1e-8, atol=1e-10)
+
+
+def test_the_gauge_of_long_vectors_is_within_its_estimate():
+    """Its matrices are D x D in double precision."""
+    small, large = (Estimate(20, 40, dim, 300, epochs=1, threads=1) for dim in (100, 5000))
+    assert large.training_memory > 8 * 8 * 5000**2
+    assert large.flops > 2 * 9 * 5000**3
+    assert small.training_memory < 5e6
+
+
+@pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_ctrl_c_ends_the_wait_for_a_decomposition(monkeypatch):
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(matrix):
+        begun.set()
+        end.wait(60)
+        return np.zeros(len(matrix)), matrix
+
+    monkeypatch.setattr(np.linalg, "eigh", slow)
+    threading.Thread(target=lambda: (begun.wait(60), os.kill(os.getpid(), signal.SIGINT))).start()
+    embedding, linear, bias, counts = model(7, 5, 3, "float32")
+    start = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(1)), Pool(1))
+    finally:
+        end.set()
+    assert time.monotonic() - start < 30

@@ -7,12 +7,20 @@ from fastembed import SkipGram
 from fastembed.skipgram.options import SkipGramOptions
 
 
-def test_wrong_parameters_are_rejected_by_the_constructor_and_by_a_fit():
-    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
-        SkipGram(dim=0)
-    model = SkipGram().set_params(dim=0)  # scikit-learn sets one after the other
-    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
-        model.fit([["a", "b"]])
+def test_wrong_parameters_are_rejected_by_the_methods_that_need_them():
+    """Not by the constructor: scikit-learn makes estimators and sets their parameters one after the other."""
+    counts = SkipGram(min_count=1).count([["a", "b"]])
+    for model in (SkipGram(dim=0), SkipGram().set_params(dim=0)):
+        for method in (
+            lambda model=model: model.fit("no such file"),
+            lambda model=model: model.partial_fit("no such file"),
+            lambda model=model: model.fit_counts(counts),
+            lambda model=model: model.count("no such file"),
+            lambda model=model: model.contexts(5),
+            lambda model=model: model.estimate(5, 5),
+        ):
+            with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+                method()
 
 
 @pytest.mark.parametrize(
@@ -86,3 +94,10 @@ def test_each_call_checks_the_parameters_once(monkeypatch):
         made.clear()
         call(corpus)
         assert len(made) == 1
+
+
+@pytest.mark.parametrize("name", ["dim", "window", "min_count", "max_size", "max_contexts", "epochs"])
+@pytest.mark.parametrize("value", [10**30, 10**400, 10**5000], ids=["30", "400", "5000"])
+def test_integers_beyond_a_machine_word_are_rejected(name, value):
+    with pytest.raises(ValueError, match=r"must be from \d+ to \d+, got"):
+        SkipGram(**{name: value}).fit([["a", "b"]])

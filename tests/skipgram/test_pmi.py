@@ -6,6 +6,7 @@ from scipy import sparse
 
 from fastembed import reference
 from fastembed._base.threads import Pool
+from fastembed.counts.totals import Totals
 from fastembed.skipgram import pmi
 from fastembed.skipgram.pmi import PositivePMI
 
@@ -19,7 +20,7 @@ def random_counts(rows, columns, density=0.2):
 
 def entries(counts, threads=1, dtype=np.float64):
     """Return the matrix itself: its product with the unit matrix."""
-    matrix = PositivePMI(counts, counts.sum(axis=0), Pool(threads), dtype)
+    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(threads), dtype)
     return matrix.times(np.eye(counts.shape[1], dtype=dtype), out=np.empty(counts.shape, dtype))
 
 
@@ -45,7 +46,7 @@ def test_products_of_any_shape(set_constant, shape, density, index):
     expected = reference.positive_pmi(counts.toarray())
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(size, 9)) for size in reversed(shape))
-    matrix = PositivePMI(counts, counts.sum(axis=0), Pool(2), np.float64)
+    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(2), np.float64)
     np.testing.assert_allclose(matrix.times(x, out=np.empty_like(y)), expected @ x, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(matrix.transposed_times(y, out=np.empty_like(x)), expected.T @ y, rtol=1e-9, atol=1e-9)
 
@@ -56,7 +57,7 @@ def test_products_are_the_same_on_any_number_of_threads():
     x, y = (rng.standard_normal((size, 30), dtype=np.float32) for size in (2500, 700))
     found = []
     for threads in (1, 2, 5):
-        matrix = PositivePMI(counts, counts.sum(axis=0), Pool(threads))
+        matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(threads))
         found.append((matrix.times(x, out=np.empty_like(y)), matrix.transposed_times(y, out=np.empty_like(x))))
     for times, transposed in found[1:]:
         np.testing.assert_array_equal(times, found[0][0])
@@ -77,7 +78,7 @@ def test_columns_beyond_16_bits():
     columns[:2] = 0, 199_999
     counts = sparse.csr_array((np.ones(150), (rows, columns)), (50, 200_000))
     counts.sum_duplicates()
-    matrix = PositivePMI(counts, counts.sum(axis=0), Pool(1))
+    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(1))
     dense = np.arange(200_000, dtype=np.float32)[:, None]
     expected = counts.copy()
     weights = counts.sum(axis=0) ** 0.75

@@ -152,6 +152,6 @@ def test_words_are_dropped_or_kept_by_lists(tmp_path):
         ({"keep_only": [1]}, TypeError, "keep_only must hold strings, got 1"),
     ],
 )
-def test_bad_lists_of_words_are_rejected_by_the_constructor(lists, error, message):
+def test_bad_lists_of_words_are_rejected(lists, error, message):
     with pytest.raises(error, match=message):
-        SkipGram(**lists)
+        SkipGram(**lists).fit([["a", "b"]])

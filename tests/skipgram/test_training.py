@@ -13,6 +13,7 @@ from scipy import sparse
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
+from fastembed.counts.totals import Totals
 from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockFit
 
@@ -272,13 +273,13 @@ def test_new_rows_start_where_the_linear_layer_expects_them(corpus):
     """Before any step: from the same counts an old word would be put near where it is."""
     model = SkipGram(epochs=5, **SETTINGS | {"dim": 10}).fit(corpus)
     matrix = model.count(corpus).to_scipy()
-    found = fold_in(matrix, slice(0, None), model.trainer.linear, Pool(2)) - model.centre_
+    found = fold_in(matrix, Totals.of(matrix, Pool(2)), slice(0, None), model.trainer.linear, Pool(2)) - model.centre_
     cosines = (found * model.vectors.matrix).sum(axis=1) / np.linalg.norm(found, axis=1)
     cosines /= np.linalg.norm(model.vectors.matrix, axis=1)
     assert np.median(cosines) > 0.8
     sizes = np.linalg.norm(found, axis=1) / np.linalg.norm(model.vectors.matrix, axis=1)
     assert 0.2 < np.median(sizes) < 2
-    again = fold_in(matrix, slice(0, None), model.trainer.linear, Pool(1)) - model.centre_
+    again = fold_in(matrix, Totals.of(matrix, Pool(2)), slice(0, None), model.trainer.linear, Pool(1)) - model.centre_
     assert_array_equal(found, again)
 
 
@@ -355,3 +356,19 @@ def test_figures_follow_from_the_public_arrays(corpus, sample):
     totals = kept.to_scipy().sum(axis=0)
     bias = model.trainer.bias - model.centre_ @ model.trainer.linear  # centring has put the mean row's logits there
     assert bias == pytest.approx(np.log(totals / totals.sum()), rel=1e-5)
+
+
+def test_a_callback_cannot_fit_its_own_model():
+    """It would mix two vocabularies. It may fit another one."""
+    corpus = [["a", "b"], ["b", "c"]]
+    methods = [
+        lambda model: model.fit(corpus),
+        lambda model: model.partial_fit(corpus),
+        lambda model: model.fit_counts(SkipGram(**SETTINGS).count(corpus)),
+    ]
+    for method in methods:
+        model = SkipGram(**SETTINGS)
+        with pytest.raises(RuntimeError, match="this SkipGram is in a fit, and on_epoch_end cannot fit it again"):
+            model.fit(corpus, on_epoch_end=lambda record, own, method=method: method(own))
+        assert model.vectors.tokens == ("b", "a", "c")
+        model.fit(corpus, on_epoch_end=lambda record, own: SkipGram(**SETTINGS).fit(corpus) and None)

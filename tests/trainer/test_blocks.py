@@ -481,3 +481,36 @@ def test_the_order_of_rows_follows_the_seed(model, make_counts):
 
     assert_array_equal(fit(3), fit(np.random.default_rng(3)))
     assert (fit(3) != fit(4)).any()
+
+
+def test_a_callback_cannot_change_the_counts_that_are_trained_on():
+    dense = np.array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])
+    results = []
+    for change in (False, True):
+        counts, validation = sparse.csr_array(dense), sparse.csr_array(dense)
+
+        def spoil(record, trainer, change=change, given=(counts, validation)):
+            if change:
+                for matrix in given:
+                    matrix.indices[:] = 1 << 30
+                    matrix.data[:] = -1
+
+        trainer = Trainer.random(3, 2, seed=0)
+        trainer.fit_counts(counts, validation_counts=validation, epochs=3, on_epoch_end=spoil)
+        results.append(trainer.embedding)
+    assert_array_equal(*results)
+
+
+def test_a_callback_cannot_start_another_fit_of_its_trainer():
+    trainer = Trainer.random(3, 2, seed=0)
+    with pytest.raises(RuntimeError, match="cannot call fit_counts of the trainer that is in a fit"):
+        trainer.fit_counts(sparse.eye_array(3), on_epoch_end=lambda record, own: own.fit_counts(sparse.eye_array(3)))
+    assert len(trainer.fit_counts(sparse.eye_array(3), on_epoch_end=lambda record, own: own.step(0))) == 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "epochs"), [(True, 1), (np.True_, 1), (1, 3), ("yes", 3), ([0], 3), (False, 3), (None, 3)]
+)
+def test_only_true_ends_the_training(answer, epochs):
+    history = Trainer.random(3, 2, seed=0).fit_counts(sparse.eye_array(3), epochs=3, on_epoch_end=lambda *_: answer)
+    assert len(history) == epochs

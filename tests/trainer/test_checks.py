@@ -254,3 +254,71 @@ def test_counts_of_any_form_are_made_canonical(form):
     history = Trainer(floats(4, 3), floats(3, 5)).fit_counts(given, epochs=1)
     expected = Trainer(floats(4, 3), floats(3, 5)).fit_counts(sparse.csr_array(dense), epochs=1)
     assert history[0]["nll"] == expected[0]["nll"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("update_linear", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"target": np.array([1e39, 0, 0, 1])},
+        {"learning_rate": 1e300},
+        {"target": np.array([1e300, 0, 0, 1]), "learning_rate": 1e300},
+        {"target": 1, "learning_rate": 1e39},
+    ],
+)
+def test_a_step_beyond_the_dtype_is_an_error_or_finite(dtype, update_linear, arguments):
+    trainer = Trainer.random(4, 3, seed=0, dtype=dtype)
+    before = trainer.embedding.copy(), trainer.linear.copy()
+    options = {key: value for key, value in arguments.items() if key != "target"}
+    target = arguments.get("target", 0)
+    calls = [
+        lambda: trainer.step(0, target, update_linear=update_linear, **options),
+        lambda: trainer.train([0], np.array([target]), update_linear=update_linear, **options),
+    ]
+    for call in calls:
+        try:
+            call()
+        except FloatingPointError:
+            assert_array_equal(trainer.embedding, before[0])
+            assert_array_equal(trainer.linear, before[1])
+        assert np.isfinite(trainer.embedding).all()
+        assert np.isfinite(trainer.linear).all()
+        before = trainer.embedding.copy(), trainer.linear.copy()
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "message"),
+    [
+        ("x", TypeError, "got 'x'"),
+        (1.5, TypeError, "got 1.5"),
+        (True, TypeError, "got True"),
+        (-1, ValueError, "got -1"),
+    ],
+)
+def test_a_wrong_seed_is_named_and_changes_nothing(seed, error, message):
+    trainer = Trainer.random(4, 3, seed=0)
+    trainer.fit_counts(sparse.eye_array(4), epochs=1)
+    arrays = trainer.embedding, trainer.linear, *trainer.squares
+    before = [array.copy() for array in arrays]
+    with pytest.raises(error, match=f"seed must be an integer of at least 0, .*{message}"):
+        trainer.fit_counts(sparse.eye_array(4), seed=seed)
+    with pytest.raises(error, match=message):
+        Trainer.random(4, 3, seed=seed)
+    for array, old in zip(arrays, before, strict=True):
+        assert_array_equal(array, old)
+
+
+def test_a_seed_may_be_longer_than_a_machine_word():
+    assert_array_equal(Trainer.random(4, 3, seed=2**128).embedding, Trainer.random(4, 3, seed=2**128).embedding)
+
+
+def test_rows_that_are_no_array_are_rejected():
+    with pytest.raises(TypeError, match="rows must be a NumPy array, got list"):
+        Trainer.random(4, 2).grown([[0, 0]])
+
+
+@pytest.mark.parametrize("arguments", [(10**400, 3), (3, 10**400), (10**30, 3), (-(10**400), 3)])
+def test_sizes_beyond_a_machine_word_are_rejected(arguments):
+    with pytest.raises(ValueError, match=r"must be from 1 to|must be at least 1"):
+        Trainer.random(*arguments)

@@ -1,5 +1,6 @@
 """Targets in every form, and the checks of them: the type of the error, the value in its message."""
 
+import copy
 import re
 
 import numpy as np
@@ -122,3 +123,37 @@ def test_one_hot_targets_have_weight_one():
     for found, expected in zip(targets, ([0, 1, 2], [4, 0], [1, 1]), strict=True):
         assert_array_equal(found, expected)
     assert [part.dtype for part in targets] == [np.int64, np.int32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float32"])
+def test_equal_entries_of_a_target_are_summed_in_double(dtype):
+    trainer = Trainer.random(2, 3, seed=0, dtype="float64")
+    weight = {"bool": 1, "int32": 2**31 - 1}.get(dtype, 5)
+    entries = np.full(60, weight, dtype), (np.zeros(60, int), np.ones(60, int))
+    target, counts = (sparse.coo_array(entries, shape=shape) for shape in ((1, 2), (2, 2)))
+    assert trainer.loss(0, target) == trainer.loss(0, [0, 60.0 * weight])
+    assert trainer.nll(counts) == trainer.nll(sparse.csr_array([[0, 60.0 * weight], [0, 0]]))
+    twin = copy.deepcopy(trainer)
+    assert trainer.train([0], target, learning_rate=1e-9) == twin.train([0], [[0, 60.0 * weight]], learning_rate=1e-9)
+    trainer.fit_counts(counts, epochs=1)
+    twin.fit_counts(sparse.csr_array([[0, 60.0 * weight], [0, 0]]), epochs=1)
+    assert_array_equal(trainer.embedding, twin.embedding)
+
+
+def test_masked_arrays_are_rejected_as_ids_targets_and_parameters():
+    trainer = Trainer.random(2, 3, seed=0)
+    ids, numbers = np.ma.array([0, 1], mask=[True, False]), np.ma.array([1.0, np.nan], mask=[False, True])
+    calls = [
+        lambda: trainer.train(ids),
+        lambda: trainer.train([0, 1], ids),
+        lambda: trainer.train([0], numbers[None]),
+        lambda: trainer.loss(0, numbers),
+        lambda: trainer.step(0, numbers),
+        lambda: trainer.fit_counts(sparse.eye_array(2), frozen_rows=ids),
+        lambda: trainer.fit_counts(sparse.eye_array(2), frozen_rows=ids[:0]),
+        lambda: Trainer(np.eye(2), np.eye(2), bias=numbers),
+        lambda: trainer.grown(np.ma.zeros((1, 3), "f4")),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"mask|got MaskedArray"):
+            call()

@@ -1,8 +1,10 @@
 """Trainers and threads: the same bits on any number of them, the GIL released, BLAS as it was, forks, Ctrl-C."""
 
+import ctypes
 import hashlib
 import multiprocessing
 import os
+import platform
 import queue
 import signal
 import subprocess
@@ -314,3 +316,38 @@ def test_a_fit_ends_at_a_ctrl_c(threads):
     twin = Trainer(trainer.embedding.copy(), trainer.linear, threads=1)
     assert trainer.fit_counts(counts, epochs=1)[0]["nll"] == twin.fit_counts(counts, epochs=1)[0]["nll"]
     assert_array_equal(trainer.embedding, twin.embedding)
+
+
+# ---------------------------------------------------------------- the mode of floating-point numbers
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or sys.platform != "linux", reason="needs the numbers of a C library"
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_rounding_mode_of_the_caller_changes_no_bit(set_constant, dtype):
+    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    rows, fit = row_bits(dtype, 1), fit_bits(dtype, 1)
+    rounding = ctypes.CDLL(None).fesetround
+    for mode in (0x400, 0x800, 0xC00):  # down, up, towards zero
+        for threads in (1, 3):
+            trainer = Trainer.random(30, 50, output_size=4500, dtype=dtype, seed=3, threads=threads)
+            twin = Trainer.random(30, 50, output_size=4500, dtype=dtype, seed=3, threads=threads)
+            assert rounding(mode) == 0
+            try:
+                losses = [trainer.step(1, 2, update_linear=True), trainer.loss(0, 1), *trainer.gradient(0, 1)]
+                losses += [*trainer.train([0, 1]), *trainer.forward(3)]
+            finally:
+                rounding(0)
+            expected = [twin.step(1, 2, update_linear=True), twin.loss(0, 1), *twin.gradient(0, 1)]
+            expected += [*twin.train([0, 1]), *twin.forward(3)]
+            assert digest(losses, trainer.embedding, trainer.linear) == digest(expected, twin.embedding, twin.linear)
+    assert (rows, fit) == (row_bits(dtype, 3), fit_bits(dtype, 3))
+
+
+@pytest.mark.thread_unsafe(reason="counts the threads of the process")
+def test_a_hundred_trainers_share_their_threads():
+    before = threading.active_count()
+    for trainer in [Trainer.random(30, 4, output_size=4500, threads=4, seed=0) for _ in range(100)]:
+        trainer.fit_counts(random_counts(30, 4500), epochs=1)
+    assert threading.active_count() <= before + 8

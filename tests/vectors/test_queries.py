@@ -1,5 +1,7 @@
 """What is asked of vectors: the meaning of each query against a plain twin and against gensim; rejected queries."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -441,6 +443,28 @@ def test_bad_queries_of_nearest_are_rejected(queries, error, message):
 def test_bad_methods_of_analogy_are_rejected():
     with pytest.raises(ValueError, match="method must be one of 3CosAdd, 3CosMul, got 'cosmul'"):
         Vectors(list("abc"), np.eye(3)).analogy("a", "b", "c", method="cosmul")
+
+
+def test_queries_that_are_not_finite_in_double_or_masked_are_rejected():
+    vectors = Vectors(["a", "b"], np.eye(2))
+    huge = np.array([np.longdouble("1e4000"), 1])
+    if np.isfinite(huge).all():  # a long double that is longer than a double
+        for query in (huge, huge[None]):
+            with pytest.raises(ValueError, match="must be finite"):
+                vectors.nearest(query)
+    for query in (np.ma.array([np.nan, 1.0], mask=[True, False]), np.ma.array([[np.nan, 1.0]], mask=[[True, False]])):
+        with pytest.raises(TypeError, match="without a mask"):
+            vectors.nearest(query)
+    with pytest.raises(TypeError, match="without a mask"):
+        vectors.most_similar(np.ma.array([np.nan, 1.0], mask=[True, False]))
+
+
+def test_an_unknown_token_among_many_is_named_soon():
+    vectors = Vectors([f"word{n}" for n in range(200_000)], np.ones((200_000, 1), np.float32))
+    start = time.perf_counter()
+    with pytest.raises(KeyError, match="'wort1' is not among the 200,000 tokens; the closest spellings are 'word1'"):
+        vectors["wort1"]
+    assert time.perf_counter() - start < 0.5  # of a million tokens it was a second
 
 
 def test_an_answer_that_does_not_fit_in_memory_is_rejected_before_the_search(monkeypatch):

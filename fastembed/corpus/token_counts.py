@@ -1,0 +1,93 @@
+"""How often each token of a corpus occurs, counted and ranked on several threads.
+
+Each thread has a table of its own. Tokens are divided among the parts of a table by their hashes, so that the same part
+of all tables is merged by one thread, beside the others; the parts are ranked in the same way. Nothing depends on which
+thread counted which text, since a ranking has one order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from queue import Empty, SimpleQueue
+
+import numpy as np
+
+from fastembed._base.threads import Pool
+from fastembed._kernels.tokens import Ranking, TokenTable
+from fastembed.corpus.document_blocks import token_bytes
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus, map_text
+
+PARTS = 64  # of the tables: a power of two
+
+
+def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:
+    """Return tables of the tokens of a corpus, each of which is in one of them."""
+    if not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
+        return _merged(_count_text(corpus, ledger, progress, pool.threads), pool)
+    return [_count_sequences(corpus, ledger, progress)]
+
+
+def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
+    """Return the tokens that occur at least this often, by decreasing count, equal counts by code points."""
+    ranking = Ranking(tables, least)
+    bounds = ranking.bounds
+    pool.run(lambda k: ranking.sort(bounds[k], bounds[k + 1]), len(bounds) - 1)
+    while len(bounds) > 2:
+        runs = list(zip(bounds[:-2:2], bounds[1:-1:2], bounds[2::2], strict=True))
+        pool.run(partial(_merge_run, ranking, runs), len(runs))
+        bounds = [*bounds[:-1:2], bounds[-1]]
+    return ranking
+
+
+def _merge_run(ranking: Ranking, runs: list[tuple[int, int, int]], k: int) -> None:
+    ranking.merge(*runs[k])
+
+
+def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> list[TokenTable]:
+    """Count the tokens of files, with one table per thread."""
+    tables: SimpleQueue[TokenTable] = SimpleQueue()
+
+    def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
+        try:
+            table = tables.get_nowait()
+        except Empty:
+            table = TokenTable()
+        try:
+            return None, *table.count(text, open_line)
+        finally:
+            tables.put(table)
+
+    for _ in map_text(corpus, count, ledger, progress, threads):
+        pass
+    return [tables.get() for _ in range(tables.qsize())]
+
+
+def _merged(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
+    """Return tables without a common token that have the tokens of all."""
+    filled = [table for table in tables if len(table)]
+    if len(filled) < 2:
+        return filled
+    ids = [np.empty(len(table), np.int32) for table in filled]
+    starts = np.empty((len(filled), PARTS + 1), np.int64)
+    pool.run(lambda t: filled[t].sort_into_parts(ids[t], starts[t]), len(filled))
+    parts = [TokenTable() for _ in range(PARTS)]
+
+    def merge(k: int) -> None:
+        for table, table_ids, (first, last) in zip(filled, ids, starts[:, k : k + 2].tolist(), strict=True):
+            parts[k].merge(table, table_ids[first:last])
+
+    pool.run(merge, PARTS)
+    return parts
+
+
+def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> TokenTable:
+    """Count the tokens of any corpus."""
+    found: Counter[str] = Counter()
+    for tokens in corpus.sequences(ledger, progress):
+        found.update(tokens)
+    table = TokenTable()
+    for token, count in found.items():
+        table.insert(token_bytes(token), count)
+    return table

@@ -1,0 +1,278 @@
+"""Pickles and copies of every public object: the same bits, also after more training; no private names."""
+
+import copy
+import multiprocessing
+import pickle
+import pickletools
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+import fastembed
+from fastembed import Counts, SkipGram, Trainer, TrainingDivergedError, Vectors, Vocabulary, corpus, evaluation, formats
+from fastembed.skipgram import Estimate
+from fastembed.windows import Windows
+
+CORPUS = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
+COUNTS = sparse.csr_array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])
+
+
+def through_pickle(protocol):
+    return lambda value: pickle.loads(pickle.dumps(value, protocol))
+
+
+def out_of_band(value):
+    buffers = []
+    text = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    return pickle.loads(text, buffers=[bytearray(buffer) for buffer in buffers])
+
+
+def read_only_buffers(value):
+    buffers = []
+    text = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    return pickle.loads(text, buffers=[bytes(buffer) for buffer in buffers])
+
+
+def through_joblib(value, mmap_mode=None):
+    import os
+    import tempfile
+
+    joblib = pytest.importorskip("joblib")
+    with tempfile.TemporaryDirectory() as folder:
+        joblib.dump(value, os.path.join(folder, "value"))  # noqa: PTH118
+        return joblib.load(os.path.join(folder, "value"), mmap_mode=mmap_mode)  # noqa: PTH118
+
+
+WAYS = {
+    **{f"protocol {protocol}": through_pickle(protocol) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)},
+    "out of band": out_of_band,
+    "read-only buffers": read_only_buffers,
+    "joblib": through_joblib,
+    "joblib, mapped": lambda value: through_joblib(value, None if sys.platform == "win32" else "r"),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.fixture(params=WAYS)
+def sent(request):
+    """A way to copy an object."""
+    return WAYS[request.param]
+
+
+def fitted(**options):
+    return SkipGram(dim=4, window=2, min_count=1, sample=None, threads=2, **options).fit(CORPUS)
+
+
+def bits(value):
+    """All that an object shows, in a form that can be compared."""
+    if isinstance(value, SkipGram):
+        learned = "vectors", "vocabulary", "trainer", "centre_", "ledger", "windows_", "counts_sha256_"
+        history = [{key: record[key] for key in record if key != "seconds"} for record in value.history]
+        return value.get_params(), history, [bits(getattr(value, name)) for name in learned]
+    if isinstance(value, Trainer):
+        arrays = value.embedding, value.linear, value.bias, *value.squares
+        return value.loss_scale, value.threads, [bits(array) for array in arrays]
+    if isinstance(value, Vectors):
+        return value.tokens, bits(value.matrix), bits(value.counts)
+    if isinstance(value, Vocabulary):
+        return value.tokens, bits(value.counts), value.ledger, value.appended, value.ids(["the"])
+    if isinstance(value, Counts):
+        arrays = value.data, value.indices, value.indptr, value.keep, value.to_scipy().data
+        return [bits(array) for array in arrays], value.shape, value.windows, value.ledger, bits(value.vocabulary)
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, TrainingDivergedError):
+        return str(value), value.args, value.epoch, value.block
+    if isinstance(value, corpus.FileCorpus | corpus.DocumentCorpus):
+        return getattr(value, "names", None), value.reading, list(value.sequences(corpus.Ledger()))
+    if isinstance(value, corpus.Phrases):
+        return value == corpus.Phrases(["new york"]), value.join(["in", "new", "york"])
+    if isinstance(value, formats.Table):
+        return [bits(part) for part in value]
+    return repr(value)
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    """An object of every public class that has any, by the class's public name."""
+    path = tmp_path_factory.mktemp("text") / "text"
+    path.write_text("".join(" ".join(line) + "\n" for line in CORPUS), encoding="utf-8")
+    vocabulary = Vocabulary.from_corpus(path, 1)
+    model = fitted()
+    scores = tmp_path_factory.mktemp("scores") / "scores"
+    scores.write_text("cat dog 5\nthe a 3\nsat ran 4\n", encoding="utf-8")
+    questions = tmp_path_factory.mktemp("scores") / "questions"
+    questions.write_text(": animals\nthe cat a dog\n", encoding="utf-8")
+    analogies = evaluation.analogies(model.vectors, questions)
+    return {
+        "Counts": Counts.from_corpus(path, vocabulary, sample=0.1, directed=True),
+        "SkipGram": model,
+        "Trainer": model.trainer,
+        "TrainingDivergedError": TrainingDivergedError("the loss is nan", 2, 7),
+        "Vectors": model.vectors,
+        "Vocabulary": vocabulary.grown(Vocabulary(["new"], [3])),
+        "corpus.DocumentCorpus": corpus.DocumentCorpus(["the cat", "a dog"], lowercase=True),
+        "corpus.FileCorpus": corpus.FileCorpus(path, lowercase=True),
+        "corpus.Ledger": vocabulary.ledger,
+        "corpus.LineSplit": corpus.LineSplit(0.1, 3, True),
+        "corpus.Phrases": corpus.Phrases(["new york"]),
+        "corpus.Reading": corpus.Reading(lowercase=True, token_pattern=r"\w+"),
+        "evaluation.Analogies": analogies,
+        "evaluation.HeldOutItems": evaluation.HeldOutItems(1.5, 0.25, 0.5, 10, 4, 3),
+        "evaluation.Section": analogies.sections[0],
+        "evaluation.Similarity": evaluation.word_similarity(model.vectors, scores),
+        "formats.Format": formats.FORMATS["npy"],
+        "formats.Table": formats.Table(["a"], np.eye(1), np.array([1]), {"dim": 1}),
+        "skipgram.Estimate": model.estimate(10, 20),
+        "windows.Windows": Windows((2, 3), "harmonic", 0.1, True, 5),
+    }
+
+
+def test_every_public_class_is_here(objects):
+    modules = [
+        fastembed,
+        *(
+            getattr(fastembed, name)
+            for name in dir(fastembed)
+            if name in fastembed._PUBLIC_MODULES and name != "reference"
+        ),
+    ]
+    public = [getattr(module, name) for module in modules for name in module.__all__]
+    classes = {each for each in public if isinstance(each, type) and not getattr(each, "_is_protocol", False)}
+    assert classes == {type(value) for value in objects.values()}
+
+
+NAMES = [
+    "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "corpus.DocumentCorpus",
+    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading",
+    "evaluation.Analogies", "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
+    "formats.Format", "formats.Table", "skipgram.Estimate", "windows.Windows",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_has_the_same_bits(objects, name, sent):
+    value = objects[name]
+    again = sent(value)
+    assert type(again) is type(value)
+    assert bits(again) == bits(value)
+    assert bits(sent(again)) == bits(value)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "Corpus" not in name])
+def test_a_pickle_names_no_private_module(objects, name):
+    """So that a module within a package may move."""
+    strings = [
+        argument for _, argument, _ in pickletools.genops(pickle.dumps(objects[name], 4)) if isinstance(argument, str)
+    ]
+    assert {text for text in strings if text.startswith("fastembed")} == {"fastembed"}
+
+
+def test_a_copied_model_goes_on_to_the_same_bits(sent):
+    model = fitted()
+    again = sent(model)
+    assert bits(again.partial_fit([["the", "cat"], ["new", "dog"]], grow_vocabulary=True)) == bits(
+        model.partial_fit([["the", "cat"], ["new", "dog"]], grow_vocabulary=True)
+    )
+    assert again.predict_output("cat") == model.predict_output("cat")
+    assert again.vectors.most_similar("cat") == model.vectors.most_similar("cat")
+    assert again.fit(CORPUS).counts_sha256_ == model.fit(CORPUS).counts_sha256_
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "copy"])
+def test_a_copied_trainer_goes_on_to_the_same_bits(way, dtype):
+    trainer = Trainer.random(3, 5, seed=0, dtype=dtype)
+    trainer.fit_counts(COUNTS, epochs=2)
+    again = WAYS[way](trainer)
+    assert not np.shares_memory(again.embedding, trainer.embedding)
+    for each in (trainer, again):
+        each.fit_counts(COUNTS, epochs=2, warm_start=True)
+        each.train([0, 1, 2], epochs=2, update_linear=True)
+    assert bits(again) == bits(trainer)
+
+
+def test_a_shallow_copy_of_a_trainer_shares_its_parameters():
+    trainer = Trainer.random(3, 5, seed=0)
+    assert np.shares_memory(copy.copy(trainer).embedding, trainer.embedding)
+
+
+def test_a_trainer_with_a_padded_layer_and_without_a_bias_is_copied(sent):
+    trainer = Trainer.random(7, 3, output_size=33, seed=1)
+    assert trainer.bias is None
+    assert bits(sent(trainer)) == bits(trainer)
+
+
+@pytest.mark.parametrize("name", ["Counts", "SkipGram", "Trainer", "Vectors"])
+def test_buffers_out_of_band_are_the_arrays_themselves(objects, name):
+    """No array is copied to be pickled, and vectors and counts not to be read either."""
+    value, buffers = objects[name], []
+    text = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    matrix = {
+        "Counts": lambda counts: counts.data,
+        "SkipGram": lambda model: model.vectors.matrix,
+        "Trainer": lambda trainer: trainer.embedding,
+        "Vectors": lambda vectors: vectors.matrix,
+    }[name]
+    assert any(np.shares_memory(np.frombuffer(buffer, np.uint8), matrix(value)) for buffer in buffers)
+    again = pickle.loads(text, buffers=buffers)
+    if name in ("Counts", "Vectors"):
+        assert np.shares_memory(matrix(again), matrix(value))
+    assert not matrix(again).flags.writeable or name == "Trainer"
+
+
+def test_what_is_read_only_stays_so(objects, sent):
+    for array in (sent(objects["Counts"]).data, sent(objects["Vectors"]).matrix, sent(objects["Vectors"]).counts):
+        assert not array.flags.writeable
+
+
+def test_a_class_of_a_user_is_pickled_by_its_own_name(sent):
+    model = OwnSkipGram(dim=2, min_count=1).fit(CORPUS)
+    again = sent(model)
+    assert type(again) is OwnSkipGram
+    assert bits(again) == bits(model)
+    assert type(pickle.loads(pickle.dumps(OwnVectors(["a"], np.eye(1))))) is OwnVectors
+
+
+class OwnSkipGram(SkipGram):
+    def __init__(self, dim=3, min_count=2):
+        super().__init__(dim=dim, min_count=min_count)
+
+    def get_params(self, deep=True):
+        return {name: getattr(self, name) for name in SkipGram().get_params()}
+
+
+class OwnVectors(Vectors):
+    pass
+
+
+def test_a_copy_made_by_a_callback_can_be_fitted():
+    copies = []
+    model = SkipGram(dim=2, min_count=1, epochs=2)
+    model.fit(CORPUS, on_epoch_end=lambda record, own: copies.extend((copy.deepcopy(own), through_pickle(5)(own))))
+    for each in copies:
+        assert bits(each.fit(CORPUS).vectors) == bits(model.vectors)
+
+
+METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "forkserver"]
+
+
+@pytest.mark.thread_unsafe(reason="forks")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_model_goes_to_a_process_and_comes_back(method):
+    model = fitted()
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as executor:
+        again = executor.submit(SkipGram.partial_fit, model, CORPUS).result()
+    assert bits(again) == bits(model.partial_fit(CORPUS))
+
+
+def test_an_estimate_is_equal_to_its_copy(sent):
+    estimate = Estimate(10, 20, 3, 4, 5, 6)
+    assert sent(estimate) == estimate
+    assert_array_equal(sent(Vectors(["a"], np.eye(1))).matrix, np.eye(1))
