@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from fastembed._base.printable import shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import replace_surrogates, token_list
+from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates, token_list
 from fastembed.corpus.rows import BadRow, no_field
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
@@ -179,7 +179,9 @@ def _text(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
         return value.encode()
     except UnicodeEncodeError as error:
         if errors == "strict":
-            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(value[error.start : error.start + 20])}")
+            part = value[error.start : min(error.end, error.start + 20)]
+            bad = part if NOT_ESCAPED.search(part) else part.encode(errors="surrogateescape")  # the bytes of a file
+            return BadRow("not valid UTF-8", f"not valid UTF-8: {bad!r}")
     text, replaced = replace_surrogates(value)
     ledger.replaced += replaced
     return text
