@@ -26,7 +26,9 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.held_out_items:
         reject(arguments, ("given",), "there are no --held-out-items")
     if arguments.phrases == "auto":
-        fail(arguments, "--phrases auto would find those of the text to evaluate: give the file that `train` was given")
+        fail(
+            arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
+        )
     if not arguments.analogies:
         reject(arguments, ("method", "restrict"), "there are no --analogies")
     vectors = open_vectors(arguments)

@@ -52,7 +52,7 @@ def add_parser(commands: options.Commands) -> None:
         commands,
         "tokens",
         run,
-        example="fastembed tokens book.txt --lowercase --head 10",
+        example="fastembed tokens book.txt --words --head 10",
         keys="sequences (a list of lists of tokens), ledger; with --top: tokens (a list of token, count), different, "
         "ledger",
     )

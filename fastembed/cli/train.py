@@ -19,7 +19,6 @@ from fastembed.cli.arguments import (
 )
 from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
 from fastembed.cli.progress import Progress
-from fastembed.corpus import FileCorpus, Reading
 from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
 
@@ -52,7 +51,9 @@ def run(arguments: argparse.Namespace) -> None:
 def _on_text(arguments: argparse.Namespace) -> Job:
     reject(arguments, ("validation_counts", "grow_vocabulary", "replay"), "a new model is learned from text")
     model = new_model(arguments)
-    return model, partial(model.fit, _open_text(arguments), memory_limit=arguments.memory_limit)
+    corpus = open_corpus(arguments)
+    print_advice(arguments, corpus)
+    return model, partial(model.fit, corpus, memory_limit=arguments.memory_limit)
 
 
 def _on_counts(arguments: argparse.Namespace) -> Job:
@@ -81,7 +82,7 @@ def _on_more_text(arguments: argparse.Namespace) -> Job:
         "replay": _load_replay(arguments),
         "memory_limit": arguments.memory_limit,
     }
-    return model, partial(model.partial_fit, _open_text(arguments, model.reading_), **choice)
+    return model, partial(model.partial_fit, open_corpus(arguments, model.reading_), **choice)
 
 
 def _model_to_continue(arguments: argparse.Namespace) -> SkipGram:
@@ -106,13 +107,6 @@ def _load_replay(arguments: argparse.Namespace) -> Counts | None:
         return None
     reject_overwriting(arguments, [arguments.replay])
     return Counts.load(arguments.replay)
-
-
-def _open_text(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
-    """Return the corpus, after a hint if it seems to need other options; `reading` is as for `open_corpus`."""
-    corpus = open_corpus(arguments, reading)
-    print_advice(arguments, corpus)
-    return corpus
 
 
 def add_parser(commands: options.Commands) -> None:

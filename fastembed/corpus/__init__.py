@@ -9,8 +9,8 @@ Wherever a corpus is asked for, it is
 - any other iterable that yields sequences of strings or integers and can be iterated again, such as a list of lists.
 
 A file holds one sequence per line, in UTF-8, and ASCII white space separates the tokens, unless a :class:`Reading` says
-otherwise. Files whose names end in ``.gz``,
-``.bz2``, ``.xz`` or ``.zst`` are decompressed while they are read. An integer as a token stands for its decimal digits.
+otherwise. Files whose names end in ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` are decompressed while they are read. An
+integer as a token stands for its decimal digits.
 
 A `progress` is called with (done, total): bytes on disk for files, sequences for a corpus in memory, where the total is
 None if the corpus has no length.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from fastembed._base.printable import shown
 from fastembed.corpus.document_blocks import DocumentBlock
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import FileCorpus
@@ -43,10 +44,8 @@ def advice(corpus: FileCorpus) -> str | None:
     if reading.compiled and not reading.words:
         tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
         if len(punctuated) > MOST_PUNCTUATED * tokens:
-            example = punctuated[0].decode(errors="replace")
-            found.append(
-                f"{100 * len(punctuated) / tokens:.0f} % of the tokens end in punctuation, such as {example!r}"
-            )
+            example = shown(punctuated[0].decode(errors="replace"))
+            found.append(f"{100 * len(punctuated) / tokens:.0f} % of the tokens end in punctuation, such as {example}")
             options.append("--words")
     if reading.unit == "line" and looks_wrapped(text):
         found.append("the text looks wrapped, so that sequences end in mid-sentence")

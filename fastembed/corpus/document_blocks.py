@@ -52,8 +52,8 @@ class DocumentBlock:
     def read(self, reading: Reading) -> bytes:
         """Return the text of all, in which each sequence ends with a newline; the end of a document ends one."""
         if not self.tokens and reading.unit != "line":
-            return b"".join(map(reading.apply, self.documents))
-        return self.text if self.tokens else reading.apply(self.text)
+            return b"".join(map(reading._apply, self.documents))
+        return self.text if self.tokens else reading._apply(self.text)
 
 
 def document_blocks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentBlock]:

@@ -79,7 +79,7 @@ class SplitDocuments:
 
 
 def _sequences(text: str | None, reading: Reading) -> list[list[str]] | None:
-    return None if text is None else reading.sequences(text)
+    return None if text is None else reading.sequences(text or "\n")  # as a block of documents has it
 
 
 def split_documents(

@@ -27,7 +27,7 @@ class Ledger:
     replaced : int
         Number of U+FFFD characters put in place of bytes that are not UTF-8.
     skipped : dict of str to int
-        Number of rows of structured files that were not read, by reason.
+        Number of rows of structured files, or of items in memory, that were not read, by reason.
 
     Examples
     --------

@@ -57,7 +57,7 @@ class Phrases:
 
     Notes
     -----
-    A line of more than a megabyte is read in pieces, at the ends of which no phrase is joined.
+    A sequence of more than a megabyte is read from a file in pieces, at the ends of which no phrase is joined.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class Phrases:
         Raises
         ------
         TypeError
-            If `tokens` is a string.
+            If `tokens` is a string, or does not hold strings.
 
         Examples
         --------
@@ -176,7 +176,10 @@ class Phrases:
         """
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a sequence of strings, got the string {shown(tokens)}; pass text.split()")
-        return split_tokens(self.apply(join_tokens(list(tokens))))
+        found = list(tokens)
+        if not all(isinstance(token, str) for token in found):
+            raise TypeError(f"tokens must be strings, got {shown(found)}")
+        return split_tokens(self.apply(join_tokens(found)))
 
     def apply(self, text: bytes) -> bytes:
         r"""Return a text with the white space inside phrases replaced by ``_``.

@@ -17,12 +17,11 @@ from typing import BinaryIO
 
 from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
-from fastembed.corpus.text_blocks import Cut, cut_line
+from fastembed.corpus.text_blocks import COMPRESSED, Cut, cut_line
 
 LARGE_BLOCK_BYTES = 1 << 22  # of files so large that there are enough such blocks for many threads
 BLOCKS = 256  # that are enough
 TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # such files are read from the beginning to the end
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,7 @@ class FileCorpus:
             processes=processes,
         )
         self._structure = Structure(field, header, skip_bad)
-        names = [paths] if isinstance(paths, str | os.PathLike) else paths
-        self._files = [file for name in names for file in self._structure.find(name)]
+        self._files = [file for path in _path_list(paths) for file in self._structure.find(path)]
         for file in self._files:
             self._structure.check(file)
         self.names = [file.name for file in self._files]
@@ -206,6 +205,17 @@ class FileCorpus:
                 ledger.bytes += block.size
                 yield block
             done += size
+
+
+def _path_list(paths: Any) -> list[str | os.PathLike[str]]:
+    """Return one path or several as a list; raise TypeError for anything else."""
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
+    found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
+    for path in found:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"paths must be a path or several, each a str or a pathlib.Path, got {shown(path)}")
+    return found
 
 
 def map_text(
@@ -275,7 +285,8 @@ class DocumentCorpus:
         If `documents` can be iterated only once, or is a table and there is no `field`; while reading, if an item is no
         document.
     ValueError
-        As for `Reading`; if a table has no such column; while reading, if an item has no such field or no UTF-8 form.
+        As for `Reading`; if a table has no such column, or several; while reading, if an item has no such field or no
+        UTF-8 form.
 
     Examples
     --------
@@ -428,7 +439,7 @@ def _decode(block: Block, reading: Reading) -> tuple[bytes, int]:
         known = text.count("\ufffd".encode())
         text = text.decode(errors="replace").encode()
         replaced = text.count("\ufffd".encode()) - known
-    return reading.apply(text, inside=block.inside, last=block.last), replaced
+    return reading._apply(text, block.inside, block.last), replaced
 
 
 def _reported(items: Iterable[Any], total: int | None, progress: Progress | None) -> Iterator[tuple[int, Any]]:

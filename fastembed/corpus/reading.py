@@ -17,14 +17,15 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
+from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.processes import check_picklable
 
-PROBE = f"{string.printable} a-b c's"  # a pattern for tokens matches none of it, or characters, but not between them
-# The kernels' numbers of them
-DIGITS = {"keep": 0, "shape": 1, "drop": 2}
-WAYS = ("errors", "processes")  # options that do not say what the tokens are
-UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # and "line", which needs no kernel
+PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
+DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
+UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
+NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
+NOT_RECORDED = ("errors", "processes")  # options that are no part of what the tokens of a valid text are
 
 
 @pickled_as("corpus.Reading")
@@ -131,7 +132,7 @@ class Reading:
         Parameters
         ----------
         text : bytes
-            Valid UTF-8: a whole text, or a part of one.
+            UTF-8: a whole text, or a part of one.
         inside : bool
             Whether it begins inside a sequence, of which earlier parts had more than white space.
         last : bool
@@ -142,11 +143,24 @@ class Reading:
         bytes
             Where there is a tokenizer or a pattern, it is applied to each sequence of this.
 
+        Raises
+        ------
+        ValueError
+            If the text is not valid UTF-8.
+
         Examples
         --------
         >>> Reading(lowercase=True).apply("Éa B\n".encode()).decode()
         'éa b\n'
         """
+        if not valid_utf8(text):
+            raise ValueError(f"the text {shown(text)} is not valid UTF-8")
+        return self._apply(text, inside, last)
+
+    def _apply(self, text: bytes, inside: bool = False, last: bool = True) -> bytes:
+        """Return what :meth:`apply` does of a text that is known to be valid UTF-8: the kernels read beyond others."""
+        if self.unit == "line" and last and text and not text.endswith(b"\n"):
+            text += b"\n"
         if self.unit != "line":
             text = kernels.sequences(text, UNITS[self.unit], inside, last)
         if self.words:
@@ -206,21 +220,22 @@ class Reading:
         ValueError
             If the text has surrogates, which UTF-8 does not have, unless `errors` is "replace".
         TypeError
-            If the tokenizer returns no strings.
+            If it is not a str, or the tokenizer returns no strings.
 
         Examples
         --------
         >>> Reading().sequences("To be,\nor not.")
         [['To', 'be,'], ['or', 'not.']]
         """
+        if not isinstance(document, str):
+            raise TypeError(f"a document must be a str, got {shown(document)}")
         try:
             text = document.encode()
         except UnicodeEncodeError as error:
             if self.errors == "strict":
                 raise ValueError(f"the text {shown(document)} has no UTF-8 form: {error}") from error
-            text = document.encode(errors="surrogatepass").decode(errors="replace").encode()
-        *sequences, rest = self.apply(text).split(b"\n")
-        return list(map(self.tokens, [*sequences, rest] if rest else sequences))
+            text, _ = replace_surrogates(document)
+        return list(map(self.tokens, self._apply(text).split(b"\n")[:-1]))
 
     def token(self, word: str, known: Container[str]) -> str:
         """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
@@ -262,7 +277,9 @@ class Reading:
         {'words': True, 'digits': 'shape'}
         """
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        record = {name: value for name, (value, default) in values.items() if value != default and name not in WAYS}
+        record = {
+            name: value for name, (value, default) in values.items() if value != default and name not in NOT_RECORDED
+        }
         if self.tokenizer is not None:
             record["tokenizer"] = tokenizer_name(self.tokenizer)
         if isinstance(self.phrases, Phrases):
@@ -383,6 +400,24 @@ def _matches_nothing(pattern: str) -> str:
     return f"{pattern!r} matches the empty string, not a token; write + instead of *"
 
 
+def replace_surrogates(text: str) -> tuple[bytes, int]:
+    r"""Return a text as UTF-8 with U+FFFD in place of its surrogates, or of the bytes they stand for, and their number.
+
+    Parameters
+    ----------
+    text : str
+        U+DC80 to U+DCFF stand for bytes, as `surrogateescape` puts them for those that are not valid.
+
+    Examples
+    --------
+    >>> replace_surrogates("a\ud800 \udce4\udcb8")
+    (b'a\xef\xbf\xbd \xef\xbf\xbd', 2)
+    """
+    text, replaced = NOT_ESCAPED.subn("\ufffd", text)
+    valid = text.encode(errors="surrogateescape").decode(errors="replace")
+    return valid.encode(), replaced + valid.count("\ufffd") - text.count("\ufffd")
+
+
 def token_list(item: Iterable[Any], where: str) -> list[str]:
     """Return a sequence of str or of int as a list of str; raise TypeError for anything else.
 
@@ -392,7 +427,7 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
     where : str
         What the message calls it.
     """
-    if isinstance(item, str | bytes | os.PathLike):
+    if isinstance(item, str | bytes | bytearray | memoryview | os.PathLike):
         raise TypeError(
             f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
             "and name several files by pathlib.Path objects"

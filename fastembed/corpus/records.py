@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import length_hint
 from typing import Any, TypeAlias
@@ -11,13 +10,11 @@ from typing import Any, TypeAlias
 from fastembed._base.printable import shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import token_list
+from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates, token_list
 from fastembed.corpus.rows import BadRow, no_field
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
-NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
-FFFD = "\ufffd".encode()
 VALUES_AT_ONCE = 1024  # of an Arrow array, made Python objects
 
 
@@ -40,7 +37,7 @@ class Records:
     TypeError
         If `source` is none of these, or a table without a `field`.
     ValueError
-        If a table has no such field.
+        If a table has no such field, or several.
 
     Examples
     --------
@@ -63,6 +60,8 @@ class Records:
                 raise TypeError(f"documents must be one column of a table, got a whole {kind}: give a field, {known}")
             if field not in names:
                 raise ValueError(f"the {kind} has no field {field!r}; its fields are {known}")
+            if names.count(field) > 1:
+                raise ValueError(f"the {kind} has {names.count(field)} fields {field!r}; its fields are {known}")
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
         check_reiterable(source)
@@ -180,11 +179,11 @@ def _text(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
         return value.encode()
     except UnicodeEncodeError as error:
         if errors == "strict":
-            return BadRow("not valid UTF-8", f"not valid UTF-8: {shown(value[error.start : error.start + 20])}")
-    value, replaced = NOT_ESCAPED.subn("\ufffd", value)
-    known = value.count("\ufffd")
-    text = value.encode(errors="surrogateescape").decode(errors="replace").encode()
-    ledger.replaced += replaced + text.count(FFFD) - known
+            part = value[error.start : min(error.end, error.start + 20)]
+            bad = part if NOT_ESCAPED.search(part) else part.encode(errors="surrogateescape")  # the bytes of a file
+            return BadRow("not valid UTF-8", f"not valid UTF-8: {bad!r}")
+    text, replaced = replace_surrogates(value)
+    ledger.replaced += replaced
     return text
 
 

@@ -168,6 +168,8 @@ def _next_row(reader: Any, file: TextFile, number: int) -> list[str] | BadRow | 
             raise ValueError(
                 f"{file.name!r}, line {number}: a field has over {LONGEST_ROW:,} characters; is its quote not closed?"
             ) from None
+        if "new-line" in str(error):
+            return BadRow("no CSV", "a carriage return outside quotes: lines end in a newline, with or without one")
         return BadRow("no CSV", f"{error}; a quote within quotes is written twice")
 
 

@@ -133,14 +133,14 @@ def read_blocks(
     ImportError
         If the library that decompresses it is missing.
     """
-    kept: list[bytes] = []  # the incomplete token at the end of what was read, and its line up to there
+    kept: list[bytes] = []  # what was read behind the last cut
     line, offset, ended, inside = 1, 0, True, False
     with closing(read_data(file, report, lambda: f"line {line - 1}")) as pieces:
         for data in chain(pieces, [b""]):
             last = not data
             if data:
                 cut, ends = cut_text(data)
-                if not cut:
+                if not cut or (not ends and len(data) < BLOCK_BYTES):  # the last piece needs no cut inside a sequence
                     kept.append(data)
                     if sum(map(len, kept)) > LONGEST_TOKEN:
                         raise token_without_end(file.name, line)

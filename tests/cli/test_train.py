@@ -321,6 +321,14 @@ def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
     assert "Call" in Vectors.load(tmp_path / "b.safetensors")
 
 
+def test_no_hint_is_given_where_a_model_says_how_text_is_read(run, tmp_path):
+    book, output = tmp_path / "book.txt", tmp_path / "m.safetensors"
+    book.write_text("He went to London, at last.\n" * 50, encoding="utf-8")
+    assert "hint: " in run("train", book, "-o", output, *SMALL, "--sample", "none")[2]
+    code, _, err = run("train", book, "--continue", output, "-o", tmp_path / "b.safetensors", "--epochs", 1)
+    assert (code, err) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

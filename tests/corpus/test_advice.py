@@ -49,3 +49,8 @@ def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
 def test_invalid_utf8_does_not_matter(tmp_path):
     (tmp_path / "text").write_bytes(b"\xff" + WRAPPED.encode() * 20)
     assert "wrapped" in advice(FileCorpus(tmp_path / "text"))
+
+
+def test_an_example_is_cut_to_a_line(tmp_path):
+    (tmp_path / "text").write_text("a." * 1_000, encoding="utf-8")
+    assert len(advice(FileCorpus(tmp_path / "text"))) < 200

@@ -85,6 +85,8 @@ def test_scores_of_another_number_and_a_str_of_tokens_are_errors():
         Phrases(["a b"], [1, 2])
     with pytest.raises(TypeError, match=r"got the string 'a b'; pass text.split\(\)"):
         Phrases(["a b"]).join("a b")
+    with pytest.raises(TypeError, match=r"tokens must be strings, got \[1, 2\]"):
+        Phrases(["a b"]).join([1, 2])
 
 
 plain = st.lists(st.text("aé猫_\u00a0#", min_size=1), min_size=2, max_size=4).map(tuple)

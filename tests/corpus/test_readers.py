@@ -184,3 +184,15 @@ def test_an_edge_with_a_weight_is_no_sequence_of_three_tokens(edge, read):
 def test_other_sequences_of_three_are_corpora():
     for corpus in ([(0, 1), (0, 1, 5)], [[0, 1, 5]], [("a", "b", "c")]):
         assert len(Vocabulary.from_corpus(corpus, 1)) == 3
+
+
+@pytest.mark.parametrize(("paths", "value"), [(5, "5"), (None, "None"), (b"text", "b'text'"), (["text", 5], "5")])
+def test_what_is_no_path_is_named(paths, value):
+    with pytest.raises(TypeError, match=f"paths must be a path or several, each a str or a pathlib.Path, got {value}"):
+        FileCorpus(paths)
+
+
+def test_bytes_are_no_sequence_of_tokens(read):
+    for item in (b"ab", bytearray(b"ab"), memoryview(b"ab")):
+        with pytest.raises(TypeError, match=r"item 0 of the corpus is .*, where a list of tokens is expected"):
+            read([item])

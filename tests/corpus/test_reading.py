@@ -72,6 +72,33 @@ def test_a_bad_reading_is_rejected(options, error, message):
         Reading(**options)
 
 
+@pytest.mark.parametrize("options", [{"words": True}, {"unit": "sentence"}, {"lowercase": True}, {}])
+def test_bytes_that_are_not_utf8_are_rejected_before_they_are_read(options):
+    for text in (b"\xf7\xbf\xbf\xbf", b"a-\n\xf0"):
+        with pytest.raises(ValueError, match=r"the text b'.*' is not valid UTF-8"):
+            Reading(**options).apply(text)
+
+
+def test_a_document_that_is_no_str_is_rejected():
+    with pytest.raises(TypeError, match="a document must be a str, got b'a'"):
+        Reading().sequences(b"a")
+
+
+def test_a_last_line_without_a_token_is_a_sequence_in_files_and_documents(tmp_path, read):
+    options = {"words": True, "digits": "drop"}
+    (tmp_path / "text").write_bytes(b"\n7")
+    assert Reading(**options).apply(b"\n7") == b"\n\n"
+    assert Reading(**options).sequences("\n7") == [[], []]
+    assert read(FileCorpus(tmp_path / "text", **options))[0] == [[], []]
+
+
+@pytest.mark.parametrize("unit", ["line", "paragraph"])
+def test_an_empty_document_is_the_same_for_a_model_and_a_corpus(read, unit):
+    documents = ["a b", "", "c d"]
+    options = {"words": True, "unit": unit}
+    assert read(split_documents(documents, Reading(**options)))[0] == read(DocumentCorpus(documents, **options))[0]
+
+
 def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
     path, documents = tmp_path / "text", ["The Cat sat", "the cat RAN"]
     path.write_text("\n".join(documents), encoding="utf-8")

@@ -6,6 +6,7 @@ import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import DocumentCorpus, Ledger, Reading
+from fastembed.corpus.documents import split_documents
 
 TEXTS = ["The cat", None, "sat\non the mat"]
 SEQUENCES = [["The", "cat"], ["sat"], ["on", "the", "mat"]]
@@ -45,6 +46,14 @@ def test_a_column_of_a_table_holds_texts_or_lists(make):
         with pytest.raises(TypeError, match="item 1 of the corpus: null, where a text or a list of tokens is expected"):
             read_all(documents, **options)
     assert read_all(table, field="tokens")[0] == LISTS
+
+
+def test_two_columns_of_one_name_are_rejected():
+    class Table(list):
+        columns = ("text", "text")
+
+    with pytest.raises(ValueError, match="the Table has 2 fields 'text'"):
+        DocumentCorpus(Table(), field="text")
 
 
 @pytest.mark.parametrize("make", TABLES)
@@ -138,6 +147,14 @@ def test_surrogates_are_rejected_or_replaced():
         read_all(["a", "b \ud800"])
     sequences, ledger = read_all(["a \ud800", ["\ud800"]], errors="replace")
     assert (sequences, ledger.replaced) == ([["a", "\ufffd"], ["\ufffd"]], 2)
+
+
+def test_surrogates_are_replaced_alike_in_a_corpus_and_for_a_model():
+    texts = ["a\ud800 b", "\udce4\udcb8 c \udcff"]
+    found, ledger = read_all(texts, errors="replace")
+    assert found == [["a\ufffd", "b"], ["\ufffd", "c", "\ufffd"]]
+    assert ledger.replaced == 3
+    assert list(split_documents(texts, Reading(errors="replace"))) == found
 
 
 def test_any_object_with_columns_is_a_table():

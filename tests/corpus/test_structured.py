@@ -226,13 +226,13 @@ BAD_ROWS = [
     ("t.jsonl", b'{"text": {"a": 1}}', "line 2: {'a': 1}, where a text or a list of tokens", "no text"),
     ("t.jsonl", b'{"text": ["a", null]}', "line 2: the list holds None, where a token", "no text"),
     ("t.jsonl", b'{"text": [["a"]]}', r"line 2: the list holds ['a'], where a token", "no text"),
-    ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: '\udcff'", "not valid UTF-8"),
+    ("t.jsonl", b'{"text": "a \xff"}', r"line 2: not valid UTF-8: b'\xff'", "not valid UTF-8"),
     ("t.jsonl", b'{"text": "\\ud800"}', r"line 2: not valid UTF-8: '\ud800'", "not valid UTF-8"),
     ("t.jsonl", b'{"text": ["a", "\xe4\xb8"]}', "line 2: not valid UTF-8", "not valid UTF-8"),
     ("t.csv", b"3,a,b", "line 2: 3 fields, where the header has 2; is a quote missing?", "wrong number of fields"),
     ("t.csv", b"3", "line 2: 1 fields, where the header has 2", "wrong number of fields"),
     ("t.csv", b'3,"a" b', "line 2: ',' expected after '\"'; a quote within quotes is written twice", "no CSV"),
-    ("t.csv", b"3,a\rb", "line 2: new-line character seen in unquoted field", "no CSV"),
+    ("t.csv", b"3,a\rb", "line 2: a carriage return outside quotes", "no CSV"),
     ("t.csv", b"3,a \xff", "line 2: not valid UTF-8", "not valid UTF-8"),
 ]
 

@@ -93,6 +93,15 @@ def test_sequences_and_words_do_not_depend_on_the_blocks(read, tmp_path_factory,
     assert sequences == corpus.reading.sequences(text)
 
 
+@pytest.mark.parametrize("unit", ["line", "paragraph", "sentence", "document"])
+def test_a_phrase_at_the_end_of_a_file_of_one_sequence_is_joined(read, tmp_path, unit):
+    text = b"they live in new york"
+    for name, content in (("text", text), ("text.gz", gzip.compress(text))):
+        (tmp_path / name).write_bytes(content)
+        corpus = FileCorpus(tmp_path / name, unit=unit, phrases=["new york"])
+        assert read(corpus)[0] == [["they", "live", "in", "new_york"]]
+
+
 def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
     path = tmp_path / "long"
     for part in ("\0", "a,", "\u6f22\u5b57", "...a"):
