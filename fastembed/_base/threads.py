@@ -202,7 +202,7 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self._most = threads
-        self._threads: list[Thread] = []
+        self._ends: list[Lock] = []  # of each thread, held until it has made its last call
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._ended = False
 
@@ -211,30 +211,35 @@ class Workers:
 
     def __exit__(self, *error: object) -> None:
         self._ended = True
-        for _thread in self._threads:
+        for _end in self._ends:
             self._calls.put(None)
-        for thread in self._threads:
-            thread.join()
+        # Not Thread.join, which takes a lock of the module threading: garbage collection may bring a forgotten block to
+        # its end at any place, also where its thread holds that lock
+        for end in self._ends:
+            with end:
+                pass
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Call[R]:
         """Return a call that one of the threads makes."""
         call = Call(partial(function, *arguments))
-        if len(self._threads) < self._most:
-            thread = Thread(target=self._work, name=f"fastembed_{len(self._threads)}")
+        if len(self._ends) < self._most:
+            end = Lock()
+            end.acquire()
             try:
-                thread.start()
-                self._threads.append(thread)
+                Thread(target=self._work, args=(end,), name=f"fastembed_{len(self._ends)}").start()
+                self._ends.append(end)
             except RuntimeError:  # the system starts no more
-                self._most = len(self._threads)
-        if self._threads:
+                self._most = len(self._ends)
+        if self._ends:
             self._calls.put(call)
         else:
             call.make()
         return call
 
-    def _work(self) -> None:
+    def _work(self, end: Lock) -> None:
         while self._work_once():
             pass
+        end.release()
 
     def _work_once(self) -> bool:  # a function of its own, so that nothing refers to a call that has been made
         call = self._calls.get()

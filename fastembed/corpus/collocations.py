@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from contextlib import closing
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 import numpy as np
@@ -108,19 +109,21 @@ def _count_text(
 ) -> NeighborTable:
     """Count in text, with one table per thread."""
     tables: SimpleQueue[NeighborTable] = SimpleQueue()
-    for _ in range(threads):
-        tables.put(NeighborTable(common))
 
     def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        table = tables.get()
+        try:
+            table = tables.get_nowait()
+        except Empty:
+            table = NeighborTable(common)
         try:
             return None, *table.count(join(text), open_line)
         finally:
             tables.put(table)
 
-    for _ in map_text(corpus, count, ledger, progress, threads):
-        pass
-    return _merged([tables.get() for _ in range(threads)])
+    with closing(map_text(corpus, count, ledger, progress, threads)) as blocks:
+        for _ in blocks:
+            pass
+    return _merged([tables.get() for _ in range(tables.qsize())] or [NeighborTable(common)])
 
 
 def _merged(tables: list[NeighborTable]) -> NeighborTable:

@@ -8,6 +8,7 @@ thread counted which text, since a ranking has one order.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -59,8 +60,9 @@ def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, t
         finally:
             tables.put(table)
 
-    for _ in map_text(corpus, count, ledger, progress, threads):
-        pass
+    with closing(map_text(corpus, count, ledger, progress, threads)) as blocks:
+        for _ in blocks:
+            pass
     return [tables.get() for _ in range(tables.qsize())]
 
 

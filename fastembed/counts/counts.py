@@ -233,8 +233,8 @@ class Counts:
         pool = Pool(workers)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         occurrences = np.zeros(size, dtype=np.int64)
-        with note_on_interrupt(ledger):
-            pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
+        pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
+        with note_on_interrupt(ledger), closing(pieces):
             for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
                 with closing(count_windows(chunk, size, windows, pool, batch_pairs)) as batches:
                     most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import subprocess
 import sys
 import threading
 import time
@@ -220,3 +221,28 @@ def test_tasks_run_in_the_default_mode_of_floats_and_the_callers_mode_comes_back
         assert (1.0 + tiny)[0] > 1
     finally:
         set_rounding(0)
+
+
+FORGOTTEN = """
+import gc, threading
+from fastembed._base.threads import ordered_map
+
+def forget():
+    results = ordered_map(lambda item: item, range(1000), 2)
+    next(results)
+    cycle = [results]
+    cycle.append(cycle)
+
+gc.disable()
+forget()
+threading._maintain_shutdown_locks = gc.collect  # called with a lock held, when a thread starts
+print(list(ordered_map(abs, range(-3, 0), 2)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(threading, "_maintain_shutdown_locks"), reason="a function of Python up to 3.12")
+def test_garbage_collection_while_a_thread_starts_ends_forgotten_calls():
+    """`Thread.join` would ask for a lock that the thread holds which starts."""
+    command = [sys.executable, "-P", "-c", FORGOTTEN]
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT)
+    assert done.stdout == "[3, 2, 1]\n"
