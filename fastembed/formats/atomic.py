@@ -111,10 +111,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     try:
         for temporary in temporaries:
             temporary.touch(exist_ok=False)
-        modes = [
-            (target if target.exists() else new).stat().st_mode
-            for target, new in zip(targets, temporaries, strict=True)
-        ]
+        modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
         yield temporaries
         for temporary, mode in zip(temporaries, modes, strict=True):
             temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
@@ -128,6 +125,14 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+def _mode(target: Path, new: Path) -> int:
+    """Return the permissions of a file or, if there is none (another writer may have put it aside), of a new one."""
+    try:
+        return target.stat().st_mode
+    except FileNotFoundError:
+        return new.stat().st_mode
 
 
 def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[Path], targets: Sequence[Path]) -> None:

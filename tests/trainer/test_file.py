@@ -8,7 +8,7 @@ from scipy import sparse
 from fastembed import SkipGram, Trainer, Vectors
 from fastembed.formats.tensors import header, map_tensors, write_tensors
 
-COUNTS = sparse.random_array((40, 25), density=0.2, rng=np.random.default_rng(0)) + sparse.eye_array(40, 25)
+COUNTS = sparse.random_array((40, 25), density=0.2, random_state=np.random.default_rng(0)) + sparse.eye_array(40, 25)
 
 
 def trained(dtype="float32", bias=None):
