@@ -1,5 +1,6 @@
 """Exact-softmax training of embeddings on a CPU."""
 
+import collections.abc  # noqa: F401 - here, since two threads that import it first may find that there is none
 from importlib import import_module
 
 __version__ = "0.1.0"
