@@ -240,6 +240,8 @@ class Reading:
     def token(self, word: str, known: Container[str]) -> str:
         """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
 
+        The word stays, too, if it cannot be read: whoever looks it up says that it is unknown.
+
         Parameters
         ----------
         word : str
@@ -259,7 +261,7 @@ class Reading:
             return word
         try:
             read = list(chain.from_iterable(self.sequences(word)))
-        except ValueError:  # no UTF-8 form
+        except ValueError:  # no UTF-8 form, or a tokenizer that the file of the model does not hold
             return word
         return read[0] if len(read) == 1 and read[0] in known else word
 
