@@ -29,13 +29,16 @@ def run(arguments: argparse.Namespace) -> None:
         fail(
             arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
         )
+    if not (arguments.similarity or arguments.analogies):
+        reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
     if not arguments.analogies:
         reject(arguments, ("method", "restrict"), "there are no --analogies")
     vectors = open_vectors(arguments)
     fold = not arguments.case_sensitive
-    similar = [(file, word_similarity(vectors, file, case_insensitive=fold)) for file in arguments.similarity]
-    choice = {"method": arguments.method, "restrict": arguments.restrict, "case_insensitive": fold}
-    analogous = [(file, analogies(vectors, file, **choice)) for file in arguments.analogies]
+    words = {"case_insensitive": fold, "compose": arguments.compose}
+    similar = [(file, word_similarity(vectors, file, **words)) for file in arguments.similarity]
+    choice = {"method": arguments.method, "restrict": arguments.restrict}
+    analogous = [(file, analogies(vectors, file, **choice, **words)) for file in arguments.analogies]
     predicted = _perplexities(arguments)
     hidden = _held_out_items(arguments)
     document = {
@@ -91,9 +94,9 @@ def add_parser(commands: options.Commands) -> None:
         "evaluate",
         run,
         example="fastembed evaluate model.safetensors --similarity wordsim353.tsv",
-        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown), analogies (a list of file, "
-        "restrict, method, name, correct, covered, asked, accuracy, sections (a list of name, correct, covered, "
-        "asked, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of file, given, nll, "
+        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
+        "file, restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
+        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of file, given, nll, "
         "perplexity, precision, recall, topn, baskets, scored)",
     )
     options.add_vectors(command)
@@ -121,5 +124,6 @@ def add_parser(commands: options.Commands) -> None:
     options.add_method(command)
     options.add_restrict(command)
     options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
+    options.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
     options.add_reading(command)
     options.add_threads(command)

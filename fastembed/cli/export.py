@@ -9,9 +9,14 @@ from fastembed.cli.arguments import open_vectors, reject_overwriting
 from fastembed.cli.output import print_written
 from fastembed.formats.registry import FORMATS, check_output, format_of
 
+WRITABLE = tuple(name for name, form in FORMATS.items() if form.writable)
+
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write vectors in another format, which the suffix of OUTPUT names."""
+    """Write vectors in another format, which the suffix of OUTPUT names.
+
+    Character n-grams are written as .safetensors alone; other formats get the words, which the answer says.
+    """
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
     inputs = format_of(arguments.vectors, arguments.input_format).files(arguments.vectors)
@@ -19,8 +24,10 @@ def run(arguments: argparse.Namespace) -> None:
     vectors = open_vectors(arguments)
     vectors.save(arguments.output, form.name)
     words, dim = vectors.matrix.shape
-    document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim}
-    print_written(arguments, f"{words:,} vectors of dimension {dim}, {form.description}", **document)
+    left_out = None if form.ngrams or vectors._composer is None else str(vectors._composer)
+    document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim, "left_out": left_out}
+    alone = f", without the {left_out}" if left_out else ""
+    print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}", **document)
 
 
 def add_parser(commands: options.Commands) -> None:
@@ -30,10 +37,10 @@ def add_parser(commands: options.Commands) -> None:
         "export",
         run,
         example="fastembed export model.safetensors vectors.vec.gz",
-        keys="output, vectors, format, words, dim",
+        keys="output, vectors, format, words, dim, left_out (the n-grams that OUTPUT cannot hold, or null)",
     )
     options.add_vectors(command)
     command.add_argument("output", metavar="OUTPUT", type=values.output_name, help="the file to write")
     text = "the format of OUTPUT"
-    options.add_option(command, "--format", text=text, default=None, shown="by OUTPUT's suffix", choices=tuple(FORMATS))
+    options.add_option(command, "--format", text=text, default=None, shown="by OUTPUT's suffix", choices=WRITABLE)
     options.add_quiet(command)

@@ -9,7 +9,15 @@ from typing import Any
 
 from fastembed.cli import options
 from fastembed.cli.arguments import open_vectors, open_words, reject, stdin_lines
-from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
+from fastembed.cli.output import (
+    composed_record,
+    print_composed,
+    print_error,
+    print_json,
+    print_line,
+    print_scored,
+    scored_record,
+)
 from fastembed.vectors import Vectors
 
 Query = tuple[list[str], list[str]]  # positive and negative words
@@ -23,8 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     queries are the lines of standard input: the words of a line, between spaces, are one query; words after a tab are
     negative.
 
-    Words are read as the text of a model was: after `train --lowercase`, "Paris" asks for "paris". A query with a word
-    that VECTORS lacks has no answer: it is named on stderr, the others are answered, and the exit code is 1.
+    Words are read as the text of a model was: after `train --lowercase`, "Paris" asks for "paris". Where VECTORS hold
+    character n-grams, the vector of a word that they lack is composed of these, which stderr says. A query with any
+    other word that VECTORS lack has no answer: it is named on stderr, the others are answered, and the exit code is 1.
     """
     vectors = open_vectors(arguments)
     token = open_words(arguments, vectors)
@@ -38,7 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
         for (positive, negative), near in zip(known, found, strict=True)
     ]
-    if not print_json(arguments, vectors=arguments.vectors, queries=document, unknown=list(filter(None, unknown))):
+    composed = composed_record(vectors, chain.from_iterable(chain(*query) for query in known))
+    messages = list(filter(None, unknown))
+    if not print_json(arguments, vectors=arguments.vectors, queries=document, composed=composed, unknown=messages):
+        print_composed(composed)
         for (positive, negative), near in zip(known, found, strict=True):
             print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
             print_scored(near)
@@ -96,7 +108,8 @@ def add_parser(commands: options.Commands) -> None:
         "neighbors",
         run,
         example="fastembed neighbors model.safetensors king woman --negative man -n 5",
-        keys="vectors, queries (a list of positive, negative, neighbors (a list of word, score)), unknown (a list)",
+        keys="vectors, queries (a list of positive, negative, neighbors (a list of word, score)), composed (a list "
+        "of word, ngrams (a list of ngram, share)), unknown (a list)",
     )
     options.add_vectors(command)
     command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")

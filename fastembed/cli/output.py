@@ -15,7 +15,9 @@ from fastembed._base.printable import printable
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.advice import advice
 from fastembed.skipgram import Estimate, SkipGram
+from fastembed.vectors import Vectors
 
+SHOWN_NGRAMS = 5  # of a composed word, those with the largest shares
 MODEL_KEYS = (
     "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
     "ledger"
@@ -51,6 +53,36 @@ def printed_warnings() -> Iterator[None]:
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_, **__: print_warning(str(message))
         yield
+
+
+def print_note(text: str) -> None:
+    """Print on stderr what helps to read the answer."""
+    print(printable(f"fastembed: note: {text}"), file=sys.stderr)
+
+
+def print_composed(composed: Iterable[dict[str, Any]]) -> None:
+    """Print on stderr which words have a vector that was composed, and of which n-grams above all."""
+    for record in composed:
+        ngrams = sorted(record["ngrams"], key=lambda each: -abs(each["share"]))
+        shown = ", ".join(f"{each['ngram']} ({each['share']:.2f})" for each in ngrams[:SHOWN_NGRAMS])
+        more = f" and {len(ngrams) - SHOWN_NGRAMS} more" if len(ngrams) > SHOWN_NGRAMS else ""
+        print_note(f"{record['word']!r} is not among the words; its vector was composed of its n-grams {shown}{more}")
+
+
+def composed_record(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
+    """Return as JSON holds it which of some words have a vector composed of n-grams, and their shares of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> composed_record(Vectors(["a"], np.eye(1)), ["a"])
+    []
+    """
+    unknown = [word for word in dict.fromkeys(words) if word not in vectors]
+    return [
+        {"word": word, "ngrams": [{"ngram": ngram, "share": share} for ngram, share in vectors.subwords(word)]}
+        for word in unknown
+    ]
 
 
 def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:

@@ -2,7 +2,8 @@
 
 For similarity and analogies, words are treated as gensim does by default. With ``case_insensitive`` two tokens are the
 same word if they are equal in upper case; the first of them, which is the most frequent, gives the vector. Lines with
-unknown words are counted, and left out of the score.
+unknown words are counted, and left out of the score; with ``compose`` such words get vectors composed of n-grams, where
+the vectors hold any.
 
 Files of scores are UTF-8 text. Blank lines and lines that begin with # are comments. The fields of a line are separated
 by tabs, else by commas, else by semicolons, each with the quotes of CSV, else by white space.

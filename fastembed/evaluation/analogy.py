@@ -13,8 +13,8 @@ from fastembed._base.json_values import plain
 from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_choice, check_integer
 from fastembed.evaluation.score_files import PathLike, read_questions
-from fastembed.evaluation.words import Rows, folding, rows_by_word
-from fastembed.vectors.neighbors import METHODS, Neighbors
+from fastembed.evaluation.words import Rows, composed_vectors, folding, rows_by_word
+from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, unit_vectors
 from fastembed.vectors.vectors import Vectors
 
 BLOCK = 1024  # questions that are looked up at once
@@ -30,6 +30,8 @@ class Section:
     name : str
     correct, covered, asked : int
         The number of questions answered correctly, of those with four known words, and of all.
+    composed : int
+        The number of the covered questions with a word whose vector was composed of n-grams.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class Section:
     correct: int
     covered: int
     asked: int
+    composed: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -52,7 +55,8 @@ class Section:
 
     def summary(self) -> str:
         """Return the section in one line."""
-        counts = f"{self.correct:,} correct of {self.covered:,} covered, {self.asked:,} asked"
+        composed = f" ({self.composed:,} with composed words)" if self.composed else ""
+        counts = f"{self.correct:,} correct of {self.covered:,} covered{composed}, {self.asked:,} asked"
         return f"accuracy {self.accuracy:.4f}: {counts}"
 
     def record(self) -> dict[str, Any]:
@@ -86,10 +90,8 @@ class Analogies:
     @property
     def total(self) -> Section:
         """The sum of all sections."""
-        correct, covered, asked = (
-            sum(getattr(section, name) for section in self.sections) for name in ("correct", "covered", "asked")
-        )
-        return Section("total", correct, covered, asked)
+        names = "correct", "covered", "asked", "composed"
+        return Section("total", *(sum(getattr(section, name) for section in self.sections) for name in names))
 
     def summary(self) -> str:
         """Return the total in one line."""
@@ -108,6 +110,7 @@ def analogies(
     method: str = "3CosAdd",
     restrict: int | None = None,
     case_insensitive: bool = True,
+    compose: bool = False,
 ) -> Analogies:
     r"""Count the analogies "a is to b as c is to d" that are answered with d.
 
@@ -125,6 +128,9 @@ def analogies(
         Only this many tokens, the first ones, are known; all by default.
     case_insensitive : bool
         Whether words that differ only in case are the same, in the questions and in the answers.
+    compose : bool
+        Whether unknown words of a, b and c get the vectors that are composed of their n-grams, where the vectors hold
+        any, as in :func:`word_similarity`. The answer must be a token.
 
     Returns
     -------
@@ -148,7 +154,7 @@ def analogies(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = pathlib.Path(folder, "family.txt").write_bytes(b": family\nman king woman queen\nman king boy prince")
     ...     analogies(v, f"{folder}/family.txt").sections
-    (Section(name='family', correct=1, covered=1, asked=2),)
+    (Section(name='family', correct=1, covered=1, asked=2, composed=0),)
     """
     check_choice("method", method, METHODS)
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
@@ -156,22 +162,45 @@ def analogies(
     asked = read_questions(path, fold)
     rows = rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
+    composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
     sections = []
     for name, questions in asked:
-        covered = [question for question in questions if all(word in rows for word in question)]
-        correct = _count_correct(neighbors, rows, covered, method)
-        sections.append(Section(name, correct, len(covered), len(questions)))
+        covered = [
+            question
+            for question in questions
+            if question[3] in rows and all(word in rows or word in composed for word in question[:3])
+        ]
+        correct = _count_correct(neighbors, rows, composed, covered, method)
+        with_composed = sum(any(word not in rows for word in question) for question in covered)
+        sections.append(Section(name, correct, len(covered), len(questions), with_composed))
     return Analogies(method, tuple(sections))
 
 
-def _count_correct(neighbors: Neighbors, rows: Rows, questions: Sequence[Sequence[str]], method: str) -> int:
-    """Return how many questions (a, b, c, answer), all of known words, are answered with the answer."""
+def _composed_units(
+    vectors: Vectors, rows: Rows, asked: Sequence[tuple[str, list[list[str]]]], case_insensitive: bool
+) -> dict[str, Exact]:
+    """Return the unit vectors (D,) composed for the unknown words of the questions."""
+    words = (word for _, questions in asked for question in questions for word in question[:3] if word not in rows)
+    composed = composed_vectors(vectors, words, case_insensitive)
+    return {word: unit_vectors(vector[None])[0] for word, vector in composed.items()}
+
+
+def _count_correct(
+    neighbors: Neighbors, rows: Rows, composed: dict[str, Exact], questions: Sequence[Sequence[str]], method: str
+) -> int:
+    """Return how many questions (a, b, c, answer), of known and composed words, are answered with the answer."""
     correct = 0
     for start in range(0, len(questions), BLOCK):
         part = questions[start : start + BLOCK]
-        ids = np.array([[rows[word][0] for word in question[:3]] for question in part])
-        excluded = [[row for word in set(question[:3]) for row in rows[word]] for question in part]
-        found = neighbors.analogies([neighbors.unit(i) for i in ids.T], 1, method=method, excluded=excluded)
+        terms = []
+        for words in zip(*(question[:3] for question in part), strict=True):
+            unit = neighbors.unit(np.array([rows[word][0] if word in rows else 0 for word in words]))
+            for place, word in enumerate(words):
+                if word not in rows:
+                    unit[place] = composed[word]
+            terms.append(unit)
+        excluded = [[row for word in set(question[:3]) for row in rows.get(word, ())] for question in part]
+        found = neighbors.analogies(terms, 1, method=method, excluded=excluded)
         for (best, _), question in zip(found, part, strict=True):
             correct += any(row in rows[question[3]] for row in best.tolist())
     return correct

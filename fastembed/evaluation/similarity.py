@@ -8,11 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from fastembed._base.json_values import plain
 from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_number
 from fastembed.evaluation.score_files import PathLike, read_pairs
-from fastembed.evaluation.words import folding, rows_by_word
+from fastembed.evaluation.words import composed_vectors, folding, rows_by_word
+from fastembed.vectors.neighbors import rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors
 
 Pair = tuple[str, str, float]
@@ -31,6 +34,8 @@ class Similarity:
         The number of all pairs, and of those with two known words.
     unknown : tuple of str
         Each word without a vector, in the order of the pairs.
+    composed : int
+        The number of the covered pairs with a word whose vector was composed of n-grams.
 
     Examples
     --------
@@ -42,12 +47,14 @@ class Similarity:
     pairs: int
     covered: int
     unknown: tuple[str, ...]
+    composed: int = 0
 
     def summary(self) -> str:
         """Return the result in one line."""
         words = "word" if len(self.unknown) == 1 else "words"
+        composed = f", {self.composed:,} of them with composed words" if self.composed else ""
         return (
-            f"Spearman {self.spearman:.4f} on {self.covered:,} of {self.pairs:,} pairs; "
+            f"Spearman {self.spearman:.4f} on {self.covered:,} of {self.pairs:,} pairs{composed}; "
             f"{len(self.unknown):,} unknown {words}"
         )
 
@@ -57,7 +64,12 @@ class Similarity:
 
 
 def word_similarity(
-    vectors: Vectors, pairs: PathLike | Iterable[Pair], *, case_insensitive: bool = True, dummy4unknown: bool = False
+    vectors: Vectors,
+    pairs: PathLike | Iterable[Pair],
+    *,
+    case_insensitive: bool = True,
+    dummy4unknown: bool = False,
+    compose: bool = False,
 ) -> Similarity:
     """Compare the cosines of pairs of words with the scores that people gave.
 
@@ -70,6 +82,9 @@ def word_similarity(
         Whether words that differ only in case are the same.
     dummy4unknown : bool
         Whether a pair with an unknown word gets the cosine 0 instead of being left out.
+    compose : bool
+        Whether unknown words get the vectors that are composed of their n-grams, where the vectors hold any. Where no
+        token has capitals, they are composed in lower case, unless case makes a difference.
 
     Returns
     -------
@@ -93,18 +108,28 @@ def word_similarity(
     judged = read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
     fold = folding(case_insensitive)
     rows = rows_by_word(vectors.tokens, fold)
-    scores, cosines, covered = [], [], 0
+    others = [word for *words, _ in judged for word in words if fold(word) not in rows]
+    composed = composed_vectors(vectors, others, case_insensitive) if compose else {}
+    scores, cosines, covered, with_composed = [], [], 0, 0
     unknown: dict[str, None] = {}
     for *words, score in judged:
-        missing = [word for word in words if fold(word) not in rows]
+        missing = [word for word in words if fold(word) not in rows and word not in composed]
         unknown.update(dict.fromkeys(missing))
         covered += not missing
         if missing and not dummy4unknown:
             continue
         scores.append(score)
-        known = [vectors.tokens[rows[fold(word)][0]] for word in words if not missing]
-        cosines.append(vectors.similarity(*known) if known else 0.0)
-    return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown))
+        if missing:
+            cosines.append(0.0)
+            continue
+        with_composed += any(fold(word) not in rows for word in words)
+        units = unit_vectors(
+            np.stack(
+                [vectors.matrix[found[0]] if (found := rows.get(fold(word))) else composed[word] for word in words]
+            )
+        )
+        cosines.append(float(rounded_products(units[:1], units[1])[0]))
+    return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
 
 
 def _spearman(scores: list[float], cosines: list[float]) -> float:
