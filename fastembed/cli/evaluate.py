@@ -96,8 +96,8 @@ def add_parser(commands: options.Commands) -> None:
         example="fastembed evaluate model.safetensors --similarity wordsim353.tsv",
         keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
         "file, restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
-        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of file, given, nll, "
-        "perplexity, precision, recall, topn, baskets, scored)",
+        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of "
+        "file, given, nll, perplexity, precision, recall, topn, baskets, scored)",
     )
     options.add_vectors(command)
     for name, text in (

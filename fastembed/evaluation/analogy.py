@@ -159,12 +159,13 @@ def analogies(
     check_choice("method", method, METHODS)
     size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
     fold = folding(case_insensitive)
-    asked = read_questions(path, fold)
+    asked = read_questions(path)
     rows = rows_by_word(vectors.tokens[:size], fold)
     neighbors = Neighbors(vectors.matrix[:size])
     composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
     sections = []
-    for name, questions in asked:
+    for name, spelled in asked:
+        questions = [[fold(word) for word in question] for question in spelled]
         covered = [
             question
             for question in questions
@@ -179,10 +180,11 @@ def analogies(
 def _composed_units(
     vectors: Vectors, rows: Rows, asked: Sequence[tuple[str, list[list[str]]]], case_insensitive: bool
 ) -> dict[str, Exact]:
-    """Return the unit vectors (D,) composed for the unknown words of the questions."""
-    words = (word for _, questions in asked for question in questions for word in question[:3] if word not in rows)
-    composed = composed_vectors(vectors, words, case_insensitive)
-    return {word: unit_vectors(vector[None])[0] for word, vector in composed.items()}
+    """Return the unit vectors (D,) composed for the unknown words of the questions, by the words as they are folded."""
+    fold = folding(case_insensitive)
+    words = (word for _, questions in asked for question in questions for word in question[:3])
+    composed = composed_vectors(vectors, (word for word in words if fold(word) not in rows), case_insensitive)
+    return {fold(word): unit_vectors(vector[None])[0] for word, vector in composed.items()}
 
 
 def _count_correct(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 PathLike = str | os.PathLike[str]
@@ -32,8 +32,8 @@ def read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
     return pairs
 
 
-def read_questions(path: PathLike, fold: Callable[[str], str]) -> list[tuple[str, list[list[str]]]]:
-    """Read a file of analogies: the name and the folded questions of each section.
+def read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
+    """Read a file of analogies: the name and the questions of each section.
 
     Questions before the first section are in one without a name.
     """
@@ -47,7 +47,7 @@ def read_questions(path: PathLike, fold: Callable[[str], str]) -> list[tuple[str
             raise ValueError(f"{where}: four words, or : and the name of a section, expected, got {line!r}")
         if not sections:
             sections.append(("", []))
-        sections[-1][1].append([fold(word) for word in words])
+        sections[-1][1].append(words)
     if not any(questions for _, questions in sections):
         raise ValueError(f"{str(path)!r} holds no analogy")
     return sections

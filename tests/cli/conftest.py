@@ -58,6 +58,14 @@ def saved(tmp_path):
 
 
 @pytest.fixture
+def composing(tmp_path, write_fasttext):
+    """A binary model of fastText: four words, and n-grams."""
+    path = tmp_path / "model.bin"
+    write_fasttext(path, ["man", "woman", "king", "queen"], dim=3, buckets=9, lengths=(4, 6))
+    return path
+
+
+@pytest.fixture
 def text(tmp_path):
     """A text of seven words."""
     path = tmp_path / "text"

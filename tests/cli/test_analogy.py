@@ -23,6 +23,7 @@ def test_analogy_prints_json(document, saved, method):
         "c": "woman",
         "method": method,
         "answers": [{"word": word, "score": pytest.approx(score)}],
+        "composed": [],
     }
     assert document("analogy", saved, "man", "woman", "king", "--restrict", 3)["answers"] == []
 
@@ -37,3 +38,12 @@ def test_purpose_chooses_the_vectors_of_a_model(document, model, command):
 def test_the_format_of_a_model_cannot_be_chosen(usage):
     message = usage("neighbors", "v.txt", "king", "--purpose", "relatedness", "--input-format", "glove")
     assert "so --input-format cannot be given as well" in message
+
+
+def test_words_that_are_composed_are_named(run, document, composing):
+    code, out, err = run("analogy", composing, "man", "manly", "woman", "-n", 1)
+    assert code == 0
+    assert out.splitlines()[0] == "man is to manly as woman is to"
+    assert err.startswith("fastembed: note: 'manly' is not among the words; its vector was composed of its n-grams ")
+    (composed,) = document("analogy", composing, "man", "manly", "woman")["composed"]
+    assert composed["word"] == "manly"

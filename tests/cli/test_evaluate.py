@@ -42,13 +42,20 @@ def test_evaluate_prints_json(document, saved, judged):
     assert results.keys() == {"vectors", "similarity", "analogies", "perplexity", "held_out_items"}
     assert (results["vectors"], results["perplexity"]) == (str(saved), [])
     assert results["similarity"] == [
-        {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"]}
+        {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"], "composed": 0}
     ]
     (found,) = results["analogies"]
-    assert found["sections"][1] == {"name": "farm", "correct": 0, "covered": 0, "asked": 1, "accuracy": None}
+    assert found["sections"][1] == {
+        "name": "farm",
+        "correct": 0,
+        "covered": 0,
+        "asked": 1,
+        "composed": 0,
+        "accuracy": None,
+    }
     del found["sections"]
     expected = {"file": analogies, "restrict": 3, "method": "3CosAdd", "name": "total"}
-    assert found == expected | {"correct": 0, "covered": 0, "asked": 3, "accuracy": None}
+    assert found == expected | {"correct": 0, "covered": 0, "asked": 3, "composed": 0, "accuracy": None}
 
 
 def test_evaluate_names_a_bad_line(run, saved, judged):
@@ -95,3 +102,20 @@ def test_options_that_need_a_model_say_so(run, saved, text, tmp_path, monkeypatc
             rf"fastembed: error: {option} needs a model that `train` wrote: '.*' holds vectors alone and no model.*\n",
             err,
         )
+
+
+def test_words_are_composed_if_that_is_asked_for(run, document, usage, composing, tmp_path):
+    similarity, analogies = tmp_path / "similarity", tmp_path / "analogies"
+    similarity.write_text("king man 8\nking queen 7\nMan womanly 2\nking x 1\n", encoding="utf-8")
+    analogies.write_text("man king manly queen\n", encoding="utf-8")
+    argv = ("evaluate", composing, "--similarity", similarity, "--analogies", analogies)
+    code, out, _ = run(*argv, "--compose")
+    assert code == 0
+    assert "on 3 of 4 pairs, 1 of them with composed words; 1 unknown word" in out
+    assert "of 1 covered (1 with composed words), 1 asked" in out
+    found = document(*argv, "--compose")
+    assert (found["similarity"][0]["composed"], found["analogies"][0]["composed"]) == (1, 1)
+    found = document(*argv)
+    assert (found["similarity"][0]["composed"], found["analogies"][0]["composed"]) == (0, 0)
+    assert (found["similarity"][0]["covered"], found["analogies"][0]["covered"]) == (2, 0)
+    assert "--compose cannot be given as well" in usage("evaluate", composing, "--perplexity", "t", "--compose")

@@ -23,7 +23,14 @@ def test_every_format_is_written_and_read_back(run, document, saved, tmp_path, n
 def test_a_format_can_be_named(run, document, saved, tmp_path):
     output = tmp_path / "v.txt"
     found = document("export", saved, output, "--format", "glove")
-    assert found == {"output": str(output), "vectors": str(saved), "format": "glove", "words": 4, "dim": 3}
+    assert found == {
+        "output": str(output),
+        "vectors": str(saved),
+        "format": "glove",
+        "words": 4,
+        "dim": 3,
+        "left_out": None,
+    }
     assert output.read_text(encoding="utf-8").startswith("man 1 0 0\n")
     assert run("neighbors", output, "king")[0] == 1
     assert run("neighbors", output, "king", "--input-format", "glove")[0] == 0
@@ -63,3 +70,18 @@ def test_export_does_not_overwrite_the_second_file_of_its_input(run, usage, mode
     for argv in (("export", first, second), ("export", second, first, "--input-format", "word2vec")):
         assert "would overwrite the input" in usage(*argv)
     assert second.read_bytes() == before
+
+
+def test_ngrams_that_the_format_cannot_hold_are_left_out_and_named(run, document, composing, tmp_path):
+    code, out, err = run("export", composing, tmp_path / "v.vec")
+    assert (code, err) == (0, "")
+    assert ": 4 vectors of dimension 3, without the 9 buckets of n-grams, text of fastText, float32" in out
+    assert document("export", composing, tmp_path / "v.vec")["left_out"] == "9 buckets of n-grams"
+    assert document("export", composing, tmp_path / "w.safetensors")["left_out"] is None
+    np.testing.assert_array_equal(Vectors.load(tmp_path / "w.safetensors")["manly"], Vectors.load(composing)["manly"])
+
+
+def test_fasttexts_binary_models_are_read_but_not_written(run, usage, saved, composing, tmp_path):
+    assert "invalid choice: 'fasttext-binary'" in usage("export", saved, tmp_path / "w", "--format", "fasttext-binary")
+    code, _, _ = run("export", composing, tmp_path / "v.glove", "--input-format", "fasttext-binary")
+    assert code == 0

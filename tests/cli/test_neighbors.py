@@ -25,7 +25,7 @@ def test_every_word_is_a_query(run, saved):
 
 def test_words_together_or_with_negative_ones_are_one_query(run, document, saved):
     found = document("neighbors", saved, "king", "woman", "--negative", "man", "--topn", 1)
-    assert found.keys() == {"vectors", "queries", "unknown"}
+    assert found.keys() == {"vectors", "queries", "composed", "unknown"}
     assert found["vectors"] == str(saved)
     (query,) = found["queries"]
     score = Vectors.load(saved).most_similar(["king", "woman"], ["man"], topn=1)[0][1]
@@ -92,3 +92,30 @@ def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, sav
     assert found["queries"][0]["positive"] == ["king"]
     code, out, err = run("neighbors", saved, "zzzz")
     assert (code, out, err) == (1, "", "fastembed: error: 'zzzz' is not among the 4 tokens\n")
+
+
+def test_words_that_are_composed_are_named_and_of_what(run, document, composing):
+    vectors = Vectors.load(composing)
+    code, out, err = run("neighbors", composing, "king", "manly", "manly", "-n", 1)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[::2]] == ["king", "manly", "manly"]
+    shares = sorted(vectors.subwords("manly"), key=lambda pair: -abs(pair[1]))
+    shown = ", ".join(f"{ngram} ({share:.2f})" for ngram, share in shares[:5])
+    assert err == (
+        "fastembed: note: 'manly' is not among the words; "
+        f"its vector was composed of its n-grams {shown} and {len(shares) - 5} more\n"
+    )
+    found = document("neighbors", composing, "king", "manly", "-n", 1)
+    assert found["unknown"] == []
+    (composed,) = found["composed"]
+    assert composed["word"] == "manly"
+    assert [(each["ngram"], each["share"]) for each in composed["ngrams"]] == vectors.subwords("manly")
+    ((word, score),) = vectors.most_similar("manly", topn=1)
+    assert found["queries"][1]["neighbors"] == [{"word": word, "score": pytest.approx(score)}]
+
+
+def test_a_word_without_ngrams_has_no_answer(run, composing):
+    code, out, err = run("neighbors", composing, "x", "manly", "-n", 1)
+    assert code == 1
+    assert out.splitlines()[0] == "manly"
+    assert err.splitlines()[0] == "fastembed: error: 'x' is not among the 4 tokens"

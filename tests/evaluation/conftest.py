@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed.vectors import Vectors
+from fastembed.vectors.subwords import NgramDictionary
 
 
 @pytest.fixture
@@ -51,3 +52,11 @@ def random_words():
         return vectors, "\n".join(lines)
 
     return make
+
+
+@pytest.fixture
+def composing():
+    """Vectors of four words that compose others which begin like "king"."""
+    rng = np.random.default_rng(3)
+    ngrams = NgramDictionary(("<ki", "kin", "ing"), rng.standard_normal((3, 4)), np.zeros(4))
+    return Vectors._composing(["king", "man", "woman", "queen"], rng.standard_normal((4, 4)), None, ngrams)

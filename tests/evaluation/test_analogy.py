@@ -84,7 +84,14 @@ def test_summaries_and_records_show_the_counts():
     assert result.summary() == "3CosMul accuracy 0.2500: 1 correct of 4 covered, 1,007 asked"
     record = json.loads(json.dumps(result.record(), allow_nan=False))
     assert (record["method"], record["accuracy"], record["asked"]) == ("3CosMul", 0.25, 1007)
-    assert record["sections"][0] == {"name": "empty", "correct": 0, "covered": 0, "asked": 7, "accuracy": None}
+    assert record["sections"][0] == {
+        "name": "empty",
+        "correct": 0,
+        "covered": 0,
+        "asked": 7,
+        "composed": 0,
+        "accuracy": None,
+    }
 
 
 @pytest.mark.filterwarnings("default")  # of another project
@@ -107,3 +114,26 @@ def test_analogies_agree_with_gensim(dtype, written, random_words):
             ]
             score, _ = peer.evaluate_word_analogies(str(path), restrict_vocab=restrict, dummy4unknown=True, **options)
             assert result.total.correct / result.total.asked == score
+
+
+@pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
+def test_unknown_words_are_composed_if_that_is_asked_for(composing, tmp_path, method):
+    questions = [("king", "queen", "kingly", w) for w in composing.tokens] + [("queen", "man", "king", "kingly")]
+    questions += [
+        ("xyz", "man", "king", "queen"),
+        ("KINGLY", "KINGS", "man", "queen"),
+        ("king", "queen", "man", "king"),
+    ]
+    path = tmp_path / "questions"
+    path.write_text("\n".join(map(" ".join, questions)), encoding="utf-8")
+    found = analogies(composing, path, compose=True, method=method).total
+    assert (found.asked, found.covered, found.composed) == (len(questions), 6, 5)
+    correct = 0
+    for *asked, answer in questions:
+        if "xyz" not in asked and answer != "kingly":
+            ((best, _),) = composing.analogy(*(word.lower() for word in asked), topn=1, method=method)
+            correct += best == answer
+    assert found.correct == correct > 0
+    assert "of 6 covered (5 with composed words)" in found.summary()
+    without = analogies(composing, path, method=method).total
+    assert (without.covered, without.composed) == (1, 0)

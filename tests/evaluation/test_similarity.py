@@ -85,3 +85,27 @@ def test_similarity_agrees_with_gensim(dtype, written, random_words):
             assert result.spearman == pytest.approx(spearman.statistic, abs=1e-6)
             assert 100 * (1 - result.covered / result.pairs) == pytest.approx(unknown)
             assert 0 < result.covered < result.pairs
+
+
+def test_unknown_words_are_composed_if_that_is_asked_for(composing):
+    known = Vectors([*composing.tokens, "kingly"], np.stack([*composing.matrix, composing["kingly"]]))
+    pairs = [("king", "man", 3.0), ("KINGLY", "man", 2.0), ("kingly", "queen", 1.0), ("xyz", "king", 0.0)]
+    found = word_similarity(composing, pairs, compose=True)
+    expected = word_similarity(known, pairs)
+    assert (found.spearman, found.covered, found.unknown) == (expected.spearman, expected.covered, expected.unknown)
+    assert (expected.covered, expected.composed, found.composed) == (3, 0, 2)
+    assert found.summary().endswith(" on 3 of 4 pairs, 2 of them with composed words; 1 unknown word")
+    assert found.record()["composed"] == 2
+    assert word_similarity(composing, pairs).covered == 1
+    assert word_similarity(composing, pairs, compose=True, case_insensitive=False).unknown == ("KINGLY", "xyz")
+
+
+def test_words_are_composed_in_their_own_case_if_tokens_have_capitals(composing):
+    capital = Vectors._composing(["King", *composing.tokens[1:]], composing.matrix, None, composing._composer)
+    pairs = [("king", "man", 3.0), ("KINGLY", "man", 2.0), ("kingly", "man", 1.0)]
+    assert word_similarity(capital, pairs, compose=True).unknown == ("KINGLY",)
+
+
+def test_nothing_is_composed_of_no_ngrams(words):
+    pairs = [*PAIRS, ("cow", "cat", 10.0)]
+    assert word_similarity(words, pairs, compose=True) == word_similarity(words, pairs)
