@@ -218,13 +218,15 @@ SYBIL = Sybil(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_blocks_run(page, tmp_path, monkeypatch):
+def test_blocks_run(page, tmp_path, monkeypatch, write_fasttext):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "standard_library", functools.partial(demo.standard_library, STANDARD_LIBRARY))
     document, missing = SYBIL.parse(page), set()
     if sys.platform == "win32" and re.search("^ *```(sh|console)$", document.text, re.MULTILINE):
         pytest.skip("has blocks for a POSIX shell, whose files those after them take")
     document.namespace["comparable"] = prepare(tmp_path, document.text)
+    if "model.bin" in document.text:
+        write_fasttext(tmp_path / "model.bin", ["man", "woman", "king", "queen", "kings"])
     for example in document.examples():
         block = document.text[example.start : example.end]
         needed = {module for word, module in NEEDS.items() if word in block}
