@@ -305,6 +305,7 @@ def fit_counts(
     momentum: float = 0.9,
     weight_exponent: float = 0.75,
     final_rate: float = 0.1,
+    group_rows: int = 4096,
 ) -> tuple[list[float], Array, Array]:
     """Fit all rows to their counts, as `fastembed.Trainer.fit_counts` does with the same block size.
 
@@ -319,6 +320,8 @@ def fit_counts(
         The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
     momentum, weight_exponent, final_rate : float
         Constants of the method; see docs/derivation.md, section 5.
+    group_rows : int
+        The most rows of a group; an epoch takes the groups in a random order, and the rows of each in a random order.
 
     Returns
     -------
@@ -339,10 +342,10 @@ def fit_counts(
     visited = np.flatnonzero(totals)
     alpha = totals**weight_exponent / (totals[visited] ** weight_exponent).mean()
     rng = np.random.default_rng(seed)
-    blocks = -(-len(visited) // block_size)
+    blocks, groups = -(-len(visited) // block_size), -(-len(counts) // group_rows)
     nlls = []
     for epoch in range(epochs):
-        order = rng.permutation(visited)
+        order = np.concatenate([rng.permutation(visited[visited % groups == g]) for g in rng.permutation(groups)])
         nll = 0.0
         for block in range(blocks):
             rows = order[block * block_size : (block + 1) * block_size]

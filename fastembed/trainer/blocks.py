@@ -21,6 +21,7 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed.trainer.groups import draw_order, split_rows
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
@@ -98,14 +99,15 @@ class BlockFit:
         self.parameters, self.options, self.pool = parameters, options, pool
         totals = counts.sum(axis=1)
         self._total = float(totals.sum())
-        self._rows = np.flatnonzero(totals)
-        self._block_size = min(options.block_size, len(self._rows))
-        self._blocks_per_epoch = -(-len(self._rows) // self._block_size)
+        self._groups = split_rows(totals > 0)
+        rows = np.concatenate(self._groups)
+        self._block_size = min(options.block_size, len(rows))
+        self._blocks_per_epoch = -(-len(rows) // self._block_size)
         movable = np.ones(parameters.inputs, np.uint8)
         if frozen is not None:
             movable[frozen] = 0
         weight = totals**ROW_WEIGHT_EXPONENT
-        bounds = shard_bounds(parameters.outputs)
+        bounds, indptr = shard_bounds(parameters.outputs), counts.indptr.astype(np.int64)
         self._threads = min(pool.threads, len(bounds) - 1)
         self._in_blas = fork_locks.new()
         self._trainer = kernels_for(parameters.dtype).block_trainer(
@@ -116,8 +118,9 @@ class BlockFit:
             parameters.linear_squares,
             bounds,
             movable,
-            (weight / weight[self._rows].mean()).astype(parameters.dtype),
-            counts.indptr.astype(np.int64),
+            (weight / weight[totals > 0].mean()).astype(parameters.dtype),
+            indptr[:-1],
+            indptr[1:],
             counts.indices.astype(np.int32, copy=False),
             counts.data,
             totals,
@@ -127,14 +130,14 @@ class BlockFit:
         )
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
-        """Visit every row with counts once, in blocks of a random order.
+        """Visit every row with counts once, in blocks: one group of rows after another, both in a random order.
 
         Returns the mean negative log-likelihood per pair, of each row before its step.
         """
         steps = (number - 1) * self._blocks_per_epoch
         nll = 0.0
         with self._crew():
-            for block, (rows, next_rows) in enumerate(self._blocks(rng.permutation(self._rows))):
+            for block, (rows, next_rows) in enumerate(self._blocks(draw_order(self._groups, rng))):
                 block_nll = self._step(rows, next_rows, self._decay(steps), steps + 1)
                 if not math.isfinite(block_nll):
                     raise TrainingDivergedError(
@@ -150,7 +153,7 @@ class BlockFit:
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
         with self._crew():
-            nll = sum(self._step(rows, next_rows, 0.0, 1) for rows, next_rows in self._blocks(self._rows))
+            nll = sum(self._step(rows, next_rows, 0.0, 1) for rows, next_rows in self._blocks(np.concatenate(self._groups)))
         if not math.isfinite(nll):
             raise FloatingPointError(
                 f"the loss is {nll}: logits overflow {self.parameters.dtype}; the parameters are too large"
