@@ -321,7 +321,7 @@ def fit_counts(
     momentum, weight_exponent, final_rate : float
         Constants of the method; see docs/derivation.md, section 5.
     group_rows : int
-        The most rows of a group; an epoch takes the groups in a random order, and the rows of each in a random order.
+        The most rows of a group; an epoch takes the groups in a random order, and the rows of two at a time.
 
     Returns
     -------
@@ -345,7 +345,10 @@ def fit_counts(
     blocks, groups = -(-len(visited) // block_size), -(-len(counts) // group_rows)
     nlls = []
     for epoch in range(epochs):
-        order = np.concatenate([rng.permutation(visited[visited % groups == g]) for g in rng.permutation(groups)])
+        drawn = [g for g in rng.permutation(groups) if np.any(visited % groups == g)]
+        pairs = [drawn[first : first + 2] for first in range(0, len(drawn), 2)]
+        rows_of = [np.concatenate([visited[visited % groups == g] for g in pair]) for pair in pairs]
+        order = np.concatenate([rng.permutation(rows) for rows in rows_of])
         nll = 0.0
         for block in range(blocks):
             rows = order[block * block_size : (block + 1) * block_size]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,12 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed.trainer.groups import draw_order, split_rows
+from fastembed.trainer.buffer import BufferedCounts, ResidentCounts
+from fastembed.trainer.groups import CSRGroups, GroupedCounts, draw_order, plain_order, split_rows
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
+from fastembed.trainer.totals import Totals
 
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
@@ -80,8 +81,7 @@ class BlockFit:
     ----------
     parameters : Parameters
         Updated in place.
-    counts : csr_array (V_in, V)
-        float64, canonical.
+    counts : GroupedCounts (V_in, V)
     options : FitOptions
     pool : Pool
     frozen : ndarray of int, optional
@@ -91,13 +91,13 @@ class BlockFit:
     def __init__(
         self,
         parameters: Parameters,
-        counts: Any,
+        counts: GroupedCounts,
         options: FitOptions,
         pool: Pool,
         frozen: NDArray[np.intp] | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
-        totals = counts.sum(axis=1)
+        totals = Totals.of(counts, pool).rows
         self._total = float(totals.sum())
         self._groups = split_rows(totals > 0)
         rows = np.concatenate(self._groups)
@@ -107,7 +107,12 @@ class BlockFit:
         if frozen is not None:
             movable[frozen] = 0
         weight = totals**ROW_WEIGHT_EXPONENT
-        bounds, indptr = shard_bounds(parameters.outputs), counts.indptr.astype(np.int64)
+        bounds = shard_bounds(parameters.outputs)
+        self._counts: ResidentCounts | BufferedCounts
+        if isinstance(counts, CSRGroups):
+            self._counts = ResidentCounts(counts)
+        else:
+            self._counts = BufferedCounts(counts, self._groups, self._block_size)
         self._threads = min(pool.threads, len(bounds) - 1)
         self._in_blas = fork_locks.new()
         self._trainer = kernels_for(parameters.dtype).block_trainer(
@@ -119,10 +124,10 @@ class BlockFit:
             bounds,
             movable,
             (weight / weight[totals > 0].mean()).astype(parameters.dtype),
-            indptr[:-1],
-            indptr[1:],
-            counts.indices.astype(np.int32, copy=False),
-            counts.data,
+            self._counts.begins,
+            self._counts.ends,
+            self._counts.indices,
+            self._counts.data,
             totals,
             matrix_product(parameters.dtype),
             MOMENTUM,
@@ -130,14 +135,16 @@ class BlockFit:
         )
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
-        """Visit every row with counts once, in blocks: one group of rows after another, both in a random order.
+        """Visit every row with counts once, in blocks of a random order; see `draw_order`.
 
         Returns the mean negative log-likelihood per pair, of each row before its step.
         """
         steps = (number - 1) * self._blocks_per_epoch
         nll = 0.0
-        with self._crew():
-            for block, (rows, next_rows) in enumerate(self._blocks(draw_order(self._groups, rng))):
+        order = draw_order(self._groups, rng)
+        with self._counts.reading(order) as hold, self._crew():
+            for block, (rows, next_rows) in enumerate(self._blocks(np.concatenate([draw.rows for draw in order]))):
+                hold(block)
                 block_nll = self._step(rows, next_rows, self._decay(steps), steps + 1)
                 if not math.isfinite(block_nll):
                     raise TrainingDivergedError(
@@ -152,8 +159,11 @@ class BlockFit:
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
-        with self._crew():
-            nll = sum(self._step(rows, next_rows, 0.0, 1) for rows, next_rows in self._blocks(np.concatenate(self._groups)))
+        nll, order = 0.0, plain_order(self._groups)
+        with self._counts.reading(order) as hold, self._crew():
+            for block, (rows, next_rows) in enumerate(self._blocks(np.concatenate([draw.rows for draw in order]))):
+                hold(block)
+                nll += self._step(rows, next_rows, 0.0, 1)
         if not math.isfinite(nll):
             raise FloatingPointError(
                 f"the loss is {nll}: logits overflow {self.parameters.dtype}; the parameters are too large"

@@ -22,6 +22,7 @@ from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
+from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps
@@ -683,7 +684,7 @@ class Trainer:
         own: bool = False,
     ) -> BlockFit:
         """Return a fit to counts; with `own` none of their arrays can be changed by others."""
-        matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
-        if own and (matrix.indices.flags.writeable or matrix.data.flags.writeable):
-            matrix = matrix.copy()
-        return BlockFit(self._parameters, matrix, options, self._pool, frozen)
+        groups = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
+        if own and isinstance(groups, CSRGroups):
+            groups = groups.own()
+        return BlockFit(self._parameters, groups, options, self._pool, frozen)

@@ -31,9 +31,9 @@ def block_arguments():
         "block_residual": (x, 0, rows, *csr[1:], ones, starts, ones, ones),
         "block_update_embedding": (weights, every, movable, scratch[None], squares, 0.1),
         "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),
-        "positive_pmi": (*csr, ones, np.full(n, 9.0), *map(np.copy, blocked), 0, b),
+        "positive_pmi": (*starts, *csr[1:], ones, np.full(n, 9.0), *map(np.copy, blocked), 0, b, 0),
         "csr_times_dense": (*blocked, wide, np.ones((b, 200), np.float32), 0, b),
-        "transposed_csr_times_dense": (*blocked, wide[:b], np.ones((n, 200), np.float32), 0),
+        "add_transposed_csr_times_dense": (*blocked, wide[:b], np.ones((n, 200), np.float32), 0),
         "softmax": (x.ravel(),),
         "exp_array": (-np.abs(x).ravel(), np.empty(b * n, np.float32)),
     }

@@ -207,7 +207,8 @@ def block_trainer(
 # sparse.pxi
 
 def positive_pmi(
-    indptr: _Starts,
+    begins: _Starts,
+    ends: _Starts,
     indices: _Columns,
     counts: _Doubles,
     row_factors: _Doubles,
@@ -218,6 +219,7 @@ def positive_pmi(
     data: npt.NDArray[_Real],
     begin: int,
     end: int,
+    place: int,
 ) -> None: ...
 def csr_times_dense(
     bounds: _Columns,
@@ -229,7 +231,7 @@ def csr_times_dense(
     begin: int,
     end: int,
 ) -> None: ...
-def transposed_csr_times_dense(
+def add_transposed_csr_times_dense(
     bounds: _Columns,
     starts: _Starts,
     columns: npt.NDArray[np.uint16],
