@@ -31,9 +31,10 @@ def test_csr_times_dense(benchmark, kernels, operands, close):
 
 def test_transposed_csr_times_dense(benchmark, kernels, operands, close):
     matrix, dense, _ = operands
-    dense, product = dense[:ROWS], np.empty((COLUMNS, DIM), dense.dtype)
-    benchmark(kernels.transposed_csr_times_dense, *in_one_block(matrix), dense, product, 0)
+    dense, product = dense[:ROWS], np.zeros((COLUMNS, DIM), dense.dtype)
+    kernels.add_transposed_csr_times_dense(*in_one_block(matrix), dense, product, 0)
     close(product, matrix.T.astype(np.float64) @ dense.astype(np.float64))
+    benchmark(kernels.add_transposed_csr_times_dense, *in_one_block(matrix), dense, product, 0)
 
 
 def test_csr_times_dense_scipy(benchmark, operands, close):

@@ -333,6 +333,7 @@ def fit_counts(
     momentum: float = 0.9,
     weight_exponent: float = 0.75,
     final_rate: float = 0.1,
+    group_rows: int = 4096,
 ) -> tuple[list[float], Array, Array]:
     """Fit all inputs to their counts, as `fastembed.Trainer.fit_counts` does with the same block size.
 
@@ -349,6 +350,8 @@ def fit_counts(
         The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
     momentum, weight_exponent, final_rate : float
         Constants of the method; see docs/derivation.md, section 5.
+    group_rows : int
+        The most rows of a group; an epoch takes the groups in a random order, and the rows of two at a time.
 
     Returns
     -------
@@ -372,10 +375,13 @@ def fit_counts(
     visited = np.flatnonzero(totals)
     alpha = totals**weight_exponent / (totals[visited] ** weight_exponent).mean()
     rng = np.random.default_rng(seed)
-    blocks = -(-len(visited) // block_size)
+    blocks, groups = -(-len(visited) // block_size), -(-len(counts) // group_rows)
     nlls = []
     for epoch in range(epochs):
-        order = rng.permutation(visited)
+        drawn = [g for g in rng.permutation(groups) if np.any(visited % groups == g)]
+        pairs = [drawn[first : first + 2] for first in range(0, len(drawn), 2)]
+        rows_of = [np.concatenate([visited[visited % groups == g] for g in pair]) for pair in pairs]
+        order = np.concatenate([rng.permutation(rows) for rows in rows_of])
         nll = 0.0
         for block in range(blocks):
             rows = order[block * block_size : (block + 1) * block_size]

@@ -24,10 +24,11 @@ from block import BareProducts
 from rounds import in_units, print_table, save_results
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.counts.totals import Totals
 from fastembed.skipgram import start, training
 from fastembed.skipgram.pmi import PositivePMI
+from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
+from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.
@@ -44,7 +45,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "gauge": (training, "apply_gauge"),
     "saving": (SkipGram, "save"),
 }
-BESIDE = ("digest (beside the start)", training, "counts_digest")
+BESIDE = ("digest (beside the start)", CSRGroups, "sha256")
 
 
 @contextmanager

@@ -5,7 +5,7 @@
     dH = P W_s               (B, D), summed over shards     product, then `update_embedding`
     dW_s = P^T (a H)         (n, D)                         product, then `update_linear`
 
-Row b of a block is row rows[b] of the counts N, given as CSR with ascending columns: y_b = N[rows[b], :]. Its target
+Row b of a block is row rows[b] of the counts N, given by rows with ascending columns: y_b = N[rows[b], :]. Its target
 is the distribution y_b / sum(y_b); a_b is its weight in dW. A shard's kernels write only what belongs to the shard: its
 part of X, its partial results, its rows of the linear layer. The partial results of shards are merged by a fixed binary
 tree, as in `merge_partials`.
@@ -31,8 +31,9 @@ cdef enum:
 
 
 cdef struct Counts:
-    # The counts N as CSR with ascending columns, and their sums by rows
-    const int64_t* indptr
+    # The counts N by rows, with ascending columns, and their sums by rows: row w is from begins[w] to ends[w] - 1
+    const int64_t* begins
+    const int64_t* ends
     const int32_t* indices
     const double* data
     const double* totals
@@ -231,7 +232,7 @@ def block_statistics(
     const int64_t[:, ::1] starts, double[:, ::1] partials,
 ):
     """`statistics` of one shard: logits (B, n), bias (n,) or None, starts (2, B), partials (3, B)."""
-    cdef Counts counts = Counts(NULL, &indices[0], &data[0], NULL)
+    cdef Counts counts = Counts(NULL, NULL, &indices[0], &data[0], NULL)
     cdef const real* b = NULL
     cdef Py_ssize_t n = logits.shape[1]
     if bias is not None:
@@ -244,7 +245,7 @@ def block_merge(
     double[:, :, ::1] partials, const Py_ssize_t[::1] rows, const double[::1] totals, double[::1] log_normalisers,
 ):
     """`merge` of the shards: partials (S, 3, B), rows (B,), totals (V_in,), log_normalisers (B,)."""
-    cdef Counts counts = Counts(NULL, NULL, NULL, &totals[0])
+    cdef Counts counts = Counts(NULL, NULL, NULL, NULL, &totals[0])
     cdef double nll
     with nogil:
         nll = merge(&partials[0, 0, 0], partials.shape[0], &rows[0], rows.shape[0], &counts, &log_normalisers[0])
@@ -257,7 +258,7 @@ def block_residual(
     const int64_t[:, ::1] starts, const double[::1] maxima, const double[::1] log_normalisers,
 ):
     """`residual` of one shard: exponentials (B, n), starts (2, B), totals (V_in,), the others (B,)."""
-    cdef Counts counts = Counts(NULL, &indices[0], &data[0], &totals[0])
+    cdef Counts counts = Counts(NULL, NULL, &indices[0], &data[0], &totals[0])
     cdef Py_ssize_t n = exponentials.shape[1]
     with nogil:
         residual(

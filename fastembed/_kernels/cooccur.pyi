@@ -29,11 +29,10 @@ def count_rows(
     stop: npt.NDArray[np.int32],
 ) -> int: ...
 def add_totals(
-    indptr: npt.NDArray[np.int64],
+    begins: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
     indices: npt.NDArray[np.int32],
     data: npt.NDArray[np.float64],
-    first: int,
-    last: int,
     row_totals: npt.NDArray[np.float64],
     column_totals: npt.NDArray[np.float64],
 ) -> None: ...

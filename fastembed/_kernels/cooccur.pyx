@@ -216,24 +216,25 @@ def count_rows(
 
 
 def add_totals(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, int64_t first, int64_t last,
+    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
     double[::1] row_totals, double[::1] column_totals,
 ):
-    """Sum the rows first to last - 1 of a CSR matrix, and add them to the sums of the columns.
+    """Sum the rows of counts, and add them to the sums of the columns.
 
     Parameters
     ----------
-    indptr : int64 (R + 1,), indices : int32 (nnz,), data : float64 (nnz,)
-    first, last : int
-    row_totals : float64 (R,), those of these rows are written
+    begins, ends : int64 (R,)
+        Row r has `indices` and `data` from begins[r] to ends[r] - 1.
+    indices : int32, data : float64
+    row_totals : float64 (R,), written
     column_totals : float64 (C,), increased
     """
     cdef int64_t row, t
     cdef double total
     with nogil:
-        for row in range(first, last):
+        for row in range(begins.shape[0]):
             total = 0
-            for t in range(indptr[row], indptr[row + 1]):
+            for t in range(begins[row], ends[row]):
                 total += data[t]
                 column_totals[indices[t]] += data[t]
             row_totals[row] = total

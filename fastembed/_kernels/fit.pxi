@@ -156,7 +156,7 @@ cdef void prepare(BlockState* state, Py_ssize_t piece, const real* embedding) no
             for d in range(dim):
                 h[d] = embedding[row * dim + d]
             weight_row(state, block, b, embedding)
-        t, end = state.counts.indptr[row], state.counts.indptr[row + 1]
+        t, end = state.counts.begins[row], state.counts.ends[row]
         for s in range(state.model.shards + 1):
             while t < end and state.counts.indices[t] < state.model.bounds[s]:
                 t += 1
@@ -441,13 +441,15 @@ cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
     const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
-    gemm, double decay, scratch, bags, bag_scratch,
+    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
+    const double[::1] totals, gemm, double decay, scratch, bags, bag_scratch,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, squares and linear_squares; counts
-    (N, V) as CSR and their `totals` (N,); `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
-    those that no step changes; `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype,
-    whose integers are int.
+    (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to ends[n] - 1, and their `totals` (N,);
+    `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for those that no step changes;
+    `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype, whose integers are int. Where
+    a row of the counts begins and ends, and what is in between, may change from step to step, but not while the row is
+    in a block or in the next one.
 
     `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
     (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
@@ -484,13 +486,13 @@ def block_trainer(
     )
     trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0], none)
     trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0], none)
-    trainer.state.counts = Counts(&indptr[0], &indices[0], &data[0], &totals[0])
+    trainer.state.counts = Counts(&begins[0], &ends[0], &indices[0], &data[0], &totals[0])
     trainer.state.gemm = function_of(gemm)
     trainer.state.decay = decay
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base, squares.base, linear_squares.base,
-        bounds.base, row_rates.base, row_weights.base, indptr.base, indices.base, data.base, totals.base, gemm,
-        h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base, gradients.base, partials.base,
+        bounds.base, row_rates.base, row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base,
+        gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base, gradients.base, partials.base,
         log_normalisers.base, starts.base,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)

@@ -18,22 +18,23 @@ cdef enum:
 
 
 def positive_pmi(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] counts, const double[::1] row_factors,
-    const double[::1] column_factors, const int32_t[::1] bounds, int64_t[:, ::1] starts, uint16_t[::1] columns,
-    real[::1] data, Py_ssize_t begin, Py_ssize_t end,
+    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] counts,
+    const double[::1] row_factors, const double[::1] column_factors, const int32_t[::1] bounds, int64_t[:, ::1] starts,
+    uint16_t[::1] columns, real[::1] data, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t place,
 ):
     """A_rc = log(N_rc f_r g_c) where that is positive, for the rows begin to end - 1 of the counts N.
 
-    They are put from where the counts of the row `begin` are in their arrays, so they need no more memory.
+    Row r of N has `indices` and `counts` from begins[r] to ends[r] - 1. Those of A are put from `place` on, without
+    gaps.
     """
-    cdef Py_ssize_t row, t, k, place = indptr[begin], blocks = bounds.shape[0] - 1
+    cdef Py_ssize_t row, t, k, blocks = bounds.shape[0] - 1
     cdef double factor, ratio
     cdef int32_t column
     with nogil:
         for row in range(begin, end):
             k, factor = 0, row_factors[row]
             starts[0, row] = place
-            for t in range(indptr[row], indptr[row + 1]):
+            for t in range(begins[row], ends[row]):
                 column = indices[t]
                 while column >= bounds[k + 1]:
                     k += 1
@@ -74,18 +75,17 @@ def csr_times_dense(
                     add_gathered_rows(block, &columns[first], &data[first], entries, dim, &product[row, 0])
 
 
-def transposed_csr_times_dense(
+def add_transposed_csr_times_dense(
     const int32_t[::1] bounds, const int64_t[:, ::1] starts, const uint16_t[::1] columns, const real[::1] data,
     const real[:, ::1] dense, real[:, ::1] product, Py_ssize_t k,
 ):
-    """Put those rows of A.T @ dense that are the k-th block of columns into `product`. Sums are in row order."""
+    """Add those rows of A.T @ dense that are the k-th block of columns to `product`. Sums are in row order."""
     cdef Py_ssize_t row, first, entries, ahead, dim = dense.shape[1], rows = starts.shape[1]
     cdef const uint16_t* all_columns = &columns[0]
     cdef const real* all_data = &data[0]
     cdef real* block = &product[bounds[k], 0]
     cdef Py_ssize_t whole = whole_lines(dim, block)
     with nogil:
-        memset(block, 0, (bounds[k + 1] - bounds[k]) * dim * sizeof(real))
         for row in range(rows):
             ahead = starts[k, min(row + ROWS_AHEAD, rows - 1)]
             prefetch(all_columns + ahead)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool, interruptible
-from fastembed.counts.totals import Totals
+from fastembed.trainer.totals import Totals
 
 # Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are
 # counted once (a window on one side, pairs of a graph), half of them is a choice on the cautious side.

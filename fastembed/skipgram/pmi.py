@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastembed._base.csr import row_ranges
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed.counts.totals import Totals
+from fastembed.skipgram.blocked_rows import TASKS, BlockedRows, RowSpill, reciprocals
+from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_slice
+from fastembed.trainer.totals import Totals
 
 CONTEXT_EXPONENT = 0.75  # of the contexts' shares in the PMI
 BLOCK_COLUMNS = 1024  # at most: as many rows of 120 float32 are half of a second-level cache
 WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
 ROW_ENTRIES = 8  # counts of a row in a block, on average, below which they do not
-TASKS = 64  # for the pool, of rows; and half as many of columns
 SAMPLE = 1 << 16  # columns by which the blocks are made about equal
 
 
@@ -24,18 +26,21 @@ class PositivePMI:
     """M = max(0, log(N_wc · sum_c(n_c^a) / (n_w · n_c^a))), with a = 0.75, where N_wc > 0.
 
     Raising the contexts' shares to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
-    Dagan 2015). Only the positive entries are stored, by rows. Neither a product nor the transposed one depends on the
-    number of threads: each number is one sum, in the order of the columns or of the rows.
+    Dagan 2015). Only the positive entries are stored, by rows. Its rows are those of one group of the counts after
+    another. Neither a product nor the transposed one depends on the number of threads, nor on where the entries are:
+    each number is one sum, in the order of the columns or of the rows.
 
     Parameters
     ----------
-    counts : csr_array (V_in, V)
-        Non-negative float64, columns ascending; at least one is positive.
+    counts : GroupedCounts (V_in, V), or a canonical csr_array
+        At least one is positive.
     totals : Totals
         n_w and n_c; n_c may be those of more rows.
     pool : Pool
     dtype : dtype
         Of the entries, float32 or float64.
+    memory : int, optional
+        Bytes for the entries: if they take more, they are in a temporary file without a name.
 
     Attributes
     ----------
@@ -43,46 +48,83 @@ class PositivePMI:
         (V_in, V).
     """
 
-    def __init__(self, counts: Any, totals: Totals, pool: Pool, dtype: DTypeLike = np.float32) -> None:
-        self.shape: tuple[int, int] = counts.shape
+    def __init__(
+        self,
+        counts: GroupedCounts | Any,
+        totals: Totals,
+        pool: Pool,
+        dtype: DTypeLike = np.float32,
+        memory: int | None = None,
+    ) -> None:
+        groups = as_groups(counts)
+        self.shape: tuple[int, int] = groups.shape
         self._pool, self._kernels = pool, kernels_for(np.dtype(dtype))
-        indptr, indices = counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False)
-        self._pieces = row_ranges(np.diff(indptr), max(counts.nnz // TASKS, 1))
-        self._bounds = _block_bounds(counts)
-        self._starts = np.empty((len(self._bounds), self.shape[0]), np.int64)
-        # The entries of a piece begin where its counts do. Memory behind them that is never written to takes no pages
-        self._columns, self._data = np.empty(counts.nnz, np.uint16), np.empty(counts.nnz, dtype)
-        weights = totals.columns**CONTEXT_EXPONENT
-        row_factors, column_factors = _reciprocals(totals.rows, 1.0), _reciprocals(weights, weights.sum())
-
-        def fill(k: int) -> None:
-            self._kernels.positive_pmi(
-                indptr, indices, counts.data, row_factors, column_factors, *self._matrix, *self._pieces[k]
-            )
-
-        pool.run(fill, len(self._pieces))
+        entries = groups.entries
+        self._bounds = _block_bounds(groups.read_group(0), self.shape, int(entries.sum()))
+        factors = _column_factors(totals)
+        size = int(entries.sum()) * (2 + np.dtype(dtype).itemsize) + len(self._bounds) * self.shape[0] * 8
+        self._rows: list[BlockedRows] | RowSpill = RowSpill() if memory is not None and size > memory else []
+        for group in range(len(entries)):
+            own = totals.rows[group_slice(group, self.shape[0])]
+            part = groups.read_group(group)
+            self._rows.append(BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, dtype))
 
     def times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
         """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both of the dtype of M, C-contiguous."""
+        for batch in self._batches():
+            tasks = [(*part, *piece) for part in batch for piece in part[0].pieces(max(TASKS // len(batch), 8))]
 
-        def multiply(k: int) -> None:
-            self._kernels.csr_times_dense(*self._matrix, dense, out, *self._pieces[k])
+            def multiply(k: int, tasks: list[tuple[BlockedRows, int, int, int]] = tasks) -> None:
+                rows, first, begin, end = tasks[k]
+                product = out[first : first + rows.starts.shape[1]]
+                self._kernels.csr_times_dense(*rows, dense, product, begin, end)
 
-        self._pool.run(multiply, len(self._pieces))
+            self._pool.run(multiply, len(tasks))
         return out
 
     def transposed_times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
         """Return M.T @ dense (V, k) in `out`, with `dense` (V_in, k); both of the dtype of M, C-contiguous."""
+        out.fill(0)
+        for batch in self._batches():
 
-        def multiply(k: int) -> None:
-            self._kernels.transposed_csr_times_dense(*self._matrix, dense, out, k)
+            def multiply(k: int, batch: list[tuple[BlockedRows, int]] = batch) -> None:
+                for rows, first in batch:
+                    factor = dense[first : first + rows.starts.shape[1]]
+                    self._kernels.add_transposed_csr_times_dense(*rows, factor, out, k)
 
-        self._pool.run(multiply, len(self._bounds) - 1)
+            self._pool.run(multiply, len(self._bounds) - 1)
         return out
 
-    @property
-    def _matrix(self) -> tuple[NDArray[Any], ...]:
-        return self._bounds, self._starts, self._columns, self._data
+    def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
+        """Yield the groups that are in memory at once, each with the place of its first row in the matrix."""
+        sizes = [len(range(self.shape[0])[group_slice(group, self.shape[0])]) for group in range(len(self._rows))]
+        firsts = [0, *np.cumsum(sizes).tolist()]
+        if isinstance(self._rows, list):
+            yield list(zip(self._rows, firsts[:-1], strict=True))
+        else:
+            with closing(self._rows.read()) as parts:
+                for part, first in zip(parts, firsts[:-1], strict=True):
+                    yield [(part, first)]
+
+
+def pmi_products(
+    counts: RowGroup, row_totals: NDArray[np.float64], totals: Totals, dense: NDArray[Any], pool: Pool
+) -> NDArray[Any]:
+    """Return M @ dense for some rows of counts alone, with the totals of these rows and those of all columns."""
+    product = np.zeros((len(row_totals), dense.shape[1]), dense.dtype)
+    nnz = int((counts.ends - counts.begins).sum())
+    if nnz:
+        bounds = _block_bounds(counts, (len(row_totals), len(dense)), nnz)
+        rows = BlockedRows.positive_pmi(counts, row_totals, _column_factors(totals), bounds, pool, dense.dtype)
+        pieces, kernels = rows.pieces(TASKS), kernels_for(dense.dtype)
+        pool.run(lambda k: kernels.csr_times_dense(*rows, dense, product, *pieces[k]), len(pieces))
+    return product
+
+
+def _column_factors(totals: Totals) -> NDArray[np.float64]:
+    """Return sum_k(n_k^a) / n_c^a for each column, (V,)."""
+    weights = totals.columns**CONTEXT_EXPONENT
+    return reciprocals(weights, weights.sum())
 
 
 def most_blocks(rows: int, columns: int, nnz: int) -> int:
@@ -100,20 +142,22 @@ def _cuts(rows: int, nnz: int) -> int:
     return min(max(nnz // (ROW_ENTRIES * rows), 1), TASKS // 2)
 
 
-def _block_bounds(counts: Any) -> NDArray[np.int32]:
+def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
     """Return where the blocks of columns begin, and the number of columns.
 
-    Each is a task for the pool, so they are narrower where columns are full.
+    Each is a task for the pool, so they are narrower where columns are full: in some rows, which are like all.
     """
-    (rows, columns), nnz = counts.shape, counts.nnz
-    sample = np.sort(counts.indices[:: max(nnz // SAMPLE, 1)])
-    cuts = sample[:: -(-len(sample) // _cuts(rows, nnz))]
+    rows, columns = shape
+    sample = np.sort(_sample(some))
+    cuts = sample[:: max(-(-len(sample) // _cuts(rows, nnz)), 1)]
     width = _widest(rows, columns, nnz)
     return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
 
 
-def _reciprocals(totals: NDArray[np.float64], numerator: float) -> NDArray[np.float64]:
-    """Return numerator / totals, finite, and 0 where the total is 0."""
-    with np.errstate(over="ignore"):
-        quotients = np.divide(numerator, totals, out=np.zeros_like(totals), where=totals > 0)
-    return np.minimum(quotients, np.finfo(np.float64).max)
+def _sample(counts: RowGroup) -> NDArray[np.int32]:
+    """Return the columns of some counts, at equal distances."""
+    ends = np.cumsum(counts.ends - counts.begins)
+    places = np.arange(0, ends[-1], max(int(ends[-1]) // SAMPLE, 1))
+    rows = np.searchsorted(ends, places, side="right")
+    sample: NDArray[np.int32] = counts.indices[places - ends[rows] + counts.ends[rows]]
+    return sample

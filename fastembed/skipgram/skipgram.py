@@ -733,8 +733,9 @@ class SkipGram:
     def counts_sha256_(self) -> list[str]:
         """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`, with what it replayed.
 
-        In hexadecimal digits, of the shape and `indptr` (int64), `indices` (int32) and `data` (float64) of
-        `Counts.to_scipy`, little-endian, end to end.
+        In hexadecimal digits, of the shape of `Counts.to_scipy` (int64), and of `indptr` (int64), `indices` (int32) and
+        `data` (float64) of its rows g, g + G, g + 2 G, ... for each g from 0 to G - 1, where G is V_in / 4096, rounded
+        up; all little-endian, end to end.
         """
         return self._fitted.counts_sha256
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
-from fastembed.counts.totals import Totals
-from fastembed.skipgram.pmi import PositivePMI
+from fastembed.skipgram.pmi import PositivePMI, pmi_products
+from fastembed.trainer.groups import GroupedCounts, as_groups, group_count, group_slice
+from fastembed.trainer.totals import Totals
 
 OVERSAMPLING = 20  # columns of the randomised SVD beyond those that are asked for
 POWER_ITERATIONS = 3
@@ -79,33 +80,54 @@ def truncated_svd(
 
 
 def svd_start(
-    counts: Any, totals: Totals, dim: int, rng: np.random.Generator, pool: Pool
+    counts: GroupedCounts | Any,
+    totals: Totals,
+    dim: int,
+    rng: np.random.Generator,
+    pool: Pool,
+    memory: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the counts' positive PMI.
 
-    Dimensions beyond the rank are filled with noise.
+    Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
-    u, s, v = truncated_svd(PositivePMI(counts, totals, pool), min(dim, *counts.shape), rng, pool)
+    pmi = PositivePMI(counts, totals, pool, memory=memory)
+    u, s, v = truncated_svd(pmi, min(dim, *pmi.shape), rng, pool)
     rank = np.count_nonzero(s)
     embedding, linear = np.empty((len(u), dim), np.float32), np.empty((len(v), dim), np.float32)
-    for side, vectors in ((embedding, u), (linear, v)):
-        np.multiply(vectors[:, :rank], np.sqrt(s[:rank]), out=side[:, :rank])
+    roots, first = np.sqrt(s[:rank]), 0
+    for group in range(group_count(len(u))):  # whose rows are one after another in the PMI
+        rows = embedding[group_slice(group, len(u))]
+        np.multiply(u[first : first + len(rows), :rank], roots, out=rows[:, :rank])
+        first += len(rows)
+    np.multiply(v[:, :rank], roots, out=linear[:, :rank])
+    for side in (embedding, linear):
         side[:, rank:] = rng.standard_normal((len(side), dim - rank), dtype=np.float32) * np.float32(FILL_SCALE)
     return embedding, linear.T
 
 
-def fold_in(counts: Any, totals: Totals, rows: slice, linear: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+def fold_in(
+    counts: GroupedCounts | Any, totals: Totals, first: int, linear: NDArray[np.float32], pool: Pool
+) -> NDArray[np.float32]:
     """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T + λ)^-1, M their PMI.
 
-    That is the least-squares fit of the rows' positive PMI by the linear layer (D, V) as it is. A ridge λ, FILL_SCALE
-    of the mean square of a dimension, bounds it where the layer does not have full rank.
+    They are the inputs from `first` on. That is the least-squares fit of the rows' positive PMI by the linear layer (D,
+    V) as it is. A ridge λ, FILL_SCALE of the mean square of a dimension, bounds it where the layer does not have full
+    rank.
     """
-    new, w = counts[rows], linear.astype(np.float64)
-    shape = new.shape[0], len(w)
-    if not new.nnz:
-        return np.zeros(shape, np.float32)
-    pmi = PositivePMI(new, Totals(totals.rows[rows], totals.columns), pool, np.float64)
-    products = pmi.times(np.ascontiguousarray(w.T), out=np.empty(shape))
+    groups, w = as_groups(counts), linear.astype(np.float64)
+    inputs = groups.shape[0]
+    products: NDArray[Any] = np.zeros((inputs - first, len(w)))
+    if first == inputs:
+        return products.astype(np.float32)
+    dense = np.ascontiguousarray(w.T)
+    for group in range(group_count(inputs)):
+        rows = np.arange(inputs)[group_slice(group, inputs)]
+        new = rows >= first
+        part, own = groups.read_group(group).taken(new), totals.rows[rows[new]]
+        products[rows[new] - first] = pmi_products(part, own, totals, dense, pool)
+    if not products.any():
+        return products.astype(np.float32)
     with single_threaded_blas():
         gram = w @ w.T
         gram[np.diag_indices_from(gram)] += FILL_SCALE * np.trace(gram) / len(gram)

@@ -15,13 +15,13 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
-from fastembed.counts.totals import Totals
-from fastembed.skipgram.file import counts_digest
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
+from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 
@@ -60,15 +60,16 @@ class Training:
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        self._matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
+        matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
         if replay is not None:
-            self._matrix = canonical_csr("counts", self._matrix + replay.to_scipy())
+            matrix = canonical_csr("counts", matrix + replay.to_scipy())
+        self._groups = CSRGroups(matrix)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
-        self._digest = digest.submit(counts_digest, self._matrix)
+        self._digest = digest.submit(self._groups.sha256)
         digest.shutdown(wait=False)
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
-        self._totals = Totals.of(self._matrix, pool)
+        self._totals = self._groups.totals = Totals.of(self._groups, pool)
         self._records: list[dict[str, float]] = []
         self._seed: int | np.random.Generator = options.seed
         self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
@@ -76,13 +77,12 @@ class Training:
     def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
         self._seed = rng = np.random.default_rng(self._options.seed)
-        embedding, linear = svd_start(self._matrix, self._totals, self._options.dim, rng, pool)
+        embedding, linear = svd_start(self._groups, self._totals, self._options.dim, rng, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
         """Return a copy of a model's trainer, with rows for the words that the model does not know."""
-        new = slice(len(base.vocabulary), None)
-        rows = fold_in(self._matrix, self._totals, new, base.trainer.linear, pool)
+        rows = fold_in(self._groups, self._totals, len(base.vocabulary), base.trainer.linear, pool)
         return base.trainer.grown(rows - base.centre.astype(rows.dtype))
 
     def run(self, validation_counts: Any, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
@@ -94,7 +94,7 @@ class Training:
 
         options = self._options
         self._trainer.fit_counts(
-            self._matrix,
+            self._groups,
             epochs=options.epochs,
             validation_counts=validation_counts,
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +21,12 @@ from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.trainer.bags import Bags
+from fastembed.trainer.buffer import BufferedCounts, ResidentCounts
+from fastembed.trainer.groups import CSRGroups, GroupedCounts, draw_order, plain_order, split_rows
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
+from fastembed.trainer.totals import Totals
 
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
@@ -109,8 +111,8 @@ class BlockFit:
     ----------
     parameters : Parameters
         Updated in place.
-    counts : csr_array (N, V)
-        float64, canonical. N is V_in without bags.
+    counts : GroupedCounts (N, V)
+        N is V_in without bags.
     options : FitOptions
     pool : Pool
     row_rates : ndarray (V_in,), optional
@@ -122,18 +124,19 @@ class BlockFit:
     def __init__(
         self,
         parameters: Parameters,
-        counts: Any,
+        counts: GroupedCounts,
         options: FitOptions,
         pool: Pool,
         row_rates: NDArray[np.float64] | None = None,
         bags: Bags | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
-        totals = counts.sum(axis=1)
+        totals = Totals.of(counts, pool).rows
         self._total = float(totals.sum())
-        self._rows = np.flatnonzero(totals)
-        self._block_size = min(options.block_size, len(self._rows))
-        self._blocks_per_epoch = -(-len(self._rows) // self._block_size)
+        self._groups = split_rows(totals > 0)
+        rows = np.concatenate(self._groups)
+        self._block_size = min(options.block_size, len(rows))
+        self._blocks_per_epoch = -(-len(rows) // self._block_size)
         weight = totals**ROW_WEIGHT_EXPONENT
         bounds = shard_bounds(parameters.outputs)
         tasks, bag_scratch = len(bounds) - 1, None
@@ -142,6 +145,11 @@ class BlockFit:
         self._threads = min(pool.threads, tasks)
         if bags is not None:
             bag_scratch = BagScratch(parameters, self._most_entries(bags), self._threads)
+        self._counts: ResidentCounts | BufferedCounts
+        if isinstance(counts, CSRGroups):
+            self._counts = ResidentCounts(counts)
+        else:
+            self._counts = BufferedCounts(counts, self._groups, self._block_size)
         self._in_blas = fork_locks.new()
         self._trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding,
@@ -151,10 +159,11 @@ class BlockFit:
             parameters.linear_squares,
             bounds,
             np.ones(parameters.inputs) if row_rates is None else row_rates,
-            (weight / weight[self._rows].mean()).astype(parameters.dtype),
-            counts.indptr.astype(np.int64),
-            counts.indices.astype(np.int32, copy=False),
-            counts.data,
+            (weight / weight[totals > 0].mean()).astype(parameters.dtype),
+            self._counts.begins,
+            self._counts.ends,
+            self._counts.indices,
+            self._counts.data,
             totals,
             matrix_product(parameters.dtype),
             MOMENTUM,
@@ -164,14 +173,16 @@ class BlockFit:
         )
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
-        """Visit every row with counts once, in blocks of a random order.
+        """Visit every row with counts once, in blocks of a random order; see `draw_order`.
 
         Returns the mean negative log-likelihood per pair, of each row before its step.
         """
         steps = (number - 1) * self._blocks_per_epoch
         nll = 0.0
-        with self._crew():
-            for block, (rows, next_rows) in enumerate(self._blocks(rng.permutation(self._rows))):
+        order = draw_order(self._groups, rng)
+        with self._counts.reading(order) as hold, self._crew():
+            for block, (rows, next_rows) in enumerate(self._blocks(np.concatenate([draw.rows for draw in order]))):
+                hold(block)
                 block_nll = self._step(rows, next_rows, self._decay(steps), steps + 1)
                 if not math.isfinite(block_nll):
                     raise TrainingDivergedError(
@@ -186,8 +197,11 @@ class BlockFit:
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
-        with self._crew():
-            nll = sum(self._step(rows, next_rows, 0.0, 1) for rows, next_rows in self._blocks(self._rows))
+        nll, order = 0.0, plain_order(self._groups)
+        with self._counts.reading(order) as hold, self._crew():
+            for block, (rows, next_rows) in enumerate(self._blocks(np.concatenate([draw.rows for draw in order]))):
+                hold(block)
+                nll += self._step(rows, next_rows, 0.0, 1)
         if not math.isfinite(nll):
             raise FloatingPointError(
                 f"the loss is {nll}: logits overflow {self.parameters.dtype}; the parameters are too large"
@@ -205,7 +219,7 @@ class BlockFit:
 
     def _most_entries(self, bags: Bags) -> int:
         """Return how many entries the bags of a block may have, whatever the order of the rows; at least 1."""
-        sizes = np.diff(bags.starts)[self._rows]
+        sizes = np.diff(bags.starts)[np.concatenate(self._groups)]
         return max(1, int(np.partition(sizes, len(sizes) - self._block_size)[-self._block_size :].sum()))
 
     @contextmanager

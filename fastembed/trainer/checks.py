@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
 from fastembed._base.validation import check_amounts, check_finite, check_ids, unmasked
+from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.parameters import Parameters
 
 
@@ -88,11 +89,16 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     return checked
 
 
-def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> Any:
-    """Return counts (N, V), a Counts or SciPy sparse, as a canonical CSR array; at least one is positive.
+def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
+    """Return counts (N, V), grouped, a Counts or SciPy sparse, in groups of rows; at least one is positive.
 
     `rows` says what the rows are.
     """
+    if hasattr(counts, "read_group"):
+        if counts.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
+        grouped: GroupedCounts = counts
+        return grouped
     counts = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
     is_sparse: bool = sparse.issparse(counts)
     if not is_sparse:
@@ -102,7 +108,7 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
     matrix = canonical_csr(name, counts)
     if matrix.nnz == 0:
         raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return matrix
+    return CSRGroups(matrix)
 
 
 def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64]:

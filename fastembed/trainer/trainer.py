@@ -23,6 +23,7 @@ from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_new_rows, check_parameters, check_row_rates
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
+from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps
@@ -720,7 +721,7 @@ class Trainer:
     ) -> BlockFit:
         """Return a fit to counts; with `own` none of their arrays can be changed by others."""
         rows, what = (self._parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
-        matrix = check_counts(counts, (rows, self._parameters.outputs), name, what)
-        if own and (matrix.indices.flags.writeable or matrix.data.flags.writeable):
-            matrix = matrix.copy()
-        return BlockFit(self._parameters, matrix, options, self._pool, row_rates, bags)
+        groups = check_counts(counts, (rows, self._parameters.outputs), name, what)
+        if own and isinstance(groups, CSRGroups):
+            groups = groups.own()
+        return BlockFit(self._parameters, groups, options, self._pool, row_rates, bags)

@@ -44,9 +44,9 @@ def block_arguments():
             *grouped,
         ),
         "bag_update": (weights, *grouped, 0, many, scratch, row_rates, squares, 0.1, np.ones(dim, np.float32)),
-        "positive_pmi": (*csr, ones, np.full(n, 9.0), *map(np.copy, blocked), 0, b),
+        "positive_pmi": (*starts, *csr[1:], ones, np.full(n, 9.0), *map(np.copy, blocked), 0, b, 0),
         "csr_times_dense": (*blocked, wide, np.ones((b, 200), np.float32), 0, b),
-        "transposed_csr_times_dense": (*blocked, wide[:b], np.ones((n, 200), np.float32), 0),
+        "add_transposed_csr_times_dense": (*blocked, wide[:b], np.ones((n, 200), np.float32), 0),
         "softmax": (x.ravel(),),
         "exp_array": (-np.abs(x).ravel(), np.empty(b * n, np.float32)),
     }

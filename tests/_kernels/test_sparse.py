@@ -45,10 +45,10 @@ def test_products_agree_with_dense_ones(kernels, near, rows, columns, blocks, di
     kernels.csr_times_dense(*stored, dense, product, 0, rows)
     near(product, matrix.astype(float) @ dense.astype(float), scale=30)
     dense = rng.normal(size=(rows, dim)).astype(kernels.dtype)
-    product = np.full((columns, dim), np.nan, kernels.dtype)
+    product = np.ones((columns, dim), kernels.dtype)  # they are added to it
     for k in range(len(stored[0]) - 1):
-        kernels.transposed_csr_times_dense(*stored, dense, product, k)
-    near(product, matrix.T.astype(float) @ dense.astype(float), scale=30)
+        kernels.add_transposed_csr_times_dense(*stored, dense, product, k)
+    near(product, 1 + matrix.T.astype(float) @ dense.astype(float), scale=30)
 
 
 def test_products_agree_with_a_calculation_by_hand(kernels):
@@ -58,10 +58,10 @@ def test_products_agree_with_a_calculation_by_hand(kernels):
     kernels.csr_times_dense(*stored, np.array([[1, 10], [4, 40]], kernels.dtype), product, 0, 3)
     assert_array_equal(product, [[8, 80], [0, 0], [7, 70]])
     product = np.full((2, 1), 9, kernels.dtype)
-    kernels.transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 1)
-    assert_array_equal(product, [[9], [7]])  # the first block is another call's
-    kernels.transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 0)
-    assert_array_equal(product, [[15], [7]])
+    kernels.add_transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 1)
+    assert_array_equal(product, [[9], [16]])  # the first block is another call's
+    kernels.add_transposed_csr_times_dense(*stored, np.array([[1], [7], [5]], kernels.dtype), product, 0)
+    assert_array_equal(product, [[24], [16]])
 
 
 def test_any_split_of_the_rows_gives_the_same_bits_and_touches_no_other_row(kernels):
@@ -87,9 +87,10 @@ def test_positive_pmi(kernels, near, bounds):
     column_factors = weights.sum() / np.maximum(weights, 1)
     starts = np.full((len(bounds), 40), -1, np.int64)
     columns, data = np.full(counts.nnz, 9999, np.uint16), np.full(counts.nnz, np.nan, kernels.dtype)
-    given = counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data, row_factors, column_factors
+    indptr = counts.indptr.astype(np.int64)
+    given = indptr[:-1], indptr[1:], counts.indices.astype(np.int32), counts.data, row_factors, column_factors
     for rows in ((0, 11), (11, 40)):
-        kernels.positive_pmi(*given, np.array(bounds, np.int32), starts, columns, data, *rows)
+        kernels.positive_pmi(*given, np.array(bounds, np.int32), starts, columns, data, *rows, indptr[rows[0]])
     assert_array_equal(starts[0, [0, 11]], counts.indptr[[0, 11]])
     assert_array_equal(np.delete(starts[-1, :-1], 10), np.delete(starts[0, 1:], 10))  # no gaps but between the calls
     found = np.zeros((40, 90))

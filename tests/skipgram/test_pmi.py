@@ -1,14 +1,18 @@
 """`PositivePMI`: its entries and its products, for any number of threads and any shape."""
 
+import errno
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from fastembed import reference
 from fastembed._base.threads import Pool
-from fastembed.counts.totals import Totals
 from fastembed.skipgram import pmi
+from fastembed.skipgram.blocked_rows import RowSpill
 from fastembed.skipgram.pmi import PositivePMI
+from fastembed.trainer import groups
+from fastembed.trainer.totals import Totals
 
 
 def random_counts(rows, columns, density=0.2):
@@ -92,3 +96,47 @@ def test_amounts_of_extreme_size_stay_finite():
     counts = sparse.csr_array(np.array([[1e-320, 1e300], [1e300, 1.0]]))
     np.testing.assert_array_equal(entries(counts) > 0, [[False, True], [True, False]])
     assert np.isfinite(entries(counts)).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_entries_in_a_file_give_the_same_bits(set_constant, threads):
+    """Also where some groups have no entries at all."""
+    set_constant(groups, "GROUP_ROWS", 64)
+    counts = random_counts(700, 900)
+    counts = sparse.csr_array(sparse.diags_array((np.arange(700) % 11 != 3).astype(float)) @ counts)  # of 11 groups
+    counts.eliminate_zeros()
+    totals = Totals.of(counts, Pool(1))
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((size, 32), dtype=np.float32) for size in (900, 700))
+    kept, spilled = (PositivePMI(counts, totals, Pool(threads), memory=memory) for memory in (None, 1))
+    assert isinstance(spilled._rows, RowSpill)
+    assert not isinstance(kept._rows, RowSpill)
+    for _ in range(2):
+        expected = kept.times(x, out=np.empty_like(y)), kept.transposed_times(y, out=np.empty_like(x))
+        found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_the_rows_are_those_of_one_group_after_another(set_constant):
+    set_constant(groups, "GROUP_ROWS", 8)
+    counts = random_counts(20, 30, density=0.8)
+    dense = reference.positive_pmi(counts.toarray())
+    order = np.concatenate([np.arange(20)[groups.group_slice(group, 20)] for group in range(3)])
+    np.testing.assert_allclose(entries(counts), dense[order], rtol=1e-9, atol=1e-9)
+
+
+def test_a_full_disk_says_where_it_is_full(monkeypatch):
+    class Full:
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    spill = RowSpill()
+    spill._file = Full()
+    counts = random_counts(20, 30)
+    pool = Pool(1)
+    totals = Totals.of(counts, pool)
+    rows = PositivePMI(counts, totals, pool)._rows[0]
+    with pytest.raises(OSError, match="TMPDIR") as caught:
+        spill.append(rows)
+    assert caught.value.errno == errno.ENOSPC

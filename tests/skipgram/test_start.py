@@ -7,9 +7,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed import Trainer, reference
 from fastembed._base.threads import Pool
-from fastembed.counts.totals import Totals
 from fastembed.skipgram.pmi import PositivePMI
 from fastembed.skipgram.start import fold_in, log_shares, svd_start, truncated_svd
+from fastembed.trainer.totals import Totals
 
 
 class Dense:
@@ -91,7 +91,7 @@ def test_new_rows_are_solved_for_on_one_thread_of_blas(monkeypatch):
     monkeypatch.setattr(np.linalg, "solve", look)
     counts, linear = random_counts(20, 30), np.random.default_rng(0).standard_normal((5, 30), dtype=np.float32)
     with threadpool_limits(limits=2, user_api="blas"):
-        fold_in(counts, Totals.of(counts, Pool(2)), slice(15, None), linear, Pool(1))
+        fold_in(counts, Totals.of(counts, Pool(2)), 15, linear, Pool(1))
     assert set(seen) == {1}
 
 
@@ -102,11 +102,11 @@ def test_new_rows_are_those_of_the_normal_equations():
     ridge = 0.01 * np.trace(w @ w.T) / 5 * np.eye(5)
     expected = reference.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
     totals = Totals.of(counts, Pool(2))
-    found = fold_in(counts, totals, slice(15, None), linear, Pool(2))
+    found = fold_in(counts, totals, 15, linear, Pool(2))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert fold_in(counts, totals, slice(20, None), linear, Pool(2)).shape == (0, 5)
+    assert fold_in(counts, totals, 20, linear, Pool(2)).shape == (0, 5)
     counts = sparse.csr_array(np.diag([1.0, 0.0]))
-    assert not fold_in(counts, Totals.of(counts, Pool(2)), slice(1, None), linear[:, :2], Pool(1)).any()
+    assert not fold_in(counts, Totals.of(counts, Pool(2)), 1, linear[:, :2], Pool(1)).any()
 
 
 def test_the_bias_is_the_log_of_the_shares():

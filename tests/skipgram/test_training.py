@@ -13,9 +13,9 @@ from scipy import sparse
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.counts.totals import Totals
 from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.totals import Totals
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 LEARNED = (
@@ -290,13 +290,13 @@ def test_new_rows_start_where_the_linear_layer_expects_them(corpus):
     """Before any step: from the same counts an old word would be put near where it is."""
     model = SkipGram(epochs=5, **SETTINGS | {"dim": 10}).fit(corpus)
     matrix = model.count(corpus).to_scipy()
-    found = fold_in(matrix, Totals.of(matrix, Pool(2)), slice(0, None), model.trainer.linear, Pool(2)) - model.centre_
+    found = fold_in(matrix, Totals.of(matrix, Pool(2)), 0, model.trainer.linear, Pool(2)) - model.centre_
     cosines = (found * model.vectors.matrix).sum(axis=1) / np.linalg.norm(found, axis=1)
     cosines /= np.linalg.norm(model.vectors.matrix, axis=1)
     assert np.median(cosines) > 0.8
     sizes = np.linalg.norm(found, axis=1) / np.linalg.norm(model.vectors.matrix, axis=1)
     assert 0.2 < np.median(sizes) < 2
-    again = fold_in(matrix, Totals.of(matrix, Pool(2)), slice(0, None), model.trainer.linear, Pool(1)) - model.centre_
+    again = fold_in(matrix, Totals.of(matrix, Pool(2)), 0, model.trainer.linear, Pool(1)) - model.centre_
     assert_array_equal(found, again)
 
 

@@ -25,6 +25,9 @@ from fastembed.trainer.shards import shard_bounds
         (12, 1024, 100, 5),  # a shard to the column
         (40, 1025, 17, 7),  # two shards
         (9, 3001, 31, 4),  # four shards
+        (4096, 3, 2, 500),  # a group to the row
+        (4097, 3, 2, 300),  # two groups: a block has rows of both
+        (9000, 3, 2, 5000),  # three groups, of fewer rows than a block
     ],
 )
 @pytest.mark.parametrize("biased", [False, True])

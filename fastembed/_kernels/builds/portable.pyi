@@ -257,7 +257,8 @@ def block_trainer(
     bounds: _Ids,
     row_rates: _Doubles,
     row_weights: npt.NDArray[_Real],
-    indptr: _Starts,
+    begins: _Starts,
+    ends: _Starts,
     indices: _Columns,
     data: _Doubles,
     totals: _Doubles,
@@ -271,7 +272,8 @@ def block_trainer(
 # sparse.pxi
 
 def positive_pmi(
-    indptr: _Starts,
+    begins: _Starts,
+    ends: _Starts,
     indices: _Columns,
     counts: _Doubles,
     row_factors: _Doubles,
@@ -282,6 +284,7 @@ def positive_pmi(
     data: npt.NDArray[_Real],
     begin: int,
     end: int,
+    place: int,
 ) -> None: ...
 def csr_times_dense(
     bounds: _Columns,
@@ -293,7 +296,7 @@ def csr_times_dense(
     begin: int,
     end: int,
 ) -> None: ...
-def transposed_csr_times_dense(
+def add_transposed_csr_times_dense(
     bounds: _Columns,
     starts: _Starts,
     columns: npt.NDArray[np.uint16],

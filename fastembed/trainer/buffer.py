@@ -1,0 +1,116 @@
+"""Where the kernels of blocks find the counts: all of them in memory, or a few groups of rows, read ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.threads import Call, Workers
+from fastembed.trainer.groups import DRAWN_GROUPS, CSRGroups, Draw, GroupedCounts, RowGroup, group_slice
+
+Hold = Callable[[int], None]  # called with the number of a block, whose counts and those of the next are then in memory
+
+
+class ResidentCounts:
+    """Counts that are all in memory.
+
+    Attributes
+    ----------
+    begins, ends, indices, data
+        As of a `RowGroup`, of all rows.
+    """
+
+    def __init__(self, counts: CSRGroups) -> None:
+        self.begins, self.ends = counts.indptr[:-1], counts.indptr[1:]
+        self.indices, self.data = counts.indices, counts.data
+
+    @contextmanager
+    def reading(self, order: list[Draw]) -> Iterator[Hold]:
+        """Yield a function that does nothing, for blocks of rows in some order."""
+        yield lambda block: None
+
+
+class BufferedCounts:
+    """Counts of which only some groups are in memory: those of the rows of two successive blocks, and some more.
+
+    While blocks of some groups are trained on, the next ones are read.
+
+    Parameters
+    ----------
+    counts : GroupedCounts
+    groups : list of ndarray of int
+        The rows of each group that an order has, of which some have none.
+    block_size : int
+        Rows of a block.
+
+    Attributes
+    ----------
+    begins, ends, indices, data
+        As of a `RowGroup`, of all rows; only those of the groups in memory are true.
+    """
+
+    def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
+        self._counts, self._block_size = counts, block_size
+        used = [group for group, rows in enumerate(groups) if len(rows)]
+        self._slots = buffered_groups([len(groups[group]) for group in used], block_size)
+        self._all_fit = self._slots == len(used)
+        self._held: dict[int, int] = {}  # the slot of each group, if all fit
+        self._capacity = int(counts.entries[used].max())
+        inputs = counts.shape[0]
+        self.begins, self.ends = np.zeros(inputs, np.int64), np.zeros(inputs, np.int64)
+        self.indices = np.empty(self._slots * self._capacity, np.int32)
+        self.data = np.empty(self._slots * self._capacity)
+
+    @contextmanager
+    def reading(self, order: list[Draw]) -> Iterator[Hold]:
+        """Yield the function to call before each block of the rows in this order."""
+        groups = [group for draw in order for group in draw.groups]
+        row_ends = np.cumsum([len(draw.rows) for draw in order])
+        group_ends = np.cumsum([len(draw.groups) for draw in order])
+        calls: list[Call[RowGroup | None]] = []
+        ready = 0
+
+        def hold(block: int) -> None:
+            nonlocal ready
+            first, last = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
+            current, next_one = np.searchsorted(row_ends, [first, last], side="right")
+            in_use = int(group_ends[current]) - len(order[current].groups)  # the first group that is still needed
+            while len(calls) < min(in_use + self._slots, len(groups)):
+                calls.append(reader.submit(self._read, groups[len(calls)], len(calls) % self._slots))
+            while ready < group_ends[next_one]:
+                rows = calls[ready].result()
+                if rows is not None:
+                    part = group_slice(groups[ready], self._counts.shape[0])
+                    self.begins[part], self.ends[part] = rows.begins, rows.ends
+                ready += 1
+
+        with Workers(1) as reader:
+            yield hold
+
+    def _read(self, group: int, slot: int) -> RowGroup | None:
+        """Read a group into a slot; None if it is in memory already."""
+        if group in self._held:
+            return None
+        if self._all_fit:
+            slot = len(self._held)
+        first = slot * self._capacity
+        part = slice(first, first + self._capacity)
+        rows = self._counts.read_group(group, (self.indices[part], self.data[part]))
+        if self._all_fit:
+            self._held[group] = slot
+        return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
+
+
+def buffered_groups(sizes: list[int], block_size: int) -> int:
+    """Return how many groups, with so many rows each, are in memory: those that two blocks can touch, with the next.
+
+    Examples
+    --------
+    >>> buffered_groups([4000] * 9, 256), buffered_groups([100] * 99, 256), buffered_groups([5], 256)
+    (4, 9, 1)
+    """
+    inner = int(np.searchsorted(np.cumsum(np.sort(sizes)), 2 * block_size - 2, side="right"))
+    return min(inner + 2 * DRAWN_GROUPS, len(sizes))

@@ -1,0 +1,202 @@
+"""Counts as groups of rows: the unit in which they are read from disk, and in which the order of an epoch is drawn.
+
+An epoch takes two groups after another two, so that few of them need to be in memory. Sums over rows are made group by
+group too, so that they have the same bits wherever the counts are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastembed.trainer.totals import Totals
+
+Int64 = NDArray[np.int64]
+Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
+
+GROUP_ROWS = 4096  # at most
+DRAWN_GROUPS = 2  # whose rows are shuffled together (docs/decisions.md)
+
+
+def group_count(rows: int) -> int:
+    """Return the number of groups of so many rows, G."""
+    return -(-rows // GROUP_ROWS)
+
+
+def group_slice(group: int, rows: int) -> slice:
+    """Return the rows of a group: those whose number is `group` modulo G.
+
+    The rows of a vocabulary are in the order of decreasing frequency, so every group is like the whole.
+
+    Examples
+    --------
+    >>> np.arange(10_000)[group_slice(1, 10_000)]
+    array([   1,    4,    7, ..., 9991, 9994, 9997])
+    """
+    return slice(group, rows, group_count(rows))
+
+
+def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Return the ids of the rows of each group that are present, (V_in,).
+
+    Examples
+    --------
+    >>> split_rows(np.array([True, False, True]))
+    [array([0, 2])]
+    """
+    rows = len(present)
+    ids = np.arange(rows)
+    return [ids[part][present[part]] for part in (group_slice(group, rows) for group in range(group_count(rows)))]
+
+
+class Draw(NamedTuple):
+    """Some groups, and the order in which an epoch takes their rows before it goes on to other groups."""
+
+    groups: tuple[int, ...]
+    rows: NDArray[np.intp]
+
+
+def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list[Draw]:
+    """Return the rows of all groups in a random order: that of the groups, then that of the rows of some at a time.
+
+    Examples
+    --------
+    >>> draw_order([np.array([0, 3]), np.array([1, 4]), np.array([2, 5])], np.random.default_rng(0))
+    [Draw(groups=(2, 0), rows=array([5, 0, 3, 2])), Draw(groups=(1,), rows=array([4, 1]))]
+    """
+    order = [group for group in rng.permutation(len(groups)).tolist() if len(groups[group])]
+    taken = [tuple(order[first : first + DRAWN_GROUPS]) for first in range(0, len(order), DRAWN_GROUPS)]
+    return [Draw(some, rng.permutation(np.concatenate([groups[group] for group in some]))) for some in taken]
+
+
+def plain_order(groups: list[NDArray[np.intp]]) -> list[Draw]:
+    """Return the rows of one group after another, in their order."""
+    return [Draw((group,), rows) for group, rows in enumerate(groups) if len(rows)]
+
+
+class RowGroup(NamedTuple):
+    """The rows of a group: the n-th has `indices`, ascending, and `data` from ``begins[n]`` to ``ends[n] - 1``."""
+
+    begins: Int64
+    ends: Int64
+    indices: NDArray[np.int32]
+    data: NDArray[np.float64]
+
+    def taken(self, rows: Any) -> RowGroup:
+        """Return some of the rows, whose entries stay where they are."""
+        return RowGroup(self.begins[rows], self.ends[rows], self.indices, self.data)
+
+
+class GroupedCounts(Protocol):
+    """Counts (V_in, V), in memory or on disk, whose rows are read group by group."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(V_in, V)."""
+
+    @property
+    def entries(self) -> Int64:
+        """The number of stored counts of each group, (G,)."""
+
+    @property
+    def totals(self) -> Totals | None:
+        """The sums of rows and columns, if they are known."""
+
+    def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
+        """Return the rows of a group, in the given memory if they are not in memory yet. Threads may read at once."""
+
+    def sha256(self) -> str:
+        """Return the digest of all groups, by `CountsDigest`."""
+
+
+class CSRGroups:
+    """A canonical CSR array as groups of rows, none of which is copied.
+
+    Parameters
+    ----------
+    matrix : csr_array (V_in, V)
+        float64, canonical.
+    """
+
+    totals: Totals | None = None
+
+    def __init__(self, matrix: Any) -> None:
+        self.matrix = matrix
+        self.shape: tuple[int, int] = matrix.shape
+        self.indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
+        self.indices: NDArray[np.int32] = matrix.indices.astype(np.int32, copy=False)
+        self.data: NDArray[np.float64] = matrix.data
+
+    def own(self) -> CSRGroups:
+        """Return the same counts in memory that nobody else can write to."""
+        writable = self.indices.flags.writeable or self.data.flags.writeable
+        return CSRGroups(self.matrix.copy()) if writable else self
+
+    @property
+    def entries(self) -> Int64:
+        """The number of stored counts of each group, (G,)."""
+        lengths = np.diff(self.indptr)
+        slices = (group_slice(group, self.shape[0]) for group in range(group_count(self.shape[0])))
+        return np.array([lengths[part].sum() for part in slices], np.int64)
+
+    def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
+        """Return the rows of a group, in the memory of the array."""
+        part = group_slice(group, self.shape[0])
+        ends = np.ascontiguousarray(self.indptr[1:][part])
+        return RowGroup(np.ascontiguousarray(self.indptr[:-1][part]), ends, self.indices, self.data)
+
+    def sha256(self) -> str:
+        """Return the digest of all groups."""
+        digest = CountsDigest(self.shape)
+        for group in range(group_count(self.shape[0])):
+            digest.add(self.read_group(group))
+        return digest.hexdigest()
+
+
+class CountsDigest:
+    """The SHA-256 of counts: of their shape, and for one group after another of its `indptr`, `indices` and `data`.
+
+    `shape` and `indptr` as int64, `indices` as int32 and `data` as float64, all little-endian, end to end.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> CSRGroups(csr_array([[0.0, 1.0], [1.0, 0.0]])).sha256()[:16]
+    '8ebcdd3a69549ae5'
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._digest = hashlib.sha256(np.array(shape, "<i8").data)
+
+    def add(self, group: RowGroup) -> None:
+        """Add the next group."""
+        places = list(zip(group.begins.tolist(), group.ends.tolist(), strict=True))
+        self._digest.update(np.concatenate([[0], np.cumsum(group.ends - group.begins)]).astype("<i8").data)
+        for array, dtype in ((group.indices, "<i4"), (group.data, "<f8")):
+            for begin, end in _joined(places):
+                self._digest.update(np.ascontiguousarray(array[begin:end], dtype=dtype).data)
+
+    def hexdigest(self) -> str:
+        """Return it in hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
+def _joined(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the places of rows, those that follow one another as one."""
+    joined = places[:1]
+    for begin, end in places[1:]:
+        if begin == joined[-1][1]:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def as_groups(counts: Any) -> GroupedCounts:
+    """Return counts as groups of rows: a canonical CSR array, or what is grouped already."""
+    groups: GroupedCounts = counts if hasattr(counts, "read_group") else CSRGroups(counts)
+    return groups

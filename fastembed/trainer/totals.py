@@ -1,0 +1,57 @@
+"""The sums of the rows and of the columns of counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.threads import Pool
+from fastembed._kernels import cooccur
+from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The sums of the rows (V_in,) and of the columns (V,) of counts."""
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, counts: GroupedCounts | Any, pool: Pool) -> Totals:
+        """Return those of grouped counts, or of a canonical CSR array.
+
+        The sums of the columns are those of each group, added in the order of the groups: the same bits for any number
+        of threads.
+        """
+        groups = as_groups(counts)
+        if groups.totals is not None:
+            return groups.totals
+        (inputs, outputs), count = groups.shape, group_count(groups.shape[0])
+        totals = cls(np.empty(inputs), np.zeros(outputs))
+        for first in range(0, count, pool.threads):
+            wave = range(first, min(first + pool.threads, count))
+            parts: list[Totals] = [totals] * len(wave)
+
+            def add(k: int, parts: list[Totals] = parts, wave: range = wave) -> None:
+                parts[k] = cls.of_group(groups.read_group(wave[k]), outputs)
+
+            pool.run(add, len(wave))
+            for group, part in zip(wave, parts, strict=True):
+                totals.add(group, part)
+        return totals
+
+    @classmethod
+    def of_group(cls, group: RowGroup, outputs: int) -> Totals:
+        """Return those of one group alone."""
+        rows, columns = np.empty(len(group.begins)), np.zeros(outputs)
+        cooccur.add_totals(*group, rows, columns)
+        return cls(rows, columns)
+
+    def add(self, group: int, part: Totals) -> None:
+        """Add those of the next group."""
+        self.rows[group_slice(group, len(self.rows))] = part.rows
+        self.columns[:] += part.columns

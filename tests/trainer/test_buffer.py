@@ -1,0 +1,104 @@
+"""Training on counts whose groups are read while it goes on: the same bits as on counts in memory."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import Trainer
+from fastembed.trainer import groups as grouping
+from fastembed.trainer.buffer import BufferedCounts, buffered_groups
+from fastembed.trainer.groups import CSRGroups, RowGroup, draw_order, group_count, plain_order, split_rows
+
+
+class Read:
+    """Counts whose groups are copied into the memory that is given, as if they were read."""
+
+    totals = None
+
+    def __init__(self, matrix, fault=None):
+        self._groups, self.shape, self.entries = CSRGroups(matrix), matrix.shape, CSRGroups(matrix).entries
+        self.read, self.fault = [], fault
+
+    def read_group(self, group, memory=None):
+        if memory is not None:
+            if group == self.fault:
+                raise OSError("the disk is gone")
+            self.read.append(group)
+        begins, ends, indices, data = self._groups.read_group(group)
+        rows = [slice(begin, end) for begin, end in zip(begins, ends, strict=True)]
+        lengths = np.cumsum(ends - begins)
+        new = np.empty(lengths[-1], np.int32), np.empty(lengths[-1])
+        to = memory or new
+        to[0][: lengths[-1]] = np.concatenate([indices[row] for row in rows])
+        to[1][: lengths[-1]] = np.concatenate([data[row] for row in rows])
+        return RowGroup(lengths - (ends - begins), lengths, *to)
+
+    def sha256(self):
+        return self._groups.sha256()
+
+
+def make_counts(rows, columns=30, empty=0.3):
+    rng = np.random.default_rng(0)
+    counts = sparse.random_array((rows, columns), density=0.4, random_state=rng, format="csr")
+    counts.data = np.ceil(counts.data * 9)
+    keep = (rng.random(rows) > empty).astype(float)
+    keep[0] = 1
+    counts = sparse.csr_array(sparse.diags_array(keep) @ counts)
+    counts.eliminate_zeros()
+    return counts
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 40, 1000])
+@pytest.mark.parametrize("rows", [3, 16, 17, 32, 33, 100, 150])
+def test_a_fit_has_the_same_bits_as_in_memory(set_constant, rows, block_size):
+    set_constant(grouping, "GROUP_ROWS", 16)
+    counts = make_counts(rows)
+    fits = [Trainer.random(rows, 4, output_size=30, seed=0, threads=threads) for threads in (2, 2, 1)]
+    validation = make_counts(rows, empty=0.8)
+    reads = Read(counts), Read(validation)
+    histories = []
+    for trainer, (given, held_out) in zip(fits, [(counts, validation), reads, reads], strict=True):
+        history = trainer.fit_counts(given, epochs=3, block_size=block_size, validation_counts=held_out, seed=5)
+        histories.append([(record["nll"], record["validation_nll"]) for record in history])
+    for trainer, history in zip(fits[1:], histories[1:], strict=True):
+        assert_array_equal(trainer.embedding, fits[0].embedding)
+        assert_array_equal(trainer.linear, fits[0].linear)
+        assert history == histories[0]
+    assert fits[1].nll(reads[0]) == fits[0].nll(counts)
+
+
+def test_each_epoch_reads_each_group_once_and_those_that_all_fit_are_read_once(set_constant):
+    set_constant(grouping, "GROUP_ROWS", 16)
+    for rows, times in ((160, 3), (64, 1)):
+        counts = Read(make_counts(rows))
+        Trainer.random(rows, 4, output_size=30, seed=0).fit_counts(counts, epochs=3, block_size=4)
+        assert sorted(counts.read) == sorted(list(range(group_count(rows))) * times)
+
+
+@pytest.mark.parametrize("block_size", [1, 5, 16, 50])
+def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(set_constant, block_size):
+    set_constant(grouping, "GROUP_ROWS", 16)
+    matrix = make_counts(200, empty=0.5)
+    groups = split_rows(np.diff(matrix.indptr) > 0)
+    buffer = BufferedCounts(Read(matrix), groups, block_size)
+    most = buffered_groups([len(rows) for rows in groups if len(rows)], block_size)
+    assert len(buffer.data) == most * CSRGroups(matrix).entries.max()
+    for order in (draw_order(groups, np.random.default_rng(3)), plain_order(groups)):
+        rows = np.concatenate([draw.rows for draw in order])
+        with buffer.reading(order) as hold:
+            for block in range(-(-len(rows) // block_size)):
+                hold(block)
+                for row in rows[block * block_size : (block + 2) * block_size]:
+                    found = slice(buffer.begins[row], buffer.ends[row])
+                    true = slice(matrix.indptr[row], matrix.indptr[row + 1])
+                    assert_array_equal(buffer.indices[found], matrix.indices[true])
+                    assert_array_equal(buffer.data[found], matrix.data[true])
+
+
+def test_what_reading_raises_ends_the_fit(set_constant):
+    set_constant(grouping, "GROUP_ROWS", 16)
+    trainer = Trainer.random(160, 4, output_size=30, seed=0, threads=2)
+    with pytest.raises(OSError, match="the disk is gone"):
+        trainer.fit_counts(Read(make_counts(160), fault=7), epochs=2, block_size=4)
+    assert np.isfinite(trainer.embedding).all()
