@@ -117,6 +117,10 @@ class BlockFit:
         Factors on the learning rate of the rows of the embedding, 0 for those that no step changes; 1 by default.
     bags : Bags, optional
         N, of weights in the dtype of the parameters. By default input n is row n of the embedding.
+    input_weights : ndarray (N,), optional
+        In the gradients of the linear layer, and of rows that bags share, divided by their mean over the inputs with
+        counts, which is positive. By default a power of the sum of the counts for the linear layer, and equal ones for
+        rows.
     """
 
     def __init__(
@@ -127,6 +131,7 @@ class BlockFit:
         pool: Pool,
         row_rates: NDArray[np.float64] | None = None,
         bags: Bags | None = None,
+        input_weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
         totals = counts.sum(axis=1)
@@ -134,7 +139,11 @@ class BlockFit:
         self._rows = np.flatnonzero(totals)
         self._block_size = min(options.block_size, len(self._rows))
         self._blocks_per_epoch = -(-len(self._rows) // self._block_size)
-        weight = totals**ROW_WEIGHT_EXPONENT
+        rates = np.ones(parameters.inputs) if row_rates is None else row_rates
+        if bags is None and input_weights is not None:  # no other input would move the row
+            rates = np.where(input_weights > 0, rates, 0)
+        weight = totals**ROW_WEIGHT_EXPONENT if input_weights is None else input_weights
+        weight = (weight / weight[self._rows].mean()).astype(parameters.dtype)
         bounds = shard_bounds(parameters.outputs)
         tasks, bag_scratch = len(bounds) - 1, None
         if bags is not None:
@@ -150,8 +159,8 @@ class BlockFit:
             parameters.squares,
             parameters.linear_squares,
             bounds,
-            np.ones(parameters.inputs) if row_rates is None else row_rates,
-            (weight / weight[self._rows].mean()).astype(parameters.dtype),
+            rates,
+            weight,
             counts.indptr.astype(np.int64),
             counts.indices.astype(np.int32, copy=False),
             counts.data,
@@ -160,6 +169,7 @@ class BlockFit:
             MOMENTUM,
             Scratch(parameters, bounds, self._block_size, self._threads),
             bags,
+            None if input_weights is None else weight,
             bag_scratch,
         )
 

@@ -105,6 +105,19 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
     return matrix
 
 
+def check_input_weights(weights: ArrayLike, counts: Any) -> NDArray[np.float64]:
+    """Return weights (N,) of the rows of counts (N, V), of which one at least that has counts has a positive one."""
+    array = unmasked("input_weights", weights)
+    check_amounts("input_weights", array)
+    if array.shape != (counts.shape[0],):
+        raise ValueError(
+            f"input_weights must have shape ({counts.shape[0]},), one for each row of counts, got {array.shape}"
+        )
+    if not array[np.diff(counts.indptr) > 0].any():
+        raise ValueError("input_weights must be positive for at least one input with counts, but all are zero")
+    return array.astype(np.float64)
+
+
 def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64]:
     """Return the factors (V_in,) on the rate of the rows of an embedding: 1 by default, 0 for those that are frozen."""
     checked = np.ones(inputs)
