@@ -328,6 +328,7 @@ def fit_counts(
     block_size: int = 256,
     frozen_rows: Sequence[int] = (),
     row_rates: Real = 1.0,
+    input_weights: Array | None = None,
     squares: tuple[Array, Array] | None = None,
     seed: int | np.random.Generator | None = 0,
     momentum: float = 0.9,
@@ -344,7 +345,7 @@ def fit_counts(
         Dense here.
     bags : ndarray (N, V_in), optional
         Dense here; the identity by default.
-    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, row_rates, seed
+    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, row_rates, input_weights, seed
         As for `fastembed.Trainer.fit_counts`.
     squares : ndarray (V_in,), ndarray (V,), optional
         The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
@@ -373,7 +374,9 @@ def fit_counts(
     mean_gradient = np.zeros_like(linear)
     totals = counts.sum(axis=1)
     visited = np.flatnonzero(totals)
-    alpha = totals**weight_exponent / (totals[visited] ** weight_exponent).mean()
+    alpha = totals**weight_exponent if input_weights is None else input_weights
+    alpha = alpha / alpha[visited].mean()
+    bag_weights = np.ones(len(counts)) if input_weights is None else alpha
     rng = np.random.default_rng(seed)
     blocks, groups = -(-len(visited) // block_size), -(-len(counts) // group_rows)
     nlls = []
@@ -393,7 +396,7 @@ def fit_counts(
             residual = block_residual(x, counts[rows])
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
             named = np.flatnonzero(bags[rows].any(axis=0) & (rates > 0))
-            g = scatter(bags[rows], h_gradient)[named]
+            g = scatter(bags[rows], bag_weights[rows, None] * h_gradient)[named]
             embedding[named], row_squares[named] = momentum_adagrad(
                 embedding[named], g, g, row_squares[named], decay * learning_rate * rates[named]
             )

@@ -86,14 +86,17 @@ cdef inline void gather_bags(
 
 
 cdef void group_bags(
-    const Bags* bags, const Py_ssize_t* rows, Py_ssize_t size, int32_t* slots, int32_t* slot_of_entry, Groups* groups,
-    const real* weights,
+    const Bags* bags, const Py_ssize_t* rows, Py_ssize_t size, const real* bag_weights, int32_t* slots,
+    int32_t* slot_of_entry, Groups* groups, const real* weights,
 ) noexcept nogil:
-    """Group the entries of the bags rows[0] to rows[size - 1]; `weights` are those of the bags.
+    """Group the entries of the bags rows[0] to rows[size - 1]; `weights` are those of the entries.
+
+    `bag_weights` (N,), or NULL, are multiplied with them: the weights of the bags in the gradients.
 
     `slots` (V_in,) is -1 everywhere, before and after; `slot_of_entry` has room for every entry of the block.
     """
     cdef real* grouped = <real*>groups.weights
+    cdef real weight = 1
     cdef Py_ssize_t b, count = 0, e = 0, k
     cdef int64_t t, place = 0, entries
     cdef int32_t f, slot
@@ -117,11 +120,13 @@ cdef void group_bags(
         place += entries
     e = 0
     for b in range(size):
+        if bag_weights != NULL:
+            weight = bag_weights[rows[b]]
         for t in range(bags.starts[rows[b]], bags.starts[rows[b] + 1]):
             slot = slot_of_entry[e]
             place = groups.ends[slot]
             groups.members[place] = <int32_t>b
-            grouped[place] = weights[t]
+            grouped[place] = weight * weights[t]
             groups.ends[slot] = place + 1
             e += 1
     groups.size = count
@@ -172,14 +177,20 @@ def bag_gather(
 
 def bag_group(
     const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const Py_ssize_t[::1] rows,
-    int32_t[::1] slots, int32_t[::1] slot_of_entry,
+    const real[::1] bag_weights, int32_t[::1] slots, int32_t[::1] slot_of_entry,
     int32_t[::1] named, int64_t[::1] ends, int32_t[::1] members, real[::1] grouped_weights,
 ) -> int:
-    """Fill the `Groups` of the bags `rows` of a block; return their number. `slots` (V_in,) is -1, and stays so."""
+    """Fill the `Groups` of the bags `rows` of a block; return their number.
+
+    `bag_weights` (N,) or None; `slots` (V_in,) is -1, and stays so.
+    """
     cdef Bags bags = Bags(&starts[0], &ids[0], &weights[0])
     cdef Groups groups = Groups(0, &named[0], &ends[0], &members[0], &grouped_weights[0])
+    cdef const real* of_bags = NULL
+    if bag_weights is not None:
+        of_bags = &bag_weights[0]
     with nogil:
-        group_bags(&bags, &rows[0], rows.shape[0], &slots[0], &slot_of_entry[0], &groups, &weights[0])
+        group_bags(&bags, &rows[0], rows.shape[0], of_bags, &slots[0], &slot_of_entry[0], &groups, &weights[0])
     return groups.size
 
 

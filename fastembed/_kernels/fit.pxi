@@ -85,7 +85,8 @@ cdef struct BlockModel:
     double* squares            # (V_in,)
     double* linear_squares     # (V,)
     const double* row_rates    # (V_in,), factors on the rate
-    const void* row_weights    # (N,), the weights a; N is V_in without bags
+    const void* row_weights    # (N,), the weights a in dW; N is V_in without bags
+    const void* bag_weights    # (N,), with bags the weights in the gradients of the rows that they share; or NULL
     Py_ssize_t dim, width, shards
     const Py_ssize_t* bounds   # (shards + 1,)
 
@@ -176,8 +177,8 @@ cdef void gather(BlockState* state, Py_ssize_t piece, const real* embedding) noe
 
 cdef void group(BlockState* state, Block* block, const real* _) noexcept nogil:
     group_bags(
-        &state.bags, block.ids, block.size, state.scratch.slots, state.scratch.slot_of_entry, &block.groups,
-        <const real*>state.bags.weights,
+        &state.bags, block.ids, block.size, <const real*>state.model.bag_weights, state.scratch.slots,
+        state.scratch.slot_of_entry, &block.groups, <const real*>state.bags.weights,
     )
 
 
@@ -442,7 +443,7 @@ def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
     const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
-    const double[::1] totals, gemm, double decay, scratch, bags, bag_scratch,
+    const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, squares and linear_squares; counts
     (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to ends[n] - 1, and their `totals` (N,);
@@ -457,7 +458,8 @@ def block_trainer(
     (B,); of int64 starts (2, S + 1, B).
 
     `bags` is None, and then N is V_in, and input n is row n of the embedding; or has starts (N + 1,) of int64, ids of
-    int32 and weights of the model's dtype. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
+    int32 and weights of the model's dtype; `bag_weights` (N,), or None, are the weights of the bags in the gradients of
+    the rows of the embedding. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
     crew, width), zero beyond D, and grouped_weights (2, M), where no block has more than M entries; of int32 named and
     members (2, M), slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (2, M).
     """
@@ -478,7 +480,7 @@ def block_trainer(
     form_crew(&trainer.crew, gradients.shape[0], task, &trainer.state)
     trainer.state.model = BlockModel(
         &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], &squares[0], &linear_squares[0], &row_rates[0],
-        &row_weights[0], embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
+        &row_weights[0], NULL, embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
     )
     trainer.state.scratch = BlockScratch(
         &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
@@ -496,6 +498,9 @@ def block_trainer(
         log_normalisers.base, starts.base,
     )
     trainer.state.bags = Bags(NULL, NULL, NULL)
+    if bag_weights is not None:
+        trainer.state.model.bag_weights = &bag_weights[0]
+        trainer.arrays += (bag_weights.base,)
     if bags is not None:
         trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
     return trainer

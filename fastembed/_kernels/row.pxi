@@ -17,7 +17,10 @@ So the result depends on the shards' bounds, not on which thread ran which shard
 Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row need no tail, and
 `width &= -(numbers in a cache line)`, which changes nothing, tells the compiler so.
 
-A step that would leave a number that is not finite is not made: `descend_row` says so before anything is changed.
+If the input is a bag, h is the weighted sum of its rows, each of which receives its weight times dL/dh.
+
+A step that would leave a number that is not finite is not made: `descend_row` and `descend_bag` say so before anything
+is changed.
 """
 
 from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX
@@ -219,26 +222,33 @@ cdef void merge_gradient(
         first += columns
 
 
+cdef inline bint is_short(double linear_step, const real* h, Py_ssize_t dim) noexcept nogil:
+    """Whether linear_step * h is so short that no w_c that moves by it overflows.
+
+    It is below a quarter of the spacing of the largest numbers: adding that to a finite number leaves it finite.
+    """
+    cdef Py_ssize_t d
+    cdef double length = 0, limit
+    if real is float:
+        limit = <double>FLT_MAX * FLT_EPSILON / 8
+    else:
+        limit = DBL_MAX * (DBL_EPSILON / 8)
+    for d in range(dim):
+        length += fabs(h[d])
+    return linear_step * length < limit
+
+
 cdef bint descend_row(
     real* row, const real* h, const double* gradient, Py_ssize_t dim, double learning_rate, double linear_step,
 ) noexcept nogil:
     """E[i] = h - learning_rate * dL/dh, where h is E[i] as it was.
 
     `linear_step` is the factor on h in the longest step that `descend_shard` will make, or 0. Returns False, with the
-    row as it was, if the row would overflow, or if `linear_step` * h is long enough that a w_c might: from a quarter of
-    the spacing of the largest numbers on. (Adding anything shorter to a finite number leaves it finite.)
+    row as it was, if the row would overflow, or if a w_c might.
     """
     cdef Py_ssize_t d, finite = 0
-    cdef double length = 0, limit
-    if real is float:
-        limit = <double>FLT_MAX * FLT_EPSILON / 8
-    else:
-        limit = DBL_MAX * (DBL_EPSILON / 8)
-    if linear_step != 0:
-        for d in range(dim):
-            length += fabs(h[d])
-        if not linear_step * length < limit:
-            return False
+    if linear_step != 0 and not is_short(linear_step, h, dim):
+        return False
     for d in range(dim):
         row[d] = <real>(h[d] - learning_rate * gradient[d])
         finite += isfinite(row[d])
@@ -246,6 +256,34 @@ cdef bint descend_row(
         return True
     memcpy(row, h, dim * sizeof(real))
     return False
+
+
+cdef bint descend_bag(
+    real* embedding, const int32_t* ids, const real* weights, Py_ssize_t entries, const real* h,
+    const double* gradient, Py_ssize_t dim, double learning_rate, double linear_step,
+) noexcept nogil:
+    """E[ids_t] -= learning_rate * weights_t * dL/dh for each row of a bag, whose ids are distinct; h is its sum.
+
+    Returns False, with all rows as they were, where `descend_row` would.
+    """
+    cdef Py_ssize_t t, d, finite = 0
+    cdef real* row
+    cdef real moved
+    cdef double step
+    if linear_step != 0 and not is_short(linear_step, h, dim):
+        return False
+    for t in range(entries):
+        row, step = embedding + ids[t] * dim, learning_rate * weights[t]
+        for d in range(dim):
+            moved = <real>(row[d] - step * gradient[d])
+            finite += isfinite(moved)
+    if finite != entries * dim:
+        return False
+    for t in range(entries):
+        row, step = embedding + ids[t] * dim, learning_rate * weights[t]
+        for d in range(dim):
+            row[d] = <real>(row[d] - step * gradient[d])
+    return True
 
 
 cdef void descend_shard(
@@ -377,6 +415,22 @@ def row_update(
     with nogil:
         linear_step = linear_rate * sum_of(&amounts[0], amounts.shape[0])
         done = descend_row(&row[0], &h[0], &gradient[0], row.shape[0], learning_rate, linear_step)
+    return done
+
+
+def bag_descend(
+    real[:, ::1] embedding, const int32_t[::1] ids, const real[::1] weights, const real[::1] h,
+    const double[::1] gradient, const double[::1] amounts, double learning_rate, double linear_rate,
+) -> bool:
+    """`row_update` of the rows `ids`, each times its weight, of a bag whose sum is h; return whether it was done."""
+    cdef bint done
+    cdef double linear_step
+    with nogil:
+        linear_step = linear_rate * sum_of(&amounts[0], amounts.shape[0])
+        done = descend_bag(
+            &embedding[0, 0], &ids[0], &weights[0], ids.shape[0], &h[0], &gradient[0], embedding.shape[1],
+            learning_rate, linear_step,
+        )
     return done
 
 

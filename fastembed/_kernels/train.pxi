@@ -33,12 +33,14 @@ cdef struct Scratch:
 
 
 cdef struct Examples:
-    # Example n has the input row inputs[n] and the target entries starts[n] to starts[n + 1] of columns and amounts
+    # Example n has the input row inputs[n], or bag n if there are bags, and the target entries starts[n] to
+    # starts[n + 1] of columns and amounts
     Py_ssize_t size
     const Py_ssize_t* inputs
     const int64_t* starts
     const int32_t* columns
     const double* amounts
+    Bags bags
 
 
 cdef Py_ssize_t train_rows(
@@ -57,11 +59,15 @@ cdef Py_ssize_t train_rows(
     cdef real* expected = <real*>scratch.expected
     cdef real* observed = <real*>scratch.observed
     cdef real* logits = NULL
-    cdef real* row
+    cdef real* row = NULL
     cdef const Py_ssize_t* bounds = model.bounds
     cdef Py_ssize_t width = model.width, dim = model.dim, shards = model.shards
-    cdef Py_ssize_t epoch = begin // examples.size, n = begin - epoch * examples.size, k, s, d, first
+    cdef const Bags* bags = &examples.bags
+    cdef const int32_t* ids = NULL
+    cdef const real* bag_weights = NULL
+    cdef Py_ssize_t epoch = begin // examples.size, n = begin - epoch * examples.size, k, s, d, first, entries = 0
     cdef double loss, linear_step = 0
+    cdef bint has_bags = bags.starts != NULL, done
     cdef Merged merged
     cdef Target y
     if update_linear:
@@ -69,11 +75,16 @@ cdef Py_ssize_t train_rows(
         linear_step = learning_rate * model.scale
     memset(h, 0, width * sizeof(real))
     for k in range(begin, end):
-        row = embedding + examples.inputs[n] * dim
         first = examples.starts[n]
         y = target_row(examples.columns + first, examples.amounts + first, examples.starts[n + 1] - first)
-        for d in range(dim):
-            h[d] = row[d]
+        if has_bags:
+            ids, bag_weights = bags.ids + bags.starts[n], <const real*>bags.weights + bags.starts[n]
+            entries = bags.starts[n + 1] - bags.starts[n]
+            gather_bag(embedding, dim, ids, bag_weights, entries, h)
+        else:
+            row = embedding + examples.inputs[n] * dim
+            for d in range(dim):
+                h[d] = row[d]
         for s in range(shards):
             pass_shard(
                 weights, h, bias, bounds[s], bounds[s + 1], width, &y,
@@ -87,7 +98,13 @@ cdef Py_ssize_t train_rows(
             scratch.partials, expected, observed, shards, width, merged.log_normaliser, y.total, model.scale,
             scratch.gradient,
         )
-        if not descend_row(row, h, scratch.gradient, dim, learning_rate, linear_step * y.total):
+        if has_bags:
+            done = descend_bag(
+                embedding, ids, bag_weights, entries, h, scratch.gradient, dim, learning_rate, linear_step * y.total,
+            )
+        else:
+            done = descend_row(row, h, scratch.gradient, dim, learning_rate, linear_step * y.total)
+        if not done:
             return k
         if update_linear:
             for s in range(shards):
@@ -135,7 +152,7 @@ cdef class RowTrainer:
         """
         cdef int64_t[2] starts = [0, 1]
         cdef double one = 1, loss = 0
-        cdef Examples example = Examples(1, &i, &starts[0], &target, &one)
+        cdef Examples example = Examples(1, &i, &starts[0], &target, &one, Bags(NULL, NULL, NULL))
         cdef Py_ssize_t made
         cdef Mode mode
         with nogil:
@@ -155,7 +172,34 @@ cdef class RowTrainer:
         `amounts`. Steps are numbered over the epochs, and the losses before them are added to `sums` (epochs,), as
         `train_rows` says.
         """
-        cdef Examples examples = Examples(inputs.shape[0], &inputs[0], &starts[0], &columns[0], &amounts[0])
+        cdef Examples examples = Examples(
+            inputs.shape[0], &inputs[0], &starts[0], &columns[0], &amounts[0], Bags(NULL, NULL, NULL),
+        )
+        with nogil:
+            end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
+        return end
+
+    def train_bags(
+        self, bags, const int64_t[::1] starts, const int32_t[::1] columns,
+        const double[::1] amounts, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
+        double[::1] sums,
+    ) -> int:
+        """Do what `train` does on bags, which have starts (N + 1,) of int64, ids of int32 and weights."""
+        cdef const int64_t[::1] bag_starts = bags.starts
+        cdef const int32_t[::1] ids = bags.ids
+        cdef const float[::1] singles
+        cdef const double[::1] doubles
+        cdef const void* weights
+        cdef Examples examples
+        if self.single:
+            singles = bags.weights
+            weights = &singles[0]
+        else:
+            doubles = bags.weights
+            weights = &doubles[0]
+        examples = Examples(
+            bag_starts.shape[0] - 1, NULL, &starts[0], &columns[0], &amounts[0], Bags(&bag_starts[0], &ids[0], weights),
+        )
         with nogil:
             end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
         return end

@@ -1,18 +1,21 @@
-"""Inputs that are weighted bags of rows of the embedding, in CSR form."""
+"""Inputs that are weighted bags of rows of the embedding, in CSR form, from every form that users may give."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.validation import check_finite
+from fastembed._base.validation import check_finite, check_ids, check_weights, unmasked
 
 
-class Bags(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Bags:
     """Bag n has the ids, ascending and distinct, and the weights from ``starts[n]`` to ``starts[n + 1]``."""
 
     starts: NDArray[np.int64]
@@ -22,24 +25,127 @@ class Bags(NamedTuple):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def part(self, begin: int, end: int) -> Bags:
+        """Return the bags `begin` to ``end - 1``, as views."""
+        return Bags(self.starts[begin : end + 1], self.ids, self.weights)
+
     def copy(self) -> Bags:
         """Return bags in memory of their own."""
         return Bags(self.starts.copy(), self.ids.copy(), self.weights.copy())
 
 
+Inputs: TypeAlias = NDArray[np.intp] | Bags  # ids, each a bag of one row, of weight 1; or bags
+
+
+def is_bag(one: Any) -> bool:
+    """Return whether what is given for one input is meant as a bag, not as an id."""
+    return isinstance(one, list | tuple | range) or _is_sparse(one) or np.ndim(one) > 0
+
+
+def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
+    """Return one bag: of ids (n,), of a pair (ids, weights), or of a SciPy sparse (1, V_in); it may be empty."""
+    if _is_sparse(bag):
+        if bag.shape != (1, inputs):
+            raise ValueError(f"{name} must have shape (1, {inputs}), got {bag.shape}")
+        return _from_sparse(name, bag, dtype)
+    ids, weights = _ids_and_weights(name, bag)
+    if len(ids):
+        ids = check_ids(name, ids, inputs)
+    order = np.argsort(ids, kind="stable")
+    ids, weights = ids[order], weights[order]
+    if (ids[1:] == ids[:-1]).any():
+        ids, places = np.unique(ids, return_inverse=True)
+        weights = np.bincount(places, weights=weights).astype(np.float64, copy=False)
+    return _bags(name, np.array([0, len(ids)]), ids, weights, dtype)
+
+
 def check_bags(name: str, bags: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
     """Return bags, a SciPy sparse (N, V_in) of signed weights, in the dtype of the model; at least one names a row."""
-    is_sparse: bool = sparse.issparse(bags)
-    if not is_sparse:
+    if not _is_sparse(bags):
         raise TypeError(f"{name} must be a SciPy sparse array, got {type(bags).__name__}")
+    _check_width(name, bags, inputs)
+    checked = _from_sparse(name, bags, dtype)
+    if checked.starts[-1] == 0:
+        raise ValueError(f"{name} of shape {bags.shape} must hold at least one weight, but all are zero")
+    return checked
+
+
+def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> Inputs:
+    """Return N >= 1 inputs: of ids (N,), of a sequence of bags, or of a SciPy sparse (N, V_in)."""
+    if _is_sparse(given):
+        _check_width(name, given, inputs)
+        if given.shape[0] == 0:
+            raise ValueError(f"{name} must have at least one row, got shape {given.shape}")
+        return _from_sparse(name, given, dtype)
+    if not _are_bags(given):
+        return check_ids(name, given, inputs)
+    parts = [_ids_and_weights(f"{name}[{n}]", bag) for n, bag in enumerate(given)]
+    starts = np.cumsum([0, *(len(ids) for ids, _ in parts)])
+    ids, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+    wrong = (ids < 0) | (ids >= inputs)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        n = int(np.searchsorted(starts, place, side="right")) - 1
+        check_ids(f"{name}[{n}]", parts[n][0], inputs)
+    return _from_sparse(name, sparse.csr_array((weights, ids, starts), (len(parts), inputs)), dtype)
+
+
+def is_pair(given: Any) -> bool:
+    """Return whether this is a tuple (ids, weights), and so one bag."""
+    return isinstance(given, tuple) and len(given) == 2 and any(_has_dimensions(part) for part in given)
+
+
+def _are_bags(given: Any) -> bool:
+    """Return whether these are bags, not ids."""
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes | range):
+        return len(given) > 0 and any(_has_dimensions(item) for item in given[:1])
+    return np.ndim(given) > 1
+
+
+def _has_dimensions(part: Any) -> bool:
+    return isinstance(part, list | tuple | range) or np.ndim(part) > 0
+
+
+def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the ids (n,) and the weights (n,) of one bag, n >= 0; whether the ids are in range is not checked."""
+    given, weights = bag if is_pair(bag) else (bag, None)
+    ids = unmasked(name, given)
+    if ids.size == 0 and ids.ndim == 1:
+        ids = np.zeros(0, np.intp)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got dtype {ids.dtype}")
+    if ids.ndim != 1:
+        raise ValueError(f"{name} must be ids of one dimension, or a pair (ids, weights), got shape {ids.shape}")
+    if weights is None:
+        return ids, np.ones(len(ids))
+    array = unmasked(f"the weights of {name}", weights)
+    check_weights(f"the weights of {name}", array)
+    if array.shape != ids.shape:
+        raise ValueError(f"the weights of {name} must be as many as its ids, {len(ids)}, got shape {array.shape}")
+    return ids, array.astype(np.float64)
+
+
+def _is_sparse(given: Any) -> bool:
+    answer: bool = sparse.issparse(given)  # so mypy goes on to take it for Any
+    return answer
+
+
+def _check_width(name: str, bags: Any, inputs: int) -> None:
     if bags.ndim != 2 or bags.shape[1] != inputs:
         raise ValueError(
             f"{name} must have shape (N, {inputs}), a column for each row of the embedding, got {bags.shape}"
         )
+
+
+def _from_sparse(name: str, bags: Any, dtype: np.dtype[Any]) -> Bags:
     matrix = canonical_csr(name, bags, signed=True)
-    if matrix.nnz == 0:
-        raise ValueError(f"{name} of shape {bags.shape} must hold at least one weight, but all are zero")
+    return _bags(name, matrix.indptr, matrix.indices, matrix.data, dtype)
+
+
+def _bags(name: str, starts: NDArray[Any], ids: NDArray[Any], weights: NDArray[np.float64], dtype: Any) -> Bags:
     with np.errstate(over="ignore"):
-        weights = matrix.data.astype(dtype, copy=False)
-    check_finite(f"{name} in {dtype}", weights)
-    return Bags(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), weights)
+        converted = weights.astype(dtype, copy=False)
+    check_finite(f"{name} in {dtype}", converted)
+    if not len(ids):  # the kernels point to the first entry, whether or not there is one
+        ids, converted = np.zeros(1, np.int32), np.zeros(1, dtype)
+    return Bags(starts.astype(np.int64), ids.astype(np.int32, copy=False), converted)

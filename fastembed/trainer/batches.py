@@ -12,6 +12,7 @@ from fastembed._base.memory import check_free
 from fastembed._base.ranking import largest
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed.trainer.bags import Bags, Inputs
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
 
@@ -19,8 +20,8 @@ BLOCK_LOGITS = 1 << 22  # logits of the inputs that `most_probable` takes at a t
 ROWS_PER_TASK = 16  # rows that become probabilities in one task of the pool
 
 
-def probabilities(parameters: Parameters, inputs: NDArray[np.intp], pool: Pool) -> NDArray[Any]:
-    """Return softmax(embedding[inputs] @ linear + bias), (N, V), in the dtype of the parameters.
+def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:
+    """Return softmax(H @ linear + bias), (N, V), in the dtype of the parameters; H is embedding[inputs], or bags' sums.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def probabilities(parameters: Parameters, inputs: NDArray[np.intp], pool: Pool) 
         "ask for fewer inputs, or for the most probable outputs with predict",
     )
     softmax, bounds = kernels_for(parameters.dtype).softmax, shard_bounds(parameters.outputs)
-    h, bias = parameters.embedding[inputs], parameters.bias
+    h, bias = _hidden(parameters, inputs, pool), parameters.bias
     weights = parameters.weights[:, : parameters.dim]
     p = np.empty((len(inputs), parameters.outputs), parameters.dtype)
     finite = np.empty(len(inputs), bool)
@@ -55,15 +56,32 @@ def probabilities(parameters: Parameters, inputs: NDArray[np.intp], pool: Pool) 
         pool.run(multiply, len(bounds) - 1)
     pool.run(normalise, -(-len(p) // ROWS_PER_TASK))
     if not finite.all():
-        i = int(inputs[int(np.argmin(finite))])
+        n = int(np.argmin(finite))
+        which = f"bag {n}" if isinstance(inputs, Bags) else f"input {int(inputs[n])}"
         raise FloatingPointError(
-            f"a logit of input {i} overflows {parameters.dtype}: the parameters are too large, or the learning rate was"
+            f"a logit of {which} overflows {parameters.dtype}: the parameters are too large, or the learning rate was"
         )
     return p
 
 
+def _hidden(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:
+    """Return H, (N, D)."""
+    if not isinstance(inputs, Bags):
+        rows: NDArray[Any] = parameters.embedding[inputs]
+        return rows
+    h = np.empty((len(inputs), parameters.dim), parameters.dtype)
+    gather, every = kernels_for(parameters.dtype).bag_gather, np.arange(len(inputs))
+
+    def task(number: int) -> None:
+        first, last = number * ROWS_PER_TASK, min((number + 1) * ROWS_PER_TASK, len(inputs))
+        gather(parameters.embedding, inputs.starts, inputs.ids, inputs.weights, every, first, last, h)
+
+    pool.run(task, -(-len(inputs) // ROWS_PER_TASK))
+    return h
+
+
 def most_probable(
-    parameters: Parameters, inputs: NDArray[np.intp], topn: int, pool: Pool
+    parameters: Parameters, inputs: Inputs, topn: int, pool: Pool
 ) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Return the most probable outputs of each input and their probabilities, (N, topn) each.
 
@@ -79,7 +97,9 @@ def most_probable(
     p = np.empty((len(inputs), topn), parameters.dtype)
     size = max(1, BLOCK_LOGITS // parameters.outputs)
     for begin in range(0, len(inputs), size):
-        block = probabilities(parameters, inputs[begin : begin + size], pool)
+        end = min(begin + size, len(inputs))
+        part = inputs.part(begin, end) if isinstance(inputs, Bags) else inputs[begin:end]
+        block = probabilities(parameters, part, pool)
         for n, row in enumerate(block, begin):
             outputs[n] = largest(row, topn)
             p[n] = row[outputs[n]]

@@ -119,6 +119,10 @@ class BlockFit:
         Factors on the learning rate of the rows of the embedding, 0 for those that no step changes; 1 by default.
     bags : Bags, optional
         N, of weights in the dtype of the parameters. By default input n is row n of the embedding.
+    input_weights : ndarray (N,), optional
+        In the gradients of the linear layer, and of rows that bags share, divided by their mean over the inputs with
+        counts, which is positive. By default a power of the sum of the counts for the linear layer, and equal ones for
+        rows.
     """
 
     def __init__(
@@ -129,6 +133,7 @@ class BlockFit:
         pool: Pool,
         row_rates: NDArray[np.float64] | None = None,
         bags: Bags | None = None,
+        input_weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
         totals = Totals.of(counts, pool).rows
@@ -137,7 +142,11 @@ class BlockFit:
         rows = np.concatenate(self._groups)
         self._block_size = min(options.block_size, len(rows))
         self._blocks_per_epoch = -(-len(rows) // self._block_size)
-        weight = totals**ROW_WEIGHT_EXPONENT
+        rates = np.ones(parameters.inputs) if row_rates is None else row_rates
+        if bags is None and input_weights is not None:  # no other input would move the row
+            rates = np.where(input_weights > 0, rates, 0)
+        weight = totals**ROW_WEIGHT_EXPONENT if input_weights is None else input_weights
+        weight = (weight / weight[totals > 0].mean()).astype(parameters.dtype)
         bounds = shard_bounds(parameters.outputs)
         tasks, bag_scratch = len(bounds) - 1, None
         if bags is not None:
@@ -158,8 +167,8 @@ class BlockFit:
             parameters.squares,
             parameters.linear_squares,
             bounds,
-            np.ones(parameters.inputs) if row_rates is None else row_rates,
-            (weight / weight[totals > 0].mean()).astype(parameters.dtype),
+            rates,
+            weight,
             self._counts.begins,
             self._counts.ends,
             self._counts.indices,
@@ -169,6 +178,7 @@ class BlockFit:
             MOMENTUM,
             Scratch(parameters, bounds, self._block_size, self._threads),
             bags,
+            None if input_weights is None else weight,
             bag_scratch,
         )
 

@@ -111,6 +111,17 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
     return CSRGroups(matrix)
 
 
+def check_input_weights(weights: ArrayLike, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights of inputs with so many counts (N,): positive for at least one of those that have counts."""
+    array = unmasked("input_weights", weights)
+    check_amounts("input_weights", array)
+    if array.shape != totals.shape:
+        raise ValueError(f"input_weights must have shape {totals.shape}, one for each row of counts, got {array.shape}")
+    if not array[totals > 0].any():
+        raise ValueError("input_weights must be positive for at least one input with counts, but all are zero")
+    return array.astype(np.float64)
+
+
 def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64]:
     """Return the factors (V_in,) on the rate of the rows of an embedding: 1 by default, 0 for those that are frozen."""
     checked = np.ones(inputs)

@@ -14,6 +14,7 @@ from fastembed._base.arrays import aligned_zeros
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import DefaultFloatMode
+from fastembed.trainer.bags import Bags, Inputs
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.targets import Targets
@@ -25,6 +26,7 @@ GROUPS_PER_THREAD = 4
 # About how many multiplications one call of the kernel makes. A Ctrl-C is seen between two calls, which are a fraction
 # of a second apart
 MULTIPLICATIONS_PER_CALL = 1 << 29
+FIRST = np.zeros(1, np.intp)  # of bags, the first alone
 STEP_OVERHEAD = 1 << 12  # cost of a step beside its multiplications, in multiplications
 
 
@@ -65,8 +67,8 @@ class RowSteps:
             parameters.embedding, weights, parameters.bias, self._bounds, *self._tiling, scale, scratch
         )
 
-    def probabilities(self, i: int) -> NDArray[Any]:
-        """Return softmax(embedding[i] @ linear + bias), (V,)."""
+    def probabilities(self, i: int | Bags) -> NDArray[Any]:
+        """Return softmax(h @ linear + bias), (V,); h is embedding[i], or the sum of one bag."""
         self._load(i)
         weights, bias, logits = self._parameters.weights, self._parameters.bias, np.empty_like(self._scratch.logits)
         self._over_shards(
@@ -75,20 +77,20 @@ class RowSteps:
         self._check_finite(self._kernels.softmax(logits), i)
         return logits
 
-    def loss(self, i: int, target: Targets) -> float:
+    def loss(self, i: int | Bags, target: Targets) -> float:
         """Return the loss of one example."""
         loss, _ = self._pass(i, target.columns, target.amounts, gradient=False, keep_logits=False)
         return self._check_finite(loss, i)
 
-    def gradient(self, i: int, target: Targets) -> NDArray[Any]:
-        """Return the gradient of the loss with respect to embedding[i], (D,)."""
+    def gradient(self, i: int | Bags, target: Targets) -> NDArray[Any]:
+        """Return the gradient of the loss with respect to embedding[i], or to the sum of one bag, (D,)."""
         loss, _ = self._pass(i, target.columns, target.amounts, gradient=True, keep_logits=False)
         self._check_finite(loss, i)
         with np.errstate(over="ignore"):
             gradient = self._scratch.gradient[: self._parameters.dim].astype(self._parameters.dtype)
         if not np.isfinite(gradient).all():
             raise FloatingPointError(
-                f"the gradient of input {i} overflows {gradient.dtype}: the parameters are too large"
+                f"the gradient of {_named(i)} overflows {gradient.dtype}: the parameters are too large"
             )
         return gradient
 
@@ -102,28 +104,31 @@ class RowSteps:
             self._raise_overflow(i, Targets.one_hot([output]))
         return loss
 
-    def step_on(self, i: int, target: Targets, rate: float, update_linear: bool) -> float:
+    def step_on(self, i: int | Bags, target: Targets, rate: float, update_linear: bool) -> float:
         """Step on one example, whose target is a row of weights; return the loss before the step."""
-        return float(self.train(np.array([i], dtype=np.intp), target, rate, update_linear, 1)[0])
+        inputs = i if isinstance(i, Bags) else np.array([i], dtype=np.intp)
+        return float(self.train(inputs, target, rate, update_linear, 1)[0])
 
     def train(
-        self, inputs: NDArray[np.intp], targets: Targets, rate: float, update_linear: bool, epochs: int
+        self, inputs: Inputs, targets: Targets, rate: float, update_linear: bool, epochs: int
     ) -> NDArray[np.float64]:
         """Step on the examples in their order, `epochs` times; return the mean loss of each epoch, (epochs,)."""
         sums, steps = np.zeros(epochs), epochs * len(inputs)
-        train = self._train_in_parallel if self._parallel else self._trainer.train
+        train: Callable[..., int] = self._trainer.train_bags if isinstance(inputs, Bags) else self._trainer.train
+        if self._parallel:
+            train = self._train_in_parallel
         steps_per_call = max(1, MULTIPLICATIONS_PER_CALL // (self._parameters.weights.size + STEP_OVERHEAD))
         for begin in range(0, steps, steps_per_call):
             end = min(begin + steps_per_call, steps)
             stop = train(inputs, *targets, begin, end, rate, update_linear, sums)
             if stop < end:
                 n = stop % len(inputs)
-                self._raise_overflow(inputs[n], targets.row(n))
+                self._raise_overflow(one(inputs, n), targets.row(n))
         return sums / len(inputs)
 
     def _train_in_parallel(
         self,
-        inputs: NDArray[np.intp],
+        inputs: Inputs,
         starts: NDArray[np.int64],
         columns: NDArray[np.int32],
         amounts: NDArray[np.float64],
@@ -133,24 +138,36 @@ class RowSteps:
         update_linear: bool,
         sums: NDArray[np.float64],
     ) -> int:
-        """Do what the kernels' RowTrainer.train does, with the same bits, on several threads in each step."""
-        embedding = self._parameters.embedding
+        """Do what the kernels' RowTrainer.train and train_bags do, with the same bits, on several threads per step."""
         for step in range(begin, end):
             epoch, n = divmod(step, len(inputs))
-            i, row = inputs[n], slice(starts[n], starts[n + 1])
+            i, row = one(inputs, n), slice(starts[n], starts[n + 1])
             loss, normaliser = self._pass(i, columns[row], amounts[row], gradient=True, keep_logits=update_linear)
             linear_rate = rate * self._scale if update_linear else 0.0
-            if not isfinite(loss) or not self._kernels.row_update(
-                embedding[i], self._scratch.h, self._scratch.gradient, amounts[row], rate, linear_rate
-            ):
+            if not isfinite(loss) or not self._update(i, amounts[row], rate, linear_rate):
                 return step
             if update_linear:
                 self._update_linear(columns[row], amounts[row], normaliser, linear_rate)
             sums[epoch] += loss
         return end
 
+    def _update(self, i: int | Bags, amounts: NDArray[np.float64], rate: float, linear_rate: float) -> bool:
+        """Step on the rows of the input, along the gradient that the last pass has left; return whether it was done."""
+        embedding, scratch = self._parameters.embedding, self._scratch
+        rest = scratch.h, scratch.gradient, amounts, rate, linear_rate
+        if isinstance(i, Bags):
+            entries = slice(i.starts[0], i.starts[1])
+            return bool(self._kernels.bag_descend(embedding, i.ids[entries], i.weights[entries], *rest))
+        return bool(self._kernels.row_update(embedding[i], *rest))
+
     def _pass(
-        self, i: int, columns: NDArray[np.int32], amounts: NDArray[np.float64], *, gradient: bool, keep_logits: bool
+        self,
+        i: int | Bags,
+        columns: NDArray[np.int32],
+        amounts: NDArray[np.float64],
+        *,
+        gradient: bool,
+        keep_logits: bool,
     ) -> tuple[float, float]:
         """Return the loss and logsumexp of one example; leave its gradient and logits in the scratch memory."""
         self._load(i)
@@ -193,8 +210,12 @@ class RowSteps:
 
         self._over_shards(update_shards)
 
-    def _load(self, i: int) -> None:
-        self._scratch.h[: self._parameters.dim] = self._parameters.embedding[i]
+    def _load(self, i: int | Bags) -> None:
+        embedding, h = self._parameters.embedding, self._scratch.h
+        if isinstance(i, Bags):
+            self._kernels.bag_gather(embedding, i.starts, i.ids, i.weights, FIRST, 0, 1, h[None])
+        else:
+            h[: self._parameters.dim] = embedding[i]
 
     def _over_shards(self, task: Callable[[int, int], object]) -> None:
         """Call ``task(first, last)`` for groups of shards that together are all shards."""
@@ -205,18 +226,28 @@ class RowSteps:
         ends = [g * self._shards // groups for g in range(groups + 1)]
         self._pool.run(lambda g: task(ends[g], ends[g + 1]), groups)
 
-    def _raise_overflow(self, i: int, target: Targets) -> NoReturn:
+    def _raise_overflow(self, i: int | Bags, target: Targets) -> NoReturn:
         """Raise for the example on which a step could not be made."""
         self.loss(i, target)
         raise FloatingPointError(
-            f"a step on input {i} would overflow {self._parameters.dtype}: its gradient is too large, or the learning"
+            f"a step on {_named(i)} would overflow {self._parameters.dtype}: its gradient is too large, or the learning"
             " rate is"
         )
 
-    def _check_finite(self, loss: float, i: int) -> float:
+    def _check_finite(self, loss: float, i: int | Bags) -> float:
         if not isfinite(loss):
             raise FloatingPointError(
-                f"the loss of input {i} is {loss}: it or its logits overflow {self._parameters.dtype}; the parameters"
+                f"the loss of {_named(i)} is {loss}: it or its logits overflow {self._parameters.dtype}; the parameters"
                 " are too large, or the learning rate is"
             )
         return loss
+
+
+def one(inputs: Inputs, n: int) -> int | Bags:
+    """Return the n-th input."""
+    return inputs.part(n, n + 1) if isinstance(inputs, Bags) else int(inputs[n])
+
+
+def _named(i: int | Bags) -> str:
+    """Return what an error calls an input."""
+    return f"a bag of {i.starts[1] - i.starts[0]} ids" if isinstance(i, Bags) else f"input {i}"

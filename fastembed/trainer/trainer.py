@@ -14,20 +14,28 @@ from numpy.typing import ArrayLike, NDArray
 from fastembed._base.forks import PerProcess
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number, check_seed
+from fastembed._base.validation import check_callback, check_flag, check_integer, check_number, check_seed
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.bags import Bags, check_bags
+from fastembed.trainer.bags import Bags, check_bag, check_bags, check_inputs, is_bag, is_pair
 from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checks import check_counts, check_dtype, check_new_rows, check_parameters, check_row_rates
+from fastembed.trainer.checks import (
+    check_counts,
+    check_dtype,
+    check_input_weights,
+    check_new_rows,
+    check_parameters,
+    check_row_rates,
+)
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
 from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.rows import RowSteps
+from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.targets import check_target, check_targets
+from fastembed.trainer.totals import Totals
 
 FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
 
@@ -36,8 +44,9 @@ FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix p
 class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
 
-    The model is ``softmax(embedding[i] @ linear + bias)``; the loss of a target ``y`` is
-    ``-loss_scale * y @ log(softmax)``. The derivation is in ``docs/derivation.md``.
+    The model is ``softmax(h @ linear + bias)``. An input ``h`` is a row ``embedding[i]``, or a weighted sum of rows, a
+    bag: ``weights @ embedding[ids]``. The loss of a target ``y`` is ``-loss_scale * y @ log(softmax)``. The
+    derivation is in ``docs/derivation.md``.
 
     Parameters
     ----------
@@ -197,14 +206,14 @@ class Trainer:
         """The sums of squared gradients of `fit_counts`, for inputs (V_in,) and outputs (V,): the arrays themselves."""
         return self._parameters.squares, self._parameters.linear_squares
 
-    def forward(self, i: int | ArrayLike) -> NDArray[Any]:
-        """Return the probabilities softmax(embedding[i] @ linear + bias).
+    def forward(self, i: Any) -> NDArray[Any]:
+        """Return the probabilities softmax(h @ linear + bias), of one input or of many.
 
         Parameters
         ----------
-        i : int or array_like of int (N,)
-            The id of the input, 0 to V_in - 1; or of N inputs, whose rows differ from those of single calls by rounding
-            alone.
+        i : int, tuple (ids, weights), array_like of int (N,), list of bags or SciPy sparse (N, V_in)
+            One input: an id, 0 to V_in - 1, or a bag, a tuple of its ids (n,) and their weights (n,) or None. Or N
+            inputs: ids, bags as for `train`, whose rows differ from those of single calls by rounding alone.
 
         Returns
         -------
@@ -214,7 +223,7 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If `i` is neither an id nor a list of ids.
+            If `i` is none of these.
         FloatingPointError
             If a logit overflows.
         MemoryError
@@ -225,23 +234,25 @@ class Trainer:
         >>> trainer = Trainer.random(8, 10, seed=0)
         >>> round(float(trainer.forward(3).sum()), 5), trainer.forward([3, 4, 3]).shape
         (1.0, (3, 8))
+        >>> trainer.forward(([3, 4], [0.5, 0.5])).shape, trainer.forward([[3, 4], [5]]).shape
+        ((8,), (2, 8))
         """
-        if np.ndim(i) == 0:
-            i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        if self._is_one(i):
+            i = self._input(i)
             with self._lock.value, DefaultFloatMode():
                 return self._rows.probabilities(i)
-        ids = check_ids("i", i, self._parameters.inputs)
+        inputs = check_inputs("i", i, self._parameters.inputs, self._parameters.dtype)
         with self._lock.value, DefaultFloatMode():
-            if len(ids) <= FEW_INPUTS:
-                return np.stack([self._rows.probabilities(k) for k in ids.tolist()])
-            return probabilities(self._parameters, ids, self._pool)
+            if len(inputs) <= FEW_INPUTS:
+                return np.stack([self._rows.probabilities(one(inputs, n)) for n in range(len(inputs))])
+            return probabilities(self._parameters, inputs, self._pool)
 
-    def predict(self, i: int | ArrayLike, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    def predict(self, i: Any, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the most probable outputs of one input or of many.
 
         Parameters
         ----------
-        i : int or array_like of int (N,)
+        i : int, tuple (ids, weights), array_like of int (N,), list of bags or SciPy sparse (N, V_in)
             As for :meth:`forward`.
         topn : int
             How many outputs per input, at least 1; all of them if there are no more.
@@ -270,21 +281,25 @@ class Trainer:
         ([[2], [0]], [[1.0], [1.0]])
         """
         topn = check_integer("topn", topn, low=1)
-        single = np.ndim(i) == 0
+        single = self._is_one(i)
         if single:
-            i = [check_integer("i", i, low=0, high=self._parameters.inputs - 1)]
-        ids = check_ids("i", i, self._parameters.inputs)
+            i = self._input(i)
+            inputs = i if isinstance(i, Bags) else np.array([i])
+        else:
+            inputs = check_inputs("i", i, self._parameters.inputs, self._parameters.dtype)
         with self._lock.value, DefaultFloatMode():
-            outputs, shares = most_probable(self._parameters, ids, topn, self._pool)
+            outputs, shares = most_probable(self._parameters, inputs, topn, self._pool)
         return (outputs[0], shares[0]) if single else (outputs, shares)
 
-    def loss(self, i: int, target: Any) -> float:
+    def loss(self, i: Any, target: Any) -> float:
         """Return the loss of one example.
 
         Parameters
         ----------
-        i : int
-            The id of the input, 0 to V_in - 1.
+        i : int, array_like of int (n,), tuple (ids, weights) or SciPy sparse (1, V_in)
+            The id of the input, 0 to V_in - 1; or a bag, the weighted sum of rows of the embedding, by ids whose
+            weights are 1, by ids (n,) and weights (n,), or as a sparse row. Weights may be negative, those of equal ids
+            are added up, and the sum of no rows is 0.
         target : int, array_like (V,) or SciPy sparse (1, V)
             The id of the output, or non-negative weights with a positive sum.
 
@@ -305,14 +320,18 @@ class Trainer:
         >>> trainer = Trainer(np.zeros((4, 2)), np.zeros((2, 4)), loss_scale=1)
         >>> round(trainer.loss(0, 3), 6)  # log 4
         1.386294
+        >>> round(trainer.loss(([0, 2], [0.5, 0.5]), 3), 6)
+        1.386294
         """
-        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        i = self._input(i)
         targets = check_target(target, self._parameters.outputs)
         with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
 
-    def gradient(self, i: int, target: Any) -> NDArray[Any]:
-        """Return the gradient of the loss with respect to ``embedding[i]``.
+    def gradient(self, i: Any, target: Any) -> NDArray[Any]:
+        """Return the gradient of the loss with respect to ``embedding[i]``, or to the sum of a bag.
+
+        That of a row of a bag is the same times its weight: those of all of them are ``np.outer(weights, gradient)``.
 
         Parameters
         ----------
@@ -336,27 +355,30 @@ class Trainer:
         >>> trainer = Trainer(np.zeros((2, 1)), np.array([[1.0, -1.0]]), loss_scale=1)
         >>> trainer.gradient(0, 0)  # (1/2 - 1) * 1 + 1/2 * (-1)
         array([-1.])
+        >>> np.outer([2, -1], trainer.gradient(([0, 1], [2, -1]), 0))
+        array([[-2.],
+               [ 1.]])
         """
-        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        i = self._input(i)
         targets = check_target(target, self._parameters.outputs)
         with self._lock.value, DefaultFloatMode():
             return self._rows.gradient(i, targets)
 
     def step(
-        self, i: int, target: Any = None, *, learning_rate: float | None = None, update_linear: bool = False
+        self, i: Any, target: Any = None, *, learning_rate: float | None = None, update_linear: bool = False
     ) -> float:
         """Make one step of gradient descent, in place.
 
         Parameters
         ----------
-        i : int
-            The id of the input, 0 to V_in - 1.
+        i : int, array_like of int (n,), tuple (ids, weights) or SciPy sparse (1, V_in)
+            As for `loss`.
         target : int, array_like (V,) or SciPy sparse (1, V), optional
-            The id of the output, or non-negative weights with a positive sum; by default `i` itself.
+            The id of the output, or non-negative weights with a positive sum; by default `i` itself, if it is an id.
         learning_rate : float, optional
             Factor on the gradient; by default that of the trainer.
         update_linear : bool
-            Train the linear layer too; otherwise only ``embedding[i]`` changes.
+            Train the linear layer too; otherwise only ``embedding[i]`` changes, or each row of the bag.
 
         Returns
         -------
@@ -376,7 +398,12 @@ class Trainer:
         >>> trainer = Trainer.random(8, 10, dtype="float64", seed=0)
         >>> trainer.step(2) > trainer.step(2)
         True
+        >>> bag = [1, 3, 5, 7], [0.25, 0.25, 0.25, 0.25]  # the words around word 4
+        >>> trainer.step(bag, 4) > trainer.step(bag, 4)
+        True
         """
+        if not isinstance(i, int) and is_bag(i):
+            return self._step_on_bag(i, target, learning_rate, update_linear)
         i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
@@ -390,9 +417,19 @@ class Trainer:
         with self._lock.value, DefaultFloatMode():
             return self._rows.step_on(i, targets, rate, update_linear)
 
+    def _step_on_bag(self, i: Any, target: Any, learning_rate: float | None, update_linear: bool) -> float:
+        bag = check_bag("i", i, self._parameters.inputs, self._parameters.dtype)
+        rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
+        update_linear = check_flag("update_linear", update_linear)
+        if target is None:
+            raise ValueError("a step on a bag needs a target")
+        targets = check_target(target, self._parameters.outputs)
+        with self._lock.value, DefaultFloatMode():
+            return self._rows.step_on(bag, targets, rate, update_linear)
+
     def train(
         self,
-        inputs: ArrayLike,
+        inputs: Any,
         targets: Any = None,
         *,
         learning_rate: float | None = None,
@@ -403,10 +440,10 @@ class Trainer:
 
         Parameters
         ----------
-        inputs : array_like of int (N,)
-            The ids of the inputs.
+        inputs : array_like of int (N,), list of bags or SciPy sparse (N, V_in)
+            The ids of the inputs; or bags, each by its ids or by a tuple (ids, weights), or as the rows of a matrix.
         targets : array_like of int (N,), array_like (N, V) or SciPy sparse (N, V), optional
-            The target of each example, as for `step`; by default the inputs themselves.
+            The target of each example, as for `step`; by default the inputs themselves, if they are ids.
         learning_rate : float, optional
             As for `step`.
         epochs : int
@@ -432,14 +469,24 @@ class Trainer:
         >>> losses = trainer.train([0, 1, 2], epochs=3)
         >>> bool(losses[0] > losses[2])
         True
+
+        Each word from the two around it:
+
+        >>> losses = trainer.train([[0, 2], [1, 3], [2, 4]], [1, 2, 3], epochs=3)
+        >>> bool(losses[0] > losses[2])
+        True
         """
-        ids = check_ids("inputs", inputs, self._parameters.inputs)
-        rows = check_targets(ids if targets is None else targets, len(ids), self._parameters.outputs)
+        if is_pair(inputs):
+            raise TypeError("inputs must be a list of bags, got a tuple: pass [(ids, weights)] for a single bag")
+        examples = check_inputs("inputs", inputs, self._parameters.inputs, self._parameters.dtype)
+        if targets is None and isinstance(examples, Bags):
+            raise ValueError("inputs that are bags need targets")
+        rows = check_targets(examples if targets is None else targets, len(examples), self._parameters.outputs)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         epochs = check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
-            return self._rows.train(ids, rows, rate, update_linear, epochs)
+            return self._rows.train(examples, rows, rate, update_linear, epochs)
 
     def grown(self, rows: NDArray[Any]) -> Trainer:
         """Return a copy of this trainer with more inputs.
@@ -492,6 +539,7 @@ class Trainer:
         block_size: int = FitOptions.block_size,
         frozen_rows: ArrayLike = (),
         row_rates: ArrayLike | None = None,
+        input_weights: ArrayLike | None = None,
         validation_counts: Any = None,
         validation_bags: Any = None,
         n_iter_no_change: int | None = None,
@@ -523,6 +571,10 @@ class Trainer:
         row_rates : array_like (V_in,), optional
             Non-negative factors on the learning rate of each row of the embedding; 1 by default. A row whose factor is
             0 is frozen.
+        input_weights : array_like (N,), optional
+            Non-negative weights of the inputs in the gradients of the linear layer, and of rows of the embedding that
+            bags share; their scale does not matter. By default the linear layer weighs an input by the sum of its
+            counts to the power 0.75, and the rows weigh all bags alike.
         validation_counts : Counts or SciPy sparse (M, V), optional
             Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
         validation_bags : SciPy sparse (M, V_in), optional
@@ -586,7 +638,7 @@ class Trainer:
         rng = check_seed(seed)
         own = on_epoch_end is not None  # the callback may change the caller's arrays
         own_bags = self._bags("bags", bags, own=own)
-        fit = self._fit("counts", counts, options, own_bags, rates, own=own)
+        fit = self._fit("counts", counts, options, own_bags, rates, input_weights, own=own)
         validation = None
         if validation_counts is not None:
             other = own_bags if validation_bags is None else self._bags("validation_bags", validation_bags, own=own)
@@ -702,6 +754,17 @@ class Trainer:
             raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
         return trainer
 
+    @staticmethod
+    def _is_one(i: Any) -> bool:
+        """Return whether what `forward` is given is one input: not N of them."""
+        return is_pair(i) or not is_bag(i)
+
+    def _input(self, i: Any) -> int | Bags:
+        """Return one checked input: an id or a bag."""
+        if is_bag(i):
+            return check_bag("i", i, self._parameters.inputs, self._parameters.dtype)
+        return check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+
     def _bags(self, name: str, bags: Any, *, own: bool = False) -> Bags | None:
         """Return checked bags, or None; with `own` none of their arrays can be changed by others."""
         if bags is None:
@@ -716,6 +779,7 @@ class Trainer:
         options: FitOptions,
         bags: Bags | None,
         row_rates: NDArray[np.float64] | None = None,
+        input_weights: ArrayLike | None = None,
         *,
         own: bool = False,
     ) -> BlockFit:
@@ -724,4 +788,7 @@ class Trainer:
         groups = check_counts(counts, (rows, self._parameters.outputs), name, what)
         if own and isinstance(groups, CSRGroups):
             groups = groups.own()
-        return BlockFit(self._parameters, groups, options, self._pool, row_rates, bags)
+        weights = None
+        if input_weights is not None:
+            weights = check_input_weights(input_weights, Totals.of(groups, self._pool).rows)
+        return BlockFit(self._parameters, groups, options, self._pool, row_rates, bags, weights)

@@ -33,14 +33,14 @@ def random_bags(sizes, dtype, inputs=INPUTS, seed=0):
     return (starts, ids, weights), dense
 
 
-def groups_of(kernels, bags, rows, inputs=INPUTS):
+def groups_of(kernels, bags, rows, inputs=INPUTS, bag_weights=None):
     """Return the groups of a block: the named rows, and where each ends; members and weights of the entries."""
     entries = int(sum(bags[0][r + 1] - bags[0][r] for r in rows))
     named, ends = np.empty(inputs, np.int32), np.empty(inputs, np.int64)
     members, weights = np.empty(entries + 1, np.int32), np.empty(entries + 1, kernels.dtype)
     slots = np.full(inputs, -1, np.int32)
     slot_of_entry = np.empty(entries + 1, np.int32)
-    count = kernels.bag_group(*bags, rows, slots, slot_of_entry, named, ends, members, weights)
+    count = kernels.bag_group(*bags, rows, bag_weights, slots, slot_of_entry, named, ends, members, weights)
     assert (slots == -1).all()
     return named[:count], ends[:count], members[:entries], weights[:entries]
 
@@ -98,6 +98,9 @@ def test_groups_agree_with_a_calculation_by_hand(kernels):
     assert ends.tolist() == [1, 3, 4]
     assert members.tolist() == [0, 0, 2, 2]
     assert weights.tolist() == [3, 4, 0.5, -1]
+    *same, weighted = groups_of(kernels, bags, np.array([2, 1, 0]), bag_weights=np.array([2, 9, 0.5], kernels.dtype))
+    assert [part.tolist() for part in same] == [part.tolist() for part in (named, ends, members)]
+    assert weighted.tolist() == [1.5, 2, 1, -2]
 
 
 def test_each_entry_is_in_the_group_of_its_row_once_and_in_the_order_of_the_block(kernels):

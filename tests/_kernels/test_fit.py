@@ -49,6 +49,7 @@ class Bound:
             Scratch(p, bounds, 20, threads),
             None,
             None,
+            None,
         )
 
     def run(self, rates=(0.3, 0.2), pause=0.0):

@@ -39,6 +39,7 @@ def block_arguments():
             named,
             np.ones(many, np.float32),
             every,
+            None,
             np.full(many, -1, np.int32),
             named.copy(),
             *grouped,

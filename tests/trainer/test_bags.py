@@ -235,6 +235,37 @@ def test_row_rates_are_factors_on_the_rate_of_each_row(library, model, make_coun
     assert bits(trainers[1]) == bits(trainers[2]) == bits(trainers[3])
 
 
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_input_weights_are_those_in_both_gradients(library, model, make_counts, make_bags, near, with_bags):
+    embedding, linear, bias = model(40, 1100, 10, library.dtype)
+    dense, counts = make_counts(40, 1100)
+    dense_bags, bags = make_bags(40, 40) if with_bags else (None, None)
+    weights = np.random.default_rng(0).gamma(1, size=40)
+    weights[::7] = 0
+    weights[5] = 1e6  # has no counts, and so no share in the mean
+    trainers = [Trainer(embedding.copy(), linear, bias=bias, threads=threads) for threads in (1, 2)]
+    for trainer in trainers:
+        history = trainer.fit_counts(counts, bags=bags, input_weights=weights, **OPTIONS)
+        assert bits(trainer) == bits(trainers[0])
+    nlls, expected, expected_linear = reference.fit_counts(
+        embedding, linear, dense, bags=dense_bags, bias=bias, input_weights=weights, **OPTIONS
+    )
+    near([record["nll"] for record in history], nlls, scale=10)
+    near(trainer.embedding, expected, times=100)
+    near(trainer.linear, expected_linear, times=100)
+
+
+def test_an_input_of_weight_zero_trains_nothing(library, model, make_bags):
+    embedding, linear, _ = model(5, 7, 3, library.dtype)
+    bags, counts = sparse.csr_array(np.eye(3, 5)), sparse.csr_array(np.eye(3, 7))
+    trainer, without = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear)
+    trainer.fit_counts(counts, bags=bags, input_weights=[1, 0, 1], epochs=1)
+    assert_array_equal(trainer.embedding[1], embedding[1])
+    counts.data[1] = 0
+    without.fit_counts(counts, bags=bags, input_weights=[1, 1, 1], epochs=1)
+    np.testing.assert_allclose(trainer.linear, without.linear, rtol=1e-4, atol=1e-5)
+
+
 def test_validation_has_bags_of_its_own_or_those_of_the_fit(library, model, make_counts, make_bags, near):
     embedding, linear, bias = model(20, 1100, 6, library.dtype)
     _, counts = make_counts(30, 1100)
@@ -446,24 +477,33 @@ def test_bags_are_checked_and_nothing_is_changed(bags, error, message):
     ("options", "error", "message"),
     [
         ({"bags": sparse.eye_array(2, 4)}, ValueError, "counts must have shape (2, 3), bags by outputs, got (3, 3)"),
+        ({"bags": None}, ValueError, "counts must have shape (4, 3), inputs by outputs, got (3, 3)"),
         ({"validation_bags": one_entry(1.0)}, ValueError, "validation_bags need validation_counts"),
         (
-            {"bags": one_entry(1.0), "validation_counts": sparse.eye_array(2, 3)},
+            {"validation_counts": sparse.eye_array(2, 3)},
             ValueError,
             "validation_counts must have shape (3, 3), bags by outputs, got (2, 3)",
         ),
         ({"row_rates": [1, 1, 1]}, ValueError, "row_rates must have shape (4,), one for each input, got (3,)"),
         ({"row_rates": [1, 1, -1, 1]}, ValueError, "row_rates must be non-negative, but row_rates[2] is -1"),
         ({"row_rates": [1, 1, NAN, 1]}, ValueError, "row_rates must be finite, but row_rates[2] is nan"),
+        (
+            {"input_weights": [1, 1]},
+            ValueError,
+            "input_weights must have shape (3,), one for each row of counts, got (2,)",
+        ),
+        ({"input_weights": [1, 1, -1]}, ValueError, "input_weights must be non-negative, but input_weights[2] is -1"),
+        ({"input_weights": [1, 1, INF]}, ValueError, "input_weights must be finite, but input_weights[2] is inf"),
+        ({"input_weights": [0, 0, 0]}, ValueError, "input_weights must be positive for at least one input with counts"),
         ({"row_rates": "1111"}, TypeError, "row_rates must hold real numbers, got dtype <U4"),
-        ({"bags": one_entry(1.0), "frozen_rows": [4]}, ValueError, "frozen_rows must be ids from 0 to 3"),
+        ({"frozen_rows": [4]}, ValueError, "frozen_rows must be ids from 0 to 3"),
     ],
 )
 def test_what_goes_with_bags_is_checked(options, error, message):
     trainer = Trainer.random(4, 2, output_size=3, seed=0)
     before = bits(trainer)
     with pytest.raises(error, match=re.escape(message)):
-        trainer.fit_counts(sparse.eye_array(3), **options)
+        trainer.fit_counts(sparse.eye_array(3), **{"bags": one_entry(1.0)} | options)
     assert bits(trainer) == before
 
 

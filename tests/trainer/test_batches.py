@@ -70,7 +70,7 @@ def test_an_overflow_among_many_inputs_names_the_input():
         (lambda t: t.forward([0, 4]), ValueError, r"i must be ids from 0 to 3, but i\[1\] is 4"),
         (lambda t: t.forward([0.5]), TypeError, "i must hold integers, got dtype float64"),
         (lambda t: t.forward(4), ValueError, "i must be from 0 to 3, got 4"),
-        (lambda t: t.predict([[0]]), ValueError, "i must have one dimension"),
+        (lambda t: t.predict([[0, 4]]), ValueError, r"i\[0\] must be ids from 0 to 3, but i\[0\]\[1\] is 4"),
         (lambda t: t.predict(0, 0), ValueError, "topn must be at least 1, got 0"),
         (lambda t: t.predict(-1), ValueError, "i must be from 0 to 3, got -1"),
     ],

@@ -70,7 +70,7 @@ def hidden_negative(rows):
         ([0.0], None, TypeError, "inputs must hold integers, got dtype float64"),
         ([True], None, TypeError, "inputs must hold integers, got dtype bool"),
         ("01", None, TypeError, "inputs must hold integers, got dtype <U2"),
-        ([[0, 1]], None, ValueError, "inputs must have one dimension and at least one id, got shape (1, 2)"),
+        ([[0, 1]], None, ValueError, "inputs that are bags need targets"),
         (np.zeros(0, int), None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
         ([], None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
         (3, None, ValueError, "inputs must have one dimension and at least one id, got shape ()"),

@@ -14,6 +14,14 @@ _Starts: TypeAlias = npt.NDArray[np.int64]
 
 # bags.pxi
 
+class _Bags(Protocol):
+    @property
+    def starts(self) -> _Starts: ...
+    @property
+    def ids(self) -> _Columns: ...
+    @property
+    def weights(self) -> npt.NDArray[Any]: ...
+
 def bag_gather(
     embedding: npt.NDArray[_Real],
     starts: _Starts,
@@ -29,6 +37,7 @@ def bag_group(
     ids: _Columns,
     weights: npt.NDArray[_Real],
     rows: _Ids,
+    bag_weights: npt.NDArray[_Real] | None,
     slots: _Columns,
     slot_of_entry: _Columns,
     named: _Columns,
@@ -96,6 +105,16 @@ def row_update(
     learning_rate: float,
     linear_rate: float,
 ) -> bool: ...
+def bag_descend(
+    embedding: npt.NDArray[_Real],
+    ids: _Columns,
+    weights: npt.NDArray[_Real],
+    h: npt.NDArray[_Real],
+    gradient: _Doubles,
+    amounts: _Doubles,
+    learning_rate: float,
+    linear_rate: float,
+) -> bool: ...
 def row_update_linear(
     weights: npt.NDArray[_Real],
     h: npt.NDArray[_Real],
@@ -132,6 +151,18 @@ class RowTrainer:
     def train(
         self,
         inputs: _Ids,
+        starts: _Starts,
+        columns: _Columns,
+        amounts: _Doubles,
+        begin: int,
+        end: int,
+        learning_rate: float,
+        update_linear: bool,
+        sums: _Doubles,
+    ) -> int: ...
+    def train_bags(
+        self,
+        bags: _Bags,
         starts: _Starts,
         columns: _Columns,
         amounts: _Doubles,
@@ -216,14 +247,6 @@ class _BlockScratch(Protocol):
     @property
     def starts(self) -> _Starts: ...
 
-class _Bags(Protocol):
-    @property
-    def starts(self) -> _Starts: ...
-    @property
-    def ids(self) -> _Columns: ...
-    @property
-    def weights(self) -> npt.NDArray[Any]: ...
-
 class _BagScratch(Protocol):
     @property
     def row_gradients(self) -> npt.NDArray[Any]: ...
@@ -266,6 +289,7 @@ def block_trainer(
     decay: float,
     scratch: _BlockScratch,
     bags: _Bags | None,
+    bag_weights: npt.NDArray[_Real] | None,
     bag_scratch: _BagScratch | None,
 ) -> BlockTrainer: ...
 

@@ -1,0 +1,108 @@
+"""The kernels of weighted bags on a block of 256 bags of 20 rows; whole epochs of fit_counts on bags, and a step."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastembed import Trainer, reference
+from fastembed._base.arrays import aligned_zeros, padded_width
+
+BAGS, EACH, DIM = 256, 20, 100
+
+
+@pytest.fixture(params=[5_000, 1_000_000], ids="V_in={}".format)
+def block(request, kernels, dtype):
+    """Return a block of bags of the rows of an embedding, their groups, and the gradients of their sums."""
+    inputs, rng = request.param, np.random.default_rng(0)
+    ids = np.sort(rng.choice(inputs, (BAGS, EACH)), axis=1)
+    matrix = sparse.csr_array((np.full(ids.size, 0.25), ids.ravel(), np.arange(BAGS + 1) * EACH), (BAGS, inputs))
+    matrix.sum_duplicates()
+    size = matrix.nnz
+    bags = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(dtype)
+    gradients = aligned_zeros((BAGS, padded_width(DIM, dtype)), dtype)
+    gradients[:, :DIM] = rng.standard_normal((BAGS, DIM), dtype)
+    memory = (
+        np.full(inputs, -1, np.int32),
+        np.empty(size, np.int32),
+        np.empty(size, np.int32),
+        np.empty(size, np.int64),
+        np.empty(size, np.int32),
+        np.empty(size, dtype),
+    )
+    rows = np.arange(BAGS)
+    count = kernels.bag_group(*bags, rows, None, *memory)
+    return SimpleNamespace(
+        matrix=matrix,
+        bags=bags,
+        rows=rows,
+        embedding=rng.standard_normal((inputs, DIM), dtype),
+        gradients=gradients,
+        memory=memory,
+        groups=(memory[2][:count], memory[3][:count], *memory[4:]),
+    )
+
+
+def test_bag_gather(benchmark, kernels, block, close):
+    h = np.empty_like(block.gradients)
+    benchmark(kernels.bag_gather, block.embedding, *block.bags, block.rows, 0, BAGS, h)
+    close(h[:, :DIM], block.matrix @ block.embedding.astype(np.float64))
+
+
+def test_bag_group(benchmark, kernels, block):
+    count = benchmark(kernels.bag_group, *block.bags, block.rows, None, *block.memory)
+    assert count == len(np.unique(block.matrix.indices))
+
+
+def test_bag_update(benchmark, kernels, block, close):
+    """Steps of the length 0: the rows stay, and all else is done."""
+    named, inputs = block.groups[0], len(block.embedding)
+    squares, g = np.zeros(inputs), np.zeros_like(block.gradients[0])
+    arguments = block.gradients, np.ones(inputs), squares, 0.0, g
+    benchmark(kernels.bag_update, block.embedding, *block.groups, 0, len(named), *arguments)
+    squares[:] = 0
+    kernels.bag_update(block.embedding, *block.groups, 0, len(named), *arguments)
+    exact = block.matrix[:, named].toarray().T @ block.gradients[:, :DIM].astype(np.float64)
+    close(squares[named], (exact**2).sum(axis=1))
+
+
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_fit_counts_on_bags(benchmark, dtype, with_bags):
+    """An epoch at V = 2,000, on words, or on words with 19 n-grams each."""
+    outputs, rng = 2_000, np.random.default_rng(0)
+    counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", random_state=rng)
+    inputs = 6_000 if with_bags else outputs
+    bags = None
+    if with_bags:
+        grams = sparse.csr_array(
+            (np.full(19 * outputs, 0.2), rng.integers(0, 4_000, 19 * outputs), np.arange(outputs + 1) * 19)
+        )
+        bags = sparse.hstack([sparse.eye_array(outputs), grams], format="csr")
+        bags.resize(outputs, inputs)
+    embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in ((inputs, DIM), (DIM, outputs)))
+
+    def setup():
+        return (Trainer(embedding.copy(), linear, threads=1),), {}
+
+    history = benchmark.pedantic(lambda t: t.fit_counts(counts, bags=bags, epochs=1), setup=setup, rounds=5)
+    assert history[0]["nll"] == pytest.approx(np.log(outputs), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["bags", "ids"])
+def test_train_on_bags(benchmark, dtype, kind):
+    """100 steps at V = 1,000, on ids, or on the sums of 10 rows each."""
+    rng = np.random.default_rng(0)
+    embedding, linear = rng.standard_normal((1_000, DIM), dtype) / 30, rng.standard_normal((DIM, 1_000), dtype)
+    ids, targets = rng.integers(0, 1_000, (100, 10)), rng.integers(0, 1_000, 100)
+    inputs = ids if kind == "bags" else ids[:, 0]
+    trainer = Trainer(embedding.astype(dtype), linear.astype(dtype), threads=1)
+    losses = benchmark(trainer.train, inputs, targets, learning_rate=0.0)
+    h = trainer.embedding.astype(np.float64)[ids].sum(axis=1) if kind == "bags" else trainer.embedding[inputs]
+    exact = [
+        reference.loss(reference.matvec(row, linear), reference.target_row(target, 1_000), 1e-3)
+        for row, target in zip(h, targets, strict=True)
+    ]
+    np.testing.assert_allclose(losses, np.mean(exact), rtol=1e-4)
