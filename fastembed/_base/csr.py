@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from typing import Any
 
@@ -61,6 +62,30 @@ def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int
     matrix = csr(data, indices, indptr, shape)
     matrix.has_canonical_format = True
     return matrix
+
+
+def csr_digest(matrix: Any) -> str:
+    """Return the SHA-256 of counts in hexadecimal digits.
+
+    Parameters
+    ----------
+    matrix : csr_array (V_in, V)
+        float64, canonical.
+
+    Returns
+    -------
+    str
+        Of the shape and `indptr` as int64, `indices` as int32 and `data` as float64, all little-endian, end to end.
+
+    Examples
+    --------
+    >>> csr_digest(sparse.csr_array([[0, 1.0], [1.0, 0]]))[:16]
+    '8ebcdd3a69549ae5'
+    """
+    digest = hashlib.sha256()
+    for part, dtype in ((matrix.shape, "<i8"), (matrix.indptr, "<i8"), (matrix.indices, "<i4"), (matrix.data, "<f8")):
+        digest.update(np.ascontiguousarray(part, dtype=dtype).data)
+    return digest.hexdigest()
 
 
 def row_ranges(sizes: Int64, wanted: int) -> list[tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -27,31 +26,6 @@ from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
-
-
-def counts_digest(counts: Any) -> str:
-    """Return the SHA-256 of counts in hexadecimal digits.
-
-    Parameters
-    ----------
-    counts : csr_array (V_in, V)
-        float64, canonical.
-
-    Returns
-    -------
-    str
-        Of the shape and `indptr` as int64, `indices` as int32 and `data` as float64, all little-endian, end to end.
-
-    Examples
-    --------
-    >>> from fastembed import Counts
-    >>> counts_digest(Counts.from_ids([0, 1], [1, 0]).to_scipy())[:16]
-    '8ebcdd3a69549ae5'
-    """
-    digest = hashlib.sha256()
-    for part, dtype in ((counts.shape, "<i8"), (counts.indptr, "<i8"), (counts.indices, "<i4"), (counts.data, "<f8")):
-        digest.update(np.ascontiguousarray(part, dtype=dtype).data)
-    return digest.hexdigest()
 
 
 def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastembed._base.csr import csr_digest
 from fastembed._base.forks import PerProcess
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
@@ -20,6 +21,15 @@ from fastembed.formats.tensors import check_header, header, map_tensors, write_t
 from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
+from fastembed.trainer.checkpoint import (
+    MINUTES,
+    Checkpoint,
+    CheckpointFile,
+    UntilSaved,
+    arrays_digest,
+    fit_identity,
+    start_of,
+)
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
 from fastembed.trainer.options import FitOptions
@@ -95,6 +105,7 @@ class Trainer:
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
         self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
         self._rows = RowSteps(parameters, scale, pool)
+        self._until_saved = UntilSaved()
 
     @classmethod
     def random(
@@ -493,6 +504,9 @@ class Trainer:
         warm_start: bool = False,
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = MINUTES,
+        keep_checkpoint: bool = False,
     ) -> list[dict[str, float]]:
         """Fit the rows of the embedding to their counts of outputs, by the exact softmax, in blocks.
 
@@ -524,6 +538,15 @@ class Trainer:
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
+        checkpoint : path-like, optional
+            A file that is written after each epoch, and when training ends by an exception. Where it exists, training
+            goes on from it: the same call of a trainer with the same parameters, or with those that an interrupted call
+            has left, ends with the same bits as one that was never interrupted, on any number of threads. What
+            `on_epoch_end` has been called with before, it is not called with again.
+        checkpoint_minutes : float
+            The file is also written whenever so many minutes have passed within an epoch.
+        keep_checkpoint : bool
+            Keep the file. By default :meth:`save` removes it, and until then the same call has its result at once.
 
         Returns
         -------
@@ -536,9 +559,13 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as above; nothing has been changed then.
+            If an argument is not as above, or the checkpoint was written by a call with other arguments, by another
+            version or with the kernels or the BLAS of another kind of CPU, which the message names; nothing has been
+            changed then.
         RuntimeError
             If `on_epoch_end` calls it.
+        OSError
+            If the checkpoint cannot be written or read. The steps made so far stay, and so does the last checkpoint.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
             at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
@@ -557,21 +584,23 @@ class Trainer:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
-        callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         rng = check_seed(seed)
-        own = on_epoch_end is not None  # the callback may change the caller's arrays
-        fit = self._fit("counts", counts, options, frozen, own=own)
-        validation = None
-        if validation_counts is not None:
-            validation = self._fit("validation_counts", validation_counts, options, own=own)
-        with self._lock.value, DefaultFloatMode():
-            if self._fitting == os.getpid():
-                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-            self._fitting = os.getpid()
-            try:
-                return run_epochs(fit, rng, validation, callback)
-            finally:
-                self._fitting = None
+        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
+        new_checkpoint = None
+        if file is not None:
+            seeded = {"seed": "a Generator" if isinstance(seed, np.random.Generator) else seed}
+            generator = rng if isinstance(seed, np.random.Generator) else None
+
+            def new_checkpoint(matrix: Any, validation: Any) -> Checkpoint:
+                identity = fit_identity(options, csr_digest(matrix), validation, frozen) | seeded
+                if self._parameters.bias is not None:
+                    identity["bias"] = arrays_digest({"bias": self._parameters.bias})
+                return Checkpoint(file, identity, start_of(self._parameters.trained, generator))
+
+        history = run_fit(self, counts, options, rng, frozen, validation_counts, on_epoch_end, new_checkpoint)
+        if file is not None and not file.keep:
+            self._until_saved.add(file.path)
+        return history
 
     def nll(self, counts: Any) -> float:
         """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
@@ -599,7 +628,7 @@ class Trainer:
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        fit = self._fit("counts", counts, FitOptions())
+        fit = BlockFit(self._parameters, self._checked("counts", counts), FitOptions(), self._pool)
         with self._lock.value, DefaultFloatMode():
             try:
                 return fit.nll()
@@ -608,6 +637,8 @@ class Trainer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
+
+        The checkpoint of the last fit is removed then, unless it is to be kept.
 
         Parameters
         ----------
@@ -629,6 +660,7 @@ class Trainer:
             check_trainer(self)
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
             write_tensors(path, trainer_tensors(self), header("parameters", factors))
+            self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -673,17 +705,41 @@ class Trainer:
             raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
         return trainer
 
-    def _fit(
-        self,
-        name: str,
-        counts: Any,
-        options: FitOptions,
-        frozen: NDArray[np.intp] | None = None,
-        *,
-        own: bool = False,
-    ) -> BlockFit:
-        """Return a fit to counts; with `own` none of their arrays can be changed by others."""
+    def _checked(self, name: str, counts: Any, *, own: bool = False) -> Any:
+        """Return counts as a canonical CSR array; with `own` none of its arrays can be changed by others."""
         matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
         if own and (matrix.indices.flags.writeable or matrix.data.flags.writeable):
             matrix = matrix.copy()
-        return BlockFit(self._parameters, matrix, options, self._pool, frozen)
+        return matrix
+
+
+def run_fit(
+    trainer: Trainer,
+    counts: Any,
+    options: FitOptions,
+    rng: np.random.Generator,
+    frozen: NDArray[np.intp] | None = None,
+    validation_counts: Any = None,
+    on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
+    new_checkpoint: Callable[[Any, Any], Checkpoint] | None = None,
+) -> list[dict[str, float]]:
+    """Fit a trainer to counts, as `Trainer.fit_counts` does, whose checked arguments it takes.
+
+    `new_checkpoint` is given the counts to train on, and those to validate on or None, as canonical CSR arrays.
+    """
+    own = on_epoch_end is not None  # the callback may change the caller's arrays
+    matrix, validation = trainer._checked("counts", counts, own=own), None
+    if validation_counts is not None:
+        validation = trainer._checked("validation_counts", validation_counts, own=own)
+    fit = BlockFit(trainer._parameters, matrix, options, trainer._pool, frozen)
+    validation_fit = None if validation is None else BlockFit(trainer._parameters, validation, options, trainer._pool)
+    callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, trainer)
+    with trainer._lock.value, DefaultFloatMode():
+        if trainer._fitting == os.getpid():
+            raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+        trainer._fitting = os.getpid()
+        try:
+            checkpoint = None if new_checkpoint is None else new_checkpoint(matrix, validation)
+            return run_epochs(fit, rng, validation_fit, callback, checkpoint)
+        finally:
+            trainer._fitting = None
