@@ -28,7 +28,6 @@ from fastembed.counts.totals import Totals
 from fastembed.skipgram import start, training
 from fastembed.skipgram.pmi import PositivePMI
 from fastembed.trainer.options import FitOptions
-from fastembed.trainer.trainer import Trainer
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.
 PHASES: dict[str, tuple[Any, str]] = {
@@ -40,11 +39,11 @@ PHASES: dict[str, tuple[Any, str]] = {
     "start: products": (PositivePMI, "times"),
     "start: transposed products": (PositivePMI, "transposed_times"),
     "start: principal axes": (start, "_principal_axes"),
-    "epochs": (Trainer, "fit_counts"),
+    "epochs": (training, "run_fit"),
     "gauge": (training, "apply_gauge"),
     "saving": (SkipGram, "save"),
 }
-BESIDE = ("digest (beside the start)", training, "counts_digest")
+BESIDE = ("digest (beside the start)", training, "csr_digest")
 
 
 @contextmanager

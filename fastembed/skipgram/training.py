@@ -6,23 +6,25 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastembed._base.csr import canonical_csr
+from fastembed._base.csr import canonical_csr, csr_digest
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.totals import Totals
-from fastembed.skipgram.file import counts_digest
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
+from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.options import FitOptions
-from fastembed.trainer.trainer import Trainer
+from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import Vectors
 
 # Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
@@ -47,6 +49,8 @@ class Training:
         steps of a model that goes on are shorter.
     own_counts : bool
         Whether nobody else uses the counts, so that their memory can take what is computed from them.
+    checkpoint : CheckpointFile, optional
+        If it exists, training goes on from it.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Training:
         replay: Counts | None = None,
         *,
         own_counts: bool = False,
+        checkpoint: CheckpointFile | None = None,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
@@ -65,18 +70,59 @@ class Training:
             self._matrix = canonical_csr("counts", self._matrix + replay.to_scipy())
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
-        self._digest = digest.submit(counts_digest, self._matrix)
+        self._digest = digest.submit(csr_digest, self._matrix)
         digest.shutdown(wait=False)
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._matrix, pool)
         self._records: list[dict[str, float]] = []
-        self._seed: int | np.random.Generator = options.seed
-        self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
+        self._rng = np.random.default_rng(options.seed)
+        self._checkpoint = checkpoint
+        if checkpoint is not None and Path(checkpoint.path).exists():
+            self._trainer = self._stored_trainer(checkpoint, pool)
+        else:
+            self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
+
+    def _stored_trainer(self, checkpoint: CheckpointFile, pool: Pool) -> Trainer:
+        """Return a trainer for the parameters of a checkpoint, which training takes once it goes on from them.
+
+        A new model has them here already, so that there is one whenever a Ctrl-C comes.
+        """
+        identity = {name: value for name, value in self._identity(None).items() if name != "validation_counts"}
+        stored = Checkpoint(checkpoint, identity).read((), self._options.epochs)
+        if stored is None:
+            raise FileNotFoundError(f"the checkpoint {checkpoint.path!r} has just been removed")
+        self._records = list(stored.position.history)
+        if self._base is not None:
+            rows = self._matrix.shape[0] - len(self._base.vocabulary)
+            return self._base.trainer.grown(np.zeros((rows, self._dim), self._base.trainer.embedding.dtype))
+        embedding, weights = np.array(stored.tensor("embedding")), stored.tensor("linear.T")
+        bias = log_shares(self._totals.columns)
+        return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=pool.threads)
+
+    def _fit_options(self) -> FitOptions:
+        """Return the options of the trainer's fit."""
+        options = self._options
+        return FitOptions(
+            epochs=options.epochs,
+            learning_rate=FitOptions.learning_rate * self._shortened,
+            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
+            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            warm_start=self._base is not None,
+        )
+
+    def _identity(self, validation: Any) -> dict[str, Any]:
+        """Return what this training is known by, by the names that the errors of a checkpoint give it."""
+        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trainer))
+        start = {"dim": self._dim, "seed": self._options.seed, "model": model}
+        return start | fit_identity(self._fit_options(), self._digest.result(), validation)
+
+    @property
+    def _dim(self) -> int:
+        return self._options.dim if self._base is None else self._base.vectors.matrix.shape[1]
 
     def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
-        self._seed = rng = np.random.default_rng(self._options.seed)
-        embedding, linear = svd_start(self._matrix, self._totals, self._options.dim, rng, pool)
+        embedding, linear = svd_start(self._matrix, self._totals, self._options.dim, self._rng, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
@@ -89,20 +135,21 @@ class Training:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
         def epoch_end(record: dict[str, float], _: Trainer) -> object:
-            self._records.append(record)
+            self._records[int(record["epoch"]) - 1 :] = [record]
             return on_epoch_end(record)
 
-        options = self._options
-        self._trainer.fit_counts(
+        def new_checkpoint(_: Any, validation: Any) -> Checkpoint:
+            assert self._checkpoint is not None
+            return Checkpoint(self._checkpoint, self._identity(validation))
+
+        self._records = run_fit(
+            self._trainer,
             self._matrix,
-            epochs=options.epochs,
+            self._fit_options(),
+            self._rng,
             validation_counts=validation_counts,
-            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
-            learning_rate=FitOptions.learning_rate * self._shortened,
-            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
-            warm_start=self._base is not None,
-            seed=self._seed,
             on_epoch_end=epoch_end,
+            new_checkpoint=None if self._checkpoint is None else new_checkpoint,
         )
 
     def _ledger(self) -> Ledger | None:

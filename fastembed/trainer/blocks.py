@@ -156,7 +156,8 @@ class BlockFit:
                         block,
                     )
                 after_block()
-        return self._trainer.nll / self._total
+        total: float = self._trainer.nll
+        return total / self._total
 
     def done(self) -> tuple[int, int, float]:
         """Return (the epoch begun last, how many of its blocks have been trained on, the sum of their nll)."""

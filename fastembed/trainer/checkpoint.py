@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fastembed._base.csr import csr_digest
 from fastembed._base.printable import shown
 from fastembed._base.threads import in_background
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import all_finite, check_flag, check_integer, check_number
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
@@ -59,6 +59,8 @@ class CheckpointFile:
         object.__setattr__(self, "keep", check_flag("keep_checkpoint", self.keep))
         check_writable(self.path)
         remove_leftovers(self.path)
+        if Path(self.path).exists():
+            check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # no other file is to be replaced
 
     @classmethod
     def asked(cls, path: Any, minutes: Any, keep: Any) -> CheckpointFile | None:
@@ -142,6 +144,13 @@ class Stored:
     position: Position
     tensors: Tensors = field(repr=False)
 
+    def tensor(self, name: str) -> NDArray[Any]:
+        """Return one of them; ValueError if it is missing or no matrix of finite numbers."""
+        array = self.tensors.get(name)
+        if array is None or array.ndim != 2 or array.dtype.kind != "f" or not all_finite(array):
+            raise ValueError(f"a checkpoint must hold {name!r}, a matrix of finite numbers")
+        return array
+
     def part(self, prefix: str, like: Mapping[str, NDArray[Any]]) -> Tensors | None:
         """Return the arrays whose names begin like this, of the shapes and dtypes of others; None if there are none."""
         found = {name: self.tensors[prefix + name] for name in like if prefix + name in self.tensors}
@@ -201,15 +210,12 @@ class Checkpoint:
             return None
         found = check_header(metadata, "checkpoint", self.file.path)
         check_identity(self.file.path, found, self._call)
-        try:
-            stored = Stored(Position.of_record(json.loads(metadata["position"])), tensors)
-            now = self._start
-            if not stored.position.has_ended(epochs):
-                now = _plain(start_of({name: tensors[name] for name in trained}, stored.position.generator))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{self.file.path!r} does not hold a checkpoint that fits together: {error}") from error
+        stored, now = Stored(_position(metadata, self.file.path), tensors), {}
+        if not stored.position.has_ended(epochs):
+            arrays = {name: tensors[name] for name in trained if name in tensors}
+            now = _plain(start_of(arrays, stored.position.generator))
         for name, value in self._start.items():
-            if value != now[name]:
+            if value != now.get(name):
                 check_identity(self.file.path, found, {name: value})
         self._identity = found
         return stored
@@ -261,6 +267,30 @@ def check_identity(path: str, found: Mapping[str, Any], wanted: Mapping[str, Any
                 f"the checkpoint {path!r} is that of another fit, with {name} {shown(found.get(name))} instead of"
                 f" {shown(value)}: go on with the same, or remove the file to begin again"
             )
+
+
+def epochs_done(path: str | os.PathLike[str]) -> int | None:
+    """Return how many epochs have ended at a checkpoint; None if there is no file.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read, or is no checkpoint.
+    """
+    try:
+        metadata = map_tensors(path)[1]
+    except FileNotFoundError:
+        return None
+    check_header(metadata, "checkpoint", path)
+    return len(_position(metadata, path).history)
+
+
+def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Position:
+    """Return the position of a file's header, checked."""
+    try:
+        return Position.of_record(json.loads(metadata["position"]))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{os.fspath(path)!r} does not hold a checkpoint that fits together: {error}") from error
 
 
 def fit_identity(

@@ -1,4 +1,4 @@
-"""The epochs of a fit: records, callbacks, early stopping, checkpoints, and parameters that are good whatever happens."""
+"""The epochs of a fit: records, callbacks, early stopping, checkpoints; parameters that are good whatever happens."""
 
 from __future__ import annotations
 

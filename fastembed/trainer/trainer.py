@@ -20,7 +20,6 @@ from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
 from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.checkpoint import (
     MINUTES,
     Checkpoint,
@@ -30,6 +29,7 @@ from fastembed.trainer.checkpoint import (
     fit_identity,
     start_of,
 )
+from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
 from fastembed.trainer.options import FitOptions
