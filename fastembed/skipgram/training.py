@@ -21,7 +21,7 @@ from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
-from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
+from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, arrays_digest, fit_identity
 from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.trainer import Trainer, run_fit
@@ -87,7 +87,8 @@ class Training:
 
         A new model has them here already, so that there is one whenever a Ctrl-C comes.
         """
-        identity = {name: value for name, value in self._identity(None).items() if name != "validation_counts"}
+        identity = self._identity(FitData(self._matrix))
+        del identity["validation_counts"]  # not known yet
         stored = Checkpoint(checkpoint, identity).read((), self._options.epochs)
         if stored is None:
             raise FileNotFoundError(f"the checkpoint {checkpoint.path!r} has just been removed")
@@ -110,11 +111,11 @@ class Training:
             warm_start=self._base is not None,
         )
 
-    def _identity(self, validation: Any) -> dict[str, Any]:
+    def _identity(self, data: FitData) -> dict[str, Any]:
         """Return what this training is known by, by the names that the errors of a checkpoint give it."""
         model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trainer))
         start = {"dim": self._dim, "seed": self._options.seed, "model": model}
-        return start | fit_identity(self._fit_options(), self._digest.result(), validation)
+        return start | fit_identity(self._fit_options(), self._digest.result(), data)
 
     @property
     def _dim(self) -> int:
@@ -138,9 +139,9 @@ class Training:
             self._records[int(record["epoch"]) - 1 :] = [record]
             return on_epoch_end(record)
 
-        def new_checkpoint(_: Any, validation: Any) -> Checkpoint:
+        def new_checkpoint(data: FitData) -> Checkpoint:
             assert self._checkpoint is not None
-            return Checkpoint(self._checkpoint, self._identity(validation))
+            return Checkpoint(self._checkpoint, self._identity(data))
 
         self._records = run_fit(
             self._trainer,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from fastembed._base.validation import all_finite, check_flag, check_integer, ch
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
+from fastembed.trainer.bags import Bags
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.snapshot import Snapshot
 
@@ -293,23 +294,33 @@ def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Posi
         raise ValueError(f"{os.fspath(path)!r} does not hold a checkpoint that fits together: {error}") from error
 
 
-def fit_identity(
-    options: FitOptions, counts: str, validation: Any = None, frozen: NDArray[np.intp] | None = None
-) -> dict[str, Any]:
-    """Return what a fit to counts is called with, beside where it starts.
+class FitData(NamedTuple):
+    """What a fit learns from: checked counts, bags, and factors on the rates of the rows of the embedding."""
+
+    counts: Any
+    bags: Bags | None = None
+    row_rates: NDArray[np.float64] | None = None
+    validation_counts: Any = None
+    validation_bags: Bags | None = None
+
+
+def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, Any]:
+    """Return what a fit to counts is called with, beside where it starts, by the names that errors give it.
 
     Parameters
     ----------
     options : FitOptions
     counts : str
         The SHA-256 of the counts.
-    validation : csr_array, optional
-    frozen : ndarray of int, optional
+    data : FitData
     """
+    held_out = None if data.validation_counts is None else csr_digest(data.validation_counts)
+    bags = {name: getattr(data, name) for name in ("bags", "validation_bags")}
     return {
         "counts": counts,
-        "validation_counts": None if validation is None else csr_digest(validation),
-        "frozen_rows": arrays_digest({"ids": np.unique(frozen)}) if frozen is not None and len(frozen) else None,
+        "validation_counts": held_out,
+        **{name: None if each is None else arrays_digest(each._asdict()) for name, each in bags.items()},
+        "row_rates": None if data.row_rates is None else arrays_digest({"rates": data.row_rates}),
         **asdict(options),
     }
 
