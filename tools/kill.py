@@ -5,8 +5,8 @@
 A training is started with a checkpoint, killed by SIGKILL at a random moment, half of the time while it writes, and
 started again with the same command until it ends. Then the next training begins, until there were so many kills. After
 each kill every file must be whole; once the process has started again, no temporary file of the killed one may be left;
-and the model must have the SHA-256 of one that was never interrupted, but for the seconds in its history. It exits with 1
-and says what was wrong, or prints the figures. Needs fastembed installed; POSIX.
+and the model must have the SHA-256 of one that was never interrupted, but for the seconds in its history. It exits with
+1 and says what was wrong, or prints the figures. Needs fastembed installed; POSIX.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def kill_at_some_moment(process: subprocess.Popen[bytes], folder: Path, rng: ran
 
 def temporaries(folder: Path) -> set[str]:
     """Return the names of the temporary files in a folder."""
-    return {name for name in os.listdir(folder) if name.endswith(".tmp")}
+    return {entry.name for entry in os.scandir(folder) if entry.name.endswith(".tmp")}
 
 
 def check_whole(folder: Path) -> None:

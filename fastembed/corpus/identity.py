@@ -31,7 +31,7 @@ def corpus_identity(corpus: Source) -> dict[str, Any]:
     Examples
     --------
     >>> corpus_identity([["a", "b"]])["sequences"][:8]
-    'f6ab1de3'
+    '7d24a12b'
     """
     reader = as_corpus(corpus)
     if isinstance(reader, FileCorpus):

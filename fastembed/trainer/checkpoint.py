@@ -158,6 +158,8 @@ class Stored:
         if not found:
             return None
         for name, own in like.items():
+            if name not in found:
+                raise ValueError(f"the checkpoint has no tensor {prefix + name!r}")
             if found[name].shape != own.shape or found[name].dtype != own.dtype:
                 raise ValueError(
                     f"{prefix + name!r} must be {own.dtype} of shape {own.shape}, got {found[name].dtype} of shape"

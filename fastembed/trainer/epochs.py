@@ -194,6 +194,7 @@ class _Epochs:
             try:
                 self.write()
                 self._wait()
+                self.rng.bit_generator.state = self.position.generator  # as in the file
                 error.add_note(f"interrupted in epoch {self.position.epoch}; the same call goes on from {path!r}")
             except OSError as failure:
                 error.add_note(f"interrupted in epoch {self.position.epoch}; the checkpoint is an older one: {failure}")
