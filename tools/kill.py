@@ -19,7 +19,7 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastembed.formats.tensors import map_tensors
@@ -38,7 +38,6 @@ class Tally:
     in_writing: int = 0  # while a temporary file was there
     leftovers: int = 0  # temporary files that were left by a kill, and removed by the next start
     models: int = 0
-    starts: dict[str, int] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -139,6 +138,8 @@ def live_until_it_ends(folder: Path, command: list[str], tally: Tally, rng: rand
             assert not before & temporaries(folder), "a temporary file has outlived the next start"
             return
         tally.kills += 1
+        if tally.kills % 50 == 0:
+            print(f"{tally.kills} kills, {tally.models} models", file=sys.stderr, flush=True)
         now = temporaries(folder)
         tally.in_writing += bool(now - before)
         if time.monotonic() - started > START_SECONDS or now - before:  # it has come as far as its own files

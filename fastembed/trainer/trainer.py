@@ -773,9 +773,18 @@ def run_fit(
     on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     new_checkpoint: Callable[[FitData], Checkpoint] | None = None,
 ) -> list[dict[str, float]]:
-    """Fit a trainer to counts, as `Trainer.fit_counts` does, some of whose arguments have been checked there.
+    """Fit a trainer to counts, as `Trainer.fit_counts` does.
 
-    `new_checkpoint` is given what training needs of the others, checked as well.
+    Parameters
+    ----------
+    trainer, counts
+        As for `Trainer.fit_counts`.
+    options, rng
+        What it makes of its other arguments.
+    bags, row_rates, validation_counts, validation_bags, on_epoch_end
+        As for `Trainer.fit_counts`; the rates are checked.
+    new_checkpoint : callable, optional
+        Given the data to learn from, checked.
     """
     own = on_epoch_end is not None  # the callback may change the caller's arrays
     own_bags = trainer._checked_bags("bags", bags, own=own)
