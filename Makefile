@@ -1,7 +1,7 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
 #   make demo | test | lint | docs | bench | figures | clean
 #   make test-extras | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
-#   make test-parallel | test-hostile | coverage
+#   make test-parallel | test-hostile | test-kill | coverage
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
 .PHONY: demo test test-extras lint docs test-debug test-portable test-aarch64 test-asan test-ubsan test-valgrind \
-	test-parallel test-hostile coverage bench figures clean
+	test-parallel test-hostile test-kill coverage bench figures clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -75,6 +75,11 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 # Texts that are made to fill the memory or to take forever, in full: some minutes, and 1 GB of disk
 test-hostile: $(VENV)/.package $(VENV)/.extra-test
 	FASTEMBED_HOSTILE=full $(BIN)/pytest --verbose tests/corpus/test_hostile.py tests/_kernels/test_tokens.py
+
+# Trainings that are killed a thousand times and started again until they end: some 50 minutes
+KILLS := 1000
+test-kill: $(VENV)/.package
+	folder=$$(mktemp -d) && $(BIN)/python -P tools/kill.py $$folder --kills $(KILLS) && rm -r $$folder
 
 # Every test in 8 threads at once, except those marked thread_unsafe and those that start a process
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel

@@ -29,7 +29,6 @@ from fastembed.skipgram.pmi import PositivePMI
 from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.totals import Totals
-from fastembed.trainer.trainer import Trainer
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.
 PHASES: dict[str, tuple[Any, str]] = {
@@ -41,7 +40,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "start: products": (PositivePMI, "times"),
     "start: transposed products": (PositivePMI, "transposed_times"),
     "start: principal axes": (start, "_principal_axes"),
-    "epochs": (Trainer, "fit_counts"),
+    "epochs": (training, "run_fit"),
     "gauge": (training, "apply_gauge"),
     "saving": (SkipGram, "save"),
 }

@@ -292,17 +292,24 @@ def ordered_results(
             future.cancel()
 
 
+def in_background(function: Callable[[], R]) -> Future[R]:
+    """Return the future of a call that another thread makes; or, if the system starts none, this one."""
+    future: Future[R] = Future()
+    try:
+        _threads.value.submit(_work, future, function)
+    except RuntimeError:  # the executor has the work, but perhaps no thread for it
+        if future.cancel():
+            future = Future()
+            _work(future, function)
+    return future
+
+
 def interruptible(function: Callable[[], R]) -> R:
     """Return ``function()``, computed on another thread, so that a Ctrl-C ends the wait for a long call of a library.
 
     The call itself goes on in the background until it ends.
     """
-    future: Future[R] = Future()
-    try:
-        _threads.value.submit(_work, future, function)
-    except RuntimeError:
-        if future.cancel():
-            return function()
+    future = in_background(function)
     while not wait([future], POLL_SECONDS).done:  # on Windows, and in some threads, a wait without end sees no Ctrl-C
         pass
     return future.result()

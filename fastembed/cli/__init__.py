@@ -2,7 +2,7 @@
 
 Results go to stdout, and nothing else does; progress bars go to stderr, if it is a terminal. Invisible characters in
 words, such as a terminal's control characters, are escaped. Exit codes: 0 success; 1 failure, named in one line on
-stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C.
+stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C; 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from fastembed._base.printable import printable
+from fastembed._base.signals import Terminated, sigterm_interrupts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 after success; 1 after a failure, which is named in one line on stderr, if some queries have no answer, or,
-        without a message, if stdout is a closed pipe; 130 after Ctrl-C.
+        without a message, if stdout is a closed pipe; 130 after Ctrl-C; 143 after SIGTERM.
 
     Raises
     ------
@@ -49,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     try:
-        return _run(argv)
-    except KeyboardInterrupt:  # a second one, while the first is reported
-        return 130
+        with sigterm_interrupts() if argv is None else nullcontext():
+            return _run(argv)
+    except KeyboardInterrupt as interrupt:  # a second one, while the first is reported
+        return _code(interrupt)
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -78,13 +81,17 @@ def _run(argv: Sequence[str] | None) -> int:
         if argv is None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends, and is not to be interrupted in that
         _complain("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
-        return 130
+        return _code(interrupt)
     except Exception as error:
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {_one_line(error)}")
         return 1
     return code
+
+
+def _code(interrupt: KeyboardInterrupt) -> int:
+    return 143 if isinstance(interrupt, Terminated) else 130
 
 
 def _complain(text: str) -> None:

@@ -15,10 +15,11 @@ from fastembed.cli.output import print_line
 from fastembed.cli.progress import Progress
 from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.corpus.token_lists import read_token_list
-from fastembed.formats.atomic import check_writable
+from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of
 from fastembed.skipgram import SkipGram
 from fastembed.skipgram.file import read_reading
+from fastembed.skipgram.kept_counts import KeptCounts
 from fastembed.vectors import Vectors
 
 
@@ -84,6 +85,19 @@ def check_model_output(arguments: argparse.Namespace) -> None:
     if Path(arguments.output).suffix.lower() not in FORMATS["safetensors"].suffixes:
         fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes other formats")
     check_writable(arguments.output)
+    remove_leftovers(arguments.output)
+
+
+def checkpoint_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a fit that say where its checkpoint is; exit if it is also another file."""
+    if arguments.checkpoint is None:
+        reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
+        return {}
+    paths = [arguments.checkpoint, *KeptCounts.names(arguments.checkpoint)]
+    used = [arguments.output, arguments.counts, arguments.validation_counts, arguments.model, arguments.replay]
+    files = [] if not arguments.files else FileCorpus([Path(file) for file in arguments.files if file != "-"]).names
+    reject_overwriting(arguments, [file for file in (*used, *files) if file is not None], paths)
+    return {name: getattr(arguments, name) for name in ("checkpoint", "checkpoint_minutes", "keep_checkpoint")}
 
 
 def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:

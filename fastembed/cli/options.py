@@ -11,6 +11,7 @@ from fastembed.cli import values
 from fastembed.corpus.reading import DIGITS, UNITS
 from fastembed.formats.registry import FORMATS
 from fastembed.skipgram import SkipGram
+from fastembed.trainer.checkpoint import MINUTES
 from fastembed.vectors.neighbors import METHODS
 from fastembed.windows import WEIGHTINGS
 
@@ -232,6 +233,16 @@ def add_memory_limit(to: Group) -> None:
     text = "memory that the text and the counts may use, as 800M or 4G"
     shown = "half of the free memory"
     add_option(to, "--memory-limit", text=text, default=None, shown=shown, type=values.size, metavar="SIZE")
+
+
+def add_checkpoint(to: Group) -> None:
+    """Add the file that training goes on from."""
+    text = "write here, after each epoch, all that training needs to go on; the counts go to FILE.counts"
+    add_option(to, "--checkpoint", text=text, default=None, shown="none", metavar="FILE", type=values.output_name)
+    text = "write it also whenever N minutes have passed within an epoch"
+    minutes = values.number()
+    add_option(to, "--checkpoint-minutes", text=text, default=MINUTES, metavar="N", type=minutes)
+    add_flag(to, "--keep-checkpoint", "keep these files when the model has been written")
 
 
 def add_training(to: Group) -> None:

@@ -70,6 +70,10 @@ class Progress:
         if self._bars:
             self._bars.epoch(record)
 
+    def going_on(self, epochs: int, checkpoint: str) -> None:
+        """Print that training goes on from a checkpoint, at which some epochs had ended."""
+        self._print(f"going on from {checkpoint}: {epochs} of {self._epochs} epochs are done")
+
     def kept(self, epoch: int, epochs: int) -> None:
         """Print which epoch's parameters early stopping has kept."""
         self._print(f"kept epoch {epoch} of {epochs}")

@@ -10,6 +10,7 @@ from fastembed.cli import options, values
 from fastembed.cli.arguments import (
     check_early_stopping,
     check_model_output,
+    checkpoint_options,
     fail,
     given_parameters,
     new_model,
@@ -21,6 +22,7 @@ from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_w
 from fastembed.cli.progress import Progress
 from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
+from fastembed.trainer.checkpoint import epochs_done
 
 _NOT_FOR_COUNTS = ("files", *options.READING, "memory_limit", "validation_fraction")
 _COUNTED = "--counts says what was counted and how"
@@ -32,15 +34,21 @@ def run(arguments: argparse.Namespace) -> None:
     """Learn vectors from text, or from what `count` wrote, and save the whole model.
 
     Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.
+
+    With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
+    crash, at the last checkpoint. The model has the same bits.
     """
     check_model_output(arguments)
+    checkpoint = checkpoint_options(arguments)
     if arguments.model:
         job = _on_more_counts if arguments.counts else _on_more_text
     else:
         job = _on_counts if arguments.counts else _on_text
     model, learn = job(arguments)
     with Progress.of(arguments, model.epochs) as progress:
-        learn(progress=progress)
+        if checkpoint and (reached := epochs_done(arguments.checkpoint)) is not None:
+            progress.going_on(reached, arguments.checkpoint)
+        learn(progress=progress, **checkpoint)
         if model.early_stopping:
             progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
     model.save(arguments.output)
@@ -132,4 +140,5 @@ def add_parser(commands: options.Commands) -> None:
     add_file("--replay", text="counts of the old text, which --continue then trains on again with the new one")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source)
+    options.add_checkpoint(command.add_argument_group("how to go on after an interruption"))
     options.add_parameters(command)

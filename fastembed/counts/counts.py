@@ -8,7 +8,7 @@ count of both corpora. Other counts are stored as they are, and sums of fraction
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -603,15 +603,7 @@ class Counts:
         --------
         See :meth:`load`.
         """
-        write_counts(
-            path,
-            self._matrix,
-            windows=self.windows,
-            keep=self.keep,
-            ledger=self.ledger,
-            vocabulary=self.vocabulary,
-            baskets=self.baskets,
-        )
+        write_with_fields(self, path, {})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
@@ -693,3 +685,24 @@ def expected_in_place(counts: Counts) -> sparse.csr_array:
     counts : Counts
     """
     return counts._expected(lambda data: np.empty_like(data) if (own := own_memory(data)) is None else own)
+
+
+def write_with_fields(counts: Counts, path: str | os.PathLike[str], fields: Mapping[str, str]) -> None:
+    """Write counts as :meth:`Counts.save` does, with further fields in the header of the file.
+
+    Parameters
+    ----------
+    counts : Counts
+    path : path-like
+    fields : mapping of str to str
+    """
+    write_counts(
+        path,
+        counts._matrix,
+        windows=counts.windows,
+        keep=counts.keep,
+        ledger=counts.ledger,
+        vocabulary=counts.vocabulary,
+        baskets=counts.baskets,
+        fields=fields,
+    )

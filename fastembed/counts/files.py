@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,9 @@ def write_counts(
     ledger: Ledger | None,
     vocabulary: Vocabulary | None,
     baskets: str | None,
+    fields: Mapping[str, str] | None = None,
 ) -> None:
-    """Write counts; the arguments are the attributes of ``Counts``.
+    """Write counts; the arguments are the attributes of ``Counts``, and further fields for the header.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def write_counts(
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
         settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
-    write_tensors(path, tensors, header("counts", plain(settings)))
+    write_tensors(path, tensors, header("counts", plain(settings)) | dict(fields or {}))
 
 
 def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]]:

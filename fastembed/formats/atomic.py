@@ -2,14 +2,19 @@
 
 Data go to a temporary file in the same folder, which is flushed to disk and renamed once it is complete. A write that
 fails leaves the old file as it was.
+
+A process that is killed leaves its temporary file. The next writer of the same file removes it: its name says whose it
+is, and its writer holds a lock on it as long as it lives.
 """
 
+import hashlib
 import os
+import re
 import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +24,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 READ_TRIALS = 20  # a millisecond apart
+LONGEST_NAME = 200  # bytes of a file's name that its temporary files repeat: names have 255 on most systems
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -112,24 +118,114 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     list of pathlib.Path
     """
     targets = [check_writable(path) for path in paths]
-    temporaries = [target.with_name(f".{secrets.token_hex(8)}.tmp") for target in targets]
+    for path in paths:
+        remove_leftovers(path)
+    temporaries = [_temporary(target) for target in targets]
+    claims: list[int] = []
     try:
         for temporary in temporaries:
-            temporary.touch(exist_ok=False)
+            claims.append(_claim(temporary))
         modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
         yield temporaries
         for temporary, mode in zip(temporaries, modes, strict=True):
-            temporary.chmod(mode)  # safetensors writes a private file of its own and renames it over ours
+            temporary.chmod(mode)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
+        if fcntl is None:  # Windows renames no open file
+            _close_all(claims)
         _rename_all(paths, temporaries, targets)
     except OSError as error:
         if error.errno is not None and error.filename is None:  # a write to an open file
             error.filename = str(paths[0])
         raise
     finally:
+        if fcntl is None:
+            _close_all(claims)
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+        _close_all(claims)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of writers of a file that were killed; those of living ones stay.
+
+    A writer holds a lock on its temporary files, which ends with its process; on Windows it keeps them open. Where the
+    file system has no locks, nothing is removed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, ".words.txt.0123456789abcdef.tmp").touch()
+    ...     remove_leftovers(f"{folder}/words.txt")
+    ...     list(Path(folder).iterdir())
+    []
+    """
+    target = Path(os.path.realpath(path))
+    name = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{16}\.tmp")
+    try:
+        with os.scandir(target.parent) as entries:
+            found = [Path(entry.path) for entry in entries if name.fullmatch(entry.name)]
+    except OSError:  # a folder that cannot be listed; writing may be possible
+        return
+    if found:
+        with _sole_writer(target.parent):  # what a writer of several files has put aside has no lock of its own
+            for temporary in found:
+                _remove_unclaimed(temporary)
+
+
+def _prefix(target: Path) -> str:
+    """Return how the names of a file's temporary files begin."""
+    name = os.fsencode(target.name)
+    return f".{target.name if len(name) <= LONGEST_NAME else hashlib.sha256(name).hexdigest()}."
+
+
+def _temporary(target: Path) -> Path:
+    """Return a new name for a temporary file of `target`."""
+    return target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
+
+
+def _claim(temporary: Path) -> int:
+    """Make a temporary file and lock it; return it open. It is whoever's who holds the lock."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        claim = os.open(temporary, flags, 0o666)
+        try:
+            if fcntl is not None:
+                with suppress(OSError):  # not on every network's file system
+                    fcntl.flock(claim, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(claim), temporary.stat()):
+                return claim
+        except FileNotFoundError:  # taken for a leftover before it was locked
+            pass
+        except BaseException:
+            os.close(claim)
+            raise
+        os.close(claim)
+
+
+def _remove_unclaimed(temporary: Path) -> None:
+    """Remove a temporary file unless its writer holds it."""
+    with suppress(OSError):  # on Windows it is open; or it has just gone; or there are no locks
+        if fcntl is None:
+            temporary.unlink()
+            return
+        file = os.open(temporary, os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
+        finally:
+            os.close(file)
+
+
+def _close_all(claims: list[int]) -> None:
+    while claims:
+        os.close(claims.pop())
 
 
 def _mode(target: Path, new: Path) -> int:
@@ -143,8 +239,8 @@ def _mode(target: Path, new: Path) -> int:
 def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
     """Let temporary files become their targets. A Ctrl-C that comes meanwhile is raised in the end."""
     interrupt = None
-    with _sole_writer(targets):
-        aside = {target: target.with_name(f".{secrets.token_hex(8)}.tmp") for target in targets[1:] if target.exists()}
+    with _sole_writer(targets[0].parent) if len(targets) > 1 else nullcontext():
+        aside = {target: _temporary(target) for target in targets[1:] if target.exists()}
         for path, temporary, target in zip(paths, temporaries, targets, strict=True):
             while temporary.exists():
                 try:
@@ -171,18 +267,18 @@ def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[P
 
 
 @contextmanager
-def _sole_writer(targets: Sequence[Path]) -> Iterator[None]:
-    """Wait for other writers in the folder of several files, where the system can lock a folder."""
-    if len(targets) == 1 or fcntl is None:
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Wait for others that rename several files in a folder, where the system can lock one."""
+    if fcntl is None:
         yield
         return
-    folder = os.open(targets[0].parent, os.O_RDONLY)
+    lock = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # not on every network's file system
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(folder)
+        os.close(lock)
 
 
 @contextmanager

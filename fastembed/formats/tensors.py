@@ -5,12 +5,11 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from fastembed.formats.atomic import replacing
 from fastembed.formats.tokens import encode_tokens
@@ -18,6 +17,8 @@ from fastembed.formats.tokens import encode_tokens
 Array = npt.NDArray[Any]
 _BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}
 _DTYPES = {"BOOL": "?", **{f"{kind}{8 * n}": f"<{kind.lower()}{n}" for kind, sizes in _BYTES.items() for n in sizes}}
+_NAMES = {order: name for name, text in _DTYPES.items() for order in (np.dtype(text), np.dtype(text).newbyteorder(">"))}
+HEADER_UNIT = 8  # bytes: the arrays begin at a multiple of it
 
 
 def write_tensors(
@@ -57,26 +58,29 @@ def write_tensors(
         if not isinstance(tensor, np.ndarray) or tensor.dtype.kind not in "biuf" or tensor.itemsize > 8:
             found = tensor.dtype if isinstance(tensor, np.ndarray) else type(tensor).__name__
             raise TypeError(f"tensor {name!r} must be an array of bools, integers or floats, got {found}")
-    dense = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    with replacing(path) as temporary:
-        try:
-            save_file(dense, temporary, metadata=fields)
-        except SafetensorError as error:
-            raise OSError(f"cannot write {str(path)!r}: {error}") from error
-        _sort_header(temporary)
+    with replacing(path) as temporary, temporary.open("rb+") as file:
+        _write(file, tensors, fields)
 
 
-def _sort_header(path: Path) -> None:
-    """Sort the keys of a header, so that equal contents are equal files: safetensors writes metadata in random order.
+def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
+    """Write a safetensors file, of which equal contents give equal bytes.
 
-    The arrays stay where they are: both writers of JSON escape alike, so the header keeps its length.
+    The library's own writer makes a temporary file of its own, whose name nobody knows if the process is killed, and
+    puts the text fields in an order that differs from call to call.
     """
-    with path.open("rb+") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-        file.seek(8)
-        file.write(text.ljust(length))
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # each begins at a multiple of its items
+    header: dict[str, Any] = {"__metadata__": dict(fields)} if fields else {}
+    end = 0
+    for name in order:
+        tensor, start = tensors[name], end
+        end += tensor.nbytes
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // HEADER_UNIT) * HEADER_UNIT)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in order:
+        tensor = tensors[name]
+        file.write(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
 
 
 def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -205,6 +209,7 @@ READERS = {
     "vectors": "Vectors.load, or SkipGram.load if it is a model",
     "counts": "Counts.load",
     "parameters": "Trainer.load",
+    "checkpoint": "the call that wrote it",
 }
 
 

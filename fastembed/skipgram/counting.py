@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.identity import corpus_identity
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.line_split import LineSplit
-from fastembed.corpus.readers import DocumentCorpus, FileCorpus
+from fastembed.corpus.readers import DocumentCorpus, FileCorpus, as_corpus
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
+from fastembed.skipgram.kept_counts import CountPair, KeptCounts
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
+from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
@@ -47,6 +52,24 @@ class CorpusCounter:
         self._reading = None if progress is None else progress.reading
         self._counting = None if progress is None else progress.counting
         self._first_reading: Ledger | None = None
+
+    @property
+    def reading(self) -> Reading | None:
+        """How the text is read, where it is known."""
+        return as_corpus(self._corpus).reading
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the corpus is known by; see `corpus_identity`."""
+        return corpus_identity(self._corpus)
+
+    def kept(self, file: CheckpointFile | None, how: Mapping[str, Any], count: Callable[[], CountPair]) -> CountPair:
+        """Return the counts that are kept beside a checkpoint, or those that `count` returns, which are then kept.
+
+        `how` says how they are counted, as JSON holds it.
+        """
+        if file is None:
+            return count()
+        return KeptCounts(file.path).get({**how, "corpus": self.identity()}, self.reading, count)
 
     def vocabulary(self, options: SkipGramOptions, max_size: int | None = None) -> Vocabulary:
         """Return the words that occur often enough and are wanted, or the most frequent of them."""

@@ -65,6 +65,7 @@ class Estimate:
     threads: int
     early_stopping: bool = False
     in_place: bool = field(default=False, compare=False)
+    checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
 
     @property
@@ -124,11 +125,12 @@ class Estimate:
     @property
     def _epochs_memory(self) -> int:
         width = padded_width(self.dim, "float32")
-        copies = 3 if self.early_stopping else 2  # the parameters, the last good ones, the best ones
+        # The parameters, the last good ones, the best ones, those that a checkpoint is written from
+        copies = 2 + self.early_stopping + self.checkpoint
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
-        gradients = ITEM * width * (self.outputs + buffers)  # and their mean
+        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self.inputs, self.outputs) * self.dim  # a byte per number, when they are checked
         return copies * self._parameters + fits * (block + gradients + INPUT_BYTES * self.inputs) + finite

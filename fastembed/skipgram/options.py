@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
@@ -92,6 +92,13 @@ class SkipGramOptions:
         if isinstance(self.max_contexts, str):
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return min(size, self.max_contexts)
+
+    @property
+    def counting(self) -> dict[str, object]:
+        """The parameters that say how a corpus is counted, with those of the lines held out, if there are such."""
+        names = (*(each.name for each in fields(Windows)), "min_count", "max_size", "drop", "keep_only", "baskets")
+        held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
+        return {name: getattr(self, name) for name in (*names, *held_out)}
 
     def pairing(self, size: int) -> Windows | Baskets:
         """Return how to count pairs with a vocabulary of this size."""

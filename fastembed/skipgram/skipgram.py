@@ -25,12 +25,14 @@ from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
 from fastembed.skipgram.fitted import FittedModel
+from fastembed.skipgram.kept_counts import KeptCounts
 from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.training import Training
+from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
@@ -112,6 +114,7 @@ class SkipGram:
 
     _model: FittedModel | None = None  # all that the last fit learned
     _fitting: int | None = None  # the process in which a fit runs
+    _until_saved: UntilSaved | None = None  # the checkpoints of finished fits
 
     def __init__(
         self,
@@ -281,6 +284,9 @@ class SkipGram:
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = MINUTES,
+        keep_checkpoint: bool = False,
     ) -> Self:
         """Learn vectors from a corpus.
 
@@ -301,6 +307,16 @@ class SkipGram:
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:
             its nll is that of each row before its step) and this SkipGram, which then has what was learned up to the
             end of the epoch. Training ends early if it returns True.
+        checkpoint : path-like, optional
+            A file that is written after each epoch, and when training ends by an exception, Ctrl-C included; beside it
+            the counts, in PATH.counts and, with early stopping, PATH.held-out. Where they exist, the same call goes on
+            from them, and ends with the same bits as one that was never interrupted, on any number of threads. Each
+            call of a program needs a path of its own. What `on_epoch_end` has been called with before, it is not
+            called with again.
+        checkpoint_minutes : float
+            The file is also written whenever so many minutes have passed within an epoch.
+        keep_checkpoint : bool
+            Keep the files. By default :meth:`save` removes them, and until then the same call has its result at once.
 
         Returns
         -------
@@ -335,13 +351,18 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options = self._options()
+        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
-            vocabulary = counter.vocabulary(options, options.max_size)
-            pairing = options.pairing(len(vocabulary))
-            options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
-            counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
-            return self._train(options, counts, validation_counts, None, report, on_epoch_end, own_counts=True)
+
+            def count() -> tuple[Counts, Counts | None]:
+                vocabulary = counter.vocabulary(options, options.max_size)
+                pairing = options.pairing(len(vocabulary))
+                options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before counting
+                return counter.split_counts(vocabulary, pairing, options)
+
+            pair = counter.kept(file, options.counting, count)
+            return self._train(options, *pair, None, report, on_epoch_end, checkpoint=file, own_counts=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -407,6 +428,9 @@ class SkipGram:
         validation_counts: Counts | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = MINUTES,
+        keep_checkpoint: bool = False,
     ) -> Self:
         """Learn vectors from the counts of a corpus or of baskets.
 
@@ -420,6 +444,8 @@ class SkipGram:
             record. `early_stopping` needs them, since counts have no lines that could be held out.
         progress, on_epoch_end
             As for :meth:`fit`.
+        checkpoint, checkpoint_minutes, keep_checkpoint
+            As for :meth:`fit`, but counts that are given are not kept beside the checkpoint.
 
         Returns
         -------
@@ -446,8 +472,9 @@ class SkipGram:
         check_counts(counts, counts.shape)
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
+        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         with reporting(progress, options.epochs) as report:
-            return self._train(options, counts, validation_counts, None, report, on_epoch_end)
+            return self._train(options, counts, validation_counts, None, report, on_epoch_end, checkpoint=file)
 
     def partial_fit(
         self,
@@ -459,6 +486,9 @@ class SkipGram:
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = MINUTES,
+        keep_checkpoint: bool = False,
     ) -> Self:
         """Continue training on another text alone: `epochs` more, from the current vectors and step sizes.
 
@@ -480,6 +510,8 @@ class SkipGram:
             with the new ones, in longer steps. Without them the model forgets: see the notes.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
+        checkpoint, checkpoint_minutes, keep_checkpoint
+            As for :meth:`fit`. The model must be the one that the first call went on from.
 
         Returns
         -------
@@ -513,18 +545,35 @@ class SkipGram:
         base = self._model
         self._check_replay(replay)
         if base is None:
-            return self.fit(corpus, memory_limit=memory_limit, progress=progress, on_epoch_end=on_epoch_end)
-        options, vocabulary = self._options(), base.vocabulary
+            return self.fit(
+                corpus,
+                memory_limit=memory_limit,
+                progress=progress,
+                on_epoch_end=on_epoch_end,
+                checkpoint=checkpoint,
+                checkpoint_minutes=checkpoint_minutes,
+                keep_checkpoint=keep_checkpoint,
+            )
+        options = self._options()
+        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         pairing = base.pairing()
         reading = base.reading_of(corpus, options.reading)
         with reporting(progress, options.epochs) as report:
             counter = CorpusCounter(corpus, options.threads, memory_limit, report, reading)
-            if grow_vocabulary:
-                vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
-            counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
-            again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
+
+            def count() -> tuple[Counts, Counts | None]:
+                vocabulary = base.vocabulary
+                if grow_vocabulary:
+                    vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
+                return counter.split_counts(vocabulary, pairing, options)
+
+            how = options.counting | {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
+            counts, held_out = counter.kept(file, how, count)
+            again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
             own = replay is None
-            return self._train(options, counts, validation_counts, base, report, on_epoch_end, again, own_counts=own)
+            return self._train(
+                options, counts, held_out, base, report, on_epoch_end, again, checkpoint=file, own_counts=own
+            )
 
     def partial_fit_counts(
         self,
@@ -535,6 +584,9 @@ class SkipGram:
         replay: Counts | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = MINUTES,
+        keep_checkpoint: bool = False,
     ) -> Self:
         """Continue training on other counts alone, as :meth:`partial_fit` does on another text.
 
@@ -552,6 +604,8 @@ class SkipGram:
             As for :meth:`partial_fit`.
         progress, on_epoch_end
             As for :meth:`fit`.
+        checkpoint, checkpoint_minutes, keep_checkpoint
+            As for :meth:`fit`, but counts that are given are not kept beside the checkpoint.
 
         Returns
         -------
@@ -578,8 +632,15 @@ class SkipGram:
         self._check_replay(replay)
         if base is None:
             return self.fit_counts(
-                counts, validation_counts=validation_counts, progress=progress, on_epoch_end=on_epoch_end
+                counts,
+                validation_counts=validation_counts,
+                progress=progress,
+                on_epoch_end=on_epoch_end,
+                checkpoint=checkpoint,
+                checkpoint_minutes=checkpoint_minutes,
+                keep_checkpoint=keep_checkpoint,
             )
+        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
         if grow_vocabulary and counts.vocabulary is not None:
             vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
@@ -589,7 +650,7 @@ class SkipGram:
         aligned = base.aligned(counts, vocabulary)
         again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
         with reporting(progress, options.epochs) as report:
-            return self._train(options, aligned, validation, base, report, on_epoch_end, again)
+            return self._train(options, aligned, validation, base, report, on_epoch_end, again, checkpoint=file)
 
     def _check_replay(self, replay: Counts | None) -> None:
         """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""
@@ -619,22 +680,28 @@ class SkipGram:
         on_epoch_end: EpochEnd | None,
         replay: Counts | None = None,
         *,
+        checkpoint: CheckpointFile | None = None,
         own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
         estimate = options.estimate(*counts.shape, nnz)
-        estimate = replace(estimate, in_place=own_counts, resident=resident_memory())
+        estimate = replace(estimate, in_place=own_counts, resident=resident_memory(), checkpoint=checkpoint is not None)
         estimate.check()
         if progress is not None:
             progress.training(estimate)
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                training = Training(counts, options, base, replay, own_counts=own_counts)
-                return self._run(training, validation_counts, progress, on_epoch_end)
+                training = Training(counts, options, base, replay, own_counts=own_counts, checkpoint=checkpoint)
+                self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting
+        if checkpoint is not None and not checkpoint.keep:
+            self._until_saved = self._until_saved or UntilSaved()
+            for path in (checkpoint.path, *KeptCounts.names(checkpoint.path)):
+                self._until_saved.add(path)
+        return self
 
     def _run(
         self,
@@ -642,7 +709,7 @@ class SkipGram:
         validation_counts: Counts | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
-    ) -> Self:
+    ) -> None:
         before = self._model
 
         def epoch_end(record: dict[str, float]) -> object:
@@ -660,7 +727,6 @@ class SkipGram:
         except BaseException:
             self._model = before or training.model()
             raise
-        return self
 
     # ---------------------------------------------------------------- what a fit has learned
 
@@ -973,6 +1039,8 @@ class SkipGram:
         fastembed, the seed, the SHA-256 of the counts trained on, the number of epochs, the one whose parameters were
         kept, and the last one's nll.
 
+        The checkpoint of the fit is removed then, unless it is to be kept.
+
         Parameters
         ----------
         path : path-like
@@ -1001,6 +1069,8 @@ class SkipGram:
         """
         model = self._fitted
         write_model(path, self._options(), model)
+        if self._until_saved is not None and self._fitting is None:  # else on_epoch_end saves
+            self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -1061,7 +1131,7 @@ class SkipGram:
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name != "_fitting"}
+        state = {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
         return state if self._model is None else state | {"_model": vars(self._model)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, arrays_digest, fit_identity
+from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.totals import Totals
-from fastembed.trainer.trainer import Trainer
+from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import Vectors
 
 # Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
@@ -47,6 +50,8 @@ class Training:
         steps of a model that goes on are shorter.
     own_counts : bool
         Whether nobody else uses the counts, so that their memory can take what is computed from them.
+    checkpoint : CheckpointFile, optional
+        If it exists, training goes on from it.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Training:
         replay: Counts | None = None,
         *,
         own_counts: bool = False,
+        checkpoint: CheckpointFile | None = None,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
@@ -71,13 +77,55 @@ class Training:
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = self._groups.totals = Totals.of(self._groups, pool)
         self._records: list[dict[str, float]] = []
-        self._seed: int | np.random.Generator = options.seed
-        self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
+        self._rng = np.random.default_rng(options.seed)
+        self._checkpoint = checkpoint
+        if checkpoint is not None and Path(checkpoint.path).exists():
+            self._trainer = self._stored_trainer(checkpoint, pool)
+        else:
+            self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
+
+    def _stored_trainer(self, checkpoint: CheckpointFile, pool: Pool) -> Trainer:
+        """Return a trainer for the parameters of a checkpoint, which training takes once it goes on from them.
+
+        A new model has them here already, so that there is one whenever a Ctrl-C comes.
+        """
+        identity = self._identity(FitData(self._groups))
+        del identity["validation_counts"]  # not known yet
+        stored = Checkpoint(checkpoint, identity).read((), self._options.epochs)
+        if stored is None:
+            raise FileNotFoundError(f"the checkpoint {checkpoint.path!r} has just been removed")
+        self._records = list(stored.position.history)
+        if self._base is not None:
+            rows = self._groups.shape[0] - len(self._base.vocabulary)
+            return self._base.trainer.grown(np.zeros((rows, self._dim), self._base.trainer.embedding.dtype))
+        embedding, weights = np.array(stored.tensor("embedding")), stored.tensor("linear.T")
+        bias = log_shares(self._totals.columns)
+        return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=pool.threads)
+
+    def _fit_options(self) -> FitOptions:
+        """Return the options of the trainer's fit."""
+        options = self._options
+        return FitOptions(
+            epochs=options.epochs,
+            learning_rate=FitOptions.learning_rate * self._shortened,
+            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
+            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            warm_start=self._base is not None,
+        )
+
+    def _identity(self, data: FitData) -> dict[str, Any]:
+        """Return what this training is known by, by the names that the errors of a checkpoint give it."""
+        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trainer))
+        start = {"dim": self._dim, "seed": self._options.seed, "model": model}
+        return start | fit_identity(self._fit_options(), self._digest.result(), data)
+
+    @property
+    def _dim(self) -> int:
+        return self._options.dim if self._base is None else self._base.vectors.matrix.shape[1]
 
     def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
-        self._seed = rng = np.random.default_rng(self._options.seed)
-        embedding, linear = svd_start(self._groups, self._totals, self._options.dim, rng, pool)
+        embedding, linear = svd_start(self._groups, self._totals, self._options.dim, self._rng, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
@@ -89,20 +137,21 @@ class Training:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
         def epoch_end(record: dict[str, float], _: Trainer) -> object:
-            self._records.append(record)
+            self._records[int(record["epoch"]) - 1 :] = [record]
             return on_epoch_end(record)
 
-        options = self._options
-        self._trainer.fit_counts(
+        def new_checkpoint(data: FitData) -> Checkpoint:
+            assert self._checkpoint is not None
+            return Checkpoint(self._checkpoint, self._identity(data))
+
+        self._records = run_fit(
+            self._trainer,
             self._groups,
-            epochs=options.epochs,
+            self._fit_options(),
+            self._rng,
             validation_counts=validation_counts,
-            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
-            learning_rate=FitOptions.learning_rate * self._shortened,
-            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
-            warm_start=self._base is not None,
-            seed=self._seed,
             on_epoch_end=epoch_end,
+            new_checkpoint=None if self._checkpoint is None else new_checkpoint,
         )
 
     def _ledger(self) -> Ledger | None:

@@ -8,8 +8,10 @@ whole epoch, with BLAS held to one thread. Here are the memory, the order of the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +143,7 @@ class BlockFit:
         self._groups = split_rows(totals > 0)
         rows = np.concatenate(self._groups)
         self._block_size = min(options.block_size, len(rows))
-        self._blocks_per_epoch = -(-len(rows) // self._block_size)
+        self.blocks_per_epoch = -(-len(rows) // self._block_size)
         rates = np.ones(parameters.inputs) if row_rates is None else row_rates
         if bags is None and input_weights is not None:  # no other input would move the row
             rates = np.where(input_weights > 0, rates, 0)
@@ -160,6 +162,8 @@ class BlockFit:
         else:
             self._counts = BufferedCounts(counts, self._groups, self._block_size)
         self._in_blas = fork_locks.new()
+        scratch = Scratch(parameters, bounds, self._block_size, self._threads)
+        self._momentum = scratch.momentum
         self._trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding,
             parameters.weights,
@@ -176,23 +180,34 @@ class BlockFit:
             totals,
             matrix_product(parameters.dtype),
             MOMENTUM,
-            Scratch(parameters, bounds, self._block_size, self._threads),
+            scratch,
             bags,
             None if input_weights is None else weight,
             bag_scratch,
         )
 
-    def epoch(self, number: int, rng: np.random.Generator) -> float:
-        """Visit every row with counts once, in blocks of a random order; see `draw_order`.
+    def epoch(
+        self,
+        number: int,
+        rng: np.random.Generator,
+        blocks: int = 0,
+        nll: float = 0.0,
+        after_block: Callable[[], object] = lambda: None,
+    ) -> float:
+        """Visit every row with counts once, in blocks of a random order (`draw_order`); go on after some of them.
 
-        Returns the mean negative log-likelihood per pair, of each row before its step.
+        `blocks` is how many have been trained on, and `nll` the sum of theirs.
+
+        Returns the mean negative log-likelihood per pair, of each row before its step. `after_block` is called after
+        each step.
         """
-        steps = (number - 1) * self._blocks_per_epoch
-        nll = 0.0
+        self._trainer.begin(number, blocks, nll)
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._crew():
-            for block, (rows, next_rows) in enumerate(self._blocks(np.concatenate([draw.rows for draw in order]))):
+            of_epoch = enumerate(self._blocks(np.concatenate([draw.rows for draw in order])))
+            for block, (rows, next_rows) in islice(of_epoch, blocks, None):
                 hold(block)
+                steps = (number - 1) * self.blocks_per_epoch + block
                 block_nll = self._step(rows, next_rows, self._decay(steps), steps + 1)
                 if not math.isfinite(block_nll):
                     raise TrainingDivergedError(
@@ -201,9 +216,22 @@ class BlockFit:
                         number,
                         block,
                     )
-                nll += block_nll
-                steps += 1
-        return nll / self._total
+                after_block()
+        total: float = self._trainer.nll
+        return total / self._total
+
+    def done(self) -> tuple[int, int, float]:
+        """Return (the epoch begun last, how many of its blocks have been trained on, the sum of their nll)."""
+        return self._trainer.epoch, self._trainer.blocks, self._trainer.nll
+
+    @property
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The arrays that steps change and later ones need, by name; once `finish` has been called."""
+        return {**self.parameters.trained, "momentum": self._momentum}
+
+    def finish(self) -> None:
+        """Make the part of the last step that may wait for the next one; its bits are the same."""
+        self._trainer.finish()
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
@@ -220,11 +248,11 @@ class BlockFit:
 
     def learning_rate_after(self, epoch: int) -> float:
         """Return the learning rate of the embedding at the end of an epoch."""
-        return self.options.learning_rate * self._decay(epoch * self._blocks_per_epoch)
+        return self.options.learning_rate * self._decay(epoch * self.blocks_per_epoch)
 
     def close(self) -> None:
         """Finish the last step, and let the other threads go: a Ctrl-C may come where `_crew` cannot do it."""
-        self._trainer.finish()
+        self.finish()
         self._trainer.close()
 
     def _most_entries(self, bags: Bags) -> int:
@@ -251,7 +279,7 @@ class BlockFit:
 
     def _decay(self, steps: int) -> float:
         """Return the factor on the learning rates after some steps: from 1 down to FINAL_RATE."""
-        return 1 - (1 - FINAL_RATE) * (steps / (self._blocks_per_epoch * self.options.epochs))
+        return 1 - (1 - FINAL_RATE) * (steps / (self.blocks_per_epoch * self.options.epochs))
 
     def _step(self, rows: NDArray[np.intp], next_rows: NDArray[np.intp] | None, decay: float, step: int) -> float:
         """Make the step-th step, on one block; return the negative log-likelihood of its counts before it."""

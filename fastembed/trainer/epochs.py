@@ -1,4 +1,4 @@
-"""The epochs of a fit: records, callbacks, early stopping, and parameters that are good whatever happens."""
+"""The epochs of a fit: records, callbacks, early stopping, checkpoints; parameters that are good whatever happens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.validation import is_true
 from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
 from fastembed.trainer.snapshot import Snapshot
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
@@ -23,61 +27,182 @@ def run_epochs(
     rng: np.random.Generator,
     validation: BlockFit | None = None,
     on_epoch_end: Callable[[Record], object] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Record]:
     """Train for the epochs of the fit's options, or until `on_epoch_end` returns True; return their records.
 
     With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for so many epochs. However
     it ends, the parameters are then those after the epoch at which that nll was lowest, whose record alone is `kept`.
 
+    With a checkpoint, training goes on from its file, if there is one.
+
     Parameters that are not finite are put back to those at the end of the last finished epoch, or at the start; an
-    exception for another reason, such as a Ctrl-C, leaves the steps made so far.
+    exception for another reason, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
     """
-    patience, trained = fit.options.n_iter_no_change, fit.parameters.trained
-    history: list[Record] = []
-    good = Snapshot(trained, fit.pool)
-    best = Snapshot(trained, fit.pool) if patience is not None else None
-    best_epoch, lowest = 0, math.inf
+    epochs = _Epochs(fit, rng, validation, on_epoch_end, checkpoint)
     try:
-        if not fit.options.warm_start:
-            fit.parameters.reset_squares()  # after the last large allocation, which may fail
-            good.take()
-        for epoch in range(1, fit.options.epochs + 1):
-            record = _epoch(fit, epoch, rng)
-            _check_finite(good, epoch)
-            if validation is not None:
-                record["validation_nll"] = _validation_nll(validation, epoch)
-            good.take()
-            history.append(record)
-            if best is not None and record["validation_nll"] < lowest:
-                best_epoch, lowest = epoch, record["validation_nll"]
-                best.take()
-            stop = on_epoch_end is not None and is_true(on_epoch_end(record))
-            if stop or (patience is not None and epoch - best_epoch >= patience):
-                break
-        if best is not None:
-            best.restore()
-            for record in history:
-                record["kept"] = record["epoch"] == best_epoch
+        epochs.start()
+        epochs.train()
+        return epochs.finish()
     except BaseException as error:
-        for each in (fit, validation):
+        epochs.leave(error)
+        raise
+
+
+class _Epochs:
+    """The state of `run_epochs`, whose arguments it takes.
+
+    `position` is replaced as a whole, so that a Ctrl-C finds it either before the end of an epoch or after it. Until
+    then, `good` and `best` are as they were: what was done between can be done again.
+    """
+
+    def __init__(
+        self,
+        fit: BlockFit,
+        rng: np.random.Generator,
+        validation: BlockFit | None,
+        on_epoch_end: Callable[[Record], object] | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.fit, self.rng, self.validation, self.on_epoch_end = fit, rng, validation, on_epoch_end
+        trained = fit.parameters.trained
+        self.good = Snapshot(trained, fit.pool)
+        self.best = Snapshot(trained, fit.pool) if fit.options.n_iter_no_change is not None else None
+        self.position = Position(rng.bit_generator.state)
+        self.checkpoint = checkpoint
+        self.written = None if checkpoint is None else Snapshot(fit.state, fit.pool)
+        self.started = False
+        self.began: float | None = None  # when the epoch in progress would have, without a break
+
+    def start(self) -> None:
+        """Go on from the checkpoint, or begin."""
+        stored, options = None, self.fit.options
+        if self.checkpoint is not None:
+            stored = self.checkpoint.read(self.fit.parameters.trained, options.epochs)
+        if stored is not None:
+            self._restore(stored)
+        elif not options.warm_start:
+            self.fit.parameters.reset_squares()  # after the last large allocation, which may fail
+            self.good.take()
+        self.started = True
+
+    def _restore(self, stored: Stored) -> None:
+        state, trained = self.fit.state, self.fit.parameters.trained
+        now, good, best = (stored.part(*part) for part in (("", state), ("good.", trained), ("best.", trained)))
+        blocks = self.fit.blocks_per_epoch
+        if now is None or stored.position.blocks > blocks:
+            raise ValueError(f"it must hold parameters, and a position within {blocks} blocks: {stored}")
+        self.rng.bit_generator.state = stored.position.generator
+        for snapshot, arrays in ((self.best, best), (self.good, good or now)):
+            if snapshot is not None and arrays is not None:
+                _copy(arrays, trained)
+                snapshot.take()
+        _copy(now, state)
+        self.position = stored.position
+
+    def train(self) -> None:
+        """Train until the last epoch, or until a stop is decided."""
+        while True:
+            if not self.position.decided:
+                stopped = self._decide()
+                self.position = replace(
+                    self.position, decided=True, stopped=stopped, generator=self.rng.bit_generator.state
+                )
+                self.write()
+            if self.position.has_ended(self.fit.options.epochs):
+                return
+            self._epoch()
+
+    def _epoch(self) -> None:
+        at = self.position = replace(self.position, generator=self.rng.bit_generator.state)
+        self.began = time.perf_counter() - at.seconds
+        nll = self.fit.epoch(at.epoch, self.rng, at.blocks, at.nll, self._after_block)
+        record = {
+            "epoch": at.epoch,
+            "nll": nll,
+            "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
+            "learning_rate": self.fit.learning_rate_after(at.epoch),
+            "seconds": time.perf_counter() - self.began,
+        }
+        _check_finite(self.good, at.epoch)
+        if self.validation is not None:
+            record["validation_nll"] = _validation_nll(self.validation, at.epoch)
+        self._wait()  # for what reads the snapshots
+        self.good.take()
+        best_epoch, lowest = at.best_epoch, at.lowest
+        if self.best is not None and record["validation_nll"] < lowest:
+            best_epoch, lowest = at.epoch, record["validation_nll"]
+            self.best.take()
+        self.position = Position(
+            self.rng.bit_generator.state,
+            at.epoch + 1,
+            history=(*at.history, record),
+            best_epoch=best_epoch,
+            lowest=lowest,
+            decided=False,
+        )
+        self.began = None
+
+    def _decide(self) -> bool:
+        """Return whether to stop after the epoch that has ended."""
+        at, patience = self.position, self.fit.options.n_iter_no_change
+        stop = self.on_epoch_end is not None and is_true(self.on_epoch_end(at.history[-1]))
+        return stop or (patience is not None and len(at.history) - at.best_epoch >= patience)
+
+    def _after_block(self) -> None:
+        if self.checkpoint is not None and self.checkpoint.due():
+            self.fit.finish()
+            self.write()
+
+    def write(self) -> None:
+        """Let the checkpoint be written, if there is one; the step before has been finished."""
+        if self.checkpoint is None or self.written is None:
+            return
+        at, (epoch, blocks, nll) = self.position, self.fit.done()
+        if epoch == at.epoch:
+            at = replace(at, blocks=blocks, nll=nll)
+        if self.began is not None:
+            at = replace(at, seconds=time.perf_counter() - self.began)
+        others = {"good": self.good} if at.blocks else {}  # else it is what the parameters are
+        if self.best is not None and at.best_epoch:
+            others["best"] = self.best
+        self.checkpoint.write(at, self.written, **others)
+
+    def _wait(self) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.wait()
+
+    def finish(self) -> list[Record]:
+        """Return the records, with the parameters that are kept."""
+        self._wait()
+        history = list(self.position.history)
+        if self.best is not None:
+            self.best.restore()
+            for record in history:
+                record["kept"] = record["epoch"] == self.position.best_epoch
+        return history
+
+    def leave(self, error: BaseException) -> None:
+        """Leave parameters that are finite after an exception, and a checkpoint of them."""
+        for each in (self.fit, self.validation):
             if each is not None:
                 each.close()
-        if isinstance(error, TrainingDivergedError) or good.fault() is not None:
-            good.restore()
-        raise
-    return history
+        if isinstance(error, TrainingDivergedError) or self.good.fault() is not None:
+            self.good.restore()
+        elif self.checkpoint is not None and self.started and not self.checkpoint.failed:
+            path = self.checkpoint.file.path
+            try:
+                self.write()
+                self._wait()
+                self.rng.bit_generator.state = self.position.generator  # as in the file
+                error.add_note(f"interrupted in epoch {self.position.epoch}; the same call goes on from {path!r}")
+            except OSError as failure:
+                error.add_note(f"interrupted in epoch {self.position.epoch}; the checkpoint is an older one: {failure}")
 
 
-def _epoch(fit: BlockFit, epoch: int, rng: np.random.Generator) -> Record:
-    start = time.perf_counter()
-    nll = fit.epoch(epoch, rng)
-    return {
-        "epoch": epoch,
-        "nll": nll,
-        "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
-        "learning_rate": fit.learning_rate_after(epoch),
-        "seconds": time.perf_counter() - start,
-    }
+def _copy(arrays: dict[str, NDArray[Any]], into: dict[str, NDArray[Any]]) -> None:
+    for name, array in into.items():
+        array[...] = arrays[name]
 
 
 def _check_finite(parameters: Snapshot, epoch: int) -> None:

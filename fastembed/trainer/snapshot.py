@@ -46,6 +46,11 @@ class Snapshot:
         ]
         self.take()
 
+    @property
+    def copies(self) -> dict[str, NDArray[Any]]:
+        """What was copied, by name."""
+        return self._copies
+
     def take(self) -> None:
         """Copy what the arrays hold now."""
         self._for_each_piece(lambda name, rows: np.copyto(self._copies[name][rows], self._arrays[name][rows]))

@@ -20,6 +20,16 @@ from fastembed.formats.tensors import check_header, header, map_tensors, write_t
 from fastembed.trainer.bags import Bags, check_bag, check_bags, check_inputs, is_bag, is_pair
 from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.checkpoint import (
+    MINUTES,
+    Checkpoint,
+    CheckpointFile,
+    FitData,
+    UntilSaved,
+    arrays_digest,
+    fit_identity,
+    start_of,
+)
 from fastembed.trainer.checks import (
     check_counts,
     check_dtype,
@@ -30,7 +40,7 @@ from fastembed.trainer.checks import (
 )
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
-from fastembed.trainer.groups import CSRGroups
+from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps, one
@@ -106,6 +116,7 @@ class Trainer:
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
         self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
         self._rows = RowSteps(parameters, scale, pool)
+        self._until_saved = UntilSaved()
 
     @classmethod
     def random(
@@ -546,6 +557,9 @@ class Trainer:
         warm_start: bool = False,
         seed: int | np.random.Generator | None = 0,
         on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = MINUTES,
+        keep_checkpoint: bool = False,
     ) -> list[dict[str, float]]:
         """Fit the rows of the embedding to their counts of outputs, by the exact softmax, in blocks.
 
@@ -590,6 +604,15 @@ class Trainer:
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
+        checkpoint : path-like, optional
+            A file that is written after each epoch, and when training ends by an exception. Where it exists, training
+            goes on from it: the same call of a trainer with the same parameters, or with those that an interrupted call
+            has left, ends with the same bits as one that was never interrupted, on any number of threads. What
+            `on_epoch_end` has been called with before, it is not called with again.
+        checkpoint_minutes : float
+            The file is also written whenever so many minutes have passed within an epoch.
+        keep_checkpoint : bool
+            Keep the file. By default :meth:`save` removes it, and until then the same call has its result at once.
 
         Returns
         -------
@@ -602,9 +625,13 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as above; nothing has been changed then.
+            If an argument is not as above, or the checkpoint was written by a call with other arguments, by another
+            version or with the kernels or the BLAS of another kind of CPU, which the message names; nothing has been
+            changed then.
         RuntimeError
             If `on_epoch_end` calls it.
+        OSError
+            If the checkpoint cannot be written or read. The steps made so far stay, and so does the last checkpoint.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
             at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
@@ -634,23 +661,34 @@ class Trainer:
             raise ValueError("validation_bags need validation_counts")
         rates = check_row_rates(row_rates, frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
-        callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         rng = check_seed(seed)
-        own = on_epoch_end is not None  # the callback may change the caller's arrays
-        own_bags = self._bags("bags", bags, own=own)
-        fit = self._fit("counts", counts, options, own_bags, rates, input_weights, own=own)
-        validation = None
-        if validation_counts is not None:
-            other = own_bags if validation_bags is None else self._bags("validation_bags", validation_bags, own=own)
-            validation = self._fit("validation_counts", validation_counts, options, other, own=own)
-        with self._lock.value, DefaultFloatMode():
-            if self._fitting == os.getpid():
-                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-            self._fitting = os.getpid()
-            try:
-                return run_epochs(fit, rng, validation, callback)
-            finally:
-                self._fitting = None
+        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
+        new_checkpoint = None
+        if file is not None:
+            given = isinstance(seed, np.random.Generator)
+            seeded = {"seed": "a Generator" if given else seed}
+
+            def new_checkpoint(data: FitData) -> Checkpoint:
+                bias = None if self._parameters.bias is None else arrays_digest({"bias": self._parameters.bias})
+                identity = fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
+                return Checkpoint(file, identity, start_of(self._parameters.trained, rng if given else None))
+
+        history = run_fit(
+            self,
+            counts,
+            options,
+            rng,
+            bags=bags,
+            row_rates=rates,
+            input_weights=input_weights,
+            validation_counts=validation_counts,
+            validation_bags=validation_bags,
+            on_epoch_end=on_epoch_end,
+            new_checkpoint=new_checkpoint,
+        )
+        if file is not None and not file.keep:
+            self._until_saved.add(file.path)
+        return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
         """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
@@ -680,7 +718,9 @@ class Trainer:
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        fit = self._fit("counts", counts, FitOptions(), self._bags("bags", bags))
+        checked_bags = self._checked_bags("bags", bags)
+        matrix = self._checked_counts("counts", counts, checked_bags)
+        fit = BlockFit(self._parameters, matrix, FitOptions(), self._pool, bags=checked_bags)
         with self._lock.value, DefaultFloatMode():
             try:
                 return fit.nll()
@@ -689,6 +729,8 @@ class Trainer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
+
+        The checkpoint of the last fit is removed then, unless it is to be kept.
 
         Parameters
         ----------
@@ -710,6 +752,7 @@ class Trainer:
             check_trainer(self)
             factors = {"loss_scale": self._scale, "learning_rate": self._rate}
             write_tensors(path, trainer_tensors(self), header("parameters", factors))
+            self._until_saved.remove()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -765,30 +808,69 @@ class Trainer:
             return check_bag("i", i, self._parameters.inputs, self._parameters.dtype)
         return check_integer("i", i, low=0, high=self._parameters.inputs - 1)
 
-    def _bags(self, name: str, bags: Any, *, own: bool = False) -> Bags | None:
+    def _checked_bags(self, name: str, bags: Any, *, own: bool = False) -> Bags | None:
         """Return checked bags, or None; with `own` none of their arrays can be changed by others."""
         if bags is None:
             return None
         checked = check_bags(name, bags, self._parameters.inputs, self._parameters.dtype)
         return checked.copy() if own else checked
 
-    def _fit(
-        self,
-        name: str,
-        counts: Any,
-        options: FitOptions,
-        bags: Bags | None,
-        row_rates: NDArray[np.float64] | None = None,
-        input_weights: ArrayLike | None = None,
-        *,
-        own: bool = False,
-    ) -> BlockFit:
-        """Return a fit to counts; with `own` none of their arrays can be changed by others."""
+    def _checked_counts(self, name: str, counts: Any, bags: Bags | None, *, own: bool = False) -> GroupedCounts:
+        """Return counts in groups of rows; with `own` none of their arrays can be changed by others."""
         rows, what = (self._parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
         groups = check_counts(counts, (rows, self._parameters.outputs), name, what)
-        if own and isinstance(groups, CSRGroups):
-            groups = groups.own()
-        weights = None
-        if input_weights is not None:
-            weights = check_input_weights(input_weights, Totals.of(groups, self._pool).rows)
-        return BlockFit(self._parameters, groups, options, self._pool, row_rates, bags, weights)
+        return groups.own() if own and isinstance(groups, CSRGroups) else groups
+
+
+def run_fit(
+    trainer: Trainer,
+    counts: Any,
+    options: FitOptions,
+    rng: np.random.Generator,
+    *,
+    bags: Any = None,
+    row_rates: NDArray[np.float64] | None = None,
+    input_weights: ArrayLike | None = None,
+    validation_counts: Any = None,
+    validation_bags: Any = None,
+    on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
+    new_checkpoint: Callable[[FitData], Checkpoint] | None = None,
+) -> list[dict[str, float]]:
+    """Fit a trainer to counts, as `Trainer.fit_counts` does.
+
+    Parameters
+    ----------
+    trainer, counts
+        As for `Trainer.fit_counts`.
+    options, rng
+        What it makes of its other arguments.
+    bags, row_rates, input_weights, validation_counts, validation_bags, on_epoch_end
+        As for `Trainer.fit_counts`; the rates are checked.
+    new_checkpoint : callable, optional
+        Given the data to learn from, checked.
+    """
+    own = on_epoch_end is not None  # the callback may change the caller's arrays
+    parameters, pool, validation = trainer._parameters, trainer._pool, None
+    own_bags = trainer._checked_bags("bags", bags, own=own)
+    groups, weights = trainer._checked_counts("counts", counts, own_bags, own=own), None
+    if input_weights is not None:
+        weights = check_input_weights(input_weights, Totals.of(groups, pool).rows)
+    data = FitData(groups, own_bags, row_rates, weights)
+    fit = BlockFit(parameters, groups, options, pool, row_rates, own_bags, weights)
+    if validation_counts is not None:
+        others = own_bags
+        if validation_bags is not None:
+            others = trainer._checked_bags("validation_bags", validation_bags, own=own)
+        held_out = trainer._checked_counts("validation_counts", validation_counts, others, own=own)
+        data = data._replace(validation_counts=held_out, validation_bags=others)
+        validation = BlockFit(parameters, held_out, options, pool, bags=others)
+    callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, trainer)
+    with trainer._lock.value, DefaultFloatMode():
+        if trainer._fitting == os.getpid():
+            raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+        trainer._fitting = os.getpid()
+        try:
+            checkpoint = None if new_checkpoint is None else new_checkpoint(data)
+            return run_epochs(fit, rng, validation, callback, checkpoint)
+        finally:
+            trainer._fitting = None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastembed import Vectors
-from fastembed.formats.atomic import check_writable, replacing, replacing_all
+from fastembed.formats.atomic import check_writable, remove_leftovers, replacing, replacing_all
 from fastembed.formats.tensors import write_tensors
 
 
@@ -255,3 +255,58 @@ def test_writers_and_readers_of_a_pair_at_once_see_files_that_belong_together(tm
     assert all(first)
     assert all(second)
     assert is_whole(Vectors.load(path))
+
+
+# ---------------------------------------------------------------- what killed writers leave
+
+WRITER = """
+    import os, signal, sys
+    from fastembed.formats.atomic import replacing
+    with replacing(sys.argv[1]) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        print(temporary.name, flush=True)
+        sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """Start a process that is in the middle of writing a file; return it and the name of its temporary file."""
+    processes = []
+
+    def start(name):
+        command = [sys.executable, "-P", "-c", textwrap.dedent(WRITER), str(tmp_path / name)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8"}
+        processes.append(subprocess.Popen(command, **pipes))
+        return processes[-1], processes[-1].stdout.readline().strip()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 250, "ä" * 110])
+def test_what_a_killed_writer_leaves_is_removed_by_the_next_one_and_by_no_other(tmp_path, writer, name):
+    process, temporary = writer(name)
+    process.kill()
+    process.wait()
+    write_tensors(tmp_path / "b", {"a": np.zeros(1)})
+    remove_leftovers(tmp_path / f"{name[:-1]}b")
+    assert {file.name for file in tmp_path.iterdir()} == {"b", temporary}
+    write_tensors(tmp_path / name, {"a": np.zeros(1)})
+    assert {file.name for file in tmp_path.iterdir()} == {"b", name}
+
+
+def test_the_temporary_file_of_a_living_writer_stays(tmp_path, writer):
+    process, temporary = writer("a")
+    remove_leftovers(tmp_path / "a")
+    write_tensors(tmp_path / "a", {"a": np.zeros(1)})
+    assert {file.name for file in tmp_path.iterdir()} == {"a", temporary}
+    process.communicate("\n")
+    assert process.returncode == 0
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "half"
+
+
+def test_leftovers_in_a_folder_that_is_missing_are_none(tmp_path):
+    remove_leftovers(tmp_path / "nowhere" / "a")

@@ -1,0 +1,249 @@
+"""`train --checkpoint`: signals, kills, full disks, and the options."""
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from fastembed.formats.tensors import map_tensors
+from fastembed.trainer.blocks import BlockFit
+
+OPTIONS = ["--dim", "8", "--min-count", "1", "--epochs", "4", "--threads", "1"]
+KILL = Path(__file__).resolve().parents[2] / "tools" / "kill.py"
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or not sys.platform.startswith("linux"),
+    reason="only root may mount a file system of some kilobytes, on Linux",
+)
+
+
+def kill_tool():
+    spec = importlib.util.spec_from_file_location("kill", KILL)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kill"] = module  # dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def same():
+    """Whether two files of models are the same, but for the seconds in their histories."""
+    digest_of = kill_tool().digest_of
+    return lambda first, second: digest_of(first) == digest_of(second)
+
+
+@pytest.fixture
+def interrupted(run, monkeypatch):
+    """Run a command line, interrupted after the third epoch; return its stderr."""
+
+    def interrupt(*argv):
+        learning_rate_after = BlockFit.learning_rate_after
+
+        def stop(self, epoch):
+            if epoch == 3:
+                raise KeyboardInterrupt
+            return learning_rate_after(self, epoch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(BlockFit, "learning_rate_after", stop)
+            code, _, err = run(*argv)
+        assert code == 130
+        return err
+
+    return interrupt
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_same_command_goes_on(run, interrupted, same, tmp_path, corpus, keep):
+    model, expected, checkpoint = tmp_path / "m.safetensors", tmp_path / "e.safetensors", tmp_path / "c"
+    command = ["train", corpus, *OPTIONS, "-o"]
+    assert run(*command, expected)[0] == 0
+    kept = ["--keep-checkpoint"] if keep else []
+    err = interrupted(*command, model, "--checkpoint", checkpoint, *kept)
+    assert err == f"fastembed: interrupted in epoch 3; the same call goes on from {str(checkpoint)!r}\n"
+    assert not model.exists()
+    code, out, err = run(*command, model, "--checkpoint", checkpoint, *kept)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"going on from {checkpoint}: 2 of 4 epochs are done\n")
+    assert out.count("\nepoch ") == 2
+    assert same(model, expected)
+    left = {file.name for file in tmp_path.iterdir()} - {"corpus.txt", "m.safetensors", "e.safetensors"}
+    assert left == ({"c", "c.counts"} if keep else set())
+
+
+def test_counts_and_a_model_go_on(run, interrupted, same, tmp_path, corpus):
+    model, expected, counts = (tmp_path / f"{name}.safetensors" for name in "mec")
+    assert run("count", corpus, "-o", counts, "--min-count", "1")[0] == 0
+    for source, options, name in (
+        (["--counts", counts], [*OPTIONS[:2], *OPTIONS[4:]], expected),
+        ([corpus, "--continue", expected, "--replay", counts], OPTIONS[4:], tmp_path / "second.safetensors"),
+    ):
+        command = ["train", *source, *options, "-o"]
+        assert run(*command, name)[0] == 0
+        interrupted(*command, model, "--checkpoint", tmp_path / "c")
+        assert run(*command, model, "--checkpoint", tmp_path / "c")[0] == 0
+        assert same(model, name)
+        assert not (tmp_path / "c").exists()
+
+
+def test_a_text_that_has_changed_is_one_line(run, interrupted, tmp_path, corpus):
+    command = ["train", corpus, *OPTIONS, "-o", tmp_path / "m.safetensors", "--checkpoint", tmp_path / "c"]
+    interrupted(*command)
+    with corpus.open("a", encoding="utf-8") as file:
+        file.write(" more")
+    code, _, err = run(*command)
+    assert code == 1
+    assert f"{str(corpus)!r} has changed since" in err
+    assert err.count("\n") == 1
+
+
+def test_options_of_a_checkpoint_need_one_and_overwrite_nothing(usage, tmp_path, corpus, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "there is no --checkpoint, so --keep-checkpoint cannot be" in usage("train", corpus, "--keep-checkpoint")
+    assert "so --checkpoint-minutes cannot be" in usage("train", corpus, "--checkpoint-minutes", "3")
+    assert "a number above 0 expected" in usage("train", corpus, "--checkpoint", "c", "--checkpoint-minutes", "0")
+    for name in ("model.safetensors", corpus):
+        assert "would overwrite the input" in usage("train", corpus, "--checkpoint", name)
+    (tmp_path / "c.counts").write_text("a text", encoding="utf-8")
+    assert "would overwrite the input" in usage("train", "c.counts", "--checkpoint", "c")
+
+
+# ---------------------------------------------------------------- processes
+
+LONG = ["--dim", "8", "--min-count", "1", "--epochs", "100000", "--threads", "1"]
+
+
+def start(*command, before=""):
+    """Start a command line in a process, after some lines of Python."""
+    program = f"import sys\n{textwrap.dedent(before)}\nfrom fastembed.cli import main\nsys.exit(main())"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    return subprocess.Popen([sys.executable, "-P", "-c", program, *map(str, command)], **pipes)
+
+
+@needs_signals
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_signal_ends_training_in_one_line_with_a_checkpoint_if_there_is_one(tmp_path, corpus, number, checkpoint):
+    options = ["--checkpoint", tmp_path / "c"] if checkpoint else []
+    process = start("train", corpus, "-o", tmp_path / "m.safetensors", *LONG, *options)
+    while not process.stdout.readline().startswith("epoch"):
+        assert process.poll() is None
+    process.send_signal(getattr(signal, number))
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == {"SIGTERM": 143, "SIGINT": 130}[number]
+    if checkpoint:
+        assert err.startswith("fastembed: interrupted in epoch ")
+        epoch = json.loads(map_tensors(tmp_path / "c")[1]["position"])["epoch"]
+        assert err == f"fastembed: interrupted in epoch {epoch}; the same call goes on from {str(tmp_path / 'c')!r}\n"
+    else:
+        assert err == "fastembed: interrupted\n"
+    assert {file.name for file in tmp_path.iterdir()} == {"corpus.txt", *(["c", "c.counts"] if checkpoint else [])}
+
+
+@needs_signals
+def test_sigterm_while_counting_is_one_line_and_leaves_nothing(tmp_path):
+    source, write = os.pipe()
+    os.write(write, b"a b c\n" * 1000)
+    process = start("count", f"/dev/fd/{source}", "-o", tmp_path / "c.safetensors", before="print('up', flush=True)")
+    process.stdout.readline()
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    os.close(write)
+    os.close(source)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode in (143, 1)  # 1 where the pipe was not passed on
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+@needs_signals
+@pytest.mark.slow
+def test_a_training_that_is_killed_twenty_times_ends_in_the_same_bits(tmp_path):
+    """`make test-kill` does it a thousand times."""
+    tally = kill_tool().run(tmp_path, 20, random.Random(0))
+    assert tally.kills == 20
+
+
+@needs_signals
+def test_a_limit_on_the_size_of_files_is_one_line_and_the_last_checkpoint_stays(tmp_path, run, same, corpus):
+    limit = """
+        import resource
+        from fastembed.trainer import checkpoint
+        written = []
+        write = checkpoint.write_tensors
+        def write_twice(*arguments):
+            written.append(1)
+            if len(written) == 3:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+            write(*arguments)
+        checkpoint.write_tensors = write_twice
+    """
+    check_failure(tmp_path, run, same, corpus, limit, "File too large")
+
+
+@needs_root
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_full_disk_and_a_read_only_folder_are_one_line_and_the_last_checkpoint_stays(
+    tmp_path, run, same, corpus, trouble
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("this container may not mount a file system")
+    action = {
+        "full": f"open({str(disk / 'filler')!r}, 'wb').write(bytes(10**6))",
+        "read-only": f"subprocess.run(['mount', '-o', 'remount,ro', {str(disk)!r}], check=True)",
+    }[trouble]
+    before = f"""
+        import contextlib, subprocess
+        from fastembed.trainer import checkpoint
+        written = []
+        write = checkpoint.write_tensors
+        def write_twice(*arguments):
+            written.append(1)
+            if len(written) == 3:
+                with contextlib.suppress(OSError):
+                    {action}
+            write(*arguments)
+        checkpoint.write_tensors = write_twice
+    """
+    messages = {"full": "No space left on device", "read-only": "not writable|Read-only file system"}
+
+    def repair():
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        (disk / "filler").unlink(missing_ok=True)
+
+    try:
+        check_failure(tmp_path, run, same, corpus, before, messages[trouble], disk, repair)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def check_failure(tmp_path, run, same, corpus, before, message, folder=None, repair=lambda: None):
+    """Train in a process whose third checkpoint fails; then check the second one, and go on from it."""
+    folder = folder or tmp_path
+    expected, model, checkpoint = tmp_path / "e.safetensors", tmp_path / "m.safetensors", folder / "c"
+    command = ["train", corpus, *OPTIONS, "--checkpoint-minutes", "1000"]
+    assert run(*command[:-2], "-o", expected)[0] == 0
+    process = start(*command, "-o", model, "--checkpoint", checkpoint, before=before)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 1, err
+    assert err.count("\n") == 1
+    assert any(part in err for part in message.split("|")), err
+    assert str(checkpoint) in err
+    assert {file.name for file in folder.iterdir() if "c" in file.name[:2]} >= {"c", "c.counts"}
+    assert not [file for file in folder.iterdir() if file.suffix == ".tmp"]
+    assert json.loads(map_tensors(checkpoint)[1]["position"])["epoch"] == 3
+    repair()
+    code, out, _ = run(*command, "-o", model, "--checkpoint", checkpoint)
+    assert (code, out.splitlines()[0]) == (0, f"going on from {checkpoint}: 2 of 4 epochs are done")
+    assert same(model, expected)

@@ -1,0 +1,208 @@
+"""Checkpoints of `SkipGram`: the same bits after an interruption, counts that are kept, and texts that have changed."""
+
+import os
+import pickle
+
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastembed import Counts, SkipGram
+from fastembed.corpus import DocumentCorpus, FileCorpus
+from fastembed.skipgram import training
+from fastembed.trainer.blocks import BlockFit
+
+SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 4, "threads": 1}
+
+
+class Stop(Exception):
+    """What interrupts a fit in these tests, as a Ctrl-C does."""
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file for a checkpoint, as text."""
+    return str(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def text(tmp_path, corpus):
+    """The corpus as a file."""
+    file = tmp_path / "corpus.txt"
+    file.write_text("\n".join(" ".join(line) for line in corpus), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def interrupted_in(monkeypatch):
+    """Let a call be interrupted after the block of an epoch; return whether it was."""
+
+    def interrupted(epoch, call):
+        run = BlockFit.epoch
+
+        def stop(self, number, *arguments):
+            def after_block():
+                if number == epoch:
+                    raise Stop
+
+            return run(self, number, *arguments[:-1], after_block)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(BlockFit, "epoch", stop)
+            try:
+                call()
+            except Stop:
+                return True
+        return False
+
+    return interrupted
+
+
+def check_same(found, expected):
+    assert found.vectors.tokens == expected.vectors.tokens
+    assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
+    assert_array_equal(found.trainer.linear, expected.trainer.linear)
+    assert_array_equal(found.trainer.bias, expected.trainer.bias)
+    assert [a.tobytes() for a in found.trainer.squares] == [a.tobytes() for a in expected.trainer.squares]
+    for ours, theirs in zip(found.history, expected.history, strict=True):
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+    assert found.vocabulary.appended == expected.vocabulary.appended
+    for name in ("ledger", "windows_", "max_contexts_", "counts_sha256_", "best_epoch_", "reading_"):
+        assert repr(getattr(found, name)) == repr(getattr(expected, name)), name
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("form", ["file", "lists", "documents"])
+def test_a_fit_goes_on_to_the_same_bits_and_counts_nothing_twice(
+    corpus, text, path, interrupted_in, monkeypatch, early_stopping, form
+):
+    source = {"file": text, "lists": corpus, "documents": DocumentCorpus([" ".join(line) for line in corpus])}[form]
+    settings = SETTINGS | {"early_stopping": early_stopping, "validation_fraction": 0.3}
+    expected = SkipGram(**settings).fit(source)
+    for epoch in (1, 3):
+        assert interrupted_in(epoch, lambda: SkipGram(**settings).fit(source, checkpoint=path))
+        assert os.path.exists(f"{path}.held-out") == early_stopping  # noqa: PTH110
+    with monkeypatch.context() as patch:
+        patch.setattr(Counts, "from_corpus", lambda *_, **__: pytest.fail("the text was counted again"))
+        patch.setattr(training, "svd_start", lambda *_: pytest.fail("training began again"))
+        found = SkipGram(**settings | {"threads": 3}).fit(source, checkpoint=path)
+    check_same(found, expected)
+
+
+def test_callbacks_and_progress_go_on(corpus, path, interrupted_in):
+    def look(record, model):
+        assert [each["epoch"] for each in model.history] == list(range(1, record["epoch"] + 1))
+        seen.append(record["epoch"])
+
+    seen = []
+    assert interrupted_in(3, lambda: SkipGram(**SETTINGS).fit(corpus, checkpoint=path, on_epoch_end=look))
+    model = SkipGram(**SETTINGS).fit(corpus, checkpoint=path, on_epoch_end=look)
+    assert seen == [1, 2, 3, 4]
+    check_same(model, SkipGram(**SETTINGS).fit(corpus))
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize("grow", [False, True])
+def test_partial_fit_goes_on_to_the_same_bits(corpus, path, interrupted_in, replayed, grow):
+    more = [[*line[:5], "new", "words"] for line in corpus[:30]]
+    base = SkipGram(**SETTINGS).fit(corpus)
+    options = {"grow_vocabulary": grow, "replay": base.count(corpus) if replayed else None}
+    if replayed:
+        options["replay"] = SkipGram(**SETTINGS).count(corpus)
+    expected, interrupted, again = (pickle.loads(pickle.dumps(base)) for _ in range(3))
+    expected.partial_fit(more, **options)
+    assert interrupted_in(2, lambda: interrupted.partial_fit(more, checkpoint=path, **options))
+    assert_array_equal(interrupted.vectors.matrix, base.vectors.matrix)
+    check_same(again.partial_fit(more, checkpoint=path, **options), expected)
+    with pytest.raises(ValueError, match="with model "):
+        again.partial_fit(more, checkpoint=path, **options)  # from where the first call has ended
+
+
+def test_counts_that_are_given_are_not_kept(corpus, path, tmp_path, interrupted_in):
+    counts = SkipGram(**SETTINGS).count(corpus)
+    expected = SkipGram(**SETTINGS).fit_counts(counts)
+    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit_counts(counts, checkpoint=path))
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint"]
+    check_same(SkipGram(**SETTINGS).fit_counts(counts, checkpoint=path), expected)
+    more = expected.partial_fit_counts(counts)
+    base = SkipGram(**SETTINGS).fit_counts(counts)
+    assert interrupted_in(2, lambda: base.partial_fit_counts(counts, checkpoint=f"{path}2"))
+    check_same(base.partial_fit_counts(counts, checkpoint=f"{path}2"), more)
+    other = SkipGram(**SETTINGS).count(corpus[1:])
+    with pytest.raises(ValueError, match="with counts '"):
+        SkipGram(**SETTINGS).fit_counts(other, checkpoint=path)
+
+
+def test_files_go_when_the_model_is_saved_unless_they_are_kept(corpus, path, tmp_path):
+    for keep in (False, True):
+        model = SkipGram(**SETTINGS, early_stopping=True)
+
+        def save(record, model):
+            model.save(tmp_path / "epoch.safetensors")
+
+        model.fit(corpus, checkpoint=path, keep_checkpoint=keep, on_epoch_end=save)
+        files = {"checkpoint", "checkpoint.counts", "checkpoint.held-out"}
+        assert files < {file.name for file in tmp_path.iterdir()}
+        pickle.loads(pickle.dumps(model)).save(tmp_path / "copy.safetensors")
+        assert files < {file.name for file in tmp_path.iterdir()}
+        model.save(tmp_path / "model.safetensors")
+        assert bool(files & {file.name for file in tmp_path.iterdir()}) == keep
+
+
+def test_a_text_that_has_changed_is_named(text, path, interrupted_in):
+    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(text, checkpoint=path))
+    before = text.stat()
+    os.utime(text, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    with pytest.raises(ValueError, match=r"corpus.txt' has changed since '.*checkpoint.counts' .* changed was"):
+        SkipGram(**SETTINGS).fit(text, checkpoint=path)
+    os.utime(text, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other = text.with_name("other.txt")
+    other.write_bytes(text.read_bytes())
+    with pytest.raises(ValueError, match=r"was counted from other files: '.*corpus.txt' instead of '.*other.txt'"):
+        SkipGram(**SETTINGS).fit(other, checkpoint=path)
+    with pytest.raises(ValueError, match=r"the text is read in another way than when .* was counted: reading"):
+        SkipGram(**SETTINGS).fit(FileCorpus(text, lowercase=True), checkpoint=path)
+    with text.open("a", encoding="utf-8") as file:
+        file.write(" w01")
+    with pytest.raises(ValueError, match=f"bytes was {before.st_size} and is {before.st_size + 4}; remove it to count"):
+        SkipGram(**SETTINGS).fit(text, checkpoint=path)
+    os.remove(f"{path}.counts")  # noqa: PTH107 - counted again, it turns out to be another text
+    with pytest.raises(ValueError, match="with counts '"):
+        SkipGram(**SETTINGS).fit(text, checkpoint=path)
+
+
+def test_sequences_in_memory_that_have_changed_are_an_error(corpus, path, interrupted_in):
+    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(corpus, checkpoint=path))
+    with pytest.raises(ValueError, match="the sequences in memory have changed since"):
+        SkipGram(**SETTINGS).fit([*corpus[1:], corpus[0]], checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": 3}, "was counted with window 2 instead of 3"),
+        ({"min_count": 2}, "was counted with min_count 1 instead of 2"),
+        ({"early_stopping": True}, "was counted with early_stopping False instead of True"),
+        ({"dim": 5}, "with dim 4 instead of 5"),
+        ({"seed": 1}, "with seed 0 instead of 1"),
+        ({"epochs": 5}, "with epochs 4 instead of 5"),
+    ],
+)
+def test_other_settings_are_named(corpus, path, interrupted_in, change, message):
+    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(corpus, checkpoint=path))
+    model = SkipGram(**SETTINGS | change)
+    with pytest.raises(ValueError, match=message):
+        model.fit(corpus, checkpoint=path)
+    assert not model.__sklearn_is_fitted__()
+
+
+def test_counts_of_no_checkpoint_are_an_error(corpus, path):
+    SkipGram(**SETTINGS).count(corpus).save(f"{path}.counts")
+    with pytest.raises(ValueError, match="does not say what it was counted from"):
+        SkipGram(**SETTINGS).fit(corpus, checkpoint=path)
+
+
+def test_the_reading_of_a_text_comes_back_with_its_tokenizer(corpus, path, interrupted_in):
+    source = DocumentCorpus([" ".join(line) for line in corpus], tokenizer=str.split)
+    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(source, checkpoint=path))
+    model = SkipGram(**SETTINGS).fit(source, checkpoint=path)
+    assert model.reading_.tokenizer is str.split
