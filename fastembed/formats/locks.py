@@ -26,7 +26,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     Examples
     --------
     >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, sole_writer(Path(folder)):
+    >>> with tempfile.TemporaryDirectory() as folder, sole_writer(Path(folder)):  # doctest: +ELLIPSIS
     ...     with sole_writer(Path(folder)):
     ...         pass
     Traceback (most recent call last):
