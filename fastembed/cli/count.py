@@ -13,12 +13,16 @@ from fastembed.formats.atomic import check_writable
 
 def run(arguments: argparse.Namespace) -> None:
     """Count a text once; `train --counts` can then train on the counts many times."""
-    check_writable(arguments.output)
+    if not arguments.store:
+        check_writable(arguments.output)
     model = new_model(arguments)
     corpus = open_corpus(arguments)
     with Progress.of(arguments, model.epochs) as progress:
         counts = model.count(corpus, memory_limit=arguments.memory_limit, progress=progress)
-    counts.save(arguments.output)
+    if arguments.store:
+        counts.store(arguments.output)
+    else:
+        counts.save(arguments.output)
     ledger = counts.vocabulary.ledger if counts.vocabulary else None
     inputs, outputs = counts.shape
     what = f"{counts.nnz:,} counts of {inputs:,} tokens and {outputs:,} contexts"
@@ -39,5 +43,6 @@ def add_parser(commands: options.Commands) -> None:
     options.add_text(command, required=True)
     options.add_counting(command)
     options.add_memory_limit(command)
+    options.add_flag(command, "--store", "write a folder, of which `train --counts` holds only some rows in memory")
     options.add_threads(command)
     options.add_quiet(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from fastembed.cli import options, values
 from fastembed.cli.arguments import (
@@ -20,7 +21,7 @@ from fastembed.cli.arguments import (
 )
 from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
 from fastembed.cli.progress import Progress
-from fastembed.counts import Counts
+from fastembed.counts import Counts, CountsStore
 from fastembed.skipgram import SkipGram
 from fastembed.trainer.checkpoint import epochs_done
 
@@ -100,21 +101,28 @@ def _model_to_continue(arguments: argparse.Namespace) -> SkipGram:
     return model
 
 
-def _load_counts(arguments: argparse.Namespace, model: SkipGram) -> tuple[Counts, Counts | None]:
+def _load_counts(
+    arguments: argparse.Namespace, model: SkipGram
+) -> tuple[Counts | CountsStore, Counts | CountsStore | None]:
     """Return the counts to train on and those to validate on, none of whose files may be --output."""
     file, held_out = arguments.counts, arguments.validation_counts
     reject_overwriting(arguments, [file, held_out] if held_out else [file])
     if model.early_stopping and not held_out:
         fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
-    return Counts.load(file), Counts.load(held_out) if held_out else None
+    return _open_counts(file), _open_counts(held_out) if held_out else None
 
 
-def _load_replay(arguments: argparse.Namespace) -> Counts | None:
+def _open_counts(path: str) -> Counts | CountsStore:
+    """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
+    return Counts.open(path) if Path(path).is_dir() else Counts.load(path)
+
+
+def _load_replay(arguments: argparse.Namespace) -> Counts | CountsStore | None:
     """Return the counts to train on again, whose file may not be --output."""
     if arguments.replay is None:
         return None
     reject_overwriting(arguments, [arguments.replay])
-    return Counts.load(arguments.replay)
+    return _open_counts(arguments.replay)
 
 
 def add_parser(commands: options.Commands) -> None:
@@ -130,7 +138,7 @@ def add_parser(commands: options.Commands) -> None:
     source = command.add_argument_group("what to learn from")
     options.add_text(source, required=False)
     add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)
-    add_file("--counts", text="learn from what `count` or `Counts.save` wrote, instead of from text")
+    add_file("--counts", text="learn from what `count` wrote, a file or the folder of a store, instead of from text")
     add_file("--validation-counts", text="counts to validate on, which are not trained on")
     add_file(
         "--continue",

@@ -6,7 +6,8 @@ from fastembed._base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.counts.counts import Counts
+    from fastembed.counts.store import CountsStore
 
-__all__ = ["Counts"]
+__all__ = ["Counts", "CountsStore"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts"})
+__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts", "CountsStore": "store"})

@@ -8,16 +8,17 @@ from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
 from fastembed.counts.counts import Counts
+from fastembed.counts.store import CountsStore
 from fastembed.counts.stored_csr import StoredCSR
 from fastembed.vocabulary import Vocabulary
 
 
-def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
+def align_counts(counts: Counts | CountsStore, vocabulary: Vocabulary, contexts: int) -> Counts:
     """Return the expected counts of tokens of a vocabulary, the first of which are contexts; others are dropped.
 
     Parameters
     ----------
-    counts : Counts
+    counts : Counts or CountsStore
         With tokens.
     vocabulary : Vocabulary
         Of the rows.

@@ -28,10 +28,12 @@ from fastembed.corpus.readers import Progress, Source, as_corpus
 from fastembed.counts.baskets import count_baskets
 from fastembed.counts.chunks import cut_chunks
 from fastembed.counts.encoding import encode_corpus, vocabulary_size
+from fastembed.counts.expected import SCALE_ENTRIES, Scale
 from fastembed.counts.external_sum import ExternalSum, add_matrices
 from fastembed.counts.files import read_counts, write_counts
 from fastembed.counts.named_pairs import pair_ids, tokens_of
 from fastembed.counts.progress import CountingProgress
+from fastembed.counts.store import CountsStore, write_store
 from fastembed.counts.stored_csr import StoredCSR
 from fastembed.counts.windows import (
     BATCH_PAIRS,
@@ -41,13 +43,13 @@ from fastembed.counts.windows import (
     exact_batches,
     keep_probabilities,
 )
+from fastembed.trainer.groups import CSRGroups
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
 Float = npt.NDArray[np.float64]
 
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
-SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their factors fit into a second-level cache
 
 
 @pickled_as("Counts")
@@ -490,10 +492,11 @@ class Counts:
     @property
     def total(self) -> float:
         """The sum of all counts: the expected, weighted number of pairs."""
-        denominator, rows, columns = self._factors()
-        sums = self._stored() @ columns
-        sums *= rows  # a product of two vectors would be left to BLAS, whose order of summation depends on its threads
-        return float(sums.sum()) / denominator
+        scale = self._scale()
+        sums = self._stored() @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
+        if scale.rows is not None:
+            sums *= scale.rows  # a product of two vectors is BLAS's, whose order of summation depends on its threads
+        return float(sums.sum()) / scale.denominator
 
     @property
     def directed(self) -> bool:
@@ -520,24 +523,20 @@ class Counts:
 
     def _expected(self, memory_like: Callable[[Float], Float]) -> sparse.csr_array:
         """Return the expected counts; the function returns memory for them."""
-        denominator, rows, columns = self._factors()
-        matrix = self._stored()
-        if denominator == 1 and self.keep is None:
+        scale, matrix = self._scale(), self._stored()
+        if scale.changes_nothing:
             return matrix
         matrix.data = memory_like(self.data)
         lengths = np.diff(self.indptr)
         ranges = row_ranges(lengths, SCALE_ENTRIES)
 
-        def scale(k: int) -> None:
+        def apply(k: int) -> None:
             first, last = ranges[k]
             entries = slice(self.indptr[first], self.indptr[last])
-            scaled = matrix.data[entries]
-            np.divide(self.data[entries], denominator, out=scaled)
-            if self.keep is not None:
-                scaled *= np.repeat(rows[first:last], lengths[first:last])
-                scaled *= columns[self.indices[entries]]
+            rows = None if scale.rows is None else scale.rows[first:last]
+            scale.apply(self.data[entries], matrix.data[entries], self.indices[entries], lengths[first:last], rows)
 
-        Pool(check_threads(None)).run(scale, len(ranges))
+        Pool(check_threads(None)).run(apply, len(ranges))
         matrix.data = read_only(matrix.data)
         return matrix
 
@@ -631,6 +630,65 @@ class Counts:
         matrix, attributes = read_counts(path)
         return cls._of(matrix, **attributes)
 
+    def store(self, path: str | os.PathLike[str]) -> CountsStore:
+        """Write the counts as a folder, from which a fit reads them group by group instead of holding all in memory.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder to make, in one that exists; or a folder that holds a store, which is replaced once this one is
+            whole.
+
+        Returns
+        -------
+        CountsStore
+            What :meth:`open` returns.
+
+        Raises
+        ------
+        OSError
+            If the folder holds something else, another process is writing it, or the data cannot be written; a store
+            that was there then stays as it was.
+        ValueError
+            If a token has no UTF-8 form.
+
+        Examples
+        --------
+        See :class:`fastembed.counts.CountsStore`.
+        """
+        write_store(path, CSRGroups(self._stored()), self._attributes())
+        return CountsStore(path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> CountsStore:
+        """Open the folder that :meth:`store` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        CountsStore
+
+        Raises
+        ------
+        OSError
+            If a file of the store is missing or cannot be read.
+        ValueError
+            If it is no store, is damaged, or is of another version.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
+        ...     Counts.open(f"{folder}/pairs.counts").to_scipy().toarray()
+        array([[0., 1.],
+               [1., 0.]])
+        """
+        return CountsStore(path)
+
     @classmethod
     def _of(cls, matrix: StoredCSR, **attributes: Any) -> Counts:
         counts = cls.__new__(cls)
@@ -641,13 +699,12 @@ class Counts:
     def _matrix(self) -> StoredCSR:
         return StoredCSR(self.data, self.indices, self.indptr, self.shape[1])
 
-    def _factors(self) -> tuple[int, Float, Float]:
-        """Return (denominator, factor of each row, factor of each column)."""
-        denominator = 1 if self.windows is None else self.windows.weights()[2]
-        if self.keep is None:
-            return denominator, np.ones(self.shape[0]), np.ones(self.shape[1])
-        contexts = self.keep[: self.shape[1] // 2 if self.directed else self.shape[1]]
-        return denominator, self.keep, np.tile(contexts, 2) if self.directed else contexts
+    def _attributes(self) -> dict[str, Any]:
+        names = ("windows", "keep", "ledger", "vocabulary", "baskets")
+        return {name: getattr(self, name) for name in names}
+
+    def _scale(self) -> Scale:
+        return Scale.of(self.windows, self.keep, self.shape[1])
 
     def _stored(self) -> sparse.csr_array:
         return sorted_csr(self.data, self.indices, self.indptr, self.shape)
@@ -696,13 +753,4 @@ def write_with_fields(counts: Counts, path: str | os.PathLike[str], fields: Mapp
     path : path-like
     fields : mapping of str to str
     """
-    write_counts(
-        path,
-        counts._matrix,
-        windows=counts.windows,
-        keep=counts.keep,
-        ledger=counts.ledger,
-        vocabulary=counts.vocabulary,
-        baskets=counts.baskets,
-        fields=fields,
-    )
+    write_counts(path, counts._matrix, fields, **counts._attributes())

@@ -23,32 +23,38 @@ DTYPES = {"data": np.float64, "indices": np.int32, "indptr": np.int64, "keep": n
 
 
 def write_counts(
-    path: str | os.PathLike[str],
-    matrix: StoredCSR,
-    *,
-    windows: Windows | None,
-    keep: npt.NDArray[np.float64] | None,
-    ledger: Ledger | None,
-    vocabulary: Vocabulary | None,
-    baskets: str | None,
-    fields: Mapping[str, str] | None = None,
+    path: str | os.PathLike[str], matrix: StoredCSR, fields: Mapping[str, str], **attributes: Any
 ) -> None:
-    """Write counts; the arguments are the attributes of ``Counts``, and further fields for the header.
+    """Write counts, with further fields in the header; the keyword arguments are the attributes of ``Counts``.
 
     Raises
     ------
     OSError
         If the file cannot be written; an old file then stays as it was.
     """
-    tensors: dict[str, npt.NDArray[Any]] = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
-    if keep is not None:
-        tensors["keep"] = keep
-    settings: dict[str, Any] = {"shape": matrix.shape, "windows": windows, "ledger": ledger, "baskets": baskets}
+    tensors, settings = pack_attributes(matrix.shape, **attributes)
+    tensors |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+    write_tensors(path, tensors, header("counts", settings) | dict(fields))
+
+
+def pack_attributes(
+    shape: tuple[int, int],
+    *,
+    windows: Windows | None,
+    keep: npt.NDArray[np.float64] | None,
+    ledger: Ledger | None,
+    vocabulary: Vocabulary | None,
+    baskets: str | None,
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return the tensors and the settings of a file that hold how counts were counted."""
+    tensors: dict[str, npt.NDArray[Any]] = {} if keep is None else {"keep": keep}
+    settings: dict[str, Any] = {"shape": shape, "windows": windows, "ledger": ledger, "baskets": baskets}
     if vocabulary is not None:
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
         settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
-    write_tensors(path, tensors, header("counts", plain(settings)) | dict(fields or {}))
+    packed: dict[str, Any] = plain(settings)
+    return tensors, packed
 
 
 def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]]:
@@ -64,28 +70,42 @@ def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "counts", path)
     try:
-        for name, dtype in DTYPES.items():
-            if name in tensors and tensors[name].dtype != dtype:
-                raise TypeError(f"{name} is {tensors[name].dtype} instead of {np.dtype(dtype)}")
-        n_rows, n_columns = (check_integer("shape", size, low=1) for size in settings["shape"])
-        arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], (n_rows, n_columns))
+        check_dtypes(tensors, DTYPES)
+        shape, attributes = unpack_attributes(tensors, settings, path)
+        arrays = csr(tensors["data"], tensors["indices"], tensors["indptr"], shape)
         matrix = StoredCSR.of(canonical_csr("counts", arrays))
-        windows = None if settings["windows"] is None else Windows(**settings["windows"])
-        if windows is not None and windows.columns(n_rows) != n_columns:
-            raise ValueError(f"{n_columns} columns, where the windows give {windows.columns(n_rows)}")
-        baskets = check_baskets(settings.get("baskets"), windows)
-        keep = _check_keep(tensors.get("keep"), windows, n_rows)
-        ledger, vocabulary = as_ledger(settings["ledger"]), None
-        if "tokens.counts" in tensors:
-            counted = as_ledger(settings["vocabulary.ledger"])
-            vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
-            if (reading := settings.get("vocabulary.reading")) is not None:
-                vocabulary.reading = Reading.from_record(reading)
-            if len(vocabulary) != n_rows:
-                raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} does not hold counts that fit together: {error}") from error
-    return matrix, {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary, "baskets": baskets}
+    return matrix, attributes
+
+
+def check_dtypes(tensors: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, Any]) -> None:
+    """Raise TypeError for a tensor of another dtype."""
+    for name, dtype in dtypes.items():
+        if name in tensors and tensors[name].dtype != dtype:
+            raise TypeError(f"{name} is {tensors[name].dtype} instead of {np.dtype(dtype)}")
+
+
+def unpack_attributes(
+    tensors: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], path: str | os.PathLike[str]
+) -> tuple[tuple[int, int], dict[str, Any]]:
+    """Return (the shape, the keyword arguments of ``Counts``) from what `pack_attributes` returned, checked."""
+    n_rows, n_columns = (check_integer("shape", size, low=1) for size in settings["shape"])
+    windows = None if settings["windows"] is None else Windows(**settings["windows"])
+    if windows is not None and windows.columns(n_rows) != n_columns:
+        raise ValueError(f"{n_columns} columns, where the windows give {windows.columns(n_rows)}")
+    baskets = check_baskets(settings.get("baskets"), windows)
+    keep = _check_keep(tensors.get("keep"), windows, n_rows)
+    ledger, vocabulary = as_ledger(settings["ledger"]), None
+    if "tokens.counts" in tensors:
+        counted = as_ledger(settings["vocabulary.ledger"])
+        vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
+        if (reading := settings.get("vocabulary.reading")) is not None:
+            vocabulary.reading = Reading.from_record(reading)
+        if len(vocabulary) != n_rows:
+            raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
+    attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary, "baskets": baskets}
+    return (n_rows, n_columns), attributes
 
 
 def check_baskets(baskets: Any, windows: Windows | None) -> str | None:

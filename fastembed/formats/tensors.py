@@ -208,6 +208,7 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str], pr
 READERS = {
     "vectors": "Vectors.load, or SkipGram.load if it is a model",
     "counts": "Counts.load",
+    "counts-store": "Counts.open",
     "parameters": "Trainer.load",
     "checkpoint": "the call that wrote it",
 }

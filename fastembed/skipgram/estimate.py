@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
-from fastembed._base.memory import check_free, readable
+from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.pickling import pickled_as
 from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.pmi import most_blocks
@@ -20,6 +20,7 @@ REUSED_SHARE = 0.3  # of the memory that counting has freed and the allocator ha
 WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place in the dictionary
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
+GROUP_BYTES = 4 * COUNT_BYTES + 40  # per count of a group in a store: four in memory, one of them being read
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
@@ -44,6 +45,8 @@ class Estimate:
     in_place : bool
         Whether the expected counts take the memory of the stored ones, as in `SkipGram.fit`, which has counts of its
         own.
+    largest_group : int, optional
+        The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
     resident : int
         Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
         into memory are not among them before they have been read.
@@ -67,6 +70,7 @@ class Estimate:
     in_place: bool = field(default=False, compare=False)
     checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
+    largest_group: int | None = field(default=None, compare=False)
 
     @property
     def flops(self) -> int:
@@ -82,14 +86,18 @@ class Estimate:
     @property
     def memory(self) -> int:
         """The bytes of the whole process at its peak: with interpreter, libraries, vocabulary and counts."""
-        held = PROCESS_BYTES + WORD_BYTES * self.inputs + COUNT_BYTES * self.nnz
+        counts = COUNT_BYTES * self.nnz if self.largest_group is None else 0
+        held = PROCESS_BYTES + WORD_BYTES * self.inputs + counts
         kept = max(self.resident - held, 0)
         return held + kept - int(REUSED_SHARE * kept) + self.training_memory
 
     @property
     def training_memory(self) -> int:
         """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
-        expected = 0 if self.in_place else EXPECTED_BYTES * self.nnz
+        if self.largest_group is not None:
+            expected = GROUP_BYTES * self.largest_group
+        else:
+            expected = 0 if self.in_place else EXPECTED_BYTES * self.nnz
         return expected + max(self._start_memory, self._epochs_memory, self._gauge_memory)
 
     @property
@@ -98,7 +106,10 @@ class Estimate:
         starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
         exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
-        return PMI_BYTES * self.nnz + starts + ITEM * rows * padded_width(wide, "float32") + squares + exact
+        entries = PMI_BYTES * self.nnz + starts
+        if self.largest_group is not None:
+            entries = min(entries, check_memory_limit(None))  # beyond that they are in a file
+        return entries + ITEM * rows * padded_width(wide, "float32") + squares + exact
 
     def _tasks(self, rows: int) -> int:
         """Return how many threads can work at once on pieces of so many rows."""

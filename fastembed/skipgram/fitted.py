@@ -14,6 +14,7 @@ from fastembed.corpus.readers import DocumentCorpus, FileCorpus
 from fastembed.corpus.reading import Reading
 from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts
+from fastembed.counts.store import CountsStore
 from fastembed.skipgram.options import Baskets
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
@@ -78,7 +79,9 @@ class FittedModel:
             "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts or a file of them"
         )
 
-    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
+    def aligned(
+        self, counts: Counts | CountsStore, vocabulary: Vocabulary | None = None, *, name: str = "counts"
+    ) -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
         What the model does not know is dropped. TypeError or ValueError as by :meth:`check_alike`. Warns if their text
@@ -89,9 +92,9 @@ class FittedModel:
         self._warn_of_other_reading(f"the text of {name} was", counts.vocabulary.reading)
         return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
 
-    def check_alike(self, counts: Counts, name: str) -> None:
+    def check_alike(self, counts: Counts | CountsStore, name: str) -> None:
         """Raise TypeError or ValueError for what are no counts with tokens, counted in the same way as the model's."""
-        if not isinstance(counts, Counts):
+        if not isinstance(counts, Counts | CountsStore):
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
             raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")

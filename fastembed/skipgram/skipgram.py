@@ -20,6 +20,7 @@ from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
+from fastembed.counts.store import CountsStore
 from fastembed.skipgram.bars import reporting
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
@@ -423,9 +424,9 @@ class SkipGram:
 
     def fit_counts(
         self,
-        counts: Counts,
+        counts: Counts | CountsStore,
         *,
-        validation_counts: Counts | None = None,
+        validation_counts: Counts | CountsStore | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -436,8 +437,9 @@ class SkipGram:
 
         Parameters
         ----------
-        counts : Counts
-            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. Parameters that say how to
+        counts : Counts or CountsStore
+            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. Of a store a few groups of
+            rows are in memory at a time, and the vectors have the same bits. Parameters that say how to
             count are those of :meth:`count` and have no effect here.
         validation_counts : Counts, optional
             Of the same shape, not trained on: their mean nll at the end of each epoch is `validation_nll` in its
@@ -482,7 +484,7 @@ class SkipGram:
         y: object = None,
         *,
         grow_vocabulary: bool = False,
-        replay: Counts | None = None,
+        replay: Counts | CountsStore | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
@@ -577,11 +579,11 @@ class SkipGram:
 
     def partial_fit_counts(
         self,
-        counts: Counts,
+        counts: Counts | CountsStore,
         *,
-        validation_counts: Counts | None = None,
+        validation_counts: Counts | CountsStore | None = None,
         grow_vocabulary: bool = False,
-        replay: Counts | None = None,
+        replay: Counts | CountsStore | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -652,7 +654,7 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             return self._train(options, aligned, validation, base, report, on_epoch_end, again, checkpoint=file)
 
-    def _check_replay(self, replay: Counts | None) -> None:
+    def _check_replay(self, replay: Counts | CountsStore | None) -> None:
         """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""
         if replay is None:
             return
@@ -660,11 +662,13 @@ class SkipGram:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
         self._model.check_alike(replay, "replay")
 
-    def _counts_options(self, counts: Counts, validation_counts: Counts | None) -> SkipGramOptions:
+    def _counts_options(
+        self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None
+    ) -> SkipGramOptions:
         """Return the parameters for a fit to counts, after checking what any such fit needs."""
         self._check_not_in_fit()
         options = self._options()
-        if not isinstance(counts, Counts):
+        if not isinstance(counts, Counts | CountsStore):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
         if options.early_stopping and validation_counts is None:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
@@ -673,12 +677,12 @@ class SkipGram:
     def _train(
         self,
         options: SkipGramOptions,
-        counts: Counts,
-        validation_counts: Counts | None,
+        counts: Counts | CountsStore,
+        validation_counts: Counts | CountsStore | None,
         base: FittedModel | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
-        replay: Counts | None = None,
+        replay: Counts | CountsStore | None = None,
         *,
         checkpoint: CheckpointFile | None = None,
         own_counts: bool = False,
@@ -686,7 +690,14 @@ class SkipGram:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
         estimate = options.estimate(*counts.shape, nnz)
-        estimate = replace(estimate, in_place=own_counts, resident=resident_memory(), checkpoint=checkpoint is not None)
+        largest = int(counts.entries.max()) if isinstance(counts, CountsStore) and replay is None else None
+        estimate = replace(
+            estimate,
+            in_place=own_counts,
+            resident=resident_memory(),
+            checkpoint=checkpoint is not None,
+            largest_group=largest,
+        )
         estimate.check()
         if progress is not None:
             progress.training(estimate)
@@ -706,7 +717,7 @@ class SkipGram:
     def _run(
         self,
         training: Training,
-        validation_counts: Counts | None,
+        validation_counts: Counts | CountsStore | None,
         progress: FitProgress | None,
         on_epoch_end: EpochEnd | None,
     ) -> None:
@@ -991,7 +1002,7 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Documents | Counts) -> float:
+    def perplexity(self, corpus: Documents | Counts | CountsStore) -> float:
         """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters
@@ -1020,7 +1031,7 @@ class SkipGram:
         True
         """
         model = self._fitted
-        if isinstance(corpus, Counts):
+        if isinstance(corpus, Counts | CountsStore):
             counts = model.aligned(corpus)
         else:
             reading = model.reading_of(corpus, self._options().reading)

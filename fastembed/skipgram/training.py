@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from fastembed._base.csr import canonical_csr
+from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
+from fastembed.counts.store import CountsStore
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, arrays_digest, fit_identity
 from fastembed.trainer.file import trainer_tensors
-from fastembed.trainer.groups import CSRGroups
+from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
@@ -56,26 +58,33 @@ class Training:
 
     def __init__(
         self,
-        counts: Counts,
+        counts: Counts | CountsStore,
         options: SkipGramOptions,
         base: FittedModel | None = None,
-        replay: Counts | None = None,
+        replay: Counts | CountsStore | None = None,
         *,
         own_counts: bool = False,
         checkpoint: CheckpointFile | None = None,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
-        if replay is not None:
-            matrix = canonical_csr("counts", matrix + replay.to_scipy())
-        self._groups = CSRGroups(matrix)
+        self._memory = None  # for what the start computes from counts in memory
+        self._groups: GroupedCounts
+        if isinstance(counts, CountsStore) and replay is None:
+            self._groups, self._memory = counts, check_memory_limit(None)
+        else:
+            matrix = expected_in_place(counts) if own_counts and isinstance(counts, Counts) else counts.to_scipy()
+            if replay is not None:
+                matrix = canonical_csr("counts", matrix + replay.to_scipy())
+            self._groups = CSRGroups(matrix)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
         self._digest = digest.submit(self._groups.sha256)
         digest.shutdown(wait=False)
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
-        self._totals = self._groups.totals = Totals.of(self._groups, pool)
+        self._totals = Totals.of(self._groups, pool)
+        if isinstance(self._groups, CSRGroups):
+            self._groups.totals = self._totals
         self._records: list[dict[str, float]] = []
         self._rng = np.random.default_rng(options.seed)
         self._checkpoint = checkpoint
@@ -125,7 +134,7 @@ class Training:
 
     def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
-        embedding, linear = svd_start(self._groups, self._totals, self._options.dim, self._rng, pool)
+        embedding, linear = svd_start(self._groups, self._totals, self._options.dim, self._rng, pool, self._memory)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:

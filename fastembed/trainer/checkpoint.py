@@ -297,7 +297,7 @@ def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Posi
 
 
 class FitData(NamedTuple):
-    """What a fit learns from: checked counts, bags, factors on the rates of rows of the embedding, weights of inputs."""
+    """What a fit learns from: checked counts, bags, factors on the rates of the rows of E, weights of the inputs."""
 
     counts: GroupedCounts
     bags: Bags | None = None

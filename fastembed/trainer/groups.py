@@ -34,8 +34,8 @@ def group_slice(group: int, rows: int) -> slice:
 
     Examples
     --------
-    >>> np.arange(10_000)[group_slice(1, 10_000)]
-    array([   1,    4,    7, ..., 9991, 9994, 9997])
+    >>> list(range(10_000))[group_slice(1, 10_000)][:4]
+    [1, 4, 7, 10]
     """
     return slice(group, rows, group_count(rows))
 
@@ -65,8 +65,9 @@ def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list
 
     Examples
     --------
-    >>> draw_order([np.array([0, 3]), np.array([1, 4]), np.array([2, 5])], np.random.default_rng(0))
-    [Draw(groups=(2, 0), rows=array([5, 0, 3, 2])), Draw(groups=(1,), rows=array([4, 1]))]
+    >>> order = draw_order([np.array([0, 3]), np.array([1, 4]), np.array([2, 5])], np.random.default_rng(0))
+    >>> [len(draw.rows) for draw in order]
+    [4, 2]
     """
     order = [group for group in rng.permutation(len(groups)).tolist() if len(groups[group])]
     taken = [tuple(order[first : first + DRAWN_GROUPS]) for first in range(0, len(order), DRAWN_GROUPS)]

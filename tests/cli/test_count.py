@@ -6,6 +6,7 @@ import re
 import pytest
 
 from fastembed.counts import Counts
+from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
 
@@ -65,3 +66,26 @@ def test_options_of_reading_reach_the_corpus(run, tmp_path):
     assert "not valid UTF-8 at line 1, byte 11" in err
     assert run(*argv, "--token-pattern", "[a-z]+", "--replace-invalid") == (0, "", "")
     assert Counts.load(tmp_path / "counts").vocabulary.tokens == ("cat", "the", "sat")
+
+
+def test_a_model_of_a_store_is_the_one_of_a_file(run, tmp_path, corpus):
+    file, folder = tmp_path / "file", tmp_path / "folder.counts"
+    assert run("count", corpus, "-o", file, "--quiet") == (0, "", "")
+    assert run("count", corpus, "-o", folder, "--store", "--quiet") == (0, "", "")
+    assert Counts.open(folder).nnz == Counts.load(file).nnz
+    models = []
+    for counts in (file, folder):
+        model = tmp_path / f"{counts.name}.safetensors"
+        argv = ("train", "--counts", counts, "--validation-counts", counts, "-o", model, "--dim", 3, "--quiet")
+        assert run(*argv) == (0, "", "")
+        models.append(SkipGram.load(model))
+    assert (models[0].vectors.matrix == models[1].vectors.matrix).all()
+    assert models[0].counts_sha256_ == models[1].counts_sha256_
+
+
+def test_a_store_is_not_written_over_other_files(run, tmp_path, corpus):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "novel.txt").write_text("a b", encoding="utf-8")
+    code, out, err = run("count", corpus, "-o", tmp_path / "texts", "--store", "--quiet")
+    assert (code, out) == (1, "")
+    assert "holds other files, such as 'novel.txt'" in err

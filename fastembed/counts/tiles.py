@@ -1,0 +1,137 @@
+"""The bytes of a group of rows on disk: one tile for each shard of the columns, one after another.
+
+A tile has the entries of the group's rows in the columns of one shard, by rows, columns ascending. Its parts follow one
+another, little-endian, and zeros fill it up to a multiple of 8 bytes:
+
+    values    float32, or float64 where float32 would round one of them    (n,)
+    columns   uint16, from the first column of the shard                   (n,)
+    lengths   uint16, the number of entries of each row                    (R,)
+
+So whoever works on some shards alone reads one run of bytes per group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed.trainer.groups import Memory, RowGroup
+
+Float = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+ALIGNMENT = 8
+
+
+class Tiles(NamedTuple):
+    """What is known of the tiles of a group, one for each of S shards.
+
+    Attributes
+    ----------
+    entries : ndarray of int64 (S,)
+    wide : ndarray of bool (S,)
+        Whether values are float64.
+    sha256 : ndarray of uint8 (S, 32)
+        Of the bytes of each tile.
+    """
+
+    entries: Int64
+    wide: npt.NDArray[np.bool_]
+    sha256: Bytes
+
+    def offsets(self, rows: int) -> Int64:
+        """Return where the tiles of a group of so many rows begin, and the last one ends, (S + 1,)."""
+        sizes = self.entries * np.where(self.wide, 8 + 2, 4 + 2) + 2 * rows
+        return np.concatenate([[0], np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT)])
+
+
+def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDArray[np.intp]) -> tuple[Bytes, Tiles]:
+    """Return the bytes of the rows of a group, and what is to be known of them.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64 (R,)
+        Number of entries of each row.
+    columns, values : ndarray (n,)
+        The rows one after another, columns ascending in each.
+    bounds : ndarray of int (S + 1,)
+        Of the shards.
+    """
+    shards, rows = len(bounds) - 1, len(lengths)
+    shard_of = np.repeat(np.arange(shards, dtype=np.uint16), np.diff(bounds))[columns]
+    cells = np.repeat(np.arange(rows) * shards, lengths) + shard_of
+    of_row = np.bincount(cells, minlength=rows * shards).reshape(rows, shards)
+    del cells
+    order = np.argsort(shard_of, kind="stable")
+    del shard_of
+    ends = np.cumsum(of_row.sum(axis=0))
+    entries = np.diff(ends, prepend=0)
+    narrow = values.astype(np.float32)
+    rounded = narrow != values
+    parts = [order[end - n : end] for end, n in zip(ends, entries, strict=True)]
+    wide = np.array([bool(rounded[part].any()) for part in parts])
+    tiles = Tiles(entries, wide, np.zeros((shards, 32), np.uint8))
+    offsets = tiles.offsets(rows)
+    data = np.zeros(offsets[-1], np.uint8)
+    for k, part in enumerate(parts):
+        tile = data[offsets[k] : offsets[k + 1]]
+        for to, array in zip(
+            _parts(tile, int(entries[k]), rows, bool(wide[k])),
+            ((values if wide[k] else narrow)[part], columns[part] - bounds[k], of_row[:, k]),
+            strict=True,
+        ):
+            to[:] = array
+        tiles.sha256[k] = _sha256(tile)
+    return data, tiles
+
+
+def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
+    """Return the number of the first tile whose bytes are others than those that were written; None if all are good."""
+    offsets = tiles.offsets(rows)
+    for k, digest in enumerate(tiles.sha256):
+        if len(data) < offsets[k + 1] or not np.array_equal(_sha256(data[offsets[k] : offsets[k + 1]]), digest):
+            return k
+    return None
+
+
+def decode_group(
+    data: Bytes, tiles: Tiles, rows: int, bounds: npt.NDArray[np.intp], memory: Memory | None = None
+) -> RowGroup:
+    """Return the rows of a group, one after another, in the given memory or in new arrays."""
+    offsets, shards = tiles.offsets(rows), len(bounds) - 1
+    parts = [
+        _parts(data[offsets[k] : offsets[k + 1]], int(tiles.entries[k]), rows, bool(tiles.wide[k]))
+        for k in range(shards)
+    ]
+    nnz = int(tiles.entries.sum())
+    indices, values = (np.empty(nnz, np.int32), np.empty(nnz)) if memory is None else memory
+    of_row = np.zeros(rows, np.int64)
+    for _, _, lengths in parts:
+        of_row += lengths
+    ends = np.cumsum(of_row)
+    places = ends - of_row  # of the next entry of each row
+    begins = places.copy()
+    for k, (amounts, columns, lengths) in enumerate(parts):
+        many = lengths.astype(np.int64)
+        to = np.repeat(places - (np.cumsum(many) - many), many)
+        to += np.arange(len(to))
+        indices[to] = columns + np.int32(bounds[k])
+        values[to] = amounts
+        places += many
+    return RowGroup(begins, ends, indices, values)
+
+
+def _parts(tile: Bytes, entries: int, rows: int, wide: bool) -> tuple[npt.NDArray[Any], ...]:
+    """Return views of the values, columns and lengths of a tile."""
+    dtype, item = ("<f8", 8) if wide else ("<f4", 4)
+    a, b = item * entries, (item + 2) * entries
+    return tile[:a].view(dtype), tile[a:b].view("<u2"), tile[b : b + 2 * rows].view("<u2")
+
+
+def _sha256(tile: Bytes) -> Bytes:
+    return np.frombuffer(hashlib.sha256(tile.data).digest(), np.uint8)

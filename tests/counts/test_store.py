@@ -1,0 +1,224 @@
+"""A store of tiles: the same counts and the same models as in memory, and what is wrong with it is named."""
+
+import errno
+import itertools
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import Counts, SkipGram, Trainer, Vocabulary
+from fastembed._base.threads import Pool
+from fastembed.counts import CountsStore, store
+from fastembed.counts.tiles import decode_group, encode_group
+from fastembed.formats.locks import sole_writer
+from fastembed.formats.tensors import map_tensors, write_tensors
+from fastembed.trainer import groups as grouping
+from fastembed.trainer.groups import CSRGroups
+from fastembed.trainer.totals import Totals
+
+
+@pytest.fixture
+def small_groups(set_constant):
+    set_constant(grouping, "GROUP_ROWS", 16)
+
+
+def random_counts(rows=100, columns=2500):
+    rng = np.random.default_rng(0)
+    matrix = sparse.random_array((rows, columns), density=0.1, random_state=rng, format="csr")
+    matrix.data = np.ceil(matrix.data * 9)
+    return matrix
+
+
+def windows_counts(**options):
+    rng = np.random.default_rng(1)
+    corpus = [rng.zipf(1.3, size=40) % 60 for _ in range(60)]
+    vocabulary = Vocabulary.from_corpus([[str(k) for k in line] for line in corpus], min_count=1)
+    return Counts.from_corpus([[str(k) for k in line] for line in corpus], vocabulary, **options)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 2.0**24], [1.0, 2.0**24 + 1, 0.1]])
+@pytest.mark.parametrize("bounds", [[0, 7], [0, 3, 7], [0, 1, 6, 7]])
+def test_a_group_is_what_it_was_after_encoding_and_decoding(values, bounds):
+    """Values that float32 would round are float64, in their own tile alone."""
+    lengths, columns = np.array([2, 0, 1]), np.array([0, 6, 2], np.int32)
+    data, tiles = encode_group(lengths, columns, np.array(values), np.array(bounds))
+    begins, ends, indices, found = decode_group(data, tiles, 3, np.array(bounds))
+    assert (begins.tolist(), ends.tolist()) == ([0, 2, 2], [2, 2, 3])
+    assert_array_equal(indices, columns)
+    assert_array_equal(found, values)
+    for k, (first, last) in enumerate(itertools.pairwise(bounds)):
+        inside = [v for c, v in zip(columns, values, strict=True) if first <= c < last]
+        assert tiles.wide[k] == any(float(np.float32(v)) != v for v in inside)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        lambda: Counts.from_scipy(random_counts()),
+        lambda: Counts.from_scipy(random_counts() * 0.1),
+        lambda: Counts.from_scipy(random_counts(5, 3)),
+        lambda: windows_counts(window=3, sample=0.01, directed=True, max_contexts=20),
+        lambda: windows_counts(window=4, weighting="harmonic"),
+    ],
+)
+@pytest.mark.usefixtures("small_groups")
+def test_a_store_is_the_counts(tmp_path, counts):
+    counts = counts()
+    stored = counts.store(tmp_path / "a.counts")
+    again = Counts.open(tmp_path / "a.counts")
+    memory, found, expected = CSRGroups(counts.to_scipy()), again.to_scipy(), counts.to_scipy()
+    for name in ("data", "indices", "indptr"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert (stored.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(stored))
+    assert again.total == pytest.approx(counts.total, rel=1e-14)
+    assert (again.windows, again.ledger, again.directed) == (counts.windows, counts.ledger, counts.directed)
+    assert again.sha256() == memory.sha256()
+    assert_array_equal(again.entries, memory.entries)
+    totals = Totals.of(memory, Pool(2))
+    assert_array_equal(again.totals.rows, totals.rows)
+    assert_array_equal(again.totals.columns, totals.columns)
+    assert again.disk == sum(file.stat().st_size for file in Path(again.path).glob("*.tiles"))
+    if counts.vocabulary is not None:
+        assert again.vocabulary.tokens == counts.vocabulary.tokens
+    assert pickle.loads(pickle.dumps(again)).sha256() == again.sha256()
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch):
+    counts = windows_counts(window=3, directed=True, max_contexts=20)
+    held_out = windows_counts(window=2, directed=True, max_contexts=20)
+    model, other, spilled = (SkipGram(dim=5, threads=threads) for threads in (2, 1, 2))
+    stored, stored_held_out = counts.store(tmp_path / "a.counts"), held_out.store(tmp_path / "b.counts")
+    model.fit_counts(counts, validation_counts=held_out)
+    other.fit_counts(stored, validation_counts=stored_held_out)
+    monkeypatch.setattr("fastembed.skipgram.training.check_memory_limit", lambda limit: 1)  # the start is in a file
+    spilled.fit_counts(stored, validation_counts=held_out)
+    for each in (other, spilled):
+        assert_array_equal(each.trainer.embedding, model.trainer.embedding)
+        assert_array_equal(each.trainer.linear, model.trainer.linear)
+        assert each.counts_sha256_ == model.counts_sha256_
+        nlls = [[record[name] for record in m.history for name in ("nll", "validation_nll")] for m in (each, model)]
+        assert nlls[0] == nlls[1]
+    assert other.perplexity(stored) == model.perplexity(counts)
+    for m, c in ((model, counts), (other, stored)):
+        m.partial_fit_counts(c, replay=c)
+    assert_array_equal(other.trainer.embedding, model.trainer.embedding)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_trainer_takes_a_store(tmp_path):
+    counts = Counts.from_scipy(random_counts())
+    stored = counts.store(tmp_path / "a.counts")
+    one, two = (Trainer.random(100, 4, output_size=2500, seed=0) for _ in range(2))
+    assert [r["nll"] for r in one.fit_counts(counts)] == [r["nll"] for r in two.fit_counts(stored)]
+    assert_array_equal(one.embedding, two.embedding)
+    with pytest.raises(ValueError, match=r"counts must have shape \(3, 2500\), inputs by outputs, got \(100, 2500\)"):
+        Trainer.random(3, 4, output_size=2500).fit_counts(stored)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_the_same_counts_are_the_same_bytes_and_others_replace_them(tmp_path):
+    counts = Counts.from_scipy(random_counts())
+    for name in "ab":
+        counts.store(tmp_path / name)
+    files = [sorted((file.name, file.read_bytes()) for file in (tmp_path / name).iterdir()) for name in "ab"]
+    assert files[0] == files[1]
+    old = Counts.open(tmp_path / "a")
+    Counts.from_scipy(random_counts() * 2).store(tmp_path / "a")
+    assert Counts.open(tmp_path / "a").total == 2 * counts.total
+    assert len(list((tmp_path / "a").iterdir())) == len(files[0])
+    with pytest.raises(FileNotFoundError, match="the store has lost a file of tiles"):
+        old.read_group(3)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
+    counts = Counts.from_scipy(random_counts())
+    stored = counts.store(tmp_path / "a.counts")
+    file = stored._file(2)
+    whole = file.read_bytes()
+    offset = int(stored._offsets(2)[1])
+    file.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
+    opened = Counts.open(stored.path)
+    with pytest.raises(ValueError, match=rf"tile 1 of .*{file.name}.*, of the columns 640 to 1263, is damaged"):
+        Trainer.random(100, 2, output_size=2500).fit_counts(opened)
+    file.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=f"{file.name}.* tile 3 is damaged"):
+        Counts.open(stored.path)
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match=file.name):
+        Counts.open(stored.path)
+
+
+def test_what_is_no_store_says_what_it_is(tmp_path):
+    counts = Counts.from_ids([0, 1], [1, 0])
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        Counts.open(tmp_path / "missing")
+    with pytest.raises(ValueError, match="is no store of counts"):
+        Counts.open(tmp_path)
+    counts.save(tmp_path / "file.safetensors")
+    with pytest.raises(NotADirectoryError, match=r"open it with Counts.load"):
+        Counts.open(tmp_path / "file.safetensors")
+    with pytest.raises(FileExistsError, match=r"holds other files, such as 'file\.safetensors'"):
+        counts.store(tmp_path)
+    path = Path(counts.store(tmp_path / "a").path) / store.MANIFEST
+    with pytest.raises(ValueError, match=r"holds counts-store, not counts: open it with Counts.open"):
+        Counts.load(path)
+    tensors, metadata = map_tensors(path)
+    write_tensors(path, tensors, metadata | {"version": "2"})
+    with pytest.raises(ValueError, match="is of version '2'; this fastembed reads version '1'"):
+        Counts.open(tmp_path / "a")
+    settings = json.loads(metadata["settings"]) | {"shape": [2, 3]}
+    write_tensors(path, tensors, metadata | {"settings": json.dumps(settings)})
+    with pytest.raises(ValueError, match="does not hold counts that fit together"):
+        Counts.open(tmp_path / "a")
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_full_disk_leaves_the_store_that_was_there(tmp_path, monkeypatch):
+    counts = Counts.from_scipy(random_counts())
+    stored = counts.store(tmp_path / "a.counts")
+    before = sorted(file.name for file in Path(stored.path).iterdir())
+    encode, calls = store.encode_group, []
+
+    def full(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return encode(*arguments)
+
+    monkeypatch.setattr(store, "encode_group", full)
+    with pytest.raises(OSError, match="No space left"):
+        Counts.from_scipy(random_counts() * 3).store(stored.path)
+    assert sorted(file.name for file in Path(stored.path).iterdir()) == before
+    assert Counts.open(stored.path).sha256() == stored.sha256()
+
+
+def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
+    folder = tmp_path / "a.counts"
+    folder.mkdir()
+    counts = Counts.from_ids([0, 1], [1, 0])
+    with sole_writer(folder), pytest.raises(BlockingIOError, match="is being written by another process"):
+        counts.store(folder)
+    code = (
+        "import sys, time, pathlib\nfrom fastembed.formats.locks import sole_writer\n"
+        "with sole_writer(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            with pytest.raises(BlockingIOError):
+                counts.store(folder)
+        finally:
+            process.kill()
+    (folder / "group-00007-0123456789abcdef.tiles").write_bytes(b"of a writer that was killed")
+    assert counts.store(folder).nnz == 2
+    assert not (folder / "group-00007-0123456789abcdef.tiles").exists()
+    assert isinstance(Counts.open(folder), CountsStore)
