@@ -412,7 +412,7 @@ def test_the_workspace_holds_the_largest_bags_of_any_block(model, make_counts):
     counts[4] = 0
     trainer = Trainer.random(40, 2, output_size=5, seed=0)
     checked = check_bags("bags", bags, 40, np.dtype("float32"))
-    fit = trainer._fit("counts", sparse.csr_array(counts), FitOptions(block_size=3), checked)
+    fit = BlockFit(trainer._parameters, sparse.csr_array(counts), FitOptions(block_size=3), trainer._pool, bags=checked)
     assert fit._most_entries(checked) == 36
 
 
