@@ -1,6 +1,6 @@
-"""Prints the SHA-256 of a model trained on other numbers of threads and with other hash seeds: `make bits`.
+"""Prints the SHA-256 of a model by the number of threads and the hash seed: `make bits`.
 
-Each model comes from a process of its own, is saved, and the file is hashed: it holds the vectors, the linear layer, the
+Each model comes from a process of its own, is saved, and the file is hashed: it holds vectors, linear layer, the
 sums of squares and the counts' own SHA-256. All must be equal.
 
     python bits.py [--threads N ...] [--hash-seeds N ...] [--text FILE]

@@ -10,7 +10,8 @@ without one that failed; and so with calls on files: open, read, write, fsync, r
 - the operation, done again, gives the same result as ever.
 
 The operations run in another process, with `failing.c` loaded before the C library. If that process dies, this is
-reported, and another one goes on with the next failure.
+reported, and another one goes on with the next failure. What happens inside Python, NumPy or SciPy when they get no
+memory, below the last of our functions, is counted apart, as theirs.
 
     python failures.py [--only WORD ...] [--share N] [--seed N]
 
@@ -35,6 +36,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -43,9 +45,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-# Code whose allocations fail: Python itself, NumPy, SciPy's sparse matrices, our kernels. Others end the process where they
+# Code whose allocations fail: Python, NumPy, SciPy's sparse matrices, our kernels. Others end the process where they
 # get no memory, as Rust and OpenBLAS do by design.
 TESTED_CODE = ("/bin/python", "libpython", "_multiarray_umath", "/fastembed/_kernels/", "_sparsetools")
+THEIRS = "(theirs) "
 SECONDS = 60  # after which one try is taken to hang
 DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
 KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
@@ -94,10 +97,13 @@ def digest(*parts: Any) -> str:
 def operations(folder: Path) -> dict[str, Operation]:
     """Return the operations by name; `folder` is that of their files."""
     import numpy as np
+    from scipy import sparse
 
     from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+    from fastembed._base import memory
     from fastembed.corpus import FileCorpus, Phrases
 
+    memory.LEAST = 1  # so that a few counts exceed it, and go to disk
     rng = np.random.default_rng(0)
     lines = [" ".join(f"w{i}" for i in rng.zipf(1.6, 6).clip(max=9)) for _ in range(12)]
     text, jsonl, table = folder / "text.txt.gz", folder / "rows.jsonl", folder / "rows.csv"
@@ -141,7 +147,7 @@ def operations(folder: Path) -> dict[str, Operation]:
     def new_trainer() -> Trainer:
         return Trainer.random(5, 3, output_size=7, seed=0, threads=1)
 
-    pairs = np.arange(35.0).reshape(5, 7) % 4
+    pairs = sparse.csr_array(np.arange(35.0).reshape(5, 7) % 4)
 
     def reading(*, field: Any = None, **options: Any) -> Callable[[Path], Any]:
         def count(path: Path) -> Any:
@@ -168,7 +174,7 @@ def operations(folder: Path) -> dict[str, Operation]:
         "train on examples": Operation(
             new_trainer, lambda trainer: trainer.train([0, 1, 2], [3, 4, 5], update_linear=True), trainer_bits, sound
         ),
-        "step": Operation(new_trainer, lambda trainer: trainer.step(2, pairs[1]), trainer_bits),
+        "step": Operation(new_trainer, lambda trainer: trainer.step(2, pairs[[1]]), trainer_bits),
         "vocabulary": of_file(text, reading()),
         "vocabulary of words": of_file(text, reading(words=True)),
         "vocabulary of JSON lines": of_file(jsonl, reading(field="text")),
@@ -233,7 +239,8 @@ def operations(folder: Path) -> dict[str, Operation]:
         "trainer", "t.safetensors", new_trainer(), fitted.trainer,
         lambda path: trainer_bits(Trainer.load(path, threads=1)),
     )  # fmt: skip
-    add_file("counts", "c.safetensors", Counts.from_pairs("ab", "ba"), counts, lambda path: counted(Counts.load(path)))
+    few = Counts.from_pairs(["a", "b"], ["b", "a"])
+    add_file("counts", "c.safetensors", few, counts, lambda path: counted(Counts.load(path)))
     add_file(
         "vocabulary", "v.txt", Vocabulary(["a"], [1]), vocabulary, lambda path: Vocabulary.load(path).counts.tolist()
     )
@@ -365,7 +372,8 @@ class Attempt:
         where, look = trace_of(raised), operation.look(state)
         problems = []
         if raised is not None and not isinstance(raised, DOCUMENTED):
-            problems.append(f"raised {type(raised).__name__}: {raised}")
+            inside = traceback.extract_tb(raised.__traceback__)[-1].filename
+            problems.append(f"{theirs(inside)}raised {type(raised).__name__}: {raised}")
         if look not in (self._before, self._after) and not operation.partly(state):
             problems.append("the state is neither the one before nor the one after")
         if raised is None and (look != self._after or result != self._expected):
@@ -397,12 +405,15 @@ class Attempt:
                 Path(path).unlink()
 
 
+def theirs(file: str) -> str:
+    """Return a mark for what happened in code that is not ours, else nothing."""
+    return "" if "/fastembed/" in file or file == __file__ else THEIRS
+
+
 def trace_of(error: BaseException | None) -> str:
     """Return where an exception comes from, in one line."""
     if error is None:
         return ""
-    import traceback
-
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     place = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
     return f"{type(error).__name__} at {place}"
@@ -454,9 +465,11 @@ def try_all(
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if not last:
             raise RuntimeError(f"{plan[0]} ended the process before its first failure: {how}\n{printed}")
-        stack = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', printed)[:6]
+        of_thread = printed.partition("Current thread")[2] or printed
+        stack = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', of_thread)[:6]
         place = " < ".join(f"{Path(file).name}:{line} {where}" for file, line, where in stack)
-        found.append(f"{'/'.join(plan[0])} {last} ended the process: {how} | {place or printed[-800:]}")
+        whose = theirs(stack[0][0]) if stack and code < 0 else ""
+        found.append(f"{'/'.join(plan[0])} {last} {whose}ended the process: {how} | {place or printed[-800:]}")
         first = last + 1
 
 
@@ -471,7 +484,7 @@ def main() -> int:
     parser.add_argument("--share", type=int, default=1, help="try about one of so many failures")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    begin, problems, total = time.monotonic(), 0, dict.fromkeys(KINDS, 0)
+    begin, problems, of_others, total = time.monotonic(), 0, 0, dict.fromkeys(KINDS, 0)
     with tempfile.TemporaryDirectory() as folder:
         library = compiled(Path(folder))
         place = Path(folder, "names")
@@ -479,13 +492,15 @@ def main() -> int:
         names = [name for name in operations(place) if any(word in name for word in arguments.only)]
         plan = [(name, kind) for name in names for kind in arguments.kinds]
         for name, kind, tried, calls, found in try_all(plan, arguments.share, arguments.seed, library):
+            own = [problem for problem in found if THEIRS not in problem]
             total[kind] += tried
-            problems += len(found)
-            print(f"{name}: {kind}: {tried:,} tried of {calls:,}, {len(found)} problems", flush=True)
+            problems += len(own)
+            of_others += len(found) - len(own)
+            print(f"{name}: {kind}: {tried:,} tried of {calls:,}, {len(own)} problems", flush=True)
             for problem in found:
                 print(f"    {problem}", flush=True)
     print(", ".join(f"{number:,} of kind {kind}" for kind, number in total.items()), end="; ")
-    print(f"{problems} problems; {time.monotonic() - begin:.0f} s")
+    print(f"{problems} problems, {of_others} inside other libraries; {time.monotonic() - begin:.0f} s")
     return bool(problems)
 
 

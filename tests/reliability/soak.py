@@ -23,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
 from fastembed.corpus import FileCorpus, Phrases
@@ -46,14 +47,14 @@ def one_round(folder: Path, threads: int) -> str:
             Vectors.load(path).most_similar("w2", topn=5)
     vocabulary = Vocabulary.from_corpus(text, min_count=2, threads=threads)
     vocabulary.save(folder / "vocabulary.txt")
-    counts = Counts.from_corpus(text, vocabulary, window=3, threads=threads, memory_limit=1)
+    counts = Counts.from_corpus(text, vocabulary, window=3, threads=threads, memory_limit=1_000_000)
     counts.save(folder / "counts.safetensors")
     Counts.load(folder / "counts.safetensors")
     Phrases.from_corpus(text, min_count=5, threads=threads).save(folder / "phrases.txt")
     corpus = FileCorpus([folder / "rows.jsonl"], field="text", words=True)
     Vocabulary.from_corpus(corpus, min_count=1, threads=threads)
     trainer = Trainer.random(50, 10, seed=0, threads=threads)
-    trainer.fit_counts(np.arange(2500.0).reshape(50, 50) % 3, epochs=2)
+    trainer.fit_counts(sparse.csr_array(np.arange(2500.0).reshape(50, 50) % 3), epochs=2)
     trainer.train(np.arange(50), update_linear=True)
     for bad in ("nowhere.txt", folder):
         with suppress(OSError, ValueError):
