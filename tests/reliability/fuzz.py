@@ -9,7 +9,7 @@ files often what is inside, and of safetensors files often the header, with its 
 within `TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it took after the good files. A try depends on
 the seed and its number alone.
 
-    python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--keep FOLDER]
+    python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--keep FOLDER]
 
 A file that is read otherwise is copied into the folder `fuzz-SEED-NUMBER`, or into `--keep`.
 """
@@ -354,6 +354,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--tries", type=int, default=sys.maxsize, help="at most")
     parser.add_argument("--only", nargs="+", default=[""], help="kinds whose names have one of these words")
+    parser.add_argument(
+        "--times", type=int, default=25, help="as often as a corpus, other kinds come: 10 of them per corpus"
+    )
     parser.add_argument("--keep", type=Path, help="the folder for files that are read as they should not be")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -369,8 +372,10 @@ def main() -> int:
     tries, read, problems = collections.Counter[str](), collections.Counter[str](), []
     number, end = 0, time.monotonic() + arguments.seconds
     names = list(chosen)
+    order = [name for name in names for _ in range(1 if chosen[name].is_corpus else arguments.times)]
+    random.Random(arguments.seed).shuffle(order)
     while number < arguments.tries and time.monotonic() < end:
-        name = names[number // PER_ROUND % len(names)]
+        name = order[number // PER_ROUND % len(order)]
         faulthandler.dump_traceback_later(TRY_SECONDS, exit=True)
         rng = random.Random(f"{arguments.seed} {number}")
         path = write_try(chosen[name], folder, rng)
