@@ -77,10 +77,11 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 test-hostile: $(VENV)/.package $(VENV)/.extra-test
 	FASTEMBED_HOSTILE=full $(BIN)/pytest --verbose tests/corpus/test_hostile.py tests/_kernels/test_tokens.py
 
-# Every allocation and every call on a file fails once: about an hour. make test-failures SHARE=50: about one of 50.
+# Every allocation and every call on a file fails once: hours. KINDS=call: calls on files alone. SHARE=50: about one of 50.
 SHARE ?= 1
+KINDS ?= allocation call full-disk
 test-failures: $(VENV)/.package $(VENV)/.extra-parquet
-	$(BIN)/python -P tests/reliability/failures.py --share $(SHARE)
+	$(BIN)/python -P tests/reliability/failures.py --share $(SHARE) --kinds $(KINDS)
 
 # Mutated files of every kind; those that are read as they should not be stay in ./fuzz-SEED-NUMBER
 SEED ?= 0
