@@ -232,6 +232,9 @@ class Workers:
                 self._ends.append(end)
             except RuntimeError:  # the system starts no more
                 self._most = len(self._ends)
+            except MemoryError:
+                self._calls.put(None)  # for the thread, which may run
+                raise
         if self._ends:
             self._calls.put(call)
         else:

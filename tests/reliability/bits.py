@@ -1,7 +1,7 @@
 """Prints the SHA-256 of a model by the number of threads and the hash seed: `make bits`.
 
-Each model comes from a process of its own, is saved, and the file is hashed: it holds vectors, linear layer, the
-sums of squares and the counts' own SHA-256. All must be equal.
+Each model comes from a process of its own. Hashed are its words and vectors, the linear layer, the bias, the sums of
+squares and the counts' own SHA-256. All must be equal.
 
     python bits.py [--threads N ...] [--hash-seeds N ...] [--text FILE]
 """
@@ -9,7 +9,6 @@ sums of squares and the counts' own SHA-256. All must be equal.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -17,10 +16,16 @@ import tempfile
 from pathlib import Path
 
 PROGRAM = """
-import sys
+import hashlib, sys
+import numpy as np
 from fastembed import SkipGram
-text, threads, path = sys.argv[1:]
-SkipGram(dim=30, epochs=2, seed=0, min_count=2, threads=int(threads)).fit(text).save(path)
+text, threads = sys.argv[1:]
+model = SkipGram(dim=30, epochs=2, seed=0, min_count=2, threads=int(threads)).fit(text)
+trainer = model.trainer
+sha = hashlib.sha256(repr((model.vocabulary.tokens, model.counts_sha256_)).encode())
+for array in (model.vectors.matrix, trainer.embedding, trainer.linear, trainer.bias, *trainer.squares):
+    sha.update(np.ascontiguousarray(array).tobytes())
+print(sha.hexdigest())
 """
 
 
@@ -42,15 +47,15 @@ def main() -> int:
     arguments = parser.parse_args()
     found = set()
     with tempfile.TemporaryDirectory() as folder:
-        text, model = arguments.text or Path(folder, "text.txt"), Path(folder, "model.safetensors")
+        text = arguments.text or Path(folder, "text.txt")
         if arguments.text is None:
             write_text(text)
-        print("threads  PYTHONHASHSEED  SHA-256 of the model's file")
+        print("threads  PYTHONHASHSEED  SHA-256")
         for threads in arguments.threads:
             for seed in arguments.hash_seeds:
-                command = [sys.executable, "-P", "-c", PROGRAM, str(text), threads, str(model)]
-                subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
-                sha = hashlib.sha256(model.read_bytes()).hexdigest()
+                command = [sys.executable, "-P", "-c", PROGRAM, str(text), threads]
+                own = os.environ | {"PYTHONHASHSEED": seed}
+                sha = subprocess.run(command, check=True, env=own, stdout=subprocess.PIPE, text=True).stdout.strip()
                 found.add(sha)
                 print(f"{threads:>7}  {seed:>14}  {sha}", flush=True)
     print(f"{len(found)} different model{'s' * (len(found) != 1)}")

@@ -229,7 +229,7 @@ def operations(folder: Path) -> dict[str, Operation]:
         found[f"load {name}"] = of_file(good / path, load)
 
     for form in formats.FORMATS.values():
-        if form.library is None or find_spec(form.library):
+        if form.suffixes and (form.library is None or find_spec(form.library)):
             for packed in ["", ".gz"] if form.gzip else [""]:
                 path = f"v{form.suffixes[0]}{packed}"
                 add_file(
@@ -398,8 +398,9 @@ class Attempt:
         if (files := open_files()) != self._files:
             yield f"left open: {sorted(set(files) - set(self._files))}"
             self._files = files
-        if threading.active_count() > self._threads:
-            time.sleep(0.05)
+        for _ in range(40):
+            if threading.active_count() > self._threads:
+                time.sleep(0.05)
         if (threads := threading.active_count()) > self._threads:
             yield f"{threads} threads instead of {self._threads}"
             self._threads = threads
@@ -475,8 +476,8 @@ def try_all(
         stack = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', of_thread or printed)[:8]
         place = " < ".join(f"{Path(file).name}:{line} {where}" for file, line, where in stack)
         waiting = [where for file, _, where in stack if file.endswith("threading.py")]
-        # Python waits without end for a thread that gets no memory before it runs
-        lost = code > 0 and (waiting[-1:] == ["start"] or "in result" in of_thread)
+        # A thread that gets no memory before it runs is waited for without end
+        lost = code > 0 and (waiting[-1:] == ["start"] or re.search(r"in (result|__exit__)$", of_thread, re.MULTILINE))
         whose = THEIRS if lost else theirs(stack[0][0]) if stack and code < 0 else ""
         found.append(f"{'/'.join(plan[0])} {last} {whose}ended the process: {how} | {place or printed[-800:]}")
         first = last + 1

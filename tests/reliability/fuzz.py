@@ -245,7 +245,7 @@ def kinds() -> dict[str, Kind]:
         found[name] = Kind([saved(value, path) for value in objects], read)
 
     for form in formats.FORMATS.values():
-        if form.library is None or find_spec(form.library):
+        if form.suffixes and (form.library is None or find_spec(form.library)):
             for packed in ["", ".gz"] if form.gzip else [""]:
                 name = f"v{form.suffixes[0]}{packed}"
                 add(f"vectors {name}", name, vectors, lambda path: use_vectors(Vectors.load(path)))

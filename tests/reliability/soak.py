@@ -34,14 +34,15 @@ def one_round(folder: Path, threads: int) -> str:
     text = folder / "text.txt"
     model = SkipGram(dim=20, min_count=1, epochs=2, threads=threads, early_stopping=True, validation_fraction=0.1)
     model.fit(text)
-    model.partial_fit(folder / "rows.jsonl")
+    rows = FileCorpus([folder / "rows.jsonl"], field="text")
+    model.partial_fit(rows)
     model.save(folder / "model.safetensors")
     again = SkipGram.load(folder / "model.safetensors", threads=threads)
     again.predict_output("w1")
     again.perplexity(text)
     again.transform(["w1 w2", "w3 unknown"])
     for form in formats.FORMATS.values():
-        if form.library is None:
+        if form.library is None and form.suffixes:
             path = folder / f"vectors{form.suffixes[0]}"
             again.vectors.save(path)
             Vectors.load(path).most_similar("w2", topn=5)
@@ -50,7 +51,7 @@ def one_round(folder: Path, threads: int) -> str:
     counts = Counts.from_corpus(text, vocabulary, window=3, threads=threads, memory_limit=1_000_000)
     counts.save(folder / "counts.safetensors")
     Counts.load(folder / "counts.safetensors")
-    Phrases.from_corpus(text, min_count=5, threads=threads).save(folder / "phrases.txt")
+    Phrases.from_corpus(text, min_count=50, threshold=-1.0, threads=threads).save(folder / "phrases.txt")
     corpus = FileCorpus([folder / "rows.jsonl"], field="text", words=True)
     Vocabulary.from_corpus(corpus, min_count=1, threads=threads)
     trainer = Trainer.random(50, 10, seed=0, threads=threads)
