@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -128,8 +128,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
             error.filename = str(paths[0])
         raise
     finally:
-        for temporary in temporaries:
-            _remove(temporary)
+        _remove_all(temporaries)
 
 
 def _mode(target: Path, new: Path) -> int:
@@ -157,14 +156,13 @@ def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[P
             for temporary, target in zip(temporaries, targets, strict=True):
                 _rename(temporary, target, interrupts)
         except BaseException as error:
-            _put_back(temporaries, targets, kept)
+            _put_back(temporaries, targets, kept)  # if that fails too, the old files are left under their other names
+            _remove_all(kept.values())
             if not isinstance(error, PermissionError):
                 raise
             reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
             raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(paths[0])) from error
-        finally:
-            for place in kept.values():
-                _remove(place)
+        _remove_all(kept.values())
     if interrupts:
         raise interrupts[0]
 
@@ -189,15 +187,16 @@ def _put_back(temporaries: Sequence[Path], targets: Sequence[Path], kept: Mappin
         if target in kept and kept[target].exists() and (begun or target is not targets[0]):
             kept[target].replace(target)
         elif target not in kept and len(targets) > 1 and not temporary.exists():
-            _remove(target)
+            _remove_all([target])
 
 
-def _remove(path: Path) -> None:
-    """Remove a file if it is there, also if one allocation fails."""
-    try:
-        path.unlink(missing_ok=True)
-    except MemoryError:
-        path.unlink(missing_ok=True)
+def _remove_all(paths: Iterable[Path]) -> None:
+    """Remove files that are there, also if one allocation fails."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except MemoryError:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

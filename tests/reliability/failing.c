@@ -77,6 +77,13 @@ static int refused(int concerned) {
     return 1;
 }
 
+/* As `refused`, of a call that takes no space: a full disk, which lets all later calls fail, does not matter to it. */
+static int refused_once(int concerned) { return !to_end && refused(concerned); }
+
+static int refuses(int concerned, int flags) {
+    return flags & (O_CREAT | O_TMPFILE) & ~O_DIRECTORY ? refused(concerned) : refused_once(concerned);
+}
+
 static int keep(int file, int concerned) {
     if (file >= 0 && file < MOST_FILES)
         watched[file] = concerned;
@@ -95,7 +102,7 @@ static int mode_of(int flags, va_list *rest) {
         va_start(rest, flags); \
         int mode = mode_of(flags, &rest); \
         va_end(rest); \
-        return refused(below(path)) ? -1 : keep(REAL(name)(path, flags, mode), below(path)); \
+        return refuses(below(path), flags) ? -1 : keep(REAL(name)(path, flags, mode), below(path)); \
     }
 OPEN(open)
 OPEN(open64)
@@ -106,27 +113,27 @@ OPEN(open64)
         va_start(rest, flags); \
         int mode = mode_of(flags, &rest); \
         va_end(rest); \
-        return refused(below(path)) ? -1 : keep(REAL(name)(at, path, flags, mode), below(path)); \
+        return refuses(below(path), flags) ? -1 : keep(REAL(name)(at, path, flags, mode), below(path)); \
     }
 OPENAT(openat)
 OPENAT(openat64)
 
-#define ON_FILE(type, name, arguments, ...) \
-    type name arguments { return refused(is_watched(file)) ? -1 : REAL(name)(__VA_ARGS__); }
-ON_FILE(ssize_t, write, (int file, const void *data, size_t size), file, data, size)
-ON_FILE(ssize_t, pwrite, (int file, const void *data, size_t size, off_t at), file, data, size, at)
-ON_FILE(ssize_t, pwrite64, (int file, const void *data, size_t size, off64_t at), file, data, size, at)
-ON_FILE(ssize_t, writev, (int file, const struct iovec *parts, int number), file, parts, number)
-ON_FILE(ssize_t, read, (int file, void *data, size_t size), file, data, size)
-ON_FILE(ssize_t, pread, (int file, void *data, size_t size, off_t at), file, data, size, at)
-ON_FILE(ssize_t, pread64, (int file, void *data, size_t size, off64_t at), file, data, size, at)
-ON_FILE(int, fsync, (int file), file)
-ON_FILE(int, fdatasync, (int file), file)
-ON_FILE(int, ftruncate, (int file, off_t size), file, size)
-ON_FILE(int, ftruncate64, (int file, off64_t size), file, size)
-ON_FILE(int, fchmod, (int file, mode_t mode), file, mode)
-ON_FILE(off_t, lseek, (int file, off_t at, int from), file, at, from)
-ON_FILE(off64_t, lseek64, (int file, off64_t at, int from), file, at, from)
+#define ON_FILE(type, name, refuses, arguments, ...) \
+    type name arguments { return refuses(is_watched(file)) ? -1 : REAL(name)(__VA_ARGS__); }
+ON_FILE(ssize_t, write, refused, (int file, const void *data, size_t size), file, data, size)
+ON_FILE(ssize_t, pwrite, refused, (int file, const void *data, size_t size, off_t at), file, data, size, at)
+ON_FILE(ssize_t, pwrite64, refused, (int file, const void *data, size_t size, off64_t at), file, data, size, at)
+ON_FILE(ssize_t, writev, refused, (int file, const struct iovec *parts, int number), file, parts, number)
+ON_FILE(ssize_t, read, refused_once, (int file, void *data, size_t size), file, data, size)
+ON_FILE(ssize_t, pread, refused_once, (int file, void *data, size_t size, off_t at), file, data, size, at)
+ON_FILE(ssize_t, pread64, refused_once, (int file, void *data, size_t size, off64_t at), file, data, size, at)
+ON_FILE(int, fsync, refused, (int file), file)
+ON_FILE(int, fdatasync, refused, (int file), file)
+ON_FILE(int, ftruncate, refused, (int file, off_t size), file, size)
+ON_FILE(int, ftruncate64, refused, (int file, off64_t size), file, size)
+ON_FILE(int, fchmod, refused_once, (int file, mode_t mode), file, mode)
+ON_FILE(off_t, lseek, refused_once, (int file, off_t at, int from), file, at, from)
+ON_FILE(off64_t, lseek64, refused_once, (int file, off64_t at, int from), file, at, from)
 
 int close(int file) {
     int no = refused(is_watched(file));
@@ -135,17 +142,17 @@ int close(int file) {
     return no ? (errno = error, -1) : result;
 }
 
-int dup(int file) { return refused(is_watched(file)) ? -1 : keep(REAL(dup)(file), is_watched(file)); }
+int dup(int file) { return refused_once(is_watched(file)) ? -1 : keep(REAL(dup)(file), is_watched(file)); }
 
 void *mmap(void *at, size_t size, int rights, int flags, int file, off_t offset) {
-    return refused(is_watched(file)) ? MAP_FAILED : REAL(mmap)(at, size, rights, flags, file, offset);
+    return refused_once(is_watched(file)) ? MAP_FAILED : REAL(mmap)(at, size, rights, flags, file, offset);
 }
 void *mmap64(void *at, size_t size, int rights, int flags, int file, off64_t offset) {
-    return refused(is_watched(file)) ? MAP_FAILED : REAL(mmap64)(at, size, rights, flags, file, offset);
+    return refused_once(is_watched(file)) ? MAP_FAILED : REAL(mmap64)(at, size, rights, flags, file, offset);
 }
 
 #define ON_PATH(name, arguments, ...) \
-    int name arguments { return refused(below(path)) ? -1 : REAL(name)(__VA_ARGS__); }
+    int name arguments { return refused_once(below(path)) ? -1 : REAL(name)(__VA_ARGS__); }
 ON_PATH(rename, (const char *path, const char *to), path, to)
 ON_PATH(renameat, (int at, const char *path, int to_at, const char *to), at, path, to_at, to)
 ON_PATH(renameat2, (int at, const char *path, int to_at, const char *to, unsigned flags), at, path, to_at, to, flags)

@@ -28,6 +28,8 @@ from scipy import sparse
 from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
 from fastembed.corpus import FileCorpus, Phrases
 
+MORE_THREADS = 4  # another one is started when none is idle at the moment
+
 
 def one_round(folder: Path, threads: int) -> str:
     """Do what a service does in a day; return a hash of what came out, which must be the same every time."""
@@ -119,9 +121,9 @@ def main() -> int:
         f" {max(memory) / 1e6:.1f} MB"
     )
     steady = True
-    for name, column in (("open files", 1), ("threads", 2), ("files on disk", 3)):
+    for name, column, more in (("open files", 1, 0), ("threads", 2, MORE_THREADS), ("files on disk", 3, 0)):
         seen = sorted({look[column] for look in looks})
-        steady &= looks[0][column] == looks[-1][column]
+        steady &= looks[-1][column] <= looks[0][column] + more
         print(f"{name}: {looks[0][column]} in the first round, {looks[-1][column]} in the last, {seen} in all")
     print(f"{len(results)} different result{'s' * (len(results) != 1)}")
     return not (growth <= arguments.allowed and steady and len(results) == 1)
