@@ -2,6 +2,7 @@
 #   make demo | test | lint | docs | bench | figures | clean
 #   make test-extras | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
 #   make test-parallel | test-hostile | test-kill | coverage
+#   make test-failures | fuzz | fuzz-asan | soak | bits      what docs/reliability.md shows
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
 .PHONY: demo test test-extras lint docs test-debug test-portable test-aarch64 test-asan test-ubsan test-valgrind \
-	test-parallel test-hostile test-kill coverage bench figures clean
+	test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits coverage bench figures clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -56,11 +57,11 @@ test-debug:
 # libstdc++, whose `throw` it intercepts: other modules throw, matplotlib's at import.
 # They write their findings to file descriptor 2, which pytest must not capture, and end the process. Freed memory is
 # quarantined to detect later reads, but not so much that a test with little address space runs out of it.
+WITH_ASAN = ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 \
+	LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))"
 test-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
-	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 \
-		LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))" \
-		$(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
+	$(WITH_ASAN) $(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
 
 test-ubsan:
 	FASTEMBED_BUILD=ubsan $(MAKE) $(VENV)-ubsan/.extra-test VENV=$(VENV)-ubsan
@@ -80,6 +81,32 @@ test-hostile: $(VENV)/.package $(VENV)/.extra-test
 KILLS := 1000
 test-kill: $(VENV)/.package
 	folder=$$(mktemp -d) && $(BIN)/python -P tools/kill.py $$folder --kills $(KILLS) && rm -r $$folder
+
+# Every allocation and every call on a file fails once: hours. KINDS=call: calls on files alone. SHARE=50: about one of 50.
+SHARE ?= 1
+KINDS ?= allocation call full-disk
+test-failures: $(VENV)/.package $(VENV)/.extra-parquet
+	$(BIN)/python -P tests/reliability/failures.py --share $(SHARE) --kinds $(KINDS)
+
+# Mutated files of every kind; those that are read as they should not be stay in ./fuzz-SEED-NUMBER
+SEED ?= 0
+SECONDS ?= 60
+FUZZ := bin/python -P tests/reliability/fuzz.py --seed $(SEED) --seconds $(SECONDS)
+fuzz: $(VENV)/.package $(VENV)/.extra-parquet $(VENV)/.extra-zstd
+	$(VENV)/$(FUZZ)
+
+fuzz-asan:
+	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-parquet $(VENV)-asan/.extra-zstd VENV=$(VENV)-asan
+	$(WITH_ASAN) $(VENV)-asan/$(FUZZ)
+
+# Training, queries, saving and loading in a loop: memory must stay
+MINUTES ?= 30
+soak: $(VENV)/.package
+	$(BIN)/python -P tests/reliability/soak.py --minutes $(MINUTES)
+
+# The SHA-256 of a model by the number of threads and PYTHONHASHSEED
+bits: $(VENV)/.package
+	$(BIN)/python -P tests/reliability/bits.py
 
 # Every test in 8 threads at once, except those marked thread_unsafe and those that start a process
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel

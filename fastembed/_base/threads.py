@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -145,7 +145,9 @@ def _wait(begun: list[Future[R]], sure: list[Future[R]]) -> None:
     for future in begun:
         while not (future.done() or (future not in sure and future.cancel())):
             try:
-                future.exception()
+                future.exception(POLL_SECONDS)  # again and again: a thread that gets no memory wakes nobody
+            except TimeoutError:
+                future.cancel()  # if it has not begun: its thread has ended
             except KeyboardInterrupt as error:
                 interrupt = error
     if interrupt is not None:
@@ -230,6 +232,9 @@ class Workers:
                 self._ends.append(end)
             except RuntimeError:  # the system starts no more
                 self._most = len(self._ends)
+            except MemoryError:
+                self._calls.put(None)  # for the thread, which may run
+                raise
         if self._ends:
             self._calls.put(call)
         else:
@@ -237,8 +242,10 @@ class Workers:
         return call
 
     def _work(self, end: Lock) -> None:
-        while self._work_once():
-            pass
+        again = True
+        while again:
+            with suppress(MemoryError):  # where no call has been taken yet
+                again = self._work_once()
         end.release()
 
     def _work_once(self) -> bool:  # a function of its own, so that nothing refers to a call that has been made

@@ -35,6 +35,7 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
         size = file.size()
         with closing(table.batches(column)) as batches:
             for done, batch in batches:
+                batch.view(_unread(batch.type)).validate(full=True)  # of a damaged file, lengths lead beyond the data
                 for values in (batch.slice(start, ROWS_AT_ONCE) for start in range(0, len(batch), ROWS_AT_ONCE)):
                     for number, value in enumerate(convert(values), number + 1):  # noqa: B020 - goes on in the next batch
                         yield number, value
@@ -92,6 +93,32 @@ class _ArrowTable:
                 yield self._stream.tell() / size, batch.column(column)
 
 
+def _unread(kind: Any) -> Any:
+    """Return a type of arrays with bytes where this one has text, so that text may be other than UTF-8."""
+    arrow = require("pyarrow", "parquet")
+    types = arrow.types
+    if types.is_dictionary(kind):
+        return arrow.dictionary(kind.index_type, _unread(kind.value_type), kind.ordered)
+    for is_kind, other in (
+        (types.is_string, arrow.binary()),
+        (types.is_large_string, arrow.large_binary()),
+        (types.is_string_view, arrow.binary_view()),
+    ):
+        if is_kind(kind):
+            return other
+    for is_kind, make in (
+        (types.is_list, arrow.list_),
+        (types.is_large_list, arrow.large_list),
+        (types.is_list_view, arrow.list_view),
+        (types.is_large_list_view, arrow.large_list_view),
+    ):
+        if is_kind(kind):
+            return make(kind.value_field.with_type(_unread(kind.value_type)))
+    if types.is_fixed_size_list(kind):
+        return arrow.list_(kind.value_field.with_type(_unread(kind.value_type)), kind.list_size)
+    return kind
+
+
 def _converter(kind: Any, field: str | int, file: str) -> Any:
     """Return the function from an array to its Python values: text as bytes, lists of tokens as lists."""
     arrow = require("pyarrow", "parquet")
@@ -116,7 +143,7 @@ def _naming(file: TextFile, rows: Any) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise ValueError(f"{file.name!r} has a token that is not valid UTF-8 after row {rows()}: {error}") from error
-    except (arrow.ArrowException, OSError, EOFError) as error:
+    except (arrow.ArrowException, OSError, EOFError, SystemError) as error:  # the last: a length below 0 in the file
         if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
             raise
         raise OSError(f"cannot read {file.name!r} beyond row {rows()}: {error}") from error

@@ -13,7 +13,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -141,8 +141,7 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     finally:
         if fcntl is None:
             _close_all(claims)
-        for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
+        _remove_all(temporaries)
         _close_all(claims)
 
 
@@ -237,33 +236,63 @@ def _mode(target: Path, new: Path) -> int:
 
 
 def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Let temporary files become their targets. A Ctrl-C that comes meanwhile is raised in the end."""
-    interrupt = None
+    """Let temporary files become their targets, or none of them. A Ctrl-C that comes meanwhile is raised in the end."""
+    interrupts: list[KeyboardInterrupt] = []
+    kept: dict[Path, Path] = {}  # other names of the old files of a pair, until all new ones are in their places
     with _sole_writer(targets[0].parent) if len(targets) > 1 else nullcontext():
-        aside = {target: _temporary(target) for target in targets[1:] if target.exists()}
-        for path, temporary, target in zip(paths, temporaries, targets, strict=True):
-            while temporary.exists():
-                try:
-                    for other, place in aside.items() if target is targets[0] and fcntl is not None else ():
-                        if other.exists():
-                            other.replace(place)
-                    temporary.replace(target)
-                except KeyboardInterrupt as error:
-                    interrupt = error
-                except OSError as error:
-                    for other, place in aside.items() if target is targets[0] else ():
-                        if place.exists():
-                            place.replace(other)
-                    if not isinstance(error, PermissionError):
-                        raise
-                    reason = (
-                        f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
-                    )
-                    raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(path)) from error
-        for place in aside.values():
-            place.unlink(missing_ok=True)
-    if interrupt is not None:
-        raise interrupt
+        try:
+            if len(targets) > 1 and fcntl is not None:
+                kept |= {old: _temporary(old) for old in targets if old.exists()}
+            if targets[0] in kept:
+                with suppress(OSError):  # not every file system has hard links
+                    os.link(targets[0], kept[targets[0]])
+            for old, place in kept.items():
+                if old is not targets[0]:
+                    _rename(old, place, interrupts)
+            for temporary, target in zip(temporaries, targets, strict=True):
+                _rename(temporary, target, interrupts)
+        except BaseException as error:
+            _put_back(temporaries, targets, kept)  # if that fails too, the old files are left under their other names
+            _remove_all(kept.values())
+            if not isinstance(error, PermissionError):
+                raise
+            reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
+            raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(paths[0])) from error
+        _remove_all(kept.values())
+    if interrupts:
+        raise interrupts[0]
+
+
+def _rename(old: Path, new: Path, interrupts: list[KeyboardInterrupt]) -> None:
+    """Rename a file; a Ctrl-C that comes meanwhile is added to `interrupts`."""
+    while old.exists():
+        try:
+            old.replace(new)
+        except KeyboardInterrupt as error:
+            interrupts.append(error)
+
+
+def _put_back(temporaries: Sequence[Path], targets: Sequence[Path], kept: Mapping[Path, Path]) -> None:
+    """Let the files of a pair be as they were before the first rename, unless the first one's old file is lost."""
+    if fcntl is None:
+        return
+    begun = not temporaries[0].exists()
+    if begun and targets[0] in kept and not kept[targets[0]].exists():
+        return
+    for temporary, target in zip(temporaries, targets, strict=True):
+        if target in kept and kept[target].exists() and (begun or target is not targets[0]):
+            kept[target].replace(target)
+        elif target not in kept and len(targets) > 1 and not temporary.exists():
+            _remove_all([target])
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    """Remove files that are there, also if one allocation fails."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except MemoryError:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _naming(path: PathLike) -> Iterator[None]:
     pyarrow = require("pyarrow", "parquet")
     try:
         yield
-    except (pyarrow.ArrowException, ValueError, KeyError, OSError) as error:
+    except (pyarrow.ArrowException, ValueError, KeyError, OSError, SystemError) as error:  # the last: a length below 0
         if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
             raise
         raise ValueError(f"{str(path)!r} is not a whole file of tokens and vectors: {error}") from error

@@ -115,7 +115,7 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
                 pass  # the header is sound, and the arrays are all there
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
-            metadata = header.pop("__metadata__", {})
+            metadata = header.pop("__metadata__", None) or {}
         except SafetensorError as error:
             raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
         tensors = {}

@@ -1,0 +1,518 @@
+"""Lets every allocation and every call on a file fail once, and checks what is left: `make test-failures`.
+
+Each operation below is repeated with its first allocation failing, then with its second, and so on until it ends
+without one that failed; and so with calls on files: open, read, write, fsync, rename, mmap, close. After each failure
+
+- the process lives, and what was raised is MemoryError, OSError, or one of the other documented exceptions;
+- no file is open, no thread runs, and no temporary file lies about that was not there before;
+- files hold what they held before, or the whole of what was to be written;
+- objects are as they were, or in another state that their documentation names;
+- the operation, done again, gives the same result as ever.
+
+The operations run in another process, with `failing.c` loaded before the C library. If that process dies, this is
+reported, and another one goes on with the next failure. What happens inside Python, NumPy or SciPy when they get no
+memory, below the last of our functions, is counted apart, as theirs.
+
+    python failures.py [--only WORD ...] [--share N] [--seed N]
+
+`--share N` tries about one of N failures, chosen by the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import faulthandler
+import gc
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+# Code whose allocations fail: Python, NumPy, SciPy's sparse matrices, our kernels. Others end the process where they
+# get no memory, as Rust and OpenBLAS do by design.
+TESTED_CODE = ("/bin/python", "libpython", "_multiarray_umath", "/fastembed/_kernels/", "_sparsetools")
+THEIRS = "(theirs) "
+SECONDS = 20  # after which one try is taken to hang
+DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
+KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
+    "allocation": (True, False, 0),
+    "call": (False, False, errno.EIO),
+    "full-disk": (False, True, errno.ENOSPC),
+}
+
+
+# ---------------------------------------------------------------- the operations
+
+
+@dataclass
+class Operation:
+    """Something to try again and again.
+
+    Attributes
+    ----------
+    start : callable
+        ``start()`` makes the state in which each try begins.
+    run : callable
+        ``run(state)`` is what is tried. Its result must not depend on earlier failures.
+    look : callable
+        ``look(state)`` describes the objects of the state: equal descriptions, equal bits.
+    partly : callable
+        ``partly(state)`` says whether the state is one that the documentation names for a failure, where it may be
+        neither the one before nor the one after.
+    """
+
+    start: Callable[[], Any]
+    run: Callable[[Any], Any]
+    look: Callable[[Any], Any] = lambda _: None
+    partly: Callable[[Any], bool] = lambda _: False
+
+
+def digest(*parts: Any) -> str:
+    """Return a hash of arrays, bytes, and whatever else has a repr that tells all."""
+    import numpy as np
+
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+    return sha.hexdigest()
+
+
+def operations(folder: Path) -> dict[str, Operation]:
+    """Return the operations by name; `folder` is that of their files."""
+    import numpy as np
+    from scipy import sparse
+
+    from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+    from fastembed._base import memory
+    from fastembed.corpus import FileCorpus, Phrases
+
+    memory.LEAST = 1  # so that a few counts exceed it, and go to disk
+    rng = np.random.default_rng(0)
+    lines = [" ".join(f"w{i}" for i in rng.zipf(1.6, 6).clip(max=9)) for _ in range(12)]
+    text, jsonl, table = folder / "text.txt.gz", folder / "rows.jsonl", folder / "rows.csv"
+    import gzip
+
+    text.write_bytes(gzip.compress("\n".join(lines).encode()))
+    jsonl.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
+    table.write_text("text\n" + "\n".join(lines), encoding="utf-8")
+    settings = {"dim": 3, "window": 2, "min_count": 1, "epochs": 2, "threads": 1}
+    fitted = SkipGram(**settings).fit(text)
+    other = SkipGram(**settings, seed=1).fit(text)
+    counts = fitted.count(text)
+    vocabulary = fitted.vocabulary
+    tokens = [f"t{i}" for i in range(9)]
+    old, new = (Vectors(tokens, rng.normal(size=(9, 4)).astype("f4"), counts=range(9, 0, -1)) for _ in range(2))
+
+    def bits(model: SkipGram) -> Any:
+        if not model.__sklearn_is_fitted__():
+            return None
+        trainer = model.trainer
+        return digest(
+            model.vectors.matrix, trainer.linear, trainer.bias, *trainer.squares, model.centre_, model.counts_sha256_,
+            model.vocabulary.tokens, [record["nll"] for record in model.history],
+        )  # fmt: skip
+
+    def whole(model: SkipGram) -> bool:
+        """Whether a model that was not fitted before is as good as one of fewer epochs: "keeps what it has learned"."""
+        return len(model.history) <= 2 and bool(np.isfinite(model.vectors.matrix).all())
+
+    def trainer_bits(trainer: Trainer) -> Any:
+        return digest(trainer.embedding, trainer.linear, trainer.bias, *trainer.squares)
+
+    def sound(trainer: Trainer) -> bool:
+        """Whether steps were made, and no parameter is lost: "leaves the steps made so far"."""
+        return all(np.isfinite(array).all() for array in (trainer.embedding, trainer.linear, *trainer.squares))
+
+    def counted(found: Counts) -> Any:
+        matrix = found.to_scipy()
+        return digest(matrix.data, matrix.indices, matrix.indptr, found.ledger)
+
+    def new_trainer() -> Trainer:
+        return Trainer.random(5, 3, output_size=7, seed=0, threads=1)
+
+    pairs = sparse.csr_array(np.arange(35.0).reshape(5, 7) % 4)
+
+    target = pairs[[1]]
+
+    def reading(*, field: Any = None, **options: Any) -> Callable[[Path], Any]:
+        def count(path: Path) -> Any:
+            corpus = FileCorpus([path], **({"field": field} if field else {}), **options)
+            found = Vocabulary.from_corpus(corpus, min_count=1, threads=1)
+            return found.tokens, found.counts.tolist()
+
+        return count
+
+    def of_file(path: Path, run: Callable[[Path], Any]) -> Operation:
+        return Operation(lambda: path, run)
+
+    found = {
+        "fit": Operation(lambda: SkipGram(**settings), lambda model: bits(model.fit(text)), bits, whole),
+        "fit in two threads": Operation(
+            lambda: SkipGram(**settings | {"threads": 2}), lambda model: bits(model.fit(text)), bits, whole
+        ),
+        "fit again": Operation(lambda: deepcopy(other), lambda model: bits(model.fit(text)), bits),
+        "fit counts": Operation(lambda: deepcopy(other), lambda model: bits(model.fit_counts(counts)), bits),
+        "fit more": Operation(lambda: deepcopy(fitted), lambda model: bits(model.partial_fit(text)), bits),
+        "train on counts": Operation(
+            new_trainer, lambda trainer: trainer.fit_counts(pairs, epochs=2)[-1]["nll"], trainer_bits, sound
+        ),
+        "train on examples": Operation(
+            new_trainer, lambda trainer: trainer.train([0, 1, 2], [3, 4, 5], update_linear=True), trainer_bits, sound
+        ),
+        "step": Operation(new_trainer, lambda trainer: trainer.step(2, target), trainer_bits),
+        "vocabulary": of_file(text, reading()),
+        "vocabulary of words": of_file(text, reading(words=True)),
+        "vocabulary of JSON lines": of_file(jsonl, reading(field="text")),
+        "vocabulary of CSV": of_file(table, reading(field="text")),
+        "counts": of_file(text, lambda path: counted(Counts.from_corpus(path, vocabulary, window=2, threads=1))),
+        "counts on disk": of_file(
+            text,
+            lambda path: counted(
+                Counts.from_corpus(path, vocabulary, window=2, sample=1e-2, threads=1, memory_limit=1)
+            ),
+        ),
+        "counts of baskets": of_file(text, lambda path: counted(Counts.from_baskets(path, vocabulary, threads=1))),
+        "counts of pairs": Operation(
+            lambda: None, lambda _: counted(Counts.from_pairs(list("abc") * 4, list("bcd") * 4, range(12)))
+        ),
+        "phrases": of_file(
+            text, lambda path: repr(Phrases.from_corpus(path, min_count=1, threshold=-1.0, threads=1).phrases)
+        ),
+        "nearest": Operation(lambda: new, lambda vectors: vectors.most_similar("t3", topn=3)),
+        "transform": Operation(lambda: fitted, lambda model: digest(model.transform(lines))),
+    }
+    if find_spec("pyarrow"):
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        parquet.write_table(pa.table({"text": lines}), folder / "rows.parquet")
+        found["vocabulary of Parquet"] = of_file(folder / "rows.parquet", reading(field="text"))
+
+    def files(place: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in place.iterdir()}
+
+    def add_file(name: str, path: str, before: Any, after: Any, load: Callable[[Path], Any]) -> None:
+        """Add the saving of `after` over `before`, and the loading of the result."""
+        place, good = folder / f"save {name}", folder / f"load {name}"
+        place.mkdir()
+        good.mkdir()
+        before.save(place / path)
+        after.save(good / path)
+        contents = files(place)
+
+        def start() -> Path:
+            if files(place) != contents:
+                for file in place.iterdir():
+                    file.unlink()
+                for file, content in contents.items():
+                    (place / file).write_bytes(content)
+            return place
+
+        found[f"save {name}"] = Operation(start, lambda _: after.save(place / path), files)
+        found[f"load {name}"] = of_file(good / path, load)
+
+    for form in formats.FORMATS.values():
+        if form.suffixes and (form.library is None or find_spec(form.library)):
+            for packed in ["", ".gz"] if form.gzip else [""]:
+                path = f"v{form.suffixes[0]}{packed}"
+                add_file(
+                    f"vectors as {form.name}{packed}", path, old, new,
+                    lambda place: digest(*vars_of(Vectors.load(place))),
+                )  # fmt: skip
+    add_file("model", "m.safetensors", other, fitted, lambda path: bits(SkipGram.load(path, threads=1)))
+    add_file(
+        "trainer", "t.safetensors", new_trainer(), fitted.trainer,
+        lambda path: trainer_bits(Trainer.load(path, threads=1)),
+    )  # fmt: skip
+    few = Counts.from_pairs(["a", "b"], ["b", "a"])
+    add_file("counts", "c.safetensors", few, counts, lambda path: counted(Counts.load(path)))
+    add_file(
+        "vocabulary", "v.txt", Vocabulary(["a"], [1]), vocabulary, lambda path: Vocabulary.load(path).counts.tolist()
+    )
+    add_file(
+        "phrases", "p.txt", Phrases(["a b"]), Phrases(["new york", "vis a vis"], [0.5, 0.2]),
+        lambda path: repr(Phrases.load(path).phrases),
+    )  # fmt: skip
+    return found
+
+
+def deepcopy(value: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(value)
+
+
+def vars_of(vectors: Any) -> tuple[Any, ...]:
+    """Return what vectors hold."""
+    return vectors.matrix, vectors.tokens, None if vectors.counts is None else vectors.counts.tolist()
+
+
+# ---------------------------------------------------------------- one process, which tries one operation
+
+
+class Failing:
+    """The functions of `failing.c`, which is loaded already."""
+
+    def __init__(self, folder: Path) -> None:
+        self._library = ctypes.CDLL(None)
+        self._begin, self._end = self._library.failing_begin, self._library.failing_end
+        self._begin.argtypes = (ctypes.c_int, ctypes.c_long, ctypes.c_int, ctypes.c_int)
+        self._begin.restype, self._end.restype = None, ctypes.c_long
+        ranges = code_ranges()
+        array = (ctypes.c_size_t * (2 * len(ranges)))(*(edge for pair in ranges for edge in pair))
+        self._library.failing_watch(os.fsencode(folder), array, len(ranges))
+
+    def during(self, kind: str, number: int, run: Callable[[], Any]) -> tuple[Any, BaseException | None, int]:
+        """Run with this failure; return the result, what was raised, and how many calls there were."""
+        memory, to_end, error = KINDS[kind]
+        result = raised = None
+        begin, end = self._begin, self._end
+        begin(memory, number, to_end, error)
+        try:
+            result = run()
+        except BaseException as problem:  # whatever it is, it is judged below
+            raised = problem
+        return result, raised, end()
+
+
+def code_ranges() -> list[tuple[int, int]]:
+    """Return the addresses of the code whose allocations fail."""
+    found = []
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        edges, rights, _, _, _, *name = line.split(maxsplit=5)
+        if "x" in rights and name and any(word in name[0] for word in TESTED_CODE):
+            first, last = edges.split("-")
+            found.append((int(first, 16), int(last, 16)))
+    return found
+
+
+def open_files() -> list[str]:
+    """Return what this process has open, apart from its three streams."""
+    found = []
+    for link in list(Path("/proc/self/fd").iterdir()):
+        with suppress(FileNotFoundError):  # that of the listing itself
+            found.append(os.readlink(link))  # noqa: PTH115 - "pipe:[1]" is no path
+    return sorted(found)
+
+
+def numbers(first: int, share: int, seed: str) -> Iterator[int]:
+    """Yield the numbers of the failures to try from `first` on: all, or about one of `share`."""
+    rng, number = random.Random(seed), 0
+    while True:
+        number += 1 if share == 1 else rng.randint(1, 2 * share - 1)
+        if number >= first:
+            yield number
+
+
+def try_failures(plan: list[tuple[str, str]], first: int, share: int, seed: int, folder: Path) -> None:
+    """Try the failures of some operations, of the first one from number `first` on.
+
+    Each number is printed before it is tried, and so is what is found.
+    """
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None  # what is raised where nobody can catch it, such as in a finalizer
+    threading.excepthook = lambda _: None
+    known, failing = operations(folder), None
+    for name, kind in plan:
+        print(f"begin {name}/{kind}", flush=True)
+        operation = known[name]
+        for _ in range(3):  # caches are filled, modules imported, threads started
+            expected = operation.run(operation.start())
+        failing = failing or Failing(folder)
+        attempt = Attempt(operation, kind, expected, failing, folder)
+        for number in numbers(first, share, f"{seed} {name} {kind}"):
+            print(f"try {number}", flush=True)
+            faulthandler.dump_traceback_later(SECONDS, exit=True)
+            if not attempt(number):
+                break
+        faulthandler.cancel_dump_traceback_later()
+        print(f"end {attempt.calls}", flush=True)
+        first = 1
+
+
+class Attempt:
+    """The n-th failure of an operation, and what must be as before or as after it."""
+
+    def __init__(self, operation: Operation, kind: str, expected: Any, failing: Failing, folder: Path) -> None:
+        self._operation, self._kind, self._expected = operation, kind, expected
+        self._failing, self._folder, self.calls = failing, folder, 0
+        state = operation.start()
+        self._before = operation.look(state)
+        operation.run(state)
+        self._after = operation.look(state)
+        del state
+        gc.collect()
+        self._files, self._threads, self._things = open_files(), threading.active_count(), self._found()
+
+    def _found(self) -> set[str]:
+        return set(map(str, self._folder.rglob("*")))
+
+    def __call__(self, number: int) -> bool:
+        """Let the n-th call fail; return whether there was an n-th call. Problems are printed."""
+        operation = self._operation
+        state = operation.start()
+        result, raised, self.calls = self._failing.during(self._kind, number, lambda: operation.run(state))
+        if self.calls < number:
+            return False
+        where, look = trace_of(raised), operation.look(state)
+        problems = []
+        if raised is not None and not isinstance(raised, DOCUMENTED):
+            inside = traceback.extract_tb(raised.__traceback__)[-1].filename
+            odd = isinstance(raised, SystemError) or "can't allocate lock" in str(raised)  # how NumPy and Python say it
+            whose = THEIRS if odd else theirs(inside)
+            problems.append(f"{whose}raised {type(raised).__name__}: {raised}")
+        if look not in (self._before, self._after) and not operation.partly(state):
+            problems.append("the state is neither the one before nor the one after")
+        if raised is None and (look != self._after or result != self._expected):
+            problems.append("it ended well, but with another result")
+        raised = state = None
+        problems += self._left()
+        again = operation.start()
+        if operation.run(again) != self._expected or operation.look(again) != self._after:
+            problems.append("done again, it gives another result")
+        for problem in problems:
+            print(f"problem {number} {problem} | {where}", flush=True)
+        return True
+
+    def _left(self) -> Iterator[str]:
+        """Yield what the last try has left: open files, threads, files."""
+        if open_files() != self._files:
+            gc.collect()
+        if (files := open_files()) != self._files:
+            yield f"left open: {sorted(set(files) - set(self._files))}"
+            self._files = files
+        for _ in range(40):
+            if threading.active_count() > self._threads:
+                time.sleep(0.05)
+        if (threads := threading.active_count()) > self._threads:
+            yield f"{threads} threads instead of {self._threads}"
+            self._threads = threads
+        if left := self._found() - self._things:
+            yield f"left behind: {sorted(left)}"
+            for path in left:
+                Path(path).unlink()
+
+
+def theirs(file: str) -> str:
+    """Return a mark for what happened in code that is not ours, else nothing."""
+    return "" if "/fastembed/" in file or file == __file__ else THEIRS
+
+
+def trace_of(error: BaseException | None) -> str:
+    """Return where an exception comes from, in one line."""
+    if error is None:
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    place = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {place}"
+
+
+# ---------------------------------------------------------------- the process that starts the others
+
+
+def compiled(folder: Path) -> Path:
+    """Return `failing.c` as a shared library."""
+    library = folder / "failing.so"
+    source = Path(__file__).with_name("failing.c")
+    command = [os.environ.get("CC", "gcc"), "-O1", "-shared", "-fPIC", "-o", str(library), str(source)]
+    subprocess.run(command, check=True)
+    return library
+
+
+def try_all(
+    plan: list[tuple[str, str]], share: int, seed: int, library: Path
+) -> Iterator[tuple[str, str, int, int, list[str]]]:
+    """Yield each operation with its kind of failures, how many were tried of how many calls, and what was found."""
+    environment = os.environ | {"PYTHONMALLOC": "malloc", "LD_PRELOAD": str(library), "PYTHONHASHSEED": "0"}
+    environment |= {"OPENBLAS_NUM_THREADS": "1"}
+    tried, first, found = 0, 1, list[str]()
+    while plan:
+        last = 0
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+            order = json.dumps([plan, first, share, seed, folder])
+            command = [sys.executable, "-P", "-X", "faulthandler", __file__, "--child", order]
+            own = environment | {"TMPDIR": folder}
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8", env=own) as child:
+                assert child.stdout is not None
+                for line in child.stdout:
+                    word, _, rest = line.strip().partition(" ")
+                    if word == "begin":
+                        last = 0
+                    elif word == "try":
+                        last, tried = int(rest), tried + 1
+                    elif word == "problem":
+                        found.append(f"{'/'.join(plan[0])} {rest}")
+                    elif word == "end":
+                        yield *plan[0], tried - 1, int(rest), found
+                        plan, tried, first, found = plan[1:], 0, 1, []
+            errors.seek(0)
+            printed = errors.read()
+        if child.returncode == 0:
+            return
+        code = child.returncode
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if not last:
+            raise RuntimeError(f"{plan[0]} ended the process before its first failure: {how}\n{printed}")
+        of_thread = (
+            printed.rpartition("(most recent call first)")[2] if code > 0 else printed.partition("Current thread")[2]
+        )
+        stack = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', of_thread or printed)[:8]
+        place = " < ".join(f"{Path(file).name}:{line} {where}" for file, line, where in stack)
+        waiting = [where for file, _, where in stack if file.endswith("threading.py")]
+        # A thread that gets no memory before it runs is waited for without end
+        lost = code > 0 and (waiting[-1:] == ["start"] or re.search(r"in (result|__exit__)$", of_thread, re.MULTILINE))
+        whose = THEIRS if lost else theirs(stack[0][0]) if stack and code < 0 else ""
+        found.append(f"{'/'.join(plan[0])} {last} {whose}ended the process: {how} | {place or printed[-800:]}")
+        first = last + 1
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--child"]:
+        plan, first, share, seed, folder = json.loads(sys.argv[2])
+        try_failures(plan, first, share, seed, Path(folder))
+        return 0
+    parser = argparse.ArgumentParser(description="Let every allocation and every call on a file fail once.")
+    parser.add_argument("--only", nargs="+", default=[""], help="operations whose names have one of these words")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--share", type=int, default=1, help="try about one of so many failures")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    begin, problems, of_others, total = time.monotonic(), 0, 0, dict.fromkeys(KINDS, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        library = compiled(Path(folder))
+        place = Path(folder, "names")
+        place.mkdir()
+        names = [name for name in operations(place) if any(word in name for word in arguments.only)]
+        plan = [(name, kind) for name in names for kind in arguments.kinds]
+        for name, kind, tried, calls, found in try_all(plan, arguments.share, arguments.seed, library):
+            own = [problem for problem in found if THEIRS not in problem]
+            total[kind] += tried
+            problems += len(own)
+            of_others += len(found) - len(own)
+            print(f"{name}: {kind}: {tried:,} tried of {calls:,}, {len(own)} problems", flush=True)
+            for problem in found:
+                print(f"    {problem}", flush=True)
+    print(", ".join(f"{number:,} of kind {kind}" for kind, number in total.items()), end="; ")
+    print(f"{problems} problems, {of_others} inside other libraries; {time.monotonic() - begin:.0f} s")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

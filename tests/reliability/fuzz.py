@@ -1,0 +1,414 @@
+"""Reads mutated files of every kind that the library reads: `make fuzz SEED=1 SECONDS=600`.
+
+Each is a good file in which bytes have been changed, cut, repeated, inserted or taken from another file; of compressed
+files often what is inside, and of safetensors files often the header, with its length set right. Then it
+
+- is read, and is sound: finite numbers, as many tokens as rows, and it answers questions; or
+- is rejected with ValueError, OSError or UnicodeError (a ValueError), which the functions document;
+
+within `TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it took after the good files. A try depends on
+the seed and its number alone.
+
+    python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--keep FOLDER]
+
+A file that is read otherwise is copied into the folder `fuzz-SEED-NUMBER`, or into `--keep`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import collections
+import faulthandler
+import gzip
+import json
+import lzma
+import random
+import re
+import shutil
+import struct
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+from fastembed.corpus import FileCorpus, Phrases
+
+DOCUMENTED = (ValueError, OSError)
+TRY_SECONDS = 60
+MORE_MB = 200
+PER_ROUND = 50  # tries of one kind, one after another
+# Pieces that mean something to one of the readers
+PIECES = [
+    b"", b"\x00", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"-1", b"0", b"99999999999",
+    b"18446744073709551615", b"nan", b"inf", b"-inf", b"1e999", b"1e-999", b"1e400", b"0x10", b"1_0",
+    b" ", b"\n", b"\r", b"\r\n", b"\t", b"\x0b", b"\x0c", b'"', b"'", b"\\", b"\\u0000", b"\\ud800",
+    b"\xf0\x9f", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xa8",
+    b"[" * 40, b"{" * 40, b"]", b"}", b",", b":", b"null", b"true", b"[]", b"{}",
+    b"F16", b"BF16", b"I64", b"__metadata__", b"shape", b"PAR1", b"ARROW1",
+    b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- mutations
+
+
+def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
+    """Return bytes with one to four changes."""
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randrange(len(data) + 1)
+        size = min(len(data) - at, int(rng.expovariate(0.1)))
+        way = rng.randrange(8)
+        if way == 0:  # a bit
+            at = min(at, len(data) - 1)
+            data = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :] if data else data
+        elif way == 1:
+            data = data[:at] + rng.randbytes(rng.randint(1, 8)) + data[at + rng.choice((0, 1, 4, 8)) :]
+        elif way == 2:
+            data = data[:at] + rng.choice(PIECES) + data[at + rng.choice((0, 1, 4, size)) :]
+        elif way == 3:  # a cut out
+            data = data[:at] + data[at + size :]
+        elif way == 4:  # a cut off
+            data = data[:at]
+        elif way == 5:  # again
+            data = data[: at + size] + data[at : at + size] * rng.choice((1, 1, 2, 50)) + data[at + size :]
+        elif way == 6 and other:
+            start = rng.randrange(len(other))
+            data = data[:at] + other[start : start + size] + data[at + rng.choice((0, size)) :]
+        elif way == 7:  # one number of the text
+            spots = list(re.finditer(rb"\d+", data[at : at + 400]))
+            if spots:
+                spot = rng.choice(spots)
+                value = rng.choice((0, 1, int(spot[0]) + rng.choice((-1, 1)), 2**31, 2**63, 10 ** rng.randint(1, 40)))
+                data = data[: at + spot.start()] + str(value).encode() + data[at + spot.end() :]
+    return data
+
+
+def mutated_header(data: bytes, other: bytes, rng: random.Random) -> bytes:
+    """Return a safetensors file whose header was mutated, with its length set right."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header, rest = data[8 : 8 + length], data[8 + length :]
+    if rng.random() < 0.5:  # the JSON stays JSON
+        try:
+            value = json.loads(header)
+            text = json.dumps(changed(value, rng), ensure_ascii=rng.random() < 0.5)
+            header = text.encode(errors="surrogatepass")
+        except RecursionError:
+            pass
+    else:
+        header = mutated(header, other[8:600], rng)
+    return struct.pack("<Q", len(header)) + header + rest
+
+
+def changed(value: Any, rng: random.Random) -> Any:
+    """Return a value of JSON with a change in it."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = rng.choice(list(value))
+        way = rng.randrange(10)
+        if way == 0:
+            return {name: item for name, item in value.items() if name != key}
+        if way == 1:
+            return value | {rng.choice(["x", "", "matrix", "bias", "tokens.utf8", "\ud800"]): value[key]}
+        return value | {key: changed(value[key], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.7:
+        place = rng.randrange(len(value))
+        return [*value[:place], changed(value[place], rng), *value[place + 1 :]]
+    if isinstance(value, str) and value[:1] in "{[" and rng.random() < 0.8:  # JSON inside
+        try:
+            return json.dumps(changed(json.loads(value), rng))
+        except ValueError:
+            pass
+    odd = [
+        None,
+        True,
+        0,
+        -1,
+        1,
+        1.5,
+        2**31,
+        2**63,
+        2**64,
+        10**40,
+        1e400,
+        float("nan"),
+        "",
+        "x",
+        "F64",
+        [],
+        [0],
+        {},
+        {"a": 1},
+        "\ud800",
+    ]
+    return rng.choice(odd)
+
+
+PACKERS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    ".gz": (lambda data: gzip.compress(data, 1, mtime=0), gzip.decompress),
+    ".bz2": (lambda data: bz2.compress(data, 1), bz2.decompress),
+    ".xz": (lambda data: lzma.compress(data, preset=0), lzma.decompress),
+}
+if sys.version_info >= (3, 14):
+    from compression import zstd
+
+    PACKERS[".zst"] = (zstd.compress, zstd.decompress)
+elif find_spec("backports.zstd"):
+    from backports import zstd
+
+    PACKERS[".zst"] = (zstd.compress, zstd.decompress)
+
+
+def mutated_file(name: str, data: bytes, other: bytes, rng: random.Random) -> bytes:
+    """Return a mutation of a file that suits its name: of what it holds, or of its bytes."""
+    suffix = Path(name).suffix
+    if suffix in PACKERS and rng.random() < 0.6:
+        pack, unpack = PACKERS[suffix]
+        return pack(mutated(unpack(data), unpack(other), rng))
+    if suffix == ".safetensors" and rng.random() < 0.6:
+        return mutated_header(data, other, rng)
+    return mutated(data, other, rng)
+
+
+# ---------------------------------------------------------------- the kinds of files
+
+
+@dataclass
+class Kind:
+    """A kind of files: two good examples of it, each of one or two files, and how one is read and used."""
+
+    examples: list[dict[str, bytes]]
+    read: Callable[[Path], object]
+    is_corpus: bool = False
+
+
+def use_vectors(vectors: Vectors) -> None:
+    assert len(vectors.tokens) == len(vectors.matrix) == len(set(vectors.tokens)) > 0
+    assert np.isfinite(vectors.matrix).all()
+    assert vectors.counts is None or (len(vectors.counts) == len(vectors.tokens) and vectors.counts.min() >= 0)
+    if np.abs(vectors.matrix).max() < 1e15 and vectors.matrix[0].any():
+        vectors.most_similar(vectors.tokens[0], topn=2)
+
+
+def use_model(model: SkipGram) -> None:
+    use_vectors(model.vectors)
+    assert len(model.vocabulary) == len(model.vectors.tokens)
+    with suppress(FloatingPointError):  # logits that overflow, which it documents
+        model.predict_output(model.vocabulary.tokens[0], topn=2)
+
+
+def use_trainer(trainer: Trainer) -> None:
+    with suppress(FloatingPointError):
+        assert np.isfinite(trainer.forward(0)).all()
+        trainer.step(0, 0, learning_rate=0.0)
+
+
+def use_counts(counts: Counts) -> None:
+    assert np.isfinite(counts.total)
+    assert counts.total >= 0
+    matrix = counts.to_scipy()
+    assert matrix.nnz == 0 or matrix.data.min() >= 0  # a product of tiny factors is 0
+    (counts + counts).total  # noqa: B018
+
+
+def use_vocabulary(vocabulary: Vocabulary) -> None:
+    assert vocabulary.encode(vocabulary.tokens).tolist() == list(range(len(vocabulary)))
+    assert vocabulary.counts.min() >= 0
+
+
+def use_phrases(phrases: Phrases) -> None:
+    phrases.join(["new", "york", "a"])
+
+
+def kinds() -> dict[str, Kind]:
+    """Return the kinds by name."""
+    rng = np.random.default_rng(0)
+    found: dict[str, Kind] = {}
+    texts = [["the", "größe", "日本", "3", "e"] * 3, ["a", "b", "c", "d"] * 4]
+    vectors = [
+        Vectors(["the", "größe", "日本", "3", "e"], rng.normal(size=(5, 4)).astype("f4"), counts=[9, 7, 5, 3, 1]),
+        Vectors([f"t{i}" for i in range(12)], rng.normal(size=(12, 2)), counts=range(12, 0, -1)),
+    ]
+    models = [
+        SkipGram(dim=2, window=1, min_count=1, epochs=1, seed=seed, threads=1).fit([texts[seed]]) for seed in (0, 1)
+    ]
+
+    def add(name: str, path: str, objects: list[Any], read: Callable[[Path], object]) -> None:
+        found[name] = Kind([saved(value, path) for value in objects], read)
+
+    for form in formats.FORMATS.values():
+        if form.suffixes and (form.library is None or find_spec(form.library)):
+            for packed in ["", ".gz"] if form.gzip else [""]:
+                name = f"v{form.suffixes[0]}{packed}"
+                add(f"vectors {name}", name, vectors, lambda path: use_vectors(Vectors.load(path)))
+    add("model", "m.safetensors", models, lambda path: use_model(SkipGram.load(path, threads=1)))
+    add(
+        "trainer", "t.safetensors", [m.trainer for m in models], lambda path: use_trainer(Trainer.load(path, threads=1))
+    )
+    counts = [models[0].count([texts[0]]), Counts.from_baskets([texts[1]], models[1].vocabulary)]
+    add("counts", "c.safetensors", counts, lambda path: use_counts(Counts.load(path)))
+    add("vocabulary", "v.txt", [m.vocabulary for m in models], lambda path: use_vocabulary(Vocabulary.load(path)))
+    lists = [Phrases(["new york", "größe a"], [0.5, -0.25]), Phrases(["a b c"])]
+    add("phrases", "p.txt", lists, lambda path: use_phrases(Phrases.load(path)))
+
+    lines = [" ".join(text[i : i + 4]) for text in texts for i in range(0, len(text), 4)]
+    plain = ["\n".join(lines).encode(), ("\n\n".join(lines[::-1]).upper() + ". A b-\nc.").encode()]
+
+    def read_text(path: Path, **options: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            corpus = FileCorpus([path], **options)
+            vocabulary = Vocabulary.from_corpus(corpus, min_count=1, threads=1)
+            counts = Counts.from_corpus(corpus, vocabulary, window=2, threads=1)
+        use_vocabulary(vocabulary)
+        use_counts(counts)
+
+    def add_corpus(name: str, contents: list[bytes], **options: Any) -> None:
+        for suffix in ["", *PACKERS]:
+            pack = PACKERS[suffix][0] if suffix else bytes
+            examples = [{name + suffix: pack(content)} for content in contents]
+            found[f"corpus {name}{suffix}"] = Kind(examples, lambda path: read_text(path, **options), True)
+
+    add_corpus("c.txt", plain)
+    for unit in ("paragraph", "sentence"):
+        add_corpus(f"{unit}s.txt", plain, words=True, unit=unit, lowercase=True)
+    add_corpus("replaced.txt", plain, errors="replace")
+    rows = [
+        [json.dumps({"id": i, "text": line}, ensure_ascii=a) for i, line in enumerate(lines)] for a in (True, False)
+    ]
+    add_corpus("c.jsonl", ["\n".join(of_file).encode() for of_file in rows], field="text")
+    tables = [
+        f"id{mark}text\n" + "".join(f'{i}{mark}"{line}"\n' for i, line in enumerate(lines)) for mark in (",", "\t")
+    ]
+    add_corpus("c.csv", [table.encode() for table in tables[:1]] * 2, field="text")
+    add_corpus("c.tsv", [table.encode() for table in tables[1:]] * 2, field="text")
+    add_corpus("skipped.csv", [tables[0].encode()] * 2, field="text", skip_bad=True)
+    add_corpus(
+        "skipped.jsonl", [b'{"text": ["a", "b"]}\n{"text": 3}\n', b'{"text": "a b"}\n'], field="text", skip_bad=True
+    )
+    if find_spec("pyarrow"):
+        for name, content in tables_of_arrow(lines):
+            found[f"corpus {name}"] = Kind([{name: content}] * 2, lambda path: read_text(path, field="text"), True)
+    return found
+
+
+def saved(value: Any, path: str) -> dict[str, bytes]:
+    """Return the files that saving makes, the named one first."""
+    with tempfile.TemporaryDirectory() as folder:
+        value.save(Path(folder, path))
+        files = sorted(Path(folder).iterdir(), key=lambda file: file.name != path)
+        return {file.name: file.read_bytes() for file in files}
+
+
+def tables_of_arrow(lines: list[str]) -> list[tuple[str, bytes]]:
+    import pyarrow as pa
+    from pyarrow import ipc, parquet
+
+    table = pa.table({"id": list(range(len(lines))), "text": lines})
+    found = []
+    for name in ("c.parquet", "lists.parquet", "c.arrow"):
+        sink = pa.BufferOutputStream()
+        columns = table if "lists" not in name else pa.table({"text": [line.split() for line in lines]})
+        if name.endswith("parquet"):
+            parquet.write_table(columns, sink)
+        else:
+            with ipc.new_file(sink, columns.schema) as file:
+                file.write_table(columns)
+        found.append((name, sink.getvalue().to_pybytes()))
+    return found
+
+
+# ---------------------------------------------------------------- the tries
+
+
+def peak_mb() -> int:
+    """Return the largest memory of this process so far, in MB; 0 where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1000
+
+
+def write_try(kind: Kind, place: Path, rng: random.Random) -> Path:
+    """Write a mutation of an example, in one of its files; return the file that is read."""
+    example, other = rng.sample(kind.examples, 2)
+    target = rng.choice(list(example))
+    for name, data in example.items():
+        mutation = mutated_file(name, data, other[name], rng) if name == target else data
+        (place / name).write_bytes(mutation)
+    return place / next(iter(example))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Read mutated files of every kind.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--tries", type=int, default=sys.maxsize, help="at most")
+    parser.add_argument("--only", nargs="+", default=[""], help="kinds whose names have one of these words")
+    parser.add_argument(
+        "--times", type=int, default=25, help="as often as a corpus, other kinds come: 10 of them per corpus"
+    )
+    parser.add_argument("--keep", type=Path, help="the folder for files that are read as they should not be")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    chosen = {name: kind for name, kind in kinds().items() if any(word in name for word in arguments.only)}
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    for kind in chosen.values():  # the good ones
+        for example in kind.examples:
+            for name, data in example.items():
+                (folder / name).write_bytes(data)
+            kind.read(folder / next(iter(example)))
+    usual = peak_mb()
+    print(f"{len(chosen)} kinds of files, seed {arguments.seed}, {usual} MB; the last file is in {folder}", flush=True)
+    tries, read, problems = collections.Counter[str](), collections.Counter[str](), []
+    number, end = 0, time.monotonic() + arguments.seconds
+    names = list(chosen)
+    order = [name for name in names for _ in range(1 if chosen[name].is_corpus else arguments.times)]
+    random.Random(arguments.seed).shuffle(order)
+    while number < arguments.tries and time.monotonic() < end:
+        name = order[number // PER_ROUND % len(order)]
+        faulthandler.dump_traceback_later(TRY_SECONDS, exit=True)
+        rng = random.Random(f"{arguments.seed} {number}")
+        path = write_try(chosen[name], folder, rng)
+        problem = None
+        try:
+            chosen[name].read(path)
+            read[name] += 1
+        except DOCUMENTED:
+            pass
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        if number % PER_ROUND == PER_ROUND - 1 and usual and peak_mb() > usual + MORE_MB:
+            problem = f"{peak_mb()} MB, in this try or one of the {PER_ROUND} before it"
+            usual = peak_mb()
+        if problem:
+            kept = arguments.keep or Path(f"fuzz-{arguments.seed}-{number}")
+            kept.mkdir(parents=True, exist_ok=True)
+            for file in chosen[name].examples[0]:
+                shutil.copy(folder / file, kept)
+            problems.append(f"{name}, try {number}: {problem}; kept in {kept}")
+            print(problems[-1], flush=True)
+        tries[name] += 1
+        number += 1
+    faulthandler.cancel_dump_traceback_later()
+    for name in names:
+        print(f"{name}: {tries[name]:,} tries, {read[name]:,} read")
+    corpora = sum(tries[name] for name in names if chosen[name].is_corpus)
+    print(
+        f"{number - corpora:,} models, vectors and lists, {corpora:,} corpora, {peak_mb()} MB, {len(problems)} problems"
+    )
+    shutil.rmtree(folder)
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
