@@ -120,7 +120,7 @@ def test_other_dtypes_have_no_kernels():
 # ---------------------------------------------------------------- threads
 
 
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", "words", *BUILDS])
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "ngrams", "tokens", "words", *BUILDS])
 def test_compiled_modules_hold_no_state(name):
     """They hold functions and classes alone, so that they may declare that they need no GIL."""
     module = importlib.import_module(f"fastembed._kernels.{name}")
@@ -145,7 +145,7 @@ needs_no_gil = pytest.mark.skipif(
 
 
 @needs_no_gil
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", "words", *BUILDS])
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "ngrams", "tokens", "words", *BUILDS])
 def test_compiled_modules_leave_the_gil_off(name):
     done = python(f"import sys, fastembed._kernels.{name}; print(sys._is_gil_enabled())")
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -223,7 +223,7 @@ def compiled(module):
 
 
 @pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu"])
+@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu", "ngrams"])
 def test_stubs_say_what_the_modules_hold(name):
     stub = FOLDER / f"{name.replace('.', '/')}.pyi"
     if "import *" in stub.read_text(encoding="utf-8"):
