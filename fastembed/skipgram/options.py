@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_lists import check_token_list
+from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
 from fastembed.windows import Windows
 
@@ -17,6 +20,7 @@ from fastembed.windows import Windows
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
+LENGTHS = (3, 6)  # of the n-grams of subwords, unless others are asked for
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class SkipGramOptions:
     threads: int | None
     reading: Reading | None = None
     baskets: str | None = None
+    subwords: bool | Lengths = False  # False, or lengths
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -77,6 +82,7 @@ class SkipGramOptions:
             "max_contexts": _checked_max_contexts(self.max_contexts),
             "drop": _checked_list("drop", self.drop),
             "keep_only": _checked_list("keep_only", self.keep_only),
+            "subwords": _checked_subwords(self.subwords),
         }
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
@@ -109,6 +115,13 @@ def _checked_max_contexts(value: object) -> int | str | None:
     if value is None or (isinstance(value, str) and value == "auto"):  # an array would compare each of its items
         return value
     return check_integer("max_contexts, neither None nor 'auto',", value, low=1)
+
+
+def _checked_subwords(value: object) -> bool | Lengths:
+    """Return False, or the lengths of n-grams."""
+    if isinstance(value, bool | np.bool_):
+        return LENGTHS if value else False
+    return check_ngram_lengths("subwords, if not True or False,", value)
 
 
 def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:
