@@ -113,16 +113,17 @@ def test_the_update_of_the_embedding_is_row_wise_adagrad(kernels, padded, near, 
     embedding = rng.normal(size=(6, dim)).astype(kernels.dtype)
     rows, squares = np.array([4, 0, 3, 1], np.intp), rng.gamma(1, size=6)
     squares[3] = 0
-    movable = np.array([1, 0, 1, 1, 1, 1], np.uint8)
+    row_rates = np.array([1, 0, 1, 1, 0.5, 1])
     parts = rng.normal(size=(shards, 4, dim)).astype(kernels.dtype)
     parts[:, 2] = 0  # row 3 has never had a gradient
     before, squares_before = embedding.copy(), squares.copy()
     gradients = padded(parts.reshape(-1, dim).T)
     kernels.block_update_embedding(
-        embedding, rows, movable, gradients.reshape(shards, 4, gradients.shape[1]), squares, 0.3
+        embedding, rows, row_rates, gradients.reshape(shards, 4, gradients.shape[1]), squares, 0.3
     )
     g = parts.astype(np.float64).sum(axis=0)[:3]
-    expected, expected_squares = reference.momentum_adagrad(before[rows[:3]], g, g, squares_before[rows[:3]], 0.3)
+    rates = 0.3 * row_rates[rows[:3]]
+    expected, expected_squares = reference.momentum_adagrad(before[rows[:3]], g, g, squares_before[rows[:3]], rates)
     near(embedding[rows[:3]], expected)
     near(squares[rows[:3]], expected_squares)
     for still in (1, 2, 3, 5):
