@@ -15,6 +15,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts
 from fastembed.skipgram.options import Baskets
+from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -23,7 +24,11 @@ from fastembed.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part."""
+    """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part.
+
+    With `subwords`, `features` is the trainer of the rows of n-grams and words, on which training goes on, and `trainer`
+    that of the vectors which are composed of them.
+    """
 
     vectors: Vectors
     vocabulary: Vocabulary
@@ -35,6 +40,8 @@ class FittedModel:
     max_contexts: int
     counts_sha256: list[str]
     baskets: str | None = None
+    subwords: Subwords | None = None
+    features: Trainer | None = None
 
     @property
     def directed(self) -> bool:

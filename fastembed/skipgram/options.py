@@ -14,6 +14,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_lists import check_token_list
 from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram.subwords import Subwords
 from fastembed.windows import Windows
 
 # "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer
@@ -21,6 +22,7 @@ from fastembed.windows import Windows
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
 LENGTHS = (3, 6)  # of the n-grams of subwords, unless others are asked for
+NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of n-grams of these lengths, in English text, about
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,19 @@ class SkipGramOptions:
             return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
 
-    def estimate(self, inputs: int, outputs: int, nnz: int = 0) -> Estimate:
-        """Return what training takes on counts of this shape, of which `nnz` are stored."""
-        threads = check_threads(self.threads)
-        return Estimate(inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping)
+    def estimate(self, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None) -> Estimate:
+        """Return what training takes on counts of this shape, of which `nnz` are stored.
+
+        With n-grams whose number is not known yet, it is what is typical of English.
+        """
+        threads, ngrams, entries = check_threads(self.threads), 0, 0
+        if subwords is not None:
+            ngrams, entries = len(subwords.ngrams), subwords.bags.nnz
+        elif self.subwords:
+            ngrams, entries = NGRAMS_PER_WORD * inputs, ENTRIES_PER_WORD * inputs
+        return Estimate(
+            inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping, ngrams=ngrams, entries=entries
+        )
 
 
 def _checked_max_contexts(value: object) -> int | str | None:

@@ -30,6 +30,7 @@ from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.subwords import check_spelled, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
@@ -92,6 +93,10 @@ class SkipGram:
     baskets : {"flat", "share"}, optional
         A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
         of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
+    subwords : bool or (int, int)
+        Whether words are composed of their character n-grams beside a row of their own: then :attr:`vectors` have an
+        answer for words that were never seen. The pair is the least and the greatest length of an n-gram, in characters
+        of the word between ``<`` and ``>``; True: (3, 6). An n-gram has a row if at least two words have it.
 
     Notes
     -----
@@ -133,6 +138,7 @@ class SkipGram:
         threads: int | None = None,
         reading: Reading | None = None,
         baskets: str | None = None,
+        subwords: bool | tuple[int, int] = False,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -152,6 +158,7 @@ class SkipGram:
         self.threads = threads
         self.reading = reading
         self.baskets = baskets
+        self.subwords = subwords
 
     # ---------------------------------------------------------------- parameters
 
@@ -340,6 +347,8 @@ class SkipGram:
             vocabulary = counter.vocabulary(options, options.max_size)
             pairing = options.pairing(len(vocabulary))
             options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before the text is counted
+            if options.subwords:
+                check_spelled(vocabulary.tokens)
             counts, validation_counts = counter.split_counts(vocabulary, pairing, options)
             return self._train(options, counts, validation_counts, None, report, on_epoch_end, own_counts=True)
 
@@ -622,8 +631,11 @@ class SkipGram:
         own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
+        assert counts.vocabulary is not None
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
-        estimate = options.estimate(*counts.shape, nnz)
+        lengths, before = (options.subwords, None) if base is None else (False, base.subwords)
+        subwords = subwords_of(counts.vocabulary.tokens, lengths, before)
+        estimate = options.estimate(*counts.shape, nnz, subwords)
         estimate = replace(estimate, in_place=own_counts, resident=resident_memory())
         estimate.check()
         if progress is not None:
@@ -631,7 +643,7 @@ class SkipGram:
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                training = Training(counts, options, base, replay, own_counts=own_counts)
+                training = Training(counts, options, base, replay, subwords, own_counts=own_counts)
                 return self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting

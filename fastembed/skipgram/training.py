@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed._base.csr import canonical_csr
 from fastembed._base.threads import Pool, check_threads
@@ -18,9 +19,10 @@ from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.totals import Totals
 from fastembed.skipgram.file import counts_digest
 from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.gauge import apply_gauge
+from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
@@ -45,6 +47,8 @@ class Training:
     replay : Counts, optional
         Of what the base was trained on before, to train on again; with the same rows and columns. Without them, the
         steps of a model that goes on are shorter.
+    subwords : Subwords, optional
+        What the words of the counts are composed of, if not of a row each; as the base has it.
     own_counts : bool
         Whether nobody else uses the counts, so that their memory can take what is computed from them.
     """
@@ -55,10 +59,12 @@ class Training:
         options: SkipGramOptions,
         base: FittedModel | None = None,
         replay: Counts | None = None,
+        subwords: Subwords | None = None,
         *,
         own_counts: bool = False,
     ) -> None:
         assert counts.vocabulary is not None
+        self._subwords = subwords
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
         self._matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
         if replay is not None:
@@ -77,10 +83,15 @@ class Training:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
         self._seed = rng = np.random.default_rng(self._options.seed)
         embedding, linear = svd_start(self._matrix, self._totals, self._options.dim, rng, pool)
+        if self._subwords is not None:
+            embedding = ridge_fit(self._subwords.bags, embedding, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
         """Return a copy of a model's trainer, with rows for the words that the model does not know."""
+        if base.features is not None:  # the own rows of new words are zero: their n-grams place them
+            new_words = len(self._vocabulary) - len(base.vocabulary)
+            return base.features.grown(np.zeros((new_words, base.features.embedding.shape[1]), np.float32))
         new = slice(len(base.vocabulary), None)
         rows = fold_in(self._matrix, self._totals, new, base.trainer.linear, pool)
         return base.trainer.grown(rows - base.centre.astype(rows.dtype))
@@ -92,13 +103,14 @@ class Training:
             self._records.append(record)
             return on_epoch_end(record)
 
-        options = self._options
+        options, subwords = self._options, self._subwords
         self._trainer.fit_counts(
             self._matrix,
+            bags=None if subwords is None else subwords.bags,
             epochs=options.epochs,
             validation_counts=validation_counts,
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
-            learning_rate=FitOptions.learning_rate * self._shortened,
+            learning_rate=(FitOptions.learning_rate if subwords is None else LEARNING_RATE) * self._shortened,
             linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
             warm_start=self._base is not None,
             seed=self._seed,
@@ -118,15 +130,15 @@ class Training:
 
         A new one is a copy in its gauge, since training goes on outside of it; one that goes on shares the parameters.
         """
-        trainer, base, vocabulary, counts = self._trainer, self._base, self._vocabulary, self._counts
-        if base is None:
-            trainer = deepcopy(trainer)
-            assert trainer.bias is not None
-            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._totals, Pool(trainer.threads))
-        else:
-            centre = base.centre
+        base, vocabulary, counts = self._base, self._vocabulary, self._counts
+        trainer = self._trainer if base is not None else deepcopy(self._trainer)
+        centre = self._into_gauge(trainer) if base is None else base.centre
+        features, composer = None, None
+        if self._subwords is not None:
+            features, composer = trainer, self._subwords.composer(trainer.embedding, centre)
+            trainer = composed(features, self._subwords, centre)
         return FittedModel(
-            vectors=Vectors(vocabulary.tokens, trainer.embedding, counts=vocabulary.counts),
+            vectors=Vectors._composing(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
@@ -136,4 +148,14 @@ class Training:
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
             baskets=counts.baskets if base is None else base.baskets,
+            subwords=self._subwords,
+            features=features,
         )
+
+    def _into_gauge(self, trainer: Trainer) -> NDArray[np.float64]:
+        """Bring the parameters of a new model into their gauge; return the centre."""
+        embedding, linear, bias, pool = trainer.embedding, trainer.linear, trainer.bias, Pool(trainer.threads)
+        assert bias is not None
+        if self._subwords is None:
+            return apply_gauge(embedding, linear, bias, self._totals, pool)
+        return apply_gauge_to_bags(embedding, self._subwords.bags, linear, self._totals, pool)
