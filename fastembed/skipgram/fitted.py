@@ -17,6 +17,7 @@ from fastembed.counts.counts import Counts
 from fastembed.skipgram.options import Baskets
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.subwords import NgramDictionary
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -47,6 +48,13 @@ class FittedModel:
     def directed(self) -> bool:
         """Whether the contexts before a word and those after it are different outputs."""
         return self.windows is not None and self.windows.directed
+
+    @property
+    def composer(self) -> NgramDictionary | None:
+        """What composes words that are not in the vocabulary."""
+        if self.subwords is None or self.features is None:
+            return None
+        return self.subwords.composer(self.features.embedding, self.centre)
 
     @property
     def best_epoch(self) -> int:

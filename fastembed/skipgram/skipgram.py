@@ -30,7 +30,7 @@ from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
-from fastembed.skipgram.subwords import check_spelled, subwords_of
+from fastembed.skipgram.subwords import Subwords, check_spelled, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.trainer import Trainer
@@ -888,8 +888,9 @@ class SkipGram:
         Returns
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
-            A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
-            is all zeros; a warning says how many there are.
+            A word counts as often as it occurs. Words outside the vocabulary are composed where the model has
+            `subwords` and knows one of their n-grams; others are skipped. A document without any other is all zeros; a
+            warning says how many there are.
 
         Raises
         ------
@@ -907,9 +908,8 @@ class SkipGram:
         """
         model = self._fitted
         reading = model.reading_of(documents, self._options().reading)
-        return estimator.output(
-            self, mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading), documents
-        )
+        means = mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading, model.composer)
+        return estimator.output(self, means, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -1041,8 +1041,9 @@ class SkipGram:
         See :meth:`save`.
         """
         settings, fitted = read_model(path, check_threads(threads))
-        if isinstance(settings.get("window"), list):
-            settings["window"] = tuple(settings["window"])
+        for name in ("window", "subwords"):
+            if isinstance(settings.get(name), list):
+                settings[name] = tuple(settings[name])
         try:
             model = cls().set_params(**settings, threads=threads)
             model._options()
@@ -1073,12 +1074,16 @@ class SkipGram:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in vars(self).items() if name != "_fitting"}
-        return state if self._model is None else state | {"_model": vars(self._model)}
+        if self._model is None:
+            return state
+        parts = self._model.subwords and vars(self._model.subwords)
+        return state | {"_model": {**vars(self._model), "subwords": parts}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._model is not None:
-            self._model = FittedModel(**state["_model"])
+            parts = state["_model"].get("subwords")
+            self._model = FittedModel(**{**state["_model"], "subwords": parts and Subwords(**parts)})
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)
