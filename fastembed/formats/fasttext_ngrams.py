@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
+from fastembed._base.ngrams import character_ngrams
 from fastembed.formats.table import Matrix
 
 END_OF_LINE = "</s>"
@@ -38,15 +38,7 @@ def ngrams_of(word: str, shortest: int, longest: int) -> list[str]:
     >>> ngrams_of("où", 1, 3)
     ['<o', '<où', 'o', 'où', 'où>', 'ù', 'ù>']
     """
-    if word == END_OF_LINE:
-        return []
-    text = f"<{word}>"
-    return [
-        text[start:end]
-        for start in range(len(text))
-        for end in range(start + max(shortest, 1), min(start + longest, len(text)) + 1)
-        if end - start > 1 or 0 < start < len(text) - 1
-    ]
+    return [] if word == END_OF_LINE else character_ngrams(word, shortest, longest)
 
 
 def buckets_of(
@@ -156,6 +148,8 @@ def sums_of_rows(rows: Matrix, ids: NDArray[np.intp], sizes: NDArray[np.intp]) -
            [0., 0., 0.],
            [0., 0., 1.]])
     """
+    from scipy import sparse  # here, since most files need no sums and its import takes longer than all others
+
     distinct, places = np.unique(ids, return_inverse=True)
     indptr = np.concatenate([[0], np.cumsum(sizes)])
     ones = np.ones(len(ids), rows.dtype)

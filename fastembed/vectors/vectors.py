@@ -226,8 +226,8 @@ class Vectors:
             return type(self)._composing(self._tokens[first], self._matrix[first], counts, self._composer)
         rows = self._parser.rows("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
-        tokens = [self._tokens[i] for i in rows]
-        return type(self)._composing(tokens, _frozen(self._matrix[rows]), counts, self._composer)
+        names = [self._tokens[i] for i in rows]
+        return type(self)._composing(names, _frozen(self._matrix[rows]), counts, self._composer)
 
     def normalized(self) -> Self:
         """Return the vectors divided by their lengths, in the same dtype; zero stays zero.
