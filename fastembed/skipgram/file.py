@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
+from fastembed._base.validation import check_amounts, check_finite, check_flag, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.files import check_baskets
@@ -219,7 +219,8 @@ def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
     return {
         **model.subwords.composer(rows, model.centre).tensors(),
         "own.matrix": rows[len(model.subwords.ngrams) :],
-        "own.weight": np.array([model.subwords.own_weight]),
+        "bags.own_weight": np.array([model.subwords.own_weight]),
+        "bags.ngram_weights": model.subwords.weights,
         "features.bias": bias,
         **{name: features[name] for name in SQUARES},
     }
@@ -235,12 +236,15 @@ def _features(
     composer = composer_of(named, tensors["matrix"])
     if not isinstance(composer, NgramDictionary):
         raise ValueError("the n-grams of the model are not those of words")
-    weight, own = tensors["own.weight"], tensors["own.matrix"]
-    if weight.dtype != np.float64 or weight.shape != (1,):
-        raise ValueError(f"'own.weight' must be one float64, got {weight.dtype} of shape {weight.shape}")
+    own, own_weight, weights = (tensors[name] for name in ("own.matrix", "bags.own_weight", "bags.ngram_weights"))
     if own.dtype != composer.rows.dtype or own.shape != (len(words), composer.rows.shape[1]):
         raise ValueError(f"'own.matrix' must have a row for each of {len(words)} words, got the shape {own.shape}")
-    subwords = Subwords.restored(composer, words, check_number("own.weight", float(weight[0])))
+    for name, array, dtype, size in (("own", own_weight, np.float64, 1), ("ngram", weights, np.float32, len(words))):
+        if array.dtype != dtype or array.shape != (size,):
+            what = f"'bags.{name}_weight{'s' * (name != 'own')}'"
+            raise ValueError(f"{what} must be {np.dtype(dtype)} of shape ({size},), got {array.dtype} of {array.shape}")
+        check_amounts(f"bags.{name}_weight", array)
+    subwords = Subwords.restored(composer, words, np.array(weights), float(own_weight[0]))
     rows = np.concatenate([composer.rows, own])
     features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
     restore_squares(features, tensors)

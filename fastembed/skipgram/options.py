@@ -114,7 +114,7 @@ class SkipGramOptions:
         """
         threads, ngrams, entries = check_threads(self.threads), 0, 0
         if subwords is not None:
-            ngrams, entries = len(subwords.ngrams), subwords.bags.nnz
+            ngrams, entries = len(subwords.ngrams), subwords.entries
         elif self.subwords:
             ngrams, entries = NGRAMS_PER_WORD * inputs, ENTRIES_PER_WORD * inputs
         return Estimate(

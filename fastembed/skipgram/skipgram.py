@@ -1076,7 +1076,7 @@ class SkipGram:
         state = {name: value for name, value in vars(self).items() if name != "_fitting"}
         if self._model is None:
             return state
-        parts = self._model.subwords and vars(self._model.subwords)
+        parts = self._model.subwords and self._model.subwords.__getstate__()
         return state | {"_model": {**vars(self._model), "subwords": parts}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

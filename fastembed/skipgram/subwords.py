@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
 
-OWN_WEIGHT = 2.0  # of a word's own row, where all its n-grams together have the length 1
-LEARNING_RATE = 0.12  # of the rows: each step of a word moves its own row and all its n-grams
+OWN_WEIGHT = 1.4  # of a word's own row, where all n-grams of a rare word together have the length 1
+# The n-grams of a word with more than FEW_PAIRS counts weigh less: what is known of it itself says more
+FEW_PAIRS = 100.0
+COUNT_EXPONENT = 0.25
+LEARNING_RATE = 0.2  # of the rows: a step of a word moves its own row and those of all its n-grams
 RIDGE = 1.0
-RIDGE_STEPS = 30  # of conjugate gradients
+RIDGE_STEPS = 8  # of conjugate gradients
 COLUMNS = 16  # of float32, a cache line, that are fitted at a time
 
 
@@ -32,35 +36,73 @@ class Subwords:
         Of the n-grams, in characters.
     ngrams : tuple of str
         Those that at least two of the words have that the model was first fitted to.
-    bags : csr_array (V, G + V)
-        X, float32: each of the k n-grams that a word has weighs 1/√k, its own row `own_weight`.
+    starts, ids : ndarray of int64 (V + 1,), ndarray of int32
+        The n-grams of word w are ``ids[starts[w] : starts[w + 1]]``.
+    weights : ndarray of float32 (V,)
+        The weight of the n-grams of each word together.
     own_weight : float
+        Of a word's own row.
     """
 
     lengths: Lengths
     ngrams: tuple[str, ...]
-    bags: Any
+    starts: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
     own_weight: float = OWN_WEIGHT
 
     @classmethod
     def of(cls, words: Sequence[str], lengths: Lengths) -> Subwords:
         """Return the features of words, and learn which n-grams there are."""
         ngrams, starts, ids = common_ngrams(words, lengths)
-        return cls(lengths, ngrams, _bags(starts, ids, len(ngrams), OWN_WEIGHT))
+        return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
 
     @classmethod
-    def restored(cls, composer: NgramDictionary, words: Sequence[str], own_weight: float) -> Subwords:
+    def restored(
+        cls, composer: NgramDictionary, words: Sequence[str], weights: NDArray[np.float32], own_weight: float
+    ) -> Subwords:
         """Return the features of words, with the n-grams of what composes others."""
-        return cls(composer.lengths, composer.ngrams, None, own_weight).with_words(words)
+        found = find_ngrams(composer.ngrams, words, composer.lengths)
+        return cls(composer.lengths, composer.ngrams, *found, weights, own_weight)
+
+    def grown(self, words: Sequence[str]) -> Subwords:
+        """Return the features of words that begin with these, with the n-grams of these."""
+        starts, ids = find_ngrams(self.ngrams, words, self.lengths)
+        more = np.ones(len(words) - len(self.weights), np.float32)
+        return replace(self, starts=starts, ids=ids, weights=np.concatenate([self.weights, more]))
+
+    def weighted(self, totals: NDArray[np.float64], first: int = 0) -> Subwords:
+        """Return the features with the weights that follow from the counts (V,) of the words, from the first one on."""
+        weights = self.weights.copy()
+        weights[first:] = (np.maximum(totals[first:], FEW_PAIRS) / FEW_PAIRS) ** -COUNT_EXPONENT
+        return replace(self, weights=weights)
+
+    @property
+    def entries(self) -> int:
+        """The number of n-grams and own rows of all words."""
+        return len(self.ids) + len(self.weights)
+
+    @cached_property
+    def bags(self) -> Any:
+        """X, csr_array (V, G + V) of float32: each of the k n-grams of a word has its weight / √k."""
+        sizes = np.diff(self.starts)
+        weights = np.repeat(self.weights / np.sqrt(np.maximum(sizes, 1)), sizes).astype(np.float32)
+        words = len(sizes)
+        of_ngrams = sparse.csr_array((weights, self.ids, self.starts), shape=(words, len(self.ngrams)), copy=True)
+        own = sparse.diags_array(np.full(words, self.own_weight, np.float32))
+        bags = sparse.hstack([of_ngrams, own], format="csr")
+        bags.sum_duplicates()
+        return bags
 
     def composer(self, embedding: NDArray[Any], centre: NDArray[np.float64]) -> NgramDictionary:
-        """Return what composes vectors of other words, of the rows of the features (G + V, D) and the centre (D,)."""
+        """Return what composes vectors of other words, of the rows of the features (G + V, D) and the centre (D,).
+
+        Their n-grams have the weight of those of a rare word.
+        """
         return NgramDictionary(self.ngrams, embedding[: len(self.ngrams)], centre, self.lengths)
 
-    def with_words(self, words: Sequence[str]) -> Subwords:
-        """Return the features of other words, with the n-grams of these."""
-        starts, ids = find_ngrams(self.ngrams, words, self.lengths)
-        return replace(self, bags=_bags(starts, ids, len(self.ngrams), self.own_weight))
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def subwords_of(words: Sequence[str], lengths: bool | Lengths, before: Subwords | None) -> Subwords | None:
@@ -72,7 +114,7 @@ def subwords_of(words: Sequence[str], lengths: bool | Lengths, before: Subwords 
         As by :func:`check_spelled`.
     """
     if before is not None:
-        return before.with_words(words)
+        return before.grown(words)
     if isinstance(lengths, bool):
         return None
     check_spelled(words)
@@ -86,17 +128,6 @@ def check_spelled(words: Sequence[str]) -> None:
             f"subwords need words, whose spelling says something, but all {len(words):,} tokens are integers, such as"
             f" {words[0]!r}: leave subwords=False"
         )
-
-
-def _bags(starts: NDArray[np.int64], ids: NDArray[np.int32], ngrams: int, own_weight: float) -> Any:
-    """Return X for words whose n-grams are ids[starts[w] : starts[w + 1]]."""
-    words, lengths = len(starts) - 1, np.diff(starts)
-    weights = np.repeat(1 / np.sqrt(np.maximum(lengths, 1)), lengths).astype(np.float32)
-    of_ngrams = sparse.csr_array((weights, ids, starts), shape=(words, ngrams))
-    own = sparse.diags_array(np.full(words, own_weight, np.float32))
-    bags = sparse.hstack([of_ngrams, own], format="csr")
-    bags.sum_duplicates()
-    return bags
 
 
 def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:

@@ -64,7 +64,6 @@ class Training:
         own_counts: bool = False,
     ) -> None:
         assert counts.vocabulary is not None
-        self._subwords = subwords
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
         self._matrix = expected_in_place(counts) if own_counts else counts.to_scipy()
         if replay is not None:
@@ -75,6 +74,8 @@ class Training:
         digest.shutdown(wait=False)
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._matrix, pool)
+        known = 0 if base is None else len(base.vocabulary)
+        self._subwords = None if subwords is None else subwords.weighted(self._totals.rows, known)
         self._records: list[dict[str, float]] = []
         self._seed: int | np.random.Generator = options.seed
         self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
