@@ -137,7 +137,7 @@ def test_the_shards_parts_of_a_gradient_are_summed_by_a_binary_tree(kernels, pad
     gradients = padded(parts.reshape(-1, 5).T)
     gradients = gradients.reshape(8, 20, gradients.shape[1])
     kernels.block_update_embedding(
-        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20, np.uint8), gradients, np.zeros(20), 0.3
+        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20), gradients, np.zeros(20), 0.3
     )
     while len(parts) > 1:
         parts = parts[::2] + parts[1::2]
@@ -176,7 +176,7 @@ def test_short_gradients_make_steps_of_the_same_length(kernels, padded, length):
         np.zeros(3),
     )
     gradients = padded(g.T)
-    kernels.block_update_embedding(embedding, np.arange(3), np.ones(3, np.uint8), gradients[None].copy(), squares, 0.5)
+    kernels.block_update_embedding(embedding, np.arange(3), np.ones(3), gradients[None].copy(), squares, 0.5)
     kernels.block_update_linear(weights, gradients, padded(np.zeros((4, 3), kernels.dtype)), linear_squares, 0.5, 0, 1)
     assert embedding == pytest.approx(-0.25, rel=1e-6)
     assert weights[:, :4] == pytest.approx(-0.25, rel=1e-6)

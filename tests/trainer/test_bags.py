@@ -186,7 +186,6 @@ def test_inputs_whose_bags_are_all_empty_train_nothing_but_count(library, model,
     bags = np.zeros((4, 5))
     bags[3, 2] = 1
     trainer = Trainer(embedding.copy(), linear, bias=bias)
-    near(trainer.nll(sparse.csr_array(counts[:3]), bags=sparse.csr_array(bags[1:])), 0, scale=100)
     near(
         trainer.nll(sparse.csr_array(counts[:2]), bags=sparse.csr_array(bags[[0, 3]])),
         reference.block_loss(reference.matvec(bags[[0, 3]] @ embedding, linear, bias), counts[:2]) / 2,
@@ -252,11 +251,11 @@ def test_validation_has_bags_of_its_own_or_those_of_the_fit(library, model, make
 
         trainer, plain = (Trainer(embedding.copy(), linear, bias=bias, threads=2) for _ in range(2))
         history = trainer.fit_counts(
-            counts, bags=bags, validation_counts=validation, validation_bags=given, on_epoch_end=look, **OPTIONS
+            counts, bags=bags, validation_counts=validation, validation_bags=given, epochs=3, on_epoch_end=look
         )
         near([record["validation_nll"] for record in history], expected, scale=10)
         assert same == [True] * 3
-        plain.fit_counts(counts, bags=bags, **OPTIONS)
+        plain.fit_counts(counts, bags=bags, epochs=3)
         assert bits(trainer) == bits(plain)
 
 
@@ -306,14 +305,19 @@ def test_a_warm_start_and_grown_rows_carry_on(library, model, make_counts, make_
 
 def test_divergence_puts_back_the_last_good_parameters(model, make_counts, make_bags):
     embedding, linear, _ = model(20, 1100, 4, "float32")
-    before = embedding.copy()
     trainer = Trainer(embedding, linear, threads=2)
-    with pytest.raises(TrainingDivergedError):
+    kept = [bits(trainer)]
+    with pytest.raises(TrainingDivergedError) as caught:
         trainer.fit_counts(
-            make_counts(24, 1100)[1], bags=make_bags(24, 20)[1], learning_rate=1e30, linear_learning_rate=1e30
+            make_counts(24, 1100)[1],
+            bags=make_bags(24, 20)[1],
+            epochs=50,
+            learning_rate=1e30,
+            linear_learning_rate=1e30,
+            on_epoch_end=lambda *_: kept.append(bits(trainer)),
         )
-    assert_array_equal(trainer.embedding, before)
-    assert_array_equal(trainer.linear, linear)
+    assert len(kept) == caught.value.epoch
+    assert bits(trainer) == kept[-1]
 
 
 def test_an_interrupt_leaves_whole_steps(model, make_counts, make_bags, monkeypatch):
@@ -400,7 +404,7 @@ BAD_BAGS = [
     (one_entry(1e39), ValueError, "bags in float32 must be finite, but bags in float32[1] is inf"),
     (one_entry(1j), TypeError, "bags must hold real numbers, got dtype complex128"),
     (
-        sparse.coo_array(([1e308, 1e308], ([0, 0], [1, 1])), (3, 4)),
+        sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)),
         ValueError,
         "the sums of bags must be finite, but the sums of bags[0] is inf",
     ),
