@@ -216,7 +216,8 @@ def write_fasttext():
         rows = rng.normal(size=(len(words) + buckets, dim)).astype("<f4")
         outputs = rng.normal(size=(len(labels) or len(words), dim)).astype("<f4")
         entries = [
-            (entry if isinstance(entry, bytes) else entry.encode()) + struct.pack("<xqb", max(100 - i, 1), i >= len(words))
+            (entry if isinstance(entry, bytes) else entry.encode())
+            + struct.pack("<xqb", max(100 - i, 1), i >= len(words))
             for i, entry in enumerate([*words, *labels])
         ]
         sizes = sizes or (len(entries), len(words), len(labels))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -59,7 +58,8 @@ def is_model(path: PathLike) -> bool:
 
     Examples
     --------
-    >>> _ = Path("v.bin").write_bytes(b"3 2")
+    >>> with open("v.bin", "wb") as file:
+    ...     _ = file.write(b"3 2")  # as word2vec's binary form begins
     >>> is_model("v.bin")
     False
     """
@@ -193,7 +193,12 @@ def _read_settings(source: _Source) -> _Settings:
         raise source.error(f"the dimension must be from 1 to {LONGEST // 4}, got {dim}", start)
     if version == 11 and model == SUPERVISED:  # had no character n-grams, whatever its settings say
         longest = 0
-    if buckets < 0 or shortest < 0 or not 0 <= longest <= LONGEST_NGRAM or (not buckets and longest >= max(shortest, 1)):
+    if (
+        buckets < 0
+        or shortest < 0
+        or not 0 <= longest <= LONGEST_NGRAM
+        or (not buckets and longest >= max(shortest, 1))
+    ):
         what = f"n-grams of {shortest} to {longest} characters in {buckets} buckets"
         raise source.error(f"{what} cannot be: lengths are from 0 to {LONGEST_NGRAM}, buckets at least 1", start)
     return _Settings(dim, buckets, shortest, longest)

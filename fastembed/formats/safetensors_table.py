@@ -1,4 +1,4 @@
-"""Vectors in safetensors, the library's own format: tokens, matrix, counts, n-grams and settings, mapped into memory."""
+"""Vectors in safetensors, the library's own format: tokens, matrix, counts, n-grams, settings; mapped into memory."""
 
 from fastembed.formats.table import PathLike, Table
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors

@@ -63,7 +63,7 @@ def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
     if not tensors:
         return None
     for kind in (NgramDictionary, BucketComposer):
-        if kind.TENSORS == set(tensors):
+        if set(tensors) == kind.TENSORS:
             return kind.from_tensors(tensors, matrix)
     raise ValueError(f"this version of fastembed cannot compose words of the tensors {', '.join(sorted(tensors))}")
 
@@ -149,6 +149,7 @@ class NgramDictionary:
             "ngrams.weights": np.array([self.scale, self.power]),
             "centre": self.centre,
         }
+
     @classmethod
     def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> NgramDictionary:
         """Return the composer that holds these tensors, beside the vectors (V, D) of words.

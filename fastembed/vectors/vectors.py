@@ -36,10 +36,10 @@ class Vectors:
     two rows. An integer is the token of its digits, as in a corpus: ``v[33]`` is ``v["33"]``. The id of a token is its
     index among the tokens: that of id 33 is ``v.tokens[33]``, and its vector ``v.matrix[33]``.
 
-    Those of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. Of these
-    they compose a vector for a word that is not among the tokens, wherever a token may be given but in :meth:`subset`
-    and ``restrict``: ``v["kingly"]``. Still ``"kingly" in v`` is False, and the matrix, ``len`` and iteration are those
-    of the tokens alone. A word without a known n-gram is unknown.
+    Those of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. Of
+    these they compose a vector for a word that is not among the tokens, wherever a token may be given but in
+    :meth:`subset` and ``restrict``: ``v["kingly"]``. Still ``"kingly" in v`` is False, and the matrix, ``len`` and
+    iteration are those of the tokens alone. A word without a known n-gram is unknown.
 
     Parameters
     ----------
@@ -564,7 +564,8 @@ class Vectors:
         ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
         ===================== =================== =================================================================
 
-        For word2vec, fastText and GloVe ``.gz`` may follow the suffix.
+        For word2vec, fastText and GloVe ``.gz`` may follow the suffix. Character n-grams are kept by safetensors alone:
+        other formats get the tokens.
 
         Parameters
         ----------
@@ -601,13 +602,18 @@ class Vectors:
     def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
         """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
 
+        The binary models of fastText (skip-gram, CBOW and supervised ones, not quantised) are read as well, as the
+        format ``fasttext-binary``. Their suffix is that of word2vec's binary form: the first bytes of a file say which
+        it is. The vectors are those that fastText gives, within a rounding of float32, also of words that it has not
+        seen. The n-grams are mapped, and the vectors of the words made of them.
+
         A mapped file must not be shortened. It may be replaced, on Windows only after its vectors are deleted.
 
         Parameters
         ----------
         path : path-like
         format : str, optional
-            One of the formats of :meth:`save`; by default the one of the suffix.
+            One of the formats of :meth:`save`, or ``fasttext-binary``; by default the one of the suffix.
 
         Raises
         ------
@@ -617,6 +623,8 @@ class Vectors:
             If no format has the suffix, or the file is not a whole one of its format; the place is named.
         ImportError
             If the format needs an extra, which is named.
+        MemoryError
+            If the vectors of a model's words take more memory than is free.
 
         Examples
         --------
@@ -677,7 +685,8 @@ class Vectors:
         """Return a gensim.models.KeyedVectors; counts are its attribute "count".
 
         Of fastText's models it is a FastTextKeyedVectors, which composes vectors of other words as these do. For the
-        n-grams of a model with subwords gensim has no form: it gets the tokens alone. The way back is :meth:`from_gensim`.
+        n-grams of a model with subwords gensim has no form: it gets the tokens alone. The way back is
+        :meth:`from_gensim`.
 
         Raises
         ------
