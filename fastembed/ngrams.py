@@ -145,9 +145,7 @@ def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
     return counts
 
 
-def _blocks(
-    words: Sequence[str], lengths: Lengths
-) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
+def _blocks(words: Sequence[str], lengths: Lengths) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
     """Yield what `NgramTable` takes for some words at a time, and the number of n-grams of each word."""
     for begin in range(0, len(words), BLOCK_WORDS):
         block = words[begin : begin + BLOCK_WORDS]

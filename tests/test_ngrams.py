@@ -1,5 +1,7 @@
 """Character n-grams of words as an exact dictionary."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from fastembed.ngrams import check_ngram_lengths, common_ngrams, find_ngrams, ng
 
 
 def rows(starts, ids):
-    return [ids[begin:end].tolist() for begin, end in zip(starts[:-1], starts[1:], strict=True)]
+    return [ids[begin:end].tolist() for begin, end in itertools.pairwise(starts)]
 
 
 def twin(words, shortest, longest, least=2):
@@ -20,7 +22,23 @@ def twin(words, shortest, longest, least=2):
     return kept, [[places[ngram] for ngram in each if ngram in places] for each in marked]
 
 
-WORDS = ["größe", "große", "größer", "日本", "日本語", "a", "", "naïve", "banana", "ananas", "😀😀", "😀", "a\0", "<a>", "größe" * 9]
+WORDS = [
+    "größe",
+    "große",
+    "größer",
+    "日本",
+    "日本語",
+    "a",
+    "",
+    "naïve",
+    "banana",
+    "ananas",
+    "😀😀",
+    "😀",
+    "a\0",
+    "<a>",
+    "größe" * 9,
+]
 
 
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 4), (3, 6), (2, 2), (5, 60)])

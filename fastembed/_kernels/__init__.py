@@ -41,9 +41,9 @@ Of ``builds`` alone:
 
 Of ``tokens`` and ``ngrams``:
 
-- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table allocates and frees its
-  own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then. One thread may add to a
-  table at a time; any number may read a table while none adds.
+- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table
+  allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then.
+  One thread may add to a table at a time; any number may read a table while none adds.
 - A ``Ranking`` refers to tables, which must not change while it is used.
 - `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks. The methods
   of ``NgramTable`` check nothing; ``fastembed.ngrams`` passes what they take.

@@ -27,8 +27,8 @@ from fastembed.windows import Windows
 class FittedModel:
     """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part.
 
-    With `subwords`, `features` is the trainer of the rows of n-grams and words, on which training goes on, and `trainer`
-    that of the vectors which are composed of them.
+    With `subwords`, `features` is the trainer of the rows of n-grams and words, on which training goes on, and
+    `trainer` that of the vectors which are composed of them.
     """
 
     vectors: Vectors

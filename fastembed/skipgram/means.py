@@ -45,7 +45,8 @@ def mean_vectors(
     Returns
     -------
     ndarray (n_documents, D), of the dtype of `matrix`
-        Tokens outside the vocabulary that cannot be composed are skipped. A document of no other tokens has the mean zero, which is warned of.
+        Tokens outside the vocabulary that cannot be composed are skipped. A document of no other tokens has the mean
+        zero, which is warned of.
 
     Examples
     --------

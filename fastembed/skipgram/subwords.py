@@ -16,7 +16,7 @@ from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
 
-OWN_WEIGHT = 1.4  # of a word's own row, where all n-grams of a rare word together have the length 1
+OWN_WEIGHT = 1.3  # of a word's own row, where all n-grams of a rare word together have the length 1
 # The n-grams of a word with more than FEW_PAIRS counts weigh less: what is known of it itself says more
 FEW_PAIRS = 100.0
 COUNT_EXPONENT = 0.25
@@ -132,7 +132,7 @@ def check_spelled(words: Sequence[str]) -> None:
 
 def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:
     """Return the trainer of the words, whose rows are X E - centre, with the logits of that of their features."""
-    rows = subwords.bags @ features.embedding - centre.astype(np.float32)
+    rows: NDArray[np.float32] = subwords.bags @ features.embedding - centre.astype(np.float32)
     assert features.bias is not None
     bias = features.bias + (centre @ features.linear).astype(np.float32)
     return Trainer(rows, features.linear, bias=bias, threads=features.threads)

@@ -1,5 +1,7 @@
 """The exact dictionary of n-grams, against its twin."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def held(table):
     documents = np.empty(len(table), np.int64)
     table.take(text, offsets, documents)
     raw = text.tobytes()
-    return [raw[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)], documents.tolist(), (text, offsets)
+    return [raw[a:b] for a, b in itertools.pairwise(offsets)], documents.tolist(), (text, offsets)
 
 
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 3), (3, 6), (2, 40)])
