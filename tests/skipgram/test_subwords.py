@@ -36,9 +36,8 @@ def test_an_unseen_form_is_near_the_seen_ones(model):
     assert "climbing" not in model.vectors
     assert model.vectors["climbing"].shape == (8,)
     verbs = [stem + ending for stem in STEMS for ending in ("", "ed", "ing") if stem + ending in model.vectors]
-    nearest = [word for word, _ in model.vectors.most_similar("climbing", topn=3, restrict=verbs)]
-    assert {"climb", "climbed"} & set(nearest)
-    assert set(nearest) <= {"climb", "climbed", *(stem + "ing" for stem in STEMS)}
+    nearest = [word for word, _ in model.vectors.most_similar("climbing", topn=2, restrict=verbs)]
+    assert set(nearest) == {"climb", "climbed"}
     with pytest.raises(KeyError, match="'xyzzy' is not among"):
         model.vectors["xyzzy"]
 
