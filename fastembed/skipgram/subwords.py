@@ -165,7 +165,7 @@ def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.fl
 
 def _conjugate_gradients(bags: Any, transposed: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the solution of (Xᵀ X + RIDGE) E = Xᵀ rows after RIDGE_STEPS steps from zero, each column apart."""
-    residual = transposed @ rows
+    residual: NDArray[np.float32] = transposed @ rows
     solution, direction = np.zeros_like(residual), residual.copy()
     square = np.einsum("fd,fd->d", residual, residual, dtype=np.float64)
     for _ in range(RIDGE_STEPS):

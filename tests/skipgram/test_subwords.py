@@ -8,8 +8,10 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, Vectors, Vocabulary, reference
 from fastembed._base.threads import Pool
+from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import subwords as module
-from fastembed.skipgram.subwords import Subwords, ridge_fit
+from fastembed.skipgram.subwords import Subwords, ridge_fit, subwords_of
+from fastembed.skipgram.training import Training
 
 STEMS = ("walk", "talk", "jump", "play", "climb", "paint")
 
@@ -109,8 +111,6 @@ def test_a_model_of_words_has_no_subwords_in_its_file(corpus, tmp_path):
     ],
 )
 def test_damaged_files_are_errors(model, tmp_path, name, change, message):
-    from fastembed.formats.tensors import map_tensors, write_tensors
-
     model.save(tmp_path / "m.safetensors")
     tensors, metadata = map_tensors(tmp_path / "m.safetensors")
     write_tensors(tmp_path / "n.safetensors", {**tensors, name: change(np.array(tensors[name]))}, metadata)
@@ -174,9 +174,6 @@ def test_a_fit_of_bags_follows_its_twin(corpus):
     """One block, so that the order does not matter, from the same start."""
     model = SkipGram(dim=4, min_count=1, sample=None, window=2, subwords=(3, 4), epochs=1, threads=1)
     counts = model.count(corpus)
-    from fastembed.skipgram.training import Training
-    from fastembed.skipgram.subwords import subwords_of
-
     training = Training(counts, model._options(), None, None, subwords_of(counts.vocabulary.tokens, (3, 4), None))
     trainer, bags = training._trainer, training._subwords.bags
     before = float(
