@@ -384,17 +384,14 @@ def test_train_composes_words_of_their_n_grams(run, tmp_path, corpus):
     ("lengths", "message"),
     [("6-3", "two ascending integers of at least 1 expected, got '6-3'"), ("3", "two integers as in 3-6 expected")],
 )
-def test_wrong_lengths_of_subwords_are_usage_errors(run, tmp_path, corpus, lengths, message):
-    code, _, err = run("train", corpus, "-o", tmp_path / "m.safetensors", "--subwords", lengths)
-    assert code == 2
-    assert message in err
+def test_wrong_lengths_of_subwords_are_usage_errors(usage, corpus, lengths, message):
+    assert message in usage("train", corpus, "--subwords", lengths)
 
 
-def test_a_model_keeps_its_subwords_when_it_goes_on(run, tmp_path, corpus):
+def test_a_model_keeps_its_subwords_when_it_goes_on(run, usage, tmp_path, corpus):
     output = tmp_path / "m.safetensors"
     assert run("train", corpus, "-o", output, *SMALL, "--subwords", "--quiet")[0] == 0
-    code, _, err = run("train", corpus, "--continue", output, "-o", output, "--subwords", "2-3")
-    assert code == 2
-    assert "--subwords cannot be given" in err
-    assert run("train", corpus, "--continue", output, "-o", output, "--quiet")[0] == 0
+    argv = ("train", corpus, "--continue", output, "-o", output)
+    assert "so --subwords cannot be given as well" in usage(*argv, "--subwords", "2-3")
+    assert run(*argv, "--quiet")[0] == 0
     assert SkipGram.load(output).vectors["w100"].shape == (4,)
