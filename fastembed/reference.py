@@ -570,3 +570,21 @@ def join_phrases(tokens: Sequence[str], phrases: Iterable[Sequence[str]]) -> lis
         joined.append("_".join(tokens[at:end]))
         at = end
     return joined
+
+
+def ngrams(documents: Iterable[Sequence[str]], shortest: int, longest: int) -> list[list[tuple[str, ...]]]:
+    """Return the n-grams of each document, of `shortest` to `longest` units.
+
+    Examples
+    --------
+    >>> ngrams(["<at>"], 2, 3)
+    [[('<', 'a'), ('<', 'a', 't'), ('a', 't'), ('a', 't', '>'), ('t', '>')]]
+    """
+    return [
+        [
+            tuple(document[first:last])
+            for first in range(len(document))
+            for last in range(first + shortest, min(first + longest, len(document)) + 1)
+        ]
+        for document in documents
+    ]

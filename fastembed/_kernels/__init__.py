@@ -7,12 +7,13 @@
 ``cooccur``    windows over token ids -> counts
 ``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
                neighbours and of phrases
+``ngrams``     n-grams of characters or of words -> ids, by an exact dictionary
 ``cpu``        the instruction set and the caches of this CPU
 ``caches``     the tiles that suit these caches; in Python
 =============  ======================================================================================================
 
-The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``, ``types``. ``cooccur``, ``tokens`` and
-``cpu`` are compiled once, for the base instruction set.
+The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``, ``types``, ``hashing``. ``cooccur``,
+``tokens``, ``ngrams`` and ``cpu`` are compiled once, for the base instruction set.
 
 Of every compiled module:
 
@@ -38,13 +39,14 @@ Of ``builds`` alone:
 - Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
   (`fastembed._base.arrays.padded_width`).
 
-Of ``tokens``:
+Of ``tokens`` and ``ngrams``:
 
-- A ``TokenTable``, a ``NeighborTable`` and a ``PhraseTable`` are objects with state. A table allocates and frees its
-  own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then. One thread may add to a
-  table at a time; any number may read a table while none adds.
+- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table
+  allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then.
+  One thread may add to a table at a time; any number may read a table while none adds.
 - A ``Ranking`` refers to tables, which must not change while it is used.
-- `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks.
+- `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks. The methods
+  of ``NgramTable`` check nothing; ``fastembed.ngrams`` passes what they take.
 """
 
 from __future__ import annotations

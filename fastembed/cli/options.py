@@ -32,7 +32,7 @@ COUNTING = (
     "max_contexts",
     "baskets",
 )
-TRAINING = ("dim", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
+TRAINING = ("dim", "subwords", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
 PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
 STRUCTURE = ("field", "no_header", "skip_bad")
 TOKENS = (
@@ -248,6 +248,9 @@ def add_checkpoint(to: Group) -> None:
 def add_training(to: Group) -> None:
     """Add how a model is trained."""
     _add_parameter(to, "dim", values.positive, "dimension of the vectors", metavar="D")
+    text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
+    lengths = values.or_word("no", values.ngram_lengths, False)
+    _add_parameter(to, "subwords", lengths, text, nargs="?", const=True, metavar="MIN-MAX|no")
     _add_parameter(to, "epochs", values.positive, "number of passes over the words", metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
     _add_parameter(to, "early_stopping", None, text, action=argparse.BooleanOptionalAction)

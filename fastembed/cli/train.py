@@ -73,7 +73,11 @@ def _on_counts(arguments: argparse.Namespace) -> Job:
 
 
 def _on_more_counts(arguments: argparse.Namespace) -> Job:
-    fixed = ("dim", *(name for name in options.COUNTING if name != "max_size" or not arguments.grow_vocabulary))
+    fixed = (
+        "dim",
+        "subwords",
+        *(name for name in options.COUNTING if name != "max_size" or not arguments.grow_vocabulary),
+    )
     reject(arguments, (*_NOT_FOR_COUNTS, *fixed), f"--continue keeps the shape of the model, and {_COUNTED}")
     model = _model_to_continue(arguments)
     counts, held_out = _load_counts(arguments, model)
@@ -83,7 +87,7 @@ def _on_more_counts(arguments: argparse.Namespace) -> Job:
 
 def _on_more_text(arguments: argparse.Namespace) -> Job:
     of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
-    fixed = ("dim", *(name for name in options.COUNTING if name not in of_new_words))
+    fixed = ("dim", "subwords", *(name for name in options.COUNTING if name not in of_new_words))
     reject(arguments, ("validation_counts", *fixed), "--continue keeps the shape of the model and how it counts")
     model = _model_to_continue(arguments)
     choice = {

@@ -81,6 +81,16 @@ def window(text: str) -> int | tuple[int, int]:
     return int(before), int(after)
 
 
+def ngram_lengths(text: str) -> tuple[int, int]:
+    """Read two ascending integers of at least 1, separated by a hyphen."""
+    least, hyphen, greatest = text.partition("-")
+    if not (hyphen and text.isascii() and least.isdecimal() and greatest.isdecimal()):
+        raise argparse.ArgumentTypeError(f"two integers as in 3-6 expected, got {text!r}")
+    if not 1 <= int(least) <= int(greatest):
+        raise argparse.ArgumentTypeError(f"two ascending integers of at least 1 expected, got {text!r}")
+    return int(least), int(greatest)
+
+
 def size(text: str) -> int:
     """Read a size in bytes, kilobytes, megabytes or gigabytes, of at least one megabyte."""
     factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper())

@@ -10,7 +10,8 @@ from fastembed._base.pickling import pickled_as
 from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.pmi import most_blocks
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
-from fastembed.trainer.blocks import row_bytes
+from fastembed.skipgram.subwords import COLUMNS, RIDGE_STEPS
+from fastembed.trainer.blocks import bag_bytes, row_bytes
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
@@ -23,6 +24,9 @@ EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
 GROUP_BYTES = 4 * COUNT_BYTES + 40  # per count of a group in a store: four in memory, one of them being read
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
+NGRAM_BYTES = 80  # per n-gram: the string and its place
+ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
+TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in double
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
 
@@ -50,6 +54,8 @@ class Estimate:
     resident : int
         Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
         into memory are not among them before they have been read.
+    ngrams, entries : int
+        With subwords: the number of n-grams that have a row, and how many of them and own rows all words have.
 
     Examples
     --------
@@ -71,6 +77,8 @@ class Estimate:
     checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
     largest_group: int | None = field(default=None, compare=False)
+    ngrams: int = 0
+    entries: int = 0
 
     @property
     def flops(self) -> int:
@@ -81,7 +89,8 @@ class Estimate:
         columns = self.dim + OVERSAMPLING
         products = 2 * (POWER_ITERATIONS + 1)
         start = products * (2 * self.nnz * columns + 2 * (self.inputs + self.outputs) * columns**2)
-        return start + self.epochs * 6 * self.inputs * self.outputs * self.dim + self._gauge_flops
+        bags = 2 * self.entries * self.dim * 2 * (RIDGE_STEPS + self.epochs)
+        return start + bags + self.epochs * 6 * self.inputs * self.outputs * self.dim + self._gauge_flops
 
     @property
     def memory(self) -> int:
@@ -98,7 +107,8 @@ class Estimate:
             expected = GROUP_BYTES * self.largest_group
         else:
             expected = 0 if self.in_place else EXPECTED_BYTES * self.nnz
-        return expected + max(self._start_memory, self._epochs_memory, self._gauge_memory)
+        bags = NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
+        return expected + bags + max(self._start_memory, self._ridge_memory, self._epochs_memory, self._gauge_memory)
 
     @property
     def _start_memory(self) -> int:
@@ -111,13 +121,31 @@ class Estimate:
             entries = min(entries, check_memory_limit(None))  # beyond that they are in a file
         return entries + ITEM * rows * padded_width(wide, "float32") + squares + exact
 
+    @property
+    def _ridge_memory(self) -> int:
+        """With subwords: the start, what is fitted to it, the transposed bags, and five arrays of each thread."""
+        if not self.ngrams:
+            return 0
+        tasks = min(self.threads, -(-self.dim // COLUMNS))
+        columns = ITEM * COLUMNS * tasks * (4 * self._rows + 2 * self.inputs)
+        return ITEM * self.inputs * self.dim + self._parameters + ENTRY_BYTES * self.entries + columns
+
     def _tasks(self, rows: int) -> int:
         """Return how many threads can work at once on pieces of so many rows."""
         return min(self.threads, -(-max(self.inputs, self.outputs) // rows))
 
     @property
+    def _rows(self) -> int:
+        """The number of rows of the embedding."""
+        return self.inputs + self.ngrams
+
+    @property
+    def _linear(self) -> int:
+        return ITEM * self.outputs * padded_width(self.dim, "float32")
+
+    @property
     def _parameters(self) -> int:
-        return ITEM * (self.inputs * self.dim + self.outputs * padded_width(self.dim, "float32"))
+        return ITEM * self._rows * self.dim + self._linear
 
     @property
     def _gauge_memory(self) -> int:
@@ -126,7 +154,9 @@ class Estimate:
         Each thread changes some rows, twice, and adds up a matrix; the eigendecompositions need some more.
         """
         tasks, rows = self._tasks(PIECE), min(PIECE, max(self.inputs, self.outputs))
-        return 2 * self._parameters + 8 * self.dim * (tasks * 2 * rows + (GAUGE_MATRICES + tasks) * self.dim)
+        composed = 2 * ITEM * self.inputs * self.dim + self._linear if self.ngrams else 0
+        work = 8 * self.dim * (tasks * 2 * rows + (GAUGE_MATRICES + tasks) * self.dim)
+        return 2 * self._parameters + max(composed, work)
 
     @property
     def _gauge_flops(self) -> int:
@@ -143,8 +173,19 @@ class Estimate:
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
         gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)  # and their mean
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
-        finite = max(self.inputs, self.outputs) * self.dim  # a byte per number, when they are checked
-        return copies * self._parameters + fits * (block + gradients + INPUT_BYTES * self.inputs) + finite
+        finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when they are checked
+        bags = fits * bag_bytes(self._rows, self._block_entries, ITEM) + TRAINED_ENTRY_BYTES * self.entries
+        return (
+            copies * self._parameters
+            + fits * (block + gradients + INPUT_BYTES * self.inputs)
+            + finite
+            + (bags if self.ngrams else 0)
+        )
+
+    @property
+    def _block_entries(self) -> int:
+        """How many entries the bags of a block have, about: those of long words are up to twice as many."""
+        return -(-2 * self.entries * min(FitOptions.block_size, self.inputs) // self.inputs)
 
     def check(self) -> None:
         """Raise MemoryError if training takes more memory than is free.

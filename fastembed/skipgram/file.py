@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
+from fastembed._base.validation import check_amounts, check_finite, check_flag, check_integer, check_number
 from fastembed.corpus.ledger import as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.files import check_baskets
@@ -21,8 +21,10 @@ from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
-from fastembed.trainer.file import restore_squares, trainer_tensors
+from fastembed.skipgram.subwords import Subwords
+from fastembed.trainer.file import SQUARES, restore_squares, trainer_tensors
 from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -51,6 +53,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     trainer, vocabulary = model.trainer, model.vocabulary
     tensors = {
         **trainer_tensors(trainer),
+        **_feature_tensors(model),
         "centre": model.centre,
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
@@ -113,13 +116,14 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
-        trainer = _trainer(tensors, threads)
+        subwords, features, composer = _features(tensors, vocabulary.tokens, threads)
+        trainer = _trainer(tensors, threads, squares=features is None)
         inputs, dim = trainer.embedding.shape
         if len(vocabulary) != inputs:
             raise ValueError(f"{len(vocabulary)} tokens for {inputs} vectors")
         windows = None if state["windows_"] is None else Windows(**state["windows_"])
         model = FittedModel(
-            vectors=Vectors(vocabulary.tokens, tensors["matrix"], counts=vocabulary.counts),
+            vectors=Vectors._composing(vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=_centre(tensors["centre"], dim),
@@ -129,6 +133,8 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             max_contexts=_contexts(state["max_contexts_"], inputs, trainer.linear.shape[1], windows),
             counts_sha256=_digests(manifest["counts_sha256"]),
             baskets=check_baskets(state.get("baskets_"), windows),
+            subwords=subwords,
+            features=features,
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         # A text, not the error: in a variable of a frame of its own traceback, the error would keep the file mapped
@@ -170,11 +176,53 @@ def _other_format(path: str | os.PathLike[str]) -> str | None:
     return None if form.name == "safetensors" else form.description
 
 
-def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None) -> Trainer:
-    """Return a trainer with the parameters of a file and its sums of squared gradients."""
+def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None, *, squares: bool) -> Trainer:
+    """Return a trainer with the parameters of a file and, where they are its own, its sums of squared gradients."""
     trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
-    restore_squares(trainer, tensors)
+    if squares:
+        restore_squares(trainer, tensors)
     return trainer
+
+
+def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
+    """Return, of a model with subwords, the n-grams and their rows, and what training goes on from."""
+    if model.subwords is None or model.features is None:
+        return {}
+    features = trainer_tensors(model.features)
+    rows, bias = features["matrix"], features["bias"]
+    return {
+        **model.subwords.composer(rows, model.centre).tensors(),
+        "own.matrix": rows[len(model.subwords.ngrams) :],
+        "bags.own_weight": np.array([model.subwords.own_weight]),
+        "bags.ngram_weights": model.subwords.weights,
+        "features.bias": bias,
+        **{name: features[name] for name in SQUARES},
+    }
+
+
+def _features(
+    tensors: Mapping[str, NDArray[Any]], words: Sequence[str], threads: int | None
+) -> tuple[Subwords | None, Trainer | None, Composer | None]:
+    """Return what :func:`_feature_tensors` has written, and what composes words of it; or None, three times."""
+    if "own.matrix" not in tensors:
+        return None, None, None
+    named = {name: tensor for name, tensor in tensors.items() if name in NgramDictionary.TENSORS}
+    composer = composer_of(named, tensors["matrix"])
+    if not isinstance(composer, NgramDictionary):
+        raise ValueError("the n-grams of the model are not those of words")
+    own, own_weight, weights = (tensors[name] for name in ("own.matrix", "bags.own_weight", "bags.ngram_weights"))
+    if own.dtype != composer.rows.dtype or own.shape != (len(words), composer.rows.shape[1]):
+        raise ValueError(f"'own.matrix' must have a row for each of {len(words)} words, got the shape {own.shape}")
+    for name, array, dtype, size in (("own", own_weight, np.float64, 1), ("ngram", weights, np.float32, len(words))):
+        if array.dtype != dtype or array.shape != (size,):
+            what = f"'bags.{name}_weight{'s' * (name != 'own')}'"
+            raise ValueError(f"{what} must be {np.dtype(dtype)} of shape ({size},), got {array.dtype} of {array.shape}")
+        check_amounts(f"bags.{name}_weight", array)
+    subwords = Subwords.restored(composer, words, np.array(weights), float(own_weight[0]))
+    rows = np.concatenate([composer.rows, own])
+    features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
+    restore_squares(features, tensors)
+    return subwords, features, composer
 
 
 def _centre(centre: NDArray[Any], dim: int) -> NDArray[np.float64]:

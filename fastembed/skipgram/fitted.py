@@ -16,7 +16,9 @@ from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.options import Baskets
+from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.subwords import NgramDictionary
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -24,7 +26,11 @@ from fastembed.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part."""
+    """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part.
+
+    With `subwords`, `features` is the trainer of the rows of n-grams and words, on which training goes on, and
+    `trainer` that of the vectors which are composed of them.
+    """
 
     vectors: Vectors
     vocabulary: Vocabulary
@@ -36,11 +42,20 @@ class FittedModel:
     max_contexts: int
     counts_sha256: list[str]
     baskets: str | None = None
+    subwords: Subwords | None = None
+    features: Trainer | None = None
 
     @property
     def directed(self) -> bool:
         """Whether the contexts before a word and those after it are different outputs."""
         return self.windows is not None and self.windows.directed
+
+    @property
+    def composer(self) -> NgramDictionary | None:
+        """What composes words that are not in the vocabulary."""
+        if self.subwords is None or self.features is None:
+            return None
+        return self.subwords.composer(self.features.embedding, self.centre)
 
     @property
     def best_epoch(self) -> int:

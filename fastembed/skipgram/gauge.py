@@ -11,6 +11,7 @@ centres the rows, and the A that takes from each direction the share of it that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,24 +59,83 @@ def apply_gauge(
     -----
     A row without counts, of which nothing is known, becomes the mean: zero.
     """
-    counted = totals.rows > 0
     with single_threaded_blas():
-        mean, covariance = _moments(embedding, counted / np.count_nonzero(counted), pool)
+        gauge = _Gauge.of(embedding, linear, totals, pool)
+        gauge.change_columns(linear, pool, bias)
+        gauge.change_rows(embedding, pool, gauge.mean)
+    embedding[totals.rows == 0] = 0
+    return gauge.centre
+
+
+def apply_gauge_to_bags(
+    embedding: NDArray[Any], bags: Any, linear: NDArray[Any], totals: Totals, pool: Pool
+) -> NDArray[np.float64]:
+    """Bring a model whose inputs are bags of rows into the gauge of H = X E, in place. Its logits stay as they are.
+
+    Only A changes the model: m belongs to H, whose rows are sums of rows of E with weights that differ. So the bias
+    stays, and the vectors of the inputs are X E A - m A.
+
+    Parameters
+    ----------
+    embedding : ndarray (F, D)
+        E.
+    bags : csr_array (N, F)
+        X.
+    linear, totals, pool
+        As for :func:`apply_gauge`; the rows of the totals are those of H.
+
+    Returns
+    -------
+    ndarray (D,)
+        m A: what is to be taken from every row of H, in the new coordinates.
+    """
+    with single_threaded_blas():
+        gauge = _Gauge.of(bags @ embedding, linear, totals, pool)
+        gauge.change_columns(linear, pool)
+        gauge.change_rows(embedding, pool)
+    return gauge.centre
+
+
+@dataclass(frozen=True)
+class _Gauge:
+    """m (D,), A (D, D) and its inverse."""
+
+    mean: NDArray[np.float64]
+    change: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: NDArray[Any], linear: NDArray[Any], totals: Totals, pool: Pool) -> _Gauge:
+        """Return the gauge of rows (V_in, D) and columns (D, V)."""
+        counted = totals.rows > 0
+        mean, covariance = _moments(rows, counted / np.count_nonzero(counted), pool)
         _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
         pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
-        change, inverse = _shrinking(covariance, information, pairs)
+        return cls(mean, *_shrinking(covariance, information, pairs))
 
-        def change_columns(piece: slice) -> None:
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """The mean in the new coordinates: m A."""
+        return np.asarray(self.mean @ self.change)
+
+    def change_columns(self, linear: NDArray[Any], pool: Pool, bias: NDArray[Any] | None = None) -> None:
+        """Replace W by the inverse of A times W, and b by b + m W."""
+
+        def change(piece: slice) -> None:
             columns = linear[:, piece].astype(np.float64)
-            bias[piece] += (mean @ columns).astype(bias.dtype)
-            linear[:, piece] = inverse @ columns
+            if bias is not None:
+                bias[piece] += (self.mean @ columns).astype(bias.dtype)
+            linear[:, piece] = self.inverse @ columns
 
-        def change_rows(piece: slice) -> None:
-            embedding[piece] = np.where(counted[piece, None], (embedding[piece] - mean) @ change, 0)
+        _for_pieces(change, linear.shape[1], pool)
 
-        _for_pieces(change_columns, len(bias), pool)
-        _for_pieces(change_rows, len(embedding), pool)
-        return np.asarray(mean @ change)
+    def change_rows(self, rows: NDArray[Any], pool: Pool, mean: NDArray[np.float64] | float = 0.0) -> None:
+        """Replace E by (E - m) A."""
+
+        def change(piece: slice) -> None:
+            rows[piece] = (rows[piece] - mean) @ self.change
+
+        _for_pieces(change, len(rows), pool)
 
 
 def _shrinking(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -10,16 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import as_corpus
 from fastembed.corpus.reading import Reading
+from fastembed.vectors.subwords import Composer
 from fastembed.vocabulary import Vocabulary
 
 
 def mean_vectors(
-    documents: Documents, vocabulary: Vocabulary, matrix: NDArray[Any], reading: Reading | None = None
+    documents: Documents,
+    vocabulary: Vocabulary,
+    matrix: NDArray[Any],
+    reading: Reading | None = None,
+    composer: Composer | None = None,
 ) -> NDArray[Any]:
     """Return the mean of the vectors of each document's tokens.
 
@@ -32,11 +39,14 @@ def mean_vectors(
         The vectors of the vocabulary's tokens.
     reading : Reading, optional
         How text is read.
+    composer : Composer, optional
+        Of the vectors of tokens outside the vocabulary.
 
     Returns
     -------
     ndarray (n_documents, D), of the dtype of `matrix`
-        Tokens outside the vocabulary are skipped. A document of no other tokens has the mean zero, which is warned of.
+        Tokens outside the vocabulary that cannot be composed are skipped. A document of no other tokens has the mean
+        zero, which is warned of.
 
     Examples
     --------
@@ -45,7 +55,10 @@ def mean_vectors(
            [1.  , 0.  ]])
     """
     corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
-    rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
+    if composer is None:
+        rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
+    else:
+        rows, matrix = _with_composed(corpus.sequences(Ledger()), vocabulary, matrix, composer)
     check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the means of {len(rows):,} documents", "give fewer")
     if unknown := sum(not row for row in rows):
         warnings.warn(f"{unknown:,} of {len(rows):,} documents have no known word: their means are 0", stacklevel=3)
@@ -55,3 +68,20 @@ def mean_vectors(
     shares = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(matrix.dtype)
     means: NDArray[Any] = sparse.csr_array((shares, ids, indptr), shape=(len(rows), len(matrix))) @ matrix
     return means
+
+
+def _with_composed(
+    sequences: Iterable[Sequence[str]], vocabulary: Vocabulary, matrix: NDArray[Any], composer: Composer
+) -> tuple[list[list[int]], NDArray[Any]]:
+    """Return the rows of the known tokens of each sequence, and the matrix with those that are composed below it."""
+    others: dict[str, int] = {}
+    rows = [
+        [
+            vocabulary[token] if token in vocabulary else len(matrix) + others.setdefault(token, len(others))
+            for token in map(token_of, tokens)
+        ]
+        for tokens in sequences
+    ]
+    composed, known = composer.compose_all(list(others))
+    unknown = set((len(matrix) + np.flatnonzero(~known)).tolist())
+    return [[row for row in each if row not in unknown] for each in rows], np.concatenate([matrix, composed])

@@ -6,17 +6,23 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_lists import check_token_list
+from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram.subwords import Subwords
 from fastembed.windows import Windows
 
 # "auto": all words are contexts in vocabularies up to ALL_CONTEXTS. In larger ones half of the words are, but no fewer
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
+LENGTHS = (3, 6)  # of the n-grams of subwords, unless others are asked for
+NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of n-grams of these lengths, in English text, about
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class SkipGramOptions:
     threads: int | None
     reading: Reading | None = None
     baskets: str | None = None
+    subwords: bool | Lengths = False  # False, or lengths
 
     def __post_init__(self) -> None:
         positive = ("dim", "min_count", "epochs", "n_iter_no_change")
@@ -77,6 +84,7 @@ class SkipGramOptions:
             "max_contexts": _checked_max_contexts(self.max_contexts),
             "drop": _checked_list("drop", self.drop),
             "keep_only": _checked_list("keep_only", self.keep_only),
+            "subwords": _checked_subwords(self.subwords),
         }
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
@@ -106,16 +114,32 @@ class SkipGramOptions:
             return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
 
-    def estimate(self, inputs: int, outputs: int, nnz: int = 0) -> Estimate:
-        """Return what training takes on counts of this shape, of which `nnz` are stored."""
-        threads = check_threads(self.threads)
-        return Estimate(inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping)
+    def estimate(self, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None) -> Estimate:
+        """Return what training takes on counts of this shape, of which `nnz` are stored.
+
+        With n-grams whose number is not known yet, it is what is typical of English.
+        """
+        threads, ngrams, entries = check_threads(self.threads), 0, 0
+        if subwords is not None:
+            ngrams, entries = len(subwords.ngrams), subwords.entries
+        elif self.subwords:
+            ngrams, entries = NGRAMS_PER_WORD * inputs, ENTRIES_PER_WORD * inputs
+        return Estimate(
+            inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping, ngrams=ngrams, entries=entries
+        )
 
 
 def _checked_max_contexts(value: object) -> int | str | None:
     if value is None or (isinstance(value, str) and value == "auto"):  # an array would compare each of its items
         return value
     return check_integer("max_contexts, neither None nor 'auto',", value, low=1)
+
+
+def _checked_subwords(value: object) -> bool | Lengths:
+    """Return False, or the lengths of n-grams."""
+    if isinstance(value, bool | np.bool_):
+        return LENGTHS if value else False
+    return check_ngram_lengths("subwords, if not True or False,", value)
 
 
 def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:

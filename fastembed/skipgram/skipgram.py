@@ -32,6 +32,7 @@ from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.subwords import Subwords, check_spelled, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
 from fastembed.trainer.checks import check_counts
@@ -95,6 +96,10 @@ class SkipGram:
     baskets : {"flat", "share"}, optional
         A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
         of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
+    subwords : bool or (int, int)
+        Whether words are composed of their character n-grams beside a row of their own: then :attr:`vectors` have an
+        answer for words that were never seen. The pair is the least and the greatest length of an n-gram, in characters
+        of the word between ``<`` and ``>``; True: (3, 6). An n-gram has a row if at least two words have it.
 
     Notes
     -----
@@ -137,6 +142,7 @@ class SkipGram:
         threads: int | None = None,
         reading: Reading | None = None,
         baskets: str | None = None,
+        subwords: bool | tuple[int, int] = False,
     ) -> None:
         self.dim = dim
         self.window = window
@@ -156,6 +162,7 @@ class SkipGram:
         self.threads = threads
         self.reading = reading
         self.baskets = baskets
+        self.subwords = subwords
 
     # ---------------------------------------------------------------- parameters
 
@@ -360,6 +367,8 @@ class SkipGram:
                 vocabulary = counter.vocabulary(options, options.max_size)
                 pairing = options.pairing(len(vocabulary))
                 options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before counting
+                if options.subwords:
+                    check_spelled(vocabulary.tokens)
                 return counter.split_counts(vocabulary, pairing, options)
 
             pair = counter.kept(file, options.counting, count)
@@ -688,11 +697,13 @@ class SkipGram:
         own_counts: bool = False,
     ) -> Self:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
+        assert counts.vocabulary is not None
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
-        estimate = options.estimate(*counts.shape, nnz)
+        lengths, before = (options.subwords, None) if base is None else (False, base.subwords)
+        subwords = subwords_of(counts.vocabulary.tokens, lengths, before)
         largest = int(counts.entries.max()) if isinstance(counts, CountsStore) and replay is None else None
         estimate = replace(
-            estimate,
+            options.estimate(*counts.shape, nnz, subwords),
             in_place=own_counts,
             resident=resident_memory(),
             checkpoint=checkpoint is not None,
@@ -704,7 +715,9 @@ class SkipGram:
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                training = Training(counts, options, base, replay, own_counts=own_counts, checkpoint=checkpoint)
+                training = Training(
+                    counts, options, base, replay, subwords, own_counts=own_counts, checkpoint=checkpoint
+                )
                 self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting
@@ -954,8 +967,9 @@ class SkipGram:
         Returns
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
-            A word counts as often as it occurs; words outside the vocabulary are skipped. A document without any other
-            is all zeros; a warning says how many there are.
+            A word counts as often as it occurs. Words outside the vocabulary are composed where the model has
+            `subwords` and knows one of their n-grams; others are skipped. A document without any other is all zeros; a
+            warning says how many there are.
 
         Raises
         ------
@@ -973,9 +987,8 @@ class SkipGram:
         """
         model = self._fitted
         reading = model.reading_of(documents, self._options().reading)
-        return estimator.output(
-            self, mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading), documents
-        )
+        means = mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading, model.composer)
+        return estimator.output(self, means, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.
@@ -1111,8 +1124,9 @@ class SkipGram:
         See :meth:`save`.
         """
         settings, fitted = read_model(path, check_threads(threads))
-        if isinstance(settings.get("window"), list):
-            settings["window"] = tuple(settings["window"])
+        for name in ("window", "subwords"):
+            if isinstance(settings.get(name), list):
+                settings[name] = tuple(settings[name])
         try:
             model = cls().set_params(**settings, threads=threads)
             model._options()
@@ -1143,12 +1157,16 @@ class SkipGram:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
-        return state if self._model is None else state | {"_model": vars(self._model)}
+        if self._model is None:
+            return state
+        parts = self._model.subwords and self._model.subwords.__getstate__()
+        return state | {"_model": {**vars(self._model), "subwords": parts}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._model is not None:
-            self._model = FittedModel(**state["_model"])
+            parts = state["_model"].get("subwords")
+            self._model = FittedModel(**{**state["_model"], "subwords": parts and Subwords(**parts)})
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)

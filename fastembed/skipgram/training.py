@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed._base.csr import canonical_csr
 from fastembed._base.memory import check_memory_limit
@@ -19,9 +20,10 @@ from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.gauge import apply_gauge
+from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
+from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, arrays_digest, fit_identity
 from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
@@ -50,6 +52,8 @@ class Training:
     replay : Counts, optional
         Of what the base was trained on before, to train on again; with the same rows and columns. Without them, the
         steps of a model that goes on are shorter.
+    subwords : Subwords, optional
+        What the words of the counts are composed of, if not of a row each; as the base has it.
     own_counts : bool
         Whether nobody else uses the counts, so that their memory can take what is computed from them.
     checkpoint : CheckpointFile, optional
@@ -62,6 +66,7 @@ class Training:
         options: SkipGramOptions,
         base: FittedModel | None = None,
         replay: Counts | CountsStore | None = None,
+        subwords: Subwords | None = None,
         *,
         own_counts: bool = False,
         checkpoint: CheckpointFile | None = None,
@@ -85,6 +90,8 @@ class Training:
         self._totals = Totals.of(self._groups, pool)
         if isinstance(self._groups, CSRGroups):
             self._groups.totals = self._totals
+        known = 0 if base is None else len(base.vocabulary)
+        self._subwords = None if subwords is None else subwords.weighted(self._totals.rows, known)
         self._records: list[dict[str, float]] = []
         self._rng = np.random.default_rng(options.seed)
         self._checkpoint = checkpoint
@@ -99,14 +106,15 @@ class Training:
         A new model has them here already, so that there is one whenever a Ctrl-C comes.
         """
         identity = self._identity(FitData(self._groups))
-        del identity["validation_counts"]  # not known yet
+        for name in ("bags", "validation_counts", "validation_bags"):  # not known yet
+            del identity[name]
         stored = Checkpoint(checkpoint, identity).read((), self._options.epochs)
         if stored is None:
             raise FileNotFoundError(f"the checkpoint {checkpoint.path!r} has just been removed")
         self._records = list(stored.position.history)
         if self._base is not None:
             rows = self._groups.shape[0] - len(self._base.vocabulary)
-            return self._base.trainer.grown(np.zeros((rows, self._dim), self._base.trainer.embedding.dtype))
+            return self._trained_before(self._base).grown(np.zeros((rows, self._dim), np.float32))
         embedding, weights = np.array(stored.tensor("embedding")), stored.tensor("linear.T")
         bias = log_shares(self._totals.columns)
         return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=pool.threads)
@@ -116,7 +124,7 @@ class Training:
         options = self._options
         return FitOptions(
             epochs=options.epochs,
-            learning_rate=FitOptions.learning_rate * self._shortened,
+            learning_rate=(FitOptions.learning_rate if self._subwords is None else LEARNING_RATE) * self._shortened,
             linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
             warm_start=self._base is not None,
@@ -124,9 +132,15 @@ class Training:
 
     def _identity(self, data: FitData) -> dict[str, Any]:
         """Return what this training is known by, by the names that the errors of a checkpoint give it."""
-        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trainer))
-        start = {"dim": self._dim, "seed": self._options.seed, "model": model}
+        model = None if self._base is None else arrays_digest(trainer_tensors(self._trained_before(self._base)))
+        lengths = None if self._subwords is None else self._subwords.lengths
+        start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
         return start | fit_identity(self._fit_options(), self._digest.result(), data)
+
+    @staticmethod
+    def _trained_before(base: FittedModel) -> Trainer:
+        """Return the trainer of a model to go on from: with subwords that of the features, not of the words."""
+        return base.trainer if base.features is None else base.features
 
     @property
     def _dim(self) -> int:
@@ -135,10 +149,15 @@ class Training:
     def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
         embedding, linear = svd_start(self._groups, self._totals, self._options.dim, self._rng, pool, self._memory)
+        if self._subwords is not None:
+            embedding = ridge_fit(self._subwords.bags, embedding, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
         """Return a copy of a model's trainer, with rows for the words that the model does not know."""
+        if base.features is not None:  # the own rows of new words are zero: their n-grams place them
+            new_words = len(self._vocabulary) - len(base.vocabulary)
+            return base.features.grown(np.zeros((new_words, self._dim), np.float32))
         rows = fold_in(self._groups, self._totals, len(base.vocabulary), base.trainer.linear, pool)
         return base.trainer.grown(rows - base.centre.astype(rows.dtype))
 
@@ -158,6 +177,7 @@ class Training:
             self._groups,
             self._fit_options(),
             self._rng,
+            bags=None if self._subwords is None else self._subwords.bags,
             validation_counts=validation_counts,
             on_epoch_end=epoch_end,
             new_checkpoint=None if self._checkpoint is None else new_checkpoint,
@@ -176,15 +196,15 @@ class Training:
 
         A new one is a copy in its gauge, since training goes on outside of it; one that goes on shares the parameters.
         """
-        trainer, base, vocabulary, counts = self._trainer, self._base, self._vocabulary, self._counts
-        if base is None:
-            trainer = deepcopy(trainer)
-            assert trainer.bias is not None
-            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._totals, Pool(trainer.threads))
-        else:
-            centre = base.centre
+        base, vocabulary, counts = self._base, self._vocabulary, self._counts
+        trainer = self._trainer if base is not None else deepcopy(self._trainer)
+        centre = self._into_gauge(trainer) if base is None else base.centre
+        features, composer = None, None
+        if self._subwords is not None:
+            features, composer = trainer, self._subwords.composer(trainer.embedding, centre)
+            trainer = composed(features, self._subwords, centre)
         return FittedModel(
-            vectors=Vectors(vocabulary.tokens, trainer.embedding, counts=vocabulary.counts),
+            vectors=Vectors._composing(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
@@ -194,4 +214,14 @@ class Training:
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
             baskets=counts.baskets if base is None else base.baskets,
+            subwords=self._subwords,
+            features=features,
         )
+
+    def _into_gauge(self, trainer: Trainer) -> NDArray[np.float64]:
+        """Bring the parameters of a new model into their gauge; return the centre."""
+        embedding, linear, bias, pool = trainer.embedding, trainer.linear, trainer.bias, Pool(trainer.threads)
+        assert bias is not None
+        if self._subwords is None:
+            return apply_gauge(embedding, linear, bias, self._totals, pool)
+        return apply_gauge_to_bags(embedding, self._subwords.bags, linear, self._totals, pool)

@@ -120,7 +120,7 @@ def test_other_dtypes_have_no_kernels():
 # ---------------------------------------------------------------- threads
 
 
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", "words", *BUILDS])
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "ngrams", "tokens", "words", *BUILDS])
 def test_compiled_modules_hold_no_state(name):
     """They hold functions and classes alone, so that they may declare that they need no GIL."""
     module = importlib.import_module(f"fastembed._kernels.{name}")
@@ -145,7 +145,7 @@ needs_no_gil = pytest.mark.skipif(
 
 
 @needs_no_gil
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "tokens", "words", *BUILDS])
+@pytest.mark.parametrize("name", ["cooccur", "cpu", "ngrams", "tokens", "words", *BUILDS])
 def test_compiled_modules_leave_the_gil_off(name):
     done = python(f"import sys, fastembed._kernels.{name}; print(sys._is_gil_enabled())")
     assert (done.stdout, done.stderr) == ("False\n", "")

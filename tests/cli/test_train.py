@@ -364,3 +364,34 @@ def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
     assert run("train", text, "--continue", model, "-o", more, "--quiet") == (0, "", "")
     expected = SkipGram.load(model).partial_fit(text).vectors.matrix
     np.testing.assert_array_equal(Vectors.load(more).matrix, expected)
+
+
+def test_train_composes_words_of_their_n_grams(run, tmp_path, corpus):
+    output = tmp_path / "m.safetensors"
+    code, _, err = run("train", corpus, "-o", output, *SMALL, "--subwords", "2-3", "--quiet")
+    assert (code, err) == (0, "")
+    model = SkipGram.load(output)
+    assert model.subwords == (2, 3)
+    assert "w100" not in model.vectors
+    assert model.vectors["w100"].shape == (4,)
+    assert run("train", corpus, "-o", output, *SMALL, "--quiet", "--subwords", "no")[0] == 0
+    assert SkipGram.load(output).subwords is False
+    assert run("train", corpus, "-o", output, *SMALL, "--quiet", "--subwords")[0] == 0
+    assert SkipGram.load(output).subwords == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [("6-3", "two ascending integers of at least 1 expected, got '6-3'"), ("3", "two integers as in 3-6 expected")],
+)
+def test_wrong_lengths_of_subwords_are_usage_errors(usage, corpus, lengths, message):
+    assert message in usage("train", corpus, "--subwords", lengths)
+
+
+def test_a_model_keeps_its_subwords_when_it_goes_on(run, usage, tmp_path, corpus):
+    output = tmp_path / "m.safetensors"
+    assert run("train", corpus, "-o", output, *SMALL, "--subwords", "--quiet")[0] == 0
+    argv = ("train", corpus, "--continue", output, "-o", output)
+    assert "so --subwords cannot be given as well" in usage(*argv, "--subwords", "2-3")
+    assert run(*argv, "--quiet")[0] == 0
+    assert SkipGram.load(output).vectors["w100"].shape == (4,)

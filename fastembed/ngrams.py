@@ -1,0 +1,166 @@
+"""Character n-grams of words, as an exact dictionary: no two share an id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._base.validation import check_integer
+from fastembed._kernels.ngrams import NgramTable
+from fastembed.formats.tokens import encode_tokens
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Lengths: TypeAlias = "tuple[int, int]"
+
+BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams differ from those inside
+BLOCK_WORDS = 1 << 16  # that are counted at a time
+
+
+def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
+    """Return the least and the greatest number of characters of an n-gram.
+
+    Parameters
+    ----------
+    name : str
+        For errors.
+    lengths : (int, int)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no pair of integers with 1 <= least <= greatest.
+
+    Examples
+    --------
+    >>> check_ngram_lengths("subwords", (3, 6))
+    (3, 6)
+    """
+    if not isinstance(lengths, tuple | list) or len(lengths) != 2:
+        raise TypeError(f"{name} must be two integers, the least and the greatest length, as (3, 6), got {lengths!r}")
+    shortest = check_integer(f"the least length of {name}", lengths[0], low=1)
+    return shortest, check_integer(f"the greatest length of {name}", lengths[1], low=shortest)
+
+
+def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tuple[tuple[str, ...], Int64, Int32]:
+    """Return the character n-grams that at least so many of the words have, and those of each word.
+
+    A word stands between ``<`` and ``>``, which are characters of its n-grams but none alone: all words have these.
+
+    Parameters
+    ----------
+    words : sequence of str
+    lengths : (int, int)
+        The least and the greatest number of characters (Unicode code points) of an n-gram.
+    least : int
+
+    Returns
+    -------
+    ngrams : tuple of str
+        Sorted by their UTF-8; the id of an n-gram is its place.
+    starts : ndarray of int64 (number of words + 1,)
+    ids : ndarray of int32
+        ``ids[starts[w] : starts[w + 1]]`` are those of word w, as often as it has them, by where they begin.
+
+    Raises
+    ------
+    ValueError
+        If a word has no UTF-8 form (a lone surrogate).
+    MemoryError
+
+    Examples
+    --------
+    >>> ngrams, starts, ids = common_ngrams(["cat", "cats", "at"], (2, 3))
+    >>> ngrams
+    ('<c', '<ca', 'at', 'at>', 'ca', 'cat', 't>')
+    >>> [ngrams[id] for id in ids[starts[2] : starts[3]]]
+    ['at', 'at>', 't>']
+    """
+    table, found, counts = NgramTable(), [], []
+    for text, units, documents, each in _blocks(words, lengths):
+        ids = np.empty(each.sum(), np.int32)
+        table.count(text, units, documents, *lengths, ids)
+        found.append(ids)
+        counts.append(each)
+    raw, offsets = np.empty(table.text_bytes, np.uint8), np.empty(len(table) + 1, np.int64)
+    occurrences = np.empty(len(table), np.int64)
+    table.take(raw, offsets, occurrences)
+    del table
+    whole, kept = raw.tobytes(), np.flatnonzero(occurrences >= least)
+    keys = [whole[begin:end] for begin, end in zip(offsets[kept].tolist(), offsets[kept + 1].tolist(), strict=True)]
+    alone = {BEGIN.encode(), END.encode()}
+    order = [k for k in sorted(range(len(keys)), key=keys.__getitem__) if keys[k] not in alone]
+    places = np.full(len(occurrences), -1, np.int32)
+    places[kept[order]] = np.arange(len(order), dtype=np.int32)
+    return tuple(keys[k].decode() for k in order), *_known([places[ids] for ids in found], counts)
+
+
+def find_ngrams(ngrams: Sequence[str], words: Sequence[str], lengths: Lengths) -> tuple[Int64, Int32]:
+    """Return those of some n-grams that words have.
+
+    Parameters
+    ----------
+    ngrams : sequence of str
+        All different.
+    words, lengths
+        As for :func:`common_ngrams`.
+
+    Returns
+    -------
+    starts, ids
+        As of :func:`common_ngrams`.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        As by :func:`common_ngrams`.
+
+    Examples
+    --------
+    >>> find_ngrams(["<c", "ut", "t>"], ["cut", "up"], (2, 3))
+    (array([0, 3, 3]), array([0, 1, 2], dtype=int32))
+    """
+    table, found, counts = NgramTable(), [], []
+    keys = encode_tokens(ngrams)
+    offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))])
+    table.fill(b"".join(keys), offsets)
+    for text, units, documents, each in _blocks(words, lengths):
+        ids = np.empty(each.sum(), np.int32)
+        table.find(text, units, documents, *lengths, ids)
+        found.append(ids)
+        counts.append(each)
+    return _known(found, counts)
+
+
+def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
+    """Return how many n-grams words have that have so many characters, ``<`` and ``>`` included."""
+    shortest, longest = lengths
+    # The sum over n = shortest .. min(longest, characters) of characters - n + 1
+    most = np.minimum(characters, longest)
+    each = np.maximum(most - shortest + 1, 0)
+    counts: Int64 = each * (characters + 1) - (shortest + most) * each // 2
+    return counts
+
+
+def _blocks(words: Sequence[str], lengths: Lengths) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
+    """Yield what `NgramTable` takes for some words at a time, and the number of n-grams of each word."""
+    for begin in range(0, len(words), BLOCK_WORDS):
+        block = words[begin : begin + BLOCK_WORDS]
+        text = np.frombuffer(b"".join(encode_tokens([f"{BEGIN}{word}{END}" for word in block])), np.uint8)
+        units = np.append(np.flatnonzero((text & 0xC0) != 0x80), len(text))  # where characters begin
+        characters = np.fromiter(map(len, block), np.int64, len(block)) + len(BEGIN + END)
+        yield text, units, np.concatenate([[0], np.cumsum(characters)]), ngram_counts(characters, lengths)
+
+
+def _known(found: list[Int32], counts: list[Int64]) -> tuple[Int64, Int32]:
+    """Return the ids that are not -1, and where those of each word begin."""
+    known = [ids >= 0 for ids in found]
+    starts = [np.zeros(1, np.int64)]
+    for flags, each in zip(known, counts, strict=True):
+        before = np.concatenate([[0], np.cumsum(flags)])
+        starts.append(starts[-1][-1] + before[np.cumsum(each)])
+    ids = [part[flags] for part, flags in zip(found, known, strict=True)]
+    return np.concatenate(starts), np.concatenate([np.zeros(0, np.int32), *ids])

@@ -1,0 +1,180 @@
+"""`Subwords`: what the vector of a word is made of, the rows of its character n-grams and one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.threads import Pool
+from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
+from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.subwords import NgramDictionary
+
+OWN_WEIGHT = 1.3  # of a word's own row, where all n-grams of a rare word together have the length 1
+# The n-grams of a word with more than FEW_PAIRS counts weigh less: what is known of it itself says more
+FEW_PAIRS = 100.0
+COUNT_EXPONENT = 0.25
+LEARNING_RATE = 0.2  # of the rows: a step of a word moves its own row and those of all its n-grams
+RIDGE = 1.0
+RIDGE_STEPS = 8  # of conjugate gradients
+COLUMNS = 16  # of float32, a cache line, that are fitted at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Subwords:
+    """The features of V words: G character n-grams, and V rows of their own behind them.
+
+    Attributes
+    ----------
+    lengths : (int, int)
+        Of the n-grams, in characters.
+    ngrams : tuple of str
+        Those that at least two of the words have that the model was first fitted to.
+    starts, ids : ndarray of int64 (V + 1,), ndarray of int32
+        The n-grams of word w are ``ids[starts[w] : starts[w + 1]]``.
+    weights : ndarray of float32 (V,)
+        The weight of the n-grams of each word together.
+    own_weight : float
+        Of a word's own row.
+    """
+
+    lengths: Lengths
+    ngrams: tuple[str, ...]
+    starts: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    own_weight: float = OWN_WEIGHT
+
+    @classmethod
+    def of(cls, words: Sequence[str], lengths: Lengths) -> Subwords:
+        """Return the features of words, and learn which n-grams there are."""
+        ngrams, starts, ids = common_ngrams(words, lengths)
+        return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
+
+    @classmethod
+    def restored(
+        cls, composer: NgramDictionary, words: Sequence[str], weights: NDArray[np.float32], own_weight: float
+    ) -> Subwords:
+        """Return the features of words, with the n-grams of what composes others."""
+        found = find_ngrams(composer.ngrams, words, composer.lengths)
+        return cls(composer.lengths, composer.ngrams, *found, weights, own_weight)
+
+    def grown(self, words: Sequence[str]) -> Subwords:
+        """Return the features of words that begin with these, with the n-grams of these."""
+        starts, ids = find_ngrams(self.ngrams, words, self.lengths)
+        more = np.ones(len(words) - len(self.weights), np.float32)
+        return replace(self, starts=starts, ids=ids, weights=np.concatenate([self.weights, more]))
+
+    def weighted(self, totals: NDArray[np.float64], first: int = 0) -> Subwords:
+        """Return the features with the weights that follow from the counts (V,) of the words, from the first one on."""
+        weights = self.weights.copy()
+        weights[first:] = (np.maximum(totals[first:], FEW_PAIRS) / FEW_PAIRS) ** -COUNT_EXPONENT
+        return replace(self, weights=weights)
+
+    @property
+    def entries(self) -> int:
+        """The number of n-grams and own rows of all words."""
+        return len(self.ids) + len(self.weights)
+
+    @cached_property
+    def bags(self) -> Any:
+        """X, csr_array (V, G + V) of float32: each of the k n-grams of a word has its weight / √k."""
+        sizes = np.diff(self.starts)
+        weights = np.repeat(self.weights / np.sqrt(np.maximum(sizes, 1)), sizes).astype(np.float32)
+        words = len(sizes)
+        of_ngrams = sparse.csr_array((weights, self.ids, self.starts), shape=(words, len(self.ngrams)), copy=True)
+        own = sparse.diags_array(np.full(words, self.own_weight, np.float32))
+        bags = sparse.hstack([of_ngrams, own], format="csr")
+        bags.sum_duplicates()
+        return bags
+
+    def composer(self, embedding: NDArray[Any], centre: NDArray[np.float64]) -> NgramDictionary:
+        """Return what composes vectors of other words, of the rows of the features (G + V, D) and the centre (D,).
+
+        Their n-grams have the weight of those of a rare word.
+        """
+        return NgramDictionary(self.ngrams, embedding[: len(self.ngrams)], centre, self.lengths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def subwords_of(words: Sequence[str], lengths: bool | Lengths, before: Subwords | None) -> Subwords | None:
+    """Return the features of the words of a new model, if it has n-grams of some lengths, or of one that goes on.
+
+    Raises
+    ------
+    ValueError
+        As by :func:`check_spelled`.
+    """
+    if before is not None:
+        return before.grown(words)
+    if isinstance(lengths, bool):
+        return None
+    check_spelled(words)
+    return Subwords.of(words, lengths)
+
+
+def check_spelled(words: Sequence[str]) -> None:
+    """Raise ValueError if no token is text, but all are integers: ids, whose digits say nothing."""
+    if all(word.isdecimal() for word in words):
+        raise ValueError(
+            f"subwords need words, whose spelling says something, but all {len(words):,} tokens are integers, such as"
+            f" {words[0]!r}: leave subwords=False"
+        )
+
+
+def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:
+    """Return the trainer of the words, whose rows are X E - centre, with the logits of that of their features."""
+    rows: NDArray[np.float32] = subwords.bags @ features.embedding - centre.astype(np.float32)
+    assert features.bias is not None
+    bias = features.bias + (centre @ features.linear).astype(np.float32)
+    return Trainer(rows, features.linear, bias=bias, threads=features.threads)
+
+
+def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+    """Return E (F, D) that is least in |X E - rows|² + RIDGE |E|², by conjugate gradients.
+
+    Parameters
+    ----------
+    bags : csr_array (N, F)
+        X, float32.
+    rows : ndarray (N, D)
+    pool : Pool
+        Columns are fitted apart, so that the bits are the same for any number of threads.
+
+    Returns
+    -------
+    ndarray (F, D), float32
+    """
+    transposed, fitted = bags.T.tocsr(), np.zeros((bags.shape[1], rows.shape[1]), np.float32)
+
+    def fit(k: int) -> None:
+        columns = slice(k * COLUMNS, (k + 1) * COLUMNS)
+        fitted[:, columns] = _conjugate_gradients(bags, transposed, np.ascontiguousarray(rows[:, columns]))
+
+    pool.run(fit, -(-rows.shape[1] // COLUMNS))
+    return fitted
+
+
+def _conjugate_gradients(bags: Any, transposed: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the solution of (Xᵀ X + RIDGE) E = Xᵀ rows after RIDGE_STEPS steps from zero, each column apart."""
+    residual: NDArray[np.float32] = transposed @ rows
+    solution, direction = np.zeros_like(residual), residual.copy()
+    square = np.einsum("fd,fd->d", residual, residual, dtype=np.float64)
+    for _ in range(RIDGE_STEPS):
+        image = transposed @ (bags @ direction) + np.float32(RIDGE) * direction
+        curvature = np.einsum("fd,fd->d", direction, image, dtype=np.float64)
+        step = np.divide(square, curvature, out=np.zeros_like(square), where=curvature > 0)
+        solution += step.astype(np.float32) * direction
+        residual -= step.astype(np.float32) * image
+        before, square = square, np.einsum("fd,fd->d", residual, residual, dtype=np.float64)
+        ratio = np.divide(square, before, out=np.zeros_like(square), where=before > 0)
+        direction = residual + ratio.astype(np.float32) * direction
+    return solution

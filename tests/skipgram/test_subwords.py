@@ -1,0 +1,233 @@
+"""SkipGram with subwords: words composed of their character n-grams and a row of their own."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastembed import Counts, SkipGram, Vectors, Vocabulary, reference
+from fastembed._base.threads import Pool
+from fastembed.formats.tensors import map_tensors, write_tensors
+from fastembed.skipgram import subwords as module
+from fastembed.skipgram.subwords import Subwords, ridge_fit, subwords_of
+from fastembed.skipgram.training import Training
+
+STEMS = ("walk", "talk", "jump", "play", "climb", "paint")
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """Verbs in three forms, each of which has its own neighbours, and each stem, too."""
+    rng = np.random.default_rng(0)
+    forms = {"": "will", "ed": "yesterday", "ing": "is"}
+    lines = []
+    for _ in range(600):
+        stem, ending = rng.choice(STEMS), rng.choice(list(forms))
+        if (stem, ending) != ("climb", "ing"):  # never seen
+            lines.append([f"topic{STEMS.index(stem)}", forms[ending], stem + ending, f"topic{STEMS.index(stem)}"])
+    return lines
+
+
+@pytest.fixture(scope="module")
+def model(corpus):
+    return SkipGram(dim=8, min_count=1, sample=None, window=2, subwords=True, threads=2).fit(corpus)
+
+
+def test_an_unseen_form_is_near_the_seen_ones(model):
+    assert "climbing" not in model.vectors
+    assert model.vectors["climbing"].shape == (8,)
+    verbs = [stem + ending for stem in STEMS for ending in ("", "ed", "ing") if stem + ending in model.vectors]
+    nearest = [word for word, _ in model.vectors.most_similar("climbing", topn=2, restrict=verbs)]
+    assert set(nearest) == {"climb", "climbed"}
+    with pytest.raises(KeyError, match="'xyzzy' is not among"):
+        model.vectors["xyzzy"]
+
+
+def test_the_vectors_are_the_bags_of_the_rows_less_the_centre(model):
+    fitted = model._model
+    rows = fitted.subwords.bags @ fitted.features.embedding - fitted.centre
+    np.testing.assert_allclose(model.vectors.matrix, rows, atol=1e-5)
+    np.testing.assert_array_equal(model.vectors.matrix, model.trainer.embedding)
+
+
+def test_the_vectors_have_the_logits_of_their_features(model, corpus):
+    fitted = model._model
+    counts = model.count(corpus)
+    composed, features = model.trainer, fitted.features
+    assert composed.nll(counts) == pytest.approx(features.nll(counts, bags=fitted.subwords.bags), rel=1e-5)
+    assert model.perplexity(corpus) == pytest.approx(np.exp(composed.nll(counts)))
+
+
+def test_shares_of_subwords_add_up_to_one(model):
+    for word in ("walking", "climbing"):
+        assert sum(share for _, share in model.vectors.subwords(word)) == pytest.approx(1, abs=1e-5)
+    assert model.vectors.subwords("walking")[0][0] == "walking"
+    assert "ing>" in dict(model.vectors.subwords("climbing"))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_bits_do_not_depend_on_the_threads(model, corpus, threads):
+    other = SkipGram(dim=8, min_count=1, sample=None, window=2, subwords=True, threads=threads).fit(corpus)
+    np.testing.assert_array_equal(other.vectors.matrix, model.vectors.matrix)
+    np.testing.assert_array_equal(other.vectors["climbing"], model.vectors["climbing"])
+
+
+def test_files_and_pickles_go_on_to_the_same_bits(model, corpus, tmp_path):
+    model.save(tmp_path / "m.safetensors")
+    loaded = SkipGram.load(tmp_path / "m.safetensors")
+    again = pickle.loads(pickle.dumps(model))
+    assert loaded.get_params()["subwords"] == (3, 6)
+    expected = pickle.loads(pickle.dumps(model)).partial_fit(corpus[:200])
+    for other in (loaded, again):
+        np.testing.assert_array_equal(other.vectors["climbing"], model.vectors["climbing"])
+        assert other.perplexity(corpus) == model.perplexity(corpus)
+        other.partial_fit(corpus[:200])
+        np.testing.assert_array_equal(other.vectors.matrix, expected.vectors.matrix)
+        np.testing.assert_array_equal(other.vectors["climbing"], expected.vectors["climbing"])
+    vectors = Vectors.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(vectors["climbing"], model.vectors["climbing"])
+    np.testing.assert_array_equal(vectors.matrix, model.vectors.matrix)
+
+
+def test_a_model_of_words_has_no_subwords_in_its_file(corpus, tmp_path):
+    model = SkipGram(dim=8, min_count=1, subwords=False).fit(corpus)
+    model.save(tmp_path / "m.safetensors")
+    loaded = SkipGram.load(tmp_path / "m.safetensors")
+    assert loaded.subwords is False
+    with pytest.raises(KeyError):
+        loaded.vectors["climbing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("own.matrix", lambda a: a[:-1], "own.matrix' must have a row for each"),
+        ("bags.ngram_weights", lambda a: -a, "bags.ngram_weight"),
+        ("bags.own_weight", lambda a: a.astype(np.float32), "bags.own_weight' must be float64"),
+        ("features.bias", lambda a: a[:-1], "bias must have shape"),
+        ("ngrams.matrix", lambda a: a[:-1], "n-grams"),
+        ("squares.matrix", lambda a: a[:-1], "squares.matrix"),
+    ],
+)
+def test_damaged_files_are_errors(model, tmp_path, name, change, message):
+    model.save(tmp_path / "m.safetensors")
+    tensors, metadata = map_tensors(tmp_path / "m.safetensors")
+    write_tensors(tmp_path / "n.safetensors", {**tensors, name: change(np.array(tensors[name]))}, metadata)
+    with pytest.raises(ValueError, match=message):
+        SkipGram.load(tmp_path / "n.safetensors")
+
+
+def test_new_words_start_where_their_n_grams_place_them(model, corpus):
+    grown = pickle.loads(pickle.dumps(model))
+    before = grown.vectors["climbing"]
+    more = [["topic4", "is", "climbing", "topic4"], ["topic4", "is", "climbing", "topic4"]]
+    own = []
+
+    def note(record, current):
+        own.append(np.linalg.norm(current._model.features.embedding[-1]))
+
+    grown.set_params(epochs=1).partial_fit(more, grow_vocabulary=True, on_epoch_end=note)
+    assert grown.vectors.tokens[-1] == "climbing"
+    assert len(grown._model.features.embedding) == len(model._model.features.embedding) + 1
+    assert 0 < own[0] <= module.LEARNING_RATE / 2 + 1e-6  # one step from zero
+    assert grown.vectors.similarity("climbing", "climbed") > 0
+    cosine = before @ grown.vectors["climbing"] / np.linalg.norm(before) / np.linalg.norm(grown.vectors["climbing"])
+    assert cosine > 0.8
+    assert grown._model.subwords.ngrams == model._model.subwords.ngrams
+
+
+def test_documents_are_means_of_seen_and_composed_words(model):
+    v = model.vectors
+    means = model.transform(["walking climbing xyzzy", "xyzzy walking"])
+    np.testing.assert_allclose(means[0], (v["walking"] + v["climbing"]) / 2, atol=1e-6)
+    np.testing.assert_allclose(means[1], v["walking"], atol=1e-6)
+
+
+def test_n_grams_of_frequent_words_weigh_less():
+    words = Subwords.of(["banana", "bananas"], (3, 3)).weighted(np.array([module.FEW_PAIRS * 16, 1.0]))
+    assert words.weights.tolist() == pytest.approx([16**-module.COUNT_EXPONENT, 1])
+    bags = words.bags.toarray()
+    _, ids = np.unique(words.ids[: words.starts[1]], return_inverse=True)
+    assert words.ngrams == ("<ba", "ana", "ban", "nan")
+    np.testing.assert_allclose(bags[1, :4], np.array([1, 2, 1, 1]) / np.sqrt(5), rtol=1e-6)  # ana stands there twice
+    np.testing.assert_allclose(bags[0, :4], bags[1, :4] * words.weights[0], rtol=1e-6)
+    np.testing.assert_allclose(bags[:, 4:], np.eye(2) * module.OWN_WEIGHT)
+    assert words.entries == 12
+    assert len(ids) == 5
+
+
+def test_the_ridge_fit_is_the_least_squares_solution(monkeypatch):
+    monkeypatch.setattr(module, "RIDGE_STEPS", 60)
+    rng = np.random.default_rng(0)
+    bags = sparse.random_array((40, 30), density=0.2, random_state=rng, format="csr").astype(np.float32)
+    rows = rng.normal(size=(40, 19)).astype(np.float32)
+    dense = bags.toarray().astype(np.float64)
+    expected = np.linalg.solve(dense.T @ dense + module.RIDGE * np.eye(30), dense.T @ rows)
+    fitted = ridge_fit(bags, rows, Pool(2))
+    np.testing.assert_allclose(fitted, expected, atol=1e-5)
+    np.testing.assert_array_equal(fitted, ridge_fit(bags, rows, Pool(1)))
+    np.testing.assert_array_equal(ridge_fit(bags, np.zeros_like(rows), Pool(1)), 0)
+
+
+def test_a_fit_of_bags_follows_its_twin(corpus):
+    """One block, so that the order does not matter, from the same start."""
+    model = SkipGram(dim=4, min_count=1, sample=None, window=2, subwords=(3, 4), epochs=1, threads=1)
+    counts = model.count(corpus)
+    training = Training(counts, model._options(), None, None, subwords_of(counts.vocabulary.tokens, (3, 4), None))
+    trainer, bags = training._trainer, training._subwords.bags
+    before = float(
+        sum(
+            reference.block_loss(
+                (bags @ trainer.embedding)[[n]] @ trainer.linear + trainer.bias, counts.to_scipy().toarray()[[n]]
+            )
+            for n in range(bags.shape[0])
+        )
+    )
+    training.run(None, lambda record: None)
+    assert training.model().history[0]["nll"] == pytest.approx(before / counts.to_scipy().sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("subwords", "error", "message"),
+    [
+        (3, TypeError, "subwords, if not True or False, must be two integers"),
+        ("3-6", TypeError, "subwords, if not True or False, must be two integers"),
+        ((6, 3), ValueError, "the greatest length of subwords, if not True or False, must be at least 6, got 3"),
+        ((0, 3), ValueError, "must be at least 1, got 0"),
+        (None, TypeError, "subwords, if not True or False"),
+    ],
+)
+def test_wrong_lengths_are_errors_and_nothing_changes(model, corpus, subwords, error, message):
+    other = pickle.loads(pickle.dumps(model)).set_params(subwords=subwords)
+    with pytest.raises(error, match=message):
+        other.fit(corpus)
+    np.testing.assert_array_equal(other.vectors.matrix, model.vectors.matrix)
+
+
+def test_tokens_that_are_ids_are_an_error():
+    walks = [[1, 2, 3], [2, 3, 1]]
+    with pytest.raises(ValueError, match="all 3 tokens are integers, such as '1': leave subwords=False"):
+        SkipGram(min_count=1, subwords=True).fit(walks)
+    counts = Counts.from_corpus(walks, Vocabulary(["1", "2", "3"], [2, 2, 2]))
+    with pytest.raises(ValueError, match="all 3 tokens are integers"):
+        SkipGram(min_count=1, subwords=True).fit_counts(counts)
+
+
+def test_words_without_common_n_grams_are_rows_alone():
+    model = SkipGram(dim=2, min_count=1, subwords=(4, 4)).fit([["ab", "cd"], ["cd", "ef"]])
+    assert model._model.subwords.ngrams == ()
+    assert np.isfinite(model.vectors.matrix).all()
+    with pytest.raises(KeyError):
+        model.vectors["abc"]
+
+
+def test_early_stopping_holds_out_lines(corpus):
+    model = SkipGram(dim=4, min_count=1, subwords=True, early_stopping=True, epochs=3).fit(corpus)
+    assert all(record["validation_nll"] > 0 for record in model.history)
+
+
+def test_the_estimate_knows_of_n_grams():
+    words, both = (SkipGram(subwords=subwords).estimate(30_000, 30_000) for subwords in (False, True))
+    assert both.memory > words.memory
+    assert both.flops > words.flops

@@ -1,0 +1,102 @@
+"""Character n-grams of words as an exact dictionary."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastembed import reference
+from fastembed.ngrams import check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
+
+
+def rows(starts, ids):
+    return [ids[begin:end].tolist() for begin, end in itertools.pairwise(starts)]
+
+
+def twin(words, shortest, longest, least=2):
+    """Return the n-grams by dictionaries, sorted by UTF-8, and the ids of those of each word."""
+    marked = [["".join(n) for n in each] for each in reference.ngrams([f"<{w}>" for w in words], shortest, longest)]
+    keys = {ngram for each in marked for ngram in each}
+    kept = sorted((k for k in keys - {"<", ">"} if sum(k in set(e) for e in marked) >= least), key=str.encode)
+    places = {ngram: place for place, ngram in enumerate(kept)}
+    return kept, [[places[ngram] for ngram in each if ngram in places] for each in marked]
+
+
+WORDS = [
+    "größe",
+    "große",
+    "größer",
+    "日本",
+    "日本語",
+    "a",
+    "",
+    "naïve",
+    "banana",
+    "ananas",
+    "😀😀",
+    "😀",
+    "a\0",
+    "<a>",
+    "größe" * 9,
+]
+
+
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 4), (3, 6), (2, 2), (5, 60)])
+@pytest.mark.parametrize("least", [1, 2, 3])
+def test_n_grams_are_those_of_the_twin(lengths, least):
+    ngrams, *found = common_ngrams(WORDS, lengths, least)
+    kept, expected = twin(WORDS, *lengths, least)
+    assert list(ngrams) == kept
+    assert rows(*found) == expected
+    assert rows(*find_ngrams(ngrams, WORDS, lengths)) == expected
+
+
+def test_an_n_gram_that_a_word_has_twice_is_that_of_one_word():
+    assert common_ngrams(["banana", "xyz"], (3, 3))[0] == ()
+    ngrams, *found = common_ngrams(["bananas", "ana"], (3, 3))
+    assert ngrams == ("ana",)
+    assert rows(*found) == [[0, 0], [0]]
+
+
+def test_words_in_several_blocks_are_those_in_one(monkeypatch):
+    words = [f"{k:x}" for k in range(1000)]
+    whole = common_ngrams(words, (3, 4))
+    monkeypatch.setattr("fastembed.ngrams.BLOCK_WORDS", 7)
+    parts = common_ngrams(words, (3, 4))
+    assert parts[0] == whole[0]
+    for one, other, again in zip(whole[1:], parts[1:], find_ngrams(whole[0], words, (3, 4)), strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, again)
+
+
+def test_no_words_have_no_n_grams():
+    ngrams, starts, ids = common_ngrams([], (3, 6))
+    assert (ngrams, starts.tolist(), ids.tolist()) == ((), [0], [])
+    assert rows(*find_ngrams(ngrams, ["a"], (3, 6))) == [[]]
+
+
+def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
+    for lengths in ((1, 1), (2, 3), (3, 6), (6, 9)):
+        expected = [len(reference.ngrams(["x" * n], *lengths)[0]) for n in range(20)]
+        assert ngram_counts(np.arange(20), lengths).tolist() == expected
+
+
+def test_a_word_without_utf8_is_an_error():
+    with pytest.raises(ValueError, match="no UTF-8 form"):
+        common_ngrams(["a\ud800"], (3, 6))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "message"),
+    [
+        (3, TypeError, "subwords must be two integers, the least and the greatest length, as .3, 6., got 3"),
+        ((3,), TypeError, "got .3,."),
+        ("36", TypeError, "got '36'"),
+        ((0, 6), ValueError, "the least length of subwords must be at least 1, got 0"),
+        ((4, 3), ValueError, "the greatest length of subwords must be at least 4, got 3"),
+        ((3.0, 6), TypeError, "the least length of subwords must be an integer, got 3.0"),
+    ],
+)
+def test_wrong_lengths_are_errors(lengths, error, message):
+    with pytest.raises(error, match=message):
+        check_ngram_lengths("subwords", lengths)
