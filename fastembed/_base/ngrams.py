@@ -20,9 +20,10 @@ def character_ngrams(word: str, shortest: int, longest: int) -> list[str]:
     ['<o', '<où', 'o', 'où', 'où>', 'ù', 'ù>']
     """
     text = f"<{word}>"
+    size, least = len(text), max(shortest, 1)
     return [
         text[start:end]
-        for start in range(len(text))
-        for end in range(start + max(shortest, 1), min(start + longest, len(text)) + 1)
-        if end - start > 1 or 0 < start < len(text) - 1
+        for start in range(size - least + 1)
+        for end in range(start + least, min(start + longest, size) + 1)
+        if end - start > 1 or 0 < start < size - 1
     ]

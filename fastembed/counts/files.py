@@ -22,9 +22,7 @@ from fastembed.windows import Windows
 DTYPES = {"data": np.float64, "indices": np.int32, "indptr": np.int64, "keep": np.float64}
 
 
-def write_counts(
-    path: str | os.PathLike[str], matrix: StoredCSR, fields: Mapping[str, str], **attributes: Any
-) -> None:
+def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, fields: Mapping[str, str], **attributes: Any) -> None:
     """Write counts, with further fields in the header; the keyword arguments are the attributes of ``Counts``.
 
     Raises

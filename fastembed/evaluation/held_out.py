@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,26 +115,26 @@ def held_out_items(
     shown = None if given is None else check_integer("given", given, low=1)
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     vocabulary, contexts = model.vocabulary, model.max_contexts_
-    queries: list[ContextQuery] = []
-    hidden: list[NDArray[np.intp]] = []
     ledger = Ledger()
     reading = model._fitted.reading_of(baskets, model.reading)
-    for items in as_corpus(split_documents(baskets, reading, single=True)).sequences(ledger):
-        ids = rng.permutation(np.array(sorted(set(vocabulary.ids(items))), np.intp))
-        count = len(ids) - 1 if shown is None else shown
-        wanted = ids[count:][ids[count:] < contexts]
-        if 0 < count < len(ids) and len(wanted):
-            queries.append(ContextQuery(ids[:count], np.ones(count), exclusive=True))
-            hidden.append(wanted)
-    if not queries:
+    sequences = as_corpus(split_documents(baskets, reading, single=True)).sequences(ledger)
+    hidden: deque[NDArray[np.intp]] = deque()  # of the queries that have been taken and not yet answered
+
+    def questions() -> Iterator[ContextQuery]:
+        for items in sequences:
+            ids = rng.permutation(np.array(sorted(set(vocabulary.ids(items))), np.intp))
+            count = len(ids) - 1 if shown is None else shown
+            wanted = ids[count:][ids[count:] < contexts]
+            if 0 < count < len(ids) and len(wanted):
+                hidden.append(wanted)
+                yield ContextQuery(ids[:count], np.ones(count), exclusive=True)
+
+    scores = [_scores(p, hidden.popleft(), topn) for p in context_probabilities(model._fitted, questions())]
+    if not scores:
         least = 2 if shown is None else shown + 1
         raise ValueError(f"none of the {ledger.lines:,} baskets has {least} known items")
-    scores = [
-        _scores(p, wanted, topn)
-        for p, wanted in zip(context_probabilities(model._fitted, queries), hidden, strict=True)
-    ]
     nll, precision, recall = np.mean(scores, axis=0).tolist()
-    return HeldOutItems(nll, precision, recall, topn, ledger.lines, len(queries))
+    return HeldOutItems(nll, precision, recall, topn, ledger.lines, len(scores))
 
 
 def _scores(p: NDArray[np.float64], hidden: NDArray[np.intp], topn: int) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ Of several words, the probability is the mean of what each of them gives: docs/d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -99,16 +100,15 @@ def check_side(model: FittedModel, side: str | None) -> None:
 
 
 def context_probabilities(
-    model: FittedModel, queries: Sequence[ContextQuery], side: str | None = None
+    model: FittedModel, queries: Iterable[ContextQuery], side: str | None = None
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the probabilities (K,) of all contexts for each query.
+    """Yield the probabilities (K,) of all contexts for each query; a block of queries is taken at a time.
 
     They sum to 1. Those of the words of an exclusive query, and all of a query without words, are zero.
     """
     contexts = model.max_contexts
-    size = max(1, BLOCK_NUMBERS // contexts)
-    for begin in range(0, len(queries), size):
-        block = queries[begin : begin + size]
+    queries = iter(queries)
+    while block := list(islice(queries, max(1, BLOCK_NUMBERS // contexts))):
         for query, p in zip(block, _mixtures(model, block, side), strict=True):
             if query.exclusive:
                 p[query.ids[query.ids < contexts]] = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -119,10 +120,13 @@ class NgramDictionary:
         vectors = np.zeros((len(words), self.rows.shape[1]), self.rows.dtype)
         known = np.zeros(len(words), bool)
         for start in range(0, len(words), BLOCK):
-            found = [self._known(word) for word in words[start : start + BLOCK]]
-            sizes = np.array([len(ngrams) for ngrams in found])
-            ids = np.array([i for ngrams in found for _, i in ngrams], np.intp)
-            sums = sums_of_rows(self.rows, ids, sizes)
+            id_of = self._ids.get
+            found = [
+                [i for ngram in character_ngrams(word, *self.lengths) if (i := id_of(ngram)) is not None]
+                for word in words[start : start + BLOCK]
+            ]
+            sizes = np.array([len(ids) for ids in found])
+            sums = sums_of_rows(self.rows, np.array(list(chain.from_iterable(found)), np.intp), sizes)
             has = np.flatnonzero(sizes)
             weights = self.scale / sizes[has] ** self.power
             vectors[start + has] = sums[has] * weights[:, None] - self.centre

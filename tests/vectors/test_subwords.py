@@ -53,6 +53,7 @@ def vectors(composer):
 def test_ngrams_are_all_runs_of_characters_of_these_lengths():
     assert character_ngrams("日é", 1, 4) == ["<日", "<日é", "<日é>", "日", "日é", "日é>", "é", "é>"]
     assert character_ngrams("", 2, 9) == ["<>"]
+    assert character_ngrams("a<>", 1, 1) == ["a", "<", ">"]
     assert character_ngrams("", 1, 1) == character_ngrams("a", 5, 9) == character_ngrams("abc", 3, 2) == []
 
 
