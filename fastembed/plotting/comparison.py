@@ -156,7 +156,10 @@ def write_comparison(
     topn, neighbors = check_integer("topn", topn, low=1), check_integer("neighbors", neighbors, low=1)
     if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be two str, got {names!r}")
-    models = [vectors.subset(min(topn, len(vectors))) if isinstance(vectors, Vectors) else vectors for vectors in (first, second)]
+    models = [
+        vectors.subset(min(topn, len(vectors))) if isinstance(vectors, Vectors) else vectors
+        for vectors in (first, second)
+    ]
     comparison = compare(*models)
     data = _data(comparison, models, min(neighbors, *(len(model) - 1 for model in models)))
     one, other = (html.escape(printable(name)) for name in names)

@@ -78,9 +78,7 @@ def project(
         return tsne.fit_transform(unit.astype(np.float32)).astype(np.float64), None
 
 
-def _umap(
-    unit: Rows, start: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool
-) -> Rows:
+def _umap(unit: Rows, start: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool) -> Rows:
     """Return UMAP's coordinates, made of neighbours that are known."""
     start = start * (SPREAD / (np.abs(start).max() or 1.0))
     known = near[:, : NEAR - 1]
