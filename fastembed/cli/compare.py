@@ -32,11 +32,13 @@ def run(arguments: argparse.Namespace) -> None:
         reject_overwriting(arguments, [arguments.first, arguments.second])
         if Path(arguments.output).suffix.lower() not in (".html", ".htm"):
             fail(arguments, f"a page's name ends in .html, got {arguments.output!r}")
-    models = [Vectors.load(file, arguments.input_format) for file in (arguments.first, arguments.second)]
+    first, second = (Vectors.load(file, arguments.input_format) for file in (arguments.first, arguments.second))
     if arguments.output is None:
-        comparison = plotting.compare(*(model.subset(min(WORDS, len(model))) for model in models))
+        comparison = plotting.compare(first.subset(min(WORDS, len(first))), second.subset(min(WORDS, len(second))))
     else:
-        comparison = plotting.write_comparison(*models, arguments.output, names=names, topn=arguments.topn or WORDS)
+        comparison = plotting.write_comparison(
+            first, second, arguments.output, names=names, topn=arguments.topn or WORDS
+        )
     moved = comparison.moved(LISTED, first=COMMON)
     document = {"first": arguments.first, "second": arguments.second, "words": len(comparison.tokens)}
     if print_json(arguments, output=arguments.output, **document, moved=scored_record(moved)):
@@ -61,7 +63,9 @@ def add_parser(commands: options.Commands) -> None:
         text = f"the {name} model, or its vectors in any format that `export` writes"
         command.add_argument(name, metavar=name.upper(), type=values.file_name, help=text)
     options.add_input_format(command)
-    text = "the page to write, .html"
-    options.add_option(command, "-o", "--output", text=text, default=None, shown="none", type=values.output_name)
+    text = "the file to write"
+    options.add_option(
+        command, "-o", "--output", text=text, default=None, shown="none", metavar="FILE", type=values.output_name
+    )
     options.add_topn(command, None, shown=f"the first {WORDS:,} of each")
     options.add_quiet(command)

@@ -50,7 +50,7 @@ def add_parser(commands: options.Commands) -> None:
         commands,
         "report",
         run,
-        example="fastembed report model.safetensors -o report.html --similarity wordsim353.tsv",
+        example="fastembed report model.safetensors -o report.html",
         keys="output, vectors, words",
     )
     command.add_argument("vectors", metavar="MODEL", type=values.file_name, help="a model that `train` wrote")

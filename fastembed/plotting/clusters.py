@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ Labels = npt.NDArray[np.intp]
 Weights = npt.NDArray[np.float64]
 
 ROUNDS = 30  # of moves, at most, on one graph
-SHARE = 0.001  # of the nodes: if fewer have moved, the communities are settled
-WORDS_PER_CLUSTER = (None, 600, 60)  # about how many, from the coarsest level to the finest; None: modularity itself
+SHARE = 0.001  # of the nodes: if no more gain by a move, the communities are settled
+SCALES = (math.inf, 6000, 800)  # words per unit of resolution, from the coarsest level to the finest; inf: resolution 1
+COMMON = 0.25  # the power of its rank by which a rarer word names a cluster less
 LEAST = 5  # words of a cluster that has a name
 NAMED_BY = 3  # words
 
@@ -123,10 +125,10 @@ def find_levels(graph: csr_array, seed: int) -> list[Level]:
     count = graph.shape[0]
     found = []
     labels, joined = np.arange(count), graph
-    for size in reversed(WORDS_PER_CLUSTER):
-        resolution = 1.0 if size is None else count / size
-        if resolution < 1:
-            continue
+    for scale in reversed(SCALES):
+        if scale != math.inf and count < scale:
+            continue  # coarser than communities of resolution 1
+        resolution = max(1.0, count / scale)
         parents = communities(joined, resolution, seed)
         labels = _largest_first(parents[labels])
         joined = _joined(graph, labels)
@@ -134,25 +136,35 @@ def find_levels(graph: csr_array, seed: int) -> list[Level]:
     return found[::-1]
 
 
-def prominence(graph: csr_array, labels: Labels) -> Weights:
-    """Return how well each word stands for the words around it, shape (N,).
+def representatives(graph: csr_array, labels: Labels) -> Labels:
+    """Return all words, shape (N,): those that stand best for their cluster, then the second of each, and so on.
 
-    That is the weight of its edges inside its cluster, which is large if many words of the cluster have it as a near
-    neighbour, divided by the logarithm of its rank: of two that are as typical, the more frequent one says more to a
-    reader.
+    Of equal ones that of the larger cluster is first.
     """
-    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
-    inside = np.bincount(rows, graph.data * (labels[rows] == labels[graph.indices]), graph.shape[0])
-    weights: Weights = inside / np.log(np.arange(graph.shape[0]) + 10.0)
-    return weights
+    order = _typical_first(graph, labels)
+    sizes = np.bincount(labels)
+    places = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return order[np.argsort(places, kind="stable")]
 
 
 def _names(graph: csr_array, labels: Labels) -> list[tuple[int, ...]]:
     """Return the words that stand for each cluster."""
-    order = np.lexsort((-prominence(graph, labels), labels))
     ends = np.cumsum(np.bincount(labels))
-    clusters = [order[start:end] for start, end in zip(np.r_[0, ends[:-1]], ends, strict=True)]
+    clusters = np.split(_typical_first(graph, labels), ends[:-1])
     return [tuple(words[:NAMED_BY].tolist()) if len(words) >= LEAST else () for words in clusters]
+
+
+def _typical_first(graph: csr_array, labels: Labels) -> Labels:
+    """Return the words of the first cluster, those of the second and so on, in each the most typical first.
+
+    How typical a word is: the weight of its edges inside its cluster, which is large if many words of the cluster have
+    it as a near neighbour, divided by a power of its rank: of two that are as typical, the more frequent one says more
+    to a reader.
+    """
+    count = graph.shape[0]
+    rows = np.repeat(np.arange(count), np.diff(graph.indptr))
+    inside = np.bincount(rows, graph.data * (labels[rows] == labels[graph.indices]), count)
+    return np.lexsort((-inside / (np.arange(count) + 10.0) ** COMMON, labels))
 
 
 def _moved(graph: csr_array, resolution: float, rng: np.random.Generator) -> Labels:
@@ -180,10 +192,10 @@ def _moved(graph: csr_array, resolution: float, rng: np.random.Generator) -> Lab
         first = np.flatnonzero(gains == best[rows])[::-1]
         target = own.copy()
         target[rows[first]] = weights.indices[first]
-        moves = (best > stay + 1e-12 * total) & (rng.random(count) < 0.5)
-        own = np.where(moves, target, own)
-        if moves.sum() <= SHARE * count:
+        gaining = best > stay + 1e-12 * total
+        if gaining.sum() <= SHARE * count:
             break
+        own = np.where(gaining & (rng.random(count) < 0.5), target, own)
     return np.unique(own, return_inverse=True)[1]
 
 

@@ -177,7 +177,7 @@ def _data(comparison: Comparison, models: list[Vectors], neighbors: int) -> dict
     ids = {word: number for number, word in enumerate(words)}
     distances = np.maximum(1 - comparison.cosines, 0)
     ranks = np.log(comparison.ranks + 2.0)
-    x = (ranks - ranks.min()) / (float(np.ptp(ranks)) or 1.0)
+    x = 0.93 * (ranks - ranks.min()) / (float(np.ptp(ranks)) or 1.0)  # space for the labels of the last
     y = distances / (float(distances.max()) or 1.0)
     data: dict[str, Any] = {
         "words": web.pack_lines(words),

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
 from fastembed._base.validation import check_integer
-from fastembed.plotting.clusters import Level, find_levels, neighbor_graph, prominence
+from fastembed.plotting.clusters import Level, find_levels, neighbor_graph, representatives
 from fastembed.plotting.palette import spread_colours
 from fastembed.plotting.projection import Rows, check_method, project
 from fastembed.vectors.neighbors import unit_vectors
@@ -51,7 +51,7 @@ class Layout:
     colours : ndarray of uint8, shape (C,)
         The number of the colour of each of the coarsest clusters.
     order : ndarray of intp, shape (N,)
-        The words, that which stands best for the words around it first.
+        The words, those that stand best for the words around them first.
     """
 
     words: Vectors
@@ -131,7 +131,7 @@ def lay_out(
         shares=shares,
         levels=levels,
         colours=spread_colours(levels[0].labels, coordinates),
-        order=np.argsort(-prominence(graph, levels[-1].labels), kind="stable"),
+        order=representatives(graph, levels[-1].labels),
     )
 
 

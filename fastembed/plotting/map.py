@@ -200,7 +200,7 @@ def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) 
     for label, dot in zip(labels, dots, strict=True):
         if drawn == most:
             break
-        style = {"fontsize": label.size, "fontweight": label.weight, "color": label.colour}
+        style: dict[str, Any] = {"fontsize": label.size, "fontweight": label.weight, "color": label.colour}
         text = ax.annotate(
             label.text, label.xy, (0, 0), textcoords="offset points", annotation_clip=False, **style, **common
         )

@@ -17,7 +17,7 @@ from fastembed.vectors.vectors import Vectors
 
 SIDE = 65535  # of the map: places are 16-bit integers
 DIMENSIONS = 100  # of the rows on a page, at most: those along which the words differ most
-FINE, COARSE = 127, 20  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
+FINE, COARSE = 127, 12  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
 MANY = 1_000_000  # numbers
 NAME = ", "  # between the words of a cluster's name
 
@@ -72,7 +72,7 @@ def write_page(
     Notes
     -----
     The page solves analogies by 3CosAdd with rounded vectors: of more than a million numbers, each is rounded to a
-    20th of the length, which moves a cosine by about .014; of more than 100 dimensions the 100 along which the words
+    12th of the length, which moves a cosine by about .024; of more than 100 dimensions the 100 along which the words
     differ most are kept.
 
     Examples
@@ -92,7 +92,14 @@ def write_page(
 
 
 def map_page(layout: Layout, neighbors: int) -> str:
-    """Return the page that shows a layout, and so many neighbours of each word."""
+    """Return the page that shows a layout.
+
+    Parameters
+    ----------
+    layout : Layout
+    neighbors : int
+        How many of each word to list.
+    """
     title = f"Map of {len(layout.words):,} words"
     scripts = ("data.js", "view.js", "pointer.js", "map.js")
     return web.fill("map.html", scripts, title, _data(layout, neighbors), note=NOTES[layout.method])

@@ -32,7 +32,14 @@ def check_method(method: str, words: int) -> None:
         return
     if words < MIN_WORDS:
         raise ValueError(f"method {method!r} needs at least {MIN_WORDS} words, got {words}: use 'pca'")
-    require("umap" if method == "umap" else "sklearn.manifold", "maps")
+    _library(method)
+
+
+def _library(method: str) -> Any:
+    """Import what a method needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # UMAP's, that TensorFlow is not there, which is not used
+        return require("umap" if method == "umap" else "sklearn.manifold", "maps")
 
 
 def project(
@@ -74,7 +81,7 @@ def project(
             return _umap(unit, start, seed, near, cosines, progress), None
         start *= 1e-4 / (start[:, 0].std() or 1.0)  # the usual standard deviation
         perplexity = min(30.0, (len(unit) - 1) / 3)
-        tsne = require("sklearn.manifold", "maps").TSNE(perplexity=perplexity, init=start.astype(np.float32), n_jobs=1)
+        tsne = _library("tsne").TSNE(perplexity=perplexity, init=start.astype(np.float32), n_jobs=1)
         return tsne.fit_transform(unit.astype(np.float32)).astype(np.float64), None
 
 
@@ -90,7 +97,7 @@ def _umap(unit: Rows, start: Rows, seed: int, near: npt.NDArray[np.intp], cosine
     with warnings.catch_warnings():
         # UMAP says that it could place no new words later, and, of words without a neighbour, that they stand alone
         warnings.simplefilter("ignore", UserWarning)
-        placed = require("umap", "maps").UMAP(**options).fit_transform(unit.astype(np.float32))
+        placed = _library("umap").UMAP(**options).fit_transform(unit.astype(np.float32))
     coordinates: Rows = placed.astype(np.float64)
     return coordinates
 

@@ -214,8 +214,9 @@ class Vectors:
 
         References
         ----------
-        P. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966; W. Hamilton,
-        J. Leskovec and D. Jurafsky, "Diachronic word embeddings reveal statistical laws of semantic change", ACL 2016.
+        P. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966;
+        W. Hamilton, J. Leskovec and D. Jurafsky, "Diachronic word embeddings reveal statistical laws of semantic
+        change", ACL 2016.
 
         Examples
         --------

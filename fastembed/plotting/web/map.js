@@ -76,6 +76,7 @@ function listClusters() {
 function seek(id) {
   choose(id)
   view.show(view.marked, 3)
+  view.bringIntoView(id)
 }
 
 function follow() {
@@ -102,6 +103,7 @@ async function start() {
   listClusters()
   view.dark.addEventListener("change", listClusters)
   element("analogy").onsubmit = solve
+  addEventListener("hashchange", follow)
   view.resize()
   follow()
 }
