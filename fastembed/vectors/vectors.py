@@ -263,7 +263,7 @@ class Vectors:
         Returns
         -------
         Vectors
-            Of the same tokens and dtype.
+            Of the same tokens and dtype, without n-grams.
 
         Raises
         ------
