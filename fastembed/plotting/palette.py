@@ -30,7 +30,7 @@ def legible(colour: str, name: str) -> str:
     Examples
     --------
     >>> legible("#0072b2", "light"), legible("#e69f00", "light")
-    ('#0072b2', '#937212')
+    ('#0072b2', '#986d0e')
     """
     ink = _rgb(INK[name])
     for step in range(STEPS + 1):
