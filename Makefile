@@ -1,5 +1,5 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
-#   make demo | test | lint | docs | bench | figures | clean
+#   make demo | test | lint | docs | pictures | bench | figures | clean
 #   make test-extras | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
 #   make test-parallel | test-hostile | test-kill | coverage
 #   make test-failures | fuzz | fuzz-asan | soak | bits      what docs/reliability.md shows
@@ -16,8 +16,8 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 # Folders are listed, too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test test-extras lint docs test-debug test-portable test-aarch64 test-asan test-ubsan test-valgrind \
-	test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits coverage bench figures clean
+.PHONY: demo test test-extras lint docs pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
+	test-valgrind test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits coverage bench figures clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -150,6 +150,11 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 docs: $(VENV)/.package $(VENV)/.extra-docs
 	$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+# The pictures of the documentation that show words: those of the demonstration
+pictures: $(VENV)/.package $(VENV)/.extra-plot $(VENV)/.extra-maps
+	$(BIN)/fastembed demo -o $(VENV)/demo.safetensors --quiet
+	$(BIN)/fastembed plot $(VENV)/demo.safetensors -o docs/map.png --method umap
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \

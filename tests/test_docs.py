@@ -49,7 +49,7 @@ NEEDS |= {"nx.": "networkx", "graph.": "networkx", "seen": "networkx"}
 NEEDS |= {"LogisticRegression": "sklearn", "make_pipeline": "sklearn"}
 NEEDS |= {"exported/": "pyarrow", "import Dataset": "datasets", "polars": "polars", "import spacy": "spacy"}
 NEEDS |= {"import jieba": "jieba", "import fugashi": "fugashi", "from tokenizers": "tokenizers"}
-NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "map.html": "bokeh"}
+NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib"}
 SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # fences that do not run
 SHELL = set("|&;<>*?$`~=")  # characters that a shell acts on
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"), "asyncio")  # for the demo

@@ -7,6 +7,7 @@ import argparse
 import fastembed
 from fastembed.cli import (
     analogy,
+    compare,
     count,
     demo,
     evaluate,
@@ -16,12 +17,28 @@ from fastembed.cli import (
     phrases,
     plot,
     predict,
+    report,
     tokens,
     train,
 )
 
 # In the order of --help
-COMMANDS = (train, count, tokens, phrases, neighbors, analogy, predict, evaluate, export, plot, info, demo)
+COMMANDS = (
+    train,
+    count,
+    tokens,
+    phrases,
+    neighbors,
+    analogy,
+    predict,
+    evaluate,
+    compare,
+    export,
+    plot,
+    report,
+    info,
+    demo,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What the matplotlib pictures share: a new figure or the user's axes, colours, and writing the file."""
+"""What the matplotlib pictures share: a new figure or the user's axes, and writing the file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 # Per suffix, metadata without the time, so that the same picture has the same bytes
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 INK, FAINT = "#222222", "#8a8a8a"
-# Of the groups: Okabe and Ito's palette for colour-blind readers, without black and without yellow, which is too pale
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-
 _one_writer = threading.Lock()  # matplotlib has one set of settings for the process
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastembed._base.validation import check_number
-from fastembed.plotting.figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+from fastembed.plotting.figure import FAINT, INK, check_path_or_ax, drawing
+from fastembed.plotting.palette import LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,9 +57,9 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     epochs = np.arange(1, len(history) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
     with drawing(path_or_ax, (6.4, 4.0)) as ax:
-        ax.plot(epochs, nll, "o-", color=COLOURS[0], label="training, before each step")
+        ax.plot(epochs, nll, "o-", color=LIGHT[0], label="training, before each step")
         if not all(map(math.isnan, validation)):
-            ax.plot(epochs, validation, "s--", color=COLOURS[5], label="held out, after the epoch")
+            ax.plot(epochs, validation, "s--", color=LIGHT[5], label="held out, after the epoch")
             for epoch in [number for number, record in enumerate(history, 1) if record.get("kept")]:
                 ax.axvline(epoch, color=FAINT, linestyle=":", zorder=0)
             ax.legend(frameon=False, labelcolor=INK)

@@ -1,35 +1,54 @@
-"""The labelled map: words in the plane, with labels that do not overlap."""
+"""The labelled map: words in the plane, names of their clusters, and labels that do not overlap."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.printable import printable
-from fastembed._base.validation import check_integer
-from fastembed.plotting.figure import COLOURS, FAINT, INK, check_path_or_ax, drawing
+from fastembed.plotting.figure import FAINT, INK, check_path_or_ax, drawing
 from fastembed.plotting.fonts import choose_fonts
-from fastembed.plotting.projection import Rows, check_method, group, project, select
+from fastembed.plotting.layout import CROWD, Layout, Method, lay_out
+from fastembed.plotting.palette import LIGHT, legible
+from fastembed.plotting.projection import Rows
 from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST = 30  # characters per label
+LABELLED = 120  # words at most, where they are not chosen
 NAMED = 5  # words in the warning about those that no font can show
-GAP = 4.0  # points from the centre of a dot to its label
-DOT = 4.5  # diameter in points
+GAP = 3.5  # points from the centre of a dot to its label
+AREA = 12_000.0  # square points of all dots together, within limits for each
+DOT = (1.2, 4.5)  # diameter in points
 MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer of another resolution may round up
 ALIGN_X = {1: "left", 0: "center", -1: "right"}
 ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
-PRINCIPAL = ("first principal component ({:.0%} of the variance)", "second principal component ({:.0%})")
+NAME_SIZES = (14.0, 9.5)  # points, of the names of clusters of the coarsest levels
+WORD_SIZE = 7.5
+BELOW = {"pca": "first principal component ({:.0%} of the variance)", "umap": "UMAP", "tsne": "t-SNE"}
 # Positions of a label beside its dot, best first
 PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+MIDDLE = ((0, 0),)  # that of a name
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text for a place on the map, and how it is drawn."""
+
+    text: str
+    xy: tuple[float, float]
+    size: float
+    weight: str
+    colour: str
+    places: tuple[tuple[int, int], ...]
 
 
 def plot_map(
@@ -37,15 +56,18 @@ def plot_map(
     path_or_ax: str | os.PathLike[str] | Axes,
     *,
     words: Iterable[str | int] | None = None,
-    topn: int = 200,
-    method: Literal["pca", "umap", "tsne"] = "pca",
+    topn: int = 5000,
+    method: Method | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Axes:
     """Draw words in the plane so that similar ones are near each other.
 
-    Vectors are scaled to length 1 first, so the map shows their cosines. Colours are groups of words that are similar
-    in all dimensions (k-means). Labels never overlap: words are labelled in their order, each at the best free one of
-    eight positions beside its dot. A word without a free position gets no label; a line below the map says how many.
+    Vectors are scaled to length 1 first, so the map shows their cosines. Colours are clusters of words in all
+    dimensions: communities of the graph of nearest neighbours. Labels never overlap. Words that are chosen are labelled
+    in their order, each at the best free one of eight positions beside its dot; a word without a free position gets no
+    label, and a line below the map says how many. Otherwise clusters are named by their most typical words, and labels
+    are of the words that stand best for those around them.
 
     Parameters
     ----------
@@ -58,11 +80,14 @@ def plot_map(
     topn : int
         Without `words`, how many of the first words to show. In the order of a :class:`Vocabulary` these are the most
         frequent ones.
-    method : {"pca", "umap", "tsne"}
+    method : {"pca", "umap", "tsne"}, optional
         Principal components show the largest share of the variance. UMAP and t-SNE keep neighbours together instead,
-        and long distances mean nothing; they need the extra [maps].
+        and long distances mean nothing; they need the extra [maps]. By default UMAP if it is installed and there are
+        100 words or more, else principal components.
     seed : int
-        Seed of UMAP and of the colours; equal seeds give the same coordinates, bit for bit.
+        Seed of UMAP and of the clusters; equal seeds give the same coordinates, bit for bit.
+    progress : bool
+        Whether bars are drawn: of the search for neighbours, and of UMAP.
 
     Returns
     -------
@@ -98,39 +123,65 @@ def plot_map(
     ['king', 'queen', 'cabbage']
     """
     check_path_or_ax(path_or_ax)
-    seed = check_integer("seed", seed, low=0, high=2**32 - 1)
-    shown, unit = select(vectors, words, topn)
-    check_method(method, len(shown))
-    coordinates, shares = project(unit, method, seed)
-    below, beside = {"pca": PRINCIPAL, "umap": ("UMAP", ""), "tsne": ("t-SNE", "")}[method]
-    if shares is not None:
-        below, beside = below.format(shares[0]), beside.format(shares[1])
-    families, lacking = choose_fonts(map(printable, shown.tokens))
-    if poor := [word for word in shown.tokens if lacking.intersection(word)]:
+    layout = lay_out(vectors, words, topn, method, seed, progress=progress)
+    tokens = layout.words.tokens
+    families, lacking = choose_fonts(map(printable, tokens))
+    if poor := [word for word in tokens if lacking.intersection(word)]:
         named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
         message = f"words with characters that no installed font has are escaped, install one that has them: {named}"
         warnings.warn(message, stacklevel=2)
-    labels = [_short(printable(word, lacking)) for word in shown.tokens]
+    texts = [_short(printable(word, lacking)) for word in tokens]
+    below, beside = BELOW[layout.method], ""
+    if layout.shares is not None:
+        below, beside = below.format(layout.shares[0]), f"second principal component ({layout.shares[1]:.0%})"
     with drawing(path_or_ax, (10.0, 8.0)) as ax:
-        _draw_dots(ax, coordinates, group(unit, seed))
+        _draw_dots(ax, layout)
         ax.set_ylabel(beside, fontsize=8, color=FAINT)
         ax.set_xlabel(f"{below}\n ", fontsize=8, color=FAINT)  # the second line reserves space for the note
-        left_out = _draw_labels(ax, coordinates, labels, families)
-        if left_out:
-            ax.set_xlabel(f"{below}\n{left_out} of {len(shown)} words have no label, for lack of space")
+        whole = words is None and len(tokens) >= CROWD
+        labels = [*_names(layout, texts), *_words(layout, layout.order, texts)] if whole else []
+        labels = labels or _words(layout, np.arange(len(tokens)), texts)
+        drawn = _draw_labels(ax, labels, families, LABELLED if whole else len(labels))
+        if not whole and drawn < len(tokens):
+            left_out = f"{len(tokens) - drawn} of {len(tokens)} words have no label, for lack of space"
+            ax.set_xlabel(f"{below}\n{left_out}")
+        elif whole:
+            ax.set_xlabel(f"{below}\n{len(tokens):,} words; labels are of words that stand for those around them")
     return ax
 
 
-def _draw_dots(ax: Axes, coordinates: Rows, groups: npt.NDArray[np.intp]) -> None:
-    """Draw a dot for every word, in the colour of its group."""
-    ax.scatter(coordinates[:, 0], coordinates[:, 1], s=DOT**2, color=np.array(COLOURS)[groups], linewidths=0)
-    ax.margins(0.06)
+def _draw_dots(ax: Axes, layout: Layout) -> None:
+    """Draw a dot for every word, in the colour of its cluster; the first words are on top."""
+    size = min(max((AREA / len(layout.words)) ** 0.5, DOT[0]), DOT[1])
+    colours = np.array(LIGHT)[layout.colours[layout.levels[0].labels]]
+    x, y = layout.coordinates[::-1].T
+    ax.scatter(x, y, s=size**2, color=colours[::-1], linewidths=0, alpha=0.8)
+    ax.margins(0.03)
     ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+    ax.spines[:].set_color("#dddddd")
 
 
-def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[str]) -> int:
-    """Label the dots in their order where there is space; return how many have no label."""
+def _names(layout: Layout, texts: list[str]) -> list[Label]:
+    """Return the names of the clusters of the coarsest levels, the largest clusters first."""
+    labels = []
+    for number, size in zip(range(len(layout.levels)), NAME_SIZES, strict=False):
+        names, middles = layout.levels[number].names, layout.middles_of(number).tolist()
+        for words, (x, y), colour in zip(names, middles, layout.colours_of(number), strict=True):
+            if words:
+                ink = legible(LIGHT[colour], "light")
+                labels.append(Label(", ".join(texts[i] for i in words), (x, y), size, "bold", ink, MIDDLE))
+    return labels
+
+
+def _words(layout: Layout, order: npt.NDArray[np.intp], texts: list[str]) -> list[Label]:
+    """Return the labels of words in an order."""
+    places = layout.coordinates.tolist()
+    return [Label(texts[i], (places[i][0], places[i][1]), WORD_SIZE, "normal", INK, PLACES) for i in order.tolist()]
+
+
+def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
+    """Draw labels in their order where there is space, at most so many of words; return how many words have one."""
+    from matplotlib import patheffects
     from matplotlib.backends import backend_agg
 
     agg: Any = backend_agg  # for type checkers its classes take no arguments
@@ -138,17 +189,24 @@ def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[
     # One for all labels: a figure without a window's canvas would create a whole picture for each
     renderer = agg.RendererAgg(*figure.bbox.size, figure.dpi)
     figure.draw_without_rendering()  # fixes the position and size of the axes
-    dots = ax.transData.transform(coordinates)
+    dots = ax.transData.transform([label.xy for label in labels])
     gap = GAP * figure.dpi / 72
     left, bottom, right, top = ax.bbox.extents
-    taken = np.empty((0, 4))
+    halo = [patheffects.withStroke(linewidth=2.0, foreground="white", alpha=0.9)]
     # A dollar sign or a backslash in a token is itself, not mathematics
-    style: dict[str, Any] = {"fontsize": 8, "color": INK, "parse_math": False, "usetex": False, "in_layout": False}
-    style["family"] = families
-    for label, xy, dot in zip(labels, coordinates, dots, strict=True):
-        text = ax.annotate(label, xy, (0, 0), textcoords="offset points", annotation_clip=False, **style)
+    common: dict[str, Any] = {"parse_math": False, "usetex": False, "in_layout": False, "path_effects": halo}
+    common["family"] = families
+    taken, drawn = np.empty((0, 4)), 0
+    for label, dot in zip(labels, dots, strict=True):
+        if drawn == most:
+            break
+        style: dict[str, Any] = {"fontsize": label.size, "fontweight": label.weight, "color": label.colour}
+        text = ax.annotate(
+            label.text, label.xy, (0, 0), textcoords="offset points", annotation_clip=False, **style, **common
+        )
         size = np.array(text.get_window_extent(renderer).size)
-        corners = dot + gap * np.array(PLACES) + (np.array(PLACES) - 1) / 2 * size
+        places = np.array(label.places)
+        corners = dot + gap * places + (places - 1) / 2 * size
         boxes = np.hstack([corners, corners + size])
         inside = (boxes[:, :2] >= (left, bottom)).all(axis=1) & (boxes[:, 2:] <= (right, top)).all(axis=1)
         free = inside & ~_overlap(boxes, taken).any(axis=1)
@@ -157,10 +215,11 @@ def _draw_labels(ax: Axes, coordinates: Rows, labels: list[str], families: list[
             continue
         covered = _overlap(boxes, np.hstack([dots, dots])).sum(axis=1)
         best = np.where(free, covered, len(dots) + 1).argmin()
-        across, up = PLACES[best]
+        across, up = label.places[best]
         text.set(position=(GAP * across, GAP * up), ha=ALIGN_X[across], va=ALIGN_Y[up])
         taken = np.vstack([taken, boxes[best] + MARGIN])
-    return len(labels) - len(taken)
+        drawn += label.places is PLACES
+    return drawn
 
 
 def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:

@@ -1,23 +1,25 @@
-"""The interactive page: a map of words to pan, zoom and search, in one file that needs no network."""
+"""The interactive page: a map of words to pan, zoom, search and ask, in one file that needs no network."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fastembed._base.extras import require
-from fastembed._base.printable import printable
 from fastembed._base.validation import check_integer
-from fastembed.formats.atomic import check_writable, replacing
-from fastembed.plotting.figure import COLOURS, INK
-from fastembed.plotting.projection import check_method, group, project, select
+from fastembed.plotting import web
+from fastembed.plotting.layout import Layout, Method, lay_out
+from fastembed.plotting.palette import theme
+from fastembed.plotting.projection import NOTES, Rows
 from fastembed.vectors.vectors import Vectors
+
+SIDE = 65535  # of the map: places are 16-bit integers
+DIMENSIONS = 100  # of the rows on a page, at most: those along which the words differ most
+FINE, COARSE = 127, 12  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
+MANY = 1_000_000  # numbers
+NAME = ", "  # between the words of a cluster's name
 
 
 def write_page(
@@ -27,13 +29,15 @@ def write_page(
     words: Iterable[str | int] | None = None,
     topn: int = 50_000,
     neighbors: int = 10,
-    method: Literal["pca", "umap", "tsne"] = "pca",
+    method: Method | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> None:
-    """Write a web page with a map of words: pan, zoom, search, click a word to see its neighbours.
+    """Write a web page with a map of words: pan, zoom, search, click a word to see its neighbours, ask for analogies.
 
-    The page contains everything it needs and makes no network requests. Neighbours are found by
-    cosine in all dimensions, not on the map, among the words of the page. Colours are those of :func:`plot_map`.
+    The page contains everything it needs and makes no network requests; it needs a browser of 2023 or later. Neighbours
+    are found by cosine in all dimensions, not on the map, among the words of the page. Names of regions and colours are
+    those of clusters of the graph of neighbours. Opened with the fragment ``#king`` the page shows that word.
 
     Parameters
     ----------
@@ -47,10 +51,12 @@ def write_page(
         frequent ones.
     neighbors : int
         How many neighbours to list per word.
-    method : {"pca", "umap", "tsne"}
+    method : {"pca", "umap", "tsne"}, optional
         As in :func:`plot_map`.
     seed : int
-        Seed of UMAP and of the colours; equal seeds give the same coordinates, bit for bit.
+        Seed of UMAP and of the clusters; equal seeds give the same page, bit for bit.
+    progress : bool
+        Whether bars are drawn: of the search for neighbours, and of UMAP.
 
     Raises
     ------
@@ -63,82 +69,89 @@ def write_page(
     OSError
         If the file cannot be written; the old file is then untouched.
 
+    Notes
+    -----
+    The page solves analogies by 3CosAdd with rounded vectors: of more than a million numbers, each is rounded to a
+    12th of the length, which moves a cosine by about .024; of more than 100 dimensions the 100 along which the words
+    differ most are kept.
+
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> vectors = Vectors(["king", "queen", "cabbage"], np.array([[2.0, 1.0], [1.0, 1.0], [-1.0, 0.5]]))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_page(vectors, f"{folder}/map.html")
     ...     Path(f"{folder}/map.html").read_text(encoding="utf-8")[:15]
     '<!DOCTYPE html>'
     """
-    require("bokeh", "plot")
-    if Path(path).suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"a page's name must end in .html or .htm, got {str(path)!r}")
-    check_writable(path)
+    web.check_page(path)
     neighbors = check_integer("neighbors", neighbors, low=1)
-    seed = check_integer("seed", seed, low=0, high=2**32 - 1)
-    shown, unit = select(vectors, words, topn)
-    check_method(method, len(shown))
-    coordinates, _ = project(unit, method, seed)
-    near, cosines = shown.nearest(shown.tokens, neighbors)
-    columns = {
-        "x": coordinates[:, 0].astype(np.float32),
-        "y": coordinates[:, 1].astype(np.float32),
-        "word": [printable(word) for word in shown.tokens],
-        "group": group(unit, seed).astype(np.uint8),
-        "near": near.astype(np.uint16 if len(shown) <= 2**16 else np.uint32),
-        "hundredths": np.rint(100 * cosines).astype(np.int8),
+    layout = lay_out(vectors, words, topn, method, seed, neighbors=neighbors, progress=progress)
+    web.write(path, map_page(layout, neighbors))
+
+
+def map_page(layout: Layout, neighbors: int) -> str:
+    """Return the page that shows a layout.
+
+    Parameters
+    ----------
+    layout : Layout
+    neighbors : int
+        How many of each word to list.
+    """
+    title = f"Map of {len(layout.words):,} words"
+    scripts = ("data.js", "view.js", "pointer.js", "map.js")
+    return web.fill("map.html", scripts, title, _data(layout, neighbors), note=NOTES[layout.method])
+
+
+def _data(layout: Layout, neighbors: int) -> dict[str, Any]:
+    """Return what the script of the page reads."""
+    near, cosines = layout.near[:, :neighbors], layout.cosines[:, :neighbors]
+    places, extent = _places(layout.coordinates)
+    rows = _steps(layout.unit)
+    return {
+        "words": web.pack_lines(layout.words.tokens),
+        "x": web.pack_numbers(places[:, 0], "u2"),
+        "y": web.pack_numbers(places[:, 1], "u2"),
+        "extent": extent,
+        "colour": web.pack_numbers(layout.colours[layout.levels[0].labels]),
+        "order": web.pack_numbers(layout.order, "u2"),
+        "neighbors": near.shape[1],
+        "near": web.pack_numbers(near, "u2"),
+        "hundredths": web.pack_numbers(np.rint(100 * cosines), "i1"),
+        "dim": rows.shape[1],
+        "rows": web.pack_numbers(rows, "i1"),
+        "levels": [_level(layout, number, places) for number in range(len(layout.levels))],
+        "themes": {name: theme(name) for name in ("light", "dark")},
     }
-    html = _html(columns)
-    with replacing(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
 
 
-def _html(columns: dict[str, Any]) -> str:
-    """Return the page that shows these columns, one entry per word."""
-    plotting, models = require("bokeh.plotting", "plot"), require("bokeh.models", "plot")
-    folder = files("fastembed.plotting")
-    words = models.ColumnDataSource(columns, name="words")
-    labels = models.ColumnDataSource({"x": [], "y": [], "word": [], "style": []}, name="labels")
-    marks = models.ColumnDataSource({"x": [], "y": [], "alpha": []}, name="marks")
-    plot = plotting.figure(
-        name="plot",
-        sizing_mode="stretch_both",
-        output_backend="webgl",
-        tools="pan,wheel_zoom,box_zoom,reset,tap",
-        active_scroll="wheel_zoom",
-        toolbar_location="above",
-        x_range=_range(columns["x"]),
-        y_range=_range(columns["y"]),
-    )
-    plot.axis.visible = plot.grid.visible = False
-    plot.outline_line_color = plot.toolbar.logo = None
-    mapper = models.LinearColorMapper(palette=COLOURS, low=-0.5, high=len(COLOURS) - 0.5)
-    colour = {"fill_color": {"field": "group", "transform": mapper}, "line_color": None}
-    dots = plot.scatter("x", "y", source=words, size=5, fill_alpha=0.5, nonselection_fill_alpha=0.25, **colour)
-    plot.scatter("x", "y", source=marks, size=9, fill_color=INK, fill_alpha="alpha", line_color=INK, line_width=1.5)
-    style = {"text_font_size": "12px", "text_font_style": "style", "text_color": INK, "text_baseline": "middle"}
-    halo = {"background_fill_color": "white", "background_fill_alpha": 0.75, "border_radius": 3}
-    plot.text("x", "y", "word", source=labels, x_offset=7, **style, **halo)
-    plot.add_tools(models.HoverTool(tooltips="@word", renderers=[dots], limit=5))
-    plot.select_one(models.TapTool).renderers = [dots]
-    document = require("bokeh.document", "plot").Document()
-    document.add_root(plot)
-    arguments = {"words": words, "labels": labels, "marks": marks, "plot": plot}
-    script = models.CustomJS(args=arguments, code=(folder / "page.js").read_text(encoding="utf-8"))
-    document.js_on_event("document_ready", script)
-    html: str = require("bokeh.embed", "plot").file_html(
-        document,
-        require("bokeh.resources", "plot").INLINE,
-        title=f"Map of {len(columns['word']):,} words",
-        template=(folder / "page.html").read_text(encoding="utf-8"),
-    )
-    return html
+def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
+    """Return the clusters of a level: that of each word, and the name, place and colour of each."""
+    level = layout.levels[number]
+    clusters = range(len(level.names))
+    middles = [np.median(places[level.labels == c], axis=0).round().astype(int).tolist() for c in clusters]
+    return {
+        "of": web.pack_numbers(level.labels),
+        "names": web.pack_lines(NAME.join(layout.words.tokens[i] for i in name) for name in level.names),
+        "x": [x for x, _ in middles],
+        "y": [y for _, y in middles],
+        "colours": layout.colours_of(number).tolist(),
+    }
 
 
-def _range(values: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Return the limits of an axis, with a margin around the values."""
-    low, high = float(values.min()), float(values.max())
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
+def _places(coordinates: Rows) -> tuple[Rows, list[int]]:
+    """Return coordinates in units of the map, (N, 2), and its width and height, of which the larger is `SIDE`."""
+    low, high = coordinates.min(axis=0), coordinates.max(axis=0)
+    scale = SIDE / (float((high - low).max()) or 1.0)
+    places = np.rint((coordinates - low) * scale)
+    return places, [max(1, round(side)) for side in ((high - low) * scale).tolist()]
+
+
+def _steps(unit: Rows) -> Rows:
+    """Return unit vectors, or their components along the directions of most weight, in steps of a page."""
+    if unit.shape[1] > DIMENSIONS:
+        _, directions = np.linalg.eigh(unit.T @ unit)
+        unit = unit @ directions[:, ::-1][:, :DIMENSIONS]
+    return np.rint(unit * (FINE if unit.size <= MANY else COARSE))

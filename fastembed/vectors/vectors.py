@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import read_only
+from fastembed._base.blas import single_threaded_blas
 from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
 from fastembed._base.pickling import pickled_as
@@ -245,6 +246,63 @@ class Vectors:
         """
         check_free(self._matrix.nbytes, "a matrix of unit vectors", "take a subset first")
         return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
+
+    def align(self, other: Vectors, tokens: Iterable[Token] | None = None) -> Self:
+        """Return these vectors turned, by a rotation or reflection, to where the same tokens are among other vectors.
+
+        Cosines among the vectors stay as they are; those between a vector and one of `other` get a meaning. So the
+        words of two corpora, or of two times, can be compared.
+
+        Parameters
+        ----------
+        other : Vectors
+            Of the same dimension.
+        tokens : iterable of str or int, optional
+            The tokens of both by which to turn, such as those whose meaning is the same; by default all they share.
+
+        Returns
+        -------
+        Vectors
+            Of the same tokens and dtype, without n-grams.
+
+        Raises
+        ------
+        KeyError
+            If a token is unknown to one of both.
+        TypeError, ValueError
+            If `other` is not a Vectors or has another dimension, or there is no token in both.
+
+        Notes
+        -----
+        With A and B the unit vectors of the tokens, one per row, the orthogonal matrix R that minimises the Frobenius
+        norm of A R - B is U V', where A' B = U S V' is the singular value decomposition. Zero vectors have no weight.
+
+        References
+        ----------
+        P. Schönemann, "A generalized solution of the orthogonal Procrustes problem", Psychometrika 31, 1966;
+        W. Hamilton, J. Leskovec and D. Jurafsky, "Diachronic word embeddings reveal statistical laws of semantic
+        change", ACL 2016.
+
+        Examples
+        --------
+        >>> old = Vectors(["a", "b"], np.array([[1.0, 0.0], [0.0, 2.0]]))
+        >>> new = Vectors(["b", "a", "c"], np.array([[3.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        >>> old.align(new).matrix.round(12) + 0.0
+        array([[0., 1.],
+               [2., 0.]])
+        """
+        if not isinstance(other, Vectors):
+            raise TypeError(f"other must be a Vectors, got {type(other).__name__}")
+        if self._matrix.shape[1] != other.matrix.shape[1]:
+            dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
+            raise ValueError(f"only vectors of one dimension can be aligned, these have {dimensions}")
+        shared = [token for token in self._tokens if token in other] if tokens is None else list(tokens)
+        if not shared:
+            raise ValueError("the vectors share no token by which to align them")
+        with single_threaded_blas():  # more threads add in another order
+            u, _, vt = np.linalg.svd(unit_vectors(self[shared]).T @ unit_vectors(other[shared]))
+            turned = (self._matrix.astype(np.float64) @ (u @ vt)).astype(self._matrix.dtype)
+        return type(self)(self._tokens, _frozen(turned), counts=self._counts)
 
     def similarity(self, a: Token, b: Token) -> float:
         """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.

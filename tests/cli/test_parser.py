@@ -21,8 +21,10 @@ COMMANDS = (
     "analogy",
     "predict",
     "evaluate",
+    "compare",
     "export",
     "plot",
+    "report",
     "info",
     "demo",
 )

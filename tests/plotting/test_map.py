@@ -34,7 +34,7 @@ def overlapping(boxes):
 def test_labels_overlap_no_other_and_stay_inside(axes, seed, scale, vectors_of):
     axes.get_figure().set_size_inches(8 * scale, 6 * scale)
     vectors = vectors_of(300, seed=seed)
-    assert plot_map(vectors, axes, topn=300) is axes
+    assert plot_map(vectors, axes, words=vectors.tokens, method="pca") is axes
     axes.get_figure().canvas.draw()
     boxes = boxes_of(axes)
     assert 20 < len(boxes) < 300
@@ -42,6 +42,24 @@ def test_labels_overlap_no_other_and_stay_inside(axes, seed, scale, vectors_of):
     assert (boxes[:, :2] >= axes.bbox.extents[:2]).all()
     assert (boxes[:, 2:] <= axes.bbox.extents[2:]).all()
     assert f"\n{300 - len(boxes)} of 300 words" in axes.get_xlabel()
+
+
+def test_a_whole_map_has_names_of_clusters_and_words_that_stand_for_others(axes):
+    """Four clusters of 50 words around their first: it names the cluster, in its colour and larger than the words."""
+    rng = np.random.default_rng(0)
+    middles = 3 * np.eye(4, 12)[np.arange(200) % 4]
+    spread = np.where(np.arange(200) < 4, 0.02, 0.5)[:, None]
+    words = [f"{'abcd'[k % 4]}{k // 4}" for k in range(200)]
+    vectors = Vectors(words, (middles + spread * rng.normal(size=(200, 12))).astype(np.float32))
+    plot_map(vectors, axes, method="pca")
+    axes.get_figure().canvas.draw()
+    assert overlapping(boxes_of(axes)) == 0
+    named = [text for text in axes.texts if text.get_fontweight() == "bold" and text.get_fontsize() > 12]
+    assert sorted(text.get_text()[:3] for text in named) == ["a0,", "b0,", "c0,", "d0,"]
+    assert len({text.get_color() for text in named}) == 4
+    colours = axes.collections[0].get_facecolors()[::-1]
+    assert [len({tuple(colour) for colour in colours[k::4].tolist()}) for k in range(4)] == [1] * 4
+    assert axes.get_xlabel().endswith("200 words; labels are of words that stand for those around them")
 
 
 def test_the_check_sees_labels_that_overlap(axes):
@@ -52,8 +70,8 @@ def test_the_check_sees_labels_that_overlap(axes):
 
 def test_each_label_is_beside_its_own_dot(axes, vectors_of):
     vectors = vectors_of(150)
-    plot_map(vectors, axes, topn=150)
-    dots = axes.transData.transform(axes.collections[0].get_offsets())
+    plot_map(vectors, axes, words=vectors.tokens, method="pca")
+    dots = axes.transData.transform(axes.collections[0].get_offsets()[::-1])
     assert len(dots) == 150
     for text, box in zip(axes.texts, boxes_of(axes), strict=True):
         dot = dots[vectors.tokens.index(text.get_text())]

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from fastembed import Vectors
-from fastembed.plotting import plot_history, plot_map, write_page
-from fastembed.plotting.projection import project
+from fastembed import SkipGram, Vectors
+from fastembed.plotting import plot_history, plot_map, write_page, write_report
 
 PICTURES = (plot_map, write_page)
 SUFFIX = {plot_map: ".png", write_page: ".html"}
 VECTORS = Vectors(list("abcdefghi"), np.eye(9))
+MODEL = SkipGram(dim=2, min_count=1, threads=1, epochs=1).fit(["a b c d e"] * 3)
 
 
 @pytest.mark.parametrize("picture", PICTURES)
@@ -57,9 +57,9 @@ def test_the_path_is_checked_first(picture, tmp_path, vectors_of):
     [
         ("matplotlib.axes", "plot", lambda path: plot_map(VECTORS, path / "map.png")),
         ("matplotlib.axes", "plot", lambda path: plot_history([{"nll": 8.5, "seconds": 2.0}], path / "history.png")),
-        ("bokeh", "plot", lambda path: write_page(VECTORS, path / "map.html")),
-        ("umap", "maps", lambda path: project(np.eye(9), "umap", 0)),
-        ("sklearn.manifold", "maps", lambda path: project(np.eye(9), "tsne", 0)),
+        ("matplotlib.figure", "plot", lambda path: write_report(MODEL, path / "report.html")),
+        ("umap", "maps", lambda path: write_page(VECTORS, path / "map.html", method="umap")),
+        ("sklearn.manifold", "maps", lambda path: plot_map(VECTORS, path / "map.png", method="tsne")),
     ],
 )
 def test_the_extra_of_a_missing_library_is_named(missing, extra, call, tmp_path, monkeypatch):
@@ -69,5 +69,5 @@ def test_the_extra_of_a_missing_library_is_named(missing, extra, call, tmp_path,
 
 
 def test_importing_the_package_imports_no_extra():
-    code = "import sys, fastembed.plotting; print({'matplotlib', 'bokeh', 'umap', 'sklearn'} & set(sys.modules))"
+    code = "import sys, fastembed.plotting; print({'matplotlib', 'umap', 'sklearn'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-P", "-c", code], encoding="utf-8") == "set()\n"

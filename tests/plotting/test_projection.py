@@ -1,4 +1,4 @@
-"""Which words a picture shows, where, and in which group."""
+"""From unit vectors to two dimensions."""
 
 import sys
 from types import SimpleNamespace
@@ -8,26 +8,16 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from fastembed import Vectors
-from fastembed.plotting import plot_map, write_page
-from fastembed.plotting.projection import GROUPS, group, project, select
+from fastembed.plotting import plot_map, projection, write_page
 
 UMAP = pytest.param("umap", "umap", marks=pytest.mark.slow)  # numba compiles it for half a minute
 
 
-def test_the_first_words_or_the_chosen_ones_each_once(vectors_of):
-    vectors = vectors_of(5)
-    assert select(vectors, None, 3)[0].tokens == ("word0", "word1", "word2")
-    assert select(vectors, None, 99)[0].tokens == vectors.tokens
-    shown, unit = select(vectors, iter(["word4", "word1", "word4"]), 1)
-    assert shown.tokens == ("word4", "word1")
-    expected = [vectors[word] / np.linalg.norm(vectors[word]) for word in shown.tokens]
-    np.testing.assert_allclose(unit, expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("size", [1e-310, 1e-200, 1.0, 1e200, 1e308])
-def test_a_vector_of_any_magnitude_is_scaled_to_length_one(size):
-    _, unit = select(Vectors(["a", "zero"], np.array([[0.6, -0.8], [0.0, 0.0]]) * size), None, 2)
-    np.testing.assert_allclose(unit, [[0.6, -0.8], [0.0, 0.0]], rtol=1e-9)
+def project(unit, method, seed):
+    """Project rows, with the neighbours that `lay_out` would find."""
+    vectors = Vectors([str(i) for i in range(len(unit))], np.array(unit))
+    near, cosines = vectors.nearest(ids=np.arange(len(unit)), topn=min(15, len(unit)))
+    return projection.project(unit, method, seed, near, cosines)
 
 
 def test_principal_components_are_eigenvectors_of_the_covariance(unit_rows):
@@ -86,7 +76,7 @@ def test_neighbours_stay_together(method, library, tmp_path, vectors_of, unit_ro
     write_page(vectors_of(4), tmp_path / "map.html", method=method)
 
 
-def test_umap_is_given_the_seed_and_one_thread(monkeypatch, unit_rows):
+def test_umap_is_given_the_seed_one_thread_and_our_neighbours(monkeypatch, unit_rows):
     given = []
 
     def umap(**options):
@@ -95,24 +85,17 @@ def test_umap_is_given_the_seed_and_one_thread(monkeypatch, unit_rows):
 
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=umap))
     for count in (9, 40):
-        coordinates, shares = project(unit_rows(count, 3), "umap", 7)
+        unit = unit_rows(count, 3)
+        coordinates, shares = project(unit, "umap", 7)
         assert (coordinates.shape, coordinates.dtype, shares) == ((count, 2), np.float64, None)
-    assert given == [{"n_neighbors": size, "random_state": 7, "n_jobs": 1} for size in (8, 15)]
-
-
-def test_groups_are_the_same_for_the_same_seed_and_the_largest_is_first(unit_rows):
-    centres = np.eye(12)[np.repeat(np.arange(4), [8, 20, 2, 10])]
-    numbers = group(centres + unit_rows(40, 12) / 100, 1)
-    assert numbers.max() < GROUPS
-    assert (np.diff(np.bincount(numbers)) <= 0).all()
-    np.testing.assert_array_equal(numbers, group(centres + unit_rows(40, 12) / 100, 1))
-    assert set(group(np.ones((50, 3)), 0)) == {0}
-    assert group(np.ones((1, 3)), 0).tolist() == [0]
-
-
-def test_a_picture_that_does_not_fit_in_memory_is_rejected(monkeypatch):
-    vectors = Vectors([str(n) for n in range(1000)], np.ones((1000, 100)))
-    monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 1_000_000)
-    assert len(select(vectors, None, 200)[0]) == 200
-    with pytest.raises(MemoryError, match="a picture of 1,000 words takes about 3 MB, but 1 MB are free: show fewer"):
-        select(vectors, None, 10**9)
+        options = given[-1]
+        near, distances = options["precomputed_knn"]
+        assert near.shape == distances.shape == (count, options["n_neighbors"])
+        assert options["n_neighbors"] == min(15, count)
+        expected = 1 - unit @ unit.T
+        np.testing.assert_allclose(distances, np.take_along_axis(expected, near, axis=1), atol=1e-6)
+        np.testing.assert_array_equal(near, np.argsort(expected - 2 * np.eye(count), axis=1)[:, : near.shape[1]])
+        assert options["random_state"] == 7
+        assert options["n_jobs"] == 1
+        assert options["tqdm_kwds"]["disable"]
+        assert np.abs(options["init"]).max() == pytest.approx(10)

@@ -1,0 +1,55 @@
+"""Colours that colour-blind readers tell apart, and text that is legible."""
+
+import numpy as np
+import pytest
+
+from fastembed.plotting.palette import INK, LEGIBLE, LIGHT, contrast, spread_colours, theme
+
+# Machado, Oliveira and Fernandes, 2009: what colours look like without one kind of cone, of linear RGB
+BLIND = {
+    "nothing": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = XYZ.sum(axis=1)
+
+
+def lab(colour, blindness):
+    parts = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    x, y, z = np.cbrt(np.maximum(XYZ @ np.clip(np.array(BLIND[blindness]) @ linear, 0, 1) / WHITE, 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("blindness", BLIND)
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_colours_are_told_apart(name, blindness):
+    """A difference of 2.3 is just noticeable."""
+    dots = [lab(colour, blindness) for colour in theme(name)["dots"]]
+    distances = [np.linalg.norm(a - b) for k, a in enumerate(dots) for b in dots[:k]]
+    assert min(distances) > 10
+
+
+def test_the_check_sees_red_and_green():
+    one, other = (lab(colour, "deuteranopia") for colour in ("#b07000", "#8a8000"))
+    assert np.linalg.norm(one - other) < 10
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_names_are_legible_and_dots_are_seen(name):
+    colours = theme(name)
+    for text in (*colours["names"], INK[name]):
+        assert contrast(text, colours["paper"]) >= LEGIBLE
+    assert min(contrast(dot, colours["paper"]) for dot in colours["dots"]) > 2
+
+
+def test_clusters_of_one_colour_are_far_apart():
+    rng = np.random.default_rng(0)
+    middles = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), axis=2).reshape(-1, 2)
+    labels = np.repeat(np.arange(25), 4)
+    colours = spread_colours(labels, middles[labels] + rng.normal(size=(100, 2)) / 100)
+    assert set(colours.tolist()) == set(range(len(LIGHT)))
+    apart = np.linalg.norm(middles[:, None] - middles, axis=2)
+    same = (colours[:, None] == colours) & ~np.eye(25, dtype=bool)
+    assert apart[same].min() > 1.3
