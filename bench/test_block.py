@@ -81,7 +81,7 @@ def test_block_update_embedding(benchmark, kernels, dtype, close):
     shards, start = 32, rng.standard_normal((ROWS, DIM), dtype)
     gradients = aligned_zeros((shards, ROWS, padded_width(DIM, dtype)), dtype)
     gradients[:, :, :DIM] = rng.standard_normal((shards, ROWS, DIM), dtype)
-    rows, movable = rng.permutation(ROWS), np.ones(ROWS, np.uint8)
+    rows, row_rates = rng.permutation(ROWS), np.ones(ROWS)
     exact = gradients[:, :, :DIM].astype(np.float64).sum(axis=0)
     expected = start.astype(np.float64)
     expected[rows] -= 0.1 * exact / np.linalg.norm(exact, axis=1, keepdims=True)
@@ -91,7 +91,7 @@ def test_block_update_embedding(benchmark, kernels, dtype, close):
         return (start.copy(), gradients.copy()), {}  # the parts are summed in place
 
     def update(embedding, parts):
-        kernels.block_update_embedding(embedding, rows, movable, parts, np.zeros(ROWS), 0.1)
+        kernels.block_update_embedding(embedding, rows, row_rates, parts, np.zeros(ROWS), 0.1)
         last[:] = [embedding]
 
     benchmark.pedantic(update, setup=setup, rounds=200, warmup_rounds=5)

@@ -23,6 +23,7 @@ __all__ = [
     "block_residual",
     "cooccurrence",
     "fit_counts",
+    "gather",
     "gradient",
     "linear_gradient",
     "logits_gradient",
@@ -32,6 +33,7 @@ __all__ = [
     "merge",
     "momentum_adagrad",
     "positive_pmi",
+    "scatter",
     "softmax",
     "statistics",
     "step",
@@ -272,12 +274,36 @@ def block_residual(x: Array, counts: Array) -> Array:
     return np.asarray(softmax(x) - counts / counts.sum(axis=1, keepdims=True))
 
 
+def gather(bags: Real, embedding: Real) -> Array:
+    """Return h_n = sum_f X_nf E_f for the weighted bags X (B, V_in), (B, D).
+
+    Examples
+    --------
+    >>> gather([[1.0, 0.0, -2.0]], [[1.0, 1.0], [5.0, 5.0], [0.0, 3.0]])
+    array([[ 1., -5.]])
+    """
+    return np.asarray(bags, np.float64) @ np.asarray(embedding, np.float64)
+
+
+def scatter(bags: Real, h_gradients: Real) -> Array:
+    """Return g_f = sum_n X_nf dL/dh_n, the gradients of the rows of the embedding, (V_in, D).
+
+    Examples
+    --------
+    >>> scatter([[1.0, 0.0, -2.0], [1.0, 0.0, 0.0]], [[3.0], [4.0]])
+    array([[ 7.],
+           [ 0.],
+           [-6.]])
+    """
+    return np.asarray(bags, np.float64).T @ np.asarray(h_gradients, np.float64)
+
+
 def momentum_adagrad(
-    parameters: Real, direction: Array, gradients: Array, squares: Array, rate: float
+    parameters: Real, direction: Array, gradients: Array, squares: Array, rate: float | Array
 ) -> tuple[Array, Array]:
     """Return (parameters, squares) after a row-wise Adagrad step: S += g @ g, row -= rate * direction / sqrt(S).
 
-    The gradients and the direction are (R, D); without momentum they are the same.
+    The gradients and the direction are (R, D); without momentum they are the same. `rate` may be an array (R,).
 
     Examples
     --------
@@ -294,26 +320,30 @@ def fit_counts(
     linear: Real,
     counts: Array,
     *,
+    bags: Array | None = None,
     bias: Real | None = None,
     epochs: int = 5,
     learning_rate: float = 0.7,
     linear_learning_rate: float = 1.0,
     block_size: int = 256,
     frozen_rows: Sequence[int] = (),
+    row_rates: Real = 1.0,
     squares: tuple[Array, Array] | None = None,
     seed: int | np.random.Generator | None = 0,
     momentum: float = 0.9,
     weight_exponent: float = 0.75,
     final_rate: float = 0.1,
 ) -> tuple[list[float], Array, Array]:
-    """Fit all rows to their counts, as `fastembed.Trainer.fit_counts` does with the same block size.
+    """Fit all inputs to their counts, as `fastembed.Trainer.fit_counts` does with the same block size.
 
     Parameters
     ----------
     embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
-    counts : ndarray (V_in, V)
+    counts : ndarray (N, V)
         Dense here.
-    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, seed
+    bags : ndarray (N, V_in), optional
+        Dense here; the identity by default.
+    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, row_rates, seed
         As for `fastembed.Trainer.fit_counts`.
     squares : ndarray (V_in,), ndarray (V,), optional
         The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
@@ -333,6 +363,9 @@ def fit_counts(
     True
     """
     embedding, linear = np.array(embedding, np.float64), np.array(linear, np.float64)
+    bags = np.eye(len(embedding)) if bags is None else np.asarray(bags, np.float64)
+    rates = np.broadcast_to(np.asarray(row_rates, np.float64), len(embedding)).copy()
+    rates[list(frozen_rows)] = 0
     row_squares, column_squares = squares or (np.zeros(len(embedding)), np.zeros(linear.shape[1]))
     mean_gradient = np.zeros_like(linear)
     totals = counts.sum(axis=1)
@@ -348,14 +381,15 @@ def fit_counts(
             rows = order[block * block_size : (block + 1) * block_size]
             t = epoch * blocks + block
             decay = 1 - (1 - final_rate) * t / (blocks * epochs)
-            h = embedding[rows]
+            h = gather(bags[rows], embedding)
             x = matvec(h, linear, bias)
             nll += block_loss(x, counts[rows])
             residual = block_residual(x, counts[rows])
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
-            movable = ~np.isin(rows, frozen_rows)
-            embedding[rows[movable]], row_squares[rows[movable]] = momentum_adagrad(
-                h[movable], h_gradient[movable], h_gradient[movable], row_squares[rows[movable]], decay * learning_rate
+            named = np.flatnonzero(bags[rows].any(axis=0) & (rates > 0))
+            g = scatter(bags[rows], h_gradient)[named]
+            embedding[named], row_squares[named] = momentum_adagrad(
+                embedding[named], g, g, row_squares[named], decay * learning_rate * rates[named]
             )
             mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
             direction = mean_gradient / (1 - momentum ** (t + 1))

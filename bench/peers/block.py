@@ -95,7 +95,7 @@ def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: in
         for shape in ((outputs, width), (outputs, width), (max(np.diff(bounds)), width), (shards, block, width))
     )
     gradient[:, :dim], h_gradients[:, :, :dim] = rng.standard_normal(dim), rng.standard_normal(dim)
-    squares, movable = np.ones(max(counts.shape)), np.ones(counts.shape[0], np.uint8)
+    squares, row_rates = np.ones(max(counts.shape)), np.ones(counts.shape[0])
     embedding = np.zeros((counts.shape[0], dim), np.float32)
 
     def over_shards(task: Callable[[int, int, int], object]) -> Callable[[], None]:
@@ -117,7 +117,7 @@ def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: in
             )
         ),
         "update of the embedding": lambda: kernels.block_update_embedding(
-            embedding, rows, movable, h_gradients, squares, 0.1
+            embedding, rows, row_rates, h_gradients, squares, 0.1
         ),
     }
     times = compete(calls, rounds=9, seconds=0)

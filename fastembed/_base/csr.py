@@ -9,20 +9,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.validation import check_amounts, check_ids
+from fastembed._base.validation import check_amounts, check_ids, check_weights
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-def canonical_csr(name: str, matrix: Any) -> Any:
-    """Return a CSR array of positive float64 weights, with the columns of a row ascending and distinct.
+def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
+    """Return a CSR array of float64 weights that are not zero, with the columns of a row ascending and distinct.
 
-    It is a copy only if the matrix is not already like that. Equal entries are added up in float64, whatever the dtype.
+    They must be positive unless they are `signed`. It is a copy only if the matrix is not already like that. Equal
+    entries are added up in float64, whatever the dtype.
     """
+    check = check_weights if signed else check_amounts
     if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # adding them up may hide a negative one
-        check_amounts(name, matrix.data)
+        check(name, matrix.data)
     if matrix.dtype != np.float64:
         with np.errstate(over="ignore"):
             matrix = matrix.astype(np.float64)
@@ -30,7 +32,7 @@ def canonical_csr(name: str, matrix: Any) -> Any:
     # SciPy remembers whether the columns are in order, and they may have changed since: a new array looks again
     arrays = (np.ascontiguousarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
-    check_amounts(name, matrix.data)
+    check(name, matrix.data)
     decreasing = np.diff(matrix.indptr) < 0
     if decreasing.any():
         row = int(np.argmax(decreasing))
@@ -43,7 +45,7 @@ def canonical_csr(name: str, matrix: Any) -> Any:
         matrix = matrix.copy()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
-        check_amounts(f"the sums of {name}", matrix.data)
+        check(f"the sums of {name}", matrix.data)
     return matrix
 
 

@@ -124,11 +124,16 @@ def all_finite(array: NDArray[Any]) -> bool:
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
+def check_weights(name: str, weights: NDArray[Any]) -> None:
+    """Raise unless all weights are real and finite."""
+    if weights.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {weights.dtype}")
+    check_finite(name, weights)
+
+
 def check_amounts(name: str, amounts: NDArray[Any]) -> None:
     """Raise unless all weights are real, finite and non-negative."""
-    if amounts.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {amounts.dtype}")
-    check_finite(name, amounts)
+    check_weights(name, amounts)
     if amounts.size and amounts.min() < 0:  # without a temporary array of their number
         where = tuple(int(k) for k in np.argwhere(amounts < 0)[0])
         raise ValueError(f"{name} must be non-negative, but {name}{list(where)} is {amounts[where]}")

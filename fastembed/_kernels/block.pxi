@@ -11,16 +11,17 @@ part of X, its partial results, its rows of the linear layer. The partial result
 tree, as in `merge_partials`.
 
 Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
-gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  A row's first step has the length of the rate.
+gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  A row's first step has the length of the rate. A row
+of the embedding has a factor of its own on the rate.
 """
 
 from libc.math cimport exp, fabs, log, sqrt
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
-    TREE_DEPTH, add_scaled, exponentials, maximum_of, prefetch, scale_by, squared_length, whole_lines,
+    TREE_DEPTH, add_scaled, descend, exponentials, maximum_of, prefetch, scale_by, squared_length, whole_lines,
 )
 from fastembed._kernels.types cimport real
 
@@ -163,28 +164,14 @@ cdef void residual(
                 x[counts.indices[t] - begin] -= counts.data[t] / total
 
 
-cdef inline void descend(real* row, const real* direction, double step, Py_ssize_t n) noexcept nogil:
-    """row -= step * direction; in double where the step is too long for float, since the direction is that short."""
-    cdef Py_ssize_t d
-    if step < 1e38:
-        add_scaled(direction, <real>-step, n, row)
-    else:
-        for d in range(n):
-            row[d] = <real>(row[d] - step * direction[d])
-
-
-cdef void update_embedding(
-    real* embedding, Py_ssize_t dim, const Py_ssize_t* rows, const uint8_t* movable, Py_ssize_t first, Py_ssize_t last,
-    real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, double* squares, double rate,
+cdef void sum_shards(
+    real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """Row-wise Adagrad on the embedding's rows rows[first] to rows[last - 1], but for those that are not movable.
+    """Sum the rows `first` to last - 1 of the shards' parts of dH by the tree of `merge_partials`, into shard 0.
 
-    `gradients` (shards, shard_size / width, width) are the shards' parts; their sum, by the tree of `merge_partials`,
-    is left in shard 0.
+    `gradients` (shards, shard_size / width, width).
     """
-    cdef Py_ssize_t distance = 1, s, b, row
-    cdef Py_ssize_t begin = first * width, length = whole_lines((last - first) * width, gradients)
-    cdef double square
+    cdef Py_ssize_t distance = 1, s, begin = first * width, length = whole_lines((last - first) * width, gradients)
     while distance < shards:
         s = 0
         while s + distance < shards:
@@ -193,12 +180,25 @@ cdef void update_embedding(
             )
             s += 2 * distance
         distance *= 2
+
+
+cdef void update_embedding(
+    real* embedding, Py_ssize_t dim, const Py_ssize_t* rows, const double* row_rates, Py_ssize_t first,
+    Py_ssize_t last, real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, double* squares,
+    double rate,
+) noexcept nogil:
+    """Row-wise Adagrad on the embedding's rows rows[first] to rows[last - 1], but for those whose rate is 0.
+
+    `gradients` are the shards' parts, as in `sum_shards`, which leaves their sum in shard 0.
+    """
+    cdef Py_ssize_t b, row
+    sum_shards(gradients, shards, shard_size, width, first, last)
     for b in range(first, last):
         row = rows[b]
-        if movable[row]:
+        if row_rates[row] != 0:
             squares[row] += squared_length(gradients + b * width, whole_lines(width, gradients))
             if squares[row] > 0:
-                descend(embedding + row * dim, gradients + b * width, rate / sqrt(squares[row]), dim)
+                descend(embedding + row * dim, gradients + b * width, rate * row_rates[row] / sqrt(squares[row]), dim)
 
 
 cdef void update_linear(
@@ -267,14 +267,14 @@ def block_residual(
 
 
 def block_update_embedding(
-    real[:, ::1] embedding, const Py_ssize_t[::1] rows, const uint8_t[::1] movable, real[:, :, ::1] gradients,
+    real[:, ::1] embedding, const Py_ssize_t[::1] rows, const double[::1] row_rates, real[:, :, ::1] gradients,
     double[::1] squares, double rate,
 ):
-    """`update_embedding` of all `rows`; movable and squares (V_in,), gradients (S, B, width)."""
+    """`update_embedding` of all `rows`; row_rates and squares (V_in,), gradients (S, B, width)."""
     cdef Py_ssize_t width = gradients.shape[2], shard_size = gradients.shape[1] * width
     with nogil:
         update_embedding(
-            &embedding[0, 0], embedding.shape[1], &rows[0], &movable[0], 0, rows.shape[0],
+            &embedding[0, 0], embedding.shape[1], &rows[0], &row_rates[0], 0, rows.shape[0],
             &gradients[0, 0, 0], gradients.shape[0], shard_size, width, &squares[0], rate,
         )
 

@@ -6,9 +6,17 @@ A block has two phases, since the residual needs the finished normaliser:
     merge       logsumexp and loss, by the leading thread alone
     backward    every shard: residual, its part of dH, its own rows of dW and their update
 
-A row of the embedding is visited once an epoch, and no other step reads it. So the update of the embedding by the block
-before, and what the next block needs of the embedding and of its counts, can be made beside the shards of the forward
-phase, by all threads, without changing a bit.
+Without bags a row of the embedding is visited once an epoch, and no other step reads it. So the update of the embedding
+by the block before, and what the next block needs of the embedding and of its counts, can be made beside the shards of
+the forward phase, by all threads, without changing a bit.
+
+With bags, blocks share rows of the embedding, and three more phases are needed, each shared by all threads:
+
+    gather      the block's H, before its forward phase
+    sum         dH, over the shards
+    update      of the rows that the block's bags name, after its backward phase
+
+What the next block needs of its counts and its ids is still made ready beside the forward phase.
 
 The products are BLAS's, called through the pointers that SciPy publishes, so that a phase needs neither Python nor the
 GIL.
@@ -16,7 +24,7 @@ GIL.
 
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
 
 from fastembed._kernels.types cimport real
 
@@ -55,7 +63,17 @@ cdef inline void product(
 # ---------------------------------------------------------------- whole steps
 
 cdef enum:
-    PIECE_ROWS = 16  # of a block, that one task prepares, or whose rows of the embedding it updates
+    PIECE_ROWS = 16   # of a block, that one task prepares or gathers, or whose rows of the embedding it updates
+    NAMED_ROWS = 128  # of the embedding, named by the bags of a block, that one task updates
+
+
+cdef enum Phase:
+    FORWARD   # beside the shards: the update that waits, and what the next block needs
+    BACKWARD
+    GATHER
+    SUM
+    GROUP     # where the forward phase has not done it
+    UPDATE
 
 
 cdef struct BlockModel:
@@ -66,8 +84,8 @@ cdef struct BlockModel:
     void* momentum             # (V, width)
     double* squares            # (V_in,)
     double* linear_squares     # (V,)
-    const uint8_t* movable     # (V_in,)
-    const void* row_weights    # (V_in,), the weights a
+    const double* row_rates    # (V_in,), factors on the rate
+    const void* row_weights    # (N,), the weights a; N is V_in without bags
     Py_ssize_t dim, width, shards
     const Py_ssize_t* bounds   # (shards + 1,)
 
@@ -80,6 +98,10 @@ cdef struct BlockScratch:
     double* partials           # (shards, 3, B)
     double* log_normalisers    # (B,)
     Py_ssize_t rows, stride, shard_rows
+    # With bags
+    void* row_gradients        # (members of the crew, width)
+    int32_t* slots             # (V_in,)
+    int32_t* slot_of_entry     # (entries of a block,)
 
 
 cdef struct Block:
@@ -88,6 +110,7 @@ cdef struct Block:
     void* h                    # (B, width): H
     void* weighted_h           # (B, width): a H
     int64_t* starts            # (shards + 1, B): where the counts of a row in a shard begin
+    Groups groups              # with bags; of size 0 until they are made
 
 
 cdef struct BlockState:
@@ -95,6 +118,7 @@ cdef struct BlockState:
     BlockModel model
     BlockScratch scratch
     Counts counts
+    Bags bags
     void* gemm                 # of BLAS, for the model's dtype
     double decay               # of the momentum
     double rate, linear_rate, correction  # of the step in progress
@@ -103,32 +127,78 @@ cdef struct BlockState:
     const Py_ssize_t* waiting_ids  # the rows of the embedding that the step before has still to update
     Py_ssize_t waiting
     double waiting_rate
-    bint is_backward           # the phase, whose tasks are, in this order:
+    Phase phase                # the tasks of the forward phase are, in this order:
     Py_ssize_t shards          # these shards
     Py_ssize_t updates         # pieces of the update that waits
-    Py_ssize_t preparations    # pieces of the next block
+    Py_ssize_t preparations    # pieces of the next block; and one more task if its entries are to be grouped
+
+
+cdef inline void weight_row(BlockState* state, Block* block, Py_ssize_t b, const real* _) noexcept nogil:
+    """a h of row b of a block, from its h."""
+    cdef Py_ssize_t d, width = state.model.width
+    cdef const real* h = <const real*>block.h + b * width
+    cdef real* weighted = <real*>block.weighted_h + b * width
+    cdef real weight = (<const real*>state.model.row_weights)[block.ids[b]]
+    for d in range(state.model.dim):
+        weighted[d] = weight * h[d]
 
 
 cdef void prepare(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
-    """PIECE_ROWS rows of the next block: their H, and where their counts in each shard begin."""
+    """PIECE_ROWS rows of the next block: where their counts in each shard begin; without bags also their H."""
     cdef Block* block = &state.next
     cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size)
     cdef Py_ssize_t b, d, s, t, end, row, dim = state.model.dim, width = state.model.width
     cdef real* h
-    cdef real* weighted
-    cdef real weight
     for b in range(first, last):
         row = block.ids[b]
-        h, weighted = <real*>block.h + b * width, <real*>block.weighted_h + b * width
-        weight = (<const real*>state.model.row_weights)[row]
-        for d in range(dim):
-            h[d] = embedding[row * dim + d]
-            weighted[d] = weight * h[d]
+        if state.bags.starts == NULL:
+            h = <real*>block.h + b * width
+            for d in range(dim):
+                h[d] = embedding[row * dim + d]
+            weight_row(state, block, b, embedding)
         t, end = state.counts.indptr[row], state.counts.indptr[row + 1]
         for s in range(state.model.shards + 1):
             while t < end and state.counts.indices[t] < state.model.bounds[s]:
                 t += 1
             block.starts[s * block.size + b] = t
+
+
+cdef void gather(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
+    """PIECE_ROWS rows of H, with bags."""
+    cdef Block* block = &state.block
+    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, block.size), b
+    gather_bags(
+        embedding, state.model.dim, &state.bags, block.ids, block.size, first, last, <real*>block.h, state.model.width,
+    )
+    for b in range(first, last):
+        weight_row(state, block, b, embedding)
+
+
+cdef void group(BlockState* state, Block* block, const real* _) noexcept nogil:
+    group_bags(
+        &state.bags, block.ids, block.size, state.scratch.slots, state.scratch.slot_of_entry, &block.groups,
+        <const real*>state.bags.weights,
+    )
+
+
+cdef void sum_gradients(BlockState* state, Py_ssize_t piece, const real* _) noexcept nogil:
+    """PIECE_ROWS rows of dH, over the shards."""
+    cdef Py_ssize_t first = piece * PIECE_ROWS, width = state.model.width
+    sum_shards(
+        <real*>state.scratch.h_gradients, state.model.shards, state.scratch.rows * width, width,
+        first, min(first + PIECE_ROWS, state.block.size),
+    )
+
+
+cdef void update_bags(BlockState* state, Py_ssize_t piece, Py_ssize_t member, real* embedding) noexcept nogil:
+    """NAMED_ROWS rows of the embedding that the block's bags name."""
+    cdef BlockModel* model = &state.model
+    cdef Py_ssize_t first = piece * NAMED_ROWS
+    update_named(
+        embedding, model.dim, &state.block.groups, first, min(first + NAMED_ROWS, state.block.groups.size),
+        <const real*>state.scratch.h_gradients, model.width, model.row_rates, model.squares, state.rate,
+        <real*>state.scratch.row_gradients + member * model.width,
+    )
 
 
 cdef void forward(BlockState* state, Py_ssize_t s, const real* weights) noexcept nogil:
@@ -184,33 +254,69 @@ cdef void update_waiting(BlockState* state, Py_ssize_t piece, real* embedding) n
     cdef BlockModel* model = &state.model
     cdef Py_ssize_t first = piece * PIECE_ROWS
     update_embedding(
-        embedding, model.dim, state.waiting_ids, model.movable,
+        embedding, model.dim, state.waiting_ids, model.row_rates,
         first, min(first + PIECE_ROWS, state.waiting), <real*>state.scratch.h_gradients,
         model.shards, state.scratch.rows * model.width, model.width, model.squares, state.waiting_rate,
     )
 
 
-cdef inline Py_ssize_t pieces(Py_ssize_t rows) noexcept nogil:
-    return (rows + PIECE_ROWS - 1) // PIECE_ROWS
+cdef inline Py_ssize_t pieces(Py_ssize_t rows, Py_ssize_t size) noexcept nogil:
+    return (rows + size - 1) // size
+
+
+cdef inline void run_forward_task(BlockState* state, Py_ssize_t task, real* weights) noexcept nogil:
+    cdef real* embedding = <real*>state.model.embedding
+    if task < state.shards:
+        forward(state, task, weights)
+        return
+    task -= state.shards
+    if task < state.updates:
+        update_waiting(state, task, embedding)
+        return
+    task -= state.updates
+    if task < state.preparations:
+        prepare(state, task, embedding)
+    else:
+        group(state, &state.next, embedding)
 
 
 cdef inline void run_task(BlockState* state, Py_ssize_t task, Py_ssize_t member, real* weights) noexcept nogil:
-    if task < state.shards and state.is_backward:
+    cdef real* embedding = <real*>state.model.embedding
+    if state.phase == FORWARD:
+        run_forward_task(state, task, weights)
+    elif state.phase == BACKWARD:
         backward(state, task, member, weights)
-    elif task < state.shards:
-        forward(state, task, weights)
-    elif task < state.shards + state.updates:
-        update_waiting(state, task - state.shards, <real*>state.model.embedding)
+    elif state.phase == GATHER:
+        gather(state, task, embedding)
+    elif state.phase == SUM:
+        sum_gradients(state, task, embedding)
+    elif state.phase == GROUP:
+        group(state, &state.block, embedding)
     else:
-        prepare(state, task - state.shards - state.updates, <real*>state.model.embedding)
+        update_bags(state, task, member, embedding)
 
 
-cdef void run_state(BlockState* state, Crew* crew, bint is_backward, Py_ssize_t shards) noexcept nogil:
-    """Run a phase: some shards, the update that waits, and the next block, where there are such."""
-    state.is_backward, state.shards = is_backward, shards
-    state.updates, state.preparations = pieces(state.waiting), pieces(state.next.size)
-    run_phase(crew, shards + state.updates + state.preparations)
+cdef inline void run(BlockState* state, Crew* crew, Phase phase, Py_ssize_t tasks) noexcept nogil:
+    state.phase = phase
+    run_phase(crew, tasks)
+
+
+cdef void run_forward(BlockState* state, Crew* crew, Py_ssize_t shards) noexcept nogil:
+    """Some shards, the update that waits, and the next block, where there are such."""
+    cdef bint grouping = state.bags.starts != NULL and state.next.size != 0 and state.rate != 0
+    state.shards = shards
+    state.updates, state.preparations = pieces(state.waiting, PIECE_ROWS), pieces(state.next.size, PIECE_ROWS)
+    run(state, crew, FORWARD, shards + state.updates + state.preparations + grouping)
     state.waiting = 0
+
+
+cdef void run_update(BlockState* state, Crew* crew) noexcept nogil:
+    """With bags: the rows of the embedding that the block's bags name."""
+    if state.block.groups.size == 0:
+        run(state, crew, GROUP, 1)
+    if state.model.shards > 1:
+        run(state, crew, SUM, pieces(state.block.size, PIECE_ROWS))
+    run(state, crew, UPDATE, pieces(state.block.groups.size, NAMED_ROWS))
 
 
 cdef void run_single(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
@@ -261,27 +367,31 @@ cdef class BlockTrainer:
         """
         cdef BlockState* state = &self.state
         cdef Py_ssize_t shards = state.model.shards
+        cdef bint has_bags = state.bags.starts != NULL
         cdef double nll
+        state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
         if state.next.size == 0:
             self.set_next(rows)
             with nogil:
-                run_state(state, &self.crew, False, 0)
+                run_forward(state, &self.crew, 0)
         state.block, state.next = state.next, state.block
         state.next.size = 0
         self.rows, self.next_rows = self.next_rows, None
         if next_rows is not None:
             self.set_next(next_rows)
-        state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
         with nogil:
-            run_state(state, &self.crew, False, shards)
+            if has_bags:
+                run(state, &self.crew, GATHER, pieces(state.block.size, PIECE_ROWS))
+            run_forward(state, &self.crew, shards)
             nll = merge(
                 state.scratch.partials, shards, state.block.ids, state.block.size, &state.counts,
                 state.scratch.log_normalisers,
             )
             if isfinite(nll) and (rate != 0 or linear_rate != 0):
-                state.is_backward = True
-                run_phase(&self.crew, shards)
-                if rate != 0:
+                run(state, &self.crew, BACKWARD, shards)
+                if rate != 0 and has_bags:
+                    run_update(state, &self.crew)
+                elif rate != 0:
                     state.waiting_ids, state.waiting, state.waiting_rate = state.block.ids, state.block.size, rate
         if state.waiting:
             self.waiting_rows = self.rows
@@ -291,11 +401,12 @@ cdef class BlockTrainer:
         """Make the update of the embedding that waits, and forget the next rows."""
         self.state.next.size = 0
         with nogil:
-            run_state(&self.state, &self.crew, False, 0)
+            run_forward(&self.state, &self.crew, 0)
 
     cdef int set_next(self, const Py_ssize_t[::1] rows) except -1:
         self.next_rows = rows.base
         self.state.next.ids, self.state.next.size = &rows[0], rows.shape[0]
+        self.state.next.groups.size = 0
         return 0
 
 
@@ -307,20 +418,46 @@ cdef void* function_of(capsule) except NULL:
     return PyCapsule_GetPointer(capsule, signature)
 
 
+cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
+    """Let a state point into the arrays of bags and of the memory for them; return these."""
+    cdef const int64_t[::1] starts = bags.starts
+    cdef const int32_t[::1] ids = bags.ids
+    cdef const real[::1] weights = bags.weights
+    cdef real[:, ::1] row_gradients = scratch.row_gradients, grouped = scratch.grouped_weights
+    cdef int32_t[:, ::1] named = scratch.named, members = scratch.members
+    cdef int64_t[:, ::1] ends = scratch.ends
+    cdef int32_t[::1] slots = scratch.slots, slot_of_entry = scratch.slot_of_entry
+    state.bags = Bags(&starts[0], &ids[0], &weights[0])
+    state.scratch.row_gradients = &row_gradients[0, 0]
+    state.scratch.slots, state.scratch.slot_of_entry = &slots[0], &slot_of_entry[0]
+    state.block.groups = Groups(0, &named[0, 0], &ends[0, 0], &members[0, 0], &grouped[0, 0])
+    state.next.groups = Groups(0, &named[1, 0], &ends[1, 0], &members[1, 0], &grouped[1, 0])
+    return (
+        starts.base, ids.base, weights.base, row_gradients.base, grouped.base, named.base, members.base, ends.base,
+        slots.base, slot_of_entry.base,
+    )
+
+
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
-    const Py_ssize_t[::1] bounds, const uint8_t[::1] movable, const real[::1] row_weights,
+    const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
     const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
-    gemm, double decay, scratch,
+    gemm, double decay, scratch, bags, bag_scratch,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, squares and linear_squares; counts
-    (V_in, V) as CSR and their `totals` (V_in,); `movable` (V_in,) is 0 for rows of the embedding that no step changes;
-    `row_weights` (V_in,), the weights a; `gemm`, a capsule of BLAS's function for the dtype, whose integers are int.
+    (N, V) as CSR and their `totals` (N,); `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
+    those that no step changes; `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype,
+    whose integers are int.
 
     `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
     (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
     which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B) and log_normalisers
     (B,); of int64 starts (2, S + 1, B).
+
+    `bags` is None, and then N is V_in, and input n is row n of the embedding; or has starts (N + 1,) of int64, ids of
+    int32 and weights of the model's dtype. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
+    crew, width), zero beyond D, and grouped_weights (2, M), where no block has more than M entries; of int32 named and
+    members (2, M), slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (2, M).
     """
     cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
     cdef real[:, ::1] momentum = scratch.momentum
@@ -331,28 +468,32 @@ def block_trainer(
     cdef int64_t[:, :, ::1] starts = scratch.starts
     cdef const real* b = NULL
     cdef Task task = run_double
+    cdef Groups none = Groups(0, NULL, NULL, NULL, NULL)
     if bias is not None:
         b = &bias[0]
     if real is float:
         task = run_single
     form_crew(&trainer.crew, gradients.shape[0], task, &trainer.state)
     trainer.state.model = BlockModel(
-        &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], &squares[0], &linear_squares[0], &movable[0],
+        &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], &squares[0], &linear_squares[0], &row_rates[0],
         &row_weights[0], embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
     )
     trainer.state.scratch = BlockScratch(
         &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
-        logits.shape[1], logits.shape[2], gradients.shape[1],
+        logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
     )
-    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0])
-    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0])
+    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0], none)
+    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0], none)
     trainer.state.counts = Counts(&indptr[0], &indices[0], &data[0], &totals[0])
     trainer.state.gemm = function_of(gemm)
     trainer.state.decay = decay
     trainer.arrays = (
         embedding.base, weights.base, None if bias is None else bias.base, squares.base, linear_squares.base,
-        bounds.base, movable.base, row_weights.base, indptr.base, indices.base, data.base, totals.base, gemm,
+        bounds.base, row_rates.base, row_weights.base, indptr.base, indices.base, data.base, totals.base, gemm,
         h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base, gradients.base, partials.base,
         log_normalisers.base, starts.base,
     )
+    trainer.state.bags = Bags(NULL, NULL, NULL)
+    if bags is not None:
+        trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
     return trainer

@@ -1,7 +1,8 @@
 """Inline functions that several kernels are built from.
 
-Sums and scaled sums of vectors, the maximum, exponentials with their sum, the search in a sparse row, prefetching; and
-`Partial`, what the softmax over one shard of the vocabulary leaves, with the merge of several.
+Sums and scaled sums of vectors, a step along one, the maximum, exponentials with their sum, the search in a sparse row,
+the sum of the rows that it names, prefetching; and `Partial`, what the softmax over one shard of the vocabulary leaves,
+with the merge of several.
 """
 
 from libc.math cimport fabs, log
@@ -9,7 +10,7 @@ from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, in
 
 from fastembed._kernels.bits cimport bits32, bits64, double_of, float_of
 from fastembed._kernels.exp cimport exp_nonpositive
-from fastembed._kernels.types cimport real, real_alone
+from fastembed._kernels.types cimport real, real_alone, row_id
 
 
 cdef extern from *:
@@ -74,6 +75,16 @@ cdef inline void add_scaled(const real* x, real factor, Py_ssize_t n, real_alone
         total[d] += factor * x[d]
 
 
+cdef inline void descend(real* row, const real* direction, double step, Py_ssize_t n) noexcept nogil:
+    """row -= step * direction; in double where the step is too long for float, since the direction is that short."""
+    cdef Py_ssize_t d
+    if step < 1e38:
+        add_scaled(direction, <real>-step, n, row)
+    else:
+        for d in range(n):
+            row[d] = <real>(row[d] - step * direction[d])
+
+
 cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:
     """The largest of n values. As integers, since a maximum of floats only vectorises if no NaN is assumed.
 
@@ -128,6 +139,45 @@ cdef inline Py_ssize_t lower_bound(
         else:
             last = middle
     return first
+
+
+cdef inline void add_gathered_rows(
+    const real* dense, const row_id* rows, const real* data, Py_ssize_t entries, Py_ssize_t dim, real_alone total,
+) noexcept nogil:
+    """total += sum_t data_t dense[rows_t], eight rows at a time, then four."""
+    cdef Py_ssize_t t = 0, d
+    cdef const real* r0
+    cdef const real* r1
+    cdef const real* r2
+    cdef const real* r3
+    cdef const real* r4
+    cdef const real* r5
+    cdef const real* r6
+    cdef const real* r7
+    cdef real a0, a1, a2, a3, a4, a5, a6, a7
+    while t + 8 <= entries:
+        r0, r1 = dense + rows[t] * dim, dense + rows[t + 1] * dim
+        r2, r3 = dense + rows[t + 2] * dim, dense + rows[t + 3] * dim
+        r4, r5 = dense + rows[t + 4] * dim, dense + rows[t + 5] * dim
+        r6, r7 = dense + rows[t + 6] * dim, dense + rows[t + 7] * dim
+        a0, a1, a2, a3 = data[t], data[t + 1], data[t + 2], data[t + 3]
+        a4, a5, a6, a7 = data[t + 4], data[t + 5], data[t + 6], data[t + 7]
+        for d in range(dim):
+            total[d] += (
+                ((a0 * r0[d] + a1 * r1[d]) + (a2 * r2[d] + a3 * r3[d]))
+                + ((a4 * r4[d] + a5 * r5[d]) + (a6 * r6[d] + a7 * r7[d]))
+            )
+        t += 8
+    if t + 4 <= entries:
+        r0, r1 = dense + rows[t] * dim, dense + rows[t + 1] * dim
+        r2, r3 = dense + rows[t + 2] * dim, dense + rows[t + 3] * dim
+        a0, a1, a2, a3 = data[t], data[t + 1], data[t + 2], data[t + 3]
+        for d in range(dim):
+            total[d] += (a0 * r0[d] + a1 * r1[d]) + (a2 * r2[d] + a3 * r3[d])
+        t += 4
+    while t < entries:
+        add_scaled(dense + rows[t] * dim, data[t], dim, total)
+        t += 1
 
 
 # ---------------------------------------------------------------- the softmax over several shards

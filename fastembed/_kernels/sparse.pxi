@@ -10,7 +10,7 @@ from libc.math cimport log
 from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
 
-from fastembed._kernels.primitives cimport CACHE_LINE, add_scaled, prefetch, whole_lines
+from fastembed._kernels.primitives cimport CACHE_LINE, add_gathered_rows, add_scaled, prefetch, whole_lines
 from fastembed._kernels.types cimport real, real_alone
 
 cdef enum:
@@ -46,45 +46,6 @@ def positive_pmi(
             while k < blocks:
                 k += 1
                 starts[k, row] = place
-
-
-cdef inline void add_gathered_rows(
-    const real* dense, const uint16_t* columns, const real* data, Py_ssize_t entries, Py_ssize_t dim, real_alone total,
-) noexcept nogil:
-    """total += sum_t data_t dense[columns_t], eight rows at a time, then four."""
-    cdef Py_ssize_t t = 0, d
-    cdef const real* r0
-    cdef const real* r1
-    cdef const real* r2
-    cdef const real* r3
-    cdef const real* r4
-    cdef const real* r5
-    cdef const real* r6
-    cdef const real* r7
-    cdef real a0, a1, a2, a3, a4, a5, a6, a7
-    while t + 8 <= entries:
-        r0, r1 = dense + columns[t] * dim, dense + columns[t + 1] * dim
-        r2, r3 = dense + columns[t + 2] * dim, dense + columns[t + 3] * dim
-        r4, r5 = dense + columns[t + 4] * dim, dense + columns[t + 5] * dim
-        r6, r7 = dense + columns[t + 6] * dim, dense + columns[t + 7] * dim
-        a0, a1, a2, a3 = data[t], data[t + 1], data[t + 2], data[t + 3]
-        a4, a5, a6, a7 = data[t + 4], data[t + 5], data[t + 6], data[t + 7]
-        for d in range(dim):
-            total[d] += (
-                ((a0 * r0[d] + a1 * r1[d]) + (a2 * r2[d] + a3 * r3[d]))
-                + ((a4 * r4[d] + a5 * r5[d]) + (a6 * r6[d] + a7 * r7[d]))
-            )
-        t += 8
-    if t + 4 <= entries:
-        r0, r1 = dense + columns[t] * dim, dense + columns[t + 1] * dim
-        r2, r3 = dense + columns[t + 2] * dim, dense + columns[t + 3] * dim
-        a0, a1, a2, a3 = data[t], data[t + 1], data[t + 2], data[t + 3]
-        for d in range(dim):
-            total[d] += (a0 * r0[d] + a1 * r1[d]) + (a2 * r2[d] + a3 * r3[d])
-        t += 4
-    while t < entries:
-        add_scaled(dense + columns[t] * dim, data[t], dim, total)
-        t += 1
 
 
 cdef inline void scatter_row(

@@ -1,5 +1,7 @@
 """The types that every kernel shares."""
 
+from libc.stdint cimport int32_t, uint16_t
+
 ctypedef fused real:
     float
     double
@@ -18,3 +20,8 @@ cdef extern from *:
 ctypedef fused real_alone:
     float_alone
     double_alone
+
+# The numbers of rows, from the first of a matrix or of a part of it
+ctypedef fused row_id:
+    uint16_t
+    int32_t

@@ -21,6 +21,7 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed.trainer.bags import Bags
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
@@ -28,6 +29,7 @@ from fastembed.trainer.shards import shard_bounds
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates that is left at the end of the linear decay
+GATHERED_ROWS = 16  # of a block, in one task of the crew (PIECE_ROWS in _kernels/fit.pxi)
 
 
 def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
@@ -36,6 +38,11 @@ def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
     shards, widest = len(bounds) - 1, int(np.diff(bounds).max())
     width = -(-dim * itemsize // CACHE_LINE) * CACHE_LINE
     return shards * (_stride(widest, itemsize) * itemsize + width + 3 * 8 + 2 * 8) + 4 * width + 3 * 8
+
+
+def bag_bytes(inputs: int, entries: int, itemsize: int) -> int:
+    """Return the bytes of the workspace for blocks of bags that name up to so many rows, repeated ones included."""
+    return 4 * inputs + (4 + 2 * (4 + itemsize)) * entries + 2 * (4 + 8) * min(entries, inputs)
 
 
 def _stride(columns: int, itemsize: int) -> int:
@@ -72,6 +79,29 @@ class Scratch:
         self.starts = np.empty((2, shards + 1, rows), np.int64)
 
 
+class BagScratch:
+    """The memory for the bags of a block, of at most M entries in all: see ``_kernels/bags.pxi``.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    entries : int
+        M.
+    threads : int
+    """
+
+    def __init__(self, parameters: Parameters, entries: int, threads: int) -> None:
+        dtype, width = parameters.dtype, parameters.weights.shape[1]
+        most_named = min(entries, parameters.inputs)
+        self.row_gradients = aligned_zeros((threads, width), dtype)
+        self.slots = np.full(parameters.inputs, -1, np.int32)
+        self.slot_of_entry = np.empty(entries, np.int32)
+        self.named = np.empty((2, most_named), np.int32)
+        self.ends = np.empty((2, most_named), np.int64)
+        self.members = np.empty((2, entries), np.int32)
+        self.grouped_weights = np.empty((2, entries), dtype)
+
+
 class BlockFit:
     """One fit of parameters to counts. Arguments are as `Trainer` has checked them.
 
@@ -79,12 +109,14 @@ class BlockFit:
     ----------
     parameters : Parameters
         Updated in place.
-    counts : csr_array (V_in, V)
-        float64, canonical.
+    counts : csr_array (N, V)
+        float64, canonical. N is V_in without bags.
     options : FitOptions
     pool : Pool
-    frozen : ndarray of int, optional
-        Rows of the embedding that no step changes.
+    row_rates : ndarray (V_in,), optional
+        Factors on the learning rate of the rows of the embedding, 0 for those that no step changes; 1 by default.
+    bags : Bags, optional
+        N, of weights in the dtype of the parameters. By default input n is row n of the embedding.
     """
 
     def __init__(
@@ -93,7 +125,8 @@ class BlockFit:
         counts: Any,
         options: FitOptions,
         pool: Pool,
-        frozen: NDArray[np.intp] | None = None,
+        row_rates: NDArray[np.float64] | None = None,
+        bags: Bags | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
         totals = counts.sum(axis=1)
@@ -101,12 +134,14 @@ class BlockFit:
         self._rows = np.flatnonzero(totals)
         self._block_size = min(options.block_size, len(self._rows))
         self._blocks_per_epoch = -(-len(self._rows) // self._block_size)
-        movable = np.ones(parameters.inputs, np.uint8)
-        if frozen is not None:
-            movable[frozen] = 0
         weight = totals**ROW_WEIGHT_EXPONENT
         bounds = shard_bounds(parameters.outputs)
-        self._threads = min(pool.threads, len(bounds) - 1)
+        tasks, bag_scratch = len(bounds) - 1, None
+        if bags is not None:
+            tasks = max(tasks, -(-self._block_size // GATHERED_ROWS))
+        self._threads = min(pool.threads, tasks)
+        if bags is not None:
+            bag_scratch = BagScratch(parameters, self._most_entries(bags), self._threads)
         self._in_blas = fork_locks.new()
         self._trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding,
@@ -115,7 +150,7 @@ class BlockFit:
             parameters.squares,
             parameters.linear_squares,
             bounds,
-            movable,
+            np.ones(parameters.inputs) if row_rates is None else row_rates,
             (weight / weight[self._rows].mean()).astype(parameters.dtype),
             counts.indptr.astype(np.int64),
             counts.indices.astype(np.int32, copy=False),
@@ -124,6 +159,8 @@ class BlockFit:
             matrix_product(parameters.dtype),
             MOMENTUM,
             Scratch(parameters, bounds, self._block_size, self._threads),
+            bags,
+            bag_scratch,
         )
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
@@ -165,6 +202,11 @@ class BlockFit:
         """Finish the last step, and let the other threads go: a Ctrl-C may come where `_crew` cannot do it."""
         self._trainer.finish()
         self._trainer.close()
+
+    def _most_entries(self, bags: Bags) -> int:
+        """Return how many entries the bags of a block may have, whatever the order of the rows; at least 1."""
+        sizes = np.diff(bags.starts)[self._rows]
+        return max(1, int(np.partition(sizes, len(sizes) - self._block_size)[-self._block_size :].sum()))
 
     @contextmanager
     def _crew(self) -> Iterator[None]:

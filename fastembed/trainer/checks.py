@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.validation import check_finite, check_ids, unmasked
+from fastembed._base.validation import check_amounts, check_finite, check_ids, unmasked
 from fastembed.trainer.parameters import Parameters
 
 
@@ -88,21 +88,32 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     return checked
 
 
-def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts") -> Any:
-    """Return counts (V_in, V), a Counts or SciPy sparse, as a canonical CSR array; at least one is positive."""
+def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> Any:
+    """Return counts (N, V), a Counts or SciPy sparse, as a canonical CSR array; at least one is positive.
+
+    `rows` says what the rows are.
+    """
     counts = counts.to_scipy() if hasattr(counts, "to_scipy") else counts
     is_sparse: bool = sparse.issparse(counts)
     if not is_sparse:
         raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
     if counts.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, inputs by outputs, got {counts.shape}")
+        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
     matrix = canonical_csr(name, counts)
     if matrix.nnz == 0:
         raise ValueError(f"{name} must hold at least one positive count, but all are zero")
     return matrix
 
 
-def check_frozen_rows(rows: ArrayLike, inputs: int) -> NDArray[np.intp]:
-    """Return ids of inputs, of which there may be none."""
-    empty = unmasked("frozen_rows", rows).size == 0
-    return np.zeros(0, np.intp) if empty else check_ids("frozen_rows", rows, inputs)
+def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64]:
+    """Return the factors (V_in,) on the rate of the rows of an embedding: 1 by default, 0 for those that are frozen."""
+    checked = np.ones(inputs)
+    if rates is not None:
+        array = unmasked("row_rates", rates)
+        check_amounts("row_rates", array)
+        if array.shape != (inputs,):
+            raise ValueError(f"row_rates must have shape ({inputs},), one for each input, got {array.shape}")
+        checked[:] = array
+    if unmasked("frozen_rows", frozen).size:
+        checked[check_ids("frozen_rows", frozen, inputs)] = 0
+    return checked

@@ -17,9 +17,10 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_ids, check_integer, check_number, check_seed
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
+from fastembed.trainer.bags import Bags, check_bags
 from fastembed.trainer.batches import most_probable, probabilities
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checks import check_counts, check_dtype, check_frozen_rows, check_new_rows, check_parameters
+from fastembed.trainer.checks import check_counts, check_dtype, check_new_rows, check_parameters, check_row_rates
 from fastembed.trainer.epochs import run_epochs
 from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
 from fastembed.trainer.options import FitOptions
@@ -483,12 +484,15 @@ class Trainer:
         self,
         counts: Any,
         *,
+        bags: Any = None,
         epochs: int = FitOptions.epochs,
         learning_rate: float = FitOptions.learning_rate,
         linear_learning_rate: float = FitOptions.linear_learning_rate,
         block_size: int = FitOptions.block_size,
         frozen_rows: ArrayLike = (),
+        row_rates: ArrayLike | None = None,
         validation_counts: Any = None,
+        validation_bags: Any = None,
         n_iter_no_change: int | None = None,
         warm_start: bool = False,
         seed: int | np.random.Generator | None = 0,
@@ -498,21 +502,30 @@ class Trainer:
 
         Parameters
         ----------
-        counts : Counts or SciPy sparse (V_in, V)
-            How often, or with what weight, input w occurs with output c: counts[w, c]. Rows without counts are not
-            changed.
+        counts : Counts or SciPy sparse (N, V)
+            How often, or with what weight, input n occurs with output c: counts[n, c]. Inputs without counts are not
+            visited.
+        bags : SciPy sparse (N, V_in), optional
+            Input n is the weighted sum of rows of the embedding, ``bags[n] @ embedding``; weights may be negative. By
+            default N is V_in, and input n is row n.
         epochs : int
-            How often each row is visited.
+            How often each input is visited.
         learning_rate, linear_learning_rate : float
             Rates of the row-wise Adagrad steps on the embedding and on the linear layer, which fall linearly to a
             tenth. The rate is the length of the first step of a row. At zero, the parameters keep their bits.
         block_size : int
-            Number of rows in a block; the last one of an epoch may have fewer. The logits of a block take memory for
+            Number of inputs in a block; the last one of an epoch may have fewer. A row of the embedding that several
+            bags of a block name makes one step, along the sum of their gradients. The logits of a block take memory for
             block_size * V numbers.
         frozen_rows : array_like of int
-            Ids of inputs whose rows of the embedding keep their bits; the linear layer still learns from their counts.
-        validation_counts : Counts or SciPy sparse (V_in, V), optional
+            Ids of rows of the embedding that keep their bits; the linear layer still learns from their counts.
+        row_rates : array_like (V_in,), optional
+            Non-negative factors on the learning rate of each row of the embedding; 1 by default. A row whose factor is
+            0 is frozen.
+        validation_counts : Counts or SciPy sparse (M, V), optional
             Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
+        validation_bags : SciPy sparse (M, V_in), optional
+            The inputs of `validation_counts`; by default `bags`, and then M is N.
         n_iter_no_change : int, optional
             End training early when `validation_nll` has not fallen for so many epochs. When training ends, early or
             not, the parameters are put back to those of the epoch at which it was lowest.
@@ -520,7 +533,7 @@ class Trainer:
             Continue from the previous call's sums of squared gradients, whose roots divide the steps; by default the
             sums start from zero.
         seed : int or Generator, optional
-            For the order of the rows, which is drawn again for each epoch.
+            For the order of the inputs, which is drawn again for each epoch.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
@@ -529,7 +542,7 @@ class Trainer:
         -------
         list of dict
             One record per finished epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair, in nats,
-            of each row before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
+            of each input before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
             and `validation_nll` after the epoch, if there are validation counts. With `n_iter_no_change` also `kept`:
             whether the parameters are put back to those of this epoch.
 
@@ -551,19 +564,32 @@ class Trainer:
         >>> history = trainer.fit_counts(csr_array([[0, 5, 1], [5, 0, 0], [1, 0, 0]]), epochs=20)
         >>> history[0]["nll"] > history[-1]["nll"]
         True
+
+        Three documents with their words as weighted bags, and their labels as counts:
+
+        >>> documents = csr_array([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5], [1.0, 0, 0, 0]])
+        >>> labels = csr_array([[1, 0], [0, 1], [1, 0]])
+        >>> trainer = Trainer.random(4, 2, output_size=2, seed=0)
+        >>> history = trainer.fit_counts(labels, bags=documents, epochs=20)
+        >>> round(trainer.nll(labels, bags=documents), 2)
+        0.0
         """
         options = FitOptions(epochs, learning_rate, linear_learning_rate, block_size, n_iter_no_change, warm_start)
         if n_iter_no_change is not None and validation_counts is None:
             raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
-        frozen = check_frozen_rows(frozen_rows, self._parameters.inputs)
+        if validation_bags is not None and validation_counts is None:
+            raise ValueError("validation_bags need validation_counts")
+        rates = check_row_rates(row_rates, frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         rng = check_seed(seed)
         own = on_epoch_end is not None  # the callback may change the caller's arrays
-        fit = self._fit("counts", counts, options, frozen, own=own)
+        own_bags = self._bags("bags", bags, own=own)
+        fit = self._fit("counts", counts, options, own_bags, rates, own=own)
         validation = None
         if validation_counts is not None:
-            validation = self._fit("validation_counts", validation_counts, options, own=own)
+            other = own_bags if validation_bags is None else self._bags("validation_bags", validation_bags, own=own)
+            validation = self._fit("validation_counts", validation_counts, options, other, own=own)
         with self._lock.value, DefaultFloatMode():
             if self._fitting == os.getpid():
                 raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
@@ -573,18 +599,20 @@ class Trainer:
             finally:
                 self._fitting = None
 
-    def nll(self, counts: Any) -> float:
+    def nll(self, counts: Any, *, bags: Any = None) -> float:
         """Return the mean negative log-likelihood per pair of the counts, in nats; nothing is trained.
 
         Parameters
         ----------
-        counts : Counts or SciPy sparse (V_in, V)
+        counts : Counts or SciPy sparse (N, V)
+            As for `fit_counts`.
+        bags : SciPy sparse (N, V_in), optional
             As for `fit_counts`.
 
         Returns
         -------
         float
-            -sum_wc N_wc log softmax(E_w W + b)_c / sum_wc N_wc, summed in double.
+            -sum_nc N_nc log softmax(h_n W + b)_c / sum_nc N_nc, summed in double. h_n is E_n, or the sum of the bag.
 
         Raises
         ------
@@ -599,7 +627,7 @@ class Trainer:
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        fit = self._fit("counts", counts, FitOptions())
+        fit = self._fit("counts", counts, FitOptions(), self._bags("bags", bags))
         with self._lock.value, DefaultFloatMode():
             try:
                 return fit.nll()
@@ -673,17 +701,26 @@ class Trainer:
             raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
         return trainer
 
+    def _bags(self, name: str, bags: Any, *, own: bool = False) -> Bags | None:
+        """Return checked bags, or None; with `own` none of their arrays can be changed by others."""
+        if bags is None:
+            return None
+        checked = check_bags(name, bags, self._parameters.inputs, self._parameters.dtype)
+        return checked.copy() if own else checked
+
     def _fit(
         self,
         name: str,
         counts: Any,
         options: FitOptions,
-        frozen: NDArray[np.intp] | None = None,
+        bags: Bags | None,
+        row_rates: NDArray[np.float64] | None = None,
         *,
         own: bool = False,
     ) -> BlockFit:
         """Return a fit to counts; with `own` none of their arrays can be changed by others."""
-        matrix = check_counts(counts, (self._parameters.inputs, self._parameters.outputs), name)
+        rows, what = (self._parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
+        matrix = check_counts(counts, (rows, self._parameters.outputs), name, what)
         if own and (matrix.indices.flags.writeable or matrix.data.flags.writeable):
             matrix = matrix.copy()
-        return BlockFit(self._parameters, matrix, options, self._pool, frozen)
+        return BlockFit(self._parameters, matrix, options, self._pool, row_rates, bags)

@@ -113,16 +113,17 @@ def test_the_update_of_the_embedding_is_row_wise_adagrad(kernels, padded, near, 
     embedding = rng.normal(size=(6, dim)).astype(kernels.dtype)
     rows, squares = np.array([4, 0, 3, 1], np.intp), rng.gamma(1, size=6)
     squares[3] = 0
-    movable = np.array([1, 0, 1, 1, 1, 1], np.uint8)
+    row_rates = np.array([1, 0, 1, 1, 0.5, 1])
     parts = rng.normal(size=(shards, 4, dim)).astype(kernels.dtype)
     parts[:, 2] = 0  # row 3 has never had a gradient
     before, squares_before = embedding.copy(), squares.copy()
     gradients = padded(parts.reshape(-1, dim).T)
     kernels.block_update_embedding(
-        embedding, rows, movable, gradients.reshape(shards, 4, gradients.shape[1]), squares, 0.3
+        embedding, rows, row_rates, gradients.reshape(shards, 4, gradients.shape[1]), squares, 0.3
     )
     g = parts.astype(np.float64).sum(axis=0)[:3]
-    expected, expected_squares = reference.momentum_adagrad(before[rows[:3]], g, g, squares_before[rows[:3]], 0.3)
+    rates = 0.3 * row_rates[rows[:3]]
+    expected, expected_squares = reference.momentum_adagrad(before[rows[:3]], g, g, squares_before[rows[:3]], rates)
     near(embedding[rows[:3]], expected)
     near(squares[rows[:3]], expected_squares)
     for still in (1, 2, 3, 5):
@@ -136,7 +137,7 @@ def test_the_shards_parts_of_a_gradient_are_summed_by_a_binary_tree(kernels, pad
     gradients = padded(parts.reshape(-1, 5).T)
     gradients = gradients.reshape(8, 20, gradients.shape[1])
     kernels.block_update_embedding(
-        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20, np.uint8), gradients, np.zeros(20), 0.3
+        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20), gradients, np.zeros(20), 0.3
     )
     while len(parts) > 1:
         parts = parts[::2] + parts[1::2]
@@ -175,7 +176,7 @@ def test_short_gradients_make_steps_of_the_same_length(kernels, padded, length):
         np.zeros(3),
     )
     gradients = padded(g.T)
-    kernels.block_update_embedding(embedding, np.arange(3), np.ones(3, np.uint8), gradients[None].copy(), squares, 0.5)
+    kernels.block_update_embedding(embedding, np.arange(3), np.ones(3), gradients[None].copy(), squares, 0.5)
     kernels.block_update_linear(weights, gradients, padded(np.zeros((4, 3), kernels.dtype)), linear_squares, 0.5, 0, 1)
     assert embedding == pytest.approx(-0.25, rel=1e-6)
     assert weights[:, :4] == pytest.approx(-0.25, rel=1e-6)

@@ -37,7 +37,7 @@ class Bound:
             p.squares,
             p.linear_squares,
             bounds,
-            np.ones(INPUTS, np.uint8),
+            np.ones(INPUTS),
             np.ones(INPUTS, kernels.dtype),
             np.cumsum([0, *map(len, counts)]),
             np.concatenate(counts).astype(np.int32),
@@ -46,6 +46,8 @@ class Bound:
             matrix_product(np.dtype(kernels.dtype)),
             0.9,
             Scratch(p, bounds, 20, threads),
+            None,
+            None,
         )
 
     def run(self, rates=(0.3, 0.2), pause=0.0):

@@ -22,15 +22,28 @@ def block_arguments():
     many = 20 * n
     weights, scratch = np.ones((many, dim), np.float32), np.ones((many, dim), np.float32)
     every, squares, data = np.arange(many), np.ones(many), np.ones(counts.nnz, np.float32)
-    starts, movable = np.stack([csr[0][:-1], csr[0][1:]]), np.ones(many, np.uint8)
+    starts, row_rates = np.stack([csr[0][:-1], csr[0][1:]]), np.ones(many)
     blocked = np.array([0, n], np.int32), starts, csr[1].astype(np.uint16), data
     wide = np.ones((n, 200), np.float32)
+    many_bags, named = np.arange(many + 1), every.astype(np.int32)  # of one id each
+    grouped = named.copy(), np.arange(1, many + 1), named, np.ones(many, np.float32)
     return {
         "block_statistics": (x, None, 0, *csr[1:], starts, np.empty((3, b))),
         "block_merge": (np.ones((500, 3, 8000)), np.arange(8000), np.ones(8000), np.ones(8000)),
         "block_residual": (x, 0, rows, *csr[1:], ones, starts, ones, ones),
-        "block_update_embedding": (weights, every, movable, scratch[None], squares, 0.1),
+        "block_update_embedding": (weights, every, row_rates, scratch[None], squares, 0.1),
         "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),
+        "bag_gather": (weights, many_bags, named, np.ones(many, np.float32), every, 0, many, scratch.copy()),
+        "bag_group": (
+            many_bags,
+            named,
+            np.ones(many, np.float32),
+            every,
+            np.full(many, -1, np.int32),
+            named.copy(),
+            *grouped,
+        ),
+        "bag_update": (weights, *grouped, 0, many, scratch, row_rates, squares, 0.1, np.ones(dim, np.float32)),
         "positive_pmi": (*csr, ones, np.full(n, 9.0), *map(np.copy, blocked), 0, b),
         "csr_times_dense": (*blocked, wide, np.ones((b, 200), np.float32), 0, b),
         "transposed_csr_times_dense": (*blocked, wide[:b], np.ones((n, 200), np.float32), 0),

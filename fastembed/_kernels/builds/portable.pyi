@@ -12,6 +12,45 @@ _Ids: TypeAlias = npt.NDArray[np.intp]
 _Columns: TypeAlias = npt.NDArray[np.int32]
 _Starts: TypeAlias = npt.NDArray[np.int64]
 
+# bags.pxi
+
+def bag_gather(
+    embedding: npt.NDArray[_Real],
+    starts: _Starts,
+    ids: _Columns,
+    weights: npt.NDArray[_Real],
+    rows: _Ids,
+    first: int,
+    last: int,
+    h: npt.NDArray[_Real],
+) -> None: ...
+def bag_group(
+    starts: _Starts,
+    ids: _Columns,
+    weights: npt.NDArray[_Real],
+    rows: _Ids,
+    slots: _Columns,
+    slot_of_entry: _Columns,
+    named: _Columns,
+    ends: _Starts,
+    members: _Columns,
+    grouped_weights: npt.NDArray[_Real],
+) -> int: ...
+def bag_update(
+    embedding: npt.NDArray[_Real],
+    named: _Columns,
+    ends: _Starts,
+    members: _Columns,
+    weights: npt.NDArray[_Real],
+    first: int,
+    last: int,
+    h_gradients: npt.NDArray[_Real],
+    row_rates: _Doubles,
+    squares: _Doubles,
+    rate: float,
+    g: npt.NDArray[_Real],
+) -> None: ...
+
 # row.pxi
 
 def exp_array(x: npt.NDArray[_Real], out: npt.NDArray[_Real]) -> None: ...
@@ -140,7 +179,7 @@ def block_residual(
 def block_update_embedding(
     embedding: npt.NDArray[_Real],
     rows: _Ids,
-    movable: npt.NDArray[np.uint8],
+    row_rates: _Doubles,
     gradients: npt.NDArray[_Real],
     squares: _Doubles,
     rate: float,
@@ -177,6 +216,30 @@ class _BlockScratch(Protocol):
     @property
     def starts(self) -> _Starts: ...
 
+class _Bags(Protocol):
+    @property
+    def starts(self) -> _Starts: ...
+    @property
+    def ids(self) -> _Columns: ...
+    @property
+    def weights(self) -> npt.NDArray[Any]: ...
+
+class _BagScratch(Protocol):
+    @property
+    def row_gradients(self) -> npt.NDArray[Any]: ...
+    @property
+    def slots(self) -> _Columns: ...
+    @property
+    def slot_of_entry(self) -> _Columns: ...
+    @property
+    def named(self) -> _Columns: ...
+    @property
+    def ends(self) -> _Starts: ...
+    @property
+    def members(self) -> _Columns: ...
+    @property
+    def grouped_weights(self) -> npt.NDArray[Any]: ...
+
 @disjoint_base
 class BlockTrainer:
     def open(self) -> None: ...
@@ -192,7 +255,7 @@ def block_trainer(
     squares: _Doubles,
     linear_squares: _Doubles,
     bounds: _Ids,
-    movable: npt.NDArray[np.uint8],
+    row_rates: _Doubles,
     row_weights: npt.NDArray[_Real],
     indptr: _Starts,
     indices: _Columns,
@@ -201,6 +264,8 @@ def block_trainer(
     gemm: object,
     decay: float,
     scratch: _BlockScratch,
+    bags: _Bags | None,
+    bag_scratch: _BagScratch | None,
 ) -> BlockTrainer: ...
 
 # sparse.pxi
