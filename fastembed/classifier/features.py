@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.csr import sorted_csr
 from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairTable
@@ -118,13 +119,15 @@ class Features:
             place = int(grams.left[place])
         return " ".join([self.words.tokens[place], *reversed(words)])
 
-    def bags(self, documents: Sequence[Any], pool: Pool) -> Any:
+    def bags(self, documents: Sequence[Any], pool: Pool, first: int = 0) -> Any:
         """Return the bags of documents in memory.
 
         Parameters
         ----------
         documents : sequence of str or of sequences of str
         pool : Pool
+        first : int
+            The number of the first document, for errors.
 
         Returns
         -------
@@ -135,8 +138,7 @@ class Features:
         parts: list[Any] = [None] * len(cuts)
 
         def make(k: int) -> None:
-            first = cuts[k]
-            parts[k] = self._piece(documents[first : first + PIECE_DOCUMENTS], first)
+            parts[k] = self._piece(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
 
         pool.run(make, len(cuts))
         return stacked(parts, len(self))
@@ -195,9 +197,7 @@ def stacked(parts: list[tuple[Int64, Int32, npt.NDArray[np.float64]]], columns: 
         row, entries = row + len(part[0]) - 1, entries + len(part[1])
     indices = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int32)
     data = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
-    matrix = sparse.csr_array((data, indices, indptr), shape=(row, columns))
-    matrix.has_canonical_format = True
-    return matrix
+    return sorted_csr(data, indices, indptr, (row, columns))
 
 
 def document_starts(ids: Int32) -> Int64:

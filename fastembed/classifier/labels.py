@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,57 +105,12 @@ def aligned(labels: Labels, classes: npt.NDArray[Any]) -> Any:
     return matrix
 
 
-def weighted_targets(
-    matrix: Any, classes: npt.NDArray[Any], class_weight: Any, sample_weight: npt.NDArray[np.float64] | None
-) -> Any:
-    """Return the targets (N, L): each label's share of its document, times the weights of both.
-
-    Parameters
-    ----------
-    matrix : csr_array (N, L)
-    classes : ndarray (L,)
-    class_weight : mapping, "balanced" or None
-    sample_weight : ndarray (N,) or None
-
-    Raises
-    ------
-    ValueError
-        If `class_weight` names a label that no document has.
-    """
+def shares(matrix: Any) -> Any:
+    """Return each label's share of its document, (N, L), from a matrix with 1 for each label."""
     sizes = np.diff(matrix.indptr)
-    targets = matrix.copy()
-    targets.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
-    if class_weight is not None:
-        targets.data *= _class_weights(matrix, classes, class_weight)[targets.indices]
-    if sample_weight is not None:
-        targets.data *= np.repeat(sample_weight, sizes)
-    return targets
-
-
-def _class_weights(matrix: Any, classes: npt.NDArray[Any], class_weight: Any) -> npt.NDArray[np.float64]:
-    if isinstance(class_weight, str):
-        counts = np.bincount(matrix.indices, minlength=len(classes))
-        balanced: npt.NDArray[np.float64] = matrix.nnz / (len(classes) * np.maximum(counts, 1))
-        return balanced
-    known = classes.tolist()
-    weights: Mapping[Any, float] = class_weight
-    if unknown := [label for label in weights if label not in known]:
-        raise ValueError(f"class_weight names {shown(unknown[0])}, a label that no document has")
-    return np.array([weights.get(label, 1.0) for label in known])
-
-
-def check_sample_weight(weights: Any, documents: int) -> npt.NDArray[np.float64] | None:
-    """Return the weights of documents, (N,)."""
-    if weights is None:
-        return None
-    array = np.asarray(weights, np.float64)
-    if array.ndim == 0:
-        array = np.full(documents, float(array))
-    if array.shape != (documents,):
-        raise ValueError(f"sample_weight must have shape ({documents},), one per document, got {array.shape}")
-    if not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError("sample_weight must be finite and non-negative")
-    return array
+    found = matrix.copy()
+    found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
+    return found
 
 
 def _items(labels: Any) -> list[Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.ranking import largest
+from fastembed.classifier.labels import Labels, aligned, shares
+
 Float = npt.NDArray[np.float64]
 
+MOST_CONFUSIONS = 10
 BINS = 15  # of the calibration error, which Guo et al. (2017) use
 
 
@@ -50,7 +55,7 @@ class Evaluation:
     accuracy : float
         The share of documents whose first label is right; with k = 1 the same as `precision`.
     nll : float
-        The mean of the loss per document, in nats.
+        The mean negative log-likelihood per document, in nats: of several labels, each with its share.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
@@ -123,3 +128,67 @@ def label_scores(
         strict=True,
     )  # fmt: skip
     return [LabelScore(label, p, r, f, int(n), int(m)) for label, p, r, f, n, m in rows]
+
+
+def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
+    """Return what is found by comparing labels with logits.
+
+    Parameters
+    ----------
+    classes : ndarray (L,)
+    labels : Labels
+        Of all documents.
+    pieces : iterable of (ndarray (n,), ndarray (n, L))
+        For documents in order: how many known features each has, and its logits.
+    k : int
+
+    Raises
+    ------
+    ValueError
+        If no document has a known label.
+    """
+    matrix = aligned(labels, classes)
+    targets, size = shares(matrix), len(classes)
+    hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    confused: dict[tuple[int, int], int] = {}
+    confidence, right, nll, row, empty = [], [], 0.0, 0, 0
+    for known_features, logits in pieces:
+        for features, x in zip(known_features.tolist(), logits, strict=True):
+            true = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+            if len(true):
+                empty += not features
+                best = largest(x, k)
+                predicted[best] += 1
+                hits[best[np.isin(best, true)]] += 1
+                first = int(best[0])
+                normalizer = float(x.max()) + float(np.log(np.exp(x - x.max(), dtype=np.float64).sum()))
+                y = targets.data[targets.indptr[row] : targets.indptr[row + 1]]
+                nll += normalizer - float(y @ x[true].astype(np.float64))
+                confidence.append(np.exp(float(x[first]) - normalizer))
+                right.append(first in true)
+                if not right[-1]:
+                    for label in true.tolist():
+                        confused[label, first] = confused.get((label, first), 0) + 1
+            row += 1
+    documents = len(right)
+    if not documents:
+        raise ValueError("no document has a label that the classifier knows")
+    has_known = np.diff(matrix.indptr) > 0
+    asked = int(np.diff(labels.matrix.indptr)[has_known].sum())
+    precision, recall = hits.sum() / predicted.sum(), hits.sum() / asked
+    worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
+    names = classes.tolist()
+    return Evaluation(
+        documents=documents,
+        k=k,
+        precision=float(precision),
+        recall=float(recall),
+        f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
+        accuracy=float(np.mean(right)),
+        nll=nll / documents,
+        calibration_error=calibration_error(np.minimum(confidence, 1), right),
+        per_label=label_scores(classes, hits, predicted, np.bincount(matrix.indices, minlength=size)),
+        confusions=[(names[true], names[found], count) for (true, found), count in worst],
+        unknown_labels=int(labels.matrix.nnz - matrix.nnz),
+        without_features=empty,
+    )

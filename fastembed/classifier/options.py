@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,10 @@ from fastembed._base.printable import shown
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.reading import Reading
-from fastembed.vectors.vectors import Vectors
 
 MOST_WORDS = 16  # of an n-gram
 LONGEST_GRAM = 64  # characters
 WEIGHTINGS = ("tfidf", "count")
-LOSSES = ("softmax", "ova")
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,6 @@ class ClassifierOptions:
     ngrams: int
     chars: tuple[int, int] | None
     weighting: str
-    loss: str
     min_count: int
     max_features: int | None
     epochs: int
@@ -42,8 +38,6 @@ class ClassifierOptions:
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
-    class_weight: Mapping[Any, float] | str | None
-    pretrained: Vectors | None
     seed: int
     threads: int | None
     reading: Reading | None
@@ -58,7 +52,6 @@ class ClassifierOptions:
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
             "chars": _checked_lengths(self.chars),
             "weighting": check_choice("weighting", self.weighting, WEIGHTINGS),
-            "loss": check_choice("loss", self.loss, LOSSES),
             "max_features": None
             if self.max_features is None
             else check_integer("max_features", self.max_features, low=1),
@@ -66,14 +59,9 @@ class ClassifierOptions:
             "l2": check_number("l2", self.l2),
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
-            "class_weight": _checked_class_weight(self.class_weight),
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
             "threads": None if self.threads is None else check_threads(self.threads),
         }
-        if not isinstance(self.pretrained, Vectors | None):
-            raise TypeError(f"pretrained must be a fastembed.Vectors or None, got {shown(self.pretrained)}")
-        if self.pretrained is not None and self.dim is None:
-            raise ValueError("pretrained vectors are rows of an embedding, which dim=None leaves out: give dim a number")
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(self.reading)}")
         if self.reading is not None and self.reading.unit != "line":
@@ -98,12 +86,3 @@ def _checked_lengths(chars: Any) -> tuple[int, int] | None:
         raise TypeError(f"chars must be None or two numbers of characters, such as (3, 6), got {shown(chars)}")
     least = check_integer("chars[0]", chars[0], low=1, high=LONGEST_GRAM)
     return least, check_integer("chars[1]", chars[1], low=least, high=LONGEST_GRAM)
-
-
-def _checked_class_weight(weights: Any) -> Mapping[Any, float] | str | None:
-    """Return "balanced", or the weights of labels."""
-    if weights is None or (isinstance(weights, str) and weights == "balanced"):
-        return weights
-    if not isinstance(weights, Mapping):
-        raise TypeError(f"class_weight must be None, 'balanced' or a dict of labels, got {shown(weights)}")
-    return {label: check_number(f"the weight of {label!r}", weight) for label, weight in weights.items()}

@@ -200,6 +200,7 @@ READERS = {
     "vectors": "Vectors.load, or SkipGram.load if it is a model",
     "counts": "Counts.load",
     "parameters": "Trainer.load",
+    "classifier": "Classifier.load",
 }
 
 
