@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import values
@@ -15,6 +16,7 @@ from fastembed.vectors.neighbors import METHODS
 from fastembed.windows import WEIGHTINGS
 
 if TYPE_CHECKING:
+    Defaults = Mapping[str, object]
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     Group = argparse._ActionsContainer
 
@@ -119,7 +121,7 @@ def add_threads(to: Group) -> None:
 
 def add_topn(to: Group, default: int | None, shown: object = None) -> None:
     """Add the number of words to show."""
-    text = "number of words to show"
+    text = "number of words or labels to show"
     add_option(
         to, "-n", "--topn", text=text, default=default, shown=shown, dest="topn", type=values.positive, metavar="N"
     )
@@ -221,10 +223,10 @@ def add_counting(to: Group) -> None:
     _add_parameter(to, "baskets", None, text, choices=("flat", "share"))
 
 
-def add_min_count(to: Group) -> None:
+def add_min_count(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add the least number of occurrences."""
     text = "drop words (`phrases`: pairs of words) that occur fewer times"
-    _add_parameter(to, "min_count", values.positive, text, metavar="N")
+    _add_parameter(to, "min_count", values.positive, text, defaults=defaults, metavar="N")
 
 
 def add_memory_limit(to: Group) -> None:
@@ -234,16 +236,16 @@ def add_memory_limit(to: Group) -> None:
     add_option(to, "--memory-limit", text=text, default=None, shown=shown, type=values.size, metavar="SIZE")
 
 
-def add_training(to: Group) -> None:
+def add_training(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add how a model is trained."""
-    _add_parameter(to, "dim", values.positive, "dimension of the vectors", metavar="D")
-    _add_parameter(to, "epochs", values.positive, "number of passes over the words", metavar="N")
+    add = partial(_add_parameter, to, defaults=defaults)
+    add("dim", values.positive, "dimension of the vectors", metavar="D")
+    add("epochs", values.positive, "number of passes over the words or documents", metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
-    _add_parameter(to, "early_stopping", None, text, action=argparse.BooleanOptionalAction)
-    share = values.number(0.5)
-    _add_parameter(to, "validation_fraction", share, "share of the lines to hold out", metavar="SHARE")
+    add("early_stopping", None, text, action=argparse.BooleanOptionalAction)
+    add("validation_fraction", values.number(0.5), "share of the lines to hold out", metavar="SHARE")
     text = "epochs to wait for a rise before stopping early"
-    _add_parameter(to, "n_iter_no_change", values.positive, text, option="--patience", metavar="N")
+    add("n_iter_no_change", values.positive, text, option="--patience", metavar="N")
     add_seed(to)
 
 
@@ -255,9 +257,17 @@ def add_parameters(command: argparse.ArgumentParser) -> None:
     add_quiet(command)
 
 
-def _add_parameter(to: Group, name: str, read: values.Reader | None, text: str, option: str = "", **more: Any) -> None:
-    """Add a parameter of `SkipGram`, which has its default: it is absent from the parsed arguments if not given."""
-    default = DEFAULTS[name]
+def _add_parameter(
+    to: Group,
+    name: str,
+    read: values.Reader | None,
+    text: str,
+    option: str = "",
+    defaults: Defaults = DEFAULTS,
+    **more: Any,
+) -> None:
+    """Add a parameter of a model, which has its default: it is absent from the parsed arguments if not given."""
+    default = defaults[name]
     shown = {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
     if read is not None:
         more["type"] = read

@@ -10,18 +10,37 @@ from fastembed.cli import (
     count,
     demo,
     evaluate,
+    explain,
     export,
     info,
     neighbors,
     phrases,
     plot,
     predict,
+    test,
     tokens,
     train,
+    train_classifier,
 )
 
 # In the order of --help
-COMMANDS = (train, count, tokens, phrases, neighbors, analogy, predict, evaluate, export, plot, info, demo)
+COMMANDS = (
+    train,
+    count,
+    tokens,
+    phrases,
+    neighbors,
+    analogy,
+    predict,
+    evaluate,
+    train_classifier,
+    test,
+    explain,
+    export,
+    plot,
+    info,
+    demo,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
