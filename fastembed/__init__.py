@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from fastembed.vectors import Vectors
     from fastembed.vocabulary import Vocabulary
 
-__all__ = ["Classifier", "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "show_versions"]
+__all__ = [
+    "Classifier",
+    "Counts",
+    "SkipGram",
+    "Trainer",
+    "TrainingDivergedError",
+    "Vectors",
+    "Vocabulary",
+    "show_versions",
+]
 
 _MODULES = {  # of each public name
     "Classifier": "fastembed.classifier",
@@ -29,8 +38,8 @@ _MODULES = {  # of each public name
     "show_versions": "fastembed._versions",
 }
 _PUBLIC_MODULES = (
-    "classifier", "corpus", "counts", "evaluation", "formats", "plotting", "reference", "skipgram", "trainer", "vectors",
-    "vocabulary", "windows",
+    "classifier", "corpus", "counts", "evaluation", "formats", "plotting", "reference", "skipgram", "trainer",
+    "vectors", "vocabulary", "windows",
 )  # fmt: skip
 
 

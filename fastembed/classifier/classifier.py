@@ -110,7 +110,7 @@ class Classifier:
         min_count: int = 1,
         max_features: int | None = None,
         epochs: int = 5,
-        learning_rate: float = 2.0,
+        learning_rate: float = 3.0,
         l2: float = 0.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -263,12 +263,16 @@ class Classifier:
         if options.weighting == "tfidf":
             features = replace(features, weights=idf(counts))
         bags = counts
-        kernels.unit_rows(bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data, features.weights)
+        kernels.unit_rows(
+            bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data, features.weights
+        )
         validation = None
         if options.early_stopping:
             held = np.random.default_rng(options.seed).random(bags.shape[0]) < options.validation_fraction
             if not targets[held].nnz or not targets[~held].nnz:
-                raise ValueError(f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is none")
+                raise ValueError(
+                    f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is none"
+                )
             validation = (bags[held], targets[held])
             bags, targets = bags[~held], targets[~held]
         trainer = start(features, bags, targets, options, pool)
@@ -660,7 +664,9 @@ class Classifier:
 def _names_files(documents: Any) -> bool:
     if isinstance(documents, str | os.PathLike):
         return True
-    return isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, os.PathLike) for d in documents)
+    return (
+        isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, os.PathLike) for d in documents)
+    )
 
 
 def _check_classes(labels: Labels) -> None:

@@ -97,8 +97,7 @@ class LabelledFiles:
     def __init__(
         self, paths: str | os.PathLike[str] | Iterable[os.PathLike[str]], reading: Reading, prefix: str
     ) -> None:
-        options = {"errors": reading.errors, "processes": 1}
-        self._files, self.reading, self._prefix = FileCorpus(paths, **options), reading, prefix.encode()
+        self._files, self.reading, self._prefix = FileCorpus(paths, errors=reading.errors), reading, prefix.encode()
         self.names = self._files.names
         self.labels: list[bytes] = []
 
@@ -110,10 +109,12 @@ class LabelledFiles:
         """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8."""
         self.labels = []
         for block in self._files._blocks(ledger, progress):
+            if isinstance(block, DocumentBlock):
+                raise ValueError(f"{self.names[0]!r}: labelled documents are lines of text, not of a structured file")
             text = block.text
             if not valid_utf8(text):
                 if self.reading.errors == "strict":
-                    raise _invalid_utf8(block)  # type: ignore[arg-type]
+                    raise _invalid_utf8(block)
                 text = text.decode(errors="replace").encode()
             labels, rest = separate_labels(text, self._prefix)
             self.labels.append(labels)

@@ -101,9 +101,7 @@ def _frequent(table: PairTable, least: int) -> tuple[Int32, Int32, npt.NDArray[n
     return left[:size], right[:size], counts[:size]
 
 
-def _kept(
-    counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None, most: int | None
-) -> list[int]:
+def _kept(counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None, most: int | None) -> list[int]:
     """Return how many features of each kind are among the most frequent ones; of equal ones the simpler come first.
 
     An n-gram occurs no more often than what it begins with, so that is kept with it.
@@ -114,7 +112,8 @@ def _kept(
         return sizes
     of_kind = np.repeat(np.arange(len(kinds)), sizes)
     first = np.argsort(-np.concatenate(kinds), kind="stable")[:most]
-    return np.bincount(of_kind[first], minlength=len(kinds)).tolist()
+    kept: list[int] = np.bincount(of_kind[first], minlength=len(kinds)).tolist()
+    return kept
 
 
 def _bags(features: Features, ids: Int32, of_words: Any, pool: Pool) -> Any:

@@ -6,9 +6,10 @@ length. The numbers are those of words, by decreasing count, then of pairs of wo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,8 @@ from fastembed._kernels.features import PairTable
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.characters import CharacterGrams
 from fastembed.classifier.documents import document_lines
-from fastembed.corpus.document_blocks import split_tokens, token_bytes
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus
+from fastembed.corpus.document_blocks import token_bytes
 from fastembed.corpus.reading import Reading
-from fastembed.counts.encoding import encode_corpus
 from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]
@@ -95,11 +93,17 @@ class Features:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     @cached_property
     def starts(self) -> list[int]:
         """The number of the first feature of each kind, and of all."""
         sizes = [len(self.words), *map(len, self.grams), len(self.characters or ())]
-        return np.cumsum([0, *sizes]).tolist()
+        return [0, *itertools.accumulate(sizes)]
 
     @cached_property
     def _table(self) -> TokenTable:

@@ -17,7 +17,7 @@ from fastembed.classifier.characters import CharacterGrams
 from fastembed.classifier.features import Features, Grams
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.options import ClassifierOptions
-from fastembed.corpus.ledger import as_ledger
+from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
@@ -25,7 +25,9 @@ from fastembed.vocabulary import Vocabulary
 ROWS = ("float32", "float16", "int8")
 
 
-def write_classifier(path: str | os.PathLike[str], options: ClassifierOptions, model: FittedClassifier, rows: str) -> None:
+def write_classifier(
+    path: str | os.PathLike[str], options: ClassifierOptions, model: FittedClassifier, rows: str
+) -> None:
     """Write a classifier, with rows of E of this dtype."""
     check_choice("rows", rows, ROWS)
     if Path(path).suffix.lower() != ".safetensors":
@@ -42,7 +44,10 @@ def write_classifier(path: str | os.PathLike[str], options: ClassifierOptions, m
     if model.linear is not None:
         tensors["linear"] = model.linear
     for number, grams in enumerate(features.grams, 2):
-        tensors |= {f"ngrams{number}.pairs": np.stack([grams.left, grams.right]), f"ngrams{number}.counts": grams.counts}
+        tensors |= {
+            f"ngrams{number}.pairs": np.stack([grams.left, grams.right]),
+            f"ngrams{number}.counts": grams.counts,
+        }
     if features.characters is not None:
         packed = pack_tokens(features.characters.tokens)
         tensors |= {f"characters.{name}": tensor for name, tensor in packed.items()}
@@ -103,7 +108,7 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
             linear=np.array(tensors["linear"]) if "linear" in tensors else None,
             bias=np.array(tensors["bias"]),
             history=state["history"],
-            ledger=as_ledger(state["ledger"]),
+            ledger=as_ledger(state["ledger"]) or Ledger(),
         )
         _check(model)
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:

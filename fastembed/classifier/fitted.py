@@ -51,8 +51,10 @@ class FittedClassifier:
 
     def rows(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return rows of the embedding as float32."""
-        rows = self.embedding[ids].astype(np.float32, copy=False)
-        return rows if self.scales is None else rows * self.scales[ids][:, None]
+        rows: npt.NDArray[np.float32] = self.embedding[ids].astype(np.float32)
+        if self.scales is not None:
+            rows *= self.scales[ids][:, None]
+        return rows
 
     def logits(self, bags: Any) -> npt.NDArray[np.float32]:
         """Return the logits (N, L) of bags (N, F)."""

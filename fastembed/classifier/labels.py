@@ -62,7 +62,7 @@ def read_labels(labels: Any, documents: int) -> Labels:
     if len(kinds) > 1:
         first, second = (next(label for label in flat if _kind(label) is kind) for kind in (str, int))
         raise TypeError(f"labels must be all str or all int, got {shown(first)} and {shown(second)}")
-    plain = [int(label) for label in flat] if kinds == {int} else list(map(str, flat))
+    plain: list[Any] = [int(label) for label in flat] if kinds == {int} else list(map(str, flat))
     classes = sorted(set(plain))
     ids = {label: k for k, label in enumerate(classes)}
     indptr = np.cumsum([0, *map(len, lists)])

@@ -45,7 +45,8 @@ class ClassifierOptions:
 
     def __post_init__(self) -> None:
         checked: dict[str, object] = {
-            name: check_integer(name, getattr(self, name), low=1) for name in ("min_count", "epochs", "n_iter_no_change")
+            name: check_integer(name, getattr(self, name), low=1)
+            for name in ("min_count", "epochs", "n_iter_no_change")
         }
         checked |= {
             "dim": None if self.dim is None else check_integer("dim", self.dim, low=1),
@@ -65,10 +66,14 @@ class ClassifierOptions:
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(self.reading)}")
         if self.reading is not None and self.reading.unit != "line":
-            raise ValueError(f"a classifier's unit is the document: reading.unit must be 'line', got {self.reading.unit!r}")
+            raise ValueError(
+                f"a classifier's unit is the document: reading.unit must be 'line', got {self.reading.unit!r}"
+            )
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
-            raise ValueError(f"label_prefix must be a str without white space, such as '__label__', got {shown(prefix)}")
+            raise ValueError(
+                f"label_prefix must be a str without white space, such as '__label__', got {shown(prefix)}"
+            )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

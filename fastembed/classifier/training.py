@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.blas import single_threaded_blas
+from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.threads import Pool
 from fastembed.classifier.features import Features
 from fastembed.classifier.options import ClassifierOptions
@@ -20,6 +21,7 @@ BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
 PLAIN = 1e4  # of gradient descent: the root of the sums of squares that Adagrad starts from
 POWER_STEPS = 2
+DIVERGED = 2  # times the nll that shares alone have, plus 1
 
 Float32 = npt.NDArray[np.float32]
 
@@ -62,9 +64,7 @@ def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -
     return np.ascontiguousarray(rows.T, np.float32)
 
 
-def start(
-    features: Features, bags: Any, targets: Any, options: ClassifierOptions, pool: Pool
-) -> Trainer:
+def start(features: Features, bags: Any, targets: Any, options: ClassifierOptions, pool: Pool) -> Trainer:
     """Return a trainer of a new classifier: E is zero, W gives similar labels similar vectors.
 
     With dim=None, or no fewer dimensions than labels, W is the identity, and stays so: the model is of full rank.
@@ -100,7 +100,7 @@ def train(
             trainer.embedding[...] *= np.float32(math.exp(-options.l2))
         return on_epoch_end(record)
 
-    return trainer.fit_counts(
+    history = trainer.fit_counts(
         targets,
         bags=bags,
         epochs=options.epochs,
@@ -114,3 +114,12 @@ def train(
         seed=options.seed,
         on_epoch_end=epoch_end,
     )
+    assert trainer.bias is not None
+    entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
+    if history[-1]["nll"] > DIVERGED * (1 + entropy):
+        raise TrainingDivergedError(
+            f"the nll {history[-1]['nll']:.4g} of epoch {len(history)} is far above {entropy:.4g}, that of the labels'"
+            f" shares: a learning rate is too large, here learning_rate={options.learning_rate:g}",
+            len(history),
+        )
+    return history

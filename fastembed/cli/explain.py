@@ -37,7 +37,7 @@ def add_parser(commands: options.Commands) -> None:
         commands,
         "explain",
         run,
-        example='fastembed explain classifier.safetensors text',
+        example="fastembed explain classifier.safetensors text",
         keys="model, text, labels (a list of label, probability, logit, bias, features (a list of feature, share))",
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")

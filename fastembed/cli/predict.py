@@ -25,9 +25,9 @@ def run(arguments: argparse.Namespace) -> int:
     By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the
     tokens that are labels in training are left out. An answer is written as soon as its line is read.
 
-    By a model that `train` wrote, words are given. The words, such as the items of a basket, are one query: each has the same weight, and they are left out of the
-    answer. With - in place of WORD each line of standard input is a query; words that the model does not know are left
-    out, named on stderr, and make the exit code 1.
+    By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
+    and they are left out of the answer. With - in place of WORD each line of standard input is a query; words that the
+    model does not know are left out, named on stderr, and make the exit code 1.
     """
     if holds_classifier(arguments.vectors):
         return _predict_labels(arguments)
@@ -68,7 +68,7 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
                 record = {"labels": [{"label": label, "probability": p} for label, p in answer]}
                 print(json.dumps(plain(record), ensure_ascii=False))
             else:
-                print_line("\t".join(f"{label} {p:.4f}" for label, p in answer))
+                print_line("  ".join(f"{label} {p:.4f}" for label, p in answer))
         sys.stdout.flush()
     return 0
 
@@ -97,13 +97,18 @@ def add_parser(commands: options.Commands) -> None:
         "predict",
         run,
         example="fastembed predict model.safetensors bread butter -n 5",
-        keys="model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); by a classifier one object per line: labels (a list of label, probability)",
+        keys="model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); "
+        "by a classifier one object per line: labels (a list of label, probability)",
     )
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
-    command.add_argument("words", nargs="*", metavar="WORD", help="a word, or - for standard input; for a classifier a file or -")
+    command.add_argument(
+        "words", nargs="*", metavar="WORD", help="a word, or - for standard input; for a classifier a file or -"
+    )
     options.add_topn(command, 10, shown="10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
-    options.add_option(command, "--threshold", text=text, default=None, shown="none", type=values.number(1), metavar="P")
+    options.add_option(
+        command, "--threshold", text=text, default=None, shown="none", type=values.number(1), metavar="P"
+    )
     text = "predict words on this side only, by a model that distinguishes them"
     options.add_option(command, "--side", text=text, default=None, shown="either", choices=("before", "after"))
     options.add_threads(command)

@@ -30,11 +30,15 @@ def _print(found: Evaluation) -> None:
         f"{found.documents:,} documents   P@{k} {found.precision:.4f}   R@{k} {found.recall:.4f}   F1 {found.f1:.4f}"
         f"   nll {found.nll:.4f}   calibration error {found.calibration_error:.4f}"
     )
-    print_line(f"{found.unknown_labels:,} labels are unknown; {found.without_features:,} documents have no known feature")
+    print_line(
+        f"{found.unknown_labels:,} labels are unknown; {found.without_features:,} documents have no known feature"
+    )
     frequent = sorted(found.per_label, key=lambda score: -score.documents)
     print_line(f"{'label':<24} precision  recall      F1  documents")
     for score in frequent[:MOST_LABELS]:
-        numbers = "".join(f"{'-' if math.isnan(x) else f'{x:.4f}':>8}" for x in (score.precision, score.recall, score.f1))
+        numbers = "".join(
+            f"{'-' if math.isnan(x) else f'{x:.4f}':>8}" for x in (score.precision, score.recall, score.f1)
+        )
         print_line(f"{score.label!s:<24}  {numbers}  {score.documents:>9,}")
     for true, wrong, count in found.confusions:
         print_line(f"{count:>6,} times {wrong} in place of {true}")
@@ -47,9 +51,9 @@ def add_parser(commands: options.Commands) -> None:
         "test",
         run,
         example="fastembed test classifier.safetensors valid.txt -n 3",
-        keys="model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of label, "
-        "precision, recall, f1, documents, predicted), confusions (a list of true label, predicted label, how often), "
-        "unknown_labels, without_features",
+        keys="model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
+        "label, precision, recall, f1, documents, predicted), confusions (a list of true "
+        "label, predicted label, how often), unknown_labels, without_features",
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     command.add_argument("files", nargs="+", metavar="FILE", type=values.file_name, help="documents with their labels")

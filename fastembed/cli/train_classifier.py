@@ -72,7 +72,9 @@ def add_parser(commands: options.Commands) -> None:
     help_of_files = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
     command.add_argument("files", nargs="+", metavar="FILE", type=values.file_name, help=help_of_files)
     reading = command.add_argument_group("what a document is made of")
-    options.add_flag(reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words")
+    options.add_flag(
+        reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words"
+    )
     add = partial(options._add_parameter, reading, defaults=DEFAULTS)
     add("label_prefix", str, "what labels begin with", metavar="TEXT")
     add("ngrams", values.positive, "the largest number of neighbouring words that are a feature", metavar="N")
