@@ -1,8 +1,10 @@
 """What the tests share: the compiled builds in both dtypes, sizes at boundaries, tolerances, models, real data."""
 
+import gzip
 import importlib.machinery
 import importlib.util
 import signal
+import struct
 import threading
 import time
 from pathlib import Path
@@ -187,6 +189,55 @@ def data_file():
         return path
 
     return find
+
+
+@pytest.fixture
+def write_fasttext():
+    """Write a binary model of fastText with random numbers; return its input matrix, (V + buckets, dim)."""
+
+    def write(
+        path,
+        words,
+        *,
+        labels=(),
+        dim=4,
+        buckets=50,
+        lengths=(3, 6),
+        kind=2,
+        version=12,
+        magic=793712314,
+        sizes=None,
+        pruned=-1,
+        quantised=False,
+        shape=None,
+        tail=b"",
+    ):
+        rng = np.random.default_rng(0)
+        rows = rng.normal(size=(len(words) + buckets, dim)).astype("<f4")
+        outputs = rng.normal(size=(len(labels) or len(words), dim)).astype("<f4")
+        entries = [
+            (entry if isinstance(entry, bytes) else entry.encode())
+            + struct.pack("<xqb", max(100 - i, 1), i >= len(words))
+            for i, entry in enumerate([*words, *labels])
+        ]
+        sizes = sizes or (len(entries), len(words), len(labels))
+        loss = 3 if kind == 3 else 2
+        parts = [
+            struct.pack("<2i", magic, version),
+            struct.pack("<12id", dim, 5, 1, 1, 5, 1, loss, kind, buckets, *lengths, 100, 1e-4),
+            struct.pack("<3i2q", *sizes, 1000, pruned),
+            *entries,
+            struct.pack("<b2q", quantised, *(shape or rows.shape)),
+            rows.tobytes(),
+            struct.pack("<b2q", 0, *outputs.shape),
+            outputs.tobytes(),
+            tail,
+        ]
+        data = b"".join(parts)
+        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        return rows
+
+    return write
 
 
 @pytest.fixture

@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 import fastembed
 from fastembed._base.extras import require
-from fastembed.formats import glove, npy, parquet_arrow, safetensors_table, tsv, word2vec_binary, word2vec_text
+from fastembed.formats import (
+    fasttext_binary,
+    glove,
+    npy,
+    parquet_arrow,
+    safetensors_table,
+    tsv,
+    word2vec_binary,
+    word2vec_text,
+)
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.table import Matrix, PathLike, Table, check_table
 
@@ -34,6 +43,10 @@ class Format:
         The library that it needs, of the extra [parquet].
     beside : callable or None
         ``beside(path) -> Path``, the second file of a pair.
+    ngrams : bool
+        Whether it holds character n-grams and their vectors as well as those of the tokens.
+    writable : bool
+        Whether vectors can be saved in it.
     """
 
     name: str
@@ -42,6 +55,8 @@ class Format:
     gzip: bool = False
     library: str | None = None
     beside: Callable[[PathLike], Path] | None = None
+    ngrams: bool = False
+    writable: bool = True
 
     def files(self, path: PathLike) -> list[Path]:
         """Return all files that are read or written under a name.
@@ -66,19 +81,21 @@ class Format:
 
 
 class _Codec(NamedTuple):
-    """How a format is read and written."""
+    """How a format is read and, if it is writable, written."""
 
     read: Callable[[PathLike], Table]
-    write: Callable[[PathLike, Table], None]
+    write: Callable[[PathLike, Table], None] | None = None
 
 
 FORMATS: Mapping[str, Format] = {  # by name
     form.name: form
     for form in (
-        Format("safetensors", (".safetensors", ""), "the library's own: nothing is lost"),
+        Format("safetensors", (".safetensors", ""), "the library's own: nothing is lost", ngrams=True),
         Format("word2vec", (".txt",), "text of word2vec and gensim, float32", gzip=True),
         Format("word2vec-binary", (".bin",), "binary form of word2vec and gensim, float32", gzip=True),
         Format("fasttext", (".vec",), "text of fastText, float32", gzip=True),
+        # Its suffix is .bin too: `_format_of_file` recognises the contents
+        Format("fasttext-binary", (), "binary models of fastText, float32", gzip=True, ngrams=True, writable=False),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
         Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=npy.tokens_path),
         Format(
@@ -97,6 +114,7 @@ _CODECS: Mapping[str, _Codec] = {
     "word2vec": _Codec(word2vec_text.read, word2vec_text.write),
     "word2vec-binary": _Codec(word2vec_binary.read, word2vec_binary.write),
     "fasttext": _Codec(word2vec_text.read, word2vec_text.write),
+    "fasttext-binary": _Codec(fasttext_binary.read),
     "glove": _Codec(glove.read, glove.write),
     "npy": _Codec(npy.read, npy.write),
     "tsv": _Codec(tsv.read, tsv.write),
@@ -167,9 +185,9 @@ def check_output(path: PathLike, format: str | None = None) -> None:  # noqa: A0
         ...
     ValueError: 'wiki.pkl': no format has the suffix '.pkl'; name one of safetensors, word2vec, ...
     """
-    library = format_of(path, format).library
-    if library is not None:
-        require(library, "parquet")
+    form = _writable_format(path, format)
+    if form.library is not None:
+        require(form.library, "parquet")
     check_writable(path)
 
 
@@ -254,10 +272,11 @@ def write_table(table: Table, path: PathLike, format: str | None = None) -> None
     path : path-like
     format : str, optional
     """
-    form = format_of(path, format)
+    write = _CODECS[_writable_format(path, format).name].write
+    assert write is not None
     if not len(table.tokens):
         raise ValueError("there must be at least one vector, got none")
-    _CODECS[form.name].write(path, table)
+    write(path, table)
 
 
 def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) -> T:  # noqa: A002 - a user's word
@@ -275,7 +294,7 @@ def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) 
     OSError, ValueError, ImportError
         As :func:`load`.
     """
-    table = _CODECS[format_of(path, format).name].read(path)
+    table = _CODECS[_format_of_file(path, format).name].read(path)
     table.matrix.flags.writeable = False
     try:
         if not len(table.tokens):
@@ -283,3 +302,19 @@ def read_table(path: PathLike, format: str | None, check: Callable[[Table], T]) 
         return check(table)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
+
+
+def _writable_format(path: PathLike, format: str | None) -> Format:  # noqa: A002 - a user's word
+    """Return the format in which to write a file."""
+    form = format_of(path, format)
+    if not form.writable:
+        raise ValueError(f"{str(path)!r}: files of the format {form.name!r} can be read, but not written")
+    return form
+
+
+def _format_of_file(path: PathLike, format: str | None) -> Format:  # noqa: A002 - a user's word
+    """Return the format of a file to read: of two that share a suffix, its first bytes say which."""
+    form = format_of(path, format)
+    if format is None and form.name == "word2vec-binary" and fasttext_binary.is_model(path):
+        return FORMATS["fasttext-binary"]
+    return form

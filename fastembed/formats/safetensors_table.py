@@ -1,11 +1,11 @@
-"""Vectors in safetensors, the library's own format: tokens, matrix, counts and settings, mapped into memory."""
+"""Vectors in safetensors, the library's own format: tokens, matrix, counts, n-grams, settings; mapped into memory."""
 
 from fastembed.formats.table import PathLike, Table
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 
 
 def write(path: PathLike, table: Table) -> None:
-    """Write the tensors "matrix", "tokens.utf8", "tokens.offsets" and, where counts are known, "tokens.counts".
+    """Write the tensors "matrix", "tokens.utf8", "tokens.offsets", where counts are known "tokens.counts", and n-grams.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def write(path: PathLike, table: Table) -> None:
     >>> read("v.safetensors").settings
     {'dim': 2}
     """
-    tensors = {"matrix": table.matrix, **pack_tokens(table.tokens)}
+    tensors = {"matrix": table.matrix, **pack_tokens(table.tokens), **table.ngrams}
     if table.counts is not None:
         tensors["tokens.counts"] = table.counts
     write_tensors(path, tensors, header("vectors", table.settings))
@@ -46,4 +46,7 @@ def read(path: PathLike) -> Table:
     tokens = unpack_tokens(tensors, path)
     if "matrix" not in tensors:
         raise ValueError(f"{str(path)!r} has no tensor 'matrix': it has {sorted(tensors)}")
-    return Table(tokens, tensors["matrix"], tensors.get("tokens.counts"), settings)
+    ngrams = {name: tensor for name, tensor in tensors.items() if name.startswith("ngrams.")}
+    if ngrams and "centre" in tensors:  # what is taken from every vector that is composed of them
+        ngrams["centre"] = tensors["centre"]
+    return Table(tokens, tensors["matrix"], tensors.get("tokens.counts"), settings, ngrams)

@@ -38,7 +38,7 @@ def writing(*paths: PathLike) -> Iterator[list[BinaryIO]]:
         files = []
         for path, temporary in zip(paths, temporaries, strict=True):
             file = cast(BinaryIO, stack.enter_context(temporary.open("wb")))
-            if _is_gzip(path):  # without a name or a time inside, equal contents are equal files
+            if is_gzip(path):  # without a name or a time inside, equal contents are equal files
                 packed = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
                 file = cast(BinaryIO, stack.enter_context(packed))
             files.append(file)
@@ -61,7 +61,7 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
     See :func:`writing`.
     """
     with Path(path).open("rb") as raw:
-        if not _is_gzip(path):
+        if not is_gzip(path):
             yield raw
             return
         try:
@@ -92,5 +92,12 @@ def numbered_lines(file: BinaryIO, path: PathLike) -> Iterator[tuple[int, bytes]
         yield number, line.rstrip(b"\r\n")
 
 
-def _is_gzip(path: PathLike) -> bool:
+def is_gzip(path: PathLike) -> bool:
+    """Return whether a file is compressed with gzip, by its name.
+
+    Examples
+    --------
+    >>> is_gzip("v.vec.GZ"), is_gzip("v.vec")
+    (True, False)
+    """
     return os.fspath(path).lower().endswith(".gz")

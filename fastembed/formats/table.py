@@ -30,12 +30,16 @@ class Table(NamedTuple):
         How often each token occurred, where that is known.
     settings : mapping
         How the vectors were made; only safetensors files hold it.
+    ngrams : mapping of str to ndarray
+        The character n-grams of the tokens and their vectors, as tensors by name, of which :class:`~fastembed.Vectors`
+        composes vectors of other words; only safetensors files and fastText's models hold them.
     """
 
     tokens: Sequence[str]
     matrix: Matrix
     counts: npt.NDArray[np.int64] | None = None
     settings: Mapping[str, Any] = {}
+    ngrams: Mapping[str, npt.NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         return fastembed._restore, ("formats.Table", *self)

@@ -126,12 +126,14 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     return tensors, metadata
 
 
-def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:
+def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Array]:
     """Return two tensors that hold V tokens without loss: their concatenated UTF-8 text and V + 1 offsets into it.
 
     Parameters
     ----------
     tokens : sequence of str
+    prefix : str
+        What the names of the tensors begin with.
 
     Returns
     -------
@@ -154,10 +156,10 @@ def pack_tokens(tokens: Sequence[str]) -> dict[str, Array]:
     encoded = encode_tokens(tokens)
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)), out=offsets[1:])
-    return {"tokens.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8), "tokens.offsets": offsets}
+    return {f"{prefix}.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{prefix}.offsets": offsets}
 
 
-def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) -> list[str]:
+def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str], prefix: str = "tokens") -> list[str]:
     """Return the tokens :func:`pack_tokens` stored.
 
     Parameters
@@ -166,6 +168,8 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) ->
         What the file holds, or more.
     path : path-like
         Names the file in errors.
+    prefix : str
+        What the names of the tensors begin with.
 
     Raises
     ------
@@ -177,17 +181,18 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str]) ->
     >>> unpack_tokens(pack_tokens(["a", "b"]), "memory")
     ['a', 'b']
     """
-    for name, dtype in (("tokens.utf8", np.uint8), ("tokens.offsets", np.int64)):
+    for name, dtype in ((f"{prefix}.utf8", np.uint8), (f"{prefix}.offsets", np.int64)):
         if name not in tensors:
-            raise ValueError(f"{str(path)!r} has no tensor {name!r}, so no tokens: it has {sorted(tensors)}")
+            raise ValueError(f"{str(path)!r} has no tensor {name!r}, so no {prefix}: it has {sorted(tensors)}")
         found = tensors[name]
         if found.dtype != dtype or found.ndim != 1:
             wanted = f"a one-dimensional array of {np.dtype(dtype)}"
             raise ValueError(f"{str(path)!r}: {name!r} must be {wanted}, got {found.dtype} of shape {found.shape}")
-    offsets = tensors["tokens.offsets"]
-    text = tensors["tokens.utf8"].tobytes()
+    offsets = tensors[f"{prefix}.offsets"]
+    text = tensors[f"{prefix}.utf8"].tobytes()
     if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != len(text) or np.any(offsets[1:] < offsets[:-1]):
-        raise ValueError(f"{str(path)!r}: 'tokens.offsets' must rise from 0 to the {len(text)} bytes of 'tokens.utf8'")
+        what = f"'{prefix}.offsets' must rise from 0 to the {len(text)} bytes of '{prefix}.utf8'"
+        raise ValueError(f"{str(path)!r}: {what}")
     bounds = offsets.tolist()
     try:
         return [text[start:end].decode() for start, end in pairwise(bounds)]

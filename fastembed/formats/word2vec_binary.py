@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from fastembed._base.validation import all_finite
+from fastembed.formats.fasttext_binary import MAGIC
 from fastembed.formats.streams import LONGEST, reading, writing
 from fastembed.formats.table import PathLike, Table
 from fastembed.formats.text_rows import WHITE_SPACE, WHITE_SPACE_REASON, to_float32
@@ -63,6 +64,8 @@ def read(path: PathLike) -> Table:
     components = bytearray()  # grows with what has been read, never by what the header promises
     with reading(path) as file:
         first = file.readline(100)
+        if first.startswith(MAGIC):
+            raise ValueError(f"{str(path)!r} is a binary model of fastText: its format is 'fasttext-binary'")
         count, dim = parse_header(first, path)
         if 4 * dim > LONGEST:
             raise ValueError(f"{str(path)!r}, line 1: the dimension must be at most {LONGEST // 4}, got {dim}")

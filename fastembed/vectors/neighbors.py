@@ -119,16 +119,19 @@ class Neighbors:
         signs = np.array([[-1.0], [1.0], [1.0]])
         return self._search(np.stack([a, b, c], axis=1), _cos_mul, signs, topn, excluded, among)
 
-    def count_nearer(self, row: int, other: int) -> int:
-        """Return how many rows, the row itself aside, have a larger cosine with a row than the other row has."""
-        query = self.unit(np.array([row]))
+    def count_nearer(self, query: Exact, other: Exact, *, excluded: int | None = None) -> int:
+        """Return how many rows, but the excluded one, have a larger cosine with a query than another vector has.
+
+        Both are vectors (D,) of length 1 or 0.
+        """
         with _few_threads(self.rows, 1):
-            cosines = (self.rows @ query[0].astype(self.rows.dtype)) * self._inverse_norms
-        bound = self._cosines(np.array([other]), query)[0, 0]
-        cosines[row] = -np.inf
+            cosines = (self.rows @ query.astype(self.rows.dtype)) * self._inverse_norms
+        bound = rounded_products(other[None], query)[0]
+        if excluded is not None:
+            cosines[excluded] = -np.inf
         nearer = cosines > bound + self._margin
         near = np.flatnonzero((cosines >= bound - self._margin) & ~nearer)
-        return int(nearer.sum() + (self._cosines(near, query) > bound).sum())
+        return int(nearer.sum() + (self._cosines(near, query[None]) > bound).sum())
 
     def _search(
         self,

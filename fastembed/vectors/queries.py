@@ -1,4 +1,4 @@
-"""What a query names: tokens and vectors, parsed into rows, weights and checked vectors."""
+"""What a query names: tokens and vectors, parsed into rows, weights and checked vectors; unknown words are composed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import check_token
+from fastembed._base.lookup import check_token, token_of
 from fastembed._base.validation import check_finite, check_integer, check_number, unmasked
-from fastembed.vectors.neighbors import Exact, Ids
+from fastembed.vectors.neighbors import Exact, Ids, Matrix, unit_vectors
+from fastembed.vectors.subwords import Composer
 
 Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
 Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
 Weighted = Query | tuple[Query, float]
 Restriction = int | np.integer[Any] | Iterable[Token] | None
-Parsed = int | Exact  # the row of a token, or a vector (D,)
+Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
+Parsed = int | Exact  # the row of a token, or a vector (D,); composed ones are of unit length, as tokens contribute
 
 
 class QueryParser:
@@ -31,12 +33,17 @@ class QueryParser:
         The row of each token.
     dim : int
         D.
+    composer : Composer, optional
+        Of the vectors of words that are not among the tokens.
     """
 
-    def __init__(self, tokens: Sequence[str], rows: Mapping[str, int], dim: int) -> None:
+    def __init__(
+        self, tokens: Sequence[str], rows: Mapping[str, int], dim: int, composer: Composer | None = None
+    ) -> None:
         self._tokens = tokens
         self._rows = rows
         self._dim = dim
+        self._composer = composer
 
     def row(self, token: Token) -> int:
         """Return the row of a token; an unknown one raises a KeyError that names the closest spellings."""
@@ -44,11 +51,49 @@ class QueryParser:
 
     def rows(self, name: str, tokens: Iterable[Token]) -> Ids:
         """Return the rows of several tokens."""
+        return np.array([self.row(token) for token in self.several(name, tokens)], dtype=np.intp)
+
+    @staticmethod
+    def several(name: str, tokens: Iterable[Token]) -> list[Any]:
+        """Return several tokens as a list."""
         if isinstance(tokens, str):
             raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
         if isinstance(tokens, slice):
             raise TypeError(f"{name} must be tokens, got {tokens!r}: take slices of .tokens or of .matrix")
-        return np.array([self.row(token) for token in _listed(name, tokens, "one token or several")], dtype=np.intp)
+        return _listed(name, tokens, "one token or several")
+
+    def found(self, token: Token) -> Found:
+        """Return the row of a token, or the vector composed for an unknown word; KeyError if none can be."""
+        name = token_of(token)
+        if self._composer is not None and isinstance(name, str) and name not in self._rows:
+            vector = self._composer.compose(name)
+            if vector is not None:
+                return vector
+        return self.row(token)
+
+    def found_all(self, tokens: Sequence[Any]) -> list[Found]:
+        """Return what :meth:`found` does for each token: many are composed at once."""
+        if self._composer is None:
+            return [self.row(token) for token in tokens]
+        names = [token_of(token) for token in tokens]
+        unknown = list(dict.fromkeys(name for name in names if isinstance(name, str) and name not in self._rows))
+        vectors, known = self._composer.compose_all(unknown)
+        composed = {name: vectors[i] for i, name in enumerate(unknown) if known[i]}
+        return [
+            composed[name] if isinstance(name, str) and name in composed else self.row(token)
+            for token, name in zip(tokens, names, strict=True)
+        ]
+
+    def vectors(self, name: str, tokens: Iterable[Token], matrix: Matrix) -> Matrix:
+        """Return the vectors of several tokens, (N, D), given those of all tokens; those of unknown words composed."""
+        if self._composer is None:
+            return matrix[self.rows(name, tokens)]
+        found = self.found_all(self.several(name, tokens))
+        vectors = matrix[[item if isinstance(item, int) else 0 for item in found]]
+        for row, item in zip(vectors, found, strict=True):
+            if not isinstance(item, int):
+                row[:] = item
+        return vectors
 
     def restriction(self, restrict: Restriction) -> int | Ids | None:
         """Return the number of rows to which a search is restricted, or these rows in ascending order."""
@@ -83,16 +128,25 @@ class QueryParser:
             if queries.ndim != 2 or queries.shape[1] != self._dim:
                 raise ValueError(f"queries must have the shape (Q, {self._dim}) or ({self._dim},), got {queries.shape}")
             return _exact("queries", queries)
-        return [self._parsed(item) for item in _listed("queries", [queries] if is_single(queries) else queries)]
+        items = _listed("queries", [queries] if is_single(queries) else queries)
+        found = iter(self.found_all([item for item in items if not isinstance(item, np.ndarray)]))
+        return [self._vector(item) if isinstance(item, np.ndarray) else as_parsed(next(found)) for item in items]
 
     def _parsed(self, item: Query) -> Parsed:
-        if not isinstance(item, np.ndarray):
-            return self.row(item)
+        return self._vector(item) if isinstance(item, np.ndarray) else as_parsed(self.found(item))
+
+    def _vector(self, item: npt.NDArray[Any]) -> Exact:
+        """Return a vector that was given, checked."""
         if item.dtype.kind != "f":
             raise TypeError(f"a query vector must hold floating-point numbers, got dtype {item.dtype}")
         if item.shape != (self._dim,):
             raise ValueError(f"a query vector must have the shape ({self._dim},), got {item.shape}")
         return _exact("query vector", item)
+
+
+def as_parsed(found: Found) -> Parsed:
+    """Return a row as it is, and a composed vector of unit length."""
+    return found if isinstance(found, int) else unit_vectors(found[None])[0]
 
 
 def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:

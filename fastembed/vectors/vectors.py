@@ -19,7 +19,8 @@ from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
 from fastembed.vectors import interop
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
-from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, is_single
+from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, as_parsed, is_single
+from fastembed.vectors.subwords import Composer, composer_of
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -34,6 +35,11 @@ class Vectors:
     ``len``, ``in`` and iteration apply to the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
     two rows. An integer is the token of its digits, as in a corpus: ``v[33]`` is ``v["33"]``. The id of a token is its
     index among the tokens: that of id 33 is ``v.tokens[33]``, and its vector ``v.matrix[33]``.
+
+    Those of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. Of
+    these they compose a vector for a word that is not among the tokens, wherever a token may be given but in
+    :meth:`subset` and ``restrict``: ``v["kingly"]``. Still ``"kingly" in v`` is False, and the matrix, ``len`` and
+    iteration are those of the tokens alone. A word without a known n-gram is unknown.
 
     Parameters
     ----------
@@ -86,7 +92,21 @@ class Vectors:
         writeable, aligned = matrix.flags.writeable, matrix.flags.aligned
         self._matrix = _frozen(np.array(matrix, order="C", copy=writeable or not aligned or None))
         self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
+        self._composer: Composer | None = None
         self._parser = QueryParser(self._tokens, self._rows, matrix.shape[1])
+
+    @classmethod
+    def _composing(
+        cls, tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
+    ) -> Self:
+        """Return vectors that compose those of words that are not among the tokens."""
+        vectors = cls(tokens, matrix, counts=counts)
+        vectors._set_composer(composer)
+        return vectors
+
+    def _set_composer(self, composer: Composer | None) -> None:
+        self._composer = composer
+        self._parser = QueryParser(self._tokens, self._rows, self._matrix.shape[1], composer)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -104,7 +124,8 @@ class Vectors:
         return self._counts
 
     def __repr__(self) -> str:
-        return f"<Vectors: {len(self)} tokens, {self._matrix.shape[1]} dimensions, {self._matrix.dtype}>"
+        more = "" if self._composer is None else f", {self._composer}"
+        return f"<Vectors: {len(self)} tokens, {self._matrix.shape[1]} dimensions, {self._matrix.dtype}{more}>"
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -121,11 +142,53 @@ class Vectors:
 
     def __getitem__(self, tokens: Token | Iterable[Token]) -> Matrix:
         """Return the vector of a token, shape (D,), read-only; or those of several, a new array of shape (N, D)."""
-        if isinstance(tokens, str | int | np.integer):
-            rows: Matrix = self._matrix[self._parser.row(tokens)]
-        else:
-            rows = self._matrix[self._parser.rows("tokens", tokens)]
-        return rows
+        if not isinstance(tokens, str | int | np.integer):
+            return self._parser.vectors("tokens", tokens, self._matrix)
+        found = self._parser.found(tokens)
+        vector: Matrix = self._matrix[found] if isinstance(found, int) else _frozen(found)
+        return vector
+
+    def subwords(self, token: Token) -> list[tuple[str, float]]:
+        """Return what the vector of a word is composed of.
+
+        Parameters
+        ----------
+        token : str or int
+            One of the tokens, or another word that has known n-grams.
+
+        Returns
+        -------
+        list of (str, float)
+            Of a token first the token itself, for its own row. Then its known character n-grams, in the order of the
+            word, which is put between ``<`` and ``>``; one that occurs twice is listed once. Beside each its share of
+            the vector: the projection of its part onto the vector, divided by the length. The shares add up to 1, and
+            may be negative; all are 0 if the vector is.
+
+        Raises
+        ------
+        KeyError
+            If the word is unknown, and none of its n-grams is known; the message gives the closest spellings.
+        TypeError
+            If it is not a token.
+
+        Examples
+        --------
+        >>> Vectors(["a", "b"], np.eye(2)).subwords("a")  # these vectors hold no n-grams
+        [('a', 1.0)]
+        """
+        found = self._parser.found(token)
+        vector = (self._matrix[found] if isinstance(found, int) else found).astype(np.float64)
+        name, own = str(token_of(token)), isinstance(found, int)
+        parts = [] if self._composer is None else self._composer.parts(name, own=own)
+        if own:
+            parts = [(name, vector - sum(part for _, part in parts)), *parts]
+        unit = unit_vectors(vector[None])[0]
+        length = float(unit @ vector)
+        shares: dict[tuple[str, bool], float] = {}  # the token itself may be one of its n-grams, too
+        for place, (ngram, part) in enumerate(parts):
+            key = ngram, own and place == 0
+            shares[key] = shares.get(key, 0.0) + (float(unit @ part) / length if length else 0.0)
+        return [(ngram, share) for (ngram, _), share in shares.items()]
 
     def subset(
         self, tokens: int | np.integer[Any] | Iterable[Token] | None = None, *, ids: npt.ArrayLike | None = None
@@ -160,10 +223,11 @@ class Vectors:
         if isinstance(tokens, int | np.integer):
             first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
             counts = None if self._counts is None else self._counts[first]
-            return type(self)(self._tokens[first], self._matrix[first], counts=counts)
+            return type(self)._composing(self._tokens[first], self._matrix[first], counts, self._composer)
         rows = self._parser.rows("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
-        return type(self)([self._tokens[i] for i in rows], _frozen(self._matrix[rows]), counts=counts)
+        names = [self._tokens[i] for i in rows]
+        return type(self)._composing(names, _frozen(self._matrix[rows]), counts, self._composer)
 
     def normalized(self) -> Self:
         """Return the vectors divided by their lengths, in the same dtype; zero stays zero.
@@ -171,6 +235,7 @@ class Vectors:
         Returns
         -------
         Vectors
+            Of the tokens alone: they hold no n-grams, of which vectors of another length would be composed.
 
         Examples
         --------
@@ -202,7 +267,7 @@ class Vectors:
         >>> Vectors(["a", "b"], np.array([[3.0, 0.0], [4.0, 3.0]])).similarity("a", "b")
         0.8
         """
-        unit_a, unit_b = unit_vectors(self._matrix[[self._parser.row(a), self._parser.row(b)]])
+        unit_a, unit_b = unit_vectors(np.stack([self[a], self[b]]))
         return float(rounded_products(unit_a[None], unit_b)[0])
 
     def distance(self, a: Token, b: Token) -> float:
@@ -244,7 +309,10 @@ class Vectors:
         >>> v.rank("a", "c"), v.rank("a", "b")
         (1, 2)
         """
-        return 1 + self._neighbors.count_nearer(self._parser.row(a), self._parser.row(b))
+        query, other = self._parser.found(a), self._parser.found(b)
+        excluded = query if isinstance(query, int) else None
+        units = (self._query_vector(as_parsed(found)) for found in (query, other))
+        return 1 + self._neighbors.count_nearer(*units, excluded=excluded)
 
     def doesnt_match(self, tokens: Iterable[Token]) -> str:
         """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
@@ -271,12 +339,11 @@ class Vectors:
         >>> v.doesnt_match(["red", "cat", "blue"])
         'cat'
         """
-        ids = self._parser.rows("tokens", tokens)
-        if len(ids) < 3:
-            raise ValueError(f"doesnt_match needs at least three tokens, got {len(ids)}")
-        unit = self._neighbors.unit(ids)
-        worst = ids[np.argmin(rounded_products(unit, unit.mean(axis=0)))]
-        return self._tokens[int(worst)]
+        given = self._parser.several("tokens", tokens)
+        unit = unit_vectors(self._parser.vectors("tokens", given, self._matrix))
+        if len(given) < 3:
+            raise ValueError(f"doesnt_match needs at least three tokens, got {len(given)}")
+        return str(token_of(given[int(np.argmin(rounded_products(unit, unit.mean(axis=0))))]))
 
     def most_similar(
         self,
@@ -467,11 +534,10 @@ class Vectors:
         topn = check_integer("topn", topn, low=1)
         check_choice("method", method, METHODS)
         among = self._parser.restriction(restrict)
-        asked = [self._parser.row(token) for token in (a, b, c)]
-        questions = list(self._neighbors.unit(np.array(asked))[:, None])
-        ((ids, scores),) = self._neighbors.analogies(
-            questions, topn, method=method, excluded=[list(set(asked))], among=among
-        )
+        found = self._parser.found_all([a, b, c])
+        questions = [self._query_vector(as_parsed(item))[None] for item in found]
+        asked = list({item for item in found if isinstance(item, int)})
+        ((ids, scores),) = self._neighbors.analogies(questions, topn, method=method, excluded=[asked], among=among)
         return self._scored(ids, scores)
 
     def save(
@@ -498,7 +564,8 @@ class Vectors:
         ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
         ===================== =================== =================================================================
 
-        For word2vec, fastText and GloVe ``.gz`` may follow the suffix.
+        For word2vec, fastText and GloVe ``.gz`` may follow the suffix. Character n-grams are kept by safetensors alone:
+        other formats get the tokens.
 
         Parameters
         ----------
@@ -528,11 +595,17 @@ class Vectors:
         ...     Vectors.load(f"{folder}/v.vec.gz")
         <Vectors: 2 tokens, 2 dimensions, float32>
         """
-        write_table(Table(self._tokens, self._matrix, self._counts, settings or {}), path, format)
+        ngrams = {} if self._composer is None else self._composer.tensors()
+        write_table(Table(self._tokens, self._matrix, self._counts, settings or {}, ngrams), path, format)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], format: str | None = None) -> Self:  # noqa: A002 - a user's word
         """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
+
+        The binary models of fastText (skip-gram, CBOW and supervised ones, not quantised) are read as well, as the
+        format ``fasttext-binary``. Their suffix is that of word2vec's binary form: the first bytes of a file say which
+        it is. The vectors are those that fastText gives, within a rounding of float32, also of words that it has not
+        seen. The n-grams are mapped, and the vectors of the words made of them.
 
         A mapped file must not be shortened. It may be replaced, on Windows only after its vectors are deleted.
 
@@ -540,7 +613,7 @@ class Vectors:
         ----------
         path : path-like
         format : str, optional
-            One of the formats of :meth:`save`; by default the one of the suffix.
+            One of the formats of :meth:`save`, or ``fasttext-binary``; by default the one of the suffix.
 
         Raises
         ------
@@ -550,12 +623,19 @@ class Vectors:
             If no format has the suffix, or the file is not a whole one of its format; the place is named.
         ImportError
             If the format needs an extra, which is named.
+        MemoryError
+            If the vectors of a model's words take more memory than is free.
 
         Examples
         --------
         See :meth:`save`.
         """
-        return read_table(path, format, lambda table: cls(table.tokens, table.matrix, counts=table.counts))
+        return read_table(path, format, cls._of_table)
+
+    @classmethod
+    def _of_table(cls, table: Table) -> Self:
+        composer = composer_of(table.ngrams, table.matrix)
+        return cls._composing(table.tokens, table.matrix, table.counts, composer)
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
         """Write the text or binary form of word2vec, under the name that gensim uses; as :meth:`save`.
@@ -604,20 +684,22 @@ class Vectors:
     def to_gensim(self) -> Any:
         """Return a gensim.models.KeyedVectors; counts are its attribute "count".
 
-        The way back is :meth:`from_gensim`.
+        Of fastText's models it is a FastTextKeyedVectors, which composes vectors of other words as these do. For the
+        n-grams of a model with subwords gensim has no form: it gets the tokens alone. The way back is
+        :meth:`from_gensim`.
 
         Raises
         ------
         ImportError
             Without gensim: the extra [gensim].
         """
-        return interop.to_gensim(self._tokens, self._matrix, self._counts)
+        return interop.to_gensim(self._tokens, self._matrix, self._counts, self._composer)
 
     @classmethod
     def from_gensim(cls, keyed: Any) -> Self:
         """Return the vectors of a gensim.models.KeyedVectors, or of a model of gensim that has them as ``wv``.
 
-        Of FastText these are the vectors of its words, not those of its n-grams.
+        Those of FastText compose vectors of other words as gensim does.
 
         Parameters
         ----------
@@ -629,8 +711,7 @@ class Vectors:
         TypeError, ValueError
             If it is none, a token is not a str, or a component is not finite.
         """
-        tokens, matrix, counts = interop.from_gensim(keyed)
-        return cls(tokens, matrix, counts=counts)
+        return cls._composing(*interop.from_gensim(keyed))
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
@@ -661,14 +742,16 @@ class Vectors:
         return cls(*interop.from_pandas(frame))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
+        state = {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
+        return state if self._composer is None else {**state, "ngrams": self._composer.tensors()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._tokens = state["tokens"]
         self._rows = {token: row for row, token in enumerate(self._tokens)}
         self._matrix = read_only(np.asarray(state["matrix"]))
         self._counts = None if state["counts"] is None else read_only(state["counts"])
-        self._parser = QueryParser(self._tokens, self._rows, self._matrix.shape[1])
+        ngrams = {name: read_only(tensor) for name, tensor in state.get("ngrams", {}).items()}
+        self._set_composer(composer_of(ngrams, self._matrix))
 
     @cached_property
     def _neighbors(self) -> Neighbors:

@@ -87,7 +87,7 @@ def test_multiples_of_a_row_are_ties_at_the_cosine_1(dtype, factors):
         neighbors = Neighbors(rng.standard_normal(1 + case % 120, dtype) * multiples)
         ((ids, cosines),) = neighbors.nearest(neighbors.unit(np.array([0])), 3, excluded=[[0]])
         assert (ids.tolist(), cosines.tolist()) == ([1, 2, 3], [1.0, 1.0, 1.0])
-        assert neighbors.count_nearer(0, 3) == 0
+        assert neighbors.count_nearer(*neighbors.unit(np.array([0, 3])), excluded=0) == 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -190,7 +190,9 @@ def test_nearer_rows_are_counted(tied):
     for row, other in [(0, 1), (3, 3), (17, 4000), (int(np.flatnonzero(tied[:, 0] == 0)[0]), 5)]:
         cosines = np.round((neighbors.unit(slice(None)) * neighbors.unit(np.array([row]))).sum(axis=1), 12)
         expected = sum(cosine > cosines[other] for i, cosine in enumerate(cosines) if i != row)
-        assert neighbors.count_nearer(row, other) == expected
+        units = neighbors.unit(np.array([row, other]))
+        assert neighbors.count_nearer(*units, excluded=row) == expected
+        assert neighbors.count_nearer(*units) == expected + (cosines[row] > cosines[other])
 
 
 @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
@@ -248,7 +250,7 @@ def test_one_query_to_a_small_matrix_takes_one_thread_of_blas(monkeypatch):
 
     monkeypatch.setattr(module, "single_threaded_blas", recorded)
     one = held.nearest(queries[:1], 5)
-    held.count_nearer(0, 1)
+    held.count_nearer(*queries[:2])
     assert len(seen) == 2
     assert_same(held.nearest(queries, 5)[:1], one)
     monkeypatch.setattr(module, "ONE_THREAD_BYTES", 300 * 8 * 8 - 1)

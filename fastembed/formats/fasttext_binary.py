@@ -1,0 +1,248 @@
+"""The binary models of fastText, ``model.bin``: words, their vectors, and those of their character n-grams. Read only.
+
+A file holds, little-endian and without gaps: a magic number and a version; the settings; the dictionary of words and
+labels; the input matrix, a row for each word and then for each bucket of n-grams; the output matrix. The vector of a
+word is the mean of its own row and those of its n-grams.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.memory import check_free
+from fastembed.formats.fasttext_ngrams import LONGEST_NGRAM, bucket_sums
+from fastembed.formats.streams import LONGEST, is_gzip, reading
+from fastembed.formats.table import Matrix, PathLike, Table
+from fastembed.formats.tokens import add_token
+
+MAGIC = struct.pack("<i", 793712314)
+VERSIONS = (11, 12)
+MODELS = {1: "cbow", 2: "skipgram", 3: "supervised"}
+SUPERVISED = 3
+BLOCK = 1 << 20  # bytes read at a time
+
+VERSION = struct.Struct("<i")
+# Dimension, window, epochs, minimal count, negatives, word n-grams, loss, model, buckets, shortest and longest n-gram,
+# rate of updates, sampling
+SETTINGS = struct.Struct("<12id")
+SIZES = struct.Struct("<3i2q")  # entries, words, labels, tokens of the text, entries that pruning has kept
+ENTRY = struct.Struct("<qb")  # after the text of an entry and a zero: its count and its type, 0 for words, 1 for labels
+MATRIX = struct.Struct("<b2q")  # before its numbers: whether it is quantised, rows, columns
+
+
+class _Settings(NamedTuple):
+    """What the vectors depend on."""
+
+    dim: int
+    buckets: int
+    shortest: int
+    longest: int
+
+
+def is_model(path: PathLike) -> bool:
+    """Return whether a file, which may be compressed with gzip, begins as fastText's binary models do.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+
+    Examples
+    --------
+    >>> with open("v.bin", "wb") as file:
+    ...     _ = file.write(b"3 2")  # as word2vec's binary form begins
+    >>> is_model("v.bin")
+    False
+    """
+    with reading(path) as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def read(path: PathLike) -> Table:
+    """Read the words of a model, and the tensors "ngrams.matrix" (B, D) and "ngrams.lengths" if it has any n-grams.
+
+    The rows of the n-grams are mapped into memory, unless the file is compressed.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not a whole model of a known version, or a quantised one; the byte is named.
+    MemoryError
+        If the vectors of the words take more memory than is free.
+    """
+    with reading(path) as file:
+        source = _Source(file, path)
+        settings = _read_settings(source)
+        tokens, counts = _read_dictionary(source)
+        rows = _read_input(source, len(tokens) + settings.buckets, settings.dim)
+        _check_output(source, settings.dim)
+    own, buckets = rows[: len(tokens)], rows[len(tokens) :]
+    if not len(buckets) or settings.longest < max(settings.shortest, 1):
+        return Table(tokens, own, counts)
+    check_free(own.nbytes, f"the vectors of {len(tokens):,} words", "take a model of fewer words")
+    matrix = np.empty(own.shape, np.float32)
+    for block, sums, sizes in bucket_sums(buckets, tokens, settings.shortest, settings.longest):
+        sums += own[block]
+        matrix[block] = sums * (1 / (sizes[:, None] + 1)).astype(np.float32)
+    lengths = np.array([settings.shortest, settings.longest])
+    return Table(tokens, matrix, counts, ngrams={"ngrams.matrix": buckets, "ngrams.lengths": lengths})
+
+
+class _Source:
+    """A stream of bytes that knows where it is; it raises a ValueError where the file ends too early."""
+
+    def __init__(self, file: BinaryIO, path: PathLike) -> None:
+        self.path = path
+        self.position = 0
+        self._file = file
+        self._ahead = b""  # what has been read, from `_at` on, and is still to be taken
+        self._at = 0
+
+    def error(self, what: str, position: int | None = None) -> ValueError:
+        """Return the error for what is wrong at a byte, by default here."""
+        return ValueError(f"{str(self.path)!r}, byte {self.position if position is None else position}: {what}")
+
+    def take(self, size: int, what: str) -> bytes:
+        """Return the next bytes."""
+        while len(self._ahead) - self._at < size:
+            self._read_on(what)
+        found = self._ahead[self._at : self._at + size]
+        self._advance(size)
+        return found
+
+    def numbers(self, form: struct.Struct, what: str) -> tuple[Any, ...]:
+        """Return the next numbers."""
+        return form.unpack(self.take(form.size, what))
+
+    def text(self, what: str) -> bytes:
+        """Return the next bytes, up to a zero, which is passed."""
+        while (zero := self._ahead.find(b"\0", self._at)) < 0:
+            if len(self._ahead) - self._at > LONGEST:
+                raise self.error(f"{what} does not end within {LONGEST:,} bytes")
+            self._read_on(what)
+        found = self._ahead[self._at : zero]
+        self._advance(zero + 1 - self._at)
+        return found
+
+    def matrix(self, rows: int, columns: int, what: str) -> Matrix:
+        """Return the next numbers as a matrix of float32: mapped, or read if the file is compressed."""
+        size = rows * columns * 4
+        if is_gzip(self.path):
+            data = bytearray()  # grows with what has been read, never by what the file promises
+            while len(data) < size:
+                data += self.take(min(BLOCK, size - len(data)), what)
+            matrix = np.frombuffer(data, "<f4").reshape(rows, columns)
+        else:
+            if size > os.fstat(self._file.fileno()).st_size - self.position:
+                raise self.error(f"the file ends inside {what}")
+            matrix = np.asarray(np.memmap(self._file, "<f4", "r", self.position, (rows, columns)))
+            self.position += size
+            self._file.seek(self.position)
+            self._ahead, self._at = b"", 0
+        return matrix.astype(np.float32, copy=False)
+
+    def skip_to_end(self, size: int, what: str) -> None:
+        """Check that the file has just this many bytes more."""
+        if not is_gzip(self.path):
+            left = os.fstat(self._file.fileno()).st_size - self.position
+            if left < size:
+                raise self.error(f"the file ends inside {what}")
+            more = left > size
+        else:
+            while size:
+                size -= len(self.take(min(BLOCK, size), what))
+            more = self._at < len(self._ahead) or bool(self._file.read(1))
+        if more:
+            raise self.error(f"more follows {what}, which is the last part of a model")
+
+    def _read_on(self, what: str) -> None:
+        more = self._file.read(BLOCK)
+        if not more:
+            raise self.error(f"the file ends inside {what}")
+        self._ahead, self._at = self._ahead[self._at :] + more, 0
+
+    def _advance(self, size: int) -> None:
+        self._at += size
+        self.position += size
+
+
+def _read_settings(source: _Source) -> _Settings:
+    """Read the magic number, the version and the settings."""
+    if source.take(len(MAGIC), "the magic number") != MAGIC:
+        raise source.error("this is no binary model of fastText: it has not the magic number of one", 0)
+    (version,) = source.numbers(VERSION, "the version")
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise source.error(f"this is a model of fastText of version {version}; versions {known} can be read", 4)
+    start = source.position
+    dim, *_, model, buckets, shortest, longest, _, _ = source.numbers(SETTINGS, "the settings")
+    if model not in MODELS:
+        raise source.error(f"the kind of the model must be one of {MODELS}, got {model}", start)
+    if not 1 <= dim <= LONGEST // 4:
+        raise source.error(f"the dimension must be from 1 to {LONGEST // 4}, got {dim}", start)
+    if version == 11 and model == SUPERVISED:  # had no character n-grams, whatever its settings say
+        longest = 0
+    if (
+        buckets < 0
+        or shortest < 0
+        or not 0 <= longest <= LONGEST_NGRAM
+        or (not buckets and longest >= max(shortest, 1))
+    ):
+        what = f"n-grams of {shortest} to {longest} characters in {buckets} buckets"
+        raise source.error(f"{what} cannot be: lengths are from 0 to {LONGEST_NGRAM}, buckets at least 1", start)
+    return _Settings(dim, buckets, shortest, longest)
+
+
+def _read_dictionary(source: _Source) -> tuple[list[str], NDArray[np.int64]]:
+    """Read the words and their counts, and skip the labels."""
+    start = source.position
+    entries, words, labels, _, pruned = source.numbers(SIZES, "the sizes of the dictionary")
+    if pruned >= 0:
+        raise source.error("the model is quantised and pruned; only models as they were trained can be read", start)
+    if words < 1 or labels < 0 or entries != words + labels:
+        raise source.error(f"{words} words and {labels} labels cannot be {entries} entries", start)
+    seen: dict[str, int] = {}
+    counts: list[int] = []
+    for number in range(entries):
+        start = source.position
+        name = source.text("the dictionary")
+        count, kind = source.numbers(ENTRY, "the dictionary")
+        if kind != (number >= words):
+            what = f"entry {number + 1} is of the type {kind}, but of {entries} entries {words} are words (0), before"
+            raise source.error(f"{what} the labels (1)", start)
+        if number < words:
+            where = f"{str(source.path)!r}, byte {start}, word {number + 1} of {words}"
+            add_token(name, start, seen, where, "byte")
+            counts.append(count)
+    return list(seen), np.array(counts, np.int64)
+
+
+def _read_input(source: _Source, rows: int, dim: int) -> Matrix:
+    """Read the input matrix."""
+    start = source.position
+    quantised, *shape = source.numbers(MATRIX, "the shape of the input matrix")
+    if quantised:
+        raise source.error("the model is quantised; only models as they were trained can be read", start)
+    if shape != [rows, dim]:
+        raise source.error(f"the input matrix must have the shape {(rows, dim)}, got {tuple(shape)}", start)
+    return source.matrix(rows, dim, "the input matrix")
+
+
+def _check_output(source: _Source, dim: int) -> None:
+    """Check that an output matrix follows, and that it is the end."""
+    start = source.position
+    _, rows, columns = source.numbers(MATRIX, "the shape of the output matrix")
+    if rows < 0 or columns != dim:
+        raise source.error(f"the output matrix must have {dim} columns, got the shape {(rows, columns)}", start)
+    source.skip_to_end(rows * columns * 4, "the output matrix")

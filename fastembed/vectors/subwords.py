@@ -1,0 +1,282 @@
+"""Vectors of words that have none of their own, composed of the vectors of their character n-grams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._base.ngrams import character_ngrams
+from fastembed._base.validation import all_finite
+from fastembed.formats.fasttext_ngrams import (
+    BLOCK,
+    LONGEST_NGRAM,
+    bucket_sums,
+    buckets_of,
+    ngrams_of,
+    sums_of_rows,
+)
+from fastembed.formats.tensors import pack_tokens, unpack_tokens
+from fastembed.vectors.neighbors import Exact, Matrix
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+class Composer(Protocol):
+    """Composes vectors (D,) of words that have none of their own."""
+
+    def compose(self, word: str) -> Matrix | None:
+        """Return the vector of a word, (D,); None if none of its n-grams is known."""
+
+    def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
+        """Return the vectors of N words, (N, D), and whether each word has a known n-gram, (N,): else its row is 0."""
+
+    def parts(self, word: str, *, own: bool = False) -> list[tuple[str, Exact]]:
+        """Return the known n-grams of a word, in its order, and their parts (D,) of its vector, whose sum that is.
+
+        With `own` they are the parts of the vector of a word that has a row of its own beside them.
+        """
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that the composer holds; :func:`composer_of` takes it."""
+
+
+def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
+    """Return the composer that holds these tensors; None if there are none.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        What :meth:`Composer.tensors` returned.
+    matrix : ndarray (V, D)
+        The vectors of the words.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit together, or this version knows no such n-grams.
+    """
+    if not tensors:
+        return None
+    for kind in (NgramDictionary, BucketComposer):
+        if set(tensors) == kind.TENSORS:
+            return kind.from_tensors(tensors, matrix)
+    raise ValueError(f"this version of fastembed cannot compose words of the tensors {', '.join(sorted(tensors))}")
+
+
+@dataclass(frozen=True, eq=False)
+class NgramDictionary:
+    """Composes words of n-grams each of which has a vector of its own.
+
+    The vector of a word is ``scale / n**power`` times the sum of the rows of its n known n-grams, minus the centre.
+
+    Attributes
+    ----------
+    ngrams : tuple of str, length G
+        All different.
+    rows : ndarray (G, D)
+        Their vectors.
+    centre : ndarray of float64, shape (D,)
+        Taken from every vector.
+    lengths : (int, int)
+        The least and the greatest number of characters of an n-gram.
+    scale, power : float
+        One n-gram that occurs twice in a word counts twice.
+
+    Examples
+    --------
+    >>> composer = NgramDictionary(("<a", "ab"), np.eye(2), np.array([0.0, 0.5]), (2, 2))
+    >>> composer.compose("ab"), composer.compose("b")
+    (array([0.70710678, 0.20710678]), None)
+    >>> [(ngram, part.round(2).tolist()) for ngram, part in composer.parts("ab")]
+    [('<a', [0.71, -0.25]), ('ab', [0.0, 0.46])]
+    >>> print(composer)
+    2 n-grams
+    """
+
+    ngrams: tuple[str, ...]
+    rows: Matrix
+    centre: Exact
+    lengths: tuple[int, int] = (3, 6)
+    scale: float = 1.0
+    power: float = 0.5
+
+    TENSORS = frozenset(
+        ("ngrams.utf8", "ngrams.offsets", "ngrams.matrix", "ngrams.lengths", "ngrams.weights", "centre")
+    )
+
+    def compose(self, word: str) -> Matrix | None:
+        """Return the vector of a word, (D,); None if none of its n-grams is known."""
+        vectors, known = self.compose_all([word])
+        return vectors[0] if known[0] else None
+
+    def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
+        """Return the vectors of N words, (N, D), and whether each word has a known n-gram, (N,)."""
+        vectors = np.zeros((len(words), self.rows.shape[1]), self.rows.dtype)
+        known = np.zeros(len(words), bool)
+        for start in range(0, len(words), BLOCK):
+            found = [self._known(word) for word in words[start : start + BLOCK]]
+            sizes = np.array([len(ngrams) for ngrams in found])
+            ids = np.array([i for ngrams in found for _, i in ngrams], np.intp)
+            sums = sums_of_rows(self.rows, ids, sizes)
+            has = np.flatnonzero(sizes)
+            weights = self.scale / sizes[has] ** self.power
+            vectors[start + has] = sums[has] * weights[:, None] - self.centre
+            known[start + has] = True
+        check_composed(words, vectors)
+        return vectors, known
+
+    def parts(self, word: str, *, own: bool = False) -> list[tuple[str, Exact]]:
+        """Return the known n-grams of a word, in its order, and their parts (D,) of its vector.
+
+        Each has an equal share of the centre. The parts are the same for a word that has a row of its own as well.
+        """
+        found = self._known(word)
+        size = len(found)
+        weight = self.scale / max(size, 1) ** self.power
+        return [(ngram, weight * self.rows[i].astype(np.float64) - self.centre / size) for ngram, i in found]
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the n-grams, their rows, lengths and weights, and the centre."""
+        return {
+            **pack_tokens(self.ngrams, "ngrams"),
+            "ngrams.matrix": self.rows,
+            "ngrams.lengths": np.array(self.lengths, np.int64),
+            "ngrams.weights": np.array([self.scale, self.power]),
+            "centre": self.centre,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> NgramDictionary:
+        """Return the composer that holds these tensors, beside the vectors (V, D) of words.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit together.
+        """
+        ngrams = tuple(unpack_tokens(tensors, "ngrams", "ngrams"))
+        rows, weights, centre = (tensors[name] for name in ("ngrams.matrix", "ngrams.weights", "centre"))
+        check_rows(rows, matrix)
+        if len(ngrams) != len(rows) or len(set(ngrams)) != len(ngrams):
+            raise ValueError(f"{len(ngrams)} n-grams, {len(set(ngrams))} of them different, for {len(rows)} rows")
+        if centre.dtype != np.float64 or centre.shape != (rows.shape[1],) or not all_finite(centre):
+            raise ValueError(f"'centre' must be finite float64 of shape ({rows.shape[1]},), got {centre!r}")
+        if weights.dtype != np.float64 or weights.shape != (2,) or not all_finite(weights) or weights.min() < 0:
+            raise ValueError(f"'ngrams.weights' must be two finite numbers of at least 0, got {weights!r}")
+        scale, power = weights.tolist()
+        return cls(ngrams, rows, centre, checked_lengths(tensors["ngrams.lengths"]), scale, power)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {ngram: i for i, ngram in enumerate(self.ngrams)}
+
+    def _known(self, word: str) -> list[tuple[str, int]]:
+        """Return the known n-grams of a word and their ids."""
+        ids = self._ids
+        return [(ngram, ids[ngram]) for ngram in character_ngrams(word, *self.lengths) if ngram in ids]
+
+    def __str__(self) -> str:
+        return f"{len(self.ngrams):,} n-grams"
+
+
+@dataclass(frozen=True, eq=False)
+class BucketComposer:
+    """Composes words as fastText does: of hashed n-grams, each of which has the vector of its bucket.
+
+    The vector of a word is the mean of those of its n-grams and, if it has one, its own row.
+
+    Attributes
+    ----------
+    rows : ndarray (B, D)
+        The vectors of the buckets.
+    shortest, longest : int
+        Of n-grams, in characters.
+
+    Examples
+    --------
+    >>> composer = BucketComposer(np.array([[3.0, 6.0]]), 3, 4)  # of a single bucket
+    >>> composer.compose("ab"), composer.compose("")
+    (array([3., 6.]), None)
+    >>> [(ngram, part.tolist()) for ngram, part in composer.parts("ab")]
+    [('<ab', [1.0, 2.0]), ('<ab>', [1.0, 2.0]), ('ab>', [1.0, 2.0])]
+    >>> print(composer)
+    1 buckets of n-grams
+    """
+
+    rows: Matrix
+    shortest: int
+    longest: int
+
+    TENSORS = frozenset(("ngrams.matrix", "ngrams.lengths"))
+
+    def compose(self, word: str) -> Matrix | None:
+        """Return the vector of a word, (D,); None if it has no n-gram."""
+        vectors, known = self.compose_all([word])
+        return vectors[0] if known[0] else None
+
+    def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
+        """Return the vectors of N words, (N, D), and whether each word has an n-gram, (N,)."""
+        vectors = np.empty((len(words), self.rows.shape[1]), self.rows.dtype)
+        known = np.empty(len(words), bool)
+        for block, sums, sizes in self.sums(words):
+            vectors[block] = sums * (1 / np.maximum(sizes[:, None], 1)).astype(sums.dtype)
+            known[block] = sizes > 0
+        check_composed(words, vectors)
+        return vectors, known
+
+    def sums(self, words: Sequence[str]) -> Iterator[tuple[slice, Matrix, npt.NDArray[np.intp]]]:
+        """Yield for each block of words the sums (block, D) of their n-grams' rows, and their numbers (block,)."""
+        return bucket_sums(self.rows, words, self.shortest, self.longest)
+
+    def parts(self, word: str, *, own: bool = False) -> list[tuple[str, Exact]]:
+        """Return the n-grams of a word, in its order, and their parts (D,) of its vector."""
+        ngrams = ngrams_of(word, self.shortest, self.longest)
+        ids, _ = buckets_of([word], self.shortest, self.longest, len(self.rows))
+        return list(zip(ngrams, self.rows[ids].astype(np.float64) / max(len(ngrams) + own, 1), strict=True))
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return "ngrams.matrix" (B, D) and "ngrams.lengths", the shortest and the longest."""
+        return {"ngrams.matrix": self.rows, "ngrams.lengths": np.array([self.shortest, self.longest], np.int64)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> BucketComposer:
+        """Return the composer that holds these tensors, beside the vectors (V, D) of words.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit together.
+        """
+        check_rows(tensors["ngrams.matrix"], matrix)
+        return cls(tensors["ngrams.matrix"], *checked_lengths(tensors["ngrams.lengths"]))
+
+    def __str__(self) -> str:
+        return f"{len(self.rows):,} buckets of n-grams"
+
+
+def check_composed(words: Sequence[str], vectors: Matrix) -> None:
+    """Raise ValueError if a vector that was composed of n-grams is not finite: these are not checked before."""
+    if not all_finite(vectors):
+        word = words[int(np.argmin(np.isfinite(vectors).all(axis=1)))]
+        raise ValueError(f"the vector composed for {word!r} is not finite: the n-grams are damaged")
+
+
+def check_rows(rows: npt.NDArray[Any], matrix: Matrix) -> None:
+    """Raise ValueError if these cannot be the vectors of n-grams beside those (V, D) of words."""
+    dim = matrix.shape[1]
+    if rows.dtype != matrix.dtype or rows.ndim != 2 or not len(rows) or rows.shape[1] != dim:
+        found = f"{rows.dtype} of shape {rows.shape}"
+        raise ValueError(f"'ngrams.matrix' must be {matrix.dtype} of shape (G, {dim}), G at least 1, got {found}")
+
+
+def checked_lengths(lengths: npt.NDArray[Any]) -> tuple[int, int]:
+    """Return the least and the greatest length of n-grams."""
+    shortest, longest = lengths.tolist() if lengths.dtype == np.int64 and lengths.shape == (2,) else (-1, -1)
+    if not 0 <= shortest <= longest <= LONGEST_NGRAM:
+        raise ValueError(f"'ngrams.lengths' must be two ascending integers up to {LONGEST_NGRAM}, got {lengths!r}")
+    return shortest, longest

@@ -1,0 +1,333 @@
+"""Words that have no vector of their own: composed by hand and by gensim, in every query, in files and in pickles."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from fastembed import Vectors
+from fastembed._base.ngrams import character_ngrams
+from fastembed.formats.tensors import map_tensors, write_tensors
+from fastembed.vectors.subwords import BucketComposer, NgramDictionary, composer_of
+
+TOKENS = ["king", "queen", "man", "woman", "cabbage"]
+NGRAMS = ("<ki", "kin", "ing", "ng>", "<qu", "een", "man", "<man>", "wom")
+TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
+
+
+def a_dictionary(dtype, **options):
+    rng = np.random.default_rng(1)
+    rows = rng.standard_normal((len(NGRAMS), 6)).astype(dtype)
+    return NgramDictionary(NGRAMS, rows, rng.standard_normal(6) / 8, **options)
+
+
+def some_buckets(dtype):
+    return BucketComposer(np.random.default_rng(2).standard_normal((11, 6)).astype(dtype), 3, 6)
+
+
+COMPOSERS = {
+    "dictionary": a_dictionary,
+    "dictionary of other weights": lambda dtype: a_dictionary(dtype, scale=0.7, power=1.0, lengths=(3, 3)),
+    "buckets": some_buckets,
+}
+
+
+@pytest.fixture(params=sorted(TOLERANCE))
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=COMPOSERS)
+def composer(request, dtype):
+    return COMPOSERS[request.param](dtype)
+
+
+@pytest.fixture
+def vectors(composer):
+    matrix = np.random.default_rng(0).standard_normal((len(TOKENS), 6)).astype(composer.rows.dtype)
+    return Vectors._composing(TOKENS, matrix, np.arange(5), composer)
+
+
+def test_ngrams_are_all_runs_of_characters_of_these_lengths():
+    assert character_ngrams("日é", 1, 4) == ["<日", "<日é", "<日é>", "日", "日é", "日é>", "é", "é>"]
+    assert character_ngrams("", 2, 9) == ["<>"]
+    assert character_ngrams("", 1, 1) == character_ngrams("a", 5, 9) == character_ngrams("abc", 3, 2) == []
+
+
+def test_a_dictionary_composes_the_sum_of_known_ngrams_by_hand(dtype):
+    composer = a_dictionary(dtype, scale=0.5, power=0.75)
+    ids = [NGRAMS.index(ngram) for ngram in ("<ki", "kin", "ing", "ing", "ng>")]  # of "kinging": it has "ing" twice
+    rows = composer.rows.astype(np.float64)
+    expected = 0.5 / 5**0.75 * rows[ids].sum(axis=0) - composer.centre
+    found = composer.compose("kinging")
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[dtype] * 10)
+    assert composer.compose("xyz") is composer.compose("") is None
+
+
+def test_many_words_are_composed_as_each_alone(composer):
+    words = ["kingly", "xyz", "", "manly", "kinging"] * 1000 + ["queenly"]
+    vectors, known = composer.compose_all(words)
+    assert vectors.shape == (len(words), 6)
+    for word, vector, has in zip(words[-6:], vectors[-6:], known[-6:], strict=True):
+        alone = composer.compose(word)
+        assert has == (alone is not None)
+        np.testing.assert_array_equal(vector, 0 if alone is None else alone)
+    np.testing.assert_array_equal(vectors[:5], vectors[-6:-1])
+
+
+@pytest.mark.parametrize("word", ["kingly", "manmankinging", "kin"])
+def test_parts_sum_to_the_vector(composer, dtype, word):
+    parts = composer.parts(word)
+    assert [ngram for ngram, _ in parts] == [n for n in character_ngrams(word, 3, 6) if n in dict(parts)]
+    total = sum(part for _, part in parts)
+    np.testing.assert_allclose(total, composer.compose(word), rtol=0, atol=10 * TOLERANCE[dtype])
+
+
+def test_an_unknown_word_is_composed_but_is_no_token(vectors, composer):
+    np.testing.assert_array_equal(vectors["kingly"], composer.compose("kingly"))
+    assert not vectors["kingly"].flags.writeable
+    assert "kingly" not in vectors
+    assert len(vectors) == len(list(vectors)) == len(vectors.matrix) == 5
+    np.testing.assert_array_equal(
+        vectors[["queen", "kingly", "man", "kingly"]],
+        np.stack([vectors.matrix[1], vectors["kingly"], vectors.matrix[2], vectors["kingly"]]),
+    )
+    assert vectors[[]].shape == (0, 6)
+
+
+def test_a_word_without_known_ngrams_is_unknown(dtype):
+    vectors = Vectors._composing(TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    for query in (
+        lambda: vectors["mqn"],
+        lambda: vectors[["queen", "mqn"]],
+        lambda: vectors.most_similar("mqn"),
+        lambda: vectors.nearest(["kingly", "mqn"]),
+        lambda: vectors.similarity("king", "mqn"),
+        lambda: vectors.subwords("mqn"),
+        lambda: vectors.analogy("king", "mqn", "man"),
+        lambda: vectors.doesnt_match(["king", "queen", "mqn"]),
+    ):
+        with pytest.raises(KeyError, match="'mqn' is not among the 5 tokens; the closest spellings are 'man'"):
+            query()
+    with pytest.raises(KeyError, match="'kingly' is not among the 5 tokens"):
+        vectors.subset(["kingly"])
+    with pytest.raises(KeyError, match="'kingly' is not among the 5 tokens"):
+        vectors.most_similar("king", restrict=["kingly"])
+    with pytest.raises(TypeError, match="a token is a str"):
+        vectors[["king", None]]
+
+
+def test_every_query_takes_composed_words_as_if_they_were_tokens(vectors, dtype):
+    """Compare with vectors among whose tokens are the same words; these are left out of the answers."""
+    words = ["kingly", "manly"]
+    known = Vectors([*TOKENS, *words], np.concatenate([vectors.matrix, vectors[words]]))
+
+    def close(found, expected):
+        assert [token for token, _ in found] == [token for token, _ in expected]
+        np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=0, atol=TOLERANCE[dtype])
+
+    among = {"restrict": 5}
+    close(vectors.most_similar("kingly"), known.most_similar("kingly", **among))
+    weighted = [("kingly", 2.0), "queen"], ["manly"]
+    close(vectors.most_similar(*weighted), known.most_similar(*weighted, **among))
+    for method in ("3CosAdd", "3CosMul"):
+        question = "kingly", "queen", "manly"
+        close(vectors.analogy(*question, method=method), known.analogy(*question, method=method, **among))
+    ids, cosines = vectors.nearest(["kingly", "queen", "manly"], topn=4)
+    expected_ids, expected_cosines = known.nearest(["kingly", "queen", "manly"], topn=4, **among)
+    assert ids.tolist() == expected_ids.tolist()
+    np.testing.assert_array_equal(cosines, expected_cosines)
+    assert vectors.nearest("kingly", topn=2)[0].shape == (2,)
+    assert vectors.similarity("kingly", "queen") == known.similarity("kingly", "queen")
+    assert vectors.similarity("kingly", "kingly") == 1.0
+    assert vectors.distance("kingly", "manly") == known.distance("kingly", "manly")
+    assert vectors.doesnt_match(["kingly", "queen", "manly"]) == known.doesnt_match(["kingly", "queen", "manly"])
+    for other in TOKENS:
+        place = [token for token, _ in known.most_similar("kingly", topn=9, **among)].index(other)
+        assert vectors.rank("kingly", other) == place + 1
+    nearer = [s for _, s in known.most_similar("king", topn=9, **among) if s > known.similarity("king", "kingly")]
+    assert vectors.rank("king", "kingly") == len(nearer) + 1
+
+
+def test_a_vector_in_a_query_stays_as_it_is(vectors):
+    given = vectors["kingly"] * 3
+    found = vectors.most_similar([given, "manly"])
+    unit = vectors["manly"].astype(np.float64)
+    total = given.astype(np.float64) + unit / np.linalg.norm(unit)
+    expected = vectors.most_similar(total)
+    np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=0, atol=1e-6)
+
+
+def test_shares_are_those_of_the_parts_and_sum_to_one(vectors, composer):
+    for word in ("king", "kingly", "manman", "cabbage"):
+        if word == "cabbage" and "dictionary" in str(type(composer)).lower():
+            assert vectors.subwords(word) == [("cabbage", 1.0)]  # none of its n-grams is known
+            continue
+        found = vectors.subwords(word)
+        assert sum(share for _, share in found) == pytest.approx(1.0, abs=1e-6)
+        ngrams = list(dict.fromkeys(ngram for ngram, _ in composer.parts(word)))
+        assert [ngram for ngram, _ in found] == [word] * (word in vectors) + ngrams
+        vector = vectors[word].astype(np.float64)
+        last = sum(part for ngram, part in composer.parts(word, own=word in vectors) if ngram == ngrams[-1])
+        assert found[-1][1] == pytest.approx(vector @ last / (vector @ vector), abs=1e-6)
+
+
+def test_a_token_that_is_one_of_its_ngrams_is_listed_apart():
+    composer = NgramDictionary(("man", "<ma"), np.array([[1.0, 0.0], [0.0, 1.0]]), np.zeros(2), power=0.0)
+    vectors = Vectors._composing(["man"], np.array([[3.0, 1.0]]), None, composer)
+    assert vectors.subwords("man") == [
+        ("man", pytest.approx(0.6)),
+        ("<ma", pytest.approx(0.1)),
+        ("man", pytest.approx(0.3)),
+    ]
+
+
+def test_the_shares_of_a_zero_vector_are_zero():
+    vectors = Vectors(["zero", "a"], np.array([[0.0, 0.0], [1.0, 0.0]]))
+    assert vectors.subwords("zero") == [("zero", 0.0)]
+    assert vectors.subwords("a") == [("a", 1.0)]
+    with pytest.raises(KeyError, match="'b' is not among the 2 tokens"):
+        vectors.subwords("b")
+
+
+def same(found, expected):
+    assert type(found) is type(expected)
+    assert repr(found) == repr(expected)
+    np.testing.assert_array_equal(found["kingly"], expected["kingly"])
+    assert found.subwords("king") == expected.subwords("king")
+
+
+def test_ngrams_survive_files_pickles_and_copies(vectors, tmp_path):
+    vectors.save(tmp_path / "v.safetensors", settings={"dim": 6})
+    loaded = Vectors.load(tmp_path / "v.safetensors")
+    assert isinstance(loaded._composer.rows.base, np.memmap)
+    for again in (
+        loaded,
+        *(pickle.loads(pickle.dumps(vectors, protocol)) for protocol in range(2, 6)),
+        copy.copy(vectors),
+        copy.deepcopy(loaded),
+        vectors.subset(["queen", "king"]).subset(["king", "queen"]),
+        vectors.subset(5),
+    ):
+        np.testing.assert_array_equal(again["kingly"], vectors["kingly"])
+        assert again._composer.rows.dtype == vectors.matrix.dtype
+    same(loaded, vectors)
+    same(pickle.loads(pickle.dumps(loaded)), vectors)
+    assert b"fastembed.vectors" not in pickle.dumps(vectors, 4)
+    assert not pickle.loads(pickle.dumps(vectors))._composer.rows.flags.writeable
+
+
+def test_buffers_of_ngrams_out_of_band_are_the_arrays_themselves(vectors):
+    buffers = []
+    pickle.dumps(vectors, 5, buffer_callback=buffers.append)
+    rows = vectors._composer.rows
+    assert any(np.shares_memory(np.frombuffer(buffer, np.uint8), rows) for buffer in buffers)
+
+
+@pytest.mark.parametrize("suffix", ["vec", "npy", "glove", "bin", "tsv"])
+def test_other_formats_hold_the_tokens_alone(vectors, tmp_path, suffix):
+    vectors.save(tmp_path / f"v.{suffix}")
+    loaded = Vectors.load(tmp_path / f"v.{suffix}")
+    assert loaded.tokens == vectors.tokens
+    with pytest.raises(KeyError):
+        loaded["kingly"]
+
+
+def test_unit_vectors_have_no_ngrams(vectors):
+    with pytest.raises(KeyError):
+        vectors.normalized()["kingly"]
+
+
+def test_it_is_shown_of_what_words_are_composed(dtype):
+    assert repr(Vectors._composing(["a"], np.eye(1, 6, dtype=dtype), None, a_dictionary(dtype))).endswith(
+        ", 9 n-grams>"
+    )
+    found = repr(Vectors._composing(["a"], np.eye(1, 6, dtype=dtype), None, some_buckets(dtype)))
+    assert found == f"<Vectors: 1 tokens, 6 dimensions, {dtype}, 11 buckets of n-grams>"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ngrams.matrix": np.zeros((9, 5))}, r"'ngrams.matrix' must be float64 of shape \(G, 6\), .* got float64 of"),
+        ({"ngrams.matrix": np.zeros((9, 6), np.float32)}, "'ngrams.matrix' must be float64 .*, got float32"),
+        ({"ngrams.matrix": np.zeros((0, 6))}, "G at least 1"),
+        ({"ngrams.matrix": np.zeros((8, 6))}, "9 n-grams, 9 of them different, for 8 rows"),
+        ({"ngrams.lengths": np.array([3, 2])}, "'ngrams.lengths' must be two ascending integers up to 100"),
+        ({"ngrams.lengths": np.array([3, 200])}, "'ngrams.lengths' must be"),
+        ({"ngrams.lengths": np.array([3.0, 6.0])}, "'ngrams.lengths' must be"),
+        ({"ngrams.weights": np.array([1.0, math.nan])}, "'ngrams.weights' must be two finite numbers"),
+        ({"ngrams.weights": np.array([-1.0, 0.5])}, "'ngrams.weights' must be two finite numbers"),
+        ({"ngrams.offsets": np.zeros(10, np.int64)}, "'ngrams.offsets' must rise from 0 to the 29 bytes"),
+        ({"centre": np.zeros(5)}, r"'centre' must be finite float64 of shape \(6,\)"),
+        ({"centre": np.full(6, np.inf)}, "'centre' must be finite"),
+        ({"ngrams.more": np.zeros(1)}, "this version of fastembed cannot compose words of the tensors .*ngrams.more"),
+    ],
+)
+def test_damaged_ngrams_are_rejected_and_the_file_is_named(tmp_path, change, message):
+    matrix = np.eye(5, 6)
+    path = tmp_path / "v.safetensors"
+    Vectors._composing(TOKENS, matrix, None, a_dictionary("float64")).save(path)
+    tensors, metadata = map_tensors(path)
+    write_tensors(path, tensors | change, metadata)
+    with pytest.raises(ValueError, match=rf"v\.safetensors': .*{message}"):
+        Vectors.load(path)
+
+
+def test_an_ngram_that_occurs_twice_is_rejected():
+    tensors = NgramDictionary(("<a", "<a"), np.eye(2), np.zeros(2)).tensors()
+    with pytest.raises(ValueError, match="2 n-grams, 1 of them different, for 2 rows"):
+        composer_of(tensors, np.eye(2))
+
+
+def test_a_composed_vector_that_is_not_finite_is_rejected():
+    composer = NgramDictionary(("<a",), np.array([[np.inf, 0.0]]), np.zeros(2), (2, 2))
+    vectors = Vectors._composing(["b"], np.eye(1, 2), None, composer)
+    assert vectors["b"].tolist() == [1.0, 0.0]
+    with pytest.raises(ValueError, match="the vector composed for 'ab' is not finite: the n-grams are damaged"):
+        vectors[["b", "ab"]]
+
+
+@pytest.fixture(scope="module")
+def gensim_fasttext():
+    return pytest.importorskip("gensim.models.fasttext", reason="gensim is not installed")
+
+
+WORDS = ["kingly", "größe", "x", "日本語", "manlike"]
+
+
+def test_gensims_object_composes_the_same_vectors_and_gives_them_back(gensim_fasttext, dtype, tmp_path):
+    matrix = np.random.default_rng(0).standard_normal((len(TOKENS), 6)).astype(dtype)
+    vectors = Vectors._composing(TOKENS, matrix, np.arange(1, 6), some_buckets(dtype))
+    peer = vectors.to_gensim()
+    assert isinstance(peer, gensim_fasttext.FastTextKeyedVectors)
+    assert peer.get_vecattr("man", "count") == 3
+    peer.save(str(tmp_path / "kv"))
+    for other in (peer, gensim_fasttext.FastTextKeyedVectors.load(str(tmp_path / "kv"))):
+        for word in (*TOKENS, *WORDS):
+            np.testing.assert_allclose(other[word], vectors[word], rtol=0, atol=5e-6)
+    back = Vectors.from_gensim(peer)
+    assert back.counts.tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(back.matrix, vectors.matrix)
+    for word in WORDS:
+        np.testing.assert_array_equal(back[word], vectors[word])
+
+
+def test_gensim_gets_the_tokens_alone_of_a_dictionary(gensim_fasttext, dtype):
+    vectors = Vectors._composing(TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
+    peer = vectors.to_gensim()
+    assert peer.index_to_key == TOKENS
+    assert "kingly" not in peer
+
+
+def test_vectors_of_gensims_fasttext_compose_as_it_does(gensim_fasttext):
+    sentences = [["the", "cat", "sat"], ["the", "cats", "sat"]] * 20
+    peer = gensim_fasttext.FastText(sentences, vector_size=6, min_count=1, bucket=70, epochs=1, workers=1)
+    vectors = Vectors.from_gensim(peer)
+    for word in ("the", "cats", "catlike", "größe"):
+        np.testing.assert_allclose(vectors[word], peer.wv[word], rtol=0, atol=1e-6)
+    without = gensim_fasttext.FastText(sentences, vector_size=6, min_count=1, bucket=70, epochs=1, max_n=0, workers=1)
+    assert Vectors.from_gensim(without)._composer is None
