@@ -66,7 +66,20 @@ class Explanation:
 
 
 def explain(model: FittedClassifier, bag: Any, labels: Any, k: int) -> Explanation:
-    """Return the explanation of a bag (1, F), for some labels or the k most probable ones."""
+    """Return the explanation of a bag (1, F), for some labels or the k most probable ones.
+
+    Parameters
+    ----------
+    model : FittedClassifier
+    bag : csr_array (1, F)
+    labels : list of labels or None
+    k : int
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown.
+    """
     rows = model.rows(bag.indices).astype(np.float64) * bag.data[:, None]
     bias = model.bias.astype(np.float64)
     linear = None if model.linear is None else model.linear.astype(np.float64)

@@ -115,6 +115,11 @@ def label_scores(
 ) -> list[LabelScore]:
     """Return the scores of each label from how often it was right, predicted and there.
 
+    Parameters
+    ----------
+    classes : ndarray (L,)
+    hits, predicted, actual : ndarray of int (L,)
+
     Examples
     --------
     >>> label_scores(np.array(["a"], object), np.array([1]), np.array([2]), np.array([1]))[0].f1.__round__(3)

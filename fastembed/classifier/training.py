@@ -116,10 +116,11 @@ def train(
     )
     assert trainer.bias is not None
     entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
-    if history[-1]["nll"] > DIVERGED * (1 + entropy):
+    worst = max(history, key=lambda record: record["nll"])
+    if worst["nll"] > DIVERGED * (1 + entropy):
         raise TrainingDivergedError(
-            f"the nll {history[-1]['nll']:.4g} of epoch {len(history)} is far above {entropy:.4g}, that of the labels'"
+            f"the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above {entropy:.2g}, that of the labels'"
             f" shares: a learning rate is too large, here learning_rate={options.learning_rate:g}",
-            len(history),
+            int(worst["epoch"]),
         )
     return history
