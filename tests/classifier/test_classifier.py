@@ -142,7 +142,7 @@ def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled)
     with pytest.raises(TrainingDivergedError, match="a learning rate is"):
         model.set_params(learning_rate=1e300).fit(*labelled)
     noise = np.random.default_rng(0).integers(0, 2, len(labelled[0]))  # which no rate can learn
-    with pytest.raises(TrainingDivergedError, match="far above 0.69, that of the labels' shares: a learning rate is"):
+    with pytest.raises(TrainingDivergedError, match=r"far above 0\.69, that of the labels' shares: a learning rate is"):
         model.set_params(learning_rate=1e4).fit(labelled[0], noise)
     assert bits(model) == before
 
