@@ -9,15 +9,26 @@ TYPE_CHECKING = False  # typing itself takes longer to import than all that is i
 if TYPE_CHECKING:
     from fastembed._base.errors import TrainingDivergedError
     from fastembed._versions import show_versions
+    from fastembed.classifier import Classifier
     from fastembed.counts import Counts
     from fastembed.skipgram import SkipGram
     from fastembed.trainer import Trainer
     from fastembed.vectors import Vectors
     from fastembed.vocabulary import Vocabulary
 
-__all__ = ["Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "show_versions"]
+__all__ = [
+    "Classifier",
+    "Counts",
+    "SkipGram",
+    "Trainer",
+    "TrainingDivergedError",
+    "Vectors",
+    "Vocabulary",
+    "show_versions",
+]
 
 _MODULES = {  # of each public name
+    "Classifier": "fastembed.classifier",
     "Counts": "fastembed.counts",
     "SkipGram": "fastembed.skipgram",
     "Trainer": "fastembed.trainer",
@@ -27,8 +38,8 @@ _MODULES = {  # of each public name
     "show_versions": "fastembed._versions",
 }
 _PUBLIC_MODULES = (
-    "corpus", "counts", "evaluation", "formats", "plotting", "reference", "skipgram", "trainer", "vectors",
-    "vocabulary", "windows",
+    "classifier", "corpus", "counts", "evaluation", "formats", "plotting", "reference", "skipgram", "trainer",
+    "vectors", "vocabulary", "windows",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.corpus.token_lists import read_token_list
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of
+from fastembed.formats.tensors import map_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.skipgram.file import read_reading
 from fastembed.skipgram.kept_counts import KeptCounts
@@ -106,6 +107,13 @@ def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
         return SkipGram.load(arguments.vectors, threads=getattr(arguments, "threads", None))
     except ValueError as error:
         raise ValueError(f"{option} needs a model that `train` wrote: {error}") from error
+
+
+def holds_classifier(path: str) -> bool:
+    """Return whether a file is what `train-classifier` wrote."""
+    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
+        return False
+    return map_tensors(path)[1].get("format") == "fastembed.classifier"
 
 
 def open_vectors(arguments: argparse.Namespace) -> Vectors:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import values
@@ -16,6 +17,7 @@ from fastembed.vectors.neighbors import METHODS
 from fastembed.windows import WEIGHTINGS
 
 if TYPE_CHECKING:
+    Defaults = Mapping[str, object]
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     Group = argparse._ActionsContainer
 
@@ -120,7 +122,7 @@ def add_threads(to: Group) -> None:
 
 def add_topn(to: Group, default: int | None, shown: object = None) -> None:
     """Add the number of words to show."""
-    text = "number of words to show"
+    text = "number of words or labels to show"
     add_option(
         to, "-n", "--topn", text=text, default=default, shown=shown, dest="topn", type=values.positive, metavar="N"
     )
@@ -198,20 +200,20 @@ def add_reading(to: Group) -> None:
 
 def add_counting(to: Group) -> None:
     """Add how text is counted."""
-    _add_parameter(to, "window", values.window, "words that count on either side; or before and after, as 0,1")
-    _add_parameter(to, "weighting", str, "weight of a pair by its distance", choices=sorted(WEIGHTINGS))
+    add_parameter(to, "window", values.window, "words that count on either side; or before and after, as 0,1")
+    add_parameter(to, "weighting", str, "weight of a pair by its distance", choices=sorted(WEIGHTINGS))
     add_min_count(to)
     most = values.or_word("none", values.positive)
-    _add_parameter(to, "max_size", most, "keep only the N most frequent words", metavar="N")
+    add_parameter(to, "max_size", most, "keep only the N most frequent words", metavar="N")
     text = "drop the words of a file with one per line, or english: function words"
-    _add_parameter(to, "drop", values.file_name, text, metavar="FILE|english")
+    add_parameter(to, "drop", values.file_name, text, metavar="FILE|english")
     text = "drop all words but those of a file with one per line"
-    _add_parameter(to, "keep_only", values.file_name, text, metavar="FILE")
-    _add_parameter(to, "sample", values.or_word("none", values.number()), "subsample words above this share of all")
+    add_parameter(to, "keep_only", values.file_name, text, metavar="FILE")
+    add_parameter(to, "sample", values.or_word("none", values.number()), "subsample words above this share of all")
     text = "distinguish contexts before a word from those after it"
-    _add_parameter(to, "directed", None, text, action=argparse.BooleanOptionalAction)
+    add_parameter(to, "directed", None, text, action=argparse.BooleanOptionalAction)
     contexts = values.or_word("auto", most, "auto")
-    _add_parameter(
+    add_parameter(
         to,
         "max_contexts",
         contexts,
@@ -219,13 +221,13 @@ def add_counting(to: Group) -> None:
         metavar="N",
     )
     text = "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n"
-    _add_parameter(to, "baskets", None, text, choices=("flat", "share"))
+    add_parameter(to, "baskets", None, text, choices=("flat", "share"))
 
 
-def add_min_count(to: Group) -> None:
+def add_min_count(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add the least number of occurrences."""
     text = "drop words (`phrases`: pairs of words) that occur fewer times"
-    _add_parameter(to, "min_count", values.positive, text, metavar="N")
+    add_parameter(to, "min_count", values.positive, text, defaults=defaults, metavar="N")
 
 
 def add_memory_limit(to: Group) -> None:
@@ -245,33 +247,42 @@ def add_checkpoint(to: Group) -> None:
     add_flag(to, "--keep-checkpoint", "keep these files when the model has been written")
 
 
-def add_training(to: Group) -> None:
+def add_training(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add how a model is trained."""
-    _add_parameter(to, "dim", values.positive, "dimension of the vectors", metavar="D")
-    text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
-    lengths = values.or_word("no", values.ngram_lengths, False)
-    _add_parameter(to, "subwords", lengths, text, nargs="?", const=True, metavar="MIN-MAX|no")
-    _add_parameter(to, "epochs", values.positive, "number of passes over the words", metavar="N")
+    add = partial(add_parameter, to, defaults=defaults)
+    add("dim", values.positive, "dimension of the vectors", metavar="D")
+    add("epochs", values.positive, "number of passes over the words or documents", metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
-    _add_parameter(to, "early_stopping", None, text, action=argparse.BooleanOptionalAction)
-    share = values.number(0.5)
-    _add_parameter(to, "validation_fraction", share, "share of the lines to hold out", metavar="SHARE")
+    add("early_stopping", None, text, action=argparse.BooleanOptionalAction)
+    add("validation_fraction", values.number(0.5), "share of the lines to hold out", metavar="SHARE")
     text = "epochs to wait for a rise before stopping early"
-    _add_parameter(to, "n_iter_no_change", values.positive, text, option="--patience", metavar="N")
+    add("n_iter_no_change", values.positive, text, option="--patience", metavar="N")
     add_seed(to)
 
 
 def add_parameters(command: argparse.ArgumentParser) -> None:
     """Add all parameters of `SkipGram`, and --quiet."""
     add_counting(command.add_argument_group("how to count"))
-    add_training(command.add_argument_group("how to train"))
+    training = command.add_argument_group("how to train")
+    add_training(training)
+    text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
+    lengths = values.or_word("no", values.ngram_lengths, False)
+    add_parameter(training, "subwords", lengths, text, nargs="?", const=True, metavar="MIN-MAX|no")
     add_threads(command)
     add_quiet(command)
 
 
-def _add_parameter(to: Group, name: str, read: values.Reader | None, text: str, option: str = "", **more: Any) -> None:
-    """Add a parameter of `SkipGram`, which has its default: it is absent from the parsed arguments if not given."""
-    default = DEFAULTS[name]
+def add_parameter(
+    to: Group,
+    name: str,
+    read: values.Reader | None,
+    text: str,
+    option: str = "",
+    defaults: Defaults = DEFAULTS,
+    **more: Any,
+) -> None:
+    """Add a parameter of a model, which has its default: it is absent from the parsed arguments if not given."""
+    default = defaults[name]
     shown = {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
     if read is not None:
         more["type"] = read

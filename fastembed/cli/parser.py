@@ -11,6 +11,7 @@ from fastembed.cli import (
     count,
     demo,
     evaluate,
+    explain,
     export,
     info,
     neighbors,
@@ -18,8 +19,10 @@ from fastembed.cli import (
     plot,
     predict,
     report,
+    test,
     tokens,
     train,
+    train_classifier,
 )
 
 # In the order of --help
@@ -32,6 +35,9 @@ COMMANDS = (
     analogy,
     predict,
     evaluate,
+    train_classifier,
+    test,
+    explain,
     compare,
     export,
     plot,

@@ -1,22 +1,39 @@
-"""``fastembed predict``: the most probable contexts of words, or items beside those of a basket."""
+"""``fastembed predict``: contexts of words, or items beside those of a basket; by a classifier, labels of documents."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
-from fastembed.cli import options
-from fastembed.cli.arguments import open_model, stdin_lines
+from fastembed._base.json_values import plain
+from fastembed._kernels.features import separate_labels
+from fastembed.classifier import Classifier
+from fastembed.cli import options, values
+from fastembed.cli.arguments import fail, given, holds_classifier, open_model, reject, stdin_lines
 from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
+
+BATCH_BYTES = 1 << 20  # of lines of a file
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the most probable words beside words, by a model that `train` wrote.
+    """Print the most probable words beside words, or the labels of documents by a classifier.
 
-    The words, such as the items of a basket, are one query: each has the same weight, and they are left out of the
-    answer. With - in place of WORD each line of standard input is a query; words that the model does not know are left
-    out, named on stderr, and make the exit code 1.
+    By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the
+    tokens that are labels in training are left out. An answer is written as soon as its line is read.
+
+    By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
+    and they are left out of the answer. With - in place of WORD each line of standard input is a query; words that the
+    model does not know are left out, named on stderr, and make the exit code 1.
     """
+    if holds_classifier(arguments.vectors):
+        return _predict_labels(arguments)
+    reject(arguments, ("threshold",), "only a classifier answers with labels")
+    if not arguments.words:
+        fail(arguments, "give a WORD, or - for standard input")
     batch = arguments.words == ["-"]
     model = open_model(arguments, "predict")
     queries = _queries_of_stdin() if batch else [arguments.words]
@@ -36,6 +53,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if unknown else 0
 
 
+def _predict_labels(arguments: argparse.Namespace) -> int:
+    """Print the labels of each line of a file or of standard input."""
+    reject(arguments, ("side",), "a classifier answers with labels")
+    if len(arguments.words) > 1:
+        fail(arguments, f"a classifier reads one file, got {' '.join(arguments.words)!r}")
+    model = Classifier.load(arguments.vectors, threads=arguments.threads)
+    topn = arguments.topn if given(arguments, ["topn"]) else 1
+    for lines in _batches((arguments.words or ["-"])[0]):
+        text = separate_labels(b"".join(lines), model.label_prefix.encode())[1]
+        documents = text.decode().split("\n")[:-1]
+        for answer in model.predict_top(documents, topn, arguments.threshold or 0.0):
+            if arguments.json:
+                record = {"labels": [{"label": label, "probability": p} for label, p in answer]}
+                print(json.dumps(plain(record), ensure_ascii=False))
+            else:
+                print_line("  ".join(f"{label} {p:.4f}" for label, p in answer))
+        sys.stdout.flush()
+    return 0
+
+
+def _batches(name: str) -> Iterator[list[bytes]]:
+    """Yield the lines of a file, many at a time, or of standard input, each as it comes; all end with a newline."""
+    if name == "-":
+        for line in sys.stdin.buffer:
+            yield [line.removesuffix(b"\n") + b"\n"]
+        return
+    with Path(name).open("rb") as file:
+        while lines := file.readlines(BATCH_BYTES):
+            lines[-1] = lines[-1].removesuffix(b"\n") + b"\n"
+            yield lines
+
+
 def _queries_of_stdin() -> list[list[str]]:
     """Return the words of each line that has any."""
     return [words for line in stdin_lines() if (words := line.split())]
@@ -48,11 +97,18 @@ def add_parser(commands: options.Commands) -> None:
         "predict",
         run,
         example="fastembed predict model.safetensors bread butter -n 5",
-        keys="model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words)",
+        keys="model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); "
+        "by a classifier one object per line: labels (a list of label, probability)",
     )
-    command.add_argument("vectors", metavar="MODEL", help="a model that `train` wrote")
-    command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")
-    options.add_topn(command, 10)
+    command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
+    command.add_argument(
+        "words", nargs="*", metavar="WORD", help="a word, or - for standard input; for a classifier a file or -"
+    )
+    options.add_topn(command, 10, shown="10 words, 1 label")
+    text = "leave out labels of a classifier that are less probable"
+    options.add_option(
+        command, "--threshold", text=text, default=None, shown="none", type=values.number(1), metavar="P"
+    )
     text = "predict words on this side only, by a model that distinguishes them"
     options.add_option(command, "--side", text=text, default=None, shown="either", choices=("before", "after"))
     options.add_threads(command)

@@ -211,6 +211,7 @@ READERS = {
     "counts-store": "Counts.open",
     "parameters": "Trainer.load",
     "checkpoint": "the call that wrote it",
+    "classifier": "Classifier.load",
 }
 
 

@@ -1,0 +1,304 @@
+"""Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document as CSR.
+
+An n-gram is the pair of an (n-1)-gram and the word behind it, so that 64 bits name it without loss: a table holds pairs
+of ids and needs no text. Slots are found by linear probing, and hold the places of pairs in the order of insertion.
+
+No Python object is made for a pair. A table owns its memory; every allocation is checked.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+cdef enum:
+    FIRST_SLOTS = 1024
+
+
+cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
+    return (<uint64_t>left << 32) | <uint64_t>right
+
+
+cdef inline uint64_t spread(uint64_t h) noexcept nogil:
+    """A bijection whose low and high bits depend on all of h: that of splitmix64 (Steele et al. 2014)."""
+    h = (h ^ (h >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    h = (h ^ (h >> 27)) * <uint64_t>0x94D049BB133111EB
+    return h ^ (h >> 31)
+
+
+cdef class PairTable:
+    """Different pairs of ids, numbered in the order of their first occurrence, and how often each occurred.
+
+    One thread may add at a time; any number of threads may call :meth:`find_all` while none adds.
+    """
+
+    cdef int32_t* slots   # the number of a pair + 1; 0 in a free slot
+    cdef uint64_t mask
+    cdef uint64_t* pairs
+    cdef int64_t* counts
+    cdef int64_t size, capacity
+
+    def __cinit__(self):
+        self.slots = <int32_t*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(int32_t))
+        self.mask = FIRST_SLOTS - 1
+        if self.slots == NULL:
+            raise MemoryError("no memory for a table of pairs")
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.slots)
+        PyMem_RawFree(self.pairs)
+        PyMem_RawFree(self.counts)
+
+    def __len__(self):
+        return self.size
+
+    cdef inline uint64_t place_of(self, uint64_t pair, uint64_t hash) noexcept nogil:
+        """The slot of a pair, or the free slot where it belongs."""
+        cdef uint64_t place = hash & self.mask
+        while self.slots[place] and self.pairs[self.slots[place] - 1] != pair:
+            place = (place + 1) & self.mask
+        return place
+
+    cdef int grow(self) noexcept nogil:
+        """Double the slots; -1 without memory, and then nothing has changed."""
+        cdef uint64_t mask = self.mask * 2 + 1, place
+        cdef int64_t i
+        cdef int32_t* slots = <int32_t*>PyMem_RawCalloc(mask + 1, sizeof(int32_t))
+        if slots == NULL:
+            return -1
+        for i in range(self.size):
+            place = spread(self.pairs[i]) & mask
+            while slots[place]:
+                place = (place + 1) & mask
+            slots[place] = <int32_t>(i + 1)
+        PyMem_RawFree(self.slots)
+        self.slots, self.mask = slots, mask
+        return 0
+
+    cdef int reserve(self) noexcept nogil:
+        """Make sure that one more pair fits; -1 without memory."""
+        cdef int64_t capacity = 2 * self.capacity + 512
+        cdef void* grown
+        if self.size < self.capacity:
+            return 0
+        grown = PyMem_RawRealloc(self.pairs, capacity * sizeof(uint64_t))
+        if grown == NULL:
+            return -1
+        self.pairs = <uint64_t*>grown
+        grown = PyMem_RawRealloc(self.counts, capacity * sizeof(int64_t))
+        if grown == NULL:
+            return -1
+        self.counts, self.capacity = <int64_t*>grown, capacity
+        return 0
+
+    cdef int add(self, uint64_t pair, uint64_t hash) noexcept nogil:
+        """Count a pair; -1 without memory, or if it is new and the table has 2^31 - 2 of them."""
+        cdef uint64_t place = self.place_of(pair, hash)
+        if self.slots[place]:
+            self.counts[self.slots[place] - 1] += 1
+            return 0
+        if self.size == INT32_MAX - 1 or self.reserve() < 0:
+            return -1
+        if <uint64_t>self.size * 2 > self.mask:
+            if self.grow() < 0:
+                return -1
+            place = self.place_of(pair, hash)
+        self.pairs[self.size], self.counts[self.size] = pair, 1
+        self.size += 1
+        self.slots[place] = <int32_t>self.size
+        return 0
+
+    def count(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int part, int parts):
+        """Count the pairs (left[i], right[i + shift]) of ids that are not negative.
+
+        Parameters
+        ----------
+        left, right : int32 (n,)
+        shift : int
+        part, parts : int
+            Only pairs of this part of all, by their hashes: tables of different parts have no pair in common.
+
+        Raises
+        ------
+        MemoryError
+            If the table cannot grow.
+        """
+        cdef Py_ssize_t i, n = left.shape[0] - shift
+        cdef uint64_t pair, hash
+        cdef int failed = 0
+        with nogil:
+            for i in range(n):
+                if left[i] < 0 or right[i + shift] < 0:
+                    continue
+                pair = pair_of(left[i], right[i + shift])
+                hash = spread(pair)
+                if (hash >> 40) % <uint64_t>parts == <uint64_t>part and self.add(pair, hash) < 0:
+                    failed = 1
+                    break
+        if failed:
+            raise MemoryError(f"no memory for more than {self.size:,} pairs")
+
+    def fill(self, const int32_t[::1] left, const int32_t[::1] right):
+        """Add pairs, all different and not in the table, in order."""
+        cdef Py_ssize_t i
+        cdef int failed = 0
+        with nogil:
+            for i in range(left.shape[0]):
+                failed = self.add(pair_of(left[i], right[i]), spread(pair_of(left[i], right[i])))
+                if failed:
+                    break
+        if failed:
+            raise MemoryError(f"no memory for more than {self.size:,} pairs")
+
+    def frequent(self, int64_t least, int32_t[::1] left, int32_t[::1] right, int64_t[::1] counts) -> int:
+        """Write the pairs that occurred at least `least` times, and their counts; return their number.
+
+        The arrays have the length of the table at least.
+        """
+        cdef int64_t i
+        cdef Py_ssize_t n = 0
+        with nogil:
+            for i in range(self.size):
+                if self.counts[i] >= least:
+                    left[n], right[n] = <int32_t>(self.pairs[i] >> 32), <int32_t>self.pairs[i]
+                    counts[n] = self.counts[i]
+                    n += 1
+        return n
+
+    def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
+        """Write the number of the pair (left[i], right[i + shift]) to found[i], -1 where there is none."""
+        cdef Py_ssize_t i, n = left.shape[0] - shift
+        cdef uint64_t pair
+        with nogil:
+            for i in range(left.shape[0]):
+                found[i] = -1
+                if i < n and left[i] >= 0 and right[i + shift] >= 0:
+                    pair = pair_of(left[i], right[i + shift])
+                    found[i] = self.slots[self.place_of(pair, spread(pair))] - 1
+
+
+# ---------------------------------------------------------------- bags
+
+cdef void sort(int32_t* ids, Py_ssize_t n) noexcept nogil:
+    """Shell's sort, with the gaps of Ciura (2001), prolonged: the bags of most documents are short."""
+    cdef Py_ssize_t[20] gaps = [
+        11794181, 5241858, 2329715, 1035429, 460191, 204529, 90902, 40401, 17956, 7980, 3547, 1577,
+        701, 301, 132, 57, 23, 10, 4, 1,
+    ]
+    cdef Py_ssize_t g, gap, i, j
+    cdef int32_t id
+    for g in range(20):
+        gap = gaps[g]
+        for i in range(gap, n):
+            id, j = ids[i], i
+            while j >= gap and ids[j - gap] > id:
+                ids[j] = ids[j - gap]
+                j -= gap
+            ids[j] = id
+
+
+def bags(
+    features, const int64_t[::1] offsets, const int64_t[::1] starts,
+    int64_t[::1] indptr, int32_t[::1] indices, double[::1] data,
+) -> int:
+    """Write the bag of each document as CSR, with ascending features and their counts; return the number of entries.
+
+    Parameters
+    ----------
+    features : list of int32 (n,)
+        At most 16 arrays over the same n places: the feature of a kind that begins at each, or -1.
+    offsets : int64 (number of arrays,)
+        Added to the features of each array.
+    starts : int64 (N + 1,)
+        Where each document begins, and the last one ends.
+    indptr : int64 (N + 1,), written
+    indices : int32, data : float64 (at least n times the number of arrays,), written
+    """
+    cdef Py_ssize_t d, i, size, total = 0, bag, documents = starts.shape[0] - 1
+    cdef const int32_t[::1] view
+    cdef const int32_t* arrays[16]
+    cdef int a, count = len(features)
+    for a in range(count):
+        view = features[a]
+        arrays[a] = &view[0] if view.shape[0] else NULL
+    with nogil:
+        indptr[0] = 0
+        for d in range(documents):
+            size = total
+            for a in range(count):
+                for i in range(starts[d], starts[d + 1]):
+                    if arrays[a][i] >= 0:
+                        indices[size] = <int32_t>(arrays[a][i] + offsets[a])
+                        size += 1
+            sort(&indices[0] + total, size - total)
+            bag = total
+            for i in range(total, size):
+                if bag > total and indices[bag - 1] == indices[i]:
+                    data[bag - 1] += 1
+                else:
+                    indices[bag], data[bag] = indices[i], 1
+                    bag += 1
+            total = bag
+            indptr[d + 1] = total
+    return total
+
+
+def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1] data, const double[::1] weights):
+    """Multiply the entries of a CSR matrix by the weights of their columns, and scale rows to unit length, in place."""
+    cdef Py_ssize_t d, t
+    cdef double squares, scale
+    with nogil:
+        for d in range(indptr.shape[0] - 1):
+            squares = 0
+            for t in range(indptr[d], indptr[d + 1]):
+                data[t] *= weights[indices[t]]
+                squares += data[t] * data[t]
+            if squares > 0:
+                scale = squares ** -0.5
+                for t in range(indptr[d], indptr[d + 1]):
+                    data[t] *= scale
+
+
+# ---------------------------------------------------------------- labelled lines
+
+cdef inline bint is_space(uint8_t byte) noexcept nogil:
+    return byte == 32 or 9 <= byte <= 13
+
+
+def separate_labels(const uint8_t[::1] text, const uint8_t[::1] prefix) -> tuple[bytes, bytes]:
+    """Return (labels, text) of lines: the tokens that begin with a prefix, without it, and all else.
+
+    Both have as many lines as the text, which ends with a newline. A prefix alone is no label.
+    """
+    cdef const uint8_t* at = &text[0] if text.shape[0] else NULL
+    cdef const uint8_t* end = at + text.shape[0]
+    cdef const uint8_t* token
+    cdef Py_ssize_t n = prefix.shape[0], length
+    cdef bytes labels = PyBytes_FromStringAndSize(NULL, text.shape[0])
+    cdef bytes rest = PyBytes_FromStringAndSize(NULL, text.shape[0])
+    cdef uint8_t* label = <uint8_t*>PyBytes_AS_STRING(labels)
+    cdef uint8_t* other = <uint8_t*>PyBytes_AS_STRING(rest)
+    cdef uint8_t* first_label = label
+    cdef uint8_t* first_other = other
+    with nogil:
+        while at < end:
+            if is_space(at[0]):
+                if at[0] == 10:
+                    label[0] = 10
+                    label += 1
+                other[0] = at[0]
+                other += 1
+                at += 1
+                continue
+            token = at
+            while at < end and not is_space(at[0]):
+                at += 1
+            length = at - token
+            if length > n and memcmp(token, &prefix[0], n) == 0:
+                memcpy(label, token + n, length - n)
+                label[length - n] = 32
+                label += length - n + 1
+            else:
+                memcpy(other, token, length)
+                other += length
+    return labels[:label - first_label], rest[:other - first_other]

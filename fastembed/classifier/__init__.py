@@ -1,0 +1,23 @@
+"""Classification of documents: :class:`Classifier`, what its test finds, and why a document gets its labels."""
+
+from typing import TYPE_CHECKING
+
+from fastembed._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastembed.classifier.classifier import Classifier
+    from fastembed.classifier.explanation import Explanation
+    from fastembed.classifier.metrics import Evaluation, LabelScore, calibration_error
+
+__all__ = ["Classifier", "Evaluation", "Explanation", "LabelScore", "calibration_error"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Classifier": "classifier",
+        "Evaluation": "metrics",
+        "Explanation": "explanation",
+        "LabelScore": "metrics",
+        "calibration_error": "metrics",
+    },
+)

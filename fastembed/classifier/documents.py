@@ -1,0 +1,144 @@
+r"""Documents as lines of tokens: those in memory, and those of files in fastText's form, with their labels.
+
+Both are corpora of text, as `fastembed.corpus.readers` has them, of which each document is one sequence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from fastembed._base.printable import shown
+from fastembed._kernels.features import separate_labels
+from fastembed._kernels.tokens import valid_utf8
+from fastembed.corpus.document_blocks import DocumentBlock, join_tokens
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import Block, FileCorpus, Progress, _invalid_utf8, _sequences
+from fastembed.corpus.reading import Reading, replace_surrogates, token_list
+from fastembed.corpus.text_blocks import TextBlock
+
+BLOCK_DOCUMENTS = 1 << 14  # of documents in memory
+
+
+class DocumentLines:
+    """Documents in memory, each a text or a list of tokens.
+
+    Parameters
+    ----------
+    documents : sequence of str or of sequences of str
+    reading : Reading
+        Of texts.
+    """
+
+    def __init__(self, documents: Sequence[Any], reading: Reading) -> None:
+        self._documents, self.reading = documents, reading
+
+    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
+        """Yield the tokens of each document."""
+        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
+        """Yield the documents in blocks."""
+        total = len(self._documents)
+        for first in range(0, total, BLOCK_DOCUMENTS):
+            part = self._documents[first : first + BLOCK_DOCUMENTS]
+            yield from document_lines(part, self.reading.errors, first)
+            if progress:
+                progress(min(first + BLOCK_DOCUMENTS, total), total)
+
+
+def document_lines(documents: Sequence[Any], errors: str, first: int = 0) -> Iterator[DocumentBlock]:
+    """Yield blocks of documents, each document on a line of its own.
+
+    Parameters
+    ----------
+    documents : sequence of str or of sequences of str
+    errors : {"strict", "replace"}
+        What to do with surrogates.
+    first : int
+        The number of the first document, for errors.
+    """
+    for texts, run in groupby(documents, lambda document: isinstance(document, str)):
+        part = list(run)
+        if texts:
+            yield DocumentBlock([_lines(part, errors)], False, 0)
+        else:
+            lists = (token_list(item, f"document {number}") for number, item in enumerate(part, first))
+            yield DocumentBlock(list(map(join_tokens, lists)), True, 0)
+        first += len(part)
+
+
+def _lines(documents: Sequence[str], errors: str) -> bytes:
+    text = "\n".join(documents)
+    if text.count("\n") != len(documents) - 1:
+        text = "\n".join([document.replace("\n", " ") for document in documents])
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError as error:
+        if errors == "replace":
+            return replace_surrogates(text)[0] + b"\n"
+        raise ValueError(f"a document has no UTF-8 form: {error}") from None
+
+
+class LabelledFiles:
+    """Files in fastText's form: a document per line, in which tokens with a prefix are labels.
+
+    Parameters
+    ----------
+    paths : path-like or iterable of path-like
+        As for any corpus.
+    reading : Reading
+        Of what is not a label.
+    prefix : str
+    """
+
+    def __init__(
+        self, paths: str | os.PathLike[str] | Iterable[os.PathLike[str]], reading: Reading, prefix: str
+    ) -> None:
+        self._files, self.reading, self._prefix = FileCorpus(paths, errors=reading.errors), reading, prefix.encode()
+        self.names = self._files.names
+        self.labels: list[bytes] = []
+
+    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
+        """Yield the tokens of each document."""
+        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
+        """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8."""
+        self.labels = []
+        for block in self._files._blocks(ledger, progress):
+            if isinstance(block, DocumentBlock):
+                raise ValueError(f"{self.names[0]!r}: labelled documents are lines of text, not of a structured file")
+            text = block.text
+            if not valid_utf8(text):
+                if self.reading.errors == "strict":
+                    raise _invalid_utf8(block)
+                text = text.decode(errors="replace").encode()
+            labels, rest = separate_labels(text, self._prefix)
+            self.labels.append(labels)
+            yield TextBlock(rest, block.name, 1, 0, 0, block.inside, block.last)
+
+
+def check_documents(documents: Any) -> Sequence[Any]:
+    """Return several documents as a sequence.
+
+    Raises
+    ------
+    TypeError
+        If it is one string, or cannot be iterated.
+    """
+    if isinstance(documents, str | bytes):
+        raise TypeError(f"documents must be several, got one {shown(documents)}: pass [document]")
+    if hasattr(documents, "tolist"):  # an array or a column of a table
+        if getattr(documents, "ndim", 1) != 1:
+            raise ValueError(
+                f"documents must be one column of texts, got an array of shape {documents.shape}: Reshape your data"
+            )
+        documents = documents.tolist()
+    if isinstance(documents, list | tuple):
+        return documents
+    if not isinstance(documents, Iterable):
+        raise TypeError(f"documents must be texts or lists of tokens, got {shown(documents)}")
+    return list(documents)

@@ -1,0 +1,225 @@
+"""The features of documents: words, n-grams of words, and n-grams of characters, each with an exact number.
+
+A feature is a row of the embedding. A document is the bag of its features, with weights that form a vector of unit
+length. The numbers are those of words, by decreasing count, then of pairs of words, of triples, and of characters.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.csr import sorted_csr
+from fastembed._base.threads import Pool
+from fastembed._kernels import features as kernels
+from fastembed._kernels.features import PairTable
+from fastembed._kernels.tokens import TokenTable
+from fastembed.classifier.characters import CharacterGrams
+from fastembed.classifier.documents import document_lines
+from fastembed.corpus.document_blocks import token_bytes
+from fastembed.corpus.reading import Reading
+from fastembed.vocabulary import Vocabulary
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+PIECE_DOCUMENTS = 1 << 13  # whose bags are made by one task
+MOST_NGRAM = 8
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams of words of one length: each is an (n-1)-gram, or a word, and the word behind it.
+
+    Attributes
+    ----------
+    left, right : ndarray of int32 (M,)
+    counts : ndarray of int64 (M,)
+    """
+
+    left: Int32
+    right: Int32
+    counts: Int64
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @cached_property
+    def table(self) -> PairTable:
+        """The table that finds them."""
+        table = PairTable()
+        table.fill(self.left, self.right)
+        return table
+
+    def first(self, count: int) -> Grams:
+        """Return the first of them."""
+        return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"left": self.left, "right": self.right, "counts": self.counts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a document is made of, and the weight of each feature.
+
+    Attributes
+    ----------
+    words : Vocabulary
+    grams : list of Grams
+        Of 2, 3, ... words.
+    characters : CharacterGrams or None
+    weights : ndarray of float64 (F,)
+        What the count of a feature in a document is multiplied by, before the bag is scaled to unit length.
+    reading : Reading
+    """
+
+    words: Vocabulary
+    grams: list[Grams]
+    characters: CharacterGrams | None
+    weights: npt.NDArray[np.float64]
+    reading: Reading = field(default_factory=Reading)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The number of the first feature of each kind, and of all."""
+        sizes = [len(self.words), *map(len, self.grams), len(self.characters or ())]
+        return [0, *itertools.accumulate(sizes)]
+
+    @cached_property
+    def _table(self) -> TokenTable:
+        table = TokenTable()
+        table.fill(map(token_bytes, self.words.tokens))
+        return table
+
+    def name(self, feature: int) -> str:
+        """Return the words of a feature, or its characters, of which < and > are the ends of a word."""
+        kind = int(np.searchsorted(self.starts, feature, "right")) - 1
+        if self.characters is not None and kind == len(self.grams) + 1:
+            return self.characters.tokens[feature - self.starts[kind]]
+        words = []
+        place = feature - self.starts[kind]
+        for grams in reversed(self.grams[:kind]):
+            words.append(self.words.tokens[int(grams.right[place])])
+            place = int(grams.left[place])
+        return " ".join([self.words.tokens[place], *reversed(words)])
+
+    def bags(self, documents: Sequence[Any], pool: Pool, first: int = 0) -> Any:
+        """Return the bags of documents in memory.
+
+        Parameters
+        ----------
+        documents : sequence of str or of sequences of str
+        pool : Pool
+        first : int
+            The number of the first document, for errors.
+
+        Returns
+        -------
+        csr_array (N, F), float64
+            Canonical; the row of a document without a known feature is empty.
+        """
+        cuts = range(0, len(documents), PIECE_DOCUMENTS)
+        parts: list[Any] = [None] * len(cuts)
+
+        def make(k: int) -> None:
+            parts[k] = self._piece(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
+
+        pool.run(make, len(cuts))
+        return stacked(parts, len(self))
+
+    def _piece(self, documents: Sequence[Any], first: int) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
+        text = b"".join(self._read(documents, first))
+        size = np.empty(len(text), np.int32)
+        written = self._table.encode(text, False, size)[0]
+        ids = size[:written]
+        more = None if self.characters is None else self.characters.counts_of(text)
+        indptr, indices, data = self.counts(ids, more)
+        kernels.unit_rows(indptr, indices, data, self.weights)
+        return indptr, indices, data
+
+    def _read(self, documents: Sequence[Any], first: int) -> list[bytes]:
+        """Return the tokens of documents as lines of text."""
+        found = []
+        for block in document_lines(documents, self.reading.errors, first):
+            text = block.read(self.reading)
+            if not (block.tokens or self.reading.compiled):
+                lines = text.split(b"\n")[:-1]
+                text = b"".join(b" ".join(map(token_bytes, self.reading.tokens(line))) + b"\n" for line in lines)
+            found.append(text)
+        return found
+
+    def counts(self, ids: Int32, more: Any = None) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
+        """Return the counts of the features of documents as CSR, from the ids of words, -1 behind each document.
+
+        Parameters
+        ----------
+        ids : ndarray of int32
+        more : csr_array (N, C), optional
+            How often each n-gram of characters is in each document.
+        """
+        orders = place_grams(ids, self.grams)
+        starts = document_starts(ids)
+        indptr = np.empty(len(starts), np.int64)
+        indices = np.empty(max(1, len(ids) * len(orders)), np.int32)
+        data = np.empty(len(indices))
+        total = kernels.bags(orders, np.array(self.starts[: len(orders)]), starts, indptr, indices, data)
+        indices, data = indices[:total].copy(), data[:total].copy()
+        if more is not None:
+            words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
+            both = sparse.hstack([words, more], format="csr")
+            both.sort_indices()
+            indptr, indices, data = both.indptr.astype(np.int64), both.indices.astype(np.int32), both.data
+        return indptr, indices, data
+
+
+def stacked(parts: list[tuple[Int64, Int32, npt.NDArray[np.float64]]], columns: int) -> Any:
+    """Return the parts of a CSR matrix as one."""
+    indptr = np.zeros(1 + sum(len(part[0]) - 1 for part in parts), np.int64)
+    row, entries = 0, 0
+    for part in parts:
+        indptr[row + 1 : row + len(part[0])] = part[0][1:] + entries
+        row, entries = row + len(part[0]) - 1, entries + len(part[1])
+    indices = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int32)
+    data = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
+    return sorted_csr(data, indices, indptr, (row, columns))
+
+
+def document_starts(ids: Int32) -> Int64:
+    """Return where each document begins, and the last one ends, in ids with -1 behind each document.
+
+    Examples
+    --------
+    >>> document_starts(np.array([4, 2, -1, -1, 3, -1], np.int32))
+    array([0, 3, 4, 6])
+    """
+    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(ids < 0) + 1])
+
+
+def place_grams(ids: Int32, grams: Sequence[Grams]) -> list[Int32]:
+    """Return the number of the n-gram that begins at each place, -1 where none does: of 1, 2, ... words."""
+    orders = [ids]
+    for shift, kind in enumerate(grams, 1):
+        found = np.empty_like(ids)
+        kind.table.find_all(orders[-1], ids, shift, found)
+        orders.append(found)
+    return orders

@@ -1,0 +1,199 @@
+"""How good predictions are: precision and recall of the first k labels, F1, the calibration of probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed._base.ranking import largest
+from fastembed.classifier.labels import Labels, aligned, shares
+
+Float = npt.NDArray[np.float64]
+
+MOST_CONFUSIONS = 10
+BINS = 15  # of the calibration error, which Guo et al. (2017) use
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """How well one label is predicted.
+
+    Attributes
+    ----------
+    label : str or int
+    precision, recall, f1 : float
+        NaN where no document has the label, or it was never predicted.
+    documents, predicted : int
+        Documents that have it, and for which it is predicted.
+    """
+
+    label: Any
+    precision: float
+    recall: float
+    f1: float
+    documents: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a test of a classifier finds.
+
+    Attributes
+    ----------
+    documents : int
+        Those with at least one label that the classifier knows.
+    k : int
+    precision, recall : float
+        Of the first k labels of each document, over all documents together: P@k and R@k, as fastText reports them.
+    f1 : float
+        Their harmonic mean.
+    accuracy : float
+        The share of documents whose first label is right; with k = 1 the same as `precision`.
+    nll : float
+        The mean negative log-likelihood per document, in nats: of several labels, each with its share.
+    calibration_error : float
+        The expected calibration error of the probability of the first label, over 15 equal bins.
+    per_label : list of LabelScore
+        In the order of the classes.
+    confusions : list of (label, label, int)
+        The pairs (true, predicted) that were confused most often, with how often, among the first labels.
+    unknown_labels : int
+        Labels of the documents that the classifier does not know; they count as misses of the recall.
+    without_features : int
+        Documents without a known feature.
+    """
+
+    documents: int
+    k: int
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+    nll: float
+    calibration_error: float
+    per_label: list[LabelScore]
+    confusions: list[tuple[Any, Any, int]]
+    unknown_labels: int
+    without_features: int
+
+
+def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
+    """Return the expected calibration error: how far the probability of an answer is from how often it is right.
+
+    Answers are put into 15 bins of equal width by their probability; the result is the mean over the answers of the
+    distance between the mean probability in a bin and the share of right answers in it (Guo et al. 2017, equation 3).
+
+    Parameters
+    ----------
+    confidence : array_like (N,)
+        Probabilities from 0 to 1.
+    right : array_like of bool (N,)
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> round(calibration_error([0.9, 0.9, 0.9, 0.9], [True, True, True, False]), 3)
+    0.15
+    """
+    p, hit = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    place = np.minimum((p * BINS).astype(np.intp), BINS - 1)
+    gaps = np.bincount(place, p - hit, minlength=BINS)
+    return float(np.abs(gaps).sum() / max(len(p), 1))
+
+
+def label_scores(
+    classes: npt.NDArray[Any], hits: npt.NDArray[Any], predicted: npt.NDArray[Any], actual: npt.NDArray[Any]
+) -> list[LabelScore]:
+    """Return the scores of each label from how often it was right, predicted and there.
+
+    Parameters
+    ----------
+    classes : ndarray (L,)
+    hits, predicted, actual : ndarray of int (L,)
+
+    Examples
+    --------
+    >>> label_scores(np.array(["a"], object), np.array([1]), np.array([2]), np.array([1]))[0].f1.__round__(3)
+    0.667
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall = hits / predicted, hits / actual
+        f1 = 2 * hits / (predicted + actual)
+    rows = zip(
+        classes.tolist(), precision.tolist(), recall.tolist(), f1.tolist(), actual.tolist(), predicted.tolist(),
+        strict=True,
+    )  # fmt: skip
+    return [LabelScore(label, p, r, f, int(n), int(m)) for label, p, r, f, n, m in rows]
+
+
+def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
+    """Return what is found by comparing labels with logits.
+
+    Parameters
+    ----------
+    classes : ndarray (L,)
+    labels : Labels
+        Of all documents.
+    pieces : iterable of (ndarray (n,), ndarray (n, L))
+        For documents in order: how many known features each has, and its logits.
+    k : int
+
+    Raises
+    ------
+    ValueError
+        If no document has a known label.
+    """
+    matrix = aligned(labels, classes)
+    targets, size = shares(matrix), len(classes)
+    hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    confused: dict[tuple[int, int], int] = {}
+    confidence, right, nll, row, empty = [], [], 0.0, 0, 0
+    for known_features, logits in pieces:
+        for features, x in zip(known_features.tolist(), logits, strict=True):
+            true = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+            if len(true):
+                empty += not features
+                best = largest(x, k)
+                predicted[best] += 1
+                hits[best[np.isin(best, true)]] += 1
+                first = int(best[0])
+                normalizer = float(x.max()) + float(np.log(np.exp(x - x.max(), dtype=np.float64).sum()))
+                y = targets.data[targets.indptr[row] : targets.indptr[row + 1]]
+                nll += normalizer - float(y @ x[true].astype(np.float64))
+                confidence.append(np.exp(float(x[first]) - normalizer))
+                right.append(first in true)
+                if not right[-1]:
+                    for label in true.tolist():
+                        confused[label, first] = confused.get((label, first), 0) + 1
+            row += 1
+    documents = len(right)
+    if not documents:
+        raise ValueError("no document has a label that the classifier knows")
+    has_known = np.diff(matrix.indptr) > 0
+    asked = int(np.diff(labels.matrix.indptr)[has_known].sum())
+    precision, recall = hits.sum() / predicted.sum(), hits.sum() / asked
+    worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
+    names = classes.tolist()
+    return Evaluation(
+        documents=documents,
+        k=k,
+        precision=float(precision),
+        recall=float(recall),
+        f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
+        accuracy=float(np.mean(right)),
+        nll=nll / documents,
+        calibration_error=calibration_error(np.minimum(confidence, 1), right),
+        per_label=label_scores(classes, hits, predicted, np.bincount(matrix.indices, minlength=size)),
+        confusions=[(names[true], names[found], count) for (true, found), count in worst],
+        unknown_labels=int(labels.matrix.nnz - matrix.nnz),
+        without_features=empty,
+    )

@@ -1,0 +1,126 @@
+"""Training of a classifier: where it starts, the epochs on the bags of documents, and the model that they end in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.blas import single_threaded_blas
+from fastembed._base.errors import TrainingDivergedError
+from fastembed._base.threads import Pool
+from fastembed.classifier.features import Features
+from fastembed.classifier.options import ClassifierOptions
+from fastembed.trainer.trainer import Trainer
+
+BLOCK_DOCUMENTS = 64
+LINEAR_RATE = 0.05
+PLAIN = 1e4  # of gradient descent: the root of the sums of squares that Adagrad starts from
+POWER_STEPS = 2
+DIVERGED = 2  # times the nll that shares alone have, plus 1
+
+Float32 = npt.NDArray[np.float32]
+
+
+def idf(counts: Any) -> npt.NDArray[np.float64]:
+    """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of each column of counts (N, F).
+
+    The smoothed form, as if one more document had each feature once.
+    """
+    frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
+    weights: npt.NDArray[np.float64] = np.log((1 + counts.shape[0]) / (1 + frequencies)) + 1
+    return weights
+
+
+def log_shares(targets: Any) -> Float32:
+    """Return the logarithm of each label's share of targets (N, L)."""
+    sums = np.asarray(targets.sum(axis=0)).ravel()
+    least = sums[sums > 0].min(initial=math.inf) / 2 if sums.any() else 1.0
+    shares: Float32 = np.log(np.maximum(sums, least) / sums.sum()).astype(np.float32)
+    return shares
+
+
+def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -> Float32:
+    """Return vectors (D, L) of unit length whose cosines are about those of the labels' mean bags.
+
+    With C (L, F), the mean bags scaled to unit length, they are the leading left singular vectors of C, times the
+    singular values, by subspace iteration from a random start (Halko et al. 2011), scaled to unit length.
+    """
+    means = sparse.csr_array(targets.T @ bags)
+    lengths = np.sqrt(np.asarray(means.multiply(means).sum(axis=1)).ravel())
+    means = sparse.csr_array(sparse.diags_array(1 / np.maximum(lengths, 1e-30)) @ means).astype(np.float32)
+    transposed = sparse.csr_array(means.T)
+    basis = np.linalg.qr(rng.standard_normal((means.shape[0], dim)).astype(np.float32))[0]
+    for _ in range(POWER_STEPS):
+        basis = np.linalg.qr(means @ (transposed @ basis))[0]
+    half = transposed @ basis  # (F, D): C^T Q, so that C C^T is about Q (half^T half) Q^T
+    values, vectors = np.linalg.eigh(half.T @ half)
+    rows = basis @ (vectors * np.sqrt(np.maximum(values, 0)))
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(rows.T, np.float32)
+
+
+def start(features: Features, bags: Any, targets: Any, options: ClassifierOptions, pool: Pool) -> Trainer:
+    """Return a trainer of a new classifier: E is zero, W gives similar labels similar vectors.
+
+    With dim=None, or no fewer dimensions than labels, W is the identity, and stays so: the model is of full rank.
+    """
+    labels = targets.shape[1]
+    dim = labels if options.dim is None else min(options.dim, labels)
+    rng = np.random.default_rng(options.seed)
+    with single_threaded_blas():  # so that the bits do not depend on the number of its threads
+        linear = np.eye(labels, dtype=np.float32) if dim == labels else label_vectors(bags, targets, dim, rng)
+    embedding = np.zeros((len(features), dim), np.float32)
+    return Trainer(embedding, linear, bias=log_shares(targets), threads=pool.threads)
+
+
+def train(
+    trainer: Trainer,
+    bags: Any,
+    targets: Any,
+    options: ClassifierOptions,
+    validation: tuple[Any, Any] | None,
+    on_epoch_end: Callable[[dict[str, float]], object],
+) -> list[dict[str, float]]:
+    """Train by gradient descent on blocks of documents; return the records of the epochs.
+
+    Rows of E make steps along their gradients, of the same rate for all: Adagrad from large sums of squares. A row's
+    step is then in proportion to its weight in the bag, as the gradient of the loss has it, and E stays in the span of
+    the bags.
+    """
+    full = trainer.linear.shape[0] == trainer.linear.shape[1]
+    trainer.squares[0][:] = PLAIN**2
+
+    def epoch_end(record: dict[str, float], _: Trainer) -> object:
+        if options.l2:
+            trainer.embedding[...] *= np.float32(math.exp(-options.l2))
+        return on_epoch_end(record)
+
+    history = trainer.fit_counts(
+        targets,
+        bags=bags,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate * PLAIN,
+        linear_learning_rate=0.0 if full else LINEAR_RATE,
+        block_size=BLOCK_DOCUMENTS,
+        validation_counts=None if validation is None else validation[1],
+        validation_bags=None if validation is None else validation[0],
+        n_iter_no_change=options.n_iter_no_change if validation is not None else None,
+        warm_start=True,
+        seed=options.seed,
+        on_epoch_end=epoch_end,
+    )
+    assert trainer.bias is not None
+    entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
+    worst = max(history, key=lambda record: record["nll"])
+    if worst["nll"] > DIVERGED * (1 + entropy):
+        raise TrainingDivergedError(
+            f"the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above {entropy:.2g}, that of the labels'"
+            f" shares: a learning rate is too large, here learning_rate={options.learning_rate:g}",
+            int(worst["epoch"]),
+        )
+    return history

@@ -1,0 +1,92 @@
+"""``fastembed train-classifier``: a classifier from lines with labels."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fastembed.classifier import Classifier
+from fastembed.classifier.file import ROWS
+from fastembed.cli import options, values
+from fastembed.cli.arguments import check_model_output, given, reject, reject_overwriting
+from fastembed.cli.output import print_line, print_written
+from fastembed.corpus import Reading
+
+DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Classifier).parameters.items()}
+EARLY = ("validation_fraction", "n_iter_no_change")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Learn to label documents from files with a document per line, as fastText reads them.
+
+    The tokens of a line that begin with __label__ are its labels. Lines without a label are left out and counted.
+    `predict` answers with labels, `test` says how good they are, and `explain` why.
+    """
+    check_model_output(arguments)
+    reject_overwriting(arguments, arguments.files)
+    parameters = given(arguments, DEFAULTS)
+    if not parameters.get("early_stopping"):
+        reject(arguments, EARLY, "nothing is held out without --early-stopping")
+    if arguments.split_at_spaces:
+        parameters["reading"] = Reading()
+    model = Classifier(**parameters)
+    quiet = arguments.quiet or arguments.json
+    model.fit([Path(file) for file in arguments.files], on_epoch_end=None if quiet else partial(_print_epoch, model))
+    model.save(arguments.output, rows=arguments.rows)
+    once = int(np.count_nonzero(model.label_counts_ == 1))
+    print_written(
+        arguments,
+        f"{len(model.classes_):,} labels, {once:,} of them seen once; {model.n_features_:,} features",
+        model.ledger_,
+        labels=len(model.classes_),
+        labels_seen_once=once,
+        features=model.n_features_,
+        parameters=model.get_params() | {"reading": model.reading and model.reading.record()},
+        history=model.history_,
+        ledger=model.ledger_,
+    )
+
+
+def _print_epoch(model: Classifier, record: dict[str, float]) -> None:
+    held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
+    print_line(
+        f"epoch {int(record['epoch']):>2} of {model.epochs}   nll {record['nll']:.4f}{held_out}"
+        f"   {record['seconds']:.1f} s"
+    )
+
+
+def add_parser(commands: options.Commands) -> None:
+    """Add the command to the parser."""
+    command = options.add_command(
+        commands,
+        "train-classifier",
+        run,
+        example="fastembed train-classifier train.txt -o classifier.safetensors",
+        keys="output, labels, labels_seen_once, features, parameters, history (a list of records), ledger",
+    )
+    options.add_output(command, "classifier.safetensors")
+    help_of_files = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
+    command.add_argument("files", nargs="+", metavar="FILE", type=values.file_name, help=help_of_files)
+    reading = command.add_argument_group("what a document is made of")
+    options.add_flag(
+        reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words"
+    )
+    add = partial(options.add_parameter, reading, defaults=DEFAULTS)
+    add("label_prefix", str, "what labels begin with", metavar="TEXT")
+    add("ngrams", values.positive, "the largest number of neighbouring words that are a feature", metavar="N")
+    text = "n-grams of so many characters of a word are features, as 3,6"
+    add("chars", values.window, text, metavar="LEAST,MOST")
+    options.add_min_count(reading, DEFAULTS)
+    add("max_features", values.positive, "keep only the N most frequent features", metavar="N")
+    training = command.add_argument_group("how to train")
+    options.add_training(training, DEFAULTS)
+    add = partial(options.add_parameter, training, defaults=DEFAULTS)
+    add("learning_rate", values.number(), "rate of gradient descent", metavar="RATE")
+    text = "dtype of the rows in the file: float16 and int8 take less space"
+    options.add_option(command, "--rows", text=text, default="float32", choices=ROWS)
+    options.add_threads(command)
+    options.add_quiet(command)

@@ -1,0 +1,34 @@
+"""Labelled documents that the tests share."""
+
+import numpy as np
+import pytest
+
+TOPICS = {
+    "animals": ["cat", "dog", "horse", "cow", "sheep", "goat", "pig", "hen", "duck", "goose"],
+    "fruit": ["apple", "pear", "plum", "cherry", "grape", "melon", "lemon", "lime", "fig", "date"],
+    "tools": ["saw", "axe", "drill", "plane", "file", "chisel", "clamp", "vise", "level", "rule"],
+}
+COMMON = ["the", "a", "of", "and", "to", "in", "is", "it", "that", "for"]
+
+
+def make_documents(count, seed):
+    rng = np.random.default_rng(seed)
+    documents, labels = [], []
+    for _ in range(count):
+        label = str(rng.choice(sorted(TOPICS)))
+        words = [*rng.choice(TOPICS[label], 3), *rng.choice(COMMON, 4)]
+        rng.shuffle(words)
+        documents.append(" ".join(words))
+        labels.append(label)
+    return documents, labels
+
+
+@pytest.fixture(scope="session")
+def labelled():
+    """300 documents of three labels."""
+    return make_documents(300, 0)
+
+
+@pytest.fixture(scope="session")
+def held_out():
+    return make_documents(100, 1)

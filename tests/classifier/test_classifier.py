@@ -1,0 +1,254 @@
+"""`Classifier`: from labelled documents to labels."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastembed import Classifier, TrainingDivergedError, Vectors
+from fastembed._base.threads import Pool
+from fastembed.corpus import Reading
+from fastembed.formats.tensors import map_tensors, write_tensors
+
+
+@pytest.fixture(scope="module")
+def model(labelled):
+    return Classifier().fit(*labelled)
+
+
+def bits(model):
+    fitted = model._model
+    return [
+        fitted.embedding.tobytes(),
+        fitted.bias.tobytes(),
+        None if fitted.linear is None else fitted.linear.tobytes(),
+    ]
+
+
+def test_it_learns(model, held_out):
+    documents, labels = held_out
+    assert model.score(documents, labels) > 0.95
+    assert model.predict(documents).tolist() == [answer[0][0] for answer in model.predict_top(documents)]
+    assert_allclose(model.predict_proba(documents).sum(axis=1), 1, rtol=1e-5)
+    assert model.history_[0]["nll"] > model.history_[-1]["nll"]
+    assert model.label_counts_.sum() == 300
+
+
+@pytest.mark.parametrize("dim", [None, 2, 200])
+def test_the_bits_do_not_depend_on_threads(labelled, dim):
+    one, three = (Classifier(dim=dim, threads=threads).fit(*labelled) for threads in (1, 3))
+    assert bits(one) == bits(three)
+    assert_array_equal(one.predict_proba(labelled[0]), three.predict_proba(labelled[0]))
+
+
+def test_files_and_documents_give_the_same_bits(tmp_path, labelled):
+    lines = [f"__label__{label} {text}\n" for text, label in zip(*labelled, strict=True)]
+    path = tmp_path / "train.txt"
+    path.write_text("".join(lines), encoding="utf-8")
+    by_file, by_list = Classifier().fit(path), Classifier().fit(*labelled)
+    assert bits(by_file) == bits(by_list)
+    assert bits(Classifier().fit(str(path))) == bits(by_list)
+    assert by_file.classes_.tolist() == by_list.classes_.tolist()
+    test = by_file.test(path)
+    assert test.accuracy == test.precision == by_list.score(*labelled)
+
+
+def test_the_first_step_is_the_gradient_of_the_softmax():
+    """Of one block of documents: E = rate * X^T (Y - softmax(b))."""
+    texts, labels = ["a b", "c", "a"], ["x", "y", "x"]
+    rate = 0.5
+    model = Classifier(epochs=1, learning_rate=rate, ngrams=1).fit(texts, labels)
+    fitted = model._model
+    bags = fitted.features.bags(texts, Pool(1)).toarray()
+    shares = np.array([2 / 3, 1 / 3])
+    assert_allclose(np.exp(fitted.bias), shares, rtol=1e-6)
+    expected = rate * bags.T @ (np.array([[1, 0], [0, 1], [1, 0]]) - shares)
+    assert_allclose(fitted.embedding, expected, atol=1e-4)
+
+
+def test_labels_of_several_kinds(labelled):
+    documents, labels = labelled
+    numbers = [sorted(set(labels)).index(label) * 7 for label in labels]
+    model = Classifier().fit(documents, np.array(numbers))
+    assert model.classes_.dtype == np.int64
+    assert model.classes_.tolist() == [0, 7, 14]
+    several = Classifier().fit(documents, [[label, "all"] for label in labels])
+    top = several.predict_top(documents[:5], k=2)
+    assert all(answer[0][0] == "all" or answer[1][0] == "all" for answer in top)
+
+
+def test_documents_without_a_label_are_left_out_and_counted():
+    model = Classifier().fit(["a b", "c d", "e"], [["x"], ["y"], []])
+    assert model.ledger_.skipped == {"without a label": 1}
+    assert model.label_counts_.tolist() == [1, 1]
+
+
+def test_documents_without_known_features_get_the_shares_and_a_warning(model, labelled):
+    with pytest.warns(UserWarning, match=r"1 of 2 documents have no known feature: the answer is the labels' shares"):
+        p = model.predict_proba(["unheard zzz", labelled[0][0]])
+    _, counts = np.unique(labelled[1], return_counts=True)
+    assert model.classes_.tolist() == sorted(set(labelled[1]))
+    known = Classifier().fit(labelled[0], labelled[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_allclose(known.predict_proba(["zzz"])[0], counts / counts.sum(), rtol=1e-5)
+    assert p[1].max() > 0.5
+
+
+def test_explanations_add_up_to_the_logits(model, held_out):
+    for dim in (None, 2):
+        each = model if dim is None else Classifier(dim=dim).fit(*held_out)
+        text = held_out[0][0]
+        found = each.explain(text, k=3)
+        assert_allclose(found.shares.sum(axis=0) + found.bias, found.logits, rtol=1e-12)
+        order = [each.classes_.tolist().index(label) for label in found.labels]
+        assert_allclose(found.logits, each.decision_function([text])[0][order], rtol=1e-4, atol=1e-5)
+        assert found.labels[0] in str(found)
+    assert model.explain(text, ["fruit"]).labels == ["fruit"]
+    with pytest.raises(ValueError, match="'metal' is not a label"):
+        model.explain(text, ["metal"])
+
+
+@pytest.mark.parametrize("chars", [None, (2, 4)])
+@pytest.mark.parametrize("rows", ["float32", "float16", "int8"])
+def test_a_file_holds_all_of_it(tmp_path, labelled, rows, chars):
+    model = Classifier(dim=2, chars=chars).fit(*labelled)
+    path = tmp_path / "m.safetensors"
+    model.save(path, rows=rows)
+    found = Classifier.load(path)
+    assert found.get_params() == model.get_params()
+    assert found.history_ == model.history_
+    assert found.ledger_ == model.ledger_
+    exact = model.predict_proba(labelled[0])
+    tolerance = {"float32": 0, "float16": 2e-3, "int8": 0.03}[rows]
+    assert_allclose(found.predict_proba(labelled[0]), exact, atol=tolerance)
+    again = tmp_path / "again.safetensors"
+    found.save(again, rows=rows)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_copies_and_pickles_predict_the_same(model, labelled):
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert_array_equal(other.predict_proba(labelled[0]), model.predict_proba(labelled[0]))
+        assert repr(other) == repr(model)
+
+
+def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled):
+    model = Classifier().fit(*labelled)
+    before = bits(model)
+    with pytest.raises(TrainingDivergedError, match="a learning rate is"):
+        model.set_params(learning_rate=1e300).fit(*labelled)
+    noise = np.random.default_rng(0).integers(0, 2, len(labelled[0]))  # which no rate can learn
+    with pytest.raises(TrainingDivergedError, match=r"far above 0\.69, that of the labels' shares: a learning rate is"):
+        model.set_params(learning_rate=1e4).fit(labelled[0], noise)
+    assert bits(model) == before
+
+
+def test_early_stopping_keeps_the_best_epoch(labelled):
+    model = Classifier(early_stopping=True, epochs=30, learning_rate=20, n_iter_no_change=2).fit(*labelled)
+    kept = [record for record in model.history_ if record["kept"]]
+    assert kept[0]["validation_nll"] == min(record["validation_nll"] for record in model.history_)
+
+
+def test_training_ends_when_the_callback_says_so(labelled):
+    assert len(Classifier(epochs=9).fit(*labelled, on_epoch_end=lambda record: record["epoch"] == 2).history_) == 2
+
+
+@pytest.mark.parametrize(
+    ("documents", "labels", "error", "message"),
+    [
+        (["a", "b"], ["x", 1], TypeError, "all str or all int, got 'x' and 1"),
+        (["a", "b"], ["x", 1.5], TypeError, "a str or an int, got 1.5"),
+        (["a", "b"], ["x"], ValueError, "one item per document: got 1 for 2"),
+        (["a", "b"], ["x", "x"], ValueError, "at least two labels, got only the class 'x'"),
+        (["a", "b"], [["x"], "y"], TypeError, "the labels of some documents are lists"),
+        (["a", "b"], None, ValueError, "labels are needed"),
+        (["", "!"], ["x", "y"], ValueError, "no features: no token was read"),
+        ([], [], ValueError, "no documents to learn from"),
+        (["a", 7], ["x", "y"], TypeError, "document 1 is 7"),
+        (["a", "\ud800"], ["x", "y"], ValueError, "has no UTF-8 form"),
+        (np.ones((2, 2)), ["x", "y"], ValueError, "one column of texts"),
+    ],
+)
+def test_bad_input_is_named(documents, labels, error, message):
+    with pytest.raises(error, match=message):
+        Classifier().fit(documents, labels)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
+        ({"chars": 3}, TypeError, "chars must be None or two numbers"),
+        ({"chars": (3, 2)}, ValueError, r"chars\[1\] must be from 3 to 64"),
+        ({"weighting": "bm25"}, ValueError, "weighting must be one of tfidf, count"),
+        ({"learning_rate": 0}, ValueError, "learning_rate must be finite and above 0"),
+        ({"reading": Reading(unit="sentence")}, ValueError, "unit must be 'line'"),
+        ({"label_prefix": ""}, ValueError, "label_prefix"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, error, message):
+    with pytest.raises(error, match=message):
+        Classifier(**parameters).fit(["a", "b"], ["x", "y"])
+
+
+def test_an_empty_file_is_named(tmp_path):
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(ValueError, match="no features: no token was read"):
+        Classifier().fit(tmp_path / "empty.txt")
+    (tmp_path / "lines.jsonl").write_text('"a b"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="not of a structured file"):
+        Classifier().fit(tmp_path / "lines.jsonl")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        Classifier().fit(tmp_path / "missing.txt")
+
+
+def test_before_a_fit_there_is_nothing():
+    with pytest.raises(AttributeError, match="has learned nothing yet"):
+        Classifier().predict(["a"])
+    assert not hasattr(Classifier(), "classes_")
+
+
+def test_a_damaged_file_is_named(tmp_path, model):
+    path = tmp_path / "m.safetensors"
+    model.save(path)
+    tensors, metadata = map_tensors(path)
+    for name in ("bias", "rows", "words.counts", "ngrams2.pairs"):
+        wrong = {key: np.array(value) for key, value in tensors.items() if key != name}
+        write_tensors(tmp_path / "w.safetensors", wrong, metadata)
+        with pytest.raises(ValueError, match="does not hold a classifier that fits together"):
+            Classifier.load(tmp_path / "w.safetensors")
+    wrong = {key: np.array(value) for key, value in tensors.items()} | {"bias": np.zeros(7, np.float32)}
+    write_tensors(tmp_path / "w.safetensors", wrong, metadata)
+    with pytest.raises(ValueError, match="'bias' must have shape"):
+        Classifier.load(tmp_path / "w.safetensors")
+    Vectors(["a"], np.ones((1, 2))).save(tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match=r"holds vectors, not classifier: open it with Vectors\.load"):
+        Classifier.load(tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match=r"holds classifier, not vectors: open it with Classifier\.load"):
+        Vectors.load(path)
+
+
+def test_a_test_counts_hits_and_confusions():
+    model = Classifier(ngrams=1).fit(["a"] * 3 + ["b"] * 2 + ["c"], ["x"] * 3 + ["y"] * 2 + ["z"])
+    found = model.test(["a", "a", "b", "b", "q"], [["x"], ["y"], ["y"], ["x", "new"], ["new"]])
+    assert (found.documents, found.unknown_labels, found.without_features) == (4, 2, 0)
+    assert found.precision == pytest.approx(0.5)
+    assert found.recall == pytest.approx(2 / 5)
+    assert {confusion[:2] for confusion in found.confusions} == {("x", "y"), ("y", "x")}
+    score = found.per_label[0]
+    assert (score.label, score.precision, score.recall, score.documents, score.predicted) == ("x", 0.5, 0.5, 2, 2)
+
+
+def test_it_is_an_estimator_of_scikit_learn(labelled):
+    pytest.importorskip("sklearn", reason="needs scikit-learn")
+    from sklearn.base import clone, is_classifier
+    from sklearn.model_selection import cross_val_score
+
+    model = Classifier(threads=1)
+    assert is_classifier(model)
+    assert clone(model).get_params() == model.get_params()
+    assert cross_val_score(model, *labelled, cv=3).min() > 0.8

@@ -1,0 +1,129 @@
+"""Features: words, n-grams of words and of characters, and the bags of documents."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastembed._base.threads import Pool
+from fastembed._kernels.features import PairTable, bags, separate_labels, unit_rows
+from fastembed.classifier import Classifier
+from fastembed.classifier.documents import DocumentLines
+from fastembed.classifier.feature_counting import read_features
+from fastembed.classifier.options import ClassifierOptions
+from fastembed.corpus import Reading
+from fastembed.corpus.ledger import Ledger
+
+TEXTS = ["to be or not to be", "", "to be, to BE!", "not a bee", "be"]
+
+
+def features_of(texts, threads=1, **parameters):
+    options = ClassifierOptions(**Classifier(**parameters).get_params())
+    return read_features(DocumentLines(texts, options.reader), options, Ledger(), None, Pool(threads))
+
+
+def expected(text, ngrams, chars):
+    words = Reading(words=True).sequences(text or "\n")[0]
+    found = Counter(" ".join(words[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(words) - n + 1))
+    if chars:
+        for word in words:
+            marked = f"<{word}>"
+            found.update(marked[i : i + n] for n in range(chars[0], chars[1] + 1) for i in range(len(marked) - n + 1))
+    return found
+
+
+@pytest.mark.parametrize("chars", [None, (2, 3)])
+@pytest.mark.parametrize("ngrams", [1, 2, 3])
+def test_counts_are_those_of_python(ngrams, chars):
+    features, counts = features_of(TEXTS, ngrams=ngrams, chars=chars)
+    names = [features.name(f) for f in range(len(features))]
+    for row, text in enumerate(TEXTS):
+        found = Counter()  # a word and an n-gram of characters may have the same name, such as "a"
+        for f, count in zip(counts[[row]].indices, counts[[row]].data, strict=True):
+            found[names[f]] += int(count)
+        assert found == expected(text, ngrams, chars)
+    assert counts.has_canonical_format
+
+
+@pytest.mark.parametrize("chars", [None, (2, 4)])
+def test_bags_of_the_same_documents_are_what_was_counted(chars):
+    features, counts = features_of(TEXTS, ngrams=2, chars=chars)
+    again = features.bags(TEXTS, Pool(1))
+    lengths = np.sqrt(counts.multiply(counts).sum(axis=1))
+    assert_allclose(again.toarray(), counts.toarray() / np.maximum(lengths, 1)[:, None], rtol=1e-12)
+
+
+def test_min_count_and_max_features_keep_the_most_frequent_with_what_they_begin_with():
+    features, _ = features_of(TEXTS, ngrams=2, min_count=2)
+    assert [features.name(f) for f in range(len(features))] == ["be", "to", "not", "to be"]
+    features, counts = features_of(TEXTS, ngrams=2, max_features=3)
+    assert [features.name(f) for f in range(len(features))] == ["be", "to", "to be"]
+    assert_array_equal(counts.toarray()[0], [2, 2, 2])
+
+
+def test_features_do_not_depend_on_threads():
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdefgh"), rng.integers(0, 12))) for _ in range(20_000)]
+    one, two = (features_of(texts, threads, ngrams=3) for threads in (1, 3))
+    for name in ("data", "indices", "indptr"):
+        assert_array_equal(getattr(one[1], name), getattr(two[1], name))
+    for left, right in zip(one[0].grams, two[0].grams, strict=True):
+        assert_array_equal(left.left, right.left)
+
+
+def test_lists_of_tokens_are_taken_as_they_are():
+    features, counts = features_of([["New York", "to"], ["to", "New York"]], ngrams=1)
+    assert set(features.words.tokens) == {"New York", "to"}
+    assert_array_equal(counts.toarray(), np.ones((2, 2)))
+
+
+def test_documents_without_a_known_feature_have_empty_bags():
+    features, _ = features_of(TEXTS)
+    found = replace(features).bags(["unheard", "", "be unheard"], Pool(1))
+    assert np.diff(found.indptr).tolist() == [0, 0, 1]
+
+
+def test_pairs_are_counted_once_by_each_part():
+    rng = np.random.default_rng(0)
+    ids = rng.integers(-1, 30, 5000).astype(np.int32)
+    wanted = Counter((a, b) for a, b in zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True) if a >= 0 and b >= 0)
+    for parts in (1, 3):
+        found = {}
+        for part in range(parts):
+            table = PairTable()
+            table.count(ids, ids, 1, part, parts)
+            left, right = np.empty(len(table), np.int32), np.empty(len(table), np.int32)
+            counts = np.empty(len(table), np.int64)
+            size = table.frequent(2, left, right, counts)
+            found |= dict(
+                zip(zip(left[:size].tolist(), right[:size].tolist(), strict=True), counts[:size].tolist(), strict=True)
+            )
+        assert found == {pair: count for pair, count in wanted.items() if count >= 2}
+
+
+@pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])
+def test_bags_of_long_documents_are_sorted_and_added_up(size):
+    ids = np.random.default_rng(size).integers(0, 50, size).astype(np.int32)
+    indptr, indices, data = np.empty(2, np.int64), np.empty(2 * size, np.int32), np.empty(2 * size)
+    offsets, starts = np.array([0, 100]), np.array([0, size])
+    total = bags([ids, ids], offsets, starts, indptr, indices, data)
+    values, counts = np.unique(np.concatenate([ids, ids + 100]), return_counts=True)
+    assert_array_equal(indices[:total], values)
+    assert_array_equal(data[:total], counts)
+    unit_rows(indptr, indices, data, np.ones(150))
+    assert np.linalg.norm(data[:total]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "rest"),
+    [
+        (b"__label__a x y\n", b"a \n", b" x y\n"),
+        (b"x __label__a __label__b\ty\nz\n", b"a b \n\n", b"x  \ty\nz\n"),
+        (b"__label__ x\n", b"\n", b"__label__ x\n"),
+        (b"", b"", b""),
+    ],
+)
+def test_labels_are_separated_from_text(text, labels, rest):
+    assert separate_labels(text, b"__label__") == (labels, rest)
