@@ -13,7 +13,20 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 import fastembed
-from fastembed import Counts, SkipGram, Trainer, TrainingDivergedError, Vectors, Vocabulary, corpus, evaluation, formats
+from fastembed import (
+    Classifier,
+    Counts,
+    SkipGram,
+    Trainer,
+    TrainingDivergedError,
+    Vectors,
+    Vocabulary,
+    corpus,
+    evaluation,
+    formats,
+)
+from fastembed.counts import CountsStore
+from fastembed.plotting import compare
 from fastembed.skipgram import Estimate
 from fastembed.windows import Windows
 
@@ -74,6 +87,10 @@ def bits(value):
         learned = "vectors", "vocabulary", "trainer", "centre_", "ledger", "windows_", "counts_sha256_"
         history = [{key: record[key] for key in record if key != "seconds"} for record in value.history]
         return value.get_params(), history, [bits(getattr(value, name)) for name in learned]
+    if isinstance(value, Classifier):
+        return value.get_params(), bits(value.classes_), bits(value.decision_function([["cat", "sat"], ["ran"]]))
+    if isinstance(value, CountsStore):
+        return value.path, bits(value.to_scipy().data), value.windows, bits(value.vocabulary)
     if isinstance(value, Trainer):
         arrays = value.embedding, value.linear, value.bias, *value.squares
         return value.loss_scale, value.threads, [bits(array) for array in arrays]
@@ -109,25 +126,35 @@ def objects(tmp_path_factory):
     questions = tmp_path_factory.mktemp("scores") / "questions"
     questions.write_text(": animals\nthe cat a dog\n", encoding="utf-8")
     analogies = evaluation.analogies(model.vectors, questions)
+    counts = Counts.from_corpus(path, vocabulary, sample=0.1, directed=True)
+    animals = ["cat" if "cat" in line else "dog" for line in CORPUS]
+    classifier = Classifier(dim=2, min_count=1).fit(CORPUS, animals)
+    evaluated = classifier.test(CORPUS, animals)
     return {
-        "Counts": Counts.from_corpus(path, vocabulary, sample=0.1, directed=True),
+        "Classifier": classifier,
+        "Counts": counts,
         "SkipGram": model,
         "Trainer": model.trainer,
         "TrainingDivergedError": TrainingDivergedError("the loss is nan", 2, 7),
         "Vectors": model.vectors,
         "Vocabulary": vocabulary.grown(Vocabulary(["new"], [3])),
+        "classifier.Evaluation": evaluated,
+        "classifier.Explanation": classifier.explain(CORPUS[0]),
+        "classifier.LabelScore": evaluated.labels[0],
         "corpus.DocumentCorpus": corpus.DocumentCorpus(["the cat", "a dog"], lowercase=True),
         "corpus.FileCorpus": corpus.FileCorpus(path, lowercase=True),
         "corpus.Ledger": vocabulary.ledger,
         "corpus.LineSplit": corpus.LineSplit(0.1, 3, True),
         "corpus.Phrases": corpus.Phrases(["new york"]),
         "corpus.Reading": corpus.Reading(lowercase=True, token_pattern=r"\w+"),
+        "counts.CountsStore": counts.store(tmp_path_factory.mktemp("store") / "counts"),
         "evaluation.Analogies": analogies,
         "evaluation.HeldOutItems": evaluation.HeldOutItems(1.5, 0.25, 0.5, 10, 4, 3),
         "evaluation.Section": analogies.sections[0],
         "evaluation.Similarity": evaluation.word_similarity(model.vectors, scores),
         "formats.Format": formats.FORMATS["npy"],
         "formats.Table": formats.Table(["a"], np.eye(1), np.array([1]), {"dim": 1}),
+        "plotting.Comparison": compare(model.vectors, model.vectors),
         "skipgram.Estimate": model.estimate(10, 20),
         "windows.Windows": Windows((2, 3), "harmonic", 0.1, True, 5),
     }
@@ -148,10 +175,11 @@ def test_every_public_class_is_here(objects):
 
 
 NAMES = [
-    "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary", "corpus.DocumentCorpus",
-    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading",
+    "Classifier", "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary",
+    "classifier.Evaluation", "classifier.Explanation", "classifier.LabelScore", "corpus.DocumentCorpus",
+    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "counts.CountsStore",
     "evaluation.Analogies", "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
-    "formats.Format", "formats.Table", "skipgram.Estimate", "windows.Windows",
+    "formats.Format", "formats.Table", "plotting.Comparison", "skipgram.Estimate", "windows.Windows",
 ]  # fmt: skip
 
 

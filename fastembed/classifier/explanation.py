@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
 from fastembed.classifier.fitted import FittedClassifier
 
@@ -15,6 +16,7 @@ SHOWN = 10  # features of a label
 BAR = 20  # characters
 
 
+@pickled_as("classifier.Explanation")
 @dataclass(frozen=True)
 class Explanation:
     """The shares of features in the logits of some labels; with the bias they add up to them.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
 from fastembed.classifier.labels import Labels, aligned, shares
 
@@ -18,6 +19,7 @@ MOST_CONFUSIONS = 10
 BINS = 15  # of the calibration error, which Guo et al. (2017) use
 
 
+@pickled_as("classifier.LabelScore")
 @dataclass(frozen=True)
 class LabelScore:
     """How well one label is predicted.
@@ -39,6 +41,7 @@ class LabelScore:
     predicted: int
 
 
+@pickled_as("classifier.Evaluation")
 @dataclass(frozen=True)
 class Evaluation:
     """What a test of a classifier finds.

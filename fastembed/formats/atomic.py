@@ -223,8 +223,12 @@ def _remove_unclaimed(temporary: Path) -> None:
 
 
 def _close_all(claims: list[int]) -> None:
-    while claims:
-        os.close(claims.pop())
+    """Close files and forget them, also if closing one fails."""
+    if claims:
+        try:
+            os.close(claims.pop())
+        finally:
+            _close_all(claims)
 
 
 def _mode(target: Path, new: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import printable
 from fastembed._base.validation import check_integer
 from fastembed.plotting import web
@@ -23,6 +24,7 @@ HEIGHT = 0.62  # of the picture, per its width
 NOTE = "The second vectors were turned to the first by the rotation that brings all shared words closest together."
 
 
+@pickled_as("plotting.Comparison")
 @dataclass(frozen=True)
 class Comparison:
     """How far words moved from one set of vectors to another.

@@ -17,6 +17,7 @@ METHODS = ("pca", "umap", "tsne")
 MIN_WORDS = 4  # for the methods that use neighbours
 NEAR = 15  # words that UMAP keeps together: a word and its nearest
 SPREAD = 10.0  # of UMAP's start, its own scale
+JITTER = 1e-4  # of the spread, in UMAP's start
 NOTES = {  # for people who look at a map
     "pca": "Places are the first two principal components, which show a small part of what the dimensions hold.",
     "umap": "Neighbours were kept together by UMAP; long distances mean little.",
@@ -88,6 +89,8 @@ def project(
 def _umap(unit: Rows, start: Rows, seed: int, near: npt.NDArray[np.intp], cosines: Rows, progress: bool) -> Rows:
     """Return UMAP's coordinates, made of neighbours that are known."""
     start = start * (SPREAD / (np.abs(start).max() or 1.0))
+    # Where principal components are missing, UMAP would divide by the width of nothing
+    start += np.random.default_rng(seed).normal(scale=JITTER * SPREAD, size=start.shape)
     known = near[:, : NEAR - 1]
     rows = np.hstack([np.arange(len(unit))[:, None], known])
     distances = np.hstack([np.zeros((len(unit), 1)), 1 - cosines[:, : NEAR - 1]]).astype(np.float32)

@@ -323,7 +323,7 @@ def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, A
     return {
         "counts": counts,
         "validation_counts": held_out,
-        **{name: None if each is None else arrays_digest(each._asdict()) for name, each in bags.items()},
+        **{name: None if each is None else arrays_digest(vars(each)) for name, each in bags.items()},
         **{name: None if each is None else arrays_digest({name: each}) for name, each in factors.items()},
         **asdict(options),
     }

@@ -215,15 +215,17 @@ def compiled(module):
     functions = {}
     for name, value in vars(module).items():
         if isinstance(value, type):
-            for method in (key for key in vars(value) if not key.startswith("_")):
-                functions[f"{name}.{method}"] = list(inspect.signature(getattr(value, method)).parameters)
+            for member in (key for key in vars(value) if not key.startswith("_")):
+                found = getattr(value, member)
+                arguments = list(inspect.signature(found).parameters) if callable(found) else ["self"]  # of a property
+                functions[f"{name}.{member}"] = arguments
         elif callable(value) and not name.startswith("_"):
             functions[name] = list(inspect.signature(value).parameters)
     return functions
 
 
 @pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu"])
+@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu", "features", "ngrams"])
 def test_stubs_say_what_the_modules_hold(name):
     stub = FOLDER / f"{name.replace('.', '/')}.pyi"
     if "import *" in stub.read_text(encoding="utf-8"):
@@ -250,7 +252,7 @@ def vex_encoded(code):
 
 
 @pytest.mark.skipif("x86_64_v2" not in runnable_builds(), reason="builds of x86-64")
-@pytest.mark.parametrize("name", ["builds.x86_64_v2", "cooccur", "cpu", "tokens", "words"])
+@pytest.mark.parametrize("name", ["builds.x86_64_v2", "cooccur", "cpu", "features", "ngrams", "tokens", "words"])
 def test_modules_for_every_cpu_have_no_avx(name):
     assert vex_encoded(instructions(name)) == []
 

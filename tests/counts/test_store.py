@@ -211,7 +211,7 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
         "import sys, time, pathlib\nfrom fastembed.formats.locks import sole_writer\n"
         "with sole_writer(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
     )
-    with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, encoding="utf-8") as process:
         try:
             assert process.stdout.readline() == "held\n"
             with pytest.raises(BlockingIOError):

@@ -33,7 +33,7 @@ def test_what_the_font_lacks_is_drawn_in_another(axes, tmp_path, suffix, vectors
 
 def test_fonts_that_are_gone_do_no_harm(tmp_path, monkeypatch, vectors_of):
     """One of the settings, drawn in DejaVu Sans; one removed since matplotlib listed it. STIX has no Latin here."""
-    stix = next(font for font in fontManager.ttflist if font.name == "STIXSizeOneSym")
+    stix = next(font for font in fontManager.ttflist if font.fname.endswith("STIXSizOneSymReg.ttf"))
     deleted = replace(stix, fname=str(tmp_path / "deleted.ttf"), name="Deleted")
     dejavu = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
     monkeypatch.setattr(fontManager, "ttflist", [*dejavu, deleted, stix])

@@ -73,7 +73,8 @@ def test_what_a_failure_leaves_behind_is_found(tmp_path):
     source = (HERE / "failures.py").read_text(encoding="utf-8")
     shutil.copy(HERE / "failing.c", tmp_path)
     broken.write_text(
-        source.replace("    return found\n\n\ndef deepcopy", f"{BROKEN}    return found\n\n\ndef deepcopy")
+        source.replace("    return found\n\n\ndef deepcopy", f"{BROKEN}    return found\n\n\ndef deepcopy"),
+        encoding="utf-8",
     )
     command = [sys.executable, "-P", broken, "--only", "broken", "--kinds", "call"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=TIME_LIMIT)

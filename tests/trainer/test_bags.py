@@ -11,6 +11,7 @@ from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed._kernels import runnable_builds
 from fastembed.trainer.bags import check_bags
 from fastembed.trainer.blocks import BagScratch, BlockFit, bag_bytes
+from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 
@@ -412,7 +413,8 @@ def test_the_workspace_holds_the_largest_bags_of_any_block(model, make_counts):
     counts[4] = 0
     trainer = Trainer.random(40, 2, output_size=5, seed=0)
     checked = check_bags("bags", bags, 40, np.dtype("float32"))
-    fit = BlockFit(trainer._parameters, sparse.csr_array(counts), FitOptions(block_size=3), trainer._pool, bags=checked)
+    groups, options = CSRGroups(sparse.csr_array(counts)), FitOptions(block_size=3)
+    fit = BlockFit(trainer._parameters, groups, options, trainer._pool, bags=checked)
     assert fit._most_entries(checked) == 36
 
 
