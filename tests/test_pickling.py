@@ -25,8 +25,9 @@ from fastembed import (
     evaluation,
     formats,
 )
+from fastembed.classifier import Explanation
 from fastembed.counts import CountsStore
-from fastembed.plotting import compare
+from fastembed.plotting import Comparison, compare
 from fastembed.skipgram import Estimate
 from fastembed.windows import Windows
 
@@ -101,6 +102,10 @@ def bits(value):
     if isinstance(value, Counts):
         arrays = value.data, value.indices, value.indptr, value.keep, value.to_scipy().data
         return [bits(array) for array in arrays], value.shape, value.windows, value.ledger, bits(value.vocabulary)
+    if isinstance(value, Comparison | Explanation):
+        return {name: bits(part) for name, part in vars(value).items()}
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return value.tolist()
     if isinstance(value, np.ndarray):
         return value.dtype, value.shape, value.tobytes()
     if isinstance(value, TrainingDivergedError):
@@ -140,7 +145,7 @@ def objects(tmp_path_factory):
         "Vocabulary": vocabulary.grown(Vocabulary(["new"], [3])),
         "classifier.Evaluation": evaluated,
         "classifier.Explanation": classifier.explain(CORPUS[0]),
-        "classifier.LabelScore": evaluated.labels[0],
+        "classifier.LabelScore": evaluated.per_label[0],
         "corpus.DocumentCorpus": corpus.DocumentCorpus(["the cat", "a dog"], lowercase=True),
         "corpus.FileCorpus": corpus.FileCorpus(path, lowercase=True),
         "corpus.Ledger": vocabulary.ledger,

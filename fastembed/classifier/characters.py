@@ -56,12 +56,6 @@ class CharacterGrams:
         of_words = self.of_words(list(map(token_from_bytes, words.frequent(0)[0])))
         return documents_by_words(_ids(words, text), of_words.shape[0]) @ of_words
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"lengths": self.lengths, "tokens": self.tokens, "counts": self.counts}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
 
 def count_characters(
     words: Sequence[str], counts: npt.NDArray[np.int64], lengths: tuple[int, int], least: int

@@ -21,6 +21,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.classifier.documents import DocumentLines, LabelledFiles, check_documents
 from fastembed.classifier.explanation import Explanation, explain
 from fastembed.classifier.feature_counting import read_features
+from fastembed.classifier.features import Features
 from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.labels import (
@@ -643,6 +644,16 @@ class Classifier:
         if self._model is None:
             raise AttributeError("this Classifier has learned nothing yet: call fit, or Classifier.load")
         return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._model is None:
+            return dict(vars(self))
+        return vars(self) | {"_model": vars(self._model) | {"features": self._model.features.parts()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if (parts := state.get("_model")) is not None:
+            self._model = FittedClassifier(**parts | {"features": Features.of_parts(parts["features"])})
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)

@@ -7,8 +7,8 @@ length. The numbers are those of words, by decreasing count, then of pairs of wo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -62,12 +62,6 @@ class Grams:
         """Return the first of them."""
         return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"left": self.left, "right": self.right, "counts": self.counts}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
 
 @dataclass(frozen=True)
 class Features:
@@ -93,11 +87,19 @@ class Features:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+    @classmethod
+    def of_parts(cls, parts: Mapping[str, Any]) -> Features:
+        """Return what `parts` was made of."""
+        grams = [Grams(*each) for each in parts["grams"]]
+        characters = parts["characters"] and CharacterGrams(*parts["characters"])
+        return cls(**{**parts, "grams": grams, "characters": characters})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+    def parts(self) -> dict[str, Any]:
+        """Return its attributes for a pickle, without an object of a private class."""
+        grams = [(each.left, each.right, each.counts) for each in self.grams]
+        characters = self.characters and (self.characters.lengths, self.characters.tokens, self.characters.counts)
+        shared = {"words": self.words, "weights": self.weights, "reading": self.reading}
+        return shared | {"grams": grams, "characters": characters}
 
     @cached_property
     def starts(self) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 TOPICS = {
     "animals": ["cat", "dog", "horse", "cow", "sheep", "goat", "pig", "hen", "duck", "goose"],
     "fruit": ["apple", "pear", "plum", "cherry", "grape", "melon", "lemon", "lime", "fig", "date"],
-    "tools": ["saw", "axe", "drill", "plane", "file", "chisel", "clamp", "vise", "level", "rule"],
+    "tools": ["saw", "axe", "drill", "plane", "file", "chisel", "clamp", "pliers", "level", "rule"],
 }
 COMMON = ["the", "a", "of", "and", "to", "in", "is", "it", "that", "for"]
 

@@ -57,7 +57,7 @@ WITH_SHIM = pytest.mark.skipif(
 )
 def test_what_was_there_outlives_failures(tmp_path, chosen):
     """Of calls on files one of some tens, of allocations one of some hundreds of each operation."""
-    share = 40 if "call" in chosen else 300
+    share = 30 if "call" in chosen else 300
     code, printed = run("failures", "--share", share, "--seed", 0, *chosen, folder=tmp_path)
     assert code == 0, printed
     tried = re.search(
