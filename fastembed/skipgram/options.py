@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -107,6 +107,14 @@ class SkipGramOptions:
         names = (*(each.name for each in fields(Windows)), "min_count", "max_size", "drop", "keep_only", "baskets")
         held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
         return {name: getattr(self, name) for name in (*names, *held_out)}
+
+    def dropping(self) -> Callable[[str], bool]:
+        """Return what says of a token whether `drop` lists it, or `keep_only` does not."""
+        drop = set() if self.drop is None else set(check_token_list("drop", self.drop))
+        if self.keep_only is None:
+            return drop.__contains__
+        kept = set(check_token_list("keep_only", self.keep_only)) - drop
+        return lambda token: token not in kept
 
     def pairing(self, size: int) -> Windows | Baskets:
         """Return how to count pairs with a vocabulary of this size."""

@@ -968,8 +968,8 @@ class SkipGram:
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             A word counts as often as it occurs. Words outside the vocabulary are composed where the model has
-            `subwords` and knows one of their n-grams; others are skipped. A document without any other is all zeros; a
-            warning says how many there are.
+            `subwords` and knows one of their n-grams, but not those that `drop` or `keep_only` leave out; others are
+            skipped. A document without any other is all zeros; a warning says how many there are.
 
         Raises
         ------
@@ -986,8 +986,11 @@ class SkipGram:
         True
         """
         model = self._fitted
-        reading = model.reading_of(documents, self._options().reading)
-        means = mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading, model.composer)
+        options = self._options()
+        reading = model.reading_of(documents, options.reading)
+        means = mean_vectors(
+            documents, model.vocabulary, model.vectors.matrix, reading, model.composer, options.dropping()
+        )
         return estimator.output(self, means, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:

@@ -144,6 +144,18 @@ def test_documents_are_means_of_seen_and_composed_words(model):
     np.testing.assert_allclose(means[1], v["walking"], atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{"drop": ["climbed"]}, {"keep_only": ["climb", "walked", "jumped", "topic4"]}])
+def test_words_that_were_dropped_are_not_composed_in_documents(corpus, options, tmp_path):
+    model = SkipGram(dim=4, min_count=1, sample=None, subwords=True, **options).fit(corpus)
+    assert "climbed" not in model.vectors
+    assert np.linalg.norm(model.vectors["climbed"]) > 0  # its n-grams are known
+    model.save(tmp_path / "m.safetensors")
+    for each in (model, SkipGram.load(tmp_path / "m.safetensors")):
+        with pytest.warns(UserWarning, match="1 of 2 documents have no known word"):
+            means = each.transform([["climbed"], ["climbed", "climb"]])
+        np.testing.assert_array_equal(means, [np.zeros(4), model.vectors["climb"]])
+
+
 def test_n_grams_of_frequent_words_weigh_less():
     words = Subwords.of(["banana", "bananas"], (3, 3)).weighted(np.array([module.FEW_PAIRS * 16, 1.0]))
     assert words.weights.tolist() == pytest.approx([16**-module.COUNT_EXPONENT, 1])
