@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.ngrams import LONGEST_NGRAM
+from fastembed._base.printable import shown
 from fastembed._base.validation import check_integer
 from fastembed._kernels.ngrams import NgramTable
 from fastembed.formats.tokens import encode_tokens
@@ -20,7 +22,7 @@ BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams diffe
 BLOCK_WORDS = 1 << 16  # that are counted at a time
 
 
-def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
+def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[int, int]:
     """Return the least and the greatest number of characters of an n-gram.
 
     Parameters
@@ -28,11 +30,13 @@ def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
     name : str
         For errors.
     lengths : (int, int)
+    others : str
+        What else the caller takes, for errors: ``"None or "``.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no pair of integers with 1 <= least <= greatest.
+        If it is no pair of integers with 1 <= least <= greatest <= LONGEST_NGRAM.
 
     Examples
     --------
@@ -40,9 +44,11 @@ def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
     (3, 6)
     """
     if not isinstance(lengths, tuple | list) or len(lengths) != 2:
-        raise TypeError(f"{name} must be two integers, the least and the greatest length, as (3, 6), got {lengths!r}")
-    shortest = check_integer(f"the least length of {name}", lengths[0], low=1)
-    return shortest, check_integer(f"the greatest length of {name}", lengths[1], low=shortest)
+        what = "the least and the greatest length of n-grams, such as (3, 6)"
+        raise TypeError(f"{name} must be {others}{what}, got {shown(lengths)}")
+    shortest = check_integer(f"the least length of {name}", lengths[0], low=1, high=LONGEST_NGRAM)
+    longest = check_integer(f"the greatest length of {name}", lengths[1], low=shortest, high=LONGEST_NGRAM)
+    return shortest, longest
 
 
 def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tuple[tuple[str, ...], Int64, Int32]:

@@ -89,11 +89,13 @@ def test_a_word_without_utf8_is_an_error():
 @pytest.mark.parametrize(
     ("lengths", "error", "message"),
     [
-        (3, TypeError, "subwords must be two integers, the least and the greatest length, as .3, 6., got 3"),
+        (3, TypeError, "subwords must be the least and the greatest length of n-grams, such as .3, 6., got 3"),
         ((3,), TypeError, "got .3,."),
         ("36", TypeError, "got '36'"),
-        ((0, 6), ValueError, "the least length of subwords must be at least 1, got 0"),
-        ((4, 3), ValueError, "the greatest length of subwords must be at least 4, got 3"),
+        ((0, 6), ValueError, "the least length of subwords must be from 1 to 100, got 0"),
+        ((4, 3), ValueError, "the greatest length of subwords must be from 4 to 100, got 3"),
+        ((1, 101), ValueError, "the greatest length of subwords must be from 1 to 100, got 101"),
+        ((101, 102), ValueError, "the least length of subwords must be from 1 to 100, got 101"),
         ((3.0, 6), TypeError, "the least length of subwords must be an integer, got 3.0"),
     ],
 )

@@ -147,7 +147,7 @@ def _checked_subwords(value: object) -> bool | Lengths:
     """Return False, or the lengths of n-grams."""
     if isinstance(value, bool | np.bool_):
         return LENGTHS if value else False
-    return check_ngram_lengths("subwords, if not True or False,", value)
+    return check_ngram_lengths("subwords", value, others="True, False or ")
 
 
 def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:
