@@ -99,7 +99,8 @@ class SkipGram:
     subwords : bool or (int, int)
         Whether words are composed of their character n-grams beside a row of their own: then :attr:`vectors` have an
         answer for words that were never seen. The pair is the least and the greatest length of an n-gram, in characters
-        of the word between ``<`` and ``>``; True: (3, 6). An n-gram has a row if at least two words have it.
+        of the word between ``<`` and ``>``, at most 100; True: (3, 6). An n-gram has a row if at least two words have
+        it.
 
     Notes
     -----
@@ -844,6 +845,8 @@ class SkipGram:
         Returns
         -------
         Vectors
+            For "relatedness" of the vocabulary alone, also with `subwords`: no vectors of other words are composed,
+            which have no vector as a context.
 
         Raises
         ------

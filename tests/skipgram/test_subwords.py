@@ -286,6 +286,14 @@ def test_models_of_the_longest_n_grams_are_read_back(tmp_path):
     np.testing.assert_array_equal(loaded.vectors["x" * 118], model.vectors["x" * 118])
 
 
+def test_vectors_for_relatedness_hold_the_vocabulary_alone(model):
+    np.testing.assert_array_equal(model.vectors_for("analogies")["climbing"], model.vectors["climbing"])
+    related = model.vectors_for("relatedness")
+    assert related.tokens == model.vectors.tokens
+    with pytest.raises(KeyError, match="'climbing' is not among"):
+        related["climbing"]
+
+
 def test_early_stopping_holds_out_lines(corpus):
     model = SkipGram(dim=4, min_count=1, subwords=True, early_stopping=True, epochs=3).fit(corpus)
     assert all(record["validation_nll"] > 0 for record in model.history)
