@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed import reference
-from fastembed.ngrams import check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
+from fastembed.ngrams import NgramFinder, check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
 
 
 def rows(starts, ids):
@@ -79,6 +79,20 @@ def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
     for lengths in ((1, 1), (2, 3), (3, 6), (6, 9)):
         expected = [len(reference.ngrams(["x" * n], *lengths)[0]) for n in range(20)]
         assert ngram_counts(np.arange(20), lengths).tolist() == expected
+
+
+def test_a_word_without_utf8_has_its_other_n_grams():
+    assert rows(*find_ngrams(["<a", "b>"], ["a\ud800b", "\ud800", "ab"], (2, 3))) == [[0, 1], [], [0, 1]]
+
+
+def test_the_marks_alone_are_no_n_grams_but_characters_are():
+    assert rows(*find_ngrams(["<", ">", "a"], ["a", "<a>", "", ">"], (1, 1))) == [[2], [0, 2, 1], [], [1]]
+
+
+def test_words_that_come_later_have_the_n_grams_of_those_at_once():
+    ngrams = common_ngrams(WORDS, (1, 4))[0]
+    finder = NgramFinder(ngrams, (1, 4))
+    assert [rows(*finder.find([word]))[0] for word in WORDS] == rows(*find_ngrams(ngrams, WORDS, (1, 4)))
 
 
 def test_a_word_without_utf8_is_an_error():

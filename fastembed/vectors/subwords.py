@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.ngrams import LONGEST_NGRAM, character_ngrams
+from fastembed._base.ngrams import LONGEST_NGRAM
 from fastembed._base.validation import all_finite, check_amounts
 from fastembed.formats.fasttext_ngrams import (
     BLOCK,
@@ -21,6 +20,7 @@ from fastembed.formats.fasttext_ngrams import (
     sums_of_rows,
 )
 from fastembed.formats.tensors import pack_tokens, unpack_tokens
+from fastembed.ngrams import NgramFinder
 from fastembed.vectors.neighbors import Exact, Matrix
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -127,13 +127,9 @@ class NgramDictionary:
         vectors = np.zeros((len(words), self.rows.shape[1]), self.rows.dtype)
         known = np.zeros(len(words), bool)
         for start in range(0, len(words), BLOCK):
-            id_of = self._ids.get
-            found = [
-                [i for ngram in character_ngrams(word, *self.lengths) if (i := id_of(ngram)) is not None]
-                for word in words[start : start + BLOCK]
-            ]
-            sizes = np.array([len(ids) for ids in found])
-            sums = sums_of_rows(self.rows, np.array(list(chain.from_iterable(found)), np.intp), sizes)
+            starts, ids = self._finder.find(words[start : start + BLOCK])
+            sizes = np.diff(starts)
+            sums = sums_of_rows(self.rows, ids.astype(np.intp), sizes)
             has = np.flatnonzero(sizes)
             weights = self.scale / sizes[has] ** self.power
             vectors[start + has] = sums[has] * weights[:, None] - self.centre
@@ -146,12 +142,12 @@ class NgramDictionary:
 
         Each has an equal share of the centre. Those of a token, whose vector is the row given, have its weight.
         """
-        found = self._known(word)
-        size = len(found)
+        _, ids = self._finder.find([word])
+        size = len(ids)
         weight = self.scale / max(size, 1) ** self.power
         if row is not None and self.word_weights is not None:
             weight *= float(self.word_weights[row])
-        return [(ngram, weight * self.rows[i].astype(np.float64) - self.centre / size) for ngram, i in found]
+        return [(self.ngrams[i], weight * self.rows[i].astype(np.float64) - self.centre / size) for i in ids]
 
     def of_rows(self, rows: Rows) -> Self:
         """Return the composer beside these rows of the vectors of words."""
@@ -197,13 +193,9 @@ class NgramDictionary:
         return cls(ngrams, rows, centre, checked_lengths(tensors["ngrams.lengths"]), scale, power, of_words)
 
     @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {ngram: i for i, ngram in enumerate(self.ngrams)}
-
-    def _known(self, word: str) -> list[tuple[str, int]]:
-        """Return the known n-grams of a word and their ids."""
-        ids = self._ids
-        return [(ngram, ids[ngram]) for ngram in character_ngrams(word, *self.lengths) if ngram in ids]
+    def _finder(self) -> NgramFinder:
+        shortest, longest = self.lengths
+        return NgramFinder(self.ngrams, (max(shortest, 1), longest))
 
     def __str__(self) -> str:
         return f"{len(self.ngrams):,} n-grams"

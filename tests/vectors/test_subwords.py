@@ -193,6 +193,20 @@ def test_a_token_that_is_one_of_its_ngrams_is_listed_apart():
     ]
 
 
+@pytest.mark.parametrize("lengths", [(0, 2), (1, 1), (2, 3)])
+def test_the_n_grams_found_are_those_cut_from_the_word(lengths):
+    ngrams = ("<", ">", "a", "<a", "日本", "é>", "a<", "本")
+    composer = NgramDictionary(ngrams, np.eye(len(ngrams)), np.zeros(len(ngrams)), lengths)
+    for word in ("", "a", "<", "a<a", "日本é", "a\ud800é", ">>"):
+        expected = [ngram for ngram in character_ngrams(word, *lengths) if ngram in ngrams]
+        assert [ngram for ngram, _ in composer.parts(word)] == expected
+        counts = np.array([expected.count(ngram) for ngram in ngrams])
+        found = composer.compose(word)
+        assert (found is None) == (not expected)
+        if expected:
+            np.testing.assert_allclose(found, counts / np.sqrt(len(expected)), rtol=1e-15)
+
+
 def test_n_grams_weigh_in_a_token_what_its_weight_says():
     weights = np.array([1.0, 0.5], np.float32)
     composer = NgramDictionary(("<ma",), np.array([[2.0, 0.0]]), np.zeros(2), word_weights=weights)
