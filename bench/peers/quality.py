@@ -1,6 +1,6 @@
-"""Quality and time from a file to vectors, of this library and a peer in turn: table, JSON and plot.
+"""Quality, time from a file to vectors, and size of the model's file, of this library and others in turn.
 
-word2vec.py and fasttext_skipgram.py say who competes.
+word2vec.py and fasttext_skipgram.py say who competes. Table, JSON and plot.
 """
 
 from __future__ import annotations
@@ -25,28 +25,37 @@ from fastembed import SkipGram, Vectors
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.evaluation import analogies, word_similarity
 
-Train = Callable[[str, argparse.Namespace, int, int], Vectors]  # from (file, options, epochs, seed) to vectors
+# From (file, options, epochs, seed) to vectors, and what writes the model to a file
+Trained = tuple[Vectors, Callable[[str], object]]
+Train = Callable[[str, argparse.Namespace, int, int], Trained]
 Record = dict[str, Any]
 
 
-def fastembed(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Vectors:
+def fastembed(file: str, options: argparse.Namespace, epochs: int, seed: int, *, subwords: bool = False) -> Trained:
     """Train this library with its defaults."""
-    model = SkipGram(dim=options.dim, min_count=options.min_count, epochs=epochs, seed=seed, threads=options.threads)
-    return model.fit(file).vectors
+    model = SkipGram(
+        dim=options.dim,
+        min_count=options.min_count,
+        epochs=epochs,
+        seed=seed,
+        threads=options.threads,
+        subwords=subwords,
+    ).fit(file)
+    return model.vectors, lambda path: model.save(f"{path}.safetensors")
 
 
-def compete(name: str, description: str, package: str, peer: Train) -> None:
-    """Run the command line of a comparison with `peer`, which is in `package`."""
-    options = _parser(description).parse_args()
+def compete(name: str, description: str, packages: Sequence[str], contestants: Mapping[str, Train]) -> None:
+    """Run the command line of a comparison with others, which are in `packages`."""
+    options = _parser(description, list(contestants)).parse_args()
     if not options.similarity and not options.analogies:
         sys.exit("give a file of scores: --similarity FILE or --analogies FILE")
     reject_other_blas_kernels()
     _evaluate(Vectors(["one"], np.ones((1, 1))), options)  # a bad file of scores is found before hours of training
-    facts = print_facts(f"Quality and time: {package} and fastembed on {options.file}", package)
+    contestants = {"fastembed": fastembed, **{name: contestants[name] for name in options.against}}
+    facts = print_facts(f"Quality and time: {', '.join(contestants)} on {options.file}", *packages)
     print(
         f"dim {options.dim}, min_count {options.min_count}, {options.threads} threads, seeds 0 to {options.seeds - 1}\n"
     )
-    contestants = {package: peer, "fastembed": fastembed}
     records = []
     with _plain(options.file) as file, threadpool_limits(options.threads, user_api="blas"):
         for epochs in options.epochs:
@@ -63,11 +72,14 @@ def compete(name: str, description: str, package: str, peer: Train) -> None:
 
 
 def _run(train: Train, file: str, options: argparse.Namespace, epochs: int, seed: int) -> Record:
-    """Train once, timed, and evaluate, untimed."""
+    """Train once, timed; write the model and evaluate, untimed."""
     start = time.perf_counter()
-    vectors = train(file, options, epochs, seed)
+    vectors, save = train(file, options, epochs, seed)
     seconds = time.perf_counter() - start
-    return {"words": len(vectors), "seconds": seconds, **_evaluate(vectors, options)}
+    with tempfile.TemporaryDirectory() as folder:
+        save(f"{folder}/model")
+        size = sum(written.stat().st_size for written in Path(folder).iterdir())
+    return {"words": len(vectors), "seconds": seconds, "bytes": size, **_evaluate(vectors, options)}
 
 
 def _evaluate(vectors: Vectors, options: argparse.Namespace) -> Record:
@@ -95,7 +107,8 @@ def print_records(records: Sequence[Record]) -> None:
     names = list(records[0]["scores"])
     groups = _by_contestant_and_epochs(records)
     spread = "mean ± standard deviation over the seeds" if len(next(iter(groups.values()))) > 1 else "one seed"
-    say(f"Similarity: Spearman. Analogies: 3CosAdd accuracy. {spread}. Time: from the file to vectors.")
+    say(f"Similarity: Spearman. Analogies: 3CosAdd accuracy. {spread}.")
+    say("seconds: from the file to vectors. MB: the file of the model.")
     rows = []
     for (name, epochs), group in groups.items():
         seconds = [r["seconds"] for r in group]
@@ -107,10 +120,11 @@ def print_records(records: Sequence[Record]) -> None:
                 f"{group[0]['words']:,}",
                 *(_mean(".3f", [r["scores"][score] for r in group]) for score in names),
                 _mean(".1f", seconds),
+                f"{group[0]['bytes'] / 1e6:,.0f}",
                 f"{statistics.mean(a / b for a, b in zip(seconds, ours, strict=True)):.2f}",
             ]
         )
-    print_table(["", "epochs", "words", *names, "seconds", "time / ours"], rows)
+    print_table(["", "epochs", "words", *names, "seconds", "MB", "time / ours"], rows)
     for name in names:
         found = sorted({(r["name"], r["covered"][name]) for r in records})
         say(f"{name} covered: " + "; ".join(f"{contestant} {covered}" for contestant, covered in found) + ".")
@@ -176,7 +190,7 @@ def _plain(file: str) -> Iterator[str]:
         yield str(copy)
 
 
-def _parser(description: str) -> argparse.ArgumentParser:
+def _parser(description: str, contestants: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument
     add(
@@ -185,6 +199,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     add("--similarity", nargs="+", action="extend", default=[], metavar="FILE", help="files of word similarity")
     add("--analogies", nargs="+", action="extend", default=[], metavar="FILE", help="files of analogies")
+    add("--against", nargs="+", choices=contestants, default=contestants, metavar="NAME", help=", ".join(contestants))
     add("--min-count", type=int, default=5)
     add("--dim", type=int, default=100)
     add("--threads", type=int, default=2)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 
 from gensim.models import Word2Vec
-from quality import compete
+from quality import Trained, compete
 
 from fastembed import Vectors
 
 
-def word2vec(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Vectors:
+def word2vec(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Trained:
     """Train gensim's, with the window and the threshold of subsampling that its users choose."""
-    words = Word2Vec(
+    model = Word2Vec(
         corpus_file=file,
         sg=1,
         negative=5,
@@ -29,9 +29,9 @@ def word2vec(file: str, options: argparse.Namespace, epochs: int, seed: int) -> 
         min_count=options.min_count,
         workers=options.threads,
         seed=seed,
-    ).wv
-    return Vectors(words.index_to_key, words.vectors)
+    )
+    return Vectors(model.wv.index_to_key, model.wv.vectors), model.save
 
 
 if __name__ == "__main__":
-    compete("word2vec", __doc__.partition("\n")[0], "gensim", word2vec)
+    compete("word2vec", __doc__.partition("\n")[0], ["gensim"], {"gensim": word2vec})

@@ -8,6 +8,7 @@ No Python object is made for a pair. A table owns its memory; every allocation i
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from libc.math cimport sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
@@ -254,7 +255,7 @@ def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1]
                 data[t] *= weights[indices[t]]
                 squares += data[t] * data[t]
             if squares > 0:
-                scale = squares ** -0.5
+                scale = 1 / sqrt(squares)
                 for t in range(indptr[d], indptr[d + 1]):
                     data[t] *= scale
 
