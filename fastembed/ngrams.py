@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.ngrams import LONGEST_NGRAM
+from fastembed._base.printable import shown
 from fastembed._base.validation import check_integer
 from fastembed._kernels.ngrams import NgramTable
 from fastembed.formats.tokens import encode_tokens
@@ -20,7 +22,7 @@ BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams diffe
 BLOCK_WORDS = 1 << 16  # that are counted at a time
 
 
-def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
+def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[int, int]:
     """Return the least and the greatest number of characters of an n-gram.
 
     Parameters
@@ -28,11 +30,13 @@ def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
     name : str
         For errors.
     lengths : (int, int)
+    others : str
+        What else the caller takes, for errors: ``"None or "``.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no pair of integers with 1 <= least <= greatest.
+        If it is no pair of integers with 1 <= least <= greatest <= LONGEST_NGRAM.
 
     Examples
     --------
@@ -40,9 +44,11 @@ def check_ngram_lengths(name: str, lengths: Any) -> tuple[int, int]:
     (3, 6)
     """
     if not isinstance(lengths, tuple | list) or len(lengths) != 2:
-        raise TypeError(f"{name} must be two integers, the least and the greatest length, as (3, 6), got {lengths!r}")
-    shortest = check_integer(f"the least length of {name}", lengths[0], low=1)
-    return shortest, check_integer(f"the greatest length of {name}", lengths[1], low=shortest)
+        what = "the least and the greatest length of n-grams, such as (3, 6)"
+        raise TypeError(f"{name} must be {others}{what}, got {shown(lengths)}")
+    shortest = check_integer(f"the least length of {name}", lengths[0], low=1, high=LONGEST_NGRAM)
+    longest = check_integer(f"the greatest length of {name}", lengths[1], low=shortest, high=LONGEST_NGRAM)
+    return shortest, longest
 
 
 def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tuple[tuple[str, ...], Int64, Int32]:
@@ -123,16 +129,36 @@ def find_ngrams(ngrams: Sequence[str], words: Sequence[str], lengths: Lengths) -
     >>> find_ngrams(["<c", "ut", "t>"], ["cut", "up"], (2, 3))
     (array([0, 3, 3]), array([0, 1, 2], dtype=int32))
     """
-    table, found, counts = NgramTable(), [], []
-    keys = encode_tokens(ngrams)
-    offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))])
-    table.fill(b"".join(keys), offsets)
-    for text, units, documents, each in _blocks(words, lengths):
-        ids = np.empty(each.sum(), np.int32)
-        table.find(text, units, documents, *lengths, ids)
-        found.append(ids)
-        counts.append(each)
-    return _known(found, counts)
+    return NgramFinder(ngrams, lengths).find(words)
+
+
+class NgramFinder:
+    """Finds those of some n-grams that words have: :func:`find_ngrams` for words that come at different times.
+
+    Parameters
+    ----------
+    ngrams, lengths
+        As for :func:`find_ngrams`.
+    """
+
+    def __init__(self, ngrams: Sequence[str], lengths: Lengths) -> None:
+        self._lengths, self._table = lengths, NgramTable()
+        keys = encode_tokens(ngrams)
+        offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))])
+        self._table.fill(b"".join(keys), offsets)
+
+    def find(self, words: Sequence[str]) -> tuple[Int64, Int32]:
+        """Return what :func:`find_ngrams` does; an n-gram with a lone surrogate, which has no UTF-8 form, is none."""
+        found, counts = [], []
+        for text, units, documents, each in _blocks(words, self._lengths, "surrogatepass"):
+            ids = np.empty(each.sum(), np.int32)
+            self._table.find(text, units, documents, *self._lengths, ids)
+            if self._lengths[0] == 1:  # BEGIN and END alone
+                ends = np.cumsum(each)
+                ids[ends - each] = ids[ends - 1] = -1
+            found.append(ids)
+            counts.append(each)
+        return _known(found, counts)
 
 
 def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
@@ -145,11 +171,15 @@ def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
     return counts
 
 
-def _blocks(words: Sequence[str], lengths: Lengths) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
+def _blocks(
+    words: Sequence[str], lengths: Lengths, errors: str = "strict"
+) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
     """Yield what `NgramTable` takes for some words at a time, and the number of n-grams of each word."""
     for begin in range(0, len(words), BLOCK_WORDS):
         block = words[begin : begin + BLOCK_WORDS]
-        text = np.frombuffer(b"".join(encode_tokens([f"{BEGIN}{word}{END}" for word in block])), np.uint8)
+        text = np.frombuffer(
+            b"".join(encode_tokens([f"{BEGIN}{word}{END}" for word in block], errors=errors)), np.uint8
+        )
         units = np.append(np.flatnonzero((text & 0xC0) != 0x80), len(text))  # where characters begin
         characters = np.fromiter(map(len, block), np.int64, len(block)) + len(BEGIN + END)
         yield text, units, np.concatenate([[0], np.cumsum(characters)]), ngram_counts(characters, lengths)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed import reference
-from fastembed.ngrams import check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
+from fastembed.ngrams import NgramFinder, check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
 
 
 def rows(starts, ids):
@@ -81,6 +81,20 @@ def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
         assert ngram_counts(np.arange(20), lengths).tolist() == expected
 
 
+def test_a_word_without_utf8_has_its_other_n_grams():
+    assert rows(*find_ngrams(["<a", "b>"], ["a\ud800b", "\ud800", "ab"], (2, 3))) == [[0, 1], [], [0, 1]]
+
+
+def test_the_marks_alone_are_no_n_grams_but_characters_are():
+    assert rows(*find_ngrams(["<", ">", "a"], ["a", "<a>", "", ">"], (1, 1))) == [[2], [0, 2, 1], [], [1]]
+
+
+def test_words_that_come_later_have_the_n_grams_of_those_at_once():
+    ngrams = common_ngrams(WORDS, (1, 4))[0]
+    finder = NgramFinder(ngrams, (1, 4))
+    assert [rows(*finder.find([word]))[0] for word in WORDS] == rows(*find_ngrams(ngrams, WORDS, (1, 4)))
+
+
 def test_a_word_without_utf8_is_an_error():
     with pytest.raises(ValueError, match="no UTF-8 form"):
         common_ngrams(["a\ud800"], (3, 6))
@@ -89,11 +103,13 @@ def test_a_word_without_utf8_is_an_error():
 @pytest.mark.parametrize(
     ("lengths", "error", "message"),
     [
-        (3, TypeError, "subwords must be two integers, the least and the greatest length, as .3, 6., got 3"),
+        (3, TypeError, "subwords must be the least and the greatest length of n-grams, such as .3, 6., got 3"),
         ((3,), TypeError, "got .3,."),
         ("36", TypeError, "got '36'"),
-        ((0, 6), ValueError, "the least length of subwords must be at least 1, got 0"),
-        ((4, 3), ValueError, "the greatest length of subwords must be at least 4, got 3"),
+        ((0, 6), ValueError, "the least length of subwords must be from 1 to 100, got 0"),
+        ((4, 3), ValueError, "the greatest length of subwords must be from 4 to 100, got 3"),
+        ((1, 101), ValueError, "the greatest length of subwords must be from 1 to 100, got 101"),
+        ((101, 102), ValueError, "the least length of subwords must be from 1 to 100, got 101"),
         ((3.0, 6), TypeError, "the least length of subwords must be an integer, got 3.0"),
     ],
 )

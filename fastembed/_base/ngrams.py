@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+LONGEST_NGRAM = 100  # characters; far above what anybody uses, and a bound for the memory of long words
+
 
 def character_ngrams(word: str, shortest: int, longest: int) -> list[str]:
     """Return the n-grams of a word between ``<`` and ``>``, by where they begin, then by length.

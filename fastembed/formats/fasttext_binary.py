@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.memory import check_free
-from fastembed.formats.fasttext_ngrams import LONGEST_NGRAM, bucket_sums
+from fastembed._base.ngrams import LONGEST_NGRAM
+from fastembed.formats.fasttext_ngrams import bucket_sums
 from fastembed.formats.streams import LONGEST, is_gzip, reading
 from fastembed.formats.table import Matrix, PathLike, Table
 from fastembed.formats.tokens import add_token

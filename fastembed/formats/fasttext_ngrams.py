@@ -16,7 +16,6 @@ from fastembed._base.ngrams import character_ngrams
 from fastembed.formats.table import Matrix
 
 END_OF_LINE = "</s>"
-LONGEST_NGRAM = 100  # characters; far above what anybody uses, and a bound for damaged files
 BLOCK = 4096  # words whose n-grams are in memory at a time
 
 # FNV-1a of 32 bits

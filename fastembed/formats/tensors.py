@@ -204,14 +204,14 @@ def unpack_tokens(tensors: Mapping[str, Array], path: str | os.PathLike[str], pr
         raise ValueError(f"{str(path)!r}: a token is not UTF-8: {error}") from error
 
 
-# What opens a file of this library, by what it holds
+# What a file of this library holds, in words, and what opens it
 READERS = {
-    "vectors": "Vectors.load, or SkipGram.load if it is a model",
-    "counts": "Counts.load",
-    "counts-store": "Counts.open",
-    "parameters": "Trainer.load",
-    "checkpoint": "the call that wrote it",
-    "classifier": "Classifier.load",
+    "vectors": ("vectors", "Vectors.load, or SkipGram.load if it is a model"),
+    "counts": ("counts", "Counts.load"),
+    "counts-store": ("a store of counts", "Counts.open"),
+    "parameters": ("parameters", "Trainer.load"),
+    "checkpoint": ("a checkpoint", "the call that wrote it"),
+    "classifier": ("a classifier", "Classifier.load"),
 }
 
 
@@ -268,7 +268,8 @@ def check_header(metadata: Mapping[str, str], kind: str, path: str | os.PathLike
     if found != f"fastembed.{kind}":
         held = str(found).removeprefix("fastembed.")
         if held in READERS:
-            raise ValueError(f"{str(path)!r} holds {held}, not {kind}: open it with {READERS[held]}")
+            holds, reader = READERS[held]
+            raise ValueError(f"{str(path)!r} holds {holds}, not {READERS[kind][0]}: open it with {reader}")
         holds = f"the format {found!r}" if found else "no format of fastembed"
         raise ValueError(f"{str(path)!r} holds {holds}; 'fastembed.{kind}' was expected")
     if metadata.get("version") != "1":

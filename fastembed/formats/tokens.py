@@ -4,7 +4,9 @@ import re
 from collections.abc import Sequence
 
 
-def encode_tokens(tokens: Sequence[str], forbidden: str | None = None, reason: str = "") -> list[bytes]:
+def encode_tokens(
+    tokens: Sequence[str], forbidden: str | None = None, reason: str = "", errors: str = "strict"
+) -> list[bytes]:
     r"""Return the tokens in UTF-8.
 
     Parameters
@@ -14,6 +16,8 @@ def encode_tokens(tokens: Sequence[str], forbidden: str | None = None, reason: s
         A regular expression; tokens in which it is found are rejected.
     reason : str
         Why they are rejected, for the error.
+    errors : str
+        As for :meth:`str.encode`.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def encode_tokens(tokens: Sequence[str], forbidden: str | None = None, reason: s
             if search(token):
                 raise ValueError(f"token {token!r} {reason}")
     try:
-        return [token.encode() for token in tokens]
+        return [token.encode(errors=errors) for token in tokens]
     except UnicodeEncodeError as error:
         raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
 

@@ -174,7 +174,8 @@ def write_comparison(
 def _data(comparison: Comparison, models: list[Vectors], neighbors: int) -> dict[str, Any]:
     """Return what the script of the page reads."""
     shared = comparison.tokens
-    others = dict.fromkeys(token for model in models for token in model.tokens if token not in set(shared))
+    known = set(shared)
+    others = dict.fromkeys(token for model in models for token in model.tokens if token not in known)
     words = [*shared, *others]
     ids = {word: number for number, word in enumerate(words)}
     distances = np.maximum(1 - comparison.cosines, 0)

@@ -194,7 +194,6 @@ def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
         **model.subwords.composer(rows, model.centre).tensors(),
         "own.matrix": rows[len(model.subwords.ngrams) :],
         "bags.own_weight": np.array([model.subwords.own_weight]),
-        "bags.ngram_weights": model.subwords.weights,
         "features.bias": bias,
         **{name: features[name] for name in SQUARES},
     }
@@ -206,19 +205,19 @@ def _features(
     """Return what :func:`_feature_tensors` has written, and what composes words of it; or None, three times."""
     if "own.matrix" not in tensors:
         return None, None, None
-    named = {name: tensor for name, tensor in tensors.items() if name in NgramDictionary.TENSORS}
-    composer = composer_of(named, tensors["matrix"])
+    names = NgramDictionary.TENSORS | NgramDictionary.OPTIONAL
+    composer = composer_of({name: tensors[name] for name in names & tensors.keys()}, tensors["matrix"])
     if not isinstance(composer, NgramDictionary):
         raise ValueError("the n-grams of the model are not those of words")
-    own, own_weight, weights = (tensors[name] for name in ("own.matrix", "bags.own_weight", "bags.ngram_weights"))
+    own, own_weight = tensors["own.matrix"], tensors["bags.own_weight"]
     if own.dtype != composer.rows.dtype or own.shape != (len(words), composer.rows.shape[1]):
         raise ValueError(f"'own.matrix' must have a row for each of {len(words)} words, got the shape {own.shape}")
-    for name, array, dtype, size in (("own", own_weight, np.float64, 1), ("ngram", weights, np.float32, len(words))):
-        if array.dtype != dtype or array.shape != (size,):
-            what = f"'bags.{name}_weight{'s' * (name != 'own')}'"
-            raise ValueError(f"{what} must be {np.dtype(dtype)} of shape ({size},), got {array.dtype} of {array.shape}")
-        check_amounts(f"bags.{name}_weight", array)
-    subwords = Subwords.restored(composer, words, np.array(weights), float(own_weight[0]))
+    if own_weight.dtype != np.float64 or own_weight.shape != (1,):
+        raise ValueError(
+            f"'bags.own_weight' must be float64 of shape (1,), got {own_weight.dtype} of shape {own_weight.shape}"
+        )
+    check_amounts("bags.own_weight", own_weight)
+    subwords = Subwords.restored(composer, words, float(own_weight[0]))
     rows = np.concatenate([composer.rows, own])
     features = Trainer(rows, tensors["linear"], bias=tensors["features.bias"], threads=threads)
     restore_squares(features, tensors)

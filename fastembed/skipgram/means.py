@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -27,6 +27,7 @@ def mean_vectors(
     matrix: NDArray[Any],
     reading: Reading | None = None,
     composer: Composer | None = None,
+    drops: Callable[[str], bool] = lambda token: False,
 ) -> NDArray[Any]:
     """Return the mean of the vectors of each document's tokens.
 
@@ -41,6 +42,8 @@ def mean_vectors(
         How text is read.
     composer : Composer, optional
         Of the vectors of tokens outside the vocabulary.
+    drops : callable, optional
+        Says of a token outside the vocabulary whether it was dropped on purpose, so that it is not composed either.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def mean_vectors(
     if composer is None:
         rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
     else:
-        rows, matrix = _with_composed(corpus.sequences(Ledger()), vocabulary, matrix, composer)
+        rows, matrix = _with_composed(corpus.sequences(Ledger()), vocabulary, matrix, composer, drops)
     check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the means of {len(rows):,} documents", "give fewer")
     if unknown := sum(not row for row in rows):
         warnings.warn(f"{unknown:,} of {len(rows):,} documents have no known word: their means are 0", stacklevel=3)
@@ -71,7 +74,11 @@ def mean_vectors(
 
 
 def _with_composed(
-    sequences: Iterable[Sequence[str]], vocabulary: Vocabulary, matrix: NDArray[Any], composer: Composer
+    sequences: Iterable[Sequence[str]],
+    vocabulary: Vocabulary,
+    matrix: NDArray[Any],
+    composer: Composer,
+    drops: Callable[[str], bool],
 ) -> tuple[list[list[int]], NDArray[Any]]:
     """Return the rows of the known tokens of each sequence, and the matrix with those that are composed below it."""
     others: dict[str, int] = {}
@@ -83,5 +90,6 @@ def _with_composed(
         for tokens in sequences
     ]
     composed, known = composer.compose_all(list(others))
-    unknown = set((len(matrix) + np.flatnonzero(~known)).tolist())
+    left = np.array([drops(token) for token in others], bool)
+    unknown = set((len(matrix) + np.flatnonzero(~known | left)).tolist())
     return [[row for row in each if row not in unknown] for each in rows], np.concatenate([matrix, composed])

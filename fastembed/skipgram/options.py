@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -108,6 +108,14 @@ class SkipGramOptions:
         held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
         return {name: getattr(self, name) for name in (*names, *held_out)}
 
+    def dropping(self) -> Callable[[str], bool]:
+        """Return what says of a token whether `drop` lists it, or `keep_only` does not."""
+        drop = set() if self.drop is None else set(check_token_list("drop", self.drop))
+        if self.keep_only is None:
+            return drop.__contains__
+        kept = set(check_token_list("keep_only", self.keep_only)) - drop
+        return lambda token: token not in kept
+
     def pairing(self, size: int) -> Windows | Baskets:
         """Return how to count pairs with a vocabulary of this size."""
         if self.baskets is not None:
@@ -139,7 +147,7 @@ def _checked_subwords(value: object) -> bool | Lengths:
     """Return False, or the lengths of n-grams."""
     if isinstance(value, bool | np.bool_):
         return LENGTHS if value else False
-    return check_ngram_lengths("subwords, if not True or False,", value)
+    return check_ngram_lengths("subwords", value, others="True, False or ")
 
 
 def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:

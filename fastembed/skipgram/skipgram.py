@@ -99,7 +99,8 @@ class SkipGram:
     subwords : bool or (int, int)
         Whether words are composed of their character n-grams beside a row of their own: then :attr:`vectors` have an
         answer for words that were never seen. The pair is the least and the greatest length of an n-gram, in characters
-        of the word between ``<`` and ``>``; True: (3, 6). An n-gram has a row if at least two words have it.
+        of the word between ``<`` and ``>``, at most 100; True: (3, 6). An n-gram has a row if at least two words have
+        it.
 
     Notes
     -----
@@ -844,6 +845,8 @@ class SkipGram:
         Returns
         -------
         Vectors
+            For "relatedness" of the vocabulary alone, also with `subwords`: no vectors of other words are composed,
+            which have no vector as a context.
 
         Raises
         ------
@@ -968,8 +971,8 @@ class SkipGram:
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             A word counts as often as it occurs. Words outside the vocabulary are composed where the model has
-            `subwords` and knows one of their n-grams; others are skipped. A document without any other is all zeros; a
-            warning says how many there are.
+            `subwords` and knows one of their n-grams, but not those that `drop` or `keep_only` leave out; others are
+            skipped. A document without any other is all zeros; a warning says how many there are.
 
         Raises
         ------
@@ -986,8 +989,11 @@ class SkipGram:
         True
         """
         model = self._fitted
-        reading = model.reading_of(documents, self._options().reading)
-        means = mean_vectors(documents, model.vocabulary, model.vectors.matrix, reading, model.composer)
+        options = self._options()
+        reading = model.reading_of(documents, options.reading)
+        means = mean_vectors(
+            documents, model.vocabulary, model.vectors.matrix, reading, model.composer, options.dropping()
+        )
         return estimator.output(self, means, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:

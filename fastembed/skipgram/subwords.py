@@ -58,12 +58,18 @@ class Subwords:
         return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
 
     @classmethod
-    def restored(
-        cls, composer: NgramDictionary, words: Sequence[str], weights: NDArray[np.float32], own_weight: float
-    ) -> Subwords:
-        """Return the features of words, with the n-grams of what composes others."""
+    def restored(cls, composer: NgramDictionary, words: Sequence[str], own_weight: float) -> Subwords:
+        """Return the features of words, with the n-grams of what composes others and the weights of these words.
+
+        Raises
+        ------
+        ValueError
+            If it has no weights.
+        """
+        if composer.word_weights is None:
+            raise ValueError("the weights of the words' n-grams are missing: 'ngrams.word_weights'")
         found = find_ngrams(composer.ngrams, words, composer.lengths)
-        return cls(composer.lengths, composer.ngrams, *found, weights, own_weight)
+        return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights), own_weight)
 
     def grown(self, words: Sequence[str]) -> Subwords:
         """Return the features of words that begin with these, with the n-grams of these."""
@@ -99,7 +105,8 @@ class Subwords:
 
         Their n-grams have the weight of those of a rare word.
         """
-        return NgramDictionary(self.ngrams, embedding[: len(self.ngrams)], centre, self.lengths)
+        rows = embedding[: len(self.ngrams)]
+        return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.ngrams import character_ngrams
-from fastembed._base.validation import all_finite
+from fastembed._base.ngrams import LONGEST_NGRAM
+from fastembed._base.validation import all_finite, check_amounts
 from fastembed.formats.fasttext_ngrams import (
     BLOCK,
-    LONGEST_NGRAM,
     bucket_sums,
     buckets_of,
     ngrams_of,
     sums_of_rows,
 )
 from fastembed.formats.tensors import pack_tokens, unpack_tokens
+from fastembed.ngrams import NgramFinder
 from fastembed.vectors.neighbors import Exact, Matrix
 
 Tensors = Mapping[str, npt.NDArray[Any]]
+Rows: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
 
 
 class Composer(Protocol):
@@ -36,11 +36,14 @@ class Composer(Protocol):
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """Return the vectors of N words, (N, D), and whether each word has a known n-gram, (N,): else its row is 0."""
 
-    def parts(self, word: str, *, own: bool = False) -> list[tuple[str, Exact]]:
+    def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
         """Return the known n-grams of a word, in its order, and their parts (D,) of its vector, whose sum that is.
 
-        With `own` they are the parts of the vector of a word that has a row of its own beside them.
+        Of a token, whose vector is the row given, what they lack is the part of the row that is the token's own.
         """
+
+    def of_rows(self, rows: Rows) -> Self:
+        """Return the composer beside these rows of the vectors of words."""
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that the composer holds; :func:`composer_of` takes it."""
@@ -64,7 +67,7 @@ def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
     if not tensors:
         return None
     for kind in (NgramDictionary, BucketComposer):
-        if set(tensors) == kind.TENSORS:
+        if set(tensors) - kind.OPTIONAL == kind.TENSORS:
             return kind.from_tensors(tensors, matrix)
     raise ValueError(f"this version of fastembed cannot compose words of the tensors {', '.join(sorted(tensors))}")
 
@@ -87,6 +90,8 @@ class NgramDictionary:
         The least and the greatest number of characters of an n-gram.
     scale, power : float
         One n-gram that occurs twice in a word counts twice.
+    word_weights : ndarray of float32 (V,), optional
+        Of the words that have vectors: `scale` is multiplied by it where an n-gram is part of one. By default 1.
 
     Examples
     --------
@@ -105,10 +110,12 @@ class NgramDictionary:
     lengths: tuple[int, int] = (3, 6)
     scale: float = 1.0
     power: float = 0.5
+    word_weights: npt.NDArray[np.float32] | None = None
 
     TENSORS = frozenset(
         ("ngrams.utf8", "ngrams.offsets", "ngrams.matrix", "ngrams.lengths", "ngrams.weights", "centre")
     )
+    OPTIONAL = frozenset(("ngrams.word_weights",))
 
     def compose(self, word: str) -> Matrix | None:
         """Return the vector of a word, (D,); None if none of its n-grams is known."""
@@ -120,13 +127,9 @@ class NgramDictionary:
         vectors = np.zeros((len(words), self.rows.shape[1]), self.rows.dtype)
         known = np.zeros(len(words), bool)
         for start in range(0, len(words), BLOCK):
-            id_of = self._ids.get
-            found = [
-                [i for ngram in character_ngrams(word, *self.lengths) if (i := id_of(ngram)) is not None]
-                for word in words[start : start + BLOCK]
-            ]
-            sizes = np.array([len(ids) for ids in found])
-            sums = sums_of_rows(self.rows, np.array(list(chain.from_iterable(found)), np.intp), sizes)
+            starts, ids = self._finder.find(words[start : start + BLOCK])
+            sizes = np.diff(starts)
+            sums = sums_of_rows(self.rows, ids.astype(np.intp), sizes)
             has = np.flatnonzero(sizes)
             weights = self.scale / sizes[has] ** self.power
             vectors[start + has] = sums[has] * weights[:, None] - self.centre
@@ -134,19 +137,27 @@ class NgramDictionary:
         check_composed(words, vectors)
         return vectors, known
 
-    def parts(self, word: str, *, own: bool = False) -> list[tuple[str, Exact]]:
+    def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
         """Return the known n-grams of a word, in its order, and their parts (D,) of its vector.
 
-        Each has an equal share of the centre. The parts are the same for a word that has a row of its own as well.
+        Each has an equal share of the centre. Those of a token, whose vector is the row given, have its weight.
         """
-        found = self._known(word)
-        size = len(found)
+        _, ids = self._finder.find([word])
+        size = len(ids)
         weight = self.scale / max(size, 1) ** self.power
-        return [(ngram, weight * self.rows[i].astype(np.float64) - self.centre / size) for ngram, i in found]
+        if row is not None and self.word_weights is not None:
+            weight *= float(self.word_weights[row])
+        return [(self.ngrams[i], weight * self.rows[i].astype(np.float64) - self.centre / size) for i in ids]
+
+    def of_rows(self, rows: Rows) -> Self:
+        """Return the composer beside these rows of the vectors of words."""
+        return self if self.word_weights is None else replace(self, word_weights=self.word_weights[rows])
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the n-grams, their rows, lengths and weights, and the centre."""
+        of_words = {} if self.word_weights is None else {"ngrams.word_weights": self.word_weights}
         return {
+            **of_words,
             **pack_tokens(self.ngrams, "ngrams"),
             "ngrams.matrix": self.rows,
             "ngrams.lengths": np.array(self.lengths, np.int64),
@@ -165,24 +176,26 @@ class NgramDictionary:
         """
         ngrams = tuple(unpack_tokens(tensors, "ngrams", "ngrams"))
         rows, weights, centre = (tensors[name] for name in ("ngrams.matrix", "ngrams.weights", "centre"))
-        check_rows(rows, matrix)
+        check_rows(rows, matrix, least=0)
         if len(ngrams) != len(rows) or len(set(ngrams)) != len(ngrams):
             raise ValueError(f"{len(ngrams)} n-grams, {len(set(ngrams))} of them different, for {len(rows)} rows")
         if centre.dtype != np.float64 or centre.shape != (rows.shape[1],) or not all_finite(centre):
             raise ValueError(f"'centre' must be finite float64 of shape ({rows.shape[1]},), got {centre!r}")
         if weights.dtype != np.float64 or weights.shape != (2,) or not all_finite(weights) or weights.min() < 0:
             raise ValueError(f"'ngrams.weights' must be two finite numbers of at least 0, got {weights!r}")
+        of_words = tensors.get("ngrams.word_weights")
+        if of_words is not None:
+            if of_words.dtype != np.float32 or of_words.shape != (len(matrix),):
+                found = f"{of_words.dtype} of shape {of_words.shape}"
+                raise ValueError(f"'ngrams.word_weights' must be float32 of shape ({len(matrix)},), got {found}")
+            check_amounts("'ngrams.word_weights'", of_words)
         scale, power = weights.tolist()
-        return cls(ngrams, rows, centre, checked_lengths(tensors["ngrams.lengths"]), scale, power)
+        return cls(ngrams, rows, centre, checked_lengths(tensors["ngrams.lengths"]), scale, power, of_words)
 
     @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {ngram: i for i, ngram in enumerate(self.ngrams)}
-
-    def _known(self, word: str) -> list[tuple[str, int]]:
-        """Return the known n-grams of a word and their ids."""
-        ids = self._ids
-        return [(ngram, ids[ngram]) for ngram in character_ngrams(word, *self.lengths) if ngram in ids]
+    def _finder(self) -> NgramFinder:
+        shortest, longest = self.lengths
+        return NgramFinder(self.ngrams, (max(shortest, 1), longest))
 
     def __str__(self) -> str:
         return f"{len(self.ngrams):,} n-grams"
@@ -217,6 +230,7 @@ class BucketComposer:
     longest: int
 
     TENSORS = frozenset(("ngrams.matrix", "ngrams.lengths"))
+    OPTIONAL: frozenset[str] = frozenset()
 
     def compose(self, word: str) -> Matrix | None:
         """Return the vector of a word, (D,); None if it has no n-gram."""
@@ -237,11 +251,16 @@ class BucketComposer:
         """Yield for each block of words the sums (block, D) of their n-grams' rows, and their numbers (block,)."""
         return bucket_sums(self.rows, words, self.shortest, self.longest)
 
-    def parts(self, word: str, *, own: bool = False) -> list[tuple[str, Exact]]:
+    def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
         """Return the n-grams of a word, in its order, and their parts (D,) of its vector."""
         ngrams = ngrams_of(word, self.shortest, self.longest)
         ids, _ = buckets_of([word], self.shortest, self.longest, len(self.rows))
-        return list(zip(ngrams, self.rows[ids].astype(np.float64) / max(len(ngrams) + own, 1), strict=True))
+        size = len(ngrams) + (row is not None)
+        return list(zip(ngrams, self.rows[ids].astype(np.float64) / max(size, 1), strict=True))
+
+    def of_rows(self, rows: Rows) -> Self:
+        """Return the composer itself: what it holds is of no words."""
+        return self
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return "ngrams.matrix" (B, D) and "ngrams.lengths", the shortest and the longest."""
@@ -256,7 +275,7 @@ class BucketComposer:
         ValueError
             If they do not fit together.
         """
-        check_rows(tensors["ngrams.matrix"], matrix)
+        check_rows(tensors["ngrams.matrix"], matrix, least=1)
         return cls(tensors["ngrams.matrix"], *checked_lengths(tensors["ngrams.lengths"]))
 
     def __str__(self) -> str:
@@ -270,12 +289,12 @@ def check_composed(words: Sequence[str], vectors: Matrix) -> None:
         raise ValueError(f"the vector composed for {word!r} is not finite: the n-grams are damaged")
 
 
-def check_rows(rows: npt.NDArray[Any], matrix: Matrix) -> None:
-    """Raise ValueError if these cannot be the vectors of n-grams beside those (V, D) of words."""
+def check_rows(rows: npt.NDArray[Any], matrix: Matrix, *, least: int) -> None:
+    """Raise ValueError if these, at least so many, cannot be the vectors of n-grams beside those (V, D) of words."""
     dim = matrix.shape[1]
-    if rows.dtype != matrix.dtype or rows.ndim != 2 or not len(rows) or rows.shape[1] != dim:
+    if rows.dtype != matrix.dtype or rows.ndim != 2 or len(rows) < least or rows.shape[1] != dim:
         found = f"{rows.dtype} of shape {rows.shape}"
-        raise ValueError(f"'ngrams.matrix' must be {matrix.dtype} of shape (G, {dim}), G at least 1, got {found}")
+        raise ValueError(f"'ngrams.matrix' must be {matrix.dtype} of shape (G, {dim}), G at least {least}, got {found}")
 
 
 def checked_lengths(lengths: npt.NDArray[Any]) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from fastembed.formats.table import Table, check_token_counts, check_vectors
 from fastembed.vectors import interop
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, as_parsed, is_single
-from fastembed.vectors.subwords import Composer, composer_of
+from fastembed.vectors.subwords import Composer, Rows, composer_of
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -180,7 +180,8 @@ class Vectors:
         found = self._parser.found(token)
         vector = (self._matrix[found] if isinstance(found, int) else found).astype(np.float64)
         name, own = str(token_of(token)), isinstance(found, int)
-        parts = [] if self._composer is None else self._composer.parts(name, own=own)
+        row = found if isinstance(found, int) else None
+        parts = [] if self._composer is None else self._composer.parts(name, row)
         if own:
             parts = [(name, vector - sum(part for _, part in parts)), *parts]
         unit = unit_vectors(vector[None])[0]
@@ -224,11 +225,14 @@ class Vectors:
         if isinstance(tokens, int | np.integer):
             first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
             counts = None if self._counts is None else self._counts[first]
-            return type(self)._composing(self._tokens[first], self._matrix[first], counts, self._composer)
+            return type(self)._composing(self._tokens[first], self._matrix[first], counts, self._composer_of(first))
         rows = self._parser.rows("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
         names = [self._tokens[i] for i in rows]
-        return type(self)._composing(names, _frozen(self._matrix[rows]), counts, self._composer)
+        return type(self)._composing(names, _frozen(self._matrix[rows]), counts, self._composer_of(np.asarray(rows)))
+
+    def _composer_of(self, rows: Rows) -> Composer | None:
+        return None if self._composer is None else self._composer.of_rows(rows)
 
     def normalized(self) -> Self:
         """Return the vectors divided by their lengths, in the same dtype; zero stays zero.

@@ -226,9 +226,9 @@ def test_a_damaged_file_is_named(tmp_path, model):
     with pytest.raises(ValueError, match="'bias' must have shape"):
         Classifier.load(tmp_path / "w.safetensors")
     Vectors(["a"], np.ones((1, 2))).save(tmp_path / "v.safetensors")
-    with pytest.raises(ValueError, match=r"holds vectors, not classifier: open it with Vectors\.load"):
+    with pytest.raises(ValueError, match=r"holds vectors, not a classifier: open it with Vectors\.load"):
         Classifier.load(tmp_path / "v.safetensors")
-    with pytest.raises(ValueError, match=r"holds classifier, not vectors: open it with Classifier\.load"):
+    with pytest.raises(ValueError, match=r"holds a classifier, not vectors: open it with Classifier\.load"):
         Vectors.load(path)
 
 

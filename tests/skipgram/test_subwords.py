@@ -66,6 +66,29 @@ def test_shares_of_subwords_add_up_to_one(model):
     assert "ing>" in dict(model.vectors.subwords("climbing"))
 
 
+def test_the_share_of_an_own_row_is_that_of_the_row_itself(model, tmp_path):
+    """Of a frequent word, whose n-grams weigh less, and of a rare one."""
+    fitted = model._model
+    tokens, weights = list(model.vectors.tokens), fitted.subwords.weights
+    assert weights.min() < 0.9 < weights.max()
+    model.save(tmp_path / "m.safetensors")
+    model.vectors.save(tmp_path / "v.safetensors")
+    words = [tokens[np.argmin(weights)], tokens[np.argmax(weights)]]
+    for vectors in (
+        model.vectors,
+        Vectors.load(tmp_path / "m.safetensors"),
+        Vectors.load(tmp_path / "v.safetensors"),
+        SkipGram.load(tmp_path / "m.safetensors").vectors,
+        pickle.loads(pickle.dumps(model.vectors)),
+        model.vectors.subset(words[::-1]),
+    ):
+        for word in words:
+            row = fitted.features.embedding[len(fitted.subwords.ngrams) + tokens.index(word)].astype(np.float64)
+            vector = model.vectors[word].astype(np.float64)
+            expected = fitted.subwords.own_weight * row @ vector / (vector @ vector)
+            assert vectors.subwords(word)[0] == (word, pytest.approx(expected, abs=1e-5))
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_bits_do_not_depend_on_the_threads(model, corpus, threads):
     other = SkipGram(dim=8, min_count=1, sample=None, window=2, subwords=True, threads=threads).fit(corpus)
@@ -103,7 +126,8 @@ def test_a_model_of_words_has_no_subwords_in_its_file(corpus, tmp_path):
     ("name", "change", "message"),
     [
         ("own.matrix", lambda a: a[:-1], "own.matrix' must have a row for each"),
-        ("bags.ngram_weights", lambda a: -a, "bags.ngram_weight"),
+        ("ngrams.word_weights", lambda a: -a, "ngrams.word_weights"),
+        ("ngrams.word_weights", lambda a: a[:-1], "ngrams.word_weights' must be float32 of shape"),
         ("bags.own_weight", lambda a: a.astype(np.float32), "bags.own_weight' must be float64"),
         ("features.bias", lambda a: a[:-1], "bias must have shape"),
         ("ngrams.matrix", lambda a: a[:-1], "n-grams"),
@@ -142,6 +166,18 @@ def test_documents_are_means_of_seen_and_composed_words(model):
     means = model.transform(["walking climbing xyzzy", "xyzzy walking"])
     np.testing.assert_allclose(means[0], (v["walking"] + v["climbing"]) / 2, atol=1e-6)
     np.testing.assert_allclose(means[1], v["walking"], atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"drop": ["climbed"]}, {"keep_only": ["climb", "walked", "jumped", "topic4"]}])
+def test_words_that_were_dropped_are_not_composed_in_documents(corpus, options, tmp_path):
+    model = SkipGram(dim=4, min_count=1, sample=None, subwords=True, **options).fit(corpus)
+    assert "climbed" not in model.vectors
+    assert np.linalg.norm(model.vectors["climbed"]) > 0  # its n-grams are known
+    model.save(tmp_path / "m.safetensors")
+    for each in (model, SkipGram.load(tmp_path / "m.safetensors")):
+        with pytest.warns(UserWarning, match="1 of 2 documents have no known word"):
+            means = each.transform([["climbed"], ["climbed", "climb"]])
+        np.testing.assert_array_equal(means, [np.zeros(4), model.vectors["climb"]])
 
 
 def test_n_grams_of_frequent_words_weigh_less():
@@ -191,11 +227,16 @@ def test_a_fit_of_bags_follows_its_twin(corpus):
 @pytest.mark.parametrize(
     ("subwords", "error", "message"),
     [
-        (3, TypeError, "subwords, if not True or False, must be two integers"),
-        ("3-6", TypeError, "subwords, if not True or False, must be two integers"),
-        ((6, 3), ValueError, "the greatest length of subwords, if not True or False, must be at least 6, got 3"),
-        ((0, 3), ValueError, "must be at least 1, got 0"),
-        (None, TypeError, "subwords, if not True or False"),
+        (
+            3,
+            TypeError,
+            "subwords must be True, False or the least and the greatest length of n-grams, such as .3, 6., got",
+        ),
+        ("3-6", TypeError, "subwords must be True, False or the least and the greatest length .* got '3-6'"),
+        ((6, 3), ValueError, "the greatest length of subwords must be from 6 to 100, got 3"),
+        ((0, 3), ValueError, "the least length of subwords must be from 1 to 100, got 0"),
+        ((1, 129), ValueError, "the greatest length of subwords must be from 1 to 100, got 129"),
+        (None, TypeError, "subwords must be True, False or"),
     ],
 )
 def test_wrong_lengths_are_errors_and_nothing_changes(model, corpus, subwords, error, message):
@@ -220,6 +261,37 @@ def test_words_without_common_n_grams_are_rows_alone():
     assert np.isfinite(model.vectors.matrix).all()
     with pytest.raises(KeyError):
         model.vectors["abc"]
+
+
+def test_models_without_common_n_grams_are_saved_and_pickled(tmp_path):
+    corpus = [["我", "你", "他", "好"]] * 20
+    model = SkipGram(dim=4, min_count=1, sample=None, subwords=True).fit(corpus)
+    model.save(tmp_path / "m.safetensors")
+    expected = pickle.loads(pickle.dumps(model)).partial_fit(corpus)
+    for other in (SkipGram.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
+        assert other._model.subwords.ngrams == ()
+        assert other.vectors.subwords("我") == [("我", 1.0)]
+        np.testing.assert_array_equal(other.vectors.matrix, model.vectors.matrix)
+        np.testing.assert_array_equal(other.transform([["我", "們"]])[0], model.vectors["我"])
+        np.testing.assert_array_equal(other.partial_fit(corpus).vectors.matrix, expected.vectors.matrix)
+    np.testing.assert_array_equal(Vectors.load(tmp_path / "m.safetensors").matrix, model.vectors.matrix)
+
+
+def test_models_of_the_longest_n_grams_are_read_back(tmp_path):
+    words = [["x" * 120, "y"], ["x" * 119, "y"]] * 5
+    model = SkipGram(dim=2, min_count=1, sample=None, subwords=(1, 100)).fit(words)
+    model.save(tmp_path / "m.safetensors")
+    loaded = SkipGram.load(tmp_path / "m.safetensors")
+    assert max(map(len, loaded._model.subwords.ngrams)) == 100
+    np.testing.assert_array_equal(loaded.vectors["x" * 118], model.vectors["x" * 118])
+
+
+def test_vectors_for_relatedness_hold_the_vocabulary_alone(model):
+    np.testing.assert_array_equal(model.vectors_for("analogies")["climbing"], model.vectors["climbing"])
+    related = model.vectors_for("relatedness")
+    assert related.tokens == model.vectors.tokens
+    with pytest.raises(KeyError, match="'climbing' is not among"):
+        related["climbing"]
 
 
 def test_early_stopping_holds_out_lines(corpus):

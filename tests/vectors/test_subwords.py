@@ -30,6 +30,9 @@ def some_buckets(dtype):
 COMPOSERS = {
     "dictionary": a_dictionary,
     "dictionary of other weights": lambda dtype: a_dictionary(dtype, scale=0.7, power=1.0, lengths=(3, 3)),
+    "dictionary with weights of words": lambda dtype: a_dictionary(
+        dtype, word_weights=np.linspace(0.5, 1, 5, dtype=np.float32)
+    ),
     "buckets": some_buckets,
 }
 
@@ -172,7 +175,11 @@ def test_shares_are_those_of_the_parts_and_sum_to_one(vectors, composer):
         ngrams = list(dict.fromkeys(ngram for ngram, _ in composer.parts(word)))
         assert [ngram for ngram, _ in found] == [word] * (word in vectors) + ngrams
         vector = vectors[word].astype(np.float64)
-        last = sum(part for ngram, part in composer.parts(word, own=word in vectors) if ngram == ngrams[-1])
+        last = sum(
+            part
+            for ngram, part in composer.parts(word, vectors.tokens.index(word) if word in vectors else None)
+            if ngram == ngrams[-1]
+        )
         assert found[-1][1] == pytest.approx(vector @ last / (vector @ vector), abs=1e-6)
 
 
@@ -184,6 +191,35 @@ def test_a_token_that_is_one_of_its_ngrams_is_listed_apart():
         ("<ma", pytest.approx(0.1)),
         ("man", pytest.approx(0.3)),
     ]
+
+
+@pytest.mark.parametrize("lengths", [(0, 2), (1, 1), (2, 3)])
+def test_the_n_grams_found_are_those_cut_from_the_word(lengths):
+    ngrams = ("<", ">", "a", "<a", "日本", "é>", "a<", "本")
+    composer = NgramDictionary(ngrams, np.eye(len(ngrams)), np.zeros(len(ngrams)), lengths)
+    for word in ("", "a", "<", "a<a", "日本é", "a\ud800é", ">>"):
+        expected = [ngram for ngram in character_ngrams(word, *lengths) if ngram in ngrams]
+        assert [ngram for ngram, _ in composer.parts(word)] == expected
+        counts = np.array([expected.count(ngram) for ngram in ngrams])
+        found = composer.compose(word)
+        assert (found is None) == (not expected)
+        if expected:
+            np.testing.assert_allclose(found, counts / np.sqrt(len(expected)), rtol=1e-15)
+
+
+def test_n_grams_weigh_in_a_token_what_its_weight_says():
+    weights = np.array([1.0, 0.5], np.float32)
+    composer = NgramDictionary(("<ma",), np.array([[2.0, 0.0]]), np.zeros(2), word_weights=weights)
+    vectors = Vectors._composing(["mat", "man"], np.array([[4.0, 0.0], [2.0, 0.0]]), None, composer)
+    assert vectors.subwords("mat") == [("mat", 0.5), ("<ma", 0.5)]
+    assert vectors.subwords("man") == vectors.subset(["man"]).subwords("man") == [("man", 0.5), ("<ma", 0.5)]
+    assert vectors.subwords("map") == [("<ma", 1.0)]
+
+
+def test_buckets_need_a_row():
+    tensors = BucketComposer(np.zeros((0, 6)), 3, 6).tensors()
+    with pytest.raises(ValueError, match="G at least 1"):
+        composer_of(tensors, np.eye(5, 6))
 
 
 def test_the_shares_of_a_zero_vector_are_zero():
@@ -255,7 +291,10 @@ def test_it_is_shown_of_what_words_are_composed(dtype):
     [
         ({"ngrams.matrix": np.zeros((9, 5))}, r"'ngrams.matrix' must be float64 of shape \(G, 6\), .* got float64 of"),
         ({"ngrams.matrix": np.zeros((9, 6), np.float32)}, "'ngrams.matrix' must be float64 .*, got float32"),
-        ({"ngrams.matrix": np.zeros((0, 6))}, "G at least 1"),
+        ({"ngrams.matrix": np.zeros((0, 6))}, "9 n-grams, 9 of them different, for 0 rows"),
+        ({"ngrams.word_weights": np.ones(5)}, "'ngrams.word_weights' must be float32 .* got float64"),
+        ({"ngrams.word_weights": np.ones(4, np.float32)}, r"'ngrams.word_weights' must be .* \(5,\), got .* \(4,\)"),
+        ({"ngrams.word_weights": np.full(5, np.nan, np.float32)}, "ngrams.word_weights"),
         ({"ngrams.matrix": np.zeros((8, 6))}, "9 n-grams, 9 of them different, for 8 rows"),
         ({"ngrams.lengths": np.array([3, 2])}, "'ngrams.lengths' must be two ascending integers up to 100"),
         ({"ngrams.lengths": np.array([3, 200])}, "'ngrams.lengths' must be"),
