@@ -58,7 +58,7 @@ class Classifier:
         The largest number of neighbouring words that are a feature.
     chars : (int, int), optional
         The least and the largest number of characters of the n-grams of each word that are features, with < before and
-        > behind the word. With those of one character documents are much alike, and need a learning rate below 1.
+        > behind the word. With those of one character documents are much alike: try a learning rate of 0.5.
     weighting : {"tfidf", "count"}
         Whether the counts of features are multiplied by their inverse document frequencies.
     min_count : int

@@ -97,11 +97,11 @@ class LabelledFiles:
     def __init__(
         self, paths: str | os.PathLike[str] | Iterable[os.PathLike[str]], reading: Reading, prefix: str
     ) -> None:
-        paths = _path_list(paths)
+        given = _path_list(paths)
         try:
-            self._files = FileCorpus(paths, errors=reading.errors)
+            self._files = FileCorpus(given, errors=reading.errors)
         except ValueError as error:  # it has fields
-            names = ", ".join(repr(os.fspath(path)) for path in paths)
+            names = ", ".join(repr(os.fspath(path)) for path in given)
             raise ValueError(
                 f"documents with labels are lines of text, not of a structured file such as CSV or JSON lines: {names}"
             ) from error

@@ -59,17 +59,22 @@ def write_classifier(
     else:
         tensors |= {f"labels.{name}": tensor for name, tensor in pack_tokens(model.classes.tolist()).items()}
     settings = {name: value for name, value in vars(options).items() if name not in ("threads", "reading")}
-    settings["reading"] = options.reading and options.reading.record()
+    settings["reading"] = options.reading and _record(options.reading)
     state = {
         "several": model.several,
         "history": model.history,
         "ledger": model.ledger,
-        "reading": features.reading.record(),
+        "reading": _record(features.reading),
         "orders": len(features.grams),
         "lengths": features.characters and features.characters.lengths,
     }
     text = json.dumps(plain(state), ensure_ascii=False)
     write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
+
+
+def _record(reading: Reading) -> dict[str, Any]:
+    """Return the record of a reading, with what it does with bytes that are not UTF-8, which documents may have."""
+    return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
 
 
 def _rows(model: FittedClassifier, rows: str) -> dict[str, npt.NDArray[Any]]:
