@@ -14,6 +14,7 @@ from libc.string cimport memcmp, memcpy
 
 cdef enum:
     FIRST_SLOTS = 1024
+    MOST_ARRAYS = 16  # of bags
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -143,6 +144,8 @@ cdef class PairTable:
         """Add pairs, all different and not in the table, in order."""
         cdef Py_ssize_t i
         cdef int failed = 0
+        if left.shape[0] != right.shape[0]:
+            raise ValueError(f"left and right must be of one length, got {left.shape[0]} and {right.shape[0]}")
         with nogil:
             for i in range(left.shape[0]):
                 failed = self.add(pair_of(left[i], right[i]), spread(pair_of(left[i], right[i])))
@@ -214,13 +217,29 @@ def bags(
         Where each document begins, and the last one ends.
     indptr : int64 (N + 1,), written
     indices : int32, data : float64 (at least n times the number of arrays,), written
+
+    Raises
+    ------
+    ValueError
+        If there are more arrays, or their lengths do not fit together.
     """
     cdef Py_ssize_t d, i, size, total = 0, bag, documents = starts.shape[0] - 1
     cdef const int32_t[::1] view
-    cdef const int32_t* arrays[16]
-    cdef int a, count = len(features)
+    cdef const int32_t* arrays[MOST_ARRAYS]
+    cdef int a, count = len(features) if len(features) <= MOST_ARRAYS else MOST_ARRAYS + 1
+    if count > MOST_ARRAYS or offsets.shape[0] < count:
+        raise ValueError(f"features must be at most {MOST_ARRAYS} arrays with an offset each, got {len(features)}")
+    if documents < 0 or indptr.shape[0] <= documents or starts[0] < 0:
+        raise ValueError("starts must begin with a place, and indptr must be as long")
+    for d in range(documents):
+        if starts[d + 1] < starts[d]:
+            raise ValueError(f"starts must ascend, got {starts[d + 1]} behind {starts[d]}")
+    if min(indices.shape[0], data.shape[0]) < count * (starts[documents] - starts[0]):
+        raise ValueError(f"indices and data must hold {count} features of each place")
     for a in range(count):
         view = features[a]
+        if view.shape[0] < starts[documents]:
+            raise ValueError(f"array {a} of features has {view.shape[0]} places, but starts end at {starts[documents]}")
         arrays[a] = &view[0] if view.shape[0] else NULL
     with nogil:
         indptr[0] = 0

@@ -95,13 +95,15 @@ def _ids(table: TokenTable, text: bytes) -> npt.NDArray[np.int32]:
 
 
 def _text(words: Sequence[str], lengths: tuple[int, int]) -> bytes:
-    """Return the n-grams of each word on a line; white space inside a word becomes _."""
+    """Return the n-grams of each word on a line; white space inside a word becomes _.
+
+    A mark of an end alone is none: every word has both.
+    """
     least, most = lengths
     lines = []
     for word in words:
         marked = f"<{'_'.join(word.split()) or '_'}>"
         size = len(marked)
-        lines.append(
-            " ".join([marked[i : i + n] for n in range(least, min(most, size) + 1) for i in range(size - n + 1)])
-        )
+        grams = [marked[i : i + n] for n in range(max(least, 2), min(most, size) + 1) for i in range(size - n + 1)]
+        lines.append(" ".join([*(marked[1:-1] if least == 1 else ""), *grams]))
     return ("\n".join(lines) + "\n" if lines else "").encode(errors="surrogatepass")

@@ -28,7 +28,7 @@ from fastembed.classifier.labels import (
     Labels,
     aligned,
     labels_of_lines,
-    read_labels,
+    read_labelled,
     shares,
 )
 from fastembed.classifier.metrics import Evaluation, evaluation
@@ -58,7 +58,7 @@ class Classifier:
         The largest number of neighbouring words that are a feature.
     chars : (int, int), optional
         The least and the largest number of characters of the n-grams of each word that are features, with < before and
-        > behind the word.
+        > behind the word. With those of one character documents are much alike: try a learning rate of 0.5.
     weighting : {"tfidf", "count"}
         Whether the counts of features are multiplied by their inverse document frequencies.
     min_count : int
@@ -233,18 +233,16 @@ class Classifier:
         if labels is None and _names_files(documents):
             corpus = LabelledFiles(documents, options.reader, options.label_prefix)
             features, counts = read_features(corpus, options, ledger, None, pool)
-            found = labels_of_lines(corpus.labels)
+            found, skipped = labels_of_lines(corpus.labels), corpus.unlabelled
         else:
-            items = check_documents(documents)
-            found = read_labels(labels, len(items))
-            if not items:
+            items, found, skipped = read_labelled(documents, labels)
+            if not items and not skipped:
                 raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
             corpus = DocumentLines(items, options.reader)
             _check_classes(found)
             features, counts = read_features(corpus, options, ledger, None, pool)
         _check_classes(found)
         targets = shares(found.matrix)
-        skipped = int((np.diff(found.matrix.indptr) == 0).sum())
         if skipped:
             ledger.skipped["without a label"] = skipped
         self._model = self._learn(features, counts, found, targets, options, pool, ledger, on_epoch_end)
@@ -459,6 +457,9 @@ class Classifier:
     def score(self, documents: Any, labels: Any) -> float:
         """Return the share of documents whose most probable label is right: among theirs, if they have several.
 
+        It is the accuracy of :meth:`test`: documents without a label are left out, and labels that the classifier does
+        not know count as mistakes.
+
         Parameters
         ----------
         documents : iterable of str or of lists of tokens
@@ -472,15 +473,17 @@ class Classifier:
         Raises
         ------
         AttributeError, TypeError, ValueError
-            As :meth:`predict` and :meth:`fit`.
+            As :meth:`predict` and :meth:`fit`; also if no document has a known label.
 
         Examples
         --------
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        items = check_documents(documents)
-        matrix = aligned(read_labels(labels, len(items)), self.classes_)
+        items, found, _ = read_labelled(documents, labels)
+        matrix = aligned(found, self.classes_)
+        if not matrix.nnz:
+            raise ValueError("no document has a label that the classifier knows")
         best = np.concatenate([logits.argmax(axis=1) for _, logits in self._pieces(items)])
         hits = np.asarray(matrix[np.arange(len(items)), best]).ravel() > 0
         return float(hits.mean())
@@ -517,8 +520,7 @@ class Classifier:
             items: Any = list(corpus.sequences(Ledger()))
             found = labels_of_lines(corpus.labels)
         else:
-            items = check_documents(documents)
-            found = read_labels(labels, len(items))
+            items, found, _ = read_labelled(documents, labels)
         pieces = ((np.diff(bags.indptr), logits) for bags, logits in self._pieces(items, warn=False))
         return evaluation(model.classes, found, pieces, k)
 
@@ -596,7 +598,7 @@ class Classifier:
         OSError
             If the file cannot be written; an old file then stays as it was.
         ValueError
-            If `rows` or the name of the file is not as above.
+            If `rows` or the name of the file is not as above, or float16 cannot hold a number of E.
 
         Examples
         --------

@@ -15,7 +15,7 @@ from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, join_tokens
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Block, FileCorpus, Progress, _invalid_utf8, _sequences
+from fastembed.corpus.readers import Block, FileCorpus, Progress, _invalid_utf8, _path_list, _sequences
 from fastembed.corpus.reading import Reading, replace_surrogates, token_list
 from fastembed.corpus.text_blocks import TextBlock
 
@@ -97,28 +97,85 @@ class LabelledFiles:
     def __init__(
         self, paths: str | os.PathLike[str] | Iterable[os.PathLike[str]], reading: Reading, prefix: str
     ) -> None:
-        self._files, self.reading, self._prefix = FileCorpus(paths, errors=reading.errors), reading, prefix.encode()
+        given = _path_list(paths)
+        try:
+            self._files = FileCorpus(given, errors=reading.errors)
+        except ValueError as error:  # it has fields
+            names = ", ".join(repr(os.fspath(path)) for path in given)
+            raise ValueError(
+                f"documents with labels are lines of text, not of a structured file such as CSV or JSON lines: {names}"
+            ) from error
+        self.reading, self._prefix = reading, prefix.encode()
         self.names = self._files.names
         self.labels: list[bytes] = []
+        self.unlabelled = 0
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each document."""
         return _sequences(self._blocks(ledger, progress), self.reading, ledger)
 
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8."""
-        self.labels = []
+        """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8.
+
+        Lines without a label are left out of both, and counted in `unlabelled`.
+        """
+        self.labels, self.unlabelled = [], 0
+        for text, block in self._texts(ledger, progress):
+            labels, rest, left_out = _labelled(*separate_labels(text, self._prefix))
+            self.labels.append(labels)
+            self.unlabelled += left_out
+            yield TextBlock(rest, block.name, 1, 0, 0, inside=False, last=block.last)
+
+    def all_documents(self) -> Iterator[list[str]]:
+        """Yield the documents, with labels or without, as texts from which these were removed; many at a time."""
+        for text, _ in self._texts(Ledger(), None):
+            yield unlabelled_texts(text, self._prefix)
+
+    def _texts(self, ledger: Ledger, progress: Progress | None) -> Iterator[tuple[bytes, Any]]:
+        """Yield whole lines of valid UTF-8, each time with the block that they end in."""
+        begun: list[bytes] = []
         for block in self._files._blocks(ledger, progress):
             if isinstance(block, DocumentBlock):
                 raise ValueError(f"{self.names[0]!r}: labelled documents are lines of text, not of a structured file")
-            text = block.text
-            if not valid_utf8(text):
-                if self.reading.errors == "strict":
-                    raise _invalid_utf8(block)
-                text = text.decode(errors="replace").encode()
-            labels, rest = separate_labels(text, self._prefix)
-            self.labels.append(labels)
-            yield TextBlock(rest, block.name, 1, 0, 0, block.inside, block.last)
+            begun.append(valid_text(block, self.reading.errors))
+            if begun[-1].endswith(b"\n"):
+                yield b"".join(begun), block
+                begun.clear()
+
+
+def valid_text(block: Any, errors: str) -> bytes:
+    """Return the text of a block as valid UTF-8.
+
+    Parameters
+    ----------
+    block : TextBlock or PlainBlock
+    errors : {"strict", "replace"}
+
+    Raises
+    ------
+    ValueError
+        If it is not, and errors are strict; it names the file and the line.
+    """
+    text: bytes = block.text
+    if valid_utf8(text):
+        return text
+    if errors == "strict":
+        raise _invalid_utf8(block)
+    return text.decode(errors="replace").encode()
+
+
+def unlabelled_texts(text: bytes, prefix: bytes) -> list[str]:
+    """Return lines of UTF-8, without their labels, as texts."""
+    return separate_labels(text, prefix)[1].decode().split("\n")[:-1]
+
+
+def _labelled(labels: bytes, rest: bytes) -> tuple[bytes, bytes, int]:
+    """Return the lines that have labels, and the number of the others."""
+    if not labels.startswith(b"\n") and b"\n\n" not in labels:
+        return labels, rest, 0
+    lines = list(zip(labels.splitlines(keepends=True), rest.split(b"\n"), strict=False))
+    kept = [(label, line + b"\n") for label, line in lines if label != b"\n"]
+    return b"".join(label for label, _ in kept), b"".join(line for _, line in kept), len(lines) - len(kept)
 
 
 def check_documents(documents: Any) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.pickling import pickled_as
+from fastembed._base.printable import shown
 from fastembed._base.ranking import largest
 from fastembed.classifier.fitted import FittedClassifier
 
@@ -79,6 +81,8 @@ def explain(model: FittedClassifier, bag: Any, labels: Any, k: int) -> Explanati
 
     Raises
     ------
+    TypeError
+        If labels are not a list.
     ValueError
         If a label is unknown.
     """
@@ -93,6 +97,9 @@ def explain(model: FittedClassifier, bag: Any, labels: Any, k: int) -> Explanati
     if labels is None:
         chosen = largest(logits, k)
     else:
+        if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+            raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
+        labels = list(labels)
         if unknown := [label for label in labels if label not in names]:
             raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
         chosen = np.array([names.index(label) for label in labels], np.intp)

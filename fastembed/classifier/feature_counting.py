@@ -69,6 +69,11 @@ def read_features(
     grams = _count_grams(ids[ids < frequent], options, pool)
     sizes = _kept([counts[:frequent], *(kind.counts for kind in grams)], characters, options.max_features)
     kept = sizes[0]
+    if not kept:
+        raise ValueError(
+            f"no word is left among the features with min_count={options.min_count} and max_features="
+            f"{options.max_features}, as n-grams of characters are more frequent: a classifier needs one at least"
+        )
     features = Features(
         words=Vocabulary(words[:kept], counts[:kept]),
         grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],

@@ -31,7 +31,6 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 PIECE_DOCUMENTS = 1 << 13  # whose bags are made by one task
-MOST_NGRAM = 8
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_choice, check_finite, check_flag
+from fastembed._base.printable import shown
+from fastembed._base.validation import check_choice, check_finite, check_flag, check_integer
 from fastembed.classifier.characters import CharacterGrams
 from fastembed.classifier.features import Features, Grams
 from fastembed.classifier.fitted import FittedClassifier
-from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.options import MOST_WORDS, ClassifierOptions, checked_lengths
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
 ROWS = ("float32", "float16", "int8")
+HALF = float(np.finfo(np.float16).max)
 
 
 def write_classifier(
@@ -57,12 +59,12 @@ def write_classifier(
     else:
         tensors |= {f"labels.{name}": tensor for name, tensor in pack_tokens(model.classes.tolist()).items()}
     settings = {name: value for name, value in vars(options).items() if name not in ("threads", "reading")}
-    settings["reading"] = options.reading and options.reading.record()
+    settings["reading"] = options.reading and _record(options.reading)
     state = {
         "several": model.several,
         "history": model.history,
         "ledger": model.ledger,
-        "reading": features.reading.record(),
+        "reading": _record(features.reading),
         "orders": len(features.grams),
         "lengths": features.characters and features.characters.lengths,
     }
@@ -70,11 +72,18 @@ def write_classifier(
     write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
 
 
+def _record(reading: Reading) -> dict[str, Any]:
+    """Return the record of a reading, with what it does with bytes that are not UTF-8, which documents may have."""
+    return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
+
+
 def _rows(model: FittedClassifier, rows: str) -> dict[str, npt.NDArray[Any]]:
     """Return the rows of E: of int8 with a scale per row, so that the largest number of a row becomes 127."""
     if model.embedding.dtype == rows:
         return {"rows": model.embedding} | ({} if model.scales is None else {"scales": model.scales})
     full = model.rows(np.arange(len(model.embedding)))
+    if rows == "float16" and (most := float(np.abs(full).max(initial=0))) > HALF:
+        raise ValueError(f"rows='float16' holds numbers up to {HALF:g}, but one is {most:g}: write 'float32' or 'int8'")
     if rows != "int8":
         return {"rows": full.astype(rows)}
     scales = (np.abs(full).max(axis=1) / 127).astype(np.float32)
@@ -98,69 +107,98 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
         state = json.loads(metadata["model"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
-        model = FittedClassifier(
-            features=_features(tensors, state, path),
-            classes=_classes(tensors, path),
-            several=check_flag("several", state["several"]),
-            label_counts=np.array(tensors["label_counts"]),
-            embedding=tensors["rows"],
-            scales=np.array(tensors["scales"]) if "scales" in tensors else None,
-            linear=np.array(tensors["linear"]) if "linear" in tensors else None,
-            bias=np.array(tensors["bias"]),
-            history=state["history"],
-            ledger=as_ledger(state["ledger"]) or Ledger(),
-        )
-        _check(model)
-    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        ClassifierOptions(**settings, threads=None)
+        model = _model(tensors, state, path)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a classifier that fits together: {what}") from error
     return settings, model
 
 
+def _model(tensors: Mapping[str, Any], state: Mapping[str, Any], path: str | os.PathLike[str]) -> FittedClassifier:
+    """Return the model, of which all dtypes, shapes and ranges have been checked."""
+    features, classes = _features(tensors, state, path), _classes(tensors, path)
+    labels, embedding = len(classes), tensors["rows"]
+    if embedding.dtype.name not in ROWS:
+        raise ValueError(f"'rows' must be one of {', '.join(ROWS)}, got {embedding.dtype}")
+    if (embedding.dtype == np.int8) != ("scales" in tensors):
+        raise ValueError("rows of int8, and no others, need 'scales'")
+    dim = len(tensors["linear"]) if "linear" in tensors else labels
+    _tensor(tensors, "rows", embedding.dtype, (len(features), dim))
+    return FittedClassifier(
+        features=features,
+        classes=classes,
+        several=check_flag("several", state["several"]),
+        label_counts=_counts(tensors, "label_counts", labels),
+        embedding=embedding,
+        scales=np.array(_tensor(tensors, "scales", np.float32, (len(features),))) if "scales" in tensors else None,
+        linear=np.array(_tensor(tensors, "linear", np.float32, (dim, labels))) if "linear" in tensors else None,
+        bias=np.array(_tensor(tensors, "bias", np.float32, (labels,))),
+        history=_history(state["history"]),
+        ledger=as_ledger(state["ledger"]) or Ledger(),
+    )
+
+
+def _tensor(tensors: Mapping[str, Any], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return a tensor of this dtype and shape, whose numbers are finite."""
+    found: npt.NDArray[Any] = tensors[name]
+    if found.dtype != dtype or found.shape != shape:
+        raise ValueError(
+            f"{name!r} must have shape {shape} and dtype {np.dtype(dtype)}, got {found.shape} and {found.dtype}"
+        )
+    if found.dtype.kind == "f":
+        check_finite(name, found)
+    return found
+
+
+def _counts(tensors: Mapping[str, Any], name: str, size: int) -> npt.NDArray[np.int64]:
+    found = np.array(_tensor(tensors, name, np.int64, (size,)))
+    if found.min(initial=0) < 0:
+        raise ValueError(f"{name!r} must not be negative, got {found.min()}")
+    return found
+
+
+def _history(records: Any) -> list[dict[str, float]]:
+    if not isinstance(records, list) or not all(
+        isinstance(record, dict) and all(isinstance(value, int | float) for value in record.values())
+        for record in records
+    ):
+        raise TypeError(f"history must be a list of records of numbers, got {shown(records)}")
+    return records
+
+
 def _features(tensors: Mapping[str, Any], state: Mapping[str, Any], path: str | os.PathLike[str]) -> Features:
-    words = Vocabulary(unpack_tokens(tensors, path), tensors["words.counts"])
+    tokens = unpack_tokens(tensors, path)
+    words = Vocabulary(tokens, _counts(tensors, "words.counts", len(tokens)))
     grams, before = [], len(words)
-    for n in range(2, int(state["orders"]) + 2):
-        left, right = tensors[f"ngrams{n}.pairs"]
+    for n in range(2, check_integer("orders", state["orders"], low=0, high=MOST_WORDS - 1) + 2):
+        name = f"ngrams{n}.pairs"
+        size = tensors[name].shape[-1] if tensors[name].ndim else 0
+        left, right = np.array(_tensor(tensors, name, np.int32, (2, size)))
         for side, most in ((left, before), (right, len(words))):
             if side.size and not 0 <= side.min() <= side.max() < most:
-                raise ValueError(f"'ngrams{n}.pairs' must be numbers from 0 to {most - 1}")
-        grams.append(Grams(np.array(left), np.array(right), np.array(tensors[f"ngrams{n}.counts"])))
-        before = len(left)
+                raise ValueError(f"{name!r} must be numbers from 0 to {most - 1}")
+        grams.append(Grams(left, right, _counts(tensors, f"ngrams{n}.counts", size)))
+        before = size
     characters = None
-    if state["lengths"] is not None:
-        tokens = unpack_tokens(_under("characters.", tensors), path)
-        characters = CharacterGrams(tuple(state["lengths"]), tuple(tokens), np.array(tensors["characters.counts"]))
-    weights = np.array(tensors["weights"])
+    if (lengths := checked_lengths(state["lengths"])) is not None:
+        names = tuple(unpack_tokens(_under("characters.", tensors), path))
+        characters = CharacterGrams(lengths, names, _counts(tensors, "characters.counts", len(names)))
+    size = len(words) + sum(map(len, grams)) + (0 if characters is None else len(characters))
+    weights = np.array(_tensor(tensors, "weights", np.float64, (size,)))
     return Features(words, grams, characters, weights, Reading.from_record(state["reading"]))
 
 
 def _classes(tensors: Mapping[str, Any], path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     if "labels" in tensors:
-        return np.array(tensors["labels"], np.int64)
-    return np.array(unpack_tokens(_under("labels.", tensors), path), object)
+        found = np.array(_tensor(tensors, "labels", np.int64, (tensors["labels"].size,)))
+    else:
+        found = np.array(unpack_tokens(_under("labels.", tensors), path), object)
+    names = found.tolist()
+    if len(names) < 2 or names != sorted(set(names)):
+        raise ValueError("the labels must be at least two, different, and in order")
+    return found
 
 
 def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _check(model: FittedClassifier) -> None:
-    """Raise ValueError if shapes or dtypes do not fit together, or small arrays are not finite."""
-    features, labels = model.features.starts[-1], len(model.classes)
-    dim = labels if model.linear is None else model.linear.shape[0]
-    wanted = {"weights": (features,), "embedding": (features, dim), "bias": (labels,), "label_counts": (labels,)}
-    found = {"weights": model.features.weights, **{name: getattr(model, name) for name in list(wanted)[1:]}}
-    if model.linear is not None:
-        wanted["linear"], found["linear"] = (dim, labels), model.linear
-    if (model.embedding.dtype == np.int8) != (model.scales is not None):
-        raise ValueError("rows of int8, and no others, need 'scales'")
-    if model.scales is not None:
-        wanted["scales"], found["scales"] = (features,), model.scales
-    if model.embedding.dtype.name not in ROWS:
-        raise ValueError(f"'rows' must be one of {', '.join(ROWS)}, got {model.embedding.dtype}")
-    for name, shape in wanted.items():
-        if found[name].shape != shape:
-            raise ValueError(f"{name!r} must have shape {shape}, got {found[name].shape}")
-        if name != "embedding":
-            check_finite(name, found[name])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,11 @@ from scipy import sparse
 from fastembed._base.printable import shown
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.characters import documents_by_words
+from fastembed.classifier.documents import check_documents
 from fastembed.corpus.document_blocks import token_from_bytes
+from fastembed.corpus.reading import token_list
+
+MOST_LABEL = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ def read_labels(labels: Any, documents: int) -> Labels:
     if len(kinds) > 1:
         first, second = (next(label for label in flat if _kind(label) is kind) for kind in (str, int))
         raise TypeError(f"labels must be all str or all int, got {shown(first)} and {shown(second)}")
+    if kinds == {int} and (far := [label for label in flat if not -MOST_LABEL <= label < MOST_LABEL]):
+        raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
     plain: list[Any] = [int(label) for label in flat] if kinds == {int} else list(map(str, flat))
     classes = sorted(set(plain))
     ids = {label: k for k, label in enumerate(classes)}
@@ -69,6 +75,25 @@ def read_labels(labels: Any, documents: int) -> Labels:
     indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
     array = np.array(classes, np.int64 if kinds == {int} else object)
     return Labels(array, _binary(indices, indptr, len(classes)), several)
+
+
+def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, int]:
+    """Return the documents that have labels, these, and the number of the documents without.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_documents` and `read_labels`.
+    """
+    items = check_documents(documents)
+    found = read_labels(labels, len(items))
+    kept = np.flatnonzero(np.diff(found.matrix.indptr))
+    if len(kept) == len(items):
+        return items, found, 0
+    for number, item in enumerate(items):  # while the numbers are those of the caller
+        if not isinstance(item, str):
+            token_list(item, f"document {number}")
+    return [items[k] for k in kept.tolist()], replace(found, matrix=found.matrix[kept]), len(items) - len(kept)
 
 
 def labels_of_lines(lines: list[bytes]) -> Labels:
@@ -94,7 +119,16 @@ def labels_of_lines(lines: list[bytes]) -> Labels:
 
 
 def aligned(labels: Labels, classes: npt.NDArray[Any]) -> Any:
-    """Return labels as a matrix (N, L) over other classes; those that are not among these are left out."""
+    """Return labels as a matrix (N, L) over other classes; those that are not among these are left out.
+
+    Raises
+    ------
+    TypeError
+        If the labels are int and the classes str, or the other way round.
+    """
+    if len(labels.classes) and labels.classes.dtype != classes.dtype:
+        found, known = labels.classes.tolist()[0], classes.tolist()[0]
+        raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}")
     ids = {label: k for k, label in enumerate(classes.tolist())}
     columns = np.array([ids.get(label, -1) for label in labels.classes.tolist()], np.int64)
     coo = labels.matrix.tocoo()
@@ -127,7 +161,10 @@ def _listed(item: Any) -> list[Any]:
     """Return the different labels of a document, in order."""
     if not isinstance(item, list | tuple | set | frozenset | np.ndarray):
         raise TypeError(f"the labels of some documents are lists, but one is {shown(item)}: write [{item!r}]")
-    return list(dict.fromkeys(item.tolist() if isinstance(item, np.ndarray) else item))
+    labels = item.tolist() if isinstance(item, np.ndarray) else list(item)
+    for label in labels if isinstance(labels, list) else [labels]:
+        _kind(label)
+    return list(dict.fromkeys(labels))
 
 
 def _kind(label: Any) -> type:

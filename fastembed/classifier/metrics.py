@@ -49,10 +49,11 @@ class Evaluation:
     Attributes
     ----------
     documents : int
-        Those with at least one label that the classifier knows.
+        Those with at least one label, whether the classifier knows it or not.
     k : int
     precision, recall : float
-        Of the first k labels of each document, over all documents together: P@k and R@k, as fastText reports them.
+        Of the first k labels of each document, over all documents together: P@k and R@k. fastText leaves out labels
+        that are not known; here they are labels that are missed.
     f1 : float
         Their harmonic mean.
     accuracy : float
@@ -66,7 +67,8 @@ class Evaluation:
     confusions : list of (label, label, int)
         The pairs (true, predicted) that were confused most often, with how often, among the first labels.
     unknown_labels : int
-        Labels of the documents that the classifier does not know; they count as misses of the recall.
+        Labels of the documents that the classifier does not know. They count as misses of the recall; a document that
+        has no others counts as a mistake in precision and accuracy too, and is left out of `nll`.
     without_features : int
         Documents without a known feature.
     """
@@ -155,7 +157,9 @@ def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple
     ValueError
         If no document has a known label.
     """
-    matrix = aligned(labels, classes)
+    matrix, given = aligned(labels, classes), np.diff(labels.matrix.indptr)
+    if not matrix.nnz:
+        raise ValueError("no document has a label that the classifier knows")
     targets, size = shares(matrix), len(classes)
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: dict[tuple[int, int], int] = {}
@@ -163,37 +167,33 @@ def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple
     for known_features, logits in pieces:
         for features, x in zip(known_features.tolist(), logits, strict=True):
             true = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-            if len(true):
+            if given[row]:
                 empty += not features
                 best = largest(x, k)
                 predicted[best] += 1
                 hits[best[np.isin(best, true)]] += 1
                 first = int(best[0])
                 normalizer = float(x.max()) + float(np.log(np.exp(x - x.max(), dtype=np.float64).sum()))
-                y = targets.data[targets.indptr[row] : targets.indptr[row + 1]]
-                nll += normalizer - float(y @ x[true].astype(np.float64))
+                if len(true):
+                    y = targets.data[targets.indptr[row] : targets.indptr[row + 1]]
+                    nll += normalizer - float(y @ x[true].astype(np.float64))
                 confidence.append(np.exp(float(x[first]) - normalizer))
                 right.append(first in true)
                 if not right[-1]:
                     for label in true.tolist():
                         confused[label, first] = confused.get((label, first), 0) + 1
             row += 1
-    documents = len(right)
-    if not documents:
-        raise ValueError("no document has a label that the classifier knows")
-    has_known = np.diff(matrix.indptr) > 0
-    asked = int(np.diff(labels.matrix.indptr)[has_known].sum())
-    precision, recall = hits.sum() / predicted.sum(), hits.sum() / asked
+    precision, recall = hits.sum() / predicted.sum(), hits.sum() / labels.matrix.nnz
     worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
     names = classes.tolist()
     return Evaluation(
-        documents=documents,
+        documents=len(right),
         k=k,
         precision=float(precision),
         recall=float(recall),
         f1=float(2 * precision * recall / (precision + recall)) if hits.any() else 0.0,
         accuracy=float(np.mean(right)),
-        nll=nll / documents,
+        nll=nll / int(np.count_nonzero(np.diff(matrix.indptr))),
         calibration_error=calibration_error(np.minimum(confidence, 1), right),
         per_label=label_scores(classes, hits, predicted, np.bincount(matrix.indices, minlength=size)),
         confusions=[(names[true], names[found], count) for (true, found), count in worst],

@@ -11,7 +11,7 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.corpus.reading import Reading
 
-MOST_WORDS = 16  # of an n-gram
+MOST_WORDS = 16  # of an n-gram; as many arrays as the kernel of bags takes
 LONGEST_GRAM = 64  # characters
 WEIGHTINGS = ("tfidf", "count")
 
@@ -51,7 +51,7 @@ class ClassifierOptions:
         checked |= {
             "dim": None if self.dim is None else check_integer("dim", self.dim, low=1),
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
-            "chars": _checked_lengths(self.chars),
+            "chars": checked_lengths(self.chars),
             "weighting": check_choice("weighting", self.weighting, WEIGHTINGS),
             "max_features": None
             if self.max_features is None
@@ -83,7 +83,7 @@ class ClassifierOptions:
         return Reading(words=True) if self.reading is None else self.reading
 
 
-def _checked_lengths(chars: Any) -> tuple[int, int] | None:
+def checked_lengths(chars: Any) -> tuple[int, int] | None:
     """Return the least and the largest number of characters of an n-gram."""
     if chars is None:
         return None

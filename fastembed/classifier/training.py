@@ -19,7 +19,10 @@ from fastembed.trainer.trainer import Trainer
 
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
-PLAIN = 1e4  # of gradient descent: the root of the sums of squares that Adagrad starts from
+# Adagrad's step is rate * g / sqrt(S + sum of g^2). From S = PLAIN^2, with rate = learning_rate * PLAIN, it is
+# learning_rate * g / sqrt(1 + sum of g^2 / PLAIN^2): that of plain gradient descent, as the sums of g^2 stay far
+# below PLAIN^2 = 1e8.
+PLAIN = 1e4
 POWER_STEPS = 2
 DIVERGED = 2  # times the nll that shares alone have, plus 1
 
@@ -98,6 +101,7 @@ def train(
     def epoch_end(record: dict[str, float], _: Trainer) -> object:
         if options.l2:
             trainer.embedding[...] *= np.float32(math.exp(-options.l2))
+        record["learning_rate"] /= PLAIN
         return on_epoch_end(record)
 
     history = trainer.fit_counts(

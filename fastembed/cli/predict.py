@@ -10,13 +10,12 @@ from itertools import chain
 from pathlib import Path
 
 from fastembed._base.json_values import plain
-from fastembed._kernels.features import separate_labels
 from fastembed.classifier import Classifier
+from fastembed.classifier.documents import LabelledFiles, unlabelled_texts, valid_text
 from fastembed.cli import options, values
 from fastembed.cli.arguments import fail, given, holds_classifier, open_model, reject, stdin_lines
 from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
-
-BATCH_BYTES = 1 << 20  # of lines of a file
+from fastembed.corpus.text_blocks import TextBlock
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,9 +59,7 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
         fail(arguments, f"a classifier reads one file, got {' '.join(arguments.words)!r}")
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if given(arguments, ["topn"]) else 1
-    for lines in _batches((arguments.words or ["-"])[0]):
-        text = separate_labels(b"".join(lines), model.label_prefix.encode())[1]
-        documents = text.decode().split("\n")[:-1]
+    for documents in _documents((arguments.words or ["-"])[0], model):
         for answer in model.predict_top(documents, topn, arguments.threshold or 0.0):
             if arguments.json:
                 record = {"labels": [{"label": label, "probability": p} for label, p in answer]}
@@ -73,16 +70,18 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _batches(name: str) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, many at a time, or of standard input, each as it comes; all end with a newline."""
-    if name == "-":
-        for line in sys.stdin.buffer:
-            yield [line.removesuffix(b"\n") + b"\n"]
+def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
+    """Yield the documents of a file or folder, many at a time, or of standard input, each as it comes."""
+    reading = model._fitted().features.reading
+    if name != "-":
+        yield from LabelledFiles(Path(name), reading, model.label_prefix).all_documents()
         return
-    with Path(name).open("rb") as file:
-        while lines := file.readlines(BATCH_BYTES):
-            lines[-1] = lines[-1].removesuffix(b"\n") + b"\n"
-            yield lines
+    offset = 0
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        text = line.removesuffix(b"\n") + b"\n"
+        block = TextBlock(text, "standard input", number, offset, len(line), inside=False, last=False)
+        yield unlabelled_texts(valid_text(block, reading.errors), model.label_prefix.encode())
+        offset += len(line)
 
 
 def _queries_of_stdin() -> list[list[str]]:
@@ -102,7 +101,10 @@ def add_parser(commands: options.Commands) -> None:
     )
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     command.add_argument(
-        "words", nargs="*", metavar="WORD", help="a word, or - for standard input; for a classifier a file or -"
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="a word, or - for standard input; for a classifier a file, folder, or -",
     )
     options.add_topn(command, 10, shown="10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"

@@ -1,6 +1,7 @@
 """`Classifier`: from labelled documents to labels."""
 
 import copy
+import json
 import pickle
 import warnings
 
@@ -86,6 +87,82 @@ def test_documents_without_a_label_are_left_out_and_counted():
     assert model.label_counts_.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_words_of_documents_without_a_label_are_no_features(tmp_path, as_file):
+    texts, labels = ["z", "a b", "zoo b", "c d", "b b", ""], [[], ["x"], [], ["y"], [], []]
+    only = Classifier().fit(["a b", "c d"], ["x", "y"])
+    if as_file:
+        path = tmp_path / "train.txt"
+        lines = [
+            f"{' '.join(f'__label__{name}' for name in each)} {text}" for text, each in zip(texts, labels, strict=True)
+        ]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        model = Classifier().fit(path)
+        assert model.test(path).documents == 2
+    else:
+        model = Classifier().fit(texts, labels)
+    assert model.n_features_ == only.n_features_ == 6
+    assert bits(model) == bits(only)
+    assert_array_equal(model._model.features.weights, only._model.features.weights)
+    assert model.ledger_.skipped == {"without a label": 4}
+
+
+def test_a_line_longer_than_a_block_keeps_its_labels(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("a b\n__label__x " + "c d " * 700_000 + "__label__y\n__label__z e f", encoding="utf-8")
+    model = Classifier(ngrams=1).fit(path)
+    assert model.classes_.tolist() == ["x", "y", "z"]
+    assert sorted(model._model.features.words.tokens) == ["c", "d", "e", "f"]
+    assert model.ledger_.skipped == {"without a label": 1}
+
+
+def test_the_number_of_a_bad_document_is_that_of_the_caller():
+    with pytest.raises(TypeError, match="document 2 is 7"):
+        Classifier().fit(["a", "b", 7, "c"], [["x"], [], ["y"], ["z"]])
+
+
+def test_the_history_has_the_rate_of_the_parameter():
+    rates = []
+    model = Classifier(learning_rate=2.0, epochs=3)
+    model.fit(["a b", "c d"], ["x", "y"], on_epoch_end=lambda record: rates.append(record["learning_rate"]))
+    assert [record["learning_rate"] for record in model.history_] == rates
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.2)
+    assert rates[0] < 2
+
+
+def test_rows_that_float16_cannot_hold_are_refused(tmp_path):
+    model = Classifier(learning_rate=1e6).fit(["a b", "c d"], ["x", "y"])
+    with pytest.raises(ValueError, match="holds numbers up to 65504, but one is"):
+        model.save(tmp_path / "m.safetensors", rows="float16")
+    assert not list(tmp_path.iterdir())
+    model.save(tmp_path / "m.safetensors", rows="int8")
+
+
+def test_score_is_the_accuracy_of_test():
+    model = Classifier(ngrams=1).fit(["a", "b"], ["x", "y"])
+    texts, labels = ["a", "a", "b", "b", "q"], [["x"], ["y"], [], ["new", "y"], ["new"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # q is no known feature
+        assert model.score(texts, labels) == model.test(texts, labels).accuracy == 0.5
+    for function in (model.score, model.test):
+        for wrong, error, message in (
+            ([1], TypeError, "of the type of the classes, such as 'x', got 1"),
+            (["new"], ValueError, "no document has a label that the classifier knows"),
+            ([[]], ValueError, "no document has a label that the classifier knows"),
+        ):
+            with pytest.raises(error, match=message):
+                function(["a"], wrong)
+        with pytest.raises(ValueError, match="no document has a label that the classifier knows"):
+            function([], [])
+
+
+def test_labels_to_explain_are_a_list(model):
+    for wrong in ("fruit", 5):
+        with pytest.raises(TypeError, match=r"labels must be a list of labels, got .*: pass \[label\]"):
+            model.explain("cat", labels=wrong)
+
+
 def test_documents_without_known_features_get_the_shares_and_a_warning(model, labelled):
     with pytest.warns(UserWarning, match=r"1 of 2 documents have no known feature: the answer is the labels' shares"):
         p = model.predict_proba(["unheard zzz", labelled[0][0]])
@@ -165,6 +242,8 @@ def test_training_ends_when_the_callback_says_so(labelled):
         (["a", "b"], ["x"], ValueError, "one item per document: got 1 for 2"),
         (["a", "b"], ["x", "x"], ValueError, "at least two labels, got only the class 'x'"),
         (["a", "b"], [["x"], "y"], TypeError, "the labels of some documents are lists"),
+        (["a", "b"], [[["x"]], [["y"]]], TypeError, r"a str or an int, got \['x'\]"),
+        (["a", "b"], [1, 1 << 63], ValueError, "an int of 64 bits, got 9223372036854775808"),
         (["a", "b"], None, ValueError, "labels are needed"),
         (["", "!"], ["x", "y"], ValueError, "no features: no token was read"),
         ([], [], ValueError, "no documents to learn from"),
@@ -232,15 +311,67 @@ def test_a_damaged_file_is_named(tmp_path, model):
         Vectors.load(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("ngrams2.pairs", lambda old: old.astype(np.int64)),
+        ("ngrams2.pairs", lambda old: old.astype(np.float64)),
+        ("ngrams2.pairs", lambda old: old[0]),
+        ("ngrams2.pairs", lambda old: old + 10_000),
+        ("ngrams2.counts", lambda old: old[:-1]),
+        ("words.counts", lambda old: old[:-1]),
+        ("characters.counts", lambda old: -old),
+        ("weights", lambda old: old.astype(np.float32)),
+        ("weights", lambda old: old * np.nan),
+        ("label_counts", lambda old: old.astype(np.float64)),
+        ("label_counts", lambda old: -old),
+        ("rows", lambda old: old * np.float32(np.nan)),
+        ("rows", lambda old: old[:-1]),
+        ("linear", lambda old: old * np.float32(np.inf)),
+        ("linear", lambda old: old.astype(np.float64)),
+        ("bias", lambda old: old.astype(np.float64)),
+        ("orders", lambda old: 40),
+        ("orders", lambda old: "1"),
+        ("orders", lambda old: -1),
+        ("lengths", lambda old: [1, 2, 3]),
+        ("lengths", lambda old: ["a", "b"]),
+        ("lengths", lambda old: [0, -1]),
+        ("history", lambda old: "epochs"),
+        ("history", lambda old: [{"nll": "low"}]),
+        ("several", lambda old: "no"),
+        ("ledger", lambda old: 7),
+    ],
+)
+def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, change):
+    path = tmp_path / "m.safetensors"
+    Classifier(dim=2, chars=(3, 3), epochs=1).fit(*labelled).save(path)
+    tensors, metadata = map_tensors(path)
+    tensors = {key: np.array(value) for key, value in tensors.items()}
+    if name in tensors:
+        tensors[name] = np.ascontiguousarray(change(tensors[name]))
+    else:
+        state = json.loads(metadata["model"])
+        metadata["model"] = json.dumps(state | {name: change(state[name])})
+    write_tensors(tmp_path / "w.safetensors", tensors, metadata)
+    with pytest.raises(ValueError, match="does not hold a classifier that fits together"):
+        Classifier.load(tmp_path / "w.safetensors")
+
+
 def test_a_test_counts_hits_and_confusions():
     model = Classifier(ngrams=1).fit(["a"] * 3 + ["b"] * 2 + ["c"], ["x"] * 3 + ["y"] * 2 + ["z"])
     found = model.test(["a", "a", "b", "b", "q"], [["x"], ["y"], ["y"], ["x", "new"], ["new"]])
-    assert (found.documents, found.unknown_labels, found.without_features) == (4, 2, 0)
-    assert found.precision == pytest.approx(0.5)
-    assert found.recall == pytest.approx(2 / 5)
+    assert (found.documents, found.unknown_labels, found.without_features) == (5, 2, 1)
+    assert found.precision == pytest.approx(2 / 5)
+    assert found.recall == pytest.approx(2 / 6)
     assert {confusion[:2] for confusion in found.confusions} == {("x", "y"), ("y", "x")}
     score = found.per_label[0]
-    assert (score.label, score.precision, score.recall, score.documents, score.predicted) == ("x", 0.5, 0.5, 2, 2)
+    assert (score.label, score.precision, score.recall, score.documents, score.predicted) == (
+        "x",
+        pytest.approx(1 / 3),
+        0.5,
+        2,
+        3,
+    )
 
 
 def test_it_is_an_estimator_of_scikit_learn(labelled):

@@ -30,11 +30,12 @@ def expected(text, ngrams, chars):
     if chars:
         for word in words:
             marked = f"<{word}>"
-            found.update(marked[i : i + n] for n in range(chars[0], chars[1] + 1) for i in range(len(marked) - n + 1))
+            parts = [marked[i : i + n] for n in range(chars[0], chars[1] + 1) for i in range(len(marked) - n + 1)]
+            found.update(part for part in parts if part not in "<>")
     return found
 
 
-@pytest.mark.parametrize("chars", [None, (2, 3)])
+@pytest.mark.parametrize("chars", [None, (1, 1), (1, 2), (2, 3)])
 @pytest.mark.parametrize("ngrams", [1, 2, 3])
 def test_counts_are_those_of_python(ngrams, chars):
     features, counts = features_of(TEXTS, ngrams=ngrams, chars=chars)
@@ -114,6 +115,45 @@ def test_bags_of_long_documents_are_sorted_and_added_up(size):
     assert_array_equal(data[:total], counts)
     unit_rows(indptr, indices, data, np.ones(150))
     assert np.linalg.norm(data[:total]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"features": [np.zeros(4, np.int32)] * 17}, "at most 16 arrays"),
+        ({"offsets": np.zeros(1, np.int64)}, "with an offset each"),
+        ({"starts": np.array([0, 5])}, "has 4 places, but starts end at 5"),
+        ({"starts": np.array([-1, 4])}, "begin with a place"),
+        ({"starts": np.array([4, 0])}, "must ascend"),
+        ({"indptr": np.zeros(1, np.int64)}, "indptr must be as long"),
+        ({"indices": np.zeros(7, np.int32)}, "must hold 2 features of each place"),
+        ({"data": np.zeros(7)}, "must hold 2 features of each place"),
+    ],
+)
+def test_bags_that_do_not_fit_together_are_refused(changed, message):
+    given = {
+        "features": [np.zeros(4, np.int32)] * 2,
+        "offsets": np.zeros(2, np.int64),
+        "starts": np.array([0, 4]),
+        "indptr": np.zeros(2, np.int64),
+        "indices": np.zeros(8, np.int32),
+        "data": np.zeros(8),
+    }
+    assert bags(**given) == 1
+    if changed.get("starts") is not None and changed["starts"][-1] == 5:
+        changed = changed | {"indices": np.zeros(10, np.int32), "data": np.zeros(10)}
+    with pytest.raises(ValueError, match=message):
+        bags(**given | changed)
+
+
+def test_a_table_needs_as_many_words_on_the_left_as_on_the_right():
+    with pytest.raises(ValueError, match="of one length, got 2 and 1"):
+        PairTable().fill(np.zeros(2, np.int32), np.zeros(1, np.int32))
+
+
+def test_characters_alone_are_refused():
+    with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
+        features_of(["aab aaab", "aaac aad"], chars=(1, 3), max_features=2)
 
 
 @pytest.mark.parametrize(

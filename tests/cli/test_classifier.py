@@ -1,5 +1,6 @@
 """The commands of classifiers: train-classifier, predict, test, explain."""
 
+import gzip
 import io
 import json
 import sys
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fastembed import Classifier
+from fastembed.corpus import Reading
 
 LINES = ["__label__x cats and dogs", "__label__y saws and axes", "__label__x a dog", "__label__y an axe", "no label"]
 
@@ -30,7 +32,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     code, out, err = run("train-classifier", train, "-o", tmp_path / "c.safetensors", "--epochs", 2, "--ngrams", 1)
     assert (code, err) == (0, "")
     assert out.splitlines()[0].startswith("epoch  1 of 2   nll ")
-    assert "2 labels, 0 of them seen once; 11 features; read 12 tokens in 5 lines" in out
+    assert "2 labels, 0 of them seen once; 9 features; read 10 tokens in 4 lines" in out
     assert "skipped 1 rows (1 without a label)" in out
 
 
@@ -54,6 +56,42 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a dog\nan axe")))
     code, out, err = run("predict", classifier, "--json", "--threshold", 0.5)
     assert [json.loads(line)["labels"][0]["label"] for line in out.splitlines()] == ["x", "y"]
+
+
+def test_compressed_files_and_folders_are_predicted(run, classifier, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "t.txt.gz").write_bytes(gzip.compress(b"a dog\nan axe\n"))
+    wanted = run("predict", classifier, folder / "t.txt.gz")
+    assert [line.split()[0] for line in wanted[1].splitlines()] == ["x", "y"]
+    assert run("predict", classifier, folder) == wanted
+
+
+def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_path, monkeypatch):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(b"a dog\nan \xff axe\n")
+    code, out, err = run("predict", classifier, path)
+    assert (code, out) == (1, "")
+    assert "bad.txt' is not valid UTF-8 at line 2, byte 9" in err
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(path.read_bytes())))
+    code, out, err = run("predict", classifier)
+    assert out.startswith("x ")
+    assert "'standard input' is not valid UTF-8 at line 2, byte 9" in err
+    lenient = tmp_path / "lenient.safetensors"
+    Classifier(reading=Reading(words=True, errors="replace")).fit(train).save(lenient)
+    code, out, err = run("predict", lenient, path)
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["x", "y"])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_structured_files_are_refused_without_advice(run, classifier, tmp_path, name):
+    path = tmp_path / name
+    path.write_text('{"a": "b"}\n' if name.endswith("l") else "a,b\n", encoding="utf-8")
+    for command in (["train-classifier", path, "-o", tmp_path / "o.safetensors"], ["predict", classifier, path]):
+        code, _, err = run(*command)
+        assert code == 1
+        assert "lines of text, not of a structured file such as CSV or JSON lines" in err
+        assert "--field" not in err
 
 
 def test_a_test_prints_precision_and_recall(run, document, classifier, train):
