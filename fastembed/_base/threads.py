@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -11,6 +12,7 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, Self, TypeVar, cast
+from weakref import WeakSet
 
 from fastembed._base.forks import PerProcess
 from fastembed._base.validation import check_integer
@@ -114,11 +116,9 @@ def _helpers() -> Iterator[Callable[[Callable[[], object]], None]]:
 
     def start(work: Callable[[], object]) -> None:
         begun.append(Future())
-        try:
-            _threads.value.submit(_work, begun[-1], work)
+        with suppress(RuntimeError):  # the executor has the work, but perhaps no thread for it
+            _submit(begun[-1], work)
             sure.append(begun[-1])
-        except RuntimeError:  # the executor has the work, but no thread for it
-            pass
 
     try:
         yield start
@@ -127,6 +127,25 @@ def _helpers() -> Iterator[Callable[[Callable[[], object]], None]]:
     for future in begun:
         if not future.cancelled():
             future.result()
+
+
+def _submit(future: Future[R], work: Callable[[], R]) -> None:
+    """Let another thread do work for a future; raises RuntimeError if the system starts none.
+
+    A signal handler or a lack of memory may interrupt the start of a thread. That thread may run, but the executor does
+    not know it, and would not end it. Then the executor is shut down, which ends all that take its work, and replaced.
+    """
+    executor = _threads.value
+    try:
+        executor.submit(_work, future, work)
+    except RuntimeError:
+        raise
+    except BaseException:
+        try:
+            executor.shutdown(wait=False)
+        finally:
+            _threads.renew()
+        raise
 
 
 def _work(future: Future[R], work: Callable[[], R]) -> None:
@@ -195,6 +214,7 @@ class Workers:
 
     As an executor of :mod:`concurrent.futures`, in a third of the time per call, during which no other thread can run.
     Calls are made in the default mode of floating-point numbers. If the system starts no thread, `submit` makes them.
+    A block that has not come to its end when Python exits is ended then.
 
     Parameters
     ----------
@@ -204,9 +224,11 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self._most = threads
-        self._ends: list[Lock] = []  # of each thread, held until it has made its last call
+        self._started = 0
+        self._ends: list[Lock] = []  # of each thread that may run; held by it until it has made its last call
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._ended = False
+        _open.value.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -215,8 +237,8 @@ class Workers:
         self._ended = True
         for _end in self._ends:
             self._calls.put(None)
-        # Not Thread.join, which takes a lock of the module threading: garbage collection may bring a forgotten block to
-        # its end at any place, also where its thread holds that lock
+        # Not Thread.join, which cannot wait for a thread whose start was interrupted, and may take a lock of the module
+        # threading: garbage collection may bring a forgotten block to its end at any place, also where that is held
         for end in self._ends:
             with end:
                 pass
@@ -224,35 +246,43 @@ class Workers:
     def submit(self, function: Callable[..., R], *arguments: Any) -> Call[R]:
         """Return a call that one of the threads makes."""
         call = Call(partial(function, *arguments))
-        if len(self._ends) < self._most:
-            end = Lock()
-            end.acquire()
+        if self._started < self._most:
+            self._ends.append(Lock())  # before the start: a signal handler may interrupt that, and yet the thread runs
+            name = f"fastembed_{self._started}"
             try:
-                Thread(target=self._work, args=(end,), name=f"fastembed_{len(self._ends)}").start()
-                self._ends.append(end)
+                # A daemon, for which Python does not wait when it exits: the block may not have come to its end
+                Thread(target=self._work, args=(self._ends[-1],), name=name, daemon=True).start()
+                self._started += 1
             except RuntimeError:  # the system starts no more
-                self._most = len(self._ends)
-            except MemoryError:
-                self._calls.put(None)  # for the thread, which may run
-                raise
-        if self._ends:
+                self._most = self._started
+        if self._started:
             self._calls.put(call)
         else:
             call.make()
         return call
 
     def _work(self, end: Lock) -> None:
-        again = True
-        while again:
-            with suppress(MemoryError):  # where no call has been taken yet
-                again = self._work_once()
-        end.release()
+        with end:  # a thread that comes to this after the block's end makes no call
+            again = True
+            while again:
+                with suppress(MemoryError):  # where no call has been taken yet
+                    again = self._work_once()
 
     def _work_once(self) -> bool:  # a function of its own, so that nothing refers to a call that has been made
         call = self._calls.get()
         if call is not None and not self._ended:
             call.make()
         return call is not None
+
+
+_open: PerProcess[WeakSet[Workers]] = PerProcess(WeakSet)  # some may have ended
+
+
+@atexit.register
+def _end_workers() -> None:
+    """End the threads of blocks that have not come to their end, while threads can still end."""
+    for workers in list(_open.value):
+        workers.__exit__()
 
 
 def ordered_map(
@@ -303,7 +333,7 @@ def in_background(function: Callable[[], R]) -> Future[R]:
     """Return the future of a call that another thread makes; or, if the system starts none, this one."""
     future: Future[R] = Future()
     try:
-        _threads.value.submit(_work, future, function)
+        _submit(future, function)
     except RuntimeError:  # the executor has the work, but perhaps no thread for it
         if future.cancel():
             future = Future()

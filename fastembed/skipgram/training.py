@@ -84,8 +84,10 @@ class Training:
             self._groups = CSRGroups(matrix)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
-        self._digest = digest.submit(self._groups.sha256)
-        digest.shutdown(wait=False)
+        try:
+            self._digest = digest.submit(self._groups.sha256)
+        finally:  # also for a thread whose start a signal handler interrupts
+            digest.shutdown(wait=False)
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._groups, pool)
         if isinstance(self._groups, CSRGroups):

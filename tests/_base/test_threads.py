@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastembed._base.threads import Pool, check_threads, ordered_map
+from fastembed._base.threads import Pool, Workers, check_threads, ordered_map
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -223,6 +223,11 @@ def test_tasks_run_in_the_default_mode_of_floats_and_the_callers_mode_comes_back
         set_rounding(0)
 
 
+def run_until_the_end(program):
+    command = [sys.executable, "-P", "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT).stdout
+
+
 FORGOTTEN = """
 import gc, threading
 from fastembed._base.threads import ordered_map
@@ -235,14 +240,119 @@ def forget():
 
 gc.disable()
 forget()
-threading._maintain_shutdown_locks = gc.collect  # called with a lock held, when a thread starts
-print(list(ordered_map(abs, range(-3, 0), 2)))
+threading._maintain_shutdown_locks = gc.collect  # called with a lock held, when a thread that is no daemon starts
+threading.Thread(target=print, args=("started",)).start()
 """
 
 
 @pytest.mark.skipif(not hasattr(threading, "_maintain_shutdown_locks"), reason="a function of Python up to 3.12")
 def test_garbage_collection_while_a_thread_starts_ends_forgotten_calls():
     """`Thread.join` would ask for a lock that the thread holds which starts."""
-    command = [sys.executable, "-P", "-c", FORGOTTEN]
-    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT)
-    assert done.stdout == "[3, 2, 1]\n"
+    assert run_until_the_end(FORGOTTEN) == "started\n"
+
+
+INTERRUPTED = """
+import threading
+from fastembed._base import threads
+
+start = threading.Thread.start
+
+def interrupted(thread):  # as by a signal handler, before the thread runs or while its start is waited for
+    threading.Thread.start = start
+    if {runs}:
+        start(thread)
+    raise {error}
+
+def work(pool, calls=100):
+    done = []
+    {use}
+    assert sorted(done) == list(range(calls)), done
+
+pool = threads.Pool(3)
+threading.Thread.start = interrupted
+try:
+    work(pool)
+except {error} as error:
+    kept = error  # with all frames, and what they refer to
+else:
+    raise AssertionError
+print("interrupted", flush=True)
+if {again}:
+    work(pool)
+print("again", flush=True)
+"""
+USES = {
+    "ordered_map": "done = list(threads.ordered_map(int, range(calls), 2))",
+    "run": "pool.run(done.append, calls)",
+    "beside": """with pool.beside(lambda number: None, 2, lambda: None):
+        done.extend(range(calls))""",
+    "in_background": "threads.in_background(lambda: done.extend(range(calls))).result()",
+    "interruptible": "threads.interruptible(lambda: done.extend(range(calls)))",
+}
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError"])
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize("use", USES)
+def test_python_exits_after_the_start_of_a_thread_was_interrupted(use, runs, again, error):
+    """Whether the thread runs or not; and other calls work before."""
+    program = INTERRUPTED.format(use=USES[use], runs=runs, again=again, error=error)
+    assert run_until_the_end(program) == "interrupted\nagain\n"
+
+
+def test_workers_whose_first_start_was_interrupted_make_all_calls():
+    started = []
+
+    class Interrupted(threading.Thread):
+        def start(self):
+            started.append(self)
+            if len(started) == 1:
+                raise KeyboardInterrupt
+            super().start()
+
+    with pytest.MonkeyPatch.context() as patch, Workers(1) as workers:
+        patch.setattr("fastembed._base.threads.Thread", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            workers.submit(abs, -1)
+        assert [workers.submit(abs, -number).result() for number in range(5)] == list(range(5))
+    assert len(started) == 2
+
+
+def test_a_block_waits_for_its_calls_in_progress():
+    begun, left = threading.Barrier(3, timeout=TIME_LIMIT), []
+
+    def call(number):
+        begun.wait()
+        time.sleep(0.05)
+        left.append(number)
+
+    with Workers(2) as workers:
+        for number in range(4):  # the last two are dropped
+            workers.submit(call, number)
+        begun.wait()
+    assert sorted(left) == [0, 1]
+
+
+LEFT_OPEN = """
+import time
+from fastembed._base.threads import ordered_map
+
+def call(number):
+    if number:
+        print("begun", flush=True)
+        time.sleep(0.3)
+        print("ended", flush=True)
+
+results = ordered_map(call, range(1000), 1)
+next(results)
+{at_end}
+"""
+
+
+@pytest.mark.parametrize("at_end", ["", "cycle = [results]; cycle.append(cycle)", "raise SystemExit(0)"])
+def test_python_exits_though_a_block_is_still_open(at_end):
+    """A call in progress is waited for; the others are dropped."""
+    lines = run_until_the_end(LEFT_OPEN.format(at_end=at_end)).splitlines()
+    assert lines == ["begun", "ended"] * (len(lines) // 2)
+    assert len(lines) <= 4
