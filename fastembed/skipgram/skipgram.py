@@ -372,7 +372,8 @@ class SkipGram:
                 return counter.split_counts(vocabulary, pairing, options)
 
             pair = counter.kept(file, options.counting, count)
-            return self._train(options, *pair, None, report, on_epoch_end, checkpoint=file, own_counts=True)
+            self._train(options, *pair, None, report, on_epoch_end, checkpoint=file, own_counts=True)
+        return self._until_save(file, counts_are_kept=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -485,7 +486,8 @@ class SkipGram:
             check_counts(validation_counts, counts.shape, "validation_counts")
         file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         with reporting(progress, options.epochs) as report:
-            return self._train(options, counts, validation_counts, None, report, on_epoch_end, checkpoint=file)
+            self._train(options, counts, validation_counts, None, report, on_epoch_end, checkpoint=file)
+        return self._until_save(file)
 
     def partial_fit(
         self,
@@ -582,9 +584,8 @@ class SkipGram:
             counts, held_out = counter.kept(file, how, count)
             again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
             own = replay is None
-            return self._train(
-                options, counts, held_out, base, report, on_epoch_end, again, checkpoint=file, own_counts=own
-            )
+            self._train(options, counts, held_out, base, report, on_epoch_end, again, checkpoint=file, own_counts=own)
+        return self._until_save(file, counts_are_kept=True)
 
     def partial_fit_counts(
         self,
@@ -661,7 +662,8 @@ class SkipGram:
         aligned = base.aligned(counts, vocabulary)
         again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
         with reporting(progress, options.epochs) as report:
-            return self._train(options, aligned, validation, base, report, on_epoch_end, again, checkpoint=file)
+            self._train(options, aligned, validation, base, report, on_epoch_end, again, checkpoint=file)
+        return self._until_save(file)
 
     def _check_replay(self, replay: Counts | CountsStore | None) -> None:
         """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""
@@ -695,7 +697,7 @@ class SkipGram:
         *,
         checkpoint: CheckpointFile | None = None,
         own_counts: bool = False,
-    ) -> Self:
+    ) -> None:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         assert counts.vocabulary is not None
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
@@ -721,10 +723,13 @@ class SkipGram:
                 self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting
-        if checkpoint is not None and not checkpoint.keep:
+
+    def _until_save(self, checkpoint: CheckpointFile | None, *, counts_are_kept: bool = False) -> Self:
+        """Let :meth:`save` remove the files of a fit that has ended, unless they are to be kept."""
+        if checkpoint is not None:
             self._until_saved = self._until_saved or UntilSaved()
-            for path in (checkpoint.path, *KeptCounts.names(checkpoint.path)):
-                self._until_saved.add(path)
+            for path in (checkpoint.path, *(KeptCounts.names(checkpoint.path) if counts_are_kept else ())):
+                self._until_saved.set(path, keep=checkpoint.keep)
         return self
 
     def _run(

@@ -357,9 +357,10 @@ class UntilSaved:
     def __init__(self) -> None:
         self._files: dict[str, tuple[int, int]] = {}
 
-    def add(self, path: str) -> None:
-        """Add a file, if it exists."""
-        if (found := _identification(path)) is not None:
+    def set(self, path: str, *, keep: bool) -> None:
+        """Add a file, if it exists; or let it be kept, though it was added before."""
+        self._files.pop(path, None)
+        if not keep and (found := _identification(path)) is not None:
             self._files[path] = found
 
     def remove(self) -> None:

@@ -686,8 +686,8 @@ class Trainer:
             on_epoch_end=on_epoch_end,
             new_checkpoint=new_checkpoint,
         )
-        if file is not None and not file.keep:
-            self._until_saved.add(file.path)
+        if file is not None:
+            self._until_saved.set(file.path, keep=file.keep)
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:
