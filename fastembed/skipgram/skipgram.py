@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Self, TypeAlias
 
@@ -539,7 +540,8 @@ class SkipGram:
 
         Notes
         -----
-        It works on a copy, so that an exception leaves the SkipGram as it was.
+        It works on a copy, so that an exception leaves the SkipGram as it was. The first call keeps what it has learned
+        so far in the checkpoint alone, if there is one: the SkipGram is then not fitted, and the same call goes on.
 
         A model of 500,000 words of Wikipedia had the perplexity 2,505 on them, and 6,436 on 109,000 words about
         cooking. After `partial_fit` on the latter these were 2,893 and 1,156; with `replay`, 2,294 and 1,197. Without
@@ -558,15 +560,16 @@ class SkipGram:
         base = self._model
         self._check_replay(replay)
         if base is None:
-            return self.fit(
-                corpus,
-                memory_limit=memory_limit,
-                progress=progress,
-                on_epoch_end=on_epoch_end,
-                checkpoint=checkpoint,
-                checkpoint_minutes=checkpoint_minutes,
-                keep_checkpoint=keep_checkpoint,
-            )
+            with self._unfitted_after_an_exception(checkpoint):
+                return self.fit(
+                    corpus,
+                    memory_limit=memory_limit,
+                    progress=progress,
+                    on_epoch_end=on_epoch_end,
+                    checkpoint=checkpoint,
+                    checkpoint_minutes=checkpoint_minutes,
+                    keep_checkpoint=keep_checkpoint,
+                )
         options = self._options()
         file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         pairing = base.pairing()
@@ -643,15 +646,16 @@ class SkipGram:
         base = self._model
         self._check_replay(replay)
         if base is None:
-            return self.fit_counts(
-                counts,
-                validation_counts=validation_counts,
-                progress=progress,
-                on_epoch_end=on_epoch_end,
-                checkpoint=checkpoint,
-                checkpoint_minutes=checkpoint_minutes,
-                keep_checkpoint=keep_checkpoint,
-            )
+            with self._unfitted_after_an_exception(checkpoint):
+                return self.fit_counts(
+                    counts,
+                    validation_counts=validation_counts,
+                    progress=progress,
+                    on_epoch_end=on_epoch_end,
+                    checkpoint=checkpoint,
+                    checkpoint_minutes=checkpoint_minutes,
+                    keep_checkpoint=keep_checkpoint,
+                )
         file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
         if grow_vocabulary and counts.vocabulary is not None:
@@ -664,6 +668,16 @@ class SkipGram:
         with reporting(progress, options.epochs) as report:
             self._train(options, aligned, validation, base, report, on_epoch_end, again, checkpoint=file)
         return self._until_save(file)
+
+    @contextmanager
+    def _unfitted_after_an_exception(self, checkpoint: object) -> Iterator[None]:
+        """Keep no model of a first call that fails, if the checkpoint has it: the same call is then a first one too."""
+        try:
+            yield
+        except BaseException:
+            if checkpoint is not None:
+                self._model = None
+            raise
 
     def _check_replay(self, replay: Counts | CountsStore | None) -> None:
         """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""

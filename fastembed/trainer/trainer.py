@@ -670,7 +670,9 @@ class Trainer:
 
             def new_checkpoint(data: FitData) -> Checkpoint:
                 bias = None if self._parameters.bias is None else arrays_digest({"bias": self._parameters.bias})
-                identity = fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
+                p = self._parameters
+                shape = {"dtype": str(p.dtype), "inputs": p.inputs, "dim": p.dim, "outputs": p.outputs}
+                identity = shape | fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
                 return Checkpoint(file, identity, start_of(self._parameters.trained, rng if given else None))
 
         history = run_fit(

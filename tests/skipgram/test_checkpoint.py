@@ -262,3 +262,23 @@ def test_a_checkpoint_that_a_later_call_keeps_is_kept(path, tmp_path):
     model.fit(A, checkpoint=path, keep_checkpoint=True).save(tmp_path / "m.safetensors")
     assert Path(path).exists()
     assert Path(f"{path}.counts").exists()
+
+
+def test_a_first_partial_fit_that_is_interrupted_goes_on_by_the_same_call(path, interrupted_in):
+    counts = SkipGram(**SETTINGS).count(A)
+    for name, data in (("partial_fit", A), ("partial_fit_counts", counts)):
+        model = SkipGram(**SETTINGS)
+        assert interrupted_in(3, lambda name=name, model=model, data=data: getattr(model, name)(data, checkpoint=path))
+        assert not model.__sklearn_is_fitted__()
+        check_same(getattr(model, name)(data, checkpoint=path), SkipGram(**SETTINGS).fit_counts(counts))
+        Path(path).unlink()
+
+
+def test_a_callback_that_changes_its_record_or_the_history_changes_nothing_else(path):
+    def change(record, model):
+        model.history[0].clear()
+        record.clear()
+
+    expected = SkipGram(**SETTINGS).fit(A)
+    for _ in range(2):
+        check_same(SkipGram(**SETTINGS).fit(A, checkpoint=path, on_epoch_end=change), expected)
