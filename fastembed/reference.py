@@ -374,7 +374,7 @@ def fit_counts(
     mean_gradient = np.zeros_like(linear)
     totals = counts.sum(axis=1)
     visited = np.flatnonzero(totals)
-    alpha = totals**weight_exponent if input_weights is None else input_weights
+    alpha = totals**weight_exponent if input_weights is None else input_weights / np.max(input_weights[visited])
     alpha = alpha / alpha[visited].mean()
     bag_weights = np.ones(len(counts)) if input_weights is None else alpha
     rng = np.random.default_rng(seed)

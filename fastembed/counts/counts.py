@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -627,6 +628,8 @@ class Counts:
         ...     Counts.load(f"{folder}/counts.safetensors")
         <Counts of shape (2, 2), 2 stored, total 2>
         """
+        if Path(path).is_dir():
+            raise IsADirectoryError(f"{str(path)!r} is a folder: open it with Counts.open if it is a store of counts")
         matrix, attributes = read_counts(path)
         return cls._of(matrix, **attributes)
 

@@ -39,7 +39,8 @@ DTYPES = {
     "totals.columns": np.float64,
     "keep": np.float64,
 }
-OURS = re.compile(r"group-\d+-[0-9a-f]{16}\.tiles|\.[0-9a-f]{16}\.tmp")
+TILES = r"group-\d+-[0-9a-f]{16}\.tiles"
+OURS = re.compile(rf"{TILES}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
 
 
 @pickled_as("counts.CountsStore")
@@ -82,7 +83,7 @@ class CountsStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = os.path.abspath(path)  # noqa: PTH100 - a name, as it was given; the folder may change
         tensors, metadata = map_tensors(_manifest(Path(path)))
         settings = check_header(metadata, "counts-store", path)
         try:
@@ -202,7 +203,7 @@ class CountsStore:
         return f"<CountsStore of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": os.path.abspath(self.path)}  # noqa: PTH100 - a name, as it was given
+        return {"path": self.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
@@ -214,7 +215,7 @@ class CountsStore:
         return self._tiles_of(group).offsets(len(range(self.shape[0])[group_slice(group, self.shape[0])]))
 
     def _file(self, group: int) -> Path:
-        return Path(self.path, _file_name(group, self._tiles_of(group)))
+        return Path(self.path, _file_name(group, self._tiles_of(group).sha256))
 
     def _check_size(self, group: int) -> None:
         """Raise for a file of tiles that is missing or not of its size."""
@@ -235,9 +236,9 @@ class CountsStore:
             raise FileNotFoundError(error.errno, "the store has lost a file of tiles", str(self._file(group))) from None
 
 
-def _file_name(group: int, tiles: Tiles) -> str:
-    """Return the name of the file of a group, which follows from what it holds."""
-    return f"group-{group:05d}-{hashlib.sha256(tiles.sha256.tobytes()).hexdigest()[:16]}.tiles"
+def _file_name(group: int, sha256: npt.NDArray[np.uint8]) -> str:
+    """Return the name of the file of a group, which follows from the digests of its tiles."""
+    return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
 
 
 def write_store(path: str | os.PathLike[str], stored: CSRGroups, attributes: dict[str, Any]) -> None:
@@ -258,25 +259,41 @@ def write_store(path: str | os.PathLike[str], stored: CSRGroups, attributes: dic
         If the folder holds something else, another process is writing it, or the data cannot be written.
     """
     folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{str(path)!r} is a file: a store is a folder, choose another name")
     folder.mkdir(exist_ok=True)
+    _check_no_others(folder)  # before a lock is left in their folder
     with sole_writer(folder):
-        others = [file.name for file in folder.iterdir() if file.name not in (MANIFEST, LOCK_NAME)]
-        foreign = [name for name in others if not OURS.fullmatch(name)]
-        if foreign:
-            raise FileExistsError(f"{str(path)!r} holds other files, such as {min(foreign)!r}: choose another folder")
-        before = set(others)
-        written: list[str] = []
+        _check_no_others(folder)
         try:
-            _write_groups(folder, stored, attributes, written)
-        except BaseException:
-            for name in set(written) - before:
-                (folder / name).unlink(missing_ok=True)
-            raise
-        for name in before - set(written):  # of the store before, and of writers that were killed
-            (folder / name).unlink(missing_ok=True)
+            _write_groups(folder, stored, attributes)
+        finally:  # also after a Ctrl-C, which may come when the new manifest is in its place
+            _remove_unnamed(folder)
 
 
-def _write_groups(folder: Path, stored: CSRGroups, attributes: dict[str, Any], written: list[str]) -> None:
+def _check_no_others(folder: Path) -> None:
+    """Raise FileExistsError for a folder with files that are not those of a store."""
+    names = [file.name for file in folder.iterdir() if file.name not in (MANIFEST, LOCK_NAME)]
+    foreign = [name for name in names if not OURS.fullmatch(name)]
+    if foreign:
+        raise FileExistsError(f"{str(folder)!r} holds other files, such as {min(foreign)!r}: choose another folder")
+
+
+def _remove_unnamed(folder: Path) -> None:
+    """Remove the files of tiles that the manifest does not name: of the store before, or of a writer that failed."""
+    named: set[str] = set()
+    if (folder / MANIFEST).exists():
+        try:
+            digests = map_tensors(folder / MANIFEST)[0]["sha256"]
+        except (KeyError, ValueError):
+            return  # it is damaged: nothing says what is needed
+        named = {_file_name(group, sha256) for group, sha256 in enumerate(digests)}
+    for file in list(folder.iterdir()):
+        if OURS.fullmatch(file.name) and file.name not in named:
+            file.unlink(missing_ok=True)
+
+
+def _write_groups(folder: Path, stored: CSRGroups, attributes: dict[str, Any]) -> None:
     (inputs, outputs), bounds = stored.shape, shard_bounds(stored.shape[1])
     scale = Scale.of(attributes["windows"], attributes["keep"], outputs)
     totals, digest = Totals(np.empty(inputs), np.zeros(outputs)), CountsDigest(stored.shape)
@@ -288,9 +305,7 @@ def _write_groups(folder: Path, stored: CSRGroups, attributes: dict[str, Any], w
         columns, values = places.indices[entries], places.data[entries]
         del entries
         data, tiles = encode_group(lengths, columns, values, bounds)
-        name = _file_name(group, tiles)
-        written.append(name)
-        with replacing(folder / name) as temporary:
+        with replacing(folder / _file_name(group, tiles.sha256)) as temporary:
             data.tofile(temporary)
         found.append(tiles)
         ends = np.cumsum(lengths)

@@ -167,7 +167,7 @@ class Training:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
         def epoch_end(record: dict[str, float], _: Trainer) -> object:
-            self._records[int(record["epoch"]) - 1 :] = [record]
+            self._records[int(record["epoch"]) - 1 :] = [dict(record)]  # the callback may change it
             return on_epoch_end(record)
 
         def new_checkpoint(data: FitData) -> Checkpoint:
@@ -210,7 +210,7 @@ class Training:
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
-            history=[*(base.history if base else ()), *self._records],
+            history=[dict(record) for record in (*(base.history if base else ()), *self._records)],
             ledger=self._ledger(),
             windows=counts.windows if base is None else base.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),

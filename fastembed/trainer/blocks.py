@@ -147,7 +147,7 @@ class BlockFit:
         rates = np.ones(parameters.inputs) if row_rates is None else row_rates
         if bags is None and input_weights is not None:  # no other input would move the row
             rates = np.where(input_weights > 0, rates, 0)
-        weight = totals**ROW_WEIGHT_EXPONENT if input_weights is None else input_weights
+        weight = totals**ROW_WEIGHT_EXPONENT if input_weights is None else _scaled(input_weights, totals > 0)
         weight = (weight / weight[totals > 0].mean()).astype(parameters.dtype)
         bounds = shard_bounds(parameters.outputs)
         tasks, bag_scratch = len(bounds) - 1, None
@@ -287,3 +287,10 @@ class BlockFit:
         with self._in_blas:
             nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
         return nll
+
+
+def _scaled(weights: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return those weights that are used, others 0, over a power of two: at most 1, so that no sum overflows."""
+    kept = np.where(used, weights, 0)
+    scaled: NDArray[np.float64] = np.ldexp(kept, -np.frexp(kept.max())[1])
+    return scaled

@@ -55,7 +55,10 @@ class CheckpointFile:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | os.PathLike):
             raise TypeError(f"checkpoint must be the path of a file, got {shown(self.path)}")
-        object.__setattr__(self, "path", os.fspath(self.path))
+        if not os.fspath(self.path):
+            raise ValueError(f"checkpoint must be the path of a file, got {shown(self.path)}")
+        path = os.path.abspath(self.path)  # noqa: PTH100 - a name, as it was given; the folder may change
+        object.__setattr__(self, "path", path)
         object.__setattr__(self, "minutes", check_number("checkpoint_minutes", self.minutes, above=True))
         object.__setattr__(self, "keep", check_flag("keep_checkpoint", self.keep))
         check_writable(self.path)
@@ -68,7 +71,8 @@ class CheckpointFile:
         """Return what the arguments of a fit ask for; None without a path."""
         if path is not None:
             return cls(path, minutes, keep)
-        if keep is not False or minutes != MINUTES:
+        minutes = check_number("checkpoint_minutes", minutes, above=True)
+        if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
             raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
         return None
 
@@ -214,6 +218,8 @@ class Checkpoint:
         found = check_header(metadata, "checkpoint", self.file.path)
         check_identity(self.file.path, found, self._call)
         stored, now = Stored(_position(metadata, self.file.path), tensors), {}
+        if metadata.get("sha256") != contents_digest(tensors, metadata["position"]):
+            raise ValueError(f"the checkpoint {self.file.path!r} is damaged: it is not what was written")
         if not stored.position.has_ended(epochs):
             arrays = {name: tensors[name] for name in trained if name in tensors}
             now = _plain(start_of(arrays, stored.position.generator))
@@ -245,9 +251,12 @@ class Checkpoint:
         tensors = dict(state.copies)
         for prefix, snapshot in others.items():
             tensors |= {f"{prefix}.{name}": copy for name, copy in snapshot.copies.items()}
-        fields = header("checkpoint", self._identity) | {"position": json.dumps(position, default=_as_json)}
+        where = json.dumps(position, default=_as_json)
+        fields = header("checkpoint", self._identity) | {"position": where}
         self._last = time.monotonic()
-        self._writing = in_background(lambda: write_tensors(self.file.path, tensors, fields))
+        self._writing = in_background(
+            lambda: write_tensors(self.file.path, tensors, fields | {"sha256": contents_digest(tensors, where)})
+        )
 
     def wait(self) -> None:
         """Wait until what was written last is on disk; raise OSError if that failed."""
@@ -351,15 +360,21 @@ def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
+def contents_digest(tensors: Mapping[str, NDArray[Any]], position: str) -> str:
+    """Return the SHA-256 of what a checkpoint holds: its tensors, and its position as JSON."""
+    return hashlib.sha256((arrays_digest(tensors) + position).encode()).hexdigest()
+
+
 class UntilSaved:
     """Files that are needed until what was trained has been saved."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[int, int]] = {}
 
-    def add(self, path: str) -> None:
-        """Add a file, if it exists."""
-        if (found := _identification(path)) is not None:
+    def set(self, path: str, *, keep: bool) -> None:
+        """Add a file, if it exists; or let it be kept, though it was added before."""
+        self._files.pop(path, None)
+        if not keep and (found := _identification(path)) is not None:
             self._files[path] = found
 
     def remove(self) -> None:

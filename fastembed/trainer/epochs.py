@@ -146,7 +146,7 @@ class _Epochs:
     def _decide(self) -> bool:
         """Return whether to stop after the epoch that has ended."""
         at, patience = self.position, self.fit.options.n_iter_no_change
-        stop = self.on_epoch_end is not None and is_true(self.on_epoch_end(at.history[-1]))
+        stop = self.on_epoch_end is not None and is_true(self.on_epoch_end(dict(at.history[-1])))
         return stop or (patience is not None and len(at.history) - at.best_epoch >= patience)
 
     def _after_block(self) -> None:
@@ -175,7 +175,7 @@ class _Epochs:
     def finish(self) -> list[Record]:
         """Return the records, with the parameters that are kept."""
         self._wait()
-        history = list(self.position.history)
+        history = [dict(record) for record in self.position.history]
         if self.best is not None:
             self.best.restore()
             for record in history:
@@ -189,15 +189,21 @@ class _Epochs:
                 each.close()
         if isinstance(error, TrainingDivergedError) or self.good.fault() is not None:
             self.good.restore()
+            try:
+                self._wait()  # nothing is written when the call has ended
+            except OSError as failure:
+                error.add_note(f"the checkpoint is an older one: {failure}")
         elif self.checkpoint is not None and self.started and not self.checkpoint.failed:
-            path = self.checkpoint.file.path
+            when, call = f"in epoch {self.position.epoch}", "the same call goes on"
+            if self.position.has_ended(self.fit.options.epochs):
+                when, call = "after the last epoch", "the same call of a model as it was before has its result"
             try:
                 self.write()
                 self._wait()
                 self.rng.bit_generator.state = self.position.generator  # as in the file
-                error.add_note(f"interrupted in epoch {self.position.epoch}; the same call goes on from {path!r}")
+                error.add_note(f"interrupted {when}; {call} from {self.checkpoint.file.path!r}")
             except OSError as failure:
-                error.add_note(f"interrupted in epoch {self.position.epoch}; the checkpoint is an older one: {failure}")
+                error.add_note(f"interrupted {when}; the checkpoint is an older one: {failure}")
 
 
 def _copy(arrays: dict[str, NDArray[Any]], into: dict[str, NDArray[Any]]) -> None:

@@ -670,7 +670,9 @@ class Trainer:
 
             def new_checkpoint(data: FitData) -> Checkpoint:
                 bias = None if self._parameters.bias is None else arrays_digest({"bias": self._parameters.bias})
-                identity = fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
+                p = self._parameters
+                shape = {"dtype": str(p.dtype), "inputs": p.inputs, "dim": p.dim, "outputs": p.outputs}
+                identity = shape | fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
                 return Checkpoint(file, identity, start_of(self._parameters.trained, rng if given else None))
 
         history = run_fit(
@@ -686,8 +688,8 @@ class Trainer:
             on_epoch_end=on_epoch_end,
             new_checkpoint=new_checkpoint,
         )
-        if file is not None and not file.keep:
-            self._until_saved.add(file.path)
+        if file is not None:
+            self._until_saved.set(file.path, keep=file.keep)
         return history
 
     def nll(self, counts: Any, *, bags: Any = None) -> float:

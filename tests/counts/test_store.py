@@ -17,7 +17,7 @@ from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.counts import CountsStore, store
 from fastembed.counts.tiles import decode_group, encode_group
-from fastembed.formats.locks import sole_writer
+from fastembed.formats.locks import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.trainer import groups as grouping
 from fastembed.trainer.groups import CSRGroups
@@ -168,6 +168,11 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
         Counts.open(tmp_path / "file.safetensors")
     with pytest.raises(FileExistsError, match=r"holds other files, such as 'file\.safetensors'"):
         counts.store(tmp_path)
+    assert not (tmp_path / LOCK_NAME).exists()
+    with pytest.raises(NotADirectoryError, match=r"file\.safetensors' is a file: a store is a folder"):
+        counts.store(tmp_path / "file.safetensors")
+    with pytest.raises(IsADirectoryError, match=r"is a folder: open it with Counts\.open"):
+        Counts.load(tmp_path)
     path = Path(counts.store(tmp_path / "a").path) / store.MANIFEST
     with pytest.raises(ValueError, match=r"holds counts-store, not counts: open it with Counts.open"):
         Counts.load(path)
@@ -199,6 +204,44 @@ def test_a_full_disk_leaves_the_store_that_was_there(tmp_path, monkeypatch):
         Counts.from_scipy(random_counts() * 3).store(stored.path)
     assert sorted(file.name for file in Path(stored.path).iterdir()) == before
     assert Counts.open(stored.path).sha256() == stored.sha256()
+
+
+@pytest.mark.usefixtures("small_groups")
+@pytest.mark.parametrize("placed", [False, True])
+def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_store(tmp_path, monkeypatch, placed):
+    counts, other = Counts.from_scipy(random_counts()), Counts.from_scipy(random_counts() * 3)
+    stored, new = counts.store(tmp_path / "a.counts"), other.store(tmp_path / "b.counts")
+
+    def interrupted(*arguments):
+        if placed:
+            write_tensors(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "write_tensors", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        other.store(stored.path)
+    opened, expected = Counts.open(stored.path), new if placed else stored
+    assert opened.sha256() == expected.sha256()
+    assert_array_equal(opened.to_scipy().data, expected.to_scipy().data)
+    assert len(list(Path(opened.path).iterdir())) == len(list(Path(new.path).iterdir()))
+
+
+def test_a_store_stays_where_it_is_when_the_working_directory_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stored = Counts.from_ids([0, 1], [1, 0]).store("a.counts")
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir("b")
+    assert stored.to_scipy().nnz == 2
+
+
+def test_what_a_killed_writer_has_left_is_removed(tmp_path):
+    counts = Counts.from_ids([0, 1], [1, 0])
+    folder = Path(counts.store(tmp_path / "a.counts").path)
+    files = {file.name for file in folder.iterdir()}
+    for name in ("manifest.safetensors", "group-00007-0123456789abcdef.tiles"):
+        (folder / f".{name}.0123456789abcdef.tmp").write_bytes(b"of a writer that was killed")
+    counts.store(folder)
+    assert {file.name for file in folder.iterdir()} == files
 
 
 def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 from numpy.testing import assert_array_equal
@@ -206,3 +207,78 @@ def test_the_reading_of_a_text_comes_back_with_its_tokenizer(corpus, path, inter
     assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(source, checkpoint=path))
     model = SkipGram(**SETTINGS).fit(source, checkpoint=path)
     assert model.reading_.tokenizer is str.split
+
+
+A = [["abc", "bcd", "abe"], ["bcd", "abe", "bca"]] * 5
+B = [["abc", "abcd", "abe"], ["abe", "abcd", "abc"]] * 4
+
+
+def test_a_fit_does_not_take_the_counts_of_a_partial_fit(path):
+    model = SkipGram(**SETTINGS).fit(A)
+    model.partial_fit(B, checkpoint=path, keep_checkpoint=True)
+    Path(path).unlink()
+    with pytest.raises(ValueError, match=r"was counted with grow_vocabulary False instead of None"):
+        SkipGram(**SETTINGS).fit(B, checkpoint=path)
+
+
+def test_files_that_no_fit_has_kept_are_neither_replaced_nor_removed(path, tmp_path):
+    model = SkipGram(**SETTINGS | {"early_stopping": True})
+    model.count(A).save(f"{path}.held-out")
+    before = Path(f"{path}.held-out").read_bytes()
+    with pytest.raises(ValueError, match="held-out' does not say what it was counted from"):
+        model.fit(A, checkpoint=path)
+    corpus = Path(f"{path}.counts")
+    corpus.write_text("abc bcd abe\n" * 9, encoding="utf-8")
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+        model.fit(corpus, checkpoint=path)
+    assert Path(f"{path}.held-out").read_bytes() == before
+    counts = SkipGram(**SETTINGS).count(A)
+    counts.save(corpus)
+    SkipGram(**SETTINGS).fit_counts(Counts.load(corpus), checkpoint=path).save(tmp_path / "m.safetensors")
+    assert corpus.exists()
+    assert Path(f"{path}.held-out").exists()
+    assert not Path(path).exists()
+    corpus.unlink()
+    stored = counts.store(corpus)
+    SkipGram(**SETTINGS).fit_counts(stored, checkpoint=path).save(tmp_path / "m.safetensors")
+    assert stored.to_scipy().nnz == counts.nnz
+
+
+def test_counts_held_out_that_are_missing_or_of_another_fit_are_named(path):
+    model = SkipGram(**SETTINGS | {"early_stopping": True, "validation_fraction": 0.3})
+    model.fit(A, checkpoint=path, keep_checkpoint=True)
+    held_out = Path(f"{path}.held-out")
+    held_out.unlink()
+    with pytest.raises(FileNotFoundError, match=r"held-out', the counts held out, is missing: remove '.*\.counts'"):
+        model.fit(A, checkpoint=path)
+    model.fit(B, checkpoint=f"{path}2", keep_checkpoint=True)
+    Path(f"{path}2.held-out").rename(held_out)
+    with pytest.raises(ValueError, match="was not counted together with"):
+        model.fit(A, checkpoint=path)
+
+
+def test_a_checkpoint_that_a_later_call_keeps_is_kept(path, tmp_path):
+    model = SkipGram(**SETTINGS).fit(A, checkpoint=path)
+    model.fit(A, checkpoint=path, keep_checkpoint=True).save(tmp_path / "m.safetensors")
+    assert Path(path).exists()
+    assert Path(f"{path}.counts").exists()
+
+
+def test_a_first_partial_fit_that_is_interrupted_goes_on_by_the_same_call(path, interrupted_in):
+    counts = SkipGram(**SETTINGS).count(A)
+    for name, data in (("partial_fit", A), ("partial_fit_counts", counts)):
+        model = SkipGram(**SETTINGS)
+        assert interrupted_in(3, lambda name=name, model=model, data=data: getattr(model, name)(data, checkpoint=path))
+        assert not model.__sklearn_is_fitted__()
+        check_same(getattr(model, name)(data, checkpoint=path), SkipGram(**SETTINGS).fit_counts(counts))
+        Path(path).unlink()
+
+
+def test_a_callback_that_changes_its_record_or_the_history_changes_nothing_else(path):
+    def change(record, model):
+        model.history[0].clear()
+        record.clear()
+
+    expected = SkipGram(**SETTINGS).fit(A)
+    for _ in range(2):
+        check_same(SkipGram(**SETTINGS).fit(A, checkpoint=path, on_epoch_end=change), expected)

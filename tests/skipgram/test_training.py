@@ -44,7 +44,7 @@ def test_a_callback_sees_the_model_after_each_epoch(corpus):
 
     def look(record, seen):
         assert seen is model
-        assert seen.history[-1] is record
+        assert seen.history[-1] == record
         assert isinstance(seen.vectors, Vectors)
         assert_array_equal(seen.vectors.matrix, seen.trainer.embedding)
         assert seen.perplexity(corpus) > 1

@@ -256,6 +256,17 @@ def test_input_weights_are_those_in_both_gradients(library, model, make_counts, 
     near(trainer.linear, expected_linear, times=100)
 
 
+@pytest.mark.parametrize("power", [1023, -1000])
+def test_the_scale_of_input_weights_does_not_matter_even_where_their_sum_overflows(library, model, make_counts, power):
+    embedding, linear, bias = model(40, 1100, 10, library.dtype)
+    weights = 1 + np.random.default_rng(0).random(40) / 2
+    trainers = [Trainer(embedding.copy(), linear, bias=bias) for _ in range(2)]
+    for trainer, scaled in zip(trainers, (weights, np.ldexp(weights, power)), strict=True):
+        trainer.fit_counts(make_counts(40, 1100)[1], input_weights=scaled, **OPTIONS)
+    assert np.any(trainers[0].linear != linear)
+    assert bits(trainers[0]) == bits(trainers[1])
+
+
 def test_an_input_of_weight_zero_trains_nothing(library, model, make_bags):
     embedding, linear, _ = model(5, 7, 3, library.dtype)
     bags, counts = sparse.csr_array(np.eye(3, 5)), sparse.csr_array(np.eye(3, 7))

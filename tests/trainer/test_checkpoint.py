@@ -1,6 +1,7 @@
 """Checkpoints of `Trainer.fit_counts`: the same bits after any interruption; what differs is named; failing writes."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy import sparse
 from fastembed import Trainer, TrainingDivergedError
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.checkpoint import contents_digest
 from fastembed.trainer.epochs import _Epochs
 
 ROWS, OUTPUTS = 30, 1100  # two shards
@@ -316,8 +318,8 @@ def test_a_damaged_position_is_an_error(new, counts, path, interrupted_after, ch
     assert interrupted_after(3, lambda: new().fit_counts(counts[0], checkpoint=path, **OPTIONS))
     tensors, fields = map_tensors(path)
     tensors = {key: np.array(array) for key, array in tensors.items()}
-    position = json.loads(fields["position"]) | change
-    write_tensors(path, tensors, fields | {"position": json.dumps(position)})
+    position = json.dumps(json.loads(fields["position"]) | change)
+    write_tensors(path, tensors, fields | {"position": position, "sha256": contents_digest(tensors, position)})
     trainer = new()
     with pytest.raises(ValueError, match=r"position|fits together"):
         trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
@@ -329,10 +331,12 @@ def test_missing_or_wrong_arrays_are_errors(new, counts, path, interrupted_after
     tensors, fields = map_tensors(path)
     tensors = {key: np.array(array) for key, array in tensors.items()}
     for change in ({"momentum": tensors["momentum"][:5]}, {"good.squares": tensors["good.squares"].astype("f4")}):
+        fields["sha256"] = contents_digest(tensors | change, fields["position"])
         write_tensors(path, tensors | change, fields)
         with pytest.raises(ValueError, match=f"{next(iter(change))!r} must be float"):
             new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
     del tensors["momentum"]
+    fields["sha256"] = contents_digest(tensors, fields["position"])
     write_tensors(path, tensors, fields)
     with pytest.raises(ValueError, match="momentum"):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
@@ -382,6 +386,8 @@ def test_arguments_are_checked_before_anything_is_trained(new, counts, path, tmp
         ({"checkpoint": path, "keep_checkpoint": 1}, "keep_checkpoint must be True or False, got 1"),
         ({"keep_checkpoint": True}, "need checkpoint, the path of a file"),
         ({"checkpoint_minutes": 5}, "need checkpoint, the path of a file"),
+        ({"checkpoint_minutes": np.array([1, 2])}, r"checkpoint_minutes must be a number, got array\(\[1, 2\]\)"),
+        ({"checkpoint": ""}, "checkpoint must be the path of a file, got ''"),
         ({"checkpoint": tmp_path / "nowhere" / "c"}, "does not exist"),
     ):
         trainer = new()
@@ -390,8 +396,84 @@ def test_arguments_are_checked_before_anything_is_trained(new, counts, path, tmp
         assert bits(trainer) == bits(new())
 
 
-def test_a_record_that_json_does_not_hold_is_an_error_that_says_so(new, counts, path):
-    with pytest.raises(TypeError, match="a checkpoint holds numbers, text and lists, got <object"):
-        new().fit_counts(
-            counts[0], checkpoint=path, on_epoch_end=lambda record, _: record.update(mine=object()), **OPTIONS
-        )
+def test_a_callback_that_changes_its_record_changes_nothing_else(new, counts, path):
+    expected = new().fit_counts(counts[0], **OPTIONS)
+    for change in (lambda record, _: record.clear(), lambda record, _: record.update(epoch="a", mine=object())):
+        history = new().fit_counts(counts[0], checkpoint=path, on_epoch_end=change, **OPTIONS)
+        assert without_times(history) == without_times(expected)
+        assert without_times(new().fit_counts(counts[0], checkpoint=path, **OPTIONS)) == without_times(expected)
+        path.unlink()
+
+
+@pytest.mark.parametrize("name", ["embedding", "linear.T", "momentum", "squares", "position"])
+def test_a_single_bit_that_has_changed_is_an_error(new, counts, path, interrupted_after, name):
+    assert interrupted_after(3, lambda: new().fit_counts(counts[0], checkpoint=path, **OPTIONS))
+    tensors, fields = map_tensors(path)
+    tensors = {key: np.array(array) for key, array in tensors.items()}
+    if name == "position":
+        position = json.loads(fields["position"])
+        fields["position"] = json.dumps(position | {"nll": np.nextafter(position["nll"], 1)})
+    else:
+        tensors[name].reshape(-1).view(np.uint8)[0] ^= 1
+    write_tensors(path, tensors, fields)
+    trainer = new()
+    with pytest.raises(ValueError, match=r"checkpoint' is damaged: it is not what was written"):
+        trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    assert bits(trainer) == bits(new())
+
+
+def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, path, monkeypatch):
+    def slowly(*arguments):
+        time.sleep(0.3)
+        write_tensors(*arguments)
+        written.append(path.stat().st_mtime_ns)
+
+    step, written, steps = BlockFit._step, [], []
+
+    def diverge(*arguments):
+        steps.append(1)
+        return step(*arguments) if len(steps) <= 4 else np.nan
+
+    monkeypatch.setattr("fastembed.trainer.checkpoint.write_tensors", slowly)
+    monkeypatch.setattr(BlockFit, "_step", diverge)
+    with pytest.raises(TrainingDivergedError):
+        new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    assert len(written) == 1
+
+
+def test_an_interrupt_after_the_last_epoch_says_what_goes_on_from_the_checkpoint(new, counts, path, monkeypatch):
+    finish = _Epochs.finish
+    expected = new().fit_counts(counts[0], **OPTIONS)
+
+    def interrupted(self):
+        finish(self)
+        raise Stop
+
+    trainer = new()
+    with monkeypatch.context() as patch:
+        patch.setattr(_Epochs, "finish", interrupted)
+        with pytest.raises(Stop) as caught:
+            trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    assert caught.value.__notes__ == [
+        f"interrupted after the last epoch; the same call of a model as it was before has its result from {str(path)!r}"
+    ]
+    assert without_times(new().fit_counts(counts[0], checkpoint=path, **OPTIONS)) == without_times(expected)
+
+
+def test_a_checkpoint_stays_where_it_is_when_the_working_directory_changes(new, counts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    trainer = new()
+    trainer.fit_counts(counts[0], checkpoint="c", on_epoch_end=lambda *_: monkeypatch.chdir("/"), **OPTIONS)
+    assert json.loads(map_tensors(tmp_path / "c")[1]["position"])["epoch"] == 4
+    trainer.save(tmp_path / "other" / "trainer.safetensors")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_checkpoint_of_another_dtype_or_shape_is_named(new, counts, path, model):
+    new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    with pytest.raises(ValueError, match="with dtype 'float32' instead of 'float64'"):
+        new(dtype="float64").fit_counts(counts[0], checkpoint=path, **OPTIONS)
+    embedding, linear, bias = model(ROWS, OUTPUTS, 6, "float32")
+    with pytest.raises(ValueError, match="with dim 5 instead of 6"):
+        Trainer(embedding, linear, bias=bias).fit_counts(counts[0], checkpoint=path, **OPTIONS)
