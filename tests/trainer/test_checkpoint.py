@@ -166,7 +166,7 @@ def test_generators_go_on_and_end_where_they_would_have(new, counts, path, inter
 
 def test_bags_go_on_to_the_same_bits(model, counts, path, interrupted_after):
     embedding, linear, _ = model(40, OUTPUTS, 5, "float32")
-    bags = sparse.random_array((ROWS, 40), density=0.2, rng=np.random.default_rng(3), format="csr")
+    bags = sparse.random_array((ROWS, 40), density=0.2, random_state=np.random.default_rng(3), format="csr")
     options = OPTIONS | {"bags": bags, "row_rates": np.linspace(0, 1, 40)}
     expected = Trainer(embedding.copy(), linear)
     expected.fit_counts(counts[0], **options)
@@ -298,7 +298,7 @@ def test_no_other_file_is_replaced(new, counts, path):
     with pytest.raises(ValueError, match="is not a whole safetensors file"):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
     new().save(path)
-    with pytest.raises(ValueError, match="holds parameters, not checkpoint"):
+    with pytest.raises(ValueError, match="holds parameters, not a checkpoint"):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
 
 
