@@ -118,10 +118,20 @@ class RowSpill:
 
     def _read(self, group: tuple[NDArray[np.int32], int, int, np.dtype[Any]]) -> BlockedRows:
         bounds, rows, entries, dtype = group
-        starts = np.fromfile(self._file, np.int64, len(bounds) * rows).reshape(len(bounds), rows)
+        starts = self._filled(np.empty((len(bounds), rows), np.int64))
         return BlockedRows(
-            bounds, starts, np.fromfile(self._file, np.uint16, entries), np.fromfile(self._file, dtype, entries)
+            bounds, starts, self._filled(np.empty(entries, np.uint16)), self._filled(np.empty(entries, dtype))
         )
+
+    def _filled(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Read an array from where the file is: all of it, since the kernels follow what it says."""
+        rest = array.reshape(-1).view(np.uint8).data
+        while len(rest):
+            count = self._file.readinto(rest)
+            if not count:
+                raise OSError(f"the temporary file of a matrix ends {len(rest):,} bytes too early")
+            rest = rest[count:]
+        return array
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:
