@@ -29,6 +29,11 @@ DIVERGED = 2  # times the nll that shares alone have, plus 1
 Float32 = npt.NDArray[np.float32]
 
 
+def _with_plain_rate(record: dict[str, float]) -> dict[str, float]:
+    """Return a record of the trainer with the learning rate that the user knows."""
+    return record | {"learning_rate": record["learning_rate"] / PLAIN}
+
+
 def idf(counts: Any) -> npt.NDArray[np.float64]:
     """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of each column of counts (N, F).
 
@@ -101,8 +106,7 @@ def train(
     def epoch_end(record: dict[str, float], _: Trainer) -> object:
         if options.l2:
             trainer.embedding[...] *= np.float32(math.exp(-options.l2))
-        record["learning_rate"] /= PLAIN
-        return on_epoch_end(record)
+        return on_epoch_end(_with_plain_rate(record))
 
     history = trainer.fit_counts(
         targets,
@@ -118,6 +122,7 @@ def train(
         seed=options.seed,
         on_epoch_end=epoch_end,
     )
+    history = [_with_plain_rate(record) for record in history]
     assert trainer.bias is not None
     entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
     worst = max(history, key=lambda record: record["nll"])
