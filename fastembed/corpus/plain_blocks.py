@@ -6,6 +6,7 @@ nothing, and as many threads as there are read and split the text.
 
 from __future__ import annotations
 
+import itertools
 import os
 import weakref
 from codecs import BOM_UTF8
@@ -118,11 +119,15 @@ def open_plain(file: TextFile) -> PlainFile | None:
 
 
 def plain_blocks(
-    file: PlainFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
+    file: PlainFile,
+    report: Callable[[int], object] | None = None,
+    cut_text: Cut = cut_line,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[PlainBlock]:
     """Yield the blocks of a file; `report` is called with the number of bytes that they have reached.
 
-    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first.
+    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first. Those of
+    a part, one of `plain_parts`, are blocks of the whole.
 
     Raises
     ------
@@ -131,19 +136,41 @@ def plain_blocks(
     ValueError
         If a token has no end.
     """
-    begin, inside = 0, False
-    size = max(text_blocks.BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
-    for first in range(0, file.size, size):
+    (begin, stop), inside = part or (0, file.size), False
+    origin, size = begin, _block_bytes(file.size)
+    for first in range(-(-begin // size) * size, stop, size):
         last = min(first + size, file.size)
         end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
         if report:
-            report(last)
+            report(min(last, stop) - origin)
         if end <= first and last - begin > text_blocks.LONGEST_TOKEN:
             raise text_blocks.token_without_end(file.name, PlainBlock(file, begin, 0, inside).line)
         if end > first:  # otherwise the bytes are in a token that ends in a later block
             block = PlainBlock(file, begin, end - begin, inside)
             yield block
             begin, inside = end, not ended and (inside or not block.text.isspace())
+
+
+def _block_bytes(size: int) -> int:
+    """Return the bytes of a block of a file of so many bytes."""
+    return max(text_blocks.BLOCK_BYTES, min(size // BLOCKS, LARGE_BLOCK_BYTES))
+
+
+def plain_parts(file: PlainFile, size: int, cut_text: Cut = cut_line) -> list[tuple[int, int]]:
+    """Return parts of a file, from one place to another, of about `size` bytes: where a block and a sequence end.
+
+    A part may be longer, since it has whole sequences.
+    """
+    ends, block = [0], _block_bytes(file.size)
+    for first in range(0, file.size, block):
+        last = min(first + block, file.size)
+        if last == file.size:
+            ends.append(last)
+        elif last - ends[-1] >= size:
+            end, ended = _last_cut(file, first, last, cut_text)
+            if ended:
+                ends.append(end)
+    return list(itertools.pairwise(ends))
 
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:

@@ -19,7 +19,7 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_amounts
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import check_dtypes, unpack_attributes
-from fastembed.counts.folders import LocalFolder, StoreFolder
+from fastembed.counts.folders import StoreFolder, open_folder
 from fastembed.counts.store_writer import file_name
 from fastembed.counts.tiles import Tiles, damaged_tile, decode_group
 from fastembed.formats.tensors import check_header
@@ -77,7 +77,7 @@ class CountsStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._open(LocalFolder(path))
+        self._open(open_folder(path))
 
     @classmethod
     def _in(cls, folder: StoreFolder) -> Self:
