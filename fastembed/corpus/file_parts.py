@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from fastembed._base.positions import Placed
 from fastembed.corpus.plain_blocks import open_plain, plain_parts
 from fastembed.corpus.sources import RegularFile, Spool, TextFile
 from fastembed.corpus.text_blocks import Cut
@@ -29,6 +30,10 @@ class FilePart:
     def open(self) -> BinaryIO:
         """Return a stream of the bytes of the whole file."""
         return self.file.open()
+
+    def placed(self) -> Placed:
+        """Return what reads the bytes of the whole file from any place."""
+        return self.file.placed()
 
 
 def file_parts(file: TextFile, size: int, cut: Cut) -> list[TextFile]:

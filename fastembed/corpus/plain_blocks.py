@@ -7,15 +7,12 @@ nothing, and as many threads as there are read and split the text.
 from __future__ import annotations
 
 import itertools
-import os
-import weakref
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from fastembed._base.positions import PlacedReader
+from fastembed._base.positions import Placed
 from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import COMPRESSED, Cut, cut_line
@@ -71,20 +68,17 @@ class PlainBlock:
 
 
 class PlainFile:
-    """An open file, from any place of which any thread may read; closed when nothing refers to it.
+    """An open file, from any place of which any thread may read.
 
     Parameters
     ----------
     name : str
-    stream : BinaryIO
-        Of a file that the system knows.
+    reader : Placed
     """
 
-    def __init__(self, name: str, stream: BinaryIO) -> None:
-        weakref.finalize(self, stream.close)
-        self.name = name
-        self.size = os.fstat(stream.fileno()).st_size
-        self._reader = PlacedReader(stream)
+    def __init__(self, name: str, reader: Placed) -> None:
+        self.name, self.size = name, reader.size
+        self._reader = reader
 
     def read(self, offset: int, size: int) -> bytes:
         """Return this many bytes from this place on.
@@ -114,8 +108,8 @@ def open_plain(file: TextFile) -> PlainFile | None:
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
-    plain = PlainFile(file.name, file.open())
-    return plain if plain.size else None
+    reader = file.placed()
+    return PlainFile(file.name, reader) if reader.size else None
 
 
 def plain_blocks(

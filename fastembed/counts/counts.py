@@ -34,12 +34,13 @@ from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.expected import SCALE_ENTRIES, Scale
 from fastembed.counts.external_sum import add_matrices
 from fastembed.counts.files import read_counts, write_counts
-from fastembed.counts.folders import StoreFolder, open_folder
+from fastembed.counts.folders import StoreFolder
 from fastembed.counts.named_pairs import pair_ids, tokens_of
 from fastembed.counts.store import CountsStore
 from fastembed.counts.store_writer import groups_of, joined_groups, write_groups, writing
 from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty, store_rows
 from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
+from fastembed.counts.url_folder import open_folder
 from fastembed.counts.windows import check_exact
 from fastembed.trainer.groups import CSRGroups, group_places
 from fastembed.vocabulary import Vocabulary
@@ -703,7 +704,7 @@ class Counts:
         ----------
         path : path-like
             The folder to make, in one that exists; or a folder that holds a store, which is replaced once this one is
-            whole.
+            whole. Or a URL of fsspec, as ``s3://bucket/counts``, where two writers of one store are not noticed.
 
         Returns
         -------
@@ -734,6 +735,7 @@ class Counts:
         Parameters
         ----------
         path : path-like
+            Or a URL.
 
         Returns
         -------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -140,7 +139,6 @@ class TemporaryFolder:
     def __init__(self) -> None:
         self.path = f"a temporary file in {tempfile.gettempdir()!r}"
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this object
-        weakref.finalize(self, self._file.close)
         self._reader = PlacedReader(self._file)
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
@@ -195,11 +193,6 @@ class TemporaryFolder:
     def writing(self) -> Iterator[None]:
         """Do nothing: nobody else knows the file."""
         yield
-
-
-def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
-    """Return the folder of a path."""
-    return LocalFolder.of(store) if isinstance(store, str | os.PathLike) else store
 
 
 class NoManifestError(ValueError):
