@@ -49,7 +49,7 @@ NEEDS |= {"nx.": "networkx", "graph.": "networkx", "seen": "networkx"}
 NEEDS |= {"LogisticRegression": "sklearn", "make_pipeline": "sklearn"}
 NEEDS |= {"exported/": "pyarrow", "import Dataset": "datasets", "polars": "polars", "import spacy": "spacy"}
 NEEDS |= {"import jieba": "jieba", "import fugashi": "fugashi", "from tokenizers": "tokenizers"}
-NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib"}
+NEEDS |= {"fastembed plot": "matplotlib", "plotting": "matplotlib", "matplotlib.figure": "matplotlib"}
 SHOWN = {"text", "math", "{toctree}", "{eval-rst}"}  # fences that do not run
 SHELL = set("|&;<>*?$`~=")  # characters that a shell acts on
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"), "asyncio")  # for the demo
@@ -110,6 +110,13 @@ def write_parquet(path):
         parquet.write_table(pyarrow.table({"text": sentences()}), path / "part-0.parquet")
 
 
+def write_genome(path):
+    """Write reading frames of random codons."""
+    codons = [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT" if a + b + c not in ("TAA", "TAG", "TGA")]
+    frames = np.random.default_rng(0).choice(codons, (30, 400))
+    path.write_bytes(gzip.compress(">made\n{}\n".format("\n".join(f"ATG{''.join(f)}TAA" for f in frames)).encode()))
+
+
 def writer(lines):
     return lambda path: path.write_bytes("".join(f"{line}\n" for line in lines()).encode())
 
@@ -121,6 +128,8 @@ FILES = {
     "carts.txt": writer(lambda: of(["bread", "butter", "jam", "milk", "nails", "hammer"], 2, 5)),
     "chess_openings.txt": writer(lambda: of(["e4", "Nf6", "g3", "Bg2", "c4", "e5", "d4", "d5", "c5"], 5, 9)),
     "movielens_liked.txt": writer(lambda: of([f"m{number}" for number in (260, 858, 4993, 1196, 50, 7153)], 2, 6)),
+    "openings.txt": lambda path: shutil.copy(ROOT / "docs" / "gallery" / path.name, path),
+    "NC_008253.fna.gz": write_genome,
     "news": write_news,
     "reviews.jsonl": lambda path: path.write_bytes(json_lines()),
     "reviews.csv": write_csv,
