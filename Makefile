@@ -177,7 +177,7 @@ figures: $(VENV)/.package $(VENV)/.extra-bench
 wheel: $(VENV)/.package $(VENV)/.extra-release
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/dist.py build
 
-# Checks their contents, builds them again to the same bytes, and runs the whole suite on what they install.
+# Checks their contents, builds them again to the same bytes, and runs the suite, but for its slow tests, on what they install.
 # The options of the suite need a plug-in that is not installed here.
 check-wheel: $(VENV)/.package $(VENV)/.extra-release
 	$(BIN)/pytest --override-ini addopts= tools/test_dist.py

@@ -12,9 +12,9 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO
 
+from fastembed._base.positions import PlacedReader
 from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import COMPRESSED, Cut, cut_line
@@ -83,8 +83,7 @@ class PlainFile:
         weakref.finalize(self, stream.close)
         self.name = name
         self.size = os.fstat(stream.fileno()).st_size
-        self._stream = stream
-        self._lock = Lock()  # on Windows, which cannot be given a place and a size at once
+        self._reader = PlacedReader(stream)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return this many bytes from this place on.
@@ -97,7 +96,7 @@ class PlainFile:
         parts: list[bytes] = []
         while size or not parts:
             try:
-                data = self._read_some(offset, size)
+                data = self._reader.some(offset, size)
             except OSError as error:
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
             if len(data) < min(size, 1):
@@ -105,13 +104,6 @@ class PlainFile:
             parts.append(data)
             offset, size = offset + len(data), size - len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _read_some(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._stream.fileno(), size, offset)
-        with self._lock:
-            self._stream.seek(offset)
-            return self._stream.read(size)
 
 
 def open_plain(file: TextFile) -> PlainFile | None:

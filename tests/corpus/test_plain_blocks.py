@@ -80,7 +80,7 @@ def test_a_file_is_closed_when_nothing_refers_to_it(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"a b")
     file = open_plain(RegularFile(path))
-    stream, block = file._stream, next(plain.plain_blocks(file))
+    stream, block = file._reader._stream, next(plain.plain_blocks(file))
     del file
     assert block.text
     del block
