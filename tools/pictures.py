@@ -1,6 +1,6 @@
 """Makes the pictures of the documentation: those of the gallery by the code on its pages, and those of pages in a browser.
 
-python tools/pictures.py SITE [--genome FILE]
+python tools/pictures.py SITE --genome FILE
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-GENOME = "/usr/share/doc/bowtie/examples/genomes/NC_008253.fna.gz"  # of Debian's package bowtie-examples
 WIDTH, HEIGHT = 1200, 800  # of a page in the browser
 SHRUNK = 2 / 3  # on each side
 THEMES = ("light", "dark")
@@ -92,7 +91,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("site", type=Path, help="the folder in which Sphinx has built the documentation")
-    parser.add_argument("--genome", type=Path, default=Path(GENOME))
+    parser.add_argument("--genome", type=Path, required=True, help="NC_008253.fna.gz")
     arguments = parser.parse_args()
     site, genome = arguments.site.resolve(), arguments.genome.resolve()
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # `fastembed`
