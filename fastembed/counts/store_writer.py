@@ -118,7 +118,6 @@ def write_groups(
     groups: Iterable[RowBatch],
     shape: tuple[int, int],
     attributes: Mapping[str, Any],
-    fields: Mapping[str, str] | None = None,
 ) -> None:
     """Write counts into a folder that nobody else writes: whole, or what was in it before stays.
 
@@ -131,8 +130,6 @@ def write_groups(
         (V_in, V_out).
     attributes : mapping
         As of `pack_attributes`.
-    fields : mapping of str to str, optional
-        More fields for the manifest.
 
     Raises
     ------
@@ -145,7 +142,7 @@ def write_groups(
         folder.write(manifest.next_file(tiles), [data])
         ends = np.cumsum(lengths)
         manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
-    manifest.write(folder, fields)
+    manifest.write(folder)
 
 
 class StoreManifest:
@@ -177,10 +174,10 @@ class StoreManifest:
         self._digest.add(rows)
         self._tiles.append(tiles)
 
-    def write(self, folder: StoreFolder, fields: Mapping[str, str] | None = None) -> None:
-        """Write it, with more fields of text."""
+    def write(self, folder: StoreFolder) -> None:
+        """Write it."""
         tensors, settings = pack_attributes(self._shape, **self._attributes)
         tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
         tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
         settings["counts_sha256"] = self._digest.hexdigest()
-        folder.write_manifest(tensors, header("counts-store", settings) | dict(fields or {}))
+        folder.write_manifest(tensors, header("counts-store", settings))
