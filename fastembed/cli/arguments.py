@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fastembed._base.remote import is_url
 from fastembed.cli.options import PARAMETERS, TOKENS, option_of
 from fastembed.cli.output import print_line
 from fastembed.cli.progress import Progress
@@ -157,7 +158,7 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
         reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
     if arguments.keep_case:
         reject(arguments, ("lowercase",), "--keep-case keeps capitals")
-    paths = [Path(file) for file in files]
+    paths = [file if is_url(file) else Path(file) for file in files]
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
     structure |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     if reading is not None and not given(arguments, TOKENS):

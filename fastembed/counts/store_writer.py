@@ -83,16 +83,16 @@ def writing(folder: StoreFolder) -> Iterator[None]:
     OSError
         If the folder holds something else, or another process is writing it.
     """
-    _check_no_others(folder)  # before a lock is left in their folder
+    check_no_others(folder)  # before a lock is left in their folder
     with folder.writing():
-        _check_no_others(folder)
+        check_no_others(folder)
         try:
             yield
         finally:  # also after a Ctrl-C, which may come when the new manifest is in its place
             _remove_unnamed(folder)
 
 
-def _check_no_others(folder: StoreFolder) -> None:
+def check_no_others(folder: StoreFolder) -> None:
     """Raise FileExistsError for a folder with files that are not those of a store."""
     foreign = [name for name in folder.names() if not OURS.fullmatch(name)]
     if foreign:
