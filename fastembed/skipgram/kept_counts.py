@@ -28,7 +28,7 @@ StoresFor: TypeAlias = "Callable[[Vocabulary], tuple[Folder | None, Folder | Non
 
 
 class KeptCounts:
-    """The files, or the folders of stores, of the counts of one fit: PATH.counts, and with early stopping PATH.held-out.
+    """The files or stores of the counts of one fit: PATH.counts, and with early stopping PATH.held-out.
 
     Parameters
     ----------

@@ -276,8 +276,8 @@ class SkipGram:
         -------
         Estimate
             With `flops`, and the `memory` of the whole process in bytes, the interpreter and the counts included; with
-            a limit also the `disk`, and the `disk_per_epoch` that is read; ``print`` shows all. An `on_epoch_end` of a first fit is given copies, which take up to twice the memory of
-            the model on top.
+            a limit also the `disk`, and the `disk_per_epoch` that is read; ``print`` shows all. An `on_epoch_end` of a
+            first fit is given copies, which take up to twice the memory of the model on top.
 
         Examples
         --------
