@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fastembed._base.remote import is_url
 from fastembed.cli.options import PARAMETERS, TOKENS, option_of
 from fastembed.cli.output import print_line
 from fastembed.cli.progress import Progress
@@ -102,7 +103,7 @@ def checkpoint_options(arguments: argparse.Namespace) -> dict[str, Any]:
         return {}
     paths = [arguments.checkpoint, *KeptCounts.names(arguments.checkpoint)]
     used = [arguments.output, arguments.counts, arguments.validation_counts, arguments.model, arguments.replay]
-    files = [] if not arguments.files else FileCorpus([Path(file) for file in arguments.files if file != "-"]).names
+    files = [] if not arguments.files else FileCorpus(_paths(file for file in arguments.files if file != "-")).names
     reject_overwriting(arguments, [file for file in (*used, *files) if file is not None], paths)
     return {name: getattr(arguments, name) for name in ("checkpoint", "checkpoint_minutes", "keep_checkpoint")}
 
@@ -157,7 +158,7 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
         reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
     if arguments.keep_case:
         reject(arguments, ("lowercase",), "--keep-case keeps capitals")
-    paths = [Path(file) for file in files]
+    paths = _paths(files)
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
     structure |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     if reading is not None and not given(arguments, TOKENS):
@@ -165,6 +166,11 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     options = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
     phrases = _open_phrases(arguments, FileCorpus(paths, **structure, **options))
     return FileCorpus(paths, **structure, **options, phrases=phrases)
+
+
+def _paths(files: Iterable[str]) -> list[str | Path]:
+    """Return the names of files as paths, but URLs as they are."""
+    return [file if is_url(file) else Path(file) for file in files]
 
 
 def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases | None:

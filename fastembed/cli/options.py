@@ -238,10 +238,9 @@ def add_min_count(to: Group, defaults: Defaults = DEFAULTS) -> None:
     add_parameter(to, "min_count", values.positive, text, defaults=defaults, metavar="N")
 
 
-def add_memory_limit(to: Group) -> None:
-    """Add the memory that counting may use."""
-    text = "memory that the text and the counts may use, as 800M or 4G"
-    shown = "half of the free memory"
+def add_memory_limit(to: Group, shown: str) -> None:
+    """Add the memory that a command may use."""
+    text = "memory to keep within, as 800M or 4G: counts that take more are in temporary files"
     add_option(to, "--memory-limit", text=text, default=None, shown=shown, type=values.size, metavar="SIZE")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from fastembed._base.remote import is_url
 from fastembed.cli import options, values
 from fastembed.cli.arguments import (
     check_early_stopping,
@@ -26,7 +27,7 @@ from fastembed.counts import Counts, CountsStore
 from fastembed.skipgram import SkipGram
 from fastembed.trainer.checkpoint import epochs_done
 
-_NOT_FOR_COUNTS = ("files", *options.READING, "memory_limit", "validation_fraction")
+_NOT_FOR_COUNTS = ("files", *options.READING, "validation_fraction")
 _COUNTED = "--counts says what was counted and how"
 
 Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that trains it
@@ -71,7 +72,8 @@ def _on_counts(arguments: argparse.Namespace) -> Job:
     reject(arguments, (*_NOT_FOR_COUNTS, *options.COUNTING, "grow_vocabulary", "replay"), _COUNTED)
     model = new_model(arguments)
     counts, held_out = _load_counts(arguments, model)
-    return model, partial(model.fit_counts, counts, validation_counts=held_out)
+    limit = arguments.memory_limit
+    return model, partial(model.fit_counts, counts, validation_counts=held_out, memory_limit=limit)
 
 
 def _on_more_counts(arguments: argparse.Namespace) -> Job:
@@ -80,7 +82,11 @@ def _on_more_counts(arguments: argparse.Namespace) -> Job:
         "subwords",
         *(name for name in options.COUNTING if name != "max_size" or not arguments.grow_vocabulary),
     )
-    reject(arguments, (*_NOT_FOR_COUNTS, *fixed), f"--continue keeps the shape of the model, and {_COUNTED}")
+    reject(
+        arguments,
+        (*_NOT_FOR_COUNTS, "memory_limit", *fixed),
+        f"--continue keeps the shape of the model, and {_COUNTED}",
+    )
     model = _model_to_continue(arguments)
     counts, held_out = _load_counts(arguments, model)
     choice = {"grow_vocabulary": arguments.grow_vocabulary, "replay": _load_replay(arguments)}
@@ -120,7 +126,7 @@ def _load_counts(
 
 def _open_counts(path: str) -> Counts | CountsStore:
     """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
-    return Counts.open(path) if Path(path).is_dir() else Counts.load(path)
+    return Counts.open(path) if is_url(path) or Path(path).is_dir() else Counts.load(path)
 
 
 def _load_replay(arguments: argparse.Namespace) -> Counts | CountsStore | None:
@@ -154,6 +160,6 @@ def add_parser(commands: options.Commands) -> None:
     )
     add_file("--replay", text="counts of the old text, which --continue then trains on again with the new one")
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
-    options.add_memory_limit(source)
+    options.add_memory_limit(source, "counts are held in memory")
     options.add_checkpoint(command.add_argument_group("how to go on after an interruption"))
     options.add_parameters(command)

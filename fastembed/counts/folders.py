@@ -61,14 +61,23 @@ class StoreFolder(Protocol):
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder of this machine, or one that is mounted here."""
+    """A folder of this machine, or one that is mounted here.
+
+    Attributes
+    ----------
+    path : str
+    fields : tuple of (str, str)
+        More fields of text for the manifest that is written here.
+    """
 
     path: str
+    fields: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> LocalFolder:
+    def of(cls, path: str | os.PathLike[str], fields: Mapping[str, str] | None = None) -> LocalFolder:
         """Return the folder of a path, wherever this process goes."""
-        return cls(os.path.abspath(path))  # noqa: PTH100 - a name, as it was given; the folder may change
+        absolute = os.path.abspath(path)  # noqa: PTH100 - a name, as it was given; the folder may change
+        return cls(absolute, tuple((fields or {}).items()))
 
     @property
     def _folder(self) -> Path:
@@ -88,7 +97,7 @@ class LocalFolder:
 
     def write_manifest(self, tensors: Mapping[str, npt.NDArray[Any]], fields: Mapping[str, str]) -> None:
         """Write the manifest."""
-        write_tensors(self._folder / MANIFEST, tensors, fields)
+        write_tensors(self._folder / MANIFEST, tensors, dict(fields) | dict(self.fields))
 
     def names(self) -> list[str]:
         """Return the names of all files but the manifest and the lock; none if there is no folder."""

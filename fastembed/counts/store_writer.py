@@ -83,16 +83,16 @@ def writing(folder: StoreFolder) -> Iterator[None]:
     OSError
         If the folder holds something else, or another process is writing it.
     """
-    _check_no_others(folder)  # before a lock is left in their folder
+    check_no_others(folder)  # before a lock is left in their folder
     with folder.writing():
-        _check_no_others(folder)
+        check_no_others(folder)
         try:
             yield
         finally:  # also after a Ctrl-C, which may come when the new manifest is in its place
             _remove_unnamed(folder)
 
 
-def _check_no_others(folder: StoreFolder) -> None:
+def check_no_others(folder: StoreFolder) -> None:
     """Raise FileExistsError for a folder with files that are not those of a store."""
     foreign = [name for name in folder.names() if not OURS.fullmatch(name)]
     if foreign:
@@ -118,7 +118,6 @@ def write_groups(
     groups: Iterable[RowBatch],
     shape: tuple[int, int],
     attributes: Mapping[str, Any],
-    fields: Mapping[str, str] | None = None,
 ) -> None:
     """Write counts into a folder that nobody else writes: whole, or what was in it before stays.
 
@@ -131,8 +130,6 @@ def write_groups(
         (V_in, V_out).
     attributes : mapping
         As of `pack_attributes`.
-    fields : mapping of str to str, optional
-        More fields for the manifest.
 
     Raises
     ------
@@ -145,7 +142,7 @@ def write_groups(
         folder.write(manifest.next_file(tiles), [data])
         ends = np.cumsum(lengths)
         manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
-    manifest.write(folder, fields)
+    manifest.write(folder)
 
 
 class StoreManifest:
@@ -177,10 +174,10 @@ class StoreManifest:
         self._digest.add(rows)
         self._tiles.append(tiles)
 
-    def write(self, folder: StoreFolder, fields: Mapping[str, str] | None = None) -> None:
-        """Write it, with more fields of text."""
+    def write(self, folder: StoreFolder) -> None:
+        """Write it."""
         tensors, settings = pack_attributes(self._shape, **self._attributes)
         tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
         tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
         settings["counts_sha256"] = self._digest.hexdigest()
-        folder.write_manifest(tensors, header("counts-store", settings) | dict(fields or {}))
+        folder.write_manifest(tensors, header("counts-store", settings))

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from fastembed._base.memory import LEAST, resident_memory
+from fastembed._base.threads import check_threads
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.identity import corpus_identity
 from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.readers import DocumentCorpus, FileCorpus, as_corpus
 from fastembed.corpus.reading import Reading
-from fastembed.counts.counts import Counts
-from fastembed.skipgram.kept_counts import CountPair, KeptCounts
+from fastembed.counts.counts import Counts, Folder
+from fastembed.counts.folders import TemporaryFolder
+from fastembed.counts.store import CountsStore
+from fastembed.skipgram.estimate import PROCESS_BYTES
+from fastembed.skipgram.kept_counts import CountPair, KeptCounts, StoresFor
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
 from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
+
+READING_BYTES = 20_000_000  # of the buffers of each thread, and of what they read
+TABLE_BYTES = 60  # of a word in the table that text is encoded by
 
 
 class CorpusCounter:
@@ -35,6 +45,10 @@ class CorpusCounter:
     progress : FitProgress, optional
     reading : Reading, optional
         How text is read. A corpus that has its own is read by that; the caller's caller is warned if they differ.
+    process_limit : int, optional
+        Bytes that the whole process may take, instead of `memory_limit`: counts are then in stores.
+    executor : Executor, optional
+        As for `Counts.from_corpus`.
     """
 
     def __init__(
@@ -44,6 +58,9 @@ class CorpusCounter:
         memory_limit: int | None = None,
         progress: FitProgress | None = None,
         reading: Reading | None = None,
+        *,
+        process_limit: int | None = None,
+        executor: Executor | None = None,
     ) -> None:
         own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
         if reading is not None and own is not None and own.record() != reading.record():
@@ -52,6 +69,7 @@ class CorpusCounter:
         self._reading = None if progress is None else progress.reading
         self._counting = None if progress is None else progress.counting
         self._first_reading: Ledger | None = None
+        self._process_limit, self._executor = process_limit, executor
 
     @property
     def reading(self) -> Reading | None:
@@ -62,14 +80,18 @@ class CorpusCounter:
         """Return what the corpus is known by; see `corpus_identity`."""
         return corpus_identity(self._corpus)
 
-    def kept(self, file: CheckpointFile | None, how: Mapping[str, Any], count: Callable[[], CountPair]) -> CountPair:
+    def kept(
+        self, file: CheckpointFile | None, how: Mapping[str, Any], count: Callable[[StoresFor], CountPair]
+    ) -> CountPair:
         """Return the counts that are kept beside a checkpoint, or those that `count` returns, which are then kept.
 
-        `how` says how they are counted, as JSON holds it.
+        `how` says how they are counted, as JSON holds it. `count` is given what says in which stores they are to be.
         """
-        if file is None:
-            return count()
-        return KeptCounts(file.path).get({**how, "corpus": self.identity()}, self.reading, count)
+        in_stores = self._process_limit is not None
+        if file is not None:
+            source = {**how, "corpus": self.identity()}
+            return KeptCounts(file.path).get(source, self.reading, count, in_stores=in_stores)
+        return count(lambda vocabulary: (TemporaryFolder(), TemporaryFolder()) if in_stores else (None, None))
 
     def vocabulary(self, options: SkipGramOptions, max_size: int | None = None) -> Vocabulary:
         """Return the words that occur often enough and are wanted, or the most frequent of them."""
@@ -81,34 +103,54 @@ class CorpusCounter:
             keep_only=options.keep_only,
             threads=self._threads,
             progress=self._reading,
+            executor=self._executor,
         )
         self._first_reading = words.ledger
         return words
 
-    def counts(self, vocabulary: Vocabulary, pairing: Windows | Baskets, lines: LineSplit | None = None) -> Counts:
-        """Return the counts of all lines, or of a share of them."""
-        count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
-        counts: Counts = count(
+    def counts(
+        self,
+        vocabulary: Vocabulary,
+        pairing: Windows | Baskets,
+        lines: LineSplit | None = None,
+        store: Folder | None = None,
+    ) -> Counts | CountsStore:
+        """Return the counts of all lines, or of a share of them; in a store if one is given."""
+        options: dict[str, Any] = asdict(pairing)
+        if self._executor is not None:
+            if isinstance(pairing, Baskets):
+                raise ValueError("an executor counts windows, and no baskets")
+            options["executor"] = self._executor
+        count: Any = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
+        counts: Counts | CountsStore = count(
             self._corpus,
             vocabulary,
-            **asdict(pairing),
+            **options,
             lines=lines,
             threads=self._threads,
-            memory_limit=self._memory_limit,
+            memory_limit=self._counting_memory(vocabulary),
             progress=self._counting,
+            store=store,
         )
         if self._first_reading is not None and counts.ledger is not None and lines is None:
             check_reread(self._first_reading, counts.ledger)
         return counts
 
+    def _counting_memory(self, vocabulary: Vocabulary) -> int | None:
+        """Return the bytes for the text and the counts: those that the rest of the process leaves."""
+        if self._process_limit is None:
+            return self._memory_limit
+        held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * len(vocabulary)
+        reading = READING_BYTES * (1 + check_threads(self._threads))
+        return max(self._process_limit - held - reading, LEAST)
+
     def split_counts(
-        self, vocabulary: Vocabulary, pairing: Windows | Baskets, options: SkipGramOptions
-    ) -> tuple[Counts, Counts | None]:
+        self, vocabulary: Vocabulary, pairing: Windows | Baskets, options: SkipGramOptions, stores: StoresFor
+    ) -> CountPair:
         """Return the counts to train on, and with early stopping those of the lines held out."""
+        kept_in, held_out_in = stores(vocabulary)
         if not options.early_stopping:
-            return self.counts(vocabulary, pairing), None
-        kept, held_out = (
-            self.counts(vocabulary, pairing, LineSplit(options.validation_fraction, options.seed, side))
-            for side in (False, True)
-        )
-        return kept, held_out
+            return self.counts(vocabulary, pairing, store=kept_in), None
+        split = partial(LineSplit, options.validation_fraction, options.seed)
+        held_out = self.counts(vocabulary, pairing, split(True), held_out_in)  # first: see `KeptCounts`
+        return self.counts(vocabulary, pairing, split(False), kept_in), held_out

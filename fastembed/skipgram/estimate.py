@@ -22,6 +22,7 @@ WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
 GROUP_BYTES = 4 * COUNT_BYTES + 40  # per count of a group in a store: four in memory, one of them being read
+STORED_BYTES = 6  # per count in a store: float32, and a column of 16 bits
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
@@ -51,6 +52,8 @@ class Estimate:
         own.
     largest_group : int, optional
         The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
+    memory_limit : int, optional
+        Bytes that the whole process may take, for counts in a store.
     resident : int
         Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
         into memory are not among them before they have been read.
@@ -77,6 +80,7 @@ class Estimate:
     checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
     largest_group: int | None = field(default=None, compare=False)
+    memory_limit: int | None = field(default=None, compare=False)
     ngrams: int = 0
     entries: int = 0
 
@@ -95,31 +99,70 @@ class Estimate:
     @property
     def memory(self) -> int:
         """The bytes of the whole process at its peak: with interpreter, libraries, vocabulary and counts."""
+        return self._held_memory + self.training_memory
+
+    @property
+    def _held_memory(self) -> int:
+        """The bytes that the process holds while it trains, beside what training allocates."""
         counts = COUNT_BYTES * self.nnz if self.largest_group is None else 0
         held = PROCESS_BYTES + WORD_BYTES * self.inputs + counts
         kept = max(self.resident - held, 0)
-        return held + kept - int(REUSED_SHARE * kept) + self.training_memory
+        return held + kept - int(REUSED_SHARE * kept)
+
+    @property
+    def disk(self) -> int:
+        """The bytes of a store of these counts, and of the temporary file of the start; 0 for counts in memory."""
+        if self.largest_group is None:
+            return 0
+        return self.disk_per_epoch + (self._entries_memory if self._entries_memory > self.start_memory else 0)
+
+    @property
+    def disk_per_epoch(self) -> int:
+        """The bytes of a store that an epoch reads; 0 for counts in memory."""
+        shards = len(shard_bounds(self.outputs)) - 1
+        return 0 if self.largest_group is None else STORED_BYTES * self.nnz + 2 * self.inputs * shards
 
     @property
     def training_memory(self) -> int:
         """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
+        start = self._start_memory + min(self._entries_memory, self.start_memory)
+        phases = max(start, self._ridge_memory, self._epochs_memory, self._gauge_memory)
+        return self._expected_memory + self._bag_memory + phases
+
+    @property
+    def _expected_memory(self) -> int:
+        """The bytes of expected counts, or of the groups of a store that are in memory."""
         if self.largest_group is not None:
-            expected = GROUP_BYTES * self.largest_group
-        else:
-            expected = 0 if self.in_place else EXPECTED_BYTES * self.nnz
-        bags = NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
-        return expected + bags + max(self._start_memory, self._ridge_memory, self._epochs_memory, self._gauge_memory)
+            return GROUP_BYTES * self.largest_group
+        return 0 if self.in_place else EXPECTED_BYTES * self.nnz
+
+    @property
+    def _bag_memory(self) -> int:
+        return NGRAM_BYTES * self.ngrams + ENTRY_BYTES * self.entries
+
+    @property
+    def start_memory(self) -> int:
+        """The bytes that the positive PMI of all counts may take; beyond that it is in a temporary file."""
+        if self.largest_group is None:
+            return self._entries_memory
+        if self.memory_limit is None:
+            return check_memory_limit(None)
+        others = self._held_memory + self._expected_memory + self._bag_memory + self._start_memory
+        return max(self.memory_limit - others, 0)
+
+    @property
+    def _entries_memory(self) -> int:
+        """The bytes of the positive PMI of all counts."""
+        starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
+        return PMI_BYTES * self.nnz + starts
 
     @property
     def _start_memory(self) -> int:
+        """The bytes of the start but for the positive PMI."""
         wide, rows = self.dim + OVERSAMPLING, self.inputs + self.outputs
-        starts = 8 * self.inputs * (most_blocks(self.inputs, self.outputs, self.nnz) + 1)
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
         exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
-        entries = PMI_BYTES * self.nnz + starts
-        if self.largest_group is not None:
-            entries = min(entries, check_memory_limit(None))  # beyond that they are in a file
-        return entries + ITEM * rows * padded_width(wide, "float32") + squares + exact
+        return ITEM * rows * padded_width(wide, "float32") + squares + exact
 
     @property
     def _ridge_memory(self) -> int:
@@ -188,21 +231,25 @@ class Estimate:
         return -(-2 * self.entries * min(FitOptions.block_size, self.inputs) // self.inputs)
 
     def check(self) -> None:
-        """Raise MemoryError if training takes more memory than is free.
+        """Raise MemoryError if training takes more memory than is free, or more than its limit.
 
         Raises
         ------
         MemoryError
         """
-        check_free(
-            self.training_memory,
-            f"training {self.inputs:,} words on {self.outputs:,} outputs in {self.dim:,} dimensions",
-            "a smaller dim or max_contexts, or a larger min_count, takes less",
-        )
+        what = f"training {self.inputs:,} words on {self.outputs:,} outputs in {self.dim:,} dimensions"
+        advice = "a smaller dim or max_contexts, or a larger min_count, takes less"
+        check_free(self.training_memory, what, advice)
+        if self.memory_limit is not None and self.memory > self.memory_limit:
+            limit = readable(self.memory_limit)
+            raise MemoryError(f"{what} takes {readable(self.memory)} of memory, above the limit of {limit}: {advice}")
 
     def __str__(self) -> str:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
+        disk = ""
+        if self.nnz and self.largest_group is not None:
+            disk = f", {readable(self.disk)} of disk, of which an epoch reads {readable(self.disk_per_epoch)}"
         return (
             f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
-            f" {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory"
+            f" {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory{disk}"
         )

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_integer
 from fastembed.corpus.identity import check_same_corpus
 from fastembed.corpus.reading import Reading
-from fastembed.counts.counts import Counts, write_with_fields
+from fastembed.counts.counts import Counts, Folder, write_with_fields
+from fastembed.counts.folders import LocalFolder, NoManifestError
+from fastembed.counts.store import CountsStore
+from fastembed.counts.store_writer import check_no_others
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import map_tensors
+from fastembed.vocabulary import Vocabulary
 
 RESULTS = {"appended", "held_out"}  # in the record of a file, beside what it was counted from
-CountPair = tuple[Counts, Counts | None]  # to train on, and held out
+AnyCounts: TypeAlias = Counts | CountsStore
+CountPair: TypeAlias = tuple[AnyCounts, AnyCounts | None]  # to train on, and held out
+# Where the counts of a vocabulary are to be
+StoresFor: TypeAlias = "Callable[[Vocabulary], tuple[Folder | None, Folder | None]]"
 
 
 class KeptCounts:
-    """The files of the counts of one fit: PATH.counts, and PATH.held-out with early stopping.
+    """The files or stores of the counts of one fit: PATH.counts, and with early stopping PATH.held-out.
 
     Parameters
     ----------
@@ -38,17 +46,25 @@ class KeptCounts:
     def __init__(self, checkpoint: str) -> None:
         self.counts, self.held_out = self.names(checkpoint)
         for path in (self.counts, self.held_out):
-            check_writable(path)
-            remove_leftovers(path)
-            if Path(path).exists():
-                _source_of(map_tensors(path)[1], path)  # no other file is to be replaced or removed
+            if not Path(path).is_dir():
+                check_writable(path)
+                remove_leftovers(path)
+            if (fields := _fields(path)) is not None:
+                _source_of(fields, path)  # no other file is to be replaced or removed
 
     @staticmethod
     def names(checkpoint: str) -> tuple[str, str]:
         """Return the names of both files."""
         return f"{checkpoint}.counts", f"{checkpoint}.held-out"
 
-    def get(self, source: Mapping[str, Any], reading: Reading | None, count: Callable[[], CountPair]) -> CountPair:
+    def get(
+        self,
+        source: Mapping[str, Any],
+        reading: Reading | None,
+        count: Callable[[StoresFor], CountPair],
+        *,
+        in_stores: bool = False,
+    ) -> CountPair:
         """Return the counts of the files, or else those that `count` returns, which are kept.
 
         Parameters
@@ -58,6 +74,9 @@ class KeptCounts:
         reading : Reading, optional
             How the text is read: a file holds no tokenizer.
         count : callable
+            Called with what says in which stores the counts are to be.
+        in_stores : bool
+            Whether they are to be in stores instead of files.
 
         Raises
         ------
@@ -67,13 +86,14 @@ class KeptCounts:
             If a file is damaged, or holds counts of another text or counted in another way.
         """
         wanted: dict[str, Any] = json.loads(json.dumps(source))
-        try:
-            fields = map_tensors(self.counts)[1]
-        except FileNotFoundError:
-            pair = count()
-            self._write(*pair, wanted)
-            return pair
-        counts = Counts.load(self.counts)
+        fields = _fields(self.counts)
+        if fields is None:
+            if in_stores:
+                return count(partial(self._stores, wanted))
+            counts, held_out = count(lambda vocabulary: (None, None))
+            self._write(counts, held_out, wanted)
+            return counts, held_out
+        counts = _open(self.counts)
         found = _source_of(fields, self.counts)
         self._check(found, wanted)
         assert counts.vocabulary is not None
@@ -82,14 +102,21 @@ class KeptCounts:
             counts.vocabulary.reading = reading
         return counts, self._held_out(found) if found["held_out"] else None
 
-    def _held_out(self, record: dict[str, Any]) -> Counts:
+    def _stores(self, source: dict[str, Any], vocabulary: Vocabulary) -> tuple[Folder, Folder]:
+        """Return the folders for counts of a vocabulary, whose manifests say what they were counted from."""
+        record = source | {"appended": vocabulary.appended, "held_out": source["early_stopping"]}
+        fields = {"source": json.dumps(record)}
+        return LocalFolder.of(self.counts, fields), LocalFolder.of(self.held_out, fields)
+
+    def _held_out(self, record: dict[str, Any]) -> AnyCounts:
         """Return the counts that were held out, which were counted together with the others."""
         again = f"remove {self.counts!r} to count again, and the checkpoint to begin again"
-        if not Path(self.held_out).exists():
+        fields = _fields(self.held_out)
+        if fields is None:
             raise FileNotFoundError(f"{self.held_out!r}, the counts held out, is missing: {again}")
-        if _source_of(map_tensors(self.held_out)[1], self.held_out) != record:
+        if _source_of(fields, self.held_out) != record:
             raise ValueError(f"{self.held_out!r} was not counted together with {self.counts!r}: {again}")
-        return Counts.load(self.held_out)
+        return _open(self.held_out)
 
     def _check(self, found: dict[str, Any], source: dict[str, Any]) -> None:
         """Raise ValueError if the counts are those of another call."""
@@ -105,13 +132,31 @@ class KeptCounts:
         except ValueError as error:
             raise ValueError(f"{error}; remove it to count again, and the checkpoint to begin again") from None
 
-    def _write(self, counts: Counts, held_out: Counts | None, source: dict[str, Any]) -> None:
+    def _write(self, counts: AnyCounts, held_out: AnyCounts | None, source: dict[str, Any]) -> None:
         assert counts.vocabulary is not None
+        assert isinstance(counts, Counts)
+        assert isinstance(held_out, Counts | None)
         record = source | {"appended": counts.vocabulary.appended, "held_out": held_out is not None}
         fields = {"source": json.dumps(record)}
         if held_out is not None:  # first: where the counts are, so are these
             write_with_fields(held_out, self.held_out, fields)
         write_with_fields(counts, self.counts, fields)
+
+
+def _fields(path: str) -> Mapping[str, str] | None:
+    """Return the fields of text of a file or of a store; None if there is none, or one that was not finished."""
+    if not Path(path).is_dir():
+        return map_tensors(path)[1] if Path(path).exists() else None
+    folder = LocalFolder.of(path)
+    check_no_others(folder)
+    try:
+        return folder.manifest()[1]
+    except NoManifestError:
+        return None
+
+
+def _open(path: str) -> AnyCounts:
+    return Counts.open(path) if Path(path).is_dir() else Counts.load(path)
 
 
 def _source_of(fields: Mapping[str, str], path: str) -> dict[str, Any]:

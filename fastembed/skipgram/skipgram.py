@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,14 @@ from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.counts.counts import Counts
+from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.bars import reporting
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
 from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.kept_counts import KeptCounts
+from fastembed.skipgram.kept_counts import CountPair, KeptCounts, StoresFor
 from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
@@ -37,6 +38,7 @@ from fastembed.skipgram.subwords import Subwords, check_spelled, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
 from fastembed.trainer.checks import check_counts
+from fastembed.trainer.groups import group_count
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -258,7 +260,7 @@ class SkipGram:
         """
         return self._options().contexts(size)
 
-    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0) -> Estimate:
+    def estimate(self, inputs: int, outputs: int, *, nnz: int = 0, memory_limit: int | None = None) -> Estimate:
         """Return what training takes on counts of given sizes.
 
         Parameters
@@ -267,13 +269,15 @@ class SkipGram:
             The shape of the counts: words, and contexts (before and after are two).
         nnz : int
             The number of stored counts.
+        memory_limit : int, optional
+            As for :meth:`fit`: the counts are in a store.
 
         Returns
         -------
         Estimate
-            With `flops`, and the `memory` of the whole process in bytes, the interpreter and the counts included;
-            ``print`` shows both. An `on_epoch_end` of a first fit is given copies, which take up to twice the memory of
-            the model on top.
+            With `flops`, and the `memory` of the whole process in bytes, the interpreter and the counts included; with
+            a limit also the `disk`, and the `disk_per_epoch` that is read; ``print`` shows all. An `on_epoch_end` of a
+            first fit is given copies, which take up to twice the memory of the model on top.
 
         Examples
         --------
@@ -282,7 +286,11 @@ class SkipGram:
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)
-        return self._options().estimate(inputs, outputs, nnz)
+        estimate = self._options().estimate(inputs, outputs, nnz)
+        if memory_limit is None:
+            return estimate
+        limit = check_memory_limit(memory_limit)
+        return replace(estimate, memory_limit=limit, largest_group=-(-nnz // group_count(inputs)))
 
     # ---------------------------------------------------------------- training
 
@@ -309,7 +317,9 @@ class SkipGram:
         y
             Ignored; scikit-learn passes the targets.
         memory_limit : int, optional
-            Bytes for counting, as for `Counts.from_corpus`; not for training, see :meth:`estimate`.
+            Bytes of memory that this process may take, from reading to the last epoch: the counts are then in a
+            temporary file without a name, of which an epoch reads some rows at a time. The vectors have the same bits.
+            The words of the text, each once, come on top while they are counted. By default counts are held in memory.
         progress : bool or FitProgress, optional
             True: bars in the terminal, a curve in a notebook. Or what to report to: any object with the methods of
             `FitProgress`.
@@ -363,18 +373,30 @@ class SkipGram:
         options = self._options()
         file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         with reporting(progress, options.epochs) as report:
-            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            counter = CorpusCounter(
+                corpus, options.threads, progress=report, reading=options.reading, process_limit=memory_limit
+            )
 
-            def count() -> tuple[Counts, Counts | None]:
+            def count(stores: StoresFor) -> CountPair:
                 vocabulary = counter.vocabulary(options, options.max_size)
                 pairing = options.pairing(len(vocabulary))
-                options.estimate(len(vocabulary), pairing.columns(len(vocabulary))).check()  # before counting
+                least = options.estimate(len(vocabulary), pairing.columns(len(vocabulary)))
+                replace(least, memory_limit=memory_limit).check()  # before counting
                 if options.subwords:
                     check_spelled(vocabulary.tokens)
-                return counter.split_counts(vocabulary, pairing, options)
+                return counter.split_counts(vocabulary, pairing, options, stores)
 
             pair = counter.kept(file, options.counting, count)
-            self._train(options, *pair, None, report, on_epoch_end, checkpoint=file, own_counts=True)
+            self._train(
+                options,
+                *pair,
+                None,
+                report,
+                on_epoch_end,
+                checkpoint=file,
+                own_counts=True,
+                memory_limit=memory_limit,
+            )
         return self._until_save(file, counts_are_kept=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
@@ -396,9 +418,36 @@ class SkipGram:
         """
         return self.fit(corpus, **options).transform(corpus)
 
+    @overload
     def count(
-        self, corpus: Documents, *, memory_limit: int | None = None, progress: FitProgress | bool | None = None
-    ) -> Counts:
+        self,
+        corpus: Documents,
+        *,
+        memory_limit: int | None = None,
+        progress: FitProgress | bool | None = None,
+        store: None = None,
+    ) -> Counts: ...
+
+    @overload
+    def count(
+        self,
+        corpus: Documents,
+        *,
+        memory_limit: int | None = None,
+        progress: FitProgress | bool | None = None,
+        store: Folder,
+        executor: Executor | None = None,
+    ) -> CountsStore: ...
+
+    def count(
+        self,
+        corpus: Documents,
+        *,
+        memory_limit: int | None = None,
+        progress: FitProgress | bool | None = None,
+        store: Folder | None = None,
+        executor: Executor | None = None,
+    ) -> Counts | CountsStore:
         """Count a corpus as `fit` does, for `fit_counts`.
 
         Parameters
@@ -409,10 +458,14 @@ class SkipGram:
             Bytes, as for `Counts.from_corpus`.
         progress : bool or FitProgress, optional
             As for :meth:`fit`; nothing is trained.
+        store : path-like, optional
+            A folder to write the counts to, as for `Counts.from_corpus`.
+        executor : concurrent.futures.Executor, optional
+            Reads and counts parts of files, as for `Counts.from_corpus`.
 
         Returns
         -------
-        Counts
+        Counts, or CountsStore if there is a `store`
 
         Raises
         ------
@@ -430,15 +483,16 @@ class SkipGram:
         check_memory_limit(memory_limit)
         options = self._options()
         with reporting(progress, options.epochs) as report:
-            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading)
+            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading, executor=executor)
             vocabulary = counter.vocabulary(options, options.max_size)
-            return counter.counts(vocabulary, options.pairing(len(vocabulary)))
+            return counter.counts(vocabulary, options.pairing(len(vocabulary)), store=store)
 
     def fit_counts(
         self,
         counts: Counts | CountsStore,
         *,
         validation_counts: Counts | CountsStore | None = None,
+        memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -456,6 +510,9 @@ class SkipGram:
         validation_counts : Counts, optional
             Of the same shape, not trained on: their mean nll at the end of each epoch is `validation_nll` in its
             record. `early_stopping` needs them, since counts have no lines that could be held out.
+        memory_limit : int, optional
+            Bytes of memory that this process may take. The start of training on a store keeps within it what it
+            computes from the counts; if the rest takes more, it is a MemoryError.
         progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
@@ -480,6 +537,7 @@ class SkipGram:
         ('b', 'a', 'c')
         """
         check_callback("on_epoch_end", on_epoch_end)
+        check_memory_limit(memory_limit)
         options = self._counts_options(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
@@ -488,7 +546,16 @@ class SkipGram:
             check_counts(validation_counts, counts.shape, "validation_counts")
         file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
         with reporting(progress, options.epochs) as report:
-            self._train(options, counts, validation_counts, None, report, on_epoch_end, checkpoint=file)
+            self._train(
+                options,
+                counts,
+                validation_counts,
+                None,
+                report,
+                on_epoch_end,
+                checkpoint=file,
+                memory_limit=memory_limit,
+            )
         return self._until_save(file)
 
     def partial_fit(
@@ -576,19 +643,31 @@ class SkipGram:
         pairing = base.pairing()
         reading = base.reading_of(corpus, options.reading)
         with reporting(progress, options.epochs) as report:
-            counter = CorpusCounter(corpus, options.threads, memory_limit, report, reading)
+            counter = CorpusCounter(
+                corpus, options.threads, progress=report, reading=reading, process_limit=memory_limit
+            )
 
-            def count() -> tuple[Counts, Counts | None]:
+            def count(stores: StoresFor) -> CountPair:
                 vocabulary = base.vocabulary
                 if grow_vocabulary:
                     vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
-                return counter.split_counts(vocabulary, pairing, options)
+                return counter.split_counts(vocabulary, pairing, options, stores)
 
             how = options.counting | {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
             counts, held_out = counter.kept(file, how, count)
             again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
-            own = replay is None
-            self._train(options, counts, held_out, base, report, on_epoch_end, again, checkpoint=file, own_counts=own)
+            self._train(
+                options,
+                counts,
+                held_out,
+                base,
+                report,
+                on_epoch_end,
+                again,
+                checkpoint=file,
+                own_counts=replay is None,
+                memory_limit=memory_limit,
+            )
         return self._until_save(file, counts_are_kept=True)
 
     def partial_fit_counts(
@@ -712,6 +791,7 @@ class SkipGram:
         *,
         checkpoint: CheckpointFile | None = None,
         own_counts: bool = False,
+        memory_limit: int | None = None,
     ) -> None:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         assert counts.vocabulary is not None
@@ -725,6 +805,7 @@ class SkipGram:
             resident=resident_memory(),
             checkpoint=checkpoint is not None,
             largest_group=largest,
+            memory_limit=memory_limit,
         )
         estimate.check()
         if progress is not None:
@@ -733,7 +814,14 @@ class SkipGram:
             self._fitting = os.getpid()
             try:
                 training = Training(
-                    counts, options, base, replay, subwords, own_counts=own_counts, checkpoint=checkpoint
+                    counts,
+                    options,
+                    base,
+                    replay,
+                    subwords,
+                    own_counts=own_counts,
+                    checkpoint=checkpoint,
+                    start_memory=None if largest is None else estimate.start_memory,
                 )
                 self._run(training, validation_counts, progress, on_epoch_end)
             finally:
@@ -1069,6 +1157,7 @@ class SkipGram:
         True
         """
         model = self._fitted
+        counts: Counts | CountsStore
         if isinstance(corpus, Counts | CountsStore):
             counts = model.aligned(corpus)
         else:

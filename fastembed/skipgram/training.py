@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
@@ -58,6 +57,8 @@ class Training:
         Whether nobody else uses the counts, so that their memory can take what is computed from them.
     checkpoint : CheckpointFile, optional
         If it exists, training goes on from it.
+    start_memory : int, optional
+        Bytes for the positive PMI of counts in a store; beyond that it is in a temporary file.
     """
 
     def __init__(
@@ -70,13 +71,14 @@ class Training:
         *,
         own_counts: bool = False,
         checkpoint: CheckpointFile | None = None,
+        start_memory: int | None = None,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        self._memory = None  # for what the start computes from counts in memory
+        self._start_memory = start_memory
         self._groups: GroupedCounts
         if isinstance(counts, CountsStore) and replay is None:
-            self._groups, self._memory = counts, check_memory_limit(None)
+            self._groups = counts
         else:
             matrix = expected_in_place(counts) if own_counts and isinstance(counts, Counts) else counts.to_scipy()
             if replay is not None:
@@ -150,7 +152,9 @@ class Training:
 
     def _new_trainer(self, pool: Pool) -> Trainer:
         """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
-        embedding, linear = svd_start(self._groups, self._totals, self._options.dim, self._rng, pool, self._memory)
+        embedding, linear = svd_start(
+            self._groups, self._totals, self._options.dim, self._rng, pool, self._start_memory
+        )
         if self._subwords is not None:
             embedding = ridge_fit(self._subwords.bags, embedding, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)

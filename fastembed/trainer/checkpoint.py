@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -366,7 +367,7 @@ def contents_digest(tensors: Mapping[str, NDArray[Any]], position: str) -> str:
 
 
 class UntilSaved:
-    """Files that are needed until what was trained has been saved."""
+    """Files, and folders, that are needed until what was trained has been saved."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[int, int]] = {}
@@ -381,7 +382,10 @@ class UntilSaved:
         """Remove the files that are still the same: another fit may have begun under their names."""
         for path, known in list(self._files.items()):
             if _identification(path) == known:
-                Path(path).unlink(missing_ok=True)
+                if Path(path).is_dir():
+                    shutil.rmtree(path)
+                else:
+                    Path(path).unlink(missing_ok=True)
             del self._files[path]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -89,3 +90,61 @@ def test_a_store_is_not_written_over_other_files(run, tmp_path, corpus):
     code, out, err = run("count", corpus, "-o", tmp_path / "texts", "--store", "--quiet")
     assert (code, out) == (1, "")
     assert "holds other files, such as 'novel.txt'" in err
+
+
+def test_a_store_is_counted_within_a_limit_to_the_same_bytes(run, tmp_path, corpus):
+    argv = ("count", corpus, "--store", "--quiet", "-o")
+    assert run(*argv, tmp_path / "a") == (0, "", "")
+    assert run(*argv, tmp_path / "b", "--memory-limit", "1M") == (0, "", "")
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab"]
+    assert files[0] == files[1]
+
+
+def test_text_and_stores_have_urls(run, tmp_path, corpus):
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
+    system = fsspec.filesystem("memory")
+    system.pipe_file("/cli/text.txt", corpus.read_bytes())
+    assert run("count", "memory://cli/text.txt", "-o", "memory://cli/a.counts", "--store", "--quiet") == (0, "", "")
+    assert run("count", corpus, "-o", tmp_path / "counts", "--quiet") == (0, "", "")
+    argv = ("train", "--dim", 3, "--quiet", "-o")
+    assert run(*argv, tmp_path / "a", "--counts", "memory://cli/a.counts") == (0, "", "")
+    assert run(*argv, tmp_path / "b", "--counts", tmp_path / "counts") == (0, "", "")
+    assert run(*argv, tmp_path / "c", "memory://cli/text.txt", "--checkpoint", tmp_path / "k") == (0, "", "")
+    matrices = [SkipGram.load(tmp_path / name).vectors.matrix for name in "abc"]
+    assert (matrices[0] == matrices[1]).all()
+    assert (matrices[0] == matrices[2]).all()
+    code, _, err = run("count", "memory://cli/missing.txt", "-o", tmp_path / "c", "--quiet")
+    assert code == 1
+    assert "no such file: 'memory://cli/missing.txt'" in err
+    system.rm("/cli", recursive=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.thread_unsafe(reason="connects to a port")
+def test_a_scheduler_that_is_not_there_is_an_error_in_seconds(run, tmp_path, corpus, monkeypatch):
+    pytest.importorskip("distributed", reason="needs the extra [dask]")
+    monkeypatch.setattr("fastembed.cli.count.CONNECTING_SECONDS", 1)
+    for address in ("tcp://127.0.0.1:1", "nonsense://x"):
+        begin = time.monotonic()
+        code, out, err = run("count", corpus, "-o", tmp_path / "a.counts", "--scheduler", address, "--quiet")
+        assert (code, out) == (1, "")
+        assert f"no scheduler of Dask answers at '{address}'" in err
+        assert time.monotonic() - begin < 30
+    assert not (tmp_path / "a.counts").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.thread_unsafe(reason="starts processes")
+def test_a_cluster_counts_what_this_machine_does(run, tmp_path, corpus):
+    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
+    assert run("count", corpus, "-o", tmp_path / "a", "--store", "--quiet") == (0, "", "")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        argv = ("count", corpus, "-o", tmp_path / "b", "--quiet", "--scheduler", cluster.scheduler_address)
+        assert run(*argv) == (0, "", "")
+        code, _, err = run(*argv, "--baskets", "flat")
+        assert (code, "an executor counts windows, and no baskets" in err) == (1, True)
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab"]
+    assert files[0] == files[1]

@@ -86,10 +86,10 @@ def test_train_prints_json_lines_while_it_runs(run, tmp_path, corpus, usage):
         ("--sample none --max-contexts none --max-size 20", {"sample": None, "max_contexts": None, "max_size": 20}),
         ("--window 0,2 --weighting flat", {"window": (0, 2), "weighting": "flat"}),
         ("--no-directed", {"directed": False}),
-        ("--min-count 1 --memory-limit 1M", {"min_count": 1}),
+        ("--min-count 1 --memory-limit 9G", {"min_count": 1}),
         ("--early-stopping --validation-fraction 0.2", {"early_stopping": True, "validation_fraction": 0.2}),
         ("--early-stopping --patience 1", {"early_stopping": True, "n_iter_no_change": 1}),
-        ("--early-stopping --memory-limit 1M", {"early_stopping": True}),
+        ("--early-stopping --memory-limit 9G", {"early_stopping": True}),
     ],
 )
 def test_options_are_the_parameters_of_skipgram(run, tmp_path, corpus, options, parameters):
@@ -109,9 +109,14 @@ def test_the_memory_limit_reaches_the_counts(run, tmp_path, corpus, monkeypatch)
 
     monkeypatch.setattr(Counts, "from_corpus", from_corpus)
     for more in ((), ("--early-stopping",)):
-        argv = ("train", corpus, "-o", tmp_path / "v", *SMALL, "--quiet", "--memory-limit", "2M", *more)
+        argv = ("train", corpus, "-o", tmp_path / "v", *SMALL, "--quiet", "--memory-limit", "9G", *more)
         assert run(*argv) == (0, "", "")
-    assert limits == [2_000_000] * 3
+    assert len(limits) == 3
+    assert min(limits) > 5e9
+    assert max(limits) < 9e9  # the rest is for the process
+    code, _, err = run("train", corpus, "-o", tmp_path / "v", *SMALL, "--memory-limit", "2M")
+    assert code == 1
+    assert "of memory, above the limit of 2 MB" in err
 
 
 def test_early_stopping_shows_the_nll_of_held_out_lines(run, tmp_path, corpus):
@@ -176,7 +181,7 @@ def test_options_that_exclude_each_other_are_named(usage, tmp_path, monkeypatch,
             ["--continue", "m", "--grow-vocabulary", "--min-count", "2", "--drop", "english"],
             "so --drop, --min-count cannot be given",
         ),
-        (["--memory-limit", "1G"], "so --memory-limit cannot be given"),
+        (["--continue", "m", "--memory-limit", "1G"], "so --memory-limit cannot be given"),
         (["--early-stopping"], "--early-stopping also needs --validation-counts"),
     ],
 )
@@ -228,7 +233,7 @@ def test_continue_replays_counts(run, usage, tmp_path, corpus):
 
 
 def test_a_model_that_stopped_early_does_so_again(run, usage, tmp_path, corpus):
-    model, more = tmp_path / "m", ("--epochs", 1, "--memory-limit", "1M")
+    model, more = tmp_path / "m", ("--epochs", 1, "--memory-limit", "9G")
     assert run("train", corpus, "-o", model, *SMALL, "--early-stopping", "--quiet") == (0, "", "")
     argv = ("train", corpus, "--continue", model, "-o", tmp_path / "n", *more)
     assert "validation nll" in run(*argv, "--patience", 3)[1]

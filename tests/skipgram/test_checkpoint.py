@@ -298,3 +298,38 @@ def test_a_callback_that_changes_its_record_or_the_history_changes_nothing_else(
     expected = SkipGram(**SETTINGS).fit(A)
     for _ in range(2):
         check_same(SkipGram(**SETTINGS).fit(A, checkpoint=path, on_epoch_end=change), expected)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_counts_kept_within_a_limit_of_memory_are_stores(text, path, interrupted_in, early_stopping, monkeypatch):
+    monkeypatch.setattr("fastembed.trainer.groups.GROUP_ROWS", 10)
+    settings = SETTINGS | {"early_stopping": early_stopping, "n_iter_no_change": 4}
+    limit = {"checkpoint": path, "memory_limit": 9 * 10**9}
+    whole = SkipGram(**settings).fit(text)
+    assert interrupted_in(2, lambda: SkipGram(**settings).fit(text, **limit))
+    names = [f"{path}.counts", *([f"{path}.held-out"] if early_stopping else [])]
+    assert all(Path(name).is_dir() for name in names)
+    with monkeypatch.context() as patch:
+        patch.setattr(Counts, "from_corpus", None)  # nothing is counted twice
+        model = SkipGram(**settings).fit(text, **limit)
+    assert_array_equal(model.vectors.matrix, whole.vectors.matrix)
+    assert (model.ledger, model.history[-1]["nll"]) == (whole.ledger, whole.history[-1]["nll"])
+    model.save(text.with_name("model.safetensors"))
+    assert not [name for name in (path, *names) if Path(name).exists()]
+
+
+def test_a_store_beside_a_checkpoint_that_was_not_finished_is_counted_again(text, path):
+    limit = {"checkpoint": path, "memory_limit": 9 * 10**9, "keep_checkpoint": True}
+    whole = SkipGram(**SETTINGS).fit(text)
+    Path(f"{path}.counts").mkdir()
+    (Path(f"{path}.counts") / "group-00000-0123456789abcdef.tiles").write_bytes(b"of a process that was killed")
+    model = SkipGram(**SETTINGS).fit(text, **limit)
+    assert_array_equal(model.vectors.matrix, whole.vectors.matrix)
+    files = {file.name for file in Path(f"{path}.counts").iterdir()}
+    assert "group-00000-0123456789abcdef.tiles" not in files
+    text.write_text(text.read_text(encoding="utf-8") + "\nmore", encoding="utf-8")
+    with pytest.raises(ValueError, match="has changed since"):
+        SkipGram(**SETTINGS).fit(text, **limit)
+    (Path(f"{path}.counts") / "novel.txt").write_text("a", encoding="utf-8")
+    with pytest.raises(FileExistsError, match=r"holds other files, such as 'novel\.txt'"):
+        SkipGram(**SETTINGS).fit(text, **limit)

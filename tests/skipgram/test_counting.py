@@ -1,10 +1,13 @@
 """From a corpus to its counts: raw documents, lines held out, a text that changes, limits of memory and vocabulary."""
 
+import tempfile
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram, Vocabulary
+from fastembed.skipgram.estimate import Estimate
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -106,11 +109,50 @@ def test_a_text_that_changes_between_its_readings_is_rejected():
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_memory_limit_changes_no_bit(corpus, early_stopping):
-    models = [SkipGram(early_stopping=early_stopping, **SETTINGS) for _ in range(2)]
-    for model, limit in zip(models, (None, 1 << 20), strict=True):
-        model.fit(corpus, memory_limit=limit).partial_fit(corpus, memory_limit=limit)
-    assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
+@pytest.mark.parametrize("baskets", [None, "share"])
+def test_a_memory_limit_changes_no_bit_and_leaves_no_file(corpus, early_stopping, baskets, tmp_path, monkeypatch):
+    """Counts are in a store, whether all groups of their rows fit into the buffer of an epoch or not."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("fastembed.trainer.groups.GROUP_ROWS", 5)
+    models = [SkipGram(early_stopping=early_stopping, baskets=baskets, **SETTINGS) for _ in range(3)]
+    plain, limited, tight = models
+    plain.fit(corpus)
+    limited.fit(corpus, memory_limit=9 * 10**9)
+    with monkeypatch.context() as patch:
+        patch.setattr(Estimate, "start_memory", 1)  # the start is in a file
+        tight.fit(corpus, memory_limit=9 * 10**9)
+    for model in (limited, tight):
+        assert_array_equal(model.vectors.matrix, plain.vectors.matrix)
+        assert_array_equal(model.trainer.linear, plain.trainer.linear)
+        assert (model.ledger, model.counts_sha256_) == (plain.ledger, plain.counts_sha256_)
+    plain.partial_fit(corpus)
+    limited.partial_fit(corpus, memory_limit=9 * 10**9)
+    assert_array_equal(limited.vectors.matrix, plain.vectors.matrix)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_that_is_too_small_is_an_error_before_counting(corpus, monkeypatch):
+    model = SkipGram(**SETTINGS)
+    monkeypatch.setattr("fastembed.counts.Counts.from_corpus", None)
+    with pytest.raises(MemoryError, match=r"takes 7\d MB of memory, above the limit of 10 MB: a smaller dim"):
+        model.fit(corpus, memory_limit=10**7)
+    with pytest.raises(ValueError, match="memory_limit must be at least"):
+        model.fit("missing", memory_limit=0)
+
+
+def test_counts_of_a_fit_to_counts_keep_to_a_limit(corpus, tmp_path):
+    model = SkipGram(**SETTINGS)
+    stored = model.count(corpus, store=tmp_path / "a")
+    assert_array_equal(
+        SkipGram(**SETTINGS).fit_counts(stored, memory_limit=9 * 10**9).vectors.matrix,
+        model.fit_counts(model.count(corpus)).vectors.matrix,
+    )
+    with pytest.raises(MemoryError, match="above the limit of 9 MB"):
+        model.fit_counts(stored, memory_limit=9 * 10**6)
+
+
+def test_a_memory_limit_is_checked(corpus):
+    models = [SkipGram(**SETTINGS)]
     for call in (models[0].fit, models[0].partial_fit, models[0].count):
         with pytest.raises(ValueError, match="memory_limit must be at least"):
             call("missing", memory_limit=0)
