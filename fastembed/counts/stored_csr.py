@@ -7,7 +7,6 @@ however the process ends.
 from __future__ import annotations
 
 import tempfile
-import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
@@ -18,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.calls import Call
 from fastembed._base.csr import sorted_csr
 from fastembed._base.positions import PlacedReader
-from fastembed._base.threads import Call, Workers
+from fastembed._base.threads import Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -107,8 +107,6 @@ class SpilledCSR:
     def __init__(self, files: tuple[BinaryIO, BinaryIO], indptr: Int64, n_columns: int) -> None:
         self.indptr, self.n_columns = indptr, n_columns
         self._files, self._readers = files, tuple(PlacedReader(file) for file in files)
-        for file in files:
-            weakref.finalize(self, file.close)
 
     @property
     def memory(self) -> int:
