@@ -70,22 +70,21 @@ def test_bag_update(benchmark, kernels, block, close):
 
 
 @pytest.mark.parametrize("with_bags", [False, True])
-def test_fit_counts_on_bags(benchmark, dtype, with_bags):
-    """An epoch at V = 2,000, on words, or on words with 19 n-grams each."""
-    outputs, rng = 2_000, np.random.default_rng(0)
-    counts = sparse.random_array((outputs, outputs), density=0.02, format="csr", random_state=rng)
-    inputs = 6_000 if with_bags else outputs
-    bags = None
+@pytest.mark.parametrize(("words", "outputs"), [(2_000, 2_000), (1_024, 33_700)])
+def test_fit_counts_on_bags(benchmark, dtype, words, outputs, with_bags):
+    """An epoch on words, or on words with 19 n-grams each, by two threads."""
+    rng = np.random.default_rng(0)
+    counts = sparse.random_array((words, outputs), density=0.02, format="csr", random_state=rng)
+    ngrams, bags = 2 * outputs, None
     if with_bags:
-        grams = sparse.csr_array(
-            (np.full(19 * outputs, 0.2), rng.integers(0, 4_000, 19 * outputs), np.arange(outputs + 1) * 19)
-        )
-        bags = sparse.hstack([sparse.eye_array(outputs), grams], format="csr")
-        bags.resize(outputs, inputs)
-    embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in ((inputs, DIM), (DIM, outputs)))
+        ids, starts = rng.integers(0, ngrams, 19 * words), np.arange(words + 1) * 19
+        grams = sparse.csr_array((np.full(ids.size, 0.2), ids, starts), shape=(words, ngrams))
+        bags = sparse.hstack([sparse.eye_array(words), grams], format="csr")
+    shapes = (words + (ngrams if with_bags else 0), DIM), (DIM, outputs)
+    embedding, linear = (rng.standard_normal(shape).astype(dtype) / 100 for shape in shapes)
 
     def setup():
-        return (Trainer(embedding.copy(), linear, threads=1),), {}
+        return (Trainer(embedding.copy(), linear, threads=2),), {}
 
     history = benchmark.pedantic(lambda t: t.fit_counts(counts, bags=bags, epochs=1), setup=setup, rounds=5)
     assert history[0]["nll"] == pytest.approx(np.log(outputs), rel=0.02)
