@@ -203,6 +203,7 @@ def live_until_it_ends(
             assert not before & temporaries(folder), "a temporary file has outlived the next start"
             return
         tally.kills += 1
+        seconds *= 1.2  # so that it ends at last, also on a busy machine
         if tally.kills % 50 == 0:
             print(f"{tally.kills} kills, {tally.models} models", file=sys.stderr, flush=True)
         now = temporaries(folder)
@@ -218,8 +219,8 @@ SURE_SECONDS = 60  # after which a process has surely removed what was left; ear
 
 
 def kill_at_some_moment(process: Process, folder: Path, seconds: float, rng: random.Random) -> None:
-    """Kill a process that takes so many seconds at a random moment, or while it writes, unless it ends before."""
-    end = time.monotonic() + rng.uniform(0, 1.5 * seconds)
+    """Kill a process at a random moment of so many seconds, or while it writes, unless it ends before."""
+    end = time.monotonic() + rng.uniform(0, seconds)
     if rng.random() < 0.5:  # at the next file that it writes from that moment on, or a little later
         known = temporaries(folder)
         while process.runs() and (time.monotonic() < end or not temporaries(folder) - known):
