@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.calls import Call
 from fastembed._base.csr import sorted_csr
 from fastembed._base.positions import PlacedReader
-from fastembed._base.threads import Call, Workers
+from fastembed._base.threads import Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
