@@ -37,6 +37,7 @@ from fastembed.skipgram.subwords import Subwords, check_spelled, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
 from fastembed.trainer.checks import check_counts
+from fastembed.trainer.ranks import Communicator, Ranks, by_first, ranks_of
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -444,6 +445,7 @@ class SkipGram:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
+        comm: Communicator | None = None,
     ) -> Self:
         """Learn vectors from the counts of a corpus or of baskets.
 
@@ -460,6 +462,10 @@ class SkipGram:
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
             As for :meth:`fit`, but counts that are given are not kept beside the checkpoint.
+        comm : communicator of mpi4py, optional
+            Such as ``MPI.COMM_WORLD``: its processes make this call together and end with the same vectors, as for
+            `Trainer.fit_counts`. Rank 0 alone makes the start, for which it reads all counts, calls `on_epoch_end`,
+            reports progress and writes the checkpoint.
 
         Returns
         -------
@@ -486,9 +492,13 @@ class SkipGram:
         check_counts(counts, counts.shape)
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
-        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
-        with reporting(progress, options.epochs) as report:
-            self._train(options, counts, validation_counts, None, report, on_epoch_end, checkpoint=file)
+        with ranks_of(comm) as ranks:
+            file = by_first(ranks, lambda: CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint))
+            shown = progress if ranks is None or ranks.first else None
+            with reporting(shown, options.epochs) as report:
+                self._train(
+                    options, counts, validation_counts, None, report, on_epoch_end, checkpoint=file, ranks=ranks
+                )
         return self._until_save(file)
 
     def partial_fit(
@@ -712,6 +722,7 @@ class SkipGram:
         *,
         checkpoint: CheckpointFile | None = None,
         own_counts: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         assert counts.vocabulary is not None
@@ -726,15 +737,19 @@ class SkipGram:
             checkpoint=checkpoint is not None,
             largest_group=largest,
         )
-        estimate.check()
-        if progress is not None:
-            progress.training(estimate)
+
+        def start() -> Training:
+            estimate.check()
+            if progress is not None:
+                progress.training(estimate)
+            return Training(
+                counts, options, base, replay, subwords, own_counts=own_counts, checkpoint=checkpoint, ranks=ranks
+            )
+
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                training = Training(
-                    counts, options, base, replay, subwords, own_counts=own_counts, checkpoint=checkpoint
-                )
+                training = start() if ranks is None else ranks.agreed(start)
                 self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting
