@@ -122,7 +122,10 @@ def main():
     print(f"pca        keeps {kept(layout.near, layout.coordinates):.3f} of the {KEPT} nearest")
     for name in arguments.layouts:
         method = globals()[name]
-        method(unit[:1000], *(part[:1000] % 1000 if part.dtype.kind == "i" else part[:1000] for part in (layout.near, layout.cosines)))
+        method(
+            unit[:1000],
+            *(part[:1000] % 1000 if part.dtype.kind == "i" else part[:1000] for part in (layout.near, layout.cosines)),
+        )
         start, processor = time.perf_counter(), time.process_time()
         coordinates = method(unit, layout.near, layout.cosines)
         wall, busy = time.perf_counter() - start, time.process_time() - processor

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import machine
 import numpy as np
@@ -57,8 +58,12 @@ def main() -> None:
     parser.add_argument("--counts", type=int, default=300, help="per row")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # the threads of a process that is timed
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     machine.reject_other_blas_kernels()
+    if args.alone:
+        print(json.dumps(by_turns(args)))
+        return
     if args.worker:
         print(json.dumps(seconds_of_epochs(args, world() if "OMPI_COMM_WORLD_SIZE" in os.environ else None)))
         return
@@ -93,15 +98,19 @@ def seconds_of_epochs(args: argparse.Namespace, comm: object) -> list[float]:
 
 
 def one_rank(args: argparse.Namespace) -> dict[str, object]:
-    """Compare epochs of one rank with those of none, in CPU time, by turns."""
-    from mpi4py import MPI
+    """Compare epochs of one rank with those of none, in CPU time."""
+    times = seconds_of(args, ["--alone"], ranks=1)
+    return reported(Times(times), "one rank", "none", "CPU time of an epoch on one thread")
 
+
+def by_turns(args: argparse.Namespace) -> dict[str, list[float]]:
+    """Return the CPU times of epochs of one rank and of none, by turns."""
     trainer, counts = new_trainer(args, 1)
     times: dict[str, list[float]] = {"none": [], "one rank": []}
     for _ in range(args.rounds):
-        for name, comm in (("none", None), ("one rank", MPI.COMM_SELF)):
+        for name, comm in (("none", None), ("one rank", world())):
             times[name].append(cpu_seconds_of_epoch(trainer, counts, comm))
-    return reported(Times(times), "one rank", "none", "CPU time of an epoch on one thread")
+    return times
 
 
 def cpu_seconds_of_epoch(trainer: Trainer, counts: sparse.csr_array, comm: object) -> float:
@@ -119,22 +128,23 @@ def cpu_seconds_of_epoch(trainer: Trainer, counts: sparse.csr_array, comm: objec
 
 def two_ranks(args: argparse.Namespace) -> dict[str, object]:
     """Compare epochs of two ranks of one thread with those of one process of two, by turns."""
+    times: dict[str, list[float]] = {"two threads": [], "two ranks": []}
+    for _ in range(args.rounds):
+        times["two threads"].append(min(seconds_of(args, ["--worker=2"])))
+        times["two ranks"].append(min(seconds_of(args, ["--worker=1"], ranks=2)))
+    return reported(Times(times), "two ranks", "two threads", "time of an epoch")
+
+
+def seconds_of(args: argparse.Namespace, flags: list[str], ranks: int = 0) -> Any:
+    """Return what this script prints first as a process, or as so many ranks."""
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if mpiexec is None:
         sys.exit("there is no mpiexec: install Open MPI")
-    options = [f"--{name}={getattr(args, name)}" for name in ("inputs", "outputs", "dim", "counts")]
-    program = [sys.executable, __file__, *options]
+    options = [f"--{name}={getattr(args, name)}" for name in ("inputs", "outputs", "dim", "counts", "rounds")]
+    command = [*([mpiexec, "-n", str(ranks)] if ranks else []), sys.executable, __file__, *options, *flags]
     as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    commands = {
-        "two threads": [*program, "--worker=2"],
-        "two ranks": [mpiexec, "-n", "2", *program, "--worker=1"],
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(args.rounds):
-        for name, command in commands.items():
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | as_root, text=True)
-            times[name].append(min(json.loads(done.stdout.splitlines()[0])))
-    return reported(Times(times), "two ranks", "two threads", "time of an epoch")
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | as_root, text=True)
+    return json.loads(done.stdout.splitlines()[0])
 
 
 def reported(times: Times, slow: str, fast: str, what: str) -> dict[str, object]:

@@ -34,7 +34,10 @@ class Job:
         self.comm: Communicator | None = None
         self._ranks: Ranks | None = None
         if arguments.mpi:
-            self.comm = require("mpi4py.MPI", "mpi").COMM_WORLD
+            try:
+                self.comm = require("mpi4py.MPI", "mpi").COMM_WORLD
+            except RuntimeError as error:  # of mpi4py's wheel
+                raise ImportError(f"mpi4py finds no MPI: {error}; start the ranks with mpiexec") from error
             self._ranks = Ranks(self.comm)
         self.first = self._ranks is None or self._ranks.first
         self._debug = arguments.debug

@@ -230,6 +230,19 @@ def test_an_error_of_one_rank_is_that_of_the_command(run, tmp_path):
     assert err.startswith("fastembed: error: ")
 
 
+def test_mpi4py_without_an_mpi_is_one_line(run, tmp_path, set_constant):
+    def missing(*_):
+        raise RuntimeError("cannot load MPI library\nlibmpi.so: no such file")
+
+    set_constant(cli_ranks, "require", missing)
+    code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
+    assert code == 1
+    assert err == (
+        "fastembed: error: mpi4py finds no MPI: cannot load MPI library libmpi.so: no such file;"
+        " start the ranks with mpiexec\n"
+    )
+
+
 def test_a_missing_library_is_named_with_its_extra(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
     monkeypatch.setitem(sys.modules, "mpi4py", None)
