@@ -91,7 +91,7 @@ def test_block_update_embedding(benchmark, kernels, dtype, close):
         return (start.copy(), gradients.copy()), {}  # the parts are summed in place
 
     def update(embedding, parts):
-        kernels.block_update_embedding(embedding, rows, row_rates, parts, np.zeros(ROWS), 0.1)
+        kernels.block_update_embedding(embedding, rows, row_rates, parts, np.zeros(ROWS), 0.1, 0, ROWS)
         last[:] = [embedding]
 
     benchmark.pedantic(update, setup=setup, rounds=200, warmup_rounds=5)

@@ -3,10 +3,13 @@
 import gzip
 import importlib.machinery
 import importlib.util
+import pickle
 import signal
 import struct
+import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -279,6 +282,70 @@ def in_threads():
         return results
 
     return run_all
+
+
+class ThreadRank:
+    """A rank among threads, with the methods of mpi4py's communicators that the library calls."""
+
+    def __init__(self, rank, size, meeting):
+        self.rank, self.size, self._meeting = rank, size, meeting
+
+    def _all(self, value):
+        """Return what each rank calls this with."""
+        self._meeting.told[self.rank] = pickle.dumps(value)
+        self._meeting.barrier.wait()
+        told = [pickle.loads(each) for each in self._meeting.told]
+        self._meeting.barrier.wait()
+        return told
+
+    def Get_rank(self):
+        return self.rank
+
+    def Get_size(self):
+        return self.size
+
+    def Allgather(self, sendbuf, recvbuf):
+        recvbuf.reshape(-1)[:] = np.concatenate([each.reshape(-1) for each in self._all(sendbuf)])
+
+    def Alltoall(self, sendbuf, recvbuf):
+        parts = [np.split(each.reshape(-1), self.size)[self.rank] for each in self._all(sendbuf)]
+        recvbuf.reshape(-1)[:] = np.concatenate(parts)
+
+    def Bcast(self, buf, root=0):
+        buf[...] = self._all(buf)[root]
+
+    def allgather(self, sendobj):
+        return self._all(sendobj)
+
+    def bcast(self, obj, root=0):
+        return self._all(obj if self.rank == root else None)[root]
+
+    def Abort(self, errorcode=0):
+        self._meeting.aborted.append((self.rank, errorcode))
+        self._meeting.barrier.abort()
+
+
+@pytest.fixture
+def on_ranks(in_threads, monkeypatch):
+    """Run a task on so many ranks, given a communicator; return what it returns or raises on each of them.
+
+    The attribute `aborted` has the ranks that have ended all in the last call, and their exit codes.
+    """
+    monkeypatch.setattr(sys, "excepthook", lambda *_: None)
+
+    def run(size, task):
+        meeting = SimpleNamespace(told=[None] * size, barrier=threading.Barrier(size, timeout=TIME_LIMIT), aborted=[])
+        run.aborted = meeting.aborted
+
+        def on_rank(rank):
+            try:
+                return task(ThreadRank(rank, size, meeting))
+            except Exception as error:
+                return error
+
+        return in_threads(*(partial(on_rank, rank) for rank in range(size)))
+
+    return run
 
 
 @pytest.fixture

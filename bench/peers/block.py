@@ -117,7 +117,7 @@ def parts_of_a_block(outputs: int, dim: int, counts: sparse.csr_array, block: in
             )
         ),
         "update of the embedding": lambda: kernels.block_update_embedding(
-            embedding, rows, row_rates, h_gradients, squares, 0.1
+            embedding, rows, row_rates, h_gradients, squares, 0.1, 0, len(rows)
         ),
     }
     times = compete(calls, rounds=9, seconds=0)

@@ -34,8 +34,9 @@ Of ``builds`` and ``cooccur``:
 
 Of ``builds`` alone:
 
-- Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge`, which has double alone;
-  arrays of one call share one dtype. Losses, normalisers and Adagrad's sums of squares are double in both.
+- Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge` and `block_join`, which
+  have double alone; arrays of one call share one dtype. Losses, normalisers and Adagrad's sums of squares are double
+  in both.
 - Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
   (`fastembed._base.arrays.padded_width`).
 

@@ -104,6 +104,31 @@ cdef void join_rows(PartialRows* left, const PartialRows* right) noexcept nogil:
         left.target_logit[r] += right.target_logit[r]
 
 
+cdef void join_shards(
+    const double* partials, Py_ssize_t shards, Py_ssize_t size, Py_ssize_t first, Py_ssize_t n, PartialRows* waiting,
+) noexcept nogil:
+    """Join the results of the shards for rows `first` to first + n - 1, by the tree of `merge_partials`, in waiting[0].
+
+    `partials` (shards, 3, size); n is at most MERGE_ROWS, and `waiting` (TREE_DEPTH,).
+    """
+    cdef Py_ssize_t depth = 0, s, runs
+    cdef const double* of_shard
+    for s in range(shards):
+        of_shard = partials + 3 * s * size + first
+        memcpy(&waiting[depth].maximum[0], of_shard, n * sizeof(double))
+        memcpy(&waiting[depth].total[0], of_shard + size, n * sizeof(double))
+        memcpy(&waiting[depth].target_logit[0], of_shard + 2 * size, n * sizeof(double))
+        runs = s
+        while runs & 1:
+            depth -= 1
+            join_rows(&waiting[depth], &waiting[depth + 1])
+            runs >>= 1
+        depth += 1
+    while depth > 1:
+        depth -= 1
+        join_rows(&waiting[depth - 1], &waiting[depth])
+
+
 cdef double merge(
     const double* partials, Py_ssize_t shards, const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
     double* log_normalisers,
@@ -113,32 +138,34 @@ cdef double merge(
     `partials` (shards, 3, size), merged by the tree of `merge_partials`; log_normalisers[b] becomes logsumexp(x).
     """
     cdef PartialRows[TREE_DEPTH] waiting
-    cdef Py_ssize_t first = 0, n, depth, s, runs, b
-    cdef const double* of_shard
+    cdef Py_ssize_t first = 0, n, b
     cdef double nll = 0
     memset(&waiting[0], 0, sizeof(waiting))
     while first < size:
         n = min(<Py_ssize_t>MERGE_ROWS, size - first)
-        depth = 0
-        for s in range(shards):
-            of_shard = partials + 3 * s * size + first
-            memcpy(&waiting[depth].maximum[0], of_shard, n * sizeof(double))
-            memcpy(&waiting[depth].total[0], of_shard + size, n * sizeof(double))
-            memcpy(&waiting[depth].target_logit[0], of_shard + 2 * size, n * sizeof(double))
-            runs = s
-            while runs & 1:
-                depth -= 1
-                join_rows(&waiting[depth], &waiting[depth + 1])
-                runs >>= 1
-            depth += 1
-        while depth > 1:
-            depth -= 1
-            join_rows(&waiting[depth - 1], &waiting[depth])
+        join_shards(partials, shards, size, first, n, &waiting[0])
         for b in range(n):
             log_normalisers[first + b] = waiting[0].maximum[b] + log(waiting[0].total[b])
             nll += counts.totals[rows[first + b]] * log_normalisers[first + b] - waiting[0].target_logit[b]
         first += n
     return nll
+
+
+cdef void join_run(const double* partials, Py_ssize_t shards, Py_ssize_t size, double* joined) noexcept nogil:
+    """The results of a run of shards as those of one: `partials` (shards, 3, size) become `joined` (3, size).
+
+    With it in place of the run, `merge` gives the same bits, if the run is a subtree.
+    """
+    cdef PartialRows[TREE_DEPTH] waiting
+    cdef Py_ssize_t first = 0, n
+    memset(&waiting[0], 0, sizeof(waiting))
+    while first < size:
+        n = min(<Py_ssize_t>MERGE_ROWS, size - first)
+        join_shards(partials, shards, size, first, n, &waiting[0])
+        memcpy(joined + first, &waiting[0].maximum[0], n * sizeof(double))
+        memcpy(joined + size + first, &waiting[0].total[0], n * sizeof(double))
+        memcpy(joined + 2 * size + first, &waiting[0].target_logit[0], n * sizeof(double))
+        first += n
 
 
 cdef void residual(
@@ -252,6 +279,12 @@ def block_merge(
     return nll
 
 
+def block_join(double[:, :, ::1] partials, double[:, ::1] joined):
+    """`join_run` of the shards: partials (S, 3, B), joined (3, B)."""
+    with nogil:
+        join_run(&partials[0, 0, 0], partials.shape[0], partials.shape[2], &joined[0, 0])
+
+
 def block_residual(
     real[:, ::1] exponentials, Py_ssize_t begin, const Py_ssize_t[::1] rows,
     const int32_t[::1] indices, const double[::1] data, const double[::1] totals,
@@ -269,13 +302,13 @@ def block_residual(
 
 def block_update_embedding(
     real[:, ::1] embedding, const Py_ssize_t[::1] rows, const double[::1] row_rates, real[:, :, ::1] gradients,
-    double[::1] squares, double rate,
+    double[::1] squares, double rate, Py_ssize_t first, Py_ssize_t last,
 ):
-    """`update_embedding` of all `rows`; row_rates and squares (V_in,), gradients (S, B, width)."""
+    """`update_embedding` of rows[first:last]; row_rates and squares (V_in,), gradients (S, B, width)."""
     cdef Py_ssize_t width = gradients.shape[2], shard_size = gradients.shape[1] * width
     with nogil:
         update_embedding(
-            &embedding[0, 0], embedding.shape[1], &rows[0], &row_rates[0], 0, rows.shape[0],
+            &embedding[0, 0], embedding.shape[1], &rows[0], &row_rates[0], first, last,
             &gradients[0, 0, 0], gradients.shape[0], shard_size, width, &squares[0], rate,
         )
 

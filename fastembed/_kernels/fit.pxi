@@ -18,6 +18,11 @@ With bags, blocks share rows of the embedding, and three more phases are needed,
 
 What the next block needs of its counts and its ids is still made ready beside the forward phase.
 
+The shards may be some of all, a subtree of the tree by which results are merged, while other processes, the ranks, work
+on the others at the same time. Then the ranks exchange their joined results: after each forward phase those of the
+softmax, and with bags, after the sum, dH. Without bags dH of several blocks is kept, since the rows of the embedding
+can wait: the ranks join it and update them together.
+
 The products are BLAS's, called through the pointers that SciPy publishes, so that a phase needs neither Python nor the
 GIL.
 """
@@ -72,6 +77,7 @@ cdef enum Phase:
     BACKWARD
     GATHER
     SUM
+    JOIN      # dH of all ranks
     GROUP     # where the forward phase has not done it
     UPDATE
 
@@ -114,12 +120,23 @@ cdef struct Block:
     Groups groups              # with bags; of size 0 until they are made
 
 
+cdef struct Exchange:
+    # Memory for what this process and others, each with a run of the shards, tell one another; none without others
+    Py_ssize_t ranks           # of all processes; 0 without others
+    double* joined             # (3, size), what this one has of a block of that size
+    double* partials           # (ranks, 3, size), what all have
+    void* kept                 # (rows, width), without bags: dH of several blocks, by the shards of this one
+    Py_ssize_t kept_rows
+    void* gradients            # (ranks, size, width), with bags: dH of the block, of all
+
+
 cdef struct BlockState:
     # What the crew works on
     BlockModel model
     BlockScratch scratch
     Counts counts
     Bags bags
+    Exchange exchange
     void* gemm                 # of BLAS, for the model's dtype
     double decay               # of the momentum
     double rate, linear_rate, correction  # of the step in progress
@@ -261,6 +278,30 @@ cdef void update_waiting(BlockState* state, Py_ssize_t piece, real* embedding) n
     )
 
 
+cdef void keep_waiting(BlockState* state, Py_ssize_t piece, const real* _) noexcept nogil:
+    """PIECE_ROWS rows of the dH of the update that waits, which is for all ranks to make."""
+    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, state.waiting)
+    cdef Py_ssize_t width = state.model.width
+    cdef real* gradients = <real*>state.scratch.h_gradients
+    sum_shards(gradients, state.model.shards, state.scratch.rows * width, width, first, last)
+    memcpy(
+        <real*>state.exchange.kept + (state.exchange.kept_rows + first) * width, gradients + first * width,
+        (last - first) * width * sizeof(real),
+    )
+
+
+cdef void join_gradients(BlockState* state, Py_ssize_t piece, const real* _) noexcept nogil:
+    """PIECE_ROWS rows of dH, over the ranks."""
+    cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, state.block.size)
+    cdef Py_ssize_t width = state.model.width
+    cdef real* gradients = <real*>state.exchange.gradients
+    sum_shards(gradients, state.exchange.ranks, state.block.size * width, width, first, last)
+    memcpy(
+        <real*>state.scratch.h_gradients + first * width, gradients + first * width,
+        (last - first) * width * sizeof(real),
+    )
+
+
 cdef inline Py_ssize_t pieces(Py_ssize_t rows, Py_ssize_t size) noexcept nogil:
     return (rows + size - 1) // size
 
@@ -272,7 +313,10 @@ cdef inline void run_forward_task(BlockState* state, Py_ssize_t task, real* weig
         return
     task -= state.shards
     if task < state.updates:
-        update_waiting(state, task, embedding)
+        if state.exchange.ranks:
+            keep_waiting(state, task, embedding)
+        else:
+            update_waiting(state, task, embedding)
         return
     task -= state.updates
     if task < state.preparations:
@@ -291,6 +335,8 @@ cdef inline void run_task(BlockState* state, Py_ssize_t task, Py_ssize_t member,
         gather(state, task, embedding)
     elif state.phase == SUM:
         sum_gradients(state, task, embedding)
+    elif state.phase == JOIN:
+        join_gradients(state, task, embedding)
     elif state.phase == GROUP:
         group(state, &state.block, embedding)
     else:
@@ -308,16 +354,17 @@ cdef void run_forward(BlockState* state, Crew* crew, Py_ssize_t shards) noexcept
     state.shards = shards
     state.updates, state.preparations = pieces(state.waiting, PIECE_ROWS), pieces(state.next.size, PIECE_ROWS)
     run(state, crew, FORWARD, shards + state.updates + state.preparations + grouping)
+    if state.exchange.ranks:
+        state.exchange.kept_rows += state.waiting
     state.waiting = 0
 
 
-cdef void run_update(BlockState* state, Crew* crew) noexcept nogil:
-    """With bags: the rows of the embedding that the block's bags name."""
+cdef void run_sum(BlockState* state, Crew* crew) noexcept nogil:
+    """With bags: dH, and which rows of the embedding the block's bags name."""
     if state.block.groups.size == 0:
         run(state, crew, GROUP, 1)
     if state.model.shards > 1:
         run(state, crew, SUM, pieces(state.block.size, PIECE_ROWS))
-    run(state, crew, UPDATE, pieces(state.block.groups.size, NAMED_ROWS))
 
 
 cdef void run_single(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
@@ -343,6 +390,7 @@ cdef class BlockTrainer:
     cdef BlockState state
     cdef Crew crew
     cdef tuple arrays
+    cdef object exchange  # with other processes, or None
     cdef object rows, next_rows, waiting_rows  # what the state points into
 
     def __dealloc__(self):
@@ -378,6 +426,8 @@ cdef class BlockTrainer:
         cdef BlockState* state = &self.state
         cdef Py_ssize_t shards = state.model.shards
         cdef bint has_bags = state.bags.starts != NULL
+        cdef const double* partials = state.scratch.partials
+        cdef Py_ssize_t parts = shards
         cdef double nll
         state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
         if state.next.size == 0:
@@ -393,14 +443,23 @@ cdef class BlockTrainer:
             if has_bags:
                 run(state, &self.crew, GATHER, pieces(state.block.size, PIECE_ROWS))
             run_forward(state, &self.crew, shards)
+            if state.exchange.ranks:
+                join_run(partials, shards, state.block.size, state.exchange.joined)
+                partials, parts = state.exchange.partials, state.exchange.ranks
+                with gil:
+                    self.exchange.gather_partials(state.block.size)
             nll = merge(
-                state.scratch.partials, shards, state.block.ids, state.block.size, &state.counts,
-                state.scratch.log_normalisers,
+                partials, parts, state.block.ids, state.block.size, &state.counts, state.scratch.log_normalisers,
             )
             if isfinite(nll) and (rate != 0 or linear_rate != 0):
                 run(state, &self.crew, BACKWARD, shards)
                 if rate != 0 and has_bags:
-                    run_update(state, &self.crew)
+                    run_sum(state, &self.crew)
+                    if state.exchange.ranks:
+                        with gil:
+                            self.exchange.gather_gradients(state.block.size)
+                        run(state, &self.crew, JOIN, pieces(state.block.size, PIECE_ROWS))
+                    run(state, &self.crew, UPDATE, pieces(state.block.groups.size, NAMED_ROWS))
                 elif rate != 0:
                     state.waiting_ids, state.waiting, state.waiting_rate = state.block.ids, state.block.size, rate
         if state.waiting:
@@ -415,6 +474,12 @@ cdef class BlockTrainer:
         self.state.next.size = 0
         with nogil:
             run_forward(&self.state, &self.crew, 0)
+
+    def take_kept(self) -> int:
+        """Return how many rows of dH are kept for all ranks, in the order of the steps, and forget them."""
+        cdef Py_ssize_t rows = self.state.exchange.kept_rows
+        self.state.exchange.kept_rows = 0
+        return rows
 
     cdef int set_next(self, const Py_ssize_t[::1] rows) except -1:
         self.next_rows = rows.base
@@ -451,11 +516,21 @@ cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
     )
 
 
+cdef tuple bind_exchange(BlockState* state, exchange, const real* _):
+    """Let a state point into the memory of an exchange with other processes; return its arrays."""
+    cdef double[::1] joined = exchange.joined, partials = exchange.partials
+    cdef real[:, ::1] kept = exchange.kept
+    cdef real[::1] gradients = exchange.gradients
+    state.exchange = Exchange(exchange.ranks, &joined[0], &partials[0], &kept[0, 0], 0, &gradients[0])
+    return joined.base, partials.base, kept.base, gradients.base
+
+
 def block_trainer(
     real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
     const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
     const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
     const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
+    exchange,
 ) -> BlockTrainer:
     """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, squares and linear_squares; counts
     (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to ends[n] - 1, and their `totals` (N,);
@@ -474,6 +549,12 @@ def block_trainer(
     the rows of the embedding. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
     crew, width), zero beyond D, and grouped_weights (2, M), where no block has more than M entries; of int32 named and
     members (2, M), slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (2, M).
+
+    `exchange` is None, or `bounds` are those of a run of the shards, and the others are other processes': an object
+    with `ranks`, the number of all; of float64 joined (3 B,) and partials (ranks 3 B,); of the model's dtype kept
+    (rows, width), for the rows of dH between two calls of `take_kept`, and with bags gradients (ranks B width,). Its
+    gather_partials(size) puts the first 3 size numbers of `joined` of each rank into `partials`, end to end, and
+    gather_gradients(size) those of h_gradients[0, :size] into `gradients`.
     """
     cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
     cdef real[:, ::1] momentum = scratch.momentum
@@ -515,4 +596,8 @@ def block_trainer(
         trainer.arrays += (bag_weights.base,)
     if bags is not None:
         trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
+    trainer.state.exchange = Exchange(0, NULL, NULL, NULL, 0, NULL)
+    trainer.exchange = exchange
+    if exchange is not None:
+        trainer.arrays += bind_exchange(&trainer.state, exchange, &embedding[0, 0])
     return trainer

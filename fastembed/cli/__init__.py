@@ -62,7 +62,7 @@ def _run(argv: Sequence[str] | None) -> int:
     for stream in ("stdout", "stderr"):  # the process may have been started without them
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    from fastembed.cli.output import printed_warnings
+    from fastembed.cli.output import one_line, printed_warnings
     from fastembed.cli.parser import build_parser  # not before: NumPy 2.0 needs stderr while it is imported
 
     try:
@@ -85,7 +85,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        _complain(f"error: {_one_line(error)}")
+        _complain(f"error: {one_line(error)}")
         return 1
     return code
 
@@ -105,11 +105,3 @@ def _flush_stdout() -> None:
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message of an error on one line."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fspath(error.filename)!r}: {error.strerror}"
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return " ".join(text.split()) or type(error).__name__

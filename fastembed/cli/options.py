@@ -254,6 +254,11 @@ def add_checkpoint(to: Group) -> None:
     add_flag(to, "--keep-checkpoint", "keep these files when the model has been written")
 
 
+def add_mpi(to: Group) -> None:
+    """Add training by the ranks of an MPI job."""
+    add_flag(to, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
+
+
 def add_training(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add how a model is trained."""
     add = partial(add_parameter, to, defaults=defaults)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,14 @@ def print_line(line: str) -> None:
 def print_error(text: str) -> None:
     """Print on stderr what has failed."""
     print(printable(f"fastembed: error: {text}"), file=sys.stderr)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error on one line."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fspath(error.filename)!r}: {error.strerror}"
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def print_warning(text: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastembed._base.remote import is_url
 from fastembed.cli import options, values
@@ -23,14 +24,16 @@ from fastembed.cli.arguments import (
 )
 from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
 from fastembed.cli.progress import Progress
+from fastembed.cli.ranks import Job
 from fastembed.counts import Counts, CountsStore
 from fastembed.skipgram import SkipGram
 from fastembed.trainer.checkpoint import epochs_done
+from fastembed.trainer.ranks import Communicator
 
 _NOT_FOR_COUNTS = ("files", *options.READING, "validation_fraction")
 _COUNTED = "--counts says what was counted and how"
 
-Job = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that trains it
+Task = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that trains it
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -41,14 +44,15 @@ def run(arguments: argparse.Namespace) -> None:
     With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
     crash, at the last checkpoint. The model has the same bits.
     """
-    check_json_lines(arguments)
-    check_model_output(arguments)
-    checkpoint = checkpoint_options(arguments)
-    if arguments.model:
-        job = _on_more_counts if arguments.counts else _on_more_text
-    else:
-        job = _on_counts if arguments.counts else _on_text
-    model, learn = job(arguments)
+    job = Job(arguments)
+    job.run(lambda: _train(arguments, job))
+
+
+def _train(arguments: argparse.Namespace, job: Job) -> None:
+    checkpoint, (model, learn) = job.prepare(lambda: _prepared(arguments, job))
+    if not job.first:
+        learn()
+        return
     with Progress.of(arguments, model.epochs) as progress:
         if checkpoint and (reached := epochs_done(arguments.checkpoint)) is not None:
             progress.going_on(reached, arguments.checkpoint)
@@ -60,7 +64,23 @@ def run(arguments: argparse.Namespace) -> None:
     print_written(arguments, vectors, model.ledger, **model_record(model, progress.estimate))
 
 
-def _on_text(arguments: argparse.Namespace) -> Job:
+def _prepared(arguments: argparse.Namespace, job: Job) -> tuple[dict[str, Any], Task]:
+    """Return what says where the checkpoint is, and the task, after all checks."""
+    checkpoint = {}
+    if job.first:
+        check_json_lines(arguments)
+        check_model_output(arguments)
+        checkpoint = checkpoint_options(arguments)
+    if arguments.mpi and (arguments.model or not arguments.counts):
+        fail(arguments, "--mpi trains a new model on counts: give --counts, and no --continue")
+    if arguments.model:
+        task = _on_more_counts if arguments.counts else _on_more_text
+    else:
+        task = partial(_on_counts, comm=job.comm) if arguments.counts else _on_text
+    return checkpoint, task(arguments)
+
+
+def _on_text(arguments: argparse.Namespace) -> Task:
     reject(arguments, ("validation_counts", "grow_vocabulary", "replay"), "a new model is learned from text")
     model = new_model(arguments)
     corpus = open_corpus(arguments)
@@ -68,15 +88,15 @@ def _on_text(arguments: argparse.Namespace) -> Job:
     return model, partial(model.fit, corpus, memory_limit=arguments.memory_limit)
 
 
-def _on_counts(arguments: argparse.Namespace) -> Job:
+def _on_counts(arguments: argparse.Namespace, comm: Communicator | None) -> Task:
     reject(arguments, (*_NOT_FOR_COUNTS, *options.COUNTING, "grow_vocabulary", "replay"), _COUNTED)
     model = new_model(arguments)
     counts, held_out = _load_counts(arguments, model)
     limit = arguments.memory_limit
-    return model, partial(model.fit_counts, counts, validation_counts=held_out, memory_limit=limit)
+    return model, partial(model.fit_counts, counts, validation_counts=held_out, memory_limit=limit, comm=comm)
 
 
-def _on_more_counts(arguments: argparse.Namespace) -> Job:
+def _on_more_counts(arguments: argparse.Namespace) -> Task:
     fixed = (
         "dim",
         "subwords",
@@ -93,7 +113,7 @@ def _on_more_counts(arguments: argparse.Namespace) -> Job:
     return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, **choice)
 
 
-def _on_more_text(arguments: argparse.Namespace) -> Job:
+def _on_more_text(arguments: argparse.Namespace) -> Task:
     of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
     fixed = ("dim", "subwords", *(name for name in options.COUNTING if name not in of_new_words))
     reject(arguments, ("validation_counts", *fixed), "--continue keeps the shape of the model and how it counts")
@@ -162,4 +182,5 @@ def add_parser(commands: options.Commands) -> None:
     options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
     options.add_memory_limit(source, "counts are held in memory")
     options.add_checkpoint(command.add_argument_group("how to go on after an interruption"))
+    options.add_mpi(command)
     options.add_parameters(command)

@@ -104,7 +104,7 @@ class CountsStore:
                 raise ValueError(f"tiles and totals of the shapes {found}, where {right} are needed")
             for totals in (self._totals.rows, self._totals.columns):
                 check_amounts("totals", totals)
-            self._sha256 = str(settings["counts_sha256"])
+            self._sha256, self._shards = str(settings["counts_sha256"]), slice(0, shards)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"the manifest of {self.path!r} does not hold counts that fit together: {error}"
@@ -146,6 +146,34 @@ class CountsStore:
         """Return the digest that `SkipGram.counts_sha256_` is made of."""
         return self._sha256
 
+    def of_shards(self, shards: slice) -> CountsStore:
+        """Return the same counts for one who needs only some columns: others may be missing from what is read.
+
+        Parameters
+        ----------
+        shards : slice
+            Of the shards of the columns, in each of which are at most 1,024: which to read.
+
+        Returns
+        -------
+        CountsStore
+            Of the same shape and totals; `entries` are those that are read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastembed import Counts
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stored = Counts.from_ids([0, 1], [0, 1500], shape=(2, 2000)).store(f"{folder}/pairs.counts")
+        ...     stored.of_shards(slice(1, 2)).read_group(0).indices
+        array([1500], dtype=int32)
+        """
+        part = CountsStore.__new__(CountsStore)
+        vars(part).update(vars(self))
+        part._shards, part._checked = shards, set()
+        part.entries = self._tiles.entries[:, shards].sum(axis=1)
+        return part
+
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the expected counts of a group of rows.
 
@@ -172,17 +200,21 @@ class CountsStore:
         """
         part = group_slice(group, self.shape[0])
         rows = len(range(self.shape[0])[part])
-        tiles = self._tiles_of(group)
-        data = self._folder.read(self._file(group))
+        first, end = self._shards.start, self._shards.stop
+        entries, wide, sha256 = self._tiles_of(group)
+        tiles = Tiles(entries[first:end], wide[first:end], sha256[first:end])
+        offsets = self._offsets(group)
+        data = self._folder.read(self._file(group), int(offsets[first]), int(offsets[end]))
         if group not in self._checked:
             damaged = damaged_tile(data, tiles, rows)
             if damaged is not None:
+                damaged += first
                 raise ValueError(
                     f"tile {damaged} of {self._place(group)!r}, of the columns {self._bounds[damaged]} to"
                     f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
                 )
             self._checked.add(group)
-        read = decode_group(data, tiles, rows, self._bounds, memory)
+        read = decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
         if not self._scale.changes_nothing:
             nnz = int(self.entries[group])
             self._scale.apply_by_rows(read.begins, read.ends, read.indices[:nnz], read.data[:nnz], part)

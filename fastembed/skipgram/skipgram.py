@@ -39,6 +39,7 @@ from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.groups import group_count
+from fastembed.trainer.ranks import Communicator, Ranks, by_first, ranks_of
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -498,6 +499,7 @@ class SkipGram:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
+        comm: Communicator | None = None,
     ) -> Self:
         """Learn vectors from the counts of a corpus or of baskets.
 
@@ -517,6 +519,10 @@ class SkipGram:
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
             As for :meth:`fit`, but counts that are given are not kept beside the checkpoint.
+        comm : communicator of mpi4py, optional
+            Such as ``MPI.COMM_WORLD``: its processes make this call together and end with the same vectors, as for
+            `Trainer.fit_counts`. Rank 0 alone makes the start, for which it reads all counts, calls `on_epoch_end`,
+            reports progress and writes the checkpoint.
 
         Returns
         -------
@@ -544,18 +550,21 @@ class SkipGram:
         check_counts(counts, counts.shape)
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
-        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
-        with reporting(progress, options.epochs) as report:
-            self._train(
-                options,
-                counts,
-                validation_counts,
-                None,
-                report,
-                on_epoch_end,
-                checkpoint=file,
-                memory_limit=memory_limit,
-            )
+        with ranks_of(comm) as ranks:
+            file = by_first(ranks, lambda: CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint))
+            shown = progress if ranks is None or ranks.first else None
+            with reporting(shown, options.epochs) as report:
+                self._train(
+                    options,
+                    counts,
+                    validation_counts,
+                    None,
+                    report,
+                    on_epoch_end,
+                    checkpoint=file,
+                    memory_limit=memory_limit,
+                    ranks=ranks,
+                )
         return self._until_save(file)
 
     def partial_fit(
@@ -792,6 +801,7 @@ class SkipGram:
         checkpoint: CheckpointFile | None = None,
         own_counts: bool = False,
         memory_limit: int | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
         assert counts.vocabulary is not None
@@ -807,22 +817,27 @@ class SkipGram:
             largest_group=largest,
             memory_limit=memory_limit,
         )
-        estimate.check()
-        if progress is not None:
-            progress.training(estimate)
+
+        def start() -> Training:
+            estimate.check()
+            if progress is not None:
+                progress.training(estimate)
+            return Training(
+                counts,
+                options,
+                base,
+                replay,
+                subwords,
+                own_counts=own_counts,
+                checkpoint=checkpoint,
+                start_memory=None if largest is None else estimate.start_memory,
+                ranks=ranks,
+            )
+
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                training = Training(
-                    counts,
-                    options,
-                    base,
-                    replay,
-                    subwords,
-                    own_counts=own_counts,
-                    checkpoint=checkpoint,
-                    start_memory=None if largest is None else estimate.start_memory,
-                )
+                training = start() if ranks is None else ranks.agreed(start)
                 self._run(training, validation_counts, progress, on_epoch_end)
             finally:
                 del self._fitting

@@ -27,6 +27,7 @@ from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, ar
 from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
+from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import Vectors
@@ -59,6 +60,8 @@ class Training:
         If it exists, training goes on from it.
     start_memory : int, optional
         Bytes for the positive PMI of counts in a store; beyond that it is in a temporary file.
+    ranks : Ranks, optional
+        That train a new model together. Rank 0 makes the start.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Training:
         own_counts: bool = False,
         checkpoint: CheckpointFile | None = None,
         start_memory: int | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
@@ -98,8 +102,10 @@ class Training:
         self._subwords = None if subwords is None else subwords.weighted(self._totals.rows, known)
         self._records: list[dict[str, float]] = []
         self._rng = np.random.default_rng(options.seed)
-        self._checkpoint = checkpoint
-        if checkpoint is not None and Path(checkpoint.path).exists():
+        self._checkpoint, self._ranks = checkpoint, ranks
+        if ranks is not None and not ranks.first:
+            self._trainer = self._blank_trainer(pool)
+        elif checkpoint is not None and Path(checkpoint.path).exists():
             self._trainer = self._stored_trainer(checkpoint, pool)
         else:
             self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
@@ -159,6 +165,14 @@ class Training:
             embedding = ridge_fit(self._subwords.bags, embedding, pool)
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
+    def _blank_trainer(self, pool: Pool) -> Trainer:
+        """Return a trainer for the parameters of rank 0, which training sends."""
+        (inputs, outputs), bias = self._groups.shape, log_shares(self._totals.columns)
+        if self._subwords is not None:
+            inputs = self._subwords.bags.shape[1]
+        embedding, linear = np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
+        return Trainer(embedding, linear, bias=bias, threads=pool.threads)
+
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
         """Return a copy of a model's trainer, with rows for the words that the model does not know."""
         if base.features is not None:  # the own rows of new words are zero: their n-grams place them
@@ -187,6 +201,8 @@ class Training:
             validation_counts=validation_counts,
             on_epoch_end=epoch_end,
             new_checkpoint=None if self._checkpoint is None else new_checkpoint,
+            ranks=self._ranks,
+            identity=self._identity,
         )
 
     def _ledger(self) -> Ledger | None:

@@ -27,6 +27,7 @@ from fastembed.trainer.buffer import BufferedCounts, ResidentCounts
 from fastembed.trainer.groups import CSRGroups, GroupedCounts, draw_order, plain_order, split_rows
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.ranks import Exchange, Ranks
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.totals import Totals
 
@@ -125,6 +126,13 @@ class BlockFit:
         In the gradients of the linear layer, and of rows that bags share, divided by their mean over the inputs with
         counts, which is positive. By default a power of the sum of the counts for the linear layer, and equal ones for
         rows.
+    ranks : Ranks, optional
+        That make the same fit, of which each trains the linear layer of some of the shards.
+
+    Attributes
+    ----------
+    exchange : Exchange or None
+        Of the ranks.
     """
 
     def __init__(
@@ -136,6 +144,7 @@ class BlockFit:
         row_rates: NDArray[np.float64] | None = None,
         bags: Bags | None = None,
         input_weights: NDArray[np.float64] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.parameters, self.options, self.pool = parameters, options, pool
         totals = Totals.of(counts, pool).rows
@@ -149,7 +158,10 @@ class BlockFit:
             rates = np.where(input_weights > 0, rates, 0)
         weight = totals**ROW_WEIGHT_EXPONENT if input_weights is None else _scaled(input_weights, totals > 0)
         weight = (weight / weight[totals > 0].mean()).astype(parameters.dtype)
-        bounds = shard_bounds(parameters.outputs)
+        bounds = all_bounds = shard_bounds(parameters.outputs)
+        if ranks is not None:
+            own = ranks.shards(len(bounds) - 1)[ranks.rank]
+            counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
         tasks, bag_scratch = len(bounds) - 1, None
         if bags is not None:
             tasks = max(tasks, -(-self._block_size // GATHERED_ROWS))
@@ -164,6 +176,11 @@ class BlockFit:
         self._in_blas = fork_locks.new()
         scratch = Scratch(parameters, bounds, self._block_size, self._threads)
         self._momentum = scratch.momentum
+        self.exchange: Exchange | None = None
+        if ranks is not None:
+            self.exchange = Exchange(
+                ranks, parameters, all_bounds, rates, scratch.h_gradients, pool, bags=bags is not None
+            )
         self._trainer = kernels_for(parameters.dtype).block_trainer(
             parameters.embedding,
             parameters.weights,
@@ -184,6 +201,7 @@ class BlockFit:
             bags,
             None if input_weights is None else weight,
             bag_scratch,
+            self.exchange,
         )
 
     def epoch(
@@ -217,6 +235,7 @@ class BlockFit:
                         block,
                     )
                 after_block()
+        self._meet()
         total: float = self._trainer.nll
         return total / self._total
 
@@ -232,6 +251,7 @@ class BlockFit:
     def finish(self) -> None:
         """Make the part of the last step that may wait for the next one; its bits are the same."""
         self._trainer.finish()
+        self._meet()
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
@@ -252,8 +272,14 @@ class BlockFit:
 
     def close(self) -> None:
         """Finish the last step, and let the other threads go: a Ctrl-C may come where `_crew` cannot do it."""
-        self.finish()
+        self._trainer.finish()
         self._trainer.close()
+
+    def _meet(self) -> None:
+        """Let all ranks have the steps of each of them; the part that may wait has been made by each."""
+        if self.exchange is not None:
+            self.exchange.join(self._trainer)
+            self.exchange.meet(self.parameters.weights, self.parameters.linear_squares, self._momentum)
 
     def _most_entries(self, bags: Bags) -> int:
         """Return how many entries the bags of a block may have, whatever the order of the rows; at least 1."""
@@ -286,6 +312,8 @@ class BlockFit:
         rate, linear_rate = self.options.learning_rate * decay, self.options.linear_learning_rate * decay
         with self._in_blas:
             nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
+            if self.exchange is not None and rate and math.isfinite(nll):
+                self.exchange.stepped(self._trainer, rows, rate)
         return nll
 
 

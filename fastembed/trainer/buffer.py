@@ -59,7 +59,7 @@ class BufferedCounts:
         self._slots = buffered_groups([len(groups[group]) for group in used], block_size)
         self._all_fit = self._slots == len(used)
         self._held: dict[int, int] = {}  # the slot of each group, if all fit
-        self._capacity = int(counts.entries[used].max())
+        self._capacity = max(int(counts.entries[used].max()), 1)  # in the shards of a rank there may be none
         inputs = counts.shape[0]
         self.begins, self.ends = np.zeros(inputs, np.int64), np.zeros(inputs, np.int64)
         self.indices = np.empty(self._slots * self._capacity, np.int32)

@@ -16,6 +16,7 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.validation import is_true
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
+from fastembed.trainer.ranks import RanksCheckpoint
 from fastembed.trainer.snapshot import Snapshot
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
@@ -27,7 +28,7 @@ def run_epochs(
     rng: np.random.Generator,
     validation: BlockFit | None = None,
     on_epoch_end: Callable[[Record], object] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | RanksCheckpoint | None = None,
 ) -> list[Record]:
     """Train for the epochs of the fit's options, or until `on_epoch_end` returns True; return their records.
 
@@ -62,7 +63,7 @@ class _Epochs:
         rng: np.random.Generator,
         validation: BlockFit | None,
         on_epoch_end: Callable[[Record], object] | None,
-        checkpoint: Checkpoint | None,
+        checkpoint: Checkpoint | RanksCheckpoint | None,
     ) -> None:
         self.fit, self.rng, self.validation, self.on_epoch_end = fit, rng, validation, on_epoch_end
         trained = fit.parameters.trained

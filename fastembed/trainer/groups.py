@@ -129,6 +129,9 @@ class GroupedCounts(Protocol):
     def sha256(self) -> str:
         """Return the digest of all groups, by `CountsDigest`."""
 
+    def of_shards(self, shards: slice) -> GroupedCounts:
+        """Return the same counts for one who needs only those in a run of the shards of the columns."""
+
 
 class CSRGroups:
     """A canonical CSR array as groups of rows, none of which is copied.
@@ -172,6 +175,10 @@ class CSRGroups:
         for group in range(group_count(self.shape[0])):
             digest.add(self.read_group(group))
         return digest.hexdigest()
+
+    def of_shards(self, shards: slice) -> CSRGroups:
+        """Return these counts: all are in memory."""
+        return self
 
 
 class CountsDigest:

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -43,6 +44,7 @@ from fastembed.trainer.file import check_trainer, restore_squares, trainer_tenso
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.ranks import Communicator, Ranks, by_first, ranks_of
 from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.targets import check_target, check_targets
 from fastembed.trainer.totals import Totals
@@ -560,6 +562,7 @@ class Trainer:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
+        comm: Communicator | None = None,
     ) -> list[dict[str, float]]:
         """Fit the rows of the embedding to their counts of outputs, by the exact softmax, in blocks.
 
@@ -613,6 +616,10 @@ class Trainer:
             The file is also written whenever so many minutes have passed within an epoch.
         keep_checkpoint : bool
             Keep the file. By default :meth:`save` removes it, and until then the same call has its result at once.
+        comm : communicator of mpi4py, optional
+            Such as ``MPI.COMM_WORLD``: its processes, the ranks, make this call together, with the same arguments, and
+            share the outputs among them. All end with the same parameters, whose bits do not depend on the number of
+            ranks. Their number is a power of two. See the notes.
 
         Returns
         -------
@@ -636,6 +643,15 @@ class Trainer:
             If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
             at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
             made so far.)
+
+        Notes
+        -----
+        With `comm`, all ranks start from the parameters and the generator of rank 0, which alone calls `on_epoch_end`,
+        and reads and writes the checkpoint. Ranks that differ in the counts, the options, the versions, the kernels or
+        the BLAS raise ValueError before anything is changed. Each holds all parameters, and reads of a `CountsStore`
+        only the columns of its outputs. An exception that one rank alone has, such as a Ctrl-C, ends the processes of
+        all: training goes on from the last checkpoint, also on another number of ranks. A warning says so if one rank
+        would be faster.
 
         Examples
         --------
@@ -662,32 +678,34 @@ class Trainer:
         rates = check_row_rates(row_rates, frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
         rng = check_seed(seed)
-        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
-        new_checkpoint = None
-        if file is not None:
-            given = isinstance(seed, np.random.Generator)
+        given, p = isinstance(seed, np.random.Generator), self._parameters
+
+        def identity(data: FitData) -> dict[str, Any]:
+            bias = None if p.bias is None else arrays_digest({"bias": p.bias})
+            shape = {"dtype": str(p.dtype), "inputs": p.inputs, "dim": p.dim, "outputs": p.outputs}
             seeded = {"seed": "a Generator" if given else seed}
+            return shape | fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
 
-            def new_checkpoint(data: FitData) -> Checkpoint:
-                bias = None if self._parameters.bias is None else arrays_digest({"bias": self._parameters.bias})
-                p = self._parameters
-                shape = {"dtype": str(p.dtype), "inputs": p.inputs, "dim": p.dim, "outputs": p.outputs}
-                identity = shape | fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
-                return Checkpoint(file, identity, start_of(self._parameters.trained, rng if given else None))
+        def new_checkpoint(file: CheckpointFile, data: FitData) -> Checkpoint:
+            return Checkpoint(file, identity(data), start_of(p.trained, rng if given else None))
 
-        history = run_fit(
-            self,
-            counts,
-            options,
-            rng,
-            bags=bags,
-            row_rates=rates,
-            input_weights=input_weights,
-            validation_counts=validation_counts,
-            validation_bags=validation_bags,
-            on_epoch_end=on_epoch_end,
-            new_checkpoint=new_checkpoint,
-        )
+        with ranks_of(comm) as ranks:
+            file = by_first(ranks, lambda: CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint))
+            history = run_fit(
+                self,
+                counts,
+                options,
+                rng,
+                bags=bags,
+                row_rates=rates,
+                input_weights=input_weights,
+                validation_counts=validation_counts,
+                validation_bags=validation_bags,
+                on_epoch_end=on_epoch_end,
+                new_checkpoint=None if file is None else partial(new_checkpoint, file),
+                ranks=ranks,
+                identity=identity,
+            )
         if file is not None:
             self._until_saved.set(file.path, keep=file.keep)
         return history
@@ -837,6 +855,8 @@ def run_fit(
     validation_bags: Any = None,
     on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
     new_checkpoint: Callable[[FitData], Checkpoint] | None = None,
+    ranks: Ranks | None = None,
+    identity: Callable[[FitData], dict[str, Any]] | None = None,
 ) -> list[dict[str, float]]:
     """Fit a trainer to counts, as `Trainer.fit_counts` does.
 
@@ -850,29 +870,47 @@ def run_fit(
         As for `Trainer.fit_counts`; the rates are checked.
     new_checkpoint : callable, optional
         Given the data to learn from, checked.
+    ranks : Ranks, optional
+        That make this fit together.
+    identity : callable, optional
+        Given the data, returns what the ranks compare; needed with them.
     """
     own = on_epoch_end is not None  # the callback may change the caller's arrays
-    parameters, pool, validation = trainer._parameters, trainer._pool, None
-    own_bags = trainer._checked_bags("bags", bags, own=own)
-    groups, weights = trainer._checked_counts("counts", counts, own_bags, own=own), None
-    if input_weights is not None:
-        weights = check_input_weights(input_weights, Totals.of(groups, pool).rows)
-    data = FitData(groups, own_bags, row_rates, weights)
-    fit = BlockFit(parameters, groups, options, pool, row_rates, own_bags, weights)
-    if validation_counts is not None:
+    parameters, pool = trainer._parameters, trainer._pool
+
+    def bound() -> tuple[FitData, BlockFit, BlockFit | None]:
+        own_bags = trainer._checked_bags("bags", bags, own=own)
+        groups, weights = trainer._checked_counts("counts", counts, own_bags, own=own), None
+        if input_weights is not None:
+            weights = check_input_weights(input_weights, Totals.of(groups, pool).rows)
+        data = FitData(groups, own_bags, row_rates, weights)
+        fit = BlockFit(parameters, groups, options, pool, row_rates, own_bags, weights, ranks)
+        if validation_counts is None:
+            return data, fit, None
         others = own_bags
         if validation_bags is not None:
             others = trainer._checked_bags("validation_bags", validation_bags, own=own)
         held_out = trainer._checked_counts("validation_counts", validation_counts, others, own=own)
         data = data._replace(validation_counts=held_out, validation_bags=others)
-        validation = BlockFit(parameters, held_out, options, pool, bags=others)
+        return data, fit, BlockFit(parameters, held_out, options, pool, bags=others, ranks=ranks)
+
+    data, fit, validation = bound() if ranks is None else ranks.agreed(bound)
     callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, trainer)
     with trainer._lock.value, DefaultFloatMode():
         if trainer._fitting == os.getpid():
             raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
         trainer._fitting = os.getpid()
         try:
-            checkpoint = None if new_checkpoint is None else new_checkpoint(data)
-            return run_epochs(fit, rng, validation, callback, checkpoint)
+            if ranks is None:
+                checkpoint = None if new_checkpoint is None else new_checkpoint(data)
+                return run_epochs(fit, rng, validation, callback, checkpoint)
+            assert fit.exchange is not None
+            assert identity is not None
+            own_checkpoint = None if new_checkpoint is None else new_checkpoint(data)
+            ranks.compare(identity(data))
+            ranks.start(parameters, rng)
+            ranks.warn_if_slower(fit.exchange)
+            shared = ranks.checkpoint(own_checkpoint)
+            return ranks.shared(run_epochs(fit, rng, validation, ranks.deciding(callback), shared))
         finally:
             trainer._fitting = None

@@ -65,15 +65,14 @@ def test_the_merge_is_a_binary_tree(kernels):
     rng = np.random.default_rng(0)
     rows = np.arange(50)
     partials = np.stack([rng.normal(size=(16, 50)) * 9, rng.gamma(9, size=(16, 50)), rng.normal(size=(16, 50))], axis=1)
-    totals, whole, joined = np.zeros(50), np.empty(50), np.empty(50)
-    kernels.block_merge(partials, rows, totals, whole)
-    for run in (2, 4, 8):
-        normalisers = np.empty((16 // run, 50))
+    totals, whole, joined = rng.random(50), np.empty(50), np.empty(50)
+    nll = kernels.block_merge(partials, rows, totals, whole)
+    for run in (1, 2, 4, 8, 16):
+        parts = np.empty((16 // run, 3, 50))
         for k in range(16 // run):
-            kernels.block_merge(partials[k * run : (k + 1) * run].copy(), rows, totals, normalisers[k])
-        parts = np.stack([normalisers, np.ones_like(normalisers), np.zeros_like(normalisers)], axis=1)
-        kernels.block_merge(parts, rows, totals, joined)
-        assert np.abs(joined - whole).max() < 1e-13  # to rounding: logsumexp is not (max, sum)
+            kernels.block_join(partials[k * run : (k + 1) * run].copy(), parts[k])
+        assert kernels.block_merge(parts, rows, totals, joined) == nll
+        assert_array_equal(joined, whole)
     maxima = np.zeros((8, 1, 50)), np.full((8, 1, 50), 0.0)
     tree = np.concatenate([maxima[0], rng.random((8, 1, 50)) + 1, maxima[1]], axis=1)
     kernels.block_merge(tree, rows, totals, whole)
@@ -81,6 +80,18 @@ def test_the_merge_is_a_binary_tree(kernels):
     while len(sums) > 1:
         sums = sums[::2] + sums[1::2]
     assert_array_equal(whole, [math.log(total) for total in sums[0]])
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 64])
+@pytest.mark.parametrize("rows", [1, 31, 33, 300])
+def test_the_results_of_some_shards_are_joined_to_those_of_all_their_columns(kernels, near, shards, rows):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(rows, shards, 5)) * 9, rng.random((rows, shards, 5))
+    of_shards = [[reference.statistics(x[b, s], y[b, s]) for b in range(rows)] for s in range(shards)]
+    joined = np.empty((3, rows))
+    kernels.block_join(np.array(of_shards).transpose(0, 2, 1).copy(), joined)
+    expected = [reference.statistics(x[b].ravel(), y[b].ravel()) for b in range(rows)]
+    near(joined.T, np.array(expected))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -119,7 +130,7 @@ def test_the_update_of_the_embedding_is_row_wise_adagrad(kernels, padded, near, 
     before, squares_before = embedding.copy(), squares.copy()
     gradients = padded(parts.reshape(-1, dim).T)
     kernels.block_update_embedding(
-        embedding, rows, row_rates, gradients.reshape(shards, 4, gradients.shape[1]), squares, 0.3
+        embedding, rows, row_rates, gradients.reshape(shards, 4, gradients.shape[1]), squares, 0.3, 0, 4
     )
     g = parts.astype(np.float64).sum(axis=0)[:3]
     rates = 0.3 * row_rates[rows[:3]]
@@ -137,7 +148,7 @@ def test_the_shards_parts_of_a_gradient_are_summed_by_a_binary_tree(kernels, pad
     gradients = padded(parts.reshape(-1, 5).T)
     gradients = gradients.reshape(8, 20, gradients.shape[1])
     kernels.block_update_embedding(
-        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20), gradients, np.zeros(20), 0.3
+        np.zeros((20, 5), kernels.dtype), np.arange(20), np.ones(20), gradients, np.zeros(20), 0.3, 0, 20
     )
     while len(parts) > 1:
         parts = parts[::2] + parts[1::2]
@@ -176,7 +187,7 @@ def test_short_gradients_make_steps_of_the_same_length(kernels, padded, length):
         np.zeros(3),
     )
     gradients = padded(g.T)
-    kernels.block_update_embedding(embedding, np.arange(3), np.ones(3), gradients[None].copy(), squares, 0.5)
+    kernels.block_update_embedding(embedding, np.arange(3), np.ones(3), gradients[None].copy(), squares, 0.5, 0, 3)
     kernels.block_update_linear(weights, gradients, padded(np.zeros((4, 3), kernels.dtype)), linear_squares, 0.5, 0, 1)
     assert embedding == pytest.approx(-0.25, rel=1e-6)
     assert weights[:, :4] == pytest.approx(-0.25, rel=1e-6)

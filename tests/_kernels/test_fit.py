@@ -50,6 +50,7 @@ class Bound:
             None,
             None,
             None,
+            None,
         )
 
     def run(self, rates=(0.3, 0.2), pause=0.0):

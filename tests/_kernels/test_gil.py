@@ -30,8 +30,9 @@ def block_arguments():
     return {
         "block_statistics": (x, None, 0, *csr[1:], starts, np.empty((3, b))),
         "block_merge": (np.ones((500, 3, 8000)), np.arange(8000), np.ones(8000), np.ones(8000)),
+        "block_join": (np.ones((500, 3, 8000)), np.ones((3, 8000))),
         "block_residual": (x, 0, rows, *csr[1:], ones, starts, ones, ones),
-        "block_update_embedding": (weights, every, row_rates, scratch[None], squares, 0.1),
+        "block_update_embedding": (weights, every, row_rates, scratch[None], squares, 0.1, 0, len(every)),
         "block_update_linear": (weights, scratch, scratch.copy(), squares, 0.1, 0.9, 1.0),
         "bag_gather": (weights, many_bags, named, np.ones(many, np.float32), every, 0, many, scratch.copy()),
         "bag_group": (

@@ -1,0 +1,240 @@
+"""What a fit by several processes costs: one rank against none, two ranks against two threads; and projections.
+
+    python bench/peers/ranks.py [--inputs 20000] [--outputs 20000] [--dim 100] [--counts 300] [--rounds 5]
+
+Needs mpi4py and an `mpiexec`. An epoch of one rank has all of the exchange but the network: it is set beside an epoch
+without ranks, by turns in one process. Two ranks of one thread each are set beside one process of two threads, by turns
+too, in processes of their own. CPU time is that of all processes, without what ranks wait in calls of MPI, which poll.
+
+The projections are computed, not measured: the CPU time of a block of the sizes named on one thread, divided among the
+cores of all machines; and what machines tell one another, by the latency and bandwidth of a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+from block import random_counts
+from rounds import Times, in_units, print_table, save_results, say, with_minima
+from scipy import sparse
+
+from fastembed import Trainer
+from fastembed._base.threads import Pool
+from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.groups import CSRGroups
+from fastembed.trainer.options import FitOptions
+from fastembed.trainer.parameters import Parameters
+
+EPOCHS = 3  # of a fit, of which the first is not timed
+BLOCK = 256
+WORDS = 1_000_000
+CONTEXTS = (49_152, 1_000_000)
+DIMS = (100, 300)
+MACHINES = (1, 4, 16)
+CORES = 16  # of a machine in the projections
+# (name, seconds of latency, bytes per second)
+NETWORKS = (
+    ("published", 2.3e-6, 37.23e9 / 8),  # Open MPI on Cisco's usNIC, through a switch; 40 Gbit/s back to back
+    ("slow", 50e-6, 10e9 / 8),  # an assumption for TCP
+)
+
+
+def main() -> None:
+    """Parse the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=20_000)
+    parser.add_argument("--outputs", type=int, default=20_000)
+    parser.add_argument("--dim", type=int, default=100)
+    parser.add_argument("--counts", type=int, default=300, help="per row")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # the threads of a process that is timed
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    machine.reject_other_blas_kernels()
+    if args.alone:
+        print(json.dumps(by_turns(args)))
+        return
+    if args.worker:
+        print(json.dumps(seconds_of_epochs(args, args.worker, ranks="OMPI_COMM_WORLD_SIZE" in os.environ)))
+        return
+    found = machine.print_facts("A fit by several processes", "mpi4py")
+    say(
+        f"V_in = {args.inputs:,}, V = {args.outputs:,}, D = {args.dim}, {args.counts} counts per row,"
+        f" blocks of {BLOCK}."
+    )
+    records = [one_rank(args), two_ranks(args), *projections()]
+    save_results("ranks", found, records)
+
+
+class Timed:
+    """The communicator of all processes, which times its calls and notes the ends of epochs.
+
+    Attributes
+    ----------
+    ends : list of (float, float)
+        When rank 0 told all whether to go on: by the clock, and in CPU time of this process outside of MPI.
+    """
+
+    def __init__(self) -> None:
+        from mpi4py import MPI
+
+        self._comm, self._inside, self.ends = MPI.COMM_WORLD, 0.0, []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._comm, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return method(*arguments, **options)
+            finally:
+                self._inside += time.thread_time() - began
+                if name == "bcast":
+                    self.ends.append((time.perf_counter(), time.process_time() - self._inside))
+
+        return timed
+
+
+def new_trainer(args: argparse.Namespace, threads: int) -> tuple[Trainer, sparse.csr_array]:
+    """Return a trainer and its counts."""
+    start = Trainer.random(args.inputs, args.dim, output_size=args.outputs, seed=0)
+    trainer = Trainer(start.embedding / args.dim, start.linear / args.dim, threads=threads)
+    return trainer, random_counts(args.inputs, args.outputs, args.counts)
+
+
+def seconds_of_epochs(args: argparse.Namespace, threads: int, *, ranks: bool) -> tuple[float, float]:
+    """Return the seconds and the CPU time of an epoch, the least of a fit but for the first one; of all ranks."""
+    trainer, counts = new_trainer(args, threads)
+    return least_epoch(trainer, counts, Timed() if ranks else None)
+
+
+def least_epoch(trainer: Trainer, counts: sparse.csr_array, comm: Any) -> tuple[float, float]:
+    """Return the seconds and the CPU time of an epoch of a fit, the least but for the first one; of all ranks."""
+    ends: list[tuple[float, float]] = []
+    trainer.fit_counts(
+        counts,
+        epochs=EPOCHS,
+        block_size=BLOCK,
+        comm=comm,
+        on_epoch_end=lambda *_: ends.append((time.perf_counter(), time.process_time())),
+    )
+    if comm is not None:
+        ends = comm.ends[-EPOCHS - 1 : -1]  # the last one tells all the records
+    wall, cpu = np.diff(ends, axis=0).min(axis=0).tolist()
+    return wall, cpu if comm is None else sum(comm.allgather(cpu))
+
+
+def one_rank(args: argparse.Namespace) -> dict[str, Any]:
+    """Compare epochs of one rank with those of none."""
+    return reported(seconds_of(args, ["--alone"], ranks=1), "one rank", "no ranks")
+
+
+def by_turns(args: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
+    """Return the times of epochs of one rank and of none, by turns."""
+    trainer, counts = new_trainer(args, 1)
+    times: dict[str, list[tuple[float, float]]] = {"no ranks": [], "one rank": []}
+    for _ in range(args.rounds):
+        times["no ranks"].append(least_epoch(trainer, counts, None))
+        times["one rank"].append(least_epoch(trainer, counts, Timed()))
+    return times
+
+
+def two_ranks(args: argparse.Namespace) -> dict[str, Any]:
+    """Compare epochs of two ranks of one thread with those of one process of two, by turns."""
+    times: dict[str, list[tuple[float, float]]] = {"two threads": [], "two ranks": []}
+    for _ in range(args.rounds):
+        times["two threads"].append(seconds_of(args, ["--worker=2"]))
+        times["two ranks"].append(seconds_of(args, ["--worker=1"], ranks=2))
+    return reported(times, "two ranks", "two threads")
+
+
+def seconds_of(args: argparse.Namespace, flags: list[str], ranks: int = 0) -> Any:
+    """Return what this script prints first as a process, or as so many ranks."""
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if mpiexec is None:
+        sys.exit("there is no mpiexec: install Open MPI")
+    options = [f"--{name}={getattr(args, name)}" for name in ("inputs", "outputs", "dim", "counts", "rounds")]
+    command = [*([mpiexec, "-n", str(ranks)] if ranks else []), sys.executable, __file__, *options, *flags]
+    as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | as_root, text=True)
+    return json.loads(done.stdout.splitlines()[0])
+
+
+def reported(times: dict[str, list[tuple[float, float]]], slow: str, fast: str) -> dict[str, Any]:
+    """Print and return a comparison."""
+    rows = []
+    for k, what in enumerate(("by the clock", "CPU time")):
+        of_kind = Times({name: [each[k] for each in values] for name, values in times.items()})
+        ratio = with_minima(of_kind.ratio(slow, fast), of_kind.ratio_of_minima(slow, fast))
+        rows.append([what, in_units(of_kind.median(slow)), in_units(of_kind.median(fast)), ratio])
+    print_table(["an epoch", slow, fast, "ratio"], rows)
+    return {"times": times}
+
+
+def seconds_of_block(outputs: int, dim: int) -> float:
+    """Return the least CPU time of a block, of some, on one thread."""
+    rows, rng = 3 * BLOCK, np.random.default_rng(0)
+    linear = np.full((dim, outputs), 1 / dim, np.float32)
+    parameters = Parameters.untrained(rng.standard_normal((rows, dim), np.float32), linear, None)
+    del linear
+    fit = BlockFit(parameters, CSRGroups(random_counts(rows, outputs, 300)), FitOptions(block_size=BLOCK), Pool(1))
+    ends: list[float] = []
+    for epoch in (1, 2):
+        fit.epoch(epoch, rng, after_block=lambda: ends.append(time.process_time()))
+    fit.close()
+    return float(np.diff(ends).min())
+
+
+def seconds_of_network(machines: int, outputs: int, dim: int, latency: float, bandwidth: float) -> tuple[float, float]:
+    """Return the seconds that machines tell one another of a block, and of an epoch beside its blocks.
+
+    Of a block: three doubles per row, from each to all, in log2(machines) steps. Of an epoch: dH to the rank of each
+    row, and the rows of the embedding from there to all; the linear layer and its momentum, one machine after another.
+    """
+    if machines == 1:
+        return 0.0, 0.0
+    block = math.log2(machines) * latency + (machines - 1) * 3 * 8 * BLOCK / bandwidth
+    embedding = 2 * 4 * WORDS * dim * (machines - 1) / machines / bandwidth
+    linear = 2 * 4 * outputs * dim / bandwidth
+    return block, embedding + linear
+
+
+def projections() -> list[dict[str, Any]]:
+    """Compute the seconds of an epoch of WORDS words on several machines."""
+    rows: list[list[object]] = []
+    records: list[dict[str, Any]] = []
+    for outputs in CONTEXTS:
+        for dim in DIMS:
+            block = seconds_of_block(outputs, dim)
+            blocks = -(-WORDS // BLOCK)
+            row = [f"{outputs:,}", dim, in_units(block)]
+            for machines in MACHINES:
+                each = [
+                    blocks * (block / CORES / machines + of_block) + of_epoch
+                    for _, *network in NETWORKS
+                    for of_block, of_epoch in [seconds_of_network(machines, outputs, dim, *network)]
+                ]
+                row.append(" / ".join(f"{seconds:,.0f}" for seconds in (each if machines > 1 else each[:1])))
+                records.append({"outputs": outputs, "dim": dim, "machines": machines, "block": block, "epoch": each})
+            rows.append(row)
+    say(
+        f"Computed seconds of an epoch of {WORDS:,} words on machines of {CORES} cores that work like one of this"
+        " machine; with the published latency and bandwidth / with 50 µs and 10 Gbit/s."
+    )
+    print_table(["outputs", "D", "block, one core", *(f"{machines} machines" for machines in MACHINES)], rows)
+    return records
+
+
+if __name__ == "__main__":
+    main()

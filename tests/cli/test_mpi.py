@@ -1,0 +1,251 @@
+"""`train --mpi`: ranks of a real MPI job; one that is killed, differs or fails; and the options, in this process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastembed import Counts, SkipGram
+from fastembed._kernels import BUILD, runnable_builds
+from fastembed.cli import ranks as cli_ranks
+
+TIME_LIMIT = 120  # seconds, for jobs that would otherwise hang
+OPTIONS = ["--dim", "8", "--epochs", "3", "--threads", "1"]
+
+
+def find_mpiexec():
+    """Return the path of mpiexec, as Open MPI's wheel installs it, or of the system; None without mpi4py or it."""
+    folders = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]
+    try:
+        distribution("mpi4py")
+        files = distribution("openmpi").files or []
+        folders[:0] = [str(Path(file.locate()).resolve().parent) for file in files if file.name == "mpiexec"]
+    except PackageNotFoundError as error:
+        if error.name == "mpi4py":
+            return None
+    return shutil.which("mpiexec", path=os.pathsep.join(folders))
+
+
+MPIEXEC = find_mpiexec()
+needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="needs mpi4py and mpiexec: the extra [mpi]")
+# As root, and with more ranks than cores; for other users and machines these change nothing
+ENVIRONMENT = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+
+
+def start(folder, *jobs):
+    """Start a job, of parts (number of ranks, environment, arguments of `fastembed`)."""
+    command = [MPIEXEC]
+    for ranks, environment, arguments in jobs:
+        settings = [f"{name}={value}" for name, value in environment.items()]
+        python = [sys.executable, "-P", "-m", "mpi4py", "-m", "fastembed"]
+        command += [*([":"] if len(command) > 1 else []), "-n", str(ranks), "env", *settings, *python]
+        command += map(str, arguments)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    return subprocess.Popen(command, cwd=folder, env=os.environ | ENVIRONMENT, **pipes)
+
+
+def run_job(folder, *jobs):
+    """Run a job to its end; return its exit code, stdout and stderr."""
+    process = start(folder, *jobs)
+    try:
+        out, err = process.communicate(timeout=TIME_LIMIT)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store of counts of 1,200 words on both sides: four shards."""
+    rng = np.random.default_rng(0)
+    words = np.minimum(rng.zipf(1.2, size=(300, 40)), 1200)
+    corpus = [[f"w{word}" for word in line] for line in [*words, *np.arange(1, 1201).reshape(30, 40)]]
+    path = tmp_path_factory.mktemp("mpi") / "pairs.counts"
+    SkipGram(min_count=1, window=3, sample=1e-2, max_contexts=None).count(corpus).store(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(store):
+    """The vectors and the linear layer that one process has after OPTIONS."""
+    return parameters(SkipGram(dim=8, epochs=3, threads=1).fit_counts(Counts.open(store)))
+
+
+def parameters(model):
+    return model.vectors.matrix.tobytes(), model._model.trainer.linear.tobytes()
+
+
+def parameters_in(path):
+    return parameters(SkipGram.load(path))
+
+
+def train(store, *options):
+    return "train", "--counts", store, "-o", "m.safetensors", *OPTIONS, *options
+
+
+# ---------------------------------------------------------------- jobs
+
+
+@needs_mpi
+def test_two_ranks_write_the_bits_of_one_process(tmp_path, store, alone):
+    code, out, err = run_job(tmp_path, (2, {}, train(store, "--mpi")))
+    assert code == 0, err
+    assert out.count("epoch  1 of 3") == out.count("wrote m.safetensors") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]
+    assert parameters_in(tmp_path / "m.safetensors") == alone
+
+
+@needs_mpi
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of the ranks in /proc")
+def test_a_killed_rank_ends_the_job_and_the_same_command_goes_on_with_four(tmp_path, store, alone):
+    # 600 s of sleep at the end of the second epoch, in which rank 1 is killed while it waits for rank 0
+    sleep = (
+        "import time\nfrom fastembed.cli.progress import Progress\nepoch = Progress.epoch\n"
+        "Progress.epoch = lambda self, record: epoch(self, record) or time.sleep(600 * (record['epoch'] == 2))\n"
+    )
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(sleep, encoding="utf-8")
+    command = train(store, "--mpi", "--checkpoint", "c")
+    process = start(tmp_path, (2, {"PYTHONPATH": tmp_path / "slow"}, command))
+    try:
+        while not process.stdout.readline().startswith("epoch  2"):
+            assert process.poll() is None, process.stderr.read()
+        os.kill(process_of_rank(1, tmp_path), signal.SIGKILL)
+        began = time.monotonic()
+        process.communicate(timeout=TIME_LIMIT)
+        assert time.monotonic() - began < 30
+        assert process.returncode != 0
+    finally:
+        process.kill()
+    assert not (tmp_path / "m.safetensors").exists()
+    code, out, err = run_job(tmp_path, (4, {}, command))
+    assert code == 0, err
+    assert out.startswith("going on from c: 1 of 3 epochs are done")
+    assert parameters_in(tmp_path / "m.safetensors") == alone
+
+
+def process_of_rank(rank, folder):
+    """Return the id of the process of a rank, by its environment and its working directory."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+            if f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment and (process / "cwd").resolve() == folder:
+                return int(process.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no process of rank {rank}")
+
+
+@needs_mpi
+@pytest.mark.skipif(len(runnable_builds()) < 2, reason="this CPU runs one build of the kernels")
+def test_a_rank_with_other_kernels_is_named_in_one_line(tmp_path, store):
+    other = next(build for build in runnable_builds() if build != BUILD)
+    arguments = train(store, "--mpi")
+    code, _, err = run_job(tmp_path, (1, {}, arguments), (1, {"FASTEMBED_ISA": other}, arguments))
+    assert code == 1
+    (line,) = [line for line in err.splitlines() if line.startswith("fastembed: error")]
+    assert f"has kernels {other}, but rank 0" in line
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+@needs_mpi
+def test_what_one_rank_alone_cannot_do_ends_all_in_one_line(tmp_path, store):
+    """Rank 1 is given a store that is not there."""
+    wrong = train("missing.counts", "--mpi")
+    code, _, err = run_job(tmp_path, (1, {}, train(store, "--mpi")), (1, {}, wrong))
+    assert code == 1
+    (line,) = [line for line in err.splitlines() if line.startswith("fastembed: error")]
+    assert "rank 1: " in line
+    assert "missing.counts" in line
+
+
+# ---------------------------------------------------------------- in this process
+
+
+class Alone:
+    """The communicator of one rank."""
+
+    def Get_rank(self):
+        return 0
+
+    def Get_size(self):
+        return 1
+
+    def Allgather(self, sendbuf, recvbuf):
+        recvbuf.reshape(-1)[:] = sendbuf.reshape(-1)
+
+    Alltoall = Allgather
+
+    def Bcast(self, buf, root=0):
+        pass
+
+    def allgather(self, sendobj):
+        return [sendobj]
+
+    def bcast(self, obj, root=0):
+        return obj
+
+    def Abort(self, errorcode=0):
+        raise AssertionError("one rank ends by its exception")
+
+
+@pytest.fixture
+def world(set_constant):
+    set_constant(cli_ranks, "require", lambda *_: SimpleNamespace(COMM_WORLD=Alone()))
+
+
+@pytest.mark.usefixtures("world")
+def test_a_job_of_one_rank_is_an_ordinary_training(run, tmp_path, store, alone):
+    code, out, err = run(*train(store, "--mpi", "-o", tmp_path / "one.safetensors"))
+    assert (code, err) == (0, "")
+    assert "epoch  3 of 3" in out
+    assert parameters_in(tmp_path / "one.safetensors") == alone
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("options", [["text.txt"], ["text.txt", "--continue", "m.safetensors"]])
+def test_mpi_needs_counts_and_a_new_model(usage, tmp_path, options):
+    message = usage("train", *options, "-o", tmp_path / "m.safetensors", "--mpi")
+    assert "--mpi trains a new model on counts: give --counts, and no --continue" in message
+
+
+@pytest.mark.usefixtures("world")
+def test_an_error_of_one_rank_is_that_of_the_command(run, tmp_path):
+    code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert err.startswith("fastembed: error: ")
+
+
+def test_mpi4py_without_an_mpi_is_one_line(run, tmp_path, set_constant):
+    def missing(*_):
+        raise RuntimeError("cannot load MPI library\nlibmpi.so: no such file")
+
+    set_constant(cli_ranks, "require", missing)
+    code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
+    assert code == 1
+    assert err == (
+        "fastembed: error: mpi4py finds no MPI: cannot load MPI library libmpi.so: no such file;"
+        " start the ranks with mpiexec\n"
+    )
+
+
+def test_a_missing_library_is_named_with_its_extra(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
+    assert code == 1
+    assert "install fastembed-cython with the extra [mpi]" in err

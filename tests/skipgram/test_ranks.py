@@ -1,0 +1,94 @@
+"""`SkipGram.fit_counts` by several ranks: the model of one process on all of them."""
+
+import numpy as np
+import pytest
+
+from fastembed import Counts, SkipGram
+
+pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """Counts of 1,200 words on both sides, four shards, and of other lines with the same words."""
+    rng = np.random.default_rng(0)
+    words = [[f"w{word}x" for word in line] for line in np.minimum(rng.zipf(1.2, size=(200, 40)), 1200)]
+    every = [[f"w{word}x" for word in line] for line in np.arange(1, 1201).reshape(30, 40)]
+    model = SkipGram(min_count=1, window=3, max_contexts=None)
+    counts = model.count(words + every)
+    return counts, Counts.from_corpus(words[::2], counts.vocabulary, window=3, directed=True)
+
+
+def parts(model):
+    return [
+        model.vectors.matrix.tobytes(),
+        model.trainer.linear.tobytes(),
+        model.centre_.tobytes(),
+        [{name: value for name, value in record.items() if name != "seconds"} for record in model.history],
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"subwords": True}, {"early_stopping": True, "epochs": 9}])
+@pytest.mark.parametrize("stored", [False, True])
+def test_all_ranks_end_with_the_model_of_one_process(on_ranks, counted, tmp_path, options, stored):
+    counts, held_out = counted
+    held_out = held_out if "early_stopping" in options else None
+    options = {"dim": 4, "epochs": 2, "threads": 2} | options
+    alone = SkipGram(**options).fit_counts(counts, validation_counts=held_out)
+    given = counts.store(tmp_path / "a.counts") if stored else counts
+    for size in (2, 4):
+
+        def fit(comm):
+            return parts(SkipGram(**options).fit_counts(given, validation_counts=held_out, comm=comm))
+
+        assert on_ranks(size, fit) == [parts(alone)] * size
+
+
+def test_rank_0_alone_reports_and_has_the_checkpoint(on_ranks, counted, tmp_path):
+    calls = []
+
+    class Report:
+        def __init__(self, rank):
+            self.rank = rank
+
+        def training(self, estimate):
+            calls.append((self.rank, "training"))
+
+        def epoch(self, record):
+            calls.append((self.rank, record["epoch"]))
+
+        def reading(self, done, total):
+            raise AssertionError("nothing is read")
+
+        counting = reading
+
+    def fit(comm):
+        model = SkipGram(dim=4, epochs=2, threads=1)
+        path = tmp_path / f"of-{comm.rank}"
+        model.fit_counts(counted[0], comm=comm, progress=Report(comm.rank), checkpoint=path, keep_checkpoint=True)
+
+    assert on_ranks(2, fit) == [None, None]
+    assert calls == [(0, "training"), (0, 1), (0, 2)]
+    assert [file.name for file in tmp_path.iterdir()] == ["of-0"]
+
+
+def test_what_rank_0_alone_is_given_and_cannot_use_ends_all(on_ranks, counted):
+    results = on_ranks(2, lambda comm: SkipGram(dim=4).fit_counts(counted[0], comm=comm, progress=4))
+    assert isinstance(results[0], TypeError)
+    assert on_ranks.aborted[0] == (0, 1)
+
+
+def test_too_little_memory_on_one_rank_is_an_error_on_all(on_ranks, counted, monkeypatch):
+    def fit(comm):
+        model = SkipGram(dim=4)
+        if comm.rank == 1:
+            monkeypatch.setattr("fastembed.skipgram.training.Training._blank_trainer", too_little)
+        model.fit_counts(counted[0], comm=comm)
+
+    def too_little(*_):
+        raise MemoryError("no room")
+
+    errors = on_ranks(2, fit)
+    assert [type(error) for error in errors] == [MemoryError] * 2
+    assert str(errors[0]) == "rank 1: no room"
+    assert on_ranks.aborted == []

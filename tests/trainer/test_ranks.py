@@ -1,0 +1,390 @@
+"""Fits by several ranks: the bits of one process; ranks that differ or fail; what is told, and when it does not pay."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from fastembed import Trainer, TrainingDivergedError
+from fastembed.trainer import groups as grouping
+from fastembed.trainer import ranks as of_ranks
+from fastembed.trainer.ranks import Ranks
+
+pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
+
+ROWS, OUTPUTS, DIM = 50, 5000, 5  # eight shards
+OPTIONS = {"epochs": 3, "block_size": 7, "learning_rate": 0.2}
+
+
+@pytest.fixture
+def new(model):
+    """Make a trainer, always the same but for the seed."""
+
+    def make(threads=1, dtype="float32", seed=0, outputs=OUTPUTS):
+        embedding, linear, bias = model(ROWS, outputs, DIM, dtype, seed)
+        return Trainer(embedding, linear, bias=bias, threads=threads)
+
+    return make
+
+
+@pytest.fixture
+def counts(make_counts):
+    """Counts of all rows but every third."""
+    return make_counts(ROWS, OUTPUTS)[1]
+
+
+@pytest.fixture
+def make_bags():
+    """Make bags, three rows of the embedding each, of signed weights."""
+
+    def make(seed=0):
+        rng = np.random.default_rng(seed)
+        return sparse.random_array((ROWS, ROWS), density=3 / ROWS, random_state=rng, format="csr") - sparse.eye_array(
+            ROWS, format="csr"
+        )
+
+    return make
+
+
+def bits(trainer):
+    return [trainer.embedding.tobytes(), trainer.linear.tobytes(), *(each.tobytes() for each in trainer.squares)]
+
+
+def without_times(history):
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+
+
+@pytest.fixture
+def check(new, on_ranks):
+    """Fit on one process, and on each of some numbers of ranks; the bits and records must be the same on all."""
+
+    def run(sizes, dtype="float32", **options):
+        options = OPTIONS | options
+        alone = new(2, dtype)
+        records = alone.fit_counts(**options)
+        start = bits(new(1, dtype))
+        assert bits(alone) != start
+        for size in sizes:
+
+            def fit(comm):
+                trainer = new(1 + comm.rank % 2, dtype)
+                history = trainer.fit_counts(comm=comm, **options)
+                return history, bits(trainer)
+
+            for history, found in on_ranks(size, fit):
+                assert without_times(history) == without_times(records)
+                assert found == bits(alone)
+
+    return run
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_any_number_of_ranks_ends_with_the_bits_of_one_process(check, counts, dtype):
+    check([1, 2, 4, 8], dtype, counts=counts)
+
+
+def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, set_constant):
+    """There is room for dH of two blocks."""
+    set_constant(of_ranks, "KEPT_BYTES", 1)
+    check([2, 4], counts=counts)
+
+
+@pytest.mark.parametrize("block_size", [1, 33, 1000])
+def test_blocks_may_have_any_size(check, counts, block_size):
+    check([4], counts=counts, block_size=block_size, epochs=1)
+
+
+def test_rows_may_be_frozen_weighed_and_have_rates_of_their_own(check, counts):
+    rng = np.random.default_rng(0)
+    check([2], counts=counts, frozen_rows=[0, 3], row_rates=rng.random(ROWS), input_weights=rng.random(ROWS))
+
+
+def test_the_linear_layer_or_the_embedding_may_stay(check, counts):
+    check([2], counts=counts, learning_rate=0)
+    check([2], counts=counts, linear_learning_rate=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_may_be_bags(check, counts, make_bags, dtype):
+    weights = np.random.default_rng(1).random(ROWS)
+    check([1, 2, 8], dtype, counts=counts, bags=make_bags(), input_weights=weights)
+
+
+def test_validation_ends_all_ranks_at_once_with_the_best_parameters(check, counts, make_counts, make_bags):
+    others = {"validation_counts": make_counts(ROWS, OUTPUTS, 1)[1], "n_iter_no_change": 1}
+    check([2], counts=counts, epochs=20, **others)
+    check([2], counts=counts, epochs=20, bags=make_bags(), validation_bags=make_bags(1), **others)
+
+
+def test_groups_of_rows_may_be_read_while_training(check, counts, set_constant):
+    """Each rank asks the counts for the columns of its shards."""
+    set_constant(grouping, "GROUP_ROWS", 8)
+    asked = []
+
+    class Read(grouping.CSRGroups):
+        def of_shards(self, shards):
+            asked.append((shards.start, shards.stop))
+            return self
+
+    check([4], counts=Read(counts))
+    assert sorted(asked) == [(0, 2), (2, 4), (4, 6), (6, 8)]
+
+
+def test_another_fit_goes_on_from_the_sums_of_squares(new, on_ranks, counts):
+    def fit_twice(comm=None):
+        trainer = new()
+        trainer.fit_counts(counts, comm=comm, **OPTIONS)
+        trainer.fit_counts(counts, comm=comm, warm_start=True, **OPTIONS)
+        return bits(trainer)
+
+    assert on_ranks(2, fit_twice) == [fit_twice()] * 2
+
+
+# ---------------------------------------------------------------- rank 0 leads
+
+
+def test_all_start_from_the_parameters_and_the_generator_of_rank_0(new, on_ranks, counts):
+    alone = new(seed=0)
+    alone.fit_counts(counts, seed=np.random.default_rng(0), **OPTIONS)
+
+    def fit(comm):
+        trainer = new(seed=comm.rank)
+        trainer.bias[:] = new().bias
+        trainer.fit_counts(counts, seed=np.random.default_rng(comm.rank), comm=comm, **OPTIONS)
+        return bits(trainer)
+
+    assert on_ranks(2, fit) == [bits(alone)] * 2
+
+
+def test_rank_0_alone_calls_back_and_may_end_training_on_all(new, on_ranks, counts):
+    calls = []
+
+    def fit(comm):
+        trainer = new()
+
+        def on_epoch_end(record, given):
+            calls.append((comm.rank, record["epoch"], given is trainer, bits(given)))
+            return record["epoch"] == 2
+
+        history = trainer.fit_counts(counts, on_epoch_end=on_epoch_end, comm=comm, **OPTIONS)
+        return history, bits(trainer)
+
+    results = on_ranks(4, fit)
+    assert [call[:3] for call in calls] == [(0, 1, True), (0, 2, True)]
+    assert all(history == results[0][0] and len(history) == 2 for history, _ in results)  # their times too
+    assert all(found == calls[-1][3] for _, found in results)
+
+
+# ---------------------------------------------------------------- ranks that differ
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ({"epochs": 4}, "rank 1 on .* has epochs 4, but rank 0 on .* has 3"),
+        ({"seed": 1}, "rank 1 on .* has seed 1, but rank 0 on .* has 0"),
+        ({"counts": None}, "rank 1 on .* has counts [0-9a-f]+, but rank 0"),
+    ],
+)
+def test_ranks_with_other_arguments_are_named(new, on_ranks, counts, make_counts, what, message):
+    others = make_counts(ROWS, OUTPUTS, 5)[1]
+
+    def fit(comm):
+        trainer = new()
+        options = OPTIONS | {"counts": counts}
+        if comm.rank:
+            options |= {"counts": others} if "counts" in what else what
+        with pytest.raises(ValueError, match=message):
+            trainer.fit_counts(comm=comm, **options)
+        return bits(trainer)
+
+    assert on_ranks(2, fit) == [bits(new())] * 2
+    assert on_ranks.aborted == []
+
+
+def test_what_one_rank_rejects_all_raise(new, on_ranks, counts):
+    def fit(comm):
+        new().fit_counts(counts if comm.rank == 0 else counts[:-1], comm=comm)
+
+    errors = on_ranks(2, fit)
+    assert str(errors[0]).startswith("rank 1: counts must have shape (50, 5000)")
+    assert str(errors[1]).startswith("counts must have shape (50, 5000)")
+    assert [type(error) for error in errors] == [ValueError] * 2
+    assert on_ranks.aborted == []
+
+
+@pytest.mark.parametrize("kind", [TypeError, ValueError, OSError, MemoryError, KeyError])
+def test_an_error_of_one_rank_keeps_its_kind_if_all_know_it(on_ranks, kind):
+    def raised():
+        raise kind("something")
+
+    def agree(comm):
+        return Ranks(comm).agreed(raised if comm.rank == 1 else dict)
+
+    first, second = on_ranks(2, agree)
+    assert type(second) is kind
+    assert type(first) is (RuntimeError if kind is KeyError else kind)
+    assert "rank 1: " in str(first)
+
+
+def test_a_communicator_has_the_methods_of_mpi4py(new, counts):
+    with pytest.raises(TypeError, match=r"comm must be a communicator, such as mpi4py's MPI\.COMM_WORLD, got 4"):
+        new().fit_counts(counts, comm=4)
+
+
+def test_the_number_of_ranks_is_a_power_of_two_and_at_most_that_of_the_shards(new, on_ranks, counts, make_counts):
+    few = make_counts(ROWS, 2000)[1]
+    for size, trainer, given, most in ((3, new(), counts, 8), (4, new(outputs=2000), few, 2)):
+        for error in on_ranks(size, lambda comm, trainer=trainer, given=given: trainer.fit_counts(given, comm=comm)):
+            assert isinstance(error, ValueError)
+            assert f"must be a power of two, and at most {most}, the number of shards of the outputs" in str(error)
+            assert str(error).endswith(f"got {size}")
+
+
+# ---------------------------------------------------------------- ranks that fail
+
+
+def test_an_exception_of_one_rank_in_the_middle_ends_all(new, on_ranks, counts):
+    def fit(comm):
+        def on_epoch_end(record, _):
+            raise KeyError("of the callback")
+
+        return new().fit_counts(counts, on_epoch_end=on_epoch_end, comm=comm, **OPTIONS)
+
+    results = on_ranks(2, fit)
+    assert isinstance(results[0], KeyError)
+    assert on_ranks.aborted[0] == (0, 1)
+    assert "on rank 0 of 2" in results[0].__notes__[0]
+
+
+def test_a_loss_that_diverges_does_so_on_all_ranks(new, on_ranks, counts):
+    def fit(comm):
+        trainer = new()
+        trainer.embedding[:] *= np.float32(1e38)
+        with pytest.raises(TrainingDivergedError, match="block 0 in epoch 1"):
+            trainer.fit_counts(counts, comm=comm, **OPTIONS)
+        return bits(trainer)
+
+    first, second = on_ranks(2, fit)
+    assert first == second
+    assert on_ranks.aborted == []
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def test_another_number_of_ranks_goes_on_from_a_checkpoint_to_the_same_bits(new, on_ranks, counts, tmp_path):
+    alone = new()
+    alone.fit_counts(counts, **OPTIONS)
+    path = tmp_path / "checkpoint"
+
+    def fit(comm, fails_at=0):
+        def on_epoch_end(record, _):
+            if record["epoch"] == fails_at:
+                raise OSError
+
+        trainer = new()
+        options = {"checkpoint": path} if comm is None or comm.rank == 0 else {}
+        trainer.fit_counts(counts, on_epoch_end=on_epoch_end, comm=comm, **OPTIONS, **options)
+        return bits(trainer)
+
+    on_ranks(2, partial(fit, fails_at=2))
+    written = path.read_bytes()
+    for size in (1, 4):
+        path.write_bytes(written)
+        assert on_ranks(size, fit) == [bits(alone)] * size
+    path.write_bytes(written)
+    assert fit(None) == bits(alone)
+
+
+def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, counts, tmp_path, set_constant):
+    set_constant(of_ranks, "DUE_BLOCKS", 2)
+    alone = new()
+    alone.fit_counts(counts, **OPTIONS)
+    path, kept = tmp_path / "checkpoint", []
+    write = of_ranks.RanksCheckpoint.write
+
+    def noted(self, position, state, **others):
+        write(self, position, state, **others)
+        self.wait()
+        if self._own is not None and position.blocks:
+            kept.append(path.read_bytes())
+
+    set_constant(of_ranks.RanksCheckpoint, "write", noted)
+
+    def fit(comm):
+        trainer = new()
+        trainer.fit_counts(counts, checkpoint=path, checkpoint_minutes=1e-9, comm=comm, **OPTIONS)
+        return bits(trainer)
+
+    assert on_ranks(2, fit) == [bits(alone)] * 2
+    assert len(kept) == 7  # after every second of three times 5 blocks
+    for content in kept[::3]:
+        path.write_bytes(content)
+        assert on_ranks(4, fit) == [bits(alone)] * 4
+
+
+def test_a_checkpoint_of_another_fit_is_an_error_on_all_ranks(new, on_ranks, counts, tmp_path):
+    path = tmp_path / "checkpoint"
+    new().fit_counts(counts, checkpoint=path, keep_checkpoint=True, **OPTIONS)
+
+    def fit(comm):
+        new().fit_counts(counts, comm=comm, checkpoint=path, **OPTIONS | {"epochs": 9})
+
+    for error in on_ranks(2, fit):
+        assert isinstance(error, ValueError)
+        assert "is that of another fit, with epochs 3 instead of 9" in str(error)
+    assert on_ranks.aborted == []
+
+
+# ---------------------------------------------------------------- what does not pay
+
+
+@pytest.mark.filterwarnings("default:one rank would be faster")
+@pytest.mark.parametrize(("seconds", "warned"), [(1e-9, True), (1000.0, False)])
+def test_a_warning_says_so_if_one_rank_would_be_faster(new, on_ranks, counts, set_constant, recwarn, seconds, warned):
+    """By a trial of what ranks tell one another of a block, beside its products, which are set to some seconds."""
+    set_constant(of_ranks.Exchange, "product_seconds", lambda _: seconds)
+
+    def fit(comm):
+        new().fit_counts(counts, epochs=1, comm=comm)
+
+    assert on_ranks(2, fit) == [None, None]
+    found = [str(each.message) for each in recwarn]
+    assert len(found) == warned
+    if warned:
+        assert found[0].startswith(
+            "one rank would be faster than 2: its matrix products of a block take about 1e-06 ms"
+        )
+
+
+def test_the_trial_of_the_products_is_of_all_shards_by_all_threads(new, counts):
+    class Alone:
+        size, rank, first = 1, 0, True
+
+    p = new()._parameters
+    bounds = np.array([0, 1000, 2000, 3000, 5000])
+
+    def seconds(threads):
+        exchange = of_ranks.Exchange(
+            Alone(), p, bounds, np.ones(ROWS), np.zeros((4, 7, 16), np.float32), of_ranks.Pool(threads), bags=False
+        )
+        return exchange.product_seconds()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(of_ranks, "_median_seconds", lambda call: call() is None or 1.0)
+        assert [seconds(threads) for threads in (1, 2, 3, 8)] == [12.0, 6.0, 6.0, 3.0]
+
+
+def test_arrays_are_sent_in_several_messages(on_ranks, set_constant):
+    set_constant(of_ranks, "SENT_BYTES", 24)
+
+    def send(comm):
+        array = np.arange(7.0) if comm.rank == 1 else np.zeros(7)
+        Ranks(comm).send(array, 1)
+        return array
+
+    for array in on_ranks(2, send):
+        assert_array_equal(array, np.arange(7.0))
