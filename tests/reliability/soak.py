@@ -6,6 +6,8 @@ files on disk must stay as they are.
 The allocator of glibc keeps freed memory in an arena and a cache for each thread, which fill during some hundred
 rounds: 5 % here, while the memory in use stays the same. Both are turned off, so that what is seen is what the library
 holds.
+
+    python soak.py [--minutes N] [--warm-up N] [--threads N] [--allowed SHARE]
 """
 
 from __future__ import annotations
