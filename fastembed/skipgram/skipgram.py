@@ -321,7 +321,7 @@ class SkipGram:
             temporary file without a name, of which an epoch reads some rows at a time. The vectors have the same bits.
             The words of the text, each once, come on top while they are counted. By default counts are held in memory.
         progress : bool or FitProgress, optional
-            True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
+            True: bars in the terminal, a curve in a notebook. Or what to report to: any object with the methods of
             `FitProgress`.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:

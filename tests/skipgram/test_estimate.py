@@ -12,9 +12,14 @@ from fastembed import SkipGram
 from fastembed.skipgram.estimate import REUSED_SHARE, Estimate
 
 
+PARTS = ("", "un", "re", "lock", "ing", "ness", "able", "ly", "er", "est", "form")
+
+
 def zipf_corpus(words, tokens):
+    """Return lines of words of one to three parts and a number, which share n-grams as forms of words do."""
     ids = np.random.default_rng(0).zipf(1.3, tokens) % words
-    return [[f"w{i}" for i in ids[begin : begin + 50].tolist()] for begin in range(0, tokens, 50)]
+    names = [f"{PARTS[i % 7]}{PARTS[i % 11]}{PARTS[i % 3]}w{i}" for i in range(words)]
+    return [[names[i] for i in ids[begin : begin + 50].tolist()] for begin in range(0, tokens, 50)]
 
 
 @pytest.mark.slow
@@ -55,36 +60,40 @@ class Keep:
     def training(self, estimate): self.estimate = estimate
     def epoch(self, record): ...
 
-path, dim, early_stopping, limit = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", int(sys.argv[4]) or None
-keep = Keep()
-model = SkipGram(dim=dim, epochs=1, min_count=1, early_stopping=early_stopping, threads=2)
-model.fit(path, progress=keep, memory_limit=limit)
+path, dim, early_stopping, subwords = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", sys.argv[4] == "True"
+options = {"dim": dim, "early_stopping": early_stopping, "subwords": subwords}
+keep, limit = Keep(), int(sys.argv[5]) or None
+model = SkipGram(epochs=1, min_count=1, threads=2, **options).fit(path, progress=keep, memory_limit=limit)
 status = open("/proc/self/status", encoding="ascii").read()
 print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]), keep.estimate.disk)
 """
 
 
-def trained(path, dim, early_stopping, limit=0):
+def trained(path, dim, early_stopping, subwords, limit=0):
     """Train in a process of its own; return the memory that it was said to take, its peak, and the disk."""
-    command = [sys.executable, "-P", "-c", TRAINING, path, str(dim), str(early_stopping), str(limit)]
+    command = [sys.executable, "-P", "-c", TRAINING, path, *map(str, (dim, early_stopping, subwords, limit))]
     return map(int, subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split())
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
 @pytest.mark.parametrize(
-    ("words", "tokens", "dim", "early_stopping"),
+    ("words", "tokens", "dim", "early_stopping", "subwords"),
     [
-        (8_000, 500_000, 100, True),
-        (20_000, 2_000_000, 100, False),
-        (40_000, 1_000_000, 200, False),
+        (8_000, 500_000, 100, True, False),
+        (20_000, 2_000_000, 100, False, False),
+        (40_000, 1_000_000, 200, False, False),
+        (8_000, 500_000, 200, True, True),
+        (30_000, 1_000_000, 100, False, True),
     ],
 )
-def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(words, tokens, dim, early_stopping, tmp_path):
+def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
+    words, tokens, dim, early_stopping, subwords, tmp_path
+):
     """Its peak is read from /proc: `ru_maxrss` of a child is at least what its parent held when it was started."""
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens))), encoding="utf-8")
-    said, peak, _ = trained(path, dim, early_stopping)
+    said, peak, _ = trained(path, dim, early_stopping, subwords)
     assert said == pytest.approx(peak, rel=0.1)
 
 
@@ -94,7 +103,7 @@ def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(tmp_path
     limit = 200_000_000
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(30_000, 1_000_000))), encoding="utf-8")
-    said, peak, disk = trained(path, 20, False, limit)
+    said, peak, disk = trained(path, 20, False, False, limit)
     assert disk == SkipGram(min_count=1).count(path, store=tmp_path / "counts").disk
     assert said == pytest.approx(peak, rel=0.1)
     assert max(said, peak) <= limit
