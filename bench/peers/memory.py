@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def run(text, limit, options, folder):
-    """Train in a process of its own; return (seconds, bytes at the peak, the line of the estimate, the last nll)."""
+    """Train in a process of its own; return seconds, those of CPUs, the peak, the line of the estimate, the last nll."""
     command = [sys.executable, "-m", "fastembed", "train", text, "-o", folder / "model.safetensors", *options]
     if limit != "none":
         command += ["--memory-limit", limit]
@@ -30,7 +30,8 @@ def run(text, limit, options, folder):
     if process.returncode:
         raise SystemExit(process.returncode)
     estimate = re.search(r"^training (.+)$", out, re.MULTILINE)[1]
-    return time.perf_counter() - begin, 1024 * usage.ru_maxrss, estimate, re.findall(r"nll ([0-9.]+)", out)[-1]
+    cpu = usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - begin, cpu, 1024 * usage.ru_maxrss, estimate, re.findall(r"nll ([0-9.]+)", out)[-1]
 
 
 def main():
@@ -51,10 +52,10 @@ def main():
                     with arguments.text.open("rb") as part:
                         shutil.copyfileobj(part, to, 1 << 20)
         for limit in arguments.limits:
-            seconds, peak, estimate, nll = run(text, limit, options, folder)
+            seconds, cpu, peak, estimate, nll = run(text, limit, options, folder)
+            times = f"{seconds:7.1f} s, {cpu:7.1f} s of CPU"
             print(
-                f"limit {limit:>5}: {seconds:7.1f} s, {peak / 1e6:8,.0f} MB at the peak, nll {nll}\n    {estimate}",
-                flush=True,
+                f"limit {limit:>5}: {times}, {peak / 1e6:8,.0f} MB at the peak, nll {nll}\n    {estimate}", flush=True
             )
 
 

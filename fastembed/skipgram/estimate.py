@@ -54,6 +54,8 @@ class Estimate:
         The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
     memory_limit : int, optional
         Bytes that the whole process may take, for counts in a store.
+    stored : int, optional
+        Bytes of the store on disk, where there is one already.
     resident : int
         Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
         into memory are not among them before they have been read.
@@ -81,6 +83,7 @@ class Estimate:
     resident: int = field(default=0, compare=False)
     largest_group: int | None = field(default=None, compare=False)
     memory_limit: int | None = field(default=None, compare=False)
+    stored: int | None = field(default=None, compare=False)
     ngrams: int = 0
     entries: int = 0
 
@@ -114,18 +117,22 @@ class Estimate:
         """The bytes of a store of these counts, and of the temporary file of the start; 0 for counts in memory."""
         if self.largest_group is None:
             return 0
-        return self.disk_per_epoch + (self._entries_memory if self._entries_memory > self.start_memory else 0)
+        return self.disk_per_epoch + (self._entries_memory if self._is_spilled else 0)
 
     @property
     def disk_per_epoch(self) -> int:
-        """The bytes of a store that an epoch reads; 0 for counts in memory."""
-        shards = len(shard_bounds(self.outputs)) - 1
-        return 0 if self.largest_group is None else STORED_BYTES * self.nnz + 2 * self.inputs * shards
+        """The bytes of a store, all of which an epoch reads; 0 for counts in memory.
+
+        Until there is a store, its values are taken for float32, which takes 4 bytes less than float64.
+        """
+        if self.stored is not None or self.largest_group is None:
+            return self.stored or 0
+        return STORED_BYTES * self.nnz + 2 * self.inputs * (len(shard_bounds(self.outputs)) - 1)
 
     @property
     def training_memory(self) -> int:
         """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
-        start = self._start_memory + min(self._entries_memory, self.start_memory)
+        start = self._start_memory + (0 if self._is_spilled else self._entries_memory)
         phases = max(start, self._ridge_memory, self._epochs_memory, self._gauge_memory)
         return self._expected_memory + self._bag_memory + phases
 
@@ -149,6 +156,11 @@ class Estimate:
             return check_memory_limit(None)
         others = self._held_memory + self._expected_memory + self._bag_memory + self._start_memory
         return max(self.memory_limit - others, 0)
+
+    @property
+    def _is_spilled(self) -> bool:
+        """Whether the positive PMI is in a file; the few groups in memory then take the place of those of an epoch."""
+        return self._entries_memory > self.start_memory
 
     @property
     def _entries_memory(self) -> int:

@@ -808,7 +808,9 @@ class SkipGram:
         nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
         lengths, before = (options.subwords, None) if base is None else (False, base.subwords)
         subwords = subwords_of(counts.vocabulary.tokens, lengths, before)
-        largest = int(counts.entries.max()) if isinstance(counts, CountsStore) and replay is None else None
+        largest = stored = None
+        if isinstance(counts, CountsStore) and replay is None:
+            largest, stored = int(counts.entries.max()), counts.disk
         estimate = replace(
             options.estimate(*counts.shape, nnz, subwords),
             in_place=own_counts,
@@ -816,6 +818,7 @@ class SkipGram:
             checkpoint=checkpoint is not None,
             largest_group=largest,
             memory_limit=memory_limit,
+            stored=stored,
         )
 
         def start() -> Training:

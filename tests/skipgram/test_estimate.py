@@ -61,11 +61,17 @@ class Keep:
 
 path, dim, early_stopping, subwords = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", sys.argv[4] == "True"
 options = {"dim": dim, "early_stopping": early_stopping, "subwords": subwords}
-keep = Keep()
-model = SkipGram(epochs=1, min_count=1, threads=2, **options).fit(path, progress=keep)
+keep, limit = Keep(), int(sys.argv[5]) or None
+model = SkipGram(epochs=1, min_count=1, threads=2, **options).fit(path, progress=keep, memory_limit=limit)
 status = open("/proc/self/status", encoding="ascii").read()
-print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]))
+print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]), keep.estimate.disk)
 """
+
+
+def trained(path, dim, early_stopping, subwords, limit=0):
+    """Train in a process of its own; return the memory that it was said to take, its peak, and the disk."""
+    command = [sys.executable, "-P", "-c", TRAINING, path, *map(str, (dim, early_stopping, subwords, limit))]
+    return map(int, subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split())
 
 
 @pytest.mark.slow
@@ -86,9 +92,24 @@ def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
     """Its peak is read from /proc: `ru_maxrss` of a child is at least what its parent held when it was started."""
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens, subwords))), encoding="utf-8")
-    command = [sys.executable, "-P", "-c", TRAINING, path, str(dim), str(early_stopping), str(subwords)]
-    said, peak = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split()
-    assert int(said) == pytest.approx(int(peak), rel=0.1)
+    said, peak, _ = trained(path, dim, early_stopping, subwords)
+    assert said == pytest.approx(peak, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
+def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(tmp_path):
+    limit = 200_000_000
+    path = tmp_path / "text"
+    path.write_text("\n".join(map(" ".join, zipf_corpus(30_000, 1_000_000))), encoding="utf-8")
+    said, peak, disk = trained(path, 20, False, False, limit)
+    assert disk == SkipGram(min_count=1).count(path, store=tmp_path / "counts").disk
+    assert said == pytest.approx(peak, rel=0.1)
+    assert max(said, peak) <= limit
+    model = SkipGram(dim=20, min_count=1, weighting="linear")
+    counts = model.count(path, store=tmp_path / "counts")
+    estimate = model.estimate(*counts.shape, nnz=counts.nnz, memory_limit=limit)
+    assert estimate.disk_per_epoch == pytest.approx(counts.disk, rel=0.01)
 
 
 def test_the_memory_counts_what_the_process_holds_already():
@@ -149,3 +170,16 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
 def test_sizes_are_checked(sizes, message):
     with pytest.raises(ValueError, match=message):
         SkipGram().estimate(**sizes)
+
+
+def test_a_limit_says_what_disk_it_takes():
+    model, sizes = SkipGram(dim=10, threads=1), {"inputs": 9000, "outputs": 2000, "nnz": 10**7}
+    plain, limited = model.estimate(**sizes), model.estimate(**sizes, memory_limit=10**9)
+    assert (plain.disk, plain.disk_per_epoch) == (0, 0)
+    assert limited.disk_per_epoch == 6 * 10**7 + 2 * 9000 * 2
+    assert "and 60 MB of disk, of which an epoch reads 60 MB" in f"{limited}".replace("memory, ", "and ")
+    tight = model.estimate(**sizes, memory_limit=limited.memory - 10**6)
+    assert tight.disk > limited.disk + 6 * 10**7
+    assert tight.memory < limited.memory
+    with pytest.raises(ValueError, match="memory_limit must be at least"):
+        model.estimate(**sizes, memory_limit=3)
