@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import weakref
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
+
+
+class Placed(Protocol):
+    """A file of known size, from any place of which any thread may read."""
+
+    size: int
+
+    def some(self, offset: int, size: int) -> bytes:
+        """Return at most so many bytes from a place on; none only at the end of the file."""
 
 
 class PlacedReader:
-    """An open file, from any place of which any thread may read.
+    """An open file, from any place of which any thread may read; closed when nothing refers to it.
 
     Parameters
     ----------
@@ -17,6 +27,8 @@ class PlacedReader:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
+        weakref.finalize(self, stream.close)
+        self.size = os.fstat(stream.fileno()).st_size
         self._stream = stream
         self._lock = Lock()  # on Windows, which cannot be given a place and a size at once
 

@@ -48,6 +48,8 @@ class WindowSums:
     shape : (int, int)
         (V, columns).
     pool : Pool
+    lines : LineSplit, optional
+        Which lines were counted.
     """
 
     total: ExternalSum
@@ -57,6 +59,7 @@ class WindowSums:
     vocabulary: Vocabulary | None
     shape: tuple[int, int]
     pool: Pool
+    lines: LineSplit | None = None
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -70,8 +73,9 @@ class WindowSums:
         Raises
         ------
         ValueError
-            If there is no pair, or a sum is too large to be exact.
+            If there is no token of the vocabulary or no pair, or a sum is too large to be exact.
         """
+        self.check()
         with note_on_interrupt(self.ledger):
             matrix = self.total.result()
         if not len(matrix.data):
@@ -81,13 +85,29 @@ class WindowSums:
 
     def rows(self) -> Generator[RowBatch, None, None]:
         """Yield the rows of the sum of all, of which only some are in memory; raises as :meth:`matrix`."""
+        self.check()
         with note_on_interrupt(self.ledger), closing(self.total.rows()) as batches:
             for batch in not_empty(batches, self._no_pair):
                 check_exact(batch.values, Pool(1))
                 yield batch
 
+    def check(self) -> None:
+        """Raise ValueError if there was no token of the vocabulary."""
+        check_known(self.ledger, "corpus" if self.lines is None else f"corpus' {self.lines}")
+
     def _no_pair(self) -> ValueError:
-        return ValueError(f"the corpus gives no pair: {self.ledger.summary()}, window={self.windows.window}")
+        return no_pair(self.ledger, self.windows)
+
+
+def check_known(ledger: Ledger, where: str = "corpus") -> None:
+    """Raise ValueError if no token that was read is in the vocabulary."""
+    if not ledger.tokens_used:
+        raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
+
+
+def no_pair(ledger: Ledger, windows: Windows) -> ValueError:
+    """Return the error for a corpus without a pair."""
+    return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
 
 
 def sum_windows(
@@ -122,13 +142,10 @@ def sum_windows(
             if known is None:
                 occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
             del chunk  # its memory is free before the next is read
-        if not ledger.tokens_used:
-            where = "corpus" if lines is None else f"corpus' {lines}"
-            raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
-    report.finish()
     if known is not None:
         occurrences = known.counts
-    else:
+    elif ledger.tokens_used:
         check_frequency_order(windows, occurrences)
+    report.finish()
     keep = keep_probabilities(windows.sample, occurrences)
-    return WindowSums(total, windows, keep, ledger, known, (size, windows.columns(size)), pool)
+    return WindowSums(total, windows, keep, ledger, known, (size, windows.columns(size)), pool, lines)

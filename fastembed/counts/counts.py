@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -33,11 +34,13 @@ from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.expected import SCALE_ENTRIES, Scale
 from fastembed.counts.external_sum import add_matrices
 from fastembed.counts.files import read_counts, write_counts
-from fastembed.counts.folders import StoreFolder, open_folder
+from fastembed.counts.folders import StoreFolder
 from fastembed.counts.named_pairs import pair_ids, tokens_of
 from fastembed.counts.store import CountsStore
 from fastembed.counts.store_writer import groups_of, joined_groups, write_groups, writing
 from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty, store_rows
+from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
+from fastembed.counts.url_folder import open_folder
 from fastembed.counts.windows import check_exact
 from fastembed.trainer.groups import CSRGroups, group_places
 from fastembed.vocabulary import Vocabulary
@@ -67,6 +70,7 @@ class _WindowOptions(_BasketOptions, total=False):
     window: int | tuple[int, int]
     sample: float | None
     directed: bool
+    executor: Executor | None
 
 
 @pickled_as("Counts")
@@ -198,6 +202,7 @@ class Counts:
         lines: LineSplit | None = None,
         progress: Progress | None = None,
         store: Folder | None = None,
+        executor: Executor | None = None,
     ) -> Counts | CountsStore:
         """Count the pairs of word and context in a corpus.
 
@@ -229,6 +234,11 @@ class Counts:
         store : path-like, optional
             A folder to write the counts to, as :meth:`store` does, to the same bytes; but one group of at most 4,096
             rows after another, so that they are never in memory together.
+        executor : concurrent.futures.Executor, optional
+            Counts parts of files, cut at the ends of sequences, in tasks of its own: threads, processes, or those of a
+            cluster, as ``distributed.Client(...).get_executor()`` is. It needs a `store` and a `Vocabulary`; all must
+            see the files and the store under the same names. `threads`, 1 by default, and `memory_limit`, 500 MB by
+            default, are those of each task. The bytes of the store do not depend on it.
 
         Returns
         -------
@@ -260,6 +270,15 @@ class Counts:
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         vocabulary_size(vocabulary)
         _check_lines(lines)
+        if executor is not None:
+            if store is None or lines is not None or not isinstance(vocabulary, Vocabulary):
+                raise ValueError("an executor needs a store to count into and a Vocabulary, and counts all lines")
+            folder = open_folder(store)
+            own = {"threads": 1 if threads is None else workers}
+            own["memory_limit"] = TASK_MEMORY if memory_limit is None else limit
+            with writing(folder):
+                count_by_tasks(executor, as_corpus(corpus), vocabulary, windows, folder, **own, progress=progress)
+            return CountsStore._in(folder)
         count = partial(
             sum_windows,
             corpus,
@@ -685,7 +704,7 @@ class Counts:
         ----------
         path : path-like
             The folder to make, in one that exists; or a folder that holds a store, which is replaced once this one is
-            whole.
+            whole. Or a URL of fsspec, as ``s3://bucket/counts``, where two writers of one store are not noticed.
 
         Returns
         -------
@@ -716,6 +735,7 @@ class Counts:
         Parameters
         ----------
         path : path-like
+            Or a URL.
 
         Returns
         -------

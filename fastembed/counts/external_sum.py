@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from fastembed._base.csr import row_ranges
 from fastembed._base.threads import ordered_map
@@ -24,15 +25,19 @@ def batch_entries(memory: int, threads: int) -> int:
     return max(memory // (2 * ENTRY_BYTES * 5 * threads), MIN_BATCH_ENTRIES)
 
 
+def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
+    """Return the sum of sparse matrices of which none is much larger than the others."""
+    while len(terms) > 1:
+        pairs = itertools.zip_longest(terms[::2], terms[1::2])
+        terms = [a if b is None else a + b for a, b in pairs]
+    return terms[0]
+
+
 def added_rows(matrices: list[AnyCSR], threads: int, entries: int = MERGE_ENTRIES) -> Generator[RowBatch, None, None]:
     """Yield the rows of the sum of matrices of one shape; about `entries` are added at a time."""
 
     def add(rows: tuple[int, int]) -> RowBatch:
-        terms = [matrix.rows(*rows) for matrix in matrices]
-        while len(terms) > 1:
-            pairs = itertools.zip_longest(terms[::2], terms[1::2])
-            terms = [a if b is None else a + b for a, b in pairs]
-        return RowBatch.of(terms[0])
+        return RowBatch.of(sum_of([matrix.rows(*rows) for matrix in matrices]))
 
     with closing(ordered_map(add, row_ranges(_lengths(matrices), entries), threads)) as batches:
         yield from batches
@@ -94,8 +99,9 @@ class ExternalSum:
         return self._added(self.on_disk + self.in_memory, 2 * self.share).mapped()
 
     def rows(self) -> Generator[RowBatch, None, None]:
-        """Yield the rows of the sum of all, of which only some are in memory."""
-        return added_rows(self.on_disk + self.in_memory, self.threads, self._merged_entries)
+        """Yield the rows of the sum of all, of which only some are in memory; none if nothing was added."""
+        if matrices := self.on_disk + self.in_memory:
+            yield from added_rows(matrices, self.threads, self._merged_entries)
 
     @property
     def _merged_entries(self) -> int:

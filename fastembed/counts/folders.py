@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +27,12 @@ MANIFEST = "manifest.safetensors"
 class StoreFolder(Protocol):
     """Where the files of a store are. Threads may read at once."""
 
-    path: str
+    @property
+    def path(self) -> str:
+        """Its name."""
+
+    def __hash__(self) -> int:
+        """Return the same number for the same folder."""
 
     def manifest(self) -> Manifest:
         """Return the manifest; raise OSError or ValueError for what is no store."""
@@ -44,8 +49,8 @@ class StoreFolder(Protocol):
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
         """Return the bytes of a file, or some of them."""
 
-    def write(self, name: str, data: Bytes) -> None:
-        """Write a file, whole or not at all."""
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
+        """Write a file, part by part, whole or not at all."""
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -54,16 +59,16 @@ class StoreFolder(Protocol):
         """Make the folder if it is not there, and let nobody else write to it."""
 
 
+@dataclass(frozen=True)
 class LocalFolder:
-    """A folder of this machine, or one that is mounted here.
+    """A folder of this machine, or one that is mounted here."""
 
-    Parameters
-    ----------
-    path : path-like
-    """
+    path: str
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.abspath(path)  # noqa: PTH100 - a name, as it was given; the folder may change
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> LocalFolder:
+        """Return the folder of a path, wherever this process goes."""
+        return cls(os.path.abspath(path))  # noqa: PTH100 - a name, as it was given; the folder may change
 
     @property
     def _folder(self) -> Path:
@@ -110,10 +115,11 @@ class LocalFolder:
     def _lost(self, name: str, error: FileNotFoundError) -> FileNotFoundError:
         return FileNotFoundError(error.errno, "the store has lost a file of tiles", str(self._folder / name))
 
-    def write(self, name: str, data: Bytes) -> None:
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
         """Write a file."""
-        with replacing(self._folder / name) as temporary:
-            data.tofile(temporary)
+        with replacing(self._folder / name) as temporary, temporary.open("rb+") as file:
+            for part in parts:
+                file.write(part.data)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -133,7 +139,6 @@ class TemporaryFolder:
     def __init__(self) -> None:
         self.path = f"a temporary file in {tempfile.gettempdir()!r}"
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this object
-        weakref.finalize(self, self._file.close)
         self._reader = PlacedReader(self._file)
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
@@ -162,21 +167,23 @@ class TemporaryFolder:
         place, size = self._places[name]
         return np.frombuffer(self._reader.all(place + begin, (size if end is None else end) - begin), np.uint8)
 
-    def write(self, name: str, data: Bytes) -> None:
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
         """Write a file."""
-        rest = data.data
+        begin = self._end
         try:
-            self._file.seek(self._end)
-            while len(rest):
-                rest = rest[self._file.write(rest) :]
+            self._file.seek(begin)
+            for part in parts:
+                rest = part.data
+                while len(rest):
+                    rest = rest[self._file.write(rest) :]
+                self._end += len(part)
         except OSError as error:
             raise OSError(
                 error.errno,
                 f"cannot keep counts in {self.path}: {error}; raise memory_limit, or set the environment variable"
                 " TMPDIR to a folder with more free space",
             ) from error
-        self._places[name] = self._end, len(data)
-        self._end += len(data)
+        self._places[name] = begin, self._end - begin
 
     def remove(self, name: str) -> None:
         """Forget a file, whose bytes stay."""
@@ -186,11 +193,6 @@ class TemporaryFolder:
     def writing(self) -> Iterator[None]:
         """Do nothing: nobody else knows the file."""
         yield
-
-
-def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
-    """Return the folder of a path."""
-    return LocalFolder(store) if isinstance(store, str | os.PathLike) else store
 
 
 class NoManifestError(ValueError):

@@ -19,9 +19,10 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_amounts
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import check_dtypes, unpack_attributes
-from fastembed.counts.folders import LocalFolder, StoreFolder
+from fastembed.counts.folders import StoreFolder
 from fastembed.counts.store_writer import file_name
 from fastembed.counts.tiles import Tiles, damaged_tile, decode_group
+from fastembed.counts.url_folder import open_folder
 from fastembed.formats.tensors import check_header
 from fastembed.trainer.groups import Memory, RowGroup, group_count, group_slice
 from fastembed.trainer.shards import shard_bounds
@@ -77,7 +78,7 @@ class CountsStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._open(LocalFolder(path))
+        self._open(open_folder(path))
 
     @classmethod
     def _in(cls, folder: StoreFolder) -> Self:
@@ -223,7 +224,7 @@ class CountsStore:
 
     def _place(self, group: int) -> str:
         """Return the name of the file of a group for messages."""
-        return f"{self.path}{os.sep}{self._file(group)}"
+        return f"{self.path}/{self._file(group)}"
 
     def _check_size(self, group: int) -> None:
         """Raise for a file of tiles that is missing or not of its size."""

@@ -21,7 +21,7 @@ from fastembed.trainer.groups import CountsDigest, CSRGroups, RowGroup, group_co
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.totals import Totals
 
-TILES = r"group-\d+-[0-9a-f]{16}\.tiles"
+TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
 
 
@@ -139,21 +139,48 @@ def write_groups(
     OSError
         If the data cannot be written.
     """
-    (inputs, outputs), bounds = shape, shard_bounds(shape[1])
-    scale = Scale.of(attributes["windows"], attributes["keep"], outputs)
-    totals, digest = Totals(np.empty(inputs), np.zeros(outputs)), CountsDigest(shape)
-    found: list[Tiles] = []
-    for group, (lengths, columns, values, _) in enumerate(groups):
+    manifest, bounds = StoreManifest(shape, attributes), shard_bounds(shape[1])
+    for lengths, columns, values, _ in groups:
         data, tiles = encode_group(lengths, columns, values, bounds)
-        folder.write(file_name(group, tiles.sha256), data)
-        found.append(tiles)
+        folder.write(manifest.next_file(tiles), [data])
         ends = np.cumsum(lengths)
-        rows = RowGroup(ends - lengths, ends, columns, values)
-        scale.apply_by_rows(rows.begins, rows.ends, columns, values, group_slice(group, inputs))
-        totals.add(group, Totals.of_group(rows, outputs))
-        digest.add(rows)
-    tensors, settings = pack_attributes(shape, **attributes)
-    tensors |= {name: np.stack([getattr(tiles, name) for tiles in found]) for name in Tiles._fields}
-    tensors |= {"totals.rows": totals.rows, "totals.columns": totals.columns}
-    settings["counts_sha256"] = digest.hexdigest()
-    folder.write_manifest(tensors, header("counts-store", settings) | dict(fields or {}))
+        manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
+    manifest.write(folder, fields)
+
+
+class StoreManifest:
+    """The manifest of a store, of which one group after another is added.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (V_in, V_out).
+    attributes : mapping
+        As of `pack_attributes`.
+    """
+
+    def __init__(self, shape: tuple[int, int], attributes: Mapping[str, Any]) -> None:
+        self._shape, self._attributes = shape, attributes
+        self._scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
+        self._totals, self._digest = Totals(np.empty(shape[0]), np.zeros(shape[1])), CountsDigest(shape)
+        self._tiles: list[Tiles] = []
+
+    def next_file(self, tiles: Tiles) -> str:
+        """Return the name of the file of the next group."""
+        return file_name(len(self._tiles), tiles.sha256)
+
+    def add(self, tiles: Tiles, rows: RowGroup) -> None:
+        """Add the next group, whose counts are as they are stored, one row after another; they are scaled in place."""
+        group, (inputs, outputs) = len(self._tiles), self._shape
+        self._scale.apply_by_rows(rows.begins, rows.ends, rows.indices, rows.data, group_slice(group, inputs))
+        self._totals.add(group, Totals.of_group(rows, outputs))
+        self._digest.add(rows)
+        self._tiles.append(tiles)
+
+    def write(self, folder: StoreFolder, fields: Mapping[str, str] | None = None) -> None:
+        """Write it, with more fields of text."""
+        tensors, settings = pack_attributes(self._shape, **self._attributes)
+        tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
+        tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
+        settings["counts_sha256"] = self._digest.hexdigest()
+        folder.write_manifest(tensors, header("counts-store", settings) | dict(fields or {}))

@@ -7,7 +7,6 @@ however the process ends.
 from __future__ import annotations
 
 import tempfile
-import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
@@ -108,8 +107,6 @@ class SpilledCSR:
     def __init__(self, files: tuple[BinaryIO, BinaryIO], indptr: Int64, n_columns: int) -> None:
         self.indptr, self.n_columns = indptr, n_columns
         self._files, self._readers = files, tuple(PlacedReader(file) for file in files)
-        for file in files:
-            weakref.finalize(self, file.close)
 
     @property
     def memory(self) -> int:

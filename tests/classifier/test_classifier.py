@@ -261,8 +261,8 @@ def test_bad_input_is_named(documents, labels, error, message):
     ("parameters", "error", "message"),
     [
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
-        ({"chars": 3}, TypeError, "chars must be None or two numbers"),
-        ({"chars": (3, 2)}, ValueError, r"chars\[1\] must be from 3 to 64"),
+        ({"chars": 3}, TypeError, "chars must be None or the least and the greatest length"),
+        ({"chars": (3, 2)}, ValueError, "the greatest length of chars must be from 3 to 100"),
         ({"weighting": "bm25"}, ValueError, "weighting must be one of tfidf, count"),
         ({"learning_rate": 0}, ValueError, "learning_rate must be finite and above 0"),
         ({"reading": Reading(unit="sentence")}, ValueError, "unit must be 'line'"),

@@ -107,11 +107,11 @@ def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tm
         Counts.from_baskets([["1"]], zipf[1], store=tmp_path / "a")
     calls = []
 
-    def full(folder, name, data, write=folders.LocalFolder.write):
+    def full(folder, name, parts, write=folders.LocalFolder.write):
         calls.append(name)
         if len(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(folder, name, data)
+        write(folder, name, parts)
 
     monkeypatch.setattr(folders.LocalFolder, "write", full)
     with pytest.raises(OSError, match="No space left"):
@@ -126,7 +126,7 @@ def test_a_store_that_another_process_writes_is_an_error_before_anything_is_read
             raise AssertionError("read")
 
     vocabulary = Vocabulary(["a", "b"], [2, 1])
-    with store_writer.writing(folders.LocalFolder(tmp_path / "a")), pytest.raises(BlockingIOError):
+    with store_writer.writing(folders.LocalFolder.of(tmp_path / "a")), pytest.raises(BlockingIOError):
         Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "a")
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "novel.txt").write_text("a b", encoding="utf-8")
