@@ -34,6 +34,7 @@ def test_the_memory_of_training_is_that_of_the_peak(words, tokens, dim, contexts
     model = SkipGram(dim=dim, epochs=1, min_count=1, max_contexts=contexts, early_stopping=early_stopping, threads=2)
     counts = model.count(zipf_corpus(words, tokens))
     validation = counts if early_stopping else None
+    SkipGram(dim=2, epochs=1, min_count=1, threads=2).fit([["a", "b"]] * 5)  # imports what a fit needs
     gc.collect()
     tracemalloc.start()
     try:
