@@ -69,8 +69,8 @@ print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)
 @pytest.mark.parametrize(
     ("words", "tokens", "dim", "early_stopping"),
     [
-        (8_000, 500_000, 100, True),
-        (20_000, 2_000_000, 100, False),
+        (6_000, 400_000, 100, True),
+        (12_000, 1_000_000, 100, False),
         (40_000, 1_000_000, 200, False),
     ],
 )
