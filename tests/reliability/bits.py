@@ -1,6 +1,6 @@
 """Prints the SHA-256 of a model by the number of threads and the hash seed: `make bits`.
 
-Each model comes from a process of its own. Hashed are its words and vectors, the linear layer, the bias, the sums of
+Each hash seed has a process of its own. Hashed are its words and vectors, the linear layer, the bias, the sums of
 squares and the counts' own SHA-256. All must be equal.
 
     python bits.py [--threads N ...] [--hash-seeds N ...] [--text FILE]
@@ -19,13 +19,14 @@ PROGRAM = """
 import hashlib, sys
 import numpy as np
 from fastembed import SkipGram
-text, threads = sys.argv[1:]
-model = SkipGram(dim=30, epochs=2, seed=0, min_count=2, threads=int(threads)).fit(text)
-trainer = model.trainer
-sha = hashlib.sha256(repr((model.vocabulary.tokens, model.counts_sha256_)).encode())
-for array in (model.vectors.matrix, trainer.embedding, trainer.linear, trainer.bias, *trainer.squares):
-    sha.update(np.ascontiguousarray(array).tobytes())
-print(sha.hexdigest())
+text, *numbers = sys.argv[1:]
+for threads in numbers:
+    model = SkipGram(dim=30, epochs=2, seed=0, min_count=2, threads=int(threads)).fit(text)
+    trainer = model.trainer
+    sha = hashlib.sha256(repr((model.vocabulary.tokens, model.counts_sha256_)).encode())
+    for array in (model.vectors.matrix, trainer.embedding, trainer.linear, trainer.bias, *trainer.squares):
+        sha.update(np.ascontiguousarray(array).tobytes())
+    print(threads, sha.hexdigest())
 """
 
 
@@ -51,11 +52,11 @@ def main() -> int:
         if arguments.text is None:
             write_text(text)
         print("threads  PYTHONHASHSEED  SHA-256")
-        for threads in arguments.threads:
-            for seed in arguments.hash_seeds:
-                command = [sys.executable, "-P", "-c", PROGRAM, str(text), threads]
-                own = os.environ | {"PYTHONHASHSEED": seed}
-                sha = subprocess.run(command, check=True, env=own, stdout=subprocess.PIPE, text=True).stdout.strip()
+        for seed in arguments.hash_seeds:
+            command = [sys.executable, "-P", "-c", PROGRAM, str(text), *arguments.threads]
+            own = os.environ | {"PYTHONHASHSEED": seed}
+            printed = subprocess.run(command, check=True, env=own, stdout=subprocess.PIPE, text=True).stdout
+            for threads, sha in map(str.split, printed.splitlines()):
                 found.add(sha)
                 print(f"{threads:>7}  {seed:>14}  {sha}", flush=True)
     print(f"{len(found)} different model{'s' * (len(found) != 1)}")

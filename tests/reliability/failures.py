@@ -321,15 +321,29 @@ def numbers(first: int, share: int, seed: str) -> Iterator[int]:
             yield number
 
 
-def try_failures(plan: list[tuple[str, str]], first: int, share: int, seed: int, folder: Path) -> None:
+def try_failures(
+    plan: list[tuple[str, str]] | None,
+    words: list[str],
+    kinds: list[str],
+    first: int,
+    share: int,
+    seed: int,
+    folder: Path,
+) -> None:
     """Try the failures of some operations, of the first one from number `first` on.
 
-    Each number is printed before it is tried, and so is what is found.
+    Without a plan, it is made of the operations that have one of the words, and printed. Each number is printed before
+    it is tried, and so is what is found.
     """
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None  # what is raised where nobody can catch it, such as in a finalizer
     threading.excepthook = lambda _: None
     known, failing = operations(folder), None
+    if plan is None:
+        plan = [(name, kind) for name in known if any(word in name for word in words) for kind in kinds]
+        print(f"plan {json.dumps(plan)}", flush=True)
+    gc.collect()
+    gc.freeze()  # what is there already need not be looked at again
     for name, kind in plan:
         print(f"begin {name}/{kind}", flush=True)
         operation = known[name]
@@ -439,22 +453,26 @@ def compiled(folder: Path) -> Path:
 
 
 def try_all(
-    plan: list[tuple[str, str]], share: int, seed: int, library: Path
+    words: list[str], kinds: list[str], share: int, seed: int, library: Path
 ) -> Iterator[tuple[str, str, int, int, list[str]]]:
     """Yield each operation with its kind of failures, how many were tried of how many calls, and what was found."""
     environment = os.environ | {"PYTHONMALLOC": "malloc", "LD_PRELOAD": str(library), "PYTHONHASHSEED": "0"}
     environment |= {"OPENBLAS_NUM_THREADS": "1"}
+    plan: list[tuple[str, str]] | None = None
     tried, first, found = 0, 1, list[str]()
-    while plan:
+    while plan is None or plan:
         last = 0
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
-            order = json.dumps([plan, first, share, seed, folder])
+            order = json.dumps([plan, words, kinds, first, share, seed, folder])
             command = [sys.executable, "-P", "-X", "faulthandler", __file__, "--child", order]
             own = environment | {"TMPDIR": folder}
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8", env=own) as child:
                 assert child.stdout is not None
                 for line in child.stdout:
                     word, _, rest = line.strip().partition(" ")
+                    if word == "plan":
+                        plan = [(name, kind) for name, kind in json.loads(rest)]
+                    assert plan
                     if word == "begin":
                         last = 0
                     elif word == "try":
@@ -470,8 +488,8 @@ def try_all(
             return
         code = child.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        if not last:
-            raise RuntimeError(f"{plan[0]} ended the process before its first failure: {how}\n{printed}")
+        if not (plan and last):
+            raise RuntimeError(f"{plan and plan[0]} ended the process before its first failure: {how}\n{printed}")
         of_thread = (
             printed.rpartition("(most recent call first)")[2] if code > 0 else printed.partition("Current thread")[2]
         )
@@ -486,8 +504,8 @@ def try_all(
 
 def main() -> int:
     if sys.argv[1:2] == ["--child"]:
-        plan, first, share, seed, folder = json.loads(sys.argv[2])
-        try_failures(plan, first, share, seed, Path(folder))
+        *order, folder = json.loads(sys.argv[2])
+        try_failures(*order, Path(folder))
         return 0
     parser = argparse.ArgumentParser(description="Let every allocation and every call on a file fail once.")
     parser.add_argument("--only", nargs="+", default=[""], help="operations whose names have one of these words")
@@ -498,11 +516,8 @@ def main() -> int:
     begin, problems, of_others, total = time.monotonic(), 0, 0, dict.fromkeys(KINDS, 0)
     with tempfile.TemporaryDirectory() as folder:
         library = compiled(Path(folder))
-        place = Path(folder, "names")
-        place.mkdir()
-        names = [name for name in operations(place) if any(word in name for word in arguments.only)]
-        plan = [(name, kind) for name in names for kind in arguments.kinds]
-        for name, kind, tried, calls, found in try_all(plan, arguments.share, arguments.seed, library):
+        order = arguments.only, arguments.kinds, arguments.share, arguments.seed
+        for name, kind, tried, calls, found in try_all(*order, library):
             own = [problem for problem in found if THEIRS not in problem]
             total[kind] += tried
             problems += len(own)

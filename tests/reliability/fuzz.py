@@ -9,7 +9,8 @@ files often what is inside, and of safetensors files often the header, with its 
 within `TRY_SECONDS`, and the process never takes `MORE_MB` beyond what it took after the good files. A try depends on
 the seed and its number alone.
 
-    python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--keep FOLDER]
+    python fuzz.py [--seed N] [--seconds N] [--tries N] [--only WORD ...] [--times N] [--per-round N]
+                   [--keep FOLDER]
 
 A file that is read otherwise is copied into the folder `fuzz-SEED-NUMBER`, or into `--keep`.
 """
@@ -46,7 +47,6 @@ from fastembed.corpus import FileCorpus, Phrases
 DOCUMENTED = (ValueError, OSError)
 TRY_SECONDS = 60
 MORE_MB = 200
-PER_ROUND = 50  # tries of one kind, one after another
 # Pieces that mean something to one of the readers
 PIECES = [
     b"", b"\x00", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"-1", b"0", b"99999999999",
@@ -357,6 +357,7 @@ def main() -> int:
     parser.add_argument(
         "--times", type=int, default=25, help="as often as a corpus, other kinds come: 10 of them per corpus"
     )
+    parser.add_argument("--per-round", type=int, default=50, help="tries of one kind, one after another")
     parser.add_argument("--keep", type=Path, help="the folder for files that are read as they should not be")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -375,7 +376,7 @@ def main() -> int:
     order = [name for name in names for _ in range(1 if chosen[name].is_corpus else arguments.times)]
     random.Random(arguments.seed).shuffle(order)
     while number < arguments.tries and time.monotonic() < end:
-        name = order[number // PER_ROUND % len(order)]
+        name = order[number // arguments.per_round % len(order)]
         faulthandler.dump_traceback_later(TRY_SECONDS, exit=True)
         rng = random.Random(f"{arguments.seed} {number}")
         path = write_try(chosen[name], folder, rng)
@@ -387,8 +388,8 @@ def main() -> int:
             pass
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-        if number % PER_ROUND == PER_ROUND - 1 and usual and peak_mb() > usual + MORE_MB:
-            problem = f"{peak_mb()} MB, in this try or one of the {PER_ROUND} before it"
+        if number % arguments.per_round == arguments.per_round - 1 and usual and peak_mb() > usual + MORE_MB:
+            problem = f"{peak_mb()} MB, in this try or one of the {arguments.per_round} before it"
             usual = peak_mb()
         if problem:
             kept = arguments.keep or Path(f"fuzz-{arguments.seed}-{number}")

@@ -3,9 +3,8 @@
 After some rounds, in which caches fill, memory must stay within 1 %, and the numbers of open files, of threads and of
 files on disk must stay as they are.
 
-The allocator of glibc keeps freed memory in an arena and a cache for each thread, which fill during some hundred
-rounds: 5 % here, while the memory in use stays the same. Both are turned off, so that what is seen is what the library
-holds.
+The allocator of glibc keeps freed memory in an arena and a cache for each thread. These fill during some hundred
+rounds, by 5 % here, while the memory in use stays the same. Both are turned off, to see what the library holds.
 
     python soak.py [--minutes N] [--warm-up N] [--threads N] [--allowed SHARE]
 """

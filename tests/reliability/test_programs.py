@@ -72,11 +72,8 @@ def test_what_a_failure_leaves_behind_is_found(tmp_path):
     broken = tmp_path / "failures.py"
     source = (HERE / "failures.py").read_text(encoding="utf-8")
     shutil.copy(HERE / "failing.c", tmp_path)
-    broken.write_text(
-        source.replace("    return found\n\n\ndef deepcopy", f"{BROKEN}    return found\n\n\ndef deepcopy"),
-        encoding="utf-8",
-    )
-    command = [sys.executable, "-P", broken, "--only", "broken", "--kinds", "call"]
+    broken.write_text(source.replace("def deepcopy", f"{BROKEN}def deepcopy"), encoding="utf-8")
+    command = [sys.executable, "-P", broken, "--kinds", "call"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=TIME_LIMIT)
     assert done.returncode == 1, done.stderr
     for problem in (
@@ -91,11 +88,13 @@ def test_what_a_failure_leaves_behind_is_found(tmp_path):
 
 
 BROKEN = """
-    kept = []
+def operations(folder):
+    kept, text = [], folder / "text.txt"
+    text.write_bytes(bytes(1000))
 
     def broken(state):
         try:
-            file = (folder / "text.txt.gz").open("rb")
+            file = text.open("rb")
             state.append(1)
             content = file.read()
             file.close()
@@ -110,14 +109,14 @@ BROKEN = """
             (folder / f"left {len(kept)}").touch()
             raise KeyError from None
 
-    found["broken"] = Operation(list, broken, len)
-    found["broken silently"] = Operation(lambda: None, lambda _: os.access(folder / "none", 0) or len(quiet()))
-
     def quiet():
         try:
-            return (folder / "text.txt.gz").read_bytes()
+            return text.read_bytes()
         except OSError:
             return b""
+
+    return {"broken": Operation(list, broken, len), "silent": Operation(lambda: None, lambda _: len(quiet()))}
+
 
 """
 
@@ -127,12 +126,12 @@ BROKEN = """
 
 @ON_LINUX
 def test_mutated_files_of_every_kind_are_read_or_rejected(tmp_path):
-    code, printed = run("fuzz", "--seed", 0, "--times", 1, "--tries", 4000, "--seconds", 300, folder=tmp_path)
+    code, printed = run("fuzz", "--seed", 0, "--times", 1, "--per-round", 15, "--tries", 1200, folder=tmp_path)
     assert code == 0, printed
     kinds = re.findall(r"^(.+): ([\d,]+) tries, ([\d,]+) read$", printed, flags=re.MULTILINE)
     assert len(kinds) > 30
-    assert all(int(tries.replace(",", "")) >= 50 for _, tries, _ in kinds)
-    assert sum(int(read.replace(",", "")) for *_, read in kinds) > 200  # mutations are not all so coarse
+    assert all(int(tries.replace(",", "")) >= 15 for _, tries, _ in kinds)
+    assert sum(int(read.replace(",", "")) for *_, read in kinds) > 100  # mutations are not all so coarse
 
 
 def test_a_mutation_depends_on_its_seed_alone():
@@ -151,15 +150,14 @@ def test_a_mutated_header_keeps_a_sound_length():
         assert found[8 + struct.unpack("<Q", found[:8])[0] :] == b"data"
 
 
-@ON_LINUX
-def test_a_file_that_is_read_wrongly_is_kept(tmp_path):
-    broken = tmp_path / "fuzz.py"
-    source = (HERE / "fuzz.py").read_text(encoding="utf-8")
-    broken.write_text(source.replace("DOCUMENTED = (ValueError, OSError)", "DOCUMENTED = (OSError,)"), encoding="utf-8")
-    command = [sys.executable, "-P", broken, "--tries", "40", "--only", "vocabulary"]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=TIME_LIMIT, cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    assert "ValueError" in done.stdout
+@pytest.mark.thread_unsafe(reason="changes the working directory")
+def test_a_file_that_is_read_wrongly_is_kept(tmp_path, monkeypatch, capfd):
+    fuzz = load("fuzz")
+    monkeypatch.setattr(fuzz, "DOCUMENTED", (OSError,))
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--tries", "40", "--only", "vocabulary"])
+    monkeypatch.chdir(tmp_path)
+    assert fuzz.main() == 1
+    assert "ValueError" in capfd.readouterr().out
     assert next(tmp_path.glob("fuzz-0-*/v.txt")).is_file()
 
 
@@ -169,7 +167,9 @@ def test_a_file_that_is_read_wrongly_is_kept(tmp_path):
 @ON_LINUX
 def test_a_loop_of_training_and_queries_holds_what_it_held(tmp_path):
     """Memory is looked at in the long form alone, after caches have filled."""
-    code, printed = run("soak", "--minutes", 0.02, "--warm-up", 3, "--allowed", 0.2, folder=tmp_path)
+    code, printed = run(
+        "soak", "--minutes", 0.02, "--warm-up", 3, "--allowed", 0.2, folder=tmp_path, **load("soak").ALLOCATOR
+    )
     assert code == 0, printed
     assert "1 different result\n" in printed
 
