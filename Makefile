@@ -1,6 +1,6 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
-#   make demo | test | lint | docs | pictures | bench | figures | clean
-#   make test-extras | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
+#   make demo | test | lint | docs | links | pictures | bench | figures | clean
+#   make test-extras | test-watch | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
 #   make test-parallel | test-hostile | test-kill | coverage
 #   make test-failures | fuzz | fuzz-asan | soak | bits      what docs/reliability.md shows
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
@@ -16,7 +16,7 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 # Folders are listed, too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test test-extras lint docs pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
+.PHONY: demo test test-extras test-watch lint docs links pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
 	test-valgrind test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits coverage bench figures clean
 
 demo: $(VENV)/.package
@@ -28,6 +28,10 @@ test: $(VENV)/.package $(VENV)/.extra-test
 
 # The suite again, with the optional libraries; without them their tests are skipped.
 test-extras: $(VENV)/.package $(VENV)/.extra-interop test
+
+# The callbacks of docs/howto/watch.md with the packages they call, and the curve in a real notebook
+test-watch: $(VENV)/.package $(VENV)/.extra-test $(VENV)/.extra-watch
+	$(BIN)/pytest tests/test_watch.py tests/skipgram/test_curve.py
 
 # The build for architectures other than x86-64, on this machine
 test-portable:
@@ -146,15 +150,22 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/zizmor --offline --quiet --min-severity=medium .github
 
-# The site, in docs/_build/html; a warning is an error. Without -E a change of a docstring goes unnoticed.
+# The site, in docs/_build/html; a warning is an error, and so is a link that leads nowhere or a picture without a text.
+# Without -E a change of a docstring goes unnoticed.
 docs: $(VENV)/.package $(VENV)/.extra-docs
 	$(BIN)/sphinx-build -E -W --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/python tools/check_site.py docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-# The pictures of the documentation that show words: those of the demonstration
-pictures: $(VENV)/.package $(VENV)/.extra-plot $(VENV)/.extra-maps
-	$(BIN)/fastembed demo -o $(VENV)/demo.safetensors --quiet
-	$(BIN)/fastembed plot $(VENV)/demo.safetensors -o docs/map.png --method umap
+# Links to other sites, which need a network
+links: $(VENV)/.package $(VENV)/.extra-docs
+	$(BIN)/sphinx-build -E -W --keep-going --quiet -b linkcheck docs docs/_build/links
+
+# The pictures of the documentation: those of the gallery, by the code on its pages, and those of pages in Chromium. The genome
+# is in Debian's package bowtie-examples; elsewhere make pictures GENOME=FILE, or its picture stays as it is.
+GENOME := /usr/share/doc/bowtie/examples/genomes/NC_008253.fna.gz
+pictures: docs $(VENV)/.extra-gallery
+	$(BIN)/python tools/pictures.py docs/_build/html --genome $(GENOME)
 
 bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
@@ -177,7 +188,7 @@ figures: $(VENV)/.package $(VENV)/.extra-bench
 wheel: $(VENV)/.package $(VENV)/.extra-release
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/dist.py build
 
-# Checks their contents, builds them again to the same bytes, and runs the whole suite on what they install.
+# Checks their contents, builds them again to the same bytes, and runs the suite, but for its slow tests, on what they install.
 # The options of the suite need a plug-in that is not installed here.
 check-wheel: $(VENV)/.package $(VENV)/.extra-release
 	$(BIN)/pytest --override-ini addopts= tools/test_dist.py

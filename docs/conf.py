@@ -32,7 +32,7 @@ html_css_files = ["site.css"]
 html_show_sphinx = False
 copybutton_exclude = ".linenos, .gp, .go"  # the prompts of sessions, and their output
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "attrs_block"]
 myst_fence_as_directive = ["math"]  # code hosts render such a block as a formula, too
 myst_heading_anchors = 3
 

@@ -51,7 +51,9 @@ def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[i
     return shortest, longest
 
 
-def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tuple[tuple[str, ...], Int64, Int32]:
+def common_ngrams(
+    words: Sequence[str], lengths: Lengths, least: int = 2, *, errors: str = "strict"
+) -> tuple[tuple[str, ...], Int64, Int32]:
     """Return the character n-grams that at least so many of the words have, and those of each word.
 
     A word stands between ``<`` and ``>``, which are characters of its n-grams but none alone: all words have these.
@@ -62,6 +64,8 @@ def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tup
     lengths : (int, int)
         The least and the greatest number of characters (Unicode code points) of an n-gram.
     least : int
+    errors : str
+        What happens at a word without a UTF-8 form, as for :meth:`str.encode`.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tup
     Raises
     ------
     ValueError
-        If a word has no UTF-8 form (a lone surrogate).
+        If a word has no UTF-8 form (a lone surrogate) and `errors` is strict.
     MemoryError
 
     Examples
@@ -86,7 +90,7 @@ def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tup
     ['at', 'at>', 't>']
     """
     table, found, counts = NgramTable(), [], []
-    for text, units, documents, each in _blocks(words, lengths):
+    for text, units, documents, each in _blocks(words, lengths, errors):
         ids = np.empty(each.sum(), np.int32)
         table.count(text, units, documents, *lengths, ids)
         found.append(ids)
@@ -101,7 +105,7 @@ def common_ngrams(words: Sequence[str], lengths: Lengths, least: int = 2) -> tup
     order = [k for k in sorted(range(len(keys)), key=keys.__getitem__) if keys[k] not in alone]
     places = np.full(len(occurrences), -1, np.int32)
     places[kept[order]] = np.arange(len(order), dtype=np.int32)
-    return tuple(keys[k].decode() for k in order), *_known([places[ids] for ids in found], counts)
+    return tuple(keys[k].decode(errors=errors) for k in order), *_known([places[ids] for ids in found], counts)
 
 
 def find_ngrams(ngrams: Sequence[str], words: Sequence[str], lengths: Lengths) -> tuple[Int64, Int32]:
@@ -121,8 +125,7 @@ def find_ngrams(ngrams: Sequence[str], words: Sequence[str], lengths: Lengths) -
 
     Raises
     ------
-    ValueError, MemoryError
-        As by :func:`common_ngrams`.
+    MemoryError
 
     Examples
     --------
@@ -143,12 +146,12 @@ class NgramFinder:
 
     def __init__(self, ngrams: Sequence[str], lengths: Lengths) -> None:
         self._lengths, self._table = lengths, NgramTable()
-        keys = encode_tokens(ngrams)
+        keys = encode_tokens(ngrams, errors="surrogatepass")
         offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))])
         self._table.fill(b"".join(keys), offsets)
 
     def find(self, words: Sequence[str]) -> tuple[Int64, Int32]:
-        """Return what :func:`find_ngrams` does; an n-gram with a lone surrogate, which has no UTF-8 form, is none."""
+        """Return what :func:`find_ngrams` does."""
         found, counts = [], []
         for text, units, documents, each in _blocks(words, self._lengths, "surrogatepass"):
             ids = np.empty(each.sum(), np.int32)
@@ -172,7 +175,7 @@ def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
 
 
 def _blocks(
-    words: Sequence[str], lengths: Lengths, errors: str = "strict"
+    words: Sequence[str], lengths: Lengths, errors: str
 ) -> Iterator[tuple[npt.NDArray[np.uint8], Int64, Int64, Int64]]:
     """Yield what `NgramTable` takes for some words at a time, and the number of n-grams of each word."""
     for begin in range(0, len(words), BLOCK_WORDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from fastembed.corpus.document_blocks import token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.readers import Progress, Source, as_corpus
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.token_counts import count_tokens, rank_tokens
+from fastembed.corpus.tasks import check_executor
+from fastembed.corpus.token_counts import count_tokens, count_tokens_by, rank_tokens
 from fastembed.corpus.token_lists import check_token_list
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
@@ -100,6 +102,7 @@ class Vocabulary:
         keep_only: Iterable[str] | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        executor: Executor | None = None,
     ) -> Vocabulary:
         """Count the tokens of a corpus and keep the frequent ones.
 
@@ -119,6 +122,10 @@ class Vocabulary:
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
             Called with (done, total) in bytes or, for a corpus in memory, in sequences.
+        executor : concurrent.futures.Executor, optional
+            Counts parts of files, cut at the ends of sequences, in tasks of its own: threads, processes, or those of a
+            cluster, as ``distributed.Client(...).get_executor()`` is. All must see the files under the same names. The
+            result does not depend on it. `threads` are then those of the rest of the work.
 
         Returns
         -------
@@ -155,7 +162,11 @@ class Vocabulary:
         wanted = None if keep_only is None else frozenset(check_token_list("keep_only", keep_only))
         pool, reader, ledger = Pool(check_threads(threads)), as_corpus(corpus), Ledger()
         with note_on_interrupt(ledger):
-            tables = count_tokens(reader, ledger, progress, pool)
+            if executor is None:
+                tables = count_tokens(reader, ledger, progress, pool)
+            else:
+                check_executor(executor)
+                tables = count_tokens_by(executor, reader, ledger, progress)
             different = sum(map(len, tables))
             if not different:
                 skipped = f", and {sum(ledger.skipped.values()):,} rows skipped" if ledger.skipped else ""

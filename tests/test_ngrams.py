@@ -95,7 +95,7 @@ def test_words_that_come_later_have_the_n_grams_of_those_at_once():
     assert [rows(*finder.find([word]))[0] for word in WORDS] == rows(*find_ngrams(ngrams, WORDS, (1, 4)))
 
 
-def test_a_word_without_utf8_is_an_error():
+def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():
     with pytest.raises(ValueError, match="no UTF-8 form"):
         common_ngrams(["a\ud800"], (3, 6))
 
@@ -116,3 +116,6 @@ def test_a_word_without_utf8_is_an_error():
 def test_wrong_lengths_are_errors(lengths, error, message):
     with pytest.raises(error, match=message):
         check_ngram_lengths("subwords", lengths)
+    ngrams, *found = common_ngrams(["a\ud800", "b\ud800"], (2, 3), errors="surrogatepass")
+    assert ngrams == ("\ud800>",)
+    assert rows(*found) == rows(*find_ngrams(ngrams, ["a\ud800", "b\ud800"], (2, 3))) == [[0], [0]]

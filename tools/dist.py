@@ -2,7 +2,8 @@
 
 ``build`` makes the sdist and, from the sdist's own contents, a wheel for each Python on this machine, in ``dist/``.
 ``check`` builds each wheel again and compares the bytes; then it installs it in two empty environments, one with the
-oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there.
+oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there, but
+for the slow ones, which try more numbers and not more paths.
 What the files in ``dist/`` hold is looked at by ``tools/test_dist.py``.
 """
 
@@ -135,7 +136,7 @@ def try_out(wheel, python, dependencies):
         run(binaries / "fastembed", "info", cwd=folder)
         check_imports(binaries, folder)
         run(*install, "--constraint", fixed, f"{PROJECT['name']}[test] @ {Path(wheel).as_uri()}")
-        run(binaries / "pytest", "--quiet", cwd=sources)
+        run(binaries / "pytest", "--quiet", "-m", "not slow", cwd=sources)
 
 
 def check():

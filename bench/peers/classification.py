@@ -60,7 +60,7 @@ def main() -> None:
     held_out, expected = read(options.valid)
     binarizer = MultiLabelBinarizer().fit(labels + expected)
     y, truth = binarizer.transform(labels), binarizer.transform(expected)
-    print_facts("Labels of documents: SkipGram and TF-IDF before a ridge regression", "scikit-learn")
+    print_facts("Labels of documents: SkipGram and TF-IDF before a ridge regression", "sklearn")
     print(f"{len(documents):,} documents to learn from, {len(held_out):,} held out, {y.shape[1]} labels")
     rows = []
     for name, pipeline in contestants(options).items():

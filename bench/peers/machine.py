@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import sys
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +43,11 @@ def reject_other_blas_kernels() -> None:
 
 
 def facts(*packages: str) -> dict[str, str]:
-    """Return what to print above a table; `packages` are the peers whose versions belong there."""
+    """Return what to print above a table; `packages` are what is imported of the peers, whose versions belong there."""
     blas = [f"{lib['internal_api']} {lib['version']} {lib.get('architecture', '')}" for lib in _blas()]
-    peers = [f"{name} {version(name)}" for name in ("numpy", "scipy", *packages)]
+    installed_by = packages_distributions()
+    names = [installed_by[package][0] for package in ("numpy", "scipy", *packages)]  # fasttext-wheel also has fasttext
+    peers = [f"{name} {version(name)}" for name in names]
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     chosen = " (chosen: the CPU has AVX-512)" if is_as_with_avx2() else ""
     return {

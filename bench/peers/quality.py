@@ -1,17 +1,21 @@
-"""Quality, time from a file to vectors, and size of the model's file, of this library and others in turn.
+"""Quality, time from a file to vectors, peak memory and size of the model's file, of this library and others in turn.
 
-word2vec.py and fasttext_skipgram.py say who competes. Table, JSON and plot.
+word2vec.py and fasttext_skipgram.py say who competes. Each run has a process of its own, since the peak is a process'.
+Table, JSON and plot.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,12 +61,12 @@ def compete(name: str, description: str, packages: Sequence[str], contestants: M
         f"dim {options.dim}, min_count {options.min_count}, {options.threads} threads, seeds 0 to {options.seeds - 1}\n"
     )
     records = []
-    with _plain(options.file) as file, threadpool_limits(options.threads, user_api="blas"):
+    with _plain(options.file) as file:
         for epochs in options.epochs:
             for seed in range(options.seeds):
                 for contestant, train in contestants.items():
                     record = {"name": contestant, "epochs": epochs, "seed": seed}
-                    records.append(record | _run(train, file, options, epochs, seed))
+                    records.append(record | _in_process(_run, train, file, options, epochs, seed))
                     print(_line(records[-1]), flush=True)
     print_records(records)
     save_results(name, facts, records)
@@ -71,15 +75,31 @@ def compete(name: str, description: str, packages: Sequence[str], contestants: M
         print(f"written to {options.plot}")
 
 
+def _in_process(function: Callable[..., Record], *args: object) -> Record:
+    """Return what a function returns in a new process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        return executor.submit(function, *args).result()
+
+
 def _run(train: Train, file: str, options: argparse.Namespace, epochs: int, seed: int) -> Record:
     """Train once, timed; write the model and evaluate, untimed."""
-    start = time.perf_counter()
-    vectors, save = train(file, options, epochs, seed)
-    seconds = time.perf_counter() - start
+    with threadpool_limits(options.threads, user_api="blas"):
+        start = time.perf_counter()
+        vectors, save = train(file, options, epochs, seed)
+        seconds = time.perf_counter() - start
+    peak = _peak_bytes()
     with tempfile.TemporaryDirectory() as folder:
         save(f"{folder}/model")
         size = sum(written.stat().st_size for written in Path(folder).iterdir())
-    return {"words": len(vectors), "seconds": seconds, "bytes": size, **_evaluate(vectors, options)}
+    return {"words": len(vectors), "seconds": seconds, "peak": peak, "bytes": size, **_evaluate(vectors, options)}
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this process had; Linux's ru_maxrss counts that of the parent, VmHWM does not."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(status.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _evaluate(vectors: Vectors, options: argparse.Namespace) -> Record:
@@ -99,7 +119,8 @@ def _evaluate(vectors: Vectors, options: argparse.Namespace) -> Record:
 def _line(record: Record) -> str:
     """Return a run in one line."""
     scores = ", ".join(f"{name} {score:.4f}" for name, score in record["scores"].items())
-    return f"{record['name']}, epochs {record['epochs']}, seed {record['seed']}: {record['seconds']:.1f} s, {scores}"
+    run = f"{record['name']}, epochs {record['epochs']}, seed {record['seed']}"
+    return f"{run}: {record['seconds']:.1f} s, {record['peak'] / 1e6:,.0f} MB, {scores}"
 
 
 def print_records(records: Sequence[Record]) -> None:
@@ -108,7 +129,7 @@ def print_records(records: Sequence[Record]) -> None:
     groups = _by_contestant_and_epochs(records)
     spread = "mean ± standard deviation over the seeds" if len(next(iter(groups.values()))) > 1 else "one seed"
     say(f"Similarity: Spearman. Analogies: 3CosAdd accuracy. {spread}.")
-    say("seconds: from the file to vectors. MB: the file of the model.")
+    say("seconds: from the file to vectors. peak MB: of the process until then. file MB: the model's.")
     rows = []
     for (name, epochs), group in groups.items():
         seconds = [r["seconds"] for r in group]
@@ -120,11 +141,12 @@ def print_records(records: Sequence[Record]) -> None:
                 f"{group[0]['words']:,}",
                 *(_mean(".3f", [r["scores"][score] for r in group]) for score in names),
                 _mean(".1f", seconds),
+                f"{max(r['peak'] for r in group) / 1e6:,.0f}",
                 f"{group[0]['bytes'] / 1e6:,.0f}",
                 f"{statistics.mean(a / b for a, b in zip(seconds, ours, strict=True)):.2f}",
             ]
         )
-    print_table(["", "epochs", "words", *names, "seconds", "MB", "time / ours"], rows)
+    print_table(["", "epochs", "words", *names, "seconds", "peak MB", "file MB", "time / ours"], rows)
     for name in names:
         found = sorted({(r["name"], r["covered"][name]) for r in records})
         say(f"{name} covered: " + "; ".join(f"{contestant} {covered}" for contestant, covered in found) + ".")

@@ -12,9 +12,9 @@ from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 from fastembed.classifier.likelihood import LOSSES
 from fastembed.corpus.reading import Reading
+from fastembed.ngrams import check_ngram_lengths
 
 MOST_WORDS = 16  # of an n-gram; as many arrays as the kernel of bags takes
-LONGEST_GRAM = 64  # characters
 L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
 
@@ -101,12 +101,7 @@ class ClassifierOptions:
 
 def checked_lengths(chars: Any) -> tuple[int, int] | None:
     """Return the least and the largest number of characters of an n-gram."""
-    if chars is None:
-        return None
-    if not isinstance(chars, tuple | list) or len(chars) != 2:
-        raise TypeError(f"chars must be None or two numbers of characters, such as (3, 6), got {shown(chars)}")
-    least = check_integer("chars[0]", chars[0], low=1, high=LONGEST_GRAM)
-    return least, check_integer("chars[1]", chars[1], low=least, high=LONGEST_GRAM)
+    return None if chars is None else check_ngram_lengths("chars", chars, others="None or ")
 
 
 def checked_class_weight(value: Any) -> Any:

@@ -36,6 +36,12 @@ def fail(arguments: argparse.Namespace, message: str) -> NoReturn:
     parser.error(message)
 
 
+def check_json_lines(arguments: argparse.Namespace) -> None:
+    """Exit if JSON is asked for in two forms."""
+    if arguments.json and arguments.json_lines:
+        fail(arguments, "--json prints one document at the end, and --json-lines one object per event: choose one")
+
+
 def reject(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> None:
     """Exit if any of these options was given, for a reason."""
     if wrong := sorted(map(option_of, given(arguments, names))):

@@ -114,6 +114,12 @@ def add_quiet(to: Group) -> None:
     add_flag(to, "--quiet", "print nothing but errors, and what --json asks for")
 
 
+def add_json_lines(to: Group) -> None:
+    """Add the option that reports what happens while it does, for programs."""
+    text = "print one JSON object a line with the key event: training, going on, epoch, kept; written, with the keys below"
+    add_flag(to, "--json-lines", text)
+
+
 def add_threads(to: Group) -> None:
     """Add the number of threads."""
     text = "number of threads; the result is the same for any number"

@@ -93,7 +93,9 @@ def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
     """Print what was written, and the ledger of what was read: as JSON, as a line, or not at all."""
-    if not print_json(arguments, output=arguments.output, **document) and not arguments.quiet:
+    if getattr(arguments, "json_lines", False):  # which not every command has
+        print(json.dumps(plain({"event": "written", "output": arguments.output, **document}, none_for_nan=True)))
+    elif not print_json(arguments, output=arguments.output, **document) and not arguments.quiet:
         print_line(f"wrote {arguments.output}: {what}{f'; {read.summary()}' if read else ''}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from fastembed.cli import options, values
 from fastembed.cli.arguments import (
     check_early_stopping,
+    check_json_lines,
     check_model_output,
     checkpoint_options,
     fail,
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
     crash, at the last checkpoint. The model has the same bits.
     """
+    check_json_lines(arguments)
     check_model_output(arguments)
     checkpoint = checkpoint_options(arguments)
     if arguments.model:
@@ -139,6 +141,7 @@ def add_parser(commands: options.Commands) -> None:
         keys=MODEL_KEYS,
     )
     options.add_output(command, "model.safetensors")
+    options.add_json_lines(command)
     source = command.add_argument_group("what to learn from")
     options.add_text(source, required=False)
     add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import DocumentCorpus, FileCorpus, Source, as_corpus
-from fastembed.corpus.sources import RegularFile, TextFile
+from fastembed.corpus.sources import RegularFile, TextFile, UrlFile
 
 CHUNK = 1 << 20  # bytes that are read at a time
 
@@ -25,7 +25,8 @@ def corpus_identity(corpus: Source) -> dict[str, Any]:
     Returns
     -------
     dict
-        Of files: their names, sizes and times of change, and how they are read; of a pipe, its SHA-256. Of sequences
+        Of files: their names, sizes and times of change, and how they are read; of a URL, what fsspec calls its key,
+        such as an ETag, instead of the time; of a pipe, its SHA-256. Of sequences
         in memory: their SHA-256, for which all are visited once.
 
     Examples
@@ -48,6 +49,8 @@ def _file_identity(file: TextFile) -> dict[str, Any]:
     if isinstance(file, RegularFile):
         found = Path(file.path).stat()
         return {"name": file.name, "bytes": found.st_size, "changed": found.st_mtime_ns}
+    if isinstance(file, UrlFile):
+        return {"name": file.name, "bytes": file.size(), "key": file.key()}
     with file.open() as stream:
         digest = hashlib.sha256()
         while chunk := stream.read(CHUNK):

@@ -6,15 +6,13 @@ nothing, and as many threads as there are read and split the text.
 
 from __future__ import annotations
 
-import os
-import weakref
+import itertools
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import BinaryIO
 
+from fastembed._base.positions import Placed
 from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import COMPRESSED, Cut, cut_line
@@ -70,21 +68,17 @@ class PlainBlock:
 
 
 class PlainFile:
-    """An open file, from any place of which any thread may read; closed when nothing refers to it.
+    """An open file, from any place of which any thread may read.
 
     Parameters
     ----------
     name : str
-    stream : BinaryIO
-        Of a file that the system knows.
+    reader : Placed
     """
 
-    def __init__(self, name: str, stream: BinaryIO) -> None:
-        weakref.finalize(self, stream.close)
-        self.name = name
-        self.size = os.fstat(stream.fileno()).st_size
-        self._stream = stream
-        self._lock = Lock()  # on Windows, which cannot be given a place and a size at once
+    def __init__(self, name: str, reader: Placed) -> None:
+        self.name, self.size = name, reader.size
+        self._reader = reader
 
     def read(self, offset: int, size: int) -> bytes:
         """Return this many bytes from this place on.
@@ -97,7 +91,7 @@ class PlainFile:
         parts: list[bytes] = []
         while size or not parts:
             try:
-                data = self._read_some(offset, size)
+                data = self._reader.some(offset, size)
             except OSError as error:
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
             if len(data) < min(size, 1):
@@ -105,13 +99,6 @@ class PlainFile:
             parts.append(data)
             offset, size = offset + len(data), size - len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _read_some(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._stream.fileno(), size, offset)
-        with self._lock:
-            self._stream.seek(offset)
-            return self._stream.read(size)
 
 
 def open_plain(file: TextFile) -> PlainFile | None:
@@ -121,16 +108,20 @@ def open_plain(file: TextFile) -> PlainFile | None:
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
-    plain = PlainFile(file.name, file.open())
-    return plain if plain.size else None
+    reader = file.placed()
+    return PlainFile(file.name, reader) if reader.size else None
 
 
 def plain_blocks(
-    file: PlainFile, report: Callable[[int], object] | None = None, cut_text: Cut = cut_line
+    file: PlainFile,
+    report: Callable[[int], object] | None = None,
+    cut_text: Cut = cut_line,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[PlainBlock]:
     """Yield the blocks of a file; `report` is called with the number of bytes that they have reached.
 
-    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first.
+    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first. Those of
+    a part, one of `plain_parts`, are blocks of the whole.
 
     Raises
     ------
@@ -139,19 +130,41 @@ def plain_blocks(
     ValueError
         If a token has no end.
     """
-    begin, inside = 0, False
-    size = max(text_blocks.BLOCK_BYTES, min(file.size // BLOCKS, LARGE_BLOCK_BYTES))
-    for first in range(0, file.size, size):
+    (begin, stop), inside = part or (0, file.size), False
+    origin, size = begin, _block_bytes(file.size)
+    for first in range(-(-begin // size) * size, stop, size):
         last = min(first + size, file.size)
         end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
         if report:
-            report(last)
+            report(min(last, stop) - origin)
         if end <= first and last - begin > text_blocks.LONGEST_TOKEN:
             raise text_blocks.token_without_end(file.name, PlainBlock(file, begin, 0, inside).line)
         if end > first:  # otherwise the bytes are in a token that ends in a later block
             block = PlainBlock(file, begin, end - begin, inside)
             yield block
             begin, inside = end, not ended and (inside or not block.text.isspace())
+
+
+def _block_bytes(size: int) -> int:
+    """Return the bytes of a block of a file of so many bytes."""
+    return max(text_blocks.BLOCK_BYTES, min(size // BLOCKS, LARGE_BLOCK_BYTES))
+
+
+def plain_parts(file: PlainFile, size: int, cut_text: Cut = cut_line) -> list[tuple[int, int]]:
+    """Return parts of a file, from one place to another, of about `size` bytes: where a block and a sequence end.
+
+    A part may be longer, since it has whole sequences.
+    """
+    ends, block = [0], _block_bytes(file.size)
+    for first in range(0, file.size, block):
+        last = min(first + block, file.size)
+        if last == file.size:
+            ends.append(last)
+        elif last - ends[-1] >= size:
+            end, ended = _last_cut(file, first, last, cut_text)
+            if ended:
+                ends.append(end)
+    return list(itertools.pairwise(ends))
 
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:

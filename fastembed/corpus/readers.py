@@ -6,6 +6,7 @@ import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import fields
 from operator import length_hint
 from typing import Any, TypeAlias, TypeVar, cast
@@ -19,6 +20,7 @@ from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_flag, check_ids, unmasked
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
+from fastembed.corpus.file_parts import FilePart, file_parts, shared_file
 from fastembed.corpus.ledger import Ledger, record_lines
 from fastembed.corpus.phrases import Phrases
 from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
@@ -26,6 +28,7 @@ from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
 from fastembed.corpus.rows import BadRow
+from fastembed.corpus.sources import TextFile
 from fastembed.corpus.structured import Structure
 from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
 
@@ -198,13 +201,55 @@ class FileCorpus:
             if self._structure.covers(file):
                 blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
             elif (plain := open_plain(file)) is not None:
-                blocks = plain_blocks(plain, report, cut)
+                blocks = plain_blocks(plain, report, cut, file.part if isinstance(file, FilePart) else None)
             else:
                 blocks = read_blocks(file, report, cut)
             for block in blocks:
                 ledger.bytes += block.size
                 yield block
             done += size
+
+    def parts(self, size: int) -> list[FileCorpus]:
+        """Return the corpus cut at the ends of sequences into corpora of about so many bytes on disk.
+
+        Other processes can read them, on machines on which the files have the same names. A file that is compressed or
+        structured is not cut.
+
+        Parameters
+        ----------
+        size : int
+
+        Raises
+        ------
+        ValueError
+            If standard input or a pipe is among the files.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in "abc":
+        ...         _ = Path(folder, name).write_bytes(b"the cat sat")
+        ...     [len(part.names) for part in FileCorpus(folder).parts(20)]
+        [2, 1]
+        """
+        pieces: list[list[TextFile]] = [[]]
+        held, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
+        for file in self._files:
+            for piece in [file] if self._structure.covers(file) else file_parts(file, size, cut):
+                if held >= size:
+                    pieces.append([])
+                    held = 0
+                pieces[-1].append(shared_file(piece))
+                held += piece.size()
+        return [self._of(files) for files in pieces]
+
+    def _of(self, files: list[TextFile]) -> FileCorpus:
+        """Return a corpus of other files that are read in the same way."""
+        corpus = copy(self)
+        corpus._files, corpus.names = files, [file.name for file in files]
+        return corpus
 
 
 def _path_list(paths: Any) -> list[str | os.PathLike[str]]:

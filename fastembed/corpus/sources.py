@@ -12,9 +12,11 @@ import weakref
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
+from fastembed._base.positions import Placed, PlacedReader
 from fastembed._base.printable import shown
+from fastembed._base.remote import file_system, is_url, naming
 
 COPY_BYTES = 1 << 20  # copied at a time from a pipe
 LONGEST_PATH = 4096  # characters: of a pattern, and of a path on most systems
@@ -35,6 +37,10 @@ class TextFile(Protocol):
         """Return a stream of its bytes on disk, from the first one."""
         ...
 
+    def placed(self) -> Placed:
+        """Return what reads its bytes on disk from any place; its size is 0 if that is not known."""
+        ...
+
 
 class RegularFile:
     """A file on disk."""
@@ -50,6 +56,10 @@ class RegularFile:
     def open(self) -> BinaryIO:
         """Return a stream of its bytes on disk, from the first one."""
         return self.path.open("rb")
+
+    def placed(self) -> Placed:
+        """Return what reads its bytes on disk from any place; its size is 0 if that is not known, as in /proc."""
+        return PlacedReader(self.open())
 
 
 class Spool:
@@ -79,6 +89,60 @@ class Spool:
         copy.seek(0)
         return copy
 
+    def placed(self) -> Placed:
+        """Return what reads its bytes from any place."""
+        return PlacedReader(self.open())
+
+
+class UrlFile:
+    """A file that has a URL.
+
+    Parameters
+    ----------
+    name : str
+        The URL.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def size(self) -> int:
+        """Return its number of bytes; 0 if the server does not say."""
+        system, path = file_system(self.name)
+        with naming(self.name):
+            return int(system.size(path) or 0)
+
+    def key(self) -> str:
+        """Return what is another one when the file has changed."""
+        system, path = file_system(self.name)
+        with naming(self.name):
+            return str(system.ukey(path))
+
+    def open(self) -> BinaryIO:
+        """Return a stream of its bytes, from the first one."""
+        system, path = file_system(self.name)
+        with naming(self.name):
+            return cast("BinaryIO", system.open(path, "rb"))
+
+    def placed(self) -> Placed:
+        """Return what reads its bytes from any place."""
+        return _UrlReader(self.name, self.size())
+
+
+class _UrlReader:
+    """Reads ranges of bytes of a URL, each by a request of its own."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name, self.size = name, size
+        self._system, self._path = file_system(name)
+
+    def some(self, offset: int, size: int) -> bytes:
+        """Return at most so many bytes from a place on."""
+        if not size:
+            return b""
+        with naming(self._name):
+            return bytes(self._system.cat_file(self._path, start=offset, end=min(offset + size, self.size)))
+
 
 @lru_cache(maxsize=1)
 def _spooled(stream: Any) -> Spool:
@@ -101,7 +165,8 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
         Each is a file; ``-`` for standard input; a folder, for all files in it and below, except names that begin with
         a dot and what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. The files
         of a folder or pattern are in the order of their names. What can be read only once, standard input or a named
-        pipe, is copied into a temporary file here.
+        pipe, is copied into a temporary file here. A file, folder or pattern may be a URL of fsspec, such as
+        ``s3://bucket/texts/*.gz``.
 
     Raises
     ------
@@ -121,6 +186,8 @@ def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
 
 def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     name = os.fspath(path)
+    if is_url(path):
+        return _files_of_url(path)
     label = shown(name) if isinstance(path, str) else repr(name)  # a str may be a whole text, by mistake
     if name == "-":
         return [_standard_input()]
@@ -149,6 +216,31 @@ def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
             hint += "text.splitlines() if it is a text, each line of which is a document, or [text]"
         raise FileNotFoundError(missing + hint)
     return [RegularFile(p) for p in files]
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path or URL is that of a folder."""
+    if not is_url(path):
+        return Path(path).is_dir()
+    system, place = file_system(path)
+    with naming(path):
+        return bool(system.isdir(place))
+
+
+def _files_of_url(url: str) -> list[TextFile]:
+    system, path = file_system(url)
+    with naming(url):
+        if glob.has_magic(path):
+            names = [name for name in system.glob(path) if system.isfile(name)]
+            found = [name for name in names if not name.rpartition("/")[2].startswith(".")]
+        elif system.isdir(path):
+            names = [name for name in system.find(path) if name.startswith(path)]
+            found = [name for name in names if "/." not in name[len(path.rstrip("/")) :]]
+        else:
+            found = [path] if system.exists(path) else []
+    if not found:
+        raise FileNotFoundError(f"no such file: {url!r}")
+    return [UrlFile(url if name == path else system.unstrip_protocol(name)) for name in sorted(found)]
 
 
 def _raise(error: OSError) -> None:

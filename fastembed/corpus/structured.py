@@ -13,7 +13,7 @@ from fastembed._base.validation import check_flag
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.records import Document, documents_of
 from fastembed.corpus.rows import BadRow, Report, Rows, csv_header, csv_rows, json_rows
-from fastembed.corpus.sources import TextFile, find_files
+from fastembed.corpus.sources import TextFile, find_files, is_folder
 from fastembed.corpus.tables import ARROW_FILE, table_names, table_rows
 from fastembed.corpus.text_blocks import COMPRESSED, read_data
 
@@ -64,7 +64,7 @@ class Structure:
     def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
         """Return the files that a path stands for; if a field is named, only the structured ones of a folder."""
         files = find_files([path])
-        if self.field is None or not Path(path).is_dir():
+        if self.field is None or not is_folder(path):
             return files
         found = [file for file in files if is_structured(file.name)]
         if not found:

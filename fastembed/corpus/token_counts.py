@@ -8,17 +8,20 @@ thread counted which text, since a ranking has one order.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import Executor
 from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
 
 import numpy as np
+import numpy.typing as npt
 
 from fastembed._base.threads import Pool
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.document_blocks import token_bytes
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus, map_text
+from fastembed.corpus.readers import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
+from fastembed.corpus.tasks import corpus_parts, map_tasks, reported
 
 PARTS = 64  # of the tables: a power of two
 
@@ -28,6 +31,27 @@ def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool
     if not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
         return _merged(_count_text(corpus, ledger, progress, pool.threads), pool)
     return [_count_sequences(corpus, ledger, progress)]
+
+
+def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress: Progress | None) -> list[TokenTable]:
+    """Return tables of the tokens of a corpus, as `count_tokens`, of whose parts an executor counts each."""
+    parts, table = corpus_parts(corpus), TokenTable()
+    total = Ledger()
+    with closing(map_tasks(executor, _count_part, parts)) as results:
+        for tokens, counts, of_part in reported(parts, results, progress):
+            for token, count in zip(tokens.split(), counts.tolist(), strict=True):
+                table.insert(token, count)
+            total += of_part
+    vars(ledger).update(vars(total))
+    return [table]
+
+
+def _count_part(part: FileCorpus) -> tuple[bytes, npt.NDArray[np.int64], Ledger]:
+    """Return the tokens of a part, which hold no white space, joined by spaces, and their counts."""
+    ledger = Ledger()
+    tables = [table.frequent(1) for table in count_tokens(part, ledger, None, Pool(1))]
+    tokens = b" ".join(token for found, _ in tables for token in found)
+    return tokens, np.array([count for _, found in tables for count in found], np.int64), ledger
 
 
 def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:

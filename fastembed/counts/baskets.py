@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Generator, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from scipy import sparse
 from fastembed._base.csr import row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed.counts.external_sum import batch_entries
-from fastembed.counts.stored_csr import RowBatch, StoredCSR, store_rows
+from fastembed.counts.stored_csr import RowBatch
 
 Int32 = npt.NDArray[np.int32]
 
@@ -20,48 +19,60 @@ MAX_BASKET_ITEMS = 1 << 15
 BATCH_PAIRS = 1 << 22  # pairs that are summed at a time, about
 
 
-def count_baskets(
-    pieces: Iterable[Int32], vocabulary_size: int, contexts: int, *, shared: bool, memory_limit: int, threads: int
-) -> StoredCSR:
-    """Return N[i, j] = sum over baskets of weight * (the pairs of an i and a different j in the basket).
+def basket_rows(
+    pieces: Iterable[Int32],
+    shape: tuple[int, int],
+    shared: bool,
+    memory_limit: int,
+    threads: int,
+    row_of: npt.NDArray[np.int64] | None = None,
+) -> tuple[Generator[RowBatch, None, None], int]:
+    """Return the rows of N, some at a time, and a bound on its entries: N[i, j] is the weighted number of pairs (i, j).
 
-    With X[b, i] the number of times that item i is in basket b, and w_b the weight of the basket, N = X.T diag(w) X
-    except for the diagonal, which is sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is made some rows at a
-    time. A row is summed over the baskets in their order, so neither the threads nor the memory change a bit.
+    N[i, j] = sum over baskets of weight * (the pairs of an i and a different j in the basket). With X[b, i] the number
+    of times that item i is in basket b, and w_b the weight of the basket, N = X.T diag(w) X except for the diagonal,
+    which is sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is made some rows at a time. A row is summed
+    over the baskets in their order, so neither the threads nor the memory change a bit.
 
     Parameters
     ----------
     pieces : iterable of int32 arrays
-        Ids, -1 after each basket.
-    vocabulary_size, contexts : int
-        V and K: only the first K items are columns.
+        Ids, -1 after each basket. All are drawn here.
+    shape : (int, int)
+        (V, K): only the first K items are columns.
     shared : bool
         Whether w_b is 1 / (items - 1) instead of 1.
     memory_limit : int
-        Bytes that N may take; half of them for the sum, beyond which it is in a file.
+        Bytes, of which a quarter is for batches of rows.
     threads : int
+    row_of : ndarray of int64 (V,), optional
+        The row of each item; its id by default.
     """
-    x, sizes = _incidence(pieces, vocabulary_size)
+    size, contexts = shape
+    x, sizes = _incidence(pieces, size)
     weights = 1 / np.maximum(sizes - 1, 1) if shared else np.ones(len(sizes))
     lengths = np.diff(x.indptr)
     weight = np.repeat(weights, lengths)  # of each entry of X
-    pairs = np.bincount(x.indices, np.repeat(lengths, lengths), minlength=vocabulary_size).astype(np.int64)
-    same = np.bincount(x.indices, weight * x.data * (x.data - 1), minlength=vocabulary_size)
+    pairs = np.bincount(x.indices, np.repeat(lengths, lengths), minlength=size).astype(np.int64)
+    same = np.bincount(x.indices, weight * x.data * (x.data - 1), minlength=size)
     inputs = sparse.csr_array((weight * x.data, x.indices, x.indptr), shape=x.shape).T.tocsr()
-    outputs = x if contexts == vocabulary_size else x[:, :contexts]
+    outputs = x if contexts == size else x[:, :contexts]
+    items = np.arange(size)
+    if row_of is not None:
+        items = np.argsort(row_of)
+        inputs, pairs = inputs[items], pairs[items]
 
     def count(rows: tuple[int, int]) -> RowBatch:
         first, last = rows
         part = inputs[first:last] @ outputs
         part.sort_indices()
-        diagonal = part.indices == np.repeat(np.arange(first, last), np.diff(part.indptr))
+        diagonal = part.indices == np.repeat(items[first:last], np.diff(part.indptr))
         part.data[diagonal] = same[part.indices[diagonal]]
         part.eliminate_zeros()
         return RowBatch.of(part)
 
     ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
-    with closing(ordered_map(count, ranges, threads)) as batches:
-        return store_rows(batches, contexts, int(np.minimum(pairs, contexts).sum()), memory_limit // 2, threads)
+    return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 
 def _without_empty(piece: Int32) -> Int32:

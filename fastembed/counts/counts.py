@@ -8,10 +8,12 @@ count of both corpora. Other counts are stored as they are, and sums of fraction
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,31 +28,49 @@ from fastembed._base.validation import check_amounts, check_flag, check_ids, che
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.readers import Progress, Source, as_corpus
-from fastembed.counts.baskets import count_baskets
-from fastembed.counts.chunks import cut_chunks
+from fastembed.counts.baskets import basket_rows
+from fastembed.counts.corpus_windows import sum_windows
 from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.expected import SCALE_ENTRIES, Scale
-from fastembed.counts.external_sum import ExternalSum, add_matrices
+from fastembed.counts.external_sum import add_matrices
 from fastembed.counts.files import read_counts, write_counts
+from fastembed.counts.folders import StoreFolder
 from fastembed.counts.named_pairs import pair_ids, tokens_of
-from fastembed.counts.progress import CountingProgress
-from fastembed.counts.store import CountsStore, write_store
-from fastembed.counts.stored_csr import StoredCSR
-from fastembed.counts.windows import (
-    BATCH_PAIRS,
-    check_exact,
-    check_frequency_order,
-    count_windows,
-    exact_batches,
-    keep_probabilities,
-)
-from fastembed.trainer.groups import CSRGroups
+from fastembed.counts.store import CountsStore
+from fastembed.counts.store_writer import groups_of, joined_groups, write_groups, writing
+from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty, store_rows
+from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
+from fastembed.counts.url_folder import open_folder
+from fastembed.counts.windows import check_exact
+from fastembed.trainer.groups import CSRGroups, group_places
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
 Float = npt.NDArray[np.float64]
 
+Folder: TypeAlias = "str | os.PathLike[str] | StoreFolder"  # of a store
+
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
+
+
+class _BasketOptions(TypedDict, total=False):
+    """The options of `Counts.from_baskets`, for type checkers."""
+
+    weighting: str
+    max_contexts: int | None
+    threads: int | None
+    memory_limit: int | None
+    lines: LineSplit | None
+    progress: Progress | None
+
+
+class _WindowOptions(_BasketOptions, total=False):
+    """The options of `Counts.from_corpus`, for type checkers."""
+
+    window: int | tuple[int, int]
+    sample: float | None
+    directed: bool
+    executor: Executor | None
 
 
 @pickled_as("Counts")
@@ -154,6 +174,18 @@ class Counts:
         self.vocabulary = vocabulary
         self.baskets = baskets
 
+    @overload
+    @classmethod
+    def from_corpus(
+        cls, corpus: Source, vocabulary: Vocabulary | int, *, store: None = None, **options: Unpack[_WindowOptions]
+    ) -> Counts: ...
+
+    @overload
+    @classmethod
+    def from_corpus(
+        cls, corpus: Source, vocabulary: Vocabulary | int, *, store: Folder, **options: Unpack[_WindowOptions]
+    ) -> CountsStore: ...
+
     @classmethod
     def from_corpus(
         cls,
@@ -169,7 +201,9 @@ class Counts:
         memory_limit: int | None = None,
         lines: LineSplit | None = None,
         progress: Progress | None = None,
-    ) -> Counts:
+        store: Folder | None = None,
+        executor: Executor | None = None,
+    ) -> Counts | CountsStore:
         """Count the pairs of word and context in a corpus.
 
         Tokens outside the vocabulary are dropped before windows are formed; no window crosses the end of a line.
@@ -197,10 +231,18 @@ class Counts:
         progress : callable, optional
             Called with (done, total): every byte (or sequence in memory) is read once and counted once, so the total is
             twice their number.
+        store : path-like, optional
+            A folder to write the counts to, as :meth:`store` does, to the same bytes; but one group of at most 4,096
+            rows after another, so that they are never in memory together.
+        executor : concurrent.futures.Executor, optional
+            Counts parts of files, cut at the ends of sequences, in tasks of its own: threads, processes, or those of a
+            cluster, as ``distributed.Client(...).get_executor()`` is. It needs a `store` and a `Vocabulary`; all must
+            see the files and the store under the same names. `threads`, 1 by default, and `memory_limit`, 500 MB by
+            default, are those of each task. The bytes of the store do not depend on it.
 
         Returns
         -------
-        Counts
+        Counts, or CountsStore if there is a `store`
             Of shape (V, K), both sides summed; if `directed`, of shape (V, 2 K): the columns 0 ... K - 1 are for
             contexts before the word, K ... 2 K - 1 for those after it. K = min(V, `max_contexts`). A window with one
             side only always gives (V, K).
@@ -226,39 +268,48 @@ class Counts:
         """
         windows = Windows(window, weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        size = vocabulary_size(vocabulary)
+        vocabulary_size(vocabulary)
         _check_lines(lines)
-        if isinstance(vocabulary, Vocabulary):
-            check_frequency_order(windows, vocabulary.counts[: size - vocabulary.appended])
-        reader, ledger, report = as_corpus(corpus), Ledger(), CountingProgress(progress)
-        total = ExternalSum(windows.columns(size), limit, workers)
-        batch_pairs = min(BATCH_PAIRS, total.batch_entries)
-        pool = Pool(workers)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        occurrences = np.zeros(size, dtype=np.int64)
-        pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, workers, lines)
-        with note_on_interrupt(ledger), closing(pieces):
-            for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
-                with closing(count_windows(chunk, size, windows, pool, batch_pairs)) as batches:
-                    most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
-                    total.add(report.follow(exact_batches(batches)), most)
-                if known is None:
-                    occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
-                del chunk  # its memory is free before the next is read
-            if not ledger.tokens_used:
-                where = "corpus" if lines is None else f"corpus' {lines}"
-                raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
-            matrix = total.result()
-        report.finish()
-        if not len(matrix.data):
-            raise ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
-        check_exact(matrix.data, pool)
-        if known is not None:
-            occurrences = known.counts
-        else:
-            check_frequency_order(windows, occurrences)
-        keep = keep_probabilities(windows.sample, occurrences)
-        return cls._of(matrix, windows=windows, keep=keep, ledger=ledger, vocabulary=known)
+        if executor is not None:
+            if store is None or lines is not None or not isinstance(vocabulary, Vocabulary):
+                raise ValueError("an executor needs a store to count into and a Vocabulary, and counts all lines")
+            folder = open_folder(store)
+            own = {"threads": 1 if threads is None else workers}
+            own["memory_limit"] = TASK_MEMORY if memory_limit is None else limit
+            with writing(folder):
+                count_by_tasks(executor, as_corpus(corpus), vocabulary, windows, folder, **own, progress=progress)
+            return CountsStore._in(folder)
+        count = partial(
+            sum_windows,
+            corpus,
+            vocabulary,
+            windows,
+            threads=workers,
+            memory_limit=limit,
+            lines=lines,
+            progress=progress,
+        )
+        if store is None:
+            sums = count()
+            return cls._of(sums.matrix(), **sums.attributes)
+        folder = open_folder(store)
+        with writing(folder):
+            sums = count(by_groups=True)
+            with closing(sums.rows()) as batches:
+                write_groups(folder, joined_groups(batches, sums.shape[0]), sums.shape, sums.attributes)
+        return CountsStore._in(folder)
+
+    @overload
+    @classmethod
+    def from_baskets(
+        cls, baskets: Source, vocabulary: Vocabulary | int, *, store: None = None, **options: Unpack[_BasketOptions]
+    ) -> Counts: ...
+
+    @overload
+    @classmethod
+    def from_baskets(
+        cls, baskets: Source, vocabulary: Vocabulary | int, *, store: Folder, **options: Unpack[_BasketOptions]
+    ) -> CountsStore: ...
 
     @classmethod
     def from_baskets(
@@ -272,7 +323,8 @@ class Counts:
         memory_limit: int | None = None,
         lines: LineSplit | None = None,
         progress: Progress | None = None,
-    ) -> Counts:
+        store: Folder | None = None,
+    ) -> Counts | CountsStore:
         """Count the pairs of items that are in one basket, in any order.
 
         Parameters
@@ -295,10 +347,12 @@ class Counts:
             Count only a seeded share of the baskets, or only the others, as for :meth:`from_corpus`.
         progress : callable, optional
             Called with (done, total) while the baskets are read.
+        store : path-like, optional
+            A folder to write the counts to, as for :meth:`from_corpus`.
 
         Returns
         -------
-        Counts
+        Counts, or CountsStore if there is a `store`
             Of shape (V, K), K = min(V, `max_contexts`).
 
         Raises
@@ -318,22 +372,32 @@ class Counts:
         _check_lines(lines)
         size = vocabulary_size(vocabulary)
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
+        shape = size, min(contexts, size)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
         reader, ledger = as_corpus(baskets), Ledger()
-        pieces = encode_corpus(reader, vocabulary, ledger, progress, workers, lines)
-        with note_on_interrupt(ledger), closing(pieces):
-            matrix = count_baskets(
-                pieces,
-                size,
-                min(contexts, size),
-                shared=weighting == "share",
-                memory_limit=limit,
-                threads=workers,
-            )
-        if not len(matrix.data):
-            raise ValueError(f"the baskets give no pair: {ledger.summary()}")
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
-        return cls._of(matrix, ledger=ledger, vocabulary=known, baskets=weighting)
+        attributes = {"windows": None, "keep": None, "ledger": ledger, "vocabulary": known, "baskets": weighting}
+
+        def no_pair() -> ValueError:
+            return ValueError(f"the baskets give no pair: {ledger.summary()}")
+
+        def rows(row_of: npt.NDArray[np.int64] | None = None) -> tuple[Generator[RowBatch, None, None], int]:
+            pieces = encode_corpus(reader, vocabulary, ledger, progress, workers, lines)
+            with closing(pieces):
+                return basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
+
+        with note_on_interrupt(ledger):
+            if store is None:
+                batches, most = rows()
+                with closing(batches):
+                    matrix = store_rows(not_empty(batches, no_pair), shape[1], most, limit // 2, workers).mapped()
+                return cls._of(matrix, **attributes)
+            folder = open_folder(store)
+            with writing(folder):
+                batches, _ = rows(group_places(size))
+                with closing(batches):
+                    write_groups(folder, joined_groups(not_empty(batches, no_pair), size), shape, attributes)
+            return CountsStore._in(folder)
 
     @classmethod
     def from_pairs(
@@ -567,7 +631,7 @@ class Counts:
         if len(names) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None))
+        matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None)).mapped()
         if self.windows is not None:
             check_exact(matrix.data, Pool(check_threads(None)))
         check_amounts("the sums of counts", matrix.data)
@@ -640,7 +704,7 @@ class Counts:
         ----------
         path : path-like
             The folder to make, in one that exists; or a folder that holds a store, which is replaced once this one is
-            whole.
+            whole. Or a URL of fsspec, as ``s3://bucket/counts``, where two writers of one store are not noticed.
 
         Returns
         -------
@@ -659,8 +723,10 @@ class Counts:
         --------
         See :class:`fastembed.counts.CountsStore`.
         """
-        write_store(path, CSRGroups(self._stored()), self._attributes())
-        return CountsStore(path)
+        folder = open_folder(path)
+        with writing(folder):
+            write_groups(folder, groups_of(CSRGroups(self._stored())), self.shape, self._attributes())
+        return CountsStore._in(folder)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> CountsStore:
@@ -669,6 +735,7 @@ class Counts:
         Parameters
         ----------
         path : path-like
+            Or a URL.
 
         Returns
         -------

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from fastembed._base.csr import row_ranges
 from fastembed._base.threads import ordered_map
-from fastembed.counts.stored_csr import ENTRY_BYTES, RowBatch, StoredCSR, store_rows
+from fastembed.counts.stored_csr import ENTRY_BYTES, AnyCSR, RowBatch, SpilledCSR, StoredCSR, store_rows
 
 MERGE_ENTRIES = 1 << 20  # entries that are merged at a time, about
 MIN_BATCH_ENTRIES = 1 << 14  # entries at a time, however little memory there is: smaller batches cost more than they do
@@ -24,21 +25,36 @@ def batch_entries(memory: int, threads: int) -> int:
     return max(memory // (2 * ENTRY_BYTES * 5 * threads), MIN_BATCH_ENTRIES)
 
 
-def add_matrices(matrices: list[StoredCSR], limit: int, threads: int, entries: int = MERGE_ENTRIES) -> StoredCSR:
+def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
+    """Return the sum of sparse matrices of which none is much larger than the others."""
+    while len(terms) > 1:
+        pairs = itertools.zip_longest(terms[::2], terms[1::2])
+        terms = [a if b is None else a + b for a, b in pairs]
+    return terms[0]
+
+
+def added_rows(matrices: list[AnyCSR], threads: int, entries: int = MERGE_ENTRIES) -> Generator[RowBatch, None, None]:
+    """Yield the rows of the sum of matrices of one shape; about `entries` are added at a time."""
+
+    def add(rows: tuple[int, int]) -> RowBatch:
+        return RowBatch.of(sum_of([matrix.rows(*rows) for matrix in matrices]))
+
+    with closing(ordered_map(add, row_ranges(_lengths(matrices), entries), threads)) as batches:
+        yield from batches
+
+
+def _lengths(matrices: list[AnyCSR]) -> Any:
+    """Return a bound on the number of entries of each row of the sum."""
+    return sum(np.diff(matrix.indptr) for matrix in matrices)
+
+
+def add_matrices(matrices: list[AnyCSR], limit: int, threads: int, entries: int = MERGE_ENTRIES) -> AnyCSR:
     """Return the sum of matrices of one shape, in memory up to `limit` bytes; about `entries` are added at a time."""
     if len(matrices) == 1:
         return matrices[0]
-
-    def add(rows: tuple[int, int]) -> RowBatch:
-        terms = [matrix.rows(*rows) for matrix in matrices]
-        while len(terms) > 1:
-            pairs = itertools.zip_longest(terms[::2], terms[1::2])
-            terms = [a if b is None else a + b for a, b in pairs]
-        return RowBatch.of(terms[0])
-
-    lengths: Any = sum(np.diff(matrix.indptr) for matrix in matrices)
-    with closing(ordered_map(add, row_ranges(lengths, entries), threads)) as batches:
-        return store_rows(batches, matrices[0].n_columns, int(lengths.sum()), limit, threads)
+    most = int(_lengths(matrices).sum())
+    with closing(added_rows(matrices, threads, entries)) as batches:
+        return store_rows(batches, matrices[0].n_columns, most, limit, threads)
 
 
 class ExternalSum:
@@ -54,8 +70,8 @@ class ExternalSum:
         self.n_columns = n_columns
         self.threads = threads
         self.share = memory_limit // 4
-        self.in_memory: list[StoredCSR] = []
-        self.on_disk: list[StoredCSR] = []
+        self.in_memory: list[AnyCSR] = []
+        self.on_disk: list[AnyCSR] = []
 
     @property
     def chunk_ids(self) -> int:
@@ -79,11 +95,20 @@ class ExternalSum:
             self.on_disk = [self._added(self.on_disk, 0)]
 
     def result(self) -> StoredCSR:
-        """Return the sum of all; it is on disk if it does not fit into half of the memory."""
-        return self._added(self.on_disk + self.in_memory, 2 * self.share)
+        """Return the sum of all; it is mapped from a file if it does not fit into half of the memory."""
+        return self._added(self.on_disk + self.in_memory, 2 * self.share).mapped()
 
-    def _added(self, matrices: list[StoredCSR], limit: int) -> StoredCSR:
-        return add_matrices(matrices, limit, self.threads, min(self.batch_entries, MERGE_ENTRIES))
+    def rows(self) -> Generator[RowBatch, None, None]:
+        """Yield the rows of the sum of all, of which only some are in memory; none if nothing was added."""
+        if matrices := self.on_disk + self.in_memory:
+            yield from added_rows(matrices, self.threads, self._merged_entries)
 
-    def _keep(self, matrix: StoredCSR) -> None:
-        (self.on_disk if matrix.on_disk else self.in_memory).append(matrix)
+    @property
+    def _merged_entries(self) -> int:
+        return min(self.batch_entries, MERGE_ENTRIES)
+
+    def _added(self, matrices: list[AnyCSR], limit: int) -> AnyCSR:
+        return add_matrices(matrices, limit, self.threads, self._merged_entries)
+
+    def _keep(self, matrix: AnyCSR) -> None:
+        (self.on_disk if isinstance(matrix, SpilledCSR) else self.in_memory).append(matrix)

@@ -7,11 +7,8 @@ hold. The manifest is written last, so that a folder holds the old counts or the
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +18,16 @@ from fastembed._base.csr import sorted_csr
 from fastembed._base.pickling import pickled_as
 from fastembed._base.validation import check_amounts
 from fastembed.counts.expected import Scale
-from fastembed.counts.files import check_dtypes, pack_attributes, unpack_attributes
-from fastembed.counts.tiles import Bytes, Tiles, damaged_tile, decode_group, encode_group
-from fastembed.formats.atomic import replacing
-from fastembed.formats.locks import LOCK_NAME, sole_writer
-from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.groups import CountsDigest, CSRGroups, Memory, RowGroup, group_count, group_slice
+from fastembed.counts.files import check_dtypes, unpack_attributes
+from fastembed.counts.folders import StoreFolder
+from fastembed.counts.store_writer import file_name
+from fastembed.counts.tiles import Tiles, damaged_tile, decode_group
+from fastembed.counts.url_folder import open_folder
+from fastembed.formats.tensors import check_header
+from fastembed.trainer.groups import Memory, RowGroup, group_count, group_slice
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.totals import Totals
 
-MANIFEST = "manifest.safetensors"
 DTYPES = {
     "entries": np.int64,
     "wide": np.bool_,
@@ -39,8 +36,6 @@ DTYPES = {
     "totals.columns": np.float64,
     "keep": np.float64,
 }
-TILES = r"group-\d+-[0-9a-f]{16}\.tiles"
-OURS = re.compile(rf"{TILES}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
 
 
 @pickled_as("counts.CountsStore")
@@ -83,12 +78,22 @@ class CountsStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.abspath(path)  # noqa: PTH100 - a name, as it was given; the folder may change
-        tensors, metadata = map_tensors(_manifest(Path(path)))
-        settings = check_header(metadata, "counts-store", path)
+        self._open(open_folder(path))
+
+    @classmethod
+    def _in(cls, folder: StoreFolder) -> Self:
+        """Return the store in a folder of any kind."""
+        store = cls.__new__(cls)
+        store._open(folder)
+        return store
+
+    def _open(self, folder: StoreFolder) -> None:
+        self._folder, self.path = folder, folder.path
+        tensors, metadata = folder.manifest()
+        settings = check_header(metadata, "counts-store", folder.path)
         try:
             check_dtypes(tensors, DTYPES)
-            self.shape, attributes = unpack_attributes(tensors, settings, path)
+            self.shape, attributes = unpack_attributes(tensors, settings, folder.path)
             groups, self._bounds = group_count(self.shape[0]), shard_bounds(self.shape[1])
             shards = len(self._bounds) - 1
             self._tiles = Tiles(*(np.array(tensors[name]) for name in ("entries", "wide", "sha256")))
@@ -168,12 +173,12 @@ class CountsStore:
         part = group_slice(group, self.shape[0])
         rows = len(range(self.shape[0])[part])
         tiles = self._tiles_of(group)
-        data = self._read(group)
+        data = self._folder.read(self._file(group))
         if group not in self._checked:
             damaged = damaged_tile(data, tiles, rows)
             if damaged is not None:
                 raise ValueError(
-                    f"tile {damaged} of {str(self._file(group))!r}, of the columns {self._bounds[damaged]} to"
+                    f"tile {damaged} of {self._place(group)!r}, of the columns {self._bounds[damaged]} to"
                     f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
                 )
             self._checked.add(group)
@@ -214,118 +219,18 @@ class CountsStore:
     def _offsets(self, group: int) -> npt.NDArray[np.int64]:
         return self._tiles_of(group).offsets(len(range(self.shape[0])[group_slice(group, self.shape[0])]))
 
-    def _file(self, group: int) -> Path:
-        return Path(self.path, _file_name(group, self._tiles_of(group).sha256))
+    def _file(self, group: int) -> str:
+        return file_name(group, self._tiles_of(group).sha256)
+
+    def _place(self, group: int) -> str:
+        """Return the name of the file of a group for messages."""
+        return f"{self.path}/{self._file(group)}"
 
     def _check_size(self, group: int) -> None:
         """Raise for a file of tiles that is missing or not of its size."""
-        file = self._file(group)
-        try:
-            size = file.stat().st_size
-        except FileNotFoundError as error:
-            raise FileNotFoundError(error.errno, "the store has lost a file of tiles", str(file)) from None
-        offsets = self._offsets(group)
+        size, offsets = self._folder.size(self._file(group)), self._offsets(group)
         if size != offsets[-1]:
             tile = min(int(np.searchsorted(offsets, size, side="right")) - 1, len(offsets) - 2)
-            raise ValueError(f"{str(file)!r} has {size:,} bytes instead of {offsets[-1]:,}: tile {tile} is damaged")
-
-    def _read(self, group: int) -> Bytes:
-        try:
-            return np.fromfile(self._file(group), np.uint8)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(error.errno, "the store has lost a file of tiles", str(self._file(group))) from None
-
-
-def _file_name(group: int, sha256: npt.NDArray[np.uint8]) -> str:
-    """Return the name of the file of a group, which follows from the digests of its tiles."""
-    return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
-
-
-def write_store(path: str | os.PathLike[str], stored: CSRGroups, attributes: dict[str, Any]) -> None:
-    """Write counts as a store: whole, or what was in the folder before stays.
-
-    Parameters
-    ----------
-    path : path-like
-        The folder to make, or one that holds a store, which is replaced.
-    stored : CSRGroups
-        The counts as they are stored, before they are scaled.
-    attributes : dict
-        As of `pack_attributes`.
-
-    Raises
-    ------
-    OSError
-        If the folder holds something else, another process is writing it, or the data cannot be written.
-    """
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{str(path)!r} is a file: a store is a folder, choose another name")
-    folder.mkdir(exist_ok=True)
-    _check_no_others(folder)  # before a lock is left in their folder
-    with sole_writer(folder):
-        _check_no_others(folder)
-        try:
-            _write_groups(folder, stored, attributes)
-        finally:  # also after a Ctrl-C, which may come when the new manifest is in its place
-            _remove_unnamed(folder)
-
-
-def _check_no_others(folder: Path) -> None:
-    """Raise FileExistsError for a folder with files that are not those of a store."""
-    names = [file.name for file in folder.iterdir() if file.name not in (MANIFEST, LOCK_NAME)]
-    foreign = [name for name in names if not OURS.fullmatch(name)]
-    if foreign:
-        raise FileExistsError(f"{str(folder)!r} holds other files, such as {min(foreign)!r}: choose another folder")
-
-
-def _remove_unnamed(folder: Path) -> None:
-    """Remove the files of tiles that the manifest does not name: of the store before, or of a writer that failed."""
-    named: set[str] = set()
-    if (folder / MANIFEST).exists():
-        try:
-            digests = map_tensors(folder / MANIFEST)[0]["sha256"]
-        except (KeyError, ValueError):
-            return  # it is damaged: nothing says what is needed
-        named = {_file_name(group, sha256) for group, sha256 in enumerate(digests)}
-    for file in list(folder.iterdir()):
-        if OURS.fullmatch(file.name) and file.name not in named:
-            file.unlink(missing_ok=True)
-
-
-def _write_groups(folder: Path, stored: CSRGroups, attributes: dict[str, Any]) -> None:
-    (inputs, outputs), bounds = stored.shape, shard_bounds(stored.shape[1])
-    scale = Scale.of(attributes["windows"], attributes["keep"], outputs)
-    totals, digest = Totals(np.empty(inputs), np.zeros(outputs)), CountsDigest(stored.shape)
-    found: list[Tiles] = []
-    for group in range(group_count(inputs)):
-        begins, ends, _, _ = places = stored.read_group(group)
-        lengths = ends - begins
-        entries = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-        columns, values = places.indices[entries], places.data[entries]
-        del entries
-        data, tiles = encode_group(lengths, columns, values, bounds)
-        with replacing(folder / _file_name(group, tiles.sha256)) as temporary:
-            data.tofile(temporary)
-        found.append(tiles)
-        ends = np.cumsum(lengths)
-        rows = RowGroup(ends - lengths, ends, columns, values)
-        scale.apply_by_rows(rows.begins, rows.ends, columns, values, group_slice(group, inputs))
-        totals.add(group, Totals.of_group(rows, outputs))
-        digest.add(rows)
-    tensors, settings = pack_attributes(stored.shape, **attributes)
-    tensors |= {name: np.stack([getattr(tiles, name) for tiles in found]) for name in Tiles._fields}
-    tensors |= {"totals.rows": totals.rows, "totals.columns": totals.columns}
-    settings["counts_sha256"] = digest.hexdigest()
-    write_tensors(folder / MANIFEST, tensors, header("counts-store", settings))
-
-
-def _manifest(folder: Path) -> Path:
-    """Return the manifest of a store; raise for what is none."""
-    if not folder.is_dir():
-        if not folder.exists():
-            raise FileNotFoundError(f"there is no folder {str(folder)!r}")
-        raise NotADirectoryError(f"{str(folder)!r} is a file, not a store: open it with Counts.load if it holds counts")
-    if not (folder / MANIFEST).exists():
-        raise ValueError(f"{str(folder)!r} is no store of counts, or one that was not finished: it has no {MANIFEST}")
-    return folder / MANIFEST
+            raise ValueError(
+                f"{self._place(group)!r} has {size:,} bytes instead of {offsets[-1]:,}: tile {tile} is damaged"
+            )

@@ -1,4 +1,4 @@
-"""CSR matrices that arrive as batches of rows and are stored in memory or in temporary files.
+"""CSR matrices that arrive as batches of rows and are stored in memory, or spilled to temporary files.
 
 The temporary files have no name (on Windows, they are deleted when they are closed), so nothing is left of them,
 however the process ends.
@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from fastembed._base.calls import Call
 from fastembed._base.csr import sorted_csr
-from fastembed._base.threads import Call, Workers
+from fastembed._base.positions import PlacedReader
+from fastembed._base.threads import Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -49,15 +51,24 @@ class RowBatch(NamedTuple):
         return cls(lengths, matrix.indices.astype(np.int32, copy=False), matrix.data)
 
 
+def not_empty(batches: Iterable[RowBatch], error: Callable[[], Exception]) -> Generator[RowBatch, None, None]:
+    """Yield batches of rows, and at the end raise an error if none had an entry."""
+    entries = 0
+    for batch in batches:
+        entries += len(batch.values)
+        yield batch
+    if not entries:
+        raise error()
+
+
 @dataclass(frozen=True)
 class StoredCSR:
-    """A CSR matrix whose columns ascend in each row; `on_disk` if its entries are in a file mapped into memory."""
+    """A CSR matrix whose columns ascend in each row, in memory or mapped into it from a file."""
 
     data: Float
     indices: Int32
     indptr: Int64
     n_columns: int
-    on_disk: bool = False
 
     @classmethod
     def of(cls, matrix: sparse.csr_array) -> StoredCSR:
@@ -73,7 +84,11 @@ class StoredCSR:
     @property
     def memory(self) -> int:
         """Its bytes in memory."""
-        return self.indptr.nbytes + (0 if self.on_disk else self.indices.nbytes + self.data.nbytes)
+        return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
+
+    def mapped(self) -> StoredCSR:
+        """Return itself."""
+        return self
 
     def rows(self, first: int, last: int) -> sparse.csr_array:
         """Return the rows from first to last - 1."""
@@ -81,6 +96,41 @@ class StoredCSR:
         return sorted_csr(
             self.data[a:b], self.indices[a:b], self.indptr[first : last + 1] - a, (last - first, self.n_columns)
         )
+
+
+class SpilledCSR:
+    """A CSR matrix whose entries are in two temporary files without a name: the columns, and the values.
+
+    Rows are read, not mapped: pages of a file that is mapped count as memory of the process once they are touched.
+    """
+
+    def __init__(self, files: tuple[BinaryIO, BinaryIO], indptr: Int64, n_columns: int) -> None:
+        self.indptr, self.n_columns = indptr, n_columns
+        self._files, self._readers = files, tuple(PlacedReader(file) for file in files)
+
+    @property
+    def memory(self) -> int:
+        """Its bytes in memory."""
+        return self.indptr.nbytes
+
+    def mapped(self) -> StoredCSR:
+        """Return the matrix mapped into memory, in which it stays when this object is gone."""
+        if not self.indptr[-1]:
+            return StoredCSR(np.empty(0), np.empty(0, np.int32), self.indptr, self.n_columns)
+        indices, data = (np.asarray(np.memmap(file, t, "r")) for file, t in zip(self._files, ("i4", "f8"), strict=True))
+        return StoredCSR(data, indices, self.indptr, self.n_columns)
+
+    def rows(self, first: int, last: int) -> sparse.csr_array:
+        """Return the rows from first to last - 1."""
+        a, b = int(self.indptr[first]), int(self.indptr[last])
+        indices, data = (
+            np.frombuffer(reader.all(a * item, (b - a) * item), dtype)
+            for reader, item, dtype in zip(self._readers, (4, 8), ("i4", "f8"), strict=True)
+        )
+        return sorted_csr(data, indices, self.indptr[first : last + 1] - a, (last - first, self.n_columns))
+
+
+AnyCSR: TypeAlias = StoredCSR | SpilledCSR
 
 
 class _Entries:
@@ -132,7 +182,7 @@ class _Entries:
         return taken
 
 
-def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> StoredCSR:
+def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> AnyCSR:
     """Concatenate batches of rows, in memory up to `limit` bytes, beyond that in temporary files.
 
     Parameters
@@ -164,8 +214,8 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: in
         indptr = np.zeros(sum(map(len, lengths)) + 1, dtype=np.int64)
         np.cumsum(np.concatenate(lengths), out=indptr[1:])
         if files:
-            indices, data = (np.asarray(np.memmap(file, t, "r")) for file, t in zip(files, ("i4", "f8"), strict=True))
-            return StoredCSR(data, indices, indptr, n_columns, on_disk=True)
+            stack.pop_all()  # the matrix closes them
+            return SpilledCSR((files[0], files[1]), indptr, n_columns)
         indices, data = entries.take()
     return StoredCSR(data, indices, indptr, n_columns)
 

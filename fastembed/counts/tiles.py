@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.csr import row_ranges
 from fastembed.trainer.groups import Memory, RowGroup
 
 Float = npt.NDArray[np.float64]
@@ -26,6 +27,7 @@ Int64 = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8
+ENCODED_ENTRIES = 1 << 19  # at a time
 
 
 class Tiles(NamedTuple):
@@ -63,30 +65,36 @@ def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDAr
         Of the shards.
     """
     shards, rows = len(bounds) - 1, len(lengths)
-    shard_of = np.repeat(np.arange(shards, dtype=np.uint16), np.diff(bounds))[columns]
-    cells = np.repeat(np.arange(rows) * shards, lengths) + shard_of
-    of_row = np.bincount(cells, minlength=rows * shards).reshape(rows, shards)
-    del cells
-    order = np.argsort(shard_of, kind="stable")
-    del shard_of
-    ends = np.cumsum(of_row.sum(axis=0))
-    entries = np.diff(ends, prepend=0)
-    narrow = values.astype(np.float32)
-    rounded = narrow != values
-    parts = [order[end - n : end] for end, n in zip(ends, entries, strict=True)]
-    wide = np.array([bool(rounded[part].any()) for part in parts])
-    tiles = Tiles(entries, wide, np.zeros((shards, 32), np.uint8))
+    shard_of_column = np.repeat(np.arange(shards, dtype=np.uint16), np.diff(bounds))
+    of_row, wide = np.zeros((rows, shards), np.int64), np.zeros(shards, np.bool_)
+    ends, ranges = np.cumsum(lengths), row_ranges(lengths, ENCODED_ENTRIES)
+    for first, last in ranges:
+        entries = slice(int(ends[first] - lengths[first]), int(ends[last - 1]))
+        shard_of = shard_of_column[columns[entries]]
+        cells = np.repeat(np.arange(last - first) * shards, lengths[first:last]) + shard_of
+        of_row[first:last] = np.bincount(cells, minlength=(last - first) * shards).reshape(-1, shards)
+        with np.errstate(over="ignore"):
+            rounded = values[entries].astype(np.float32) != values[entries]
+        wide[shard_of[rounded]] = True
+    tiles = Tiles(of_row.sum(axis=0), wide, np.zeros((shards, 32), np.uint8))
     offsets = tiles.offsets(rows)
     data = np.zeros(offsets[-1], np.uint8)
-    for k, part in enumerate(parts):
-        tile = data[offsets[k] : offsets[k + 1]]
-        for to, array in zip(
-            _parts(tile, int(entries[k]), rows, bool(wide[k])),
-            ((values if wide[k] else narrow)[part], columns[part] - bounds[k], of_row[:, k]),
-            strict=True,
-        ):
-            to[:] = array
-        tiles.sha256[k] = _sha256(tile)
+    parts = [
+        _parts(data[offsets[k] : offsets[k + 1]], int(tiles.entries[k]), rows, bool(wide[k])) for k in range(shards)
+    ]
+    filled = np.zeros(shards, np.int64)
+    for first, last in ranges:
+        begin, end = int(ends[first] - lengths[first]), int(ends[last - 1])
+        order = np.argsort(shard_of_column[columns[begin:end]], kind="stable") + begin
+        new = of_row[first:last].sum(axis=0)
+        for k, own in enumerate(np.split(order, np.cumsum(new)[:-1])):
+            place = slice(filled[k], filled[k] + new[k])
+            parts[k][0][place] = values[own]
+            parts[k][1][place] = columns[own] - bounds[k]
+        filled += new
+    for k, (_, _, lengths_of_tile) in enumerate(parts):
+        lengths_of_tile[:] = of_row[:, k]
+        tiles.sha256[k] = _sha256(data[offsets[k] : offsets[k + 1]])
     return data, tiles
 
 

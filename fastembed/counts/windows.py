@@ -43,7 +43,12 @@ class Scratch:
 
 
 def count_windows(
-    chunk: Chunk, vocabulary_size: int, windows: Windows, pool: Pool, batch_pairs: int = BATCH_PAIRS
+    chunk: Chunk,
+    vocabulary_size: int,
+    windows: Windows,
+    pool: Pool,
+    batch_pairs: int = BATCH_PAIRS,
+    row_of: Int64 | None = None,
 ) -> Generator[tuple[RowBatch, float], None, None]:
     """Yield the integer sums of the windows in a chunk, some rows at a time, and the share of the work done.
 
@@ -57,11 +62,13 @@ def count_windows(
     pool : Pool
     batch_pairs : int
         The number of pairs counted at a time, about.
+    row_of : ndarray of int64 (V,), optional
+        The row of each word; its id by default.
     """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
     n_columns = windows.columns(vocabulary_size)
-    starts, positions = sort_positions(chunk, vocabulary_size, pool)
+    starts, positions = sort_positions(chunk, vocabulary_size, pool, row_of)
     pairs = np.diff(starts) * (len(before) + len(after))
     ranges = row_ranges(pairs, batch_pairs)
     size = int(np.add.reduceat(np.minimum(pairs, n_columns), [first for first, _ in ranges]).max(initial=1))
@@ -87,11 +94,12 @@ def count_windows(
             yield batch, number / len(ranges)
 
 
-def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool) -> tuple[Int64, Int32]:
-    """Return where the positions of each word begin (V + 1,), and the positions of the centres, by words.
+def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64 | None = None) -> tuple[Int64, Int32]:
+    """Return where the positions of the word of each row begin (V + 1,), and the positions of the centres, by rows.
 
     A counting sort. Each task takes a part of the text; its places for a word follow those of the parts before.
     """
+    row_of = np.arange(vocabulary_size) if row_of is None else row_of
     parts = max(min(pool.threads, (chunk.last - chunk.first) // vocabulary_size), 1)
     bounds = np.linspace(chunk.first, chunk.last, parts + 1).astype(int).tolist()
     words = np.linspace(0, vocabulary_size, parts + 1).astype(int).tolist()
@@ -104,14 +112,14 @@ def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool) -> tuple[Int6
 
     def add(k: int) -> None:
         part = slice(words[k], words[k + 1])
-        starts[1:][part] = places[:, part].sum(axis=0)
+        starts[row_of[part] + 1] = places[:, part].sum(axis=0)
 
     def place(k: int) -> None:
         part = slice(words[k], words[k + 1])
         counts = places[:, part].copy()
         np.cumsum(counts, axis=0, out=places[:, part])
         places[:, part] -= counts
-        places[:, part] += starts[part].astype(np.int32)
+        places[:, part] += starts[row_of[part]].astype(np.int32)
 
     def gather(k: int) -> None:
         cooccur.gather_positions(chunk.ids, bounds[k], bounds[k + 1], places[k], positions)

@@ -1,15 +1,17 @@
 """Safetensors files of arrays, with tokens packed into tensors and a header that says what the file holds."""
 
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 
 from fastembed.formats.atomic import replacing
 from fastembed.formats.tokens import encode_tokens
@@ -50,7 +52,31 @@ def write_tensors(
     ...     map_tensors(f"{folder}/a.safetensors")
     ({'a': array([0, 1, 2])}, {'unit': 'm'})
     """
-    fields = dict(metadata or {})
+    _check_tensors(tensors, metadata or {})
+    with replacing(path) as temporary, temporary.open("rb+") as file:
+        _write(file, tensors, metadata or {})
+
+
+def dump_tensors(tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the bytes of the file that :func:`write_tensors` writes.
+
+    Parameters
+    ----------
+    tensors, metadata
+        As for :func:`write_tensors`.
+
+    Examples
+    --------
+    >>> load_tensors(dump_tensors({"a": np.arange(3)}, {"unit": "m"}), "memory")
+    ({'a': array([0, 1, 2])}, {'unit': 'm'})
+    """
+    _check_tensors(tensors, metadata or {})
+    file = BytesIO()
+    _write(file, tensors, metadata or {})
+    return file.getvalue()
+
+
+def _check_tensors(tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
     for key, value in fields.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise TypeError(f"metadata must map str to str, got {key!r}: {value!r}")
@@ -58,8 +84,6 @@ def write_tensors(
         if not isinstance(tensor, np.ndarray) or tensor.dtype.kind not in "biuf" or tensor.itemsize > 8:
             found = tensor.dtype if isinstance(tensor, np.ndarray) else type(tensor).__name__
             raise TypeError(f"tensor {name!r} must be an array of bools, integers or floats, got {found}")
-    with replacing(path) as temporary, temporary.open("rb+") as file:
-        _write(file, tensors, fields)
 
 
 def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
@@ -113,20 +137,63 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         try:
             with safe_open(path, framework="numpy"):
                 pass  # the header is sound, and the arrays are all there
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-            metadata = header.pop("__metadata__", None) or {}
         except SafetensorError as error:
-            raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
-        tensors = {}
-        for name, entry in header.items():
-            if entry["dtype"] not in _DTYPES:
-                known = ", ".join(_DTYPES)
-                raise ValueError(f"{str(path)!r}: {name!r} is of {entry['dtype']}; NumPy has dtypes only for {known}")
-            dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
-            start = 8 + length + entry["data_offsets"][0]
-            empty = 0 in shape
-            tensors[name] = np.empty(shape, dtype) if empty else np.asarray(np.memmap(file, dtype, "r", start, shape))
+            raise _not_whole(path, error) from error
+
+        def mapped(dtype: str, start: int, shape: tuple[int, ...]) -> Array:
+            return np.asarray(np.memmap(file, dtype, "r", start, shape))
+
+        return _arrays(file, mapped, path)
+
+
+def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return what :func:`map_tensors` does, from the bytes of a file.
+
+    Parameters
+    ----------
+    data : bytes
+    path : str
+        Names the file in errors.
+
+    Raises
+    ------
+    ValueError
+        As :func:`map_tensors`.
+
+    Examples
+    --------
+    See :func:`dump_tensors`.
+    """
+    try:
+        deserialize(data)  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise _not_whole(path, error) from error
+
+    def view(dtype: str, start: int, shape: tuple[int, ...]) -> Array:
+        return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+
+    return _arrays(BytesIO(data), view, path)
+
+
+def _not_whole(path: str | os.PathLike[str], error: Exception) -> ValueError:
+    return ValueError(f"{str(path)!r} is not a whole safetensors file: {error}")
+
+
+def _arrays(
+    file: BinaryIO, array: Callable[[str, int, tuple[int, ...]], Array], path: str | os.PathLike[str]
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays of a file whose header is sound, each as a function makes it, and its fields of text."""
+    length = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(length))
+    metadata = header.pop("__metadata__", None) or {}
+    tensors = {}
+    for name, entry in header.items():
+        if entry["dtype"] not in _DTYPES:
+            known = ", ".join(_DTYPES)
+            raise ValueError(f"{str(path)!r}: {name!r} is of {entry['dtype']}; NumPy has dtypes only for {known}")
+        dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
+        start = 8 + length + entry["data_offsets"][0]
+        tensors[name] = np.empty(shape, dtype) if 0 in shape else array(dtype, start, shape)
     return tensors, metadata
 
 

@@ -21,6 +21,8 @@ from fastembed.vectors.vectors import Vectors
 
 SIDE = 65535  # of the picture, in units of the page
 HEIGHT = 0.62  # of the picture, per its width
+LABEL = "How far each word moved, against how frequent it is"
+AXES = '<p class="axis up">moved far &uarr;</p>\n  <p class="axis across">frequent &larr; &rarr; rare</p>'
 NOTE = "The second vectors were turned to the first by the rotation that brings all shared words closest together."
 
 
@@ -166,8 +168,7 @@ def write_comparison(
     data = _data(comparison, models, min(neighbors, *(len(model) - 1 for model in models)))
     one, other = (html.escape(printable(name)) for name in names)
     title = f"{names[0]} and {names[1]}: {len(comparison.tokens):,} words"
-    scripts = ("data.js", "view.js", "pointer.js", "compare.js")
-    web.write(path, web.fill("compare.html", scripts, title, data, note=NOTE, first=one, second=other))
+    web.write(path, web.fill_map("compare", title, data, LABEL, NOTE, AXES, first=one, second=other))
     return comparison
 
 

@@ -101,8 +101,7 @@ def map_page(layout: Layout, neighbors: int) -> str:
         How many of each word to list.
     """
     title = f"Map of {len(layout.words):,} words"
-    scripts = ("data.js", "view.js", "pointer.js", "map.js")
-    return web.fill("map.html", scripts, title, _data(layout, neighbors), note=NOTES[layout.method])
+    return web.fill_map("map", title, _data(layout, neighbors), title, NOTES[layout.method])
 
 
 def _data(layout: Layout, neighbors: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from fastembed.formats.atomic import check_writable, replacing
 
 FOLDER = files("fastembed.plotting") / "web"
 SUFFIXES = (".html", ".htm")
+MAP_SCRIPTS = ("data.js", "view.js", "pointer.js", "choice.js")  # of all pages with a map
 
 
 def check_page(path: str | os.PathLike[str]) -> None:
@@ -49,6 +50,34 @@ def fill(template: str, scripts: Iterable[str], title: str, data: dict[str, Any]
     texts = texts | {"title": html.escape(printable(title)), "style": read("page.css")}
     texts["script"] = "\n".join(map(read, scripts))
     texts["data"] = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return substitute(template, texts)
+
+
+def fill_map(name: str, title: str, data: dict[str, Any], label: str, note: str, axes: str = "", **texts: str) -> str:
+    """Return a page with a map and a panel beside it.
+
+    Parameters
+    ----------
+    name : str
+        ``name.html`` in the folder `web` is the panel, ``name.js`` its script.
+    title, data
+        As for `fill`.
+    label : str
+        What the map shows, as plain text for people who do not see it.
+    note : str
+        HTML below the panel.
+    axes : str
+        HTML over the map.
+    **texts : str
+        HTML in the panel.
+    """
+    panel, label = substitute(f"{name}.html", texts), html.escape(printable(label))
+    scripts = (*MAP_SCRIPTS, f"{name}.js")
+    return fill("page.html", scripts, title, data, name=name, panel=panel, label=label, note=note, axes=axes)
+
+
+def substitute(template: str, texts: dict[str, str]) -> str:
+    """Return the text of a file in the folder `web` with texts in the places of their names, ``{{ name }}``."""
     return re.sub(r"{{ (\w+) }}", lambda found: texts[found[1]], read(template))
 
 

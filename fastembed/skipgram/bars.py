@@ -1,4 +1,4 @@
-"""Bars that show the progress of a fit."""
+"""Bars that show the progress of a fit, and the choice between them and the curve of a notebook."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastembed.skipgram.curve import LiveCurve, notebook_display
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.progress import FitProgress
 
@@ -62,7 +63,7 @@ class ProgressBars:
 
 @contextmanager
 def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
-    """Yield what a fit of some epochs reports to: for True, bars in a terminal or a notebook until the block's end.
+    """Yield what a fit of some epochs reports to: for True, a curve in a notebook, elsewhere bars until the block's end.
 
     Raises
     ------
@@ -70,8 +71,11 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
         If it is neither a bool nor None, and lacks a method of `FitProgress`.
     """
     if progress is True:
-        from tqdm.auto import tqdm  # asks whether this is a notebook
+        from tqdm import tqdm
 
+        if display := notebook_display():
+            yield LiveCurve(epochs, display)  # the last curve stays
+            return
         bars = ProgressBars(epochs, tqdm)
         try:
             yield bars

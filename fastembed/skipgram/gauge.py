@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.blas import single_threaded_blas
-from fastembed._base.threads import Pool, interruptible
+from fastembed._base.calls import interruptible
+from fastembed._base.threads import Pool
 from fastembed.trainer.totals import Totals
 
 # Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are

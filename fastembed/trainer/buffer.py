@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import Call, Workers
+from fastembed._base.calls import Call
+from fastembed._base.threads import Workers
 from fastembed.trainer.groups import DRAWN_GROUPS, CSRGroups, Draw, GroupedCounts, RowGroup, group_slice
 
 Hold = Callable[[int], None]  # called with the number of a block, whose counts and those of the next are then in memory

@@ -12,7 +12,6 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.calls import Call, in_background
 from fastembed._base.printable import shown
-from fastembed._base.threads import in_background
 from fastembed._base.validation import all_finite, check_flag, check_integer, check_number
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
@@ -191,7 +190,7 @@ class Checkpoint:
         self._call = _plain({**origin_of_bits(), **identity})
         self._identity = self._call | self._start  # of the call that wrote first
         self._last = time.monotonic()
-        self._writing: Future[None] | None = None
+        self._writing: Call[None] | None = None
         self.failed = False
 
     def read(self, trained: Iterable[str], epochs: int) -> Stored | None:
@@ -231,7 +230,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Return whether it is time to write within an epoch; raise what went wrong with the last one."""
-        if self._writing is not None and self._writing.done():
+        if self._writing is not None and self._writing.has_ended():
             self.wait()
         return self._writing is None and time.monotonic() - self._last >= 60 * self.file.minutes
 
@@ -254,9 +253,10 @@ class Checkpoint:
         where = json.dumps(position, default=_as_json)
         fields = header("checkpoint", self._identity) | {"position": where}
         self._last = time.monotonic()
-        self._writing = in_background(
+        self._writing = Call(
             lambda: write_tensors(self.file.path, tensors, fields | {"sha256": contents_digest(tensors, where)})
         )
+        in_background(self._writing)  # known before it begins, so that after a Ctrl-C here it is waited for, too
 
     def wait(self) -> None:
         """Wait until what was written last is on disk; raise OSError if that failed."""
@@ -267,7 +267,7 @@ class Checkpoint:
                 self.failed = True
                 raise
             finally:
-                if self._writing.done():
+                if self._writing.has_ended():
                     self._writing = None
 
 

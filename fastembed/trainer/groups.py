@@ -40,6 +40,22 @@ def group_slice(group: int, rows: int) -> slice:
     return slice(group, rows, group_count(rows))
 
 
+def group_places(rows: int) -> Int64:
+    """Return the place of each row where the rows of one group after another are, (V_in,).
+
+    Examples
+    --------
+    >>> places = group_places(10_000)
+    >>> places[[0, 3, 6]].tolist(), int(places[1])  # of group 0, which has 3,334 rows; the first of group 1
+    ([0, 1, 2], 3334)
+    """
+    places = np.empty(rows, np.int64)
+    places[np.concatenate([np.arange(rows)[group_slice(group, rows)] for group in range(group_count(rows))])] = (
+        np.arange(rows)
+    )
+    return places
+
+
 def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     """Return the ids of the rows of each group that are present, (V_in,).
 

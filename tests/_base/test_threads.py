@@ -7,11 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from fastembed._base import calls
 from fastembed._base.threads import Pool, Workers, check_threads, ordered_map
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
@@ -111,11 +111,14 @@ def test_pool_lets_helpers_work_beside_the_caller(helpers, error):
 
 
 def test_pool_raises_what_a_helper_raised():
+    begun = threading.Event()
+
     def fail(number):
+        begun.set()
         raise OSError(f"helper {number}")
 
     with pytest.raises(OSError, match="helper 1"), Pool(2).beside(fail, 1, lambda: None):
-        pass
+        assert begun.wait(TIME_LIMIT)
 
 
 def test_the_number_of_threads_is_checked():
@@ -156,9 +159,9 @@ def test_a_pool_works_with_fewer_threads_if_none_can_be_started(monkeypatch, idl
     def fail(_):
         raise RuntimeError("can't start new thread")
 
-    executor = ThreadPoolExecutor(8)
-    list(executor.map(time.sleep, [0.01] * idle))
-    monkeypatch.setattr("fastembed._base.threads._threads.value", executor)
+    monkeypatch.setattr(calls._threads, "value", calls._Threads())
+    for _ in range(idle):
+        calls.interruptible(lambda: None)
     monkeypatch.setattr(threading.Thread, "start", fail)
     for _ in range(50):
         done, running = [], []
@@ -176,7 +179,6 @@ def test_a_pool_works_with_fewer_threads_if_none_can_be_started(monkeypatch, idl
         pass
     assert len(helped) <= 3
     assert list(ordered_map(lambda item: item**2, range(40), 4)) == [item**2 for item in range(40)]
-    executor.shutdown()
 
 
 @pytest.mark.thread_unsafe(reason="counts the threads of the process")
@@ -252,53 +254,48 @@ def test_garbage_collection_while_a_thread_starts_ends_forgotten_calls():
 
 
 INTERRUPTED = """
-import threading
-from fastembed._base import threads
+import itertools, threading
+from fastembed._base import calls, threads
 
-start = threading.Thread.start
+pool, start, kept = threads.Pool(3), threading.Thread.start, []
 
-def interrupted(thread):  # as by a signal handler, before the thread runs or while its start is waited for
-    threading.Thread.start = start
-    if {runs}:
-        start(thread)
-    raise {error}
+def ordered_map(done):
+    done.extend(threads.ordered_map(int, range(100), 2))
 
-def work(pool, calls=100):
+def run(done):
+    pool.run(done.append, 100)
+
+def beside(done):
+    with pool.beside(lambda number: None, 2, lambda: None):
+        done.extend(range(100))
+
+def interruptible(done):
+    calls.interruptible(lambda: done.extend(range(100)))
+
+USES, ERRORS = (ordered_map, run, beside, interruptible), (KeyboardInterrupt, MemoryError)
+for use, runs, error in itertools.product(USES, (False, True), ERRORS):
+    def interrupted(thread):  # as by a signal handler, before the thread runs or while its start is waited for
+        threading.Thread.start = start
+        if runs:
+            start(thread)
+        raise error
+
+    calls._threads.renew()
+    threading.Thread.start = interrupted
+    try:
+        use([])
+    except error as raised:
+        kept.append(raised)  # with all frames, and what they refer to
     done = []
-    {use}
-    assert sorted(done) == list(range(calls)), done
-
-pool = threads.Pool(3)
-threading.Thread.start = interrupted
-try:
-    work(pool)
-except {error} as error:
-    kept = error  # with all frames, and what they refer to
-else:
-    raise AssertionError
-print("interrupted", flush=True)
-if {again}:
-    work(pool)
-print("again", flush=True)
+    use(done)
+    assert sorted(done) == list(range(100)), use
+print(len(kept))
 """
-USES = {
-    "ordered_map": "done = list(threads.ordered_map(int, range(calls), 2))",
-    "run": "pool.run(done.append, calls)",
-    "beside": """with pool.beside(lambda number: None, 2, lambda: None):
-        done.extend(range(calls))""",
-    "in_background": "threads.in_background(lambda: done.extend(range(calls))).result()",
-    "interruptible": "threads.interruptible(lambda: done.extend(range(calls)))",
-}
 
 
-@pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError"])
-@pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("runs", [False, True])
-@pytest.mark.parametrize("use", USES)
-def test_python_exits_after_the_start_of_a_thread_was_interrupted(use, runs, again, error):
-    """Whether the thread runs or not; and other calls work before."""
-    program = INTERRUPTED.format(use=USES[use], runs=runs, again=again, error=error)
-    assert run_until_the_end(program) == "interrupted\nagain\n"
+def test_calls_work_and_python_exits_after_the_start_of_a_thread_was_interrupted():
+    """Whether the thread runs or not."""
+    assert run_until_the_end(INTERRUPTED) == "16\n"
 
 
 def test_workers_whose_first_start_was_interrupted_make_all_calls():
@@ -312,7 +309,8 @@ def test_workers_whose_first_start_was_interrupted_make_all_calls():
             super().start()
 
     with pytest.MonkeyPatch.context() as patch, Workers(1) as workers:
-        patch.setattr("fastembed._base.threads.Thread", Interrupted)
+        patch.setattr(calls, "Thread", Interrupted)
+        patch.setattr(calls._threads, "value", calls._Threads())
         with pytest.raises(KeyboardInterrupt):
             workers.submit(abs, -1)
         assert [workers.submit(abs, -number).result() for number in range(5)] == list(range(5))

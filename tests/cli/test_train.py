@@ -63,6 +63,22 @@ def test_train_prints_json(run, tmp_path, corpus):
     assert found["ledger"]["tokens_read"] == 6300
 
 
+def test_train_prints_json_lines_while_it_runs(run, tmp_path, corpus, usage):
+    output = tmp_path / "v.safetensors"
+    code, out, err = run("train", corpus, "-o", output, *SMALL, "--json-lines", "--early-stopping")
+    assert (code, err) == (0, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event.pop("event") for event in events] == ["training", "epoch", "epoch", "kept", "written"]
+    training, *epochs, kept, written = events
+    assert training["epochs"] == 2
+    assert training["estimate"]["inputs"] == 40
+    assert epochs == [{k: v for k, v in r.items() if k != "kept"} for r in written["history"]]
+    assert kept == {"epoch": written["best_epoch"], "epochs": 2}
+    document = json.loads(run("train", corpus, "-o", output, *SMALL, "--json", "--early-stopping")[1])
+    assert written.keys() == document.keys()
+    assert "choose one" in usage("train", corpus, "--json", "--json-lines")
+
+
 @pytest.mark.parametrize(
     ("options", "parameters"),
     [

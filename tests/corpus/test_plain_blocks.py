@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastembed._base.positions import PlacedReader
 from fastembed.corpus import plain_blocks as plain
 from fastembed.corpus import text_blocks
 from fastembed.corpus.plain_blocks import PlainFile, open_plain
@@ -66,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with (tmp_path / "text").open("wb") as stream:
         stream.write(b"text")
         stream.flush()
-        file = PlainFile("text", stream)
+        file = PlainFile("text", PlacedReader(stream))
         with pytest.raises(OSError, match="cannot read 'text' beyond byte 0"):
             file.read(0, 4)
 
@@ -80,7 +81,7 @@ def test_a_file_is_closed_when_nothing_refers_to_it(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"a b")
     file = open_plain(RegularFile(path))
-    stream, block = file._stream, next(plain.plain_blocks(file))
+    stream, block = file._reader._stream, next(plain.plain_blocks(file))
     del file
     assert block.text
     del block

@@ -11,8 +11,8 @@ from scipy import sparse
 
 from fastembed import Counts, Vocabulary
 from fastembed.counts import external_sum, stored_csr
-from fastembed.counts.external_sum import ExternalSum, add_matrices
-from fastembed.counts.stored_csr import RowBatch, store_rows
+from fastembed.counts.external_sum import ExternalSum, add_matrices, added_rows
+from fastembed.counts.stored_csr import RowBatch, SpilledCSR, store_rows
 
 
 def matrices(count):
@@ -37,11 +37,14 @@ def batches_of(matrix, size):
 def test_matrices_are_the_same_in_memory_and_on_disk(limit):
     terms = matrices(5)
     stored = [store_rows(batches_of(matrix, 7), 30, matrix.nnz, limit, 2) for matrix in terms]
-    assert {matrix.on_disk for matrix in stored} == {limit < 12 * terms[0].nnz}
+    assert {isinstance(matrix, SpilledCSR) for matrix in stored} == {limit < 12 * terms[0].nnz}
     total = add_matrices(stored, limit, threads=2, entries=50)
     assert_array_equal(total.rows(0, 40).toarray(), sum(terms).toarray())
     assert_array_equal(total.rows(3, 5).toarray(), sum(terms).toarray()[3:5])
-    assert total.on_disk == (limit < 12 * len(total.data))
+    assert isinstance(total, SpilledCSR) == (limit < 12 * total.indptr[-1])
+    rows = [batch.lengths for batch in added_rows(stored, threads=2, entries=50)]
+    assert_array_equal(np.concatenate(rows), np.diff(total.indptr))
+    assert_array_equal(total.mapped().rows(0, 40).toarray(), sum(terms).toarray())
 
 
 @pytest.mark.parametrize("memory_limit", [4, 40_000, 100_000, 1 << 30])

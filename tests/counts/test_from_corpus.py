@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 import fastembed.corpus.text_blocks
-import fastembed.counts.counts
+import fastembed.counts.corpus_windows
 from fastembed import Counts, Vocabulary
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts.counts import expected_in_place
@@ -148,7 +148,7 @@ def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, set_constant, as
     chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
     whole = Counts.from_corpus(*zipf, **chosen, threads=1)
     for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
-        set_constant(fastembed.counts.counts, "BATCH_PAIRS", pairs)
+        set_constant(fastembed.counts.corpus_windows, "BATCH_PAIRS", pairs)
         assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
 
 

@@ -15,7 +15,8 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed._base.threads import Pool
-from fastembed.counts import CountsStore, store
+from fastembed.counts import CountsStore, folders, store_writer
+from fastembed.counts.folders import MANIFEST
 from fastembed.counts.tiles import decode_group, encode_group
 from fastembed.formats.locks import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
@@ -142,7 +143,7 @@ def test_the_same_counts_are_the_same_bytes_and_others_replace_them(tmp_path):
 def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     counts = Counts.from_scipy(random_counts())
     stored = counts.store(tmp_path / "a.counts")
-    file = stored._file(2)
+    file = Path(stored.path) / stored._file(2)
     whole = file.read_bytes()
     offset = int(stored._offsets(2)[1])
     file.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
@@ -173,7 +174,7 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
         counts.store(tmp_path / "file.safetensors")
     with pytest.raises(IsADirectoryError, match=r"is a folder: open it with Counts\.open"):
         Counts.load(tmp_path)
-    path = Path(counts.store(tmp_path / "a").path) / store.MANIFEST
+    path = Path(counts.store(tmp_path / "a").path) / MANIFEST
     with pytest.raises(ValueError, match=r"holds a store of counts, not counts: open it with Counts.open"):
         Counts.load(path)
     tensors, metadata = map_tensors(path)
@@ -191,7 +192,7 @@ def test_a_full_disk_leaves_the_store_that_was_there(tmp_path, monkeypatch):
     counts = Counts.from_scipy(random_counts())
     stored = counts.store(tmp_path / "a.counts")
     before = sorted(file.name for file in Path(stored.path).iterdir())
-    encode, calls = store.encode_group, []
+    encode, calls = store_writer.encode_group, []
 
     def full(*arguments):
         calls.append(1)
@@ -199,7 +200,7 @@ def test_a_full_disk_leaves_the_store_that_was_there(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return encode(*arguments)
 
-    monkeypatch.setattr(store, "encode_group", full)
+    monkeypatch.setattr(store_writer, "encode_group", full)
     with pytest.raises(OSError, match="No space left"):
         Counts.from_scipy(random_counts() * 3).store(stored.path)
     assert sorted(file.name for file in Path(stored.path).iterdir()) == before
@@ -217,7 +218,7 @@ def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_st
             write_tensors(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_tensors", interrupted)
+    monkeypatch.setattr(folders, "write_tensors", interrupted)
     with pytest.raises(KeyboardInterrupt):
         other.store(stored.path)
     opened, expected = Counts.open(stored.path), new if placed else stored

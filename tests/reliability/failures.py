@@ -478,8 +478,7 @@ def try_all(
         stack = re.findall(r'File "([^"]+)", line (\d+) in (\S+)', of_thread or printed)[:8]
         place = " < ".join(f"{Path(file).name}:{line} {where}" for file, line, where in stack)
         waiting = [where for file, _, where in stack if file.endswith("threading.py")]
-        # A thread that gets no memory before it runs is waited for without end
-        lost = code > 0 and (waiting[-1:] == ["start"] or re.search(r"in (result|__exit__)$", of_thread, re.MULTILINE))
+        lost = code > 0 and waiting[-1:] == ["start"]  # Python waits without end for a thread that gets no memory
         whose = THEIRS if lost else theirs(stack[0][0]) if stack and code < 0 else ""
         found.append(f"{'/'.join(plan[0])} {last} {whose}ended the process: {how} | {place or printed[-800:]}")
         first = last + 1

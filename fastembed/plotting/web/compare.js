@@ -2,16 +2,14 @@
 
 const LISTED = 25 // words that moved most
 
-let word, near, hundredths, distance, ranks, view
-let chosen = null
+let near, hundredths, distance, ranks
 
 function neighborsIn(model, id) {
   const from = id * packed.neighbors
   return Array.from(near[model].subarray(from, from + packed.neighbors), (other, k) => [other, hundredths[model][from + k] / 100])
 }
 
-function choose(id) {
-  chosen = id
+function describe(id) {
   const lists = [0, 1].map((model) => neighborsIn(model, id))
   const both = new Set(lists[0].map(([other]) => other).filter((other) => lists[1].some(([one]) => one === other)))
   lists.forEach((list, model) => {
@@ -23,30 +21,9 @@ function choose(id) {
     })
     element(model ? "after" : "before").replaceChildren(...lines)
   })
-  element("chosen").textContent = word[id]
   element("moved").textContent = `Cosine of its two vectors ${(1 - distance[id] / 1000).toFixed(2)}; ${both.size} of ` +
     `${packed.neighbors} neighbours in both; word ${(ranks[id] + 1).toLocaleString("en")} by frequency.`
-  element("word").hidden = false
-  element("contents").hidden = true
-  view.marked = [id]
-  if (fragment() !== word[id]) location.hash = encodeURIComponent(word[id])
-  view.bringIntoView(id)
-  view.invalidate()
-}
-
-function leave() {
-  chosen = null
-  view.marked = []
-  element("word").hidden = true
-  element("contents").hidden = false
-  if (location.hash) location.hash = ""
-  view.invalidate()
-}
-
-function follow() {
-  const id = fragment() ? view.word.indexOf(fragment()) : -1
-  if (id >= 0 && id !== chosen) choose(id)
-  else if (!fragment() && chosen !== null) leave()
+  return [id]
 }
 
 // The lists of words that moved most and least, among those that are frequent in both
@@ -69,14 +46,10 @@ async function start() {
   near = rest.slice(2, 4)
   hundredths = rest.slice(4)
   const shared = word.slice(0, packed.shared)
-  view = new View(element("map"), { word: shared, x, y, colour, order, levels: [] })
-  listen(view, (id) => `${word[id]} ${(1 - distance[id] / 1000).toFixed(2)}`, choose, leave)
-  searchBox(shared, choose)
+  const name = (id) => `${word[id]} ${(1 - distance[id] / 1000).toFixed(2)}`
+  begin({ word: shared, x, y, colour, order, levels: [] }, name, choose)
   element("rank").oninput = list
-  addEventListener("hashchange", follow)
   list()
-  view.resize()
-  follow()
 }
 
 start()

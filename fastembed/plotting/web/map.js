@@ -1,33 +1,16 @@
-// The page: what the person does, and the panel beside the map.
+// The page of a map: the panel beside it, and analogies.
 
 const ANSWERS = 5 // to an analogy
 
-let word, levels, lowered, near, hundredths, view, rows, lengths
-let chosen = null
+let levels, lowered, near, hundredths, rows, lengths
 
 const neighborsOf = (id) => Array.from(near.subarray(id * packed.neighbors, (id + 1) * packed.neighbors))
 const listed = (id, cosine) => lineOf(word[id], () => choose(id), cosine.toFixed(2), cosine)
 
-function choose(id) {
-  chosen = id
+function describe(id) {
   const others = neighborsOf(id)
-  view.marked = [id, ...others]
-  element("chosen").textContent = word[id]
   element("neighbors").replaceChildren(...others.map((i, k) => listed(i, hundredths[id * packed.neighbors + k] / 100)))
-  element("word").hidden = false
-  element("contents").hidden = true
-  if (fragment() !== word[id]) location.hash = encodeURIComponent(word[id])
-  view.bringIntoView(id)
-  view.invalidate()
-}
-
-function leave() {
-  chosen = null
-  view.marked = []
-  element("word").hidden = true
-  element("contents").hidden = false
-  if (location.hash) location.hash = ""
-  view.invalidate()
+  return [id, ...others]
 }
 
 // The words nearest to b - a + c, of unit vectors: 3CosAdd
@@ -79,12 +62,6 @@ function seek(id) {
   view.bringIntoView(id)
 }
 
-function follow() {
-  const id = fragment() ? word.indexOf(fragment()) : -1
-  if (id >= 0 && id !== chosen) seek(id)
-  else if (!fragment() && chosen !== null) leave()
-}
-
 async function start() {
   const [words, ...arrays] = await Promise.all([
     lines(packed.words), ...["x", "y", "colour", "order", "near", "hundredths"].map((name) => array(packed[name])),
@@ -97,15 +74,10 @@ async function start() {
     const clusters = texts.map((name, k) => ({ name, x: x[k], y: y[k], colour: colours[k] }))
     return { clusters, of: await array(of) }
   }))
-  view = new View(element("map"), { word, x, y, colour, order, levels })
-  listen(view, (id) => word[id], choose, leave)
-  lowered = searchBox(word, seek)
+  lowered = begin({ word, x, y, colour, order, levels }, (id) => word[id], seek)
   listClusters()
   view.dark.addEventListener("change", listClusters)
   element("analogy").onsubmit = solve
-  addEventListener("hashchange", follow)
-  view.resize()
-  follow()
 }
 
 start()

@@ -1,0 +1,186 @@
+"""Counts written as a store, of which one group of rows at a time is in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed.counts.expected import Scale
+from fastembed.counts.files import pack_attributes
+from fastembed.counts.folders import MANIFEST, NoManifestError, StoreFolder
+from fastembed.counts.stored_csr import RowBatch
+from fastembed.counts.tiles import Tiles, encode_group
+from fastembed.formats.tensors import header
+from fastembed.trainer.groups import CountsDigest, CSRGroups, RowGroup, group_count, group_slice
+from fastembed.trainer.shards import shard_bounds
+from fastembed.trainer.totals import Totals
+
+TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
+OURS = re.compile(rf"{TILES}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
+
+
+def file_name(group: int, sha256: npt.NDArray[np.uint8]) -> str:
+    """Return the name of the file of a group, which follows from the digests of its tiles."""
+    return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
+
+
+def groups_of(stored: CSRGroups) -> Iterator[RowBatch]:
+    """Yield the rows of one group of counts in memory after another."""
+    for group in range(group_count(stored.shape[0])):
+        begins, ends, indices, data = stored.read_group(group)
+        lengths = ends - begins
+        entries = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+        columns, values = indices[entries], data[entries]
+        del entries
+        yield RowBatch(lengths, columns, values)
+
+
+def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[RowBatch, None, None]:
+    """Yield the rows of one group after another, from batches of rows in that order (see `group_places`)."""
+    parts: list[RowBatch] = []
+    sizes = iter(len(range(rows)[group_slice(group, rows)]) for group in range(group_count(rows)))
+    missing = next(sizes)
+    for batch in batches:
+        rest = batch
+        while len(rest.lengths) >= missing:
+            head, rest = _split(rest, missing)
+            joined = _joined([*parts, head])
+            parts, missing = [], next(sizes, rows + 1)  # after the last group there are no more rows
+            yield joined
+            del joined
+        if len(rest.lengths):
+            parts.append(rest)
+            missing -= len(rest.lengths)
+
+
+def _split(batch: RowBatch, rows: int) -> tuple[RowBatch, RowBatch]:
+    """Return the first rows of a batch, and the others."""
+    place = int(batch.lengths[:rows].sum())
+    return (
+        RowBatch(batch.lengths[:rows], batch.columns[:place], batch.values[:place]),
+        RowBatch(batch.lengths[rows:], batch.columns[place:], batch.values[place:]),
+    )
+
+
+def _joined(parts: list[RowBatch]) -> RowBatch:
+    """Return the rows of all parts in memory of their own, in which they can be scaled."""
+    lengths, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return RowBatch(lengths, columns, values)
+
+
+@contextmanager
+def writing(folder: StoreFolder) -> Iterator[None]:
+    """Let nobody else write a store; at the end, remove the files of tiles that its manifest does not name.
+
+    Raises
+    ------
+    OSError
+        If the folder holds something else, or another process is writing it.
+    """
+    _check_no_others(folder)  # before a lock is left in their folder
+    with folder.writing():
+        _check_no_others(folder)
+        try:
+            yield
+        finally:  # also after a Ctrl-C, which may come when the new manifest is in its place
+            _remove_unnamed(folder)
+
+
+def _check_no_others(folder: StoreFolder) -> None:
+    """Raise FileExistsError for a folder with files that are not those of a store."""
+    foreign = [name for name in folder.names() if not OURS.fullmatch(name)]
+    if foreign:
+        raise FileExistsError(f"{folder.path!r} holds other files, such as {min(foreign)!r}: choose another folder")
+
+
+def _remove_unnamed(folder: StoreFolder) -> None:
+    """Remove the files of tiles that the manifest does not name: of the store before, or of a writer that failed."""
+    named: set[str] = set()
+    try:
+        named = {file_name(group, sha256) for group, sha256 in enumerate(folder.manifest()[0]["sha256"])}
+    except NoManifestError:
+        pass
+    except (KeyError, ValueError):
+        return  # it is damaged: nothing says what is needed
+    for name in folder.names():
+        if OURS.fullmatch(name) and name not in named:
+            folder.remove(name)
+
+
+def write_groups(
+    folder: StoreFolder,
+    groups: Iterable[RowBatch],
+    shape: tuple[int, int],
+    attributes: Mapping[str, Any],
+    fields: Mapping[str, str] | None = None,
+) -> None:
+    """Write counts into a folder that nobody else writes: whole, or what was in it before stays.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+    groups : iterable of RowBatch
+        The rows of one group after another as they are stored; they are scaled in place.
+    shape : (int, int)
+        (V_in, V_out).
+    attributes : mapping
+        As of `pack_attributes`.
+    fields : mapping of str to str, optional
+        More fields for the manifest.
+
+    Raises
+    ------
+    OSError
+        If the data cannot be written.
+    """
+    manifest, bounds = StoreManifest(shape, attributes), shard_bounds(shape[1])
+    for lengths, columns, values, _ in groups:
+        data, tiles = encode_group(lengths, columns, values, bounds)
+        folder.write(manifest.next_file(tiles), [data])
+        ends = np.cumsum(lengths)
+        manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
+    manifest.write(folder, fields)
+
+
+class StoreManifest:
+    """The manifest of a store, of which one group after another is added.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        (V_in, V_out).
+    attributes : mapping
+        As of `pack_attributes`.
+    """
+
+    def __init__(self, shape: tuple[int, int], attributes: Mapping[str, Any]) -> None:
+        self._shape, self._attributes = shape, attributes
+        self._scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
+        self._totals, self._digest = Totals(np.empty(shape[0]), np.zeros(shape[1])), CountsDigest(shape)
+        self._tiles: list[Tiles] = []
+
+    def next_file(self, tiles: Tiles) -> str:
+        """Return the name of the file of the next group."""
+        return file_name(len(self._tiles), tiles.sha256)
+
+    def add(self, tiles: Tiles, rows: RowGroup) -> None:
+        """Add the next group, whose counts are as they are stored, one row after another; they are scaled in place."""
+        group, (inputs, outputs) = len(self._tiles), self._shape
+        self._scale.apply_by_rows(rows.begins, rows.ends, rows.indices, rows.data, group_slice(group, inputs))
+        self._totals.add(group, Totals.of_group(rows, outputs))
+        self._digest.add(rows)
+        self._tiles.append(tiles)
+
+    def write(self, folder: StoreFolder, fields: Mapping[str, str] | None = None) -> None:
+        """Write it, with more fields of text."""
+        tensors, settings = pack_attributes(self._shape, **self._attributes)
+        tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
+        tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
+        settings["counts_sha256"] = self._digest.hexdigest()
+        folder.write_manifest(tensors, header("counts-store", settings) | dict(fields or {}))

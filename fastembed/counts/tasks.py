@@ -1,0 +1,231 @@
+"""Counting by the tasks of an executor: partial sums of parts of the text in the store, then the groups of rows.
+
+A task depends on its arguments alone and writes its file whole, under a name that its number gives it: one that is done
+twice, because a worker was lost, changes nothing. The files of parts are removed at the end.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator, Iterable
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.csr import sorted_csr
+from fastembed._base.threads import Pool
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.readers import Corpus, FileCorpus, Progress
+from fastembed.corpus.tasks import check_executor, corpus_parts, map_tasks, reported
+from fastembed.counts.corpus_windows import check_known, no_pair, sum_windows
+from fastembed.counts.external_sum import sum_of
+from fastembed.counts.folders import StoreFolder
+from fastembed.counts.store_writer import StoreManifest, file_name, joined_groups
+from fastembed.counts.stored_csr import ENTRY_BYTES, RowBatch
+from fastembed.counts.tiles import Tiles, damaged_tile, decode_group, encode_group
+from fastembed.counts.windows import check_exact, check_frequency_order, keep_probabilities
+from fastembed.formats.tensors import dump_tensors, load_tensors, pack_tokens, unpack_tokens
+from fastembed.trainer.groups import RowGroup, group_count, group_slice
+from fastembed.trainer.shards import shard_bounds
+from fastembed.vocabulary import Vocabulary
+from fastembed.windows import Windows
+
+TASK_MEMORY = 500_000_000  # bytes of a task for text and counts, unless another limit is given
+WIDE_COLUMNS = 1 << 16  # of the tiles of a part: as many as 16 bits can number
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the tasks of one counting have in common.
+
+    Attributes
+    ----------
+    folder : StoreFolder
+        Which all workers can read and write.
+    name : str
+        16 hexadecimal digits, new for each counting.
+    words : int
+        V.
+    windows : Windows
+    threads, memory_limit : int
+        Of each task.
+    """
+
+    folder: StoreFolder
+    name: str
+    words: int
+    windows: Windows
+    threads: int
+    memory_limit: int
+
+    @property
+    def vocabulary_file(self) -> str:
+        """The name of the file of the vocabulary."""
+        return f"job-{self.name}.safetensors"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(V, columns)."""
+        return self.words, self.windows.columns(self.words)
+
+    @property
+    def part_bounds(self) -> npt.NDArray[np.intp]:
+        """The bounds of the tiles of a part."""
+        columns = self.shape[1]
+        return np.append(np.arange(0, columns, WIDE_COLUMNS), columns).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A group of rows of the sums of a part of the text, in the store."""
+
+    file: str
+    begin: int
+    tiles: Tiles
+
+
+def count_by_tasks(
+    executor: Executor,
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    windows: Windows,
+    folder: StoreFolder,
+    *,
+    threads: int = 1,
+    memory_limit: int = TASK_MEMORY,
+    progress: Progress | None = None,
+) -> None:
+    """Count the windows of a corpus of files into a folder that nobody else writes.
+
+    Parameters
+    ----------
+    executor : Executor
+    corpus, vocabulary, windows, progress
+        As for `Counts.from_corpus`.
+    folder : StoreFolder
+    threads, memory_limit : int
+        Of each task.
+    """
+    check_executor(executor)
+    known = vocabulary.counts
+    check_frequency_order(windows, known[: len(known) - vocabulary.appended])
+    parts = corpus_parts(corpus)
+    job = Job(folder, secrets.token_hex(8), len(vocabulary), windows, threads, memory_limit)
+    tensors = pack_tokens(vocabulary.tokens) | {"counts": known}
+    folder.write(job.vocabulary_file, [np.frombuffer(dump_tensors(tensors), np.uint8)])
+    ledger = Ledger()
+    pieces: list[list[Piece]] = [[] for _ in range(group_count(len(vocabulary)))]
+    with closing(map_tasks(executor, partial(_count_part, job), list(enumerate(parts)))) as results:
+        for found, of_part in reported(parts, results, progress, times=2):
+            ledger += of_part
+            for group, piece in enumerate(found):
+                pieces[group].append(piece)
+    check_known(ledger)
+    attributes = {
+        "windows": windows,
+        "keep": keep_probabilities(windows.sample, known),
+        "ledger": ledger,
+        "vocabulary": vocabulary,
+        "baskets": None,
+    }
+    manifest, bounds = StoreManifest(job.shape, attributes), shard_bounds(job.shape[1])
+    with closing(map_tasks(executor, partial(_merge_group, job), list(enumerate(pieces)))) as merged:
+        entries = 0
+        for group, tiles in enumerate(merged):
+            piece = Piece(manifest.next_file(tiles), 0, tiles)
+            manifest.add(tiles, _read(job, group, piece, bounds))
+            entries += int(tiles.entries.sum())
+    if not entries:
+        raise no_pair(ledger, windows)
+    manifest.write(folder)
+
+
+def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Ledger]:
+    """Count a part of the text; its sums are in a file, one group of rows after another."""
+    number, part = task
+    sums = sum_windows(
+        part,
+        _vocabulary(job),
+        job.windows,
+        threads=job.threads,
+        memory_limit=job.memory_limit,
+        by_groups=True,
+    )
+    name, end = f"part-{number:05d}-{job.name}.tiles", 0
+    found: list[Piece] = []
+
+    def groups() -> Generator[npt.NDArray[np.uint8], None, None]:
+        nonlocal end
+        with closing(sums.total.rows()) as rows:
+            for lengths, columns, values, _ in joined_groups(rows, job.words):
+                data, tiles = encode_group(lengths, columns, values, job.part_bounds)
+                found.append(Piece(name, end, tiles))
+                end += len(data)
+                yield data
+
+    job.folder.write(name, groups())
+    return found, sums.ledger
+
+
+def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
+    """Add up a group of rows of all parts, and write its file."""
+    group, pieces = task
+    rows = _rows(job, group)
+    total = sparse.csr_array((rows, job.shape[1]))
+    for some in _fitting(pieces, job.memory_limit // 2):
+        terms = [_matrix(_read(job, group, piece, job.part_bounds), job.shape[1]) for piece in some]
+        total = total + sum_of(terms)
+    check_exact(total.data, Pool(1))
+    batch = RowBatch.of(total)
+    data, tiles = encode_group(batch.lengths, batch.columns, batch.values, shard_bounds(job.shape[1]))
+    job.folder.write(file_name(group, tiles.sha256), [data])
+    return tiles
+
+
+def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], None, None]:
+    """Yield pieces, so many at a time as fit into memory together, and at least one."""
+    some: list[Piece] = []
+    held = 0
+    for piece in pieces:
+        size = ENTRY_BYTES * int(piece.tiles.entries.sum())
+        if some and held + size > memory:
+            yield some
+            some, held = [], 0
+        some.append(piece)
+        held += size
+    if some:
+        yield some
+
+
+def _rows(job: Job, group: int) -> int:
+    return len(range(job.words)[group_slice(group, job.words)])
+
+
+def _read(job: Job, group: int, piece: Piece, bounds: npt.NDArray[np.intp]) -> RowGroup:
+    """Return the counts of a piece as they are stored; raise ValueError if they are damaged."""
+    rows = _rows(job, group)
+    size = int(piece.tiles.offsets(rows)[-1])
+    data = job.folder.read(piece.file, piece.begin, piece.begin + size)
+    if damaged_tile(data, piece.tiles, rows) is not None:
+        raise ValueError(f"{piece.file!r} in {job.folder.path!r} is damaged: it is not what was written")
+    return decode_group(data, piece.tiles, rows, bounds)
+
+
+def _matrix(rows: RowGroup, columns: int) -> sparse.csr_array:
+    indptr = np.concatenate([[0], rows.ends])
+    return sorted_csr(rows.data, rows.indices, indptr, (len(rows.ends), columns))
+
+
+def _vocabulary(job: Job) -> Vocabulary:
+    return _read_vocabulary(job.folder, job.vocabulary_file)
+
+
+@lru_cache(maxsize=1)  # a worker has many tasks of one job, and the table of the tokens takes seconds to fill
+def _read_vocabulary(folder: StoreFolder, name: str) -> Vocabulary:
+    tensors, _ = load_tensors(folder.read(name).tobytes(), name)
+    return Vocabulary(unpack_tokens(tensors, name), tensors["counts"])

@@ -1,0 +1,243 @@
+"""Counting by executors of every kind: the bytes of the store that one thread writes, also when a worker is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastembed import Counts, Vocabulary
+from fastembed.corpus import LineSplit, tasks, text_blocks
+from fastembed.counts import tasks as counting
+from fastembed.trainer import groups as grouping
+
+WINDOWS = {"window": 3, "sample": 1e-3, "directed": True, "max_contexts": 900}
+
+
+def files_of(folder):
+    return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """Two files of 20,000 tokens each, one of which has an empty line and no end of the last one; one is compressed."""
+    folder = tmp_path_factory.mktemp("texts")
+    words = np.random.default_rng(0).zipf(1.2, 40_000).clip(max=3000)
+    lines = [" ".join(f"w{word}" for word in line) for line in words.reshape(-1, 40)]
+    (folder / "a.txt").write_text("\n\n".join(lines[:500]), encoding="utf-8")
+    (folder / "b.txt").write_text("\n".join(lines[500:]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vocabulary(texts):
+    return Vocabulary.from_corpus(texts, min_count=2)
+
+
+@pytest.fixture
+def small_parts(set_constant):
+    """Several groups of rows and, in this process, several parts."""
+    set_constant(tasks, "TASK_BYTES", 1 << 14)
+    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    set_constant(grouping, "GROUP_ROWS", 300)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("options", [WINDOWS, {"window": 2, "weighting": "harmonic"}])
+@pytest.mark.parametrize("memory_limit", [10**6, 10**8])
+def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, set_constant):
+    set_constant(counting, "WIDE_COLUMNS", 500)  # of which there are several in a part
+    reached = []
+    alone = Counts.from_corpus(texts, vocabulary, **options, store=tmp_path / "a")
+    with ThreadPoolExecutor(3) as executor:
+        stored = Counts.from_corpus(
+            texts,
+            vocabulary,
+            **options,
+            memory_limit=memory_limit,
+            executor=executor,
+            store=tmp_path / "b",
+            progress=lambda *at: reached.append(at),
+        )
+    assert len(stored.entries) > 2
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert stored.ledger == alone.ledger
+    assert stored.ledger.tokens_read == stored.ledger.tokens_used + sum(stored.ledger.dropped.values())
+    assert len(reached) > 5
+    assert reached[-1] == (2 * stored.ledger.bytes, 2 * stored.ledger.bytes)
+
+
+def test_pieces_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, set_constant):
+    set_constant(tasks, "TASK_BYTES", 1 << 14)
+    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    added = []
+    set_constant(counting, "sum_of", lambda terms, real=counting.sum_of: (added.append(len(terms)), real(terms))[1])
+    Counts.from_corpus(texts, vocabulary, window=8, store=tmp_path / "a")
+    with ThreadPoolExecutor(1) as executor:
+        Counts.from_corpus(texts, vocabulary, window=8, memory_limit=10**6, executor=executor, store=tmp_path / "b")
+    assert len(added) > 2
+    assert max(added) > 1
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def test_processes_count_the_bytes_of_one(texts, vocabulary, tmp_path):
+    Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "b")
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_task_that_is_done_twice_changes_nothing(texts, vocabulary, tmp_path):
+    class Twice(ThreadPoolExecutor):
+        def submit(self, function, *arguments):
+            super().submit(function, *arguments)
+            return super().submit(function, *arguments)
+
+    Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
+    with Twice(2) as executor:
+        Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "b")
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def kill_worker(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process")
+def test_a_worker_that_the_executor_cannot_replace_leaves_the_store_that_was_there(
+    texts, vocabulary, tmp_path, set_constant
+):
+    Counts.from_corpus(texts, vocabulary, window=1, store=tmp_path / "a")
+    before = files_of(tmp_path / "a")
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        set_constant(counting, "_merge_group", kill_worker)
+        with pytest.raises(BrokenProcessPool):
+            Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "a")
+    assert files_of(tmp_path / "a") == before
+
+
+def test_what_cannot_be_counted_by_tasks_is_rejected(texts, vocabulary, tmp_path):
+    with ThreadPoolExecutor(1) as executor:
+        count = partial(Counts.from_corpus, texts, executor=executor)
+        for wrong in ({}, {"store": tmp_path / "a", "lines": LineSplit(0.5, 1, True)}):
+            with pytest.raises(ValueError, match="an executor needs a store to count into and a Vocabulary"):
+                count(vocabulary, **wrong)
+        with pytest.raises(TypeError, match="this corpus is in memory"):
+            Counts.from_corpus([["w1"]], vocabulary, executor=executor, store=tmp_path / "a")
+        with pytest.raises(TypeError, match=r"executor must be one of concurrent\.futures"):
+            Counts.from_corpus(texts, vocabulary, executor="dask", store=tmp_path / "a")
+        with pytest.raises(ValueError, match="no token of the corpus is in the vocabulary: read 40,000 tokens in"):
+            count(Vocabulary(["never"], [1]), store=tmp_path / "a")
+        (tmp_path / "text").write_text("w1\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="the corpus gives no pair"):
+            Counts.from_corpus(tmp_path / "text", vocabulary, executor=executor, store=tmp_path / "a")
+    assert not [name for name in files_of(tmp_path / "a") if name.endswith((".tiles", ".safetensors"))]
+
+
+# ---------------------------------------------------------------- Dask
+
+
+@pytest.fixture(scope="module")
+def distributed():
+    return pytest.importorskip("distributed", reason="needs the extra [dask]")
+
+
+@contextmanager
+def quiet_client(distributed, **options):
+    """A client of a cluster in processes, without a dashboard; warnings of its own libraries are not ours."""
+    with (
+        distributed.LocalCluster(
+            processes=True, threads_per_worker=1, dashboard_address=None, silence_logs=50, **options
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.thread_unsafe(reason="starts processes")
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_cluster_counts_the_bytes_of_one(distributed, texts, tmp_path, small_parts, workers):
+    vocabulary = Vocabulary.from_corpus(texts, min_count=2)
+    Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
+    with quiet_client(distributed, n_workers=workers) as client:
+        run_with_small_groups(client)
+        executor = client.get_executor()
+        found = Vocabulary.from_corpus(texts, min_count=2, executor=executor)
+        assert (found.tokens, found.ledger) == (vocabulary.tokens, vocabulary.ledger)
+        Counts.from_corpus(texts, found, **WINDOWS, executor=executor, store=tmp_path / "b")
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def run_with_small_groups(client):
+    """Set the constants of `small_parts` in the workers, which do not know this file."""
+
+    def set_constants():
+        from fastembed.corpus import text_blocks
+        from fastembed.trainer import groups
+
+        groups.GROUP_ROWS, text_blocks.BLOCK_BYTES = 300, 1 << 10
+
+    client.run(set_constants)
+
+
+@contextmanager
+def command_line_cluster(folder, workers):
+    """A scheduler and workers, started as on a cluster; yields the address and the processes of the workers."""
+    environment = os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False", "PYTHONWARNINGS": "ignore"}
+    run = partial(subprocess.Popen, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    file = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    options = ["--no-dashboard", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file]
+    processes = [run([*dask, "scheduler", *options])]
+    try:
+        wait_for(file.exists)
+        options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--scheduler-file", file]
+        processes += [run([*dask, "worker", *options]) for _ in range(workers)]
+        yield file, processes[1:]
+    finally:
+        for process in processes[::-1]:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.thread_unsafe(reason="starts processes")
+@pytest.mark.skipif(os.name != "posix", reason="kills a process")
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(distributed, texts, vocabulary, tmp_path, small_parts):
+    Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
+    with command_line_cluster(tmp_path, 2) as (file, workers), distributed.Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(2, timeout=60)
+        run_with_small_groups(client)
+        killed = []
+
+        def kill_one(done, total):
+            if not killed and done < total:
+                killed.append(done)
+                workers[0].kill()
+
+        executor = client.get_executor()
+        Counts.from_corpus(texts, vocabulary, **WINDOWS, executor=executor, store=tmp_path / "b", progress=kill_one)
+        assert killed
+        assert workers[0].wait() == -signal.SIGKILL
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
