@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import resource
 import subprocess
 import sys
@@ -151,7 +150,9 @@ def labelled(files: list[Path]) -> None:
     for train, valid in zip(files[::2], files[1::2], strict=True):
         for name in names:
             found = in_a_process(name, train, valid)
-            cells = ("-", found["failed"]) if "failed" in found else (f"{found['accuracy']:.3f}", f"{found['seconds']:.1f}")
+            cells = (
+                ("-", found["failed"]) if "failed" in found else (f"{found['accuracy']:.3f}", f"{found['seconds']:.1f}")
+            )
             rows.append((train.stem, name, *cells))
             print(*rows[-1], flush=True)
     print_table(("set", "classifier", "P@1", "seconds"), rows)
@@ -168,7 +169,9 @@ def short(documents: int) -> None:
             found = in_a_process(name, train, valid)
             speed = words / found["seconds"] / THREADS / 1e6
             predicted = found["predicted"] / (THREADS if name == "fastembed" else 1)
-            rows.append((name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['accuracy']:.3f}", f"{predicted:,.0f}"))
+            rows.append(
+                (name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['accuracy']:.3f}", f"{predicted:,.0f}")
+            )
             print(*rows[-1], flush=True)
     header = ("classifier", "seconds", "M words a second a thread", "P@1", "predicted a second a thread")
     print_table(header, rows)

@@ -22,9 +22,9 @@ Array = npt.NDArray[Any]
 class Calibration:
     """The logits slope * g(score) + offset (Platt 1999).
 
-    Scores of the loss "squared" are about probabilities, of which the larger ones are too small, since L2 holds them down;
-    g(s) = asinh(s / BEND) is linear for small scores and logarithmic for large ones, as the measured logits are. Other
-    scores are logits already: g(s) = s.
+    Scores of the loss "squared" are about probabilities, of which the larger ones are too small, since L2 holds them
+    down; g(s) = asinh(s / BEND) is linear for small scores and logarithmic for large ones, as the measured logits are.
+    Other scores are logits already: g(s) = s.
 
     Attributes
     ----------
@@ -44,7 +44,8 @@ class Calibration:
         >>> Calibration("ova", 2.0, 1.0).logits(np.array([0.5]))
         array([2.])
         """
-        return bent(scores, self.loss) * scores.dtype.type(self.slope) + scores.dtype.type(self.offset)
+        logits: Array = bent(scores, self.loss) * scores.dtype.type(self.slope) + scores.dtype.type(self.offset)
+        return logits
 
 
 def bent(scores: Array, loss: str) -> Array:
@@ -53,7 +54,11 @@ def bent(scores: Array, loss: str) -> Array:
 
 
 def calibrated(
-    scores: Array, labels: Any, weights: npt.NDArray[np.float64], likelihood: Likelihood, known: Calibration | None = None
+    scores: Array,
+    labels: Any,
+    weights: npt.NDArray[np.float64],
+    likelihood: Likelihood,
+    known: Calibration | None = None,
 ) -> Calibration:
     """Return the slope and the offset of the highest likelihood, found by Newton's method with halved steps.
 

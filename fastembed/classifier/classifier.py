@@ -32,22 +32,23 @@ from fastembed.corpus.reading import Reading
 
 @pickled_as("Classifier")
 class Classifier:
-    """Labels of documents, by one sigmoid per label or the exact softmax, over a weighted bag of words and n-grams.
+    """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
     A document is the sum h of the rows of E of its features, each with its TF-IDF weight, scaled to unit length. The
-    logits of the labels are h + b, or h @ W + b, where a document without known features has the labels' shares as its
-    probabilities. The result has the same bits on any number of threads.
+    scores of the labels are h + b, or h @ W + b. The probabilities of a document without known features are the labels'
+    shares. The result has the same bits on any number of threads.
 
     Parameters
     ----------
-    loss : {"ova", "softmax"}
-        "ova" is one against all: a sigmoid for each label, whose probabilities are independent if documents may have
-        several labels, and are divided by their sum if each has one. It is trained by dual coordinate ascent, which needs
-        no learning rate. "softmax" is the softmax over the labels, for which a document with several labels has the same
-        share of each.
+    loss : {"squared", "ova", "softmax"}
+        "squared" and "ova" set each label against all others: by the squared distance of its score from 1 or 0, or by a
+        sigmoid of its score. They are trained by dual coordinate ascent, which needs no learning rate. Then the scores
+        become probabilities by a slope and an offset that are found on documents left out of the first epochs: by a
+        sigmoid for each label if documents may have several, else by a softmax. "softmax" is the softmax over the
+        labels in training, too; a document with several labels has the same share of each.
     dim : int or None
-        Dimension of the rows of E, with the loss "softmax". With no more labels than that, or with None, W is the identity,
-        and E has a row of logits per feature: multinomial logistic regression.
+        Dimension of the rows of E, with the loss "softmax". With no more labels than that, or with None, W is the
+        identity, and E has a row of logits per feature: multinomial logistic regression.
     ngrams : int
         The largest number of neighbouring words that are a feature.
     chars : (int, int), optional
@@ -59,17 +60,20 @@ class Classifier:
         Features that occur fewer times are dropped.
     max_features : int, optional
         The most frequent ones are kept; of equally frequent ones, those of fewer words.
-    epochs : int
-        How often each document is visited.
+    epochs : int, optional
+        How often each document is visited at most; by default 20, and 5 with the loss "softmax".
+    tol : float
+        With the losses "squared" and "ova": training ends when an epoch has moved the scores by less than this share of
+        what the first one did.
     learning_rate : float
         With the loss "softmax": of gradient descent on the rows of E, which falls linearly to a tenth.
-    l2 : float
-        What half the sum of the squared weights is multiplied by in what is minimised, beside the sum of the losses of all
-        documents: 1 / C of scikit-learn. Above 0 with the loss "ova". With the loss "softmax" E is multiplied by
-        exp(-l2 learning_rate) at the end of each epoch.
+    l2 : float, optional
+        What half the sum of the squared weights is multiplied by in what is minimised, beside the sum of the losses of
+        all documents: 1 / C of scikit-learn. By default 1 with the loss "squared", 0.1 with "ova", 0 with "softmax",
+        where E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
     class_weight : mapping of label to float, or "balanced", optional
-        The weights of labels, of which each document has the mean of its own; 1 for labels that are not named. "balanced"
-        gives all labels the same sum.
+        The weights of labels, of which each document has the mean of its own; 1 for labels that are not named.
+        "balanced" gives all labels the same sum.
     early_stopping : bool
         Hold out a share of the documents, and end training when their nll has not fallen for some epochs; the
         parameters are then those of the epoch at which it was lowest.
@@ -110,7 +114,8 @@ class Classifier:
         weighting: str = "tfidf",
         min_count: int = 1,
         max_features: int | None = None,
-        epochs: int = 6,
+        epochs: int | None = None,
+        tol: float = 0.05,
         learning_rate: float = 3.0,
         l2: float | None = None,
         class_weight: Any = None,
@@ -130,6 +135,7 @@ class Classifier:
         self.min_count = min_count
         self.max_features = max_features
         self.epochs = epochs
+        self.tol = tol
         self.learning_rate = learning_rate
         self.l2 = l2
         self.class_weight = class_weight
@@ -267,8 +273,8 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError, TrainingDivergedError
-            As :meth:`fit`; also if a parameter has changed that says what a feature is, or the loss. The classifier then
-            stays as it was.
+            As :meth:`fit`; also if a parameter has changed that says what a feature is, or the loss. The classifier
+            then stays as it was.
 
         Examples
         --------
@@ -306,8 +312,9 @@ class Classifier:
     def history_(self) -> list[dict[str, float]]:
         """The records of the epochs: with the loss "softmax" as `Trainer.fit_counts` returns them.
 
-        With the loss "ova", `nll` is the mean over documents of the sum over labels, of each document before its step,
-        and `change` by how much the steps of the epoch have changed p, also the mean over documents of the sum over labels.
+        With the other losses, `loss` is the mean over documents of the sum over labels, of each document before its
+        step, and `change` how far the steps of the epoch have moved the scores' distances from the labels, also the
+        mean over documents of the sum over labels.
         """
         return self._fitted().history
 
@@ -367,7 +374,8 @@ class Classifier:
         Returns
         -------
         ndarray of float32 (N, L)
-            In the order of `classes_`. Each row sums to 1, unless the loss is "ova" and documents may have several labels.
+            In the order of `classes_`. Each row sums to 1, unless documents may have several labels and the loss is not
+            "softmax".
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The rows of E in fewer bytes: of float16, or of int8 with a scale per row, without small ones where most are small."""
+"""The rows of E in fewer bytes: of float16, or of int8 with a scale per row and without small ones."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MOST_NARROW = 1 << 16  # columns that uint16 names
 def compressed(model: FittedClassifier, rows: str) -> FittedClassifier:
     """Return a model with rows of E of this dtype.
 
-    The largest number of a row of int8 is 127, its scale what that stands for. Of many labels a feature says little about
-    most: if E as a csr_array without the numbers below a tenth of their row's largest takes at most a quarter of the bytes,
-    it is that.
+    The largest number of a row of int8 is 127, its scale what that stands for. Of many labels a feature says little
+    about most: if E as a csr_array without the numbers below a tenth of their row's largest takes at most a quarter of
+    the bytes, it is that.
 
     Raises
     ------
@@ -56,13 +56,14 @@ def _without_small(numbers: npt.NDArray[np.int8]) -> Any:
 def row_tensors(model: FittedClassifier) -> dict[str, npt.NDArray[Any]]:
     """Return the rows of E as tensors of a file."""
     scales = {} if model.scales is None else {"scales": model.scales}
-    if not sparse.issparse(model.embedding):
-        return {"rows": model.embedding} | scales
-    narrow = np.uint16 if model.embedding.shape[1] <= MOST_NARROW else np.int32
+    embedding: Any = model.embedding
+    if isinstance(embedding, np.ndarray):
+        return {"rows": embedding} | scales
+    narrow = np.uint16 if embedding.shape[1] <= MOST_NARROW else np.int32
     return scales | {
-        "rows.numbers": model.embedding.data,
-        "rows.columns": model.embedding.indices.astype(narrow),
-        "rows.starts": model.embedding.indptr.astype(np.int64),
+        "rows.numbers": embedding.data,
+        "rows.columns": embedding.indices.astype(narrow),
+        "rows.starts": embedding.indptr.astype(np.int64),
     }
 
 
@@ -83,7 +84,9 @@ def rows_of_tensors(tensors: Any, features: int, dim: int) -> tuple[Any, npt.NDA
     else:
         numbers, columns, starts = (tensors[f"rows.{name}"] for name in ("numbers", "columns", "starts"))
         if numbers.dtype != np.int8 or columns.dtype not in (np.uint16, np.int32) or starts.dtype != np.int64:
-            raise ValueError("'rows.numbers', 'rows.columns' and 'rows.starts' must be int8, uint16 or int32, and int64")
+            raise ValueError(
+                "'rows.numbers', 'rows.columns' and 'rows.starts' must be int8, uint16 or int32, and int64"
+            )
         if starts.shape != (features + 1,) or starts[0] != 0 or (np.diff(starts) < 0).any():
             raise ValueError(f"'rows.starts' must be {features + 1} numbers that ascend from 0")
         if not numbers.shape == columns.shape == (starts[-1],):

@@ -59,7 +59,9 @@ def write_classifier(
         tensors["labels"] = model.classes
     else:
         tensors |= {f"labels.{name}": tensor for name, tensor in pack_tokens(model.classes.tolist()).items()}
-    settings = {name: value for name, value in vars(options).items() if name not in ("threads", "reading", "pretrained")}
+    settings = {
+        name: value for name, value in vars(options).items() if name not in ("threads", "reading", "pretrained")
+    }
     settings["reading"] = options.reading and _record(options.reading)
     state = {
         "several": model.likelihood.several,

@@ -62,7 +62,7 @@ class FittedClassifier:
 
     def rows(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return rows of the embedding as float32."""
-        found = self.embedding[ids]
+        found: Any = self.embedding[ids]
         rows: npt.NDArray[np.float32] = (found.toarray() if sparse.issparse(found) else found).astype(np.float32)
         if self.scales is not None:
             rows *= self.scales[ids][:, None]

@@ -127,7 +127,10 @@ def grown_features(old: Features, new: Features) -> tuple[Features, Int64, Int64
         places.append(place)
     size = len(words) + sum(map(len, grams)) + len(characters or ())
     features = Features(words, grams, characters, np.ones(size), old.reading)
-    kept = [first + np.arange(end - begin) for first, (begin, end) in zip(features.starts, pairwise(old.starts))]
+    kept = [
+        first + np.arange(end - begin)
+        for first, (begin, end) in zip(features.starts, pairwise(old.starts), strict=False)
+    ]
     numbers = [first + place for first, place in zip(features.starts, places, strict=False)]
     return features, np.concatenate(kept), np.concatenate(numbers)
 

@@ -138,7 +138,7 @@ def _trained(
 
 def _held_out(bags: Any, labels: Any, options: ClassifierOptions) -> Held:
     """Return which documents are held out."""
-    held = np.random.default_rng(options.seed).random(bags.shape[0]) < options.validation_fraction
+    held: Held = np.random.default_rng(options.seed).random(bags.shape[0]) < options.validation_fraction
     if not held.any() or held.all():
         raise ValueError(f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is none")
     return held

@@ -58,7 +58,8 @@ class Likelihood:
         """
         if self.independent:  # sigmoid(x) = exp(-log(1 + exp(-x)))
             np.logaddexp(0, np.negative(logits, out=logits), out=logits)
-            return np.exp(np.negative(logits, out=logits), out=logits)
+            np.exp(np.negative(logits, out=logits), out=logits)
+            return logits
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)

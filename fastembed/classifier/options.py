@@ -15,6 +15,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths
 
 MOST_WORDS = 16  # of an n-gram; as many arrays as the kernel of bags takes
+EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
 L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
 
@@ -36,7 +37,8 @@ class ClassifierOptions:
     weighting: str
     min_count: int
     max_features: int | None
-    epochs: int
+    epochs: int | None
+    tol: float
     learning_rate: float
     l2: float | None
     class_weight: Any
@@ -51,10 +53,10 @@ class ClassifierOptions:
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, LOSSES)
         checked: dict[str, object] = {
-            name: check_integer(name, getattr(self, name), low=1)
-            for name in ("min_count", "epochs", "n_iter_no_change")
+            name: check_integer(name, getattr(self, name), low=1) for name in ("min_count", "n_iter_no_change")
         }
         checked |= {
+            "epochs": None if self.epochs is None else check_integer("epochs", self.epochs, low=1),
             "dim": None if self.dim is None else check_integer("dim", self.dim, low=1),
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
             "chars": checked_lengths(self.chars),
@@ -62,6 +64,7 @@ class ClassifierOptions:
             "max_features": None
             if self.max_features is None
             else check_integer("max_features", self.max_features, low=1),
+            "tol": check_number("tol", self.tol),
             "learning_rate": check_number("learning_rate", self.learning_rate, above=True),
             "l2": None if self.l2 is None else check_number("l2", self.l2, above=self.loss != "softmax"),
             "class_weight": checked_class_weight(self.class_weight),
@@ -87,6 +90,11 @@ class ClassifierOptions:
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def most_epochs(self) -> int:
+        """How often each document is visited at most."""
+        return EPOCHS[self.loss] if self.epochs is None else self.epochs
 
     @property
     def strength(self) -> float:

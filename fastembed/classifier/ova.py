@@ -1,6 +1,6 @@
-"""Training of each label against all others, of full rank: dual coordinate ascent on tiles of labels, which do not meet.
+"""Training of each label against all others, of full rank: dual coordinate ascent on tiles of labels.
 
-docs/derivation.md, section 8, has the objectives, of sigmoids ("ova") and of squares ("squared").
+Labels do not meet. docs/derivation.md, section 8, has the objectives, of sigmoids ("ova") and of squares ("squared").
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Float32 = npt.NDArray[np.float32]
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 NEVER = -1e4  # the logit of what only fills a tile of sigmoids
 MOST_LEFT_OUT = 1000  # documents; at most a tenth
-EPOCHS_OF_ALL = 2
+EPOCHS_OF_ALL = 5  # at least, if the first ones do not end earlier
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,15 @@ class Ascent:
         self._arrays, self._pool, self._l2 = documents.arrays(l2), pool, l2
         self._bias = np.full((tiles, LANES), 0 if loss == "squared" else NEVER, np.float32)
         self._bias.ravel()[:labels] = bias
-        self._rows = aligned_zeros((tiles, features, LANES), np.float32)
+        self._rows = aligned_zeros((tiles, features, LANES), "float32")
         if start is not None:
             for tile in range(tiles):
                 part = start[:, tile * LANES : (tile + 1) * LANES]
                 self._rows[tile, : len(part), : part.shape[1]] = part
-        self._dual = aligned_zeros((tiles, count, LANES), np.float32)
+        self._dual = aligned_zeros((tiles, count, LANES), "float32")
         self._labels = labels
         self._squared = loss == "squared"
-        self._kernel = kernels_for(np.float32).ova_epoch
+        self._kernel = kernels_for("float32").ova_epoch
         self._total = float(documents.weights.sum())
 
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
@@ -197,12 +197,12 @@ def train_ova(
 
     Notes
     -----
-    Without `validation` the first epochs leave documents out, by which the scores are calibrated. The last ones take all;
-    the minimum does not depend on what came first.
+    Without `validation` the first epochs leave documents out, by which the scores are calibrated. The last ones take
+    all; the minimum does not depend on what came first. Both end when an epoch has changed little.
     """
     ascent = Ascent(documents, bias, options.loss, options.strength, pool, start)
     rng, count = np.random.default_rng(options.seed), len(documents.weights)
-    without = 0 if validation is not None else max(0, options.epochs - EPOCHS_OF_ALL)
+    without = 0 if validation is not None else max(0, options.most_epochs - EPOCHS_OF_ALL)
     left_out = rng.permutation(count)[: min(MOST_LEFT_OUT, count // 10) if without else 0]
     bags, labels = (documents.bags[left_out], documents.labels[left_out]) if validation is None else validation
     others = documents.bags if validation is not None else documents.bags[np.delete(np.arange(count), left_out)]
@@ -214,12 +214,15 @@ def train_ova(
 
     history: list[dict[str, float]] = []
     calibration, best, best_epoch, lowest = None, None, 0, math.inf
-    for epoch in range(1, options.epochs + 1):
+    for epoch in range(1, options.most_epochs + 1):
         began = time.perf_counter()
         order = rng.permutation(count)
         loss, change = ascent.epoch(order[~np.isin(order, left_out)] if epoch <= without else order)
         record = {"epoch": epoch, "loss": loss, "change": change}
-        if epoch == without:
+        still = change <= options.tol * history[0]["change"] if history else change == 0
+        stop = still and epoch > without
+        if epoch <= without and (still or epoch == without):
+            without = epoch
             calibration = calibrate()
         if validation is not None:
             calibration = calibrate()
@@ -227,9 +230,9 @@ def train_ova(
             record["validation_nll"] = float(likelihood.nll(logits, labels).mean())
             if record["validation_nll"] < lowest:
                 best, best_epoch, lowest = (ascent.weights(), calibration), epoch, record["validation_nll"]
+            stop = stop or epoch - best_epoch >= options.n_iter_no_change
         history.append(record | {"seconds": time.perf_counter() - began})
-        stopped = is_true(on_epoch_end(dict(history[-1])))
-        if stopped or (validation is not None and epoch - best_epoch >= options.n_iter_no_change):
+        if is_true(on_epoch_end(dict(history[-1]))) or stop:
             break
     if best is not None:
         return *best, [record | {"kept": record["epoch"] == best_epoch} for record in history]

@@ -63,7 +63,13 @@ def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -
 
 
 def start(
-    features: Features, bags: Any, targets: Any, bias: Float32, options: ClassifierOptions, pool: Pool, grown: Grown | None
+    features: Features,
+    bags: Any,
+    targets: Any,
+    bias: Float32,
+    options: ClassifierOptions,
+    pool: Pool,
+    grown: Grown | None,
 ) -> Trainer:
     """Return a trainer: of what has grown, or of a new classifier, of which E is zero.
 
@@ -106,7 +112,7 @@ def train_softmax(
     history = trainer.fit_counts(
         targets,
         bags=bags,
-        epochs=options.epochs,
+        epochs=options.most_epochs,
         learning_rate=options.learning_rate * PLAIN,
         linear_learning_rate=0.0 if full else LINEAR_RATE,
         block_size=BLOCK_DOCUMENTS,

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _accuracies(arguments: argparse.Namespace, model: Classifier) -> dict[str, float]:
-    """Return the accuracy on the documents of training by the dtype of the rows, if the file has another than float32."""
+    """Return the accuracy on the documents of training by the dtype of the rows, if that is not float32."""
     if arguments.rows == "float32":
         return {}
     written = Classifier.load(arguments.output, threads=arguments.threads)
@@ -69,9 +69,7 @@ def _accuracies(arguments: argparse.Namespace, model: Classifier) -> dict[str, f
 def _print_epoch(model: Classifier, record: dict[str, float]) -> None:
     held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
     loss = f"nll {record['nll']:.4f}" if "nll" in record else f"loss {record['loss']:.4f}"
-    print_line(
-        f"epoch {int(record['epoch']):>2} of {model.epochs}   {loss}{held_out}   {record['seconds']:.1f} s"
-    )
+    print_line(f"epoch {int(record['epoch']):>2}   {loss}{held_out}   {record['seconds']:.1f} s")
 
 
 def add_parser(commands: options.Commands) -> None:
@@ -81,7 +79,8 @@ def add_parser(commands: options.Commands) -> None:
         "train-classifier",
         run,
         example="fastembed train-classifier train.txt -o classifier.safetensors",
-        keys="output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, features, parameters, history (a list of records), ledger",
+        keys="output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, "
+        "features, parameters, history (a list of records), ledger",
     )
     options.add_output(command, "classifier.safetensors")
     help_of_files = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
@@ -104,6 +103,12 @@ def add_parser(commands: options.Commands) -> None:
     add("l2", values.number(), "how strongly large weights are held down", metavar="NUMBER")
     text = "weigh labels so that rare ones count as much as frequent ones"
     add("class_weight", None, text, choices=("balanced",))
+    add(
+        "tol",
+        values.number(),
+        "end when an epoch moves the scores by less than this share of what the first one did",
+        metavar="SHARE",
+    )
     add("learning_rate", values.number(), "rate of gradient descent, of the softmax", metavar="RATE")
     text = "dtype of the rows in the file: float16 and int8 take less space"
     options.add_option(command, "--rows", text=text, default="float32", choices=ROWS)

@@ -57,7 +57,7 @@ class SoftmaxLayer:
         return x if self.bias is None else x + self.bias
 
     def covariance(self) -> Float64:
-        """Return the covariance (D, D) of the output vectors under softmax(b): the Hessian of logsumexp(d W + b) at 0."""
+        """Return the covariance (D, D) of the output vectors under softmax(b): the Hessian of f at 0, for one word."""
         w = self.linear.astype(np.float64)
         x = self.logits(np.zeros((1, len(w))))[0].astype(np.float64)
         p = np.exp(x - x.max())

@@ -45,7 +45,7 @@ def one_hot(model, labels):
 def test_it_finds_the_minimum(labelled, l2, loss, set_constant):
     set_constant("fastembed.classifier.ova.EPOCHS_OF_ALL", 300)  # none is left out at first
     documents, labels = labelled[0][:60], labelled[1][:60]
-    model = Classifier(loss, l2=l2, epochs=300).fit(documents, labels)
+    model = Classifier(loss, l2=l2, epochs=300, tol=0).fit(documents, labels)
     expected = minimum(model, documents, one_hot(model, labels), np.full(60, 1 / l2))
     assert_allclose(weights_of(model), expected, atol=1e-3 * np.abs(expected).max())
     assert model.history_[-1]["change"] < 1e-4 * model.history_[0]["change"]
@@ -56,7 +56,7 @@ def test_weights_of_documents_are_factors_of_their_losses(labelled, loss, set_co
     set_constant("fastembed.classifier.ova.EPOCHS_OF_ALL", 300)
     documents, labels = labelled[0][:40], labelled[1][:40]
     weights = np.random.default_rng(0).integers(0, 4, 40)
-    model = Classifier(loss, l2=0.5, epochs=300).fit(documents, labels, weights)
+    model = Classifier(loss, l2=0.5, epochs=300, tol=0).fit(documents, labels, weights)
     expected = minimum(model, documents, one_hot(model, labels), weights / 0.5)
     assert_allclose(weights_of(model), expected, atol=1e-3 * np.abs(expected).max())
     share = weights @ one_hot(model, labels) / weights.sum()
@@ -130,10 +130,10 @@ def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
     rng = np.random.default_rng(0)
     words, labels = rng.integers(0, 8, 4000), []
     labels = np.where(rng.random(4000) < (words + 1) / 9, "x", "y")
-    model = Classifier("ova").fit([f"w{word}" for word in words], labels)
-    assert model.test([f"w{word}" for word in words], labels).calibration_error < 0.06
+    model = Classifier().fit([f"w{word}" for word in words], labels)
+    assert model.test([f"w{word}" for word in words], labels).calibration_error < 0.04
     for word in range(8):
-        assert model.predict_proba([f"w{word}"])[0, 0] == pytest.approx((word + 1) / 9, abs=0.12)
+        assert model.predict_proba([f"w{word}"])[0, 0] == pytest.approx((word + 1) / 9, abs=0.08)
 
 
 @pytest.mark.parametrize("l2", [1e-30, 1e30])
@@ -145,7 +145,7 @@ def test_no_strength_of_l2_gives_what_is_not_finite(labelled, l2):
 
 def test_what_does_not_fit_in_memory_is_an_error_with_advice(labelled, set_constant):
     set_constant("fastembed._base.memory.free_memory", lambda: 100)
-    with pytest.raises(MemoryError, match="training 3 labels on .* features .*give loss='softmax' and a dim"):
+    with pytest.raises(MemoryError, match=r"training 3 labels on .* features .*give loss='softmax' and a dim"):
         Classifier().fit(*labelled)
 
 

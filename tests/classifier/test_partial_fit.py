@@ -52,7 +52,9 @@ def test_strong_l2_keeps_the_weights(labelled, held_out):
     model = Classifier().fit(*labelled)
     before = model._model
     model.set_params(l2=1e6).partial_fit(*held_out)
-    assert_allclose(model._model.embedding[: len(before.features.words)], before.embedding[: len(before.features.words)], atol=1e-3)
+    assert_allclose(
+        model._model.embedding[: len(before.features.words)], before.embedding[: len(before.features.words)], atol=1e-3
+    )
 
 
 def test_before_a_fit_it_is_a_fit(labelled):

@@ -31,7 +31,7 @@ def classifier(tmp_path, train, run):
 def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     code, out, err = run("train-classifier", train, "-o", tmp_path / "c.safetensors", "--epochs", 2, "--ngrams", 1)
     assert (code, err) == (0, "")
-    assert out.splitlines()[0].startswith("epoch  1 of 2   loss ")
+    assert out.splitlines()[0].startswith("epoch  1   loss ")
     assert "2 labels, 0 of them seen once; 9 features; read 10 tokens in 4 lines" in out
     assert "skipped 1 rows (1 without a label)" in out
 
