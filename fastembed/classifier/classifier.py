@@ -18,7 +18,6 @@ from fastembed._base.validation import check_callback, check_integer, check_numb
 from fastembed.classifier.documents import LabelledFiles, check_documents
 from fastembed.classifier.examples import names_files, read_examples
 from fastembed.classifier.explanation import Explanation, explain
-from fastembed.classifier.features import Features
 from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.labels import aligned, labels_of_lines, read_labelled
@@ -647,12 +646,12 @@ class Classifier:
     def __getstate__(self) -> dict[str, Any]:
         if self._model is None:
             return dict(vars(self))
-        return vars(self) | {"_model": vars(self._model) | {"features": self._model.features.parts()}}
+        return vars(self) | {"_model": self._model.parts()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if (parts := state.get("_model")) is not None:
-            self._model = FittedClassifier(**parts | {"features": Features.of_parts(parts["features"])})
+            self._model = FittedClassifier.of_parts(parts)
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)

@@ -60,6 +60,22 @@ class FittedClassifier:
     history: list[dict[str, float]]
     ledger: Ledger
 
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> FittedClassifier:
+        """Return what `parts` was made of."""
+        likelihood = Likelihood(*parts["likelihood"])
+        calibration = Calibration(likelihood.loss, *parts["calibration"])
+        features = Features.of_parts(parts["features"])
+        return cls(**parts | {"features": features, "likelihood": likelihood, "calibration": calibration})
+
+    def parts(self) -> dict[str, Any]:
+        """Return its attributes for a pickle, without an object of a private class."""
+        return vars(self) | {
+            "features": self.features.parts(),
+            "likelihood": (self.likelihood.loss, self.likelihood.several),
+            "calibration": (self.calibration.slope, self.calibration.offset),
+        }
+
     def rows(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return rows of the embedding as float32."""
         found: Any = self.embedding[ids]

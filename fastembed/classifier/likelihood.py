@@ -39,8 +39,8 @@ class Likelihood:
 
         Examples
         --------
-        >>> Likelihood("ova", True).prior(np.array([0.5, 0.25])) + np.log([1, 3])
-        array([0., 0.])
+        >>> np.exp(Likelihood("ova", True).prior(np.array([0.5, 0.25]))).round(4)
+        array([1.    , 0.3333], dtype=float32)
         """
         logits = np.log(shares / (1 - shares)) if self.independent else np.log(shares)
         prior: npt.NDArray[np.float32] = logits.astype(np.float32)

@@ -103,7 +103,7 @@ def sif_vectors(counts: Any, matrix: NDArray[Any], shares: NDArray[np.float64]) 
     Examples
     --------
     >>> sif_vectors(sparse.csr_array([[1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 0.001]]), np.array([0.999, 0.001]))
-    array([[0.    , 0.0005]])
+    array([[0.     , 0.00025]])
     """
     weights = np.ones(len(matrix))
     weights[: len(shares)] = SIF / (SIF + shares)
