@@ -6,14 +6,17 @@ w_l the weights of label l, m = x_i . w_l + b_l its score. What is minimised, fo
     |w_l|^2 / 2 + sum_i C_i loss(m_il, y_il)
 
 with log(1 + exp(m)) - y m, the cross-entropy of the sigmoid p(m) = 1 / (1 + exp(-m)), or (y - m)^2 / 2 with p(m) = m.
-Its minimum has w_l = sum_i a_il x_i with a_il = C_i (y_il - p(m_il)). A step makes the second hold for one document, all
-else being as it is: when a changes by d, m changes by |x_i|^2 d, so that the new score z is the one root of
+Its minimum has w_l = sum_i a_il x_i with a_il = C_i (y_il - p(m_il)). A step makes the second hold for one document,
+all else being as it is: when a changes by d, m changes by |x_i|^2 d, so that the new score z is the one root of
 
     f(z) = z - m - |x_i|^2 (C_i (y - p(z)) - a)
 
 With p(z) = z that is a division. Of a sigmoid, f is convex for z < 0 and concave for z > 0, so that Newton's method
 approaches the root without passing it from z = 0, and from where a step from m ends if that is on the same side of 0
 as m. Any z gives an a between C_i (y - 1) and C_i y: no step can diverge.
+
+A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il to
+m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
 
 Labels do not meet. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together.
 """
@@ -82,7 +85,7 @@ cdef inline double ascend_squares(
 
 def ova_epoch(
     const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const real[::1] squares,
-    const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs, const int64_t[::1] order,
+    const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs, const int64_t[::1] order,
     const real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual, Py_ssize_t tile, bint squared,
     double[:, ::1] sums,
 ):
@@ -106,6 +109,7 @@ def ova_epoch(
             memcpy(&m[0], &bias[tile, 0], width * sizeof(real))
             t = starts[i]
             add_gathered_rows(tile_rows, &ids[0] + t, &weights[0] + t, starts[i + 1] - t, width, &m[0])
+            add_scaled(tile_dual + i * width, own[i], width, &m[0])
             memset(&y[0], 0, width * sizeof(real))
             for t in range(label_starts[i], label_starts[i + 1]):
                 if first <= label_ids[t] < first + width:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.threads import Pool
@@ -47,22 +48,53 @@ class Documents:
     labels: Any
     weights: npt.NDArray[np.float64]
 
-    def arrays(self, l2: float) -> tuple[Any, ...]:
-        """Return the arrays of the kernel, with costs C = weight / l2."""
-        data = self.bags.data.astype(np.float32)
-        starts = self.bags.indptr.astype(np.int64)
-        squares = np.zeros(len(self.weights), np.float32)
-        some = np.diff(starts) > 0
-        squares[some] = np.add.reduceat(data.astype(np.float64) ** 2, starts[:-1][some])
-        return (
-            starts,
-            self.bags.indices.astype(np.int32, copy=False),
-            data,
-            squares,
-            self.labels.indptr.astype(np.int64),
-            self.labels.indices.astype(np.int32, copy=False),
-            (self.weights / l2).astype(np.float32),
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """Features of several documents, which have a row of weights each, and those of one, which need none.
+
+    Attributes
+    ----------
+    shared : ndarray of int64 (S,)
+        Features that have a row.
+    places : ndarray of int32 (F,)
+        The row of each feature, or -1.
+    owners : csr_array (F, N)
+        The weights in the bags, of the other features alone.
+    """
+
+    shared: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int32]
+    owners: Any
+
+    @classmethod
+    def of(cls, bags: Any, every: bool) -> SplitFeatures:
+        """Return the features of bags (N, F), of which all get a row if `every` does."""
+        frequencies = np.bincount(bags.indices, minlength=bags.shape[1])
+        some = np.ones(bags.shape[1], bool) if every else frequencies > 1
+        shared = np.flatnonzero(some)
+        places = np.full(bags.shape[1], -1, np.int32)
+        places[shared] = np.arange(len(shared))
+        alone = ~some[bags.indices]
+        rows = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr))
+        owners = sparse.csr_array(
+            (bags.data[alone].astype(np.float32), (bags.indices[alone], rows[alone])), shape=bags.shape[::-1]
         )
+        return cls(shared, places, owners)
+
+    def rows_of(self, bags: Any) -> Any:
+        """Return bags (n, S) of the features that have a row, float32."""
+        places = self.places[bags.indices]
+        kept = places >= 0
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
+        data = bags.data[kept].astype(np.float32)
+        return sparse.csr_array((data, places[kept], ends), shape=(bags.shape[0], max(1, len(self.shared))))
+
+
+def squared_lengths(bags: Any) -> npt.NDArray[np.float64]:
+    """Return |x|^2 of each bag (N,)."""
+    rows = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr))
+    return np.bincount(rows, bags.data.astype(np.float64) ** 2, minlength=bags.shape[0])
 
 
 def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[np.float64]:
@@ -103,12 +135,25 @@ class Ascent:
     def __init__(
         self, documents: Documents, bias: Float32, loss: str, l2: float, pool: Pool, start: Float32 | None = None
     ) -> None:
-        (count, features), labels = documents.bags.shape, len(bias)
+        count, labels = documents.bags.shape[0], len(bias)
         tiles = -(-labels // LANES)
-        self._arrays, self._pool, self._l2 = documents.arrays(l2), pool, l2
+        self._split = SplitFeatures.of(documents.bags, start is not None)
+        bags = self._split.rows_of(documents.bags)
+        squares = squared_lengths(documents.bags)
+        self._arrays = (
+            bags.indptr.astype(np.int64),
+            bags.indices.astype(np.int32) if bags.nnz else np.zeros(1, np.int32),  # whose address is taken
+            bags.data if bags.nnz else np.zeros(1, np.float32),
+            squares.astype(np.float32),
+            (squares - squared_lengths(bags)).astype(np.float32),
+            documents.labels.indptr.astype(np.int64),
+            documents.labels.indices.astype(np.int32, copy=False),
+            (documents.weights / l2).astype(np.float32),
+        )
+        self._pool, self._l2 = pool, l2
         self._bias = np.full((tiles, LANES), 0 if loss == "squared" else NEVER, np.float32)
         self._bias.ravel()[:labels] = bias
-        self._rows = aligned_zeros((tiles, features, LANES), "float32")
+        self._rows = aligned_zeros((tiles, bags.shape[1], LANES), "float32")
         if start is not None:
             for tile in range(tiles):
                 part = start[:, tile * LANES : (tile + 1) * LANES]
@@ -122,13 +167,10 @@ class Ascent:
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
         """Make one step for each document; return the mean loss before the steps, and the mean |d| of the duals."""
         sums = np.empty((len(self._rows), 2))
-        starts, ids, weights, squares, label_starts, label_ids, costs = self._arrays
+        state = self._bias, self._rows, self._dual
 
         def run(tile: int) -> None:
-            self._kernel(
-                starts, ids, weights, squares, label_starts, label_ids, costs, order, self._bias, self._rows,
-                self._dual, tile, self._squared, sums,
-            )  # fmt: skip
+            self._kernel(*self._arrays, order, *state, tile, self._squared, sums)
 
         self._pool.run(run, len(self._rows))
         loss, distance = sums.sum(axis=0) * self._l2 / self._total
@@ -136,20 +178,27 @@ class Ascent:
 
     def weights(self) -> Float32:
         """Return the weights (F, L)."""
-        found = np.empty((self._rows.shape[1], self._labels), np.float32)
-        for tile, rows in enumerate(self._rows):
+        owners, shared = self._split.owners, self._split.shared
+        found = np.zeros((owners.shape[0], self._labels), np.float32)
+        alone = np.flatnonzero(np.diff(owners.indptr))
+
+        def run(tile: int) -> None:
             part = found[:, tile * LANES : (tile + 1) * LANES]
-            part[:] = rows[:, : part.shape[1]]
+            part[shared] = self._rows[tile][: len(shared), : part.shape[1]]
+            part[alone] = owners.data[:, None] * self._dual[tile][owners.indices, : part.shape[1]]
+
+        self._pool.run(run, len(self._rows))
         return found
 
     def scores(self, bags: Any) -> Float32:
         """Return the scores (N, L) of bags (N, F)."""
         found = np.empty((bags.shape[0], self._labels), np.float32)
-        bags = bags.astype(np.float32)
+        shared, alone = self._split.rows_of(bags), bags.astype(np.float32) @ self._split.owners
 
         def run(tile: int) -> None:
             part = found[:, tile * LANES : (tile + 1) * LANES]
-            part[:] = (bags @ self._rows[tile] + self._bias[tile])[:, : part.shape[1]]
+            scores = shared @ self._rows[tile] + alone @ self._dual[tile] + self._bias[tile]
+            part[:] = scores[:, : part.shape[1]]
 
         self._pool.run(run, len(self._rows))
         return found

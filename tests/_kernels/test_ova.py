@@ -21,6 +21,7 @@ class Problem:
         self.x[documents // 2] = 0  # a document without features
         self.x = self.x.astype(dtype)
         self.y = (rng.random((documents, labels)) < 0.3).astype(float)
+        self.own = np.zeros(documents)
         self.costs = rng.uniform(0.1, 20, documents).astype(dtype)
         self.bias = rng.normal(size=labels).astype(dtype)
         self.tiles = -(-labels // self.lanes)
@@ -32,12 +33,14 @@ class Problem:
         bias = np.full((self.tiles, self.lanes), 0 if squared else -1e4, self.dtype)
         bias.ravel()[: len(self.bias)] = self.bias
         sums = np.full((self.tiles, 2), np.nan)
+        squares = ((self.x**2).sum(axis=1) + self.own).astype(self.dtype)
+        own = self.own.astype(self.dtype)
         data = bags.data if bags.nnz else np.zeros(1, self.dtype)
         indices = bags.indices.astype(np.int32) if bags.nnz else np.zeros(1, np.int32)
         for order in orders:
             for tile in range(self.tiles) if tiles is None else tiles:
                 kernel(
-                    bags.indptr.astype(np.int64), indices, data, (self.x**2).sum(axis=1).astype(self.dtype),
+                    bags.indptr.astype(np.int64), indices, data, squares, own,
                     labels.indptr.astype(np.int64), labels.indices.astype(np.int32), self.costs,
                     np.array(order, np.int64), bias, self.rows, self.dual, tile, squared, sums,
                 )  # fmt: skip
@@ -138,3 +141,18 @@ def test_labels_that_only_fill_a_tile_have_no_weights(kernels):
     problem.epochs(kernels.ova_epoch, [range(20)] * 2)
     assert not problem.rows[0, :, 3:].any()
     assert not problem.dual[0, :, 3:].any()
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_features_of_one_document_need_no_row(kernels, near, squared):
+    """With a column of its own for each document, or with the square of its number there as `own`."""
+    shared, whole = (Problem(20, 30, 17, kernels.dtype) for _ in range(2))
+    amounts = np.random.default_rng(5).uniform(0, 2, 20).astype(kernels.dtype)
+    whole.x = np.hstack([whole.x, np.diag(amounts)]).astype(kernels.dtype)
+    whole.rows = aligned_zeros((whole.tiles, 50, whole.lanes), kernels.dtype)
+    shared.own = amounts.astype(float) ** 2
+    for problem in (shared, whole):
+        problem.epochs(kernels.ova_epoch, [range(20)] * 2, squared=squared)
+    near(shared.rows, whole.rows[:, :30], times=10)
+    near(shared.dual, whole.dual, times=10)
+    near(amounts[:, None] * shared.flat(shared.dual), whole.flat(whole.rows)[30:], times=10)
