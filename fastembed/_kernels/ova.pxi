@@ -15,8 +15,8 @@ With p(z) = z that is a division. Of a sigmoid, f is convex for z < 0 and concav
 approaches the root without passing it from z = 0, and from where a step from m ends if that is on the same side of 0
 as m. Any z gives an a between C_i (y - 1) and C_i y: no step can diverge.
 
-A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il to
-m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
+A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il
+to m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
 
 Labels do not meet. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together.
 """
@@ -85,9 +85,9 @@ cdef inline double ascend_squares(
 
 def ova_epoch(
     const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const real[::1] squares,
-    const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs, const int64_t[::1] order,
-    const real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual, Py_ssize_t tile, bint squared,
-    double[:, ::1] sums,
+    const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs,
+    const int64_t[::1] order, const real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual,
+    Py_ssize_t tile, bint squared, double[:, ::1] sums,
 ):
     """Make the steps of all documents of `order` on one tile of labels, by the loss of sigmoids or the squared one.
 

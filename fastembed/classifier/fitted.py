@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import Features
@@ -79,7 +78,7 @@ class FittedClassifier:
     def rows(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return rows of the embedding as float32."""
         found: Any = self.embedding[ids]
-        rows: npt.NDArray[np.float32] = (found.toarray() if sparse.issparse(found) else found).astype(np.float32)
+        rows: npt.NDArray[np.float32] = (found if isinstance(found, np.ndarray) else found.toarray()).astype(np.float32)
         if self.scales is not None:
             rows *= self.scales[ids][:, None]
         return rows

@@ -94,7 +94,10 @@ class SplitFeatures:
 def squared_lengths(bags: Any) -> npt.NDArray[np.float64]:
     """Return |x|^2 of each bag (N,)."""
     rows = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr))
-    return np.bincount(rows, bags.data.astype(np.float64) ** 2, minlength=bags.shape[0])
+    squares: npt.NDArray[np.float64] = np.bincount(
+        rows, bags.data.astype(np.float64) ** 2, minlength=bags.shape[0]
+    ).astype(np.float64, copy=False)
+    return squares
 
 
 def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[np.float64]:
