@@ -133,7 +133,7 @@ def objects(tmp_path_factory):
     analogies = evaluation.analogies(model.vectors, questions)
     counts = Counts.from_corpus(path, vocabulary, sample=0.1, directed=True)
     animals = ["cat" if "cat" in line else "dog" for line in CORPUS]
-    classifier = Classifier(dim=2, min_count=1).fit(CORPUS, animals)
+    classifier = Classifier("softmax", dim=2, min_count=1).fit(CORPUS, animals)
     evaluated = classifier.test(CORPUS, animals)
     return {
         "Classifier": classifier,

@@ -3,7 +3,8 @@
 =============  ======================================================================================================
 ``builds/``    the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
                (one example), ``train`` (many), ``block`` (a block of counts), ``fit`` (many, with ``crew``, the threads
-               that share them), ``sparse`` (CSR times dense)
+               that share them), ``sparse`` (CSR times dense), ``ova`` (one sigmoid per
+               label)
 ``cooccur``    windows over token ids -> counts
 ``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
                neighbours and of phrases

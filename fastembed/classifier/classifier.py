@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,44 +15,39 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number
-from fastembed._kernels import features as kernels
-from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.classifier.documents import DocumentLines, LabelledFiles, check_documents
+from fastembed.classifier.documents import LabelledFiles, check_documents
+from fastembed.classifier.examples import names_files, read_examples
 from fastembed.classifier.explanation import Explanation, explain
-from fastembed.classifier.feature_counting import read_features
-from fastembed.classifier.features import Features
 from fastembed.classifier.file import read_classifier, write_classifier
 from fastembed.classifier.fitted import FittedClassifier
-from fastembed.classifier.labels import (
-    Labels,
-    aligned,
-    labels_of_lines,
-    read_labelled,
-    shares,
-)
+from fastembed.classifier.labels import aligned, labels_of_lines, read_labelled
+from fastembed.classifier.learning import learn, learn_more
 from fastembed.classifier.metrics import Evaluation, evaluation
 from fastembed.classifier.options import ClassifierOptions
-from fastembed.classifier.training import idf, start, train
+from fastembed.classifier.prediction import scores_of
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-
-PIECE_LOGITS = 1 << 22  # numbers in memory at a time for each thread
-MOST_PIECE = 1 << 13  # documents
 
 
 @pickled_as("Classifier")
 class Classifier:
-    """Labels of documents, by the exact softmax over a weighted bag of words and n-grams.
+    """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
-    A document is the sum h of the rows of E of its features, each with its TF-IDF weight, scaled to unit length; the
-    probabilities of the labels are softmax(h @ W + b), where b is the logarithm of each label's share. A document with
-    several labels is trained with the same share for each. The result has the same bits on any number of threads.
+    A document is the sum h of the rows of E of its features, each with its TF-IDF weight, scaled to unit length. The
+    scores of the labels are h + b, or h @ W + b. The probabilities of a document without known features are the labels'
+    shares. The result has the same bits on any number of threads.
 
     Parameters
     ----------
+    loss : {"squared", "ova", "softmax"}
+        "squared" and "ova" set each label against all others: by the squared distance of its score from 1 or 0, or by a
+        sigmoid of its score. They are trained by dual coordinate ascent, which needs no learning rate. Then the scores
+        become probabilities by a slope and an offset that are found on documents left out of the first epochs: by a
+        sigmoid for each label if documents may have several, else by a softmax. "softmax" is the softmax over the
+        labels in training, too; a document with several labels has the same share of each.
     dim : int or None
-        Dimension of the rows of E. With no more labels than that, or with None, W is the identity, and E has a row of
-        logits per feature: multinomial logistic regression.
+        Dimension of the rows of E, with the loss "softmax". With no more labels than that, or with None, W is the
+        identity, and E has a row of logits per feature: multinomial logistic regression.
     ngrams : int
         The largest number of neighbouring words that are a feature.
     chars : (int, int), optional
@@ -65,12 +59,20 @@ class Classifier:
         Features that occur fewer times are dropped.
     max_features : int, optional
         The most frequent ones are kept; of equally frequent ones, those of fewer words.
-    epochs : int
-        How often each document is visited.
+    epochs : int, optional
+        How often each document is visited at most; by default 20, and 5 with the loss "softmax".
+    tol : float
+        With the losses "squared" and "ova": training ends when an epoch has moved the scores by less than this share of
+        what the first one did.
     learning_rate : float
-        Of gradient descent on the rows of E, which falls linearly to a tenth.
-    l2 : float
-        At the end of each epoch E is multiplied by exp(-l2).
+        With the loss "softmax": of gradient descent on the rows of E, which falls linearly to a tenth.
+    l2 : float, optional
+        What half the sum of the squared weights is multiplied by in what is minimised, beside the sum of the losses of
+        all documents: 1 / C of scikit-learn. By default 1 with the loss "squared", 0.1 with "ova", 0 with "softmax",
+        where E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
+    class_weight : mapping of label to float, or "balanced", optional
+        The weights of labels, of which each document has the mean of its own; 1 for labels that are not named.
+        "balanced" gives all labels the same sum.
     early_stopping : bool
         Hold out a share of the documents, and end training when their nll has not fallen for some epochs; the
         parameters are then those of the epoch at which it was lowest.
@@ -104,15 +106,18 @@ class Classifier:
 
     def __init__(
         self,
-        dim: int | None = 200,
+        loss: str = "squared",
+        dim: int | None = None,
         ngrams: int = 2,
         chars: tuple[int, int] | None = None,
         weighting: str = "tfidf",
         min_count: int = 1,
         max_features: int | None = None,
-        epochs: int = 5,
+        epochs: int | None = None,
+        tol: float = 0.05,
         learning_rate: float = 3.0,
-        l2: float = 0.0,
+        l2: float | None = None,
+        class_weight: Any = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 2,
@@ -121,6 +126,7 @@ class Classifier:
         reading: Reading | None = None,
         label_prefix: str = "__label__",
     ) -> None:
+        self.loss = loss
         self.dim = dim
         self.ngrams = ngrams
         self.chars = chars
@@ -128,8 +134,10 @@ class Classifier:
         self.min_count = min_count
         self.max_features = max_features
         self.epochs = epochs
+        self.tol = tol
         self.learning_rate = learning_rate
         self.l2 = l2
+        self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -189,6 +197,7 @@ class Classifier:
         self,
         documents: Any,
         labels: Any = None,
+        sample_weight: Any = None,
         *,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
     ) -> Self:
@@ -202,6 +211,8 @@ class Classifier:
         labels : array_like of str or int (N,), or list of lists of these
             One label per document, or several. Documents without a label are left out, and counted in
             ``ledger.skipped``.
+        sample_weight : array_like of float (N,), optional
+            What the loss of each document is multiplied by; not negative. What the features are does not depend on it.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
 
@@ -213,13 +224,15 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError
-            If a parameter, a document or a label is not as above, there are fewer than two different labels, or no
-            feature is left.
+            If a parameter, a document, a label or a weight is not as above, there are fewer than two different labels,
+            or no feature is left.
         OSError
             If a file cannot be read.
+        MemoryError
+            If the weights of all features for all labels do not fit in memory.
         TrainingDivergedError
-            If the loss is no longer finite, because the learning rate is too large. A classifier that was fitted before
-            stays as it was.
+            With the loss "softmax", if a loss is no longer finite, because the learning rate is too large. A classifier
+            that was fitted before stays as it was.
 
         Examples
         --------
@@ -227,69 +240,55 @@ class Classifier:
         [1, 2, 3]
         """
         check_callback("on_epoch_end", on_epoch_end)
-        options = self._options()
-        pool, ledger = Pool(check_threads(options.threads)), Ledger()
-        corpus: DocumentLines | LabelledFiles
-        if labels is None and _names_files(documents):
-            corpus = LabelledFiles(documents, options.reader, options.label_prefix)
-            features, counts = read_features(corpus, options, ledger, None, pool)
-            found, skipped = labels_of_lines(corpus.labels), corpus.unlabelled
-        else:
-            items, found, skipped = read_labelled(documents, labels)
-            if not items and not skipped:
-                raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-            corpus = DocumentLines(items, options.reader)
-            _check_classes(found)
-            features, counts = read_features(corpus, options, ledger, None, pool)
-        _check_classes(found)
-        targets = shares(found.matrix)
-        if skipped:
-            ledger.skipped["without a label"] = skipped
-        self._model = self._learn(features, counts, found, targets, options, pool, ledger, on_epoch_end)
+        options, ledger = self._options(), Ledger()
+        pool = Pool(check_threads(options.threads))
+        examples = read_examples(documents, labels, sample_weight, options, ledger, pool)
+        self._model = learn(examples, options, pool, ledger, on_epoch_end)
         return self
 
-    def _learn(
+    def partial_fit(
         self,
-        features: Any,
-        counts: Any,
-        labels: Labels,
-        targets: Any,
-        options: ClassifierOptions,
-        pool: Pool,
-        ledger: Ledger,
-        on_epoch_end: Callable[[dict[str, float]], object] | None,
-    ) -> FittedClassifier:
-        if options.weighting == "tfidf":
-            features = replace(features, weights=idf(counts))
-        bags = counts
-        kernels.unit_rows(
-            bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data, features.weights
-        )
-        validation = None
-        if options.early_stopping:
-            held = np.random.default_rng(options.seed).random(bags.shape[0]) < options.validation_fraction
-            if not targets[held].nnz or not targets[~held].nnz:
-                raise ValueError(
-                    f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is none"
-                )
-            validation = (bags[held], targets[held])
-            bags, targets = bags[~held], targets[~held]
-        trainer = start(features, bags, targets, options, pool)
-        history = train(trainer, bags, targets, options, validation, on_epoch_end or (lambda record: None))
-        full = trainer.linear.shape[0] == trainer.linear.shape[1]
-        assert trainer.bias is not None
-        return FittedClassifier(
-            features=features,
-            classes=labels.classes,
-            several=labels.several,
-            label_counts=np.bincount(labels.matrix.indices, minlength=len(labels.classes)),
-            embedding=trainer.embedding,
-            scales=None,
-            linear=None if full else np.ascontiguousarray(trainer.linear),
-            bias=trainer.bias,
-            history=history,
-            ledger=ledger,
-        )
+        documents: Any,
+        labels: Any = None,
+        sample_weight: Any = None,
+        *,
+        on_epoch_end: Callable[[dict[str, float]], object] | None = None,
+    ) -> Self:
+        """Learn from more documents, whose features and labels may be new; before a fit, the same as :meth:`fit`.
+
+        The weights start from what they are, and L2 holds them near that. Old features keep their inverse document
+        frequencies; new ones get theirs from the new documents.
+
+        Parameters
+        ----------
+        documents, labels, sample_weight, on_epoch_end
+            As for :meth:`fit`. One label is enough.
+
+        Returns
+        -------
+        Classifier
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError, MemoryError, TrainingDivergedError
+            As :meth:`fit`; also if a parameter has changed that says what a feature is, or the loss. The classifier
+            then stays as it was.
+
+        Examples
+        --------
+        >>> model = Classifier().fit(["a b", "c d"], ["x", "y"])
+        >>> model.partial_fit(["e f"], ["z"]).predict(["e", "a"]).tolist()
+        ['z', 'x']
+        """
+        if self._model is None:
+            return self.fit(documents, labels, sample_weight, on_epoch_end=on_epoch_end)
+        check_callback("on_epoch_end", on_epoch_end)
+        options, ledger = self._options(), Ledger()
+        pool = Pool(check_threads(options.threads))
+        examples = read_examples(documents, labels, sample_weight, options, ledger, pool, least_labels=1)
+        self._model = learn_more(self._model, examples, options, pool, ledger, on_epoch_end)
+        return self
 
     # ---------------------------------------------------------------- what was learned
 
@@ -310,7 +309,12 @@ class Classifier:
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """The records of the epochs: as `Trainer.fit_counts` returns them."""
+        """The records of the epochs: with the loss "softmax" as `Trainer.fit_counts` returns them.
+
+        With the other losses, `loss` is the mean over documents of the sum over labels, of each document before its
+        step, and `change` how far the steps of the epoch have moved the scores' distances from the labels, also the
+        mean over documents of the sum over labels.
+        """
         return self._fitted().history
 
     @property
@@ -318,10 +322,15 @@ class Classifier:
         """What was read, used and dropped; a line is a document."""
         return self._fitted().ledger
 
+    @property
+    def reading_(self) -> Reading:
+        """How texts became tokens, and do at prediction."""
+        return self._fitted().features.reading
+
     # ---------------------------------------------------------------- prediction
 
     def decision_function(self, documents: Any) -> NDArray[np.float32]:
-        """Return the logits.
+        """Return the scores: with the loss "squared" before their calibration, else the logits that it scales.
 
         Parameters
         ----------
@@ -330,7 +339,7 @@ class Classifier:
         Returns
         -------
         ndarray of float32 (N, L), or (N,) with two labels
-            In the order of `classes_`. With two labels: the logit of the second less that of the first.
+            In the order of `classes_`. With two labels: the score of the second less that of the first.
 
         Raises
         ------
@@ -342,7 +351,7 @@ class Classifier:
         Warns
         -----
         UserWarning
-            If documents have no known feature. Their logits are b.
+            If documents have no known feature. Their scores are b.
 
         Examples
         --------
@@ -350,9 +359,9 @@ class Classifier:
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        parts = [logits for _, logits in self._pieces(documents)]
-        logits = np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        parts = [scores for _, scores in self._scores(documents)]
+        scores = np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, documents: Any) -> NDArray[np.float32]:
         """Return the probabilities of the labels.
@@ -364,7 +373,8 @@ class Classifier:
         Returns
         -------
         ndarray of float32 (N, L)
-            In the order of `classes_`; each row sums to 1.
+            In the order of `classes_`. Each row sums to 1, unless documents may have several labels and the loss is not
+            "softmax".
 
         Raises
         ------
@@ -383,7 +393,7 @@ class Classifier:
         True
         """
         model = self._fitted()
-        parts = [model.probabilities(logits) for _, logits in self._pieces(documents)]
+        parts = [model.probabilities(scores, known) for known, scores in self._scores(documents)]
         return np.concatenate(parts) if parts else np.empty((0, len(model.classes)), np.float32)
 
     def predict(self, documents: Any) -> NDArray[Any]:
@@ -413,7 +423,7 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b"])
         array([9, 7])
         """
-        parts = [logits.argmax(axis=1) for _, logits in self._pieces(documents)]
+        parts = [scores.argmax(axis=1) for _, scores in self._scores(documents)]
         found: NDArray[Any] = self.classes_[np.concatenate(parts) if parts else np.empty(0, np.intp)]
         return found
 
@@ -448,8 +458,8 @@ class Classifier:
         least = check_number("threshold", threshold, high=1)
         model, found = self._fitted(), []
         labels = model.classes.tolist()
-        for _, logits in self._pieces(documents):
-            for p in model.probabilities(logits):
+        for known, scores in self._scores(documents):
+            for p in model.probabilities(scores, known):
                 best = largest(p, k).tolist()
                 found.append([(labels[c], float(p[c])) for c in best if p[c] >= least])
         return found
@@ -484,7 +494,7 @@ class Classifier:
         matrix = aligned(found, self.classes_)
         if not matrix.nnz:
             raise ValueError("no document has a label that the classifier knows")
-        best = np.concatenate([logits.argmax(axis=1) for _, logits in self._pieces(items)])
+        best = np.concatenate([scores.argmax(axis=1) for _, scores in self._scores(items)])
         hits = np.asarray(matrix[np.arange(len(items)), best]).ravel() > 0
         return float(hits.mean())
 
@@ -515,17 +525,16 @@ class Classifier:
         """
         k = check_integer("k", k, low=1)
         model, options = self._fitted(), self._options()
-        if labels is None and _names_files(documents):
+        if labels is None and names_files(documents):
             corpus = LabelledFiles(documents, model.features.reading, options.label_prefix)
             items: Any = list(corpus.sequences(Ledger()))
             found = labels_of_lines(corpus.labels)
         else:
             items, found, _ = read_labelled(documents, labels)
-        pieces = ((np.diff(bags.indptr), logits) for bags, logits in self._pieces(items, warn=False))
-        return evaluation(model.classes, found, pieces, k)
+        return evaluation(model, found, self._scores(items, warn=False), k)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
-        """Return each feature's share of the logits of a document: they add up to them, since the model is linear.
+        """Return each feature's share of the scores of a document: they add up to them, since the model is linear.
 
         Parameters
         ----------
@@ -554,25 +563,12 @@ class Classifier:
         bag = model.features.bags([document], Pool(1))
         return explain(model, bag, labels, k)
 
-    def _pieces(self, documents: Any, *, warn: bool = True) -> Iterator[tuple[Any, NDArray[np.float32]]]:
-        """Yield the bags and the logits of documents, in parts that are computed at the same time."""
-        model, items = self._fitted(), check_documents(documents)
-        pool = Pool(check_threads(self.threads))
-        size = max(1, min(MOST_PIECE, PIECE_LOGITS // len(model.classes)))
-        cuts, unknown = range(0, len(items), size), 0
-        for group in range(0, len(cuts), pool.threads):
-            firsts = cuts[group : group + pool.threads]
-            found: list[Any] = [None] * len(firsts)
-
-            def make(j: int, firsts: Any = firsts, found: list[Any] = found) -> None:
-                bags = model.features.bags(items[firsts[j] : firsts[j] + size], Pool(1), firsts[j])
-                found[j] = bags, model.logits(bags)
-
-            with DefaultFloatMode():
-                pool.run(make, len(firsts))
-            for bags, logits in found:
-                unknown += int((np.diff(bags.indptr) == 0).sum())
-                yield bags, logits
+    def _scores(self, documents: Any, *, warn: bool = True) -> Iterator[tuple[Any, NDArray[np.float32]]]:
+        """Yield the number of known features and the scores of documents, some at a time."""
+        model, items, unknown = self._fitted(), check_documents(documents), 0
+        for known, scores in scores_of(model, items, Pool(check_threads(self.threads))):
+            unknown += int((known == 0).sum())
+            yield known, scores
         if unknown and warn:
             warnings.warn(
                 f"{unknown:,} of {len(items):,} documents have no known feature: the answer is the labels' shares",
@@ -650,12 +646,12 @@ class Classifier:
     def __getstate__(self) -> dict[str, Any]:
         if self._model is None:
             return dict(vars(self))
-        return vars(self) | {"_model": vars(self._model) | {"features": self._model.features.parts()}}
+        return vars(self) | {"_model": self._model.parts()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if (parts := state.get("_model")) is not None:
-            self._model = FittedClassifier(**parts | {"features": Features.of_parts(parts["features"])})
+            self._model = FittedClassifier.of_parts(parts)
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)
@@ -672,17 +668,3 @@ class Classifier:
             classifier_tags=ClassifierTags(),
             input_tags=InputTags(two_d_array=False, string=True),
         )
-
-
-def _names_files(documents: Any) -> bool:
-    if isinstance(documents, str | os.PathLike):
-        return True
-    return (
-        isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, os.PathLike) for d in documents)
-    )
-
-
-def _check_classes(labels: Labels) -> None:
-    if len(labels.classes) < 2:
-        what = f"only the class {labels.classes[0]!r}" if len(labels.classes) else "no label"
-        raise ValueError(f"a classifier needs documents of at least two labels, got {what}")

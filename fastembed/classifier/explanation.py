@@ -1,4 +1,4 @@
-"""Why a document gets its labels: each feature's exact share of each logit."""
+"""Why a document gets its labels: each feature's exact share of each score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAR = 20  # characters
 @pickled_as("classifier.Explanation")
 @dataclass(frozen=True)
 class Explanation:
-    """The shares of features in the logits of some labels; with the bias they add up to them.
+    """The shares of features in the scores of some labels; with the bias they add up to them.
 
     Attributes
     ----------
@@ -30,14 +30,14 @@ class Explanation:
         The known features of the document: words, n-grams of words, n-grams of characters.
     shares : ndarray of float64 (number of features, number of labels)
     bias : ndarray of float64 (number of labels,)
-        The logits of a document without a known feature: the logarithms of the labels' shares.
-    logits, probabilities : ndarray of float64 (number of labels,)
+        The scores of a document without a known feature.
+    scores, probabilities : ndarray of float64 (number of labels,)
 
     Examples
     --------
     >>> from fastembed import Classifier
     >>> explanation = Classifier().fit(["a b", "c d"], ["x", "y"]).explain("a")
-    >>> bool(np.allclose(explanation.shares.sum(axis=0) + explanation.bias, explanation.logits, atol=1e-6))
+    >>> bool(np.allclose(explanation.shares.sum(axis=0) + explanation.bias, explanation.scores, atol=1e-6))
     True
     """
 
@@ -45,7 +45,7 @@ class Explanation:
     features: list[str]
     shares: npt.NDArray[np.float64]
     bias: npt.NDArray[np.float64]
-    logits: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
     probabilities: npt.NDArray[np.float64]
 
     def __str__(self) -> str:
@@ -54,13 +54,13 @@ class Explanation:
         lines = []
         for column, label in enumerate(self.labels):
             shares = self.shares[:, column]
-            lines.append(f"{label}  p {self.probabilities[column]:.4f}  logit {self.logits[column]:+.4f}")
+            lines.append(f"{label}  p {self.probabilities[column]:.4f}  score {self.scores[column]:+.4f}")
             order = np.argsort(-np.abs(shares), kind="stable")
             lines += [self._line(self.features[f], shares[f], most) for f in order[:SHOWN].tolist()]
             if len(order) > SHOWN:
                 rest = float(shares[order[SHOWN:]].sum())
                 lines.append(f"  {rest:+9.4f}  {len(order) - SHOWN} more features")
-            lines.append(f"  {self.bias[column]:+9.4f}  the label's share of the training documents")
+            lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label")
         return "\n".join(lines)
 
     @staticmethod
@@ -87,15 +87,14 @@ def explain(model: FittedClassifier, bag: Any, labels: Any, k: int) -> Explanati
         If a label is unknown.
     """
     rows = model.rows(bag.indices).astype(np.float64) * bag.data[:, None]
+    if model.linear is not None:
+        rows = rows @ model.linear.astype(np.float64)
     bias = model.bias.astype(np.float64)
-    linear = None if model.linear is None else model.linear.astype(np.float64)
-    h = rows.sum(axis=0)
-    logits = (h if linear is None else h @ linear) + bias
-    p = np.exp(logits - logits.max())
-    p /= p.sum()
+    scores = rows.sum(axis=0) + bias
+    p = model.probabilities(scores[None], np.array([bag.nnz]))[0]
     names = model.classes.tolist()
     if labels is None:
-        chosen = largest(logits, k)
+        chosen = largest(scores, k)
     else:
         if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
             raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
@@ -106,8 +105,8 @@ def explain(model: FittedClassifier, bag: Any, labels: Any, k: int) -> Explanati
     return Explanation(
         labels=[names[c] for c in chosen],
         features=[model.features.name(f) for f in bag.indices.tolist()],
-        shares=rows[:, chosen] if linear is None else rows @ linear[:, chosen],
+        shares=rows[:, chosen],
         bias=bias[chosen],
-        logits=logits[chosen],
+        scores=scores[chosen],
         probabilities=p[chosen],
     )

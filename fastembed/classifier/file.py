@@ -13,31 +13,32 @@ import numpy.typing as npt
 
 from fastembed._base.json_values import plain
 from fastembed._base.printable import shown
-from fastembed._base.validation import check_choice, check_finite, check_flag, check_integer
+from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
+from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.characters import CharacterGrams
+from fastembed.classifier.compression import compressed, row_tensors, rows_of_tensors
 from fastembed.classifier.features import Features, Grams
 from fastembed.classifier.fitted import FittedClassifier
+from fastembed.classifier.likelihood import Likelihood
 from fastembed.classifier.options import MOST_WORDS, ClassifierOptions, checked_lengths
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
-ROWS = ("float32", "float16", "int8")
-HALF = float(np.finfo(np.float16).max)
-
 
 def write_classifier(
     path: str | os.PathLike[str], options: ClassifierOptions, model: FittedClassifier, rows: str
 ) -> None:
     """Write a classifier, with rows of E of this dtype."""
-    check_choice("rows", rows, ROWS)
+    model = compressed(model, rows)
     if Path(path).suffix.lower() != ".safetensors":
         raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
     features = model.features
     tensors = {
-        **_rows(model, rows),
+        **row_tensors(model),
         "bias": model.bias,
+        "prior": model.prior,
         "weights": features.weights,
         "words.counts": features.words.counts,
         "label_counts": model.label_counts,
@@ -58,10 +59,14 @@ def write_classifier(
         tensors["labels"] = model.classes
     else:
         tensors |= {f"labels.{name}": tensor for name, tensor in pack_tokens(model.classes.tolist()).items()}
-    settings = {name: value for name, value in vars(options).items() if name not in ("threads", "reading")}
+    settings = {
+        name: value for name, value in vars(options).items() if name not in ("threads", "reading", "pretrained")
+    }
     settings["reading"] = options.reading and _record(options.reading)
     state = {
-        "several": model.several,
+        "several": model.likelihood.several,
+        "documents": model.documents,
+        "calibration": [model.calibration.slope, model.calibration.offset],
         "history": model.history,
         "ledger": model.ledger,
         "reading": _record(features.reading),
@@ -75,20 +80,6 @@ def write_classifier(
 def _record(reading: Reading) -> dict[str, Any]:
     """Return the record of a reading, with what it does with bytes that are not UTF-8, which documents may have."""
     return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
-
-
-def _rows(model: FittedClassifier, rows: str) -> dict[str, npt.NDArray[Any]]:
-    """Return the rows of E: of int8 with a scale per row, so that the largest number of a row becomes 127."""
-    if model.embedding.dtype == rows:
-        return {"rows": model.embedding} | ({} if model.scales is None else {"scales": model.scales})
-    full = model.rows(np.arange(len(model.embedding)))
-    if rows == "float16" and (most := float(np.abs(full).max(initial=0))) > HALF:
-        raise ValueError(f"rows='float16' holds numbers up to {HALF:g}, but one is {most:g}: write 'float32' or 'int8'")
-    if rows != "int8":
-        return {"rows": full.astype(rows)}
-    scales = (np.abs(full).max(axis=1) / 127).astype(np.float32)
-    scaled = np.rint(full / np.where(scales > 0, scales, 1)[:, None])
-    return {"rows": scaled.clip(-127, 127).astype(np.int8), "scales": scales}
 
 
 def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], FittedClassifier]:
@@ -108,32 +99,36 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
         ClassifierOptions(**settings, threads=None)
-        model = _model(tensors, state, path)
+        model = _model(tensors, state, settings["loss"], path)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a classifier that fits together: {what}") from error
     return settings, model
 
 
-def _model(tensors: Mapping[str, Any], state: Mapping[str, Any], path: str | os.PathLike[str]) -> FittedClassifier:
+def _model(
+    tensors: Mapping[str, Any], state: Mapping[str, Any], loss: str, path: str | os.PathLike[str]
+) -> FittedClassifier:
     """Return the model, of which all dtypes, shapes and ranges have been checked."""
     features, classes = _features(tensors, state, path), _classes(tensors, path)
-    labels, embedding = len(classes), tensors["rows"]
-    if embedding.dtype.name not in ROWS:
-        raise ValueError(f"'rows' must be one of {', '.join(ROWS)}, got {embedding.dtype}")
-    if (embedding.dtype == np.int8) != ("scales" in tensors):
-        raise ValueError("rows of int8, and no others, need 'scales'")
+    labels = len(classes)
     dim = len(tensors["linear"]) if "linear" in tensors else labels
-    _tensor(tensors, "rows", embedding.dtype, (len(features), dim))
+    embedding, scales = rows_of_tensors(tensors, len(features), dim)
+    for name, array in (("rows", embedding), ("scales", scales)):
+        if array is not None and array.dtype.kind == "f":
+            check_finite(name, array)
     return FittedClassifier(
         features=features,
         classes=classes,
-        several=check_flag("several", state["several"]),
+        likelihood=Likelihood(loss, check_flag("several", state["several"])),
+        documents=check_integer("documents", state["documents"], low=1),
         label_counts=_counts(tensors, "label_counts", labels),
         embedding=embedding,
-        scales=np.array(_tensor(tensors, "scales", np.float32, (len(features),))) if "scales" in tensors else None,
+        scales=scales,
         linear=np.array(_tensor(tensors, "linear", np.float32, (dim, labels))) if "linear" in tensors else None,
         bias=np.array(_tensor(tensors, "bias", np.float32, (labels,))),
+        calibration=_calibration(loss, state["calibration"]),
+        prior=np.array(_tensor(tensors, "prior", np.float32, (labels,))),
         history=_history(state["history"]),
         ledger=as_ledger(state["ledger"]) or Ledger(),
     )
@@ -156,6 +151,12 @@ def _counts(tensors: Mapping[str, Any], name: str, size: int) -> npt.NDArray[np.
     if found.min(initial=0) < 0:
         raise ValueError(f"{name!r} must not be negative, got {found.min()}")
     return found
+
+
+def _calibration(loss: str, numbers: Any) -> Calibration:
+    slope, offset = numbers
+    low = -float(np.finfo(np.float32).max)
+    return Calibration(loss, check_number("slope", slope, above=True), check_number("offset", offset, low=low))
 
 
 def _history(records: Any) -> list[dict[str, float]]:

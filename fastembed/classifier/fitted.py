@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import Features
+from fastembed.classifier.likelihood import Likelihood
 from fastembed.corpus.ledger import Ledger
 
 Array = npt.NDArray[Any]
@@ -22,17 +24,22 @@ class FittedClassifier:
     ----------
     features : Features
     classes : ndarray (L,)
-    several : bool
-        Whether a document of the training set had several labels.
+    likelihood : Likelihood
+        How logits are read.
+    documents : int
+        The number of training documents.
     label_counts : ndarray of int64 (L,)
         The number of documents with each label.
-    embedding : ndarray (F, D)
+    embedding : ndarray (F, D), or csr_array of int8
         float32, float16 or int8. It may be the memory of a file.
     scales : ndarray of float32 (F,) or None
         What rows of int8 are multiplied by.
     linear : ndarray of float32 (D, L) or None
         None: D is L, and h itself is added to the bias.
     bias : ndarray of float32 (L,)
+    calibration : Calibration
+        From scores to logits.
+    prior : ndarray of float32 (L,)
         The logits of a document without a known feature: of the shares of the labels.
     history : list of dict
     ledger : Ledger
@@ -40,24 +47,44 @@ class FittedClassifier:
 
     features: Features
     classes: Array
-    several: bool
+    likelihood: Likelihood
+    documents: int
     label_counts: npt.NDArray[np.int64]
-    embedding: Array
+    embedding: Any
     scales: Array | None
     linear: Array | None
     bias: Array
+    calibration: Calibration
+    prior: Array
     history: list[dict[str, float]]
     ledger: Ledger
 
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> FittedClassifier:
+        """Return what `parts` was made of."""
+        likelihood = Likelihood(*parts["likelihood"])
+        calibration = Calibration(likelihood.loss, *parts["calibration"])
+        features = Features.of_parts(parts["features"])
+        return cls(**parts | {"features": features, "likelihood": likelihood, "calibration": calibration})
+
+    def parts(self) -> dict[str, Any]:
+        """Return its attributes for a pickle, without an object of a private class."""
+        return vars(self) | {
+            "features": self.features.parts(),
+            "likelihood": (self.likelihood.loss, self.likelihood.several),
+            "calibration": (self.calibration.slope, self.calibration.offset),
+        }
+
     def rows(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return rows of the embedding as float32."""
-        rows: npt.NDArray[np.float32] = self.embedding[ids].astype(np.float32)
+        found: Any = self.embedding[ids]
+        rows: npt.NDArray[np.float32] = (found if isinstance(found, np.ndarray) else found.toarray()).astype(np.float32)
         if self.scales is not None:
             rows *= self.scales[ids][:, None]
         return rows
 
-    def logits(self, bags: Any) -> npt.NDArray[np.float32]:
-        """Return the logits (N, L) of bags (N, F)."""
+    def scores(self, bags: Any) -> npt.NDArray[np.float32]:
+        """Return the scores h + b, or h @ linear + b, (N, L) of bags (N, F)."""
         bags = bags.astype(np.float32)
         if self.embedding.dtype == np.float32:
             h = bags @ self.embedding
@@ -66,16 +93,15 @@ class FittedClassifier:
             bags.indices = places.astype(np.int32)
             bags.resize((bags.shape[0], max(1, len(ids))))
             h = bags @ (self.rows(ids) if len(ids) else np.zeros((1, self.embedding.shape[1]), np.float32))
-        return self.from_h(h)
+        scores: npt.NDArray[np.float32] = (h if self.linear is None else h @ self.linear) + self.bias
+        return scores
 
-    def from_h(self, h: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the logits of sums of rows."""
-        found: npt.NDArray[np.float32] = (h if self.linear is None else h @ self.linear) + self.bias
-        return found
-
-    def probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the softmax of logits, in their memory."""
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
+    def logits(self, scores: Array, known: npt.NDArray[Any]) -> Array:
+        """Return the logits of scores (N, L) of documents with so many known features (N,)."""
+        logits = self.calibration.logits(scores)
+        logits[np.asarray(known) == 0] = self.prior
         return logits
+
+    def probabilities(self, scores: Array, known: npt.NDArray[Any]) -> Array:
+        """Return the probabilities of scores (N, L) of documents with so many known features (N,)."""
+        return self.likelihood.probabilities(self.logits(scores, known))

@@ -77,8 +77,8 @@ def read_labels(labels: Any, documents: int) -> Labels:
     return Labels(array, _binary(indices, indptr, len(classes)), several)
 
 
-def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, int]:
-    """Return the documents that have labels, these, and the number of the documents without.
+def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
+    """Return the documents that have labels, these, and which of all documents they are (N,).
 
     Raises
     ------
@@ -87,13 +87,13 @@ def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, i
     """
     items = check_documents(documents)
     found = read_labels(labels, len(items))
-    kept = np.flatnonzero(np.diff(found.matrix.indptr))
-    if len(kept) == len(items):
-        return items, found, 0
+    some = np.diff(found.matrix.indptr) > 0
+    if some.all():
+        return items, found, some
     for number, item in enumerate(items):  # while the numbers are those of the caller
         if not isinstance(item, str):
             token_list(item, f"document {number}")
-    return [items[k] for k in kept.tolist()], replace(found, matrix=found.matrix[kept]), len(items) - len(kept)
+    return [items[k] for k in np.flatnonzero(some).tolist()], replace(found, matrix=found.matrix[some]), some
 
 
 def labels_of_lines(lines: list[bytes]) -> Labels:

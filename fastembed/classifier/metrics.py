@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import numpy.typing as npt
 
 from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
-from fastembed.classifier.labels import Labels, aligned, shares
+from fastembed.classifier.fitted import FittedClassifier
+from fastembed.classifier.labels import Labels, aligned
 
 Float = npt.NDArray[np.float64]
 
@@ -59,7 +61,9 @@ class Evaluation:
     accuracy : float
         The share of documents whose first label is right; with k = 1 the same as `precision`.
     nll : float
-        The mean negative log-likelihood per document, in nats: of several labels, each with its share.
+        The mean negative log-likelihood per document, in nats. Where documents may have several labels it is the sum
+        over all labels of the nll of whether the document has it, unless the loss is "softmax"; else that of its label,
+        or the mean of its labels.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
@@ -140,16 +144,16 @@ def label_scores(
     return [LabelScore(label, p, r, f, int(n), int(m)) for label, p, r, f, n, m in rows]
 
 
-def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
-    """Return what is found by comparing labels with logits.
+def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
+    """Return what is found by comparing labels with scores.
 
     Parameters
     ----------
-    classes : ndarray (L,)
+    model : FittedClassifier
     labels : Labels
         Of all documents.
     pieces : iterable of (ndarray (n,), ndarray (n, L))
-        For documents in order: how many known features each has, and its logits.
+        For documents in order: how many known features each has, and its scores.
     k : int
 
     Raises
@@ -157,35 +161,34 @@ def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple
     ValueError
         If no document has a known label.
     """
-    matrix, given = aligned(labels, classes), np.diff(labels.matrix.indptr)
+    matrix, given = aligned(labels, model.classes), np.diff(labels.matrix.indptr)
     if not matrix.nnz:
         raise ValueError("no document has a label that the classifier knows")
-    targets, size = shares(matrix), len(classes)
+    size = len(model.classes)
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    confused: dict[tuple[int, int], int] = {}
+    confused: Counter[tuple[int, int]] = Counter()
     confidence, right, nll, row, empty = [], [], 0.0, 0, 0
-    for known_features, logits in pieces:
-        for features, x in zip(known_features.tolist(), logits, strict=True):
-            true = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-            if given[row]:
-                empty += not features
-                best = largest(x, k)
-                predicted[best] += 1
-                hits[best[np.isin(best, true)]] += 1
-                first = int(best[0])
-                normalizer = float(x.max()) + float(np.log(np.exp(x - x.max(), dtype=np.float64).sum()))
-                if len(true):
-                    y = targets.data[targets.indptr[row] : targets.indptr[row + 1]]
-                    nll += normalizer - float(y @ x[true].astype(np.float64))
-                confidence.append(np.exp(float(x[first]) - normalizer))
-                right.append(first in true)
-                if not right[-1]:
-                    for label in true.tolist():
-                        confused[label, first] = confused.get((label, first), 0) + 1
-            row += 1
+    for known_features, scores in pieces:
+        here = np.flatnonzero(given[row : row + len(scores)])
+        true = matrix[row + here]
+        row += len(scores)
+        logits = model.logits(scores[here].astype(np.float64), known_features[here])
+        empty += int(np.count_nonzero(known_features[here] == 0))
+        known = np.diff(true.indptr) > 0
+        nll += float(model.likelihood.nll(logits[known], true[known]).sum())
+        p = model.likelihood.probabilities(logits)
+        for x, probability, first, last in zip(scores[here], p, true.indptr[:-1], true.indptr[1:], strict=True):
+            actual = true.indices[first:last]
+            best = largest(x, k)
+            predicted[best] += 1
+            hits[best[np.isin(best, actual)]] += 1
+            confidence.append(float(probability[best[0]]))
+            right.append(best[0] in actual)
+            if not right[-1]:
+                confused.update((label, int(best[0])) for label in actual.tolist())
     precision, recall = hits.sum() / predicted.sum(), hits.sum() / labels.matrix.nnz
     worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
-    names = classes.tolist()
+    names = model.classes.tolist()
     return Evaluation(
         documents=len(right),
         k=k,
@@ -195,7 +198,7 @@ def evaluation(classes: npt.NDArray[Any], labels: Labels, pieces: Iterable[tuple
         accuracy=float(np.mean(right)),
         nll=nll / int(np.count_nonzero(np.diff(matrix.indptr))),
         calibration_error=calibration_error(np.minimum(confidence, 1), right),
-        per_label=label_scores(classes, hits, predicted, np.bincount(matrix.indices, minlength=size)),
+        per_label=label_scores(model.classes, hits, predicted, np.bincount(matrix.indices, minlength=size)),
         confusions=[(names[true], names[found], count) for (true, found), count in worst],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
         without_features=empty,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastembed._base.printable import shown
 from fastembed._base.threads import check_threads
 from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
+from fastembed.classifier.likelihood import LOSSES
 from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths
 
 MOST_WORDS = 16  # of an n-gram; as many arrays as the kernel of bags takes
+EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
+L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
 
 
@@ -26,15 +30,18 @@ class ClassifierOptions:
         If a value is not as documented.
     """
 
+    loss: str
     dim: int | None
     ngrams: int
     chars: tuple[int, int] | None
     weighting: str
     min_count: int
     max_features: int | None
-    epochs: int
+    epochs: int | None
+    tol: float
     learning_rate: float
-    l2: float
+    l2: float | None
+    class_weight: Any
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
@@ -44,11 +51,12 @@ class ClassifierOptions:
     label_prefix: str
 
     def __post_init__(self) -> None:
+        check_choice("loss", self.loss, LOSSES)
         checked: dict[str, object] = {
-            name: check_integer(name, getattr(self, name), low=1)
-            for name in ("min_count", "epochs", "n_iter_no_change")
+            name: check_integer(name, getattr(self, name), low=1) for name in ("min_count", "n_iter_no_change")
         }
         checked |= {
+            "epochs": None if self.epochs is None else check_integer("epochs", self.epochs, low=1),
             "dim": None if self.dim is None else check_integer("dim", self.dim, low=1),
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
             "chars": checked_lengths(self.chars),
@@ -56,8 +64,10 @@ class ClassifierOptions:
             "max_features": None
             if self.max_features is None
             else check_integer("max_features", self.max_features, low=1),
+            "tol": check_number("tol", self.tol),
             "learning_rate": check_number("learning_rate", self.learning_rate, above=True),
-            "l2": check_number("l2", self.l2),
+            "l2": None if self.l2 is None else check_number("l2", self.l2, above=self.loss != "softmax"),
+            "class_weight": checked_class_weight(self.class_weight),
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
@@ -69,6 +79,10 @@ class ClassifierOptions:
             raise ValueError(
                 f"a classifier's unit is the document: reading.unit must be 'line', got {self.reading.unit!r}"
             )
+        if self.loss != "softmax" and self.dim is not None:
+            raise ValueError(
+                f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank: give dim=None"
+            )
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
             raise ValueError(
@@ -76,6 +90,16 @@ class ClassifierOptions:
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def most_epochs(self) -> int:
+        """How often each document is visited at most."""
+        return EPOCHS[self.loss] if self.epochs is None else self.epochs
+
+    @property
+    def strength(self) -> float:
+        """What half the sum of the squared weights is multiplied by."""
+        return L2[self.loss] if self.l2 is None else self.l2
 
     @property
     def reader(self) -> Reading:
@@ -86,3 +110,18 @@ class ClassifierOptions:
 def checked_lengths(chars: Any) -> tuple[int, int] | None:
     """Return the least and the largest number of characters of an n-gram."""
     return None if chars is None else check_ngram_lengths("chars", chars, others="None or ")
+
+
+def checked_class_weight(value: Any) -> Any:
+    """Return None, "balanced", or weights by label as a dict.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else, or a weight is not positive.
+    """
+    if value is None or (isinstance(value, str) and value == "balanced"):
+        return value
+    if not isinstance(value, Mapping):
+        raise TypeError(f"class_weight must be None, 'balanced' or a mapping of label to weight, got {shown(value)}")
+    return {label: check_number(f"class_weight[{label!r}]", each, above=True) for label, each in value.items()}

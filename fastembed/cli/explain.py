@@ -10,14 +10,14 @@ from fastembed.cli.output import print_json, print_line
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print each feature's share of the logits of the most probable labels of a document; they add up to the logits."""
+    """Print each feature's share of the scores of the most probable labels of a document; they add up to the scores."""
     model = Classifier.load(arguments.vectors)
     found = model.explain(arguments.text, k=arguments.topn)
     labels = [
         {
             "label": label,
             "probability": found.probabilities[column],
-            "logit": found.logits[column],
+            "score": found.scores[column],
             "bias": found.bias[column],
             "features": [
                 {"feature": name, "share": share}
@@ -38,7 +38,7 @@ def add_parser(commands: options.Commands) -> None:
         "explain",
         run,
         example="fastembed explain classifier.safetensors text",
-        keys="model, text, labels (a list of label, probability, logit, bias, features (a list of feature, share))",
+        keys="model, text, labels (a list of label, probability, score, bias, features (a list of feature, share))",
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     command.add_argument("text", metavar="TEXT", help="the document")

@@ -72,7 +72,7 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
 
 def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
     """Yield the documents of a file or folder, many at a time, or of standard input, each as it comes."""
-    reading = model._fitted().features.reading
+    reading = model.reading_
     if name != "-":
         yield from LabelledFiles(Path(name), reading, model.label_prefix).all_documents()
         return

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fastembed.classifier import Classifier
-from fastembed.classifier.file import ROWS
+from fastembed.classifier.compression import ROWS
+from fastembed.classifier.likelihood import LOSSES
 from fastembed.cli import options, values
 from fastembed.cli.arguments import check_model_output, given, reject, reject_overwriting
 from fastembed.cli.output import print_line, print_written
@@ -37,11 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
     quiet = arguments.quiet or arguments.json
     model.fit([Path(file) for file in arguments.files], on_epoch_end=None if quiet else partial(_print_epoch, model))
     model.save(arguments.output, rows=arguments.rows)
+    accuracies = _accuracies(arguments, model)
     once = int(np.count_nonzero(model.label_counts_ == 1))
     print_written(
         arguments,
         f"{len(model.classes_):,} labels, {once:,} of them seen once; {model.n_features_:,} features",
         model.ledger_,
+        accuracies=accuracies,
         labels=len(model.classes_),
         labels_seen_once=once,
         features=model.n_features_,
@@ -49,14 +52,24 @@ def run(arguments: argparse.Namespace) -> None:
         history=model.history_,
         ledger=model.ledger_,
     )
+    if accuracies and not quiet:
+        shown = ", ".join(f"{accuracy:.4f} with rows of {rows}" for rows, accuracy in accuracies.items())
+        print_line(f"P@1 on the documents of training: {shown}")
+
+
+def _accuracies(arguments: argparse.Namespace, model: Classifier) -> dict[str, float]:
+    """Return the accuracy on the documents of training by the dtype of the rows, if that is not float32."""
+    if arguments.rows == "float32":
+        return {}
+    written = Classifier.load(arguments.output, threads=arguments.threads)
+    files = [Path(file) for file in arguments.files]
+    return {"float32": model.test(files).accuracy, arguments.rows: written.test(files).accuracy}
 
 
 def _print_epoch(model: Classifier, record: dict[str, float]) -> None:
     held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
-    print_line(
-        f"epoch {int(record['epoch']):>2} of {model.epochs}   nll {record['nll']:.4f}{held_out}"
-        f"   {record['seconds']:.1f} s"
-    )
+    loss = f"nll {record['nll']:.4f}" if "nll" in record else f"loss {record['loss']:.4f}"
+    print_line(f"epoch {int(record['epoch']):>2}   {loss}{held_out}   {record['seconds']:.1f} s")
 
 
 def add_parser(commands: options.Commands) -> None:
@@ -66,7 +79,8 @@ def add_parser(commands: options.Commands) -> None:
         "train-classifier",
         run,
         example="fastembed train-classifier train.txt -o classifier.safetensors",
-        keys="output, labels, labels_seen_once, features, parameters, history (a list of records), ledger",
+        keys="output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, "
+        "features, parameters, history (a list of records), ledger",
     )
     options.add_output(command, "classifier.safetensors")
     help_of_files = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
@@ -85,7 +99,17 @@ def add_parser(commands: options.Commands) -> None:
     training = command.add_argument_group("how to train")
     options.add_training(training, DEFAULTS)
     add = partial(options.add_parameter, training, defaults=DEFAULTS)
-    add("learning_rate", values.number(), "rate of gradient descent", metavar="RATE")
+    add("loss", None, "one sigmoid per label, or a softmax over the labels", choices=LOSSES)
+    add("l2", values.number(), "how strongly large weights are held down", metavar="NUMBER")
+    text = "weigh labels so that rare ones count as much as frequent ones"
+    add("class_weight", None, text, choices=("balanced",))
+    add(
+        "tol",
+        values.number(),
+        "end when an epoch moves the scores by less than this share of what the first one did",
+        metavar="SHARE",
+    )
+    add("learning_rate", values.number(), "rate of gradient descent, of the softmax", metavar="RATE")
     text = "dtype of the rows in the file: float16 and int8 take less space"
     options.add_option(command, "--rows", text=text, default="float32", choices=ROWS)
     options.add_threads(command)

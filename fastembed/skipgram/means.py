@@ -1,4 +1,4 @@
-"""Documents as the means of their tokens' vectors."""
+"""Documents as bags of their tokens, and as means of the tokens' vectors."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from fastembed.corpus.reading import Reading
 from fastembed.vectors.subwords import Composer
 from fastembed.vocabulary import Vocabulary
 
+SIF = 1e-3  # a
 
-def mean_vectors(
+
+def token_bags(
     documents: Documents,
     vocabulary: Vocabulary,
     matrix: NDArray[Any],
     reading: Reading | None = None,
     composer: Composer | None = None,
     drops: Callable[[str], bool] = lambda token: False,
-) -> NDArray[Any]:
-    """Return the mean of the vectors of each document's tokens.
+) -> tuple[Any, NDArray[Any]]:
+    """Return how often each known token is in each document, and the vectors of these tokens.
 
     Parameters
     ----------
@@ -47,29 +49,77 @@ def mean_vectors(
 
     Returns
     -------
-    ndarray (n_documents, D), of the dtype of `matrix`
-        Tokens outside the vocabulary that cannot be composed are skipped. A document of no other tokens has the mean
-        zero, which is warned of.
+    counts : csr_array (n_documents, M), of the dtype of `matrix`
+        The first V columns are those of the vocabulary, the others those of tokens that are composed. Other tokens are
+        skipped; documents of no other tokens are warned of.
+    vectors : ndarray (M, D)
 
     Examples
     --------
-    >>> mean_vectors(["a b b b", "c a"], Vocabulary(["a", "b"], [1, 1]), np.eye(2))
-    array([[0.25, 0.75],
-           [1.  , 0.  ]])
+    >>> token_bags(["a b b b", "c a"], Vocabulary(["a", "b"], [1, 1]), np.eye(2))[0].toarray()
+    array([[1., 3.],
+           [1., 0.]])
     """
     corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
     if composer is None:
         rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
     else:
         rows, matrix = _with_composed(corpus.sequences(Ledger()), vocabulary, matrix, composer, drops)
-    check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the means of {len(rows):,} documents", "give fewer")
+    check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the vectors of {len(rows):,} documents", "give fewer")
     if unknown := sum(not row for row in rows):
-        warnings.warn(f"{unknown:,} of {len(rows):,} documents have no known word: their means are 0", stacklevel=3)
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
+        warnings.warn(f"{unknown:,} of {len(rows):,} documents have no known word: their vectors are 0", stacklevel=4)
+    indptr = np.cumsum([0, *map(len, rows)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
-    shares = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(matrix.dtype)
-    means: NDArray[Any] = sparse.csr_array((shares, ids, indptr), shape=(len(rows), len(matrix))) @ matrix
+    counts = sparse.csr_array((np.ones(len(ids), matrix.dtype), ids, indptr), shape=(len(rows), len(matrix)))
+    return counts, matrix
+
+
+def mean_vectors(counts: Any, matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean vector of each document's tokens, (N, D); zero for a document without any.
+
+    Examples
+    --------
+    >>> mean_vectors(sparse.csr_array([[1.0, 3.0], [0.0, 0.0]]), np.eye(2))
+    array([[0.25, 0.75],
+           [0.  , 0.  ]])
+    """
+    return _weighted_means(counts, np.ones(len(matrix), matrix.dtype), matrix)
+
+
+def sif_vectors(counts: Any, matrix: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[Any]:
+    """Return means in which frequent tokens count less, without what is common to all (Arora et al. 2017).
+
+    A token of the share p of a text has the weight a / (a + p), a = 0.001. The direction that is taken away is the
+    first principal one of the tokens themselves, each with p times its weight, so that it does not depend on which
+    documents are given together.
+
+    Parameters
+    ----------
+    counts : csr_array (N, M)
+    matrix : ndarray (M, D)
+    shares : ndarray of float64 (V,)
+        p of the first V tokens; that of the others, which are rare, is taken as 0.
+
+    Examples
+    --------
+    >>> sif_vectors(sparse.csr_array([[1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 0.001]]), np.array([0.999, 0.001]))
+    array([[0.     , 0.00025]])
+    """
+    weights = np.ones(len(matrix))
+    weights[: len(shares)] = SIF / (SIF + shares)
+    amounts = shares * weights[: len(shares)]
+    known = matrix[: len(shares)].astype(np.float64)
+    direction = np.linalg.eigh((known.T * amounts) @ known)[1][:, -1].astype(matrix.dtype)
+    means = _weighted_means(counts, weights.astype(matrix.dtype), matrix)
+    return means - np.outer(means @ direction, direction)
+
+
+def _weighted_means(counts: Any, weights: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return the sums of weighted vectors over the number of tokens."""
+    totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
+    shares = counts.copy()
+    shares.data *= weights[counts.indices] / np.repeat(totals, np.diff(counts.indptr)).astype(matrix.dtype)
+    means: NDArray[Any] = shares @ matrix
     return means
 
 

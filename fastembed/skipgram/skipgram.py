@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastembed._base import estimator
 from fastembed._base.memory import check_memory_limit, resident_memory
 from fastembed._base.pickling import pickled_as
-from fastembed._base.threads import check_threads
+from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.documents import Documents
@@ -25,11 +25,11 @@ from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.bars import reporting
 from fastembed.skipgram.counting import CorpusCounter
+from fastembed.skipgram.document_vectors import document_vectors
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.kept_counts import CountPair, KeptCounts, StoresFor
-from fastembed.skipgram.means import mean_vectors
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
@@ -1084,20 +1084,26 @@ class SkipGram:
         """
         return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
-    def transform(self, documents: Documents) -> Any:
-        """Return the mean of the vectors of each document's words.
+    def transform(self, documents: Documents, method: str = "mean") -> Any:
+        """Return a vector for each document.
 
         Parameters
         ----------
         documents
             As `corpus` for :meth:`fit`; here they may also have one word each.
+        method : {"mean", "sif", "fit"}
+            "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight, and takes away the
+            direction that is common to all words (Arora et al. 2017). "fit" is the vector that predicts the words of
+            the document best by the model's softmax (PV-DBOW, Le and Mikolov 2014), found exactly: the answer is
+            unique, and has the same bits on any number of threads.
 
         Returns
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
             A word counts as often as it occurs. Words outside the vocabulary are composed where the model has
             `subwords` and knows one of their n-grams, but not those that `drop` or `keep_only` leave out; others are
-            skipped. A document without any other is all zeros; a warning says how many there are.
+            skipped, as are with "fit" those that are no contexts. A document without any other is all zeros; a warning
+            says how many there are.
 
         Raises
         ------
@@ -1116,10 +1122,9 @@ class SkipGram:
         model = self._fitted
         options = self._options()
         reading = model.reading_of(documents, options.reading)
-        means = mean_vectors(
-            documents, model.vocabulary, model.vectors.matrix, reading, model.composer, options.dropping()
-        )
-        return estimator.output(self, means, documents)
+        pool = Pool(check_threads(options.threads))
+        found = document_vectors(model, documents, reading, options.dropping(), method, pool)
+        return estimator.output(self, found, documents)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns that :meth:`transform` gives.

@@ -34,13 +34,18 @@ def test_it_learns(model, held_out):
     assert model.score(documents, labels) > 0.95
     assert model.predict(documents).tolist() == [answer[0][0] for answer in model.predict_top(documents)]
     assert_allclose(model.predict_proba(documents).sum(axis=1), 1, rtol=1e-5)
-    assert model.history_[0]["nll"] > model.history_[-1]["nll"]
+    assert model.history_[0]["loss"] > model.history_[-1]["loss"]
     assert model.label_counts_.sum() == 300
 
 
-@pytest.mark.parametrize("dim", [None, 2, 200])
-def test_the_bits_do_not_depend_on_threads(labelled, dim):
-    one, three = (Classifier(dim=dim, threads=threads).fit(*labelled) for threads in (1, 3))
+LOSSES = [{"loss": "squared"}, {"loss": "ova"}, {"loss": "softmax"}, {"loss": "softmax", "dim": 2}]
+
+
+@pytest.mark.parametrize("parameters", LOSSES)
+def test_the_bits_do_not_depend_on_threads(labelled, parameters):
+    documents, labels = labelled
+    labels = [f"{label}{k % 9}" for k, label in enumerate(labels)]  # 27 of them: two tiles
+    one, three = (Classifier(**parameters, threads=threads).fit(documents, labels) for threads in (1, 3))
     assert bits(one) == bits(three)
     assert_array_equal(one.predict_proba(labelled[0]), three.predict_proba(labelled[0]))
 
@@ -61,7 +66,7 @@ def test_the_first_step_is_the_gradient_of_the_softmax():
     """Of one block of documents: E = rate * X^T (Y - softmax(b))."""
     texts, labels = ["a b", "c", "a"], ["x", "y", "x"]
     rate = 0.5
-    model = Classifier(epochs=1, learning_rate=rate, ngrams=1).fit(texts, labels)
+    model = Classifier("softmax", epochs=1, learning_rate=rate, l2=0, ngrams=1).fit(texts, labels)
     fitted = model._model
     bags = fitted.features.bags(texts, Pool(1)).toarray()
     shares = np.array([2 / 3, 1 / 3])
@@ -123,7 +128,7 @@ def test_the_number_of_a_bad_document_is_that_of_the_caller():
 
 def test_the_history_has_the_rate_of_the_parameter():
     rates = []
-    model = Classifier(learning_rate=2.0, epochs=3)
+    model = Classifier("softmax", learning_rate=2.0, epochs=3)
     model.fit(["a b", "c d"], ["x", "y"], on_epoch_end=lambda record: rates.append(record["learning_rate"]))
     assert [record["learning_rate"] for record in model.history_] == rates
     assert rates == sorted(rates, reverse=True)
@@ -132,7 +137,7 @@ def test_the_history_has_the_rate_of_the_parameter():
 
 
 def test_rows_that_float16_cannot_hold_are_refused(tmp_path):
-    model = Classifier(learning_rate=1e6).fit(["a b", "c d"], ["x", "y"])
+    model = Classifier("softmax", learning_rate=1e7).fit(["a b", "c d"], ["x", "y"])
     with pytest.raises(ValueError, match="holds numbers up to 65504, but one is"):
         model.save(tmp_path / "m.safetensors", rows="float16")
     assert not list(tmp_path.iterdir())
@@ -176,23 +181,23 @@ def test_documents_without_known_features_get_the_shares_and_a_warning(model, la
 
 
 def test_explanations_add_up_to_the_logits(model, held_out):
-    for dim in (None, 2):
-        each = model if dim is None else Classifier(dim=dim).fit(*held_out)
+    for parameters in LOSSES:
+        each = Classifier(**parameters).fit(*held_out)
         text = held_out[0][0]
         found = each.explain(text, k=3)
-        assert_allclose(found.shares.sum(axis=0) + found.bias, found.logits, rtol=1e-12)
+        assert_allclose(found.shares.sum(axis=0) + found.bias, found.scores, rtol=1e-12)
         order = [each.classes_.tolist().index(label) for label in found.labels]
-        assert_allclose(found.logits, each.decision_function([text])[0][order], rtol=1e-4, atol=1e-5)
+        assert_allclose(found.scores, each.decision_function([text])[0][order], rtol=1e-4, atol=1e-5)
         assert found.labels[0] in str(found)
     assert model.explain(text, ["fruit"]).labels == ["fruit"]
     with pytest.raises(ValueError, match="'metal' is not a label"):
         model.explain(text, ["metal"])
 
 
-@pytest.mark.parametrize("chars", [None, (2, 4)])
+@pytest.mark.parametrize("parameters", [*LOSSES, {"chars": (2, 4)}])
 @pytest.mark.parametrize("rows", ["float32", "float16", "int8"])
-def test_a_file_holds_all_of_it(tmp_path, labelled, rows, chars):
-    model = Classifier(dim=2, chars=chars).fit(*labelled)
+def test_a_file_holds_all_of_it(tmp_path, labelled, rows, parameters):
+    model = Classifier(**parameters).fit(*labelled)
     path = tmp_path / "m.safetensors"
     model.save(path, rows=rows)
     found = Classifier.load(path)
@@ -214,7 +219,7 @@ def test_copies_and_pickles_predict_the_same(model, labelled):
 
 
 def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled):
-    model = Classifier().fit(*labelled)
+    model = Classifier("softmax").fit(*labelled)
     before = bits(model)
     with pytest.raises(TrainingDivergedError, match="a learning rate is"):
         model.set_params(learning_rate=1e300).fit(*labelled)
@@ -224,9 +229,13 @@ def test_a_rate_that_is_too_large_is_an_error_and_leaves_the_old_model(labelled)
     assert bits(model) == before
 
 
-def test_early_stopping_keeps_the_best_epoch(labelled):
-    model = Classifier(early_stopping=True, epochs=30, learning_rate=20, n_iter_no_change=2).fit(*labelled)
+@pytest.mark.parametrize("parameters", [{"loss": "softmax", "learning_rate": 20}, {"loss": "ova", "l2": 1e-6}])
+def test_early_stopping_keeps_the_best_epoch(labelled, parameters):
+    documents, labels = labelled
+    labels = [*labels[:-30], *labels[30:60]]  # some are wrong
+    model = Classifier(early_stopping=True, epochs=30, n_iter_no_change=2, **parameters).fit(documents, labels)
     kept = [record for record in model.history_ if record["kept"]]
+    assert len(model.history_) < 30
     assert kept[0]["validation_nll"] == min(record["validation_nll"] for record in model.history_)
 
 
@@ -261,6 +270,13 @@ def test_bad_input_is_named(documents, labels, error, message):
     ("parameters", "error", "message"),
     [
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
+        ({"dim": 5}, ValueError, "dim=5 is for loss='softmax'; loss='squared' is of full rank: give dim=None"),
+        ({"loss": "hinge"}, ValueError, "loss must be one of squared, ova, softmax, got 'hinge'"),
+        ({"l2": 0}, ValueError, "l2 must be finite and above 0, got 0"),
+        ({"l2": -1, "loss": "softmax"}, ValueError, "l2 must be finite and at least 0, got -1"),
+        ({"class_weight": "even"}, TypeError, "class_weight must be None, 'balanced' or a mapping"),
+        ({"class_weight": {"x": 0}}, ValueError, r"class_weight\['x'\] must be finite and above 0, got 0"),
+        ({"class_weight": {"z": 2}}, ValueError, "class_weight has the label 'z', which no document has"),
         ({"chars": 3}, TypeError, "chars must be None or the least and the greatest length"),
         ({"chars": (3, 2)}, ValueError, "the greatest length of chars must be from 3 to 100"),
         ({"weighting": "bm25"}, ValueError, "weighting must be one of tfidf, count"),
@@ -339,12 +355,13 @@ def test_a_damaged_file_is_named(tmp_path, model):
         ("history", lambda old: "epochs"),
         ("history", lambda old: [{"nll": "low"}]),
         ("several", lambda old: "no"),
+        ("documents", lambda old: 0),
         ("ledger", lambda old: 7),
     ],
 )
 def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, change):
     path = tmp_path / "m.safetensors"
-    Classifier(dim=2, chars=(3, 3), epochs=1).fit(*labelled).save(path)
+    Classifier("softmax", dim=2, chars=(3, 3), epochs=1).fit(*labelled).save(path)
     tensors, metadata = map_tensors(path)
     tensors = {key: np.array(value) for key, value in tensors.items()}
     if name in tensors:

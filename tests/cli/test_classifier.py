@@ -31,7 +31,7 @@ def classifier(tmp_path, train, run):
 def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     code, out, err = run("train-classifier", train, "-o", tmp_path / "c.safetensors", "--epochs", 2, "--ngrams", 1)
     assert (code, err) == (0, "")
-    assert out.splitlines()[0].startswith("epoch  1 of 2   nll ")
+    assert out.splitlines()[0].startswith("epoch  1   loss ")
     assert "2 labels, 0 of them seen once; 9 features; read 10 tokens in 4 lines" in out
     assert "skipped 1 rows (1 without a label)" in out
 
@@ -103,7 +103,7 @@ def test_a_test_prints_precision_and_recall(run, document, classifier, train):
 
 def test_an_explanation_adds_up(run, document, classifier):
     found = document("explain", classifier, "a dog", "-n", 1)["labels"][0]
-    assert sum(each["share"] for each in found["features"]) + found["bias"] == pytest.approx(found["logit"])
+    assert sum(each["share"] for each in found["features"]) + found["bias"] == pytest.approx(found["score"])
     code, out, _ = run("explain", classifier, "a dog")
     assert (code, out.split()[0]) == (0, "x")
 

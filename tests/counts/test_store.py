@@ -100,7 +100,7 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
     stored, stored_held_out = counts.store(tmp_path / "a.counts"), held_out.store(tmp_path / "b.counts")
     model.fit_counts(counts, validation_counts=held_out)
     other.fit_counts(stored, validation_counts=stored_held_out)
-    monkeypatch.setattr("fastembed.skipgram.training.check_memory_limit", lambda limit: 1)  # the start is in a file
+    monkeypatch.setattr("fastembed.skipgram.Estimate.start_memory", 1)  # the start is in a file
     spilled.fit_counts(stored, validation_counts=held_out)
     for each in (other, spilled):
         assert_array_equal(each.trainer.embedding, model.trainer.embedding)

@@ -13,7 +13,7 @@ def test_transform_is_the_mean_of_the_known_words(labelled):
     documents, _ = labelled
     model = SkipGram(**SETTINGS).fit(documents)
     texts = ["lamb stew lamb unknown", "", "unknown", "fog", *documents[:20]]
-    with pytest.warns(UserWarning, match="^2 of 24 documents have no known word: their means are 0$"):
+    with pytest.warns(UserWarning, match="^2 of 24 documents have no known word: their vectors are 0$"):
         found = model.transform(texts)
     assert found.shape == (24, 4)
     assert found.dtype == np.float32

@@ -319,6 +319,26 @@ def block_trainer(
     exchange: _Exchange | None,
 ) -> BlockTrainer: ...
 
+# ova.pxi
+
+def ova_epoch(
+    starts: _Starts,
+    ids: _Columns,
+    weights: npt.NDArray[_Real],
+    squares: npt.NDArray[_Real],
+    own: npt.NDArray[_Real],
+    label_starts: _Starts,
+    label_ids: _Columns,
+    costs: npt.NDArray[_Real],
+    order: _Starts,
+    bias: npt.NDArray[_Real],
+    rows: npt.NDArray[_Real],
+    dual: npt.NDArray[_Real],
+    tile: int,
+    squared: bool,
+    sums: _Doubles,
+) -> None: ...
+
 # sparse.pxi
 
 def positive_pmi(

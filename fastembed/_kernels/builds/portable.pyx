@@ -3,4 +3,5 @@
 include "../bags.pxi"
 include "../train.pxi"
 include "../fit.pxi"
+include "../ova.pxi"
 include "../sparse.pxi"

@@ -1,4 +1,4 @@
-"""Training of a classifier: where it starts, the epochs on the bags of documents, and the model that they end in."""
+"""Training by the softmax over the labels: where it starts, and the epochs on the bags of documents."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fastembed._base.blas import single_threaded_blas
 from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.threads import Pool
 from fastembed.classifier.features import Features
+from fastembed.classifier.growth import Grown
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.trainer.trainer import Trainer
 
@@ -34,19 +35,8 @@ def _with_plain_rate(record: dict[str, float]) -> dict[str, float]:
     return record | {"learning_rate": record["learning_rate"] / PLAIN}
 
 
-def idf(counts: Any) -> npt.NDArray[np.float64]:
-    """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of each column of counts (N, F).
-
-    The smoothed form, as if one more document had each feature once.
-    """
-    frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
-    weights: npt.NDArray[np.float64] = np.log((1 + counts.shape[0]) / (1 + frequencies)) + 1
-    return weights
-
-
-def log_shares(targets: Any) -> Float32:
-    """Return the logarithm of each label's share of targets (N, L)."""
-    sums = np.asarray(targets.sum(axis=0)).ravel()
+def log_shares(sums: npt.NDArray[np.float64]) -> Float32:
+    """Return the logarithm of each label's share (L,); a label of no document has half of the least other share."""
     least = sums[sums > 0].min(initial=math.inf) / 2 if sums.any() else 1.0
     shares: Float32 = np.log(np.maximum(sums, least) / sums.sum()).astype(np.float32)
     return shares
@@ -72,21 +62,32 @@ def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -
     return np.ascontiguousarray(rows.T, np.float32)
 
 
-def start(features: Features, bags: Any, targets: Any, options: ClassifierOptions, pool: Pool) -> Trainer:
-    """Return a trainer of a new classifier: E is zero, W gives similar labels similar vectors.
+def start(
+    features: Features,
+    bags: Any,
+    targets: Any,
+    bias: Float32,
+    options: ClassifierOptions,
+    pool: Pool,
+    grown: Grown | None,
+) -> Trainer:
+    """Return a trainer: of what has grown, or of a new classifier, of which E is zero.
 
-    With dim=None, or no fewer dimensions than labels, W is the identity, and stays so: the model is of full rank.
+    With dim=None, or no fewer dimensions than labels, W is the identity, and stays so: the model is of full rank. Else
+    W gives similar labels similar vectors.
     """
-    labels = targets.shape[1]
+    if grown is not None:
+        linear = np.eye(len(bias), dtype=np.float32) if grown.linear is None else grown.linear
+        return Trainer(grown.embedding, linear, bias=bias, threads=pool.threads)
+    labels = len(bias)
     dim = labels if options.dim is None else min(options.dim, labels)
     rng = np.random.default_rng(options.seed)
     with single_threaded_blas():  # so that the bits do not depend on the number of its threads
         linear = np.eye(labels, dtype=np.float32) if dim == labels else label_vectors(bags, targets, dim, rng)
-    embedding = np.zeros((len(features), dim), np.float32)
-    return Trainer(embedding, linear, bias=log_shares(targets), threads=pool.threads)
+    return Trainer(np.zeros((len(features), dim), np.float32), linear, bias=bias, threads=pool.threads)
 
 
-def train(
+def train_softmax(
     trainer: Trainer,
     bags: Any,
     targets: Any,
@@ -104,14 +105,14 @@ def train(
     trainer.squares[0][:] = PLAIN**2
 
     def epoch_end(record: dict[str, float], _: Trainer) -> object:
-        if options.l2:
-            trainer.embedding[...] *= np.float32(math.exp(-options.l2))
+        if options.strength:
+            trainer.embedding[...] *= np.float32(math.exp(-options.strength * record["learning_rate"] / PLAIN))
         return on_epoch_end(_with_plain_rate(record))
 
     history = trainer.fit_counts(
         targets,
         bags=bags,
-        epochs=options.epochs,
+        epochs=options.most_epochs,
         learning_rate=options.learning_rate * PLAIN,
         linear_learning_rate=0.0 if full else LINEAR_RATE,
         block_size=BLOCK_DOCUMENTS,

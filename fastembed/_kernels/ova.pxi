@@ -1,0 +1,130 @@
+"""One label against all others, of full rank: an epoch of dual coordinate ascent on a tile of labels.
+
+Notation (docs/derivation.md, section 8): document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0;
+w_l the weights of label l, m = x_i . w_l + b_l its score. What is minimised, for each label alone, is
+
+    |w_l|^2 / 2 + sum_i C_i loss(m_il, y_il)
+
+with log(1 + exp(m)) - y m, the cross-entropy of the sigmoid p(m) = 1 / (1 + exp(-m)), or (y - m)^2 / 2 with p(m) = m.
+Its minimum has w_l = sum_i a_il x_i with a_il = C_i (y_il - p(m_il)). A step makes the second hold for one document,
+all else being as it is: when a changes by d, m changes by |x_i|^2 d, so that the new score z is the one root of
+
+    f(z) = z - m - |x_i|^2 (C_i (y - p(z)) - a)
+
+With p(z) = z that is a division. Of a sigmoid, f is convex for z < 0 and concave for z > 0, so that Newton's method
+approaches the root without passing it from z = 0, and from where a step from m ends if that is on the same side of 0
+as m. Any z gives an a between C_i (y - 1) and C_i y: no step can diverge.
+
+A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il
+to m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
+
+Labels do not meet. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together.
+"""
+
+from libc.math cimport fabs, log
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy, memset
+
+from fastembed._kernels.exp cimport exp_nonpositive
+from fastembed._kernels.primitives cimport CACHE_LINE, add_gathered_rows, add_scaled, prefetch
+from fastembed._kernels.types cimport real, real_alone
+
+cdef enum:
+    MOST_LANES = 16
+    DOCUMENTS_AHEAD = 2  # the rows of whose bags are prefetched
+
+
+cdef inline real exp_of_minus_abs(real x) noexcept nogil:
+    return exp_nonpositive(x if x < 0 else -x)
+
+
+cdef inline real sigmoid_of(real x) noexcept nogil:
+    cdef real e = exp_of_minus_abs(x)
+    return (<real>1 if x >= 0 else e) / (<real>1 + e)
+
+
+cdef inline real newton_step(real z, real m, real y, real a, real square, real cost, real stiff) noexcept nogil:
+    """z - f(z) / f'(z); `stiff` is |x|^2 C."""
+    cdef real p = sigmoid_of(z)
+    return z - (z - m - square * (cost * (y - p) - a)) / (<real>1 + stiff * p * (<real>1 - p))
+
+
+cdef inline double ascend_sigmoids(
+    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change,
+) noexcept nogil:
+    """Make the step of one document on the labels of a tile; return the loss before it over the cost."""
+    cdef Py_ssize_t d, width = CACHE_LINE // sizeof(real)
+    cdef real e, z, a, stiff = square * cost, normaliser = 1, linear = 0
+    for d in range(width):
+        e = exp_of_minus_abs(m[d])
+        normaliser *= <real>1 + e  # at most 2^16
+        linear += (m[d] if m[d] > 0 else <real>0) - y[d] * m[d]
+        a = dual[d]
+        z = newton_step(m[d], m[d], y[d], a, square, cost, stiff)
+        z = z if z * m[d] > 0 else <real>0
+        z = newton_step(z, m[d], y[d], a, square, cost, stiff)
+        z = newton_step(z, m[d], y[d], a, square, cost, stiff)
+        z = newton_step(z, m[d], y[d], a, square, cost, stiff)
+        dual[d] = cost * (y[d] - sigmoid_of(z))
+        change[d] = dual[d] - a
+    return log(<double>normaliser) + linear
+
+
+cdef inline double ascend_squares(
+    const real* m, const real* y, real square, real cost, real_alone dual, real_alone change,
+) noexcept nogil:
+    """The same for the squared loss: z = (m + |x|^2 (C y - a)) / (1 + |x|^2 C)."""
+    cdef Py_ssize_t d, width = CACHE_LINE // sizeof(real)
+    cdef real divisor = <real>1 + square * cost, loss = 0
+    for d in range(width):
+        loss += (y[d] - m[d]) * (y[d] - m[d])
+        change[d] = (cost * (y[d] - m[d]) - dual[d]) / divisor
+        dual[d] += change[d]
+    return loss / 2
+
+
+def ova_epoch(
+    const int64_t[::1] starts, const int32_t[::1] ids, const real[::1] weights, const real[::1] squares,
+    const real[::1] own, const int64_t[::1] label_starts, const int32_t[::1] label_ids, const real[::1] costs,
+    const int64_t[::1] order, const real[:, ::1] bias, real[:, :, ::1] rows, real[:, :, ::1] dual,
+    Py_ssize_t tile, bint squared, double[:, ::1] sums,
+):
+    """Make the steps of all documents of `order` on one tile of labels, by the loss of sigmoids or the squared one.
+
+    sums[tile] becomes the sum over documents of C_i times the loss before the step, and that of |d| over labels too.
+    """
+    cdef Py_ssize_t width = CACHE_LINE // sizeof(real), k, t, i, ahead, first = tile * width, count = order.shape[0]
+    cdef real* tile_rows = &rows[tile, 0, 0]
+    cdef real* tile_dual = &dual[tile, 0, 0]
+    cdef real[MOST_LANES] m, y, change
+    cdef double loss = 0, distance = 0
+    with nogil:
+        for k in range(count):
+            i = order[k]
+            if k + DOCUMENTS_AHEAD < count:
+                ahead = order[k + DOCUMENTS_AHEAD]
+                for t in range(starts[ahead], starts[ahead + 1]):
+                    prefetch(tile_rows + ids[t] * width)
+                prefetch(tile_dual + ahead * width)
+            memcpy(&m[0], &bias[tile, 0], width * sizeof(real))
+            t = starts[i]
+            add_gathered_rows(tile_rows, &ids[0] + t, &weights[0] + t, starts[i + 1] - t, width, &m[0])
+            add_scaled(tile_dual + i * width, own[i], width, &m[0])
+            memset(&y[0], 0, width * sizeof(real))
+            for t in range(label_starts[i], label_starts[i + 1]):
+                if first <= label_ids[t] < first + width:
+                    y[label_ids[t] - first] = 1
+            if squared:
+                loss += costs[i] * ascend_squares(
+                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]
+                )
+            else:
+                loss += costs[i] * ascend_sigmoids(
+                    &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]
+                )
+            for t in range(width):
+                distance += fabs(change[t])
+            for t in range(starts[i], starts[i + 1]):
+                add_scaled(&change[0], weights[t], width, tile_rows + ids[t] * width)
+        sums[tile, 0] = loss
+        sums[tile, 1] = distance

@@ -1,0 +1,98 @@
+"""`Classifier.partial_fit`: more documents, with new features and new labels."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastembed import Classifier
+from fastembed._base.threads import Pool
+
+PARAMETERS = [{}, {"loss": "ova"}, {"loss": "softmax"}, {"loss": "softmax", "dim": 2}, {"chars": (2, 3), "ngrams": 3}]
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_out, parameters):
+    model = Classifier(**parameters).fit(*labelled)
+    before, old = model._model, model.score(*held_out)
+    metals = ["iron ore and iron", "copper wire", "zinc and copper", "iron gate"] * 3
+    model.partial_fit(metals, ["metal"] * 12)
+    assert model.classes_.tolist() == ["animals", "fruit", "metal", "tools"]
+    assert model.predict(["iron copper", "copper wire"]).tolist() == ["metal", "metal"]
+    assert model.score(*held_out) >= old - 0.05
+    assert model.label_counts_.tolist() == [*before.label_counts[:2], 12, before.label_counts[2]]
+    assert model._model.documents == 312
+    bags = [fitted.features.bags(labelled[0], Pool(1)) for fitted in (before, model._model)]
+    names = [
+        {fitted.features.name(f): w for f, w in zip(each[[0]].indices, each[[0]].data, strict=True)}
+        for fitted, each in zip((before, model._model), bags, strict=True)
+    ]
+    assert names[0] == names[1]  # the bag of an old document is the same
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+def test_the_bits_do_not_depend_on_threads(labelled, held_out, parameters):
+    found = [
+        Classifier(**parameters, threads=threads).fit(*labelled).partial_fit(*held_out).predict_proba(labelled[0])
+        for threads in (1, 3)
+    ]
+    assert_array_equal(*found)
+
+
+def test_what_agrees_with_the_model_changes_it_little_and_what_contradicts_it_much(labelled):
+    documents, labels = labelled
+    model = Classifier().fit(documents, labels)
+    p = model.predict_proba(documents)
+    again = Classifier().fit(documents, labels).partial_fit(documents[:20], labels[:20])
+    assert_allclose(again.predict_proba(documents), p, atol=0.1)
+    wrong = Classifier().fit(documents, labels).partial_fit(documents, ["tools"] * len(documents))
+    assert wrong.score(documents, ["tools"] * len(documents)) > 0.9
+
+
+def test_strong_l2_keeps_the_weights(labelled, held_out):
+    model = Classifier().fit(*labelled)
+    before = model._model
+    model.set_params(l2=1e6).partial_fit(*held_out)
+    assert_allclose(
+        model._model.embedding[: len(before.features.words)], before.embedding[: len(before.features.words)], atol=1e-3
+    )
+
+
+def test_before_a_fit_it_is_a_fit(labelled):
+    first, second = Classifier().partial_fit(*labelled), Classifier().fit(*labelled)
+    assert_array_equal(first.predict_proba(labelled[0]), second.predict_proba(labelled[0]))
+
+
+def test_files_and_saved_models_go_on(tmp_path, labelled, held_out):
+    path = tmp_path / "more.txt"
+    lines = [f"__label__{label} {text}\n" for text, label in zip(*held_out, strict=True)]
+    path.write_text("".join(lines) + "no label\n", encoding="utf-8")
+    model = Classifier().fit(*labelled)
+    model.save(tmp_path / "m.safetensors")
+    found = Classifier.load(tmp_path / "m.safetensors").partial_fit(path)
+    assert found.ledger_.skipped == {"without a label": 1}
+    assert_array_equal(found.predict_proba(held_out[0]), model.partial_fit(*held_out).predict_proba(held_out[0]))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels", "error", "message"),
+    [
+        ({"ngrams": 1}, ["x"], ValueError, "ngrams, chars or reading are not those"),
+        ({"chars": (2, 3)}, ["x"], ValueError, "ngrams, chars or reading are not those"),
+        ({"loss": "softmax"}, ["x"], ValueError, "loss='softmax', but the classifier learned by 'squared'"),
+        ({}, [7], TypeError, "labels must be of the type of the classes, such as 'animals', got 7"),
+        ({}, [[]], ValueError, "at least two labels, got no label"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_named_and_leaves_it(labelled, parameters, labels, error, message):
+    model = Classifier().fit(*labelled)
+    before = model._model
+    with pytest.raises(error, match=message):
+        model.set_params(**parameters).partial_fit(["a b c"], labels)
+    assert model._model is before
+
+
+def test_numbers_of_labels_grow(labelled):
+    model = Classifier().fit(["a", "b"], [3, 5]).partial_fit(["c"], [4])
+    assert model.classes_.tolist() == [3, 4, 5]
+    assert model.predict(["c", "b", "a"]).tolist() == [4, 5, 3]
+    assert np.issubdtype(model.classes_.dtype, np.int64)

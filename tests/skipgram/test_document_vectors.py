@@ -1,0 +1,106 @@
+"""`SkipGram.transform` by its methods: SIF, and the vector that predicts a document's words, at its exact minimum."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import optimize, sparse
+
+from fastembed import SkipGram, reference
+from fastembed._base.threads import Pool
+from fastembed.skipgram.document_vectors import SoftmaxLayer, fit_vectors
+
+SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
+
+
+def random_layer(dim, outputs, dtype=np.float64, bias=True):
+    rng = np.random.default_rng(dim + outputs)
+    return SoftmaxLayer(
+        rng.normal(size=(dim, outputs)).astype(dtype), rng.normal(size=outputs).astype(dtype) if bias else None
+    )
+
+
+def objective(d, counts, layer, ridge):
+    """Return f(d) and its gradient, by the reference."""
+    x = reference.matvec(d, layer.linear, layer.bias)
+    gradient = reference.logits_gradient(x, counts, 1.0) @ layer.linear.T.astype(float)
+    return reference.loss(x, counts, 1.0) + ridge / 2 * d @ d, gradient + ridge * d
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (8, 300, 20), (2, 40_000, 300)])
+def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
+    layer = random_layer(dim, outputs, bias=bias)
+    rng = np.random.default_rng(0)
+    counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
+    counts.data = np.ceil(counts.data * 3)
+    found = fit_vectors(counts, layer, 0.5, Pool(1))
+    for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
+        at = d + rng.normal(size=dim)
+        error = optimize.check_grad(
+            lambda v, n=n: objective(v, n, layer, 0.5)[0], lambda v, n=n: objective(v, n, layer, 0.5)[1], at
+        )
+        assert error < 1e-4 * (1 + n.sum())
+        assert np.linalg.norm(objective(d, n, layer, 0.5)[1]) <= 2e-3 * n.sum() + 1e-6
+
+
+def test_a_fitted_vector_agrees_with_a_calculation_by_hand():
+    """W = [1, -1], n = [3, 0]: f(d) = 3 log(1 + exp(-2 d)) + d^2 / 2, whose root of f' is 0.93926."""
+    layer = SoftmaxLayer(np.array([[1.0, -1.0]]), None)
+    root = optimize.brentq(lambda d: -6 / (1 + np.exp(2 * d)) + d, 0, 3)
+    found = fit_vectors(sparse.csr_array([[3.0, 0.0]]), layer, 1.0, Pool(1))
+    assert_allclose(found, [[root]], atol=2e-3)
+
+
+def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
+    model = SkipGram(**SETTINGS).fit(labelled[0])
+    whole = model.transform(labelled[0], method="fit")
+    again = SkipGram(**SETTINGS, threads=3).fit(labelled[0]).transform(labelled[0], method="fit")
+    assert_array_equal(whole, again)
+    assert whole.dtype == np.float32
+    assert_allclose(model.transform(labelled[0][:3], method="fit"), whole[:3], atol=1e-4)
+    reversed_words = " ".join(reversed(labelled[0][0].split()))
+    assert_allclose(model.transform([reversed_words], method="fit"), whole[:1], atol=1e-3)
+    for method in ("mean", "sif"):
+        rows = model.transform(labelled[0], method=method)
+        assert_allclose(model.transform(labelled[0][:3], method=method), rows[:3], atol=1e-6)
+
+
+def test_a_fitted_vector_predicts_its_words_better_than_the_mean(labelled):
+    model = SkipGram(**SETTINGS).fit(labelled[0])
+    trainer, fitted, means = model._fitted.trainer, *(model.transform(labelled[0], method=m) for m in ("fit", "mean"))
+    for text, d, mean in list(zip(labelled[0], fitted, means, strict=True))[:10]:
+        ids = [model.vectors.tokens.index(token) for token in text.split()]
+        nll = [
+            -np.log(reference.softmax(reference.matvec(v, trainer.linear, trainer.bias))[ids]).sum() for v in (d, mean)
+        ]
+        assert nll[0] < nll[1]
+
+
+def test_sif_weighs_words_and_takes_away_what_is_common(labelled):
+    model = SkipGram(**SETTINGS).fit(labelled[0])
+    counts = model._fitted.vocabulary.counts
+    p = counts / counts.sum()
+    weights = 1e-3 / (1e-3 + p)
+    matrix = model.vectors.matrix.astype(float)
+    common = np.linalg.svd(np.sqrt(p * weights)[:, None] * matrix, full_matrices=False)[2][0]
+    found = model.transform(labelled[0][:20], method="sif")
+    assert_allclose(found @ common, 0, atol=1e-5)
+    for text, row in zip(labelled[0][:20], found, strict=True):
+        ids = [model.vectors.tokens.index(token) for token in text.split()]
+        mean = (weights[ids, None] * matrix[ids]).mean(axis=0)
+        assert_allclose(row, mean - common * (mean @ common), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["mean", "sif", "fit"])
+@pytest.mark.parametrize("directed", [False, True])
+def test_documents_without_known_words_are_zero(labelled, method, directed):
+    model = SkipGram(**SETTINGS, directed=directed).fit(labelled[0])
+    with pytest.warns(UserWarning, match="1 of 2 documents have no known word: their vectors are 0"):
+        found = model.transform(["unknown", labelled[0][0]], method=method)
+    assert not found[0].any()
+    assert found[1].any()
+
+
+def test_an_unknown_method_is_named(labelled):
+    with pytest.raises(ValueError, match="method must be one of mean, sif, fit, got 'max'"):
+        SkipGram(**SETTINGS).fit(labelled[0]).transform(["a"], method="max")
