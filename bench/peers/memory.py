@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def run(text, limit, options, folder):
-    """Train in a process of its own; return seconds, those of CPUs, the peak, the line of the estimate, the last nll."""
+    """Train in a process of its own; return seconds, those of CPUs, the peak, the estimate's line, the last nll."""
     command = [sys.executable, "-m", "fastembed", "train", text, "-o", folder / "model.safetensors", *options]
     if limit != "none":
         command += ["--memory-limit", limit]
