@@ -81,7 +81,7 @@ test-valgrind: $(VENV)/.package $(VENV)/.extra-test
 test-hostile: $(VENV)/.package $(VENV)/.extra-test
 	FASTEMBED_HOSTILE=full $(BIN)/pytest --verbose tests/corpus/test_hostile.py tests/_kernels/test_tokens.py
 
-# Trainings that are killed a thousand times and started again until they end: some 50 minutes
+# Trainings that are killed a thousand times and started again until they end: some ten minutes
 KILLS := 1000
 test-kill: $(VENV)/.package
 	folder=$$(mktemp -d) && $(BIN)/python -P tools/kill.py $$folder --kills $(KILLS) && rm -r $$folder

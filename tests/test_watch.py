@@ -12,7 +12,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "howto" / "watch.md"
 def run_section(title):
     """Run the block of a section on a small text in the current folder; return its names."""
     Path("corpus.txt").write_text("a b c d e f\nb c d a f g\n" * 200, encoding="utf-8")
-    code = re.search(rf"^## {title}\n.*?```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    code = re.search(
+        rf"^## {title}\n.*?```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     names = {}
     exec("from fastembed import SkipGram\n" + code[1], names)
     return names

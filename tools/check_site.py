@@ -1,4 +1,4 @@
-"""Checks a site that Sphinx has built: links within it, the texts of pictures, and that nothing is fetched from elsewhere.
+"""Checks a site that Sphinx has built: links within it, the texts of pictures, and that it fetches nothing.
 
 python tools/check_site.py docs/_build/html
 """

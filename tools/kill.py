@@ -5,8 +5,9 @@
 A training is started with a checkpoint, killed by SIGKILL at a random moment, half of the time while it writes, and
 started again with the same command until it ends. Then the next training begins, until there were so many kills. After
 each kill every file must be whole; once the process has started again, no temporary file of the killed one may be left;
-and the model must have the SHA-256 of one that was never interrupted, but for the seconds in its history. It exits with
-1 and says what was wrong, or prints the figures. Needs fastembed installed; POSIX.
+and the model must have the SHA-256 of one that was never interrupted, but for the seconds in its history. One process
+of ten starts Python; the others are forked from this one, which has imported the package. It exits with 1 and says what
+was wrong, or prints the figures. Needs fastembed installed; POSIX.
 """
 
 from __future__ import annotations
@@ -16,18 +17,26 @@ import hashlib
 import json
 import os
 import random
-import subprocess
+import signal
 import sys
+import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+# The first three are what training imports late, so that forked processes need not
+import scipy.linalg.cython_blas  # noqa: F401
+
+import fastembed.cli.train
+import fastembed.skipgram  # noqa: F401
+from fastembed.cli import main as run_command
 from fastembed.formats.tensors import map_tensors
 
-WORDS, LINES, LENGTH = 1500, 4000, 20
-SHORTEST = ["--dim", "24", "--epochs", "12", "--min-count", "1", "--checkpoint-minutes", "0.0005", "--quiet"]
-COMMAND = [sys.executable, "-P", "-m", "fastembed"]
-ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
+WORDS, LINES, LENGTH = 600, 1500, 20
+SHORTEST = ["--dim", "24", "--epochs", "12", "--min-count", "1", "--checkpoint-minutes", "0.0002", "--quiet"]
+OWN_PYTHON = 0.1  # of the processes
 
 
 @dataclass
@@ -71,14 +80,15 @@ def run(folder: Path, kills: int, rng: random.Random) -> Tally:
         If a file is not whole, a temporary file is left, or a model is another one.
     """
     jobs = prepare(folder)
-    undisturbed = {name: digest_of(train(folder, [*job, "-o", f"{name}.safetensors"])) for name, job in jobs.items()}
+    undisturbed = {name: train(folder, [*job, "-o", f"{name}.safetensors"]) for name, job in jobs.items()}
     tally = Tally()
     while tally.kills < kills:
         name = rng.choice(list(jobs))
-        live_until_it_ends(folder, [*jobs[name], "-o", "model.safetensors"], tally, rng, kills)
+        seconds, digest = undisturbed[name]
+        live_until_it_ends(folder, [*jobs[name], "-o", "model.safetensors"], seconds, tally, rng, kills)
         model = folder / "model.safetensors"
         if tally.kills <= kills and model.exists():
-            assert digest_of(model) == undisturbed[name], f"{name}: the model is not that of an undisturbed run"
+            assert digest_of(model) == digest, f"{name}: the model is not that of an undisturbed run"
             left = [file.name for file in folder.iterdir() if "checkpoint" in file.name or file.suffix == ".tmp"]
             assert not left, f"{name}: {left} are left after the model was written"
             model.unlink()
@@ -89,7 +99,7 @@ def run(folder: Path, kills: int, rng: random.Random) -> Tally:
 def prepare(folder: Path) -> dict[str, list[str]]:
     """Write the texts and what is continued; return the commands to be killed, by name."""
     rng = random.Random(1)
-    for name, first in (("old.txt", 0), ("new.txt", 300)):
+    for name, first in (("old.txt", 0), ("new.txt", WORDS // 5)):
         with (folder / name).open("w", encoding="utf-8") as file:
             for _ in range(LINES):
                 place = rng.randrange(WORDS)
@@ -107,34 +117,89 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def train(folder: Path, command: list[str]) -> Path:
-    """Run a training that is never interrupted, without a checkpoint; return its model."""
-    minutes = command.index("--checkpoint-minutes")
+def train(folder: Path, command: list[str]) -> tuple[float, str]:
+    """Run a training that is never interrupted, without a checkpoint; return its seconds and the hash of its model."""
+    minutes, begin = command.index("--checkpoint-minutes"), time.monotonic()
     call(folder, command[:minutes] + command[minutes + 2 :])
-    return folder / command[-1]
+    return time.monotonic() - begin, digest_of(folder / command[-1])
 
 
 def call(folder: Path, command: list[str]) -> None:
     """Run a command of fastembed."""
-    subprocess.run([*COMMAND, *command], cwd=folder, check=True, env=ENVIRONMENT)
+    process = Process(folder, command)
+    code = process.wait()
+    assert code == 0, f"{command}: exit code {code}: {process.printed()}"
 
 
-def live_until_it_ends(folder: Path, command: list[str], tally: Tally, rng: random.Random, kills: int) -> None:
-    """Start a training again and again, and kill it, until it ends by itself or there were enough kills."""
+class Process:
+    """A process of fastembed, as a child of this one."""
+
+    def __init__(self, folder: Path, command: list[str], own_python: bool = False) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        self._status: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(folder, command, own_python)
+
+    def _run(self, folder: Path, command: list[str], own_python: bool) -> NoReturn:
+        code = 1
+        try:
+            os.dup2(self._errors.fileno(), sys.stderr.fileno())
+            os.chdir(folder)
+            if own_python:
+                os.execv(sys.executable, [sys.executable, "-P", "-m", "fastembed", *command])
+            code = run_command(command)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is None
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+        if self.runs():
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code, or below 0 the signal that ended it."""
+        if self._status is None:
+            self._status = os.waitpid(self.pid, 0)[1]
+        return os.waitstatus_to_exitcode(self._status)
+
+    def printed(self) -> str:
+        """Return what it has written to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode()
+
+
+def live_until_it_ends(
+    folder: Path, command: list[str], seconds: float, tally: Tally, rng: random.Random, kills: int
+) -> None:
+    """Start a training again and again, and kill it, until it ends by itself or there were enough kills.
+
+    Parameters
+    ----------
+    folder, command, tally, rng, kills
+    seconds : float
+        That it takes.
+    """
     while True:
         before = temporaries(folder)
-        threads = str(rng.choice([1, 2, 3]))
+        threads, own_python = str(rng.choice([1, 2, 3])), rng.random() < OWN_PYTHON
         started = time.monotonic()
-        process = subprocess.Popen(
-            [*COMMAND, *command, "--checkpoint", "checkpoint", "--threads", threads],
-            cwd=folder,
-            env=ENVIRONMENT,
-            stderr=subprocess.PIPE,
-        )
-        killed = tally.kills < kills and kill_at_some_moment(process, folder, rng)
-        _, errors = process.communicate()
-        if not killed and process.returncode != -9:
-            assert process.returncode == 0, f"{command}: exit code {process.returncode}: {errors.decode()}"
+        process = Process(folder, [*command, "--checkpoint", "checkpoint", "--threads", threads], own_python)
+        if tally.kills < kills:
+            kill_at_some_moment(process, folder, seconds + START_SECONDS * own_python, rng)
+        code = process.wait()
+        if code != -signal.SIGKILL:
+            assert code == 0, f"{command}: exit code {code}: {process.printed()}"
             assert not before & temporaries(folder), "a temporary file has outlived the next start"
             return
         tally.kills += 1
@@ -142,30 +207,28 @@ def live_until_it_ends(folder: Path, command: list[str], tally: Tally, rng: rand
             print(f"{tally.kills} kills, {tally.models} models", file=sys.stderr, flush=True)
         now = temporaries(folder)
         tally.in_writing += bool(now - before)
-        if time.monotonic() - started > START_SECONDS or now - before:  # it has come as far as its own files
+        if time.monotonic() - started > SURE_SECONDS or now - before:  # it has come as far as its own files
             assert not before & now, f"temporary files have outlived the next start: {before & now}"
             tally.leftovers += len(before)
         check_whole(folder)
 
 
-START_SECONDS = 60  # after which a process has surely removed what was left; earlier, if it has written
+START_SECONDS = 1  # of a Python that is to import the package
+SURE_SECONDS = 60  # after which a process has surely removed what was left; earlier, if it has written
 
 
-def kill_at_some_moment(process: subprocess.Popen[bytes], folder: Path, rng: random.Random) -> bool:
-    """Kill a process at a random moment, or while it writes; return whether it still ran."""
-    end = time.monotonic() + rng.uniform(0, 3)
+def kill_at_some_moment(process: Process, folder: Path, seconds: float, rng: random.Random) -> None:
+    """Kill a process that takes so many seconds at a random moment, or while it writes, unless it ends before."""
+    end = time.monotonic() + rng.uniform(0, 1.5 * seconds)
     if rng.random() < 0.5:  # at the next file that it writes from that moment on, or a little later
-        end -= rng.uniform(0, 2)
         known = temporaries(folder)
-        while process.poll() is None and (time.monotonic() < end or not temporaries(folder) - known):
+        while process.runs() and (time.monotonic() < end or not temporaries(folder) - known):
             time.sleep(0.0002)
         time.sleep(rng.uniform(0, 0.003))
     else:
-        while process.poll() is None and time.monotonic() < end:
+        while process.runs() and time.monotonic() < end:
             time.sleep(0.001)
     process.kill()
-    process.wait()
-    return process.returncode == -9
 
 
 def temporaries(folder: Path) -> set[str]:

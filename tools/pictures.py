@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation: those of the gallery by the code on its pages, and those of pages in a browser.
+"""Makes the pictures of the documentation: those of the gallery by the code on its pages, and those of a browser.
 
 python tools/pictures.py SITE --genome FILE
 """
@@ -81,7 +81,9 @@ def photograph(chrome: webdriver.Chrome, address: str, ready: str, path: Path) -
         chrome.get("about:blank")  # another fragment of the same page would not load it again
         chrome.get(address)
         WebDriverWait(chrome, 60).until(lambda page: page.execute_script(f"return {ready}"))
-        chrome.execute_async_script("const [done] = arguments; requestAnimationFrame(() => requestAnimationFrame(done))")
+        chrome.execute_async_script(
+            "const [done] = arguments; requestAnimationFrame(() => requestAnimationFrame(done))"
+        )
         chrome.save_screenshot(f"{theme}.png")
         both.paste(Image.open(f"{theme}.png"), (number * WIDTH, 0))
     keep(both.resize((round(both.width * SHRUNK), round(both.height * SHRUNK)), Image.Resampling.LANCZOS), path)
@@ -96,7 +98,7 @@ def main() -> None:
     site, genome = arguments.site.resolve(), arguments.genome.resolve()
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # `fastembed`
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), browser() as chrome:
-        for page in sorted((DOCS / "gallery").glob("*.md")):
+        for page in sorted(set((DOCS / "gallery").glob("*.md")) - {DOCS / "gallery" / "index.md"}):
             run_page(page, genome)
         map_page = Path("library.html").absolute().as_uri()  # made by the code of library.md
         photograph(chrome, f"{map_page}#thread", "view?.drawn", DOCS / "gallery" / "page.png")

@@ -1,10 +1,11 @@
-"""The page of a map of many words: seconds to make it, bytes, milliseconds to draw it; and layouts of other libraries.
+"""The page of a map of many words: seconds to make and to draw it, bytes; and the layouts of other libraries.
 
     python bench/peers/map.py vectors.safetensors --words 50000 [--layouts pacmap opentsne]
 
-The page is made twice, in processes of their own: the first may compile UMAP, the second finds it compiled if numba could
-keep it. It is drawn by Chromium without a graphics card. Each layout gets the same neighbours, and what it keeps of the ten
-nearest is the share of them among the ten nearest on the map. pacmap and openTSNE are not part of the extra [bench].
+The page is made twice, in processes of their own: the first may compile UMAP, the second finds it compiled if numba
+could keep it. It is drawn by Chromium without a graphics card. Each layout gets the same neighbours, and what it keeps
+of the ten nearest is the share of them among the ten nearest on the map. Each is called for few words first, which
+compiles it. PaCMAP and openTSNE are not part of the extra [bench].
 """
 
 import argparse
@@ -122,7 +123,8 @@ def main():
     print(f"pca        keeps {kept(layout.near, layout.coordinates):.3f} of the {KEPT} nearest")
     for name in arguments.layouts:
         method = globals()[name]
-        method(unit[:1000], *(part[:1000] % 1000 if part.dtype.kind == "i" else part[:1000] for part in (layout.near, layout.cosines)))
+        few = lay_out(vectors, None, 500, "pca", 0)
+        method(few.unit, few.near, few.cosines)
         start, processor = time.perf_counter(), time.process_time()
         coordinates = method(unit, layout.near, layout.cosines)
         wall, busy = time.perf_counter() - start, time.process_time() - processor

@@ -116,7 +116,9 @@ def add_quiet(to: Group) -> None:
 
 def add_json_lines(to: Group) -> None:
     """Add the option that reports what happens while it does, for programs."""
-    text = "print one JSON object a line with the key event: training, going on, epoch, kept; written, with the keys below"
+    text = (
+        "print one JSON object a line with the key event: training, going on, epoch, kept; written, with the keys below"
+    )
     add_flag(to, "--json-lines", text)
 
 

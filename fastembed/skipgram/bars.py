@@ -63,7 +63,7 @@ class ProgressBars:
 
 @contextmanager
 def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
-    """Yield what a fit of some epochs reports to: for True, a curve in a notebook, elsewhere bars until the block's end.
+    """Yield what a fit of some epochs reports to: for True, a curve in a notebook, or else bars until its end.
 
     Raises
     ------

@@ -311,7 +311,7 @@ class SkipGram:
         memory_limit : int, optional
             Bytes for counting, as for `Counts.from_corpus`; not for training, see :meth:`estimate`.
         progress : bool or FitProgress, optional
-            True: bars in the terminal or the notebook. Or what to report to: any object with the methods of
+            True: bars in the terminal, a curve in a notebook. Or what to report to: any object with the methods of
             `FitProgress`.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:

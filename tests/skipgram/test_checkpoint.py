@@ -89,6 +89,22 @@ def test_a_fit_goes_on_to_the_same_bits_and_counts_nothing_twice(
     check_same(found, expected)
 
 
+def test_a_fit_of_subwords_goes_on_to_the_same_bits(text, path, interrupted_in):
+    settings = SETTINGS | {"subwords": (1, 3), "early_stopping": True, "validation_fraction": 0.3}
+    expected = SkipGram(**settings).fit(text)
+    for epoch in (1, 3):
+        assert interrupted_in(epoch, lambda: SkipGram(**settings).fit(text, checkpoint=path))
+    with pytest.raises(ValueError, match="is that of another fit, with subwords "):
+        SkipGram(**settings | {"subwords": (1, 4)}).fit(text, checkpoint=path)
+    found = SkipGram(**settings | {"threads": 3}).fit(text, checkpoint=path)
+    check_same(found, expected)
+    assert_array_equal(found.vectors["w"], expected.vectors["w"])
+    again = pickle.loads(pickle.dumps(expected))
+    expected.partial_fit(text, grow_vocabulary=True)
+    assert interrupted_in(2, lambda: again.partial_fit(text, grow_vocabulary=True, checkpoint=f"{path}2"))
+    check_same(again.partial_fit(text, grow_vocabulary=True, checkpoint=f"{path}2"), expected)
+
+
 def test_callbacks_and_progress_go_on(corpus, path, interrupted_in):
     def look(record, model):
         assert [each["epoch"] for each in model.history] == list(range(1, record["epoch"] + 1))

@@ -12,9 +12,14 @@ from fastembed import SkipGram
 from fastembed.skipgram.estimate import REUSED_SHARE, Estimate
 
 
+PARTS = ("", "un", "re", "lock", "ing", "ness", "able", "ly", "er", "est", "form")
+
+
 def zipf_corpus(words, tokens):
+    """Return lines of words of one to three parts and a number, which share n-grams as forms of words do."""
     ids = np.random.default_rng(0).zipf(1.3, tokens) % words
-    return [[f"w{i}" for i in ids[begin : begin + 50].tolist()] for begin in range(0, tokens, 50)]
+    names = [f"{PARTS[i % 7]}{PARTS[i % 11]}{PARTS[i % 3]}w{i}" for i in range(words)]
+    return [[names[i] for i in ids[begin : begin + 50].tolist()] for begin in range(0, tokens, 50)]
 
 
 @pytest.mark.slow
@@ -55,9 +60,10 @@ class Keep:
     def training(self, estimate): self.estimate = estimate
     def epoch(self, record): ...
 
-path, dim, early_stopping = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+path, dim, early_stopping, subwords = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", sys.argv[4] == "True"
+options = {"dim": dim, "early_stopping": early_stopping, "subwords": subwords}
 keep = Keep()
-model = SkipGram(dim=dim, epochs=1, min_count=1, early_stopping=early_stopping, threads=2).fit(path, progress=keep)
+model = SkipGram(epochs=1, min_count=1, threads=2, **options).fit(path, progress=keep)
 status = open("/proc/self/status", encoding="ascii").read()
 print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]))
 """
@@ -66,18 +72,22 @@ print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of a process from /proc")
 @pytest.mark.parametrize(
-    ("words", "tokens", "dim", "early_stopping"),
+    ("words", "tokens", "dim", "early_stopping", "subwords"),
     [
-        (8_000, 500_000, 100, True),
-        (20_000, 2_000_000, 100, False),
-        (40_000, 1_000_000, 200, False),
+        (8_000, 500_000, 100, True, False),
+        (20_000, 2_000_000, 100, False, False),
+        (40_000, 1_000_000, 200, False, False),
+        (8_000, 500_000, 200, True, True),
+        (30_000, 1_000_000, 100, False, True),
     ],
 )
-def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(words, tokens, dim, early_stopping, tmp_path):
+def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
+    words, tokens, dim, early_stopping, subwords, tmp_path
+):
     """Its peak is read from /proc: `ru_maxrss` of a child is at least what its parent held when it was started."""
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens))), encoding="utf-8")
-    command = [sys.executable, "-P", "-c", TRAINING, path, str(dim), str(early_stopping)]
+    command = [sys.executable, "-P", "-c", TRAINING, path, str(dim), str(early_stopping), str(subwords)]
     said, peak = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split()
     assert int(said) == pytest.approx(int(peak), rel=0.1)
 
