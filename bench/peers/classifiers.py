@@ -203,7 +203,7 @@ def main() -> None:
     if options.what == "contest":
         print(json.dumps(contest(options.name, options.files[0], options.files[1] if len(options.files) > 1 else None)))
         return
-    print_facts(f"Classifiers of documents: {options.what}", "scikit-learn", "fasttext-wheel")
+    print_facts(f"Classifiers of documents: {options.what}", "sklearn", "fasttext")
     if options.what == "labelled":
         labelled(options.files)
     elif options.what == "short":

@@ -138,11 +138,11 @@ def _checked_weights(sample_weight: Any, documents: int) -> Float64:
         )
     check_amounts("sample_weight", weights)
     if not weights.any():
-        raise ValueError("sample_weight must have a number above 0, but all are 0")
+        raise ValueError("sample_weight must have a weight above zero, but all weights are zero")
     return weights.astype(np.float64)
 
 
 def _check_labels(labels: Labels, least: int) -> None:
     if len(labels.classes) < least:
-        what = f"only the class {labels.classes[0]!r}" if len(labels.classes) else "no label"
+        what = f"one class, {labels.classes.tolist()[0]!r}" if len(labels.classes) else "no label"
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")

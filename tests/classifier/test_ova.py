@@ -87,7 +87,7 @@ def test_weights_of_labels_are_those_of_their_documents(labelled, loss):
         ([1, -2, 1], ValueError, r"sample_weight\[1\] is -2"),
         ([1, np.nan, 1], ValueError, r"sample_weight\[1\] is nan"),
         (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
-        ([0, 0, 0], ValueError, "a number above 0, but all are 0"),
+        ([0, 0, 0], ValueError, "a weight above zero, but all weights are zero"),
     ],
 )
 def test_bad_weights_are_named(weights, error, message):
