@@ -461,7 +461,7 @@ def ova_epoch(
     order: Iterable[int],
     squared: bool = False,
 ) -> tuple[Array, Array, float, float]:
-    """Return (rows, dual) after an epoch of dual coordinate ascent, the losses before the steps, and how far the dual moved.
+    """Return (rows, dual) after an epoch of dual coordinate ascent, the losses before the steps, how far dual moved.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def _block(n: Any, layer: SoftmaxLayer, ridge: float, values: Float64, basis: Fl
         if not len(active):
             break
         direction = -((gradient[active] @ basis) * inverse[active]) @ basis.T
-        slope = np.einsum("nd,nd->n", direction, gradient[active])
+        slope = np.einsum("ij,ij->i", direction, gradient[active])
         step, waiting = np.ones(len(active)), np.arange(len(active))
         for _ in range(MOST_HALVINGS):
             rows = active[waiting]
@@ -136,7 +136,7 @@ def _objective(
     sums = x.sum(axis=1, dtype=np.float64)
     normaliser = largest[:, 0].astype(np.float64) + np.log(sums)
     expected = (x @ layer.linear.T).astype(np.float64) / sums[:, None]
-    f = totals * normaliser - np.einsum("nd,nd->n", observed, d) - constant + ridge / 2 * (d**2).sum(axis=1)
+    f = totals * normaliser - np.einsum("ij,ij->i", observed, d) - constant + ridge / 2 * (d**2).sum(axis=1)
     return f, totals[:, None] * expected - observed + ridge * d
 
 

@@ -14,7 +14,7 @@ PARAMETERS = [{}, {"loss": "ova"}, {"loss": "softmax"}, {"loss": "softmax", "dim
 def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_out, parameters):
     model = Classifier(**parameters).fit(*labelled)
     before, old = model._model, model.score(*held_out)
-    metals = ["iron ore and iron", "copper wire", "zinc and copper", "iron gate"] * 3
+    metals = ["iron bars and iron", "copper wire", "zinc and copper", "iron gate"] * 3
     model.partial_fit(metals, ["metal"] * 12)
     assert model.classes_.tolist() == ["animals", "fruit", "metal", "tools"]
     assert model.predict(["iron copper", "copper wire"]).tolist() == ["metal", "metal"]

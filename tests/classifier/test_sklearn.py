@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 # Checks that fail, and why
 EXPECTED = {
+    "check_classifiers_regression_target": "a label that is a float is a TypeError, which names it",
     "check_sample_weight_equivalence_on_dense_data": "features and their weights count documents, not sample weights",
     "check_sample_weight_equivalence_on_sparse_data": "features and their weights count documents, not sample weights",
 }
