@@ -46,9 +46,8 @@ def test_the_memory_of_training_is_that_of_the_peak(words, tokens, dim, contexts
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # Threads need not hold their temporary arrays at the same moment, and the digest of the counts is made beside them:
-    # the peak of such a small model varies
-    assert model.estimate(*counts.shape, nnz=counts.nnz).training_memory == pytest.approx(peak, rel=0.3)
+    # Threads need not hold their temporary arrays at the same moment, so the peak of such a small model varies
+    assert model.estimate(*counts.shape, nnz=counts.nnz).training_memory == pytest.approx(peak, rel=0.2)
 
 
 TRAINING = """
