@@ -86,8 +86,16 @@ def _run(argv: Sequence[str] | None) -> int:
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {one_line(error)}")
-        return 1
+        interrupt = _interrupt_behind(error)
+        return 1 if interrupt is None else _code(interrupt)
     return code
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C during whose handling an error was raised, if there was one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def _code(interrupt: KeyboardInterrupt) -> int:

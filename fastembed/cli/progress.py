@@ -93,7 +93,7 @@ class Progress:
         if self._lines:
             line = json.dumps(plain({"event": event, **values}, none_for_nan=True)) if self._as_json else text
             try:
-                tqdm.write(line)
+                tqdm.write(line, nolock=True)  # a Ctrl-C between its lock and its `finally` would be another error
                 sys.stdout.flush()
             except OSError:  # a closed pipe or a full disk is no reason to lose the training
                 self._lines = False

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from fastembed._base.signals import Terminated
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.vectors import Vectors
 
@@ -53,6 +54,20 @@ def test_debug_shows_the_traceback(run, saved):
     assert code == 1
     assert "Traceback (most recent call last)" in err
     assert err.splitlines()[-1].startswith("fastembed: error: 'quen'")
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_error_in_the_handling_of_an_interrupt_is_named_and_the_exit_code_is_that_of_the_interrupt(
+    run, saved, monkeypatch, interrupt, code
+):
+    def load(*_, **__):
+        try:
+            raise interrupt
+        finally:
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(Vectors, "load", load)
+    assert run("neighbors", saved, "king") == (code, "", "fastembed: error: the disk is full\n")
 
 
 def test_python_m_fastembed_is_the_command_line(saved):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from tqdm.std import TqdmDefaultWriteLock
 
 from fastembed.cli.progress import Progress
 from fastembed.skipgram import SkipGram
@@ -53,6 +54,22 @@ def test_the_line_of_an_epoch_shows_the_nll_of_held_out_lines(capsys):
     assert capsys.readouterr().out == LINE.replace(" 1 of 2", "10 of 12").replace(
         "0.5 s", "validation nll 2.5000   0.5 s"
     ).replace("7.4   v", "7.4   v")
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_an_interrupt_never_comes_where_a_lock_of_the_bars_would_make_another_error_of_it(monkeypatch, capsys, bars):
+    """`tqdm` releases its lock in a `finally` also where a Ctrl-C came before it was acquired."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Progress(lines=True, bars=bars, epochs=2) as progress:
+        progress.counting(1, 2)
+        monkeypatch.setattr(TqdmDefaultWriteLock, "acquire", interrupt)
+        progress._print("a line", "an event")
+        monkeypatch.undo()
+    assert capsys.readouterr().out == "a line\n"
 
 
 def test_a_line_that_cannot_be_written_is_the_last_one_tried(monkeypatch):
