@@ -3,12 +3,12 @@
 python bench/peers/memory.py TEXT [--times 4] [--limits none 1G] [--min-count 20]
 
 Each run is a process of its own: `fastembed train`, from the text to the saved model. The peak is that of Linux for the
-process, which counts touched pages of mapped files, but not what the system keeps of files that were read. Bytes read are
-those that the process asked the system for, of files on disk or kept in memory: the mean of the epochs after the first.
+process, which counts touched pages of mapped files, but not what the system keeps of files that were read. Bytes read
+are those that the process asked the system for, from a disk or from what the system keeps of it: the mean of the epochs
+after the first.
 
-With --times, the text is followed by copies of itself. The words of each line of a copy are shuffled: without that no pair
-of words would be new, and a text many times as long would have no more counts. So it has more of them than a text of that
-length that was written.
+With --times, the text is followed by copies of itself. The words of each line of a copy are shuffled: without that no
+pair of words would be new, and a text many times as long would have no more counts.
 """
 
 import argparse
@@ -42,7 +42,8 @@ def run(text, limit, options, folder):
         raise SystemExit(process.returncode)
     times = f"{time.perf_counter() - begin:7.1f} s, {usage.ru_utime + usage.ru_stime:7.1f} s of CPU"
     peak, per_epoch = f"{1024 * usage.ru_maxrss / 1e6:8,.0f} MB at the peak", f"{np.diff(read).mean() / 1e6:,.0f} MB"
-    print(f"limit {limit:>5}: {times}, {peak}, {per_epoch} read per epoch, nll {nll}\n    {estimate}", end="", flush=True)
+    print(f"limit {limit:>5}: {times}, {peak}, {per_epoch} read per epoch, nll {nll}")
+    print(f"    {estimate}", end="", flush=True)
 
 
 def repeat(text, times, to):
