@@ -337,7 +337,7 @@ class Exchange:
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
         self.nodes, self.node_shards, self._most = division.nodes, division.node, division.most
         self.largest_share = self._most / self.nodes
-        # Each rank tells of the most nodes that one has: where those that are nodes then are, of all
+        # All ranks send equally many nodes, though some have one less: the places of true ones in what is received
         sizes = np.diff(division.firsts)
         self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
         self.joined = np.empty(self._most * 3 * self._block_size)
