@@ -10,7 +10,9 @@ from scipy import sparse
 from fastembed import Trainer, TrainingDivergedError
 from fastembed.trainer import groups as grouping
 from fastembed.trainer import ranks as of_ranks
+from fastembed.trainer import shards as sharding
 from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.shards import Division
 
 pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
 
@@ -89,6 +91,14 @@ def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, se
     """There is room for dH of two blocks."""
     set_constant(of_ranks, "KEPT_BYTES", 1)
     check([2, 3, 4], counts=counts)
+
+
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, set_constant, with_bags):
+    """One of three ranks has two nodes of two shards, the others one; of five, three have two nodes of one shard."""
+    set_constant(sharding, "NODES_PER_RANK", 1)
+    assert [Division.of(8, ranks).node for ranks in (3, 5)] == [2, 1]
+    check([3, 5], counts=counts, bags=make_bags() if with_bags else None)
 
 
 @pytest.mark.parametrize("block_size", [1, 33, 1000])
