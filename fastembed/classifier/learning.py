@@ -14,7 +14,7 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.examples import Examples
-from fastembed.classifier.features import Features
+from fastembed.classifier.features import Features, document_frequencies
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.labels import shares
@@ -33,7 +33,7 @@ def idf(counts: Any, documents: int | None = None) -> npt.NDArray[np.float64]:
 
     The smoothed form, as if one more document had each feature once. N is `documents` if there were more.
     """
-    frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
+    frequencies = document_frequencies(counts)
     weights: npt.NDArray[np.float64] = np.log((1 + (documents or counts.shape[0])) / (1 + frequencies)) + 1
     return weights
 
