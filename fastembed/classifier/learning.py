@@ -21,7 +21,7 @@ from fastembed.classifier.labels import shares
 from fastembed.classifier.likelihood import Likelihood
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.ova import Documents, clipped_shares, first_scores, train_ova
-from fastembed.classifier.softmax import log_shares, start, train_softmax
+from fastembed.classifier.softmax import log_shares, of_full_rank, start, train_softmax
 from fastembed.corpus.ledger import Ledger
 
 EpochEnd = Callable[[dict[str, float]], object]
@@ -106,7 +106,7 @@ def _trained(
         held_out = None if validation is None else (validation[0], shares(validation[1]))
         history = train_softmax(trainer, bags, targets, options, held_out, on_end)
         embedding, calibration = trainer.embedding, Calibration("softmax")
-        linear = None if trainer.linear.shape[0] == trainer.linear.shape[1] else np.ascontiguousarray(trainer.linear)
+        linear = None if of_full_rank(trainer) else np.ascontiguousarray(trainer.linear)
     else:
         size = len(features) * len(labels.classes) * np.dtype(np.float32).itemsize
         advice = "give loss='softmax' and a dim, or fewer features by min_count or max_features"

@@ -228,9 +228,7 @@ class Ascent:
         def run(k: int) -> None:
             first = k * PIECE_FEATURES
             last = min(len(found), first + PIECE_FEATURES)
-            kernels.joined_rows(
-                split.rows, split.owners, split.amounts, self._rows, self._dual, first, last, found
-            )
+            kernels.joined_rows(split.rows, split.owners, split.amounts, self._rows, self._dual, first, last, found)
 
         self._pool.run(run, -(-len(found) // PIECE_FEATURES))
         return found

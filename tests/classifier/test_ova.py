@@ -166,8 +166,8 @@ def test_a_document_of_unknown_features_has_the_shares_of_the_labels():
 def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
     """Each word has the label x with its own probability."""
     rng = np.random.default_rng(0)
-    words, labels = rng.integers(0, 8, 4000), []
-    labels = np.where(rng.random(4000) < (words + 1) / 9, "x", "y")
+    words = rng.integers(0, 8, 20_000)
+    labels = np.where(rng.random(20_000) < (words + 1) / 9, "x", "y")
     model = Classifier().fit([f"w{word}" for word in words], labels)
     assert model.test([f"w{word}" for word in words], labels).calibration_error < 0.04
     for word in range(8):
