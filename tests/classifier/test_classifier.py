@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
-from fastembed import Classifier, TrainingDivergedError, Vectors
+from fastembed import Classifier, SkipGram, TrainingDivergedError, Vectors
 from fastembed._base.threads import Pool
-from fastembed.classifier.pretrained import LENGTH, mean_directions
+from fastembed.classifier.pretrained import LENGTH, mean_directions, word_rows
 from fastembed.corpus import Reading
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -194,6 +194,14 @@ def test_pretrained_vectors_help_and_give_the_same_bits_on_any_threads(tmp_path,
     assert bits(pickled) == bits(one)
     assert pickled.pretrained.tokens == vectors.tokens
     assert "pretrained=<Vectors" in repr(one)
+
+
+def test_words_without_a_vector_start_from_a_composed_one_if_there_is_any():
+    text = [["cheap", "pills", "watches"], ["lunch", "noon"]] * 5
+    vectors = SkipGram(dim=8, min_count=1, subwords=True, epochs=1, threads=1).fit(text).vectors
+    rows = word_rows(["cheap", "cheaper", "zzqq"], vectors)
+    assert_allclose(np.linalg.norm(rows, axis=1), [LENGTH, LENGTH, 0], rtol=1e-5)
+    assert_allclose(rows[1], LENGTH * vectors["cheaper"] / np.linalg.norm(vectors["cheaper"]), rtol=1e-4)
 
 
 def test_new_words_of_partial_fit_start_from_pretrained_vectors():
