@@ -1,25 +1,33 @@
 r"""Classifiers of labelled lines: ours, fastText's and scikit-learn's in one run.
 
     python bench/peers/classifiers.py labelled train.txt valid.txt [train.txt valid.txt ...]
+    python bench/peers/classifiers.py sets FOLDER
     python bench/peers/classifiers.py short [--documents 1000000]
     python bench/peers/classifiers.py many [--documents 100000 --labels 30000]
 
-`labelled` reads files in fastText's form and says P@1 and the seconds from the file to the fitted model. `short` makes
+`labelled` reads files in fastText's form and says how right the first label is (P@1) and the first five are (P@5, R@5),
+the calibration error of the first one, the seconds from the file to the fitted model, and the bytes of its file.
+`sets` writes such files: sets of one label per document from the Python packages that are installed. `short` makes
 documents of about ten words and 20 labels, `many` documents of 30,000 labels, of which it says the peak memory; there
-only ours and, in `short`, fastText's defaults run. Ours runs with its defaults but for `many`, and every contestant in
-a process of its own, on two threads.
+only ours and, in `short`, fastText run. Ours runs with its defaults but for `many`, and every contestant in a process
+of its own, on two threads.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import gettext
 import json
+import math
+import pickle
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +37,7 @@ from rounds import print_table
 
 THREADS = 2
 PREFIX = "__label__"
+TOP = 5
 TUNED = {"lr": 1.0, "epoch": 25, "wordNgrams": 2}
 
 
@@ -39,76 +48,165 @@ def read(path: Path) -> tuple[list[str], list[list[str]]]:
     return [" ".join(word for word in line if not word.startswith(PREFIX)) for line in lines], labels
 
 
-def fit_ours(train: Path, **parameters: Any) -> tuple[Any, Any]:
-    """Return the fitted model, and a function from documents to labels with the prefix."""
-    from fastembed import Classifier
+class Ours:
+    """Our classifier."""
 
-    model = Classifier(threads=THREADS, **parameters).fit(train)
-    return model, lambda documents: [PREFIX + label for label in model.predict(documents).tolist()]
+    def __init__(self, train: Path, **parameters: Any) -> None:
+        from fastembed import Classifier
+
+        self._model = Classifier(threads=THREADS, **parameters).fit(train)
+
+    def predict(self, documents: list[str]) -> Any:
+        """Return the first label of each document."""
+        return self._model.predict(documents)
+
+    def top(self, documents: list[str]) -> list[list[tuple[str, float]]]:
+        """Return the first labels of each document and their probabilities."""
+        return [[(PREFIX + label, p) for label, p in each] for each in self._model.predict_top(documents, k=TOP)]
+
+    def sizes(self, folder: Path) -> dict[str, int]:
+        """Return the bytes of the files that hold it."""
+        for rows in ("float32", "int8"):
+            self._model.save(folder / f"{rows}.safetensors", rows=rows)
+        return {rows: (folder / f"{rows}.safetensors").stat().st_size for rows in ("float32", "int8")}
 
 
-def fit_fasttext(train: Path, **parameters: Any) -> tuple[Any, Any]:
-    """Return the fitted model, and a function from documents to labels."""
-    import fasttext
+class FastText:
+    """fastText's classifier."""
 
-    model = fasttext.train_supervised(input=str(train), thread=THREADS, verbose=0, **parameters)
-    return model, lambda documents: [model.f.predict(f"{text}\n", 1, 0.0, "strict")[0][1] for text in documents]
+    def __init__(self, train: Path, **parameters: Any) -> None:
+        import fasttext
+
+        self._model = fasttext.train_supervised(input=str(train), thread=THREADS, verbose=0, **parameters)
+
+    def predict(self, documents: list[str]) -> Any:
+        """Return the first label of each document."""
+        return [self._model.f.predict(f"{text}\n", 1, 0.0, "strict") for text in documents]
+
+    def top(self, documents: list[str]) -> list[list[tuple[str, float]]]:
+        """Return the first labels of each document and their probabilities."""
+        answers = [self._model.f.predict(f"{text}\n", TOP, 0.0, "strict") for text in documents]
+        return [[(label, min(p, 1.0)) for p, label in answer] for answer in answers]
+
+    def sizes(self, folder: Path) -> dict[str, int]:
+        """Return the bytes of the files that hold it."""
+        self._model.save_model(str(folder / "m.bin"))
+        return {"float32": (folder / "m.bin").stat().st_size}
 
 
-def fit_sklearn(train: Path, classifier: str) -> tuple[Any, Any]:
-    """Return the fitted pipeline, and a function from documents to labels."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MultiLabelBinarizer
-    from sklearn.svm import LinearSVC
+class Pipeline:
+    """TF-IDF and a classifier of scikit-learn."""
 
-    texts, labels = read(train)
-    kind = {"LinearSVC": LinearSVC, "LogisticRegression": LogisticRegression}[classifier]()
-    vectors = TfidfVectorizer(ngram_range=(1, 2))
-    if all(len(each) == 1 for each in labels):
-        model = make_pipeline(vectors, kind).fit(texts, [each[0] for each in labels])
-        return model, lambda documents: model.predict(documents).tolist()
-    binarizer = MultiLabelBinarizer().fit(labels)
-    model = make_pipeline(vectors, OneVsRestClassifier(kind, n_jobs=THREADS)).fit(texts, binarizer.transform(labels))
-    names = binarizer.classes_
-    return model, lambda documents: names[model.decision_function(documents).argmax(axis=1)].tolist()
+    def __init__(self, train: Path, classifier: str) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+        from sklearn.multiclass import OneVsRestClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import MultiLabelBinarizer
+        from sklearn.svm import LinearSVC
+
+        texts, labels = read(train)
+        several = any(len(each) > 1 for each in labels)
+        vectors, kind = TfidfVectorizer(ngram_range=(1, 2)), {
+            "LinearSVC": LinearSVC,
+            "LogisticRegression": LogisticRegression,
+            "ridge": RidgeClassifier,
+        }[classifier]()  # fmt: skip
+        if not several:
+            self._model = make_pipeline(vectors, kind).fit(texts, [each[0] for each in labels])
+            self._names = self._model.classes_
+            return
+        binarizer = MultiLabelBinarizer().fit(labels)
+        kind = Ridge(solver="sparse_cg") if classifier == "ridge" else OneVsRestClassifier(kind, n_jobs=THREADS)
+        targets = binarizer.transform(labels)
+        self._model = make_pipeline(vectors, kind).fit(texts, targets)
+        self._names = binarizer.classes_
+
+    def _scores(self, documents: list[str]) -> tuple[Any, bool]:
+        """Return the scores of all labels, and whether they are probabilities."""
+        if hasattr(self._model, "predict_proba"):
+            return self._model.predict_proba(documents), True
+        decide = getattr(self._model, "decision_function", None) or self._model.predict
+        scores = decide(documents)
+        return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores, False
+
+    def predict(self, documents: list[str]) -> Any:
+        """Return the first label of each document."""
+        return self._names[self._scores(documents)[0].argmax(axis=1)]
+
+    def top(self, documents: list[str]) -> list[list[tuple[str, float]]]:
+        """Return the first labels of each document, and their probabilities or NaN."""
+        scores, probable = self._scores(documents)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+        return [
+            [(self._names[c], float(row[c]) if probable else math.nan) for c in first]
+            for row, first in zip(scores, best.tolist(), strict=True)
+        ]
+
+    def sizes(self, folder: Path) -> dict[str, int]:
+        """Return the bytes of the files that hold it."""
+        (folder / "m.pickle").write_bytes(pickle.dumps(self._model))
+        return {"float32": (folder / "m.pickle").stat().st_size}
 
 
 CONTESTANTS = {
-    "fastembed": lambda train: fit_ours(train),
-    "fastText, its defaults": lambda train: fit_fasttext(train),
-    "fastText, tuned": lambda train: fit_fasttext(train, **TUNED),
-    "TF-IDF + LinearSVC": lambda train: fit_sklearn(train, "LinearSVC"),
-    "TF-IDF + LogisticRegression": lambda train: fit_sklearn(train, "LogisticRegression"),
-    "fastembed, softmax, dim=200": lambda train: fit_ours(train, loss="softmax", dim=200),
+    "fastembed": partial(Ours),
+    "fastText, its defaults": partial(FastText),
+    "fastText, tuned": partial(FastText, **TUNED),
+    "TF-IDF + LinearSVC": partial(Pipeline, classifier="LinearSVC"),
+    "TF-IDF + LogisticRegression": partial(Pipeline, classifier="LogisticRegression"),
+    "TF-IDF + ridge": partial(Pipeline, classifier="ridge"),
+    "fastText, pairs of words": partial(FastText, wordNgrams=2),
+    "fastembed, softmax, dim=200": partial(Ours, loss="softmax", dim=200),
 }
 
 
-def contest(name: str, train: Path, valid: Path | None) -> dict[str, Any]:
-    """Fit and test one contestant in this process."""
+def contest(name: str, train: Path, valid: Path | None, speed: bool) -> dict[str, Any]:
+    """Fit and test one contestant in this process: how fast its first labels are, or how right the first five."""
     began = time.perf_counter()
     try:
-        _, predict = CONTESTANTS[name](train)
+        model = CONTESTANTS[name](train)
     except RuntimeError as error:  # fastText: "Encountered NaN."
         return {"failed": str(error)}
     found: dict[str, Any] = {"seconds": time.perf_counter() - began}
     found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if valid is not None:
-        texts, labels = read(valid)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            began = time.perf_counter()
-            answers = predict(texts)
+    if valid is None:
+        return found
+    texts, labels = read(valid)
+    warnings.simplefilter("ignore", UserWarning)
+    if speed:
+        began = time.perf_counter()
+        model.predict(texts)
         found["predicted"] = len(texts) / (time.perf_counter() - began)
-        found["accuracy"] = float(np.mean([a in each for a, each in zip(answers, labels, strict=True)]))
-    return found
+    return found | scores_of(model.top(texts), labels) | {"sizes": sizes_of(model)}
 
 
-def in_a_process(name: str, train: Path, valid: Path | None) -> dict[str, Any]:
+def scores_of(answers: list[list[tuple[str, float]]], labels: list[list[str]]) -> dict[str, float]:
+    """Return P@1, P@5, R@5 and the calibration error of the first labels."""
+    from fastembed.classifier import calibration_error
+
+    hits = [[label in each for label, _ in answer] for answer, each in zip(answers, labels, strict=True)]
+    right = [hit[0] for hit in hits]
+    total = sum(map(sum, hits))
+    found = {
+        "first": float(np.mean(right)),
+        "precision": total / (TOP * len(hits)),
+        "recall": total / sum(map(len, labels)),
+    }
+    confidence = [answer[0][1] for answer in answers]
+    return found if math.isnan(confidence[0]) else found | {"error": calibration_error(confidence, right)}
+
+
+def sizes_of(model: Any) -> dict[str, int]:
+    """Return the bytes of the files that hold a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        sizes: dict[str, int] = model.sizes(Path(folder))
+    return sizes
+
+
+def in_a_process(name: str, train: Path, valid: Path | None, *more: str) -> dict[str, Any]:
     """Return what `contest` says in a new process."""
-    command = [sys.executable, __file__, "contest", name, str(train), *([str(valid)] if valid else [])]
+    command = [sys.executable, __file__, "contest", name, str(train), *([str(valid)] if valid else []), *more]
     done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -146,16 +244,93 @@ def make(path: Path, documents: int, labels: int, seed: int = 0) -> int:
 def labelled(files: list[Path]) -> None:
     """Print the table of files with labels."""
     rows = []
-    names = list(CONTESTANTS)[:5]
+    names = list(CONTESTANTS)[:6]
     for train, valid in zip(files[::2], files[1::2], strict=True):
         for name in names:
             found = in_a_process(name, train, valid)
-            cells = (
-                ("-", found["failed"]) if "failed" in found else (f"{found['accuracy']:.3f}", f"{found['seconds']:.1f}")
-            )
+            if "failed" in found:
+                cells = [found["failed"], *["-"] * 5]
+            else:
+                error = f"{found['error']:.3f}" if "error" in found else "-"
+                sizes = " / ".join(f"{size / 1e6:,.1f}" for size in found["sizes"].values())
+                scores = (f"{found[key]:.3f}" for key in ("first", "precision", "recall"))
+                cells = [*scores, error, f"{found['seconds']:.1f}", sizes]
             rows.append((train.stem, name, *cells))
             print(*rows[-1], flush=True)
-    print_table(("set", "classifier", "P@1", "seconds"), rows)
+    header = ("set", "classifier", "P@1", "P@5", "R@5", "calibration error", "seconds", "MB (float32 / int8)")
+    print_table(header, rows)
+
+
+def installed_packages() -> dict[str, Path]:
+    """Return the folders of the packages that can be imported, by name."""
+    folders = [Path(folder) for folder in sys.path[1:] if Path(folder).is_dir()]
+    packages = {path.name: path for folder in folders for path in folder.iterdir() if (path / "__init__.py").is_file()}
+    return {name: packages[name] for name in sorted(packages) if "fastembed" not in name}
+
+
+def messages(packages: dict[str, Path]) -> dict[str, list[str]]:
+    """Return the translated messages of packages, of four words at least, by language."""
+    found: dict[str, list[str]] = {}
+    for folder in packages.values():
+        for file in sorted(folder.rglob("LC_MESSAGES/*.mo")):
+            with file.open("rb") as opened:
+                catalogue = vars(gettext.GNUTranslations(opened))["_catalog"]
+            texts = (" ".join(text.split()) for key, text in catalogue.items() if key)
+            found.setdefault(file.parts[-3], []).extend(text for text in texts if len(text.split()) >= 4)
+    return found
+
+
+def docstrings(file: Path) -> list[str]:
+    """Return the docstrings of a file that have ten words at least, each on a line."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
+    texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds))
+    return [line for text in texts if text and len((line := " ".join(text.split())).split()) >= 10]
+
+
+def write_sets(folder: Path, seed: int = 0) -> None:
+    """Write the sets: docstrings by package, those of two packages by their part, lines of code, and translations."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, packages = np.random.default_rng(seed), installed_packages()
+    sources = {name: sorted(path.rglob("*.py")) for name, path in packages.items()}
+    by_package = {name: [text for file in files for text in docstrings(file)] for name, files in sources.items()}
+    lines = {name: [line for file in files for line in code_lines(file)] for name, files in sources.items()}
+    parts: dict[str, list[str]] = {}
+    for name in ("scipy", "sklearn"):
+        for file in sources.get(name, []):
+            inside = file.parts[file.parts.index(name) + 1 :]
+            if len(inside) > 1 and "tests" not in inside:
+                parts.setdefault(f"{name}.{inside[0]}", []).extend(docstrings(file))
+    languages = messages(packages)
+    for title, texts, labels, most in (
+        ("docstrings", by_package, 30, 600),
+        ("parts", parts, 40, 400),
+        ("lines", lines, 20, 1000),
+        ("languages", languages, 60, 400),
+    ):
+        different = {name: sorted(set(each)) for name, each in texts.items()}
+        chosen = sorted(different, key=lambda name: (-len(different[name]), name))[:labels]
+        rows = []
+        for name in chosen:
+            some = rng.permutation(len(different[name]))[:most]
+            rows += [f"{PREFIX}{name} {different[name][k]}\n" for k in some]
+        rows = [rows[k] for k in rng.permutation(len(rows))]
+        cut = len(rows) * 4 // 5
+        (folder / f"{title}_train.txt").write_text("".join(rows[:cut]), encoding="utf-8")
+        (folder / f"{title}_valid.txt").write_text("".join(rows[cut:]), encoding="utf-8")
+        print(f"{title}: {len(rows):,} documents of {len(chosen)} labels")
+
+
+def code_lines(file: Path) -> list[str]:
+    """Return the lines of code of a file that have four parts between spaces at least."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except ValueError:
+        return []
+    return [" ".join(line.split()) for line in lines if len(line.split()) >= 4 and not line.lstrip().startswith("#")]
 
 
 def short(documents: int) -> None:
@@ -165,13 +340,11 @@ def short(documents: int) -> None:
         words = make(train, documents, 20)
         make(valid, 200_000, 20, seed=1)
         rows = []
-        for name in ("fastembed", "fastText, its defaults"):
-            found = in_a_process(name, train, valid)
+        for name in ("fastembed", "fastText, its defaults", "fastText, pairs of words"):
+            found = in_a_process(name, train, valid, "--speed")
             speed = words / found["seconds"] / THREADS / 1e6
             predicted = found["predicted"] / (THREADS if name == "fastembed" else 1)
-            rows.append(
-                (name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['accuracy']:.3f}", f"{predicted:,.0f}")
-            )
+            rows.append((name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['first']:.3f}", f"{predicted:,.0f}"))
             print(*rows[-1], flush=True)
     header = ("classifier", "seconds", "M words a second a thread", "P@1", "predicted a second a thread")
     print_table(header, rows)
@@ -196,12 +369,18 @@ def main() -> None:
     command = commands.add_parser("many")
     command.add_argument("--documents", type=int, default=100_000)
     command.add_argument("--labels", type=int, default=30_000)
+    commands.add_parser("sets").add_argument("folder", type=Path)
     command = commands.add_parser("contest")
     command.add_argument("name", choices=CONTESTANTS)
     command.add_argument("files", nargs="+", type=Path)
+    command.add_argument("--speed", action="store_true")
     options = parser.parse_args()
     if options.what == "contest":
-        print(json.dumps(contest(options.name, options.files[0], options.files[1] if len(options.files) > 1 else None)))
+        valid = options.files[1] if len(options.files) > 1 else None
+        print(json.dumps(contest(options.name, options.files[0], valid, options.speed)))
+        return
+    if options.what == "sets":
+        write_sets(options.folder)
         return
     print_facts(f"Classifiers of documents: {options.what}", "sklearn", "fasttext")
     if options.what == "labelled":

@@ -9,17 +9,55 @@ _Text: TypeAlias = bytes | npt.NDArray[np.uint8]
 _Int32: TypeAlias = npt.NDArray[np.int32]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Float: TypeAlias = npt.NDArray[np.float64]
+_Float32: TypeAlias = npt.NDArray[np.float32]
 
 @disjoint_base
 class PairTable:
     def __len__(self) -> int: ...
-    def count(self, left: _Int32, right: _Int32, shift: int, part: int, parts: int) -> None: ...
+    def number(self, pairs: npt.NDArray[np.uint64], numbers: _Int32) -> None: ...
     def fill(self, left: _Int32, right: _Int32) -> None: ...
-    def frequent(self, least: int, left: _Int32, right: _Int32, counts: _Int64) -> int: ...
+    def listed(self, left: _Int32, right: _Int32, counts: _Int64) -> None: ...
     def find_all(self, left: _Int32, right: _Int32, shift: int, found: _Int32) -> None: ...
 
+def part_sizes(left: _Int32, right: _Int32, shift: int, first: int, last: int, sizes: _Int64) -> None: ...
+def part_pairs(
+    left: _Int32,
+    right: _Int32,
+    shift: int,
+    first: int,
+    last: int,
+    ends: _Int64,
+    pairs: npt.NDArray[np.uint64],
+    places: _Int64,
+) -> None: ...
+def put_numbers(numbers: _Int32, places: _Int64, names: _Int32, found: _Int32) -> None: ...
 def bags(
     features: Sequence[_Int32], offsets: _Int64, starts: _Int64, indptr: _Int64, indices: _Int32, data: _Float
 ) -> int: ...
 def unit_rows(indptr: _Int64, indices: _Int32, data: _Float, weights: _Float) -> None: ...
+def frequencies(indices: _Int32, found: _Int64) -> None: ...
+def split_bags(
+    indptr: _Int64,
+    indices: _Int32,
+    data: _Float,
+    order: _Int64,
+    rows: _Int32,
+    starts: _Int64,
+    ids: _Int32,
+    weights: _Float32,
+    squares: _Float32,
+    own: _Float32,
+    owners: _Int32,
+    amounts: _Float32,
+) -> int: ...
+def joined_rows(
+    rows: _Int32,
+    owners: _Int32,
+    amounts: _Float32,
+    of_rows: _Float32,
+    of_documents: _Float32,
+    first: int,
+    last: int,
+    found: _Float32,
+) -> None: ...
 def separate_labels(text: _Text, prefix: _Text) -> tuple[bytes, bytes]: ...

@@ -12,6 +12,8 @@ from libc.math cimport sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from fastembed._kernels.primitives cimport prefetch
+
 cdef enum:
     FIRST_SLOTS = 1024
     MOST_ARRAYS = 16  # of bags
@@ -93,12 +95,12 @@ cdef class PairTable:
         self.counts, self.capacity = <int64_t*>grown, capacity
         return 0
 
-    cdef int add(self, uint64_t pair, uint64_t hash) noexcept nogil:
-        """Count a pair; -1 without memory, or if it is new and the table has 2^31 - 2 of them."""
+    cdef int32_t add(self, uint64_t pair, uint64_t hash) noexcept nogil:
+        """Count a pair and return its number; -1 without memory, or if it is new and the table has 2^31 - 2 of them."""
         cdef uint64_t place = self.place_of(pair, hash)
         if self.slots[place]:
             self.counts[self.slots[place] - 1] += 1
-            return 0
+            return self.slots[place] - 1
         if self.size == INT32_MAX - 1 or self.reserve() < 0:
             return -1
         if <uint64_t>self.size * 2 > self.mask:
@@ -108,35 +110,28 @@ cdef class PairTable:
         self.pairs[self.size], self.counts[self.size] = pair, 1
         self.size += 1
         self.slots[place] = <int32_t>self.size
-        return 0
+        return self.slots[place] - 1
 
-    def count(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int part, int parts):
-        """Count the pairs (left[i], right[i + shift]) of ids that are not negative.
-
-        Parameters
-        ----------
-        left, right : int32 (n,)
-        shift : int
-        part, parts : int
-            Only pairs of this part of all, by their hashes: tables of different parts have no pair in common.
+    def number(self, const uint64_t[::1] pairs, int32_t[::1] numbers):
+        """Count pairs, and write the number of each.
 
         Raises
         ------
         MemoryError
             If the table cannot grow.
         """
-        cdef Py_ssize_t i, n = left.shape[0] - shift
-        cdef uint64_t pair, hash
+        cdef Py_ssize_t i
+        cdef int32_t number
         cdef int failed = 0
+        if numbers.shape[0] < pairs.shape[0]:
+            raise ValueError(f"numbers must hold one of each of {pairs.shape[0]} pairs, got {numbers.shape[0]}")
         with nogil:
-            for i in range(n):
-                if left[i] < 0 or right[i + shift] < 0:
-                    continue
-                pair = pair_of(left[i], right[i + shift])
-                hash = spread(pair)
-                if (hash >> 40) % <uint64_t>parts == <uint64_t>part and self.add(pair, hash) < 0:
+            for i in range(pairs.shape[0]):
+                number = self.add(pairs[i], spread(pairs[i]))
+                if number < 0:
                     failed = 1
                     break
+                numbers[i] = number
         if failed:
             raise MemoryError(f"no memory for more than {self.size:,} pairs")
 
@@ -148,26 +143,21 @@ cdef class PairTable:
             raise ValueError(f"left and right must be of one length, got {left.shape[0]} and {right.shape[0]}")
         with nogil:
             for i in range(left.shape[0]):
-                failed = self.add(pair_of(left[i], right[i]), spread(pair_of(left[i], right[i])))
-                if failed:
+                if self.add(pair_of(left[i], right[i]), spread(pair_of(left[i], right[i]))) < 0:
+                    failed = 1
                     break
         if failed:
             raise MemoryError(f"no memory for more than {self.size:,} pairs")
 
-    def frequent(self, int64_t least, int32_t[::1] left, int32_t[::1] right, int64_t[::1] counts) -> int:
-        """Write the pairs that occurred at least `least` times, and their counts; return their number.
-
-        The arrays have the length of the table at least.
-        """
+    def listed(self, int32_t[::1] left, int32_t[::1] right, int64_t[::1] counts):
+        """Write the pairs in the order of their numbers, and their counts, to arrays of the length of the table."""
         cdef int64_t i
-        cdef Py_ssize_t n = 0
+        if min(left.shape[0], right.shape[0], counts.shape[0]) < self.size:
+            raise ValueError(f"the arrays must hold {self.size} pairs")
         with nogil:
             for i in range(self.size):
-                if self.counts[i] >= least:
-                    left[n], right[n] = <int32_t>(self.pairs[i] >> 32), <int32_t>self.pairs[i]
-                    counts[n] = self.counts[i]
-                    n += 1
-        return n
+                left[i], right[i] = <int32_t>(self.pairs[i] >> 32), <int32_t>self.pairs[i]
+                counts[i] = self.counts[i]
 
     def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
         """Write the number of the pair (left[i], right[i + shift]) to found[i], -1 where there is none."""
@@ -179,6 +169,81 @@ cdef class PairTable:
                 if i < n and left[i] >= 0 and right[i + shift] >= 0:
                     pair = pair_of(left[i], right[i + shift])
                     found[i] = self.slots[self.place_of(pair, spread(pair))] - 1
+
+
+# ---------------------------------------------------------------- pairs by parts
+
+cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
+    """The high bits of the hash, whose low bits are the slot in a table."""
+    return spread(pair) >> shift if shift < 64 else 0
+
+
+cdef int shift_of(Py_ssize_t parts) except -1:
+    cdef int shift = 64
+    while (<Py_ssize_t>1 << (64 - shift)) < parts:
+        shift -= 1
+    if parts != <Py_ssize_t>1 << (64 - shift):
+        raise ValueError(f"the number of parts must be a power of two, got {parts}")
+    return shift
+
+
+def part_sizes(
+    const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
+    int64_t[::1] sizes,
+):
+    """Write how many pairs (left[i], right[i + shift]) of ids that are not negative are of each part, by their hashes.
+
+    Parameters
+    ----------
+    left, right : int32 (n,)
+    shift : int
+    first, last : int
+        Of the places i.
+    sizes : int64 (parts,), written
+        Of a power of two.
+    """
+    cdef int high = shift_of(sizes.shape[0])
+    cdef Py_ssize_t i
+    sizes[:] = 0
+    with nogil:
+        for i in range(first, min(last, left.shape[0], right.shape[0] - shift)):
+            if left[i] >= 0 and right[i + shift] >= 0:
+                sizes[part_of(pair_of(left[i], right[i + shift]), high)] += 1
+
+
+def part_pairs(
+    const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
+    int64_t[::1] ends, uint64_t[::1] pairs, int64_t[::1] places,
+):
+    """Write those pairs, and their places, behind the end of their part, which moves on.
+
+    Parameters
+    ----------
+    left, right, shift, first, last
+        As for `part_sizes`.
+    ends : int64 (parts,), written
+    pairs : uint64, places : int64, written
+    """
+    cdef int high = shift_of(ends.shape[0])
+    cdef Py_ssize_t i, part
+    cdef uint64_t pair
+    with nogil:
+        for i in range(first, min(last, left.shape[0], right.shape[0] - shift)):
+            if left[i] >= 0 and right[i + shift] >= 0:
+                pair = pair_of(left[i], right[i + shift])
+                part = part_of(pair, high)
+                pairs[ends[part]], places[ends[part]] = pair, i
+                ends[part] += 1
+
+
+def put_numbers(
+    const int32_t[::1] numbers, const int64_t[::1] places, const int32_t[::1] names, int32_t[::1] found
+):
+    """found[places[i]] = names[numbers[i]]."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(numbers.shape[0]):
+            found[places[i]] = names[numbers[i]]
 
 
 # ---------------------------------------------------------------- bags
@@ -277,6 +342,101 @@ def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1]
                 scale = 1 / sqrt(squares)
                 for t in range(indptr[d], indptr[d + 1]):
                     data[t] *= scale
+
+
+def frequencies(const int32_t[::1] indices, int64_t[::1] found):
+    """Write how often each index occurs."""
+    cdef Py_ssize_t t
+    found[:] = 0
+    with nogil:
+        for t in range(indices.shape[0]):
+            found[indices[t]] += 1
+
+
+def split_bags(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const int64_t[::1] order,
+    const int32_t[::1] rows, int64_t[::1] starts, int32_t[::1] ids, float[::1] weights, float[::1] squares,
+    float[::1] own, int32_t[::1] owners, float[::1] amounts,
+) -> int:
+    """Write the bags of documents in another order, in terms of rows; return the number of entries.
+
+    Parameters
+    ----------
+    indptr, indices, data
+        The bags (N, F) as CSR.
+    order : int64 (n,)
+    rows : int32 (F,)
+        The row of each feature; -1 of those that occur in one document alone, and need none.
+    starts : int64 (n + 1,), ids : int32, weights : float32, written
+        The bags of the features that have a row, as CSR. The last two are long enough for all.
+    squares, own : float32 (n,), written
+        The squared lengths of the bags, of all features, and of those without a row.
+    owners : int32 (F,), amounts : float32 (F,), written where a feature has no row
+        The document of the feature, in the new order, and the weight there.
+    """
+    cdef Py_ssize_t k, t, d, n = order.shape[0], total = 0
+    cdef int32_t f
+    cdef double square, alone
+    if not (starts.shape[0] == n + 1 and squares.shape[0] == n == own.shape[0]):
+        raise ValueError(f"starts, squares and own must be for {n} documents")
+    if not rows.shape[0] == owners.shape[0] == amounts.shape[0]:
+        raise ValueError(f"owners and amounts must be for {rows.shape[0]} features")
+    with nogil:
+        starts[0] = 0
+        for k in range(n):
+            if k + 8 < n:
+                prefetch(&indices[0] + indptr[order[k + 8]])
+                prefetch(&data[0] + indptr[order[k + 8]])
+            d, square, alone = order[k], 0, 0
+            for t in range(indptr[d], indptr[d + 1]):
+                f = indices[t]
+                square += data[t] * data[t]
+                if rows[f] >= 0:
+                    ids[total], weights[total] = rows[f], <float>data[t]
+                    total += 1
+                else:
+                    alone += data[t] * data[t]
+                    owners[f], amounts[f] = <int32_t>k, <float>data[t]
+            starts[k + 1], squares[k], own[k] = total, <float>square, <float>alone
+    return total
+
+
+def joined_rows(
+    const int32_t[::1] rows, const int32_t[::1] owners, const float[::1] amounts, const float[:, :, ::1] of_rows,
+    const float[:, :, ::1] of_documents, Py_ssize_t first, Py_ssize_t last, float[:, ::1] found,
+):
+    """Write the rows of features from first to last, of their tiles: of rows, or the amount times that of the owner.
+
+    Parameters
+    ----------
+    rows, owners, amounts
+        As for `split_bags`; -1 for the owner of a feature of no document, whose row is zero.
+    of_rows : float32 (tiles, S, width), of_documents : float32 (tiles, N, width)
+    first, last : int
+    found : float32 (F, L), written
+        L is at most tiles * width.
+    """
+    cdef Py_ssize_t f, tile, d, width = of_rows.shape[2], tiles = of_rows.shape[0], lanes, labels = found.shape[1]
+    cdef const float* row
+    cdef float amount
+    with nogil:
+        for f in range(first, last):
+            if f + 16 < last:
+                for tile in range(tiles):
+                    if rows[f + 16] >= 0:
+                        prefetch(&of_rows[tile, rows[f + 16], 0])
+                    elif owners[f + 16] >= 0:
+                        prefetch(&of_documents[tile, owners[f + 16], 0])
+            for tile in range(tiles):
+                lanes = min(width, labels - tile * width)
+                if rows[f] >= 0:
+                    row, amount = &of_rows[tile, rows[f], 0], 1
+                elif owners[f] >= 0:
+                    row, amount = &of_documents[tile, owners[f], 0], amounts[f]
+                else:
+                    row, amount = &of_rows[tile, 0, 0], 0
+                for d in range(lanes):
+                    found[f, tile * width + d] = amount * row[d]
 
 
 # ---------------------------------------------------------------- labelled lines

@@ -31,7 +31,7 @@ from fastembed._kernels.types cimport real, real_alone
 
 cdef enum:
     MOST_LANES = 16
-    DOCUMENTS_AHEAD = 2  # the rows of whose bags are prefetched
+    DOCUMENTS_AHEAD = 4  # the rows of whose bags are prefetched
 
 
 cdef inline real exp_of_minus_abs(real x) noexcept nogil:

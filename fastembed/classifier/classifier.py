@@ -27,6 +27,7 @@ from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.prediction import scores_of
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
+from fastembed.vectors.vectors import Vectors
 
 
 @pickled_as("Classifier")
@@ -88,6 +89,9 @@ class Classifier:
         How texts become tokens; by default ``Reading(words=True)``. Its unit must be "line".
     label_prefix : str
         What labels begin with in files.
+    pretrained : Vectors, optional
+        With the loss "softmax": where the rows of E of words start from, of which `dim` must be the dimension. Other
+        rows start from zero, as do those of words that have no vector there. A file of the classifier does not hold it.
 
     Notes
     -----
@@ -125,6 +129,7 @@ class Classifier:
         threads: int | None = None,
         reading: Reading | None = None,
         label_prefix: str = "__label__",
+        pretrained: Vectors | None = None,
     ) -> None:
         self.loss = loss
         self.dim = dim
@@ -145,6 +150,7 @@ class Classifier:
         self.threads = threads
         self.reading = reading
         self.label_prefix = label_prefix
+        self.pretrained = pretrained
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name.

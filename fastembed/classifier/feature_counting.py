@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.threads import Pool
+from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairTable
 from fastembed.classifier.characters import CharacterGrams, count_characters, documents_by_words
 from fastembed.classifier.features import (
@@ -15,6 +17,7 @@ from fastembed.classifier.features import (
     Features,
     Grams,
     Int32,
+    Int64,
     document_starts,
     place_grams,
     stacked,
@@ -27,7 +30,8 @@ from fastembed.corpus.token_counts import count_tokens, rank_tokens
 from fastembed.counts.encoding import encode_corpus
 from fastembed.vocabulary import Vocabulary
 
-PARTS = 16  # of the pairs, by their hashes: each is counted by one thread
+PART_PAIRS = 1 << 15  # of about so many pairs, by their hashes, the table fits a cache
+MOST_PARTS = 512
 
 
 def read_features(
@@ -66,7 +70,7 @@ def read_features(
     ids = np.concatenate(list(encode_corpus(corpus, Vocabulary(words, counts), ledger, progress, pool.threads)))
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
-    grams = _count_grams(ids[ids < frequent], options, pool)
+    orders, grams = _count_grams(ids[ids < frequent], options, pool)
     sizes = _kept([counts[:frequent], *(kind.counts for kind in grams)], characters, options.max_features)
     kept = sizes[0]
     if not kept:
@@ -81,29 +85,90 @@ def read_features(
         weights=np.ones(sum(sizes)),
         reading=corpus.reading,
     )
+    if options.max_features is not None:  # words may be neighbours now that were not, and n-grams have gone
+        orders = place_grams(ids[ids < kept], features.grams)
     of_words = None if features.characters is None else features.characters.of_words(words)
-    return features, _bags(features, ids, of_words, pool)
+    return features, _bags(features, ids, orders, of_words, pool)
 
 
-def _count_grams(ids: Int32, options: ClassifierOptions, pool: Pool) -> list[Grams]:
-    """Return the n-grams of 2, 3, ... words that occur often enough, each by decreasing count."""
-    grams: list[Grams] = []
+def _count_grams(ids: Int32, options: ClassifierOptions, pool: Pool) -> tuple[list[Int32], list[Grams]]:
+    """Return the n-grams of 2, 3, ... words that occur often enough, and the number of each place, as `place_grams`."""
+    orders, grams = [ids], []
     for n in range(2, options.ngrams + 1):
-        left = place_grams(ids, grams)[-1]
-        tables = [PairTable() for _ in range(min(pool.threads, PARTS))]
-        pool.run(lambda k: tables[k].count(left, ids, n - 1, k, len(tables)), len(tables))  # noqa: B023 - run at once
-        found = [_frequent(table, options.min_count) for table in tables]
-        lefts, rights, counts = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.lexsort((rights, lefts, -counts))
-        grams.append(Grams(lefts[order], rights[order], counts[order]))
-    return grams
+        found, kind = count_pairs(orders[-1], ids, n - 1, options.min_count, pool)
+        orders.append(found)
+        grams.append(kind)
+    return orders, grams
 
 
-def _frequent(table: PairTable, least: int) -> tuple[Int32, Int32, npt.NDArray[np.int64]]:
-    size = len(table)
-    left, right, counts = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
-    size = table.frequent(least, left, right, counts)
-    return left[:size], right[:size], counts[:size]
+def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -> tuple[Int32, Grams]:
+    """Return the pairs (left[i], right[i + shift]) of ids that are not negative and occur often enough.
+
+    Pairs are counted by parts, so small that the table of each fits a cache. What is found depends on the number of
+    pairs, not on that of threads.
+
+    Parameters
+    ----------
+    left, right : ndarray of int32 (n,)
+    shift : int
+    least : int
+    pool : Pool
+
+    Returns
+    -------
+    found : ndarray of int32 (n,)
+        The number of the pair at each place; -1 where none is.
+    grams : Grams
+        By decreasing count.
+
+    Examples
+    --------
+    >>> ids = np.array([5, 7, -1, 5, 7, 8, -1], np.int32)
+    >>> found, grams = count_pairs(ids, ids, 1, 1, Pool(1))
+    >>> found.tolist(), grams.counts.tolist()
+    ([0, -1, -1, 0, 1, -1, -1], [2, 1])
+    """
+    parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
+    cuts = np.linspace(0, len(left), pool.threads + 1).astype(np.int64).tolist()
+    pieces = list(pairwise(cuts))
+    sizes = np.empty((len(pieces), parts), np.int64)
+    pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], sizes[k]), len(pieces))
+    ends = np.cumsum(sizes.T).reshape(parts, len(pieces))  # a part has the pairs of all pieces, in order
+    starts = np.ascontiguousarray((ends - sizes.T).T)
+    bounds = [0, *ends[:, -1].tolist()]
+    pairs, places = np.empty(bounds[-1], np.uint64), np.empty(bounds[-1], np.int64)
+    pool.run(lambda k: kernels.part_pairs(left, right, shift, *pieces[k], starts[k], pairs, places), len(pieces))
+    numbers = np.empty(len(pairs), np.int32)
+    listed: list[Any] = [None] * parts
+
+    def count(k: int) -> None:
+        table = PairTable()
+        table.number(pairs[bounds[k] : bounds[k + 1]], numbers[bounds[k] : bounds[k + 1]])
+        size = len(table)
+        listed[k] = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
+        table.listed(*listed[k])
+
+    pool.run(count, parts)
+    lefts, rights, counts = (np.concatenate(each) for each in zip(*listed, strict=True))
+    order = _by_count(counts, least)
+    names = np.full(len(counts), -1, np.int32)
+    names[order] = np.arange(len(order), dtype=np.int32)
+    firsts = np.cumsum([0, *(len(each[0]) for each in listed)]).tolist()
+    found = np.full(len(left), -1, np.int32)
+
+    def put(k: int) -> None:
+        part = slice(bounds[k], bounds[k + 1])
+        kernels.put_numbers(numbers[part], places[part], names[firsts[k] : firsts[k + 1]], found)
+
+    pool.run(put, parts)
+    return found, Grams(lefts[order], rights[order], counts[order])
+
+
+def _by_count(counts: Int64, least: int) -> Int64:
+    """Return the places of counts that are large enough, by decreasing count, equal ones in order."""
+    once = np.flatnonzero(counts == 1) if least <= 1 else np.empty(0, np.int64)  # most, and in order already
+    more = np.flatnonzero(counts >= max(2, least))
+    return np.concatenate([more[np.argsort(-counts[more], kind="stable")], once])
 
 
 def _kept(counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None, most: int | None) -> list[int]:
@@ -121,16 +186,17 @@ def _kept(counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None
     return kept
 
 
-def _bags(features: Features, ids: Int32, of_words: Any, pool: Pool) -> Any:
-    """Return the counts of the features in each document, from the ids of all words."""
-    starts = document_starts(ids)
+def _bags(features: Features, ids: Int32, orders: list[Int32], of_words: Any, pool: Pool) -> Any:
+    """Return the counts of the features in each document, from the ids of all words and the numbers of kept ones."""
+    starts, kept = document_starts(ids), document_starts(orders[0])
     cuts = [*range(0, len(starts) - 1, PIECE_DOCUMENTS), len(starts) - 1]
     parts: list[Any] = [None] * (len(cuts) - 1)
 
     def make(k: int) -> None:
+        documents = slice(cuts[k], cuts[k + 1] + 1)
         piece = ids[starts[cuts[k]] : starts[cuts[k + 1]]]
         more = None if of_words is None else documents_by_words(piece, of_words.shape[0]) @ of_words
-        parts[k] = features.counts(piece[piece < len(features.words)], more)
+        parts[k] = features.counts(orders, kept[documents], more)
 
     pool.run(make, len(parts))
     return stacked(parts, len(features))

@@ -154,7 +154,7 @@ class Features:
         written = self._table.encode(text, False, size)[0]
         ids = size[:written]
         more = None if self.characters is None else self.characters.counts_of(text)
-        indptr, indices, data = self.counts(ids, more)
+        indptr, indices, data = self.counts(place_grams(ids, self.grams), document_starts(ids), more)
         kernels.unit_rows(indptr, indices, data, self.weights)
         return indptr, indices, data
 
@@ -169,19 +169,22 @@ class Features:
             found.append(text)
         return found
 
-    def counts(self, ids: Int32, more: Any = None) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
-        """Return the counts of the features of documents as CSR, from the ids of words, -1 behind each document.
+    def counts(
+        self, orders: list[Int32], starts: Int64, more: Any = None
+    ) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
+        """Return the counts of the features of documents as CSR.
 
         Parameters
         ----------
-        ids : ndarray of int32
+        orders : list of ndarray of int32
+            As `place_grams` returns them.
+        starts : ndarray of int64 (N + 1,)
+            Where each document begins in them, and the last one ends.
         more : csr_array (N, C), optional
             How often each n-gram of characters is in each document.
         """
-        orders = place_grams(ids, self.grams)
-        starts = document_starts(ids)
         indptr = np.empty(len(starts), np.int64)
-        indices = np.empty(max(1, len(ids) * len(orders)), np.int32)
+        indices = np.empty(max(1, int(starts[-1] - starts[0]) * len(orders)), np.int32)
         data = np.empty(len(indices))
         total = kernels.bags(orders, np.array(self.starts[: len(orders)]), starts, indptr, indices, data)
         indices, data = indices[:total].copy(), data[:total].copy()
@@ -203,6 +206,13 @@ def stacked(parts: list[tuple[Int64, Int32, npt.NDArray[np.float64]]], columns: 
     indices = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int32)
     data = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
     return sorted_csr(data, indices, indptr, (row, columns))
+
+
+def document_frequencies(bags: Any) -> Int64:
+    """Return in how many documents each feature is (F,), from bags (N, F)."""
+    found = np.empty(bags.shape[1], np.int64)
+    kernels.frequencies(bags.indices.astype(np.int32, copy=False), found)
+    return found
 
 
 def document_starts(ids: Int32) -> Int64:

@@ -98,7 +98,7 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
         state = json.loads(metadata["model"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
-        ClassifierOptions(**settings, threads=None)
+        ClassifierOptions(**settings, threads=None, pretrained=None)
         model = _model(tensors, state, settings["loss"], path)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -1,4 +1,4 @@
-"""A classifier with more features and labels, before it learns of them: what is new has weights of zero."""
+"""A classifier with more features and labels, before it learns of them: what is new has pretrained weights, or zero."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fastembed.classifier.features import Features, Grams
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.labels import Labels
 from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.pretrained import word_rows
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -77,6 +78,9 @@ class Grown:
         full = known.linear is None
         embedding = np.zeros((len(features), len(labels.classes) if full else known.embedding.shape[1]), np.float32)
         embedding[np.ix_(old, places) if full else old] = known.rows(np.arange(len(old)))
+        if options.pretrained is not None:
+            first, last = len(known.features.words), len(features.words)
+            embedding[first:last] = word_rows(features.words.tokens[first:last], options.pretrained)
         linear = None
         if known.linear is not None:
             linear = np.zeros((known.linear.shape[0], len(labels.classes)), np.float32)
@@ -94,6 +98,9 @@ def _check_alike(known: FittedClassifier, examples: Examples, options: Classifie
         raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.likelihood.loss!r}: call fit")
     if len(ours.grams) != len(theirs.grams) or lengths[0] != lengths[1] or ours.reading != theirs.reading:
         raise ValueError("ngrams, chars or reading are not those that the classifier learned with: call fit")
+    if options.pretrained is not None and (known.linear is None or len(known.linear) != options.dim):
+        dim = None if known.linear is None else len(known.linear)
+        raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
     if examples.labels.classes.dtype != known.classes.dtype:
         found, expected = examples.labels.classes.tolist()[0], known.classes.tolist()[0]
         raise TypeError(f"labels must be of the type of the classes, such as {expected!r}, got {found!r}")

@@ -14,14 +14,14 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.examples import Examples
-from fastembed.classifier.features import Features
+from fastembed.classifier.features import Features, document_frequencies
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.labels import shares
 from fastembed.classifier.likelihood import Likelihood
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.ova import Documents, clipped_shares, first_scores, train_ova
-from fastembed.classifier.softmax import log_shares, start, train_softmax
+from fastembed.classifier.softmax import log_shares, of_full_rank, start, train_softmax
 from fastembed.corpus.ledger import Ledger
 
 EpochEnd = Callable[[dict[str, float]], object]
@@ -33,7 +33,7 @@ def idf(counts: Any, documents: int | None = None) -> npt.NDArray[np.float64]:
 
     The smoothed form, as if one more document had each feature once. N is `documents` if there were more.
     """
-    frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
+    frequencies = document_frequencies(counts)
     weights: npt.NDArray[np.float64] = np.log((1 + (documents or counts.shape[0])) / (1 + frequencies)) + 1
     return weights
 
@@ -106,7 +106,7 @@ def _trained(
         held_out = None if validation is None else (validation[0], shares(validation[1]))
         history = train_softmax(trainer, bags, targets, options, held_out, on_end)
         embedding, calibration = trainer.embedding, Calibration("softmax")
-        linear = None if trainer.linear.shape[0] == trainer.linear.shape[1] else np.ascontiguousarray(trainer.linear)
+        linear = None if of_full_rank(trainer) else np.ascontiguousarray(trainer.linear)
     else:
         size = len(features) * len(labels.classes) * np.dtype(np.float32).itemsize
         advice = "give loss='softmax' and a dim, or fewer features by min_count or max_features"

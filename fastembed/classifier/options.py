@@ -13,6 +13,7 @@ from fastembed._base.validation import check_choice, check_flag, check_integer, 
 from fastembed.classifier.likelihood import LOSSES
 from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths
+from fastembed.vectors.vectors import Vectors
 
 MOST_WORDS = 16  # of an n-gram; as many arrays as the kernel of bags takes
 EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
@@ -49,6 +50,7 @@ class ClassifierOptions:
     threads: int | None
     reading: Reading | None
     label_prefix: str
+    pretrained: Vectors | None
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, LOSSES)
@@ -83,6 +85,7 @@ class ClassifierOptions:
             raise ValueError(
                 f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank: give dim=None"
             )
+        self._check_pretrained()
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
             raise ValueError(
@@ -90,6 +93,21 @@ class ClassifierOptions:
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    def _check_pretrained(self) -> None:
+        vectors = self.pretrained
+        if vectors is None:
+            return
+        if not isinstance(vectors, Vectors):
+            raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(vectors)}")
+        dim = vectors.matrix.shape[1]
+        if self.dim is None:
+            raise ValueError(
+                f"pretrained vectors are the rows of an embedding, which loss={self.loss!r} with dim=None has not:"
+                f" give loss='softmax' and dim={dim}, that of the vectors"
+            )
+        if self.dim != dim:
+            raise ValueError(f"dim must be {dim}, that of the pretrained vectors, got {self.dim}")
 
     @property
     def most_epochs(self) -> int:

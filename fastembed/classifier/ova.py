@@ -18,17 +18,23 @@ from scipy import sparse
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 from fastembed._base.threads import Pool
 from fastembed._base.validation import is_true
+from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration, calibrated
+from fastembed.classifier.features import document_frequencies
 from fastembed.classifier.likelihood import Likelihood
 from fastembed.classifier.options import ClassifierOptions
 
 Float32 = npt.NDArray[np.float32]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
 NEVER = -1e4  # the logit of what only fills a tile of sigmoids
 MOST_LEFT_OUT = 1000  # documents; at most a tenth
 EPOCHS_OF_ALL = 5  # at least, if the first ones do not end earlier
+RUN = 16  # documents that are visited one after the other
+PIECE_FEATURES = 1 << 14  # whose weights are written by one task
 
 
 @dataclass(frozen=True)
@@ -50,54 +56,81 @@ class Documents:
 
 
 @dataclass(frozen=True)
-class SplitFeatures:
-    """Features of several documents, which have a row of weights each, and those of one, which need none.
+class SplitBags:
+    """Bags of features that have a row of weights each, and the features of one document, which need none.
 
     Attributes
     ----------
-    shared : ndarray of int64 (S,)
-        Features that have a row.
-    places : ndarray of int32 (F,)
+    rows : ndarray of int32 (F,)
         The row of each feature, or -1.
-    owners : csr_array (F, N)
-        The weights in the bags, of the other features alone.
+    size : int
+        The number of rows, one at least.
+    owners : ndarray of int32 (F,)
+        The document of each of the other features; else -1.
+    amounts : ndarray of float32 (F,)
+        The weight in its bag.
+    starts, ids, weights : ndarray of int64 (N + 1,), int32 and float32
+        The bags of the features that have a row, as CSR.
+    squares, own : ndarray of float32 (N,)
+        The squared lengths of the bags, of all features, and of those without a row.
     """
 
-    shared: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int32]
-    owners: Any
+    rows: Int32
+    size: int
+    owners: Int32
+    amounts: Float32
+    starts: Int64
+    ids: Int32
+    weights: Float32
+    squares: Float32
+    own: Float32
 
     @classmethod
-    def of(cls, bags: Any, every: bool) -> SplitFeatures:
-        """Return the features of bags (N, F), of which all get a row if `every` does."""
-        frequencies = np.bincount(bags.indices, minlength=bags.shape[1])
-        some = np.ones(bags.shape[1], bool) if every else frequencies > 1
-        shared = np.flatnonzero(some)
-        places = np.full(bags.shape[1], -1, np.int32)
-        places[shared] = np.arange(len(shared))
-        alone = ~some[bags.indices]
-        rows = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr))
-        owners = sparse.csr_array(
-            (bags.data[alone].astype(np.float32), (bags.indices[alone], rows[alone])), shape=bags.shape[::-1]
+    def of(cls, bags: Any, order: Int64, every: bool) -> SplitBags:
+        """Return bags (N, F) in this order; all features get a row if `every` does."""
+        columns, count = bags.shape[1], len(order)
+        frequencies = document_frequencies(bags)
+        shared = np.ones(columns, bool) if every else frequencies > 1
+        rows = np.where(shared, np.cumsum(shared, dtype=np.int32) - 1, -1).astype(np.int32)
+        entries = int(frequencies[shared].sum())
+        split = cls(
+            rows=rows,
+            size=max(1, int(np.count_nonzero(shared))),
+            owners=np.full(columns, -1, np.int32),
+            amounts=np.zeros(columns, np.float32),
+            starts=np.empty(count + 1, np.int64),
+            ids=np.empty(max(1, entries), np.int32),  # whose address is taken
+            weights=np.empty(max(1, entries), np.float32),
+            squares=np.empty(count, np.float32),
+            own=np.empty(count, np.float32),
         )
-        return cls(shared, places, owners)
+        kernels.split_bags(
+            *csr_parts(bags), order, rows, split.starts, split.ids, split.weights, split.squares, split.own,
+            split.owners, split.amounts,
+        )  # fmt: skip
+        return split
 
-    def rows_of(self, bags: Any) -> Any:
-        """Return bags (n, S) of the features that have a row, float32."""
-        places = self.places[bags.indices]
-        kept = places >= 0
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
-        data = bags.data[kept].astype(np.float32)
-        return sparse.csr_array((data, places[kept], ends), shape=(bags.shape[0], max(1, len(self.shared))))
+    def parts_of(self, bags: Any) -> tuple[Any, Any]:
+        """Return bags (n, F) over the rows, (n, S), and over the documents of the other features, (n, N); float32."""
+        found = []
+        for places, factors, columns in (
+            (self.rows, np.ones(1, np.float32), self.size),
+            (self.owners, self.amounts, len(self.own)),
+        ):
+            at = places[bags.indices]
+            kept = at >= 0
+            ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
+            data = bags.data[kept].astype(np.float32) * factors[bags.indices[kept] % len(factors)]
+            found.append(sparse.csr_array((data, at[kept], ends), shape=(bags.shape[0], columns)))
+        return found[0], found[1]
 
 
-def squared_lengths(bags: Any) -> npt.NDArray[np.float64]:
-    """Return |x|^2 of each bag (N,)."""
-    rows = np.repeat(np.arange(bags.shape[0]), np.diff(bags.indptr))
-    squares: npt.NDArray[np.float64] = np.bincount(
-        rows, bags.data.astype(np.float64) ** 2, minlength=bags.shape[0]
-    ).astype(np.float64, copy=False)
-    return squares
+def csr_parts(bags: Any) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
+    """Return indptr, indices and data as the kernels take them, none of them empty."""
+    indptr = bags.indptr.astype(np.int64, copy=False)
+    if not bags.nnz:
+        return indptr, np.zeros(1, np.int32), np.zeros(1)
+    return indptr, bags.indices.astype(np.int32, copy=False), bags.data.astype(np.float64, copy=False)
 
 
 def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[np.float64]:
@@ -127,6 +160,8 @@ class Ascent:
     Parameters
     ----------
     documents : Documents
+    order : ndarray of int64 (N,)
+        In which they are kept in memory, and numbered from here on.
     bias : ndarray of float32 (L,)
     loss : {"squared", "ova"}
     l2 : float
@@ -136,27 +171,33 @@ class Ascent:
     """
 
     def __init__(
-        self, documents: Documents, bias: Float32, loss: str, l2: float, pool: Pool, start: Float32 | None = None
+        self,
+        documents: Documents,
+        order: Int64,
+        bias: Float32,
+        loss: str,
+        l2: float,
+        pool: Pool,
+        start: Float32 | None = None,
     ) -> None:
-        count, labels = documents.bags.shape[0], len(bias)
+        count, labels = len(order), len(bias)
         tiles = -(-labels // LANES)
-        self._split = SplitFeatures.of(documents.bags, start is not None)
-        bags = self._split.rows_of(documents.bags)
-        squares = squared_lengths(documents.bags)
+        self._split = split = SplitBags.of(documents.bags, order, start is not None)
+        of_documents = documents.labels[order]
         self._arrays = (
-            bags.indptr.astype(np.int64),
-            bags.indices.astype(np.int32) if bags.nnz else np.zeros(1, np.int32),  # whose address is taken
-            bags.data if bags.nnz else np.zeros(1, np.float32),
-            squares.astype(np.float32),
-            (squares - squared_lengths(bags)).astype(np.float32),
-            documents.labels.indptr.astype(np.int64),
-            documents.labels.indices.astype(np.int32, copy=False),
-            (documents.weights / l2).astype(np.float32),
+            split.starts,
+            split.ids,
+            split.weights,
+            split.squares,
+            split.own,
+            of_documents.indptr.astype(np.int64),
+            of_documents.indices.astype(np.int32, copy=False),
+            (documents.weights[order] / l2).astype(np.float32),
         )
         self._pool, self._l2 = pool, l2
         self._bias = np.full((tiles, LANES), 0 if loss == "squared" else NEVER, np.float32)
         self._bias.ravel()[:labels] = bias
-        self._rows = aligned_zeros((tiles, bags.shape[1], LANES), "float32")
+        self._rows = aligned_zeros((tiles, split.size, LANES), "float32")
         if start is not None:
             for tile in range(tiles):
                 part = start[:, tile * LANES : (tile + 1) * LANES]
@@ -181,22 +222,21 @@ class Ascent:
 
     def weights(self) -> Float32:
         """Return the weights (F, L)."""
-        owners, shared = self._split.owners, self._split.shared
-        found = np.zeros((owners.shape[0], self._labels), np.float32)
-        alone = np.flatnonzero(np.diff(owners.indptr))
+        split = self._split
+        found = np.empty((len(split.rows), self._labels), np.float32)
 
-        def run(tile: int) -> None:
-            part = found[:, tile * LANES : (tile + 1) * LANES]
-            part[shared] = self._rows[tile][: len(shared), : part.shape[1]]
-            part[alone] = owners.data[:, None] * self._dual[tile][owners.indices, : part.shape[1]]
+        def run(k: int) -> None:
+            first = k * PIECE_FEATURES
+            last = min(len(found), first + PIECE_FEATURES)
+            kernels.joined_rows(split.rows, split.owners, split.amounts, self._rows, self._dual, first, last, found)
 
-        self._pool.run(run, len(self._rows))
+        self._pool.run(run, -(-len(found) // PIECE_FEATURES))
         return found
 
     def scores(self, bags: Any) -> Float32:
         """Return the scores (N, L) of bags (N, F)."""
         found = np.empty((bags.shape[0], self._labels), np.float32)
-        shared, alone = self._split.rows_of(bags), bags.astype(np.float32) @ self._split.owners
+        shared, alone = self._split.parts_of(bags)
 
         def run(tile: int) -> None:
             part = found[:, tile * LANES : (tile + 1) * LANES]
@@ -207,9 +247,16 @@ class Ascent:
         return found
 
 
-def of_known_features(bags: Any, others: Any) -> Any:
-    """Return bags of the features that are in others, scaled to the unit length that such documents have."""
-    known = np.bincount(others.indices, minlength=bags.shape[1]) > 0
+def runs_in_random_order(rng: np.random.Generator, first: int, last: int) -> Int64:
+    """Return the numbers from first to last in runs, whose order is random: what lies together is read together."""
+    starts = np.arange(first, last, RUN)
+    rng.shuffle(starts)
+    order = (starts[:, None] + np.arange(RUN)).ravel()
+    return order[order < last]
+
+
+def of_known_features(bags: Any, known: npt.NDArray[np.bool_]) -> Any:
+    """Return bags of known features alone (F,), scaled to the unit length that such documents have."""
     found = bags.copy()
     found.data *= known[found.indices]
     lengths = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
@@ -252,13 +299,16 @@ def train_ova(
     Without `validation` the first epochs leave documents out, by which the scores are calibrated. The last ones take
     all; the minimum does not depend on what came first. Both end when an epoch has changed little.
     """
-    ascent = Ascent(documents, bias, options.loss, options.strength, pool, start)
     rng, count = np.random.default_rng(options.seed), len(documents.weights)
+    random = rng.permutation(count)  # in which documents lie in memory, those left out first
+    ascent = Ascent(documents, random, bias, options.loss, options.strength, pool, start)
     without = 0 if validation is not None else max(0, options.most_epochs - EPOCHS_OF_ALL)
-    left_out = rng.permutation(count)[: min(MOST_LEFT_OUT, count // 10) if without else 0]
+    left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
     bags, labels = (documents.bags[left_out], documents.labels[left_out]) if validation is None else validation
-    others = documents.bags if validation is not None else documents.bags[np.delete(np.arange(count), left_out)]
-    bags = of_known_features(bags, others)
+    known_by = document_frequencies(documents.bags)
+    if validation is None:
+        known_by -= document_frequencies(bags)
+    bags = of_known_features(bags, known_by > 0)
     weights = documents.weights[left_out] if validation is None else np.ones(bags.shape[0])
 
     def calibrate() -> Calibration:
@@ -268,8 +318,8 @@ def train_ova(
     calibration, best, best_epoch, lowest = None, None, 0, math.inf
     for epoch in range(1, options.most_epochs + 1):
         began = time.perf_counter()
-        order = rng.permutation(count)
-        loss, change = ascent.epoch(order[~np.isin(order, left_out)] if epoch <= without else order)
+        first = len(left_out) if epoch <= without else 0
+        loss, change = ascent.epoch(runs_in_random_order(rng, first, count))
         record = {"epoch": epoch, "loss": loss, "change": change}
         still = change <= options.tol * history[0]["change"] if history else change == 0
         stop = still and epoch > without

@@ -16,6 +16,7 @@ from fastembed._base.threads import Pool
 from fastembed.classifier.features import Features
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.pretrained import mean_directions, word_rows
 from fastembed.trainer.trainer import Trainer
 
 BLOCK_DOCUMENTS = 64
@@ -74,17 +75,30 @@ def start(
     """Return a trainer: of what has grown, or of a new classifier, of which E is zero.
 
     With dim=None, or no fewer dimensions than labels, W is the identity, and stays so: the model is of full rank. Else
-    W gives similar labels similar vectors.
+    W gives similar labels similar vectors. With pretrained vectors, those are the rows of words, and W has directions
+    to the documents of each label.
     """
     if grown is not None:
         linear = np.eye(len(bias), dtype=np.float32) if grown.linear is None else grown.linear
         return Trainer(grown.embedding, linear, bias=bias, threads=pool.threads)
     labels = len(bias)
+    if options.pretrained is not None:
+        embedding = np.zeros((len(features), options.pretrained.matrix.shape[1]), np.float32)
+        embedding[: len(features.words)] = word_rows(features.words.tokens, options.pretrained)
+        with single_threaded_blas():
+            linear = mean_directions(bags, targets, embedding)
+        return Trainer(embedding, linear, bias=bias, threads=pool.threads)
     dim = labels if options.dim is None else min(options.dim, labels)
     rng = np.random.default_rng(options.seed)
     with single_threaded_blas():  # so that the bits do not depend on the number of its threads
         linear = np.eye(labels, dtype=np.float32) if dim == labels else label_vectors(bags, targets, dim, rng)
     return Trainer(np.zeros((len(features), dim), np.float32), linear, bias=bias, threads=pool.threads)
+
+
+def of_full_rank(trainer: Trainer) -> bool:
+    """Return whether W is the identity, and the rows of E are logits."""
+    linear = trainer.linear
+    return linear.shape[0] == linear.shape[1] and bool(np.array_equal(linear, np.eye(len(linear))))
 
 
 def train_softmax(
@@ -101,7 +115,7 @@ def train_softmax(
     step is then in proportion to its weight in the bag, as the gradient of the loss has it, and E stays in the span of
     the bags.
     """
-    full = trainer.linear.shape[0] == trainer.linear.shape[1]
+    full = of_full_rank(trainer)
     trainer.squares[0][:] = PLAIN**2
 
     def epoch_end(record: dict[str, float], _: Trainer) -> object:

@@ -16,6 +16,7 @@ from fastembed.cli import options, values
 from fastembed.cli.arguments import check_model_output, given, reject, reject_overwriting
 from fastembed.cli.output import print_line, print_written
 from fastembed.corpus import Reading
+from fastembed.vectors import Vectors
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Classifier).parameters.items()}
 EARLY = ("validation_fraction", "n_iter_no_change")
@@ -34,6 +35,9 @@ def run(arguments: argparse.Namespace) -> None:
         reject(arguments, EARLY, "nothing is held out without --early-stopping")
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()
+    if (pretrained := parameters.get("pretrained")) is not None:
+        reject_overwriting(arguments, [pretrained])
+        parameters["pretrained"] = Vectors.load(pretrained)
     model = Classifier(**parameters)
     quiet = arguments.quiet or arguments.json
     model.fit([Path(file) for file in arguments.files], on_epoch_end=None if quiet else partial(_print_epoch, model))
@@ -48,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         labels=len(model.classes_),
         labels_seen_once=once,
         features=model.n_features_,
-        parameters=model.get_params() | {"reading": model.reading and model.reading.record()},
+        parameters=model.get_params() | {"reading": model.reading and model.reading.record(), "pretrained": pretrained},
         history=model.history_,
         ledger=model.ledger_,
     )
@@ -100,6 +104,8 @@ def add_parser(commands: options.Commands) -> None:
     options.add_training(training, DEFAULTS)
     add = partial(options.add_parameter, training, defaults=DEFAULTS)
     add("loss", None, "one sigmoid per label, or a softmax over the labels", choices=LOSSES)
+    text = "start the rows of words from the vectors of this file; needs --loss softmax and --dim, that of the vectors"
+    add("pretrained", values.file_name, text, metavar="FILE")
     add("l2", values.number(), "how strongly large weights are held down", metavar="NUMBER")
     text = "weigh labels so that rare ones count as much as frequent ones"
     add("class_weight", None, text, choices=("balanced",))

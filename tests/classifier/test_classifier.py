@@ -8,9 +8,11 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 
-from fastembed import Classifier, TrainingDivergedError, Vectors
+from fastembed import Classifier, SkipGram, TrainingDivergedError, Vectors
 from fastembed._base.threads import Pool
+from fastembed.classifier.pretrained import LENGTH, mean_directions, word_rows
 from fastembed.corpus import Reading
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -142,6 +144,94 @@ def test_rows_that_float16_cannot_hold_are_refused(tmp_path):
         model.save(tmp_path / "m.safetensors", rows="float16")
     assert not list(tmp_path.iterdir())
     model.save(tmp_path / "m.safetensors", rows="int8")
+
+
+@pytest.fixture(scope="module")
+def word_vectors(labelled):
+    words = sorted({word for text in labelled[0] for word in text.split()})[::2]
+    return Vectors(words, np.random.default_rng(0).normal(size=(len(words), 8)))
+
+
+@pytest.mark.parametrize("labels_of_each", [1, 3])
+def test_pretrained_vectors_are_where_the_rows_of_words_start(labelled, word_vectors, labels_of_each):
+    """W has the unit vectors from the mean of all documents to that of each label."""
+    documents, labels = labelled
+    labels = [f"{label}{k % labels_of_each}" for k, label in enumerate(labels)]
+    model = Classifier("softmax", dim=8, pretrained=word_vectors, learning_rate=1e-9, epochs=1)
+    model.fit(documents, labels)
+    fitted = model._model
+    words = fitted.features.words.tokens
+    known = np.array([word in word_vectors for word in words])
+    assert 0 < known.sum() < len(words)
+    rows = word_vectors[[word for word in words if word in word_vectors]]
+    expected = LENGTH * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert_allclose(fitted.embedding[: len(words)][known], expected, atol=1e-5)
+    assert np.abs(fitted.embedding[: len(words)][~known]).max() < 1e-5
+    assert np.abs(fitted.embedding[len(words) :]).max() < 1e-5
+    h = fitted.features.bags(documents, Pool(1)) @ fitted.embedding
+    targets = np.array([[label == name for name in fitted.classes] for label in labels], float)
+    means = (targets.T @ h) / targets.sum(axis=0)[:, None] - h.mean(axis=0)
+    found = mean_directions(fitted.features.bags(documents, Pool(1)), csr_array(targets), fitted.embedding)
+    assert_allclose(found.T, means / np.linalg.norm(means, axis=1, keepdims=True), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("dim", [3, 8])
+def test_pretrained_vectors_help_and_give_the_same_bits_on_any_threads(tmp_path, labelled, held_out, dim):
+    """Also with as many dimensions as labels, where W is not the identity."""
+    words = sorted({word for text in labelled[0] for word in text.split()})
+    vectors = Vectors(words, np.random.default_rng(1).normal(size=(len(words), dim)))
+    one, three = (
+        Classifier("softmax", dim=dim, pretrained=vectors, threads=threads).fit(*labelled) for threads in (1, 3)
+    )
+    assert bits(one) == bits(three)
+    assert one._model.linear.shape == (dim, 3)
+    assert one.score(*held_out) > 0.9
+    one.save(tmp_path / "m.safetensors")
+    again = Classifier.load(tmp_path / "m.safetensors")
+    assert_array_equal(again.predict_proba(held_out[0]), one.predict_proba(held_out[0]))
+    assert again.get_params() == one.get_params() | {"pretrained": None, "threads": None}
+    pickled = pickle.loads(pickle.dumps(one))
+    assert bits(pickled) == bits(one)
+    assert pickled.pretrained.tokens == vectors.tokens
+    assert "pretrained=<Vectors" in repr(one)
+
+
+def test_words_without_a_vector_start_from_a_composed_one_if_there_is_any():
+    text = [["cheap", "pills", "watches"], ["lunch", "noon"]] * 5
+    vectors = SkipGram(dim=8, min_count=1, subwords=True, epochs=1, threads=1).fit(text).vectors
+    rows = word_rows(["cheap", "cheaper", "zzqq"], vectors)
+    assert_allclose(np.linalg.norm(rows, axis=1), [LENGTH, LENGTH, 0], rtol=1e-5)
+    assert_allclose(rows[1], LENGTH * vectors["cheaper"] / np.linalg.norm(vectors["cheaper"]), rtol=1e-4)
+
+
+def test_new_words_of_partial_fit_start_from_pretrained_vectors():
+    vectors = Vectors(["a", "b", "c", "d"], np.eye(4))
+    model = Classifier("softmax", dim=4, ngrams=1, pretrained=vectors, learning_rate=1e-9)
+    model.fit(["a", "b"], ["x", "y"]).partial_fit(["d e"], ["y"])
+    assert model._model.features.words.tokens == ("a", "b", "d", "e")
+    assert_allclose(model._model.embedding, LENGTH * np.eye(4)[[0, 1, 3, 2]] * [[1], [1], [1], [0]], atol=1e-5)
+    full = Classifier("softmax").fit(["a", "b"], ["x", "y"]).set_params(dim=4, pretrained=vectors)
+    with pytest.raises(ValueError, match="have dimension 4, the classifier dim=None: call fit"):
+        full.partial_fit(["d"], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        (
+            {"pretrained": "vectors.txt", "dim": 2},
+            TypeError,
+            r"pretrained must be fastembed\.Vectors or None, got 'vec",
+        ),
+        ({}, ValueError, r"loss='softmax' with dim=None has not: give loss='softmax' and dim=2"),
+        ({"loss": "squared"}, ValueError, r"loss='squared' with dim=None has not: give loss='softmax' and dim=2"),
+        ({"dim": 3}, ValueError, "dim must be 2, that of the pretrained vectors, got 3"),
+    ],
+)
+def test_pretrained_vectors_that_do_not_fit_are_refused(parameters, error, message):
+    given = {"loss": "softmax", "pretrained": Vectors(["a", "b"], np.eye(2))} | parameters
+    with pytest.raises(error, match=message):
+        Classifier(**given).fit(["a", "b"], ["x", "y"])
 
 
 def test_score_is_the_accuracy_of_test():

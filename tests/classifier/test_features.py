@@ -8,10 +8,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed._base.threads import Pool
+from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairTable, bags, separate_labels, unit_rows
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import DocumentLines
-from fastembed.classifier.feature_counting import read_features
+from fastembed.classifier.feature_counting import count_pairs, read_features
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.corpus import Reading
 from fastembed.corpus.ledger import Ledger
@@ -86,22 +87,39 @@ def test_documents_without_a_known_feature_have_empty_bags():
     assert np.diff(found.indptr).tolist() == [0, 0, 1]
 
 
-def test_pairs_are_counted_once_by_each_part():
-    rng = np.random.default_rng(0)
-    ids = rng.integers(-1, 30, 5000).astype(np.int32)
-    wanted = Counter((a, b) for a, b in zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True) if a >= 0 and b >= 0)
-    for parts in (1, 3):
-        found = {}
-        for part in range(parts):
-            table = PairTable()
-            table.count(ids, ids, 1, part, parts)
-            left, right = np.empty(len(table), np.int32), np.empty(len(table), np.int32)
-            counts = np.empty(len(table), np.int64)
-            size = table.frequent(2, left, right, counts)
-            found |= dict(
-                zip(zip(left[:size].tolist(), right[:size].tolist(), strict=True), counts[:size].tolist(), strict=True)
-            )
-        assert found == {pair: count for pair, count in wanted.items() if count >= 2}
+@pytest.mark.parametrize("least", [1, 2])
+@pytest.mark.parametrize("pairs_of_a_part", [7, 1 << 15])
+def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, set_constant):
+    set_constant("fastembed.classifier.feature_counting.PART_PAIRS", pairs_of_a_part)
+    ids = np.random.default_rng(0).integers(-1, 30, 5000).astype(np.int32)
+    at = list(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True))
+    wanted = Counter(pair for pair in at if min(pair) >= 0)
+    found, grams = count_pairs(ids, ids, 1, least, Pool(1))
+    pairs = list(zip(grams.left.tolist(), grams.right.tolist(), strict=True))
+    counts = dict(zip(pairs, grams.counts.tolist(), strict=True))
+    assert counts == {pair: count for pair, count in wanted.items() if count >= least}
+    assert (np.diff(grams.counts) <= 0).all()
+    places = {pair: number for number, pair in enumerate(pairs)}
+    assert found.tolist() == [*(places.get(pair, -1) for pair in at), -1]
+    for threads in (2, 3):
+        again, others = count_pairs(ids, ids, 1, least, Pool(threads))
+        assert_array_equal(again, found)
+        assert_array_equal(others.left, grams.left)
+
+
+@pytest.mark.parametrize("ids", [[], [3], [-1, -1], [1, 2]])
+def test_few_ids_have_few_pairs(ids):
+    ids = np.array(ids, np.int32)
+    found, grams = count_pairs(ids, ids, 1, 1, Pool(2))
+    assert found.tolist() == ([0, -1] if ids.tolist() == [1, 2] else [-1] * len(ids))
+    assert len(grams) == int(ids.tolist() == [1, 2])
+
+
+@pytest.mark.parametrize("parts", [0, 3, 6])
+def test_parts_are_a_power_of_two(parts):
+    ids = np.zeros(4, np.int32)
+    with pytest.raises(ValueError, match=f"a power of two, got {parts}"):
+        kernels.part_sizes(ids, ids, 1, 0, 4, np.empty(parts, np.int64))
 
 
 @pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])

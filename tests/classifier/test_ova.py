@@ -5,11 +5,49 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import optimize
+from scipy import optimize, sparse
 
 from fastembed import Classifier, reference
 from fastembed._base.threads import Pool
+from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import BEND
+from fastembed.classifier.features import document_frequencies
+from fastembed.classifier.ova import SplitBags, runs_in_random_order
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("labels", [3, 16, 37])
+def test_bags_are_split_into_features_with_a_row_and_those_of_one_document(labels, every):
+    """With weights R of rows and duals A: what is joined is W, by which bags have the scores that their parts have."""
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(30, 40)) * (rng.random((30, 40)) < 0.05)
+    dense[4] = 0
+    bags, order = sparse.csr_array(dense), rng.permutation(30)
+    split = SplitBags.of(bags, order, every)
+    occurs = (dense != 0).sum(axis=0)
+    assert_array_equal(split.rows >= 0, np.ones(40, bool) if every else occurs > 1)
+    assert_array_equal(split.owners >= 0, (split.rows < 0) & (occurs == 1))
+    assert_array_equal(document_frequencies(bags), occurs)
+    tiles = -(-labels // 16)
+    of_rows, dual = (rng.normal(size=(tiles, size, 16)).astype(np.float32) for size in (split.size, 30))
+    found = np.full((40, labels), np.nan, np.float32)
+    for first, last in ((0, 7), (7, 40)):
+        kernels.joined_rows(split.rows, split.owners, split.amounts, of_rows, dual, first, last, found)
+    parts = split.parts_of(bags)
+    flat = [tiled.transpose(1, 0, 2).reshape(tiled.shape[1], -1)[:, :labels] for tiled in (of_rows, dual)]
+    assert_allclose(dense @ found, parts[0] @ flat[0] + parts[1] @ flat[1], rtol=1e-4, atol=1e-5)
+    assert_array_equal(found[(split.rows < 0) & (split.owners < 0)], 0)
+    rows = sparse.csr_array((split.weights[: split.starts[-1]], split.ids[: split.starts[-1]], split.starts))
+    assert_allclose(rows.toarray(), parts[0].toarray()[order][:, : rows.shape[1]])
+    assert_allclose(split.squares, (dense[order] ** 2).sum(axis=1), rtol=1e-6)
+    alone = dense[order] * (split.rows < 0)
+    assert_allclose(split.own, (alone**2).sum(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 16), (5, 40), (3, 3)])
+def test_runs_have_each_document_once(first, last):
+    order = runs_in_random_order(np.random.default_rng(0), first, last)
+    assert sorted(order.tolist()) == list(range(first, last))
 
 
 def weights_of(model):
@@ -128,8 +166,8 @@ def test_a_document_of_unknown_features_has_the_shares_of_the_labels():
 def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
     """Each word has the label x with its own probability."""
     rng = np.random.default_rng(0)
-    words, labels = rng.integers(0, 8, 4000), []
-    labels = np.where(rng.random(4000) < (words + 1) / 9, "x", "y")
+    words = rng.integers(0, 8, 20_000)
+    labels = np.where(rng.random(20_000) < (words + 1) / 9, "x", "y")
     model = Classifier().fit([f"w{word}" for word in words], labels)
     assert model.test([f"w{word}" for word in words], labels).calibration_error < 0.04
     for word in range(8):

@@ -6,9 +6,10 @@ import json
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from fastembed import Classifier
+from fastembed import Classifier, Vectors
 from fastembed.corpus import Reading
 
 LINES = ["__label__x cats and dogs", "__label__y saws and axes", "__label__x a dog", "__label__y an axe", "no label"]
@@ -41,6 +42,19 @@ def test_json_of_training(document, train, tmp_path):
     found = document("train-classifier", train, "-o", path, "--rows", "int8", "--chars", "2,3")
     assert (found["labels"], found["parameters"]["chars"]) == (2, [2, 3])
     assert Classifier.load(path).classes_.tolist() == ["x", "y"]
+
+
+def test_words_start_from_the_vectors_of_a_file(document, run, usage, train, tmp_path):
+    vectors, path = tmp_path / "v.safetensors", tmp_path / "c.safetensors"
+    Vectors(["cats", "axe"], np.eye(2)).save(vectors)
+    softmax = ["--loss", "softmax", "--dim", 2, "--pretrained", vectors]
+    found = document("train-classifier", train, "-o", path, *softmax)
+    assert found["parameters"]["pretrained"] == str(vectors)
+    assert Classifier.load(path)._model.linear.shape == (2, 2)
+    code, _, err = run("train-classifier", train, "-o", path, "--pretrained", vectors)
+    assert code == 1
+    assert "give loss='softmax' and dim=2" in err
+    assert "would overwrite the input" in usage("train-classifier", train, "-o", vectors, *softmax)
 
 
 def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch):
