@@ -245,11 +245,11 @@ def colliding_tokens(count):
 
 def seconds_to_count_and_encode(tokens):
     text = b" ".join(tokens * 3) + b"\n"
-    start = time.perf_counter()
+    start = time.thread_time()  # of this thread alone: the machine may be busy
     table, ids = TokenTable(), np.empty(len(text), np.int32)
     table.count(text, False)
     written, *_ = table.encode(text, False, ids)
-    elapsed = time.perf_counter() - start
+    elapsed = time.thread_time() - start
     assert ids[: written - 1].tolist() == [*range(len(tokens))] * 3
     assert table.frequent(1) == (tokens, [3] * len(tokens))
     return elapsed, table

@@ -111,6 +111,8 @@ def test_defaults_shown_are_those_of_skipgram():
         (["train", ""], "a file name expected, got an empty string"),
         (["train", "f", "-o", ""], "argument -o/--output: a file name expected, got an empty string"),
         (["train", "f", "-o", "folder/"], "a file name expected, got the folder 'folder/'"),
+        (["train", "f", "-o", "-"], "a file name expected, got '-': files are written whole, not to stdout"),
+        (["export", "v", "-"], "a file name expected, got '-': files are written whole, not to stdout"),
         (["train", "f", "--dim", "1.5"], "an integer of at least 1 expected, got '1.5'"),
         (["train", "f", "--dim", "²"], "an integer of at least 1 expected, got '²'"),
         (["train", "f", "--seed", "-1"], "an integer of at least 0 expected, got '-1'"),
