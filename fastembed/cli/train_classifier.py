@@ -92,14 +92,14 @@ def add_parser(commands: options.Commands) -> None:
     add = partial(options.add_parameter, reading, defaults=DEFAULTS)
     add("label_prefix", str, "what labels begin with", metavar="TEXT")
     add("ngrams", values.positive, "the largest number of neighbouring words that are a feature", metavar="N")
-    text = "n-grams of so many characters of a word are features, as 3,6"
-    add("chars", values.window, text, metavar="LEAST,MOST")
+    text = "n-grams of so many characters of a word are features, such as 3-6"
+    add("chars", values.ngram_lengths, text, metavar="MIN-MAX")
     options.add_min_count(reading, DEFAULTS)
     add("max_features", values.positive, "keep only the N most frequent features", metavar="N")
     training = command.add_argument_group("how to train")
     options.add_training(training, DEFAULTS)
     add = partial(options.add_parameter, training, defaults=DEFAULTS)
-    add("loss", None, "one sigmoid per label, or a softmax over the labels", choices=LOSSES)
+    add("loss", None, "squares or a sigmoid per label, or a softmax over all labels", choices=LOSSES)
     add("l2", values.number(), "how strongly large weights are held down", metavar="NUMBER")
     text = "weigh labels so that rare ones count as much as frequent ones"
     add("class_weight", None, text, choices=("balanced",))

@@ -113,6 +113,7 @@ def test_defaults_shown_are_those_of_skipgram():
         (["train", "f", "-o", "folder/"], "a file name expected, got the folder 'folder/'"),
         (["train", "f", "-o", "-"], "a file name expected, got '-': files are written whole, not to stdout"),
         (["export", "v", "-"], "a file name expected, got '-': files are written whole, not to stdout"),
+        (["train-classifier", "f", "--chars", "6-3"], "two ascending integers of at least 1 expected, got '6-3'"),
         (["train", "f", "--dim", "1.5"], "an integer of at least 1 expected, got '1.5'"),
         (["train", "f", "--dim", "²"], "an integer of at least 1 expected, got '²'"),
         (["train", "f", "--seed", "-1"], "an integer of at least 0 expected, got '-1'"),
