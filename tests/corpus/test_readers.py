@@ -194,9 +194,7 @@ def test_what_is_no_path_is_named(paths, value):
 
 @pytest.mark.parametrize("item", [None, np.nan, float("nan")])
 def test_what_is_missing_is_to_be_left_out(read, item):
-    with pytest.raises(
-        TypeError, match="item 1 of the corpus is .*, where a list of tokens is expected: leave out what"
-    ):
+    with pytest.raises(TypeError, match=r"item 1 of the corpus is .*, where a list of tokens is expected: leave out"):
         read([["a"], item])
 
 
