@@ -374,7 +374,9 @@ class SkipGram:
             counter = CorpusCounter(
                 corpus, options.threads, progress=fit.progress, reading=options.reading, process_limit=memory_limit
             )
-            self._train(fit, *counter.counts_of_new_model(options, fit.checkpoint), own_counts=True)
+            pair = counter.counts_of_new_model(options, fit.checkpoint)
+            with self._training():
+                fit.train(*pair, own_counts=True)
         return self._until_save(fit.checkpoint, counts_are_kept=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
@@ -526,8 +528,8 @@ class SkipGram:
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._call(progress, on_epoch_end, files, memory_limit, comm) as fit:
-            self._train(fit, counts, validation_counts)
+        with self._call(progress, on_epoch_end, files, memory_limit, comm) as fit, self._training():
+            fit.train(counts, validation_counts)
         return self._until_save(fit.checkpoint)
 
     def partial_fit(
@@ -615,7 +617,8 @@ class SkipGram:
             )
             counts, held_out = counter.counts_of_next_model(options, fit.checkpoint, base, grow_vocabulary)
             again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
-            self._train(fit, counts, held_out, base, again, own_counts=replay is None)
+            with self._training():
+                fit.train(counts, held_out, base, again, own_counts=replay is None)
         return self._until_save(fit.checkpoint, counts_are_kept=True)
 
     def partial_fit_counts(
@@ -693,7 +696,8 @@ class SkipGram:
                 validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
             aligned = base.aligned(counts, vocabulary)
             again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
-            self._train(fit, aligned, validation, base, again)
+            with self._training():
+                fit.train(aligned, validation, base, again)
         return self._until_save(fit.checkpoint)
 
     @contextmanager
@@ -744,21 +748,13 @@ class SkipGram:
     def _become(self, model: FittedModel | None) -> None:
         self._model = model
 
-    def _train(
-        self,
-        fit: Fit,
-        counts: Counts | CountsStore,
-        validation_counts: Counts | CountsStore | None,
-        base: FittedModel | None = None,
-        replay: Counts | CountsStore | None = None,
-        *,
-        own_counts: bool = False,
-    ) -> None:
-        """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
+    @contextmanager
+    def _training(self) -> Iterator[None]:
+        """Train in a `with` block, in which no other fit of this SkipGram may begin."""
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                fit.train(counts, validation_counts, base, replay, own_counts=own_counts)
+                yield
             finally:
                 del self._fitting
 
