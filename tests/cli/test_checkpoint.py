@@ -80,9 +80,12 @@ def test_the_same_command_goes_on(run, interrupted, same, tmp_path, corpus, keep
     assert left == ({"c", "c.counts"} if keep else set())
 
 
-def test_counts_and_a_model_go_on(run, interrupted, same, tmp_path, corpus):
+@pytest.mark.parametrize("store", [False, True])
+def test_counts_and_a_model_go_on(run, interrupted, same, tmp_path, corpus, store):
     model, expected, counts = (tmp_path / f"{name}.safetensors" for name in "mec")
-    assert run("count", corpus, "-o", counts, "--min-count", "1")[0] == 0
+    form = ["--store"] if store else []
+    assert run("count", corpus, "-o", counts, "--min-count", "1", *form)[0] == 0
+    assert counts.is_dir() == store
     for source, options, name in (
         (["--counts", counts], [*OPTIONS[:2], *OPTIONS[4:]], expected),
         ([corpus, "--continue", expected, "--replay", counts], OPTIONS[4:], tmp_path / "second.safetensors"),
