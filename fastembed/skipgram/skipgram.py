@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.memory import check_memory_limit, resident_memory
+from fastembed._base.memory import check_memory_limit, give_back_freed, resident_memory
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
@@ -283,7 +283,7 @@ class SkipGram:
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 369 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 379 MB of memory
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)
@@ -811,6 +811,7 @@ class SkipGram:
         largest = stored = None
         if isinstance(counts, CountsStore) and replay is None:
             largest, stored = int(counts.entries.max()), counts.disk
+        give_back_freed()  # what counting took
         estimate = replace(
             options.estimate(*counts.shape, nnz, subwords),
             in_place=own_counts,

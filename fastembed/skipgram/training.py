@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.csr import canonical_csr
+from fastembed._base.memory import give_back_freed
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
@@ -109,6 +110,7 @@ class Training:
             self._trainer = self._stored_trainer(checkpoint, pool)
         else:
             self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
+        give_back_freed()  # what the start took: arrays of other sizes would be beside it, not in its place
 
     def _stored_trainer(self, checkpoint: CheckpointFile, pool: Pool) -> Trainer:
         """Return a trainer for the parameters of a checkpoint, which training takes once it goes on from them.
