@@ -39,7 +39,7 @@ def s3_server(tmp_path_factory):
     log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
