@@ -182,13 +182,13 @@ class _Threads:
                 server = self._servers.popleft()
             except IndexError:  # other threads are looking, too
                 break
-            if server.runs():
-                idle = server.is_idle()
-                if idle:
-                    server.give(call)
-                self._servers.append(server)
-                if idle:
-                    return True
+            if not server.runs():
+                continue
+            if idle := server.is_idle():
+                server.give(call)
+            self._servers.append(server)
+            if idle:
+                return True
         server = _Server()
         server.give(call)
         try:
