@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from fastembed._base.memory import resident_memory
+from fastembed._base.memory import give_back_freed, resident_memory
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.estimate import Estimate
@@ -71,6 +71,7 @@ class Fit:
         assert counts.vocabulary is not None
         lengths, known = (self.options.subwords, None) if base is None else (False, base.subwords)
         subwords = subwords_of(counts.vocabulary.tokens, lengths, known)
+        give_back_freed()  # what counting took
         estimate = self._estimate(counts, replay, subwords, own_counts)
 
         def start() -> Training:

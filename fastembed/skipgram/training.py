@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.csr import canonical_csr
+from fastembed._base.memory import give_back_freed
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
@@ -97,6 +98,7 @@ class Training:
         self._rng = np.random.default_rng(options.seed)
         self._checkpoint, self._ranks = checkpoint, ranks
         self._trainer = self._starting_trainer(pool)
+        give_back_freed()  # what the start took: arrays of other sizes would be beside it, not in its place
 
     def _starting_trainer(self, pool: Pool) -> Trainer:
         """Return the trainer that training starts with, or goes on with."""
