@@ -97,11 +97,11 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "classifier", path)
     try:
+        if isinstance(settings["class_weight"], list):
+            settings["class_weight"] = dict(settings["class_weight"])
         state = json.loads(metadata["model"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])
-        if isinstance(settings["class_weight"], list):
-            settings["class_weight"] = dict(settings["class_weight"])
         ClassifierOptions(**settings, threads=None)
         model = _model(tensors, state, settings["loss"], path)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:

@@ -99,7 +99,7 @@ def add_parser(commands: options.Commands) -> None:
     training = command.add_argument_group("how to train")
     options.add_training(training, DEFAULTS)
     add = partial(options.add_parameter, training, defaults=DEFAULTS)
-    add("loss", None, "squares or a sigmoid per label, or a softmax over all labels", choices=LOSSES)
+    add("loss", None, "one sigmoid per label, or a softmax over the labels", choices=LOSSES)
     add("l2", values.number(), "how strongly large weights are held down", metavar="NUMBER")
     text = "weigh labels so that rare ones count as much as frequent ones"
     add("class_weight", None, text, choices=("balanced",))
