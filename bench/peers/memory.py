@@ -1,43 +1,68 @@
-"""Peaks of resident memory and times of whole trainings, with and without a limit of memory.
+"""Peaks of resident memory, times and bytes read of whole trainings, with and without a limit of memory.
 
 python bench/peers/memory.py TEXT [--times 4] [--limits none 1G] [--min-count 20]
 
 Each run is a process of its own: `fastembed train`, from the text to the saved model. The peak is that of Linux for the
-process, which counts touched pages of mapped files, but not what the system keeps of files that were read.
+process, which counts touched pages of mapped files, but not what the system keeps of files that were read. Bytes read
+are those that the process asked the system for, from a disk or from what the system keeps of it: the mean of the epochs
+after the first.
+
+With --times, the text is followed by copies of itself. The words of each line of a copy are shuffled: without that no
+pair of words would be new, and a text many times as long would have no more counts.
 """
 
 import argparse
 import os
+import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 
 def run(text, limit, options, folder):
-    """Train in a process of its own; return seconds, those of CPUs, the peak, the estimate's line, the last nll."""
-    command = [sys.executable, "-m", "fastembed", "train", text, "-o", folder / "model.safetensors", *options]
+    """Train in a process of its own, and print what it took."""
+    command = [sys.executable, "-P", "-m", "fastembed", "train", text, "-o", folder / "model.safetensors", *options]
     if limit != "none":
         command += ["--memory-limit", limit]
-    begin = time.perf_counter()
+    begin, estimate, nll, read = time.perf_counter(), "", "", []
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
-        out = process.stdout.read()
+        for line in process.stdout:
+            estimate = line.removeprefix("training ") if line.startswith("training ") else estimate
+            if found := re.match(r"epoch .* nll ([0-9.]+)", line):
+                nll = found[1]
+                read.append(int(re.search(r"rchar: (\d+)", Path(f"/proc/{process.pid}/io").read_text())[1]))
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    estimate = re.search(r"^training (.+)$", out, re.MULTILINE)[1]
-    cpu = usage.ru_utime + usage.ru_stime
-    return time.perf_counter() - begin, cpu, 1024 * usage.ru_maxrss, estimate, re.findall(r"nll ([0-9.]+)", out)[-1]
+    times = f"{time.perf_counter() - begin:7.1f} s, {usage.ru_utime + usage.ru_stime:7.1f} s of CPU"
+    peak, per_epoch = f"{1024 * usage.ru_maxrss / 1e6:8,.0f} MB at the peak", f"{np.diff(read).mean() / 1e6:,.0f} MB"
+    print(f"limit {limit:>5}: {times}, {peak}, {per_epoch} read per epoch, nll {nll}")
+    print(f"    {estimate}", end="", flush=True)
+
+
+def repeat(text, times, to):
+    """Write a text and copies of it, in which the words of each line are shuffled."""
+    shuffle = random.Random(0).shuffle
+    with to.open("wb") as file:
+        for copy in range(times):
+            with text.open("rb") as lines:
+                for line in lines:
+                    words = line.split()
+                    if copy:
+                        shuffle(words)
+                    file.write(b" ".join(words) + b"\n")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--times", type=int, default=1, help="how often the text is repeated, in a temporary file")
+    parser.add_argument("--times", type=int, default=1, help="how long the text is made, in a temporary file")
     parser.add_argument("--limits", nargs="+", default=["none", "1G"])
     parser.add_argument("--min-count", default="20")
     parser.add_argument("--epochs", default="5")
@@ -47,16 +72,9 @@ def main():
         folder, text = Path(name), arguments.text
         if arguments.times > 1:
             text = folder / "text"
-            with text.open("wb") as to:
-                for _ in range(arguments.times):
-                    with arguments.text.open("rb") as part:
-                        shutil.copyfileobj(part, to, 1 << 20)
+            repeat(arguments.text, arguments.times, text)
         for limit in arguments.limits:
-            seconds, cpu, peak, estimate, nll = run(text, limit, options, folder)
-            times = f"{seconds:7.1f} s, {cpu:7.1f} s of CPU"
-            print(
-                f"limit {limit:>5}: {times}, {peak / 1e6:8,.0f} MB at the peak, nll {nll}\n    {estimate}", flush=True
-            )
+            run(text, limit, options, folder)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--counts", type=int, default=300, help="per row")
     parser.add_argument("--rounds", type=int, default=5)
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    parser.add_argument("--mpiexec", default=shutil.which("mpiexec", path=beside))
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # the threads of a process that is timed
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -161,11 +163,10 @@ def two_ranks(args: argparse.Namespace) -> dict[str, Any]:
 
 def seconds_of(args: argparse.Namespace, flags: list[str], ranks: int = 0) -> Any:
     """Return what this script prints first as a process, or as so many ranks."""
-    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if mpiexec is None:
-        sys.exit("there is no mpiexec: install Open MPI")
+    if args.mpiexec is None:
+        sys.exit("there is no mpiexec: install Open MPI, or name one by --mpiexec")
     options = [f"--{name}={getattr(args, name)}" for name in ("inputs", "outputs", "dim", "counts", "rounds")]
-    command = [*([mpiexec, "-n", str(ranks)] if ranks else []), sys.executable, __file__, *options, *flags]
+    command = [*([args.mpiexec, "-n", str(ranks)] if ranks else []), sys.executable, __file__, *options, *flags]
     as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | as_root, text=True)
     return json.loads(done.stdout.splitlines()[0])

@@ -18,10 +18,10 @@ With bags, blocks share rows of the embedding, and three more phases are needed,
 
 What the next block needs of its counts and its ids is still made ready beside the forward phase.
 
-The shards may be some of all, a subtree of the tree by which results are merged, while other processes, the ranks, work
-on the others at the same time. Then the ranks exchange their joined results: after each forward phase those of the
-softmax, and with bags, after the sum, dH. Without bags dH of several blocks is kept, since the rows of the embedding
-can wait: the ranks join it and update them together.
+The shards may be some of all, one or more nodes of the tree by which results are merged, while other processes, the
+ranks, work on the others at the same time. Then the ranks exchange the joined results of their nodes: after each
+forward phase those of the softmax, and with bags, after the sum, dH. Without bags dH of several blocks is kept, since
+the rows of the embedding can wait: the ranks join it and update them together.
 
 The products are BLAS's, called through the pointers that SciPy publishes, so that a phase needs neither Python nor the
 GIL.
@@ -121,13 +121,14 @@ cdef struct Block:
 
 
 cdef struct Exchange:
-    # Memory for what this process and others, each with a run of the shards, tell one another; none without others
-    Py_ssize_t ranks           # of all processes; 0 without others
-    double* joined             # (3, size), what this one has of a block of that size
-    double* partials           # (ranks, 3, size), what all have
-    void* kept                 # (rows, width), without bags: dH of several blocks, by the shards of this one
-    Py_ssize_t kept_rows
-    void* gradients            # (ranks, size, width), with bags: dH of the block, of all
+    # Memory for what this process and others, each with some nodes of the tree, tell one another; none without others
+    Py_ssize_t nodes           # of all processes; 0 without others
+    Py_ssize_t node_shards     # of each node; all shards without others
+    double* joined             # (own nodes, 3, size), what this one has of a block of that size
+    double* partials           # (nodes, 3, size), what all have
+    void* kept                 # (own nodes, capacity, width), without bags: dH of several blocks, by this one
+    Py_ssize_t capacity, kept_rows
+    void* gradients            # (nodes, size, width), with bags: dH of the block, of all
 
 
 cdef struct BlockState:
@@ -199,13 +200,22 @@ cdef void group(BlockState* state, Block* block, const real* _) noexcept nogil:
     )
 
 
-cdef void sum_gradients(BlockState* state, Py_ssize_t piece, const real* _) noexcept nogil:
-    """PIECE_ROWS rows of dH, over the shards."""
-    cdef Py_ssize_t first = piece * PIECE_ROWS, width = state.model.width
-    sum_shards(
-        <real*>state.scratch.h_gradients, state.model.shards, state.scratch.rows * width, width,
-        first, min(first + PIECE_ROWS, state.block.size),
-    )
+cdef inline void sum_nodes(BlockState* state, Py_ssize_t first, Py_ssize_t last, const real* _) noexcept nogil:
+    """Rows `first` to last - 1 of dH, over the shards of each node, into its first one."""
+    cdef Py_ssize_t width = state.model.width, s = 0
+    cdef Py_ssize_t shard_size = state.scratch.rows * width
+    while s < state.model.shards:
+        sum_shards(
+            <real*>state.scratch.h_gradients + s * shard_size, state.exchange.node_shards, shard_size, width,
+            first, last,
+        )
+        s += state.exchange.node_shards
+
+
+cdef void sum_gradients(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
+    """PIECE_ROWS rows of dH, over the shards of each node."""
+    cdef Py_ssize_t first = piece * PIECE_ROWS
+    sum_nodes(state, first, min(first + PIECE_ROWS, state.block.size), embedding)
 
 
 cdef void update_bags(BlockState* state, Py_ssize_t piece, Py_ssize_t member, real* embedding) noexcept nogil:
@@ -278,28 +288,41 @@ cdef void update_waiting(BlockState* state, Py_ssize_t piece, real* embedding) n
     )
 
 
-cdef void keep_waiting(BlockState* state, Py_ssize_t piece, const real* _) noexcept nogil:
+cdef void keep_waiting(BlockState* state, Py_ssize_t piece, const real* embedding) noexcept nogil:
     """PIECE_ROWS rows of the dH of the update that waits, which is for all ranks to make."""
     cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, state.waiting)
-    cdef Py_ssize_t width = state.model.width
-    cdef real* gradients = <real*>state.scratch.h_gradients
-    sum_shards(gradients, state.model.shards, state.scratch.rows * width, width, first, last)
-    memcpy(
-        <real*>state.exchange.kept + (state.exchange.kept_rows + first) * width, gradients + first * width,
-        (last - first) * width * sizeof(real),
-    )
+    cdef Py_ssize_t width = state.model.width, node
+    cdef Py_ssize_t node_size = state.exchange.node_shards * state.scratch.rows * width
+    cdef real* kept = <real*>state.exchange.kept + state.exchange.kept_rows * width
+    sum_nodes(state, first, last, embedding)
+    for node in range(state.model.shards // state.exchange.node_shards):
+        memcpy(
+            kept + (node * state.exchange.capacity + first) * width,
+            <real*>state.scratch.h_gradients + node * node_size + first * width,
+            (last - first) * width * sizeof(real),
+        )
 
 
 cdef void join_gradients(BlockState* state, Py_ssize_t piece, const real* _) noexcept nogil:
-    """PIECE_ROWS rows of dH, over the ranks."""
+    """PIECE_ROWS rows of dH, over the nodes of all ranks."""
     cdef Py_ssize_t first = piece * PIECE_ROWS, last = min(first + PIECE_ROWS, state.block.size)
     cdef Py_ssize_t width = state.model.width
     cdef real* gradients = <real*>state.exchange.gradients
-    sum_shards(gradients, state.exchange.ranks, state.block.size * width, width, first, last)
+    sum_shards(gradients, state.exchange.nodes, state.block.size * width, width, first, last)
     memcpy(
         <real*>state.scratch.h_gradients + first * width, gradients + first * width,
         (last - first) * width * sizeof(real),
     )
+
+
+cdef void join_nodes(BlockState* state) noexcept nogil:
+    """The results of the shards of each node."""
+    cdef Py_ssize_t node, shards = state.exchange.node_shards, size = 3 * state.block.size
+    for node in range(state.model.shards // shards):
+        join_run(
+            state.scratch.partials + node * shards * size, shards, state.block.size,
+            state.exchange.joined + node * size,
+        )
 
 
 cdef inline Py_ssize_t pieces(Py_ssize_t rows, Py_ssize_t size) noexcept nogil:
@@ -313,7 +336,7 @@ cdef inline void run_forward_task(BlockState* state, Py_ssize_t task, real* weig
         return
     task -= state.shards
     if task < state.updates:
-        if state.exchange.ranks:
+        if state.exchange.nodes:
             keep_waiting(state, task, embedding)
         else:
             update_waiting(state, task, embedding)
@@ -354,7 +377,7 @@ cdef void run_forward(BlockState* state, Crew* crew, Py_ssize_t shards) noexcept
     state.shards = shards
     state.updates, state.preparations = pieces(state.waiting, PIECE_ROWS), pieces(state.next.size, PIECE_ROWS)
     run(state, crew, FORWARD, shards + state.updates + state.preparations + grouping)
-    if state.exchange.ranks:
+    if state.exchange.nodes:
         state.exchange.kept_rows += state.waiting
     state.waiting = 0
 
@@ -443,9 +466,9 @@ cdef class BlockTrainer:
             if has_bags:
                 run(state, &self.crew, GATHER, pieces(state.block.size, PIECE_ROWS))
             run_forward(state, &self.crew, shards)
-            if state.exchange.ranks:
-                join_run(partials, shards, state.block.size, state.exchange.joined)
-                partials, parts = state.exchange.partials, state.exchange.ranks
+            if state.exchange.nodes:
+                join_nodes(state)
+                partials, parts = state.exchange.partials, state.exchange.nodes
                 with gil:
                     self.exchange.gather_partials(state.block.size)
             nll = merge(
@@ -455,7 +478,7 @@ cdef class BlockTrainer:
                 run(state, &self.crew, BACKWARD, shards)
                 if rate != 0 and has_bags:
                     run_sum(state, &self.crew)
-                    if state.exchange.ranks:
+                    if state.exchange.nodes:
                         with gil:
                             self.exchange.gather_gradients(state.block.size)
                         run(state, &self.crew, JOIN, pieces(state.block.size, PIECE_ROWS))
@@ -519,9 +542,11 @@ cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
 cdef tuple bind_exchange(BlockState* state, exchange, const real* _):
     """Let a state point into the memory of an exchange with other processes; return its arrays."""
     cdef double[::1] joined = exchange.joined, partials = exchange.partials
-    cdef real[:, ::1] kept = exchange.kept
+    cdef real[:, :, ::1] kept = exchange.kept
     cdef real[::1] gradients = exchange.gradients
-    state.exchange = Exchange(exchange.ranks, &joined[0], &partials[0], &kept[0, 0], 0, &gradients[0])
+    state.exchange = Exchange(
+        exchange.nodes, exchange.node_shards, &joined[0], &partials[0], &kept[0, 0, 0], kept.shape[1], 0, &gradients[0],
+    )
     return joined.base, partials.base, kept.base, gradients.base
 
 
@@ -551,10 +576,11 @@ def block_trainer(
     members (2, M), slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (2, M).
 
     `exchange` is None, or `bounds` are those of a run of the shards, and the others are other processes': an object
-    with `ranks`, the number of all; of float64 joined (3 B,) and partials (ranks 3 B,); of the model's dtype kept
-    (rows, width), for the rows of dH between two calls of `take_kept`, and with bags gradients (ranks B width,). Its
-    gather_partials(size) puts the first 3 size numbers of `joined` of each rank into `partials`, end to end, and
-    gather_gradients(size) those of h_gradients[0, :size] into `gradients`.
+    with `nodes`, the number of all nodes, and `node_shards`, the number of the shards of each, which divides that of
+    this run, n times; of float64 joined (3 n B,) and partials (3 nodes B,); of the model's dtype kept (n, rows, width),
+    for the rows of dH between two calls of `take_kept`, and with bags gradients (nodes B width,). Its
+    gather_partials(size) puts the first 3 size numbers of `joined` for each node of each rank into `partials`, end to
+    end, and gather_gradients(size) those of h_gradients[s, :size], where s is the node's first shard, into `gradients`.
     """
     cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
     cdef real[:, ::1] momentum = scratch.momentum
@@ -596,7 +622,7 @@ def block_trainer(
         trainer.arrays += (bag_weights.base,)
     if bags is not None:
         trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
-    trainer.state.exchange = Exchange(0, NULL, NULL, NULL, 0, NULL)
+    trainer.state.exchange = Exchange(0, bounds.shape[0] - 1, NULL, NULL, NULL, 0, 0, NULL)
     trainer.exchange = exchange
     if exchange is not None:
         trainer.arrays += bind_exchange(&trainer.state, exchange, &embedding[0, 0])

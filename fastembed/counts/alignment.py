@@ -13,8 +13,10 @@ from fastembed.counts.stored_csr import StoredCSR
 from fastembed.vocabulary import Vocabulary
 
 
-def align_counts(counts: Counts | CountsStore, vocabulary: Vocabulary, contexts: int) -> Counts:
+def align_counts(counts: Counts | CountsStore, vocabulary: Vocabulary, contexts: int) -> Counts | CountsStore:
     """Return the expected counts of tokens of a vocabulary, the first of which are contexts; others are dropped.
+
+    A store that has these rows and columns already is not read.
 
     Parameters
     ----------
@@ -36,8 +38,11 @@ def align_counts(counts: Counts | CountsStore, vocabulary: Vocabulary, contexts:
     assert counts.vocabulary is not None
     sides = 2 if counts.directed else 1
     shape = (len(vocabulary), sides * contexts)
+    alike = counts.vocabulary.tokens == vocabulary.tokens and counts.shape == shape
+    if alike and isinstance(counts, CountsStore):
+        return counts._of_vocabulary(vocabulary)
     matrix = counts.to_scipy()
-    if counts.vocabulary.tokens != vocabulary.tokens or counts.shape != shape:
+    if not alike:
         places = _places(counts.vocabulary, vocabulary)
         theirs = counts.shape[1] // sides
         columns = np.where(places < contexts, places, -1)[:theirs]

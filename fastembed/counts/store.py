@@ -27,6 +27,7 @@ from fastembed.formats.tensors import check_header
 from fastembed.trainer.groups import Memory, RowGroup, group_count, group_slice
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.totals import Totals
+from fastembed.vocabulary import Vocabulary
 
 DTYPES = {
     "entries": np.int64,
@@ -168,11 +169,22 @@ class CountsStore:
         ...     stored.of_shards(slice(1, 2)).read_group(0).indices
         array([1500], dtype=int32)
         """
-        part = CountsStore.__new__(CountsStore)
-        vars(part).update(vars(self))
+        part = self._same()
         part._shards, part._checked = shards, set()
         part.entries = self._tiles.entries[:, shards].sum(axis=1)
         return part
+
+    def _of_vocabulary(self, vocabulary: Vocabulary) -> CountsStore:
+        """Return the same counts with a vocabulary of the same tokens, in which other counts of these may be."""
+        same = self._same()
+        same.vocabulary = vocabulary
+        return same
+
+    def _same(self) -> CountsStore:
+        """Return another object for the same store."""
+        same = CountsStore.__new__(CountsStore)
+        vars(same).update(vars(self))
+        return same
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the expected counts of a group of rows.

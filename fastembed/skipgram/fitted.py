@@ -96,11 +96,12 @@ class FittedModel:
 
     def aligned(
         self, counts: Counts | CountsStore, vocabulary: Vocabulary | None = None, *, name: str = "counts"
-    ) -> Counts:
+    ) -> Counts | CountsStore:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
-        What the model does not know is dropped. TypeError or ValueError as by :meth:`check_alike`. Warns if their text
-        was read in another way.
+        What the model does not know is dropped. A store that has these rows and columns already is not read, others
+        are in memory then. TypeError or ValueError as by :meth:`check_alike`. Warns if their text was read in another
+        way.
         """
         self.check_alike(counts, name)
         assert counts.vocabulary is not None

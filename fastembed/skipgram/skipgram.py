@@ -638,9 +638,11 @@ class SkipGram:
 
         Parameters
         ----------
-        counts : Counts
+        counts : Counts or CountsStore
             With tokens, by which rows and columns are those of the model; unknown tokens are dropped. Counted as those
             that the model was fitted to: by the same windows, in baskets with the same weighting, or given as pairs.
+            A store is read while training goes on if its tokens and contexts are those of the model, as when it was
+            counted with the model's vocabulary; otherwise all counts are in memory.
         validation_counts : Counts, optional
             As for :meth:`fit_counts`; with tokens.
         grow_vocabulary : bool

@@ -160,7 +160,7 @@ class BlockFit:
         weight = (weight / weight[totals > 0].mean()).astype(parameters.dtype)
         bounds = all_bounds = shard_bounds(parameters.outputs)
         if ranks is not None:
-            own = ranks.shards(len(bounds) - 1)[ranks.rank]
+            own = ranks.division(len(bounds) - 1).shards(ranks.rank)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
         tasks, bag_scratch = len(bounds) - 1, None
         if bags is not None:

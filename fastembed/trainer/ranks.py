@@ -1,9 +1,10 @@
 """One fit by several processes, the ranks of an MPI communicator: what they tell one another.
 
-Each rank has all parameters, and trains the linear layer of a run of the shards. The runs are subtrees of the binary
-tree by which the results of shards are merged, so the parameters have the bits of a fit by one process:
+Each rank has all parameters, and trains the linear layer of a run of the shards. The runs are nodes of the binary tree
+by which the results of shards are merged, one for each rank or some, so the parameters have the bits of a fit by one
+process:
 
-    a block             (max, sum, target logit) of its rows, from each rank to all; with bags also dH
+    a block             for each node (max, sum, target logit) of its rows, from each rank to all; with bags also dH
     some blocks         dH of their rows without bags, which share no row of the embedding: each rank joins an equal
                         part of the rows, updates their rows of the embedding, and sends them to all
     an epoch            the linear layer and its optimizer's state, and so before a checkpoint
@@ -35,6 +36,7 @@ from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.trainer.checkpoint import Checkpoint, Stored
 from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.shards import Division
 from fastembed.trainer.snapshot import Snapshot
 
 T = TypeVar("T")
@@ -88,21 +90,19 @@ class Ranks:
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.first = self.rank == 0
 
-    def shards(self, count: int) -> list[slice]:
-        """Return the run of the shards of each rank, of so many in all, which is a power of two.
+    def division(self, shards: int) -> Division:
+        """Return which shards each rank has, of so many in all, which is a power of two.
 
         Raises
         ------
         ValueError
-            If the number of ranks is none, or is larger.
+            If there are fewer shards than ranks.
         """
-        if self.size & (self.size - 1) or self.size > count:
+        if self.size > shards:
             raise ValueError(
-                f"the number of ranks must be a power of two, and at most {count}, the number of shards of the"
-                f" outputs, got {self.size}"
+                f"the number of ranks must be at most {shards}, the number of shards of the outputs, got {self.size}"
             )
-        each = count // self.size
-        return [slice(first, first + each) for first in range(0, count, each)]
+        return Division.of(shards, self.size)
 
     # ---------------------------------------------------------------- agreement
 
@@ -200,7 +200,7 @@ class Ranks:
         if self.size == 1:
             return
         between, alone = exchange.seconds(), exchange.product_seconds()
-        if self.first and between > alone * (1 - 1 / self.size):
+        if self.first and between > alone * (1 - exchange.largest_share):
             warnings.warn(
                 f"one rank would be faster than {self.size}: its matrix products of a block take about"
                 f" {1e3 * alone:.2g} ms, and what {self.size} ranks tell one another of a block"
@@ -314,8 +314,10 @@ class Exchange:
 
     Attributes
     ----------
-    ranks, joined, partials, kept, gradients
-        As of the `exchange` of the kernel `block_trainer`.
+    nodes, node_shards, joined, partials, kept, gradients
+        As of the `exchange` of the kernel `block_trainer`; `joined` has room for the most nodes of a rank.
+    largest_share : float
+        Of the shards, that one rank has.
     """
 
     def __init__(
@@ -331,30 +333,48 @@ class Exchange:
     ) -> None:
         self._ranks, self._parameters, self._pool, self._bounds = ranks, parameters, pool, bounds
         self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
+        self._division = division = Division.of(len(bounds) - 1, ranks.size)
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
-        self.ranks = ranks.size
-        self.joined = np.empty(3 * self._block_size)
-        self.partials = np.empty(ranks.size * 3 * self._block_size)
-        self._capacity = 2 * self._block_size if bags else self._rows_kept(width * parameters.dtype.itemsize)
-        self.kept = aligned_zeros((1 if bags else self._capacity + ranks.size, width), parameters.dtype)
-        of_all = ranks.size * self._block_size * width if bags else width
-        self.gradients = aligned_zeros((of_all // width, width), parameters.dtype).reshape(-1)
+        self.nodes, self.node_shards, self._most = division.nodes, division.node, division.most
+        self.largest_share = self._most / self.nodes
+        # All ranks send equally many nodes, though some have one less: the places of true ones in what is received
+        sizes = np.diff(division.firsts)
+        self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
+        self.joined = np.empty(self._most * 3 * self._block_size)
+        self.partials = np.empty(self.nodes * 3 * self._block_size)
+        self._capacity = 0 if bags else self._rows_kept(width * parameters.dtype.itemsize)
+        self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
+        of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
+        self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
         self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates, whose dH is kept or will be
         self._rows = 0  # of these
         self._rates = np.zeros(parameters.inputs)
 
     def _rows_kept(self, row_bytes: int) -> int:
         most = len(self._row_rates) + self._block_size
-        return max(2 * self._block_size, min(KEPT_BYTES // row_bytes, most))
+        return max(2 * self._block_size, min(KEPT_BYTES // (row_bytes * self._most), most))
 
     def gather_partials(self, size: int) -> None:
-        """Let all ranks have the (max, sum, target logit) of a block's rows, of each rank."""
-        self._ranks.gather(self.joined[: 3 * size], self.partials[: self.ranks * 3 * size])
+        """Let all ranks have the (max, sum, target logit) of a block's rows, of each node."""
+        self._gather(self.joined[: self._most * 3 * size], self.partials[: self.nodes * 3 * size])
 
     def gather_gradients(self, size: int) -> None:
-        """Let all ranks have dH of a block, of each rank."""
-        own = self._h_gradients[0, :size].reshape(-1)
-        self._ranks.gather(own, self.gradients[: self.ranks * len(own)])
+        """Let all ranks have dH of a block, of each node."""
+        own = self._padded(self._h_gradients[:: self.node_shards, :size]).reshape(-1)
+        self._gather(own, self.gradients[: self.nodes * len(own) // self._most])
+
+    def _gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
+        """Put the arrays of the nodes of each rank into `of_all`, end to end; `own` has the most nodes of a rank."""
+        if self._most == 1:
+            self._ranks.gather(own, of_all)
+            return
+        received = np.empty(self._ranks.size * len(own), own.dtype)
+        self._ranks.gather(own, received)
+        of_all.reshape(self.nodes, -1)[:] = received.reshape(-1, len(own) // self._most)[self._places]
+
+    def _padded(self, own: NDArray[Any]) -> NDArray[Any]:
+        """Return arrays of the nodes of this rank, with any other if it has one node less than others, C-contiguous."""
+        return np.ascontiguousarray(own) if len(own) == self._most else np.concatenate([own, own[:1]])
 
     def stepped(self, trainer: Any, rows: NDArray[np.intp], rate: float) -> None:
         """Note a step, whose dH is kept if there are no bags; join what is kept when there is no room for another."""
@@ -381,21 +401,29 @@ class Exchange:
             rows[filled : filled + len(of_step)] = of_step
             self._rates[of_step] = rate * self._row_rates[of_step]
             filled += len(of_step)
-        each = -(-count // self.ranks)
-        sent = self.kept[: self.ranks * each]
-        gradients = aligned_zeros(sent.shape, sent.dtype)
-        self._ranks.transpose(sent, gradients)
+        ranks = self._ranks.size
+        each = -(-count // ranks)
         own = rows[self._ranks.rank * each :][:each]
-        self._update(own, gradients.reshape(self.ranks, each, -1))
+        self._update(own, self._gradients_of_part(each))
         for array in (self._parameters.embedding, self._parameters.squares):
             part = np.zeros((each, *array.shape[1:]), array.dtype)
             part[: len(own)] = array[own]
-            of_all = np.empty((self.ranks * each, *array.shape[1:]), array.dtype)
+            of_all = np.empty((ranks * each, *array.shape[1:]), array.dtype)
             self._ranks.gather(part, of_all)
             array[rows] = of_all[:count]
 
+    def _gradients_of_part(self, each: int) -> NDArray[Any]:
+        """Return dH of this rank's part of the kept rows, so many for each rank, of all nodes, (nodes, each, width)."""
+        ranks, width = self._ranks.size, self.kept.shape[2]
+        parts = self.kept[:, : ranks * each].reshape(len(self.kept), ranks, each, width)
+        sent = self._padded(parts).swapaxes(0, 1)  # for each rank, of all nodes of this one
+        received = aligned_zeros(sent.shape, sent.dtype)
+        self._ranks.transpose(np.ascontiguousarray(sent), received)
+        of_nodes = received.reshape(-1, each, width)
+        return of_nodes if self._most == 1 else of_nodes[self._places]
+
     def _update(self, rows: NDArray[np.intp], gradients: NDArray[Any]) -> None:
-        """Make the steps of some rows of the embedding, with the ranks' parts of dH, (ranks, at least rows, width)."""
+        """Make the steps of some rows of the embedding, with the nodes' parts of dH, (nodes, at least rows, width)."""
         p, update = self._parameters, kernels_for(self._parameters.dtype).block_update_embedding
 
         def update_piece(k: int) -> None:
@@ -406,9 +434,10 @@ class Exchange:
 
     def meet(self, *of_outputs: NDArray[Any]) -> None:
         """Let all ranks have the arrays (V, ...) of the linear layer as the rank of each shard has trained them."""
-        if self.ranks == 1:
+        if self._ranks.size == 1:
             return
-        for rank, own in enumerate(self._ranks.shards(len(self._bounds) - 1)):
+        for rank in range(self._ranks.size):
+            own = self._division.shards(rank)
             rows = slice(self._bounds[own.start], self._bounds[own.stop])
             for array in of_outputs:
                 self._ranks.send(array[rows], rank)
@@ -418,13 +447,13 @@ class Exchange:
     def seconds(self) -> float:
         """Return how long the ranks need to tell one another of a block, by the median of some trials."""
         block = self._h_gradients[0].reshape(-1)
-        share = block[: len(block) // self.ranks]
-        received = np.empty(self.ranks * len(share), block.dtype)
+        share = block[: len(block) // self._ranks.size]
+        received = np.empty(self._ranks.size * len(share), block.dtype)
 
         def exchange() -> None:
             self.gather_partials(self._block_size)
-            self._ranks.gather(share, received)  # about what `join` sends of a block, twice
-            self._ranks.gather(share, received)
+            for _ in range(self._most + 1):  # about what `join` sends of a block: dH of each node, and the new rows
+                self._ranks.gather(share, received)
 
         return _median_seconds(exchange)
 

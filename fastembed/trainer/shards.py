@@ -1,11 +1,14 @@
-"""How the vocabulary is cut into shards, each the work of one thread at a time."""
+"""How the vocabulary is cut into shards, each the work of one thread at a time; how ranks divide these among them."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 SHARD_ROWS = 1024  # at most: 256 rows of logits of a shard and its part of the linear layer fit into 1.5 MiB of cache
+NODES_PER_RANK = 4  # at least, where ranks are no power of two and shards suffice: none has 1.25 times its part
 ROW_GROUP = 16  # bounds are multiples of it, so that vectors over a shard's outputs have no tail
 
 
@@ -26,3 +29,50 @@ def shard_bounds(rows: int) -> NDArray[np.intp]:
     bounds = np.arange(count + 1, dtype=np.intp) * rows // count
     bounds[1:-1] = -(-bounds[1:-1] // ROW_GROUP) * ROW_GROUP
     return bounds
+
+
+class Division(NamedTuple):
+    """Which shards each of several ranks has: a run of nodes of the tree of results, all of equally many shards.
+
+    Attributes
+    ----------
+    node : int
+        The number of shards of a node.
+    firsts : tuple of int (P + 1,)
+        The first node of each rank, and the number of all.
+
+    Examples
+    --------
+    >>> Division.of(64, 4)  # a node for each
+    Division(node=16, firsts=(0, 1, 2, 3, 4))
+    >>> Division.of(64, 3)
+    Division(node=4, firsts=(0, 5, 10, 16))
+    """
+
+    node: int
+    firsts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shards: int, ranks: int) -> Division:
+        """Divide shards, a power of two, among at most as many ranks.
+
+        Ranks that are no power of two get more nodes than one, so that they have about equally much to do.
+        """
+        nodes = ranks
+        if ranks & (ranks - 1):
+            nodes = min(1 << (NODES_PER_RANK * ranks).bit_length(), shards)
+        return cls(shards // nodes, tuple(rank * nodes // ranks for rank in range(ranks + 1)))
+
+    @property
+    def nodes(self) -> int:
+        """The number of all nodes."""
+        return self.firsts[-1]
+
+    @property
+    def most(self) -> int:
+        """The most nodes of a rank."""
+        return int(np.diff(self.firsts).max())
+
+    def shards(self, rank: int) -> slice:
+        """Return the shards of a rank."""
+        return slice(self.node * self.firsts[rank], self.node * self.firsts[rank + 1])

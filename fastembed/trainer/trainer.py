@@ -619,7 +619,7 @@ class Trainer:
         comm : communicator of mpi4py, optional
             Such as ``MPI.COMM_WORLD``: its processes, the ranks, make this call together, with the same arguments, and
             share the outputs among them. All end with the same parameters, whose bits do not depend on the number of
-            ranks. Their number is a power of two. See the notes.
+            ranks. See the notes.
 
         Returns
         -------

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import sysconfig
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -109,8 +110,12 @@ def test_two_ranks_write_the_bits_of_one_process(tmp_path, store, alone):
 
 @needs_mpi
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of the ranks in /proc")
-def test_a_killed_rank_ends_the_job_and_the_same_command_goes_on_with_four(tmp_path, store, alone):
-    # 600 s of sleep at the end of the second epoch, in which rank 1 is killed while it waits for rank 0
+@pytest.mark.parametrize(("number", "ranks"), [("SIGKILL", 4), ("SIGINT", 3)])
+def test_a_job_that_is_ended_ends_at_once_and_the_same_command_goes_on_with_other_ranks(
+    tmp_path, store, alone, number, ranks
+):
+    """A rank is killed, or mpiexec has a Ctrl-C, which kills the ranks: they have no time for a checkpoint."""
+    # 600 s of sleep at the end of the second epoch, in which rank 1 waits for rank 0
     sleep = (
         "import time\nfrom fastembed.cli.progress import Progress\nepoch = Progress.epoch\n"
         "Progress.epoch = lambda self, record: epoch(self, record) or time.sleep(600 * (record['epoch'] == 2))\n"
@@ -122,13 +127,18 @@ def test_a_killed_rank_ends_the_job_and_the_same_command_goes_on_with_four(tmp_p
     try:
         while not process.stdout.readline().startswith("epoch  2"):
             assert process.poll() is None, process.stderr.read()
-        os.kill(process_of_rank(1, tmp_path), signal.SIGKILL)
+        rank = process_of_rank(1, tmp_path)
+        os.kill(rank if number == "SIGKILL" else process.pid, getattr(signal, number))
         process.communicate(timeout=TIME_LIMIT)  # before the sleep of rank 0 has ended
         assert process.returncode != 0
+        began = time.monotonic()
+        while Path("/proc", str(rank)).exists():
+            assert time.monotonic() - began < TIME_LIMIT
+            time.sleep(0.05)
     finally:
         process.kill()
     assert not (tmp_path / "m.safetensors").exists()
-    code, out, err = run_job(tmp_path, (4, {}, command))
+    code, out, err = run_job(tmp_path, (ranks, {}, command))
     assert code == 0, err
     assert out.startswith("going on from c: 1 of 3 epochs are done")
     assert parameters_in(tmp_path / "m.safetensors") == alone

@@ -115,6 +115,33 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("small_groups")
+def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, set_constant):
+    """Other texts, counted by the model's vocabulary: the bits of counts in memory, also after an interruption."""
+    lines = [[str(k) for k in line] for line in np.random.default_rng(2).zipf(1.3, size=(90, 40)) % 60]
+    options = {"window": 3, "directed": True, "max_contexts": 20}
+    vocabulary = Vocabulary.from_corpus(lines, min_count=1)
+    first, more, held_out = (Counts.from_corpus(part, vocabulary, **options) for part in np.array_split(lines, 3))
+    more.vocabulary = held_out.vocabulary = Vocabulary(vocabulary.tokens, vocabulary.counts[::-1])
+    models = [SkipGram(dim=5, epochs=3, seed=1).fit_counts(first) for _ in range(2)]
+    stored = more.store(tmp_path / "more.counts"), held_out.store(tmp_path / "held_out.counts")
+    models[0].set_params(early_stopping=True).partial_fit_counts(more, validation_counts=held_out)
+    set_constant(CountsStore, "to_scipy", None)
+    path = tmp_path / "checkpoint"
+    going_on = models[1].set_params(early_stopping=True)
+    with pytest.raises(KeyError):
+        going_on.partial_fit_counts(
+            stored[0], validation_counts=stored[1], checkpoint=path, on_epoch_end=lambda *_: {}["interrupted"]
+        )
+    assert path.exists()
+    going_on.partial_fit_counts(stored[0], validation_counts=stored[1], checkpoint=path)
+    assert_array_equal(going_on.trainer.embedding, models[0].trainer.embedding)
+    assert_array_equal(going_on.trainer.linear, models[0].trainer.linear)
+    assert going_on.counts_sha256_ == models[0].counts_sha256_
+    assert_array_equal(going_on.vocabulary.counts, vocabulary.counts)
+    assert going_on.perplexity(stored[0]) == models[0].perplexity(more)
+
+
+@pytest.mark.usefixtures("small_groups")
 def test_a_trainer_takes_a_store(tmp_path):
     counts = Counts.from_scipy(random_counts())
     stored = counts.store(tmp_path / "a.counts")

@@ -10,7 +10,9 @@ from scipy import sparse
 from fastembed import Trainer, TrainingDivergedError
 from fastembed.trainer import groups as grouping
 from fastembed.trainer import ranks as of_ranks
+from fastembed.trainer import shards as sharding
 from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.shards import Division
 
 pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
 
@@ -82,18 +84,26 @@ def check(new, on_ranks):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_number_of_ranks_ends_with_the_bits_of_one_process(check, counts, dtype):
-    check([1, 2, 4, 8], dtype, counts=counts)
+    check([1, 2, 3, 4, 5, 7, 8], dtype, counts=counts)
 
 
 def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, set_constant):
     """There is room for dH of two blocks."""
     set_constant(of_ranks, "KEPT_BYTES", 1)
-    check([2, 4], counts=counts)
+    check([2, 3, 4], counts=counts)
+
+
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_a_rank_may_have_several_nodes_of_several_shards(check, counts, make_bags, set_constant, with_bags):
+    """One of three ranks has two nodes of two shards, the others one; of five, three have two nodes of one shard."""
+    set_constant(sharding, "NODES_PER_RANK", 1)
+    assert [Division.of(8, ranks).node for ranks in (3, 5)] == [2, 1]
+    check([3, 5], counts=counts, bags=make_bags() if with_bags else None)
 
 
 @pytest.mark.parametrize("block_size", [1, 33, 1000])
 def test_blocks_may_have_any_size(check, counts, block_size):
-    check([4], counts=counts, block_size=block_size, epochs=1)
+    check([3, 4], counts=counts, block_size=block_size, epochs=1)
 
 
 def test_rows_may_be_frozen_weighed_and_have_rates_of_their_own(check, counts):
@@ -109,7 +119,7 @@ def test_the_linear_layer_or_the_embedding_may_stay(check, counts):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_inputs_may_be_bags(check, counts, make_bags, dtype):
     weights = np.random.default_rng(1).random(ROWS)
-    check([1, 2, 8], dtype, counts=counts, bags=make_bags(), input_weights=weights)
+    check([1, 2, 3, 8], dtype, counts=counts, bags=make_bags(), input_weights=weights)
 
 
 def test_validation_ends_all_ranks_at_once_with_the_best_parameters(check, counts, make_counts, make_bags):
@@ -130,6 +140,9 @@ def test_groups_of_rows_may_be_read_while_training(check, counts, set_constant):
 
     check([4], counts=Read(counts))
     assert sorted(asked) == [(0, 2), (2, 4), (4, 6), (6, 8)]
+    asked.clear()
+    check([3], counts=Read(counts))
+    assert sorted(asked) == [(0, 2), (2, 5), (5, 8)]
 
 
 def test_another_fit_goes_on_from_the_sums_of_squares(new, on_ranks, counts):
@@ -234,13 +247,10 @@ def test_a_communicator_has_the_methods_of_mpi4py(new, counts):
         new().fit_counts(counts, comm=4)
 
 
-def test_the_number_of_ranks_is_a_power_of_two_and_at_most_that_of_the_shards(new, on_ranks, counts, make_counts):
-    few = make_counts(ROWS, 2000)[1]
-    for size, trainer, given, most in ((3, new(), counts, 8), (4, new(outputs=2000), few, 2)):
-        for error in on_ranks(size, lambda comm, trainer=trainer, given=given: trainer.fit_counts(given, comm=comm)):
-            assert isinstance(error, ValueError)
-            assert f"must be a power of two, and at most {most}, the number of shards of the outputs" in str(error)
-            assert str(error).endswith(f"got {size}")
+def test_there_are_at_most_as_many_ranks_as_shards(new, on_ranks, make_counts):
+    for error in on_ranks(3, lambda comm: new(outputs=2000).fit_counts(make_counts(ROWS, 2000)[1], comm=comm)):
+        assert isinstance(error, ValueError)
+        assert "number of ranks must be at most 2, the number of shards of the outputs, got 3" in str(error)
 
 
 # ---------------------------------------------------------------- ranks that fail
@@ -292,7 +302,7 @@ def test_another_number_of_ranks_goes_on_from_a_checkpoint_to_the_same_bits(new,
 
     on_ranks(2, partial(fit, fails_at=2))
     written = path.read_bytes()
-    for size in (1, 4):
+    for size in (1, 3, 4):
         path.write_bytes(written)
         assert on_ranks(size, fit) == [bits(alone)] * size
     path.write_bytes(written)
