@@ -5,8 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import sysconfig
+import time
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
