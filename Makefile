@@ -2,7 +2,7 @@
 #   make demo | test | lint | docs | links | pictures | bench | figures | clean
 #   make test-extras | test-watch | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
 #   make test-parallel | test-hostile | test-kill | coverage
-#   make test-failures | fuzz | fuzz-asan | soak | bits      what docs/reliability.md shows
+#   make test-failures | fuzz | fuzz-asan | soak | bits | checkpoint-cost      what docs/reliability.md shows
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
@@ -17,7 +17,8 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
 .PHONY: demo test test-extras test-watch lint docs links pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
-	test-valgrind test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits coverage bench figures clean
+	test-valgrind test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits checkpoint-cost coverage bench \
+	figures clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
@@ -112,6 +113,10 @@ soak: $(VENV)/.package
 # The SHA-256 of a model by the number of threads and PYTHONHASHSEED
 bits: $(VENV)/.package
 	$(BIN)/python -P tests/reliability/bits.py
+
+# What a checkpoint after every epoch costs, on a quiet machine: some minutes
+checkpoint-cost: $(VENV)/.package
+	$(OWN_BLAS) $(BIN)/python bench/peers/checkpoint.py
 
 # Every test in 8 threads at once, except those marked thread_unsafe and those that start a process
 test-parallel: $(VENV)/.package $(VENV)/.extra-parallel

@@ -319,6 +319,14 @@ def momentum_adagrad(
     return np.asarray(parameters, np.float64) - rates[:, None] * direction, squares
 
 
+def _epoch_order(visited: Ids, groups: int, rng: np.random.Generator) -> Ids:
+    """Return the rows that have counts in a random order, in which two groups at a time are shuffled."""
+    drawn = [g for g in rng.permutation(groups) if np.any(visited % groups == g)]
+    pairs = [drawn[first : first + 2] for first in range(0, len(drawn), 2)]
+    rows_of = [np.concatenate([visited[visited % groups == g] for g in pair]) for pair in pairs]
+    return np.concatenate([rng.permutation(rows) for rows in rows_of])
+
+
 def fit_counts(
     embedding: Real,
     linear: Real,
@@ -385,10 +393,7 @@ def fit_counts(
     blocks, groups = -(-len(visited) // block_size), -(-len(counts) // group_rows)
     nlls = []
     for epoch in range(epochs):
-        drawn = [g for g in rng.permutation(groups) if np.any(visited % groups == g)]
-        pairs = [drawn[first : first + 2] for first in range(0, len(drawn), 2)]
-        rows_of = [np.concatenate([visited[visited % groups == g] for g in pair]) for pair in pairs]
-        order = np.concatenate([rng.permutation(rows) for rows in rows_of])
+        order = _epoch_order(visited, groups, rng)
         nll = 0.0
         for block in range(blocks):
             rows = order[block * block_size : (block + 1) * block_size]

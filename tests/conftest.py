@@ -1,14 +1,17 @@
 """What the tests share: the compiled builds in both dtypes, sizes at boundaries, tolerances, models, real data."""
 
+import ctypes
 import gzip
 import importlib.machinery
 import importlib.util
 import pickle
+import platform
 import signal
 import struct
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +56,9 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TOLERANCE = {"float32": 4e-6, "float64": 4e-14}
 
 TIME_LIMIT = 300  # seconds, for threads that would otherwise hang
+
+# Bits of MXCSR; the last two make subnormals zero, in results and where they are read
+FLOAT_MODES = {"down": 0x2000, "up": 0x4000, "towards zero": 0x6000, "flush": 0x8040}
 
 VARIANTS = [f"{build}-{dtype}" for build in runnable_builds() for dtype in TOLERANCE]
 
@@ -104,6 +110,29 @@ def set_constant():
     """
     with pytest.MonkeyPatch.context() as patch:
         yield patch.setattr
+
+
+@pytest.fixture
+def in_float_mode():
+    """Return a context manager that lets this thread round or flush as it says, as a library that it calls may do."""
+    if platform.machine() != "x86_64" or sys.platform != "linux":
+        pytest.skip("needs the layout of a structure of glibc on x86-64")
+    library = ctypes.CDLL(None)
+
+    @contextmanager
+    def use(mode):
+        environment = (ctypes.c_uint32 * 8)()  # fenv_t: 28 bytes of the x87, then MXCSR
+        assert library.fegetenv(environment) == 0
+        before = environment[7]
+        environment[7] = before | FLOAT_MODES[mode]
+        assert library.fesetenv(environment) == 0
+        try:
+            yield
+        finally:
+            environment[7] = before
+            assert library.fesetenv(environment) == 0
+
+    return use
 
 
 @pytest.fixture
@@ -359,8 +388,8 @@ def runs_meanwhile():
             time.sleep(0)
 
     def runs(call):
-        end = time.monotonic() + 10
-        while time.monotonic() < end:  # the machine may be busy
+        end = time.process_time() + 10
+        while time.process_time() < end:  # the machine may be busy
             start = time.perf_counter()
             call()
             length = time.perf_counter() - start

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeVar, cast
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from fastembed._base.forks import PerProcess
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -128,38 +129,75 @@ def end_all(calls: Iterable[Call[Any]]) -> None:
         raise interrupt
 
 
-class _Threads:
-    """Threads of this process that make calls; another one is started whenever none is idle.
+class _Server:
+    """A thread that makes the calls it is given, one after another, and what it was given last.
 
-    A signal handler or a lack of memory may interrupt the start of a thread, which may run nevertheless. So they are
-    daemons, for which Python does not wait when it exits, and no call depends on one of them.
+    A signal handler or a lack of memory may interrupt the start of a thread, which may run nevertheless. So it is a
+    daemon, for which Python does not wait when it exits, and no call depends on it.
     """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Call[Any]] = SimpleQueue()
-        # An entry for each thread that waits for a call which is not in the queue yet. If that is interrupted between
-        # two lines, there may be one too few: then a thread is started though one is idle
-        self._idle: list[None] = []
+        self._last: ref[Call[Any]] | None = None  # weak: while a call is waiting or being made, it has other references
+        self._thread = Thread(target=self._serve, name="fastembed", daemon=True)
 
-    def start(self, call: Call[Any]) -> bool:
-        """Let another thread make a call; return False if the system starts no more threads."""
-        try:
-            self._idle.pop()
-        except IndexError:
-            try:
-                Thread(target=self._serve, name="fastembed", daemon=True).start()
-            except RuntimeError:
-                return False
+    def start(self) -> None:
+        """Start its thread; RuntimeError if the system starts no more."""
+        self._thread.start()
+
+    def runs(self) -> bool:
+        """Return whether its thread has been started and has not ended."""
+        return self._thread.is_alive()
+
+    def is_idle(self) -> bool:
+        """Return whether its last call has ended, or was cancelled, which it may have yet to notice."""
+        last = None if self._last is None else self._last()
+        return last is None or last.has_ended()
+
+    def give(self, call: Call[Any]) -> None:
+        """Let it make a call."""
+        self._last = ref(call)
         self._calls.put(call)
-        return True
 
     def _serve(self) -> None:
         while True:
-            try:
+            try:  # noqa: SIM105 - `suppress` would need memory, too
                 self._calls.get().make()  # without a name, which would keep the call and its result
-                self._idle.append(None)
             except MemoryError:  # outside of a call; what has not begun is made by the one that waits for it
                 pass
+
+
+class _Threads:
+    """Threads of this process that make calls; another one is started whenever none is idle."""
+
+    def __init__(self) -> None:
+        # Longest unused first. The thread that looks at one takes it out meanwhile, instead of a lock, which a signal
+        # handler could find taken; if it is interrupted there, another one will be started though that one is idle
+        self._servers: deque[_Server] = deque()
+
+    def start(self, call: Call[Any]) -> bool:
+        """Let another thread make a call; return False if the system starts no more threads."""
+        for _ in range(len(self._servers)):
+            try:
+                server = self._servers.popleft()
+            except IndexError:  # other threads are looking, too
+                break
+            if not server.runs():
+                continue
+            if idle := server.is_idle():
+                server.give(call)
+            self._servers.append(server)
+            if idle:
+                return True
+        server = _Server()
+        server.give(call)
+        try:
+            server.start()
+        except RuntimeError:
+            return False
+        finally:
+            self._servers.append(server)
+        return True
 
 
 class _Ending(Protocol):

@@ -116,7 +116,10 @@ def unmasked(name: str, values: ArrayLike) -> NDArray[Any]:
     """Return an array of values; those of a masked array are rejected, since what is masked would count."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} must be an array without a mask, got a masked array: fill it, or leave entries out")
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:  # of NumPy, which does not know the name
+        raise ValueError(f"{name} must be numbers, or lists of equally many numbers, got {shown(values)}") from None
 
 
 def all_finite(array: NDArray[Any]) -> bool:

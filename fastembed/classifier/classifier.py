@@ -292,7 +292,7 @@ class Classifier:
         check_callback("on_epoch_end", on_epoch_end)
         options, ledger = self._options(), Ledger()
         pool = Pool(check_threads(options.threads))
-        examples = read_examples(documents, labels, sample_weight, options, ledger, pool, least_labels=1)
+        examples = read_examples(documents, labels, sample_weight, options, ledger, pool, self._model.classes)
         self._model = learn_more(self._model, examples, options, pool, ledger, on_epoch_end)
         return self
 

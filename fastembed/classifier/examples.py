@@ -51,7 +51,7 @@ def read_examples(
     options: ClassifierOptions,
     ledger: Ledger,
     pool: Pool,
-    least_labels: int = 2,
+    known: npt.NDArray[Any] | None = None,
 ) -> Examples:
     """Return what was given, checked; documents without a label are left out and counted in the ledger.
 
@@ -62,8 +62,8 @@ def read_examples(
     options : ClassifierOptions
     ledger : Ledger
     pool : Pool
-    least_labels : int
-        How many different labels there must be.
+    known : ndarray (L,), optional
+        The labels that are known already: one more is enough, and all may have weights. By default there must be two.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def read_examples(
         if not len(some):
             raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
         weights, skipped = _checked_weights(sample_weight, len(some))[some], int((~some).sum())
-        _check_labels(found, least_labels)
+        _check_labels(found, 2 if known is None else 1)
         corpus = DocumentLines(items, options.reader)
         features, counts = read_features(corpus, options, ledger, None, pool)
-    _check_labels(found, least_labels)
+    _check_labels(found, 2 if known is None else 1)
     if skipped:
         ledger.skipped["without a label"] = skipped
-    return Examples(features, counts, corpus, found, weights * label_weights(found, options.class_weight))
+    return Examples(features, counts, corpus, found, weights * label_weights(found, options.class_weight, known))
 
 
 def names_files(documents: Any) -> bool:
@@ -101,18 +101,20 @@ def names_files(documents: Any) -> bool:
     )
 
 
-def label_weights(labels: Labels, class_weight: Any) -> Float64:
+def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None = None) -> Float64:
     """Return the weight of each document (N,) by its labels: the mean of theirs.
 
     Parameters
     ----------
     labels : Labels
     class_weight : None, "balanced" or mapping of label to number
+    known : ndarray, optional
+        Labels that the mapping may have, too.
 
     Raises
     ------
     ValueError
-        If the mapping has a label that does not occur.
+        If the mapping has another label that does not occur.
     """
     if class_weight is None:
         return np.ones(labels.matrix.shape[0])
@@ -121,7 +123,8 @@ def label_weights(labels: Labels, class_weight: Any) -> Float64:
         counts = np.bincount(labels.matrix.indices, minlength=len(names))
         of_label = counts.sum() / (len(names) * np.maximum(counts, 1))
     else:
-        if unknown := [label for label in class_weight if label not in set(names)]:
+        possible = set(names) if known is None else set(names).union(known.tolist())
+        if unknown := [label for label in class_weight if label not in possible]:
             raise ValueError(f"class_weight has the label {unknown[0]!r}, which no document has")
         of_label = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
     found: Float64 = shares(labels.matrix) @ of_label

@@ -63,6 +63,8 @@ def write_classifier(
         name: value for name, value in vars(options).items() if name not in ("threads", "reading", "pretrained")
     }
     settings["reading"] = options.reading and _record(options.reading)
+    if isinstance(options.class_weight, Mapping):
+        settings["class_weight"] = list(options.class_weight.items())  # as keys, JSON would make text of integers
     state = {
         "several": model.likelihood.several,
         "documents": model.documents,
@@ -95,6 +97,8 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "classifier", path)
     try:
+        if isinstance(settings["class_weight"], list):
+            settings["class_weight"] = dict(settings["class_weight"])
         state = json.loads(metadata["model"])
         settings["reading"] = None if settings["reading"] is None else Reading.from_record(settings["reading"])
         settings["chars"] = settings["chars"] and tuple(settings["chars"])

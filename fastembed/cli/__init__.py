@@ -86,8 +86,8 @@ def _run(argv: Sequence[str] | None) -> int:
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
         _complain(f"error: {one_line(error)}")
-        interrupt = _interrupt_behind(error)
-        return 1 if interrupt is None else _code(interrupt)
+        behind = _interrupt_behind(error)
+        return 1 if behind is None else _code(behind)
     return code
 
 

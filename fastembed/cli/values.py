@@ -22,6 +22,8 @@ def output_name(text: str) -> str:
     """Read the name of a file to write."""
     if file_name(text).endswith(("/", os.sep)):
         raise argparse.ArgumentTypeError(f"a file name expected, got the folder {text!r}")
+    if text == "-":
+        raise argparse.ArgumentTypeError("a file name expected, got '-': files are written whole, not to stdout")
     return text
 
 

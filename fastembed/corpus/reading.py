@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 import re
@@ -442,7 +443,9 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
     try:
         tokens = item if isinstance(item, list) else list(item)
     except TypeError:
-        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected") from None
+        missing = item is None or (isinstance(item, float) and math.isnan(item))  # as in a column of pandas
+        hint = ": leave out what is missing" if missing else ""
+        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected{hint}") from None
     kinds = set(map(type, tokens))
     if all(issubclass(kind, str) for kind in kinds):
         return tokens

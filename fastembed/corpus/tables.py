@@ -11,7 +11,9 @@ from fastembed.corpus.rows import Report, Rows, column_of
 from fastembed.corpus.sources import TextFile
 
 ROWS_AT_ONCE = 1024
-BUFFER_BYTES = 1 << 20  # of a column in Parquet; by default the column of a whole row group is read at once
+# Of a column in Parquet, in a file of more than so many bytes. In others the column of a whole row group is read at
+# once: a buffer grows to the size that a page has by its header, 2 GB in a damaged file of some hundred bytes
+BUFFER_BYTES, WHOLE_BYTES = 1 << 20, 1 << 22
 ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
 
 
@@ -29,10 +31,10 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
     """
     number = 0
     with file.open() as stream, _naming(file, lambda: number):
-        table = _ParquetTable(stream) if parquet else _ArrowTable(stream)
+        size = file.size()
+        table = _ParquetTable(stream, size) if parquet else _ArrowTable(stream)
         column = column_of(table.names, field, file.name)
         convert = _converter(table.types[column], field, file.name)
-        size = file.size()
         with closing(table.batches(column)) as batches:
             for done, batch in batches:
                 batch.view(_unread(batch.type)).validate(full=True)  # of a damaged file, lengths lead beyond the data
@@ -48,16 +50,15 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
 def table_names(file: TextFile, parquet: bool) -> list[str]:
     """Return the names of the fields; raise as :func:`table_rows` does."""
     with file.open() as stream, _naming(file, lambda: 0):
-        names: list[str] = (_ParquetTable(stream) if parquet else _ArrowTable(stream)).names
+        names: list[str] = (_ParquetTable(stream, file.size()) if parquet else _ArrowTable(stream)).names
         return names
 
 
 class _ParquetTable:
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, size: int) -> None:
         parquet = require("pyarrow.parquet", "parquet")
-        self._file = parquet.ParquetFile(
-            stream, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
-        )
+        buffer = 0 if 0 < size <= WHOLE_BYTES else BUFFER_BYTES  # 0: the server of a URL did not say
+        self._file = parquet.ParquetFile(stream, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True)
         schema = self._file.schema_arrow
         self.names, self.types = schema.names, schema.types
 

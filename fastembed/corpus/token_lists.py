@@ -35,7 +35,7 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
     Raises
     ------
     TypeError
-        If it is another str, or an item is not a str.
+        If it is another str, can be read only once, or an item is not a str.
     ValueError
         If it holds no token.
 
@@ -48,6 +48,8 @@ def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
         return ENGLISH
     if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
         raise TypeError(f"{name} must be a list of tokens or 'english', got {shown(tokens)}")
+    if iter(tokens) is tokens:
+        raise TypeError(f"{name} must be a list of tokens, which can be read again, got {shown(tokens)}")
     found = list(tokens)
     if not found:
         raise ValueError(f"{name} must hold at least one token, got an empty list")

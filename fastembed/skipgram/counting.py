@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -21,9 +21,11 @@ from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.folders import TemporaryFolder
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.estimate import PROCESS_BYTES
+from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.kept_counts import CountPair, KeptCounts, StoresFor
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.subwords import check_spelled
 from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
@@ -92,6 +94,43 @@ class CorpusCounter:
             source = {**how, "corpus": self.identity()}
             return KeptCounts(file.path).get(source, self.reading, count, in_stores=in_stores)
         return count(lambda vocabulary: (TemporaryFolder(), TemporaryFolder()) if in_stores else (None, None))
+
+    def counts_of_new_model(self, options: SkipGramOptions, file: CheckpointFile | None) -> CountPair:
+        """Return the counts to train a new model on, and those held out, after checking that there is memory for it.
+
+        Raises
+        ------
+        MemoryError
+            If training takes more than is free.
+        ValueError
+            If subwords are asked for, but no word has a spelling.
+        """
+
+        def count(stores: StoresFor) -> CountPair:
+            vocabulary = self.vocabulary(options, options.max_size)
+            pairing = options.pairing(len(vocabulary))
+            least = options.estimate(len(vocabulary), pairing.columns(len(vocabulary)))
+            replace(least, memory_limit=self._process_limit).check()
+            if options.subwords:
+                check_spelled(vocabulary.tokens)
+            return self.split_counts(vocabulary, pairing, options, stores)
+
+        return self.kept(file, options.counting, count)
+
+    def counts_of_next_model(
+        self, options: SkipGramOptions, file: CheckpointFile | None, base: FittedModel, grow_vocabulary: bool
+    ) -> CountPair:
+        """Return the counts to go on from a model with, in its way of counting, and those held out."""
+        pairing = base.pairing()
+
+        def count(stores: StoresFor) -> CountPair:
+            vocabulary = base.vocabulary
+            if grow_vocabulary:
+                vocabulary = vocabulary.grown(self.vocabulary(options), options.max_size)
+            return self.split_counts(vocabulary, pairing, options, stores)
+
+        how = options.counting | {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
+        return self.kept(file, how, count)
 
     def vocabulary(self, options: SkipGramOptions, max_size: int | None = None) -> Vocabulary:
         """Return the words that occur often enough and are wanted, or the most frequent of them."""

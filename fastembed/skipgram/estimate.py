@@ -16,8 +16,7 @@ from fastembed.trainer.options import FitOptions
 from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
-PROCESS_BYTES = 75_000_000  # the interpreter, this package, NumPy, SciPy and BLAS
-REUSED_SHARE = 0.3  # of the memory that counting has freed and the allocator has kept, as measured
+PROCESS_BYTES = 85_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
 WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place in the dictionary
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
@@ -69,7 +68,7 @@ class Estimate:
     >>> estimate.flops  # 6 · 5 · 30,000² · 100, and the dense products of the start and of the gauge
     2716254000000
     >>> print(estimate)
-    30,000 words, 30,000 outputs, counts not known yet: at least 2,716 GFLOP and 186 MB of memory
+    30,000 words, 30,000 outputs, counts not known yet: at least 2,716 GFLOP and 196 MB of memory
     """
 
     inputs: int
@@ -109,9 +108,7 @@ class Estimate:
     def _held_memory(self) -> int:
         """The bytes that the process holds while it trains, beside what training allocates."""
         counts = COUNT_BYTES * self.nnz if self.largest_group is None else 0
-        held = PROCESS_BYTES + WORD_BYTES * self.inputs + counts
-        kept = max(self.resident - held, 0)
-        return held + kept - int(REUSED_SHARE * kept)
+        return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
 
     @property
     def disk(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.memory import check_memory_limit, resident_memory
+from fastembed._base.memory import check_memory_limit
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer
@@ -28,18 +28,18 @@ from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.document_vectors import document_vectors
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
+from fastembed.skipgram.fit import Fit
 from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.kept_counts import CountPair, KeptCounts, StoresFor
+from fastembed.skipgram.kept_counts import KeptCounts
 from fastembed.skipgram.mixture import mixture
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
-from fastembed.skipgram.subwords import Subwords, check_spelled, subwords_of
-from fastembed.skipgram.training import Training
+from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.groups import group_count
-from fastembed.trainer.ranks import Communicator, Ranks, by_first, ranks_of
+from fastembed.trainer.ranks import Communicator, by_first, ranks_of
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -283,7 +283,7 @@ class SkipGram:
         Examples
         --------
         >>> print(SkipGram(dim=50, threads=1).estimate(20_000, 32_768, nnz=10_000_000))
-        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 369 MB of memory
+        20,000 words, 32,768 outputs, 10,000,000 counts: about 999 GFLOP and 379 MB of memory
         """
         for name, value, low in (("inputs", inputs, 1), ("outputs", outputs, 1), ("nnz", nnz, 0)):
             check_integer(name, value, low=low)
@@ -368,37 +368,16 @@ class SkipGram:
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit(["a b", "b c"]).vectors.tokens
         ('b', 'a', 'c')
         """
-        self._check_not_in_fit()
-        check_callback("on_epoch_end", on_epoch_end)
-        check_memory_limit(memory_limit)
-        options = self._options()
-        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
-        with reporting(progress, options.epochs) as report:
+        files = checkpoint, checkpoint_minutes, keep_checkpoint
+        with self._call(progress, on_epoch_end, files, memory_limit) as fit:
+            options = fit.options
             counter = CorpusCounter(
-                corpus, options.threads, progress=report, reading=options.reading, process_limit=memory_limit
+                corpus, options.threads, progress=fit.progress, reading=options.reading, process_limit=memory_limit
             )
-
-            def count(stores: StoresFor) -> CountPair:
-                vocabulary = counter.vocabulary(options, options.max_size)
-                pairing = options.pairing(len(vocabulary))
-                least = options.estimate(len(vocabulary), pairing.columns(len(vocabulary)))
-                replace(least, memory_limit=memory_limit).check()  # before counting
-                if options.subwords:
-                    check_spelled(vocabulary.tokens)
-                return counter.split_counts(vocabulary, pairing, options, stores)
-
-            pair = counter.kept(file, options.counting, count)
-            self._train(
-                options,
-                *pair,
-                None,
-                report,
-                on_epoch_end,
-                checkpoint=file,
-                own_counts=True,
-                memory_limit=memory_limit,
-            )
-        return self._until_save(file, counts_are_kept=True)
+            pair = counter.counts_of_new_model(options, fit.checkpoint)
+            with self._training():
+                fit.train(*pair, own_counts=True)
+        return self._until_save(fit.checkpoint, counts_are_kept=True)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -542,30 +521,16 @@ class SkipGram:
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
-        check_callback("on_epoch_end", on_epoch_end)
-        check_memory_limit(memory_limit)
-        options = self._counts_options(counts, validation_counts)
+        self._check_counts(counts, validation_counts)
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
         check_counts(counts, counts.shape)
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
-        with ranks_of(comm) as ranks:
-            file = by_first(ranks, lambda: CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint))
-            shown = progress if ranks is None or ranks.first else None
-            with reporting(shown, options.epochs) as report:
-                self._train(
-                    options,
-                    counts,
-                    validation_counts,
-                    None,
-                    report,
-                    on_epoch_end,
-                    checkpoint=file,
-                    memory_limit=memory_limit,
-                    ranks=ranks,
-                )
-        return self._until_save(file)
+        files = checkpoint, checkpoint_minutes, keep_checkpoint
+        with self._call(progress, on_epoch_end, files, memory_limit, comm) as fit, self._training():
+            fit.train(counts, validation_counts)
+        return self._until_save(fit.checkpoint)
 
     def partial_fit(
         self,
@@ -630,10 +595,7 @@ class SkipGram:
         >>> model.partial_fit([["a", "d"], ["c", "b"]], grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
-        self._check_not_in_fit()
-        check_callback("on_epoch_end", on_epoch_end)
         check_flag("grow_vocabulary", grow_vocabulary)
-        check_memory_limit(memory_limit)
         base = self._model
         self._check_replay(replay)
         if base is None:
@@ -647,37 +609,17 @@ class SkipGram:
                     checkpoint_minutes=checkpoint_minutes,
                     keep_checkpoint=keep_checkpoint,
                 )
-        options = self._options()
-        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
-        pairing = base.pairing()
-        reading = base.reading_of(corpus, options.reading)
-        with reporting(progress, options.epochs) as report:
+        files = checkpoint, checkpoint_minutes, keep_checkpoint
+        with self._call(progress, on_epoch_end, files, memory_limit) as fit:
+            options, reading = fit.options, base.reading_of(corpus, fit.options.reading)
             counter = CorpusCounter(
-                corpus, options.threads, progress=report, reading=reading, process_limit=memory_limit
+                corpus, options.threads, progress=fit.progress, reading=reading, process_limit=memory_limit
             )
-
-            def count(stores: StoresFor) -> CountPair:
-                vocabulary = base.vocabulary
-                if grow_vocabulary:
-                    vocabulary = vocabulary.grown(counter.vocabulary(options), options.max_size)
-                return counter.split_counts(vocabulary, pairing, options, stores)
-
-            how = options.counting | {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
-            counts, held_out = counter.kept(file, how, count)
+            counts, held_out = counter.counts_of_next_model(options, fit.checkpoint, base, grow_vocabulary)
             again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
-            self._train(
-                options,
-                counts,
-                held_out,
-                base,
-                report,
-                on_epoch_end,
-                again,
-                checkpoint=file,
-                own_counts=replay is None,
-                memory_limit=memory_limit,
-            )
-        return self._until_save(file, counts_are_kept=True)
+            with self._training():
+                fit.train(counts, held_out, base, again, own_counts=replay is None)
+        return self._until_save(fit.checkpoint, counts_are_kept=True)
 
     def partial_fit_counts(
         self,
@@ -732,7 +674,6 @@ class SkipGram:
         >>> model.fit(carts).partial_fit_counts(more, grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
-        check_callback("on_epoch_end", on_epoch_end)
         check_flag("grow_vocabulary", grow_vocabulary)
         base = self._model
         self._check_replay(replay)
@@ -747,18 +688,19 @@ class SkipGram:
                     checkpoint_minutes=checkpoint_minutes,
                     keep_checkpoint=keep_checkpoint,
                 )
-        file = CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint)
-        options, vocabulary = self._counts_options(counts, validation_counts), base.vocabulary
-        if grow_vocabulary and counts.vocabulary is not None:
-            vocabulary = vocabulary.grown(counts.vocabulary, options.max_size)
-        validation = (
-            None if validation_counts is None else base.aligned(validation_counts, vocabulary, name="validation_counts")
-        )
-        aligned = base.aligned(counts, vocabulary)
-        again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
-        with reporting(progress, options.epochs) as report:
-            self._train(options, aligned, validation, base, report, on_epoch_end, again, checkpoint=file)
-        return self._until_save(file)
+        self._check_counts(counts, validation_counts)
+        files = checkpoint, checkpoint_minutes, keep_checkpoint
+        with self._call(progress, on_epoch_end, files) as fit:
+            vocabulary, validation = base.vocabulary, None
+            if grow_vocabulary and counts.vocabulary is not None:
+                vocabulary = vocabulary.grown(counts.vocabulary, fit.options.max_size)
+            if validation_counts is not None:
+                validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
+            aligned = base.aligned(counts, vocabulary)
+            again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
+            with self._training():
+                fit.train(aligned, validation, base, again)
+        return self._until_save(fit.checkpoint)
 
     @contextmanager
     def _unfitted_after_an_exception(self, checkpoint: object) -> Iterator[None]:
@@ -778,72 +720,43 @@ class SkipGram:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
         self._model.check_alike(replay, "replay")
 
-    def _counts_options(
-        self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None
-    ) -> SkipGramOptions:
-        """Return the parameters for a fit to counts, after checking what any such fit needs."""
-        self._check_not_in_fit()
-        options = self._options()
+    def _check_counts(self, counts: object, validation_counts: object) -> None:
+        """Raise TypeError or ValueError for what no fit to counts can take."""
         if not isinstance(counts, Counts | CountsStore):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
-        if options.early_stopping and validation_counts is None:
+        if self._options().early_stopping and validation_counts is None:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
-        return options
 
-    def _train(
+    @contextmanager
+    def _call(
         self,
-        options: SkipGramOptions,
-        counts: Counts | CountsStore,
-        validation_counts: Counts | CountsStore | None,
-        base: FittedModel | None,
-        progress: FitProgress | None,
+        progress: FitProgress | bool | None,
         on_epoch_end: EpochEnd | None,
-        replay: Counts | CountsStore | None = None,
-        *,
-        checkpoint: CheckpointFile | None = None,
-        own_counts: bool = False,
+        files: tuple[str | os.PathLike[str] | None, float, bool],
         memory_limit: int | None = None,
-        ranks: Ranks | None = None,
-    ) -> None:
-        """Become the model that training on counts ends in; see the notes of :meth:`fit` for exceptions."""
-        assert counts.vocabulary is not None
-        nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
-        lengths, before = (options.subwords, None) if base is None else (False, base.subwords)
-        subwords = subwords_of(counts.vocabulary.tokens, lengths, before)
-        largest = stored = None
-        if isinstance(counts, CountsStore) and replay is None:
-            largest, stored = int(counts.entries.max()), counts.disk
-        estimate = replace(
-            options.estimate(*counts.shape, nnz, subwords),
-            in_place=own_counts,
-            resident=resident_memory(),
-            checkpoint=checkpoint is not None,
-            largest_group=largest,
-            memory_limit=memory_limit,
-            stored=stored,
-        )
+        comm: Communicator | None = None,
+    ) -> Iterator[Fit]:
+        """Check what a fit is given beside what it learns from, and report its progress in a `with` block."""
+        self._check_not_in_fit()
+        check_callback("on_epoch_end", on_epoch_end)
+        check_memory_limit(memory_limit)
+        options = self._options()
+        callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
+        with ranks_of(comm) as ranks:
+            file = by_first(ranks, lambda: CheckpointFile.asked(*files))
+            with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
+                yield Fit(options, self._model, self._become, report, callback, file, memory_limit, ranks)
 
-        def start() -> Training:
-            estimate.check()
-            if progress is not None:
-                progress.training(estimate)
-            return Training(
-                counts,
-                options,
-                base,
-                replay,
-                subwords,
-                own_counts=own_counts,
-                checkpoint=checkpoint,
-                start_memory=None if largest is None else estimate.start_memory,
-                ranks=ranks,
-            )
+    def _become(self, model: FittedModel | None) -> None:
+        self._model = model
 
+    @contextmanager
+    def _training(self) -> Iterator[None]:
+        """Train in a `with` block, in which no other fit of this SkipGram may begin."""
         with DefaultFloatMode():
             self._fitting = os.getpid()
             try:
-                training = start() if ranks is None else ranks.agreed(start)
-                self._run(training, validation_counts, progress, on_epoch_end)
+                yield
             finally:
                 del self._fitting
 
@@ -854,31 +767,6 @@ class SkipGram:
             for path in (checkpoint.path, *(KeptCounts.names(checkpoint.path) if counts_are_kept else ())):
                 self._until_saved.set(path, keep=checkpoint.keep)
         return self
-
-    def _run(
-        self,
-        training: Training,
-        validation_counts: Counts | CountsStore | None,
-        progress: FitProgress | None,
-        on_epoch_end: EpochEnd | None,
-    ) -> None:
-        before = self._model
-
-        def epoch_end(record: dict[str, float]) -> object:
-            if progress is not None:
-                progress.epoch(record)
-            if on_epoch_end is None:
-                return None
-            self._model = None  # frees the model of the last epoch before the next one is made
-            self._model = training.model()
-            return on_epoch_end(record, self)
-
-        try:
-            training.run(validation_counts, epoch_end)
-            self._model = training.model()
-        except BaseException:
-            self._model = before or training.model()
-            raise
 
     # ---------------------------------------------------------------- what a fit has learned
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.csr import canonical_csr
+from fastembed._base.memory import give_back_freed
 from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
@@ -80,14 +81,7 @@ class Training:
         assert counts.vocabulary is not None
         self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
         self._start_memory = start_memory
-        self._groups: GroupedCounts
-        if isinstance(counts, CountsStore) and replay is None:
-            self._groups = counts
-        else:
-            matrix = expected_in_place(counts) if own_counts and isinstance(counts, Counts) else counts.to_scipy()
-            if replay is not None:
-                matrix = canonical_csr("counts", matrix + replay.to_scipy())
-            self._groups = CSRGroups(matrix)
+        self._groups = _groups_of(counts, replay, own_counts=own_counts)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
         try:
@@ -103,12 +97,16 @@ class Training:
         self._records: list[dict[str, float]] = []
         self._rng = np.random.default_rng(options.seed)
         self._checkpoint, self._ranks = checkpoint, ranks
-        if ranks is not None and not ranks.first:
-            self._trainer = self._blank_trainer(pool)
-        elif checkpoint is not None and Path(checkpoint.path).exists():
-            self._trainer = self._stored_trainer(checkpoint, pool)
-        else:
-            self._trainer = self._new_trainer(pool) if base is None else self._next_trainer(base, pool)
+        self._trainer = self._starting_trainer(pool)
+        give_back_freed()  # what the start took: arrays of other sizes would be beside it, not in its place
+
+    def _starting_trainer(self, pool: Pool) -> Trainer:
+        """Return the trainer that training starts with, or goes on with."""
+        if self._ranks is not None and not self._ranks.first:
+            return self._blank_trainer(pool)
+        if self._checkpoint is not None and Path(self._checkpoint.path).exists():
+            return self._stored_trainer(self._checkpoint, pool)
+        return self._new_trainer(pool) if self._base is None else self._next_trainer(self._base, pool)
 
     def _stored_trainer(self, checkpoint: CheckpointFile, pool: Pool) -> Trainer:
         """Return a trainer for the parameters of a checkpoint, which training takes once it goes on from them.
@@ -247,3 +245,13 @@ class Training:
         if self._subwords is None:
             return apply_gauge(embedding, linear, bias, self._totals, pool)
         return apply_gauge_to_bags(embedding, self._subwords.bags, linear, self._totals, pool)
+
+
+def _groups_of(counts: Counts | CountsStore, replay: Counts | CountsStore | None, *, own_counts: bool) -> GroupedCounts:
+    """Return the counts to train on, in groups of rows: those of a store where they are, unless others are added."""
+    if isinstance(counts, CountsStore) and replay is None:
+        return counts
+    matrix = expected_in_place(counts) if own_counts and isinstance(counts, Counts) else counts.to_scipy()
+    if replay is not None:
+        matrix = canonical_csr("counts", matrix + replay.to_scipy())
+    return CSRGroups(matrix)

@@ -739,8 +739,9 @@ class Trainer:
         1.386294
         """
         checked_bags = self._checked_bags("bags", bags)
-        matrix = self._checked_counts("counts", counts, checked_bags)
-        fit = BlockFit(self._parameters, matrix, FitOptions(), self._pool, bags=checked_bags)
+        with DefaultFloatMode():
+            matrix = self._checked_counts("counts", counts, checked_bags)
+            fit = BlockFit(self._parameters, matrix, FitOptions(), self._pool, bags=checked_bags)
         with self._lock.value, DefaultFloatMode():
             try:
                 return fit.nll()
@@ -894,7 +895,8 @@ def run_fit(
         data = data._replace(validation_counts=held_out, validation_bags=others)
         return data, fit, BlockFit(parameters, held_out, options, pool, bags=others, ranks=ranks)
 
-    data, fit, validation = bound() if ranks is None else ranks.agreed(bound)
+    with DefaultFloatMode():
+        data, fit, validation = bound() if ranks is None else ranks.agreed(bound)
     callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, trainer)
     with trainer._lock.value, DefaultFloatMode():
         if trainer._fitting == os.getpid():

@@ -274,7 +274,8 @@ class Vectors:
         KeyError
             If a token is unknown to one of both.
         TypeError, ValueError
-            If `other` is not a Vectors or has another dimension, or there is no token in both.
+            If `other` is not a Vectors or has another dimension, `tokens` is a single token, or there is no token in
+            both.
 
         Notes
         -----
@@ -300,7 +301,8 @@ class Vectors:
         if self._matrix.shape[1] != other.matrix.shape[1]:
             dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
             raise ValueError(f"only vectors of one dimension can be aligned, these have {dimensions}")
-        shared = [token for token in self._tokens if token in other] if tokens is None else list(tokens)
+        given = [token for token in self._tokens if token in other] if tokens is None else tokens
+        shared = self._parser.several("tokens", given)
         if not shared:
             raise ValueError("the vectors share no token by which to align them")
         with single_threaded_blas():  # more threads add in another order

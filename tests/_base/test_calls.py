@@ -95,6 +95,62 @@ def test_the_caller_makes_the_calls_if_no_thread_can_be_started(monkeypatch):
     assert interruptible(threading.get_ident) == threading.get_ident()
 
 
+# ---------------------------------------------------------------- the threads
+
+
+class Held(Call):
+    """A call whose thread is held where the call has just been seen to end."""
+
+    def __init__(self, function):
+        super().__init__(function, may_be_made=lambda: False)
+        self._done, self.go_on = self, threading.Event()
+
+    def release(self):
+        assert self.go_on.wait(TIME_LIMIT)
+
+    def acquire(self, timeout):
+        time.sleep(0)
+
+
+def test_a_thread_is_idle_as_soon_as_its_call_has_ended():
+    """Or was cancelled: then, too, the thread comes back for the next one by itself."""
+    threads = calls._Threads()
+    first = Held(threading.get_ident)
+    assert threads.start(first)
+    ident = first.result()
+    cancelled, last = Call(lambda: None), Call(threading.get_ident, may_be_made=lambda: False)
+    assert threads.start(cancelled)
+    cancelled.end()
+    assert threads.start(last)
+    first.go_on.set()
+    assert last.result() == ident
+
+
+def test_a_thread_that_makes_a_call_gets_no_other_one():
+    threads = calls._Threads()
+    barrier = threading.Barrier(3, timeout=TIME_LIMIT)
+    for _ in range(2):
+        together = [Call(barrier.wait, may_be_made=lambda: False) for _ in range(3)]
+        assert all(map(threads.start, together))
+        assert sorted(call.result() for call in together) == [0, 1, 2]
+    assert len(threads._servers) == 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_gets_no_call():
+    class Fatal(Call):
+        def make(self):
+            raise SystemExit
+
+    threads = calls._Threads()
+    assert threads.start(Fatal(lambda: None))
+    threads._servers[0]._thread.join(TIME_LIMIT)
+    last = Call(threading.get_ident, may_be_made=lambda: False)
+    assert threads.start(last)
+    last.result()
+    assert len(threads._servers) == 1
+
+
 # ---------------------------------------------------------------- at any place
 
 # Python looks for signals where a function begins and where one of C has returned, as well as where a loop repeats: the

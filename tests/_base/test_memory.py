@@ -1,5 +1,7 @@
 """Free memory, and the limit on what is used."""
 
+import os
+import platform
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastembed._base import memory
-from fastembed._base.memory import check_memory_limit, free_memory, resident_memory
+from fastembed._base.memory import check_memory_limit, free_memory, give_back_freed, resident_memory
 
 
 def test_half_of_the_free_memory_is_the_default_limit(monkeypatch, tmp_path):
@@ -56,3 +58,18 @@ def test_resident_memory_grows_with_what_is_written_to():
     assert before > 10**7
     array = np.ones(10**7)
     assert resident_memory() - before == pytest.approx(array.nbytes, rel=0.2)
+
+
+@pytest.mark.thread_unsafe(reason="looks at the memory of the process")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ, reason="needs the allocator of glibc"
+)
+def test_freed_memory_goes_back_to_the_system_also_below_what_is_in_use():
+    before = resident_memory()
+    pieces = [bytearray(2000) for _ in range(100_000)]
+    assert resident_memory() > before + 150_000_000
+    last = pieces[-1]
+    del pieces
+    give_back_freed()
+    assert resident_memory() < before + 100_000_000
+    assert len(last) == 2000

@@ -125,3 +125,8 @@ def test_integers_beyond_a_machine_word_are_rejected_and_named(number):
     if abs(number) > 10**300:
         with pytest.raises(ValueError, match="rate must be finite and at least 0, got an integer of"):
             check_number("rate", number)
+
+
+def test_lists_of_unequal_lengths_are_rejected_by_name():
+    with pytest.raises(ValueError, match=r"^i must be numbers, or lists of equally many numbers, got \[3, \[1, 2\]\]$"):
+        check_ids("i", [3, [1, 2]], 5)

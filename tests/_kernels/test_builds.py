@@ -33,7 +33,7 @@ def python(code, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -332,7 +332,7 @@ def test_the_tests_stop_before_they_import_a_source_folder():
         pytest.skip("the source folder was compiled in place")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "tests/_kernels/test_sparse.py"],
-        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120,
+        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600,
     )  # fmt: skip
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "which has no compiled modules: pip install . and call `pytest`" in done.stdout + done.stderr

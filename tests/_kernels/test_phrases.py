@@ -161,7 +161,7 @@ def test_a_failed_allocation_is_an_error_and_leaves_tables_that_work():
             print(failures)
     """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=120
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=600
     )
     assert done.returncode == 0, done.stderr
     failures = [int(number) for number in done.stdout.split()]

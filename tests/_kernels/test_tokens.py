@@ -210,7 +210,7 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
             print(failures)
     """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=120
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8", timeout=600
     )
     assert done.returncode == 0, done.stderr
     # the first slots; twice as many, three times; ends, counts and text, three times or more
@@ -245,11 +245,11 @@ def colliding_tokens(count):
 
 def seconds_to_count_and_encode(tokens):
     text = b" ".join(tokens * 3) + b"\n"
-    start = time.perf_counter()
+    start = time.thread_time()  # of the processor: the machine may be busy
     table, ids = TokenTable(), np.empty(len(text), np.int32)
     table.count(text, False)
     written, *_ = table.encode(text, False, ids)
-    elapsed = time.perf_counter() - start
+    elapsed = time.thread_time() - start
     assert ids[: written - 1].tolist() == [*range(len(tokens))] * 3
     assert table.frequent(1) == (tokens, [3] * len(tokens))
     return elapsed, table

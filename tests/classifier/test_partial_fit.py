@@ -96,3 +96,15 @@ def test_numbers_of_labels_grow(labelled):
     assert model.classes_.tolist() == [3, 4, 5]
     assert model.predict(["c", "b", "a"]).tolist() == [4, 5, 3]
     assert np.issubdtype(model.classes_.dtype, np.int64)
+
+
+@pytest.mark.parametrize("labels", [[3, 5], ["x", "y"]])
+def test_weights_of_labels_stay_those_of_the_labels_in_a_file_and_without_their_documents(tmp_path, labels):
+    model = Classifier(class_weight={labels[0]: 2.0}).fit(["a", "b"], labels)
+    model.save(tmp_path / "m.safetensors")
+    found = Classifier.load(tmp_path / "m.safetensors")
+    assert found.class_weight == {labels[0]: 2.0}
+    more = ["b c"], labels[1:]  # without a document of the label that has a weight
+    assert_array_equal(found.partial_fit(*more).predict_proba(["c"]), model.partial_fit(*more).predict_proba(["c"]))
+    with pytest.raises(ValueError, match="class_weight has the label 9, which no document has"):
+        model.set_params(class_weight={9: 1.0}).partial_fit(*more)

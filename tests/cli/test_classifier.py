@@ -39,7 +39,7 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
 
 def test_json_of_training(document, train, tmp_path):
     path = tmp_path / "c.safetensors"
-    found = document("train-classifier", train, "-o", path, "--rows", "int8", "--chars", "2,3")
+    found = document("train-classifier", train, "-o", path, "--rows", "int8", "--chars", "2-3")
     assert (found["labels"], found["parameters"]["chars"]) == (2, [2, 3])
     assert Classifier.load(path).classes_.tolist() == ["x", "y"]
 

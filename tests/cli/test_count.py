@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 
@@ -121,15 +120,13 @@ def test_text_and_stores_have_urls(run, tmp_path, corpus):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.thread_unsafe(reason="connects to a port")
-def test_a_scheduler_that_is_not_there_is_an_error_in_seconds(run, tmp_path, corpus, monkeypatch):
+def test_a_scheduler_that_is_not_there_is_an_error(run, tmp_path, corpus, monkeypatch):
     pytest.importorskip("distributed", reason="needs the extra [dask]")
     monkeypatch.setattr("fastembed.cli.count.CONNECTING_SECONDS", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense://x"):
-        begin = time.monotonic()
         code, out, err = run("count", corpus, "-o", tmp_path / "a.counts", "--scheduler", address, "--quiet")
         assert (code, out) == (1, "")
-        assert f"no scheduler of Dask answers at '{address}'" in err
-        assert time.monotonic() - begin < 30
+        assert f"no scheduler of Dask answers at '{address}' within 1 s" in err
     assert not (tmp_path / "a.counts").exists()
 
 

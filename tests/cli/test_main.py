@@ -72,7 +72,7 @@ def test_an_error_in_the_handling_of_an_interrupt_is_named_and_the_exit_code_is_
 
 def test_python_m_fastembed_is_the_command_line(saved):
     command = [sys.executable, "-P", "-m", "fastembed", "neighbors", saved, "king", "-n", "1"]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["king", "man", "0.7071"]
 
@@ -153,7 +153,7 @@ def test_ctrl_c_while_reading_is_one_line(tmp_path):
         process.stdin.write(b"some words\n" * (1 << 16))  # more than a pipe holds: it is reading
         process.stdin.flush()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (130, b"")
     assert re.fullmatch(rb"fastembed: interrupted after [\d,]+ bytes of standard input\n", err)
     assert not (tmp_path / "v").exists()
@@ -173,7 +173,7 @@ def test_a_second_ctrl_c_leaves_no_traceback(tmp_path, pause):
         for _ in range(3):
             process.send_signal(signal.SIGINT)
             time.sleep(pause)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert b"Traceback" not in err
 
@@ -226,6 +226,6 @@ def test_invisible_characters_of_words_are_escaped(run, document, hostile, monke
 def test_a_process_without_stdout_or_stderr_does_its_work(tmp_path, redirection):
     (tmp_path / "text").write_text("a b c\nb c d\n" * 9, encoding="utf-8")
     command = f'"{sys.executable}" -P -m fastembed train text -o model.safetensors --dim 3 --min-count 1 {redirection}'
-    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=60)
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, timeout=600)
     assert done.returncode == 0, done
     assert (tmp_path / "model.safetensors").exists()

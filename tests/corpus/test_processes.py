@@ -99,6 +99,6 @@ def test_a_script_whose_training_is_not_guarded_says_so(tmp_path, text):
         f"Vocabulary.from_corpus(FileCorpus({str(text)!r}, tokenizer=words, processes=2))\n",
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", timeout=120, cwd=tmp_path)
+    done = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", timeout=600, cwd=tmp_path)
     assert done.returncode == 1
     assert "a script may train only below `if __name__ == '__main__':`" in done.stderr

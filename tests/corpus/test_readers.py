@@ -192,6 +192,12 @@ def test_what_is_no_path_is_named(paths, value):
         FileCorpus(paths)
 
 
+@pytest.mark.parametrize("item", [None, np.nan, float("nan")])
+def test_what_is_missing_is_to_be_left_out(read, item):
+    with pytest.raises(TypeError, match=r"item 1 of the corpus is .*, where a list of tokens is expected: leave out"):
+        read([["a"], item])
+
+
 def test_bytes_are_no_sequence_of_tokens(read):
     for item in (b"ab", bytearray(b"ab"), memoryview(b"ab")):
         with pytest.raises(TypeError, match=r"item 0 of the corpus is .*, where a list of tokens is expected"):

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import lzma
+import re
 import tracemalloc
 
 import pytest
@@ -445,6 +446,19 @@ def test_a_row_group_of_parquet_is_read_in_parts(tmp_path, monkeypatch):
     assert next(sequences) == ["0", "0", "0"]
     assert seen[-1].tell() < size / 1.5, "the position in the file is that of the last read"
     assert sum(1 for _ in sequences) == 199_999
+
+
+def test_a_page_of_parquet_that_claims_two_gigabytes_does_not_take_them(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    content, pool = parquet([{"text": "a b"}]), pyarrow.default_memory_pool()
+    # The header of the first page: its kind, its size, and its size on disk, all of them varints after a byte 0x15
+    sizes = re.match(rb"PAR1\x15.\x15[\x80-\xff]*[\x00-\x7f]\x15([\x80-\xff]*[\x00-\x7f])", content, re.DOTALL)
+    claimed = b"\x84\xff\xff\xff\x0f"  # 2^31 - 62
+    (tmp_path / "t.parquet").write_bytes(content[: sizes.start(1)] + claimed + content[sizes.end(1) :])
+    before = pool.max_memory()
+    with pytest.raises(OSError, match=r"t\.parquet' beyond row 0: .*2147483586"):
+        read_field(tmp_path / "t.parquet")
+    assert pool.max_memory() < before + (1 << 28)
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.csv.gz", "t.parquet", "t.arrow", "stream.arrow"])

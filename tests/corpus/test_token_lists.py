@@ -17,6 +17,7 @@ def test_a_list_is_in_order_without_repetitions():
         ("the", TypeError, "drop must be a list of tokens or 'english', got 'the'"),
         (5, TypeError, "a list of tokens or 'english', got 5"),
         (["a", 5], TypeError, "drop must hold strings, got 5"),
+        (iter(["a"]), TypeError, "drop must be a list of tokens, which can be read again, got <list_iterator"),
     ],
 )
 def test_what_is_no_list_of_tokens_is_an_error(tokens, error, message):

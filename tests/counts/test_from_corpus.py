@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -281,9 +280,9 @@ def test_a_vocabulary_must_be_one_and_in_order_if_contexts_are_limited():
         Counts.from_corpus([LINE], Vocabulary(["cat", "the"], [1, 2]), max_contexts=1)
 
 
-@pytest.mark.thread_unsafe(reason="must be done within a time")
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
-def test_ctrl_c_stops_within_a_second_and_says_what_was_read(tmp_path, write_lines):
+def test_ctrl_c_stops_counting_and_says_what_was_read(tmp_path, write_lines):
+    """Long before the end, which takes half a minute."""
     program = """
 import sys, signal, tempfile
 from fastembed.counts.counts import expected_in_place
@@ -303,12 +302,10 @@ except KeyboardInterrupt as interrupt:
     command = [sys.executable, "-c", program, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment, cwd=tmp_path) as process:
         assert process.stdout.readline() == "working\n"
-        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        start = time.monotonic()
         output = process.stdout.read()
-        assert time.monotonic() - start < 10  # a second, and the patience of a busy machine
-    assert re.search(r"interrupted after [\d,]+ tokens in [\d,]+ lines\n$", output)
+    read = re.search(r"interrupted after ([\d,]+) tokens in [\d,]+ lines\n$", output)[1]
+    assert int(read.replace(",", "")) < 800 * 20_000 // 2
     assert list(folder.iterdir()) == []
 
 

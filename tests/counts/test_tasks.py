@@ -213,7 +213,7 @@ def command_line_cluster(folder, workers):
             process.wait()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -227,7 +227,7 @@ def wait_for(condition, seconds=60):
 def test_a_worker_that_is_killed_in_the_middle_changes_nothing(distributed, texts, vocabulary, tmp_path, small_parts):
     Counts.from_corpus(texts, vocabulary, **WINDOWS, store=tmp_path / "a")
     with command_line_cluster(tmp_path, 2) as (file, workers), distributed.Client(scheduler_file=str(file)) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=600)
         run_with_small_groups(client)
         killed = []
 

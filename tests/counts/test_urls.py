@@ -2,7 +2,7 @@
 
 import bz2
 import os
-import socket
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +19,7 @@ from fastembed.corpus.identity import corpus_identity
 from fastembed.trainer import groups as grouping
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
+TIME_LIMIT = 300  # seconds, for a server that does not start
 TEXT = "\n".join(" ".join(f"w{word}" for word in np.random.default_rng(k).zipf(1.3, 40)) for k in range(200)).encode()
 
 
@@ -32,27 +33,20 @@ def s3_server(tmp_path_factory):
     """The URL of moto's server, in a process of its own."""
     for name in ("moto", "s3fs", "flask"):
         pytest.importorskip(name, reason="needs a server and a client of S3")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]  # a port that is free
+    log = tmp_path_factory.mktemp("moto") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, "the server has ended"
-                assert time.monotonic() < end, "waited in vain for the server"
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
+        end = time.monotonic() + TIME_LIMIT
+        while not (running := re.search(rb"Running on (http://127\.0\.0\.1:\d+)", log.read_bytes())):
+            assert process.poll() is None, "the server has ended"
+            assert time.monotonic() < end, "waited in vain for the server"
+            time.sleep(0.05)
+        yield running[1].decode()
     finally:
         process.kill()
         process.wait()
-        log.close()
 
 
 @pytest.fixture(params=["memory", "file", "s3"])

@@ -154,7 +154,7 @@ def test_promises_allocate_nothing(tmp_path):
                 print(error)
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), *(str(tmp_path / name) for name in files)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=600)
     assert all(name in line for name, line in zip(files, done.stdout.splitlines(), strict=True))
 
 
@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(tmp_path):
                     print(error)
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=600)
     failed = [path for path in paths for _ in range(3)]
     for path, line in zip(failed, done.stdout.splitlines(), strict=True):
         assert str(path) in line

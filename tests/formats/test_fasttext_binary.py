@@ -337,7 +337,7 @@ def test_promises_allocate_nothing(tmp_path, write_fasttext):
     """
     names = [tmp_path / name for name in ("a.bin", "a.bin.gz", "b.bin.gz", "c.bin")]
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, names)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
     assert not done.returncode, done.stderr
     lines = done.stdout.splitlines()
     assert all(name.name in line for name, line in zip(names, lines, strict=True))

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -98,6 +99,12 @@ def test_a_missing_file_and_a_folder_are_os_errors(tmp_path):
         map_tensors(tmp_path / "absent")
     with pytest.raises(OSError, match=re.escape(tmp_path.name)):
         map_tensors(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other devices")
+def test_a_device_is_an_os_error_that_names_it():
+    with pytest.raises(OSError, match="'/dev/null' cannot be mapped into memory"):
+        map_tensors("/dev/null")
 
 
 def test_tokens_come_back_whatever_they_hold(tmp_path):

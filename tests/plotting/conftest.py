@@ -93,7 +93,7 @@ class Page:
         browser.get(path.as_uri() + fragment)
         self.wait("return view?.drawn")
 
-    def wait(self, script, *arguments, seconds=60):
+    def wait(self, script, *arguments, seconds=300):
         return WebDriverWait(self.browser, seconds).until(lambda b: b.execute_script(script, *arguments))
 
     def run(self, script, *arguments):

@@ -49,7 +49,7 @@ from typing import Any
 # get no memory, as Rust and OpenBLAS do by design.
 TESTED_CODE = ("/bin/python", "libpython", "_multiarray_umath", "/fastembed/_kernels/", "_sparsetools")
 THEIRS = "(theirs) "
-SECONDS = 20  # after which one try is taken to hang
+SECONDS = 60  # after which one try is taken to hang
 DOCUMENTED = (MemoryError, OSError, ValueError)  # ValueError: a file that cannot be read whole
 KINDS = {  # allocations or calls on files; whether all later ones fail too; the error number
     "allocation": (True, False, 0),

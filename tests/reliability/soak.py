@@ -93,7 +93,7 @@ def open_files() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train, ask, save and load in a loop, and watch the process.")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--warm-up", type=int, default=20, help="rounds before the first look")
+    parser.add_argument("--warm-up", type=int, default=400, help="rounds before the first look")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allowed", type=float, default=0.01, help="growth of the memory, as a share")
     arguments = parser.parse_args()

@@ -134,11 +134,17 @@ def test_partial_fit_goes_on_to_the_same_bits(corpus, path, interrupted_in, repl
         again.partial_fit(more, checkpoint=path, **options)  # from where the first call has ended
 
 
-def test_counts_that_are_given_are_not_kept(corpus, path, tmp_path, interrupted_in):
+@pytest.mark.parametrize("store", [False, True])
+def test_counts_that_are_given_are_not_kept(corpus, path, tmp_path, interrupted_in, store):
+    """In memory or in a store."""
     counts = SkipGram(**SETTINGS).count(corpus)
     expected = SkipGram(**SETTINGS).fit_counts(counts)
+    if store:
+        counts.store(tmp_path / "store")
+        counts = Counts.open(tmp_path / "store")
+    before = set(tmp_path.iterdir())
     assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit_counts(counts, checkpoint=path))
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint"]
+    assert [file.name for file in set(tmp_path.iterdir()) - before] == ["checkpoint"]
     check_same(SkipGram(**SETTINGS).fit_counts(counts, checkpoint=path), expected)
     more = expected.partial_fit_counts(counts)
     base = SkipGram(**SETTINGS).fit_counts(counts)

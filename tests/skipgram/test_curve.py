@@ -91,7 +91,7 @@ def test_a_real_notebook_shows_the_last_curve(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the kernel starts
     lines = ["from fastembed import SkipGram", f"SkipGram(**{SETTINGS}).fit(['a b c d'] * 9, progress=True);"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("\n".join(lines))])
-    nbclient.NotebookClient(notebook, timeout=60).execute()
+    nbclient.NotebookClient(notebook, timeout=600).execute()
     (shown,) = [output for output in notebook.cells[0].outputs if output.output_type == "display_data"]
     assert len(points(shown.data["text/html"])) == 3
     assert "epoch 3 of 3" in shown.data["text/html"]

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -150,20 +149,19 @@ def test_the_gauge_of_long_vectors_is_within_its_estimate():
 @pytest.mark.thread_unsafe(reason="a Ctrl-C reaches the main thread alone")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_ctrl_c_ends_the_wait_for_a_decomposition(monkeypatch):
-    begun, end = threading.Event(), threading.Event()
+    begun, end, ended = threading.Event(), threading.Event(), []
 
     def slow(matrix):
         begun.set()
-        end.wait(60)
+        ended.append(end.wait(300))
         return np.zeros(len(matrix)), matrix
 
     monkeypatch.setattr(np.linalg, "eigh", slow)
-    threading.Thread(target=lambda: (begun.wait(60), os.kill(os.getpid(), signal.SIGINT))).start()
+    threading.Thread(target=lambda: (begun.wait(300), os.kill(os.getpid(), signal.SIGINT))).start()
     embedding, linear, bias, counts = model(7, 5, 3, "float32")
-    start = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
             apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(1)), Pool(1))
+        assert not ended
     finally:
         end.set()
-    assert time.monotonic() - start < 30

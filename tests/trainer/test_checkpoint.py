@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed import Trainer, TrainingDivergedError
+from fastembed import Counts, Trainer, TrainingDivergedError
 from fastembed.formats.tensors import map_tensors, write_tensors
+from fastembed.trainer import groups
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checkpoint import contents_digest
 from fastembed.trainer.epochs import _Epochs
@@ -179,6 +180,28 @@ def test_bags_go_on_to_the_same_bits(model, counts, path, interrupted_after):
             trainers[1].fit_counts(counts[0], checkpoint=path, **options | {"bags": bags * 2})
         trainers[1].fit_counts(counts[0], checkpoint=path, **options)
         assert bits(trainers[1]) == bits(expected)
+        path.unlink()
+
+
+def test_counts_in_a_store_go_on_to_the_same_bits(new, counts, path, tmp_path, interrupted_after, set_constant):
+    """As those in memory end in, after any block, in a store that is opened again, with groups read while it trains."""
+    set_constant(groups, "GROUP_ROWS", 2)
+    stores = [tmp_path / "counts", tmp_path / "held out"]
+    for matrix, store in zip(counts, stores, strict=True):
+        Counts.from_scipy(matrix).store(store)
+    early = {"n_iter_no_change": 2}
+    expected = new()
+    history = expected.fit_counts(counts[0], validation_counts=counts[1], **OPTIONS | early)
+
+    def fit(trainer):
+        given, held_out = map(Counts.open, stores)
+        return trainer.fit_counts(given, validation_counts=held_out, checkpoint=path, **OPTIONS | early)
+
+    for blocks in range(1, 12):
+        assert interrupted_after(blocks, lambda: fit(new()))
+        trainer = new(1 + blocks % 3)
+        assert without_times(fit(trainer)) == without_times(history)
+        assert bits(trainer) == bits(expected)
         path.unlink()
 
 

@@ -56,5 +56,8 @@ def test_what_cannot_be_aligned_is_rejected():
         vectors.align(vectors, [])
     with pytest.raises(KeyError, match="nowhere"):
         vectors.align(vectors, ["w1", "nowhere"])
+    for one in ("w1", 1):  # else the vectors would turn by the tokens "w" and "1"
+        with pytest.raises(TypeError, match="tokens must be"):
+            vectors.align(vectors, one)
     with pytest.raises(TypeError, match="must be a Vectors, got ndarray"):
         vectors.align(np.eye(3))

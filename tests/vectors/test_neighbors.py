@@ -32,6 +32,14 @@ def assert_same(found, expected):
         assert scores.tolist() == true_scores.tolist()  # the same bits
 
 
+def test_all_rows_have_the_cosines_that_each_has_by_itself():
+    """Of 240,000, which the BLAS adds up in another order, some tens would be rounded to another decimal."""
+    neighbors = Neighbors(np.random.default_rng(4).standard_normal((4000, 100)))
+    queries = neighbors.unit(slice(0, 60))
+    found = neighbors.nearest(queries, 4000)
+    assert_same(found, [full_sort(neighbors, query, 4000) for query in queries])
+
+
 @pytest.fixture(params=DTYPES)
 def tied(request):
     """Return 5,000 rows of which all come many times, some zero, at positions that BLAS treats differently."""
