@@ -141,9 +141,7 @@ def main() -> None:
     found: dict[str, list[list[float]]] = {name: [] for name in CONTESTANTS}
     for seed in range(options.seeds):
         data = Data.read(options.baskets, options.min_count, seed)
-        print(
-            f"{len(data.bought):,} items bought, {len(data.new):,} new, in baskets held out {data.later_new.nnz:,} times"
-        )
+        print(f"{len(data.bought):,} items bought, {len(data.new):,} new, held out {data.later_new.nnz:,} times")
         for name, scores in found.items():
             scores.append(contest(name, data, attributes, options.dim, seed))
     rows = [
