@@ -127,8 +127,8 @@ class LabelledFiles:
             yield TextBlock(rest, block.name, 1, 0, 0, inside=False, last=block.last)
         if not any(self.labels):
             names, prefix = ", ".join(map(repr, self.names)), self._prefix.decode()
-            lines = f"none of its {self.unlabelled:,} lines has" if self.unlabelled else "it is empty: no line has"
-            raise ValueError(f"there are no documents with labels in {names}: {lines} a token that begins with {prefix}")
+            lines = f"none of {self.unlabelled:,} lines has" if self.unlabelled else "it is empty: no line has"
+            raise ValueError(f"no document with a label in {names}: {lines} a token that begins with {prefix}")
 
     def all_documents(self) -> Iterator[list[str]]:
         """Yield the documents, with labels or without, as texts from which these were removed; many at a time."""

@@ -292,7 +292,7 @@ def test_bad_parameters_are_named(parameters, error, message):
 
 def test_an_empty_file_is_named(tmp_path):
     (tmp_path / "empty.txt").touch()
-    with pytest.raises(ValueError, match=r"no documents with labels in '.*empty.txt': it is empty"):
+    with pytest.raises(ValueError, match=r"no document with a label in '.*empty.txt': it is empty"):
         Classifier().fit(tmp_path / "empty.txt")
     (tmp_path / "lines.jsonl").write_text('"a b"\n', encoding="utf-8")
     with pytest.raises(ValueError, match="not of a structured file"):
@@ -305,7 +305,7 @@ def test_a_file_without_labels_is_named(tmp_path, model):
     path = tmp_path / "text.txt"
     path.write_text("a b\nc\n", encoding="utf-8")
     for use in (Classifier().fit, model.test):
-        with pytest.raises(ValueError, match=r"text.txt': none of its 2 lines has a token that begins with __label__"):
+        with pytest.raises(ValueError, match=r"text.txt': none of 2 lines has a token that begins with __label__"):
             use(path)
     path.write_text("__label__a x y\n__label__a z\n", encoding="utf-8")
     with pytest.raises(ValueError, match="at least two labels, got one class, 'a'"):
