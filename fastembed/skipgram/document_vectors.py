@@ -30,7 +30,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 METHODS = ("mean", "sif", "fit")
-RIDGE = 1.0
+RIDGE = 30.0  # by the labels of held-out documents
 BLOCK_LOGITS = 1 << 22  # numbers in memory at a time for each thread
 MOST_BLOCK = 256  # documents
 MOST_STEPS = 500  # a bound, not a choice: where documents have as many dimensions as words about 100 are made
