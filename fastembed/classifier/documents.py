@@ -117,7 +117,7 @@ class LabelledFiles:
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
         """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8.
 
-        Lines without a label are left out of both, and counted in `unlabelled`.
+        Lines without a label are left out of both, and counted in `unlabelled`; ValueError if all are.
         """
         self.labels, self.unlabelled = [], 0
         for text, block in self._texts(ledger, progress):
@@ -125,6 +125,10 @@ class LabelledFiles:
             self.labels.append(labels)
             self.unlabelled += left_out
             yield TextBlock(rest, block.name, 1, 0, 0, inside=False, last=block.last)
+        if not any(self.labels):
+            names, prefix = ", ".join(map(repr, self.names)), self._prefix.decode()
+            lines = f"none of {self.unlabelled:,} lines has" if self.unlabelled else "it is empty: no line has"
+            raise ValueError(f"no document with a label in {names}: {lines} a token that begins with {prefix}")
 
     def all_documents(self) -> Iterator[list[str]]:
         """Yield the documents, with labels or without, as texts from which these were removed; many at a time."""

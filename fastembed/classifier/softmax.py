@@ -12,6 +12,7 @@ from scipy import sparse
 
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.errors import TrainingDivergedError
+from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool
 from fastembed.classifier.features import Features
 from fastembed.classifier.growth import Grown
@@ -90,6 +91,9 @@ def start(
         return Trainer(embedding, linear, bias=bias, threads=pool.threads)
     dim = labels if options.dim is None else min(options.dim, labels)
     rng = np.random.default_rng(options.seed)
+    size = len(features) * dim * np.dtype(np.float32).itemsize
+    advice = "give a smaller dim, or fewer features by min_count or max_features"
+    check_free(2 * size, f"training {labels:,} labels on {len(features):,} features", advice)  # and the last good rows
     with single_threaded_blas():  # so that the bits do not depend on the number of its threads
         linear = np.eye(labels, dtype=np.float32) if dim == labels else label_vectors(bags, targets, dim, rng)
     return Trainer(np.zeros((len(features), dim), np.float32), linear, bias=bias, threads=pool.threads)

@@ -30,11 +30,13 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 METHODS = ("mean", "sif", "fit")
-RIDGE = 1.0
+RIDGE = 30.0  # by the labels of held-out documents
 BLOCK_LOGITS = 1 << 22  # numbers in memory at a time for each thread
 MOST_BLOCK = 256  # documents
-MOST_STEPS = 50
-MOST_HALVINGS = 30
+MOST_STEPS = 500  # a bound, not a choice: where documents have as many dimensions as words about 100 are made
+MOST_CUTS = 30
+FALL = 1e-4  # the least fall of f, as a share of what its slope promises
+PAIRS = 10
 TOLERANCE = 1e-3  # of the length of the gradient, as a share of the number of words
 
 
@@ -56,16 +58,6 @@ class SoftmaxLayer:
         x: npt.NDArray[Any] = d.astype(self.linear.dtype) @ self.linear
         return x if self.bias is None else x + self.bias
 
-    def covariance(self) -> Float64:
-        """Return the covariance (D, D) of the output vectors under softmax(b): the Hessian of f at 0, for one word."""
-        w = self.linear.astype(np.float64)
-        x = self.logits(np.zeros((1, len(w))))[0].astype(np.float64)
-        p = np.exp(x - x.max())
-        p /= p.sum()
-        mean = w @ p
-        covariance: Float64 = (w * p) @ w.T - np.outer(mean, mean)
-        return covariance
-
 
 def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> Float32:
     """Return the vectors of documents, (N, D).
@@ -86,43 +78,95 @@ def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> F
 
     def task(k: int) -> None:
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
-        found[part] = _block(counts[part], layer, ridge, np.maximum(values, 0), basis)
+        found[part] = _block(counts[part], layer, ridge)
 
     with single_threaded_blas():  # so that the bits do not depend on the number of its threads
-        values, basis = np.linalg.eigh(layer.covariance())
         pool.run(task, len(cuts))
     return found
 
 
-def _block(n: Any, layer: SoftmaxLayer, ridge: float, values: Float64, basis: Float64) -> Float64:
-    """Return the vectors of a block: steps by the curvature at 0, each halved until f falls enough (Armijo)."""
+def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> Float64:
+    """Return the vectors of a block, by L-BFGS (Liu, Nocedal 1989), each document on its own.
+
+    A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
+    slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
+    rounding of f says.
+    """
     totals = np.asarray(n.sum(axis=1), np.float64).ravel()
     observed = np.asarray(n @ layer.linear.T.astype(np.float64))  # sum_c n_c w_c
     constant = np.zeros(len(totals)) if layer.bias is None else np.asarray(n @ layer.bias.astype(np.float64)).ravel()
     d = np.zeros((len(totals), len(layer.linear)))
-    inverse = 1 / (totals[:, None] * values + ridge)  # of the Hessian at 0, in the basis of its eigenvectors
     f, gradient = _objective(d, totals, observed, constant, layer, ridge)
+    history = History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):
-        lengths = np.linalg.norm(gradient[active], axis=1)
-        active = active[lengths > TOLERANCE * totals[active]]
+        active = active[np.linalg.norm(gradient[active], axis=1) > TOLERANCE * totals[active]]
         if not len(active):
             break
-        direction = -((gradient[active] @ basis) * inverse[active]) @ basis.T
-        slope = np.einsum("ij,ij->i", direction, gradient[active])
+        direction = -history.times_inverse_hessian(gradient[active], active)
+        slope = _dots(direction, gradient[active])
+        before = d[active], gradient[active]
         step, waiting = np.ones(len(active)), np.arange(len(active))
-        for _ in range(MOST_HALVINGS):
+        for _ in range(MOST_CUTS):
             rows = active[waiting]
-            tried = d[rows] + step[waiting, None] * direction[waiting]
+            tried = before[0][waiting] + step[waiting, None] * direction[waiting]
             value, slopes = _objective(tried, totals[rows], observed[rows], constant[rows], layer, ridge)
-            good = value <= f[rows] + 0.1 * step[waiting] * slope[waiting]
+            turned = _dots(slopes, direction[waiting])
+            good = (turned <= 0) | (value <= f[rows] + FALL * step[waiting] * slope[waiting])
             d[rows[good]], f[rows[good]], gradient[rows[good]] = tried[good], value[good], slopes[good]
-            waiting = waiting[~good]
-            step[waiting] /= 2
+            root = slope[waiting] / (slope[waiting] - turned)
+            waiting, root = waiting[~good], root[~good]
             if not len(waiting):
                 break
+            step[waiting] *= np.clip(root, 0.1, 0.5)
+        history.add(d[active] - before[0], gradient[active] - before[1], active)
         active = np.delete(active, waiting)  # no step lowers f: what is left is rounding
     return d
+
+
+class History:
+    """The last steps of documents and how their gradients changed, from which L-BFGS knows the curvature.
+
+    Parameters
+    ----------
+    documents, dim : int
+        B and D.
+    """
+
+    def __init__(self, documents: int, dim: int) -> None:
+        self._steps, self._changes = (np.zeros((PAIRS, documents, dim)) for _ in range(2))
+        self._inverses = np.zeros((PAIRS, documents))  # 1 / (step . change); 0 where there is none
+        self._scales = np.zeros(documents)  # of the identity from which the products start; 0 before the first step
+        self._count = 0
+
+    def add(self, steps: Float64, changes: Float64, rows: npt.NDArray[np.intp]) -> None:
+        """Take in the pairs (K, D) of the documents `rows` (K,); those without a step do not count."""
+        dots, k = _dots(steps, changes), self._count % PAIRS
+        moved = dots > 0
+        self._steps[k, rows], self._changes[k, rows] = steps, changes
+        self._inverses[k, rows] = np.divide(1, dots, out=np.zeros(len(rows)), where=moved)
+        self._scales[rows[moved]] = dots[moved] / _dots(changes[moved], changes[moved])
+        self._count += 1
+
+    def times_inverse_hessian(self, gradient: Float64, rows: npt.NDArray[np.intp]) -> Float64:
+        """Return the products (K, D) of the approximate inverse Hessians and the gradients of the documents `rows`."""
+        product, shares = gradient.copy(), {}
+        places = [k % PAIRS for k in range(max(0, self._count - PAIRS), self._count)]
+        for k in reversed(places):
+            shares[k] = self._inverses[k, rows] * _dots(self._steps[k, rows], product)
+            product -= shares[k][:, None] * self._changes[k, rows]
+        first = 1 / np.maximum(1, np.linalg.norm(gradient, axis=1))
+        product *= np.where(self._scales[rows] > 0, self._scales[rows], first)[:, None]
+        for k in places:
+            back = self._inverses[k, rows] * _dots(self._changes[k, rows], product)
+            product += (shares[k] - back)[:, None] * self._steps[k, rows]
+        return product
+
+
+def _dots(left: Float64, right: Float64) -> Float64:
+    """Return the scalar products of the rows of two matrices (K, D)."""
+    products: Float64 = np.einsum("ij,ij->i", left, right)
+    return products
 
 
 def _objective(

@@ -382,13 +382,36 @@ def test_bad_parameters_are_named(parameters, error, message):
 
 def test_an_empty_file_is_named(tmp_path):
     (tmp_path / "empty.txt").touch()
-    with pytest.raises(ValueError, match="no features: no token was read"):
+    with pytest.raises(ValueError, match=r"no document with a label in '.*empty.txt': it is empty"):
         Classifier().fit(tmp_path / "empty.txt")
     (tmp_path / "lines.jsonl").write_text('"a b"\n', encoding="utf-8")
     with pytest.raises(ValueError, match="not of a structured file"):
         Classifier().fit(tmp_path / "lines.jsonl")
     with pytest.raises(FileNotFoundError, match="no such file"):
         Classifier().fit(tmp_path / "missing.txt")
+
+
+def test_a_file_without_labels_is_named(tmp_path, model):
+    path = tmp_path / "text.txt"
+    path.write_text("a b\nc\n", encoding="utf-8")
+    for use in (Classifier().fit, model.test):
+        with pytest.raises(ValueError, match=r"text.txt': none of 2 lines has a token that begins with __label__"):
+            use(path)
+    path.write_text("__label__a x y\n__label__a z\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="at least two labels, got one class, 'a'"):
+        Classifier().fit(path)
+    path.write_text("__label__a\n__label__b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="no features: no token was read"):
+        Classifier().fit(path)
+
+
+def test_a_label_whose_documents_have_no_text_is_learned_as_its_share(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("__label__a x y\n__label__b\n__label__c z w\n", encoding="utf-8")
+    model = Classifier().fit(path)
+    assert model.label_counts_.tolist() == [1, 1, 1]
+    with pytest.warns(UserWarning, match="1 of 1 documents have no known feature"):
+        assert_allclose(model.predict_proba(["unheard"]), np.full((1, 3), 1 / 3), rtol=1e-5)
 
 
 def test_before_a_fit_there_is_nothing():

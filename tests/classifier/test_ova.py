@@ -181,10 +181,14 @@ def test_no_strength_of_l2_gives_what_is_not_finite(labelled, l2):
     assert np.isfinite(model.predict_proba(labelled[0])).all()
 
 
-def test_what_does_not_fit_in_memory_is_an_error_with_advice(labelled, set_constant):
+@pytest.mark.parametrize(
+    ("loss", "advice"),
+    [("squared", "give loss='softmax' and a dim"), ("softmax", "give a smaller dim, or fewer features")],
+)
+def test_what_does_not_fit_in_memory_is_an_error_with_advice(labelled, set_constant, loss, advice):
     set_constant("fastembed._base.memory.free_memory", lambda: 100)
-    with pytest.raises(MemoryError, match=r"training 3 labels on .* features .*give loss='softmax' and a dim"):
-        Classifier().fit(*labelled)
+    with pytest.raises(MemoryError, match=rf"training 3 labels on .* features .*{advice}"):
+        Classifier(loss=loss).fit(*labelled)
 
 
 def test_rows_of_many_labels_are_written_without_small_numbers(tmp_path):

@@ -7,7 +7,7 @@ from scipy import optimize, sparse
 
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram.document_vectors import SoftmaxLayer, fit_vectors
+from fastembed.skipgram.document_vectors import RIDGE, SoftmaxLayer, fit_vectors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -27,7 +27,7 @@ def objective(d, counts, layer, ridge):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (8, 300, 20), (2, 40_000, 300)])
+@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (8, 300, 20), (2, 40_000, 120)])
 def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     layer = random_layer(dim, outputs, bias=bias)
     rng = np.random.default_rng(0)
@@ -41,6 +41,30 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
         )
         assert error < 1e-4 * (1 + n.sum())
         assert np.linalg.norm(objective(d, n, layer, 0.5)[1]) <= 2e-3 * n.sum() + 1e-6
+
+
+@pytest.mark.parametrize("dim", [3, 60])
+def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
+    """With 60 dimensions for 8 words the ridge alone bounds d, and the softmax is far from that at 0."""
+    layer, ridge = random_layer(dim, 200), 0.5
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(8, np.full(200, 1 / 200), size=4).astype(float)
+    found = fit_vectors(sparse.csr_array(counts), layer, ridge, Pool(1))
+    for n, d in zip(counts, found.astype(float), strict=True):
+        distance = (
+            np.linalg.norm(objective(d, n, layer, ridge)[1]) / ridge
+        )  # at most, since f - ridge |d|^2 / 2 is convex
+        assert distance <= 2e-3 * n.sum() / ridge
+        for start in rng.normal(size=(2, dim)):
+            best = optimize.minimize(objective, start, (n, layer, ridge), jac=True, options={"gtol": 1e-9}).x
+            assert np.linalg.norm(best - d) <= distance + 1e-6
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_the_bits_of_fitted_vectors_do_not_depend_on_threads(threads):
+    layer = random_layer(4, 40_000, np.float32)
+    counts = sparse.random_array((210, 40_000), density=2e-4, format="csr", random_state=np.random.default_rng(0))
+    assert_array_equal(fit_vectors(counts, layer, 1.0, Pool(threads)), fit_vectors(counts, layer, 1.0, Pool(1)))
 
 
 def test_a_fitted_vector_agrees_with_a_calculation_by_hand():
@@ -65,15 +89,18 @@ def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
         assert_allclose(model.transform(labelled[0][:3], method=method), rows[:3], atol=1e-6)
 
 
-def test_a_fitted_vector_predicts_its_words_better_than_the_mean(labelled):
+def test_a_fitted_vector_predicts_the_words_of_its_document_on_both_sides(labelled):
+    """Better than the mean vector and than none, its length being taken into account."""
     model = SkipGram(**SETTINGS).fit(labelled[0])
-    trainer, fitted, means = model._fitted.trainer, *(model.transform(labelled[0], method=m) for m in ("fit", "mean"))
-    for text, d, mean in list(zip(labelled[0], fitted, means, strict=True))[:10]:
-        ids = [model.vectors.tokens.index(token) for token in text.split()]
-        nll = [
-            -np.log(reference.softmax(reference.matvec(v, trainer.linear, trainer.bias))[ids]).sum() for v in (d, mean)
-        ]
-        assert nll[0] < nll[1]
+    trainer, contexts = model._fitted.trainer, model.max_contexts_
+    layer = SoftmaxLayer(trainer.linear, trainer.bias)
+    fitted, means = (model.transform(labelled[0][:10], method=m).astype(float) for m in ("fit", "mean"))
+    for text, d, mean in zip(labelled[0], fitted, means, strict=False):
+        n = np.zeros(2 * contexts)
+        for token in text.split():
+            n[model.vectors.tokens.index(token) + np.array([0, contexts])] += 0.5
+        least = objective(d, n, layer, RIDGE)[0]
+        assert all(least < objective(other, n, layer, RIDGE)[0] for other in (mean, np.zeros(len(d))))
 
 
 def test_sif_weighs_words_and_takes_away_what_is_common(labelled):
