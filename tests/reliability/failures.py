@@ -417,8 +417,11 @@ class Attempt:
 
     def _left(self) -> Iterator[str]:
         """Yield what the last try has left: open files, threads, files."""
-        if open_files() != self._files:
+        for _ in range(40):  # a thread may not yet have dropped the call that it has made, with its error
+            if open_files() == self._files:
+                break
             gc.collect()
+            time.sleep(0.05)
         if (files := open_files()) != self._files:
             yield f"left open: {sorted(set(files) - set(self._files))}"
             self._files = files
