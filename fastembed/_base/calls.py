@@ -184,9 +184,11 @@ class _Threads:
                 break
             if not server.runs():
                 continue
-            if idle := server.is_idle():
-                server.give(call)
-            self._servers.append(server)
+            try:
+                if idle := server.is_idle():
+                    server.give(call)
+            finally:
+                self._servers.append(server)
             if idle:
                 return True
         server = _Server()

@@ -214,8 +214,9 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: in
         indptr = np.zeros(sum(map(len, lengths)) + 1, dtype=np.int64)
         np.cumsum(np.concatenate(lengths), out=indptr[1:])
         if files:
+            spilled = SpilledCSR((files[0], files[1]), indptr, n_columns)
             stack.pop_all()  # the matrix closes them
-            return SpilledCSR((files[0], files[1]), indptr, n_columns)
+            return spilled
         indices, data = entries.take()
     return StoredCSR(data, indices, indptr, n_columns)
 

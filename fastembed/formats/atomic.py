@@ -141,8 +141,10 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     finally:
         if fcntl is None:
             _close_all(claims)
-        _remove_all(temporaries)
-        _close_all(claims)
+        try:
+            _remove_all(temporaries)
+        finally:
+            _close_all(claims)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:

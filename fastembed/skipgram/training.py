@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.calls import Call, in_background
 from fastembed._base.csr import canonical_csr
 from fastembed._base.memory import give_back_freed
 from fastembed._base.threads import Pool, check_threads
@@ -83,11 +83,8 @@ class Training:
         self._start_memory = start_memory
         self._groups = _groups_of(counts, replay, own_counts=own_counts)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
-        digest = ThreadPoolExecutor(1, thread_name_prefix="fastembed")  # beside the start: hashing releases the GIL
-        try:
-            self._digest = digest.submit(self._groups.sha256)
-        finally:  # also for a thread whose start a signal handler interrupts
-            digest.shutdown(wait=False)
+        self._digest = Call(self._groups.sha256)
+        in_background(self._digest)  # beside the start: hashing releases the GIL
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._groups, pool)
         if isinstance(self._groups, CSRGroups):

@@ -136,6 +136,23 @@ def test_a_thread_that_makes_a_call_gets_no_other_one():
     assert len(threads._servers) == 3
 
 
+def test_a_thread_that_could_not_be_given_a_call_for_lack_of_memory_is_there_for_the_next(monkeypatch):
+    threads = calls._Threads()
+    first, last = (Call(threading.get_ident, may_be_made=lambda: False) for _ in range(2))
+    assert threads.start(first)
+    ident = first.result()
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calls._Server, "give", fail)
+        with pytest.raises(MemoryError):
+            threads.start(last)
+    assert threads.start(last)
+    assert last.result() == ident
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_has_ended_gets_no_call():
     class Fatal(Call):

@@ -65,6 +65,7 @@ def test_resident_memory_grows_with_what_is_written_to():
     platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ, reason="needs the allocator of glibc"
 )
 def test_freed_memory_goes_back_to_the_system_also_below_what_is_in_use():
+    give_back_freed()
     before = resident_memory()
     pieces = [bytearray(2000) for _ in range(100_000)]
     assert resident_memory() > before + 150_000_000

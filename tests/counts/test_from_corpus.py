@@ -282,7 +282,7 @@ def test_a_vocabulary_must_be_one_and_in_order_if_contexts_are_limited():
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
 def test_ctrl_c_stops_counting_and_says_what_was_read(tmp_path, write_lines):
-    """Long before the end, which takes half a minute."""
+    """Long before the end."""
     program = """
 import sys, signal, tempfile
 from fastembed.counts.counts import expected_in_place

@@ -312,6 +312,14 @@ def open_files() -> list[str]:
     return sorted(found)
 
 
+def busy_threads() -> int:
+    """Return how many threads there are, but for those that are idle, whose number depends on what was at once."""
+    from fastembed._base import calls
+
+    servers = list(calls._threads.value._servers)
+    return threading.active_count() - sum(server.runs() and server.is_idle() for server in servers)
+
+
 def numbers(first: int, share: int, seed: str) -> Iterator[int]:
     """Yield the numbers of the failures to try from `first` on: all, or about one of `share`."""
     rng, number = random.Random(seed), 0
@@ -373,7 +381,7 @@ class Attempt:
         self._after = operation.look(state)
         del state
         gc.collect()
-        self._files, self._threads, self._things = open_files(), threading.active_count(), self._found()
+        self._files, self._threads, self._things = open_files(), busy_threads(), self._found()
 
     def _found(self) -> set[str]:
         return set(map(str, self._folder.rglob("*")))
@@ -409,16 +417,19 @@ class Attempt:
 
     def _left(self) -> Iterator[str]:
         """Yield what the last try has left: open files, threads, files."""
-        if open_files() != self._files:
+        for _ in range(40):  # a thread may not yet have dropped the call that it has made, with its error
+            if open_files() == self._files:
+                break
             gc.collect()
+            time.sleep(0.05)
         if (files := open_files()) != self._files:
             yield f"left open: {sorted(set(files) - set(self._files))}"
             self._files = files
         for _ in range(40):
-            if threading.active_count() > self._threads:
+            if busy_threads() > self._threads:
                 time.sleep(0.05)
-        if (threads := threading.active_count()) > self._threads:
-            yield f"{threads} threads instead of {self._threads}"
+        if (threads := busy_threads()) > self._threads:
+            yield f"{threads} busy or lost threads instead of {self._threads}"
             self._threads = threads
         if left := self._found() - self._things:
             yield f"left behind: {sorted(left)}"
