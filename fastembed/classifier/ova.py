@@ -35,6 +35,7 @@ MOST_LEFT_OUT = 1000  # documents; at most a tenth
 EPOCHS_OF_ALL = 5  # at least, if the first ones do not end earlier
 RUN = 16  # documents that are visited one after the other
 PIECE_FEATURES = 1 << 14  # whose weights are written by one task
+MOST_COST = 1e30  # beyond, products with it may overflow float32
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,11 @@ class Ascent:
     pool : Pool
     start : ndarray of float32 (F, L), optional
         The weights that the squared distance is from; by default 0.
+
+    Raises
+    ------
+    ValueError
+        If the weight of a document is too large beside `l2`.
     """
 
     def __init__(
@@ -184,6 +190,11 @@ class Ascent:
         tiles = -(-labels // LANES)
         self._split = split = SplitBags.of(documents.bags, order, start is not None)
         of_documents = documents.labels[order]
+        with np.errstate(over="ignore"):
+            costs = documents.weights[order] / l2
+        if costs.max() > MOST_COST:
+            heaviest = documents.weights.max()
+            raise ValueError(f"the weight of a document is {heaviest:g} and l2={l2:g}: at most {MOST_COST:g} times l2")
         self._arrays = (
             split.starts,
             split.ids,
@@ -192,7 +203,7 @@ class Ascent:
             split.own,
             of_documents.indptr.astype(np.int64),
             of_documents.indices.astype(np.int32, copy=False),
-            (documents.weights[order] / l2).astype(np.float32),
+            costs.astype(np.float32),
         )
         self._pool, self._l2 = pool, l2
         self._bias = np.full((tiles, LANES), 0 if loss == "squared" else NEVER, np.float32)

@@ -1,5 +1,6 @@
 """`Classifier` with each label against all others: its minimum, weights of documents and labels, calibration."""
 
+import re
 import warnings
 
 import numpy as np
@@ -138,6 +139,23 @@ def test_weights_are_for_documents_in_memory(tmp_path):
     path.write_text("__label__x a\n__label__y b\n", encoding="utf-8")
     with pytest.raises(ValueError, match="those of a file have no weights"):
         Classifier().fit(path, sample_weight=[1, 2])
+
+
+@pytest.mark.parametrize("loss", ["squared", "ova"])
+@pytest.mark.parametrize(("l2", "weight"), [(1e-300, 1.0), (1.0, 1e300), (1.0, 1e31)])
+def test_a_weight_that_would_overflow_is_named_and_changes_nothing(loss, l2, weight):
+    documents, labels = ["a b", "c d", "a d"] * 4, ["x", "y", "x"] * 4
+    model = Classifier(loss=loss, min_count=1).fit(documents, labels)
+    before = model.predict_proba(["a", "d"])
+    model.set_params(l2=l2)
+    with pytest.raises(
+        ValueError, match=re.escape(f"the weight of a document is {weight:g} and l2={l2:g}: at most 1e+30")
+    ):
+        model.fit(documents, labels, np.full(12, weight))
+    assert_array_equal(model.predict_proba(["a", "d"]), before)
+    assert np.isfinite(
+        Classifier(loss=loss, min_count=1).fit(documents, labels, np.full(12, 1e30)).predict_proba(["a"])
+    ).all()
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
