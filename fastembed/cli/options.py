@@ -132,7 +132,16 @@ def add_topn(to: Group, default: int | None, shown: object = None) -> None:
     """Add the number of words to show."""
     text = "number of words or labels to show"
     add_option(
-        to, "-n", "-k", "--topn", text=text, default=default, shown=shown, dest="topn", type=values.positive, metavar="N"
+        to,
+        "-n",
+        "-k",
+        "--topn",
+        text=text,
+        default=default,
+        shown=shown,
+        dest="topn",
+        type=values.positive,
+        metavar="N",
     )
 
 
