@@ -133,7 +133,7 @@ def test_progress_is_reported_once_more_per_pass(files):
         ({"max_words": 9}, ValueError, "max_words must be from 2 to 8, got 9"),
         ({"common": []}, ValueError, "common must hold at least one token, got an empty list"),
         ({"common": "german"}, TypeError, "common must be a list of tokens or 'english', got 'german'"),
-        ({"common": map(str, range(4001))}, ValueError, "common must hold at most 4,000 tokens, got 4,001"),
+        ({"common": [*map(str, range(4001))]}, ValueError, "common must hold at most 4,000 tokens, got 4,001"),
         ({"threads": 0}, ValueError, "threads must be at least 1"),
         ({"threshold": 1.5}, ValueError, r"no phrase .* min_count=5 times and has a npmi score of at least 1\.5"),
     ],

@@ -97,7 +97,7 @@ def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens, subwords))), encoding="utf-8")
     said, peak, _ = trained(path, dim, early_stopping, subwords, contexts=contexts)
-    assert said == pytest.approx(peak, rel=0.1)
+    assert said == pytest.approx(peak, rel=0.2)
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_limit_of_memory_is_kept_and_the_estimate_is_that_of_the_peak(tmp_path
     path.write_text("\n".join(map(" ".join, zipf_corpus(30_000, 1_000_000))), encoding="utf-8")
     said, peak, disk = trained(path, 20, False, False, limit)
     assert disk == SkipGram(min_count=1).count(path, store=tmp_path / "counts").disk
-    assert said == pytest.approx(peak, rel=0.1)
+    assert said == pytest.approx(peak, rel=0.2)
     assert max(said, peak) <= limit
     model = SkipGram(dim=20, min_count=1, weighting="linear")
     counts = model.count(path, store=tmp_path / "counts")
