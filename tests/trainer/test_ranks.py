@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Trainer, TrainingDivergedError
+from fastembed._versions import origin_of_bits
 from fastembed.trainer import groups as grouping
 from fastembed.trainer import ranks as of_ranks
 from fastembed.trainer import shards as sharding
@@ -211,6 +212,21 @@ def test_ranks_with_other_arguments_are_named(new, on_ranks, counts, make_counts
             options |= {"counts": others} if "counts" in what else what
         with pytest.raises(ValueError, match=message):
             trainer.fit_counts(comm=comm, **options)
+        return bits(trainer)
+
+    assert on_ranks(2, fit) == [bits(new())] * 2
+    assert on_ranks.aborted == []
+
+
+@pytest.mark.parametrize("name", list(origin_of_bits()))
+def test_ranks_with_other_versions_kernels_or_blas_are_named(new, on_ranks, counts, monkeypatch, name):
+    known, asked = origin_of_bits(), iter([{}, {name: "another"}])
+    monkeypatch.setattr(of_ranks, "origin_of_bits", lambda: known | next(asked))
+
+    def fit(comm):
+        trainer = new()
+        with pytest.raises(ValueError, match=f"rank 1 on .* has {name} .*, but rank 0 on .* has "):
+            trainer.fit_counts(counts, comm=comm, **OPTIONS)
         return bits(trainer)
 
     assert on_ranks(2, fit) == [bits(new())] * 2
