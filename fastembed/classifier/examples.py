@@ -70,6 +70,7 @@ def read_examples(
     TypeError, ValueError, OSError
         As `Classifier.fit`.
     """
+    least = 2 if known is None else 1
     if labels is None and names_files(documents):
         if sample_weight is not None:
             raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
@@ -83,10 +84,10 @@ def read_examples(
         if not len(some):
             raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
         weights, skipped = _checked_weights(sample_weight, len(some))[some], int((~some).sum())
-        _check_labels(found, 2 if known is None else 1)
+        _check_labels(found, least)
         corpus = DocumentLines(items, options.reader)
         features, counts = read_features(corpus, options, ledger, None, pool)
-    _check_labels(found, 2 if known is None else 1)
+    _check_labels(found, least)
     if skipped:
         ledger.skipped["without a label"] = skipped
     return Examples(features, counts, corpus, found, weights * label_weights(found, options.class_weight, known))

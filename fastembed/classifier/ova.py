@@ -113,17 +113,17 @@ class SplitBags:
 
     def parts_of(self, bags: Any) -> tuple[Any, Any]:
         """Return bags (n, F) over the rows, (n, S), and over the documents of the other features, (n, N); float32."""
-        found = []
-        for places, factors, columns in (
-            (self.rows, np.ones(1, np.float32), self.size),
-            (self.owners, self.amounts, len(self.own)),
-        ):
-            at = places[bags.indices]
-            kept = at >= 0
-            ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
-            data = bags.data[kept].astype(np.float32) * factors[bags.indices[kept] % len(factors)]
-            found.append(sparse.csr_array((data, at[kept], ends), shape=(bags.shape[0], columns)))
-        return found[0], found[1]
+        data = bags.data.astype(np.float32)
+        amounts = data * self.amounts[bags.indices]
+        return _placed(bags, data, self.rows, self.size), _placed(bags, amounts, self.owners, len(self.own))
+
+
+def _placed(bags: Any, data: Float32, places: Int32, columns: int) -> Any:
+    """Return bags (n, F) of these data with feature f in column places[f]; without it, if that is -1."""
+    at = places[bags.indices]
+    kept = at >= 0
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
+    return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
 
 
 def csr_parts(bags: Any) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
