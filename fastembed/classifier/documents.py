@@ -60,6 +60,9 @@ def document_lines(documents: Sequence[Any], errors: str, first: int = 0) -> Ite
     first : int
         The number of the first document, for errors.
     """
+    if set(map(type, documents)) == {str}:  # most are, and this is told in a tenth of the time
+        yield DocumentBlock([_lines(documents, errors)], False, 0)
+        return
     for texts, run in groupby(documents, lambda document: isinstance(document, str)):
         part = list(run)
         if texts:

@@ -121,7 +121,7 @@ def grown_features(old: Features, new: Features) -> tuple[Features, Int64, Int64
     for ours, theirs in zip(old.grams, new.grams, strict=True):
         left, right = places[-1][theirs.left].astype(np.int32), places[0][theirs.right].astype(np.int32)
         found = np.empty(len(theirs), np.int32)
-        ours.table.find_all(left, right, 0, found)
+        ours.index.find_all(left, right, 0, found)
         fresh = found < 0
         place = found.astype(np.int64)
         place[fresh] = len(ours) + np.arange(fresh.sum())
