@@ -16,6 +16,8 @@ from fastembed.corpus.ledger import Ledger
 
 Array = npt.NDArray[Any]
 
+_gather = kernels_for(np.float32).bag_gather
+
 
 @dataclass(frozen=True)
 class FittedClassifier:
@@ -96,7 +98,7 @@ class FittedClassifier:
             rows, indices = self.rows(named), places.astype(np.int32)
         h = np.empty((documents, rows.shape[1]), np.float32)
         weights, every = data.astype(np.float32), np.arange(documents)
-        kernels_for(np.float32).bag_gather(rows, indptr, indices, weights, every, 0, documents, h)
+        _gather(rows, indptr, indices, weights, every, 0, documents, h)
         scores: npt.NDArray[np.float32] = (h if self.linear is None else h @ self.linear) + self.bias
         return scores
 
