@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ class PairTable:
 
 @disjoint_base
 class PairIndex:
-    def __init__(self, left: _Int32, right: _Int32) -> None: ...
+    def __new__(cls, left: _Int32, right: _Int32) -> Self: ...
     def find_all(self, left: _Int32, right: _Int32, shift: int, found: _Int32) -> None: ...
 
 def part_sizes(left: _Int32, right: _Int32, shift: int, first: int, last: int, sizes: _Int64) -> None: ...

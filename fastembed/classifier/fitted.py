@@ -16,7 +16,7 @@ from fastembed.corpus.ledger import Ledger
 
 Array = npt.NDArray[Any]
 
-_gather = kernels_for(np.float32).bag_gather
+_gather = kernels_for("float32").bag_gather
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import partial
+from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastembed._base.printable import printable
 from fastembed._kernels.tokens import valid_utf8
@@ -98,8 +99,9 @@ def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
 
 def _text_of_stdin() -> Iterator[bytes]:
     """Yield whole lines as soon as they come: one, or all that are there already."""
+    stdin = cast(BufferedReader, sys.stdin.buffer)
     begun: list[bytes] = []
-    while some := sys.stdin.buffer.read1(BLOCK_BYTES):
+    while some := stdin.read1(BLOCK_BYTES):
         end = some.rfind(b"\n") + 1
         if end:
             yield b"".join([*begun, some[:end]])

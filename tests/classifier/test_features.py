@@ -8,8 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed._base.threads import Pool
-from fastembed._kernels import features as kernels
-from fastembed._kernels.features import PairTable, bags, separate_labels, unit_rows
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import DocumentLines
 from fastembed.classifier.feature_counting import count_pairs, read_features
@@ -115,73 +113,6 @@ def test_few_ids_have_few_pairs(ids):
     assert len(grams) == int(ids.tolist() == [1, 2])
 
 
-@pytest.mark.parametrize("parts", [0, 3, 6])
-def test_parts_are_a_power_of_two(parts):
-    ids = np.zeros(4, np.int32)
-    with pytest.raises(ValueError, match=f"a power of two, got {parts}"):
-        kernels.part_sizes(ids, ids, 1, 0, 4, np.empty(parts, np.int64))
-
-
-@pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])
-def test_bags_of_long_documents_are_sorted_and_added_up(size):
-    ids = np.random.default_rng(size).integers(0, 50, size).astype(np.int32)
-    indptr, indices, data = np.empty(2, np.int64), np.empty(2 * size, np.int32), np.empty(2 * size)
-    offsets, starts = np.array([0, 100]), np.array([0, size])
-    total = bags([ids, ids], offsets, starts, indptr, indices, data)
-    values, counts = np.unique(np.concatenate([ids, ids + 100]), return_counts=True)
-    assert_array_equal(indices[:total], values)
-    assert_array_equal(data[:total], counts)
-    unit_rows(indptr, indices, data, np.ones(150))
-    assert np.linalg.norm(data[:total]) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"features": [np.zeros(4, np.int32)] * 17}, "at most 16 arrays"),
-        ({"offsets": np.zeros(1, np.int64)}, "with an offset each"),
-        ({"starts": np.array([0, 5])}, "has 4 places, but starts end at 5"),
-        ({"starts": np.array([-1, 4])}, "begin with a place"),
-        ({"starts": np.array([4, 0])}, "must ascend"),
-        ({"indptr": np.zeros(1, np.int64)}, "indptr must be as long"),
-        ({"indices": np.zeros(7, np.int32)}, "must hold 2 features of each place"),
-        ({"data": np.zeros(7)}, "must hold 2 features of each place"),
-    ],
-)
-def test_bags_that_do_not_fit_together_are_refused(changed, message):
-    given = {
-        "features": [np.zeros(4, np.int32)] * 2,
-        "offsets": np.zeros(2, np.int64),
-        "starts": np.array([0, 4]),
-        "indptr": np.zeros(2, np.int64),
-        "indices": np.zeros(8, np.int32),
-        "data": np.zeros(8),
-    }
-    assert bags(**given) == 1
-    if changed.get("starts") is not None and changed["starts"][-1] == 5:
-        changed = changed | {"indices": np.zeros(10, np.int32), "data": np.zeros(10)}
-    with pytest.raises(ValueError, match=message):
-        bags(**given | changed)
-
-
-def test_a_table_needs_as_many_words_on_the_left_as_on_the_right():
-    with pytest.raises(ValueError, match="of one length, got 2 and 1"):
-        PairTable().fill(np.zeros(2, np.int32), np.zeros(1, np.int32))
-
-
 def test_characters_alone_are_refused():
     with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
         features_of(["aab aaab", "aaac aad"], chars=(1, 3), max_features=2)
-
-
-@pytest.mark.parametrize(
-    ("text", "labels", "rest"),
-    [
-        (b"__label__a x y\n", b"a \n", b" x y\n"),
-        (b"x __label__a __label__b\ty\nz\n", b"a b \n\n", b"x  \ty\nz\n"),
-        (b"__label__ x\n", b"\n", b"__label__ x\n"),
-        (b"", b"", b""),
-    ],
-)
-def test_labels_are_separated_from_text(text, labels, rest):
-    assert separate_labels(text, b"__label__") == (labels, rest)
