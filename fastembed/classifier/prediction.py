@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.blas import single_threaded_blas
 from fastembed._base.ranking import largest_of_rows
 from fastembed._base.threads import Pool
 from fastembed.classifier.fitted import FittedClassifier
@@ -47,7 +49,8 @@ def answers(
             known = np.diff(bags[0])
             found[j] = known, answer(known, model.scores(*bags))
 
-        pool.run(make, len(firsts))
+        with nullcontext() if model.linear is None else single_threaded_blas():  # more threads add in another order
+            pool.run(make, len(firsts))
         yield from found
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastembed import Classifier, Vectors
+from fastembed import Classifier, Vectors, cli
 from fastembed.corpus import Reading
 
 LINES = ["__label__x cats and dogs", "__label__y saws and axes", "__label__x a dog", "__label__y an axe", "no label"]
@@ -70,6 +70,24 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a dog\nan axe")))
     code, out, err = run("predict", classifier, "--json", "--threshold", 0.5)
     assert [json.loads(line)["labels"][0]["label"] for line in out.splitlines()] == ["x", "y"]
+
+
+def test_lines_of_standard_input_are_answered_as_they_come(classifier, monkeypatch, capsys):
+    """A pipe gives parts of lines, and many lines at once: what is whole is answered before more is read."""
+    parts = [b"a dog\n", b"an axe\na", b" do", b"g\nan axe\na dog\n", b"an axe", b""]
+    answered = []
+
+    def read(_):
+        answered.extend(line.split()[0] for line in capsys.readouterr().out.splitlines())
+        lengths.append(len(answered))
+        return parts[len(lengths) - 1]
+
+    lengths = []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read1=read)))
+    assert cli.main(["predict", str(classifier)]) == 0
+    answered += [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert lengths == [0, 1, 2, 2, 5, 5]
+    assert answered == ["x", "y"] * 3
 
 
 def test_compressed_files_and_folders_are_predicted(run, classifier, tmp_path):
