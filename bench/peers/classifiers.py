@@ -175,9 +175,10 @@ def contest(name: str, train: Path, valid: Path | None, speed: bool) -> dict[str
     texts, labels = read(valid)
     warnings.simplefilter("ignore", UserWarning)
     if speed:
-        began = time.perf_counter()
-        model.predict(texts)
-        found["predicted"] = len(texts) / (time.perf_counter() - began)
+        for call in ("first", "again"):  # the first one makes tables, and reads the rows into memory
+            began = time.perf_counter()
+            model.predict(texts)
+            found[f"predicted {call}"] = len(texts) / (time.perf_counter() - began)
     return found | scores_of(model.top(texts), labels) | {"sizes": sizes_of(model)}
 
 
@@ -343,10 +344,12 @@ def short(documents: int) -> None:
         for name in ("fastembed", "fastText, its defaults", "fastText, pairs of words"):
             found = in_a_process(name, train, valid, "--speed")
             speed = words / found["seconds"] / THREADS / 1e6
-            predicted = found["predicted"] / (THREADS if name == "fastembed" else 1)
-            rows.append((name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['first']:.3f}", f"{predicted:,.0f}"))
+            threads = THREADS if name == "fastembed" else 1
+            predicted = [f"{found[f'predicted {call}'] / threads:,.0f}" for call in ("first", "again")]
+            rows.append((name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['first']:.3f}", *predicted))
             print(*rows[-1], flush=True)
-    header = ("classifier", "seconds", "M words a second a thread", "P@1", "predicted a second a thread")
+    speeds = ("M words per second and thread", "P@1", "predicted per second and thread", "by the second call")
+    header = ("classifier", "seconds", *speeds)
     print_table(header, rows)
 
 

@@ -138,6 +138,8 @@ class Features:
             Canonical; the row of a document without a known feature is empty.
         """
         cuts = range(0, len(documents), PIECE_DOCUMENTS)
+        if len(cuts) > 1:
+            self.csr_of(documents[:1], first)  # makes the tables, which threads share from then on
         parts: list[Any] = [None] * len(cuts)
 
         def make(k: int) -> None:

@@ -40,6 +40,8 @@ def answers(
     """
     size = max(1, min(PIECE_DOCUMENTS, PIECE_SCORES // len(model.classes)))
     cuts = range(0, len(documents), size)
+    if len(cuts) > 1:
+        model.features.csr_of(documents[:1])  # makes the tables, which threads share from then on
     for group in range(0, len(cuts), PIECES * pool.threads):
         firsts = cuts[group : group + PIECES * pool.threads]
         found: list[Any] = [None] * len(firsts)
