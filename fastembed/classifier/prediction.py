@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,5 +63,7 @@ def most_probable(
     best = largest_of_rows(p, k)
     p = np.take_along_axis(p, best, axis=1)
     sizes = np.count_nonzero(p >= least, axis=1).tolist()
-    pairs = map(zip, model.classes[best].tolist(), p.tolist())
-    return [list(islice(row, size)) for row, size in zip(pairs, sizes, strict=True)]
+    # The pairs of all in one list first: a list or an iterator of each would be one more object for the collector
+    pairs = list(zip(model.classes[best.ravel()].tolist(), p.ravel().tolist(), strict=True))
+    firsts = range(0, len(pairs), best.shape[1])
+    return [pairs[first : first + size] for first, size in zip(firsts, sizes, strict=True)]
