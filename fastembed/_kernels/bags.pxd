@@ -93,7 +93,7 @@ cdef inline void group_bags(
 
     `bag_weights` (N,), or NULL, are multiplied with them: the weights of the bags in the gradients.
 
-    `slots` (V_in,) is -1 everywhere, before and after; `slot_of_entry` has room for every entry of the block.
+    `slots` (V_in,) is -1 everywhere, before and after; `slot_of_entry` has space for every entry of the block.
     """
     cdef real* grouped = <real*>groups.weights
     cdef real weight = 1

@@ -249,12 +249,10 @@ def block_trainer(
     cdef double[::1] log_normalisers = scratch.log_normalisers
     cdef int64_t[:, :, ::1] starts = scratch.starts
     cdef const real* b = NULL
-    cdef Task task = run_double
+    cdef Task task = run_single if real is float else run_double
     cdef Groups none = Groups(0, NULL, NULL, NULL, NULL)
     if bias is not None:
         b = &bias[0]
-    if real is float:
-        task = run_single
     form_crew(&trainer.crew, gradients.shape[0], task, &trainer.state)
     trainer.state.model = BlockModel(
         &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], &squares[0], &linear_squares[0], &row_rates[0],

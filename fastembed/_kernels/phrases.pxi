@@ -1,4 +1,4 @@
-"""Phrases: counts of neighbouring tokens, and the joining of phrases in a text. Included by tokens.pyx, for `TokenTable`."""
+"""Phrases: counts of neighbouring tokens, and phrases joined in a text. Included by tokens.pyx, for `TokenTable`."""
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t

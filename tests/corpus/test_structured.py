@@ -163,7 +163,7 @@ def test_blank_lines_and_empty_files_have_no_rows(write):
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, monkeypatch):
     monkeypatch.setattr("fastembed.corpus.text_blocks.BLOCK_BYTES", 7)
     monkeypatch.setattr("fastembed.corpus.document_blocks.BLOCK_BYTES", 7)
-    monkeypatch.setattr("fastembed.corpus.rows.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("fastembed.corpus.text_tables.ROWS_AT_ONCE", 2)
     records = [{"text": f"größe {n}\nline"} for n in range(20)]
     expected = [line for n in range(20) for line in (["größe", str(n)], ["line"])]
     for name in ("t.jsonl", "t.csv", "t.csv.gz"):
