@@ -22,7 +22,8 @@ or includes by name all that it uses. What is not in ``builds`` is compiled once
 Of every compiled module:
 
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer`
-  and `train_bags` take scratch memory, bags and the exchange with other processes as attributes of objects.
+  and `train_bags` take scratch memory, bags and the exchange with other processes as attributes of objects; tables and
+  `features.bags` also take lists.
 - It has no global state: what a kernel must know of the caches is an argument.
 - Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
   in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a
@@ -42,8 +43,8 @@ Of ``builds`` and ``cooccur``:
 Of ``builds`` alone:
 
 - Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge` and `block_join`, which
-  have double alone; arrays of one call share one dtype. Losses, normalisers and Adagrad's sums of squares are double
-  in both.
+  have double alone; arrays of one call share one dtype. Losses, normalisers of the softmax and Adagrad's sums of
+  squares are double in both.
 - Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
   (`fastembed._base.arrays.padded_width`).
 - They compute in the floating-point mode of the thread that calls them, which the caller makes the default one
