@@ -27,10 +27,10 @@ from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
-from fastembed.corpus.rows import BadRow
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.structured import Structure
 from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
+from fastembed.corpus.text_tables import BadRow
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (

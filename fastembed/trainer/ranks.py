@@ -296,7 +296,7 @@ class RanksCheckpoint:
 
 
 class Exchange:
-    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/fit.pxi``).
+    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/block_trainer.pxi``).
 
     Parameters
     ----------
