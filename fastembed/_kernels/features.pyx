@@ -17,7 +17,7 @@ from fastembed._kernels.primitives cimport prefetch
 cdef enum:
     FIRST_SLOTS = 1024
     MOST_ARRAYS = 16  # of bags
-    BAGS_AHEAD = 8    # of which the first cache lines are prefetched
+    BAGS_AHEAD = 8    # of which the first cache lines are prefetched: 32 ids, 24 weights
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -446,31 +446,18 @@ def frequencies(const int32_t[::1] indices, int64_t[::1] found):
 
 
 def shared_entries(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] order, const int32_t[::1] rows,
-    Py_ssize_t first, Py_ssize_t last, int64_t[::1] sizes,
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last,
+    int64_t[::1] sizes,
 ):
-    """sizes[k] becomes the number of entries of bag order[k] whose features have a row, for k from first to last - 1."""
-    cdef Py_ssize_t k, t
+    """sizes[d] becomes the number of entries of bag d whose features have a row, for d from first to last - 1."""
+    cdef Py_ssize_t d, t
+    cdef int64_t size
     with nogil:
-        for k in range(first, last):
-            prefetch_bag(indptr, indices, NULL, order, k + BAGS_AHEAD)
-            sizes[k] = 0
-            for t in range(indptr[order[k]], indptr[order[k] + 1]):
-                sizes[k] += rows[indices[t]] >= 0
-
-
-cdef inline void prefetch_bag(
-    const int64_t[::1] indptr, const int32_t[::1] indices, const double* data, const int64_t[::1] order, Py_ssize_t k,
-) noexcept nogil:
-    """Prefetch the first entries of bag order[k], if there is one."""
-    cdef Py_ssize_t line, t
-    if k < order.shape[0]:
-        t = indptr[order[k]]
-        for line in range(2):
-            prefetch(&indices[0] + t + 16 * line)
-        if data != NULL:
-            for line in range(3):
-                prefetch(data + t + 8 * line)
+        for d in range(first, last):
+            size = 0
+            for t in range(indptr[d], indptr[d + 1]):
+                size += rows[indices[t]] >= 0
+            sizes[d] = size
 
 
 def split_bags(
@@ -497,7 +484,7 @@ def split_bags(
     owners : int32 (F,), amounts : float32 (F,), written where a feature has no row
         The document of the feature, in the new order, and the weight there.
     """
-    cdef Py_ssize_t k, t, place, n = order.shape[0]
+    cdef Py_ssize_t k, t, place, line, n = order.shape[0]
     cdef int32_t f
     cdef double square, alone
     if not (starts.shape[0] == n + 1 and squares.shape[0] == n == own.shape[0]):
@@ -506,7 +493,12 @@ def split_bags(
         raise ValueError(f"owners and amounts must be for {rows.shape[0]} features")
     with nogil:
         for k in range(first, last):
-            prefetch_bag(indptr, indices, &data[0], order, k + BAGS_AHEAD)
+            if k + BAGS_AHEAD < n:
+                t = indptr[order[k + BAGS_AHEAD]]
+                for line in range(2):
+                    prefetch(&indices[0] + t + 16 * line)
+                for line in range(3):
+                    prefetch(&data[0] + t + 8 * line)
             place, square, alone = starts[k], 0, 0
             for t in range(indptr[order[k]], indptr[order[k] + 1]):
                 f = indices[t]

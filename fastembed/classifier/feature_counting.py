@@ -15,6 +15,7 @@ from fastembed.classifier.features import (
     Grams,
     Int32,
     document_starts,
+    new_room,
     place_grams,
     stacked,
 )
@@ -123,12 +124,17 @@ def _bags(features: Features, ids: Int32, orders: list[Int32], of_words: Any, po
     kept = starts if orders[0] is ids else document_starts(orders[0])
     cuts = [*range(0, len(starts) - 1, PIECE_DOCUMENTS), len(starts) - 1]
     parts: list[Any] = [None] * (len(cuts) - 1)
+    room = new_room(len(orders) * int(kept[-1])) if of_words is None else None
 
     def make(k: int) -> None:
-        documents = slice(cuts[k], cuts[k + 1] + 1)
-        piece = ids[starts[cuts[k]] : starts[cuts[k + 1]]]
-        more = None if of_words is None else documents_by_words(piece, of_words.shape[0]) @ of_words
-        parts[k] = features.counts(orders, kept[documents], more)
+        documents = kept[cuts[k] : cuts[k + 1] + 1]
+        if room is not None:
+            own = slice(len(orders) * documents[0], len(orders) * documents[-1])
+            parts[k] = features.counts(orders, documents, room=(room[0][own], room[1][own]))
+        else:
+            piece = ids[starts[cuts[k]] : starts[cuts[k + 1]]]
+            more = documents_by_words(piece, of_words.shape[0]) @ of_words
+            parts[k] = features.counts(orders, documents, more)
 
     pool.run(make, len(parts))
-    return stacked(parts, len(features), pool)
+    return stacked(parts, len(features), pool, room)

@@ -100,10 +100,10 @@ class SplitBags:
         rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
         size = int(rows.max(initial=-1)) + 1
         rows[~shared] = -1
-        starts = np.zeros(count + 1, np.int64)
+        sizes = np.empty(documents.bags.shape[0], np.int64)
         pieces = [(first, min(first + PIECE_DOCUMENTS, count)) for first in range(0, count, PIECE_DOCUMENTS)]
-        pool.run(lambda k: kernels.shared_entries(*bags[:2], order, rows, *pieces[k], starts[1:]), len(pieces))
-        np.cumsum(starts, out=starts)
+        pool.run(lambda k: kernels.shared_entries(*bags[:2], rows, *pieces[k], sizes), len(pieces))
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
         entries = max(1, int(starts[-1]))  # their addresses are taken
         split = cls(
             rows=rows,

@@ -112,4 +112,4 @@ def _first_ranks(tally: Int64, frequent: Int64, least: int) -> tuple[Int64, Int3
     ranks = np.empty_like(tally)
     ranks[:, 0] = np.cumsum(tally[:, 0]) - tally[:, 0]
     ranks[:, :0:-1] = (ends - rarer).T
-    return ranks, of_frequent, int(ends[-1, -1])
+    return ranks, of_frequent, len(order) + int(rarer.sum())
