@@ -8,10 +8,10 @@ r"""Classifiers of labelled lines: ours, fastText's and scikit-learn's in one ru
 `labelled` reads files in fastText's form and says how right the first label is (P@1) and the first five are (P@5, R@5),
 the calibration error of the first one, the seconds from the file to the fitted model, and the bytes of its file.
 `sets` writes such files: sets of one label per document from the Python packages that are installed. `short` makes
-documents of about ten words and 20 labels, and says the words of the text per second of the whole fit and thread, and
-those of all epochs, which is fastText's measure; `many` documents of 30,000 labels, of which it says the peak memory; there
-only ours and, in `short`, fastText run. Ours runs with its defaults but for `many`, and every contestant in a process
-of its own, on two threads.
+documents of about ten words and 20 labels, of which it says the words per second and thread of the whole fit: those of
+the text, and those of all epochs, which is fastText's own measure. `many` makes documents of 30,000 labels, of which it
+says the peak memory. There only ours and, in `short`, fastText run. Ours runs with its defaults but for `many`, and
+every contestant in a process of its own, on two threads.
 """
 
 from __future__ import annotations
@@ -348,8 +348,9 @@ def short(documents: int) -> None:
             found = in_a_process(name, train, valid, "--speed")
             speed = words / found["seconds"] / THREADS / 1e6
             predicted = found["predicted"] / (THREADS if name == "fastembed" else 1)
-            speeds = (f"{found['seconds']:.1f}", f"{found['cpu']:.1f}", f"{speed:.2f}", f"{found['epochs'] * speed:.1f}")
-            rows.append((name, *speeds, f"{found['first']:.3f}", f"{predicted:,.0f}"))
+            seconds = (f"{found[clock]:.1f}" for clock in ("seconds", "cpu"))
+            speeds = f"{speed:.2f}", f"{found['epochs'] * speed:.1f}"
+            rows.append((name, *seconds, *speeds, f"{found['first']:.3f}", f"{predicted:,.0f}"))
             print(*rows[-1], flush=True)
     each = "M words a second a thread"
     header = ("seconds", "CPU seconds", f"{each}: of the text", "of all epochs", "P@1", "predicted a second a thread")

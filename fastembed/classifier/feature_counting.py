@@ -14,6 +14,7 @@ from fastembed.classifier.features import (
     Features,
     Grams,
     Int32,
+    Int64,
     document_starts,
     new_room,
     place_grams,
@@ -54,17 +55,7 @@ def read_features(
     ValueError
         If no word occurs often enough.
     """
-    numbered = number_tokens(corpus, ledger, progress, pool)
-    tables = numbered.counts(pool)
-    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
-    counts = np.empty(len(ranking), np.int64)
-    words = ranking.take(counts, token_from_bytes)
-    if not words:
-        what = f"no token occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
-        raise ValueError(f"the documents have no features: {what}")
-    ids = numbered.ids(words, pool)
-    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
-    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
+    words, counts, ids = _read_words(corpus, options, ledger, progress, pool)
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
     orders, grams = _count_grams(_first(ids, frequent, len(words)), options, pool)
@@ -86,6 +77,24 @@ def read_features(
         orders = place_grams(_first(ids, kept, len(words)), features.grams)
     of_words = None if features.characters is None else features.characters.of_words(words)
     return features, _bags(features, ids, orders, of_words, pool)
+
+
+def _read_words(
+    corpus: Any, options: ClassifierOptions, ledger: Ledger, progress: Progress | None, pool: Pool
+) -> tuple[list[str], Int64, Int32]:
+    """Return the words of a corpus, how often each occurs, and its ids with -1 behind each document."""
+    numbered = number_tokens(corpus, ledger, progress, pool)
+    tables = numbered.counts(pool)
+    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
+    counts = np.empty(len(ranking), np.int64)
+    words = ranking.take(counts, token_from_bytes)
+    if not words:
+        what = f"no token occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
+        raise ValueError(f"the documents have no features: {what}")
+    ids = numbered.ids(words, pool)
+    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
+    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
+    return words, counts, ids
 
 
 def _first(ids: Int32, count: int, words: int) -> Int32:

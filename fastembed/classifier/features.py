@@ -217,7 +217,8 @@ def stacked(parts: list[Part], columns: int, pool: Pool, room: Room | None = Non
     rows = [0, *itertools.accumulate(len(indptr) - 1 for indptr, _, _ in parts)]
     entries = [0, *itertools.accumulate(len(indices) for _, indices, _ in parts)]
     indptr = np.zeros(1 + rows[-1], np.int64)
-    indices, data = (each[: entries[-1]] for each in room or new_room(entries[-1]))
+    whole = room or new_room(entries[-1])
+    indices, data = whole[0][: entries[-1]], whole[1][: entries[-1]]
 
     def copy(k: int) -> None:
         indptr[rows[k] + 1 : rows[k + 1] + 1] = parts[k][0][1:] + entries[k]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,13 +39,14 @@ PIECE_FEATURES = 1 << 14  # whose weights are written by one task
 MOST_COST = 1e30  # beyond, products with it may overflow float32
 
 
-@dataclass(frozen=True)
+@dataclass
 class Documents:
-    """Documents as the kernel takes them.
+    """Documents to learn from.
 
     Attributes
     ----------
     bags : csr_array (N, F)
+        None once they have been given up, since they take much memory.
     labels : csr_array (N, L)
         1 where a document has a label.
     weights : ndarray of float64 (N,)
@@ -60,6 +61,16 @@ class Documents:
     def frequencies(self) -> Int64:
         """In how many documents each feature is (F,)."""
         return document_frequencies(self.bags)
+
+    def give_up_bags(self) -> None:
+        """Forget the bags, which take much memory."""
+        self.bags = None
+        vars(self).pop("frequencies", None)
+
+    def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Documents, tuple[Any, Any]]:
+        """Return the documents that are not held out, and the bags and labels of those that are."""
+        rest = Documents(self.bags[~held], self.labels[~held], self.weights[~held])
+        return rest, (self.bags[held], self.labels[held])
 
 
 @dataclass(frozen=True)
@@ -116,8 +127,14 @@ class SplitBags:
             squares=np.empty(count, np.float32),
             own=np.empty(count, np.float32),
         )
-        written = (starts, split.ids, split.weights, split.squares, split.own, split.owners, split.amounts)
-        pool.run(lambda k: kernels.split_bags(*bags, order, rows, *pieces[k], *written), len(pieces))
+
+        def write(k: int) -> None:
+            kernels.split_bags(
+                *bags, order, rows, *pieces[k], starts, split.ids, split.weights, split.squares, split.own,
+                split.owners, split.amounts,
+            )  # fmt: skip
+
+        pool.run(write, len(pieces))
         return split
 
     def parts_of(self, bags: Any) -> tuple[Any, Any]:
@@ -204,7 +221,7 @@ class Ascent:
         if costs.max() > MOST_COST:
             heaviest = documents.weights.max()
             raise ValueError(f"the weight of a document is {heaviest:g} and l2={l2:g}: at most {MOST_COST:g} times l2")
-        self._arrays = (
+        self._arrays: tuple[Any, ...] = (
             split.starts,
             split.ids,
             split.weights,
@@ -239,6 +256,11 @@ class Ascent:
         self._pool.run(run, len(self._rows))
         loss, distance = sums.sum(axis=0) * self._l2 / self._total
         return float(loss), float(distance)
+
+    def end(self) -> None:
+        """Forget the bags, which take much memory: no epoch follows."""
+        self._arrays = ()
+        self._split = replace(self._split, ids=np.empty(0, np.int32), weights=np.empty(0, np.float32))
 
     def weights(self) -> Float32:
         """Return the weights (F, L)."""
@@ -304,6 +326,7 @@ def train_ova(
     Parameters
     ----------
     documents : Documents
+        Their bags are given up once they are in order.
     bias : ndarray of float32 (L,)
         It stays.
     likelihood : Likelihood
@@ -330,6 +353,7 @@ def train_ova(
     left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
     bags, labels = (documents.bags[left_out], documents.labels[left_out]) if validation is None else validation
     bags = of_known_features(bags, documents.frequencies, validation is None)
+    documents.give_up_bags()
     weights = documents.weights[left_out] if validation is None else np.ones(bags.shape[0])
 
     def calibrate() -> Calibration:
@@ -359,4 +383,5 @@ def train_ova(
             break
     if best is not None:
         return *best, [record | {"kept": record["epoch"] == best_epoch} for record in history]
+    ascent.end()
     return ascent.weights(), calibration or calibrate(), history

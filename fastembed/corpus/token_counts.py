@@ -97,8 +97,8 @@ def number_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, poo
         if len(room) < len(text):
             room = np.empty(len(text), np.int32)
         try:
-            written, *read = table.number(text, open_line, room)
-            return (table, room[:written].copy()), *read
+            written, tokens, lines, empty_lines = table.number(text, open_line, room)
+            return (table, room[:written].copy()), tokens, lines, empty_lines
         finally:
             free.put((table, room))
 
@@ -106,9 +106,7 @@ def number_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, poo
         return NumberedCorpus(list(pieces))
 
 
-def _number_sequences(
-    corpus: Corpus, ledger: Ledger, progress: Progress | None
-) -> Iterator[tuple[TokenTable, Int32]]:
+def _number_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> Iterator[tuple[TokenTable, Int32]]:
     """Yield the numbers of sequences that only Python reads."""
     table, sequences = TokenTable(), corpus.sequences(ledger, progress)
     while lines := [join_tokens(tokens) + b"\n" for tokens in islice(sequences, BATCH_SEQUENCES)]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_pairs_of_a_part_are_numbered(sizes):
     different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
     for first in range(len(sizes)):
         kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
-    for k, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for k, (first, last) in enumerate(pairwise(bounds)):
         wanted = Counter(given[first:last].tolist())
         assert pairs[first : first + different[k]].tolist() == list(wanted)
         assert counts[first : first + different[k]].tolist() == list(wanted.values())
