@@ -1,26 +1,26 @@
 """Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document as CSR.
 
 An n-gram is the pair of an (n-1)-gram and the word behind it, so that 64 bits name it without loss: a table holds pairs
-of ids and needs no text. Slots are found by linear probing, and hold the places of pairs in the order of insertion.
+of ids and needs no text.
 
-No Python object is made for a pair. A table owns its memory; every allocation is checked.
+No Python object is made for a pair. Tables own their memory; every allocation is checked.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
 cdef enum:
-    FIRST_SLOTS = 1024
     LINE_PAIRS = 5    # of an index that a line of the cache holds
-    USUAL_PAIRS = 3   # that it has on average: then one in twelve is full before its last one comes
+    USUAL_PAIRS = 3   # that it has on average: then one line in five is full
     PAIRS_AHEAD = 16  # between the one whose line is prefetched and the one that is looked for
     WEIGHTS_AHEAD = 32
     MOST_ARRAYS = 16  # of bags
+    BAGS_AHEAD = 8    # of which the first cache lines are prefetched: 32 ids, 24 weights
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -32,122 +32,6 @@ cdef inline uint64_t spread(uint64_t h) noexcept nogil:
     h = (h ^ (h >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     h = (h ^ (h >> 27)) * <uint64_t>0x94D049BB133111EB
     return h ^ (h >> 31)
-
-
-cdef class PairTable:
-    """Different pairs of ids, numbered in the order of their first occurrence, and how often each occurred.
-
-    One thread may add at a time.
-    """
-
-    cdef int32_t* slots   # the number of a pair + 1; 0 in a free slot
-    cdef uint64_t mask
-    cdef uint64_t* pairs
-    cdef int64_t* counts
-    cdef int64_t size, capacity
-
-    def __cinit__(self):
-        self.slots = <int32_t*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(int32_t))
-        self.mask = FIRST_SLOTS - 1
-        if self.slots == NULL:
-            raise MemoryError("no memory for a table of pairs")
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.slots)
-        PyMem_RawFree(self.pairs)
-        PyMem_RawFree(self.counts)
-
-    def __len__(self):
-        return self.size
-
-    cdef inline uint64_t place_of(self, uint64_t pair, uint64_t hash) noexcept nogil:
-        """The slot of a pair, or the free slot where it belongs."""
-        cdef uint64_t place = hash & self.mask
-        while self.slots[place] and self.pairs[self.slots[place] - 1] != pair:
-            place = (place + 1) & self.mask
-        return place
-
-    cdef int grow(self) noexcept nogil:
-        """Double the slots; -1 without memory, and then nothing has changed."""
-        cdef uint64_t mask = self.mask * 2 + 1, place
-        cdef int64_t i
-        cdef int32_t* slots = <int32_t*>PyMem_RawCalloc(mask + 1, sizeof(int32_t))
-        if slots == NULL:
-            return -1
-        for i in range(self.size):
-            place = spread(self.pairs[i]) & mask
-            while slots[place]:
-                place = (place + 1) & mask
-            slots[place] = <int32_t>(i + 1)
-        PyMem_RawFree(self.slots)
-        self.slots, self.mask = slots, mask
-        return 0
-
-    cdef int reserve(self) noexcept nogil:
-        """Make sure that one more pair fits; -1 without memory."""
-        cdef int64_t capacity = 2 * self.capacity + 512
-        cdef void* grown
-        if self.size < self.capacity:
-            return 0
-        grown = PyMem_RawRealloc(self.pairs, capacity * sizeof(uint64_t))
-        if grown == NULL:
-            return -1
-        self.pairs = <uint64_t*>grown
-        grown = PyMem_RawRealloc(self.counts, capacity * sizeof(int64_t))
-        if grown == NULL:
-            return -1
-        self.counts, self.capacity = <int64_t*>grown, capacity
-        return 0
-
-    cdef int32_t add(self, uint64_t pair, uint64_t hash) noexcept nogil:
-        """Count a pair and return its number; -1 without memory, or if it is new and the table has 2^31 - 2 of them."""
-        cdef uint64_t place = self.place_of(pair, hash)
-        if self.slots[place]:
-            self.counts[self.slots[place] - 1] += 1
-            return self.slots[place] - 1
-        if self.size == INT32_MAX - 1 or self.reserve() < 0:
-            return -1
-        if <uint64_t>self.size * 2 > self.mask:
-            if self.grow() < 0:
-                return -1
-            place = self.place_of(pair, hash)
-        self.pairs[self.size], self.counts[self.size] = pair, 1
-        self.size += 1
-        self.slots[place] = <int32_t>self.size
-        return self.slots[place] - 1
-
-    def number(self, const uint64_t[::1] pairs, int32_t[::1] numbers):
-        """Count pairs, and write the number of each.
-
-        Raises
-        ------
-        MemoryError
-            If the table cannot grow.
-        """
-        cdef Py_ssize_t i
-        cdef int32_t number
-        cdef int failed = 0
-        if numbers.shape[0] < pairs.shape[0]:
-            raise ValueError(f"numbers must hold one of each of {pairs.shape[0]} pairs, got {numbers.shape[0]}")
-        with nogil:
-            for i in range(pairs.shape[0]):
-                number = self.add(pairs[i], spread(pairs[i]))
-                if number < 0:
-                    failed = 1
-                    break
-                numbers[i] = number
-        if failed:
-            raise MemoryError(f"no memory for more than {self.size:,} pairs")
-
-    def listed(self, int32_t[::1] left, int32_t[::1] right, int64_t[::1] counts):
-        """Write the pairs in the order of their numbers, and their counts, to arrays of the length of the table."""
-        cdef int64_t i
-        if min(left.shape[0], right.shape[0], counts.shape[0]) < self.size:
-            raise ValueError(f"the arrays must hold {self.size} pairs")
-        with nogil:
-            for i in range(self.size):
-                left[i], right[i] = <int32_t>(self.pairs[i] >> 32), <int32_t>self.pairs[i]
-                counts[i] = self.counts[i]
 
 
 # ---------------------------------------------------------------- the search for pairs
@@ -306,16 +190,16 @@ def part_sizes(
 
 def part_pairs(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
-    int64_t[::1] ends, uint64_t[::1] pairs, int64_t[::1] places,
+    int64_t[::1] ends, uint64_t[::1] pairs,
 ):
-    """Write those pairs, and their places, behind the end of their part, which moves on.
+    """Write those pairs behind the end of their part, which moves on.
 
     Parameters
     ----------
     left, right, shift, first, last
         As for `part_sizes`.
     ends : int64 (parts,), written
-    pairs : uint64, places : int64, written
+    pairs : uint64, written
     """
     cdef int high = shift_of(ends.shape[0])
     cdef Py_ssize_t i, part
@@ -325,18 +209,148 @@ def part_pairs(
             if left[i] >= 0 and right[i + shift] >= 0:
                 pair = pair_of(left[i], right[i + shift])
                 part = part_of(pair, high)
-                pairs[ends[part]], places[ends[part]] = pair, i
+                pairs[ends[part]] = pair
                 ends[part] += 1
 
 
-def put_numbers(
-    const int32_t[::1] numbers, const int64_t[::1] places, const int32_t[::1] names, int32_t[::1] found
+def number_pairs(
+    uint64_t[::1] pairs, const int64_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
+    int32_t[::1] numbers, int64_t[::1] counts, int64_t[::1] sizes, int64_t[:, ::1] tally,
 ):
-    """found[places[i]] = names[numbers[i]]."""
-    cdef Py_ssize_t i
+    """Number the pairs of each part from first to last - 1 in the order of their first occurrence, and count each.
+
+    Parameters
+    ----------
+    pairs : uint64 (n,), written
+        Those of part k are from bounds[k] to bounds[k + 1] - 1; the different ones among them come to stand first.
+    bounds : int64 (parts + 1,)
+    first, last : int
+    numbers : int32 (n,), written
+        The number of each pair in its part.
+    counts : int64 (n,), written
+        How often each of the different ones occurs, at its new place.
+    sizes : int64 (parts,), written
+        How many there are.
+    tally : int64 (parts, T), written
+        How many of them occur c times, for each c from 1 to T - 1; tally[k, 0] T times or more.
+
+    Raises
+    ------
+    MemoryError
+        Without memory for a table, or if a part has 2^31 - 1 pairs or more.
+    """
+    cdef Py_ssize_t k, i, begin, largest = 0, most = tally.shape[1]
+    cdef uint64_t mask, place, pair
+    cdef int32_t size, number
+    cdef int32_t* slots  # the number of a pair + 1; 0 in a free slot
+    for k in range(first, last):
+        largest = max(largest, bounds[k + 1] - bounds[k])
+    slots = <int32_t*>PyMem_RawMalloc((mask_for(largest) + 1) * sizeof(int32_t)) if largest < INT32_MAX else NULL
+    if slots == NULL:
+        raise MemoryError(f"no memory for a table of {largest:,} pairs")
     with nogil:
-        for i in range(numbers.shape[0]):
-            found[places[i]] = names[numbers[i]]
+        for k in range(first, last):
+            begin, size = bounds[k], 0
+            mask = mask_for(bounds[k + 1] - begin)
+            memset(slots, 0, (mask + 1) * sizeof(int32_t))
+            for i in range(begin, bounds[k + 1]):
+                pair = pairs[i]
+                place = spread(pair) & mask
+                while slots[place] and pairs[begin + slots[place] - 1] != pair:
+                    place = (place + 1) & mask
+                if not slots[place]:
+                    pairs[begin + size], counts[begin + size] = pair, 0
+                    size += 1
+                    slots[place] = size
+                number = slots[place] - 1
+                counts[begin + number] += 1
+                numbers[i] = number
+            sizes[k] = size
+            tally[k, :] = 0
+            for i in range(begin, begin + size):
+                tally[k, counts[i] if counts[i] < most else 0] += 1
+    PyMem_RawFree(slots)
+
+
+cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
+    """The number of slots of a table of so many pairs, a power of two, less 1: at most half of them are taken."""
+    cdef uint64_t slots = 2
+    while slots < 2 * <uint64_t>pairs:
+        slots *= 2
+    return slots - 1
+
+
+def rank_pairs(
+    const uint64_t[::1] pairs, const int64_t[::1] bounds, const int64_t[::1] sizes, Py_ssize_t first, Py_ssize_t last,
+    int64_t[:, ::1] ranks, const int32_t[::1] frequent, int64_t least,
+    int32_t[::1] numbers, int64_t[::1] counts, int32_t[::1] left, int32_t[::1] right, int64_t[::1] totals,
+):
+    """Give the different pairs of each part their ranks by count, and write them there.
+
+    Parameters
+    ----------
+    pairs, bounds, sizes, first, last
+        As `number_pairs` left them.
+    ranks : int64 (parts, T), written
+        The rank of the part's next pair that occurs c times; ranks[k, 0]: the place, in `frequent`, of its next one that
+        occurs T times or more.
+    frequent : int32
+        The ranks of such pairs, or -1.
+    least : int
+        Pairs of T - 1 or fewer occurrences that have fewer than this have no rank, but -1.
+    numbers : int32 (n,), written
+        Each number becomes a rank.
+    counts : int64 (n,), written
+        Each count becomes a rank.
+    left, right : int32, totals : int64, written
+        The pairs and their counts, by rank.
+    """
+    cdef Py_ssize_t k, i, end, most = ranks.shape[1]
+    cdef int64_t count, rank
+    with nogil:
+        for k in range(first, last):
+            end = bounds[k] + sizes[k]
+            for i in range(bounds[k], end):
+                count, rank = counts[i], -1
+                if count >= most:
+                    rank = frequent[ranks[k, 0]]
+                    ranks[k, 0] += 1
+                elif count >= least:
+                    rank = ranks[k, count]
+                    ranks[k, count] += 1
+                if rank >= 0:
+                    left[rank], right[rank], totals[rank] = <int32_t>(pairs[i] >> 32), <int32_t>pairs[i], count
+                counts[i] = rank
+            for i in range(bounds[k], bounds[k + 1]):
+                numbers[i] = <int32_t>counts[bounds[k] + numbers[i]]
+
+
+def put_numbers(
+    const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
+    const int32_t[::1] numbers, int64_t[::1] starts, int32_t[::1] found,
+):
+    """Write the number of the pair at each place from first to last - 1, -1 where there is none.
+
+    Parameters
+    ----------
+    left, right, shift, first, last
+        As for `part_sizes`.
+    numbers : int32
+        Of the pairs in the order of `part_pairs`.
+    starts : int64 (parts,), written
+        Where the numbers of each part begin; they move on.
+    found : int32 (n,), written
+    """
+    cdef int high = shift_of(starts.shape[0])
+    cdef Py_ssize_t i, part, end = min(left.shape[0], right.shape[0] - shift)
+    with nogil:
+        for i in range(first, min(last, left.shape[0])):
+            if i < end and left[i] >= 0 and right[i + shift] >= 0:
+                part = part_of(pair_of(left[i], right[i + shift]), high)
+                found[i] = numbers[starts[part]]
+                starts[part] += 1
+            else:
+                found[i] = -1
 
 
 # ---------------------------------------------------------------- bags
@@ -448,12 +462,27 @@ def frequencies(const int32_t[::1] indices, int64_t[::1] found):
             found[indices[t]] += 1
 
 
+def shared_entries(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last,
+    int64_t[::1] sizes,
+):
+    """sizes[d] becomes the number of entries of bag d whose features have a row, for d from first to last - 1."""
+    cdef Py_ssize_t d, t
+    cdef int64_t size
+    with nogil:
+        for d in range(first, last):
+            size = 0
+            for t in range(indptr[d], indptr[d + 1]):
+                size += rows[indices[t]] >= 0
+            sizes[d] = size
+
+
 def split_bags(
     const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const int64_t[::1] order,
-    const int32_t[::1] rows, int64_t[::1] starts, int32_t[::1] ids, float[::1] weights, float[::1] squares,
-    float[::1] own, int32_t[::1] owners, float[::1] amounts,
-) -> int:
-    """Write the bags of documents in another order, in terms of rows; return the number of entries.
+    const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last, const int64_t[::1] starts, int32_t[::1] ids,
+    float[::1] weights, float[::1] squares, float[::1] own, int32_t[::1] owners, float[::1] amounts,
+):
+    """Write the bags of the documents order[first] to order[last - 1] in this order, in terms of rows.
 
     Parameters
     ----------
@@ -462,14 +491,17 @@ def split_bags(
     order : int64 (n,)
     rows : int32 (F,)
         The row of each feature; -1 of those that occur in one document alone, and need none.
-    starts : int64 (n + 1,), ids : int32, weights : float32, written
-        The bags of the features that have a row, as CSR. The last two are long enough for all.
+    first, last : int
+    starts : int64 (n + 1,)
+        Where the entries of each bag begin, by `shared_entries`.
+    ids : int32, weights : float32, written
+        The bags of the features that have a row, as CSR.
     squares, own : float32 (n,), written
         The squared lengths of the bags, of all features, and of those without a row.
     owners : int32 (F,), amounts : float32 (F,), written where a feature has no row
         The document of the feature, in the new order, and the weight there.
     """
-    cdef Py_ssize_t k, t, d, n = order.shape[0], total = 0
+    cdef Py_ssize_t k, t, place, line, n = order.shape[0]
     cdef int32_t f
     cdef double square, alone
     if not (starts.shape[0] == n + 1 and squares.shape[0] == n == own.shape[0]):
@@ -477,23 +509,24 @@ def split_bags(
     if not rows.shape[0] == owners.shape[0] == amounts.shape[0]:
         raise ValueError(f"owners and amounts must be for {rows.shape[0]} features")
     with nogil:
-        starts[0] = 0
-        for k in range(n):
-            if k + 8 < n:
-                prefetch(&indices[0] + indptr[order[k + 8]])
-                prefetch(&data[0] + indptr[order[k + 8]])
-            d, square, alone = order[k], 0, 0
-            for t in range(indptr[d], indptr[d + 1]):
+        for k in range(first, last):
+            if k + BAGS_AHEAD < n:
+                t = indptr[order[k + BAGS_AHEAD]]
+                for line in range(2):
+                    prefetch(&indices[0] + t + 16 * line)
+                for line in range(3):
+                    prefetch(&data[0] + t + 8 * line)
+            place, square, alone = starts[k], 0, 0
+            for t in range(indptr[order[k]], indptr[order[k] + 1]):
                 f = indices[t]
                 square += data[t] * data[t]
                 if rows[f] >= 0:
-                    ids[total], weights[total] = rows[f], <float>data[t]
-                    total += 1
+                    ids[place], weights[place] = rows[f], <float>data[t]
+                    place += 1
                 else:
                     alone += data[t] * data[t]
                     owners[f], amounts[f] = <int32_t>k, <float>data[t]
-            starts[k + 1], squares[k], own[k] = total, <float>square, <float>alone
-    return total
+            squares[k], own[k] = <float>square, <float>alone
 
 
 def joined_rows(

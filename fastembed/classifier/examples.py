@@ -21,7 +21,7 @@ from fastembed.corpus.ledger import Ledger
 Float64 = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Examples:
     """Documents with labels.
 
@@ -42,6 +42,11 @@ class Examples:
     corpus: DocumentLines | LabelledFiles
     labels: Labels
     weights: Float64
+
+    def take_counts(self) -> Any:
+        """Return the counts, which are then no longer here."""
+        counts, self.counts = self.counts, None
+        return counts
 
 
 def read_examples(

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Room: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
+Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
 
 PIECE_DOCUMENTS = 1 << 13  # whose bags are made by one task
 
@@ -146,10 +148,10 @@ class Features:
             parts[k] = self.csr_of(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
 
         pool.run(make, len(cuts))
-        return stacked(parts, len(self))
+        return stacked(parts, len(self), pool)
 
-    def csr_of(self, documents: Sequence[Any], first: int = 0) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
-        """Return the bags of documents as `bags` does, in one task: as indptr, indices and data."""
+    def csr_of(self, documents: Sequence[Any], first: int = 0) -> Part:
+        """Return the bags of documents as `bags` does, in one task."""
         text = b"".join(self._read(documents, first))
         size = np.empty(len(text), np.int32)
         written = self._table.encode(text, False, size)[0]
@@ -170,9 +172,7 @@ class Features:
             found.append(text)
         return found
 
-    def counts(
-        self, orders: list[Int32], starts: Int64, more: Any = None
-    ) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
+    def counts(self, orders: list[Int32], starts: Int64, more: Any = None, room: Room | None = None) -> Part:
         """Return the counts of the features of documents as CSR.
 
         Parameters
@@ -183,12 +183,13 @@ class Features:
             Where each document begins in them, and the last one ends.
         more : csr_array (N, C), optional
             How often each n-gram of characters is in each document.
+        room : (ndarray of int32, ndarray of float64), optional
+            What indices and data are written to, with an element for each place of each order; by default new arrays.
         """
         indptr = np.empty(len(starts), np.int64)
-        indices = np.empty(max(1, int(starts[-1] - starts[0]) * len(orders)), np.int32)
-        data = np.empty(len(indices))
+        indices, data = room or new_room(int(starts[-1] - starts[0]) * len(orders))
         total = kernels.bags(orders, np.array(self.starts[: len(orders)]), starts, indptr, indices, data)
-        indices, data = indices[:total].copy(), data[:total].copy()
+        indices, data = indices[:total], data[:total]
         if more is not None:
             words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
             both = sparse.hstack([words, more], format="csr")
@@ -197,16 +198,35 @@ class Features:
         return indptr, indices, data
 
 
-def stacked(parts: list[tuple[Int64, Int32, npt.NDArray[np.float64]]], columns: int) -> Any:
-    """Return the parts of a CSR matrix as one."""
-    indptr = np.zeros(1 + sum(len(part[0]) - 1 for part in parts), np.int64)
-    row, entries = 0, 0
-    for part in parts:
-        indptr[row + 1 : row + len(part[0])] = part[0][1:] + entries
-        row, entries = row + len(part[0]) - 1, entries + len(part[1])
-    indices = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int32)
-    data = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
-    return sorted_csr(data, indices, indptr, (row, columns))
+def new_room(entries: int) -> Room:
+    """Return arrays for so many entries, one at least, since their addresses are taken."""
+    return np.empty(max(1, entries), np.int32), np.empty(max(1, entries))
+
+
+def stacked(parts: list[Part], columns: int, pool: Pool, room: Room | None = None) -> Any:
+    """Return the parts of a CSR matrix as one.
+
+    Parameters
+    ----------
+    parts : list of (ndarray of int64, ndarray of int32, ndarray of float64)
+        indptr, indices and data of each.
+    columns : int
+    pool : Pool
+    room : (ndarray of int32, ndarray of float64), optional
+        What the parts lie in, in order, with gaps between them: they move together, without more memory.
+    """
+    rows = [0, *itertools.accumulate(len(indptr) - 1 for indptr, _, _ in parts)]
+    entries = [0, *itertools.accumulate(len(indices) for _, indices, _ in parts)]
+    indptr = np.zeros(1 + rows[-1], np.int64)
+    whole = room or new_room(entries[-1])
+    indices, data = whole[0][: entries[-1]], whole[1][: entries[-1]]
+
+    def copy(k: int) -> None:
+        indptr[rows[k] + 1 : rows[k + 1] + 1] = parts[k][0][1:] + entries[k]
+        indices[entries[k] : entries[k + 1]], data[entries[k] : entries[k + 1]] = parts[k][1:]
+
+    (pool if room is None else Pool(1)).run(copy, len(parts))  # one after the other, each to where no later one lies
+    return sorted_csr(data, indices, indptr, (rows[-1], columns))
 
 
 def document_frequencies(bags: Any) -> Int64:

@@ -14,7 +14,7 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.examples import Examples
-from fastembed.classifier.features import Features, document_frequencies
+from fastembed.classifier.features import PIECE_DOCUMENTS, Features, document_frequencies
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.labels import shares
@@ -34,7 +34,9 @@ def idf(counts: Any, documents: int | None = None) -> npt.NDArray[np.float64]:
     The smoothed form, as if one more document had each feature once. N is `documents` if there were more.
     """
     frequencies = document_frequencies(counts)
-    weights: npt.NDArray[np.float64] = np.log((1 + (documents or counts.shape[0])) / (1 + frequencies)) + 1
+    weights: npt.NDArray[np.float64] = (1 + (documents or counts.shape[0])) / (1 + frequencies)
+    np.log(weights, out=weights)
+    weights += 1
     return weights
 
 
@@ -52,13 +54,24 @@ def learn(
     ledger : Ledger
     on_epoch_end : callable, optional
     """
-    features, bags = examples.features, examples.counts
+    features, bags = examples.features, examples.take_counts()
     if options.weighting == "tfidf":
         features = replace(features, weights=idf(bags))
-    kernels.unit_rows(
-        bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data, features.weights
-    )
-    return _trained(features, bags, examples, options, pool, ledger, on_epoch_end, None)
+    _scale(bags, features.weights, pool)
+    documents = Documents(bags, examples.labels.matrix, examples.weights)
+    del bags  # so that only the documents have them, until they need them no more
+    return _trained(features, documents, examples, options, pool, ledger, on_epoch_end, None)
+
+
+def _scale(counts: Any, weights: npt.NDArray[np.float64], pool: Pool) -> None:
+    """Make counts of features bags of unit length, in place."""
+    indptr, indices = counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False)
+
+    def scale(k: int) -> None:
+        piece = indptr[k * PIECE_DOCUMENTS : (k + 1) * PIECE_DOCUMENTS + 1]
+        kernels.unit_rows(piece, indices, counts.data, weights)
+
+    pool.run(scale, -(-counts.shape[0] // PIECE_DOCUMENTS))
 
 
 def learn_more(
@@ -75,12 +88,13 @@ def learn_more(
     """
     grown = Grown.of(known, examples, options)
     bags = grown.features.bags(list(examples.corpus.sequences(Ledger())), pool)
-    return _trained(grown.features, bags, examples, options, pool, ledger, on_epoch_end, grown)
+    documents = Documents(bags, grown.labels.matrix, examples.weights)
+    return _trained(grown.features, documents, examples, options, pool, ledger, on_epoch_end, grown)
 
 
 def _trained(
     features: Features,
-    bags: Any,
+    documents: Documents,
     examples: Examples,
     options: ClassifierOptions,
     pool: Pool,
@@ -88,13 +102,14 @@ def _trained(
     on_epoch_end: EpochEnd | None,
     grown: Grown | None,
 ) -> FittedClassifier:
-    labels, weights = examples.labels if grown is None else grown.labels, examples.weights
+    labels = examples.labels if grown is None else grown.labels
     likelihood = Likelihood(options.loss, labels.several)
-    held = _held_out(bags, labels.matrix, options) if options.early_stopping else np.zeros(bags.shape[0], bool)
-    validation = (bags[held], labels.matrix[held]) if held.any() else None
-    bags, matrix, weights = (bags, labels.matrix, weights) if validation is None else (
-        bags[~held], labels.matrix[~held], weights[~held]
-    )  # fmt: skip
+    held = np.zeros(len(documents.weights), bool)
+    validation = None
+    if options.early_stopping:
+        held = _held_out(len(held), options)
+        documents, validation = documents.divided(held)
+    matrix, weights = documents.labels, documents.weights
     on_end = on_epoch_end or (lambda record: None)
     linear: npt.NDArray[np.float32] | None = None
     if options.loss == "softmax":
@@ -102,9 +117,9 @@ def _trained(
         targets.data *= np.repeat(weights, np.diff(targets.indptr))
         bias = log_shares(_label_sums(targets.sum(axis=0), weights, grown)[0])
         prior = bias
-        trainer = start(features, bags, targets, bias, options, pool, grown)
+        trainer = start(features, documents.bags, targets, bias, options, pool, grown)
         held_out = None if validation is None else (validation[0], shares(validation[1]))
-        history = train_softmax(trainer, bags, targets, options, held_out, on_end)
+        history = train_softmax(trainer, documents.bags, targets, options, held_out, on_end)
         embedding, calibration = trainer.embedding, Calibration("softmax")
         linear = None if of_full_rank(trainer) else np.ascontiguousarray(trainer.linear)
     else:
@@ -115,7 +130,7 @@ def _trained(
         bias = first_scores(q, options.loss)
         prior = likelihood.prior(q if likelihood.independent else q / q.sum())
         embedding, calibration, history = train_ova(
-            Documents(bags, matrix, weights), bias, likelihood, options, pool, validation, on_end,
+            documents, bias, likelihood, options, pool, validation, on_end,
             *((None, None) if grown is None else (grown.embedding, grown.calibration)),
         )  # fmt: skip
     counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
@@ -136,11 +151,11 @@ def _trained(
     )
 
 
-def _held_out(bags: Any, labels: Any, options: ClassifierOptions) -> Held:
-    """Return which documents are held out."""
-    held: Held = np.random.default_rng(options.seed).random(bags.shape[0]) < options.validation_fraction
+def _held_out(documents: int, options: ClassifierOptions) -> Held:
+    """Return which of so many documents are held out."""
+    held: Held = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
     if not held.any() or held.all():
-        raise ValueError(f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is none")
+        raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is none")
     return held
 
 

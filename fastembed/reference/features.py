@@ -65,17 +65,34 @@ def part_of_pair(pair: Pair, parts: int) -> int:
     return (h ^ h >> 31) * parts >> 64
 
 
-def put_numbers(numbers: Ids, places: Ids, names: Ids, found: Ids) -> Ids:
-    """Return `found` with names[numbers[i]] at places[i].
+def rank_pairs(counts: Sequence[int], least: int) -> list[int]:
+    """Return the rank of each pair that occurs often enough: by decreasing count, equal ones in order; else -1.
 
     Examples
     --------
-    >>> put_numbers(np.array([1, 0]), np.array([0, 3]), np.array([7, 8]), np.array([-1, -1, -1, -1]))
-    array([ 8, -1, -1,  7])
+    >>> rank_pairs([1, 3, 2, 3], least=2)
+    [-1, 0, 2, 1]
     """
-    found = found.copy()
-    found[places] = names[numbers]
-    return found
+    order = sorted((k for k in range(len(counts)) if counts[k] >= least), key=lambda k: -counts[k])
+    ranks = {k: rank for rank, k in enumerate(order)}
+    return [ranks.get(k, -1) for k in range(len(counts))]
+
+
+def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence[int]) -> list[int]:
+    """Return the number of the pair at each place, -1 where there is none, from those of the pairs in order of parts.
+
+    Examples
+    --------
+    >>> part_of_pair((4, 2), 2), part_of_pair((2, 3), 2)
+    (1, 0)
+    >>> ids = np.array([4, 2, 3])
+    >>> put_numbers(ids, ids, 1, 2, [7, 8])
+    [8, 7, -1]
+    """
+    at = pairs_at(left, right, shift)
+    order = sorted(at, key=lambda i: part_of_pair(at[i], parts))
+    found = dict(zip(order, numbers, strict=True))
+    return [found.get(i, -1) for i in range(len(left))]
 
 
 def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int], size: int) -> Array:
@@ -129,6 +146,17 @@ def frequencies(bags: Real) -> Ids:
     array([2, 0])
     """
     return np.asarray(np.count_nonzero(bags, axis=0))
+
+
+def shared_entries(bags: Real, rows: Ids) -> Ids:
+    """Return how many features of each bag (N, F) have a row, (N,); rows (F,) is -1 for those without.
+
+    Examples
+    --------
+    >>> shared_entries([[3, 0, 1], [0, 2, 0]], np.array([-1, -1, 0]))
+    array([1, 0])
+    """
+    return np.asarray(np.count_nonzero(np.asarray(bags)[:, rows >= 0], axis=1))
 
 
 def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, Ids, Array]:

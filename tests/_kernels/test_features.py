@@ -1,6 +1,6 @@
 """The kernels of features: pairs, bags and labelled lines, against their twins."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scipy import sparse
 
 from fastembed import reference
 from fastembed._kernels import features as kernels
-from fastembed._kernels.features import PairIndex, PairTable
+from fastembed._kernels.features import PairIndex
 
 LARGEST = 2**31 - 1
 
@@ -33,17 +33,47 @@ def uint64(pairs):
 # ---------------------------------------------------------------- pairs
 
 
-@pytest.mark.parametrize(("size", "ids"), [(0, 1), (1, 1), (9, 2), (300, 9), (5000, 300)])
-def test_pairs_are_numbered_and_counted_as_by_the_twin(size, ids):
-    pairs = list(reference.pairs_at(random_ids(size, ids), random_ids(size, ids, 1), 0).values())
-    table, found, half = PairTable(), np.empty(len(pairs), np.int32), len(pairs) // 2
-    for part in (slice(half), slice(half, None)):  # the counting goes on from call to call
-        table.number(uint64(pairs)[part], found[part])
-    numbers, counts = reference.number_pairs(pairs)
-    assert found.tolist() == numbers
-    left, right, times = np.empty(len(table), np.int32), np.empty(len(table), np.int32), np.empty(len(table), np.int64)
-    table.listed(left, right, times)
-    assert list(zip(zip(left.tolist(), right.tolist(), strict=True), times.tolist(), strict=True)) == [*counts.items()]
+@pytest.mark.parametrize("sizes", [[0], [1], [3, 0, 40], [5000, 7]])
+def test_the_pairs_of_a_part_are_numbered_and_counted_as_by_the_twin(sizes):
+    rng = np.random.default_rng(len(sizes))
+    bounds = np.cumsum([0, *sizes])
+    given = rng.integers(0, LARGEST, (50, 2))[rng.integers(0, 50, bounds[-1])].tolist()
+    pairs, numbers, counts = uint64(given), np.empty(len(given), np.int32), np.empty(len(given), np.int64)
+    different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
+    for first in range(len(sizes)):
+        kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
+    for k, (first, last) in enumerate(pairwise(bounds)):
+        expected, times = reference.number_pairs(map(tuple, given[first:last]))
+        assert numbers[first:last].tolist() == expected
+        assert_array_equal(pairs[first : first + different[k]], uint64(times))
+        assert counts[first : first + different[k]].tolist() == list(times.values())
+        often = np.array([*times.values()], int)
+        assert tally[k].tolist() == [np.count_nonzero(often >= 4), *(np.count_nonzero(often == c) for c in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("least", [1, 2, 5])
+def test_pairs_rank_as_by_the_twin(least):
+    """In two parts, of five pairs and of six; ranks are given as first ones of counts 1 and 2, else one by one."""
+    counts, of_part = np.array([1, 4, 2, 3, 1, 2, 9, 1, 4, 2, 2]), np.arange(11) >= 5
+    expected = np.array(reference.rank_pairs(counts.tolist(), least))
+    ranks = np.array([[0, *(expected[~of_part & (counts == c)][0] for c in (1, 2))]] * 2)
+    ranks[1] = np.count_nonzero(counts[:5] > 2), *(expected[of_part & (counts == c)][0] for c in (1, 2))
+    frequent = expected[counts > 2].astype(np.int32)
+    pairs = uint64([(n, n + 1) for n in range(11)])
+    numbers, written = np.array([4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 5], np.int32), counts.copy()
+    left, right, totals = np.full(11, -1, np.int32), np.full(11, -1, np.int32), np.full(11, -1)
+    bounds, sizes = np.array([0, 5, 11]), np.array([5, 6])
+    for part in (1, 0):
+        kernels.rank_pairs(
+            pairs, bounds, sizes, part, part + 1, ranks, frequent, least, numbers, written, left, right, totals
+        )
+    assert_array_equal(written, expected)
+    assert_array_equal(numbers, [*expected[4::-1], *expected[5:]])
+    by_rank = np.argsort(expected)[np.count_nonzero(expected < 0) :]
+    rest = [-1] * (11 - len(by_rank))
+    assert left.tolist() == [*by_rank, *rest]
+    assert right.tolist() == [*(by_rank + 1), *rest]
+    assert totals.tolist() == [*counts[by_rank], *rest]
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 400])
@@ -101,21 +131,24 @@ def test_arrays_of_pairs_are_of_one_length():
 def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):
     left, right = random_ids(500, 40), random_ids(500, 40, 1)
     expected = [[] for _ in range(parts)]
-    for place, pair in reference.pairs_at(left, right, shift).items():
-        expected[reference.part_of_pair(pair, parts)].append((pair, place))
+    for pair in reference.pairs_at(left, right, shift).values():
+        expected[reference.part_of_pair(pair, parts)].append(pair)
     pieces = [(0, 123), (123, 500)]
     sizes = np.full((2, parts), 99)
     for piece, row in zip(pieces, sizes, strict=True):
         kernels.part_sizes(left, right, shift, *piece, row)
     assert sizes.sum(axis=0).tolist() == list(map(len, expected))
     starts = np.cumsum([0, *map(len, expected)])
-    pairs, places = np.empty(starts[-1], np.uint64), np.empty(starts[-1], np.int64)
-    ends = starts[:-1].copy()
+    pairs, ends = np.empty(starts[-1], np.uint64), starts[:-1].copy()
     for piece in pieces:
-        kernels.part_pairs(left, right, shift, *piece, ends, pairs, places)
+        kernels.part_pairs(left, right, shift, *piece, ends, pairs)
     assert_array_equal(ends, starts[1:])
-    assert_array_equal(pairs, uint64([pair for part in expected for pair, _ in part]))
-    assert places.tolist() == [place for part in expected for _, place in part]
+    assert_array_equal(pairs, uint64(chain.from_iterable(expected)))
+    numbers, found, ends = np.arange(len(pairs), dtype=np.int32), np.full(500, 99, np.int32), starts[:-1].copy()
+    for piece in pieces:
+        kernels.put_numbers(left, right, shift, *piece, numbers, ends, found)
+    assert_array_equal(ends, starts[1:])
+    assert found.tolist() == reference.put_numbers(left, right, shift, parts, numbers.tolist())
 
 
 @pytest.mark.parametrize("parts", [0, 3, 6])
@@ -123,15 +156,6 @@ def test_parts_are_a_power_of_two(parts):
     ids = np.zeros(4, np.int32)
     with pytest.raises(ValueError, match=f"a power of two, got {parts}"):
         kernels.part_sizes(ids, ids, 1, 0, 4, np.empty(parts, np.int64))
-
-
-def test_numbers_are_put_in_their_places():
-    rng = np.random.default_rng(0)
-    numbers, names = rng.integers(0, 20, 50).astype(np.int32), rng.permutation(20).astype(np.int32)
-    places, found = rng.permutation(80)[:50], np.full(80, -1, np.int32)
-    expected = reference.put_numbers(numbers, places, names, found)
-    kernels.put_numbers(numbers, places, names, found)
-    assert_array_equal(found, expected)
 
 
 # ---------------------------------------------------------------- bags
@@ -214,14 +238,20 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
 
     shared = (frequencies > 1) | every
     rows = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
-    starts, ids, weights = np.empty(31, np.int64), np.empty(bags.nnz, np.int32), np.empty(bags.nnz, np.float32)
-    squares, own = np.empty(30, np.float32), np.empty(30, np.float32)
+    sizes, squares, own = np.empty(30, np.int64), np.empty(30, np.float32), np.empty(30, np.float32)
     owners, amounts = np.full(40, -1, np.int32), np.zeros(40, np.float32)
-    total = kernels.split_bags(
-        indptr, indices, bags.data, order, rows, starts, ids, weights, squares, own, owners, amounts
-    )
+    pieces = [(0, 8), (8, 30)]
+    for piece in pieces:
+        kernels.shared_entries(indptr, indices, rows, *piece, sizes)
+    assert_array_equal(sizes, reference.shared_entries(dense, rows))
+    starts = np.concatenate([[0], np.cumsum(sizes[order])])
+    ids, weights = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    for piece in pieces:
+        kernels.split_bags(
+            indptr, indices, bags.data, order, rows, *piece, starts, ids, weights, squares, own, owners, amounts
+        )
     of_rows, *expected = reference.split_bags(dense, order, rows)
-    found = sparse.csr_array((weights[:total], ids[:total], starts), shape=of_rows.shape).toarray()
+    found = sparse.csr_array((weights, ids, starts), shape=of_rows.shape).toarray()
     for one, other in zip((found, squares, own, owners, amounts), (of_rows, *expected), strict=True):
         assert_allclose(one, other, rtol=1e-6)
 

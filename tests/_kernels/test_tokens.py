@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from fastembed import reference
 from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
@@ -43,9 +44,22 @@ def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, known):
     assert (ids[written:] == 99).all()
 
 
+@given(texts, texts, st.booleans())
+def test_tokens_are_counted_and_numbered_at_once(before, text, open_line):
+    table, counted = TokenTable(), TokenTable()
+    for each in (before, text):
+        ids, expected = (np.full(len(each) + 1, 99, np.int32) for _ in range(2))
+        found = table.number(each, open_line, ids)
+        assert counted.count(each, open_line) == found[1:]
+        assert counted.encode(each, open_line, expected) == found
+        assert_array_equal(ids, expected)
+    assert table.frequent(0) == counted.frequent(0)
+
+
 def test_too_few_ids_are_an_error():
-    with pytest.raises(ValueError, match="at least 3 elements, one per byte of the text; got 2"):
-        TokenTable().encode(b"a b", False, np.empty(2, np.int32))
+    for write in (TokenTable().encode, TokenTable().number):
+        with pytest.raises(ValueError, match="at least 3 elements, one per byte of the text; got 2"):
+            write(b"a b", False, np.empty(2, np.int32))
 
 
 def test_many_tokens_and_long_ones_keep_their_counts_and_ids():
@@ -164,6 +178,7 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
     pytest.importorskip("_testcapi", reason="needs CPython's own tests, to let allocations fail")
     program = """
         import _testcapi
+        import numpy as np
         from fastembed._kernels.tokens import TokenTable
 
         words = [b"%d" % i for i in range(3000)]
@@ -174,7 +189,10 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
             for word in words:
                 table.insert(word, 1)
 
-        for fill in (lambda table: table.count(text, False), lambda table: table.merge(other), insert):
+        def number(table):
+            table.number(text, False, np.empty(len(text), np.int32))
+
+        for fill in (lambda table: table.count(text, False), number, lambda table: table.merge(other), insert):
             failures = 0
             for number in range(100):
                 table = None
@@ -199,7 +217,7 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
     assert done.returncode == 0, done.stderr
     # the first slots; twice as many, three times; ends, counts and text, three times or more
     assert all(int(failures) >= 1 + 3 + 3 + 3 + 3 for failures in done.stdout.split())
-    assert len(done.stdout.split()) == 3
+    assert len(done.stdout.split()) == 4
 
 
 # ---------------------------------------------------------------- hostile texts

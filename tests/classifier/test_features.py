@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastembed._base.threads import Pool
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import DocumentLines
-from fastembed.classifier.feature_counting import count_pairs, read_features
+from fastembed.classifier.feature_counting import read_features
 from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.pair_counting import count_pairs
 from fastembed.corpus import Reading
 from fastembed.corpus.ledger import Ledger
 
@@ -85,10 +86,12 @@ def test_documents_without_a_known_feature_have_empty_bags():
     assert np.diff(found.indptr).tolist() == [0, 0, 1]
 
 
-@pytest.mark.parametrize("least", [1, 2])
+@pytest.mark.parametrize("least", [1, 2, 5, 9])
+@pytest.mark.parametrize("tallied", [1, 2, 8, 256])
 @pytest.mark.parametrize("pairs_of_a_part", [7, 1 << 15])
-def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, set_constant):
-    set_constant("fastembed.classifier.feature_counting.PART_PAIRS", pairs_of_a_part)
+def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, tallied, least, set_constant):
+    set_constant("fastembed.classifier.pair_counting.PART_PAIRS", pairs_of_a_part)
+    set_constant("fastembed.classifier.pair_counting.TALLIED", tallied)
     ids = np.random.default_rng(0).integers(-1, 30, 5000).astype(np.int32)
     at = list(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True))
     wanted = Counter(pair for pair in at if min(pair) >= 0)
@@ -103,6 +106,15 @@ def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, set_con
         again, others = count_pairs(ids, ids, 1, least, Pool(threads))
         assert_array_equal(again, found)
         assert_array_equal(others.left, grams.left)
+
+
+@pytest.mark.parametrize("tallied", [1, 3, 300])
+def test_equal_counts_rank_by_the_first_occurrence_in_a_part(tallied, set_constant):
+    set_constant("fastembed.classifier.pair_counting.TALLIED", tallied)
+    ids = np.array([4, 5, -1, 2, 3, -1, 9, 9, -1, 2, 3, -1, 4, 5, -1, 7, 8, -1], np.int32)
+    _, grams = count_pairs(ids, ids, 1, 1, Pool(2))
+    assert grams.left.tolist() == [4, 2, 9, 7]
+    assert grams.counts.tolist() == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize("ids", [[], [3], [-1, -1], [1, 2]])

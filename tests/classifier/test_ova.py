@@ -12,23 +12,24 @@ from fastembed import Classifier, reference
 from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import BEND
-from fastembed.classifier.features import document_frequencies
-from fastembed.classifier.ova import SplitBags, runs_in_random_order
+from fastembed.classifier.ova import Documents, SplitBags, of_known_features, runs_in_random_order
 
 
 @pytest.mark.parametrize("every", [False, True])
-@pytest.mark.parametrize("labels", [3, 16, 37])
-def test_bags_are_split_into_features_with_a_row_and_those_of_one_document(labels, every):
+@pytest.mark.parametrize(("labels", "threads"), [(3, 1), (16, 2), (37, 3)])
+def test_bags_are_split_into_features_with_a_row_and_those_of_one_document(labels, threads, every, set_constant):
     """With weights R of rows and duals A: what is joined is W, by which bags have the scores that their parts have."""
     rng = np.random.default_rng(0)
     dense = rng.normal(size=(30, 40)) * (rng.random((30, 40)) < 0.05)
     dense[4] = 0
     bags, order = sparse.csr_array(dense), rng.permutation(30)
-    split = SplitBags.of(bags, order, every)
+    set_constant("fastembed.classifier.ova.PIECE_DOCUMENTS", 7)
+    documents = Documents(bags, sparse.csr_array((30, labels)), np.ones(30))
+    split = SplitBags.of(documents, order, every, Pool(threads))
     occurs = (dense != 0).sum(axis=0)
+    assert_array_equal(documents.frequencies, occurs)
     assert_array_equal(split.rows >= 0, np.ones(40, bool) if every else occurs > 1)
     assert_array_equal(split.owners >= 0, (split.rows < 0) & (occurs == 1))
-    assert_array_equal(document_frequencies(bags), occurs)
     tiles = -(-labels // 16)
     of_rows, dual = (rng.normal(size=(tiles, size, 16)).astype(np.float32) for size in (split.size, 30))
     found = np.full((40, labels), np.nan, np.float32)
@@ -49,6 +50,15 @@ def test_bags_are_split_into_features_with_a_row_and_those_of_one_document(label
 def test_runs_have_each_document_once(first, last):
     order = runs_in_random_order(np.random.default_rng(0), first, last)
     assert sorted(order.tolist()) == list(range(first, last))
+
+
+def test_bags_left_out_are_of_the_features_of_the_others():
+    bags = sparse.csr_array(np.array([[1.0, 2, 0, 0], [3, 0, 4, 0], [0, 0, 0, 5]]))
+    frequencies = np.array([3, 1, 1, 2])
+    found = of_known_features(bags, frequencies, among=True)
+    assert_allclose(found.toarray(), [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    found = of_known_features(bags, np.array([1, 0, 1, 0]), among=False)
+    assert_allclose(found.toarray(), [[1, 0, 0, 0], [0.6, 0, 0.8, 0], [0, 0, 0, 0]])
 
 
 def weights_of(model):
