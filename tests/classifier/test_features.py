@@ -125,7 +125,7 @@ def test_pairs_of_a_part_are_numbered(sizes):
     rng = np.random.default_rng(len(sizes))
     bounds = np.cumsum([0, *sizes])
     given = rng.integers(0, 2**63, 50, np.uint64)[rng.integers(0, 50, bounds[-1])]
-    pairs, numbers, counts = given.copy(), np.empty(len(given), np.int32), np.empty(len(given), np.int64)
+    pairs, numbers, counts = given.copy(), np.empty(len(given), np.int32), np.empty(len(given), np.int32)
     different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
     for first in range(len(sizes)):
         kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
