@@ -27,7 +27,7 @@ def number_pairs(
     first: int,
     last: int,
     numbers: _Int32,
-    counts: _Int64,
+    counts: _Int32,
     sizes: _Int64,
     tally: _Int64,
 ) -> None: ...
@@ -41,7 +41,7 @@ def rank_pairs(
     frequent: _Int32,
     least: int,
     numbers: _Int32,
-    counts: _Int64,
+    counts: _Int32,
     left: _Int32,
     right: _Int32,
     totals: _Int64,

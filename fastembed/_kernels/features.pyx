@@ -215,7 +215,7 @@ def part_pairs(
 
 def number_pairs(
     uint64_t[::1] pairs, const int64_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
-    int32_t[::1] numbers, int64_t[::1] counts, int64_t[::1] sizes, int64_t[:, ::1] tally,
+    int32_t[::1] numbers, int32_t[::1] counts, int64_t[::1] sizes, int64_t[:, ::1] tally,
 ):
     """Number the pairs of each part from first to last - 1 in the order of their first occurrence, and count each.
 
@@ -227,7 +227,7 @@ def number_pairs(
     first, last : int
     numbers : int32 (n,), written
         The number of each pair in its part.
-    counts : int64 (n,), written
+    counts : int32 (n,), written
         How often each of the different ones occurs, at its new place.
     sizes : int64 (parts,), written
         How many there are.
@@ -283,7 +283,7 @@ cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
 def rank_pairs(
     const uint64_t[::1] pairs, const int64_t[::1] bounds, const int64_t[::1] sizes, Py_ssize_t first, Py_ssize_t last,
     int64_t[:, ::1] ranks, const int32_t[::1] frequent, int64_t least,
-    int32_t[::1] numbers, int64_t[::1] counts, int32_t[::1] left, int32_t[::1] right, int64_t[::1] totals,
+    int32_t[::1] numbers, int32_t[::1] counts, int32_t[::1] left, int32_t[::1] right, int64_t[::1] totals,
 ):
     """Give the different pairs of each part their ranks by count, and write them there.
 
@@ -292,21 +292,21 @@ def rank_pairs(
     pairs, bounds, sizes, first, last
         As `number_pairs` left them.
     ranks : int64 (parts, T), written
-        The rank of the part's next pair that occurs c times; ranks[k, 0]: the place, in `frequent`, of its next one that
-        occurs T times or more.
+        The rank of the part's next pair that occurs c times; ranks[k, 0]: the place, in `frequent`, of its next one
+        that occurs T times or more.
     frequent : int32
         The ranks of such pairs, or -1.
     least : int
         Pairs of T - 1 or fewer occurrences that have fewer than this have no rank, but -1.
     numbers : int32 (n,), written
         Each number becomes a rank.
-    counts : int64 (n,), written
+    counts : int32 (n,), written
         Each count becomes a rank.
     left, right : int32, totals : int64, written
         The pairs and their counts, by rank.
     """
     cdef Py_ssize_t k, i, end, most = ranks.shape[1]
-    cdef int64_t count, rank
+    cdef int64_t count, rank  # of fewer than 2^31 pairs
     with nogil:
         for k in range(first, last):
             end = bounds[k] + sizes[k]
@@ -320,9 +320,9 @@ def rank_pairs(
                     ranks[k, count] += 1
                 if rank >= 0:
                     left[rank], right[rank], totals[rank] = <int32_t>(pairs[i] >> 32), <int32_t>pairs[i], count
-                counts[i] = rank
+                counts[i] = <int32_t>rank
             for i in range(bounds[k], bounds[k + 1]):
-                numbers[i] = <int32_t>counts[bounds[k] + numbers[i]]
+                numbers[i] = counts[bounds[k] + numbers[i]]
 
 
 def put_numbers(

@@ -215,7 +215,7 @@ class Classifier:
         ----------
         documents : iterable of str or of lists of tokens; or path-like, without `labels`
             A path names files in fastText's form: a document per line, in which the tokens that begin with
-            `label_prefix` are its labels. They are read twice.
+            `label_prefix` are its labels.
         labels : array_like of str or int (N,), or list of lists of these
             One label per document, or several. Documents without a label are left out, and counted in
             ``ledger.skipped``.

@@ -59,6 +59,8 @@ class Grams:
 
     def first(self, count: int) -> Grams:
         """Return the first of them."""
+        if count == len(self):
+            return self
         return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
 
 

@@ -54,7 +54,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     pairs = np.empty(bounds[-1], np.uint64)
     moved = starts.copy()
     pool.run(lambda k: kernels.part_pairs(left, right, shift, *pieces[k], moved[k], pairs), len(pieces))
-    numbers, counts = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int64)
+    numbers, counts = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32)
     sizes, tally = np.empty(parts, np.int64), np.empty((parts, TALLIED), np.int64)
     frequent: list[Any] = [None] * parts  # the counts from TALLIED on
 
@@ -83,14 +83,14 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     return found, grams
 
 
-def _first_ranks(tally: Int64, frequent: Int64, least: int) -> tuple[Int64, Int32, int]:
+def _first_ranks(tally: Int64, frequent: Int32, least: int) -> tuple[Int64, Int32, int]:
     """Return where the pairs of each part rank by decreasing count, equal counts in the order of the parts.
 
     Parameters
     ----------
     tally : ndarray of int64 (parts, T)
         As `number_pairs` writes it.
-    frequent : ndarray of int64
+    frequent : ndarray of int32
         The counts from T on, in the order of the parts.
     least : int
 

@@ -38,7 +38,7 @@ def test_the_pairs_of_a_part_are_numbered_and_counted_as_by_the_twin(sizes):
     rng = np.random.default_rng(len(sizes))
     bounds = np.cumsum([0, *sizes])
     given = rng.integers(0, LARGEST, (50, 2))[rng.integers(0, 50, bounds[-1])].tolist()
-    pairs, numbers, counts = uint64(given), np.empty(len(given), np.int32), np.empty(len(given), np.int64)
+    pairs, numbers, counts = uint64(given), np.empty(len(given), np.int32), np.empty(len(given), np.int32)
     different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
     for first in range(len(sizes)):
         kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
@@ -60,7 +60,7 @@ def test_pairs_rank_as_by_the_twin(least):
     ranks[1] = np.count_nonzero(counts[:5] > 2), *(expected[of_part & (counts == c)][0] for c in (1, 2))
     frequent = expected[counts > 2].astype(np.int32)
     pairs = uint64([(n, n + 1) for n in range(11)])
-    numbers, written = np.array([4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 5], np.int32), counts.copy()
+    numbers, written = np.array([4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 5], np.int32), counts.astype(np.int32)
     left, right, totals = np.full(11, -1, np.int32), np.full(11, -1, np.int32), np.full(11, -1)
     bounds, sizes = np.array([0, 5, 11]), np.array([5, 6])
     for part in (1, 0):
