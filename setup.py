@@ -93,7 +93,7 @@ def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
     shared = [str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}"))]
     modules = {f"builds.{name}": flags for name, flags in BUILDS.items()}
-    modules |= {name: [] for name in ("cooccur", "cpu", "features", "ngrams", "tokens", "words")}
+    modules |= {name: [] for name in ("cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")}
     return [
         Extension(
             f"fastembed._kernels.{name}",

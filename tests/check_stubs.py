@@ -12,6 +12,7 @@ from mypy.stubtest import parse_options, test_stubs
 from fastembed._kernels import BUILD
 
 sys.modules["fastembed._kernels.builds.portable"] = import_module(f"fastembed._kernels.builds.{BUILD}")
-modules = [f"fastembed._kernels.{name}" for name in ("builds.portable", "cooccur", "cpu", "ngrams", "tokens", "words")]
+names = ("builds.portable", "cooccur", "cpu", "ngrams", "tiles", "tokens", "words")
+modules = [f"fastembed._kernels.{name}" for name in names]
 options = ["--mypy-config-file", "pyproject.toml", "--allowlist", "tests/stubtest_allowlist.txt"]
 sys.exit(test_stubs(parse_options([*options, *modules])))

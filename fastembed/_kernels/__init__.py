@@ -6,6 +6,7 @@
                that share them), ``sparse`` (CSR times dense), ``ova`` (one sigmoid per
                label)
 ``cooccur``    windows over token ids -> counts
+``tiles``      rows of counts <-> the tiles of a store
 ``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
                neighbours and of phrases
 ``ngrams``     n-grams of characters or of words -> ids, by an exact dictionary
@@ -14,7 +15,7 @@
 =============  ======================================================================================================
 
 The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``, ``types``, ``hashing``. ``cooccur``,
-``tokens``, ``ngrams`` and ``cpu`` are compiled once, for the base instruction set.
+``tiles``, ``tokens``, ``ngrams`` and ``cpu`` are compiled once, for the base instruction set.
 
 Of every compiled module:
 
@@ -24,7 +25,7 @@ Of every compiled module:
   run without the GIL, except where Python objects are made or taken: in `TokenTable.fill` and `frequent`,
   `NeighborTable.frequent` and `Ranking.take`.
 
-Of ``builds`` and ``cooccur``:
+Of ``builds``, ``cooccur`` and ``tiles``:
 
 - The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
   ``fastembed.trainer`` and ``fastembed.counts``.
