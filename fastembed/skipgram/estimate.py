@@ -28,6 +28,7 @@ START_GROUP_BYTES = 2 * COUNT_BYTES + READ_BYTES + 2 * 6
 SPILLED_GROUP_BYTES = 3 * 6  # per count of a group whose PMI is in a file: three are in memory
 STORED_BYTES = 6  # per count in a store: float32, and a column of 16 bits
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
+SPARE = 0.03  # of a limit: what the C library holds in pieces, at most, as measured
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
@@ -165,14 +166,18 @@ class Estimate:
             return self._entries_memory
         if self.memory_limit is None:
             return check_memory_limit(None)
-        return max(self.memory_limit - self._held_memory - self._bag_memory - self._rest_of_start, 0)
+        return self._left_beside(self.memory_limit, self._rest_of_start)
 
     @property
     def buffer_memory(self) -> int:
         """The bytes in which the epochs may hold counts of a store; a few groups are held at least."""
         if self.largest_group is None or self.memory_limit is None:
             return 0
-        return max(self.memory_limit - self._held_memory - self._bag_memory - self._epochs_memory, 0)
+        return self._left_beside(self.memory_limit, self._epochs_memory)
+
+    def _left_beside(self, limit: int, others: int) -> int:
+        """Return the bytes that a limit leaves beside what is held and what else a phase takes."""
+        return max(int((1 - SPARE) * limit) - self._held_memory - self._bag_memory - others, 0)
 
     @property
     def _buffered_groups(self) -> int:
