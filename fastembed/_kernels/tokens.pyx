@@ -152,26 +152,18 @@ cdef class TokenTable:
         """Count the tokens of a text, as :meth:`count`, and write the ids of all, as :meth:`encode`."""
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
-        cdef int32_t id
-        cdef uint64_t h
-        cdef int failed = 0
+        cdef int64_t id = 0
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
-            while not failed and next_token(&scan):
-                h = self.hash_in_use(scan.token, scan.length, scan.hash)
-                id = self.slots[self.find(scan.token, scan.length, h)].id - 1
-                if id >= 0:
-                    self.counts[id] += 1
-                else:
-                    failed = self.add(scan.token, scan.length, scan.hash, 1)
-                    id = <int32_t>(self.size - 1)
-                scan.ids[0] = id
+            while id >= 0 and next_token(&scan):
+                id = self.add(scan.token, scan.length, scan.hash, 1)
+                scan.ids[0] = <int32_t>id
                 scan.ids += 1
-        if failed:
-            raise_full(self.size)
+        if id < 0:
+            raise_full(self.table.size)
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
     def encode(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
