@@ -148,6 +148,24 @@ cdef class TokenTable:
             raise_full(self.table.size)
         return scan.tokens, scan.lines, scan.empty_lines
 
+    def number(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
+        """Count the tokens of a text, as :meth:`count`, and write the ids of all, as :meth:`encode`."""
+        cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
+        cdef Scan scan = scan_of(text, open_line, first)
+        cdef int64_t id = 0
+        if ids.shape[0] < text.shape[0]:
+            raise ValueError(
+                f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
+            )
+        with nogil:
+            while id >= 0 and next_token(&scan):
+                id = self.add(scan.token, scan.length, scan.hash, 1)
+                scan.ids[0] = <int32_t>id
+                scan.ids += 1
+        if id < 0:
+            raise_full(self.table.size)
+        return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
+
     def encode(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
         """Write the ids of the tokens of a text that are in the table, and -1 at the end of each line.
 
