@@ -1,6 +1,25 @@
 """Everything compiled, and the choice of the build that this process runs.
 
-==============  ==============================================================================================
+==============  =====================================================================================================
+``builds/``     the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
+                (one example) and ``row_trainer`` (many), ``block`` (a block of counts), ``block_tasks`` (what a thread
+                does in a step on one, with ``blas``), ``block_trainer`` (many, by a ``crew`` of threads), ``bags``,
+                ``sparse`` (CSR times dense), ``ova`` (one sigmoid per label)
+``cooccur``     windows over token ids -> counts
+``tiles``       rows of counts <-> the tiles of a store
+``words``       text -> text: words out of raw text, lines of wrapped text joined
+``tokens``      text -> tokens -> ids: the table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
+                neighbours and of phrases
+``ngrams``      n-grams of characters or of words -> ids, by an exact dictionary
+``features``    token ids -> bags of features, labelled lines -> labels and text, for the classifier
+``cpu``         the instruction set and the caches of this CPU, and the mode of its floats
+``caches``      the tiles that suit these caches; in Python
+==============  =====================================================================================================
+
+The ``.pxd`` files are what the sources share: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers),
+``float_mode``, ``hashing``, ``bytes_table`` (the hash table of tokens and of n-grams), ``token_scan``. A source imports
+or includes by name all that it uses. What is not in ``builds`` is compiled once, for the base instruction set.
+
 Of every compiled module:
 
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer`
