@@ -226,7 +226,7 @@ def compiled(module):
 
 
 @pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu", "features", "ngrams", "tiles"])
+@pytest.mark.parametrize("name", [*BUILDS, *SHARED])
 def test_stubs_say_what_the_modules_hold(name):
     stub = FOLDER / f"{name.replace('.', '/')}.pyi"
     if "import *" in stub.read_text(encoding="utf-8"):
