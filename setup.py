@@ -79,7 +79,7 @@ else:
     BUILDS = {"portable": []}
 
 # Compiled once, for the base instruction set
-SHARED = ("cooccur", "cpu", "features", "ngrams", "tokens", "words")
+SHARED = ("cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")
 
 
 def variant():

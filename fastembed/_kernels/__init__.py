@@ -6,6 +6,7 @@
                 does in a step on one, with ``blas``), ``block_trainer`` (many, by a ``crew`` of threads), ``bags``,
                 ``sparse`` (CSR times dense), ``ova`` (one sigmoid per label)
 ``cooccur``     windows over token ids -> counts
+``tiles``       rows of counts <-> the tiles of a store
 ``words``       text -> text: words out of raw text, lines of wrapped text joined
 ``tokens``      text -> tokens -> ids: the table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
                 neighbours and of phrases
@@ -27,11 +28,12 @@ Of every compiled module:
 - It has no global state: what a kernel must know of the caches is an argument.
 - Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
   in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a
-  `BlockTrainer` lets its exchange speak to other processes. The checks of `features.bags` hold the GIL as well.
+  `BlockTrainer` lets its exchange speak to other processes. In ``features``, `bags` checks and `frequencies`
+  clears an array with the GIL as well.
 - Two threads may run kernels at once on memory that does not overlap, or that both only read; `count_rows` also reads
   `stop` while another thread sets it.
 
-Of ``builds`` and ``cooccur``:
+Of ``builds``, ``cooccur`` and ``tiles``:
 
 - The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
   ``fastembed.trainer``, ``fastembed.classifier``, ``fastembed.skipgram`` and ``fastembed.counts``. `block_trainer`
@@ -57,7 +59,8 @@ Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 - A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable``, an ``NgramTable`` and a ``PairTable`` are objects with
   state. A table allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has
   counted until then. One thread may add to a table at a time; any number may read a table while none adds.
-- A ``Ranking`` refers to tables, which must not change while it is used.
+- A ``Ranking`` refers to tables, which must not change while it is used. What else is allocated for a call, as in
+  `number_pairs`, is freed in it.
 - What returns a text returns new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.
 - A text must be valid UTF-8, which `valid_utf8` checks. `TokenTable.encode`, `Ranking.take`, `PhraseTable.insert` and
   some of ``features`` check what they are given, and raise ValueError. The others check nothing: ``fastembed.ngrams``,

@@ -9,9 +9,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fastembed._kernels.bytes_table cimport (
-    BytesTable, find_or_add, free_table, id_of, length_of, make_table, scan_hash_of, start_of,
+    BytesTable, find_or_add, free_table, hash_in_use, length_of, make_table, place_of as slot_of, scan_hash_of, start_of,
 )
 from fastembed._kernels.hashing cimport hash_of
+from fastembed._kernels.primitives cimport prefetch
 from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 
@@ -21,6 +22,33 @@ cdef extern from *:
     static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
+
+
+# ---------------------------------------------------------------- ids that are written behind the scan
+
+cdef enum:
+    TOKENS_AHEAD = 16  # between the one whose slot is prefetched and the one whose id is written
+
+
+cdef struct Sought:
+    # A token whose slot is on its way from memory
+    const uint8_t* token
+    int64_t length
+    uint64_t hash   # the one in use
+    int64_t lines   # that ended before it
+
+
+cdef struct Written:
+    # Where the next id is written, and how many lines have their -1
+    int32_t* at
+    int64_t lines
+
+
+cdef inline void write_ends(int64_t lines, Written* out) noexcept nogil:
+    while out.lines < lines:
+        out.at[0] = -1
+        out.at += 1
+        out.lines += 1
 
 
 # ---------------------------------------------------------------- the table
@@ -166,6 +194,14 @@ cdef class TokenTable:
             raise_full(self.table.size)
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
+    cdef inline void write_id(self, const Sought* each, Written* out) noexcept nogil:
+        """Write the id of a token, if it is in the table, behind the ends of the lines before it."""
+        cdef int32_t id = self.table.slots[slot_of(&self.table, each.token, each.length, each.hash)].id
+        write_ends(each.lines, out)
+        if id:
+            out.at[0] = id - 1
+            out.at += 1
+
     def encode(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
         """Write the ids of the tokens of a text that are in the table, and -1 at the end of each line.
 
@@ -185,20 +221,28 @@ cdef class TokenTable:
         ValueError
             If `ids` is shorter than the text.
         """
+        cdef Scan scan = scan_of(text, open_line, NULL)
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
-        cdef Scan scan = scan_of(text, open_line, first)
-        cdef int64_t id
+        cdef Written out = Written(first, 0)
+        cdef Sought[TOKENS_AHEAD] sought
+        cdef Sought* each
+        cdef int64_t n
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
             while next_token(&scan):
-                id = id_of(&self.table, scan.token, scan.length, scan.hash)
-                if id >= 0:
-                    scan.ids[0] = <int32_t>id
-                    scan.ids += 1
-        return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
+                each = &sought[scan.tokens % TOKENS_AHEAD]
+                if scan.tokens > TOKENS_AHEAD:
+                    self.write_id(each, &out)
+                each.token, each.length, each.lines = scan.token, scan.length, scan.lines
+                each.hash = hash_in_use(&self.table, scan.token, scan.length, scan.hash)
+                prefetch(self.table.slots + (each.hash & self.table.mask))
+            for n in range(max(scan.tokens - TOKENS_AHEAD, 0) + 1, scan.tokens + 1):
+                self.write_id(&sought[n % TOKENS_AHEAD], &out)
+            write_ends(scan.lines, &out)
+        return out.at - first, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
         """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times, in the order of ids."""

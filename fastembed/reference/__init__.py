@@ -20,6 +20,7 @@ from fastembed.reference.block import (
 from fastembed.reference.cooccur import (
     cooccurrence,
     positions,
+    tile,
     totals,
 )
 from fastembed.reference.features import (
@@ -117,6 +118,7 @@ __all__ = [
     "statistics",
     "step",
     "target_row",
+    "tile",
     "totals",
     "train",
     "unit_rows",

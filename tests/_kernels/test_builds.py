@@ -23,7 +23,7 @@ from fastembed._kernels.cpu import x86_level
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(package.__file__).parent
 BUILDS = [f"builds.{name}" for name in runnable_builds()]
-SHARED = ["cooccur", "cpu", "features", "ngrams", "tokens", "words"]  # by all CPUs
+SHARED = ["cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words"]  # by all CPUs
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -226,7 +226,7 @@ def compiled(module):
 
 
 @pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu", "features", "ngrams"])
+@pytest.mark.parametrize("name", [*BUILDS, *SHARED])
 def test_stubs_say_what_the_modules_hold(name):
     stub = FOLDER / f"{name.replace('.', '/')}.pyi"
     if "import *" in stub.read_text(encoding="utf-8"):
