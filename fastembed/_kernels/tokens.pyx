@@ -9,7 +9,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fastembed._kernels.bytes_table cimport (
-    BytesTable, find_or_add, free_table, hash_in_use, length_of, make_table, place_of as slot_of, scan_hash_of, start_of,
+    BytesTable, find_or_add, free_table, hash_in_use, length_of, make_table, scan_hash_of, start_of,
+    place_of as slot_of,
 )
 from fastembed._kernels.hashing cimport hash_of
 from fastembed._kernels.primitives cimport prefetch

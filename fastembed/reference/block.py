@@ -1,4 +1,4 @@
-"""Blocks of rows against their counts, with inputs that may be bags: twins of ``block``, ``bags`` and ``fit.pxi``."""
+"""Blocks of rows against their counts, with inputs that may be bags: twins of ``block`` and ``bags.pxi``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of windows: twins of ``cooccur.pyx``."""
+"""Counts of windows, and their tiles: twins of ``cooccur.pyx`` and ``tiles.pyx``."""
 
 from __future__ import annotations
 

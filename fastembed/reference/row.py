@@ -1,4 +1,4 @@
-"""One example: its logits, their softmax, the loss and its gradients, and steps: twins of ``row`` and ``train.pxi``."""
+"""One example: its logits, their softmax, the loss and its gradients, and steps: twins of ``row.pxi``."""
 
 from __future__ import annotations
 
