@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed._base.threads import Pool
@@ -216,3 +218,21 @@ def test_characters_alone_are_refused():
 )
 def test_labels_are_separated_from_text(text, labels, rest):
     assert separate_labels(text, b"__label__") == (labels, rest)
+
+
+@given(st.lists(st.sampled_from([b"#", b"#a", b"##b", b"a#", b"word", b" ", b"\t", b"\n", b"\r"]), max_size=30))
+def test_labels_are_those_of_python(parts):
+    text = b"".join(parts) + b"\n"
+    labels, rest = separate_labels(text, b"#")
+    lines = text.split(b"\n")[:-1]
+    found = [[token for token in line.split() if token.startswith(b"#") and token != b"#"] for line in lines]
+    assert labels == b"".join(b"".join(token[1:] + b" " for token in each) + b"\n" for each in found)
+    others = [[token for token in line.split() if token not in each] for line, each in zip(lines, found, strict=True)]
+    assert [line.split() for line in rest.split(b"\n")[:-1]] == others
+    spaces = [bytes(byte for byte in each if byte in b" \t\r\n") for each in (text, rest)]
+    assert spaces[0] == spaces[1]
+
+
+def test_the_last_line_must_end():
+    with pytest.raises(ValueError, match=r"must end with a newline, got b'y'"):
+        separate_labels(b"#a x\n#b y", b"#")
