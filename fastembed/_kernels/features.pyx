@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
@@ -578,35 +578,46 @@ def separate_labels(const uint8_t[::1] text, const uint8_t[::1] prefix) -> tuple
 
     Both have as many lines as the text, which ends with a newline. A prefix alone is no label.
     """
-    cdef const uint8_t* at = &text[0] if text.shape[0] else NULL
-    cdef const uint8_t* end = at + text.shape[0]
+    cdef const uint8_t* begin = &text[0] if text.shape[0] else NULL
+    cdef const uint8_t* end = begin + text.shape[0]
+    cdef const uint8_t* at = begin
+    cdef const uint8_t* line_end
     cdef const uint8_t* token
-    cdef Py_ssize_t n = prefix.shape[0], length
+    cdef const uint8_t* copied  # all before it
+    cdef Py_ssize_t n = prefix.shape[0]
     cdef bytes labels = PyBytes_FromStringAndSize(NULL, text.shape[0])
     cdef bytes rest = PyBytes_FromStringAndSize(NULL, text.shape[0])
     cdef uint8_t* label = <uint8_t*>PyBytes_AS_STRING(labels)
     cdef uint8_t* other = <uint8_t*>PyBytes_AS_STRING(rest)
     cdef uint8_t* first_label = label
     cdef uint8_t* first_other = other
+    if text.shape[0] and text[text.shape[0] - 1] != 10:
+        raise ValueError(f"a text of lines must end with a newline, got {bytes(text[-1:])!r}")
     with nogil:
         while at < end:
-            if is_space(at[0]):
-                if at[0] == 10:
-                    label[0] = 10
-                    label += 1
-                other[0] = at[0]
-                other += 1
-                at += 1
-                continue
-            token = at
-            while at < end and not is_space(at[0]):
-                at += 1
-            length = at - token
-            if length > n and memcmp(token, &prefix[0], n) == 0:
-                memcpy(label, token + n, length - n)
-                label[length - n] = 32
-                label += length - n + 1
-            else:
-                memcpy(other, token, length)
-                other += length
+            line_end, copied = <const uint8_t*>memchr(at, 10, end - at), at
+            while True:
+                token = <const uint8_t*>memchr(at, prefix[0], line_end - at)
+                if token == NULL:
+                    break
+                at = token + 1
+                if token > begin and not is_space(token[-1]):
+                    continue
+                if line_end - token <= n or memcmp(token, &prefix[0], n) != 0 or is_space(token[n]):
+                    continue
+                at = token + n
+                while at < line_end and not is_space(at[0]):
+                    at += 1
+                memcpy(other, copied, token - copied)
+                other += token - copied
+                memcpy(label, token + n, at - token - n)
+                label += at - token - n
+                label[0] = 32
+                label += 1
+                copied = at
+            at = line_end + 1
+            memcpy(other, copied, at - copied)
+            other += at - copied
+            label[0] = 10
+            label += 1
     return labels[:label - first_label], rest[:other - first_other]

@@ -14,7 +14,7 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.examples import Examples
-from fastembed.classifier.features import PIECE_DOCUMENTS, Features, document_frequencies
+from fastembed.classifier.features import PIECE_DOCUMENTS, Features
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.labels import shares
@@ -28,13 +28,17 @@ EpochEnd = Callable[[dict[str, float]], object]
 Held = npt.NDArray[np.bool_]
 
 
-def idf(counts: Any, documents: int | None = None) -> npt.NDArray[np.float64]:
-    """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of each column of counts (N, F).
+def idf(frequencies: npt.NDArray[np.int64], documents: int) -> npt.NDArray[np.float64]:
+    """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of features in df of N documents.
 
-    The smoothed form, as if one more document had each feature once. N is `documents` if there were more.
+    The smoothed form, as if one more document had each feature once.
+
+    Examples
+    --------
+    >>> idf(np.array([1, 3]), 3).round(4)
+    array([1.6931, 1.    ])
     """
-    frequencies = document_frequencies(counts)
-    weights: npt.NDArray[np.float64] = (1 + (documents or counts.shape[0])) / (1 + frequencies)
+    weights: npt.NDArray[np.float64] = (1 + documents) / (1 + frequencies)
     np.log(weights, out=weights)
     weights += 1
     return weights
@@ -54,12 +58,11 @@ def learn(
     ledger : Ledger
     on_epoch_end : callable, optional
     """
-    features, bags = examples.features, examples.take_counts()
+    documents = Documents(examples.take_counts(), examples.labels.matrix, examples.weights)
+    features = examples.features
     if options.weighting == "tfidf":
-        features = replace(features, weights=idf(bags))
-    _scale(bags, features.weights, pool)
-    documents = Documents(bags, examples.labels.matrix, examples.weights)
-    del bags  # so that only the documents have them, until they need them no more
+        features = replace(features, weights=idf(documents.frequencies, len(examples.weights)))
+    _scale(documents.bags, features.weights, pool)
     return _trained(features, documents, examples, options, pool, ledger, on_epoch_end, None)
 
 

@@ -280,6 +280,12 @@ def test_labels_are_separated_from_text(text, labels, rest):
     assert kernels.separate_labels(text, b"__label__") == (labels, rest)
 
 
-@given(st.text("#ab猫 \t\n\v\r", max_size=60).map(str.encode))
-def test_labels_are_separated_as_by_the_twin(text):
+@given(st.lists(st.sampled_from(["#", "#a", "##b", "a#", "猫", " ", "\t", "\n", "\r"]), max_size=30))
+def test_labels_are_separated_as_by_the_twin(parts):
+    text = ("".join(parts) + "\n").encode()
     assert kernels.separate_labels(text, b"#") == reference.separate_labels(text, b"#")
+
+
+def test_the_last_line_must_end():
+    with pytest.raises(ValueError, match=r"must end with a newline, got b'y'"):
+        kernels.separate_labels(b"#a x\n#b y", b"#")
