@@ -120,6 +120,7 @@ def test_a_memory_limit_changes_no_bit_and_leaves_no_file(corpus, early_stopping
     limited.fit(corpus, memory_limit=9 * 10**9)
     with monkeypatch.context() as patch:
         patch.setattr(Estimate, "start_memory", 1)  # the start is in a file
+        patch.setattr(Estimate, "buffer_memory", 0)
         tight.fit(corpus, memory_limit=9 * 10**9)
     for model in (limited, tight):
         assert_array_equal(model.vectors.matrix, plain.vectors.matrix)
