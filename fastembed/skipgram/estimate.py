@@ -56,11 +56,8 @@ class Estimate:
     in_place : bool
         Whether the expected counts take the memory of the stored ones, as in `SkipGram.fit`, which has counts of its
         own.
-    largest_group, held_out_group : int, optional
+    largest_group : int, optional
         The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
-        `held_out_group` is that of the counts held out.
-    shows : bool
-        Whether the model is made after each epoch, for a callback.
     memory_limit : int, optional
         Bytes that the whole process may take, for counts in a store.
     stored : int, optional
@@ -70,6 +67,10 @@ class Estimate:
         into memory are not among them before they have been read.
     ngrams, entries : int
         With subwords: the number of n-grams that have a row, and how many of them and own rows all words have.
+    held_out_group : int, optional
+        As `largest_group`, of the counts held out.
+    shows : bool
+        Whether the model is made after each epoch, for a callback.
 
     Examples
     --------
@@ -91,12 +92,12 @@ class Estimate:
     checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
     largest_group: int | None = field(default=None, compare=False)
-    held_out_group: int | None = field(default=None, compare=False)
-    shows: bool = field(default=False, compare=False)
     memory_limit: int | None = field(default=None, compare=False)
     stored: int | None = field(default=None, compare=False)
     ngrams: int = 0
     entries: int = 0
+    held_out_group: int | None = field(default=None, compare=False)
+    shows: bool = field(default=False, compare=False)
 
     @property
     def flops(self) -> int:
