@@ -32,7 +32,7 @@ SPARE = 0.03  # of a limit: what the C library holds in pieces, at most, as meas
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
-FOUND_ENTRY_BYTES = 20  # per n-gram of a word: what processes held beyond the arrays, as measured
+FOUND_ENTRY_BYTES = 30  # per n-gram of a word: what processes held beyond the arrays, as measured
 TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in double
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
@@ -263,7 +263,8 @@ class Estimate:
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
-        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)  # and their mean
+        # And their mean. Those of the fit to counts held out are never written to, and take no pages
+        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when they are checked
         reading = READ_BYTES * (self.largest_group or 0)
@@ -272,7 +273,8 @@ class Estimate:
         bags = fits * bag_bytes(self._rows, self._block_entries, ITEM) + TRAINED_ENTRY_BYTES * self.entries
         return (
             copies * self._parameters
-            + fits * (block + gradients + INPUT_BYTES * self.inputs)
+            + gradients
+            + fits * (block + INPUT_BYTES * self.inputs)
             + finite
             + (bags if self.ngrams else 0)
             + reading
