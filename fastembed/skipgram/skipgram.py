@@ -628,6 +628,7 @@ class SkipGram:
         validation_counts: Counts | CountsStore | None = None,
         grow_vocabulary: bool = False,
         replay: Counts | CountsStore | None = None,
+        memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -650,6 +651,8 @@ class SkipGram:
             `keep_only` have no effect here: which tokens counts have was chosen when they were counted.
         replay : Counts, optional
             As for :meth:`partial_fit`.
+        memory_limit : int, optional
+            As for :meth:`fit_counts`.
         progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
@@ -682,6 +685,7 @@ class SkipGram:
                 return self.fit_counts(
                     counts,
                     validation_counts=validation_counts,
+                    memory_limit=memory_limit,
                     progress=progress,
                     on_epoch_end=on_epoch_end,
                     checkpoint=checkpoint,
@@ -690,7 +694,7 @@ class SkipGram:
                 )
         self._check_counts(counts, validation_counts)
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._call(progress, on_epoch_end, files) as fit:
+        with self._call(progress, on_epoch_end, files, memory_limit) as fit:
             vocabulary, validation = base.vocabulary, None
             if grow_vocabulary and counts.vocabulary is not None:
                 vocabulary = vocabulary.grown(counts.vocabulary, fit.options.max_size)
