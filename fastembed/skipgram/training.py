@@ -24,8 +24,10 @@ from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
-from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, arrays_digest, fit_identity
+from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
+from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.file import trainer_tensors
+from fastembed.trainer.fit import Fit
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.ranks import Ranks
@@ -179,26 +181,21 @@ class Training:
     def run(self, validation_counts: Any, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
-        def epoch_end(record: dict[str, float], _: Trainer) -> object:
+        def epoch_end(record: dict[str, float]) -> object:
             self._records[int(record["epoch"]) - 1 :] = [dict(record)]  # the callback may change it
             return on_epoch_end(record)
 
-        def new_checkpoint(data: FitData) -> Checkpoint:
-            assert self._checkpoint is not None
-            return Checkpoint(self._checkpoint, self._identity(data))
-
-        self._records = run_fit(
-            self._trainer,
-            self._groups,
+        bags = None if self._subwords is None else self._subwords.bags
+        fit = Fit(
+            GivenData(self._groups, bags, validation_counts=validation_counts),
             self._fit_options(),
             self._rng,
-            bags=None if self._subwords is None else self._subwords.bags,
-            validation_counts=validation_counts,
+            self._identity,
             on_epoch_end=epoch_end,
-            new_checkpoint=None if self._checkpoint is None else new_checkpoint,
+            file=self._checkpoint,
             ranks=self._ranks,
-            identity=self._identity,
         )
+        self._records = run_fit(self._trainer, fit)
 
     def _ledger(self) -> Ledger | None:
         """Return what was read, used and dropped: by the vocabulary, if this is a new model, and for being held out."""
