@@ -30,7 +30,7 @@ from fastembed.trainer.fit import Fit
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Communicator, by_first, ranks_of
-from fastembed.trainer.rows import RowSteps
+from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.targets import check_target, check_targets
 
 
@@ -235,8 +235,9 @@ class Trainer:
         p = self._parameters
         inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
         with self._lock.value, DefaultFloatMode():
-            found = forward(p, inputs, self._pool, self._rows)
-        return found[0] if single else found
+            if single:
+                return self._rows.probabilities(one(inputs, 0))
+            return forward(p, inputs, self._pool, self._rows)
 
     def predict(self, i: Any, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the most probable outputs of one input or of many.
