@@ -29,6 +29,8 @@ from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
+PAIRS = ("window", "subwords")  # settings that may be pairs, which JSON has as lists
+
 
 def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:
     """Write a model.
@@ -115,6 +117,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         )
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
+        settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         subwords, features, composer = _features(tensors, vocabulary.tokens, threads)
         trainer = _trainer(tensors, threads, squares=features is None)
