@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -14,7 +15,6 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number
-from fastembed._base.warning import warn_user
 from fastembed.classifier.documents import LabelledFiles, check_documents
 from fastembed.classifier.examples import names_files, read_examples
 from fastembed.classifier.explanation import Explanation, explain
@@ -576,8 +576,10 @@ class Classifier:
             unknown += int((known == 0).sum())
             yield known, scores
         if unknown and warn:
-            lacking = f"{unknown:,} of {len(items):,} documents have no known feature"
-            warn_user(f"{lacking}: the answer is the labels' shares")
+            warnings.warn(
+                f"{unknown:,} of {len(items):,} documents have no known feature: the answer is the labels' shares",
+                stacklevel=3,
+            )
 
     # ---------------------------------------------------------------- files
 

@@ -566,7 +566,7 @@ class SkipGram:
         ------
         TypeError, ValueError, OSError, MemoryError
             As :meth:`fit`; ValueError also if this SkipGram was fitted to counts of pairs, not of text or baskets:
-            :meth:`partial_fit_counts` continues it.
+            :meth:`partial_fit_counts` continues it; or if `dim` or `subwords` is not that of the model.
 
         Notes
         -----
@@ -632,7 +632,8 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's.
+            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's, or if
+            `dim` or `subwords` is not that of the model.
 
         Examples
         --------
@@ -1085,3 +1086,8 @@ class SkipGram:
 
     def __sklearn_tags__(self) -> Any:
         return estimator.document_transformer_tags()
+
+
+def fitted_model(model: SkipGram) -> FittedModel:
+    """Return all that the last fit has learned; AttributeError before a fit."""
+    return model._fitted

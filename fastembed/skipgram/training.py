@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from fastembed.trainer.options import FitOptions
 from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import composing_vectors
 
 # Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
@@ -126,6 +127,7 @@ class Training:
         bias = log_shares(self._totals.columns)
         return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=pool.threads)
 
+    @cached_property
     def _fit_options(self) -> FitOptions:
         """Return the options of the trainer's fit."""
         options = self._options
@@ -142,7 +144,7 @@ class Training:
         model = None if self._base is None else arrays_digest(trainer_tensors(self._trained_before(self._base)))
         lengths = None if self._subwords is None else self._subwords.lengths
         start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        return start | fit_identity(self._fit_options(), self._digest.result(), data)
+        return start | fit_identity(self._fit_options, self._digest.result(), data)
 
     @staticmethod
     def _trained_before(base: FittedModel) -> Trainer:
@@ -188,7 +190,7 @@ class Training:
         bags = None if self._subwords is None else self._subwords.bags
         fit = Fit(
             GivenData(self._groups, bags, validation_counts=validation_counts),
-            self._fit_options(),
+            self._fit_options,
             self._rng,
             self._identity,
             on_epoch_end=epoch_end,
@@ -218,7 +220,7 @@ class Training:
             features, composer = trainer, self._subwords.composer(trainer.embedding, centre)
             trainer = composed(features, self._subwords, centre)
         return FittedModel(
-            vectors=Vectors._composing(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
+            vectors=composing_vectors(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,
