@@ -31,15 +31,7 @@ def write_trainer(path: str | os.PathLike[str], trainer: Trainer) -> None:
 
 
 def read_trainer(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
-    """Return the trainer that `make` makes of a file's parameters, given as to `Trainer`.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If it does not hold a trainer, or is damaged.
-    """
+    """Return the trainer that `make`, called as `Trainer`, makes of a file; raise what `Trainer.load` does."""
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "parameters", path)
     try:
