@@ -18,7 +18,7 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer, check_number, check_seed
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.trainer.bags import Bags, check_input, check_inputs, check_one_or_many, is_pair
+from fastembed.trainer.bags import Bags, check_bag, check_input, check_inputs, check_one_or_many, is_bag, is_pair
 from fastembed.trainer.batches import forward, most_probable
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved, fit_counts_identity, start_of
@@ -389,11 +389,10 @@ class Trainer:
         >>> trainer.step(bag, 4) > trainer.step(bag, 4)
         True
         """
-        p = self._parameters
-        i = check_input("i", i, p.inputs, p.dtype)
+        p, is_id = self._parameters, isinstance(i, int) or not is_bag(i)  # not by `check_input`, a call more
+        i = check_integer("i", i, low=0, high=p.inputs - 1) if is_id else check_bag("i", i, p.inputs, p.dtype)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
-        is_id = isinstance(i, int)
         if target is None:
             if not is_id:
                 raise ValueError("a step on a bag needs a target")
