@@ -117,7 +117,8 @@ def add_quiet(to: Group) -> None:
 def add_json_lines(to: Group) -> None:
     """Add the option that reports what happens while it does, for programs."""
     text = (
-        "print one JSON object a line with the key event: training, going on, epoch, kept; written, with the keys below"
+        "print one JSON object per line, whose key event is training, going on, epoch, kept or written, the last with the "
+        "keys below"
     )
     add_flag(to, "--json-lines", text)
 
@@ -128,9 +129,9 @@ def add_threads(to: Group) -> None:
     add_option(to, "--threads", text=text, default=None, shown="one per core", type=values.positive, metavar="N")
 
 
-def add_topn(to: Group, default: int | None, shown: object = None) -> None:
-    """Add the number of words to show."""
-    text = "number of words or labels to show"
+def add_topn(to: Group, default: int | None, shown: object = None, what: str = "words") -> None:
+    """Add the number of words, or of something else, to show."""
+    text = f"number of {what} to show"
     add_option(
         to,
         "-n",
@@ -241,9 +242,9 @@ def add_counting(to: Group) -> None:
     add_parameter(to, "baskets", None, text, choices=("flat", "share"))
 
 
-def add_min_count(to: Group, defaults: Defaults = DEFAULTS) -> None:
+def add_min_count(to: Group, defaults: Defaults = DEFAULTS, what: str = "words") -> None:
     """Add the least number of occurrences."""
-    text = "drop words (`phrases`: pairs of words) that occur fewer times"
+    text = f"drop {what} that occur fewer times"
     add_parameter(to, "min_count", values.positive, text, defaults=defaults, metavar="N")
 
 
@@ -268,17 +269,22 @@ def add_mpi(to: Group) -> None:
     add_flag(to, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
 
 
-def add_training(to: Group, defaults: Defaults = DEFAULTS) -> None:
+def add_training(to: Group) -> None:
     """Add how a model is trained."""
+    add_parameter(to, "dim", values.positive, "dimension of the vectors", metavar="D")
+    add_parameter(to, "epochs", values.positive, "number of passes over the words", metavar="N")
+    add_early_stopping(to)
+    add_seed(to)
+
+
+def add_early_stopping(to: Group, defaults: Defaults = DEFAULTS) -> None:
+    """Add when training stops before its last epoch."""
     add = partial(add_parameter, to, defaults=defaults)
-    add("dim", values.positive, "dimension of the vectors", metavar="D")
-    add("epochs", values.positive, "number of passes over the words or documents", metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
     add("early_stopping", None, text, action=argparse.BooleanOptionalAction)
     add("validation_fraction", values.number(0.5), "share of the lines to hold out", metavar="SHARE")
     text = "epochs to wait for a rise before stopping early"
     add("n_iter_no_change", values.positive, text, option="--patience", metavar="N")
-    add_seed(to)
 
 
 def add_parameters(command: argparse.ArgumentParser) -> None:
@@ -300,11 +306,13 @@ def add_parameter(
     text: str,
     option: str = "",
     defaults: Defaults = DEFAULTS,
+    shown: object = None,
     **more: Any,
 ) -> None:
     """Add a parameter of a model, which has its default: it is absent from the parsed arguments if not given."""
-    default = defaults[name]
-    shown = {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
+    if shown is None:
+        default = defaults[name]
+        shown = {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
     if read is not None:
         more["type"] = read
     add_option(to, option or option_of(name), text=text, default=argparse.SUPPRESS, shown=shown, dest=name, **more)

@@ -106,7 +106,7 @@ def add_parser(commands: options.Commands) -> None:
         metavar="WORD",
         help="a word, or - for standard input; for a classifier a file, folder, or -",
     )
-    options.add_topn(command, 10, shown="10 words, 1 label")
+    options.add_topn(command, 10, shown="10 words, 1 label", what="words or labels")
     text = "leave out labels of a classifier that are less probable"
     options.add_option(
         command, "--threshold", text=text, default=None, shown="none", type=values.number(1), metavar="P"
