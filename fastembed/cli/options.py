@@ -117,8 +117,8 @@ def add_quiet(to: Group) -> None:
 def add_json_lines(to: Group) -> None:
     """Add the option that reports what happens while it does, for programs."""
     text = (
-        "print one JSON object per line, whose key event is training, going on, epoch, kept or written, the last with the "
-        "keys below"
+        "print one JSON object per line, whose key event is training, going on, epoch, kept or written, "
+        "the last with the keys below"
     )
     add_flag(to, "--json-lines", text)
 

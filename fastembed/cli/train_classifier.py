@@ -103,7 +103,7 @@ def add_parser(commands: options.Commands) -> None:
     add = partial(options.add_parameter, reading, defaults=DEFAULTS)
     add("label_prefix", str, "what labels begin with", metavar="TEXT")
     add("ngrams", values.positive, "the largest number of neighbouring words that are a feature", metavar="N")
-    text = "n-grams of so many characters of a word are features, such as 3-6"
+    text = "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6"
     add("chars", values.ngram_lengths, text, metavar="MIN-MAX")
     options.add_min_count(reading, DEFAULTS, "features")
     add("max_features", values.positive, "keep only the N most frequent features", metavar="N")

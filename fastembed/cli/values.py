@@ -51,7 +51,7 @@ def number(high: float = math.inf, *, zero: bool = False) -> Callable[[str], flo
             value = float(text)
         except ValueError:
             value = math.nan
-        if not ((0 < value or (zero and value == 0)) and value <= high and math.isfinite(value)):
+        if not ((value > 0 or (zero and value == 0)) and value <= high and math.isfinite(value)):
             low = "of at least 0" if zero else "above 0"
             limit = "" if math.isinf(high) else f" and at most {high:g}"
             raise argparse.ArgumentTypeError(f"a number {low}{limit} expected, got {text!r}")
