@@ -56,7 +56,7 @@ def unknown_token(token: object, ids: Ids, tokens: Sequence[str]) -> KeyError:
 
 
 class UnknownToken:
-    """The message for an unknown token. Similar spellings are searched for when it is read: most such errors are caught.
+    """The message for an unknown token. Similar spellings are searched when it is read: most such errors are caught.
 
     Similar are spellings in other case, and those that differ by one character left out, added, replaced, or swapped
     with the next. They are made and looked up: some hundreds, however many tokens there are.
