@@ -56,7 +56,7 @@ def common_ngrams(
 ) -> tuple[tuple[str, ...], Int64, Int32]:
     """Return the character n-grams that at least `least` of the words have, and those of each word.
 
-    A word stands between ``<`` and ``>``. They are characters of n-grams, but not n-grams themselves, since all words have
+    A word stands between ``<`` and ``>``. They are characters of n-grams, but not n-grams themselves: all words have
     them.
 
     Parameters
