@@ -42,4 +42,4 @@ def add_parser(commands: options.Commands) -> None:
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     command.add_argument("text", metavar="TEXT", help="the document")
-    options.add_topn(command, 3, what="labels")
+    options.add_topn(command, 3)

@@ -129,9 +129,9 @@ def add_threads(to: Group) -> None:
     add_option(to, "--threads", text=text, default=None, shown="one per core", type=values.positive, metavar="N")
 
 
-def add_topn(to: Group, default: int | None, shown: object = None, what: str = "words") -> None:
-    """Add the number of words, or of something else, to show."""
-    text = f"number of {what} to show"
+def add_topn(to: Group, default: int | None, shown: object = None) -> None:
+    """Add the number of words to show."""
+    text = "number of words or labels to show"
     add_option(
         to,
         "-n",
@@ -242,9 +242,9 @@ def add_counting(to: Group) -> None:
     add_parameter(to, "baskets", None, text, choices=("flat", "share"))
 
 
-def add_min_count(to: Group, defaults: Defaults = DEFAULTS, what: str = "words") -> None:
+def add_min_count(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add the least number of occurrences."""
-    text = f"drop {what} that occur fewer times"
+    text = "drop words, phrases or features that occur fewer times"
     add_parameter(to, "min_count", values.positive, text, defaults=defaults, metavar="N")
 
 
@@ -269,22 +269,19 @@ def add_mpi(to: Group) -> None:
     add_flag(to, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
 
 
-def add_training(to: Group) -> None:
-    """Add how a model is trained."""
-    add_parameter(to, "dim", values.positive, "dimension of the vectors", metavar="D")
-    add_parameter(to, "epochs", values.positive, "number of passes over the words", metavar="N")
-    add_early_stopping(to)
-    add_seed(to)
-
-
-def add_early_stopping(to: Group, defaults: Defaults = DEFAULTS) -> None:
-    """Add when training stops before its last epoch."""
+def add_training(to: Group, defaults: Defaults = DEFAULTS, shown: Mapping[str, str] | None = None) -> None:
+    """Add how a model is trained; `shown` says what stands for defaults that are None."""
+    of = shown or {}
     add = partial(add_parameter, to, defaults=defaults)
+    add("dim", values.positive, "dimension of the vectors", shown=of.get("dim"), metavar="D")
+    text = "number of passes over the words or documents"
+    add("epochs", values.positive, text, shown=of.get("epochs"), metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
     add("early_stopping", None, text, action=argparse.BooleanOptionalAction)
     add("validation_fraction", values.number(0.5), "share of the lines to hold out", metavar="SHARE")
     text = "epochs to wait for a rise before stopping early"
     add("n_iter_no_change", values.positive, text, option="--patience", metavar="N")
+    add_seed(to)
 
 
 def add_parameters(command: argparse.ArgumentParser) -> None:

@@ -56,7 +56,10 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
     """Print the labels of each line of a file or of standard input."""
     reject(arguments, ("side",), "a classifier answers with labels")
     if len(arguments.words) > 1:
-        fail(arguments, f"a classifier reads one file, got {' '.join(arguments.words)!r}")
+        fail(
+            arguments,
+            f"a classifier reads one file, got {' '.join(arguments.words)!r}; -k and --threshold take numbers",
+        )
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if given(arguments, ["topn"]) else 1
     for documents in _documents((arguments.words or ["-"])[0], model):
@@ -106,7 +109,7 @@ def add_parser(commands: options.Commands) -> None:
         metavar="WORD",
         help="a word, or - for standard input; for a classifier a file, folder, or -",
     )
-    options.add_topn(command, 10, shown="10 words, 1 label", what="words or labels")
+    options.add_topn(command, 10, shown="10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
     options.add_option(
         command, "--threshold", text=text, default=None, shown="none", type=values.number(1), metavar="P"

@@ -57,5 +57,5 @@ def add_parser(commands: options.Commands) -> None:
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     command.add_argument("files", nargs="+", metavar="FILE", type=values.file_name, help="documents with their labels")
-    options.add_topn(command, 1, what="labels")
+    options.add_topn(command, 1)
     options.add_threads(command)

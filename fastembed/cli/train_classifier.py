@@ -35,6 +35,10 @@ def run(arguments: argparse.Namespace) -> None:
     parameters = given(arguments, DEFAULTS)
     if not parameters.get("early_stopping"):
         reject(arguments, EARLY, "nothing is held out without --early-stopping")
+    if parameters.get("loss") == "softmax":
+        reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
+    else:
+        reject(arguments, ("learning_rate",), "only --loss softmax has a learning rate")
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()
     if (pretrained := parameters.get("pretrained")) is not None:
@@ -105,18 +109,14 @@ def add_parser(commands: options.Commands) -> None:
     add("ngrams", values.positive, "the largest number of neighbouring words that are a feature", metavar="N")
     text = "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6"
     add("chars", values.ngram_lengths, text, metavar="MIN-MAX")
-    options.add_min_count(reading, DEFAULTS, "features")
+    options.add_min_count(reading, DEFAULTS)
     add("max_features", values.positive, "keep only the N most frequent features", metavar="N")
     training = command.add_argument_group("how to train")
     add = partial(options.add_parameter, training, defaults=DEFAULTS)
     text = "squared: least squares, each label against all others; ova: one sigmoid per label; softmax: over all labels"
     add("loss", None, text, choices=LOSSES)
-    text = "dimension of the rows of features; only with --loss softmax"
-    add("dim", values.positive, text, shown="a weight per feature and label", metavar="D")
-    shown = _by_loss(EPOCHS)
-    add("epochs", values.positive, "the largest number of passes over the documents", shown=shown, metavar="N")
-    options.add_early_stopping(training, DEFAULTS)
-    options.add_seed(training)
+    shown = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
+    options.add_training(training, DEFAULTS, shown)
     text = "start the rows of words from the vectors of this file; needs --loss softmax and --dim, that of the vectors"
     add("pretrained", values.file_name, text, metavar="FILE")
     text = "the weight of half the sum of the squared weights, in what is minimised"
