@@ -30,7 +30,7 @@ from fastembed.corpus.token_counts import count_tokens, rank_tokens
 from fastembed.counts.encoding import encode_corpus
 from fastembed.vocabulary import Vocabulary
 
-PART_PAIRS = 1 << 15  # of about so many pairs, by their hashes, the table fits a cache
+PART_PAIRS = 1 << 15  # about as many pairs as fit a cache with their hash table
 MOST_PARTS = 512
 
 
