@@ -144,7 +144,7 @@ def _held_out(bags: Any, labels: Any, options: ClassifierOptions) -> Held:
     """Return which documents are held out."""
     held: Held = np.random.default_rng(options.seed).random(bags.shape[0]) < options.validation_fraction
     if not held.any() or held.all():
-        raise ValueError(f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is none")
+        raise ValueError(f"validation_fraction={options.validation_fraction} of {bags.shape[0]} documents is not one")
     return held
 
 

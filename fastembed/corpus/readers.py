@@ -210,7 +210,7 @@ class FileCorpus:
             done += size
 
     def parts(self, size: int) -> list[FileCorpus]:
-        """Return the corpus cut at the ends of sequences into corpora of about so many bytes on disk.
+        """Return the corpus cut at the ends of sequences into corpora of about `size` bytes on disk.
 
         Other processes can read them, on machines on which the files have the same names. A file that is compressed or
         structured is not cut.
@@ -391,7 +391,7 @@ class MemoryCorpus:
     Raises
     ------
     TypeError
-        If it cannot be iterated, or only once; while reading, if an item is no sequence of strings or integers.
+        If it cannot be iterated, or only once; while reading, if an item is not a sequence of strings or integers.
 
     Examples
     --------

@@ -79,7 +79,7 @@ class Ranks:
     Raises
     ------
     TypeError
-        If `comm` is no communicator.
+        If `comm` is not a communicator.
     """
 
     def __init__(self, comm: Any) -> None:

@@ -241,7 +241,7 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
     counts = Counts.from_ids([0, 1], [1, 0])
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Counts.open(tmp_path / "missing")
-    with pytest.raises(ValueError, match="is no store of counts"):
+    with pytest.raises(ValueError, match="is not a store of counts"):
         Counts.open(tmp_path)
     counts.save(tmp_path / "file.safetensors")
     with pytest.raises(NotADirectoryError, match=r"open it with Counts.load"):
