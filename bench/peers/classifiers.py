@@ -354,8 +354,8 @@ def short(documents: int) -> None:
             speeds = f"{speed:.2f}", f"{found['epochs'] * speed:.1f}"
             rows.append((name, *seconds, *speeds, f"{found['first']:.3f}", *predicted))
             print(*rows[-1], flush=True)
-    trained = "M words a second a thread: of the text", "of all epochs"
-    labelled = "predicted a second a thread", "by the second call"
+    trained = "M words per second and thread: of the text", "of all epochs"
+    labelled = "predicted per second and thread", "by the second call"
     print_table(("classifier", "seconds", "CPU seconds", *trained, "P@1", *labelled), rows)
 
 

@@ -587,7 +587,7 @@ class Classifier:
         Parameters
         ----------
         path : path-like
-            Ends with .safetensors.
+            Ends with .safetensors, or has no suffix.
         rows : {"float32", "float16", "int8"}
             How the rows of E are written: int8 with a factor per row.
 
@@ -637,7 +637,7 @@ class Classifier:
         found._model = model
         return found
 
-    # ---------------------------------------------------------------- the manners of an estimator
+    # ---------------------------------------------------------------- the conventions of an estimator
 
     def _options(self) -> ClassifierOptions:
         return ClassifierOptions(**self.get_params())

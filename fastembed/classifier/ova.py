@@ -1,6 +1,6 @@
 """Training of each label against all others, of full rank: dual coordinate ascent on tiles of labels.
 
-Labels do not meet. docs/derivation.md, section 8, has the objectives, of sigmoids ("ova") and of squares ("squared").
+Labels are independent. docs/derivation.md, section 8, has the objectives: of sigmoids ("ova"), of squares ("squared").
 """
 
 from __future__ import annotations

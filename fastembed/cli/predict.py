@@ -60,7 +60,10 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
     """Print the labels of each line of a file or of standard input."""
     reject(arguments, ("side",), "a classifier answers with labels")
     if len(arguments.words) > 1:
-        fail(arguments, f"a classifier reads one file, got {' '.join(arguments.words)!r}")
+        fail(
+            arguments,
+            f"a classifier reads one file, got {' '.join(arguments.words)!r}; -k and --threshold take numbers",
+        )
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if given(arguments, ["topn"]) else 1
     line_of = _json_line if arguments.json else partial(_line, {c: printable(str(c)) for c in model.classes_.tolist()})

@@ -149,7 +149,7 @@ def documents_of(
 
 
 def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
-    """Return the document that a value is, or why it is none."""
+    """Return a value as a document, or the reason why it is not one."""
     if isinstance(value, str):
         return _text(value, errors, ledger)
     if isinstance(value, BadRow):

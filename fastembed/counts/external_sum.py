@@ -85,7 +85,7 @@ class ExternalSum:
         return batch_entries(self.share, self.threads)
 
     def add(self, batches: Iterable[RowBatch], most: int) -> None:
-        """Add a matrix, given as batches of rows, of at most so many entries."""
+        """Add a matrix, given as batches of rows, of at most `most` entries."""
         self._keep(store_rows(batches, self.n_columns, most, self.share, self.threads))
         while len(self.in_memory) > 1 and self.in_memory[-2].memory <= 2 * self.in_memory[-1].memory:
             self._keep(self._added([self.in_memory.pop(), self.in_memory.pop()], self.share))

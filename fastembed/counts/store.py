@@ -67,7 +67,7 @@ class CountsStore:
     OSError
         If a file of the store is missing or cannot be read.
     ValueError
-        If it is no store, is damaged, or is of another version.
+        If it is not a store, is damaged, or is of another version.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Tiles(NamedTuple):
     sha256: Bytes
 
     def offsets(self, rows: int) -> Int64:
-        """Return where the tiles of a group of so many rows begin, and the last one ends, (S + 1,)."""
+        """Return the offsets of the tiles of a group of `rows` rows, and the end of the last one, (S + 1,)."""
         sizes = self.entries * np.where(self.wide, 8 + 2, 4 + 2) + 2 * rows
         return np.concatenate([[0], np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT)])
 
@@ -80,7 +80,7 @@ def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDAr
 
 
 def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
-    """Return the number of the first tile whose bytes are others than those that were written; None if all are good."""
+    """Return the number of the first tile whose bytes are not those that were written; None if all are."""
     offsets = tiles.offsets(rows)
     for k, digest in enumerate(tiles.sha256):
         if len(data) < offsets[k + 1] or not np.array_equal(_sha256(data[offsets[k] : offsets[k + 1]]), digest):

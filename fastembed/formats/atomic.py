@@ -192,7 +192,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _claim(temporary: Path) -> int:
-    """Make a temporary file and lock it; return it open. It is whoever's who holds the lock."""
+    """Make a temporary file and lock it; return it open. It belongs to the process that holds the lock."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         claim = os.open(temporary, flags, 0o666)

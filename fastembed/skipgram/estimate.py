@@ -32,7 +32,7 @@ SPARE = 0.03  # of a limit: what the C library holds in pieces, at most, as meas
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
-FOUND_ENTRY_BYTES = 20  # per n-gram of a word: what processes held beyond the arrays, as measured
+FOUND_ENTRY_BYTES = 30  # per n-gram of a word: what processes held beyond the arrays, as measured
 TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in double
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
@@ -56,11 +56,8 @@ class Estimate:
     in_place : bool
         Whether the expected counts take the memory of the stored ones, as in `SkipGram.fit`, which has counts of its
         own.
-    largest_group, held_out_group : int, optional
+    largest_group : int, optional
         The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
-        `held_out_group` is that of the counts held out.
-    shows : bool
-        Whether the model is made after each epoch, for a callback.
     memory_limit : int, optional
         Bytes that the whole process may take, for counts in a store.
     stored : int, optional
@@ -70,6 +67,10 @@ class Estimate:
         into memory are not among them before they have been read.
     ngrams, entries : int
         With subwords: the number of n-grams that have a row, and how many of them and own rows all words have.
+    held_out_group : int, optional
+        As `largest_group`, of the counts held out.
+    shows : bool
+        Whether the model is made after each epoch, for a callback.
 
     Examples
     --------
@@ -91,12 +92,12 @@ class Estimate:
     checkpoint: bool = field(default=False, compare=False)
     resident: int = field(default=0, compare=False)
     largest_group: int | None = field(default=None, compare=False)
-    held_out_group: int | None = field(default=None, compare=False)
-    shows: bool = field(default=False, compare=False)
     memory_limit: int | None = field(default=None, compare=False)
     stored: int | None = field(default=None, compare=False)
     ngrams: int = 0
     entries: int = 0
+    held_out_group: int | None = field(default=None, compare=False)
+    shows: bool = field(default=False, compare=False)
 
     @property
     def flops(self) -> int:
@@ -262,7 +263,8 @@ class Estimate:
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
-        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)  # and their mean
+        # And their mean. Those of the fit to counts held out are never written to, and take no pages
+        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when they are checked
         reading = READ_BYTES * (self.largest_group or 0)
@@ -271,7 +273,8 @@ class Estimate:
         bags = fits * bag_bytes(self._rows, self._block_entries, ITEM) + TRAINED_ENTRY_BYTES * self.entries
         return (
             copies * self._parameters
-            + fits * (block + gradients + INPUT_BYTES * self.inputs)
+            + gradients
+            + fits * (block + INPUT_BYTES * self.inputs)
             + finite
             + (bags if self.ngrams else 0)
             + reading

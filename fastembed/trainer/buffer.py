@@ -109,6 +109,13 @@ class BufferedCounts:
         return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
 
 
+def counts_reader(
+    counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int
+) -> ResidentCounts | BufferedCounts:
+    """Return what reads these counts for blocks; the arguments are those of `BufferedCounts`."""
+    return ResidentCounts(counts) if isinstance(counts, CSRGroups) else BufferedCounts(counts, groups, block_size)
+
+
 def buffered_groups(sizes: list[int], block_size: int) -> int:
     """Return how many groups, with so many rows each, are in memory: those that two blocks can touch, with the next.
 

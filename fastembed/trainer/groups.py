@@ -23,7 +23,7 @@ DRAWN_GROUPS = 2  # whose rows are shuffled together (docs/decisions.md)
 
 
 def group_count(rows: int) -> int:
-    """Return the number of groups of so many rows, G."""
+    """Return the number of groups, G, of a number of rows."""
     return -(-rows // GROUP_ROWS)
 
 

@@ -208,7 +208,7 @@ def test_bags_of_long_documents_are_sorted_and_added_up(size):
         ({"data": np.zeros(7)}, "must hold 2 features of each place"),
     ],
 )
-def test_bags_that_do_not_fit_together_are_refused(changed, message):
+def test_bags_that_do_not_fit_together_raise_an_error(changed, message):
     given = {
         "features": [np.zeros(4, np.int32)] * 2,
         "offsets": np.zeros(2, np.int64),

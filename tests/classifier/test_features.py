@@ -125,6 +125,6 @@ def test_few_ids_have_few_pairs(ids):
     assert len(grams) == int(ids.tolist() == [1, 2])
 
 
-def test_characters_alone_are_refused():
+def test_ngrams_of_characters_without_any_word_raise_an_error():
     with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
         features_of(["aab aaab", "aaac aad"], chars=(1, 3), max_features=2)
