@@ -198,7 +198,7 @@ class Estimate:
             return 0
         file = READ_BYTES * self.largest_group
         if self.stored is not None:
-            file = self.stored * self.largest_group // self.nnz
+            file = -(-self.stored * self.largest_group // self.nnz)
         return file + SCALED_BYTES
 
     @property

@@ -252,7 +252,9 @@ def vex_encoded(code):
 
 
 @pytest.mark.skipif("x86_64_v2" not in runnable_builds(), reason="builds of x86-64")
-@pytest.mark.parametrize("name", ["builds.x86_64_v2", "cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words"])
+@pytest.mark.parametrize(
+    "name", ["builds.x86_64_v2", "cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words"]
+)
 def test_modules_for_every_cpu_have_no_avx(name):
     assert vex_encoded(instructions(name)) == []
 
