@@ -19,16 +19,18 @@ from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
 PROCESS_BYTES = 85_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
+LATER_BYTES = 15_000_000  # of a process that trains for the first time: code and buffers that nothing used before
 WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place in the dictionary
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
 READ_BYTES = 10  # per count of a group in a store that is being read: what the file has, with values in double
+SCALED_BYTES = 4_000_000  # of what is computed of such a group at a time
 # Per count of a group, while the PMI is computed: two groups, one of them being read, and the PMI of one, twice
 START_GROUP_BYTES = 2 * COUNT_BYTES + READ_BYTES + 2 * 6
 SPILLED_GROUP_BYTES = 3 * 6  # per count of a group whose PMI is in a file: three are in memory
 STORED_BYTES = 6  # per count in a store: float32, and a column of 16 bits
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
-SPARE = 0.03  # of a limit: what the C library holds in pieces, at most, as measured
+SPARE = 0.02  # of a limit: what the C library holds in pieces, at most, as measured
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
@@ -120,7 +122,8 @@ class Estimate:
     def _held_memory(self) -> int:
         """The bytes that the process holds while it trains, beside what training allocates."""
         counts = COUNT_BYTES * self.nnz if self.largest_group is None else 0
-        return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
+        resident = self.resident + LATER_BYTES if self.resident else 0
+        return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, resident)
 
     @property
     def disk(self) -> int:
@@ -187,6 +190,16 @@ class Estimate:
             return 0
         slots = self.buffer_memory // (BUFFERED_BYTES * self.largest_group)
         return min(max(slots, self._least_groups), group_count(self.inputs))
+
+    @property
+    def _read_memory(self) -> int:
+        """The bytes of the file of a group of a store, and of what is computed of it at a time."""
+        if not self.largest_group:
+            return 0
+        file = READ_BYTES * self.largest_group
+        if self.stored is not None:
+            file = -(-self.stored * self.largest_group // self.nnz)
+        return file + SCALED_BYTES
 
     @property
     def _least_groups(self) -> int:
@@ -267,7 +280,6 @@ class Estimate:
         gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when they are checked
-        reading = READ_BYTES * (self.largest_group or 0)
         held_out = self._least_groups * BUFFERED_BYTES * (self.held_out_group or 0)
         shown = self._gauge_memory if self.shows else 0
         bags = fits * bag_bytes(self._rows, self._block_entries, ITEM) + TRAINED_ENTRY_BYTES * self.entries
@@ -277,7 +289,7 @@ class Estimate:
             + fits * (block + INPUT_BYTES * self.inputs)
             + finite
             + (bags if self.ngrams else 0)
-            + reading
+            + self._read_memory
             + held_out
             + shown
         )
