@@ -346,7 +346,7 @@ def short(documents: int) -> None:
             predicted = found["predicted"] / (THREADS if name == "fastembed" else 1)
             rows.append((name, f"{found['seconds']:.1f}", f"{speed:.2f}", f"{found['first']:.3f}", f"{predicted:,.0f}"))
             print(*rows[-1], flush=True)
-    header = ("classifier", "seconds", "M words a second a thread", "P@1", "predicted a second a thread")
+    header = ("classifier", "seconds", "M words per second and thread", "P@1", "predicted per second and thread")
     print_table(header, rows)
 
 

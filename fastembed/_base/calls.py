@@ -22,7 +22,7 @@ POLL_SECONDS = 0.1  # between two looks at who makes a call; on Windows, also fo
 class Call(Generic[R]):
     """A call that is made at most once: by another thread, or by the one that waits for it.
 
-    Nobody waits for ever. A call that no thread has begun is made or cancelled by the one that waits for it, and one
+    No thread waits for ever. A call that no thread has begun is made or cancelled by the one that waits for it, and one
     whose thread has ended is lost, which is an error. Calls are made in the default mode of floating-point numbers.
 
     Parameters

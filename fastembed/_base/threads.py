@@ -153,7 +153,7 @@ class Workers:
     def end(self) -> None:
         """Wait for the calls in progress, and drop the others.
 
-        Garbage collection may bring a forgotten block to its end at any place, hence also inside of `threading`: no
+        Garbage collection may bring a forgotten block to its end at any place, even inside of `threading`: no
         lock of that module is taken here.
         """
         self._ended = True

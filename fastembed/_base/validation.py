@@ -71,7 +71,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def check_callback(name: str, function: Any) -> None:
-    """Raise TypeError for what is neither callable nor None."""
+    """Raise TypeError unless it is callable or None."""
     if function is not None and not callable(function):
         raise TypeError(f"{name} must be callable, got {function!r}")
 

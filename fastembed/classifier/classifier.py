@@ -589,7 +589,7 @@ class Classifier:
         Parameters
         ----------
         path : path-like
-            Ends with .safetensors.
+            Ends with .safetensors, or has no suffix.
         rows : {"float32", "float16", "int8"}
             How the rows of E are written: int8 with a factor per row.
 
@@ -639,7 +639,7 @@ class Classifier:
         found._model = model
         return found
 
-    # ---------------------------------------------------------------- the manners of an estimator
+    # ---------------------------------------------------------------- the conventions of an estimator
 
     def _options(self) -> ClassifierOptions:
         return ClassifierOptions(**self.get_params())

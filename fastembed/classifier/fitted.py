@@ -1,4 +1,4 @@
-"""`FittedClassifier`: all that a fit has learned, and what documents are worth by it."""
+"""`FittedClassifier`: all that a fit has learned, and the scores and probabilities of documents."""
 
 from __future__ import annotations
 

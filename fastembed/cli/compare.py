@@ -14,7 +14,7 @@ from fastembed.vectors import Vectors
 
 WORDS = 20_000  # of each model
 LISTED = 10  # words that moved most
-COMMON = 5_000  # words, among which those are sought: rare words have noisy vectors
+COMMON = 5_000  # they are searched for among this many frequent words: vectors of rare words are noisy
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -56,7 +56,10 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
     """Print the labels of each line of a file or of standard input."""
     reject(arguments, ("side",), "a classifier answers with labels")
     if len(arguments.words) > 1:
-        fail(arguments, f"a classifier reads one file, got {' '.join(arguments.words)!r}")
+        fail(
+            arguments,
+            f"a classifier reads one file, got {' '.join(arguments.words)!r}; -k and --threshold take numbers",
+        )
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if given(arguments, ["topn"]) else 1
     for documents in _documents((arguments.words or ["-"])[0], model):

@@ -27,10 +27,10 @@ from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
-from fastembed.corpus.rows import BadRow
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.structured import Structure
 from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
+from fastembed.corpus.text_tables import BadRow
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (
@@ -210,7 +210,7 @@ class FileCorpus:
             done += size
 
     def parts(self, size: int) -> list[FileCorpus]:
-        """Return the corpus cut at the ends of sequences into corpora of about so many bytes on disk.
+        """Return the corpus cut at the ends of sequences into corpora of about `size` bytes on disk.
 
         Other processes can read them, on machines on which the files have the same names. A file that is compressed or
         structured is not cut.
@@ -403,7 +403,7 @@ class MemoryCorpus:
     Raises
     ------
     TypeError
-        If it cannot be iterated, or only once; while reading, if an item is no sequence of strings or integers.
+        If it cannot be iterated, or only once; while reading, if an item is not a sequence of strings or integers.
 
     Examples
     --------

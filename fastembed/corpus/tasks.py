@@ -24,7 +24,7 @@ AHEAD = 1 << 10  # tasks that are given to an executor before the first has ende
 
 
 def check_executor(executor: Any) -> None:
-    """Raise TypeError for what is no executor."""
+    """Raise TypeError unless it is an executor."""
     if not callable(getattr(executor, "submit", None)):
         raise TypeError(
             f"executor must be one of concurrent.futures, or distributed's client.get_executor(), got {shown(executor)}"

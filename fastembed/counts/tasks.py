@@ -188,7 +188,7 @@ def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
 
 
 def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], None, None]:
-    """Yield pieces, so many at a time as fit into memory together, and at least one."""
+    """Yield pieces in lists, each of as many as fit into memory together, and of at least one."""
     some: list[Piece] = []
     held = 0
     for piece in pieces:

@@ -31,10 +31,10 @@ class HeldOutItems:
     nll : float
         The mean negative log-likelihood of a hidden item, in nats.
     precision : float
-        The share of hidden items among the `topn` most probable.
+        The share of the `topn` most probable items that are hidden ones.
     recall : float
-        The share of the `topn` most probable among the hidden items. If one item is hidden per basket, this is the rate
-        of hits.
+        The share of the hidden items that are among the `topn` most probable. If one item is hidden per basket, this
+        is the hit rate.
     topn : int
         How many of the most probable items count.
     baskets, scored : int

@@ -1,4 +1,4 @@
-"""Which tokens are the same word, and the vectors of words that are none of the tokens."""
+"""Which tokens are the same word, and the vectors of words that are not among the tokens."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class _Source:
 def _read_settings(source: _Source) -> _Settings:
     """Read the magic number, the version and the settings."""
     if source.take(len(MAGIC), "the magic number") != MAGIC:
-        raise source.error("this is no binary model of fastText: it has not the magic number of one", 0)
+        raise source.error("this is not a binary model of fastText: its magic number is another one", 0)
     (version,) = source.numbers(VERSION, "the version")
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))

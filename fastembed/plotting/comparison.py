@@ -58,7 +58,7 @@ class Comparison:
         topn : int
             How many words.
         first : int, optional
-            Only among so many most frequent words; rare words have noisy vectors.
+            The number of most frequent words that are considered; rare words have noisy vectors.
         """
         topn = check_integer("topn", topn, low=1)
         order = np.argsort(self.cosines, kind="stable")

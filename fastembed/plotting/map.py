@@ -41,7 +41,7 @@ MIDDLE = ((0, 0),)  # that of a name
 
 @dataclass(frozen=True)
 class Label:
-    """A text for a place on the map, and how it is drawn."""
+    """A label at a point of the map, and how it is drawn."""
 
     text: str
     xy: tuple[float, float]
@@ -67,7 +67,7 @@ def plot_map(
     dimensions: communities of the graph of nearest neighbours. Labels never overlap. Words that are chosen are labelled
     in their order, each at the best free one of eight positions beside its dot; a word without a free position gets no
     label, and a line below the map says how many. Otherwise clusters are named by their most typical words, and labels
-    are of the words that stand best for those around them.
+    are of the words that are most typical of those around them.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def plot_map(
             left_out = f"{len(tokens) - drawn} of {len(tokens)} words have no label, for lack of space"
             ax.set_xlabel(f"{below}\n{left_out}")
         elif whole:
-            ax.set_xlabel(f"{below}\n{len(tokens):,} words; labels are of words that stand for those around them")
+            ax.set_xlabel(f"{below}\n{len(tokens):,} words; labels are of words that are typical of those around them")
     return ax
 
 
@@ -180,7 +180,7 @@ def _words(layout: Layout, order: npt.NDArray[np.intp], texts: list[str]) -> lis
 
 
 def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
-    """Draw labels in their order where there is space, at most so many of words; return how many words have one."""
+    """Draw labels in order where there is space, of `most` words at most; return the number of words with a label."""
     from matplotlib import patheffects
     from matplotlib.backends import backend_agg
 

@@ -196,7 +196,9 @@ class Fit:
         lengths, known = (self.options.subwords, None) if base is None else (False, base.subwords)
         subwords = subwords_of(counts.vocabulary.tokens, lengths, known)
         give_back_freed()  # what counting took
-        estimate = self._estimate(counts, replay, subwords, own_counts)
+        estimate = self._estimate(counts, validation_counts, replay, subwords, own_counts)
+        if isinstance(counts, CountsStore):
+            counts = counts.buffered(estimate.buffer_memory)
 
         def start() -> Training:
             estimate.check()
@@ -219,6 +221,7 @@ class Fit:
     def _estimate(
         self,
         counts: Counts | CountsStore,
+        held_out: Counts | CountsStore | None,
         replay: Counts | CountsStore | None,
         subwords: Subwords | None,
         own_counts: bool,
@@ -234,6 +237,8 @@ class Fit:
             resident=resident_memory(),
             checkpoint=self.checkpoint is not None,
             largest_group=largest,
+            held_out_group=int(held_out.entries.max()) if isinstance(held_out, CountsStore) else None,
+            shows=self.on_epoch_end is not None,
             memory_limit=self.memory_limit,
             stored=stored,
         )

@@ -129,7 +129,7 @@ class FittedModel:
                 )
 
     def check_alike(self, counts: Counts | CountsStore, name: str) -> None:
-        """Raise TypeError or ValueError for what are no counts with tokens, counted in the same way as the model's."""
+        """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""
         if not isinstance(counts, Counts | CountsStore):
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:

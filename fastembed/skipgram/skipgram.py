@@ -597,6 +597,7 @@ class SkipGram:
         validation_counts: Counts | CountsStore | None = None,
         grow_vocabulary: bool = False,
         replay: Counts | CountsStore | None = None,
+        memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -619,6 +620,8 @@ class SkipGram:
             `keep_only` have no effect here: which tokens counts have was chosen when they were counted.
         replay : Counts, optional
             As for :meth:`partial_fit`.
+        memory_limit : int, optional
+            As for :meth:`fit_counts`.
         progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
@@ -645,7 +648,7 @@ class SkipGram:
         ('b', 'a', 'c', 'd')
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._fit(on_epoch_end, progress=progress, checkpoint=files) as fit:
+        with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
             fit.more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
         return self
 

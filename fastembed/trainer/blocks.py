@@ -1,8 +1,8 @@
 """Block steps: the exact softmax of blocks of rows against their counts, over shards of the linear layer.
 
 A block of B rows needs three matrix products per shard, with B·V exponentials between them. All of it, products
-included, is made by the kernels of ``_kernels/fit.pxi``, on plain Python threads that stay within the kernels for a
-whole epoch, with BLAS held to one thread. Here are the memory, the order of the rows, and the rates of the steps.
+included, is made by ``_kernels/block_trainer.pxi``, on plain Python threads that stay within the kernels for a whole
+epoch, with BLAS held to one thread. Here are the memory, the order of the rows, and the rates of the steps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from fastembed.trainer.totals import Totals
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates that is left at the end of the linear decay
-GATHERED_ROWS = 16  # of a block, in one task of the crew (PIECE_ROWS in _kernels/fit.pxi)
+GATHERED_ROWS = 16  # of a block, in one task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
 
 
 def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
@@ -85,7 +85,7 @@ class Scratch:
 
 
 class BagScratch:
-    """The memory for the bags of a block, of at most M entries in all: see ``_kernels/bags.pxi``.
+    """The memory for the bags of a block, of at most M entries in all: see ``_kernels/bags.pxd``.
 
     Parameters
     ----------

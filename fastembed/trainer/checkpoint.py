@@ -43,7 +43,7 @@ class CheckpointFile:
     Raises
     ------
     TypeError, ValueError
-        If an argument is none.
+        If an argument is not of that kind.
     OSError
         If the file cannot be written.
     """
@@ -116,7 +116,7 @@ class Position:
     stopped: bool = False
 
     def has_ended(self, epochs: int) -> bool:
-        """Return whether nothing is left to do of a fit of so many epochs."""
+        """Return whether a fit of `epochs` epochs has ended."""
         return self.decided and (self.stopped or self.epoch > epochs)
 
     @classmethod
@@ -157,7 +157,7 @@ class Stored:
         return array
 
     def part(self, prefix: str, like: Mapping[str, NDArray[Any]]) -> Tensors | None:
-        """Return the arrays whose names begin like this, of the shapes and dtypes of others; None if there are none."""
+        """Return the arrays under a prefix, in the shapes and dtypes of others; None if there are none."""
         found = {name: self.tensors[prefix + name] for name in like if prefix + name in self.tensors}
         if not found:
             return None

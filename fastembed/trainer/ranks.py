@@ -79,7 +79,7 @@ class Ranks:
     Raises
     ------
     TypeError
-        If `comm` is no communicator.
+        If `comm` is not a communicator.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -300,7 +300,7 @@ class RanksCheckpoint:
 
 
 class Exchange:
-    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/fit.pxi``).
+    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/block_trainer.pxi``).
 
     Parameters
     ----------

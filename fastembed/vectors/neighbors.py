@@ -6,7 +6,7 @@ on the other queries in the same product, on the BLAS or on its threads.
 
 What is a tie: cosines are rounded to 12 decimals, far above the rounding errors of float64 (about 1e-16) and far below
 what vectors of float32 mean (1e-7). So a row has the cosine 1 with itself and with its multiples. Rows that are exact
-multiples of one another have the same bits once they are of unit length, and hence the same cosine with any query.
+multiples of one another have the same bits once they are of unit length, and so the same cosine with any query.
 """
 
 from __future__ import annotations

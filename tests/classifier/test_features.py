@@ -148,7 +148,7 @@ def test_bags_of_long_documents_are_sorted_and_added_up(size):
         ({"data": np.zeros(7)}, "must hold 2 features of each place"),
     ],
 )
-def test_bags_that_do_not_fit_together_are_refused(changed, message):
+def test_bags_that_do_not_fit_together_raise_an_error(changed, message):
     given = {
         "features": [np.zeros(4, np.int32)] * 2,
         "offsets": np.zeros(2, np.int64),
@@ -169,7 +169,7 @@ def test_a_table_needs_as_many_words_on_the_left_as_on_the_right():
         PairTable().fill(np.zeros(2, np.int32), np.zeros(1, np.int32))
 
 
-def test_characters_alone_are_refused():
+def test_ngrams_of_characters_without_any_word_raise_an_error():
     with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
         features_of(["aab aaab", "aaac aad"], chars=(1, 3), max_features=2)
 

@@ -37,6 +37,11 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     assert "skipped 1 rows (1 without a label)" in out
 
 
+def test_a_file_without_a_suffix_is_one_of_safetensors(run, train, tmp_path):
+    assert run("train-classifier", train, "-o", tmp_path / "m", "--tol", 0, "--quiet")[0] == 0
+    assert run("predict", tmp_path / "m", train)[0] == 0
+
+
 def test_json_of_training(document, train, tmp_path):
     path = tmp_path / "c.safetensors"
     found = document("train-classifier", train, "-o", path, "--rows", "int8", "--chars", "2-3")
@@ -98,7 +103,7 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
-def test_structured_files_are_refused_without_advice(run, classifier, tmp_path, name):
+def test_structured_files_raise_errors_without_advice(run, classifier, tmp_path, name):
     path = tmp_path / name
     path.write_text('{"a": "b"}\n' if name.endswith("l") else "a,b\n", encoding="utf-8")
     for command in (["train-classifier", path, "-o", tmp_path / "o.safetensors"], ["predict", classifier, path]):
@@ -128,3 +133,5 @@ def test_wrong_usage_is_named(usage, classifier, train, model):
     assert "a classifier reads one file" in usage("predict", classifier, "a", "b")
     assert "so --side cannot be given" in usage("predict", classifier, train, "--side", "before")
     assert "nothing is held out" in usage("train-classifier", train, "--patience", 3)
+    assert "only --loss softmax has a learning rate" in usage("train-classifier", train, "--learning-rate", 0.1)
+    assert "so --tol cannot be given" in usage("train-classifier", train, "--loss", "softmax", "--tol", 0)

@@ -141,7 +141,7 @@ def test_errors_name_the_url(url):
     put(f"{url}/a.counts/novel.txt", b"a")
     with pytest.raises(FileExistsError, match=r"a\.counts' holds other files, such as 'novel.txt'"):
         Counts.from_ids([0], [1]).store(f"{url}/a.counts")
-    with pytest.raises(ValueError, match=r"a\.counts' is no store of counts"):
+    with pytest.raises(ValueError, match=r"a\.counts' is not a store of counts"):
         Counts.open(f"{url}/a.counts")
     put(f"{url}/a.txt", b"a b\nc \xff")
     with pytest.raises(ValueError, match=r"/a\.txt' is not valid UTF-8 at line 2"):

@@ -7,12 +7,12 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from fastembed._base.extras import require
-from fastembed.corpus.rows import Report, Rows, column_of
 from fastembed.corpus.sources import TextFile
+from fastembed.corpus.text_tables import Report, Rows, column_of
 
 ROWS_AT_ONCE = 1024
-# Of a column in Parquet, in a file of more than so many bytes. In others the column of a whole row group is read at
-# once: a buffer grows to the size that a page has by its header, 2 GB in a damaged file of some hundred bytes
+# Buffer of a column of Parquet, in a file of more than WHOLE_BYTES. In smaller ones the column of a whole row group is
+# read at once: a buffer would grow to the size in the header of a page, 2 GB in a damaged file of some hundred bytes
 BUFFER_BYTES, WHOLE_BYTES = 1 << 20, 1 << 22
 ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
 
@@ -25,7 +25,7 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
     ImportError
         Without pyarrow.
     OSError
-        If it is no such file, or not a whole one.
+        If it is not such a file, or is not complete.
     ValueError
         If it has no such field, or that is neither text nor lists.
     """

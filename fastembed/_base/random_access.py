@@ -1,4 +1,4 @@
-"""Reading from any place of an open file, by any thread."""
+"""Random access to an open file, by any number of threads at once."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from threading import Lock
 from typing import BinaryIO, Protocol
 
 
-class Placed(Protocol):
-    """A file of known size, from any place of which any thread may read."""
+class RandomAccess(Protocol):
+    """A file of known size that any thread may read at any offset."""
 
     size: int
 
-    def some(self, offset: int, size: int) -> bytes:
-        """Return at most so many bytes from a place on; none only at the end of the file."""
+    def read_some(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes from an offset on; no bytes only at the end of the file."""
 
 
-class PlacedReader:
-    """An open file, from any place of which any thread may read; closed when nothing refers to it.
+class RandomAccessFile:
+    """An open file that any thread may read at any offset; it is closed when nothing refers to it.
 
     Parameters
     ----------
     stream : BinaryIO
-        Of a file that the system knows.
+        An open file with a file descriptor.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         weakref.finalize(self, stream.close)
         self.size = os.fstat(stream.fileno()).st_size
         self._stream = stream
-        self._lock = Lock()  # on Windows, which cannot be given a place and a size at once
+        self._lock = Lock()  # for Windows, which cannot seek and read in one call
 
-    def some(self, offset: int, size: int) -> bytes:
-        """Return at most so many bytes from a place on; none only at the end of the file."""
+    def read_some(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes from an offset on; no bytes only at the end of the file."""
         if hasattr(os, "pread"):
             return os.pread(self._stream.fileno(), size, offset)
         with self._lock:
             self._stream.seek(offset)
             return self._stream.read(size)
 
-    def all(self, offset: int, size: int) -> bytes:
-        """Return these bytes.
+    def read(self, offset: int, size: int) -> bytes:
+        """Return just `size` bytes from an offset on.
 
         Raises
         ------
         OSError
-            If the file cannot be read, or ends before.
+            If the file cannot be read, or ends too early.
         """
         parts: list[bytes] = []
         while size:
-            data = self.some(offset, size)
+            data = self.read_some(offset, size)
             if not data:
                 raise OSError(f"the file ends {size:,} bytes too early")
             parts.append(data)
