@@ -253,12 +253,24 @@ class FileCorpus:
 
 
 def text_blocks_of(corpus: TextCorpus, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
-    """Yield the text of a corpus in blocks, whose bytes are added to the ledger."""
+    """Yield the text of a corpus in blocks, whose bytes are added to the ledger.
+
+    Parameters
+    ----------
+    corpus : TextCorpus
+    ledger : Ledger
+    progress : callable, optional
+    """
     return corpus._blocks(ledger, progress)
 
 
 def path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return one path or several as a list; raise TypeError for anything else."""
+    """Return one path or several as a list; raise TypeError for anything else.
+
+    Parameters
+    ----------
+    paths : path-like or iterable of path-like
+    """
     if isinstance(paths, str | os.PathLike):
         return [paths]
     found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
@@ -458,7 +470,14 @@ __iter__ starts again
 
 
 def sequences_of(blocks: Iterator[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence in blocks of text, which are added to the ledger."""
+    """Yield the tokens of each sequence in blocks of text, which are added to the ledger.
+
+    Parameters
+    ----------
+    blocks : iterator of Block
+    reading : Reading
+    ledger : Ledger
+    """
 
     def lines() -> Iterator[Line]:
         begun: list[bytes] = []
@@ -523,7 +542,12 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
 
 
 def invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
-    """Return the error that says where a block is not UTF-8."""
+    """Return the error that says where a block is not UTF-8.
+
+    Parameters
+    ----------
+    block : TextBlock or PlainBlock
+    """
     try:
         block.text.decode()
     except UnicodeDecodeError as error:

@@ -1092,5 +1092,10 @@ class SkipGram:
 
 
 def fitted_model(model: SkipGram) -> FittedModel:
-    """Return all that the last fit has learned; AttributeError before a fit."""
+    """Return all that the last fit has learned; AttributeError before a fit.
+
+    Parameters
+    ----------
+    model : SkipGram
+    """
     return model._fitted

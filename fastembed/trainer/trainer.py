@@ -749,7 +749,13 @@ class Trainer:
 
 
 def run_fit(trainer: Trainer, fit: Fit) -> list[Record]:
-    """Make a fit of the parameters of a trainer, which makes no other call meanwhile; return the records."""
+    """Make a fit of the parameters of a trainer, which makes no other call meanwhile; return the records.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    fit : Fit
+    """
     with trainer._lock.value, DefaultFloatMode():
         if trainer._fitting == os.getpid():
             raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")

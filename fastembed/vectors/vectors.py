@@ -836,12 +836,24 @@ class Vectors:
 def composing_vectors(
     tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
 ) -> Vectors:
-    """Return vectors that compose those of words that are not among the tokens, if there is what composes them."""
+    """Return vectors that compose those of words that are not among the tokens, if there is what composes them.
+
+    Parameters
+    ----------
+    tokens, matrix, counts
+        As for `Vectors`.
+    composer : Composer, optional
+    """
     return Vectors._composing(tokens, matrix, counts, composer)
 
 
 def composer_behind(vectors: Vectors) -> Composer | None:
-    """Return what composes the vectors of words that are not among the tokens."""
+    """Return what composes the vectors of words that are not among the tokens.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    """
     return vectors._composer
 
 
