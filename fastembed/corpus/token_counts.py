@@ -23,7 +23,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
 from fastembed.corpus.tasks import corpus_parts, map_tasks, reported
 
-PARTS = 64  # of the tables: a power of two
+PARTS = 64  # parts of a table: a power of two
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:

@@ -27,7 +27,7 @@ Int64 = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8
-ENCODED_ENTRIES = 1 << 19  # at a time
+ENCODED_ENTRIES = 1 << 19  # entries that are encoded at a time
 
 
 class Tiles(NamedTuple):

@@ -30,14 +30,14 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 METHODS = ("mean", "sif", "fit")
-RIDGE = 30.0  # by the labels of held-out documents
+RIDGE = 30.0  # chosen by the labels of held-out documents
 BLOCK_LOGITS = 1 << 22  # numbers in memory at a time for each thread
 MOST_BLOCK = 256  # documents
 MOST_STEPS = 500  # a bound, not a choice: where documents have as many dimensions as words about 100 are made
 MOST_CUTS = 30
 FALL = 1e-4  # the least fall of f, as a share of what its slope promises
 PAIRS = 10
-TOLERANCE = 1e-3  # of the length of the gradient, as a share of the number of words
+TOLERANCE = 1e-3  # the length of the gradient at the end, as a share of the number of words
 
 
 @dataclass(frozen=True)
