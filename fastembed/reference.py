@@ -42,6 +42,7 @@ __all__ = [
     "statistics",
     "step",
     "target_row",
+    "tile",
     "train",
 ]
 
@@ -578,6 +579,31 @@ def cooccurrence(
     for d, weight in enumerate(after, 1):
         add(ids[:-d], ids[d:], d, weight, k if directed else 0)
     return counts
+
+
+def tile(counts: Array, first: int, last: int) -> tuple[Array, Ids, Ids]:
+    """Return the tile of counts in the columns first to last - 1: values and columns by rows, and the rows' lengths.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (R, V)
+    first, last : int
+
+    Returns
+    -------
+    values : ndarray (n,)
+    columns : ndarray of int (n,)
+        From `first` on.
+    lengths : ndarray of int (R,)
+
+    Examples
+    --------
+    >>> tile(np.array([[1.0, 0.0, 2.0], [3.0, 4.0, 0.0]]), 1, 3)
+    (array([2., 4.]), array([1, 0]), array([1, 1]))
+    """
+    part = counts[:, first:last]
+    rows, columns = np.nonzero(part)
+    return part[rows, columns], columns, np.bincount(rows, minlength=len(part))
 
 
 # ---------------------------------------------------------------- text

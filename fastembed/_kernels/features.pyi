@@ -8,40 +8,64 @@ from typing_extensions import disjoint_base
 _Text: TypeAlias = bytes | npt.NDArray[np.uint8]
 _Int32: TypeAlias = npt.NDArray[np.int32]
 _Int64: TypeAlias = npt.NDArray[np.int64]
+_UInt64: TypeAlias = npt.NDArray[np.uint64]
 _Float: TypeAlias = npt.NDArray[np.float64]
 _Float32: TypeAlias = npt.NDArray[np.float32]
 
 @disjoint_base
 class PairTable:
     def __len__(self) -> int: ...
-    def number(self, pairs: npt.NDArray[np.uint64], numbers: _Int32) -> None: ...
     def fill(self, left: _Int32, right: _Int32) -> None: ...
-    def listed(self, left: _Int32, right: _Int32, counts: _Int64) -> None: ...
     def find_all(self, left: _Int32, right: _Int32, shift: int, found: _Int32) -> None: ...
 
 def part_sizes(left: _Int32, right: _Int32, shift: int, first: int, last: int, sizes: _Int64) -> None: ...
 def part_pairs(
-    left: _Int32,
-    right: _Int32,
-    shift: int,
+    left: _Int32, right: _Int32, shift: int, first: int, last: int, ends: _Int64, pairs: _UInt64
+) -> None: ...
+def number_pairs(
+    pairs: _UInt64,
+    bounds: _Int64,
     first: int,
     last: int,
-    ends: _Int64,
-    pairs: npt.NDArray[np.uint64],
-    places: _Int64,
+    numbers: _Int32,
+    counts: _Int64,
+    sizes: _Int64,
+    tally: _Int64,
 ) -> None: ...
-def put_numbers(numbers: _Int32, places: _Int64, names: _Int32, found: _Int32) -> None: ...
+def rank_pairs(
+    pairs: _UInt64,
+    bounds: _Int64,
+    sizes: _Int64,
+    first: int,
+    last: int,
+    ranks: _Int64,
+    frequent: _Int32,
+    least: int,
+    numbers: _Int32,
+    counts: _Int64,
+    left: _Int32,
+    right: _Int32,
+    totals: _Int64,
+) -> None: ...
+def put_numbers(
+    left: _Int32, right: _Int32, shift: int, first: int, last: int, numbers: _Int32, starts: _Int64, found: _Int32
+) -> None: ...
 def bags(
     features: Sequence[_Int32], offsets: _Int64, starts: _Int64, indptr: _Int64, indices: _Int32, data: _Float
 ) -> int: ...
 def unit_rows(indptr: _Int64, indices: _Int32, data: _Float, weights: _Float) -> None: ...
 def frequencies(indices: _Int32, found: _Int64) -> None: ...
+def shared_entries(
+    indptr: _Int64, indices: _Int32, order: _Int64, rows: _Int32, first: int, last: int, sizes: _Int64
+) -> None: ...
 def split_bags(
     indptr: _Int64,
     indices: _Int32,
     data: _Float,
     order: _Int64,
     rows: _Int32,
+    first: int,
+    last: int,
     starts: _Int64,
     ids: _Int32,
     weights: _Float32,
@@ -49,7 +73,7 @@ def split_bags(
     own: _Float32,
     owners: _Int32,
     amounts: _Float32,
-) -> int: ...
+) -> None: ...
 def joined_rows(
     rows: _Int32,
     owners: _Int32,

@@ -7,16 +7,17 @@ No Python object is made for a pair. A table owns its memory; every allocation i
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.math cimport sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from fastembed._kernels.primitives cimport prefetch
 
 cdef enum:
     FIRST_SLOTS = 1024
     MOST_ARRAYS = 16  # of bags
+    BAGS_AHEAD = 8    # of which the first cache lines are prefetched
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -31,7 +32,7 @@ cdef inline uint64_t spread(uint64_t h) noexcept nogil:
 
 
 cdef class PairTable:
-    """Different pairs of ids, numbered in the order of their first occurrence, and how often each occurred.
+    """Different pairs of ids, numbered in the order in which they were added.
 
     One thread may add at a time; any number of threads may call :meth:`find_all` while none adds.
     """
@@ -39,7 +40,6 @@ cdef class PairTable:
     cdef int32_t* slots   # the number of a pair + 1; 0 in a free slot
     cdef uint64_t mask
     cdef uint64_t* pairs
-    cdef int64_t* counts
     cdef int64_t size, capacity
 
     def __cinit__(self):
@@ -51,7 +51,6 @@ cdef class PairTable:
     def __dealloc__(self):
         PyMem_RawFree(self.slots)
         PyMem_RawFree(self.pairs)
-        PyMem_RawFree(self.counts)
 
     def __len__(self):
         return self.size
@@ -88,55 +87,28 @@ cdef class PairTable:
         grown = PyMem_RawRealloc(self.pairs, capacity * sizeof(uint64_t))
         if grown == NULL:
             return -1
-        self.pairs = <uint64_t*>grown
-        grown = PyMem_RawRealloc(self.counts, capacity * sizeof(int64_t))
-        if grown == NULL:
-            return -1
-        self.counts, self.capacity = <int64_t*>grown, capacity
+        self.pairs, self.capacity = <uint64_t*>grown, capacity
         return 0
 
-    cdef int32_t add(self, uint64_t pair, uint64_t hash) noexcept nogil:
-        """Count a pair and return its number; -1 without memory, or if it is new and the table has 2^31 - 2 of them."""
-        cdef uint64_t place = self.place_of(pair, hash)
-        if self.slots[place]:
-            self.counts[self.slots[place] - 1] += 1
-            return self.slots[place] - 1
-        if self.size == INT32_MAX - 1 or self.reserve() < 0:
+    cdef int add(self, uint64_t pair, uint64_t hash) noexcept nogil:
+        """Add a pair that is not in the table; -1 without memory, or if it has 2^31 - 2 of them."""
+        cdef uint64_t place
+        if self.size == INT32_MAX - 1 or self.reserve() < 0 or (<uint64_t>self.size * 2 > self.mask and self.grow() < 0):
             return -1
-        if <uint64_t>self.size * 2 > self.mask:
-            if self.grow() < 0:
-                return -1
-            place = self.place_of(pair, hash)
-        self.pairs[self.size], self.counts[self.size] = pair, 1
+        place = self.place_of(pair, hash)
+        self.pairs[self.size] = pair
         self.size += 1
         self.slots[place] = <int32_t>self.size
-        return self.slots[place] - 1
+        return 0
 
-    def number(self, const uint64_t[::1] pairs, int32_t[::1] numbers):
-        """Count pairs, and write the number of each.
+    def fill(self, const int32_t[::1] left, const int32_t[::1] right):
+        """Add pairs, all different and not in the table, in order.
 
         Raises
         ------
         MemoryError
             If the table cannot grow.
         """
-        cdef Py_ssize_t i
-        cdef int32_t number
-        cdef int failed = 0
-        if numbers.shape[0] < pairs.shape[0]:
-            raise ValueError(f"numbers must hold one of each of {pairs.shape[0]} pairs, got {numbers.shape[0]}")
-        with nogil:
-            for i in range(pairs.shape[0]):
-                number = self.add(pairs[i], spread(pairs[i]))
-                if number < 0:
-                    failed = 1
-                    break
-                numbers[i] = number
-        if failed:
-            raise MemoryError(f"no memory for more than {self.size:,} pairs")
-
-    def fill(self, const int32_t[::1] left, const int32_t[::1] right):
-        """Add pairs, all different and not in the table, in order."""
         cdef Py_ssize_t i
         cdef int failed = 0
         if left.shape[0] != right.shape[0]:
@@ -148,16 +120,6 @@ cdef class PairTable:
                     break
         if failed:
             raise MemoryError(f"no memory for more than {self.size:,} pairs")
-
-    def listed(self, int32_t[::1] left, int32_t[::1] right, int64_t[::1] counts):
-        """Write the pairs in the order of their numbers, and their counts, to arrays of the length of the table."""
-        cdef int64_t i
-        if min(left.shape[0], right.shape[0], counts.shape[0]) < self.size:
-            raise ValueError(f"the arrays must hold {self.size} pairs")
-        with nogil:
-            for i in range(self.size):
-                left[i], right[i] = <int32_t>(self.pairs[i] >> 32), <int32_t>self.pairs[i]
-                counts[i] = self.counts[i]
 
     def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
         """Write the number of the pair (left[i], right[i + shift]) to found[i], -1 where there is none."""
@@ -213,16 +175,16 @@ def part_sizes(
 
 def part_pairs(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
-    int64_t[::1] ends, uint64_t[::1] pairs, int64_t[::1] places,
+    int64_t[::1] ends, uint64_t[::1] pairs,
 ):
-    """Write those pairs, and their places, behind the end of their part, which moves on.
+    """Write those pairs behind the end of their part, which moves on.
 
     Parameters
     ----------
     left, right, shift, first, last
         As for `part_sizes`.
     ends : int64 (parts,), written
-    pairs : uint64, places : int64, written
+    pairs : uint64, written
     """
     cdef int high = shift_of(ends.shape[0])
     cdef Py_ssize_t i, part
@@ -232,18 +194,148 @@ def part_pairs(
             if left[i] >= 0 and right[i + shift] >= 0:
                 pair = pair_of(left[i], right[i + shift])
                 part = part_of(pair, high)
-                pairs[ends[part]], places[ends[part]] = pair, i
+                pairs[ends[part]] = pair
                 ends[part] += 1
 
 
-def put_numbers(
-    const int32_t[::1] numbers, const int64_t[::1] places, const int32_t[::1] names, int32_t[::1] found
+def number_pairs(
+    uint64_t[::1] pairs, const int64_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
+    int32_t[::1] numbers, int64_t[::1] counts, int64_t[::1] sizes, int64_t[:, ::1] tally,
 ):
-    """found[places[i]] = names[numbers[i]]."""
-    cdef Py_ssize_t i
+    """Number the pairs of each part from first to last - 1 in the order of their first occurrence, and count each.
+
+    Parameters
+    ----------
+    pairs : uint64 (n,), written
+        Those of part k are from bounds[k] to bounds[k + 1] - 1; the different ones among them come to stand first.
+    bounds : int64 (parts + 1,)
+    first, last : int
+    numbers : int32 (n,), written
+        The number of each pair in its part.
+    counts : int64 (n,), written
+        How often each of the different ones occurs, at its new place.
+    sizes : int64 (parts,), written
+        How many there are.
+    tally : int64 (parts, T), written
+        How many of them occur c times, for each c from 1 to T - 1; tally[k, 0] T times or more.
+
+    Raises
+    ------
+    MemoryError
+        Without memory for a table, or if a part has 2^31 - 1 pairs or more.
+    """
+    cdef Py_ssize_t k, i, begin, largest = 0, most = tally.shape[1]
+    cdef uint64_t mask, place, pair
+    cdef int32_t size, number
+    cdef int32_t* slots  # the number of a pair + 1; 0 in a free slot
+    for k in range(first, last):
+        largest = max(largest, bounds[k + 1] - bounds[k])
+    slots = <int32_t*>PyMem_RawMalloc((mask_for(largest) + 1) * sizeof(int32_t)) if largest < INT32_MAX else NULL
+    if slots == NULL:
+        raise MemoryError(f"no memory for a table of {largest:,} pairs")
     with nogil:
-        for i in range(numbers.shape[0]):
-            found[places[i]] = names[numbers[i]]
+        for k in range(first, last):
+            begin, size = bounds[k], 0
+            mask = mask_for(bounds[k + 1] - begin)
+            memset(slots, 0, (mask + 1) * sizeof(int32_t))
+            for i in range(begin, bounds[k + 1]):
+                pair = pairs[i]
+                place = spread(pair) & mask
+                while slots[place] and pairs[begin + slots[place] - 1] != pair:
+                    place = (place + 1) & mask
+                if not slots[place]:
+                    pairs[begin + size], counts[begin + size] = pair, 0
+                    size += 1
+                    slots[place] = size
+                number = slots[place] - 1
+                counts[begin + number] += 1
+                numbers[i] = number
+            sizes[k] = size
+            tally[k, :] = 0
+            for i in range(begin, begin + size):
+                tally[k, counts[i] if counts[i] < most else 0] += 1
+    PyMem_RawFree(slots)
+
+
+cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
+    """The number of slots of a table of so many pairs, a power of two, less 1: at most half of them are taken."""
+    cdef uint64_t slots = 2
+    while slots < 2 * <uint64_t>pairs:
+        slots *= 2
+    return slots - 1
+
+
+def rank_pairs(
+    const uint64_t[::1] pairs, const int64_t[::1] bounds, const int64_t[::1] sizes, Py_ssize_t first, Py_ssize_t last,
+    int64_t[:, ::1] ranks, const int32_t[::1] frequent, int64_t least,
+    int32_t[::1] numbers, int64_t[::1] counts, int32_t[::1] left, int32_t[::1] right, int64_t[::1] totals,
+):
+    """Give the different pairs of each part their ranks by count, and write them there.
+
+    Parameters
+    ----------
+    pairs, bounds, sizes, first, last
+        As `number_pairs` left them.
+    ranks : int64 (parts, T), written
+        The rank of the part's next pair that occurs c times; ranks[k, 0]: the place, in `frequent`, of its next one that
+        occurs T times or more.
+    frequent : int32
+        The ranks of such pairs, or -1.
+    least : int
+        Pairs of T - 1 or fewer occurrences that have fewer than this have no rank, but -1.
+    numbers : int32 (n,), written
+        Each number becomes a rank.
+    counts : int64 (n,), written
+        Each count becomes a rank.
+    left, right : int32, totals : int64, written
+        The pairs and their counts, by rank.
+    """
+    cdef Py_ssize_t k, i, end, most = ranks.shape[1]
+    cdef int64_t count, rank
+    with nogil:
+        for k in range(first, last):
+            end = bounds[k] + sizes[k]
+            for i in range(bounds[k], end):
+                count, rank = counts[i], -1
+                if count >= most:
+                    rank = frequent[ranks[k, 0]]
+                    ranks[k, 0] += 1
+                elif count >= least:
+                    rank = ranks[k, count]
+                    ranks[k, count] += 1
+                if rank >= 0:
+                    left[rank], right[rank], totals[rank] = <int32_t>(pairs[i] >> 32), <int32_t>pairs[i], count
+                counts[i] = rank
+            for i in range(bounds[k], bounds[k + 1]):
+                numbers[i] = <int32_t>counts[bounds[k] + numbers[i]]
+
+
+def put_numbers(
+    const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
+    const int32_t[::1] numbers, int64_t[::1] starts, int32_t[::1] found,
+):
+    """Write the number of the pair at each place from first to last - 1, -1 where there is none.
+
+    Parameters
+    ----------
+    left, right, shift, first, last
+        As for `part_sizes`.
+    numbers : int32
+        Of the pairs in the order of `part_pairs`.
+    starts : int64 (parts,), written
+        Where the numbers of each part begin; they move on.
+    found : int32 (n,), written
+    """
+    cdef int high = shift_of(starts.shape[0])
+    cdef Py_ssize_t i, part, end = min(left.shape[0], right.shape[0] - shift)
+    with nogil:
+        for i in range(first, min(last, left.shape[0])):
+            if i < end and left[i] >= 0 and right[i + shift] >= 0:
+                part = part_of(pair_of(left[i], right[i + shift]), high)
+                found[i] = numbers[starts[part]]
+                starts[part] += 1
+            else:
+                found[i] = -1
 
 
 # ---------------------------------------------------------------- bags
@@ -353,12 +445,40 @@ def frequencies(const int32_t[::1] indices, int64_t[::1] found):
             found[indices[t]] += 1
 
 
+def shared_entries(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const int64_t[::1] order, const int32_t[::1] rows,
+    Py_ssize_t first, Py_ssize_t last, int64_t[::1] sizes,
+):
+    """sizes[k] becomes the number of entries of bag order[k] whose features have a row, for k from first to last - 1."""
+    cdef Py_ssize_t k, t
+    with nogil:
+        for k in range(first, last):
+            prefetch_bag(indptr, indices, NULL, order, k + BAGS_AHEAD)
+            sizes[k] = 0
+            for t in range(indptr[order[k]], indptr[order[k] + 1]):
+                sizes[k] += rows[indices[t]] >= 0
+
+
+cdef inline void prefetch_bag(
+    const int64_t[::1] indptr, const int32_t[::1] indices, const double* data, const int64_t[::1] order, Py_ssize_t k,
+) noexcept nogil:
+    """Prefetch the first entries of bag order[k], if there is one."""
+    cdef Py_ssize_t line, t
+    if k < order.shape[0]:
+        t = indptr[order[k]]
+        for line in range(2):
+            prefetch(&indices[0] + t + 16 * line)
+        if data != NULL:
+            for line in range(3):
+                prefetch(data + t + 8 * line)
+
+
 def split_bags(
     const int64_t[::1] indptr, const int32_t[::1] indices, const double[::1] data, const int64_t[::1] order,
-    const int32_t[::1] rows, int64_t[::1] starts, int32_t[::1] ids, float[::1] weights, float[::1] squares,
-    float[::1] own, int32_t[::1] owners, float[::1] amounts,
-) -> int:
-    """Write the bags of documents in another order, in terms of rows; return the number of entries.
+    const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last, const int64_t[::1] starts, int32_t[::1] ids,
+    float[::1] weights, float[::1] squares, float[::1] own, int32_t[::1] owners, float[::1] amounts,
+):
+    """Write the bags of the documents order[first] to order[last - 1] in this order, in terms of rows.
 
     Parameters
     ----------
@@ -367,14 +487,17 @@ def split_bags(
     order : int64 (n,)
     rows : int32 (F,)
         The row of each feature; -1 of those that occur in one document alone, and need none.
-    starts : int64 (n + 1,), ids : int32, weights : float32, written
-        The bags of the features that have a row, as CSR. The last two are long enough for all.
+    first, last : int
+    starts : int64 (n + 1,)
+        Where the entries of each bag begin, by `shared_entries`.
+    ids : int32, weights : float32, written
+        The bags of the features that have a row, as CSR.
     squares, own : float32 (n,), written
         The squared lengths of the bags, of all features, and of those without a row.
     owners : int32 (F,), amounts : float32 (F,), written where a feature has no row
         The document of the feature, in the new order, and the weight there.
     """
-    cdef Py_ssize_t k, t, d, n = order.shape[0], total = 0
+    cdef Py_ssize_t k, t, place, n = order.shape[0]
     cdef int32_t f
     cdef double square, alone
     if not (starts.shape[0] == n + 1 and squares.shape[0] == n == own.shape[0]):
@@ -382,23 +505,19 @@ def split_bags(
     if not rows.shape[0] == owners.shape[0] == amounts.shape[0]:
         raise ValueError(f"owners and amounts must be for {rows.shape[0]} features")
     with nogil:
-        starts[0] = 0
-        for k in range(n):
-            if k + 8 < n:
-                prefetch(&indices[0] + indptr[order[k + 8]])
-                prefetch(&data[0] + indptr[order[k + 8]])
-            d, square, alone = order[k], 0, 0
-            for t in range(indptr[d], indptr[d + 1]):
+        for k in range(first, last):
+            prefetch_bag(indptr, indices, &data[0], order, k + BAGS_AHEAD)
+            place, square, alone = starts[k], 0, 0
+            for t in range(indptr[order[k]], indptr[order[k] + 1]):
                 f = indices[t]
                 square += data[t] * data[t]
                 if rows[f] >= 0:
-                    ids[total], weights[total] = rows[f], <float>data[t]
-                    total += 1
+                    ids[place], weights[place] = rows[f], <float>data[t]
+                    place += 1
                 else:
                     alone += data[t] * data[t]
                     owners[f], amounts[f] = <int32_t>k, <float>data[t]
-            starts[k + 1], squares[k], own[k] = total, <float>square, <float>alone
-    return total
+            squares[k], own[k] = <float>square, <float>alone
 
 
 def joined_rows(

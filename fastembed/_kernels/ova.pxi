@@ -31,7 +31,11 @@ from fastembed._kernels.types cimport real, real_alone
 
 cdef enum:
     MOST_LANES = 16
-    DOCUMENTS_AHEAD = 4  # the rows of whose bags are prefetched
+    LINE_ENTRIES = 16  # ids of a cache line
+    # Documents between the one of the step and those of which is prefetched, each read by what comes next:
+    ENTRIES_AHEAD = 40   # what an array has of each document
+    BAGS_AHEAD = 16      # two cache lines of it
+    DOCUMENTS_AHEAD = 6  # the rows of the bag
 
 
 cdef inline real exp_of_minus_abs(real x) noexcept nogil:
@@ -96,11 +100,27 @@ def ova_epoch(
     cdef Py_ssize_t width = CACHE_LINE // sizeof(real), k, t, i, ahead, first = tile * width, count = order.shape[0]
     cdef real* tile_rows = &rows[tile, 0, 0]
     cdef real* tile_dual = &dual[tile, 0, 0]
-    cdef real[MOST_LANES] m, y, change
+    cdef const int32_t* one_label_each = &label_ids[0] if label_ids.shape[0] else NULL
+    cdef real[MOST_LANES] m, change
+    cdef real[MOST_LANES + 1] y  # the last for the labels of other tiles
     cdef double loss = 0, distance = 0
     with nogil:
         for k in range(count):
             i = order[k]
+            if k + ENTRIES_AHEAD < count:
+                ahead = order[k + ENTRIES_AHEAD]
+                prefetch(&starts[0] + ahead)
+                prefetch(&label_starts[0] + ahead)
+                prefetch(one_label_each + ahead)
+                prefetch(&squares[0] + ahead)
+                prefetch(&own[0] + ahead)
+                prefetch(&costs[0] + ahead)
+            if k + BAGS_AHEAD < count:
+                t = starts[order[k + BAGS_AHEAD]]
+                prefetch(&ids[0] + t)
+                prefetch(&ids[0] + t + LINE_ENTRIES)
+                prefetch(&weights[0] + t)
+                prefetch(&weights[0] + t + LINE_ENTRIES)
             if k + DOCUMENTS_AHEAD < count:
                 ahead = order[k + DOCUMENTS_AHEAD]
                 for t in range(starts[ahead], starts[ahead + 1]):
@@ -112,8 +132,7 @@ def ova_epoch(
             add_scaled(tile_dual + i * width, own[i], width, &m[0])
             memset(&y[0], 0, width * sizeof(real))
             for t in range(label_starts[i], label_starts[i + 1]):
-                if first <= label_ids[t] < first + width:
-                    y[label_ids[t] - first] = 1
+                y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # without a branch, which would be a coin's
             if squared:
                 loss += costs[i] * ascend_squares(
                     &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]

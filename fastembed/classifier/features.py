@@ -146,7 +146,7 @@ class Features:
             parts[k] = self._piece(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
 
         pool.run(make, len(cuts))
-        return stacked(parts, len(self))
+        return stacked(parts, len(self), pool)
 
     def _piece(self, documents: Sequence[Any], first: int) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
         text = b"".join(self._read(documents, first))
@@ -187,7 +187,7 @@ class Features:
         indices = np.empty(max(1, int(starts[-1] - starts[0]) * len(orders)), np.int32)
         data = np.empty(len(indices))
         total = kernels.bags(orders, np.array(self.starts[: len(orders)]), starts, indptr, indices, data)
-        indices, data = indices[:total].copy(), data[:total].copy()
+        indices, data = indices[:total], data[:total]
         if more is not None:
             words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
             both = sparse.hstack([words, more], format="csr")
@@ -196,16 +196,19 @@ class Features:
         return indptr, indices, data
 
 
-def stacked(parts: list[tuple[Int64, Int32, npt.NDArray[np.float64]]], columns: int) -> Any:
+def stacked(parts: list[tuple[Int64, Int32, npt.NDArray[np.float64]]], columns: int, pool: Pool) -> Any:
     """Return the parts of a CSR matrix as one."""
-    indptr = np.zeros(1 + sum(len(part[0]) - 1 for part in parts), np.int64)
-    row, entries = 0, 0
-    for part in parts:
-        indptr[row + 1 : row + len(part[0])] = part[0][1:] + entries
-        row, entries = row + len(part[0]) - 1, entries + len(part[1])
-    indices = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int32)
-    data = np.concatenate([part[2] for part in parts]) if parts else np.empty(0)
-    return sorted_csr(data, indices, indptr, (row, columns))
+    rows = [0, *itertools.accumulate(len(indptr) - 1 for indptr, _, _ in parts)]
+    entries = [0, *itertools.accumulate(len(indices) for _, indices, _ in parts)]
+    indptr = np.zeros(1 + rows[-1], np.int64)
+    indices, data = np.empty(entries[-1], np.int32), np.empty(entries[-1])
+
+    def copy(k: int) -> None:
+        indptr[rows[k] + 1 : rows[k + 1] + 1] = parts[k][0][1:] + entries[k]
+        indices[entries[k] : entries[k + 1]], data[entries[k] : entries[k + 1]] = parts[k][1:]
+
+    pool.run(copy, len(parts))
+    return sorted_csr(data, indices, indptr, (rows[-1], columns))
 
 
 def document_frequencies(bags: Any) -> Int64:

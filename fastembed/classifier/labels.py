@@ -59,19 +59,20 @@ def read_labels(labels: Any, documents: int) -> Labels:
     items = _items(labels)
     if len(items) != documents:
         raise ValueError(f"labels must have one item per document: got {len(items)} for {documents} documents")
-    several = any(isinstance(item, list | tuple | set | frozenset | np.ndarray) for item in items)
-    lists = [_listed(item) for item in items] if several else [[item] for item in items]
-    flat = [label for item in lists for label in item]
-    kinds = set(map(_kind, flat))
+    several = any(issubclass(kind, list | tuple | set | frozenset | np.ndarray) for kind in set(map(type, items)))
+    lists = [_listed(item) for item in items] if several else []
+    flat = [label for item in lists for label in item] if several else items
+    types = set(map(type, flat))
+    kinds = types if types <= {str, int} else set(map(_kind, flat))
     if len(kinds) > 1:
         first, second = (next(label for label in flat if _kind(label) is kind) for kind in (str, int))
         raise TypeError(f"labels must be all str or all int, got {shown(first)} and {shown(second)}")
     if kinds == {int} and (far := [label for label in flat if not -MOST_LABEL <= label < MOST_LABEL]):
         raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
-    plain: list[Any] = [int(label) for label in flat] if kinds == {int} else list(map(str, flat))
+    plain: list[Any] = flat if types == kinds else list(map(int if kinds == {int} else str, flat))
     classes = sorted(set(plain))
     ids = {label: k for k, label in enumerate(classes)}
-    indptr = np.cumsum([0, *map(len, lists)])
+    indptr = np.cumsum([0, *map(len, lists)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
     array = np.array(classes, np.int64 if kinds == {int} else object)
     return Labels(array, _binary(indices, indptr, len(classes)), several)

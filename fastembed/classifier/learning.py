@@ -14,7 +14,7 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.examples import Examples
-from fastembed.classifier.features import Features, document_frequencies
+from fastembed.classifier.features import PIECE_DOCUMENTS, Features, document_frequencies
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.labels import shares
@@ -55,9 +55,13 @@ def learn(
     features, bags = examples.features, examples.counts
     if options.weighting == "tfidf":
         features = replace(features, weights=idf(bags))
-    kernels.unit_rows(
-        bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data, features.weights
-    )
+    indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False)
+
+    def scale(k: int) -> None:
+        piece = indptr[k * PIECE_DOCUMENTS : (k + 1) * PIECE_DOCUMENTS + 1]
+        kernels.unit_rows(piece, indices, bags.data, features.weights)
+
+    pool.run(scale, -(-bags.shape[0] // PIECE_DOCUMENTS))
     return _trained(features, bags, examples, options, pool, ledger, on_epoch_end, None)
 
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from fastembed._base.validation import is_true
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration, calibrated
-from fastembed.classifier.features import document_frequencies
+from fastembed.classifier.features import PIECE_DOCUMENTS, document_frequencies
 from fastembed.classifier.likelihood import Likelihood
 from fastembed.classifier.options import ClassifierOptions
 
@@ -55,6 +56,11 @@ class Documents:
     labels: Any
     weights: npt.NDArray[np.float64]
 
+    @cached_property
+    def frequencies(self) -> Int64:
+        """In how many documents each feature is (F,)."""
+        return document_frequencies(self.bags)
+
 
 @dataclass(frozen=True)
 class SplitBags:
@@ -87,28 +93,31 @@ class SplitBags:
     own: Float32
 
     @classmethod
-    def of(cls, bags: Any, order: Int64, every: bool) -> SplitBags:
-        """Return bags (N, F) in this order; all features get a row if `every` does."""
-        columns, count = bags.shape[1], len(order)
-        frequencies = document_frequencies(bags)
-        shared = np.ones(columns, bool) if every else frequencies > 1
-        rows = np.where(shared, np.cumsum(shared, dtype=np.int32) - 1, -1).astype(np.int32)
-        entries = int(frequencies[shared].sum())
+    def of(cls, documents: Documents, order: Int64, every: bool, pool: Pool) -> SplitBags:
+        """Return the bags of documents in this order; all features get a row if `every` does."""
+        bags, count = csr_parts(documents.bags), len(order)
+        shared = np.full(documents.bags.shape[1], every) | (documents.frequencies > 1)
+        rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
+        size = int(rows.max(initial=-1)) + 1
+        rows[~shared] = -1
+        starts = np.zeros(count + 1, np.int64)
+        pieces = [(first, min(first + PIECE_DOCUMENTS, count)) for first in range(0, count, PIECE_DOCUMENTS)]
+        pool.run(lambda k: kernels.shared_entries(*bags[:2], order, rows, *pieces[k], starts[1:]), len(pieces))
+        np.cumsum(starts, out=starts)
+        entries = max(1, int(starts[-1]))  # their addresses are taken
         split = cls(
             rows=rows,
-            size=max(1, int(np.count_nonzero(shared))),
-            owners=np.full(columns, -1, np.int32),
-            amounts=np.zeros(columns, np.float32),
-            starts=np.empty(count + 1, np.int64),
-            ids=np.empty(max(1, entries), np.int32),  # whose address is taken
-            weights=np.empty(max(1, entries), np.float32),
+            size=max(1, size),
+            owners=np.full(len(rows), -1, np.int32),
+            amounts=np.zeros(len(rows), np.float32),
+            starts=starts,
+            ids=np.empty(entries, np.int32),
+            weights=np.empty(entries, np.float32),
             squares=np.empty(count, np.float32),
             own=np.empty(count, np.float32),
         )
-        kernels.split_bags(
-            *csr_parts(bags), order, rows, split.starts, split.ids, split.weights, split.squares, split.own,
-            split.owners, split.amounts,
-        )  # fmt: skip
+        written = (starts, split.ids, split.weights, split.squares, split.own, split.owners, split.amounts)
+        pool.run(lambda k: kernels.split_bags(*bags, order, rows, *pieces[k], *written), len(pieces))
         return split
 
     def parts_of(self, bags: Any) -> tuple[Any, Any]:
@@ -188,7 +197,7 @@ class Ascent:
     ) -> None:
         count, labels = len(order), len(bias)
         tiles = -(-labels // LANES)
-        self._split = split = SplitBags.of(documents.bags, order, start is not None)
+        self._split = split = SplitBags.of(documents, order, start is not None, pool)
         of_documents = documents.labels[order]
         with np.errstate(over="ignore"):
             costs = documents.weights[order] / l2
@@ -266,10 +275,14 @@ def runs_in_random_order(rng: np.random.Generator, first: int, last: int) -> Int
     return order[order < last]
 
 
-def of_known_features(bags: Any, known: npt.NDArray[np.bool_]) -> Any:
-    """Return bags of known features alone (F,), scaled to the unit length that such documents have."""
+def of_known_features(bags: Any, frequencies: Int64, among: bool) -> Any:
+    """Return bags of known features alone, scaled to the unit length that such documents have.
+
+    The others have a frequency (F,) of 0; or, if the bags are `among` the counted ones, none beyond these.
+    """
     found = bags.copy()
-    found.data *= known[found.indices]
+    _, places, here = np.unique(found.indices, return_inverse=True, return_counts=True)
+    found.data *= frequencies[found.indices] > (here[places] if among else 0)
     lengths = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
     found.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(found.indptr))
     return found
@@ -316,10 +329,7 @@ def train_ova(
     without = 0 if validation is not None else max(0, options.most_epochs - EPOCHS_OF_ALL)
     left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
     bags, labels = (documents.bags[left_out], documents.labels[left_out]) if validation is None else validation
-    known_by = document_frequencies(documents.bags)
-    if validation is None:
-        known_by -= document_frequencies(bags)
-    bags = of_known_features(bags, known_by > 0)
+    bags = of_known_features(bags, documents.frequencies, validation is None)
     weights = documents.weights[left_out] if validation is None else np.ones(bags.shape[0])
 
     def calibrate() -> Calibration:

@@ -104,12 +104,16 @@ def _on_more_counts(arguments: argparse.Namespace) -> Task:
     )
     reject(
         arguments,
-        (*_NOT_FOR_COUNTS, "memory_limit", *fixed),
+        (*_NOT_FOR_COUNTS, *fixed),
         f"--continue keeps the shape of the model, and {_COUNTED}",
     )
     model = _model_to_continue(arguments)
     counts, held_out = _load_counts(arguments, model)
-    choice = {"grow_vocabulary": arguments.grow_vocabulary, "replay": _load_replay(arguments)}
+    choice = {
+        "grow_vocabulary": arguments.grow_vocabulary,
+        "replay": _load_replay(arguments),
+        "memory_limit": arguments.memory_limit,
+    }
     return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, **choice)
 
 

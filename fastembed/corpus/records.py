@@ -11,7 +11,7 @@ from fastembed._base.printable import shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates, token_list
-from fastembed.corpus.rows import BadRow, no_field
+from fastembed.corpus.text_tables import BadRow, no_field
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 

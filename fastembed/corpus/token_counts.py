@@ -1,4 +1,4 @@
-"""How often each token of a corpus occurs, counted and ranked on several threads.
+"""How often each token of a corpus occurs, counted and ranked on several threads; tokens as numbers, in one reading.
 
 Each thread has a table of its own. Tokens are divided among the parts of a table by their hashes, so that the same part
 of all tables is merged by one thread, beside the others; the parts are ranked in the same way. Nothing depends on which
@@ -8,9 +8,12 @@ thread counted which text, since a ranking has one order.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -18,12 +21,98 @@ import numpy.typing as npt
 
 from fastembed._base.threads import Pool
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus.document_blocks import token_bytes
+from fastembed.corpus.document_blocks import join_tokens, token_bytes
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
 from fastembed.corpus.tasks import corpus_parts, map_tasks, reported
 
+Int32 = npt.NDArray[np.int32]
+
 PARTS = 64  # parts of a table: a power of two
+BATCH_SEQUENCES = 1 << 12  # sequences that are numbered at a time where no compiled code reads them
+
+
+@dataclass(frozen=True)
+class NumberedCorpus:
+    """A corpus in numbers: those that tokens have in the table of the thread that read them.
+
+    Attributes
+    ----------
+    pieces : list of (TokenTable, ndarray of int32)
+        In order, with -1 behind each sequence.
+    """
+
+    pieces: list[tuple[TokenTable, Int32]]
+
+    @property
+    def tables(self) -> list[TokenTable]:
+        """The tables of all threads."""
+        return list(dict.fromkeys(table for table, _ in self.pieces))
+
+    def counts(self, pool: Pool) -> list[TokenTable]:
+        """Return tables of the tokens, each of which is in one of them, as `count_tokens` does."""
+        return _merged(self.tables, pool)
+
+    def ids(self, tokens: list[str], pool: Pool) -> Int32:
+        """Return the places of the tokens in a list, with -1 behind each sequence; other tokens are left out."""
+        known = TokenTable()
+        known.fill(map(token_bytes, tokens))
+        places = {table: _places(table, known) for table in self.tables}
+        complete = {table: bool((each >= -1).all()) for table, each in places.items()}
+        parts: list[Int32] = [np.empty(0, np.int32)] * len(self.pieces)
+
+        def rename(k: int) -> None:
+            table, numbers = self.pieces[k]
+            ids = places[table][numbers]
+            parts[k] = ids if complete[table] else ids[ids >= -1]
+
+        pool.run(rename, len(parts))
+        return np.concatenate([np.empty(0, np.int32), *parts])
+
+
+def _places(table: TokenTable, known: TokenTable) -> Int32:
+    """Return the number in `known` of each token of a table, or -2, and at last -1, which stays what it is."""
+    text = b"".join([token + b"\n" for token in table.frequent(0)[0]])
+    ids = np.empty(len(text), np.int32)
+    ids = ids[: known.encode(text, False, ids)[0]]
+    ends = np.flatnonzero(ids < 0)
+    places = np.full(len(table) + 1, -2, np.int32)
+    found = np.diff(ends, prepend=-1) > 1
+    places[:-1][found] = ids[ends[found] - 1]
+    places[-1] = -1
+    return places
+
+
+def number_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> NumberedCorpus:
+    """Return a corpus in numbers, which takes one reading."""
+    if isinstance(corpus, MemoryCorpus) or not corpus.reading.compiled:
+        return NumberedCorpus(list(_number_sequences(corpus, ledger, progress)))
+    free: SimpleQueue[tuple[TokenTable, Int32]] = SimpleQueue()  # as many as threads: a table, and room for numbers
+
+    def number(text: bytes, open_line: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
+        try:
+            table, room = free.get_nowait()
+        except Empty:
+            table, room = TokenTable(), np.empty(0, np.int32)
+        if len(room) < len(text):
+            room = np.empty(len(text), np.int32)
+        try:
+            written, *read = table.number(text, open_line, room)
+            return (table, room[:written].copy()), *read
+        finally:
+            free.put((table, room))
+
+    with closing(map_text(corpus, number, ledger, progress, pool.threads)) as pieces:
+        return NumberedCorpus(list(pieces))
+
+
+def _number_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> Iterator[tuple[TokenTable, Int32]]:
+    """Yield the numbers of sequences that only Python reads."""
+    table, sequences = TokenTable(), corpus.sequences(ledger, progress)
+    while lines := [join_tokens(tokens) + b"\n" for tokens in islice(sequences, BATCH_SEQUENCES)]:
+        text = b"".join(lines)
+        room = np.empty(len(text), np.int32)
+        yield table, room[: table.number(text, False, room)[0]].copy()
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.printable import printable
+from fastembed._base.warning import warn_user
 from fastembed.plotting.figure import FAINT, INK, check_path_or_ax, drawing
 from fastembed.plotting.fonts import choose_fonts
 from fastembed.plotting.layout import CROWD, Layout, Method, lay_out
@@ -129,7 +129,7 @@ def plot_map(
     if poor := [word for word in tokens if lacking.intersection(word)]:
         named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
         message = f"words with characters that no installed font has are escaped, install one that has them: {named}"
-        warnings.warn(message, stacklevel=2)
+        warn_user(message)
     texts = [_short(printable(word, lacking)) for word in tokens]
     below, beside = BELOW[layout.method], ""
     if layout.shares is not None:

@@ -57,6 +57,11 @@ class BlockedRows(NamedTuple):
         pool.run(fill, len(pieces))
         return rows
 
+    @property
+    def memory(self) -> int:
+        """Its bytes in memory."""
+        return self.starts.nbytes + self.columns.nbytes + self.data.nbytes
+
     def pieces(self, count: int) -> list[tuple[int, int]]:
         """Return about so many ranges of rows with like numbers of entries, but none of few rows."""
         lengths = self.starts[-1] - self.starts[0]
@@ -85,18 +90,14 @@ class RowSpill:
         weakref.finalize(self, self._file.close)
         self._groups: list[tuple[NDArray[np.int32], int, int, np.dtype[Any]]] = []
 
-    def __len__(self) -> int:
-        return len(self._groups)
-
     def append(self, rows: BlockedRows) -> None:
-        """Write a group.
+        """Write a group without gaps.
 
         Raises
         ------
         OSError
             If the disk is full.
         """
-        rows = rows.without_gaps()
         try:
             for array in rows[1:]:
                 data = array.reshape(-1).view(np.uint8).data

@@ -108,7 +108,8 @@ class Subwords:
         rows = embedding[: len(self.ngrams)]
         return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        """Return the attributes of the dataclass, without what has been cached."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 

@@ -123,6 +123,10 @@ class GroupedCounts(Protocol):
     def totals(self) -> Totals | None:
         """The sums of rows and columns, if they are known."""
 
+    @property
+    def buffer_memory(self) -> int:
+        """The bytes in which a fit may hold groups that it has read; it holds some at least."""
+
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the rows of a group, in the given memory if they are not in memory yet. Threads may read at once."""
 
@@ -143,6 +147,7 @@ class CSRGroups:
     """
 
     totals: Totals | None = None
+    buffer_memory = 0  # all are in memory
 
     def __init__(self, matrix: Any) -> None:
         self.matrix = matrix

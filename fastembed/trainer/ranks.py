@@ -17,7 +17,6 @@ from __future__ import annotations
 import platform
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.printable import shown
 from fastembed._base.threads import Pool
 from fastembed._base.validation import is_true
+from fastembed._base.warning import warn_user
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.trainer.checkpoint import Checkpoint, Stored
@@ -201,11 +201,10 @@ class Ranks:
             return
         between, alone = exchange.seconds(), exchange.product_seconds()
         if self.first and between > alone * (1 - exchange.largest_share):
-            warnings.warn(
+            warn_user(
                 f"one rank would be faster than {self.size}: its matrix products of a block take about"
                 f" {1e3 * alone:.2g} ms, and what {self.size} ranks tell one another of a block"
-                f" {1e3 * between:.2g} ms",
-                stacklevel=2,
+                f" {1e3 * between:.2g} ms"
             )
 
 
@@ -218,6 +217,11 @@ def ranks_of(comm: Any) -> Iterator[Ranks | None]:
     ranks = Ranks(comm)
     with ranks.ending_all():
         yield ranks
+
+
+def agreed(ranks: Ranks | None, function: Callable[[], T]) -> T:
+    """Return ``function()``; with ranks as `Ranks.agreed` does."""
+    return function() if ranks is None else ranks.agreed(function)
 
 
 def by_first(ranks: Ranks | None, function: Callable[[], T]) -> T | None:
@@ -296,7 +300,7 @@ class RanksCheckpoint:
 
 
 class Exchange:
-    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/fit.pxi``).
+    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/block_trainer.pxi``).
 
     Parameters
     ----------

@@ -833,6 +833,18 @@ class Vectors:
         return [(self._tokens[i], score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
 
 
+def composing_vectors(
+    tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
+) -> Vectors:
+    """Return vectors that compose those of words that are not among the tokens, if there is what composes them."""
+    return Vectors._composing(tokens, matrix, counts, composer)
+
+
+def composer_behind(vectors: Vectors) -> Composer | None:
+    """Return what composes the vectors of words that are not among the tokens."""
+    return vectors._composer
+
+
 def _check_one(name: str, given: object, ids: object) -> None:
     """Raise TypeError unless exactly one of both is given."""
     if (given is None) == (ids is None):

@@ -221,28 +221,6 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
 # ---------------------------------------------------------------- hostile texts
 
 
-def scan_hashes(digits):
-    """The hash by which the scan chooses slots, of tokens that are the rows of bytes (N, length)."""
-    h = np.full(len(digits), 0xCBF29CE484222325, np.uint64)
-    for column in digits.T:
-        h = (h ^ column) * np.uint64(0x100000001B3)
-    h ^= h >> np.uint64(32)
-    h *= np.uint64(0x9E3779B97F4A7C15)
-    return h ^ (h >> np.uint64(29))
-
-
-def colliding_tokens(count):
-    """Different tokens whose slots are in one sixteenth of a table that holds them: each new one finds them full."""
-    mask = 1023
-    while 2 * count > mask:
-        mask = 2 * mask + 1
-    numbers = np.arange(10**6, 10**6 + 20 * count)
-    digits = (numbers[:, None] // 10 ** np.arange(6, -1, -1) % 10 + ord("0")).astype(np.uint64)
-    chosen = numbers[(scan_hashes(digits) & np.uint64(mask)) < mask // 16][:count]
-    assert len(chosen) == count
-    return [str(number).encode() for number in chosen]
-
-
 def seconds_to_count_and_encode(tokens):
     text = b" ".join(tokens * 3) + b"\n"
     start = time.thread_time()  # of the processor: the machine may be busy
@@ -256,7 +234,7 @@ def seconds_to_count_and_encode(tokens):
 
 
 @pytest.mark.thread_unsafe(reason="measures time")
-def test_tokens_that_collide_are_counted_about_as_fast_as_others():
+def test_tokens_that_collide_are_counted_about_as_fast_as_others(colliding_tokens):
     """Without a key they take several hundred times as long. Ids and counts are the same."""
     tokens = colliding_tokens(100_000)
     elapsed, table = seconds_to_count_and_encode(tokens)
@@ -270,7 +248,7 @@ def test_tokens_that_collide_are_counted_about_as_fast_as_others():
     assert dict(zip(*merged.frequent(1), strict=True)) == expected
 
 
-def test_tokens_of_any_length_are_found_by_the_keyed_hash():
+def test_tokens_of_any_length_are_found_by_the_keyed_hash(colliding_tokens):
     tokens = colliding_tokens(2000)
     lengths = [b"x" * n for n in range(70)]
     table = TokenTable()
@@ -280,7 +258,7 @@ def test_tokens_of_any_length_are_found_by_the_keyed_hash():
     assert table.frequent(1) == ([*tokens, *lengths], [2] * 2070)
 
 
-def test_the_key_differs_from_process_to_process_and_the_counts_do_not(tmp_path):
+def test_the_key_differs_from_process_to_process_and_the_counts_do_not(tmp_path, colliding_tokens):
     path = tmp_path / "text"
     path.write_bytes(b" ".join(colliding_tokens(3000) * 2) + b"\n")
     code = """

@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from fastembed._base.extras import require
-from fastembed.corpus.rows import Report, Rows, column_of
 from fastembed.corpus.sources import TextFile
+from fastembed.corpus.text_tables import Report, Rows, column_of
 
 ROWS_AT_ONCE = 1024
 # Buffer of a column of Parquet, in a file of more than WHOLE_BYTES. In smaller ones the column of a whole row group is

@@ -4,6 +4,7 @@ from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
+from fastembed._kernels.bags cimport Bags, gather_bag
 from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
 from fastembed._kernels.primitives cimport Merged, Partial, merge_partials
 from fastembed._kernels.types cimport real
