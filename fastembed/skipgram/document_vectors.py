@@ -87,7 +87,7 @@ def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> t
 
 
 def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
-    """Return the vectors of a block, by L-BFGS (Liu, Nocedal 1989), each document on its own, and how many did not converge.
+    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and the number of those that did not converge.
 
     A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
     slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the

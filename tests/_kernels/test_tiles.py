@@ -1,5 +1,7 @@
 """The kernels of tiles, against the reference and values by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -46,7 +48,7 @@ def test_tiles_are_those_of_the_reference_and_go_back_to_the_rows(dense, dtype):
     places, back = begins.copy(), begins.copy()
     found_columns, found_values = np.full_like(columns, 3), np.full_like(values, np.nan)
     found_columns[0] = 7
-    for k, (first, last) in enumerate(zip(BOUNDS[:-1], BOUNDS[1:], strict=True)):
+    for k, (first, last) in enumerate(pairwise(BOUNDS)):
         expected = reference.tile(dense, first, last)
         size = int(lengths[k].sum())
         tile_values, tile_columns = np.empty(size, dtype), np.empty(size, np.uint16)
