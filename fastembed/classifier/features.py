@@ -30,7 +30,7 @@ from fastembed.vocabulary import Vocabulary
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
-PIECE_DOCUMENTS = 1 << 13  # whose bags are made by one task
+PIECE_DOCUMENTS = 1 << 13  # documents whose bags are made by one task
 
 
 @dataclass(frozen=True)
