@@ -96,7 +96,7 @@ class ExternalSum:
             self.on_disk = [self._added(self.on_disk, 0)]
 
     def add_last(self, batches: Generator[RowBatch, None, None], most: int) -> None:
-        """Add the last matrix, before `rows` is called; if it is the only one, its rows are passed on, never stored."""
+        """Add the last matrix, before `rows` is called; if there is no other, its rows are passed on and never stored."""
         if self.in_memory or self.on_disk:
             self.add(batches, most)
         else:

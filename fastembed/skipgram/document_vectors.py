@@ -31,14 +31,14 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 METHODS = ("mean", "sif", "fit")
-RIDGE = 30.0  # chosen by the labels of held-out documents
+RIDGE = 30.0  # by the labels of held-out documents
 BLOCK_LOGITS = 1 << 22  # numbers in memory at a time for each thread
 MOST_BLOCK = 256  # documents
 MOST_STEPS = 500  # a bound, not a choice: where documents have as many dimensions as words about 100 are made
 MOST_CUTS = 30
 FALL = 1e-4  # the least fall of f, as a share of what its slope promises
 PAIRS = 10
-TOLERANCE = 1e-3  # the length of the gradient at the end, as a share of the number of words
+TOLERANCE = 1e-3  # of the length of the gradient, as a share of the number of words
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> t
 
 
 def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
-    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and the number of those that did not converge.
+    """Return the vectors of a block, by L-BFGS (Liu, Nocedal 1989), each document on its own, and how many did not converge.
 
     A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
     slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
