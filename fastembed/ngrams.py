@@ -19,7 +19,7 @@ Int64 = npt.NDArray[np.int64]
 Lengths: TypeAlias = "tuple[int, int]"
 
 BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams differ from those inside
-BLOCK_WORDS = 1 << 16  # that are counted at a time
+BLOCK_WORDS = 1 << 16  # words whose n-grams are counted at a time
 
 
 def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[int, int]:

@@ -16,7 +16,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 
 R = TypeVar("R")
 
-POLL_SECONDS = 0.1  # between two looks at who makes a call; on Windows, also for a Ctrl-C
+POLL_SECONDS = 0.1  # between two checks that the thread of a call is alive; on Windows, also for a Ctrl-C
 
 
 class Call(Generic[R]):

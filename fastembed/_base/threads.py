@@ -18,7 +18,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_THREADS = 1024  # that work for one call of a pool
+MOST_THREADS = 1024  # threads that work for one call of a pool
 MOST_READERS = 64  # threads of one reading of a text, unless there are more CPUs: each holds two blocks of it
 
 

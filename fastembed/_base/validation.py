@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.printable import shown
 
-LARGEST = 2**63 - 1  # of integers that count or number something: NumPy's sizes and ids are int64
+LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64
 
 
 def check_integer(name: str, value: Any, *, low: int, high: float = LARGEST) -> int:

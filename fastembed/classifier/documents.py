@@ -19,7 +19,7 @@ from fastembed.corpus.readers import Block, FileCorpus, Progress, invalid_utf8, 
 from fastembed.corpus.reading import Reading, replace_surrogates, token_list
 from fastembed.corpus.text_blocks import TextBlock
 
-BLOCK_DOCUMENTS = 1 << 14  # of documents in memory
+BLOCK_DOCUMENTS = 1 << 14  # documents in memory that make a block
 
 
 class DocumentLines:

@@ -32,7 +32,7 @@ Int64 = npt.NDArray[np.int64]
 Room: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
 Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
 
-PIECE_DOCUMENTS = 1 << 13  # whose bags are made by one task
+PIECE_DOCUMENTS = 1 << 13  # documents whose bags are made by one task
 
 
 @dataclass(frozen=True)

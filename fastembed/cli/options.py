@@ -35,7 +35,7 @@ COUNTING = (
     "baskets",
 )
 TRAINING = ("dim", "subwords", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
-PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
+PARAMETERS = (*COUNTING, *TRAINING, "threads")  # the parameters of SkipGram
 STRUCTURE = ("field", "no_header", "skip_bad")
 TOKENS = (
     "lowercase",

@@ -14,7 +14,7 @@ from fastembed.evaluation import analogies, word_similarity
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.projection import METHODS
 
-WORDS = 20_000  # on the map
+WORDS = 20_000  # words on the map
 
 
 def run(arguments: argparse.Namespace) -> None:

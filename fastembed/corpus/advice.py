@@ -12,7 +12,7 @@ from fastembed.corpus.readers import FileCorpus, text_blocks_of
 
 SAMPLE_BYTES = 1 << 20
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
-LEAST_LINES = 20  # that can show whether a text is wrapped
+LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
 _PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
 

@@ -22,7 +22,7 @@ from fastembed.formats.atomic import replacing
 if TYPE_CHECKING:
     from fastembed.corpus.readers import Progress, Source
 
-LONGEST = 8  # words of a phrase
+LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")
 
 

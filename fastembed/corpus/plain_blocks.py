@@ -17,9 +17,9 @@ from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import COMPRESSED, Cut, cut_line
 
-LARGE_BLOCK_BYTES = 1 << 22  # of files so large that there are enough such blocks for many threads
-BLOCKS = 256  # that are enough
-TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
+LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
+BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
+TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
 
 
 @dataclass(frozen=True)

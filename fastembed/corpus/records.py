@@ -15,7 +15,7 @@ from fastembed.corpus.text_tables import BadRow, no_field
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
-VALUES_AT_ONCE = 1024  # of an Arrow array, made Python objects
+VALUES_AT_ONCE = 1024  # values of an Arrow array that become Python objects at a time
 
 
 class Records:

@@ -18,8 +18,8 @@ from fastembed.corpus.readers import Corpus, FileCorpus, Progress
 T = TypeVar("T")
 R = TypeVar("R")
 
-TASK_BYTES = 1 << 26  # of a part of a corpus, about
-MOST_TASKS = 1 << 12  # above which parts are larger
+TASK_BYTES = 1 << 26  # about the size of a part of a corpus
+MOST_TASKS = 1 << 12  # parts are larger if there would be more tasks
 AHEAD = 1 << 10  # tasks that are given to an executor before the first has ended
 
 

@@ -15,7 +15,7 @@ from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import read_data
 
 LONGEST_ROW = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for a damaged file
-ROWS_AT_ONCE = 256  # of CSV, parsed while the limit of the csv module is raised
+ROWS_AT_ONCE = 256  # rows of CSV that are parsed while the limit of the csv module is raised
 BOM = "\ufeff"
 
 Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk

@@ -36,7 +36,7 @@ from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
 TASK_MEMORY = 500_000_000  # bytes of a task for text and counts, unless another limit is given
-WIDE_COLUMNS = 1 << 16  # of the tiles of a part: as many as 16 bits can number
+WIDE_COLUMNS = 1 << 16  # columns of a tile of a part: as many as 16 bits can number
 
 
 @dataclass(frozen=True)

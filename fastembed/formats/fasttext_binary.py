@@ -32,7 +32,8 @@ VERSION = struct.Struct("<i")
 # rate of updates, sampling
 SETTINGS = struct.Struct("<12id")
 SIZES = struct.Struct("<3i2q")  # entries, words, labels, tokens of the text, entries that pruning has kept
-ENTRY = struct.Struct("<qb")  # after the text of an entry and a zero: its count and its type, 0 for words, 1 for labels
+# Behind the text of an entry and a zero: its count, and its type, 0 for words, 1 for labels
+ENTRY = struct.Struct("<qb")
 MATRIX = struct.Struct("<b2q")  # before its numbers: whether it is quantised, rows, columns
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST = 30  # characters per label
-LABELLED = 120  # words at most, where they are not chosen
+LABELLED = 120  # the most words with labels, if they are not chosen
 NAMED = 5  # words in the warning about those that no font can show
 GAP = 3.5  # points from the centre of a dot to its label
 AREA = 12_000.0  # square points of all dots together, within limits for each
@@ -36,7 +36,7 @@ WORD_SIZE = 7.5
 BELOW = {"pca": "first principal component ({:.0%} of the variance)", "umap": "UMAP", "tsne": "t-SNE"}
 # Positions of a label beside its dot, best first
 PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-MIDDLE = ((0, 0),)  # that of a name
+MIDDLE = ((0, 0),)  # the position of a cluster's name
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from fastembed.plotting.layout import Layout, Method, lay_out
 from fastembed.plotting.page import map_page
 from fastembed.skipgram import SkipGram
 
-PROBES = 12  # words, by default
-NEIGHBORS = 10  # of each
+PROBES = 12  # words whose nearest words are listed by default
+NEIGHBORS = 10  # nearest words of each
 LONGEST = 200  # characters of a setting
 
 

@@ -16,8 +16,8 @@ from fastembed._base.threads import Pool, Workers, ordered_results
 from fastembed._kernels import kernels_for
 from fastembed.trainer.groups import RowGroup
 
-TASKS = 64  # for the pool, of rows
-LEAST_ROWS = 512  # of a task in a product: each passes over the whole dense operand
+TASKS = 64  # tasks of the pool, each of some rows
+LEAST_ROWS = 512  # the fewest rows of a task in a product: each passes over the whole dense operand
 
 
 class BlockedRows(NamedTuple):

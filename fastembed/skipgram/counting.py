@@ -30,8 +30,8 @@ from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
-READING_BYTES = 20_000_000  # of the buffers of each thread, and of what they read
-TABLE_BYTES = 60  # of a word in the table that text is encoded by
+READING_BYTES = 20_000_000  # bytes of the buffers of each thread, and of what they read
+TABLE_BYTES = 60  # bytes of a word in the table that text is encoded by
 
 
 class CorpusCounter:

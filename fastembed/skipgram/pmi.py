@@ -15,8 +15,8 @@ from fastembed.skipgram.blocked_rows import TASKS, BlockedRows, RowSpill, recipr
 from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
 from fastembed.trainer.totals import Totals
 
-CONTEXT_EXPONENT = 0.75  # of the contexts' shares in the PMI
-BLOCK_COLUMNS = 1024  # at most: as many rows of 120 float32 are half of a second-level cache
+CONTEXT_EXPONENT = 0.75  # exponent of the contexts' shares in the PMI
+BLOCK_COLUMNS = 1024  # the most columns of a block: as many rows of 120 float32 are half of a second-level cache
 WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
 ROW_ENTRIES = 8  # counts of a row in a block, on average, below which they do not
 SAMPLE = 1 << 16  # columns by which the blocks are made about equal

@@ -31,7 +31,7 @@ from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.snapshot import Snapshot
 
-MINUTES = 10.0  # between two checkpoints within an epoch
+MINUTES = 10.0  # minutes between two checkpoints within an epoch
 
 Tensors = dict[str, NDArray[Any]]
 

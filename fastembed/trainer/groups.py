@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 
-GROUP_ROWS = 4096  # at most
-DRAWN_GROUPS = 2  # whose rows are shuffled together (docs/decisions.md)
+GROUP_ROWS = 4096  # the most rows of a group
+DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
 
 
 def group_count(rows: int) -> int:

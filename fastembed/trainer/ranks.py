@@ -41,12 +41,13 @@ from fastembed.trainer.snapshot import Snapshot
 
 T = TypeVar("T")
 
-KEPT_BYTES = 1 << 26  # of dH, about, that are kept before ranks join it: then messages are long, and memory is bounded
-UPDATED_ROWS = 512  # of the embedding, that one task of a rank updates
-SENT_BYTES = 1 << 28  # at most, of an array that one rank sends to all, in a message: MPI counts in int
-DUE_BLOCKS = 16  # between two questions to rank 0 whether a checkpoint is due
-TRIALS = 7  # of an exchange, of which the median counts
-ERRORS = (TypeError, ValueError, OSError, MemoryError)  # that ranks tell one another as they are
+# About the bytes of dH that are kept before ranks join it: messages are long, and memory is bounded
+KEPT_BYTES = 1 << 26
+UPDATED_ROWS = 512  # rows of the embedding that one task of a rank updates
+SENT_BYTES = 1 << 28  # the most bytes of an array that one rank sends to all in a message: MPI counts in int
+DUE_BLOCKS = 16  # blocks between two questions to rank 0 whether a checkpoint is due
+TRIALS = 7  # trials of an exchange, of which the median counts
+ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that ranks tell one another as they are
 
 
 class Communicator(Protocol):

@@ -25,7 +25,7 @@ from fastembed.vectors.subwords import Composer, Rows, composer_of
 
 Number = TypeVar("Number", bound=np.generic)
 
-PAIR_BYTES = 16  # of an answer: an id and a cosine
+PAIR_BYTES = 16  # bytes of a pair of an answer: an id and a cosine
 QUERY_BYTES = 3 * 8  # per dimension of a query: as given, of unit length, and while it is scaled
 
 
