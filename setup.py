@@ -78,6 +78,9 @@ if X86_64 and VARIANT != "portable":
 else:
     BUILDS = {"portable": []}
 
+# Compiled once, for the base instruction set
+SHARED = ("cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")
+
 
 def variant():
     """Return the directives and flags that ``FASTEMBED_BUILD`` selects."""
@@ -91,18 +94,18 @@ def variant():
 
 def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
-    shared = [str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}"))]
+    included = [str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}"))]
     modules = {f"builds.{name}": flags for name, flags in BUILDS.items()}
-    modules |= {name: [] for name in ("cooccur", "cpu", "features", "ngrams", "tokens", "words")}
+    modules |= {name: [] for name in SHARED}
     return [
         Extension(
             f"fastembed._kernels.{name}",
             [f"{KERNELS.as_posix()}/{name.replace('.', '/')}.pyx"],
-            depends=shared,
+            depends=included,
             include_dirs=[str(TABLES)] if name == "words" else [],
             extra_compile_args=compile_flags + flags,
             extra_link_args=link_flags,
-            libraries=LIBRARIES if name.startswith("builds.") else [],
+            libraries=LIBRARIES if name == "features" or name.startswith("builds.") else [],
         )
         for name, flags in modules.items()
     ]

@@ -15,6 +15,7 @@ import pytest
 
 from fastembed import Vectors
 from fastembed.vectors.subwords import BucketComposer
+from fastembed.vectors.vectors import composing_vectors
 
 SIZE, DIM, QUERIES, TOPN = 75_769, 100, 1_000, 10
 
@@ -106,7 +107,7 @@ def test_composing(benchmark, contestant):
     rng = np.random.default_rng(1)
     composer = BucketComposer(rng.standard_normal((2_000_000, DIM), np.float32), 3, 6)
     words = ["".join(map(chr, rng.integers(97, 123, size))) for size in rng.integers(3, 13, 100_000)]
-    composing = Vectors._composing(["a"], np.zeros((1, DIM), np.float32), None, composer)
+    composing = composing_vectors(["a"], np.zeros((1, DIM), np.float32), None, composer)
     if contestant == "gensim":
         pytest.importorskip("gensim", reason="gensim is not installed")
         composing = composing.to_gensim()

@@ -1,6 +1,6 @@
 """Exact-softmax training of embeddings on a CPU."""
 
-import collections.abc  # noqa: F401 - here, since two threads that import it first may find that there is none
+import collections.abc  # noqa: F401 - two threads that are the first to import it, at the same time, can fail
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -27,7 +27,7 @@ __all__ = [
     "show_versions",
 ]
 
-_MODULES = {  # of each public name
+_MODULES = {  # the module that defines each public name
     "Classifier": "fastembed.classifier",
     "Counts": "fastembed.counts",
     "SkipGram": "fastembed.skipgram",

@@ -19,7 +19,7 @@ Int64 = npt.NDArray[np.int64]
 Lengths: TypeAlias = "tuple[int, int]"
 
 BEGIN, END = "<", ">"  # around a word, so that its first and last n-grams differ from those inside
-BLOCK_WORDS = 1 << 16  # that are counted at a time
+BLOCK_WORDS = 1 << 16  # words whose n-grams are counted at a time
 
 
 def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[int, int]:
@@ -36,7 +36,7 @@ def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[i
     Raises
     ------
     TypeError, ValueError
-        If it is no pair of integers with 1 <= least <= greatest <= LONGEST_NGRAM.
+        If it is not a pair of integers with 1 <= least <= greatest <= LONGEST_NGRAM.
 
     Examples
     --------
@@ -54,9 +54,10 @@ def check_ngram_lengths(name: str, lengths: Any, *, others: str = "") -> tuple[i
 def common_ngrams(
     words: Sequence[str], lengths: Lengths, least: int = 2, *, errors: str = "strict"
 ) -> tuple[tuple[str, ...], Int64, Int32]:
-    """Return the character n-grams that at least so many of the words have, and those of each word.
+    """Return the character n-grams that at least `least` of the words have, and those of each word.
 
-    A word stands between ``<`` and ``>``, which are characters of its n-grams but none alone: all words have these.
+    A word stands between ``<`` and ``>``. They are characters of n-grams, but not n-grams themselves: all words have
+    them.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ class NgramFinder:
 
 
 def ngram_counts(characters: Int64, lengths: Lengths) -> Int64:
-    """Return how many n-grams words have that have so many characters, ``<`` and ``>`` included."""
+    """Return the number of n-grams of words of these lengths, ``<`` and ``>`` included."""
     shortest, longest = lengths
     # The sum over n = shortest .. min(longest, characters) of characters - n + 1
     most = np.minimum(characters, longest)

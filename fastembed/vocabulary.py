@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -17,6 +16,7 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_integer
+from fastembed._base.warning import warn_user
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.document_blocks import token_from_bytes
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
@@ -376,8 +376,7 @@ def _warn_of_absent(wanted: frozenset[str], found: list[tuple[str, int]]) -> Non
     """Warn if wanted tokens were not found."""
     if absent := sorted(wanted.difference(token for token, _ in found)):
         some = ", ".join(map(shown, absent[:3])) + ", ..." * (len(absent) > 3)
-        message = f"{len(absent):,} of the {len(wanted):,} tokens of keep_only do not occur: {some}"
-        warnings.warn(message, stacklevel=3)
+        warn_user(f"{len(absent):,} of the {len(wanted):,} tokens of keep_only do not occur: {some}")
 
 
 def _none_left(

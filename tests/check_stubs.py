@@ -12,6 +12,9 @@ from mypy.stubtest import parse_options, test_stubs
 from fastembed._kernels import BUILD
 
 sys.modules["fastembed._kernels.builds.portable"] = import_module(f"fastembed._kernels.builds.{BUILD}")
-modules = [f"fastembed._kernels.{name}" for name in ("builds.portable", "cooccur", "cpu", "ngrams", "tokens", "words")]
+modules = [
+    f"fastembed._kernels.{name}"
+    for name in ("builds.portable", "cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words")
+]
 options = ["--mypy-config-file", "pyproject.toml", "--allowlist", "tests/stubtest_allowlist.txt"]
 sys.exit(test_stubs(parse_options([*options, *modules])))

@@ -4,6 +4,7 @@ import ctypes
 import gzip
 import importlib.machinery
 import importlib.util
+import multiprocessing
 import pickle
 import platform
 import signal
@@ -352,6 +353,25 @@ class ThreadRank:
     def Abort(self, errorcode=0):
         self._meeting.aborted.append((self.rank, errorcode))
         self._meeting.barrier.abort()
+
+
+@pytest.fixture
+def answer_of_child():
+    """Return what a function returns in a forked child, which must end in time."""
+
+    def answer(function):
+        context = multiprocessing.get_context("fork")
+        answers = context.SimpleQueue()
+        child = context.Process(target=lambda: answers.put(function()), daemon=True)
+        child.start()
+        child.join(TIME_LIMIT)
+        if child.exitcode is None:
+            child.kill()
+            pytest.fail("the child hangs")
+        assert child.exitcode == 0
+        return answers.get()
+
+    return answer
 
 
 @pytest.fixture

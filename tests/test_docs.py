@@ -99,6 +99,11 @@ def json_lines():
     return "".join(f"{json.dumps({'id': n, 'text': text})}\n" for n, text in enumerate(sentences())).encode()
 
 
+def labelled():
+    """Return the lines of the small world about animals and about capitals, with labels, as fastText reads them."""
+    return "".join(f"__label__{'place' if 'capital' in line else 'other'} {line}\n" for line in sentences()).encode()
+
+
 def write_csv(path):
     path.write_text("id,text\n" + "".join(f"{n},{text}\n" for n, text in enumerate(sentences())), encoding="utf-8")
 
@@ -131,6 +136,8 @@ FILES = {
     "openings.txt": lambda path: shutil.copy(ROOT / "docs" / "gallery" / path.name, path),
     "NC_008253.fna.gz": write_genome,
     "news": write_news,
+    "train.txt": lambda path: path.write_bytes(labelled()),
+    "valid.txt": lambda path: path.write_bytes(labelled()),
     "reviews.jsonl": lambda path: path.write_bytes(json_lines()),
     "reviews.csv": write_csv,
     "reviews.jsonl.gz": lambda path: path.write_bytes(gzip.compress(json_lines())),

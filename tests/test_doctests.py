@@ -35,7 +35,7 @@ def show(value):
 
 
 @pytest.mark.parametrize("name", modules())
-def test_examples(name, tmp_path, monkeypatch):
+def test_the_examples_of_docstrings_run(name, tmp_path, monkeypatch):
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

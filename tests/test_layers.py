@@ -1,5 +1,6 @@
 """The map of the package in CONTRIBUTING.md is the contract of layers that `make lint` checks."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -43,3 +44,16 @@ def test_every_file_that_the_map_names_exists():
         if not any((ROOT / "fastembed" / module / name).is_file() for module in modules)
     ]
     assert missing == []
+
+
+def test_no_module_imports_a_private_name_of_another():
+    modules = {module for names in layers() for module in names}
+    found = [
+        f"{path.relative_to(ROOT)}: {alias.name} of {node.module}"
+        for path in (ROOT / "fastembed").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        for alias in node.names
+        if alias.name.startswith("_") and alias.name not in modules
+    ]
+    assert found == []

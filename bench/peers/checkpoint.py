@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import machine
 import numpy as np
@@ -54,34 +56,12 @@ def main() -> None:
         wall, cpu = np.diff(ends, axis=0).mean(axis=0).tolist()
         return wall, cpu
 
-    times: dict[str, list[tuple[float, float]]] = {"without": [], "with": []}
-    with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        path = Path(name, "checkpoint")
-        epochs(None)  # brings everything into memory
-        for _ in range(args.rounds):
-            times["without"].append(epochs(None))
-            times["with"].append(epochs(path))
-            size = path.stat().st_size
-            path.unlink()  # the next fit is to begin, not to go on
-
+    times, size = in_turn(epochs, args.folder, args.rounds)
     say(
         f"V = {args.outputs:,}, D = {args.dim}, {args.counts:,} counts per row; a checkpoint has {size / 1e6:.1f} MB,"
         f" and is written after each epoch. Medians of {args.rounds} rounds; ratios within a round, lowest to highest."
     )
-    records = []
-    for kind, column in (("wall", 0), ("CPU", 1)):
-        of_kind = Times({name: [pair[column] for pair in pairs] for name, pairs in times.items()})
-        ratios = [a / b for a, b in zip(of_kind.rounds["with"], of_kind.rounds["without"], strict=True)]
-        records.append(
-            {
-                "time": kind,
-                "without": of_kind.median("without"),
-                "with": of_kind.median("with"),
-                "ratio": of_kind.ratio("with", "without"),
-                "lowest": min(ratios),
-                "highest": max(ratios),
-            }
-        )
+    records = [compared(kind, times, column) for column, kind in enumerate(("wall", "CPU"))]
     print_table(
         ["time", "epoch without", "epoch with", "with / without", "lowest to highest"],
         [
@@ -98,6 +78,36 @@ def main() -> None:
     held = "holds" if records[0]["ratio"] <= 1 + BOUND else "does not hold"
     say(f"At most {BOUND:.0%} of an epoch: {held}.")
     save_results("checkpoint", found, records)
+
+
+def in_turn(
+    epochs: Callable[[Path | None], tuple[float, float]], folder: str | None, rounds: int
+) -> tuple[dict[str, list[tuple[float, float]]], int]:
+    """Return the seconds of `epochs` in each round, without a checkpoint and with one, and the bytes of one."""
+    times: dict[str, list[tuple[float, float]]] = {"without": [], "with": []}
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        path = Path(name, "checkpoint")
+        epochs(None)  # brings everything into memory
+        for _ in range(rounds):
+            times["without"].append(epochs(None))
+            times["with"].append(epochs(path))
+            size = path.stat().st_size
+            path.unlink()  # the next fit is to begin, not to go on
+    return times, size
+
+
+def compared(kind: str, times: dict[str, list[tuple[float, float]]], column: int) -> dict[str, Any]:
+    """Return what is known of one kind of seconds: the medians, and the ratio with its range."""
+    of_kind = Times({name: [pair[column] for pair in pairs] for name, pairs in times.items()})
+    ratios = [a / b for a, b in zip(of_kind.rounds["with"], of_kind.rounds["without"], strict=True)]
+    return {
+        "time": kind,
+        "without": of_kind.median("without"),
+        "with": of_kind.median("with"),
+        "ratio": of_kind.ratio("with", "without"),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+    }
 
 
 if __name__ == "__main__":

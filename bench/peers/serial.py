@@ -163,7 +163,7 @@ def counting_records(file: Path, times: int, rounds: int) -> list[dict[str, Any]
         records.append({"what": what, "one thread": best[1], "serial": best[0]})
     gigabytes = file.stat().st_size / 1e9
     corpus = FileCorpus(file)
-    going_through = least(lambda: deque(corpus._blocks(Ledger(), None), 0), 5) / gigabytes
+    going_through = least(lambda: deque(readers.text_blocks_of(corpus, Ledger()), 0), 5) / gigabytes
     packed = gzip.compress(file.read_bytes()[: 1 << 24])
     unpacking = least(lambda: gzip.decompress(packed), 3) / (1 << 24) * 1e9
     say(

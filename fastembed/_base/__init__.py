@@ -1,1 +1,1 @@
-"""What knows nothing of embeddings: checks, errors, optional libraries, threads, forks, BLAS, memory, arrays."""
+"""Tools that know nothing of embeddings: checks, errors, optional libraries, threads, forks, BLAS, memory, arrays."""

@@ -28,7 +28,7 @@ def read_only(array: NDArray[Number]) -> NDArray[Number]:
 
 
 def own_memory(array: NDArray[Number]) -> NDArray[Number] | None:
-    """Return the memory of a read-only view as an array to write to; None if it is that of a file, or of nobody."""
+    """Return a writable array of the memory of a read-only view; None if it is mapped from a file or has no owner."""
     base = array.base
     if type(base) is not np.ndarray or not base.flags.owndata or not base.flags.writeable or base.ndim != 1:
         return None

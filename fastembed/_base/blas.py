@@ -45,7 +45,7 @@ class BlasLimit:
     def __init__(self) -> None:
         self._limits: Any = None  # what they were
         self._libraries: ThreadpoolController | None = None
-        self._modules = 0  # how many Python had when the libraries were sought
+        self._modules = 0  # the number of loaded modules when the libraries were last searched for
         self._lock = fork_locks.new()
         self._holders = PerProcess(self._no_holders)
 

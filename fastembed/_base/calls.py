@@ -16,13 +16,13 @@ from fastembed._kernels.cpu import DefaultFloatMode
 
 R = TypeVar("R")
 
-POLL_SECONDS = 0.1  # between two looks at who makes a call; on Windows, also for a Ctrl-C
+POLL_SECONDS = 0.1  # between two checks that the thread of a call is alive; on Windows, also for a Ctrl-C
 
 
 class Call(Generic[R]):
     """A call that is made at most once: by another thread, or by the one that waits for it.
 
-    Nobody waits for ever. A call that no thread has begun is made or cancelled by the one that waits for it, and one
+    No thread waits for ever. A call that no thread has begun is made or cancelled by the one that waits for it, and one
     whose thread has ended is lost, which is an error. Calls are made in the default mode of floating-point numbers.
 
     Parameters

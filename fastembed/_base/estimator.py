@@ -15,7 +15,7 @@ from fastembed._base.extras import require
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_choice
 
-OUTPUTS = ("default", "pandas")  # of `transform`
+OUTPUTS = ("default", "pandas")  # what `transform` can be set to return
 
 
 def get_params(estimator: object) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Ids(Protocol):
 
 ALPHABET_TOKENS = 200  # the first tokens, whose characters are tried in place of others
 ALPHABET_SIZE = 32  # the most frequent ones of them
-LONGEST = 24  # characters of a token to which similar spellings are sought
+LONGEST = 24  # characters of a token for which similar spellings are searched
 SHOWN = 3  # similar spellings
 
 
@@ -56,7 +56,7 @@ def unknown_token(token: object, ids: Ids, tokens: Sequence[str]) -> KeyError:
 
 
 class UnknownToken:
-    """The message for an unknown token. Similar spellings are sought when it is read: most such errors are caught.
+    """The message for an unknown token. Similar spellings are searched when it is read: most such errors are caught.
 
     Similar are spellings in other case, and those that differ by one character left out, added, replaced, or swapped
     with the next. They are made and looked up: some hundreds, however many tokens there are.

@@ -8,7 +8,7 @@ LONGEST_NGRAM = 100  # characters; far above what anybody uses, and a bound for 
 def character_ngrams(word: str, shortest: int, longest: int) -> list[str]:
     """Return the n-grams of a word between ``<`` and ``>``, by where they begin, then by length.
 
-    ``<`` and ``>`` alone are none.
+    ``<`` and ``>`` alone are not n-grams.
 
     Parameters
     ----------

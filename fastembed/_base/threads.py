@@ -18,7 +18,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_THREADS = 1024  # that work for one call of a pool
+MOST_THREADS = 1024  # threads that work for one call of a pool
 MOST_READERS = 64  # threads of one reading of a text, unless there are more CPUs: each holds two blocks of it
 
 
@@ -153,7 +153,7 @@ class Workers:
     def end(self) -> None:
         """Wait for the calls in progress, and drop the others.
 
-        Garbage collection may bring a forgotten block to its end at any place, hence also inside of `threading`: no
+        Garbage collection may bring a forgotten block to its end at any place, even inside of `threading`: no
         lock of that module is taken here.
         """
         self._ended = True

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.printable import shown
 
-LARGEST = 2**63 - 1  # of integers that count or number something: NumPy's sizes and ids are int64
+LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64
 
 
 def check_integer(name: str, value: Any, *, low: int, high: float = LARGEST) -> int:
@@ -71,7 +71,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def check_callback(name: str, function: Any) -> None:
-    """Raise TypeError for what is neither callable nor None."""
+    """Raise TypeError unless it is callable or None."""
     if function is not None and not callable(function):
         raise TypeError(f"{name} must be callable, got {function!r}")
 

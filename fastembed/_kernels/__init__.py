@@ -1,54 +1,70 @@
 """Everything compiled, and the choice of the build that this process runs.
 
-=============  ======================================================================================================
-``builds/``    the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
-               (one example), ``train`` (many), ``block`` (a block of counts), ``fit`` (many, with ``crew``, the threads
-               that share them), ``sparse`` (CSR times dense), ``ova`` (one sigmoid per
-               label)
-``cooccur``    windows over token ids -> counts
-``tokens``     text -> tokens -> ids: the hash table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
-               neighbours and of phrases
-``ngrams``     n-grams of characters or of words -> ids, by an exact dictionary
-``cpu``        the instruction set and the caches of this CPU
-``caches``     the tiles that suit these caches; in Python
-=============  ======================================================================================================
+==============  =====================================================================================================
+``builds/``     the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
+                (one example) and ``row_trainer`` (many), ``block`` (a block of counts), ``block_tasks`` (what a thread
+                does in a step on one, with ``blas``), ``block_trainer`` (many, by a ``crew`` of threads), ``bags``,
+                ``sparse`` (CSR times dense), ``ova`` (one sigmoid per label)
+``cooccur``     windows over token ids -> counts
+``tiles``       rows of counts <-> the tiles of a store
+``words``       text -> text: words out of raw text, lines of wrapped text joined
+``tokens``      text -> tokens -> ids: the table of tokens; the check of UTF-8; with ``phrases.pxi``, the tables of
+                neighbours and of phrases
+``ngrams``      n-grams of characters or of words -> ids, by an exact dictionary
+``features``    token ids -> bags of features, labelled lines -> labels and text, for the classifier
+``cpu``         the instruction set and the caches of this CPU, and the mode of its floats
+``caches``      the tiles that suit these caches; in Python
+==============  =====================================================================================================
 
-The ``.pxd`` files are what the sources share: ``primitives``, ``exp``, ``bits``, ``types``, ``hashing``. ``cooccur``,
-``tokens``, ``ngrams`` and ``cpu`` are compiled once, for the base instruction set.
+The ``.pxd`` files are what the sources share: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers),
+``float_mode``, ``hashing``, ``bytes_table`` (the hash table of tokens and of n-grams), ``token_scan``. A source imports
+or includes by name all that it uses. What is not in ``builds`` is compiled once, for the base instruction set.
 
 Of every compiled module:
 
-- It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer` takes its scratch
-  memory as the attributes of one object.
-- It has no global state: what a kernel must know of the caches is an argument. Loops over an array, a text or a table
-  run without the GIL, except where Python objects are made or taken: in `TokenTable.fill` and `frequent`,
-  `NeighborTable.frequent` and `Ranking.take`.
+- It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer`
+  and `train_bags` take scratch memory, bags and the exchange with other processes as attributes of objects; tables and
+  `features.bags` also take lists.
+- It has no global state: what a kernel must know of the caches is an argument.
+- Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
+  in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a
+  `BlockTrainer` lets its exchange speak to other processes. In ``features``, `bags` checks and `frequencies`
+  clears an array with the GIL as well.
+- Two threads may run kernels at once on memory that does not overlap, or that both only read; `count_rows` also reads
+  `stop` while another thread sets it.
 
-Of ``builds`` and ``cooccur``:
+Of ``builds``, ``cooccur`` and ``tiles``:
 
 - The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
-  ``fastembed.trainer`` and ``fastembed.counts``.
+  ``fastembed.trainer``, ``fastembed.classifier``, ``fastembed.skipgram`` and ``fastembed.counts``. `block_trainer`
+  alone looks at something: that BLAS takes integers of the right type.
 - The caller owns all memory, scratch included. A kernel allocates nothing and holds no reference after it returns, with
   two exceptions: a ``RowTrainer`` and a ``BlockTrainer`` hold the arrays that they are bound to, and a ``BlockTrainer``
-  the locks of its crew.
-- Two threads may run kernels at once on memory that does not overlap.
+  the threads' places and locks of its crew.
 
 Of ``builds`` alone:
 
 - Every kernel exists for float32 and float64 (``real`` in the sources), except `block_merge` and `block_join`, which
-  have double alone; arrays of one call share one dtype. Losses, normalisers and Adagrad's sums of squares are double
-  in both.
+  have double alone; arrays of one call share one dtype. Losses, normalisers of the softmax and Adagrad's sums of
+  squares are double in both.
 - Rows of ``weights``, and vectors of their width, are padded with zeros to whole cache lines
   (`fastembed._base.arrays.padded_width`).
+- They compute in the floating-point mode of the thread that calls them, which the caller makes the default one
+  (`cpu.DefaultFloatMode`). `RowTrainer.step` does so itself, and all leave the mode as it was.
+- Each mathematical step is also a function of its own, such as `block_residual`, whether or not the library calls it:
+  so it is compared with its twin in ``reference``, and measured alone.
 
-Of ``tokens`` and ``ngrams``:
+Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 
-- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table
-  allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then.
-  One thread may add to a table at a time; any number may read a table while none adds.
-- A ``Ranking`` refers to tables, which must not change while it is used.
-- `TokenTable.encode` checks the length of ``ids``. The text must be valid UTF-8, which `valid_utf8` checks. The methods
-  of ``NgramTable`` check nothing; ``fastembed.ngrams`` passes what they take.
+- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable``, an ``NgramTable`` and a ``PairTable`` are objects with
+  state. A table allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has
+  counted until then. One thread may add to a table at a time; any number may read a table while none adds.
+- A ``Ranking`` refers to tables, which must not change while it is used. What else is allocated for a call, as in
+  `number_pairs`, is freed in it.
+- What returns a text returns new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.
+- A text must be valid UTF-8, which `valid_utf8` checks. `TokenTable.encode`, `Ranking.take`, `PhraseTable.insert` and
+  some of ``features`` check what they are given, and raise ValueError. The others check nothing: ``fastembed.ngrams``,
+  ``fastembed.corpus`` and ``fastembed.classifier`` pass what they take.
 """
 
 from __future__ import annotations

@@ -168,28 +168,33 @@ cdef void join_run(const double* partials, Py_ssize_t shards, Py_ssize_t size, d
         first += n
 
 
+cdef inline void subtract_shares(
+    real* x, Py_ssize_t begin, const Counts* counts, int64_t first, int64_t last, double total,
+) noexcept nogil:
+    """x_(c - begin) -= y_c / total for the counts y from `first` to last - 1."""
+    cdef double inverse = 1 / total
+    cdef int64_t t
+    for t in range(first, last):
+        if real is float:  # a product rounds to the quotient in float, but not in double
+            x[counts.indices[t] - begin] -= <real>(counts.data[t] * inverse)
+        else:
+            x[counts.indices[t] - begin] -= counts.data[t] / total
+
+
 cdef void residual(
     real* exponentials, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t n,
     const Py_ssize_t* rows, Py_ssize_t size, const Counts* counts,
     const int64_t* starts, const double* maxima, const double* log_normalisers,
 ) noexcept nogil:
     """exp(x - max) becomes softmax(x) - y / sum(y), in place; `maxima` (size,) are those of the shard."""
-    cdef Py_ssize_t b, t
-    cdef double total
+    cdef Py_ssize_t b
     cdef real* x
     for b in range(size):
         x = exponentials + b * stride
         if b + 1 < size:
             prefetch_counts(counts, starts[b + 1])
         scale_by(x, <real>exp(maxima[b] - log_normalisers[b]), n)
-        total = counts.totals[rows[b]]
-        if real is float:
-            total = 1 / total  # a product rounds to the quotient in float, but not in double
-            for t in range(starts[b], starts[size + b]):
-                x[counts.indices[t] - begin] -= <real>(counts.data[t] * total)
-        else:
-            for t in range(starts[b], starts[size + b]):
-                x[counts.indices[t] - begin] -= counts.data[t] / total
+        subtract_shares(x, begin, counts, starts[b], starts[size + b], counts.totals[rows[b]])
 
 
 cdef void sum_shards(

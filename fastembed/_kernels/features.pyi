@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ _Float: TypeAlias = npt.NDArray[np.float64]
 _Float32: TypeAlias = npt.NDArray[np.float32]
 
 @disjoint_base
-class PairTable:
-    def __len__(self) -> int: ...
-    def fill(self, left: _Int32, right: _Int32) -> None: ...
+class PairIndex:
+    def __new__(cls, left: _Int32, right: _Int32) -> Self: ...
     def find_all(self, left: _Int32, right: _Int32, shift: int, found: _Int32) -> None: ...
 
 def part_sizes(left: _Int32, right: _Int32, shift: int, first: int, last: int, sizes: _Int64) -> None: ...

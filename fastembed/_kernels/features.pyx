@@ -1,21 +1,24 @@
 """Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document as CSR.
 
 An n-gram is the pair of an (n-1)-gram and the word behind it, so that 64 bits name it without loss: a table holds pairs
-of ids and needs no text. Slots are found by linear probing, and hold the places of pairs in the order of insertion.
+of ids and needs no text.
 
-No Python object is made for a pair. A table owns its memory; every allocation is checked.
+No Python object is made for a pair. Tables own their memory; every allocation is checked.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport sqrt
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from fastembed._kernels.primitives cimport prefetch
+from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
 cdef enum:
-    FIRST_SLOTS = 1024
+    LINE_PAIRS = 5    # of an index that a line of the cache holds
+    USUAL_PAIRS = 3   # that it has on average: then one line in five is full
+    PAIRS_AHEAD = 16  # between the one whose line is prefetched and the one that is looked for
+    WEIGHTS_AHEAD = 32
     MOST_ARRAYS = 16  # of bags
     BAGS_AHEAD = 8    # of which the first cache lines are prefetched: 32 ids, 24 weights
 
@@ -31,108 +34,118 @@ cdef inline uint64_t spread(uint64_t h) noexcept nogil:
     return h ^ (h >> 31)
 
 
-cdef class PairTable:
-    """Different pairs of ids, numbered in the order in which they were added.
+# ---------------------------------------------------------------- the search for pairs
 
-    One thread may add at a time; any number of threads may call :meth:`find_all` while none adds.
+cdef struct Line:
+    # Of the cache: 64 bytes. Its pairs come first; their numbers are + 1, and 0 where it has room for one more
+    uint64_t[LINE_PAIRS] pairs
+    int32_t[LINE_PAIRS] numbers
+
+
+cdef class PairIndex:
+    """The numbers of pairs of ids that are all known: a search reads one line of the cache, and seldom a second.
+
+    The hash of a pair says on which line it is; a pair whose line is full is on the next one that is not. Any number of
+    threads may call :meth:`find_all` at once.
+
+    Parameters
+    ----------
+    left, right : int32 (n,)
+        The pairs, all different, in the order of their numbers.
+
+    Raises
+    ------
+    MemoryError
+        If there is none for 21 bytes per pair.
+    ValueError
+        If the arrays are not of one length, below 2^31 - 1.
     """
 
-    cdef int32_t* slots   # the number of a pair + 1; 0 in a free slot
-    cdef uint64_t mask
-    cdef uint64_t* pairs
-    cdef int64_t size, capacity
+    cdef void* memory
+    cdef Line* lines
+    cdef uint64_t count  # of lines
 
-    def __cinit__(self):
-        self.slots = <int32_t*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(int32_t))
-        self.mask = FIRST_SLOTS - 1
-        if self.slots == NULL:
-            raise MemoryError("no memory for a table of pairs")
+    def __cinit__(self, const int32_t[::1] left, const int32_t[::1] right):
+        cdef int64_t i, k, n = left.shape[0]
+        cdef uint64_t[PAIRS_AHEAD] waiting
+        if n != right.shape[0] or n >= INT32_MAX:
+            raise ValueError(f"left and right must be of one length below 2^31 - 1, got {n} and {right.shape[0]}")
+        self.count = <uint64_t>n // USUAL_PAIRS + 1
+        self.memory = PyMem_RawCalloc(self.count + 1, sizeof(Line))
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for an index of {n:,} pairs")
+        self.lines = <Line*>((<size_t>self.memory + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE)
+        with nogil:
+            for i in range(n + PAIRS_AHEAD):
+                k = i % PAIRS_AHEAD
+                if i >= PAIRS_AHEAD:
+                    self.put(waiting[k], <int32_t>(i - PAIRS_AHEAD))
+                if i < n:
+                    waiting[k] = pair_of(left[i], right[i])
+                    prefetch(self.lines + self.line_of(waiting[k]))
 
     def __dealloc__(self):
-        PyMem_RawFree(self.slots)
-        PyMem_RawFree(self.pairs)
+        PyMem_RawFree(self.memory)
 
-    def __len__(self):
-        return self.size
+    cdef inline uint64_t line_of(self, uint64_t pair) noexcept nogil:
+        return (spread(pair) >> 32) * self.count >> 32
 
-    cdef inline uint64_t place_of(self, uint64_t pair, uint64_t hash) noexcept nogil:
-        """The slot of a pair, or the free slot where it belongs."""
-        cdef uint64_t place = hash & self.mask
-        while self.slots[place] and self.pairs[self.slots[place] - 1] != pair:
-            place = (place + 1) & self.mask
-        return place
+    cdef inline uint64_t behind(self, uint64_t at) noexcept nogil:
+        return at + 1 if at + 1 < self.count else 0
 
-    cdef int grow(self) noexcept nogil:
-        """Double the slots; -1 without memory, and then nothing has changed."""
-        cdef uint64_t mask = self.mask * 2 + 1, place
-        cdef int64_t i
-        cdef int32_t* slots = <int32_t*>PyMem_RawCalloc(mask + 1, sizeof(int32_t))
-        if slots == NULL:
-            return -1
-        for i in range(self.size):
-            place = spread(self.pairs[i]) & mask
-            while slots[place]:
-                place = (place + 1) & mask
-            slots[place] = <int32_t>(i + 1)
-        PyMem_RawFree(self.slots)
-        self.slots, self.mask = slots, mask
-        return 0
+    cdef inline void put(self, uint64_t pair, int32_t number) noexcept nogil:
+        cdef uint64_t at = self.line_of(pair)
+        cdef int k = 0
+        while self.lines[at].numbers[LINE_PAIRS - 1]:
+            at = self.behind(at)
+        while self.lines[at].numbers[k]:
+            k += 1
+        self.lines[at].pairs[k], self.lines[at].numbers[k] = pair, number + 1
 
-    cdef int reserve(self) noexcept nogil:
-        """Make sure that one more pair fits; -1 without memory."""
-        cdef int64_t capacity = 2 * self.capacity + 512
-        cdef void* grown
-        if self.size < self.capacity:
-            return 0
-        grown = PyMem_RawRealloc(self.pairs, capacity * sizeof(uint64_t))
-        if grown == NULL:
-            return -1
-        self.pairs, self.capacity = <uint64_t*>grown, capacity
-        return 0
-
-    cdef int add(self, uint64_t pair, uint64_t hash) noexcept nogil:
-        """Add a pair that is not in the table; -1 without memory, or if it has 2^31 - 2 of them."""
-        cdef uint64_t place
-        if self.size == INT32_MAX - 1 or self.reserve() < 0:
-            return -1
-        if <uint64_t>self.size * 2 > self.mask and self.grow() < 0:
-            return -1
-        place = self.place_of(pair, hash)
-        self.pairs[self.size] = pair
-        self.size += 1
-        self.slots[place] = <int32_t>self.size
-        return 0
-
-    def fill(self, const int32_t[::1] left, const int32_t[::1] right):
-        """Add pairs, all different and not in the table, in order.
-
-        Raises
-        ------
-        MemoryError
-            If the table cannot grow.
-        """
-        cdef Py_ssize_t i
-        cdef int failed = 0
-        if left.shape[0] != right.shape[0]:
-            raise ValueError(f"left and right must be of one length, got {left.shape[0]} and {right.shape[0]}")
-        with nogil:
-            for i in range(left.shape[0]):
-                if self.add(pair_of(left[i], right[i]), spread(pair_of(left[i], right[i]))) < 0:
-                    failed = 1
-                    break
-        if failed:
-            raise MemoryError(f"no memory for more than {self.size:,} pairs")
+    cdef inline int32_t find(self, uint64_t pair) noexcept nogil:
+        """The number of a pair; -1 if it is not there."""
+        cdef uint64_t at = self.line_of(pair)
+        cdef const Line* line
+        cdef int32_t number
+        cdef int k
+        while True:
+            line, number = self.lines + at, 0
+            for k in range(LINE_PAIRS):  # all, since a branch after each would be as likely as not
+                number |= line.numbers[k] if line.pairs[k] == pair else 0
+            if number or not line.numbers[LINE_PAIRS - 1]:
+                return number - 1
+            at = self.behind(at)
 
     def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
-        """Write the number of the pair (left[i], right[i + shift]) to found[i], -1 where there is none."""
-        cdef Py_ssize_t i, n = left.shape[0] - shift
-        cdef uint64_t pair
+        """Write the number of the pair (left[i], right[i + shift]) to found[i], -1 where there is none.
+
+        Parameters
+        ----------
+        left : int32 (n,)
+        right : int32 (n,)
+            Negative ids are in no pair.
+        shift : int
+            Not negative.
+        found : int32 (n,), written
+        """
+        cdef Py_ssize_t i, k, n = left.shape[0]
+        cdef uint64_t[PAIRS_AHEAD] waiting
+        cdef bint[PAIRS_AHEAD] asked
+        if not n == right.shape[0] == found.shape[0] or shift < 0:
+            raise ValueError(
+                f"left, right and found must be of one length, got {n}, {right.shape[0]} and {found.shape[0]}, and"
+                f" shift not be negative, got {shift}"
+            )
         with nogil:
-            for i in range(left.shape[0]):
-                found[i] = -1
-                if i < n and left[i] >= 0 and right[i + shift] >= 0:
-                    pair = pair_of(left[i], right[i + shift])
-                    found[i] = self.slots[self.place_of(pair, spread(pair))] - 1
+            for i in range(n + PAIRS_AHEAD):
+                k = i % PAIRS_AHEAD
+                if i >= PAIRS_AHEAD:
+                    found[i - PAIRS_AHEAD] = self.find(waiting[k]) if asked[k] else -1
+                if i < n:
+                    asked[k] = i + shift < n and left[i] >= 0 and right[i + shift] >= 0
+                    if asked[k]:
+                        waiting[k] = pair_of(left[i], right[i + shift])
+                        prefetch(self.lines + self.line_of(waiting[k]))
 
 
 # ---------------------------------------------------------------- pairs by parts
@@ -424,12 +437,14 @@ def bags(
 
 def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1] data, const double[::1] weights):
     """Multiply the entries of a CSR matrix by the weights of their columns, and scale rows to unit length, in place."""
-    cdef Py_ssize_t d, t
+    cdef Py_ssize_t d, t, documents = indptr.shape[0] - 1
     cdef double squares, scale
     with nogil:
-        for d in range(indptr.shape[0] - 1):
+        for d in range(documents):
             squares = 0
             for t in range(indptr[d], indptr[d + 1]):
+                if t + WEIGHTS_AHEAD < indptr[documents]:
+                    prefetch(&weights[indices[t + WEIGHTS_AHEAD]])
                 data[t] *= weights[indices[t]]
                 squares += data[t] * data[t]
             if squares > 0:

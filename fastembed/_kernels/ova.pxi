@@ -18,7 +18,7 @@ as m. Any z gives an a between C_i (y - 1) and C_i y: no step can diverge.
 A feature of one document alone has the weight x_if a_il, whatever the others do: such need no row, but add own_i a_il
 to m, where own_i is the sum of their x_if^2. They are most features, and |x_i|^2 counts them.
 
-Labels do not meet. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together.
+Labels are independent. A tile is as many labels as fit a cache line; its weights, a row per feature, lie together.
 """
 
 from libc.math cimport fabs, log

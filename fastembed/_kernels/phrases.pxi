@@ -1,14 +1,13 @@
-# Phrases: counts of neighbouring tokens, and the joining of phrases in a text. Part of `tokens`.
+"""Phrases: counts of neighbouring tokens, and phrases joined in a text. Included by tokens.pyx, for `TokenTable`."""
 
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #define fastembed_prefetch(address) __builtin_prefetch(address, 1)
-    #else
-    #define fastembed_prefetch(address) ((void)(address))
-    #endif
-    """
-    void prefetch "fastembed_prefetch"(const void* address) noexcept nogil
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from fastembed._kernels.bytes_table cimport FIRST_SLOTS, BytesTable, id_of, length_of, scan_hash_of, start_of
+from fastembed._kernels.hashing cimport hash_of, spread
+from fastembed._kernels.primitives cimport prefetch
+from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 cdef enum:
     COUNT_BITS = 40     # of the number of times in Pair.tail
@@ -56,7 +55,7 @@ cdef class NeighborTable:
         self.tokens = TokenTable()
         for token in common:
             self.tokens.insert(token)
-        self.common = <int32_t>self.tokens.size
+        self.common = <int32_t>self.tokens.table.size
         self.pairs = <Pair*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Pair))
         self.mask = FIRST_SLOTS - 1
         if self.pairs == NULL:
@@ -119,19 +118,15 @@ cdef class NeighborTable:
         cdef Pair[WAITING] waiting
         cdef int64_t line = 0, found = 0, number, id
         cdef int between = 0            # common tokens since `first`
-        cdef int failed = 0
+        cdef bint failed = False
         pair.first = pair.second = 0
         pair.tail = 1
         with nogil:
             while not failed and next_token(&scan):
-                id = tokens.slots[tokens.find(scan.token, scan.length, scan.hash)].id - 1
-                if id >= 0:
-                    tokens.counts[id] += 1
-                else:
-                    id = tokens.size
-                    failed = tokens.add(scan.token, scan.length, scan.hash, 1)
-                    if failed:
-                        break
+                id = tokens.add(scan.token, scan.length, scan.hash, 1)
+                if id < 0:
+                    failed = True
+                    break
                 if scan.lines != line:
                     line, pair.first = scan.lines, 0
                 if id >= self.common:
@@ -140,7 +135,7 @@ cdef class NeighborTable:
                         prefetch(&self.pairs[pair_hash(pair) & self.mask])
                         number = found % WAITING
                         if found >= WAITING:
-                            failed = self.add(waiting[number])
+                            failed = self.add(waiting[number]) < 0
                         waiting[number] = pair
                         found += 1
                     pair.first, pair.tail, between = <int32_t>id + 1, 1, 0
@@ -154,10 +149,10 @@ cdef class NeighborTable:
                     pair.first = 0
             number = 0
             while not failed and number < found and number < WAITING:
-                failed = self.add(waiting[number])
+                failed = self.add(waiting[number]) < 0
                 number += 1
         if failed:
-            raise_full(tokens.size)
+            raise_full(tokens.table.size)
         return scan.tokens, scan.lines, scan.empty_lines
 
     def merge(self, NeighborTable other not None):
@@ -168,30 +163,30 @@ cdef class NeighborTable:
         MemoryError
             If the table cannot grow. :meth:`count` raises it, too.
         """
-        cdef TokenTable mine = self.tokens, theirs = other.tokens
+        cdef const BytesTable* theirs = &other.tokens.table
+        cdef BytesTable* mine = &self.tokens.table
         cdef int32_t* ids = <int32_t*>PyMem_RawCalloc(theirs.size + 1, sizeof(int32_t))
-        cdef int64_t id, start, length
-        cdef uint64_t place, h
+        cdef int64_t id
+        cdef uint64_t place
         cdef Pair pair
-        cdef int failed = 0
+        cdef bint failed = False
         if ids == NULL:
             raise_full(mine.size)
         try:
-            mine.merge(theirs)
+            self.tokens.merge(other.tokens)
             with nogil:
                 for id in range(theirs.size):
-                    start = theirs.start(id)
-                    length = theirs.ends[id] - start
-                    h = hash_of(theirs.text + start, length)
-                    ids[id] = mine.slots[mine.find(theirs.text + start, length, h)].id - 1
+                    ids[id] = <int32_t>id_of(
+                        mine, theirs.text + start_of(theirs, id), length_of(theirs, id), scan_hash_of(theirs, id),
+                    )
                 # Slots in order of their hashes would pile up at one place of a smaller table
                 while self.mask < other.mask and not failed:
-                    failed = self.grow()
+                    failed = self.grow() < 0
                 for place in range(other.mask + 1):
                     pair = other.pairs[place]
                     if pair.first and not failed:
                         pair.first, pair.second = ids[pair.first - 1] + 1, ids[pair.second]
-                        failed = self.add(pair)
+                        failed = self.add(pair) < 0
         finally:
             PyMem_RawFree(ids)
         if failed:
@@ -220,7 +215,7 @@ cdef struct Edge:
     int32_t node        # where it leads; 0 in a free slot
 
 
-cdef inline uint64_t step_of(int32_t node, int32_t token) noexcept nogil:
+cdef inline uint64_t step_of(int32_t node, int64_t token) noexcept nogil:
     return (<uint64_t>node << 32) + <uint64_t>token
 
 
@@ -285,15 +280,17 @@ cdef class PhraseTable:
         ValueError
             If a word is empty.
         """
-        cdef int32_t node = 0, token
+        cdef int32_t node = 0
+        cdef int64_t token
         cdef uint64_t place
         cdef const uint8_t[::1] word
         for item in words:
             word = item
             if not word.shape[0]:
                 raise ValueError("a phrase must not hold an empty word")
-            self.tokens.insert(word)
-            token = self.tokens.slots[self.tokens.find(&word[0], word.shape[0], hash_of(&word[0], word.shape[0]))].id
+            token = self.tokens.add(&word[0], word.shape[0], hash_of(&word[0], word.shape[0]), 0)
+            if token < 0:
+                raise_full(self.tokens.table.size)
             if self.size * 2 > <int64_t>self.mask and self.grow() < 0:
                 raise MemoryError(f"no memory for more than {self.size:,} parts of phrases")
             place = self.find(step_of(node, token))
@@ -307,8 +304,8 @@ cdef class PhraseTable:
 
     cdef inline int32_t follow(self, int32_t node, Scan* scan) noexcept nogil:
         """The node to which the token found last leads, or 0."""
-        cdef int32_t token = self.tokens.slots[self.tokens.find(scan.token, scan.length, scan.hash)].id
-        return self.edges[self.find(step_of(node, token))].node if token else 0
+        cdef int64_t token = id_of(&self.tokens.table, scan.token, scan.length, scan.hash)
+        return self.edges[self.find(step_of(node, token))].node if token >= 0 else 0
 
     def join(self, const uint8_t[::1] text, uint8_t glue) -> bytes:
         """Return a text in which the white space between the words of each phrase is one byte `glue`.

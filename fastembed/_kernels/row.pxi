@@ -15,7 +15,7 @@ shard of the vocabulary and leaves its partial result in its own slot; the slots
 So the result depends on the shards' bounds, not on which thread ran which shard.
 
 Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row need no tail, and
-`width &= -(numbers in a cache line)`, which changes nothing, tells the compiler so.
+`whole_lines`, which changes nothing, tells the compiler so.
 
 If the input is a bag, h is the weighted sum of its rows, each of which receives its weight times dL/dh.
 
@@ -30,7 +30,7 @@ from libc.string cimport memcpy, memset
 
 from fastembed._kernels.primitives cimport (
     CACHE_LINE, TREE_DEPTH, Merged, Partial,
-    add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, prefetch, scale_by, sum_of,
+    add_scaled, dot, exponentials, lower_bound, maximum_of, merge_partials, prefetch, scale_by, sum_of, whole_lines,
 )
 from fastembed._kernels.types cimport real, real_alone
 
@@ -75,7 +75,7 @@ cdef inline void matvec_rows(
     cdef Py_ssize_t c = 0, d
     cdef real s0, s1, s2, s3, s4, s5, s6, s7, t
     cdef const real* w
-    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    width = whole_lines(width, weights)
     while c + 8 <= rows:
         w = weights + c * width
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0
@@ -107,7 +107,7 @@ cdef inline void add_weighted_rows(
     cdef Py_ssize_t c = 0, d, line, lines = 0
     cdef const real* w
     cdef real e0, e1, e2, e3, e4, e5, e6, e7
-    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    width = whole_lines(width, weights)
     if ahead != NULL:
         lines = 8 * width * <Py_ssize_t>sizeof(real) // CACHE_LINE
     while c + 8 <= rows:
@@ -132,7 +132,7 @@ cdef inline void add_outer(
 ) noexcept nogil:
     """w_c += e_c h. One row after the other, which suits memory better than several at once."""
     cdef Py_ssize_t c, d
-    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    width = whole_lines(width, h)
     for c in range(rows):
         for d in range(width):
             weights[c * width + d] += e[c] * h[d]
@@ -157,7 +157,7 @@ cdef void pass_shard(
     cdef Py_ssize_t first = begin, rows, c, t = lower_bound(y.columns, 0, y.entries, begin)
     cdef real maximum = -INFINITY, raised, shrink
     cdef double total = 0, target_logit = 0
-    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    width = whole_lines(width, weights)
     if expected != NULL:
         memset(expected, 0, width * sizeof(real))
         memset(observed, 0, width * sizeof(real))
@@ -200,9 +200,9 @@ cdef void merge_gradient(
     cdef Py_ssize_t first = 0, columns, depth, s, runs, d
     cdef const real* e
     cdef const real* o
-    width &= -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+    width = whole_lines(width, expected)
     while first < width:
-        columns = min(<Py_ssize_t>GRADIENT_COLUMNS, width - first) & -<Py_ssize_t>(CACHE_LINE // sizeof(real))
+        columns = whole_lines(min(<Py_ssize_t>GRADIENT_COLUMNS, width - first), expected)
         depth = 0
         for s in range(shards):
             share = scale * total_target * exp(partials[s].maximum - log_normaliser)
@@ -228,11 +228,7 @@ cdef inline bint is_short(double linear_step, const real* h, Py_ssize_t dim) noe
     It is below a quarter of the spacing of the largest numbers: adding that to a finite number leaves it finite.
     """
     cdef Py_ssize_t d
-    cdef double length = 0, limit
-    if real is float:
-        limit = <double>FLT_MAX * FLT_EPSILON / 8
-    else:
-        limit = DBL_MAX * (DBL_EPSILON / 8)
+    cdef double length = 0, limit = FLT_MAX * (FLT_EPSILON / 8) if real is float else DBL_MAX * (DBL_EPSILON / 8)
     for d in range(dim):
         length += fabs(h[d])
     return linear_step * length < limit

@@ -1,93 +1,55 @@
-"""Text -> tokens -> ids: the hash table of tokens, and the scan of UTF-8 text that feeds it.
+"""Text -> tokens -> ids: the table of tokens, their ranking by count, and the check of UTF-8.
 
-A token is a run of bytes other than ASCII white space (space, \\t, \\n, \\v, \\f, \\r); a line ends at \\n. The scan
-reads each byte once: for the end of the token and for its hash (FNV-1a, then a multiplication that spreads it over the
-high bits). Slots are found by linear probing; a slot holds the high half of the hash, so that the bytes of different
-tokens are compared once in 2^32 times.
-
-A text can be made so that its tokens fall into the same slots. A table that notices it, by a long way to a free slot,
-goes on with SipHash (Aumasson and Bernstein, 2012), whose key differs from process to process. Ids do not depend on it.
-
-No Python object is made for a token. A table owns its memory; every allocation is checked.
+No Python object is made for a token until it is asked for. The tokens of a text are those of token_scan.pxd.
 """
 
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
 
-from fastembed._kernels.hashing cimport add_byte, empty_hash, hash_of, sip_hash, spread
-
-cdef enum:
-    FIRST_SLOTS = 1024
-    LONGEST_WAY = 256  # slots from a token's own to a free one; without intent it is about 100 among 10^8 tokens
-
-
-cdef struct Slot:
-    uint32_t tag    # the high half of the hash
-    int32_t id      # + 1; 0 in a free slot
+from fastembed._kernels.bytes_table cimport (
+    BytesTable, find_or_add, free_table, hash_in_use, length_of, make_table, scan_hash_of, start_of,
+    place_of as slot_of,
+)
+from fastembed._kernels.hashing cimport hash_of
+from fastembed._kernels.primitives cimport prefetch
+from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 
 cdef extern from *:
     """
-    static const unsigned char fastembed_space[256] = {
-        [' '] = 1, ['\\t'] = 1, ['\\n'] = 1, ['\\v'] = 1, ['\\f'] = 1, ['\\r'] = 1};
     // What F8 to FE stand for in tokens of lists (corpus/document_blocks.py); the last is a token without characters
     static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
-    const uint8_t* SPACE "fastembed_space"
     const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
 
 
-# ---------------------------------------------------------------- the scan
+# ---------------------------------------------------------------- ids that are written behind the scan
 
-cdef struct Scan:
-    # The rest of a text, the token found last, and counts of what was read
-    const uint8_t* at
-    const uint8_t* end
+cdef enum:
+    TOKENS_AHEAD = 16  # between the one whose slot is prefetched and the one whose id is written
+
+
+cdef struct Sought:
+    # A token whose slot is on its way from memory
     const uint8_t* token
     int64_t length
-    uint64_t hash
-    int32_t* ids                        # NULL, or where the next id is written: -1 by the scan where a line ends
-    bint open_line                      # whether the line at `at` has had tokens
-    int64_t tokens, lines, empty_lines  # lines that ended
+    uint64_t hash   # the one in use
+    int64_t lines   # that ended before it
 
 
-cdef inline Scan scan_of(const uint8_t[::1] text, bint open_line, int32_t* ids) noexcept nogil:
-    """A scan at the start of a text; `open_line` says whether the line in which it begins has had tokens before."""
-    cdef const uint8_t* first = &text[0] if text.shape[0] else NULL
-    cdef Scan scan
-    scan.at, scan.end = first, first + text.shape[0]
-    scan.ids, scan.open_line = ids, open_line
-    scan.tokens = scan.lines = scan.empty_lines = 0
-    return scan
+cdef struct Written:
+    # Where the next id is written, and how many lines have their -1
+    int32_t* at
+    int64_t lines
 
 
-cdef inline bint next_token(Scan* scan) noexcept nogil:
-    """Go to the next token; return whether there is one."""
-    cdef const uint8_t* at = scan.at
-    cdef uint64_t h = empty_hash()
-    while at < scan.end and SPACE[at[0]]:
-        if at[0] == 10:
-            scan.lines += 1
-            scan.empty_lines += not scan.open_line
-            scan.open_line = False
-            if scan.ids != NULL:
-                scan.ids[0] = -1
-                scan.ids += 1
-        at += 1
-    scan.token = at
-    while at < scan.end and not SPACE[at[0]]:
-        h = add_byte(h, at[0])
-        at += 1
-    scan.at = at
-    if at == scan.token:
-        return False
-    scan.length = at - scan.token
-    scan.hash = spread(h)
-    scan.tokens += 1
-    scan.open_line = True
-    return True
+cdef inline void write_ends(int64_t lines, Written* out) noexcept nogil:
+    while out.lines < lines:
+        out.at[0] = -1
+        out.at += 1
+        out.lines += 1
 
 
 # ---------------------------------------------------------------- the table
@@ -98,132 +60,31 @@ cdef class TokenTable:
     One thread may add at a time; any number of threads may call :meth:`encode` while none adds.
     """
 
-    cdef Slot* slots
-    cdef uint64_t mask
-    cdef uint8_t* text          # the tokens end to end
-    cdef int64_t* ends          # where each token ends in it; ends[-1] of the first is 0
-    cdef int64_t* counts
-    cdef int64_t size           # number of tokens
-    cdef int64_t capacity       # of ends and counts
-    cdef int64_t text_capacity
-    cdef readonly bint keyed    # whether the slots are those of SipHash
-    cdef uint64_t[2] key
+    cdef BytesTable table   # the value of a token is its count
 
     def __cinit__(self):
-        # Python's own hash of bytes has a key, which differs from process to process
-        self.key[0], self.key[1] = <uint64_t><Py_hash_t>hash(b"tokens 0"), <uint64_t><Py_hash_t>hash(b"tokens 1")
-        self.slots = <Slot*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Slot))
-        self.mask = FIRST_SLOTS - 1
-        if self.slots == NULL:
-            raise MemoryError("no memory for a table of tokens")
+        make_table(&self.table, sizeof(int64_t), False, b"tokens")
 
     def __dealloc__(self):
-        PyMem_RawFree(self.slots)
-        PyMem_RawFree(self.text)
-        PyMem_RawFree(self.ends)
-        PyMem_RawFree(self.counts)
+        free_table(&self.table)
 
     def __len__(self):
-        return self.size
+        return self.table.size
 
-    cdef inline int64_t start(self, int64_t id) noexcept nogil:
-        return self.ends[id - 1] if id else 0
+    @property
+    def keyed(self) -> bool:
+        """Whether tokens are found by SipHash."""
+        return self.table.keyed
 
-    cdef inline uint64_t hash_in_use(self, const uint8_t* token, int64_t length, uint64_t h) noexcept nogil:
-        """The hash that chooses the slot of a token whose hash by the scan is h."""
-        return sip_hash(token, length, self.key) if self.keyed else h
+    cdef inline int64_t* counts(self) noexcept nogil:
+        return <int64_t*>self.table.values
 
-    cdef inline int64_t find(self, const uint8_t* token, int64_t length, uint64_t h) noexcept nogil:
-        """The slot of a token, or the free slot where it belongs, by the hash in use."""
-        cdef uint64_t place = h & self.mask
-        cdef uint32_t tag = <uint32_t>(h >> 32)
-        cdef int64_t id, start
-        while self.slots[place].id:
-            if self.slots[place].tag == tag:
-                id = self.slots[place].id - 1
-                start = self.start(id)
-                if self.ends[id] - start == length and memcmp(self.text + start, token, length) == 0:
-                    break
-            place = (place + 1) & self.mask
-        return place
-
-    cdef int replace_slots(self, uint64_t mask) noexcept nogil:
-        """Put all tokens into new slots, by the hash in use; -1 without memory, and then nothing has changed."""
-        cdef uint64_t old, place, h
-        cdef int64_t id
-        cdef Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
-        if slots == NULL:
-            return -1
-        for old in range(self.mask + 1):
-            if self.slots[old].id:
-                id = self.slots[old].id - 1
-                if self.keyed:
-                    h = sip_hash(self.text + self.start(id), self.ends[id] - self.start(id), self.key)
-                else:
-                    h = hash_of(self.text + self.start(id), self.ends[id] - self.start(id))
-                place = h & mask
-                while slots[place].id:
-                    place = (place + 1) & mask
-                slots[place].id, slots[place].tag = self.slots[old].id, <uint32_t>(h >> 32)
-        PyMem_RawFree(self.slots)
-        self.slots = slots
-        self.mask = mask
-        return 0
-
-    cdef int reserve(self, int64_t length) noexcept nogil:
-        """Make sure that one more token of this length fits; -1 without memory, and then no token has changed."""
-        cdef void* grown
-        cdef int64_t used = self.start(self.size), capacity
-        if self.size == self.capacity:
-            capacity = 2 * self.capacity + 512
-            grown = PyMem_RawRealloc(self.ends, capacity * sizeof(int64_t))
-            if grown == NULL:
-                return -1
-            self.ends = <int64_t*>grown
-            grown = PyMem_RawRealloc(self.counts, capacity * sizeof(int64_t))
-            if grown == NULL:
-                return -1
-            self.counts = <int64_t*>grown
-            self.capacity = capacity
-        if used + length >= self.text_capacity:  # one byte more, so that even a token without a byte has an address
-            capacity = 2 * self.text_capacity + length + 4096
-            grown = PyMem_RawRealloc(self.text, capacity)
-            if grown == NULL:
-                return -1
-            self.text = <uint8_t*>grown
-            self.text_capacity = capacity
-        return 0
-
-    cdef int add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) noexcept nogil:
-        """Count a token; -1 without memory, or if it is new and the table has 2^31 - 2 tokens."""
-        cdef uint64_t scanned = h
-        cdef int64_t place, start
-        h = self.hash_in_use(token, length, scanned)
-        place = self.find(token, length, h)
-        if self.slots[place].id:
-            self.counts[self.slots[place].id - 1] += times
-            return 0
-        if self.size == INT32_MAX - 1 or self.reserve(length) < 0:
-            return -1
-        if <uint64_t>self.size * 2 > self.mask:
-            if self.replace_slots(self.mask * 2 + 1) < 0:
-                return -1
-            place = self.find(token, length, h)
-        if (place - h & self.mask) > LONGEST_WAY and not self.keyed:
-            self.keyed = True
-            if self.replace_slots(self.mask) < 0:
-                self.keyed = False
-                return -1
-            h = self.hash_in_use(token, length, scanned)
-            place = self.find(token, length, h)
-        start = self.start(self.size)
-        memcpy(self.text + start, token, length)
-        self.ends[self.size] = start + length
-        self.counts[self.size] = times
-        self.size += 1
-        self.slots[place].tag = <uint32_t>(h >> 32)
-        self.slots[place].id = <int32_t>self.size
-        return 0
+    cdef inline int64_t add(self, const uint8_t* token, int64_t length, uint64_t h, int64_t times) noexcept nogil:
+        """Count a token, whose hash by the scan is h, and return its id; or -1, as `find_or_add`."""
+        cdef int64_t id = find_or_add(&self.table, token, length, h)
+        if id >= 0:
+            self.counts()[id] += times
+        return id
 
     def insert(self, const uint8_t[::1] token, int64_t times=0):
         """Add one token, whatever bytes it has.
@@ -235,7 +96,7 @@ cdef class TokenTable:
         """
         cdef const uint8_t* first = &token[0] if token.shape[0] else <const uint8_t*>b""
         if self.add(first, token.shape[0], hash_of(first, token.shape[0]), times) < 0:
-            raise_full(self.size)
+            raise_full(self.table.size)
 
     def fill(self, tokens):
         """Add each of some tokens, in order, given as bytes."""
@@ -244,7 +105,7 @@ cdef class TokenTable:
         for token in tokens:
             first = token
             if self.add(first, len(token), hash_of(first, len(token)), 0) < 0:
-                raise_full(self.size)
+                raise_full(self.table.size)
 
     def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
         """Sort the ids by the parts of the table: tokens are in one part of P, a power of two, by their hashes alone.
@@ -258,13 +119,13 @@ cdef class TokenTable:
         cdef int64_t id, part, place = 0, size, parts = starts.shape[0] - 1
         with nogil:
             starts[:] = 0
-            for id in range(self.size):
+            for id in range(self.table.size):
                 starts[self.part_of(id, parts)] += 1
             for part in range(parts):
                 size = starts[part]
                 starts[part] = place
                 place += size
-            for id in range(self.size):
+            for id in range(self.table.size):
                 part = self.part_of(id, parts)
                 ids[starts[part]] = <int32_t>id
                 starts[part] += 1
@@ -275,21 +136,22 @@ cdef class TokenTable:
 
     cdef inline int64_t part_of(self, int64_t id, int64_t parts) noexcept nogil:
         # By the high bits of the hash: the low ones choose the slot
-        return (hash_of(self.text + self.start(id), self.ends[id] - self.start(id)) >> 32) & (parts - 1)
+        return (scan_hash_of(&self.table, id) >> 32) & (parts - 1)
 
     def merge(self, TokenTable other not None, const int32_t[::1] ids=None):
         """Add the tokens and counts of another table: those with these ids, or all."""
-        cdef int64_t i = 0, id, start, length, n = other.size if ids is None else ids.shape[0]
-        cdef int failed = 0
+        cdef const BytesTable* table = &other.table
+        cdef int64_t i = 0, id, n = table.size if ids is None else ids.shape[0]
+        cdef bint failed = False
         with nogil:
             while i < n and not failed:
                 id = i if ids is None else ids[i]
-                start = other.start(id)
-                length = other.ends[id] - start
-                failed = self.add(other.text + start, length, hash_of(other.text + start, length), other.counts[id])
+                failed = self.add(
+                    table.text + start_of(table, id), length_of(table, id), scan_hash_of(table, id), other.counts()[id],
+                ) < 0
                 i += 1
         if failed:
-            raise_full(self.size)
+            raise_full(self.table.size)
 
     def count(self, const uint8_t[::1] text, bint open_line) -> tuple[int, int, int]:
         """Count the tokens of a text.
@@ -307,39 +169,39 @@ cdef class TokenTable:
             Number of tokens; of lines that end in this text; of those among them without a token.
         """
         cdef Scan scan = scan_of(text, open_line, NULL)
-        cdef int failed = 0
+        cdef bint failed = False
         with nogil:
             while not failed and next_token(&scan):
-                failed = self.add(scan.token, scan.length, scan.hash, 1)
+                failed = self.add(scan.token, scan.length, scan.hash, 1) < 0
         if failed:
-            raise_full(self.size)
+            raise_full(self.table.size)
         return scan.tokens, scan.lines, scan.empty_lines
 
     def number(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
         """Count the tokens of a text, as :meth:`count`, and write the ids of all, as :meth:`encode`."""
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
         cdef Scan scan = scan_of(text, open_line, first)
-        cdef int32_t id
-        cdef uint64_t h
-        cdef int failed = 0
+        cdef int64_t id = 0
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
-            while not failed and next_token(&scan):
-                h = self.hash_in_use(scan.token, scan.length, scan.hash)
-                id = self.slots[self.find(scan.token, scan.length, h)].id - 1
-                if id >= 0:
-                    self.counts[id] += 1
-                else:
-                    failed = self.add(scan.token, scan.length, scan.hash, 1)
-                    id = <int32_t>(self.size - 1)
-                scan.ids[0] = id
+            while id >= 0 and next_token(&scan):
+                id = self.add(scan.token, scan.length, scan.hash, 1)
+                scan.ids[0] = <int32_t>id
                 scan.ids += 1
-        if failed:
-            raise_full(self.size)
+        if id < 0:
+            raise_full(self.table.size)
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
+
+    cdef inline void write_id(self, const Sought* each, Written* out) noexcept nogil:
+        """Write the id of a token, if it is in the table, behind the ends of the lines before it."""
+        cdef int32_t id = self.table.slots[slot_of(&self.table, each.token, each.length, each.hash)].id
+        write_ends(each.lines, out)
+        if id:
+            out.at[0] = id - 1
+            out.at += 1
 
     def encode(self, const uint8_t[::1] text, bint open_line, int32_t[::1] ids) -> tuple[int, int, int, int]:
         """Write the ids of the tokens of a text that are in the table, and -1 at the end of each line.
@@ -360,31 +222,37 @@ cdef class TokenTable:
         ValueError
             If `ids` is shorter than the text.
         """
+        cdef Scan scan = scan_of(text, open_line, NULL)
         cdef int32_t* first = &ids[0] if ids.shape[0] else NULL
-        cdef Scan scan = scan_of(text, open_line, first)
-        cdef int32_t id
-        cdef uint64_t h
+        cdef Written out = Written(first, 0)
+        cdef Sought[TOKENS_AHEAD] sought
+        cdef Sought* each
+        cdef int64_t n
         if ids.shape[0] < text.shape[0]:
             raise ValueError(
                 f"ids must hold at least {text.shape[0]} elements, one per byte of the text; got {ids.shape[0]}"
             )
         with nogil:
             while next_token(&scan):
-                h = self.hash_in_use(scan.token, scan.length, scan.hash)
-                id = self.slots[self.find(scan.token, scan.length, h)].id
-                if id:
-                    scan.ids[0] = id - 1
-                    scan.ids += 1
-        return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
+                each = &sought[scan.tokens % TOKENS_AHEAD]
+                if scan.tokens > TOKENS_AHEAD:
+                    self.write_id(each, &out)
+                each.token, each.length, each.lines = scan.token, scan.length, scan.lines
+                each.hash = hash_in_use(&self.table, scan.token, scan.length, scan.hash)
+                prefetch(self.table.slots + (each.hash & self.table.mask))
+            for n in range(max(scan.tokens - TOKENS_AHEAD, 0) + 1, scan.tokens + 1):
+                self.write_id(&sought[n % TOKENS_AHEAD], &out)
+            write_ends(scan.lines, &out)
+        return out.at - first, scan.tokens, scan.lines, scan.empty_lines
 
     def frequent(self, int64_t least) -> tuple[list, list]:
         """Return (tokens as bytes, counts) of the tokens that occurred at least `least` times, in the order of ids."""
         cdef int64_t id
         tokens, counts = [], []
-        for id in range(self.size):
-            if self.counts[id] >= least:
-                tokens.append(self.text[self.start(id):self.ends[id]])
-                counts.append(self.counts[id])
+        for id in range(self.table.size):
+            if self.counts()[id] >= least:
+                tokens.append(self.table.text[start_of(&self.table, id):self.table.ends[id]])
+                counts.append(self.counts()[id])
         return tokens, counts
 
 
@@ -436,27 +304,27 @@ cdef class Ranking:
     cdef Ranked* buffer
 
     def __cinit__(self, tables, int64_t least):
-        cdef TokenTable table
+        cdef TokenTable tokens
         cdef int64_t id, n = 0
         self.tables, self.bounds = tuple(tables), [0]
-        for table in self.tables:
+        for tokens in self.tables:
             with nogil:
-                for id in range(table.size):
-                    n += table.counts[id] >= least
+                for id in range(tokens.table.size):
+                    n += tokens.counts()[id] >= least
             self.bounds.append(n)
         self.items = <Ranked*>PyMem_RawMalloc((n + 1) * sizeof(Ranked))
         self.buffer = <Ranked*>PyMem_RawMalloc((n + 1) * sizeof(Ranked))
         if self.items == NULL or self.buffer == NULL:
             raise MemoryError(f"no memory for a ranking of {n:,} tokens")
         self.size, n = n, 0
-        for table in self.tables:
+        for tokens in self.tables:
             with nogil:
-                for id in range(table.size):
-                    if table.counts[id] >= least:
-                        self.items[n].count = table.counts[id]
-                        self.items[n].token = table.text + table.start(id)
-                        self.items[n].length = table.ends[id] - table.start(id)
-                        self.total += table.counts[id]
+                for id in range(tokens.table.size):
+                    if tokens.counts()[id] >= least:
+                        self.items[n].count = tokens.counts()[id]
+                        self.items[n].token = tokens.table.text + start_of(&tokens.table, id)
+                        self.items[n].length = length_of(&tokens.table, id)
+                        self.total += tokens.counts()[id]
                         n += 1
 
     def __dealloc__(self):

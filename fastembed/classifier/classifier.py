@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from itertools import chain
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
 from fastembed._base.pickling import pickled_as
-from fastembed._base.ranking import largest
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number
 from fastembed.classifier.documents import LabelledFiles, check_documents
@@ -24,10 +24,12 @@ from fastembed.classifier.labels import aligned, labels_of_lines, read_labelled
 from fastembed.classifier.learning import learn, learn_more
 from fastembed.classifier.metrics import Evaluation, evaluation
 from fastembed.classifier.options import ClassifierOptions
-from fastembed.classifier.prediction import scores_of
+from fastembed.classifier.prediction import answers, most_probable
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.vectors.vectors import Vectors
+
+T = TypeVar("T")
 
 
 @pickled_as("Classifier")
@@ -365,7 +367,7 @@ class Classifier:
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        parts = [scores for _, scores in self._scores(documents)]
+        parts = list(self._answers(documents, lambda known, scores: scores))
         scores = np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
@@ -399,7 +401,7 @@ class Classifier:
         True
         """
         model = self._fitted()
-        parts = [model.probabilities(scores, known) for known, scores in self._scores(documents)]
+        parts = list(self._answers(documents, lambda known, scores: model.probabilities(scores, known)))
         return np.concatenate(parts) if parts else np.empty((0, len(model.classes)), np.float32)
 
     def predict(self, documents: Any) -> NDArray[Any]:
@@ -429,7 +431,7 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b"])
         array([9, 7])
         """
-        parts = [scores.argmax(axis=1) for _, scores in self._scores(documents)]
+        parts = list(self._answers(documents, lambda known, scores: scores.argmax(axis=1)))
         found: NDArray[Any] = self.classes_[np.concatenate(parts) if parts else np.empty(0, np.intp)]
         return found
 
@@ -462,13 +464,9 @@ class Classifier:
         """
         k = check_integer("k", k, low=1)
         least = check_number("threshold", threshold, high=1)
-        model, found = self._fitted(), []
-        labels = model.classes.tolist()
-        for known, scores in self._scores(documents):
-            for p in model.probabilities(scores, known):
-                best = largest(p, k).tolist()
-                found.append([(labels[c], float(p[c])) for c in best if p[c] >= least])
-        return found
+        model = self._fitted()
+        parts = self._answers(documents, lambda known, scores: most_probable(model, known, scores, k, least))
+        return list(chain.from_iterable(parts))
 
     def score(self, documents: Any, labels: Any) -> float:
         """Return the share of documents whose most probable label is right: among theirs, if they have several.
@@ -500,7 +498,7 @@ class Classifier:
         matrix = aligned(found, self.classes_)
         if not matrix.nnz:
             raise ValueError("no document has a label that the classifier knows")
-        best = np.concatenate([scores.argmax(axis=1) for _, scores in self._scores(items)])
+        best = np.concatenate(list(self._answers(items, lambda known, scores: scores.argmax(axis=1))))
         hits = np.asarray(matrix[np.arange(len(items)), best]).ravel() > 0
         return float(hits.mean())
 
@@ -537,7 +535,7 @@ class Classifier:
             found = labels_of_lines(corpus.labels)
         else:
             items, found, _ = read_labelled(documents, labels)
-        return evaluation(model, found, self._scores(items, warn=False), k)
+        return evaluation(model, found, self._answers(items, lambda known, scores: (known, scores), warn=False), k)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
         """Return each feature's share of the scores of a document: they add up to them, since the model is linear.
@@ -569,12 +567,12 @@ class Classifier:
         bag = model.features.bags([document], Pool(1))
         return explain(model, bag, labels, k)
 
-    def _scores(self, documents: Any, *, warn: bool = True) -> Iterator[tuple[Any, NDArray[np.float32]]]:
-        """Yield the number of known features and the scores of documents, some at a time."""
+    def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
+        """Yield what `answer` makes of the numbers of known features and the scores of documents, some at a time."""
         model, items, unknown = self._fitted(), check_documents(documents), 0
-        for known, scores in scores_of(model, items, Pool(check_threads(self.threads))):
+        for known, found in answers(model, items, Pool(check_threads(self.threads)), answer):
             unknown += int((known == 0).sum())
-            yield known, scores
+            yield found
         if unknown and warn:
             warnings.warn(
                 f"{unknown:,} of {len(items):,} documents have no known feature: the answer is the labels' shares",
@@ -589,7 +587,7 @@ class Classifier:
         Parameters
         ----------
         path : path-like
-            Ends with .safetensors.
+            Ends with .safetensors, or has no suffix.
         rows : {"float32", "float16", "int8"}
             How the rows of E are written: int8 with a factor per row.
 
@@ -639,7 +637,7 @@ class Classifier:
         found._model = model
         return found
 
-    # ---------------------------------------------------------------- the manners of an estimator
+    # ---------------------------------------------------------------- the conventions of an estimator
 
     def _options(self) -> ClassifierOptions:
         return ClassifierOptions(**self.get_params())

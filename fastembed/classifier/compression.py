@@ -14,7 +14,7 @@ from fastembed.classifier.fitted import FittedClassifier
 
 ROWS = ("float32", "float16", "int8")
 HALF = float(np.finfo(np.float16).max)
-LEAST = 12  # of 127: docs/decisions.md
+LEAST = 12  # smaller numbers of an int8 row, whose largest is 127, may be left out: docs/decisions.md
 MOST_NARROW = 1 << 16  # columns that uint16 names
 
 

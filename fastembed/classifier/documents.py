@@ -15,11 +15,11 @@ from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.document_blocks import DocumentBlock, join_tokens
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Block, FileCorpus, Progress, _invalid_utf8, _path_list, _sequences
+from fastembed.corpus.readers import Block, FileCorpus, Progress, invalid_utf8, path_list, sequences_of, text_blocks_of
 from fastembed.corpus.reading import Reading, replace_surrogates, token_list
 from fastembed.corpus.text_blocks import TextBlock
 
-BLOCK_DOCUMENTS = 1 << 14  # of documents in memory
+BLOCK_DOCUMENTS = 1 << 14  # documents in memory that make a block
 
 
 class DocumentLines:
@@ -37,10 +37,10 @@ class DocumentLines:
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each document."""
-        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
 
-    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the documents in blocks."""
+    def _blocks(self, _: Ledger, progress: Progress | None) -> Iterator[Block]:
+        """Yield the documents in blocks; of their bytes no ledger is kept."""
         total = len(self._documents)
         for first in range(0, total, BLOCK_DOCUMENTS):
             part = self._documents[first : first + BLOCK_DOCUMENTS]
@@ -98,7 +98,7 @@ class LabelledFiles:
     def __init__(
         self, paths: str | os.PathLike[str] | Iterable[os.PathLike[str]], reading: Reading, prefix: str
     ) -> None:
-        given = _path_list(paths)
+        given = path_list(paths)
         try:
             self._files = FileCorpus(given, errors=reading.errors)
         except ValueError as error:  # it has fields
@@ -113,7 +113,7 @@ class LabelledFiles:
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each document."""
-        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
 
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
         """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8.
@@ -139,7 +139,7 @@ class LabelledFiles:
     def _texts(self, ledger: Ledger, progress: Progress | None) -> Iterator[tuple[bytes, Any]]:
         """Yield whole lines of valid UTF-8, each time with the block that they end in."""
         begun: list[bytes] = []
-        for block in self._files._blocks(ledger, progress):
+        for block in text_blocks_of(self._files, ledger, progress):
             if isinstance(block, DocumentBlock):
                 raise ValueError(f"{self.names[0]!r}: labelled documents are lines of text, not of a structured file")
             begun.append(valid_text(block, self.reading.errors))
@@ -165,7 +165,7 @@ def valid_text(block: Any, errors: str) -> bytes:
     if valid_utf8(text):
         return text
     if errors == "strict":
-        raise _invalid_utf8(block)
+        raise invalid_utf8(block)
     return text.decode(errors="replace").encode()
 
 

@@ -19,7 +19,7 @@ from scipy import sparse
 from fastembed._base.csr import sorted_csr
 from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
-from fastembed._kernels.features import PairTable
+from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.characters import CharacterGrams
 from fastembed.classifier.documents import document_lines
@@ -32,7 +32,7 @@ Int64 = npt.NDArray[np.int64]
 Room: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
 Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
 
-PIECE_DOCUMENTS = 1 << 13  # whose bags are made by one task
+PIECE_DOCUMENTS = 1 << 13  # documents whose bags are made by one task
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,9 @@ class Grams:
         return len(self.left)
 
     @cached_property
-    def table(self) -> PairTable:
-        """The table that finds them."""
-        table = PairTable()
-        table.fill(self.left, self.right)
-        return table
+    def index(self) -> PairIndex:
+        """What finds them."""
+        return PairIndex(self.left, self.right)
 
     def first(self, count: int) -> Grams:
         """Return the first of them."""
@@ -144,15 +142,18 @@ class Features:
             Canonical; the row of a document without a known feature is empty.
         """
         cuts = range(0, len(documents), PIECE_DOCUMENTS)
+        if len(cuts) > 1:
+            self.csr_of(documents[:1], first)  # makes the tables, which threads share from then on
         parts: list[Any] = [None] * len(cuts)
 
         def make(k: int) -> None:
-            parts[k] = self._piece(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
+            parts[k] = self.csr_of(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
 
         pool.run(make, len(cuts))
         return stacked(parts, len(self), pool)
 
-    def _piece(self, documents: Sequence[Any], first: int) -> Part:
+    def csr_of(self, documents: Sequence[Any], first: int = 0) -> Part:
+        """Return the bags of documents as `bags` does, in one task."""
         text = b"".join(self._read(documents, first))
         size = np.empty(len(text), np.int32)
         written = self._table.encode(text, False, size)[0]
@@ -253,6 +254,6 @@ def place_grams(ids: Int32, grams: Sequence[Grams]) -> list[Int32]:
     orders = [ids]
     for shift, kind in enumerate(grams, 1):
         found = np.empty_like(ids)
-        kind.table.find_all(orders[-1], ids, shift, found)
+        kind.index.find_all(orders[-1], ids, shift, found)
         orders.append(found)
     return orders

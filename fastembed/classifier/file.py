@@ -23,6 +23,7 @@ from fastembed.classifier.likelihood import Likelihood
 from fastembed.classifier.options import MOST_WORDS, ClassifierOptions, checked_lengths
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
+from fastembed.formats.registry import FORMATS
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
 
@@ -31,9 +32,9 @@ def write_classifier(
     path: str | os.PathLike[str], options: ClassifierOptions, model: FittedClassifier, rows: str
 ) -> None:
     """Write a classifier, with rows of E of this dtype."""
-    model = compressed(model, rows)
-    if Path(path).suffix.lower() != ".safetensors":
+    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
         raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
+    model = compressed(model, rows)
     features = model.features
     tensors = {
         **row_tensors(model),

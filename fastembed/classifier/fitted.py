@@ -1,4 +1,4 @@
-"""`FittedClassifier`: all that a fit has learned, and what documents are worth by it."""
+"""`FittedClassifier`: all that a fit has learned, and the scores and probabilities of documents."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.features import Features
 from fastembed.classifier.likelihood import Likelihood
 from fastembed.corpus.ledger import Ledger
 
 Array = npt.NDArray[Any]
+
+_gather = kernels_for("float32").bag_gather
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,19 @@ class FittedClassifier:
             rows *= self.scales[ids][:, None]
         return rows
 
-    def scores(self, bags: Any) -> npt.NDArray[np.float32]:
-        """Return the scores h + b, or h @ linear + b, (N, L) of bags (N, F)."""
-        bags = bags.astype(np.float32)
-        if self.embedding.dtype == np.float32:
-            h = bags @ self.embedding
-        else:
-            ids, places = np.unique(bags.indices, return_inverse=True)
-            bags.indices = places.astype(np.int32)
-            bags.resize((bags.shape[0], max(1, len(ids))))
-            h = bags @ (self.rows(ids) if len(ids) else np.zeros((1, self.embedding.shape[1]), np.float32))
+    def scores(
+        self, indptr: npt.NDArray[np.int64], indices: npt.NDArray[np.int32], data: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float32]:
+        """Return the scores h + b, or h @ linear + b, (N, L) of bags (N, F) in CSR form."""
+        documents, rows = len(indptr) - 1, self.embedding
+        if not len(indices):
+            return np.tile(self.bias, (documents, 1))
+        if rows.dtype != np.float32:
+            named, places = np.unique(indices, return_inverse=True)
+            rows, indices = self.rows(named), places.astype(np.int32)
+        h = np.empty((documents, rows.shape[1]), np.float32)
+        weights, every = data.astype(np.float32), np.arange(documents)
+        _gather(rows, indptr, indices, weights, every, 0, documents, h)
         scores: npt.NDArray[np.float32] = (h if self.linear is None else h @ self.linear) + self.bias
         return scores
 

@@ -61,7 +61,7 @@ class Grown:
         TypeError
             If labels are int and were str, or the other way round.
         ValueError
-            If the loss or what a feature is has been changed.
+            If the loss, the dimension or what a feature is has been changed.
         """
         _check_alike(known, examples, options)
         features, old, new = grown_features(known.features, examples.features)
@@ -98,9 +98,11 @@ def _check_alike(known: FittedClassifier, examples: Examples, options: Classifie
         raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.likelihood.loss!r}: call fit")
     if len(ours.grams) != len(theirs.grams) or lengths[0] != lengths[1] or ours.reading != theirs.reading:
         raise ValueError("ngrams, chars or reading are not those that the classifier learned with: call fit")
-    if options.pretrained is not None and (known.linear is None or len(known.linear) != options.dim):
-        dim = None if known.linear is None else len(known.linear)
+    dim = None if known.linear is None else len(known.linear)
+    if options.pretrained is not None and dim != options.dim:
         raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
+    if dim is not None and dim != options.dim:  # of full rank, it grows with the labels
+        raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
     if examples.labels.classes.dtype != known.classes.dtype:
         found, expected = examples.labels.classes.tolist()[0], known.classes.tolist()[0]
         raise TypeError(f"labels must be of the type of the classes, such as {expected!r}, got {found!r}")
@@ -121,7 +123,7 @@ def grown_features(old: Features, new: Features) -> tuple[Features, Int64, Int64
     for ours, theirs in zip(old.grams, new.grams, strict=True):
         left, right = places[-1][theirs.left].astype(np.int32), places[0][theirs.right].astype(np.int32)
         found = np.empty(len(theirs), np.int32)
-        ours.table.find_all(left, right, 0, found)
+        ours.index.find_all(left, right, 0, found)
         fresh = found < 0
         place = found.astype(np.int64)
         place[fresh] = len(ours) + np.arange(fresh.sum())

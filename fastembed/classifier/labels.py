@@ -41,7 +41,7 @@ class Labels:
 
 
 def read_labels(labels: Any, documents: int) -> Labels:
-    """Return what was given as the labels of so many documents, checked.
+    """Return the labels that were given for documents, checked.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def _held_out(documents: int, options: ClassifierOptions) -> Held:
     """Return which of so many documents are held out."""
     held: Held = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
     if not held.any() or held.all():
-        raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is none")
+        raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is not one")
     return held
 
 

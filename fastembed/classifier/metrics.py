@@ -18,7 +18,7 @@ from fastembed.classifier.labels import Labels, aligned
 Float = npt.NDArray[np.float64]
 
 MOST_CONFUSIONS = 10
-BINS = 15  # of the calibration error, which Guo et al. (2017) use
+BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 
 
 @pickled_as("classifier.LabelScore")

@@ -15,7 +15,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths
 from fastembed.vectors.vectors import Vectors
 
-MOST_WORDS = 16  # of an n-gram; as many arrays as the kernel of bags takes
+MOST_WORDS = 16  # the most words of an n-gram: the kernel of bags takes as many arrays
 EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
 L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")

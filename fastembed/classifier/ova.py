@@ -1,6 +1,6 @@
 """Training of each label against all others, of full rank: dual coordinate ascent on tiles of labels.
 
-Labels do not meet. docs/derivation.md, section 8, has the objectives, of sigmoids ("ova") and of squares ("squared").
+Labels are independent. docs/derivation.md, section 8, has the objectives: of sigmoids ("ova"), of squares ("squared").
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NEVER = -1e4  # the logit of what only fills a tile of sigmoids
 MOST_LEFT_OUT = 1000  # documents; at most a tenth
 EPOCHS_OF_ALL = 5  # at least, if the first ones do not end earlier
 RUN = 16  # documents that are visited one after the other
-PIECE_FEATURES = 1 << 14  # whose weights are written by one task
+PIECE_FEATURES = 1 << 14  # features whose weights are written by one task
 MOST_COST = 1e30  # beyond, products with it may overflow float32
 
 

@@ -11,9 +11,9 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed.classifier.features import Grams, Int32, Int64
 
-PART_PAIRS = 1 << 15  # of about so many pairs, by their hashes, the table fits a cache
+PART_PAIRS = 1 << 15  # about as many pairs as fit a cache with their hash table
 MOST_PARTS = 512
-PARTS_AT_ONCE = 8  # by one task
+PARTS_AT_ONCE = 8  # parts that are counted by one task
 TALLIED = 256  # counts below this are sorted by counting them
 
 

@@ -13,7 +13,7 @@ from fastembed.vectors.vectors import Vectors
 
 Float32 = npt.NDArray[np.float32]
 
-LENGTH = 3.0  # of the row of a word: docs/decisions.md
+LENGTH = 3.0  # the length of the row of a word: docs/decisions.md
 
 
 def word_rows(words: Sequence[str], vectors: Vectors) -> Float32:

@@ -80,12 +80,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as interrupt:
         if argv is None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends, and is not to be interrupted in that
-        _complain("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
+        _print_failure("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return _code(interrupt)
     except Exception as error:
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        _complain(f"error: {one_line(error)}")
+        _print_failure(f"error: {one_line(error)}")
         behind = _interrupt_behind(error)
         return 1 if behind is None else _code(behind)
     return code
@@ -102,7 +102,7 @@ def _code(interrupt: KeyboardInterrupt) -> int:
     return 143 if isinstance(interrupt, Terminated) else 130
 
 
-def _complain(text: str) -> None:
+def _print_failure(text: str) -> None:
     print(printable(f"fastembed: {text}"), file=sys.stderr)
 
 

@@ -12,9 +12,9 @@ from fastembed.cli.output import print_json, print_line, print_scored, scored_re
 from fastembed.formats.atomic import check_writable
 from fastembed.vectors import Vectors
 
-WORDS = 20_000  # of each model
-LISTED = 10  # words that moved most
-COMMON = 5_000  # words, among which those are sought: rare words have noisy vectors
+WORDS = 20_000  # words of each model that are compared
+LISTED = 10  # how many of the words that moved most are printed
+COMMON = 5_000  # only words among this many of the most frequent: vectors of rare ones are noisy
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from fastembed.cli import options, values
 from fastembed.cli.arguments import open_vectors, reject_overwriting
 from fastembed.cli.output import print_written
 from fastembed.formats.registry import FORMATS, check_output, format_of
+from fastembed.vectors.vectors import composer_behind
 
 WRITABLE = tuple(name for name, form in FORMATS.items() if form.writable)
 
@@ -23,8 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
     reject_overwriting(arguments, inputs, form.files(arguments.output))
     vectors = open_vectors(arguments)
     vectors.save(arguments.output, form.name)
-    words, dim = vectors.matrix.shape
-    left_out = None if form.ngrams or vectors._composer is None else str(vectors._composer)
+    (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
+    left_out = None if form.ngrams or composer is None else str(composer)
     document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim, "left_out": left_out}
     alone = f", without the {left_out}" if left_out else ""
     print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}", **document)

@@ -35,7 +35,7 @@ COUNTING = (
     "baskets",
 )
 TRAINING = ("dim", "subwords", "epochs", "early_stopping", "validation_fraction", "n_iter_no_change", "seed")
-PARAMETERS = (*COUNTING, *TRAINING, "threads")  # of SkipGram
+PARAMETERS = (*COUNTING, *TRAINING, "threads")  # the parameters of SkipGram
 STRUCTURE = ("field", "no_header", "skip_bad")
 TOKENS = (
     "lowercase",
@@ -117,7 +117,8 @@ def add_quiet(to: Group) -> None:
 def add_json_lines(to: Group) -> None:
     """Add the option that reports what happens while it does, for programs."""
     text = (
-        "print one JSON object a line with the key event: training, going on, epoch, kept; written, with the keys below"
+        "print one JSON object per line, whose key event is training, going on, epoch, kept or written, "
+        "the last with the keys below"
     )
     add_flag(to, "--json-lines", text)
 
@@ -243,7 +244,7 @@ def add_counting(to: Group) -> None:
 
 def add_min_count(to: Group, defaults: Defaults = DEFAULTS) -> None:
     """Add the least number of occurrences."""
-    text = "drop words (`phrases`: pairs of words) that occur fewer times"
+    text = "drop words, phrases or features that occur fewer times"
     add_parameter(to, "min_count", values.positive, text, defaults=defaults, metavar="N")
 
 
@@ -268,11 +269,13 @@ def add_mpi(to: Group) -> None:
     add_flag(to, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
 
 
-def add_training(to: Group, defaults: Defaults = DEFAULTS) -> None:
-    """Add how a model is trained."""
+def add_training(to: Group, defaults: Defaults = DEFAULTS, shown: Mapping[str, str] | None = None) -> None:
+    """Add how a model is trained; `shown` says what stands for defaults that are None."""
+    of = shown or {}
     add = partial(add_parameter, to, defaults=defaults)
-    add("dim", values.positive, "dimension of the vectors", metavar="D")
-    add("epochs", values.positive, "number of passes over the words or documents", metavar="N")
+    add("dim", values.positive, "dimension of the vectors", shown=of.get("dim"), metavar="D")
+    text = "number of passes over the words or documents"
+    add("epochs", values.positive, text, shown=of.get("epochs"), metavar="N")
     text = "hold out lines, and stop when their likelihood no longer rises"
     add("early_stopping", None, text, action=argparse.BooleanOptionalAction)
     add("validation_fraction", values.number(0.5), "share of the lines to hold out", metavar="SHARE")
@@ -300,11 +303,13 @@ def add_parameter(
     text: str,
     option: str = "",
     defaults: Defaults = DEFAULTS,
+    shown: object = None,
     **more: Any,
 ) -> None:
     """Add a parameter of a model, which has its default: it is absent from the parsed arguments if not given."""
-    default = defaults[name]
-    shown = {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
+    if shown is None:
+        default = defaults[name]
+        shown = {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
     if read is not None:
         more["type"] = read
     add_option(to, option or option_of(name), text=text, default=argparse.SUPPRESS, shown=shown, dest=name, **more)

@@ -18,7 +18,7 @@ from fastembed.corpus.advice import advice
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.vectors import Vectors
 
-SHOWN_NGRAMS = 5  # of a composed word, those with the largest shares
+SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
 MODEL_KEYS = (
     "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
     "ledger"

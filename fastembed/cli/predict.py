@@ -6,16 +6,20 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
+from io import BufferedReader
 from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
-from fastembed._base.json_values import plain
+from fastembed._base.printable import printable
+from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import LabelledFiles, unlabelled_texts, valid_text
 from fastembed.cli import options, values
 from fastembed.cli.arguments import fail, given, holds_classifier, open_model, reject, stdin_lines
 from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
-from fastembed.corpus.text_blocks import TextBlock
+from fastembed.corpus.text_blocks import BLOCK_BYTES, TextBlock
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,32 +60,58 @@ def _predict_labels(arguments: argparse.Namespace) -> int:
     """Print the labels of each line of a file or of standard input."""
     reject(arguments, ("side",), "a classifier answers with labels")
     if len(arguments.words) > 1:
-        fail(arguments, f"a classifier reads one file, got {' '.join(arguments.words)!r}")
+        fail(
+            arguments,
+            f"a classifier reads one file, got {' '.join(arguments.words)!r}; -k and --threshold take numbers",
+        )
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
     topn = arguments.topn if given(arguments, ["topn"]) else 1
+    line_of = _json_line if arguments.json else partial(_line, {c: printable(str(c)) for c in model.classes_.tolist()})
     for documents in _documents((arguments.words or ["-"])[0], model):
-        for answer in model.predict_top(documents, topn, arguments.threshold or 0.0):
-            if arguments.json:
-                record = {"labels": [{"label": label, "probability": p} for label, p in answer]}
-                print(json.dumps(plain(record), ensure_ascii=False))
-            else:
-                print_line("  ".join(f"{label} {p:.4f}" for label, p in answer))
+        answers = model.predict_top(documents, topn, arguments.threshold or 0.0)
+        sys.stdout.writelines(map(line_of, answers))
         sys.stdout.flush()
     return 0
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _json_line(answer: list[tuple[Any, float]]) -> str:
+    return _encode({"labels": [{"label": label, "probability": p} for label, p in answer]}) + "\n"
+
+
+def _line(names: dict[Any, str], answer: list[tuple[Any, float]]) -> str:
+    return "  ".join([f"{names[label]} {p:.4f}" for label, p in answer]) + "\n"
+
+
 def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
-    """Yield the documents of a file or folder, many at a time, or of standard input, each as it comes."""
-    reading = model.reading_
+    """Yield the documents of a file or folder, many at a time, or of standard input, all that have come."""
+    errors, prefix = model.reading_.errors, model.label_prefix
     if name != "-":
-        yield from LabelledFiles(Path(name), reading, model.label_prefix).all_documents()
+        yield from LabelledFiles(Path(name), model.reading_, prefix).all_documents()
         return
-    offset = 0
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        text = line.removesuffix(b"\n") + b"\n"
-        block = TextBlock(text, "standard input", number, offset, len(line), inside=False, last=False)
-        yield unlabelled_texts(valid_text(block, reading.errors), model.label_prefix.encode())
-        offset += len(line)
+    number, offset = 1, 0
+    for text in _text_of_stdin():
+        whole = errors == "replace" or valid_utf8(text)
+        for part in [text] if whole else [line + b"\n" for line in text.split(b"\n")[:-1]]:  # up to the wrong one
+            block = TextBlock(part, "standard input", number, offset, len(part), inside=False, last=False)
+            yield unlabelled_texts(valid_text(block, errors), prefix.encode())
+            number, offset = number + part.count(b"\n"), offset + len(part)
+
+
+def _text_of_stdin() -> Iterator[bytes]:
+    """Yield whole lines as soon as they come: one, or all that are there already."""
+    stdin = cast(BufferedReader, sys.stdin.buffer)
+    begun: list[bytes] = []
+    while some := stdin.read1(BLOCK_BYTES):
+        end = some.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*begun, some[:end]])
+            begun.clear()
+        begun.append(some[end:])
+    if rest := b"".join(begun):
+        yield rest + b"\n"
 
 
 def _queries_of_stdin() -> list[list[str]]:

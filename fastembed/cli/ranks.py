@@ -55,7 +55,7 @@ class Job:
                     raise
 
     def prepare(self, function: Callable[[], T]) -> T:
-        """Return ``function()``, called by rank 0 before the others, so that it alone complains of wrong usage."""
+        """Return ``function()``, called by rank 0 before the others, so that it alone reports wrong usage."""
         ranks = self._ranks
         if ranks is None:
             return function()

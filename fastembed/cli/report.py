@@ -14,7 +14,7 @@ from fastembed.evaluation import analogies, word_similarity
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.projection import METHODS
 
-WORDS = 20_000  # on the map
+WORDS = 20_000  # words on the map
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -56,7 +56,7 @@ def add_parser(commands: options.Commands) -> None:
     command.add_argument("vectors", metavar="MODEL", type=values.file_name, help="a model that `train` wrote")
     options.add_output(command, "report.html")
     text = "the words whose nearest words are listed"
-    shown = "those that stand for the largest clusters"
+    shown = "those most typical of the largest clusters"
     options.add_option(command, "--words", text=text, default=None, shown=shown, nargs="+", metavar="WORD")
     for name, text in (
         ("--similarity", "files with two words and a score per line"),

@@ -102,14 +102,14 @@ def _on_more_counts(arguments: argparse.Namespace) -> Task:
         "subwords",
         *(name for name in options.COUNTING if name != "max_size" or not arguments.grow_vocabulary),
     )
-    reject(
-        arguments,
-        (*_NOT_FOR_COUNTS, "memory_limit", *fixed),
-        f"--continue keeps the shape of the model, and {_COUNTED}",
-    )
+    reject(arguments, (*_NOT_FOR_COUNTS, *fixed), f"--continue keeps the shape of the model, and {_COUNTED}")
     model = _model_to_continue(arguments)
     counts, held_out = _load_counts(arguments, model)
-    choice = {"grow_vocabulary": arguments.grow_vocabulary, "replay": _load_replay(arguments)}
+    choice = {
+        "grow_vocabulary": arguments.grow_vocabulary,
+        "replay": _load_replay(arguments),
+        "memory_limit": arguments.memory_limit,
+    }
     return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, **choice)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from fastembed.classifier import Classifier
 from fastembed.classifier.compression import ROWS
 from fastembed.classifier.likelihood import LOSSES
+from fastembed.classifier.options import EPOCHS, L2
 from fastembed.cli import options, values
 from fastembed.cli.arguments import check_model_output, given, reject, reject_overwriting
 from fastembed.cli.output import print_line, print_written
@@ -33,6 +35,10 @@ def run(arguments: argparse.Namespace) -> None:
     parameters = given(arguments, DEFAULTS)
     if not parameters.get("early_stopping"):
         reject(arguments, EARLY, "nothing is held out without --early-stopping")
+    if parameters.get("loss") == "softmax":
+        reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
+    else:
+        reject(arguments, ("learning_rate",), "only --loss softmax has a learning rate")
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()
     if (pretrained := parameters.get("pretrained")) is not None:
@@ -76,6 +82,11 @@ def _print_epoch(model: Classifier, record: dict[str, float]) -> None:
     print_line(f"epoch {int(record['epoch']):>2}   {loss}{held_out}   {record['seconds']:.1f} s")
 
 
+def _by_loss(defaults: Mapping[str, float]) -> str:
+    """Return the default of each loss, for the help of an option."""
+    return ", ".join(f"{loss} {default:g}" for loss, default in defaults.items())
+
+
 def add_parser(commands: options.Commands) -> None:
     """Add the command to the parser."""
     command = options.add_command(
@@ -96,26 +107,29 @@ def add_parser(commands: options.Commands) -> None:
     add = partial(options.add_parameter, reading, defaults=DEFAULTS)
     add("label_prefix", str, "what labels begin with", metavar="TEXT")
     add("ngrams", values.positive, "the largest number of neighbouring words that are a feature", metavar="N")
-    text = "n-grams of so many characters of a word are features, such as 3-6"
+    text = "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6"
     add("chars", values.ngram_lengths, text, metavar="MIN-MAX")
     options.add_min_count(reading, DEFAULTS)
     add("max_features", values.positive, "keep only the N most frequent features", metavar="N")
     training = command.add_argument_group("how to train")
-    options.add_training(training, DEFAULTS)
     add = partial(options.add_parameter, training, defaults=DEFAULTS)
-    add("loss", None, "one sigmoid per label, or a softmax over the labels", choices=LOSSES)
+    text = "squared: least squares, each label against all others; ova: one sigmoid per label; softmax: over all labels"
+    add("loss", None, text, choices=LOSSES)
+    shown = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
+    options.add_training(training, DEFAULTS, shown)
     text = "start the rows of words from the vectors of this file; needs --loss softmax and --dim, that of the vectors"
     add("pretrained", values.file_name, text, metavar="FILE")
-    add("l2", values.number(), "how strongly large weights are held down", metavar="NUMBER")
+    text = "the weight of half the sum of the squared weights, in what is minimised"
+    add("l2", values.number(zero=True), text, shown=_by_loss(L2), metavar="NUMBER")
     text = "weigh labels so that rare ones count as much as frequent ones"
     add("class_weight", None, text, choices=("balanced",))
     add(
         "tol",
-        values.number(),
-        "end when an epoch moves the scores by less than this share of what the first one did",
+        values.number(zero=True),
+        "end when an epoch moves the scores by less than this share of what the first one did; not with --loss softmax",
         metavar="SHARE",
     )
-    add("learning_rate", values.number(), "rate of gradient descent, of the softmax", metavar="RATE")
+    add("learning_rate", values.number(), "rate of gradient descent; only with --loss softmax", metavar="RATE")
     text = "dtype of the rows in the file: float16 and int8 take less space"
     options.add_option(command, "--rows", text=text, default="float32", choices=ROWS)
     options.add_threads(command)

@@ -43,17 +43,18 @@ def _integer(text: str, low: int) -> int:
     return int(text)
 
 
-def number(high: float = math.inf) -> Callable[[str], float]:
-    """Return the reader of a number above 0 and at most `high`."""
+def number(high: float = math.inf, *, zero: bool = False) -> Callable[[str], float]:
+    """Return the reader of a number above 0, or with `zero` of at least 0, and at most `high`."""
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (0 < value <= high and math.isfinite(value)):
+        if not ((value > 0 or (zero and value == 0)) and value <= high and math.isfinite(value)):
+            low = "of at least 0" if zero else "above 0"
             limit = "" if math.isinf(high) else f" and at most {high:g}"
-            raise argparse.ArgumentTypeError(f"a number above 0{limit} expected, got {text!r}")
+            raise argparse.ArgumentTypeError(f"a number {low}{limit} expected, got {text!r}")
         return value
 
     return read

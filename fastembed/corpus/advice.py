@@ -8,11 +8,11 @@ from itertools import pairwise
 from fastembed._base.printable import shown
 from fastembed.corpus.document_blocks import DocumentBlock
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import FileCorpus
+from fastembed.corpus.readers import FileCorpus, text_blocks_of
 
 SAMPLE_BYTES = 1 << 20
 MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
-LEAST_LINES = 20  # that can show whether a text is wrapped
+LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
 
 _PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
 
@@ -35,7 +35,7 @@ def advice(corpus: FileCorpus) -> str | None:
     "33 % of the tokens end in punctuation, such as 'London,'; --words reads words without it"
     """
     text = b""
-    for block in corpus._blocks(Ledger(), None):
+    for block in text_blocks_of(corpus, Ledger()):
         if not (isinstance(block, DocumentBlock) and block.tokens):  # lists of tokens are as they should be
             text += block.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:

@@ -24,9 +24,9 @@ Words: TypeAlias = tuple[str, ...]
 Counts: TypeAlias = npt.NDArray[np.float64]
 
 THRESHOLDS = {"npmi": 0.5, "word2vec": 100.0}  # the defaults
-DIGITS = 6  # of a score after the point, so that files are short and read back as the same
+DIGITS = 6  # digits of a score after the point: files are short, and are read back to the same scores
 MOST_COMMON = 4000  # common words, which the kernel numbers in 24 bits, two at a time
-GLUE = 0xFF  # between the words of a phrase while phrases are sought: a byte that no text has
+GLUE = 0xFF  # between the words of a phrase during the search for longer ones: a byte that no UTF-8 text has
 BATCH_BYTES = 1 << 20
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from fastembed._base.positions import Placed
+from fastembed._base.random_access import RandomAccess
 from fastembed.corpus.plain_blocks import open_plain, plain_parts
 from fastembed.corpus.sources import RegularFile, Spool, TextFile
 from fastembed.corpus.text_blocks import Cut
@@ -17,7 +17,7 @@ class FilePart:
     ----------
     file : TextFile
     part : (int, int)
-        From one byte to another; see `plain_parts`.
+        The first byte, and the one behind the last; see `plain_parts`.
     """
 
     def __init__(self, file: TextFile, part: tuple[int, int]) -> None:
@@ -31,13 +31,13 @@ class FilePart:
         """Return a stream of the bytes of the whole file."""
         return self.file.open()
 
-    def placed(self) -> Placed:
-        """Return what reads the bytes of the whole file from any place."""
-        return self.file.placed()
+    def random_access(self) -> RandomAccess:
+        """Return a reader of the bytes of the whole file at any offset."""
+        return self.file.random_access()
 
 
 def file_parts(file: TextFile, size: int, cut: Cut) -> list[TextFile]:
-    """Return the parts of a file of about so many bytes, or the file alone if it is compressed or short."""
+    """Return the parts of a file, of about `size` bytes each, or the file alone if it is compressed or short."""
     if file.size() <= size or (plain := open_plain(file)) is None:
         return [file]
     return [FilePart(file, part) for part in plain_parts(plain, size, cut)]

@@ -22,7 +22,7 @@ from fastembed.formats.atomic import replacing
 if TYPE_CHECKING:
     from fastembed.corpus.readers import Progress, Source
 
-LONGEST = 8  # words of a phrase
+LONGEST = 8  # the most words of a phrase
 GLUE = ord("_")
 
 
@@ -242,7 +242,7 @@ class Phrases:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Phrases:
-        """Read what :meth:`save` wrote, or a list of one's own: one phrase per line.
+        """Read what :meth:`save` wrote, or a list that you wrote: one phrase per line.
 
         Parameters
         ----------
@@ -312,7 +312,7 @@ def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
 
 
 def _words(phrase: Any) -> tuple[str, ...]:
-    """Return the tokens of a phrase; raise for what is none."""
+    """Return the tokens of a phrase; raise for anything else."""
     if isinstance(phrase, str):
         words = tuple(token.decode(errors="surrogatepass") for token in phrase.encode(errors="surrogatepass").split())
     elif isinstance(phrase, Iterable) and not isinstance(phrase, bytes):

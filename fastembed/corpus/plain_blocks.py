@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastembed._base.positions import Placed
+from fastembed._base.random_access import RandomAccess
 from fastembed.corpus import text_blocks
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.text_blocks import COMPRESSED, Cut, cut_line
 
-LARGE_BLOCK_BYTES = 1 << 22  # of files so large that there are enough such blocks for many threads
-BLOCKS = 256  # that are enough
-TAIL_BYTES = 1 << 12  # at the end of a block, where the end of a line is looked for first
+LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
+BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
+TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PlainBlock:
         r"""Its bytes; they end in \n at the end of the file, even if the file does not."""
         text = self.file.read(self.offset, self.size)
         if not self.offset and text.startswith(BOM_UTF8):
-            text = b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :]  # the byte order mark is no part of a token
+            text = b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :]  # the byte order mark is not part of a token
         if self.last and not text.endswith(b"\n"):
             text += b"\n"
         return text
@@ -68,20 +68,20 @@ class PlainBlock:
 
 
 class PlainFile:
-    """An open file, from any place of which any thread may read.
+    """An open file that any thread may read at any offset.
 
     Parameters
     ----------
     name : str
-    reader : Placed
+    reader : RandomAccess
     """
 
-    def __init__(self, name: str, reader: Placed) -> None:
+    def __init__(self, name: str, reader: RandomAccess) -> None:
         self.name, self.size = name, reader.size
         self._reader = reader
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return this many bytes from this place on.
+        """Return `size` bytes from an offset on.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class PlainFile:
         parts: list[bytes] = []
         while size or not parts:
             try:
-                data = self._reader.some(offset, size)
+                data = self._reader.read_some(offset, size)
             except OSError as error:
                 raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
             if len(data) < min(size, 1):
@@ -108,7 +108,7 @@ def open_plain(file: TextFile) -> PlainFile | None:
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
-    reader = file.placed()
+    reader = file.random_access()
     return PlainFile(file.name, reader) if reader.size else None
 
 
@@ -146,7 +146,7 @@ def plain_blocks(
 
 
 def _block_bytes(size: int) -> int:
-    """Return the bytes of a block of a file of so many bytes."""
+    """Return the size in bytes of the blocks of a file of `size` bytes."""
     return max(text_blocks.BLOCK_BYTES, min(size // BLOCKS, LARGE_BLOCK_BYTES))
 
 

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Line: TypeAlias = "tuple[bytes, bool]"  # a sequence, and whether it consists of tokens that `join_tokens` has joined
 
-BATCH_BYTES = 1 << 16  # of text that a process gets at a time
+BATCH_BYTES = 1 << 16  # bytes of text that a process gets at a time
 BATCH_ITEMS = 1 << 12
 
 _reading: Reading  # in a process that tokenizes

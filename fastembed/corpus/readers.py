@@ -27,10 +27,10 @@ from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
 from fastembed.corpus.processes import Line, tokenize
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.records import Records, check_reiterable, documents_of
-from fastembed.corpus.rows import BadRow
 from fastembed.corpus.sources import TextFile
 from fastembed.corpus.structured import Structure
 from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
+from fastembed.corpus.text_tables import BadRow
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (
@@ -174,7 +174,7 @@ class FileCorpus:
             processes=processes,
         )
         self._structure = Structure(field, header, skip_bad)
-        self._files = [file for path in _path_list(paths) for file in self._structure.find(path)]
+        self._files = [file for path in path_list(paths) for file in self._structure.find(path)]
         for file in self._files:
             self._structure.check(file)
         self.names = [file.name for file in self._files]
@@ -189,7 +189,7 @@ class FileCorpus:
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
-        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
 
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
         """Yield the text of all files in blocks, whose bytes are added to the ledger."""
@@ -210,7 +210,7 @@ class FileCorpus:
             done += size
 
     def parts(self, size: int) -> list[FileCorpus]:
-        """Return the corpus cut at the ends of sequences into corpora of about so many bytes on disk.
+        """Return the corpus cut at the ends of sequences into corpora of about `size` bytes on disk.
 
         Other processes can read them, on machines on which the files have the same names. A file that is compressed or
         structured is not cut.
@@ -252,8 +252,25 @@ class FileCorpus:
         return corpus
 
 
-def _path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return one path or several as a list; raise TypeError for anything else."""
+def text_blocks_of(corpus: TextCorpus, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
+    """Yield the text of a corpus in blocks, whose bytes are added to the ledger.
+
+    Parameters
+    ----------
+    corpus : TextCorpus
+    ledger : Ledger
+    progress : callable, optional
+    """
+    return corpus._blocks(ledger, progress)
+
+
+def path_list(paths: Any) -> list[str | os.PathLike[str]]:
+    """Return one path or several as a list; raise TypeError for anything else.
+
+    Parameters
+    ----------
+    paths : path-like or iterable of path-like
+    """
     if isinstance(paths, str | os.PathLike):
         return [paths]
     found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
@@ -292,7 +309,7 @@ def map_text(
         return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
 
     has_token = False  # whether the sequence inside which a block begins had a token before
-    with closing(ordered_map(apply, corpus._blocks(ledger, progress), threads)) as results:
+    with closing(ordered_map(apply, text_blocks_of(corpus, ledger, progress), threads)) as results:
         for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
             ledger.replaced += replaced
             record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
@@ -366,7 +383,7 @@ class DocumentCorpus:
         progress : callable, optional
             Called with (done, total) in documents.
         """
-        return _sequences(self._blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
 
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[DocumentBlock]:
         """Yield the documents in blocks."""
@@ -386,7 +403,7 @@ class MemoryCorpus:
     Raises
     ------
     TypeError
-        If it cannot be iterated, or only once; while reading, if an item is no sequence of strings or integers.
+        If it cannot be iterated, or only once; while reading, if an item is not a sequence of strings or integers.
 
     Examples
     --------
@@ -452,8 +469,15 @@ __iter__ starts again
         return _reported(self.source, None if hint < 0 else hint, progress)
 
 
-def _sequences(blocks: Iterator[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
-    """Yield the tokens of each sequence in blocks of text, which are added to the ledger."""
+def sequences_of(blocks: Iterator[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
+    """Yield the tokens of each sequence in blocks of text, which are added to the ledger.
+
+    Parameters
+    ----------
+    blocks : iterator of Block
+    reading : Reading
+    ledger : Ledger
+    """
 
     def lines() -> Iterator[Line]:
         begun: list[bytes] = []
@@ -480,7 +504,7 @@ def _decode(block: Block, reading: Reading) -> tuple[bytes, int]:
     text, replaced = block.text, 0
     if not valid_utf8(text):
         if reading.errors == "strict":
-            raise _invalid_utf8(block)
+            raise invalid_utf8(block)
         known = text.count("\ufffd".encode())
         text = text.decode(errors="replace").encode()
         replaced = text.count("\ufffd".encode()) - known
@@ -517,8 +541,13 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
     return lambda position: progress(done + position, total)
 
 
-def _invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
-    """Return the error that says where a block is not UTF-8."""
+def invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
+    """Return the error that says where a block is not UTF-8.
+
+    Parameters
+    ----------
+    block : TextBlock or PlainBlock
+    """
     try:
         block.text.decode()
     except UnicodeDecodeError as error:

@@ -372,7 +372,7 @@ def tokenizer_name(tokenizer: Any) -> str:
 
 
 def check_pattern(pattern: Any) -> None:
-    """Raise TypeError or ValueError for what is not the regular expression of a token.
+    """Raise TypeError or ValueError unless it is a regular expression of a token.
 
     Parameters
     ----------

@@ -11,11 +11,11 @@ from fastembed._base.printable import shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates, token_list
-from fastembed.corpus.rows import BadRow, no_field
+from fastembed.corpus.text_tables import BadRow, no_field
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
-VALUES_AT_ONCE = 1024  # of an Arrow array, made Python objects
+VALUES_AT_ONCE = 1024  # values of an Arrow array that become Python objects at a time
 
 
 class Records:
@@ -149,7 +149,7 @@ def documents_of(
 
 
 def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
-    """Return the document that a value is, or why it is none."""
+    """Return a value as a document, or the reason why it is not one."""
     if isinstance(value, str):
         return _text(value, errors, ledger)
     if isinstance(value, BadRow):

@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from fastembed._base.positions import Placed, PlacedReader
 from fastembed._base.printable import shown
+from fastembed._base.random_access import RandomAccess, RandomAccessFile
 from fastembed._base.remote import file_system, is_url, naming
 
 COPY_BYTES = 1 << 20  # copied at a time from a pipe
@@ -37,8 +37,8 @@ class TextFile(Protocol):
         """Return a stream of its bytes on disk, from the first one."""
         ...
 
-    def placed(self) -> Placed:
-        """Return what reads its bytes on disk from any place; its size is 0 if that is not known."""
+    def random_access(self) -> RandomAccess:
+        """Return a reader of its bytes on disk at any offset; its size is 0 if that is not known."""
         ...
 
 
@@ -57,9 +57,9 @@ class RegularFile:
         """Return a stream of its bytes on disk, from the first one."""
         return self.path.open("rb")
 
-    def placed(self) -> Placed:
-        """Return what reads its bytes on disk from any place; its size is 0 if that is not known, as in /proc."""
-        return PlacedReader(self.open())
+    def random_access(self) -> RandomAccess:
+        """Return a reader of its bytes on disk at any offset; its size is 0 if that is not known, as in /proc."""
+        return RandomAccessFile(self.open())
 
 
 class Spool:
@@ -89,9 +89,9 @@ class Spool:
         copy.seek(0)
         return copy
 
-    def placed(self) -> Placed:
-        """Return what reads its bytes from any place."""
-        return PlacedReader(self.open())
+    def random_access(self) -> RandomAccess:
+        """Return a reader of its bytes at any offset."""
+        return RandomAccessFile(self.open())
 
 
 class UrlFile:
@@ -113,7 +113,7 @@ class UrlFile:
             return int(system.size(path) or 0)
 
     def key(self) -> str:
-        """Return what is another one when the file has changed."""
+        """Return a key that differs when the file has changed."""
         system, path = file_system(self.name)
         with naming(self.name):
             return str(system.ukey(path))
@@ -124,8 +124,8 @@ class UrlFile:
         with naming(self.name):
             return cast("BinaryIO", system.open(path, "rb"))
 
-    def placed(self) -> Placed:
-        """Return what reads its bytes from any place."""
+    def random_access(self) -> RandomAccess:
+        """Return a reader of its bytes at any offset."""
         return _UrlReader(self.name, self.size())
 
 
@@ -136,8 +136,8 @@ class _UrlReader:
         self._name, self.size = name, size
         self._system, self._path = file_system(name)
 
-    def some(self, offset: int, size: int) -> bytes:
-        """Return at most so many bytes from a place on."""
+    def read_some(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes from an offset on."""
         if not size:
             return b""
         with naming(self._name):

@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 
 from fastembed._base.validation import check_flag
+from fastembed.corpus.arrow_tables import ARROW_FILE, table_names, table_rows
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.records import Document, documents_of
-from fastembed.corpus.rows import BadRow, Report, Rows, csv_header, csv_rows, json_rows
 from fastembed.corpus.sources import TextFile, find_files, is_folder
-from fastembed.corpus.tables import ARROW_FILE, table_names, table_rows
 from fastembed.corpus.text_blocks import COMPRESSED, read_data
+from fastembed.corpus.text_tables import BadRow, Report, Rows, csv_header, csv_rows, json_rows
 
 FORMATS = {
     ".jsonl": "JSON lines",

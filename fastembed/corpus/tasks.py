@@ -18,13 +18,13 @@ from fastembed.corpus.readers import Corpus, FileCorpus, Progress
 T = TypeVar("T")
 R = TypeVar("R")
 
-TASK_BYTES = 1 << 26  # of a part of a corpus, about
-MOST_TASKS = 1 << 12  # above which parts are larger
+TASK_BYTES = 1 << 26  # about the size of a part of a corpus
+MOST_TASKS = 1 << 12  # parts are larger if there would be more tasks
 AHEAD = 1 << 10  # tasks that are given to an executor before the first has ended
 
 
 def check_executor(executor: Any) -> None:
-    """Raise TypeError for what is no executor."""
+    """Raise TypeError unless it is an executor."""
     if not callable(getattr(executor, "submit", None)):
         raise TypeError(
             f"executor must be one of concurrent.futures, or distributed's client.get_executor(), got {shown(executor)}"

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from fastembed.corpus.sources import TextFile
 
 BLOCK_BYTES = 1 << 20  # read at a time
-LONGEST_TOKEN = 1 << 28  # bytes; what is longer is no text of tokens, and would fill the memory
+LONGEST_TOKEN = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
@@ -103,7 +103,7 @@ def cut_for(unit: str, *, words: bool) -> Cut:
 
 
 def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
-    """Return where the last match of a pattern ends, which is sought near the end first; 0 if there is none."""
+    """Return where the last match of a pattern ends, searched for near the end first; 0 if there is none."""
     for size in (1 << 10, 1 << 15, len(text)):
         ends = [match.end() for match in pattern.finditer(text, max(0, len(text) - size))]
         if ends:
@@ -153,7 +153,7 @@ def read_blocks(
                 return
             whole, rest = b"".join((*kept, data[:cut])), data[cut:]
             if not offset and whole.startswith(BOM_UTF8):
-                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # the byte order mark is no part of a token
+                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # the byte order mark is not part of a token
             yield TextBlock(whole, file.name, line, offset, size, inside, last)
             ended = ends
             inside = not ended and (inside or not whole.isspace())

@@ -28,8 +28,8 @@ from fastembed.corpus.tasks import corpus_parts, map_tasks, reported
 
 Int32 = npt.NDArray[np.int32]
 
-PARTS = 64  # of the tables: a power of two
-BATCH_SEQUENCES = 1 << 12  # that are numbered at a time where no compiled code reads them
+PARTS = 64  # parts of a table: a power of two
+BATCH_SEQUENCES = 1 << 12  # sequences that are numbered at a time where no compiled code reads them
 
 
 @dataclass(frozen=True)

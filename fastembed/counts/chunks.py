@@ -17,12 +17,14 @@ Int32 = npt.NDArray[np.int32]
 class Chunk:
     """Ids with -1 at both ends and after each sequence; only ids[first:last] are centres of windows.
 
-    The ids outside that range are context: a sequence may begin in an earlier chunk or continue in a later one.
+    The ids outside that range are context: a sequence may begin in an earlier chunk or continue in a later one. After
+    the chunk that `ends` them there is no other.
     """
 
     ids: Int32
     first: int
     last: int
+    ends: bool = False
 
 
 def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> Iterator[Chunk]:
@@ -57,7 +59,7 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> It
             waiting.append(piece)
             held += len(piece)
     if held >= first:
-        yield Chunk(_joined(waiting, held, pool), first, held + 1)
+        yield Chunk(_joined(waiting, held, pool), first, held + 1, ends=True)
 
 
 def _joined(pieces: list[Int32], size: int, pool: Pool) -> Int32:

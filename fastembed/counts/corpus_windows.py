@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from fastembed._base.threads import Pool
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.line_split import LineSplit
 from fastembed.corpus.readers import Progress, Source, as_corpus
-from fastembed.counts.chunks import cut_chunks
+from fastembed.counts.chunks import Chunk, cut_chunks
 from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.external_sum import ExternalSum
 from fastembed.counts.progress import CountingProgress
@@ -110,6 +110,19 @@ def no_pair(ledger: Ledger, windows: Windows) -> ValueError:
     return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
 
 
+def _counted(
+    chunk: Chunk,
+    vocabulary_size: int,
+    windows: Windows,
+    pool: Pool,
+    batch_pairs: int,
+    row_of: npt.NDArray[np.int64] | None,
+    report: CountingProgress,
+) -> Generator[RowBatch, None, None]:
+    with closing(count_windows(chunk, vocabulary_size, windows, pool, batch_pairs, row_of)) as batches:
+        yield from report.follow(exact_batches(batches))
+
+
 def sum_windows(
     corpus: Source,
     vocabulary: Vocabulary | int,
@@ -123,7 +136,8 @@ def sum_windows(
 ) -> WindowSums:
     """Count the windows of a corpus; as `Counts.from_corpus`, whose arguments these are.
 
-    With `by_groups`, the rows are those of one group after another (see `group_places`).
+    With `by_groups`, the rows are those of one group after another (see `group_places`), and they are to be taken by
+    :meth:`WindowSums.rows`: a text of one chunk is counted only then.
     """
     size, known = vocabulary_size(vocabulary), vocabulary if isinstance(vocabulary, Vocabulary) else None
     if known is not None:
@@ -136,16 +150,19 @@ def sum_windows(
     pieces = encode_corpus(reader, vocabulary, ledger, report.read if progress else None, threads, lines)
     with note_on_interrupt(ledger), closing(pieces):
         for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
-            with closing(count_windows(chunk, size, windows, pool, batch_pairs, row_of)) as batches:
-                most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
-                total.add(report.follow(exact_batches(batches)), most)
+            most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
+            with ExitStack() as stack:
+                rows = _counted(chunk, size, windows, pool, batch_pairs, row_of, report)
+                if by_groups and chunk.ends:
+                    total.add_last(rows, most)
+                else:
+                    total.add(stack.enter_context(closing(rows)), most)
             if known is None:
                 occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
-            del chunk  # its memory is free before the next is read
+            del chunk, rows  # its memory is free before the next is read
     if known is not None:
         occurrences = known.counts
     elif ledger.tokens_used:
         check_frequency_order(windows, occurrences)
-    report.finish()
     keep = keep_probabilities(windows.sample, occurrences)
     return WindowSums(total, windows, keep, ledger, known, (size, windows.columns(size)), pool, lines)

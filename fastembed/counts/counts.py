@@ -746,7 +746,7 @@ class Counts:
         OSError
             If a file of the store is missing or cannot be read.
         ValueError
-            If it is no store, is damaged, or is of another version.
+            If it is not a store, is damaged, or is of another version.
 
         Examples
         --------
@@ -797,7 +797,7 @@ def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
 
 
 def _check_lines(lines: LineSplit | None) -> None:
-    """Raise TypeError for what is neither None nor a side of a split."""
+    """Raise TypeError unless it is None or a side of a split."""
     if lines is not None and not isinstance(lines, LineSplit):
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 

@@ -72,6 +72,7 @@ class ExternalSum:
         self.share = memory_limit // 4
         self.in_memory: list[AnyCSR] = []
         self.on_disk: list[AnyCSR] = []
+        self._only: Generator[RowBatch, None, None] | None = None
 
     @property
     def chunk_ids(self) -> int:
@@ -84,7 +85,7 @@ class ExternalSum:
         return batch_entries(self.share, self.threads)
 
     def add(self, batches: Iterable[RowBatch], most: int) -> None:
-        """Add a matrix, given as batches of rows, of at most so many entries."""
+        """Add a matrix, given as batches of rows, of at most `most` entries."""
         self._keep(store_rows(batches, self.n_columns, most, self.share, self.threads))
         while len(self.in_memory) > 1 and self.in_memory[-2].memory <= 2 * self.in_memory[-1].memory:
             self._keep(self._added([self.in_memory.pop(), self.in_memory.pop()], self.share))
@@ -94,13 +95,23 @@ class ExternalSum:
         if len(self.on_disk) >= MAX_FILES:
             self.on_disk = [self._added(self.on_disk, 0)]
 
+    def add_last(self, batches: Generator[RowBatch, None, None], most: int) -> None:
+        """Add the last matrix, before `rows` is called, which passes on the rows of an only one as they come."""
+        if self.in_memory or self.on_disk:
+            self.add(batches, most)
+        else:
+            self._only = batches
+
     def result(self) -> StoredCSR:
         """Return the sum of all; it is mapped from a file if it does not fit into half of the memory."""
         return self._added(self.on_disk + self.in_memory, 2 * self.share).mapped()
 
     def rows(self) -> Generator[RowBatch, None, None]:
-        """Yield the rows of the sum of all, of which only some are in memory; none if nothing was added."""
-        if matrices := self.on_disk + self.in_memory:
+        """Yield the rows of the sum of all, once, of which only some are in memory; none if nothing was added."""
+        if self._only is not None:
+            with closing(self._only) as batches:
+                yield from batches
+        elif matrices := self.on_disk + self.in_memory:
             yield from added_rows(matrices, self.threads, self._merged_entries)
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.positions import PlacedReader
+from fastembed._base.random_access import RandomAccessFile
 from fastembed.formats.atomic import replacing
 from fastembed.formats.locks import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
@@ -35,7 +35,7 @@ class StoreFolder(Protocol):
         """Return the same number for the same folder."""
 
     def manifest(self) -> Manifest:
-        """Return the manifest; raise OSError or ValueError for what is no store."""
+        """Return the manifest; raise OSError or ValueError if this is not a store."""
 
     def write_manifest(self, tensors: Mapping[str, npt.NDArray[Any]], fields: Mapping[str, str]) -> None:
         """Write the manifest, whole or not at all."""
@@ -148,7 +148,7 @@ class TemporaryFolder:
     def __init__(self) -> None:
         self.path = f"a temporary file in {tempfile.gettempdir()!r}"
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this object
-        self._reader = PlacedReader(self._file)
+        self._reader = RandomAccessFile(self._file)
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
         self._manifest: Manifest | None = None
@@ -174,7 +174,7 @@ class TemporaryFolder:
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
         """Return the bytes of a file, or some of them."""
         place, size = self._places[name]
-        return np.frombuffer(self._reader.all(place + begin, (size if end is None else end) - begin), np.uint8)
+        return np.frombuffer(self._reader.read(place + begin, (size if end is None else end) - begin), np.uint8)
 
     def write(self, name: str, parts: Iterable[Bytes]) -> None:
         """Write a file."""
@@ -208,4 +208,4 @@ class NoManifestError(ValueError):
     """A folder has no manifest."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path!r} is no store of counts, or one that was not finished: it has no {MANIFEST}")
+        super().__init__(f"{path!r} is not a store of counts, or one that was not finished: it has no {MANIFEST}")

@@ -29,11 +29,6 @@ class CountingProgress:
             self._report()
             yield batch
 
-    def finish(self) -> None:
-        """Report that all is done."""
-        self._counted = self._read
-        self._report()
-
     def _report(self) -> None:
         if self._progress:
             self._progress(self._read + int(self._counted), None if self._total is None else 2 * self._total)

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from fastembed._base.csr import sorted_csr
 from fastembed._base.pickling import pickled_as
-from fastembed._base.validation import check_amounts
+from fastembed._base.validation import check_amounts, check_integer
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import check_dtypes, unpack_attributes
 from fastembed.counts.folders import StoreFolder
@@ -67,7 +67,7 @@ class CountsStore:
     OSError
         If a file of the store is missing or cannot be read.
     ValueError
-        If it is no store, is damaged, or is of another version.
+        If it is not a store, is damaged, or is of another version.
 
     Examples
     --------
@@ -115,6 +115,7 @@ class CountsStore:
         self.entries: npt.NDArray[np.int64] = self._tiles.entries.sum(axis=1)
         self._scale = Scale.of(self.windows, self.keep, self.shape[1])
         self._checked: set[int] = set()
+        self._buffer_memory = 0
         for group in range(groups):
             self._check_size(group)
 
@@ -173,6 +174,44 @@ class CountsStore:
         part._shards, part._checked = shards, set()
         part.entries = self._tiles.entries[:, shards].sum(axis=1)
         return part
+
+    def buffered(self, memory: int) -> CountsStore:
+        """Return the same counts, of which a fit may hold more in memory.
+
+        It holds a few groups of rows at least, and reads the others in each epoch. No bit depends on it.
+
+        Parameters
+        ----------
+        memory : int
+            Bytes for groups of rows; each count takes 12.
+
+        Returns
+        -------
+        CountsStore
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `memory` is not an integer of at least 0.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastembed import Counts, Trainer
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stored = Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
+        ...     records = Trainer.random(2, 4, seed=0).fit_counts(stored.buffered(10**9), epochs=2)
+        >>> len(records)
+        2
+        """
+        same = self._same()
+        same._buffer_memory = check_integer("memory", memory, low=0)
+        return same
+
+    @property
+    def buffer_memory(self) -> int:
+        """The bytes in which a fit may hold groups of rows; it holds a few at least."""
+        return self._buffer_memory
 
     def _of_vocabulary(self, vocabulary: Vocabulary) -> CountsStore:
         """Return the same counts with a vocabulary of the same tokens, in which other counts of these may be."""

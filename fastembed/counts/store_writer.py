@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.threads import Workers, ordered_results
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import pack_attributes
 from fastembed.counts.folders import MANIFEST, NoManifestError, StoreFolder
@@ -136,13 +137,26 @@ def write_groups(
     OSError
         If the data cannot be written.
     """
-    manifest, bounds = StoreManifest(shape, attributes), shard_bounds(shape[1])
-    for lengths, columns, values, _ in groups:
-        data, tiles = encode_group(lengths, columns, values, bounds)
-        folder.write(manifest.next_file(tiles), [data])
-        ends = np.cumsum(lengths)
-        manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
+    manifest = StoreManifest(shape, attributes)
+    with closing(_encoded(groups, shard_bounds(shape[1]))) as encoded:
+        for (lengths, columns, values, _), data, tiles in encoded:
+            folder.write(manifest.next_file(tiles), [data])
+            ends = np.cumsum(lengths)
+            manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
+            del columns, values, data  # their memory is free before another group is drawn
     manifest.write(folder)
+
+
+def _encoded(
+    groups: Iterable[RowBatch], bounds: npt.NDArray[np.intp]
+) -> Generator[tuple[RowBatch, npt.NDArray[np.uint8], Tiles], None, None]:
+    """Yield groups with their bytes and tiles, which are made on another thread while the next group is drawn."""
+
+    def encode(group: RowBatch) -> tuple[RowBatch, npt.NDArray[np.uint8], Tiles]:
+        return group, *encode_group(group.lengths, group.columns, group.values, bounds)
+
+    with Workers(1) as worker, closing(ordered_results(worker, encode, groups, 1)) as encoded:
+        yield from encoded
 
 
 class StoreManifest:

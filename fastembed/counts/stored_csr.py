@@ -19,7 +19,7 @@ from scipy import sparse
 
 from fastembed._base.calls import Call
 from fastembed._base.csr import sorted_csr
-from fastembed._base.positions import PlacedReader
+from fastembed._base.random_access import RandomAccessFile
 from fastembed._base.threads import Workers
 
 Float = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ class SpilledCSR:
 
     def __init__(self, files: tuple[BinaryIO, BinaryIO], indptr: Int64, n_columns: int) -> None:
         self.indptr, self.n_columns = indptr, n_columns
-        self._files, self._readers = files, tuple(PlacedReader(file) for file in files)
+        self._files, self._readers = files, tuple(RandomAccessFile(file) for file in files)
 
     @property
     def memory(self) -> int:
@@ -124,7 +124,7 @@ class SpilledCSR:
         """Return the rows from first to last - 1."""
         a, b = int(self.indptr[first]), int(self.indptr[last])
         indices, data = (
-            np.frombuffer(reader.all(a * item, (b - a) * item), dtype)
+            np.frombuffer(reader.read(a * item, (b - a) * item), dtype)
             for reader, item, dtype in zip(self._readers, (4, 8), ("i4", "f8"), strict=True)
         )
         return sorted_csr(data, indices, self.indptr[first : last + 1] - a, (last - first, self.n_columns))

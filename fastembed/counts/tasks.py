@@ -36,7 +36,7 @@ from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
 TASK_MEMORY = 500_000_000  # bytes of a task for text and counts, unless another limit is given
-WIDE_COLUMNS = 1 << 16  # of the tiles of a part: as many as 16 bits can number
+WIDE_COLUMNS = 1 << 16  # columns of a tile of a part: as many as 16 bits can number
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
 
 
 def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], None, None]:
-    """Yield pieces, so many at a time as fit into memory together, and at least one."""
+    """Yield pieces in lists, each of as many as fit into memory together, and of at least one."""
     some: list[Piece] = []
     held = 0
     for piece in pieces:

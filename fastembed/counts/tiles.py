@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.csr import row_ranges
+import fastembed._kernels.tiles as kernels
 from fastembed.trainer.groups import Memory, RowGroup
 
 Float = npt.NDArray[np.float64]
@@ -27,7 +27,6 @@ Int64 = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 ALIGNMENT = 8
-ENCODED_ENTRIES = 1 << 19  # at a time
 
 
 class Tiles(NamedTuple):
@@ -47,7 +46,7 @@ class Tiles(NamedTuple):
     sha256: Bytes
 
     def offsets(self, rows: int) -> Int64:
-        """Return where the tiles of a group of so many rows begin, and the last one ends, (S + 1,)."""
+        """Return the offsets of the tiles of a group of `rows` rows, and the end of the last one, (S + 1,)."""
         sizes = self.entries * np.where(self.wide, 8 + 2, 4 + 2) + 2 * rows
         return np.concatenate([[0], np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT)])
 
@@ -64,42 +63,24 @@ def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDAr
     bounds : ndarray of int (S + 1,)
         Of the shards.
     """
-    shards, rows = len(bounds) - 1, len(lengths)
-    shard_of_column = np.repeat(np.arange(shards, dtype=np.uint16), np.diff(bounds))
-    of_row, wide = np.zeros((rows, shards), np.int64), np.zeros(shards, np.bool_)
-    ends, ranges = np.cumsum(lengths), row_ranges(lengths, ENCODED_ENTRIES)
-    for first, last in ranges:
-        entries = slice(int(ends[first] - lengths[first]), int(ends[last - 1]))
-        shard_of = shard_of_column[columns[entries]]
-        cells = np.repeat(np.arange(last - first) * shards, lengths[first:last]) + shard_of
-        of_row[first:last] = np.bincount(cells, minlength=(last - first) * shards).reshape(-1, shards)
-        with np.errstate(over="ignore"):
-            rounded = values[entries].astype(np.float32) != values[entries]
-        wide[shard_of[rounded]] = True
-    tiles = Tiles(of_row.sum(axis=0), wide, np.zeros((shards, 32), np.uint8))
+    shards, rows, ends = len(bounds) - 1, len(lengths), np.cumsum(lengths)
+    of_tile, wide = np.empty((shards, rows), np.uint16), np.zeros(shards, np.bool_)
+    places = ends - lengths
+    kernels.measure_tiles(places, ends, columns, values, bounds.astype(np.int64), of_tile, wide.view(np.uint8))
+    tiles = Tiles(of_tile.sum(axis=1, dtype=np.int64), wide, np.zeros((shards, 32), np.uint8))
     offsets = tiles.offsets(rows)
     data = np.zeros(offsets[-1], np.uint8)
-    parts = [
-        _parts(data[offsets[k] : offsets[k + 1]], int(tiles.entries[k]), rows, bool(wide[k])) for k in range(shards)
-    ]
-    filled = np.zeros(shards, np.int64)
-    for first, last in ranges:
-        begin, end = int(ends[first] - lengths[first]), int(ends[last - 1])
-        order = np.argsort(shard_of_column[columns[begin:end]], kind="stable") + begin
-        new = of_row[first:last].sum(axis=0)
-        for k, own in enumerate(np.split(order, np.cumsum(new)[:-1])):
-            place = slice(filled[k], filled[k] + new[k])
-            parts[k][0][place] = values[own]
-            parts[k][1][place] = columns[own] - bounds[k]
-        filled += new
-    for k, (_, _, lengths_of_tile) in enumerate(parts):
-        lengths_of_tile[:] = of_row[:, k]
-        tiles.sha256[k] = _sha256(data[offsets[k] : offsets[k + 1]])
+    for k in range(shards):
+        tile = data[offsets[k] : offsets[k + 1]]
+        tile_values, tile_columns, tile_lengths = _parts(tile, int(tiles.entries[k]), rows, bool(wide[k]))
+        tile_lengths[:] = of_tile[k]
+        kernels.write_tile(places, of_tile[k], columns, values, int(bounds[k]), tile_values, tile_columns)
+        tiles.sha256[k] = _sha256(tile)
     return data, tiles
 
 
 def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
-    """Return the number of the first tile whose bytes are others than those that were written; None if all are good."""
+    """Return the number of the first tile whose bytes are not those that were written; None if all are."""
     offsets = tiles.offsets(rows)
     for k, digest in enumerate(tiles.sha256):
         if len(data) < offsets[k + 1] or not np.array_equal(_sha256(data[offsets[k] : offsets[k + 1]]), digest):
@@ -110,7 +91,13 @@ def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
 def decode_group(
     data: Bytes, tiles: Tiles, rows: int, bounds: npt.NDArray[np.intp], memory: Memory | None = None
 ) -> RowGroup:
-    """Return the rows of a group, one after another, in the given memory or in new arrays."""
+    """Return the rows of a group, one after another, in the given memory or in new arrays.
+
+    Raises
+    ------
+    ValueError
+        If the lengths in a tile are not those of its entries.
+    """
     offsets, shards = tiles.offsets(rows), len(bounds) - 1
     parts = [
         _parts(data[offsets[k] : offsets[k + 1]], int(tiles.entries[k]), rows, bool(tiles.wide[k]))
@@ -119,18 +106,15 @@ def decode_group(
     nnz = int(tiles.entries.sum())
     indices, values = (np.empty(nnz, np.int32), np.empty(nnz)) if memory is None else memory
     of_row = np.zeros(rows, np.int64)
-    for _, _, lengths in parts:
+    for k, (_, _, lengths) in enumerate(parts):
+        if lengths.sum(dtype=np.int64) != tiles.entries[k]:
+            raise ValueError(f"a tile says that it has {tiles.entries[k]:,} entries, and lengths of {lengths.sum():,}")
         of_row += lengths
     ends = np.cumsum(of_row)
-    places = ends - of_row  # of the next entry of each row
-    begins = places.copy()
-    for k, (amounts, columns, lengths) in enumerate(parts):
-        many = lengths.astype(np.int64)
-        to = np.repeat(places - (np.cumsum(many) - many), many)
-        to += np.arange(len(to))
-        indices[to] = columns + np.int32(bounds[k])
-        values[to] = amounts
-        places += many
+    begins = ends - of_row
+    places = begins.copy()
+    for k, (tile_values, tile_columns, lengths) in enumerate(parts):
+        kernels.read_tile(places, lengths, indices, values, int(bounds[k]), tile_values, tile_columns)
     return RowGroup(begins, ends, indices, values)
 
 

@@ -18,7 +18,7 @@ from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import as_corpus
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
-from fastembed.skipgram.skipgram import SkipGram
+from fastembed.skipgram.skipgram import SkipGram, fitted_model
 
 
 @pickled_as("evaluation.HeldOutItems")
@@ -31,10 +31,10 @@ class HeldOutItems:
     nll : float
         The mean negative log-likelihood of a hidden item, in nats.
     precision : float
-        The share of hidden items among the `topn` most probable.
+        The share of the `topn` most probable items that are hidden ones.
     recall : float
-        The share of the `topn` most probable among the hidden items. If one item is hidden per basket, this is the rate
-        of hits.
+        The share of the hidden items that are among the `topn` most probable. If one item is hidden per basket, this
+        is the hit rate.
     topn : int
         How many of the most probable items count.
     baskets, scored : int
@@ -116,7 +116,7 @@ def held_out_items(
     rng = np.random.default_rng(check_integer("seed", seed, low=0))
     vocabulary, contexts = model.vocabulary, model.max_contexts_
     ledger = Ledger()
-    reading = model._fitted.reading_of(baskets, model.reading)
+    reading = fitted_model(model).reading_of(baskets, model.reading)
     sequences = as_corpus(split_documents(baskets, reading, single=True)).sequences(ledger)
     hidden: deque[NDArray[np.intp]] = deque()  # of the queries that have been taken and not yet answered
 
@@ -129,7 +129,7 @@ def held_out_items(
                 hidden.append(wanted)
                 yield ContextQuery(ids[:count], np.ones(count), exclusive=True)
 
-    scores = [_scores(p, hidden.popleft(), topn) for p in context_probabilities(model._fitted, questions())]
+    scores = [_scores(p, hidden.popleft(), topn) for p in context_probabilities(fitted_model(model), questions())]
     if not scores:
         least = 2 if shown is None else shown + 1
         raise ValueError(f"none of the {ledger.lines:,} baskets has {least} known items")

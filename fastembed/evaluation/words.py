@@ -1,4 +1,4 @@
-"""Which tokens are the same word, and the vectors of words that are none of the tokens."""
+"""Which tokens are the same word, and the vectors of words that are not among the tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import Vectors, composer_behind
 
 Rows = dict[str, list[int]]
 
@@ -31,7 +31,7 @@ def composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: b
     If case makes no difference and no token has capitals, words are composed as they are in lower case: the n-grams of
     such vectors have no capitals either.
     """
-    composer, listed = vectors._composer, list(dict.fromkeys(words))
+    composer, listed = composer_behind(vectors), list(dict.fromkeys(words))
     if composer is None or not listed:
         return {}
     lower = case_insensitive and all(token == token.lower() for token in vectors.tokens)

@@ -1,7 +1,7 @@
 """Atomic writes: files are written whole or not at all.
 
 Data go to a temporary file in the same folder, which is flushed to disk and renamed once it is complete. A write that
-fails leaves the old file as it was.
+fails leaves the old file as it was. Two files that are written together are read as they belong together.
 
 A process that is killed leaves its temporary file. The next writer of the same file removes it: its name says whose it
 is, and its writer holds a lock on it as long as it lives.
@@ -192,7 +192,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _claim(temporary: Path) -> int:
-    """Make a temporary file and lock it; return it open. It is whoever's who holds the lock."""
+    """Make a temporary file and lock it; return it open. It belongs to the process that holds the lock."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         claim = os.open(temporary, flags, 0o666)

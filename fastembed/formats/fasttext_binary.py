@@ -32,7 +32,8 @@ VERSION = struct.Struct("<i")
 # rate of updates, sampling
 SETTINGS = struct.Struct("<12id")
 SIZES = struct.Struct("<3i2q")  # entries, words, labels, tokens of the text, entries that pruning has kept
-ENTRY = struct.Struct("<qb")  # after the text of an entry and a zero: its count and its type, 0 for words, 1 for labels
+# Behind the text of an entry and a zero: its count, and its type, 0 for words, 1 for labels
+ENTRY = struct.Struct("<qb")
 MATRIX = struct.Struct("<b2q")  # before its numbers: whether it is quantised, rows, columns
 
 
@@ -181,7 +182,7 @@ class _Source:
 def _read_settings(source: _Source) -> _Settings:
     """Read the magic number, the version and the settings."""
     if source.take(len(MAGIC), "the magic number") != MAGIC:
-        raise source.error("this is no binary model of fastText: it has not the magic number of one", 0)
+        raise source.error("this is not a binary model of fastText: its magic number is another one", 0)
     (version,) = source.numbers(VERSION, "the version")
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))

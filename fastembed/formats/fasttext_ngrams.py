@@ -1,7 +1,7 @@
 """Character n-grams as fastText takes them: each has the bucket of its hash, and several may share one.
 
 A word is put between ``<`` and ``>``, and cut at the characters of UTF-8. Its n-grams are listed by where they begin,
-then by length. ``<`` and ``>`` alone are none, and the word ``</s>``, which stands for the end of a line, has none.
+then by length. ``<`` and ``>`` alone are not n-grams. The word ``</s>``, which stands for the end of a line, has none.
 """
 
 from __future__ import annotations

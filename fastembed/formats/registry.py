@@ -135,7 +135,7 @@ def format_of(path: PathLike, format: str | None = None) -> Format:  # noqa: A00
     Raises
     ------
     ValueError
-        If there is no such format, the suffix is of none, or the name ends in ``.gz`` and the format is never
+        If there is no such format, no format has the suffix, or the name ends in ``.gz`` and the format is never
         compressed.
 
     Examples

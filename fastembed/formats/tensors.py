@@ -139,7 +139,7 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
                 pass  # the header is sound, and the arrays are all there
         except SafetensorError as error:
             raise _not_whole(path, error) from error
-        except OSError as error:  # of what is no file, such as a device; it does not say which
+        except OSError as error:  # for a device and the like; it does not name the file
             raise OSError(f"{str(path)!r} cannot be mapped into memory: {error}") from error
 
         def mapped(dtype: str, start: int, shape: tuple[int, ...]) -> Array:

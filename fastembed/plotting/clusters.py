@@ -13,12 +13,12 @@ from scipy.sparse import csr_array, diags_array
 Labels = npt.NDArray[np.intp]
 Weights = npt.NDArray[np.float64]
 
-ROUNDS = 30  # of moves, at most, on one graph
-SHARE = 0.001  # of the nodes: if no more gain by a move, the communities are settled
+ROUNDS = 30  # the most rounds of moves on one graph
+SHARE = 0.001  # if at most this share of the nodes gain by a move, the communities are settled
 SCALES = (math.inf, 6000, 800)  # words per unit of resolution, from the coarsest level to the finest; inf: resolution 1
 COMMON = 0.25  # the power of its rank by which a rarer word names a cluster less
-LEAST = 5  # words of a cluster that has a name
-NAMED_BY = 3  # words
+LEAST = 5  # the fewest words of a cluster that has a name
+NAMED_BY = 3  # words in the name of a cluster
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from fastembed.plotting.palette import theme
 from fastembed.vectors.neighbors import rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors
 
-SIDE = 65535  # of the picture, in units of the page
-HEIGHT = 0.62  # of the picture, per its width
+SIDE = 65535  # the width of the picture, in units of the page
+HEIGHT = 0.62  # the height of the picture, per its width
 LABEL = "How far each word moved, against how frequent it is"
 AXES = '<p class="axis up">moved far &uarr;</p>\n  <p class="axis across">frequent &larr; &rarr; rare</p>'
 NOTE = "The second vectors were turned to the first by the rotation that brings all shared words closest together."
@@ -58,7 +58,7 @@ class Comparison:
         topn : int
             How many words.
         first : int, optional
-            Only among so many most frequent words; rare words have noisy vectors.
+            The number of most frequent words that are considered; rare words have noisy vectors.
         """
         topn = check_integer("topn", topn, low=1)
         order = np.argsort(self.cosines, kind="stable")

@@ -22,9 +22,9 @@ from fastembed.vectors.vectors import Vectors
 
 Method = Literal["pca", "umap", "tsne"]
 
-NEIGHBORS = 15  # of a word, in the graph of which clusters and the projection are made
-QUERIES = 2048  # words whose neighbours are sought at once, between two steps of the progress bar
-CROWD = 100  # words, from which on a projection that keeps neighbours together pays
+NEIGHBORS = 15  # neighbours of a word in the graph of which clusters and the projection are made
+QUERIES = 2048  # words whose neighbours are found between two steps of the progress bar
+CROWD = 100  # from this number of words on, a projection that keeps neighbours together pays
 COMPONENT_BYTES = 4 * 8  # per component of a word: unit vectors, the same centred, and two copies while it is projected
 
 
@@ -51,7 +51,7 @@ class Layout:
     colours : ndarray of uint8, shape (C,)
         The number of the colour of each of the coarsest clusters.
     order : ndarray of intp, shape (N,)
-        The words, those that stand best for the words around them first.
+        The words, the most typical of the words around them first.
     """
 
     words: Vectors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.printable import printable
+from fastembed._base.warning import warn_user
 from fastembed.plotting.figure import FAINT, INK, check_path_or_ax, drawing
 from fastembed.plotting.fonts import choose_fonts
 from fastembed.plotting.layout import CROWD, Layout, Method, lay_out
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST = 30  # characters per label
-LABELLED = 120  # words at most, where they are not chosen
+LABELLED = 120  # the most words with labels, if they are not chosen
 NAMED = 5  # words in the warning about those that no font can show
 GAP = 3.5  # points from the centre of a dot to its label
 AREA = 12_000.0  # square points of all dots together, within limits for each
@@ -36,12 +36,12 @@ WORD_SIZE = 7.5
 BELOW = {"pca": "first principal component ({:.0%} of the variance)", "umap": "UMAP", "tsne": "t-SNE"}
 # Positions of a label beside its dot, best first
 PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-MIDDLE = ((0, 0),)  # that of a name
+MIDDLE = ((0, 0),)  # the position of a cluster's name
 
 
 @dataclass(frozen=True)
 class Label:
-    """A text for a place on the map, and how it is drawn."""
+    """A label at a point of the map, and how it is drawn."""
 
     text: str
     xy: tuple[float, float]
@@ -67,7 +67,7 @@ def plot_map(
     dimensions: communities of the graph of nearest neighbours. Labels never overlap. Words that are chosen are labelled
     in their order, each at the best free one of eight positions beside its dot; a word without a free position gets no
     label, and a line below the map says how many. Otherwise clusters are named by their most typical words, and labels
-    are of the words that stand best for those around them.
+    are of the words that are most typical of those around them.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def plot_map(
     if poor := [word for word in tokens if lacking.intersection(word)]:
         named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
         message = f"words with characters that no installed font has are escaped, install one that has them: {named}"
-        warnings.warn(message, stacklevel=2)
+        warn_user(message)
     texts = [_short(printable(word, lacking)) for word in tokens]
     below, beside = BELOW[layout.method], ""
     if layout.shares is not None:
@@ -146,7 +146,7 @@ def plot_map(
             left_out = f"{len(tokens) - drawn} of {len(tokens)} words have no label, for lack of space"
             ax.set_xlabel(f"{below}\n{left_out}")
         elif whole:
-            ax.set_xlabel(f"{below}\n{len(tokens):,} words; labels are of words that stand for those around them")
+            ax.set_xlabel(f"{below}\n{len(tokens):,} words; labels are of words that are typical of those around them")
     return ax
 
 
@@ -180,7 +180,7 @@ def _words(layout: Layout, order: npt.NDArray[np.intp], texts: list[str]) -> lis
 
 
 def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
-    """Draw labels in their order where there is space, at most so many of words; return how many words have one."""
+    """Draw labels in order where there is space, of `most` words at most; return the number of words with a label."""
     from matplotlib import patheffects
     from matplotlib.backends import backend_agg
 

@@ -15,11 +15,11 @@ from fastembed.plotting.palette import theme
 from fastembed.plotting.projection import NOTES, Rows
 from fastembed.vectors.vectors import Vectors
 
-SIDE = 65535  # of the map: places are 16-bit integers
-DIMENSIONS = 100  # of the rows on a page, at most: those along which the words differ most
+SIDE = 65535  # the larger side of the map: places are 16-bit integers
+DIMENSIONS = 100  # the most dimensions of the rows on a page: those along which the words differ most
 FINE, COARSE = 127, 12  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
 MANY = 1_000_000  # numbers
-NAME = ", "  # between the words of a cluster's name
+NAME = ", "  # what separates the words of a cluster's name
 
 
 def write_page(

@@ -15,7 +15,7 @@ DARK = ("#3d9bdc", "#f2b233", "#1fbf92", "#dd93bd", "#93d6ff", "#f27a2a")
 PAPER = {"light": "#ffffff", "dark": "#14171c"}
 INK = {"light": "#222222", "dark": "#e6e6e6"}
 LEGIBLE = 4.5  # the least contrast of text, of the Web Content Accessibility Guidelines
-STEPS = 20  # from a colour to that of ink
+STEPS = 20  # steps from a colour to that of ink
 
 
 def theme(name: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from fastembed._base.extras import require
 
 Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")
-MIN_WORDS = 4  # for the methods that use neighbours
+MIN_WORDS = 4  # the fewest words for the methods that use neighbours
 NEAR = 15  # words that UMAP keeps together: a word and its nearest
-SPREAD = 10.0  # of UMAP's start, its own scale
-JITTER = 1e-4  # of the spread, in UMAP's start
+SPREAD = 10.0  # the spread of UMAP's start, as in its own
+JITTER = 1e-4  # noise in UMAP's start, as a share of the spread
 NOTES = {  # for people who look at a map
     "pca": "Places are the first two principal components, which show a small part of what the dimensions hold.",
     "umap": "Neighbours were kept together by UMAP; long distances mean little.",

@@ -19,8 +19,8 @@ from fastembed.plotting.layout import Layout, Method, lay_out
 from fastembed.plotting.page import map_page
 from fastembed.skipgram import SkipGram
 
-PROBES = 12  # words, by default
-NEIGHBORS = 10  # of each
+PROBES = 12  # words whose nearest words are listed by default
+NEIGHBORS = 10  # nearest words of each
 LONGEST = 200  # characters of a setting
 
 
@@ -47,7 +47,7 @@ def write_report(
         The file to create or to replace, .html or .htm.
     title : str
     probes : iterable of str or int, optional
-        The words whose nearest words are listed; by default those that stand for the largest clusters.
+        The words whose nearest words are listed; by default those most typical of the largest clusters.
     scores : mapping of str to str, optional
         What was evaluated, and the result in one line.
     topn : int
@@ -116,7 +116,7 @@ def write_report(
 
 
 def _typical(layout: Layout) -> list[str]:
-    """Return the word that stands best for each of the largest clusters of the finest level with so many."""
+    """Return the most typical word of each of the largest clusters, at the finest level that has enough clusters."""
     level = next((level for level in layout.levels if sum(map(bool, level.names)) >= PROBES), layout.levels[-1])
     chosen = [name[0] for name in level.names if name][:PROBES] or layout.order[:PROBES].tolist()
     return [layout.words.tokens[i] for i in chosen]

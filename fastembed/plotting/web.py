@@ -21,7 +21,7 @@ from fastembed.formats.atomic import check_writable, replacing
 
 FOLDER = files("fastembed.plotting") / "web"
 SUFFIXES = (".html", ".htm")
-MAP_SCRIPTS = ("data.js", "view.js", "pointer.js", "choice.js")  # of all pages with a map
+MAP_SCRIPTS = ("data.js", "view.js", "pointer.js", "choice.js")  # the scripts of all pages with a map
 
 
 def check_page(path: str | os.PathLike[str]) -> None:

@@ -16,8 +16,8 @@ from fastembed._base.threads import Pool, Workers, ordered_results
 from fastembed._kernels import kernels_for
 from fastembed.trainer.groups import RowGroup
 
-TASKS = 64  # for the pool, of rows
-LEAST_ROWS = 512  # of a task in a product: each passes over the whole dense operand
+TASKS = 64  # tasks of the pool, each of some rows
+LEAST_ROWS = 512  # the fewest rows of a task in a product: each passes over the whole dense operand
 
 
 class BlockedRows(NamedTuple):
@@ -57,6 +57,11 @@ class BlockedRows(NamedTuple):
         pool.run(fill, len(pieces))
         return rows
 
+    @property
+    def memory(self) -> int:
+        """Its bytes in memory."""
+        return self.starts.nbytes + self.columns.nbytes + self.data.nbytes
+
     def pieces(self, count: int) -> list[tuple[int, int]]:
         """Return about so many ranges of rows with like numbers of entries, but none of few rows."""
         lengths = self.starts[-1] - self.starts[0]
@@ -85,18 +90,14 @@ class RowSpill:
         weakref.finalize(self, self._file.close)
         self._groups: list[tuple[NDArray[np.int32], int, int, np.dtype[Any]]] = []
 
-    def __len__(self) -> int:
-        return len(self._groups)
-
     def append(self, rows: BlockedRows) -> None:
-        """Write a group.
+        """Write a group without gaps.
 
         Raises
         ------
         OSError
             If the disk is full.
         """
-        rows = rows.without_gaps()
         try:
             for array in rows[1:]:
                 data = array.reshape(-1).view(np.uint8).data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from fastembed._base.memory import LEAST, resident_memory
 from fastembed._base.threads import check_threads
+from fastembed._base.warning import warn_user
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.identity import corpus_identity
 from fastembed.corpus.ledger import Ledger, check_reread
@@ -30,8 +30,8 @@ from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
-READING_BYTES = 20_000_000  # of the buffers of each thread, and of what they read
-TABLE_BYTES = 60  # of a word in the table that text is encoded by
+READING_BYTES = 20_000_000  # bytes of the buffers of each thread, and of what they read
+TABLE_BYTES = 60  # bytes of a word in the table that text is encoded by
 
 
 class CorpusCounter:
@@ -46,7 +46,7 @@ class CorpusCounter:
         Bytes, as for `Counts.from_corpus`.
     progress : FitProgress, optional
     reading : Reading, optional
-        How text is read. A corpus that has its own is read by that; the caller's caller is warned if they differ.
+        How text is read. A corpus that has its own is read by that; the user is warned if they differ.
     process_limit : int, optional
         Bytes that the whole process may take, instead of `memory_limit`: counts are then in stores.
     executor : Executor, optional
@@ -66,7 +66,7 @@ class CorpusCounter:
     ) -> None:
         own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
         if reading is not None and own is not None and own.record() != reading.record():
-            warnings.warn(f"the corpus is read by its own {own}, not by {reading}", stacklevel=3)
+            warn_user(f"the corpus is read by its own {own}, not by {reading}")
         self._corpus, self._threads, self._memory_limit = split_documents(corpus, reading), threads, memory_limit
         self._reading = None if progress is None else progress.reading
         self._counting = None if progress is None else progress.counting
@@ -193,3 +193,13 @@ class CorpusCounter:
         split = partial(LineSplit, options.validation_fraction, options.seed)
         held_out = self.counts(vocabulary, pairing, split(True), held_out_in)  # first: see `KeptCounts`
         return self.counts(vocabulary, pairing, split(False), kept_in), held_out
+
+
+def counts_for(
+    model: FittedModel, given: Documents | Counts | CountsStore, options: SkipGramOptions
+) -> Counts | CountsStore:
+    """Return counts with the rows and columns of a model: those given, or of a text or baskets that are counted."""
+    if isinstance(given, Counts | CountsStore):
+        return model.aligned(given)
+    counter = CorpusCounter(given, options.threads, reading=model.reading_of(given, options.reading))
+    return counter.counts(model.vocabulary, model.pairing())

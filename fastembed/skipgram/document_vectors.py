@@ -10,6 +10,7 @@ it. f is strictly convex, so there is one answer, whatever the start and the ord
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,8 +60,8 @@ class SoftmaxLayer:
         return x if self.bias is None else x + self.bias
 
 
-def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> Float32:
-    """Return the vectors of documents, (N, D).
+def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> tuple[Float32, int]:
+    """Return the vectors of documents, (N, D), and how many of them did not converge in `MOST_STEPS`.
 
     Parameters
     ----------
@@ -74,19 +75,19 @@ def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> F
     """
     size = max(1, min(MOST_BLOCK, BLOCK_LOGITS // layer.linear.shape[1]))
     cuts = range(0, counts.shape[0], size)
-    found = np.empty((counts.shape[0], len(layer.linear)), np.float32)
+    found, missed = np.empty((counts.shape[0], len(layer.linear)), np.float32), np.zeros(len(cuts), int)
 
     def task(k: int) -> None:
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
-        found[part] = _block(counts[part], layer, ridge)
+        found[part], missed[k] = _block(counts[part], layer, ridge)
 
     with single_threaded_blas():  # so that the bits do not depend on the number of its threads
         pool.run(task, len(cuts))
-    return found
+    return found, int(missed.sum())
 
 
-def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> Float64:
-    """Return the vectors of a block, by L-BFGS (Liu, Nocedal 1989), each document on its own.
+def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
+    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and how many did not converge.
 
     A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
     slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
@@ -100,7 +101,7 @@ def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> Float64:
     history = History(*d.shape)
     active = np.flatnonzero(totals > 0)
     for _ in range(MOST_STEPS):
-        active = active[np.linalg.norm(gradient[active], axis=1) > TOLERANCE * totals[active]]
+        active = active[_steep(gradient, totals, active)]
         if not len(active):
             break
         direction = -history.times_inverse_hessian(gradient[active], active)
@@ -121,7 +122,7 @@ def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> Float64:
             step[waiting] *= np.clip(root, 0.1, 0.5)
         history.add(d[active] - before[0], gradient[active] - before[1], active)
         active = np.delete(active, waiting)  # no step lowers f: what is left is rounding
-    return d
+    return d, int(np.count_nonzero(_steep(gradient, totals, active)))
 
 
 class History:
@@ -161,6 +162,12 @@ class History:
             back = self._inverses[k, rows] * _dots(self._changes[k, rows], product)
             product += (shares[k] - back)[:, None] * self._steps[k, rows]
         return product
+
+
+def _steep(gradient: Float64, totals: Float64, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Return which of the documents `rows` (K,) have not converged, by the length of the gradient."""
+    steep: npt.NDArray[np.bool_] = np.linalg.norm(gradient[rows], axis=1) > TOLERANCE * totals[rows]
+    return steep
 
 
 def _dots(left: Float64, right: Float64) -> Float64:
@@ -209,4 +216,8 @@ def document_vectors(
     contexts = counts[:, : model.max_contexts]
     if model.directed:  # a word of the document is as often before as behind
         contexts = sparse.hstack([contexts, contexts], format="csr") * 0.5
-    return fit_vectors(contexts, SoftmaxLayer(model.trainer.linear, model.trainer.bias), RIDGE, pool)
+    vectors, missed = fit_vectors(contexts, SoftmaxLayer(model.trainer.linear, model.trainer.bias), RIDGE, pool)
+    if missed:
+        of_all = f"{missed:,} of {len(vectors):,} documents"
+        warnings.warn(f"{of_all} did not converge in {MOST_STEPS} steps: their vectors are approximate", stacklevel=3)
+    return vectors

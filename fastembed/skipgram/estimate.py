@@ -12,21 +12,29 @@ from fastembed.skipgram.pmi import most_blocks
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
 from fastembed.skipgram.subwords import COLUMNS, RIDGE_STEPS
 from fastembed.trainer.blocks import bag_bytes, row_bytes
+from fastembed.trainer.buffer import BUFFERED_BYTES, buffered_groups
+from fastembed.trainer.groups import group_count
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
 PROCESS_BYTES = 85_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
+LATER_BYTES = 15_000_000  # of a process that trains for the first time: code and buffers that nothing used before
 WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place in the dictionary
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
-GROUP_BYTES = 4 * COUNT_BYTES + 40  # per count of a group in a store: four in memory, one of them being read
+READ_BYTES = 10  # per count of a group in a store that is being read: what the file has, with values in double
+SCALED_BYTES = 4_000_000  # of what is computed of such a group at a time
+# Per count of a group, while the PMI is computed: two groups, one of them being read, and the PMI of one, twice
+START_GROUP_BYTES = 2 * COUNT_BYTES + READ_BYTES + 2 * 6
+SPILLED_GROUP_BYTES = 3 * 6  # per count of a group whose PMI is in a file: three are in memory
 STORED_BYTES = 6  # per count in a store: float32, and a column of 16 bits
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
+SPARE = 0.02  # of a limit: what the C library holds in pieces, at most, as measured
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
-FOUND_ENTRY_BYTES = 20  # per n-gram of a word: what processes held beyond the arrays, as measured
+FOUND_ENTRY_BYTES = 30  # per n-gram of a word: what processes held beyond the arrays, as measured
 TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in double
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
@@ -61,6 +69,10 @@ class Estimate:
         into memory are not among them before they have been read.
     ngrams, entries : int
         With subwords: the number of n-grams that have a row, and how many of them and own rows all words have.
+    held_out_group : int, optional
+        As `largest_group`, of the counts held out.
+    shows : bool
+        Whether the model is made after each epoch, for a callback.
 
     Examples
     --------
@@ -86,6 +98,8 @@ class Estimate:
     stored: int | None = field(default=None, compare=False)
     ngrams: int = 0
     entries: int = 0
+    held_out_group: int | None = field(default=None, compare=False)
+    shows: bool = field(default=False, compare=False)
 
     @property
     def flops(self) -> int:
@@ -108,21 +122,26 @@ class Estimate:
     def _held_memory(self) -> int:
         """The bytes that the process holds while it trains, beside what training allocates."""
         counts = COUNT_BYTES * self.nnz if self.largest_group is None else 0
-        return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, self.resident)
+        resident = self.resident + LATER_BYTES if self.resident else 0
+        return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, resident)
 
     @property
     def disk(self) -> int:
-        """The bytes of a store of these counts, and of the temporary file of the start; 0 for counts in memory."""
-        if self.largest_group is None:
-            return 0
-        return self.disk_per_epoch + (self._entries_memory if self._is_spilled else 0)
-
-    @property
-    def disk_per_epoch(self) -> int:
-        """The bytes of a store, all of which an epoch reads; 0 for counts in memory.
+        """The bytes of a store of these counts, and of the temporary file of the start; 0 for counts in memory.
 
         Until there is a store, its values are taken for float32, which takes 4 bytes less than float64.
         """
+        return self._store + max(self._entries_memory - self.start_memory, 0)
+
+    @property
+    def disk_per_epoch(self) -> int:
+        """The bytes that each epoch after the first reads of a store; the first one reads all of it."""
+        groups = group_count(self.inputs)
+        slots = self._buffered_groups
+        return 0 if slots == groups else self._store * (groups - slots + self._least_groups) // groups
+
+    @property
+    def _store(self) -> int:
         if self.stored is not None or self.largest_group is None:
             return self.stored or 0
         return STORED_BYTES * self.nnz + 2 * self.inputs * (len(shard_bounds(self.outputs)) - 1)
@@ -130,16 +149,15 @@ class Estimate:
     @property
     def training_memory(self) -> int:
         """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
-        start = self._start_memory + (0 if self._is_spilled else self._entries_memory)
-        phases = max(start, self._ridge_memory, self._epochs_memory, self._gauge_memory)
+        start = min(self._entries_memory, self.start_memory) + self._rest_of_start
+        epochs = self._epochs_memory + self._buffered_groups * BUFFERED_BYTES * (self.largest_group or 0)
+        phases = max(start, self._ridge_memory, epochs, self._gauge_memory)
         return self._expected_memory + self._bag_memory + phases
 
     @property
     def _expected_memory(self) -> int:
-        """The bytes of expected counts, or of the groups of a store that are in memory."""
-        if self.largest_group is not None:
-            return GROUP_BYTES * self.largest_group
-        return 0 if self.in_place else EXPECTED_BYTES * self.nnz
+        """The bytes of expected counts; those of a store are in groups."""
+        return 0 if self.in_place or self.largest_group is not None else EXPECTED_BYTES * self.nnz
 
     @property
     def _bag_memory(self) -> int:
@@ -152,13 +170,41 @@ class Estimate:
             return self._entries_memory
         if self.memory_limit is None:
             return check_memory_limit(None)
-        others = self._held_memory + self._expected_memory + self._bag_memory + self._start_memory
-        return max(self.memory_limit - others, 0)
+        return self._left_beside(self.memory_limit, self._rest_of_start)
 
     @property
-    def _is_spilled(self) -> bool:
-        """Whether the positive PMI is in a file; the few groups in memory then take the place of those of an epoch."""
-        return self._entries_memory > self.start_memory
+    def buffer_memory(self) -> int:
+        """The bytes in which the epochs may hold counts of a store; a few groups are held at least."""
+        if self.largest_group is None or self.memory_limit is None:
+            return 0
+        return self._left_beside(self.memory_limit, self._epochs_memory)
+
+    def _left_beside(self, limit: int, others: int) -> int:
+        """Return the bytes that a limit leaves beside what is held and what else a phase takes."""
+        return max(int((1 - SPARE) * limit) - self._held_memory - self._bag_memory - others, 0)
+
+    @property
+    def _buffered_groups(self) -> int:
+        """How many groups of a store are in memory in the epochs; 0 for counts in memory."""
+        if not self.largest_group:
+            return 0
+        slots = self.buffer_memory // (BUFFERED_BYTES * self.largest_group)
+        return min(max(slots, self._least_groups), group_count(self.inputs))
+
+    @property
+    def _read_memory(self) -> int:
+        """The bytes of the file of a group of a store, and of what is computed of it at a time."""
+        if not self.largest_group:
+            return 0
+        file = READ_BYTES * self.largest_group
+        if self.stored is not None:
+            file = -(-self.stored * self.largest_group // self.nnz)
+        return file + SCALED_BYTES
+
+    @property
+    def _least_groups(self) -> int:
+        groups = group_count(self.inputs)
+        return buffered_groups([self.inputs // groups] * groups, min(FitOptions.block_size, self.inputs))
 
     @property
     def _entries_memory(self) -> int:
@@ -167,8 +213,14 @@ class Estimate:
         return PMI_BYTES * self.nnz + starts
 
     @property
+    def _rest_of_start(self) -> int:
+        """The bytes of the start but for the positive PMI that is in memory: while it is computed, and afterwards."""
+        largest = self.largest_group or 0
+        return max(START_GROUP_BYTES * largest, self._start_memory + SPILLED_GROUP_BYTES * largest)
+
+    @property
     def _start_memory(self) -> int:
-        """The bytes of the start but for the positive PMI."""
+        """The bytes of the factors of the start, and of the work on them."""
         wide, rows = self.dim + OVERSAMPLING, self.inputs + self.outputs
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
         exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
@@ -224,15 +276,22 @@ class Estimate:
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
         buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
-        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)  # and their mean
+        # And their mean. Those of the fit to counts held out are never written to, and take no pages
+        gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)
         fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
         finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when they are checked
+        held_out = self._least_groups * BUFFERED_BYTES * (self.held_out_group or 0)
+        shown = self._gauge_memory if self.shows else 0
         bags = fits * bag_bytes(self._rows, self._block_entries, ITEM) + TRAINED_ENTRY_BYTES * self.entries
         return (
             copies * self._parameters
-            + fits * (block + gradients + INPUT_BYTES * self.inputs)
+            + gradients
+            + fits * (block + INPUT_BYTES * self.inputs)
             + finite
             + (bags if self.ngrams else 0)
+            + self._read_memory
+            + held_out
+            + shown
         )
 
     @property
@@ -258,7 +317,8 @@ class Estimate:
         counts, about = (f"{self.nnz:,} counts", "about") if self.nnz else ("counts not known yet", "at least")
         disk = ""
         if self.nnz and self.largest_group is not None:
-            disk = f", {readable(self.disk)} of disk, of which an epoch reads {readable(self.disk_per_epoch)}"
+            each = readable(self.disk_per_epoch)
+            disk = f", {readable(self.disk)} of disk, of which an epoch after the first reads {each}"
         return (
             f"{self.inputs:,} words, {self.outputs:,} outputs, {counts}: {about}"
             f" {self.flops / 1e9:,.0f} GFLOP and {readable(self.memory)} of memory{disk}"

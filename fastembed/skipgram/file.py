@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,11 @@ from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.file import SQUARES, restore_squares, trainer_tensors
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import composing_vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
+
+PAIRS = ("window", "subwords")  # settings that may be pairs, which JSON has as lists
 
 
 def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:
@@ -58,7 +59,7 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "tokens.counts": vocabulary.counts,
         **pack_tokens(vocabulary.tokens),
     }
-    settings = plain(replace(options, reading=None)) | {"reading": options.reading and options.reading.record()}
+    settings = plain(vars(options) | {"reading": options.reading and options.reading.record()})
     del settings["threads"]
     manifest = {
         "fastembed": fastembed.__version__,
@@ -115,6 +116,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         )
         vocabulary.reading = _reading(state["vocabulary.reading"])
         settings |= {"reading": _reading(settings.get("reading"))}
+        settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         subwords, features, composer = _features(tensors, vocabulary.tokens, threads)
         trainer = _trainer(tensors, threads, squares=features is None)
@@ -123,7 +125,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             raise ValueError(f"{len(vocabulary)} tokens for {inputs} vectors")
         windows = None if state["windows_"] is None else Windows(**state["windows_"])
         model = FittedModel(
-            vectors=Vectors._composing(vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
+            vectors=composing_vectors(vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=_centre(tensors["centre"], dim),

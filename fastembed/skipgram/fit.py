@@ -1,13 +1,20 @@
-"""`Fit`: one call of `SkipGram.fit`, or of one like it, from counts to the model that the SkipGram becomes."""
+"""`Fit`: one call of `SkipGram.fit`, or of one like it, from what it learns from to what the SkipGram becomes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
-from fastembed._base.memory import give_back_freed, resident_memory
+from fastembed._base.memory import check_memory_limit, give_back_freed, resident_memory
+from fastembed._base.validation import check_flag
+from fastembed.corpus.documents import Documents
+from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
+from fastembed.skipgram.bars import reporting
+from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.options import SkipGramOptions
@@ -15,19 +22,21 @@ from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.subwords import Subwords, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import CheckpointFile
-from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.checks import check_counts
+from fastembed.trainer.ranks import Communicator, Ranks, agreed, by_first, ranks_of
+
+EpochEnd = Callable[[dict[str, float]], object]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a call trains by, beside the counts.
+    """What a call trains by, beside what it learns from.
 
     Parameters
     ----------
     options : SkipGramOptions
     before : FittedModel, optional
-        What the SkipGram is before the call: it stays so if training ends by an exception. A SkipGram that was not
-        fitted becomes what has been learned so far.
+        What the SkipGram is before the call, and stays if training ends by an exception.
     become : callable
         Called with the model that the SkipGram is from now on, or with None, where its memory is needed for the next.
     progress : FitProgress, optional
@@ -45,12 +54,127 @@ class Fit:
     before: FittedModel | None
     become: Callable[[FittedModel | None], None]
     progress: FitProgress | None
-    on_epoch_end: Callable[[dict[str, float]], object] | None
+    on_epoch_end: EpochEnd | None
     checkpoint: CheckpointFile | None
     memory_limit: int | None = None
     ranks: Ranks | None = None
 
-    def train(
+    @classmethod
+    @contextmanager
+    def begun(
+        cls,
+        options: SkipGramOptions,
+        before: FittedModel | None,
+        become: Callable[[FittedModel | None], None],
+        on_epoch_end: EpochEnd | None,
+        *,
+        progress: FitProgress | bool | None,
+        checkpoint: tuple[Any, Any, Any],
+        memory_limit: int | None = None,
+        comm: Communicator | None = None,
+    ) -> Iterator[Fit]:
+        """Yield a fit by the arguments of a method of `SkipGram`, those of the checkpoint in their order."""
+        check_memory_limit(memory_limit)
+        with ranks_of(comm) as ranks:
+            file = by_first(ranks, lambda: CheckpointFile.asked(*checkpoint))
+            with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
+                yield cls(options, before, become, report, on_epoch_end, file, memory_limit, ranks)
+
+    # ---------------------------------------------------------------- what a call learns from
+
+    def text(self, corpus: Documents) -> None:
+        """Learn a new model from a text."""
+        counter = self._counter(corpus, self.options.reading)
+        self._train(*counter.counts_of_new_model(self.options, self.checkpoint), own_counts=True)
+
+    def counts(self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None) -> None:
+        """Learn a new model from counts."""
+
+        def check() -> None:
+            self._check_counts(counts, validation_counts)
+            if counts.vocabulary is None:
+                raise ValueError(
+                    "these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer"
+                )
+            check_counts(counts, counts.shape)
+            if validation_counts is not None:
+                check_counts(validation_counts, counts.shape, "validation_counts")
+
+        agreed(self.ranks, check)
+        self._train(counts, validation_counts)
+
+    def more_text(self, corpus: Documents, replay: Counts | CountsStore | None, *, grow_vocabulary: bool) -> None:
+        """Go on from the model before with another text; without one, learn a new model."""
+        base = self._base(replay, grow_vocabulary)
+        if base is None:
+            with self._unfitted_after_an_exception():
+                self.text(corpus)
+            return
+        counter = self._counter(corpus, base.reading_of(corpus, self.options.reading))
+        counts, held_out = counter.counts_of_next_model(self.options, self.checkpoint, base, grow_vocabulary)
+        again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
+        self._train(counts, held_out, base, again, own_counts=replay is None)
+
+    def more_counts(
+        self,
+        counts: Counts | CountsStore,
+        validation_counts: Counts | CountsStore | None,
+        replay: Counts | CountsStore | None,
+        *,
+        grow_vocabulary: bool,
+    ) -> None:
+        """Go on from the model before with other counts; without one, learn a new model."""
+        base = self._base(replay, grow_vocabulary)
+        if base is None:
+            with self._unfitted_after_an_exception():
+                self.counts(counts, validation_counts)
+            return
+        self._check_counts(counts, validation_counts)
+        vocabulary, validation = base.vocabulary, None
+        if grow_vocabulary and counts.vocabulary is not None:
+            vocabulary = vocabulary.grown(counts.vocabulary, self.options.max_size)
+        if validation_counts is not None:
+            validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
+        aligned = base.aligned(counts, vocabulary)
+        again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
+        self._train(aligned, validation, base, again)
+
+    def _counter(self, corpus: Documents, reading: Reading | None) -> CorpusCounter:
+        return CorpusCounter(
+            corpus, self.options.threads, progress=self.progress, reading=reading, process_limit=self.memory_limit
+        )
+
+    def _check_counts(self, counts: object, validation_counts: object) -> None:
+        """Raise TypeError or ValueError for what no fit to counts can take."""
+        if not isinstance(counts, Counts | CountsStore):
+            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+        if self.options.early_stopping and validation_counts is None:
+            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+
+    def _base(self, replay: Counts | CountsStore | None, grow_vocabulary: bool) -> FittedModel | None:
+        """Return the model to go on from; raise TypeError or ValueError if it cannot be gone on from like this."""
+        check_flag("grow_vocabulary", grow_vocabulary)
+        if self.before is not None:
+            self.before.check_same_shape(self.options)
+            if replay is not None:
+                self.before.check_alike(replay, "replay")
+        elif replay is not None:
+            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
+        return self.before
+
+    @contextmanager
+    def _unfitted_after_an_exception(self) -> Iterator[None]:
+        """Keep no model of a first call that fails, if the checkpoint has it: the same call is then a first one too."""
+        try:
+            yield
+        except BaseException:
+            if self.checkpoint is not None:
+                self.become(None)
+            raise
+
+    # ---------------------------------------------------------------- training
+
+    def _train(
         self,
         counts: Counts | CountsStore,
         validation_counts: Counts | CountsStore | None,
@@ -72,7 +196,9 @@ class Fit:
         lengths, known = (self.options.subwords, None) if base is None else (False, base.subwords)
         subwords = subwords_of(counts.vocabulary.tokens, lengths, known)
         give_back_freed()  # what counting took
-        estimate = self._estimate(counts, replay, subwords, own_counts)
+        estimate = self._estimate(counts, validation_counts, replay, subwords, own_counts)
+        if isinstance(counts, CountsStore):
+            counts = counts.buffered(estimate.buffer_memory)
 
         def start() -> Training:
             estimate.check()
@@ -90,11 +216,12 @@ class Fit:
                 ranks=self.ranks,
             )
 
-        self._run(start() if self.ranks is None else self.ranks.agreed(start), validation_counts)
+        self._run(agreed(self.ranks, start), validation_counts)
 
     def _estimate(
         self,
         counts: Counts | CountsStore,
+        held_out: Counts | CountsStore | None,
         replay: Counts | CountsStore | None,
         subwords: Subwords | None,
         own_counts: bool,
@@ -110,6 +237,8 @@ class Fit:
             resident=resident_memory(),
             checkpoint=self.checkpoint is not None,
             largest_group=largest,
+            held_out_group=int(held_out.entries.max()) if isinstance(held_out, CountsStore) else None,
+            shows=self.on_epoch_end is not None,
             memory_limit=self.memory_limit,
             stored=stored,
         )

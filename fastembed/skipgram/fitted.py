@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from fastembed._base.warning import warn_user
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import DocumentCorpus, FileCorpus
@@ -15,7 +15,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
-from fastembed.skipgram.options import Baskets
+from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
@@ -44,6 +44,16 @@ class FittedModel:
     baskets: str | None = None
     subwords: Subwords | None = None
     features: Trainer | None = None
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> FittedModel:
+        """Return what `parts` was made of."""
+        subwords = parts.get("subwords")
+        return cls(**parts | {"subwords": subwords and Subwords(**subwords)})
+
+    def parts(self) -> dict[str, Any]:
+        """Return its attributes for a pickle, without an object of a private class."""
+        return vars(self) | {"subwords": self.subwords and self.subwords.parts()}
 
     @property
     def directed(self) -> bool:
@@ -79,10 +89,10 @@ class FittedModel:
         return given
 
     def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
-        """Warn the caller's caller's caller if both readings are known and differ."""
+        """Warn if both readings are known and differ."""
         own = self.vocabulary.reading
         if given is not None and own is not None and given.record() != own.record():
-            warnings.warn(f"{what} read by {given}, but that of the model was read by {own}", stacklevel=4)
+            warn_user(f"{what} read by {given}, but that of the model was read by {own}")
 
     def pairing(self) -> Windows | Baskets:
         """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""
@@ -108,8 +118,18 @@ class FittedModel:
         self._warn_of_other_reading(f"the text of {name} was", counts.vocabulary.reading)
         return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
 
+    def check_same_shape(self, options: SkipGramOptions) -> None:
+        """Raise ValueError for parameters that have been set since the fit, and ask for a model of another shape."""
+        lengths = False if self.subwords is None else self.subwords.lengths
+        for name, own in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
+            if getattr(options, name) != own:
+                raise ValueError(
+                    f"{name}={getattr(options, name)} has been set, but the model was fitted with {name}={own}: set"
+                    " that again to go on, or call fit for a new model"
+                )
+
     def check_alike(self, counts: Counts | CountsStore, name: str) -> None:
-        """Raise TypeError or ValueError for what are no counts with tokens, counted in the same way as the model's."""
+        """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""
         if not isinstance(counts, Counts | CountsStore):
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -13,6 +12,7 @@ from scipy import sparse
 
 from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
+from fastembed._base.warning import warn_user
 from fastembed.corpus.documents import Documents, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.readers import as_corpus
@@ -67,7 +67,7 @@ def token_bags(
         rows, matrix = _with_composed(corpus.sequences(Ledger()), vocabulary, matrix, composer, drops)
     check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the vectors of {len(rows):,} documents", "give fewer")
     if unknown := sum(not row for row in rows):
-        warnings.warn(f"{unknown:,} of {len(rows):,} documents have no known word: their vectors are 0", stacklevel=4)
+        warn_user(f"{unknown:,} of {len(rows):,} documents have no known word: their vectors are 0")
     indptr = np.cumsum([0, *map(len, rows)])
     ids = np.fromiter(chain.from_iterable(rows), np.int64, indptr[-1])
     counts = sparse.csr_array((np.ones(len(ids), matrix.dtype), ids, indptr), shape=(len(rows), len(matrix)))

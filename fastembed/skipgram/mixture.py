@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.validation import check_choice
+from fastembed.skipgram.fitted import FittedModel
+from fastembed.vectors.vectors import Vectors
+
 CONTEXT_SHARE = 0.3  # the length of a context's vector in the mixture, where a word's own is 1
+
+
+def vectors_for(model: FittedModel, purpose: str) -> Vectors:
+    """Return the vectors of a model that are best for a purpose; see `SkipGram.vectors_for`."""
+    if check_choice("purpose", purpose, ("analogies", "relatedness")) == "analogies":
+        return model.vectors
+    mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
+    return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
 
 
 def mixture(embedding: NDArray[Any], linear: NDArray[Any], *, directed: bool) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from fastembed.windows import Windows
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
-LENGTHS = (3, 6)  # of the n-grams of subwords, unless others are asked for
+LENGTHS = (3, 6)  # lengths of the n-grams of subwords, unless others are asked for
 NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of n-grams of these lengths, in English text, about
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, Workers, ordered_results
 from fastembed._kernels import kernels_for
 from fastembed.skipgram.blocked_rows import TASKS, BlockedRows, RowSpill, reciprocals
-from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_slice
+from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
 from fastembed.trainer.totals import Totals
 
-CONTEXT_EXPONENT = 0.75  # of the contexts' shares in the PMI
-BLOCK_COLUMNS = 1024  # at most: as many rows of 120 float32 are half of a second-level cache
+CONTEXT_EXPONENT = 0.75  # exponent of the contexts' shares in the PMI
+BLOCK_COLUMNS = 1024  # the most columns of a block: as many rows of 120 float32 are half of a second-level cache
 WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
 ROW_ENTRIES = 8  # counts of a row in a block, on average, below which they do not
 SAMPLE = 1 << 16  # columns by which the blocks are made about equal
@@ -40,7 +40,7 @@ class PositivePMI:
     dtype : dtype
         Of the entries, float32 or float64.
     memory : int, optional
-        Bytes for the entries: if they take more, they are in a temporary file without a name.
+        Bytes for the entries: those of the groups that it does not hold are in a temporary file without a name.
 
     Attributes
     ----------
@@ -60,14 +60,25 @@ class PositivePMI:
         self.shape: tuple[int, int] = groups.shape
         self._pool, self._kernels = pool, kernels_for(np.dtype(dtype))
         entries = groups.entries
-        self._bounds = _block_bounds(groups.read_group(0), self.shape, int(entries.sum()))
-        factors = _column_factors(totals)
-        size = int(entries.sum()) * (2 + np.dtype(dtype).itemsize) + len(self._bounds) * self.shape[0] * 8
-        self._rows: list[BlockedRows] | RowSpill = RowSpill() if memory is not None and size > memory else []
-        for group in range(len(entries)):
-            own = totals.rows[group_slice(group, self.shape[0])]
-            part = groups.read_group(group)
-            self._rows.append(BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, dtype))
+        factors, left = _column_factors(totals), memory
+        self._rows: list[BlockedRows] = []
+        self._spill: RowSpill | None = None  # the groups after those
+        # One group is read ahead of another
+        with Workers(1) as reader, closing(ordered_results(reader, groups.read_group, range(len(entries)), 1)) as parts:
+            for group, part in enumerate(parts):
+                if group == 0:
+                    self._bounds = _block_bounds(part, self.shape, int(entries.sum()))
+                own = totals.rows[group_slice(group, self.shape[0])]
+                rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, dtype)
+                del part  # its memory is free before another is read
+                if left is not None:
+                    rows = rows.without_gaps()
+                    left -= rows.memory
+                if left is not None and left < 0:
+                    self._spill = self._spill or RowSpill()
+                    self._spill.append(rows)
+                else:
+                    self._rows.append(rows)
 
     def times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
         """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both of the dtype of M, C-contiguous."""
@@ -97,13 +108,15 @@ class PositivePMI:
 
     def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
         """Yield the groups that are in memory at once, each with the place of its first row in the matrix."""
-        sizes = [len(range(self.shape[0])[group_slice(group, self.shape[0])]) for group in range(len(self._rows))]
-        firsts = [0, *np.cumsum(sizes).tolist()]
-        if isinstance(self._rows, list):
-            yield list(zip(self._rows, firsts[:-1], strict=True))
-        else:
-            with closing(self._rows.read()) as parts:
-                for part, first in zip(parts, firsts[:-1], strict=True):
+        groups = group_count(self.shape[0])
+        sizes = [len(range(self.shape[0])[group_slice(group, self.shape[0])]) for group in range(groups)]
+        firsts = np.cumsum([0, *sizes[:-1]]).tolist()
+        held = len(self._rows)
+        if held:
+            yield list(zip(self._rows, firsts[:held], strict=True))
+        if self._spill is not None:
+            with closing(self._spill.read()) as parts:
+                for part, first in zip(parts, firsts[held:], strict=True):
                     yield [(part, first)]
 
 

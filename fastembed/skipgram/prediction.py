@@ -25,7 +25,7 @@ Predicted: TypeAlias = "list[tuple[str, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
 
 BLOCK_NUMBERS = 1 << 22  # probabilities of words, and of queries, in memory at a time
-PAIR_BYTES = 100  # of an answer: a tuple and a float, and a place in the list, about
+PAIR_BYTES = 100  # about the bytes of a pair of an answer: a tuple, a float, and a place in the list
 
 
 class ContextQuery:

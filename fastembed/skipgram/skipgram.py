@@ -16,7 +16,7 @@ from fastembed._base import estimator
 from fastembed._base.memory import check_memory_limit
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer
+from fastembed._base.validation import check_callback, check_integer
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.ledger import Ledger
@@ -24,22 +24,20 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.bars import reporting
-from fastembed.skipgram.counting import CorpusCounter
+from fastembed.skipgram.counting import CorpusCounter, counts_for
 from fastembed.skipgram.document_vectors import document_vectors
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
 from fastembed.skipgram.fit import Fit
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.kept_counts import KeptCounts
-from fastembed.skipgram.mixture import mixture
+from fastembed.skipgram.mixture import vectors_for
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
-from fastembed.skipgram.subwords import Subwords
-from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved
-from fastembed.trainer.checks import check_counts
+from fastembed.trainer.checkpoint import MINUTES, UntilSaved
 from fastembed.trainer.groups import group_count
-from fastembed.trainer.ranks import Communicator, by_first, ranks_of
+from fastembed.trainer.ranks import Communicator
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -369,15 +367,11 @@ class SkipGram:
         ('b', 'a', 'c')
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._call(progress, on_epoch_end, files, memory_limit) as fit:
-            options = fit.options
-            counter = CorpusCounter(
-                corpus, options.threads, progress=fit.progress, reading=options.reading, process_limit=memory_limit
-            )
-            pair = counter.counts_of_new_model(options, fit.checkpoint)
-            with self._training():
-                fit.train(*pair, own_counts=True)
-        return self._until_save(fit.checkpoint, counts_are_kept=True)
+        with self._fit(
+            on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
+        ) as fit:
+            fit.text(corpus)
+        return self
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: `fit`, then `transform`.
@@ -521,16 +515,10 @@ class SkipGram:
         >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
         ('b', 'a', 'c')
         """
-        self._check_counts(counts, validation_counts)
-        if counts.vocabulary is None:
-            raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
-        check_counts(counts, counts.shape)
-        if validation_counts is not None:
-            check_counts(validation_counts, counts.shape, "validation_counts")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._call(progress, on_epoch_end, files, memory_limit, comm) as fit, self._training():
-            fit.train(counts, validation_counts)
-        return self._until_save(fit.checkpoint)
+        with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit, comm=comm) as fit:
+            fit.counts(counts, validation_counts)
+        return self
 
     def partial_fit(
         self,
@@ -578,7 +566,7 @@ class SkipGram:
         ------
         TypeError, ValueError, OSError, MemoryError
             As :meth:`fit`; ValueError also if this SkipGram was fitted to counts of pairs, not of text or baskets:
-            :meth:`partial_fit_counts` continues it.
+            :meth:`partial_fit_counts` continues it; or if `dim` or `subwords` is not that of the model.
 
         Notes
         -----
@@ -595,31 +583,12 @@ class SkipGram:
         >>> model.partial_fit([["a", "d"], ["c", "b"]], grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
-        check_flag("grow_vocabulary", grow_vocabulary)
-        base = self._model
-        self._check_replay(replay)
-        if base is None:
-            with self._unfitted_after_an_exception(checkpoint):
-                return self.fit(
-                    corpus,
-                    memory_limit=memory_limit,
-                    progress=progress,
-                    on_epoch_end=on_epoch_end,
-                    checkpoint=checkpoint,
-                    checkpoint_minutes=checkpoint_minutes,
-                    keep_checkpoint=keep_checkpoint,
-                )
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._call(progress, on_epoch_end, files, memory_limit) as fit:
-            options, reading = fit.options, base.reading_of(corpus, fit.options.reading)
-            counter = CorpusCounter(
-                corpus, options.threads, progress=fit.progress, reading=reading, process_limit=memory_limit
-            )
-            counts, held_out = counter.counts_of_next_model(options, fit.checkpoint, base, grow_vocabulary)
-            again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
-            with self._training():
-                fit.train(counts, held_out, base, again, own_counts=replay is None)
-        return self._until_save(fit.checkpoint, counts_are_kept=True)
+        with self._fit(
+            on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
+        ) as fit:
+            fit.more_text(corpus, replay, grow_vocabulary=grow_vocabulary)
+        return self
 
     def partial_fit_counts(
         self,
@@ -628,6 +597,7 @@ class SkipGram:
         validation_counts: Counts | CountsStore | None = None,
         grow_vocabulary: bool = False,
         replay: Counts | CountsStore | None = None,
+        memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -650,6 +620,8 @@ class SkipGram:
             `keep_only` have no effect here: which tokens counts have was chosen when they were counted.
         replay : Counts, optional
             As for :meth:`partial_fit`.
+        memory_limit : int, optional
+            As for :meth:`fit_counts`.
         progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
@@ -663,7 +635,8 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's.
+            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's, or if
+            `dim` or `subwords` is not that of the model.
 
         Examples
         --------
@@ -674,99 +647,37 @@ class SkipGram:
         >>> model.fit(carts).partial_fit_counts(more, grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
-        check_flag("grow_vocabulary", grow_vocabulary)
-        base = self._model
-        self._check_replay(replay)
-        if base is None:
-            with self._unfitted_after_an_exception(checkpoint):
-                return self.fit_counts(
-                    counts,
-                    validation_counts=validation_counts,
-                    progress=progress,
-                    on_epoch_end=on_epoch_end,
-                    checkpoint=checkpoint,
-                    checkpoint_minutes=checkpoint_minutes,
-                    keep_checkpoint=keep_checkpoint,
-                )
-        self._check_counts(counts, validation_counts)
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._call(progress, on_epoch_end, files) as fit:
-            vocabulary, validation = base.vocabulary, None
-            if grow_vocabulary and counts.vocabulary is not None:
-                vocabulary = vocabulary.grown(counts.vocabulary, fit.options.max_size)
-            if validation_counts is not None:
-                validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
-            aligned = base.aligned(counts, vocabulary)
-            again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
-            with self._training():
-                fit.train(aligned, validation, base, again)
-        return self._until_save(fit.checkpoint)
+        with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
+            fit.more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
+        return self
 
     @contextmanager
-    def _unfitted_after_an_exception(self, checkpoint: object) -> Iterator[None]:
-        """Keep no model of a first call that fails, if the checkpoint has it: the same call is then a first one too."""
-        try:
-            yield
-        except BaseException:
-            if checkpoint is not None:
-                self._model = None
-            raise
+    def _fit(self, on_epoch_end: EpochEnd | None, *, of_text: bool = False, **how: Any) -> Iterator[Fit]:
+        """Check what a fit is given beside what it learns from; let no other begin in a `with` block.
 
-    def _check_replay(self, replay: Counts | CountsStore | None) -> None:
-        """Raise ValueError or TypeError for counts to train on again that are not those of the fitted model."""
-        if replay is None:
-            return
-        if self._model is None:
-            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        self._model.check_alike(replay, "replay")
-
-    def _check_counts(self, counts: object, validation_counts: object) -> None:
-        """Raise TypeError or ValueError for what no fit to counts can take."""
-        if not isinstance(counts, Counts | CountsStore):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
-        if self._options().early_stopping and validation_counts is None:
-            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
-
-    @contextmanager
-    def _call(
-        self,
-        progress: FitProgress | bool | None,
-        on_epoch_end: EpochEnd | None,
-        files: tuple[str | os.PathLike[str] | None, float, bool],
-        memory_limit: int | None = None,
-        comm: Communicator | None = None,
-    ) -> Iterator[Fit]:
-        """Check what a fit is given beside what it learns from, and report its progress in a `with` block."""
-        self._check_not_in_fit()
+        After it, :meth:`save` removes the files of the checkpoint, unless they are to be kept. Other arguments are
+        those of `Fit.begun`.
+        """
+        if self._fitting == os.getpid():  # the two would mix their vocabularies
+            raise RuntimeError(
+                "this SkipGram is in a fit, and on_epoch_end cannot fit it again: let it fit another SkipGram"
+            )
         check_callback("on_epoch_end", on_epoch_end)
-        check_memory_limit(memory_limit)
-        options = self._options()
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        with ranks_of(comm) as ranks:
-            file = by_first(ranks, lambda: CheckpointFile.asked(*files))
-            with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
-                yield Fit(options, self._model, self._become, report, callback, file, memory_limit, ranks)
+        with Fit.begun(self._options(), self._model, self._become, callback, **how) as fit, DefaultFloatMode():
+            self._fitting = os.getpid()
+            try:
+                yield fit
+            finally:
+                del self._fitting
+        if (file := fit.checkpoint) is not None:
+            self._until_saved = self._until_saved or UntilSaved()
+            for path in (file.path, *(KeptCounts.names(file.path) if of_text else ())):
+                self._until_saved.set(path, keep=file.keep)
 
     def _become(self, model: FittedModel | None) -> None:
         self._model = model
-
-    @contextmanager
-    def _training(self) -> Iterator[None]:
-        """Train in a `with` block, in which no other fit of this SkipGram may begin."""
-        with DefaultFloatMode():
-            self._fitting = os.getpid()
-            try:
-                yield
-            finally:
-                del self._fitting
-
-    def _until_save(self, checkpoint: CheckpointFile | None, *, counts_are_kept: bool = False) -> Self:
-        """Let :meth:`save` remove the files of a fit that has ended, unless they are to be kept."""
-        if checkpoint is not None:
-            self._until_saved = self._until_saved or UntilSaved()
-            for path in (checkpoint.path, *(KeptCounts.names(checkpoint.path) if counts_are_kept else ())):
-                self._until_saved.set(path, keep=checkpoint.keep)
-        return self
 
     # ---------------------------------------------------------------- what a fit has learned
 
@@ -882,13 +793,7 @@ class SkipGram:
         >>> bool(lengths.max() <= 1.3), round(float(lengths[2]), 4)  # "c" is not a context
         (True, 1.0)
         """
-        model = self._fitted
-        if purpose == "analogies":
-            return model.vectors
-        if purpose != "relatedness":
-            raise ValueError(f"purpose must be 'analogies' or 'relatedness', got {purpose!r}")
-        mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
-        return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
+        return vectors_for(self._fitted, purpose)
 
     def predict_output(self, words: Words, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
         """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
@@ -1069,15 +974,8 @@ class SkipGram:
         >>> 1 < model.perplexity(corpus) < 6
         True
         """
-        model = self._fitted
-        counts: Counts | CountsStore
-        if isinstance(corpus, Counts | CountsStore):
-            counts = model.aligned(corpus)
-        else:
-            reading = model.reading_of(corpus, self._options().reading)
-            counter = CorpusCounter(corpus, self.threads, reading=reading)
-            counts = counter.counts(model.vocabulary, model.pairing())
-        return float(np.exp(model.trainer.nll(counts)))
+        model, options = self._fitted, self._options()
+        return float(np.exp(model.trainer.nll(counts_for(model, corpus, options))))
 
     # ---------------------------------------------------------------- files
 
@@ -1151,9 +1049,6 @@ class SkipGram:
         See :meth:`save`.
         """
         settings, fitted = read_model(path, check_threads(threads))
-        for name in ("window", "subwords"):
-            if isinstance(settings.get(name), list):
-                settings[name] = tuple(settings[name])
         try:
             model = cls().set_params(**settings, threads=threads)
             model._options()
@@ -1163,13 +1058,6 @@ class SkipGram:
         return model
 
     # ---------------------------------------------------------------- private
-
-    def _check_not_in_fit(self) -> None:
-        """Raise for a fit of this SkipGram inside of another one: the two would mix their vocabularies."""
-        if self._fitting == os.getpid():
-            raise RuntimeError(
-                "this SkipGram is in a fit, and on_epoch_end cannot fit it again: let it fit another SkipGram"
-            )
 
     def _options(self) -> SkipGramOptions:
         """Return the parameters, checked."""
@@ -1186,14 +1074,12 @@ class SkipGram:
         state = {name: value for name, value in vars(self).items() if name not in ("_fitting", "_until_saved")}
         if self._model is None:
             return state
-        parts = self._model.subwords and self._model.subwords.__getstate__()
-        return state | {"_model": {**vars(self._model), "subwords": parts}}
+        return state | {"_model": self._model.parts()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if self._model is not None:
-            parts = state["_model"].get("subwords")
-            self._model = FittedModel(**{**state["_model"], "subwords": parts and Subwords(**parts)})
+            self._model = FittedModel.of_parts(state["_model"])
 
     def __repr__(self) -> str:
         return estimator.constructor_call(self)
@@ -1203,3 +1089,13 @@ class SkipGram:
 
     def __sklearn_tags__(self) -> Any:
         return estimator.document_transformer_tags()
+
+
+def fitted_model(model: SkipGram) -> FittedModel:
+    """Return all that the last fit has learned; AttributeError before a fit.
+
+    Parameters
+    ----------
+    model : SkipGram
+    """
+    return model._fitted

@@ -24,7 +24,7 @@ POWER_ITERATIONS = 3
 # ridge of new rows, as a share of the mean square.
 FILL_SCALE = 0.01
 AXES_ROWS = 1024  # held in double precision at a time, by each thread
-AXES_TASKS = 64  # at most: each has a matrix of squares
+AXES_TASKS = 64  # the most tasks: each has a matrix of squares
 
 
 class Multiplicable(Protocol):

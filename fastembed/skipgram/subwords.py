@@ -16,14 +16,14 @@ from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
 
-OWN_WEIGHT = 1.3  # of a word's own row, where all n-grams of a rare word together have the length 1
+OWN_WEIGHT = 1.3  # the weight of a word's own row; all n-grams of a rare word together have the length 1
 # The n-grams of a word with more than FEW_PAIRS counts weigh less: what is known of it itself says more
 FEW_PAIRS = 100.0
 COUNT_EXPONENT = 0.25
-LEARNING_RATE = 0.2  # of the rows: a step of a word moves its own row and those of all its n-grams
+LEARNING_RATE = 0.2  # the rate of the rows: a step of a word moves its own row and those of all its n-grams
 RIDGE = 1.0
-RIDGE_STEPS = 8  # of conjugate gradients
-COLUMNS = 16  # of float32, a cache line, that are fitted at a time
+RIDGE_STEPS = 8  # steps of conjugate gradients
+COLUMNS = 16  # columns that are fitted at a time: a cache line of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,8 @@ class Subwords:
         rows = embedding[: len(self.ngrams)]
         return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        """Return the attributes of the dataclass, without what has been cached."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 

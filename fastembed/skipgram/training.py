@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,16 @@ from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
-from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, FitData, arrays_digest, fit_identity
+from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
+from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.file import trainer_tensors
+from fastembed.trainer.fit import Fit
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
-from fastembed.vectors.vectors import Vectors
+from fastembed.vectors.vectors import composing_vectors
 
 # Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
@@ -124,6 +127,7 @@ class Training:
         bias = log_shares(self._totals.columns)
         return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=pool.threads)
 
+    @cached_property
     def _fit_options(self) -> FitOptions:
         """Return the options of the trainer's fit."""
         options = self._options
@@ -140,7 +144,7 @@ class Training:
         model = None if self._base is None else arrays_digest(trainer_tensors(self._trained_before(self._base)))
         lengths = None if self._subwords is None else self._subwords.lengths
         start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        return start | fit_identity(self._fit_options(), self._digest.result(), data)
+        return start | fit_identity(self._fit_options, self._digest.result(), data)
 
     @staticmethod
     def _trained_before(base: FittedModel) -> Trainer:
@@ -179,26 +183,21 @@ class Training:
     def run(self, validation_counts: Any, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
-        def epoch_end(record: dict[str, float], _: Trainer) -> object:
+        def epoch_end(record: dict[str, float]) -> object:
             self._records[int(record["epoch"]) - 1 :] = [dict(record)]  # the callback may change it
             return on_epoch_end(record)
 
-        def new_checkpoint(data: FitData) -> Checkpoint:
-            assert self._checkpoint is not None
-            return Checkpoint(self._checkpoint, self._identity(data))
-
-        self._records = run_fit(
-            self._trainer,
-            self._groups,
-            self._fit_options(),
+        bags = None if self._subwords is None else self._subwords.bags
+        fit = Fit(
+            GivenData(self._groups, bags, validation_counts=validation_counts),
+            self._fit_options,
             self._rng,
-            bags=None if self._subwords is None else self._subwords.bags,
-            validation_counts=validation_counts,
+            self._identity,
             on_epoch_end=epoch_end,
-            new_checkpoint=None if self._checkpoint is None else new_checkpoint,
+            file=self._checkpoint,
             ranks=self._ranks,
-            identity=self._identity,
         )
+        self._records = run_fit(self._trainer, fit)
 
     def _ledger(self) -> Ledger | None:
         """Return what was read, used and dropped: by the vocabulary, if this is a new model, and for being held out."""
@@ -221,7 +220,7 @@ class Training:
             features, composer = trainer, self._subwords.composer(trainer.embedding, centre)
             trainer = composed(features, self._subwords, centre)
         return FittedModel(
-            vectors=Vectors._composing(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
+            vectors=composing_vectors(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
             centre=centre,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
-from fastembed._base.validation import check_finite, check_ids, check_weights, unmasked
+from fastembed._base.validation import check_finite, check_ids, check_integer, check_weights, unmasked
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,21 @@ def check_bags(name: str, bags: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
     if checked.starts[-1] == 0:
         raise ValueError(f"{name} of shape {bags.shape} must hold at least one weight, but all are zero")
     return checked
+
+
+def check_input(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> int | Bags:
+    """Return one input: an id, or a bag."""
+    if isinstance(given, int) or not is_bag(given):
+        return check_integer(name, given, low=0, high=inputs - 1)
+    return check_bag(name, given, inputs, dtype)
+
+
+def check_one_or_many(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> tuple[Inputs, bool]:
+    """Return one input or N of them as N, and whether it is one."""
+    if is_bag(given) and not is_pair(given):
+        return check_inputs(name, given, inputs, dtype), False
+    one = check_input(name, given, inputs, dtype)
+    return (one if isinstance(one, Bags) else np.array([one], np.intp)), True
 
 
 def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> Inputs:

@@ -14,10 +14,19 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.trainer.bags import Bags, Inputs
 from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.shards import shard_bounds
 
+FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
 BLOCK_LOGITS = 1 << 22  # logits of the inputs that `most_probable` takes at a time
 ROWS_PER_TASK = 16  # rows that become probabilities in one task of the pool
+
+
+def forward(parameters: Parameters, inputs: Inputs, pool: Pool, rows: RowSteps) -> NDArray[Any]:
+    """Return `probabilities`; those of a few inputs one by one."""
+    if len(inputs) <= FEW_INPUTS:
+        return np.stack([rows.probabilities(one(inputs, n)) for n in range(len(inputs))])
+    return probabilities(parameters, inputs, pool)
 
 
 def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray[Any]:

@@ -1,8 +1,8 @@
 """Block steps: the exact softmax of blocks of rows against their counts, over shards of the linear layer.
 
 A block of B rows needs three matrix products per shard, with B·V exponentials between them. All of it, products
-included, is made by the kernels of ``_kernels/fit.pxi``, on plain Python threads that stay within the kernels for a
-whole epoch, with BLAS held to one thread. Here are the memory, the order of the rows, and the rates of the steps.
+included, is made by ``_kernels/block_trainer.pxi``, on plain Python threads that stay within the kernels for a whole
+epoch, with BLAS held to one thread. Here are the memory, the order of the rows, and the rates of the steps.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed.trainer.bags import Bags
-from fastembed.trainer.buffer import BufferedCounts, ResidentCounts
-from fastembed.trainer.groups import CSRGroups, GroupedCounts, draw_order, plain_order, split_rows
+from fastembed.trainer.buffer import counts_reader
+from fastembed.trainer.groups import GroupedCounts, draw_order, plain_order, split_rows
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Exchange, Ranks
@@ -34,7 +34,7 @@ from fastembed.trainer.totals import Totals
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates that is left at the end of the linear decay
-GATHERED_ROWS = 16  # of a block, in one task of the crew (PIECE_ROWS in _kernels/fit.pxi)
+GATHERED_ROWS = 16  # of a block, in one task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
 
 
 def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
@@ -85,7 +85,7 @@ class Scratch:
 
 
 class BagScratch:
-    """The memory for the bags of a block, of at most M entries in all: see ``_kernels/bags.pxi``.
+    """The memory for the bags of a block, of at most M entries in all: see ``_kernels/bags.pxd``.
 
     Parameters
     ----------
@@ -150,29 +150,21 @@ class BlockFit:
         totals = Totals.of(counts, pool).rows
         self._total = float(totals.sum())
         self._groups = split_rows(totals > 0)
-        rows = np.concatenate(self._groups)
-        self._block_size = min(options.block_size, len(rows))
-        self.blocks_per_epoch = -(-len(rows) // self._block_size)
+        rows = sum(map(len, self._groups))
+        self._block_size = min(options.block_size, rows)
+        self.blocks_per_epoch = -(-rows // self._block_size)
         rates = np.ones(parameters.inputs) if row_rates is None else row_rates
         if bags is None and input_weights is not None:  # no other input would move the row
             rates = np.where(input_weights > 0, rates, 0)
-        weight = totals**ROW_WEIGHT_EXPONENT if input_weights is None else _scaled(input_weights, totals > 0)
-        weight = (weight / weight[totals > 0].mean()).astype(parameters.dtype)
+        weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
         bounds = all_bounds = shard_bounds(parameters.outputs)
         if ranks is not None:
             own = ranks.division(len(bounds) - 1).shards(ranks.rank)
             counts, bounds = counts.of_shards(own), bounds[own.start : own.stop + 1]
-        tasks, bag_scratch = len(bounds) - 1, None
-        if bags is not None:
-            tasks = max(tasks, -(-self._block_size // GATHERED_ROWS))
-        self._threads = min(pool.threads, tasks)
-        if bags is not None:
-            bag_scratch = BagScratch(parameters, self._most_entries(bags), self._threads)
-        self._counts: ResidentCounts | BufferedCounts
-        if isinstance(counts, CSRGroups):
-            self._counts = ResidentCounts(counts)
-        else:
-            self._counts = BufferedCounts(counts, self._groups, self._block_size)
+        self._counts = counts_reader(counts, self._groups, self._block_size)
+        tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
+        self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
+        bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)
         self._in_blas = fork_locks.new()
         scratch = Scratch(parameters, bounds, self._block_size, self._threads)
         self._momentum = scratch.momentum
@@ -182,27 +174,13 @@ class BlockFit:
                 ranks, parameters, all_bounds, rates, scratch.h_gradients, pool, bags=bags is not None
             )
         self._trainer = kernels_for(parameters.dtype).block_trainer(
-            parameters.embedding,
-            parameters.weights,
-            parameters.bias,
-            parameters.squares,
-            parameters.linear_squares,
-            bounds,
-            rates,
-            weight,
-            self._counts.begins,
-            self._counts.ends,
-            self._counts.indices,
-            self._counts.data,
-            totals,
-            matrix_product(parameters.dtype),
-            MOMENTUM,
-            scratch,
-            bags,
-            None if input_weights is None else weight,
-            bag_scratch,
+            parameters.embedding, parameters.weights, parameters.bias, parameters.squares, parameters.linear_squares,
+            bounds, rates, weight,
+            self._counts.begins, self._counts.ends, self._counts.indices, self._counts.data, totals,
+            matrix_product(parameters.dtype), MOMENTUM, scratch,
+            bags, None if input_weights is None else weight, bag_scratch,
             self.exchange,
-        )
+        )  # fmt: skip
 
     def epoch(
         self,
@@ -317,8 +295,12 @@ class BlockFit:
         return nll
 
 
-def _scaled(weights: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return those weights that are used, others 0, over a power of two: at most 1, so that no sum overflows."""
-    kept = np.where(used, weights, 0)
-    scaled: NDArray[np.float64] = np.ldexp(kept, -np.frexp(kept.max())[1])
-    return scaled
+def _relative_weights(weights: NDArray[np.float64] | None, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of inputs, by default a power of their totals, divided by the mean over those with counts."""
+    present = totals > 0
+    relative = totals**ROW_WEIGHT_EXPONENT
+    if weights is not None:
+        used = np.where(present, weights, 0)
+        relative = np.ldexp(used, -np.frexp(used.max())[1])  # at most 1, so that no sum overflows
+    relative /= relative[present].mean()
+    return relative

@@ -12,6 +12,7 @@ from fastembed._base.calls import Call
 from fastembed._base.threads import Workers
 from fastembed.trainer.groups import DRAWN_GROUPS, CSRGroups, Draw, GroupedCounts, RowGroup, group_slice
 
+BUFFERED_BYTES = 12  # per count: its column and its value
 Hold = Callable[[int], None]  # called with the number of a block, whose counts and those of the next are then in memory
 
 
@@ -37,7 +38,8 @@ class ResidentCounts:
 class BufferedCounts:
     """Counts of which only some groups are in memory: those of the rows of two successive blocks, and some more.
 
-    While blocks of some groups are trained on, the next ones are read.
+    While blocks of some groups are trained on, the next ones are read. Where the counts may take more memory, as many
+    groups as it holds stay in it once they have been read.
 
     Parameters
     ----------
@@ -56,19 +58,22 @@ class BufferedCounts:
     def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
         self._counts, self._block_size = counts, block_size
         used = [group for group, rows in enumerate(groups) if len(rows)]
-        self._slots = buffered_groups([len(groups[group]) for group in used], block_size)
-        self._all_fit = self._slots == len(used)
-        self._held: dict[int, int] = {}  # the slot of each group, if all fit
         self._capacity = max(int(counts.entries[used].max()), 1)  # in the shards of a rank there may be none
+        least = buffered_groups([len(groups[group]) for group in used], block_size)
+        slots = min(max(counts.buffer_memory // (BUFFERED_BYTES * self._capacity), least), len(used))
+        self._turning = 0 if slots == len(used) else least  # slots that groups take in turn
+        self._held = {group: slot for slot, group in enumerate(used[: slots - self._turning])}
+        self._in_memory: set[int] = set()  # of the groups that are held
         inputs = counts.shape[0]
         self.begins, self.ends = np.zeros(inputs, np.int64), np.zeros(inputs, np.int64)
-        self.indices = np.empty(self._slots * self._capacity, np.int32)
-        self.data = np.empty(self._slots * self._capacity)
+        self.indices = np.empty(slots * self._capacity, np.int32)
+        self.data = np.empty(slots * self._capacity)
 
     @contextmanager
     def reading(self, order: list[Draw]) -> Iterator[Hold]:
         """Yield the function to call before each block of the rows in this order."""
         groups = [group for draw in order for group in draw.groups]
+        turns = np.cumsum([0, *(group not in self._held for group in groups)]).tolist()
         row_ends = np.cumsum([len(draw.rows) for draw in order])
         group_ends = np.cumsum([len(draw.groups) for draw in order])
         calls: list[Call[RowGroup | None]] = []
@@ -79,8 +84,8 @@ class BufferedCounts:
             first, last = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
             current, next_one = np.searchsorted(row_ends, [first, last], side="right")
             in_use = int(group_ends[current]) - len(order[current].groups)  # the first group that is still needed
-            while len(calls) < min(in_use + self._slots, len(groups)):
-                calls.append(reader.submit(self._read, groups[len(calls)], len(calls) % self._slots))
+            while len(calls) < len(groups) and turns[len(calls) + 1] <= turns[in_use] + self._turning:
+                calls.append(reader.submit(self._read, groups[len(calls)], turns[len(calls)]))
             while ready < group_ends[next_one]:
                 rows = calls[ready].result()
                 if rows is not None:
@@ -91,18 +96,24 @@ class BufferedCounts:
         with Workers(1) as reader:
             yield hold
 
-    def _read(self, group: int, slot: int) -> RowGroup | None:
-        """Read a group into a slot; None if it is in memory already."""
-        if group in self._held:
+    def _read(self, group: int, turn: int) -> RowGroup | None:
+        """Read a group into its slot, or into the one whose turn it is; None if it is in memory already."""
+        if group in self._in_memory:
             return None
-        if self._all_fit:
-            slot = len(self._held)
+        slot = self._held[group] if group in self._held else len(self._held) + turn % self._turning
         first = slot * self._capacity
         part = slice(first, first + self._capacity)
         rows = self._counts.read_group(group, (self.indices[part], self.data[part]))
-        if self._all_fit:
-            self._held[group] = slot
+        if group in self._held:
+            self._in_memory.add(group)
         return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
+
+
+def counts_reader(
+    counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int
+) -> ResidentCounts | BufferedCounts:
+    """Return what reads these counts for blocks; the arguments are those of `BufferedCounts`."""
+    return ResidentCounts(counts) if isinstance(counts, CSRGroups) else BufferedCounts(counts, groups, block_size)
 
 
 def buffered_groups(sizes: list[int], block_size: int) -> int:

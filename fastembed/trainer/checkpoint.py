@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,12 @@ from fastembed._base.validation import all_finite, check_flag, check_integer, ch
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.bags import Bags
-from fastembed.trainer.groups import GroupedCounts
+from fastembed.trainer.data import FitData
 from fastembed.trainer.options import FitOptions
+from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.snapshot import Snapshot
 
-MINUTES = 10.0  # between two checkpoints within an epoch
+MINUTES = 10.0  # minutes between two checkpoints within an epoch
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -43,7 +43,7 @@ class CheckpointFile:
     Raises
     ------
     TypeError, ValueError
-        If an argument is none.
+        If an argument is not of that kind.
     OSError
         If the file cannot be written.
     """
@@ -116,7 +116,7 @@ class Position:
     stopped: bool = False
 
     def has_ended(self, epochs: int) -> bool:
-        """Return whether nothing is left to do of a fit of so many epochs."""
+        """Return whether a fit of `epochs` epochs has ended."""
         return self.decided and (self.stopped or self.epoch > epochs)
 
     @classmethod
@@ -157,7 +157,7 @@ class Stored:
         return array
 
     def part(self, prefix: str, like: Mapping[str, NDArray[Any]]) -> Tensors | None:
-        """Return the arrays whose names begin like this, of the shapes and dtypes of others; None if there are none."""
+        """Return the arrays under a prefix, in the shapes and dtypes of others; None if there are none."""
         found = {name: self.tensors[prefix + name] for name in like if prefix + name in self.tensors}
         if not found:
             return None
@@ -306,17 +306,6 @@ def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Posi
         raise ValueError(f"{os.fspath(path)!r} does not hold a checkpoint that fits together: {error}") from error
 
 
-class FitData(NamedTuple):
-    """What a fit learns from: checked counts, bags, factors on the rates of the rows of E, weights of the inputs."""
-
-    counts: GroupedCounts
-    bags: Bags | None = None
-    row_rates: NDArray[np.float64] | None = None
-    input_weights: NDArray[np.float64] | None = None
-    validation_counts: GroupedCounts | None = None
-    validation_bags: Bags | None = None
-
-
 def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, Any]:
     """Return what a fit to counts is called with, beside where it starts, by the names that errors give it.
 
@@ -337,6 +326,15 @@ def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, A
         **{name: None if each is None else arrays_digest({name: each}) for name, each in factors.items()},
         **asdict(options),
     }
+
+
+def fit_counts_identity(parameters: Parameters, options: FitOptions, seed: Any, data: FitData) -> dict[str, Any]:
+    """Return what a call of `Trainer.fit_counts` is known by, beside where it starts."""
+    bias = None if parameters.bias is None else arrays_digest({"bias": parameters.bias})
+    shape = {name: getattr(parameters, name) for name in ("inputs", "dim", "outputs")}
+    seeded = {"seed": "a Generator" if isinstance(seed, np.random.Generator) else seed}
+    how = fit_identity(options, data.counts.sha256(), data)
+    return {"dtype": str(parameters.dtype)} | shape | how | seeded | {"bias": bias}
 
 
 def start_of(trained: Mapping[str, NDArray[Any]], generator: Any = None) -> dict[str, Any]:

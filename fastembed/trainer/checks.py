@@ -122,8 +122,11 @@ def check_input_weights(weights: ArrayLike, totals: NDArray[np.float64]) -> NDAr
     return array.astype(np.float64)
 
 
-def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64]:
-    """Return the factors (V_in,) on the rate of the rows of an embedding: 1 by default, 0 for those that are frozen."""
+def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64] | None:
+    """Return the factors (V_in,) on the rate of the rows of an embedding, 0 for those that are frozen; None: all 1."""
+    frozen = unmasked("frozen_rows", frozen)
+    if rates is None and not frozen.size:
+        return None
     checked = np.ones(inputs)
     if rates is not None:
         array = unmasked("row_rates", rates)
@@ -131,6 +134,6 @@ def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> 
         if array.shape != (inputs,):
             raise ValueError(f"row_rates must have shape ({inputs},), one for each input, got {array.shape}")
         checked[:] = array
-    if unmasked("frozen_rows", frozen).size:
+    if frozen.size:
         checked[check_ids("frozen_rows", frozen, inputs)] = 0
     return checked

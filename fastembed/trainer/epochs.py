@@ -32,7 +32,7 @@ def run_epochs(
 ) -> list[Record]:
     """Train for the epochs of the fit's options, or until `on_epoch_end` returns True; return their records.
 
-    With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for so many epochs. However
+    With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for as many epochs. However
     it ends, the parameters are then those after the epoch at which that nll was lowest, whose record alone is `kept`.
 
     With a checkpoint, training goes on from its file, if there is one.

@@ -1,18 +1,48 @@
-"""The arrays of a trainer as tensors of a file, alone or in the file of a model that has more."""
+"""The file of a trainer; its arrays as tensors, alone or in the file of a model that has more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.validation import check_amounts, check_finite
+from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
 
 if TYPE_CHECKING:
     from fastembed.trainer.trainer import Trainer
 
+T = TypeVar("T", bound="Trainer")
+
 SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
+
+
+def write_trainer(path: str | os.PathLike[str], trainer: Trainer) -> None:
+    """Write a trainer; ValueError for what a file would not be read with: numbers that are not finite."""
+    check_finite("embedding", trainer.embedding)
+    check_finite("linear", trainer.linear)
+    for name, squares in zip(SQUARES, trainer.squares, strict=True):
+        check_amounts(name, squares)
+    factors = {"loss_scale": trainer.loss_scale, "learning_rate": trainer.learning_rate}
+    write_tensors(path, trainer_tensors(trainer), header("parameters", factors))
+
+
+def read_trainer(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
+    """Return the trainer that `make`, called as `Trainer`, makes of a file; raise what `Trainer.load` does."""
+    tensors, metadata = map_tensors(path)
+    settings = check_header(metadata, "parameters", path)
+    try:
+        embedding, linear, bias = np.array(tensors["matrix"]), tensors["linear"], tensors.get("bias")
+        factors = {name: settings[name] for name in ("loss_scale", "learning_rate")}
+        trainer = make(embedding, linear, bias=bias, **factors)
+        restore_squares(trainer, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
+    return trainer
 
 
 def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
@@ -20,14 +50,6 @@ def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
     bias = {} if trainer.bias is None else {"bias": trainer.bias}
     squares = dict(zip(SQUARES, trainer.squares, strict=True))
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
-
-
-def check_trainer(trainer: Trainer) -> None:
-    """Raise ValueError for what a file would not be read with: numbers that are not finite."""
-    check_finite("embedding", trainer.embedding)
-    check_finite("linear", trainer.linear)
-    for name, squares in zip(SQUARES, trainer.squares, strict=True):
-        check_amounts(name, squares)
 
 
 def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> None:

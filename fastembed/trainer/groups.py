@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 
-GROUP_ROWS = 4096  # at most
-DRAWN_GROUPS = 2  # whose rows are shuffled together (docs/decisions.md)
+GROUP_ROWS = 4096  # the most rows of a group
+DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
 
 
 def group_count(rows: int) -> int:
-    """Return the number of groups of so many rows, G."""
+    """Return the number of groups, G, of a number of rows."""
     return -(-rows // GROUP_ROWS)
 
 
@@ -123,6 +123,10 @@ class GroupedCounts(Protocol):
     def totals(self) -> Totals | None:
         """The sums of rows and columns, if they are known."""
 
+    @property
+    def buffer_memory(self) -> int:
+        """The bytes in which a fit may hold groups that it has read; it holds some at least."""
+
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
         """Return the rows of a group, in the given memory if they are not in memory yet. Threads may read at once."""
 
@@ -143,6 +147,7 @@ class CSRGroups:
     """
 
     totals: Totals | None = None
+    buffer_memory = 0  # all are in memory
 
     def __init__(self, matrix: Any) -> None:
         self.matrix = matrix

@@ -17,7 +17,6 @@ from __future__ import annotations
 import platform
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.printable import shown
 from fastembed._base.threads import Pool
 from fastembed._base.validation import is_true
+from fastembed._base.warning import warn_user
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.trainer.checkpoint import Checkpoint, Stored
@@ -41,12 +41,13 @@ from fastembed.trainer.snapshot import Snapshot
 
 T = TypeVar("T")
 
-KEPT_BYTES = 1 << 26  # of dH, about, that are kept before ranks join it: then messages are long, and memory is bounded
-UPDATED_ROWS = 512  # of the embedding, that one task of a rank updates
-SENT_BYTES = 1 << 28  # at most, of an array that one rank sends to all, in a message: MPI counts in int
-DUE_BLOCKS = 16  # between two questions to rank 0 whether a checkpoint is due
-TRIALS = 7  # of an exchange, of which the median counts
-ERRORS = (TypeError, ValueError, OSError, MemoryError)  # that ranks tell one another as they are
+# About the bytes of dH that are kept before ranks join it: messages are long, and memory is bounded
+KEPT_BYTES = 1 << 26
+UPDATED_ROWS = 512  # rows of the embedding that one task of a rank updates
+SENT_BYTES = 1 << 28  # the most bytes of an array that one rank sends to all in a message: MPI counts in int
+DUE_BLOCKS = 16  # blocks between two questions to rank 0 whether a checkpoint is due
+TRIALS = 7  # trials of an exchange, of which the median counts
+ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that ranks tell one another as they are
 
 
 class Communicator(Protocol):
@@ -79,7 +80,7 @@ class Ranks:
     Raises
     ------
     TypeError
-        If `comm` is no communicator.
+        If `comm` is not a communicator.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -201,11 +202,10 @@ class Ranks:
             return
         between, alone = exchange.seconds(), exchange.product_seconds()
         if self.first and between > alone * (1 - exchange.largest_share):
-            warnings.warn(
+            warn_user(
                 f"one rank would be faster than {self.size}: its matrix products of a block take about"
                 f" {1e3 * alone:.2g} ms, and what {self.size} ranks tell one another of a block"
-                f" {1e3 * between:.2g} ms",
-                stacklevel=2,
+                f" {1e3 * between:.2g} ms"
             )
 
 
@@ -218,6 +218,11 @@ def ranks_of(comm: Any) -> Iterator[Ranks | None]:
     ranks = Ranks(comm)
     with ranks.ending_all():
         yield ranks
+
+
+def agreed(ranks: Ranks | None, function: Callable[[], T]) -> T:
+    """Return ``function()``; with ranks as `Ranks.agreed` does."""
+    return function() if ranks is None else ranks.agreed(function)
 
 
 def by_first(ranks: Ranks | None, function: Callable[[], T]) -> T | None:
@@ -296,7 +301,7 @@ class RanksCheckpoint:
 
 
 class Exchange:
-    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/fit.pxi``).
+    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/block_trainer.pxi``).
 
     Parameters
     ----------

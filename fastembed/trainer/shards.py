@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SHARD_ROWS = 1024  # at most: 256 rows of logits of a shard and its part of the linear layer fit into 1.5 MiB of cache
+# The most rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
+SHARD_ROWS = 1024
 NODES_PER_RANK = 4  # at least, where ranks are no power of two and shards suffice: none has 1.25 times its part
 ROW_GROUP = 16  # bounds are multiples of it, so that vectors over a shard's outputs have no tail
 

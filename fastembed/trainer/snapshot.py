@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.threads import Pool
 
-PIECE_BYTES = 1 << 20  # of an array, that one task copies or checks
+PIECE_BYTES = 1 << 20  # bytes of an array that one task copies or checks
 
 
 class Snapshot:

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import Any, Self
 
@@ -17,39 +18,20 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer, check_number, check_seed
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.bags import Bags, check_bag, check_bags, check_inputs, is_bag, is_pair
-from fastembed.trainer.batches import most_probable, probabilities
+from fastembed.trainer.bags import Bags, check_bag, check_input, check_inputs, check_one_or_many, is_bag, is_pair
+from fastembed.trainer.batches import forward, most_probable
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checkpoint import (
-    MINUTES,
-    Checkpoint,
-    CheckpointFile,
-    FitData,
-    UntilSaved,
-    arrays_digest,
-    fit_identity,
-    start_of,
-)
-from fastembed.trainer.checks import (
-    check_counts,
-    check_dtype,
-    check_input_weights,
-    check_new_rows,
-    check_parameters,
-    check_row_rates,
-)
-from fastembed.trainer.epochs import run_epochs
-from fastembed.trainer.file import check_trainer, restore_squares, trainer_tensors
-from fastembed.trainer.groups import CSRGroups, GroupedCounts
+from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved, fit_counts_identity, start_of
+from fastembed.trainer.checks import check_dtype, check_new_rows, check_parameters
+from fastembed.trainer.data import GivenData
+from fastembed.trainer.epochs import Record
+from fastembed.trainer.file import read_trainer, write_trainer
+from fastembed.trainer.fit import Fit
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Communicator, Ranks, by_first, ranks_of
+from fastembed.trainer.ranks import Communicator, by_first, ranks_of
 from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.targets import check_target, check_targets
-from fastembed.trainer.totals import Totals
-
-FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
 
 
 @pickled_as("Trainer")
@@ -250,15 +232,12 @@ class Trainer:
         >>> trainer.forward(([3, 4], [0.5, 0.5])).shape, trainer.forward([[3, 4], [5]]).shape
         ((8,), (2, 8))
         """
-        if self._is_one(i):
-            i = self._input(i)
-            with self._lock.value, DefaultFloatMode():
-                return self._rows.probabilities(i)
-        inputs = check_inputs("i", i, self._parameters.inputs, self._parameters.dtype)
+        p = self._parameters
+        inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
         with self._lock.value, DefaultFloatMode():
-            if len(inputs) <= FEW_INPUTS:
-                return np.stack([self._rows.probabilities(one(inputs, n)) for n in range(len(inputs))])
-            return probabilities(self._parameters, inputs, self._pool)
+            if single:
+                return self._rows.probabilities(one(inputs, 0))
+            return forward(p, inputs, self._pool, self._rows)
 
     def predict(self, i: Any, topn: int = 1) -> tuple[NDArray[np.intp], NDArray[Any]]:
         """Return the most probable outputs of one input or of many.
@@ -293,15 +272,10 @@ class Trainer:
         >>> outputs.tolist(), probabilities.round(3).tolist()
         ([[2], [0]], [[1.0], [1.0]])
         """
-        topn = check_integer("topn", topn, low=1)
-        single = self._is_one(i)
-        if single:
-            i = self._input(i)
-            inputs = i if isinstance(i, Bags) else np.array([i])
-        else:
-            inputs = check_inputs("i", i, self._parameters.inputs, self._parameters.dtype)
+        topn, p = check_integer("topn", topn, low=1), self._parameters
+        inputs, single = check_one_or_many("i", i, p.inputs, p.dtype)
         with self._lock.value, DefaultFloatMode():
-            outputs, shares = most_probable(self._parameters, inputs, topn, self._pool)
+            outputs, shares = most_probable(p, inputs, topn, self._pool)
         return (outputs[0], shares[0]) if single else (outputs, shares)
 
     def loss(self, i: Any, target: Any) -> float:
@@ -336,8 +310,8 @@ class Trainer:
         >>> round(trainer.loss(([0, 2], [0.5, 0.5]), 3), 6)
         1.386294
         """
-        i = self._input(i)
-        targets = check_target(target, self._parameters.outputs)
+        p = self._parameters
+        i, targets = check_input("i", i, p.inputs, p.dtype), check_target(target, p.outputs)
         with self._lock.value, DefaultFloatMode():
             return self._rows.loss(i, targets)
 
@@ -372,8 +346,8 @@ class Trainer:
         array([[-2.],
                [ 1.]])
         """
-        i = self._input(i)
-        targets = check_target(target, self._parameters.outputs)
+        p = self._parameters
+        i, targets = check_input("i", i, p.inputs, p.dtype), check_target(target, p.outputs)
         with self._lock.value, DefaultFloatMode():
             return self._rows.gradient(i, targets)
 
@@ -415,30 +389,21 @@ class Trainer:
         >>> trainer.step(bag, 4) > trainer.step(bag, 4)
         True
         """
-        if not isinstance(i, int) and is_bag(i):
-            return self._step_on_bag(i, target, learning_rate, update_linear)
-        i = check_integer("i", i, low=0, high=self._parameters.inputs - 1)
+        p, is_id = self._parameters, isinstance(i, int) or not is_bag(i)  # not by `check_input`, a call more
+        i = check_integer("i", i, low=0, high=p.inputs - 1) if is_id else check_bag("i", i, p.inputs, p.dtype)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
         update_linear = check_flag("update_linear", update_linear)
         if target is None:
+            if not is_id:
+                raise ValueError("a step on a bag needs a target")
             target = i
-        if isinstance(target, int) or np.isscalar(target):
-            output = check_integer("target", target, low=0, high=self._parameters.outputs - 1)
+        if is_id and (isinstance(target, int) or np.isscalar(target)):
+            output = check_integer("target", target, low=0, high=p.outputs - 1)
             with self._lock.value:
                 return self._rows.step(i, output, rate, update_linear)
-        targets = check_target(target, self._parameters.outputs)
+        targets = check_target(target, p.outputs)
         with self._lock.value, DefaultFloatMode():
             return self._rows.step_on(i, targets, rate, update_linear)
-
-    def _step_on_bag(self, i: Any, target: Any, learning_rate: float | None, update_linear: bool) -> float:
-        bag = check_bag("i", i, self._parameters.inputs, self._parameters.dtype)
-        rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
-        update_linear = check_flag("update_linear", update_linear)
-        if target is None:
-            raise ValueError("a step on a bag needs a target")
-        targets = check_target(target, self._parameters.outputs)
-        with self._lock.value, DefaultFloatMode():
-            return self._rows.step_on(bag, targets, rate, update_linear)
 
     def train(
         self,
@@ -491,13 +456,13 @@ class Trainer:
         """
         if is_pair(inputs):
             raise TypeError("inputs must be a list of bags, got a tuple: pass [(ids, weights)] for a single bag")
-        examples = check_inputs("inputs", inputs, self._parameters.inputs, self._parameters.dtype)
+        p = self._parameters
+        examples = check_inputs("inputs", inputs, p.inputs, p.dtype)
         if targets is None and isinstance(examples, Bags):
             raise ValueError("inputs that are bags need targets")
-        rows = check_targets(examples if targets is None else targets, len(examples), self._parameters.outputs)
+        rows = check_targets(examples if targets is None else targets, len(examples), p.outputs)
         rate = self._rate if learning_rate is None else check_number("learning_rate", learning_rate)
-        update_linear = check_flag("update_linear", update_linear)
-        epochs = check_integer("epochs", epochs, low=1)
+        update_linear, epochs = check_flag("update_linear", update_linear), check_integer("epochs", epochs, low=1)
         with self._lock.value, DefaultFloatMode():
             return self._rows.train(examples, rows, rate, update_linear, epochs)
 
@@ -670,42 +635,23 @@ class Trainer:
         >>> round(trainer.nll(labels, bags=documents), 2)
         0.0
         """
+        given = GivenData(counts, bags, row_rates, frozen_rows, input_weights, validation_counts, validation_bags)
         options = FitOptions(epochs, learning_rate, linear_learning_rate, block_size, n_iter_no_change, warm_start)
-        if n_iter_no_change is not None and validation_counts is None:
-            raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
-        if validation_bags is not None and validation_counts is None:
-            raise ValueError("validation_bags need validation_counts")
-        rates = check_row_rates(row_rates, frozen_rows, self._parameters.inputs)
         check_callback("on_epoch_end", on_epoch_end)
-        rng = check_seed(seed)
-        given, p = isinstance(seed, np.random.Generator), self._parameters
-
-        def identity(data: FitData) -> dict[str, Any]:
-            bias = None if p.bias is None else arrays_digest({"bias": p.bias})
-            shape = {"dtype": str(p.dtype), "inputs": p.inputs, "dim": p.dim, "outputs": p.outputs}
-            seeded = {"seed": "a Generator" if given else seed}
-            return shape | fit_identity(options, data.counts.sha256(), data) | seeded | {"bias": bias}
-
-        def new_checkpoint(file: CheckpointFile, data: FitData) -> Checkpoint:
-            return Checkpoint(file, identity(data), start_of(p.trained, rng if given else None))
-
+        rng, p = check_seed(seed), self._parameters
         with ranks_of(comm) as ranks:
             file = by_first(ranks, lambda: CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint))
-            history = run_fit(
-                self,
-                counts,
+            fit = Fit(
+                given,
                 options,
                 rng,
-                bags=bags,
-                row_rates=rates,
-                input_weights=input_weights,
-                validation_counts=validation_counts,
-                validation_bags=validation_bags,
-                on_epoch_end=on_epoch_end,
-                new_checkpoint=None if file is None else partial(new_checkpoint, file),
+                identity=partial(fit_counts_identity, p, options, seed),
+                start=partial(start_of, p.trained, rng if rng is seed else None),
+                on_epoch_end=None if on_epoch_end is None else lambda record: on_epoch_end(record, self),
+                file=file,
                 ranks=ranks,
-                identity=identity,
             )
+            history = run_fit(self, fit)
         if file is not None:
             self._until_saved.set(file.path, keep=file.keep)
         return history
@@ -738,15 +684,11 @@ class Trainer:
         >>> round(Trainer(np.zeros((4, 2)), np.zeros((2, 4))).nll(eye_array(4)), 6)  # log 4
         1.386294
         """
-        checked_bags = self._checked_bags("bags", bags)
-        with DefaultFloatMode():
-            matrix = self._checked_counts("counts", counts, checked_bags)
-            fit = BlockFit(self._parameters, matrix, FitOptions(), self._pool, bags=checked_bags)
+        p, pool = self._parameters, self._pool
         with self._lock.value, DefaultFloatMode():
-            try:
+            data = GivenData(counts, bags).checked(p, pool)
+            with closing(BlockFit(p, data.counts, FitOptions(), pool, bags=data.bags)) as fit:
                 return fit.nll()
-            finally:
-                fit.close()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
@@ -770,9 +712,7 @@ class Trainer:
         See :meth:`load`.
         """
         with self._lock.value:
-            check_trainer(self)
-            factors = {"loss_scale": self._scale, "learning_rate": self._rate}
-            write_tensors(path, trainer_tensors(self), header("parameters", factors))
+            write_trainer(path, self)
             self._until_saved.remove()
 
     @classmethod
@@ -805,114 +745,22 @@ class Trainer:
         ...     Trainer.load(f"{folder}/trainer.safetensors")
         Trainer(inputs=8, dim=10, outputs=8, dtype=float32)
         """
-        workers = check_threads(threads)
-        tensors, metadata = map_tensors(path)
-        settings = check_header(metadata, "parameters", path)
-        try:
-            embedding, linear, bias = np.array(tensors["matrix"]), tensors["linear"], tensors.get("bias")
-            factors = {name: settings[name] for name in ("loss_scale", "learning_rate")}
-            trainer = cls(embedding, linear, bias=bias, threads=workers, **factors)
-            restore_squares(trainer, tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
-        return trainer
-
-    @staticmethod
-    def _is_one(i: Any) -> bool:
-        """Return whether what `forward` is given is one input: not N of them."""
-        return is_pair(i) or not is_bag(i)
-
-    def _input(self, i: Any) -> int | Bags:
-        """Return one checked input: an id or a bag."""
-        if is_bag(i):
-            return check_bag("i", i, self._parameters.inputs, self._parameters.dtype)
-        return check_integer("i", i, low=0, high=self._parameters.inputs - 1)
-
-    def _checked_bags(self, name: str, bags: Any, *, own: bool = False) -> Bags | None:
-        """Return checked bags, or None; with `own` none of their arrays can be changed by others."""
-        if bags is None:
-            return None
-        checked = check_bags(name, bags, self._parameters.inputs, self._parameters.dtype)
-        return checked.copy() if own else checked
-
-    def _checked_counts(self, name: str, counts: Any, bags: Bags | None, *, own: bool = False) -> GroupedCounts:
-        """Return counts in groups of rows; with `own` none of their arrays can be changed by others."""
-        rows, what = (self._parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
-        groups = check_counts(counts, (rows, self._parameters.outputs), name, what)
-        return groups.own() if own and isinstance(groups, CSRGroups) else groups
+        return read_trainer(path, partial(cls, threads=check_threads(threads)))
 
 
-def run_fit(
-    trainer: Trainer,
-    counts: Any,
-    options: FitOptions,
-    rng: np.random.Generator,
-    *,
-    bags: Any = None,
-    row_rates: NDArray[np.float64] | None = None,
-    input_weights: ArrayLike | None = None,
-    validation_counts: Any = None,
-    validation_bags: Any = None,
-    on_epoch_end: Callable[[dict[str, float], Trainer], object] | None = None,
-    new_checkpoint: Callable[[FitData], Checkpoint] | None = None,
-    ranks: Ranks | None = None,
-    identity: Callable[[FitData], dict[str, Any]] | None = None,
-) -> list[dict[str, float]]:
-    """Fit a trainer to counts, as `Trainer.fit_counts` does.
+def run_fit(trainer: Trainer, fit: Fit) -> list[Record]:
+    """Make a fit of the parameters of a trainer, which makes no other call meanwhile; return the records.
 
     Parameters
     ----------
-    trainer, counts
-        As for `Trainer.fit_counts`.
-    options, rng
-        What it makes of its other arguments.
-    bags, row_rates, input_weights, validation_counts, validation_bags, on_epoch_end
-        As for `Trainer.fit_counts`; the rates are checked.
-    new_checkpoint : callable, optional
-        Given the data to learn from, checked.
-    ranks : Ranks, optional
-        That make this fit together.
-    identity : callable, optional
-        Given the data, returns what the ranks compare; needed with them.
+    trainer : Trainer
+    fit : Fit
     """
-    own = on_epoch_end is not None  # the callback may change the caller's arrays
-    parameters, pool = trainer._parameters, trainer._pool
-
-    def bound() -> tuple[FitData, BlockFit, BlockFit | None]:
-        own_bags = trainer._checked_bags("bags", bags, own=own)
-        groups, weights = trainer._checked_counts("counts", counts, own_bags, own=own), None
-        if input_weights is not None:
-            weights = check_input_weights(input_weights, Totals.of(groups, pool).rows)
-        data = FitData(groups, own_bags, row_rates, weights)
-        fit = BlockFit(parameters, groups, options, pool, row_rates, own_bags, weights, ranks)
-        if validation_counts is None:
-            return data, fit, None
-        others = own_bags
-        if validation_bags is not None:
-            others = trainer._checked_bags("validation_bags", validation_bags, own=own)
-        held_out = trainer._checked_counts("validation_counts", validation_counts, others, own=own)
-        data = data._replace(validation_counts=held_out, validation_bags=others)
-        return data, fit, BlockFit(parameters, held_out, options, pool, bags=others, ranks=ranks)
-
-    with DefaultFloatMode():
-        data, fit, validation = bound() if ranks is None else ranks.agreed(bound)
-    callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, trainer)
     with trainer._lock.value, DefaultFloatMode():
         if trainer._fitting == os.getpid():
             raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
         trainer._fitting = os.getpid()
         try:
-            if ranks is None:
-                checkpoint = None if new_checkpoint is None else new_checkpoint(data)
-                return run_epochs(fit, rng, validation, callback, checkpoint)
-            assert fit.exchange is not None
-            assert identity is not None
-            own_checkpoint = None if new_checkpoint is None else new_checkpoint(data)
-            ranks.compare(identity(data))
-            ranks.start(parameters, rng)
-            ranks.warn_if_slower(fit.exchange)
-            shared = ranks.checkpoint(own_checkpoint)
-            return ranks.shared(run_epochs(fit, rng, validation, ranks.deciding(callback), shared))
+            return fit.run(trainer._parameters, trainer._pool)
         finally:
             trainer._fitting = None

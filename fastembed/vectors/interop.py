@@ -60,7 +60,7 @@ def from_gensim(keyed: Any) -> tuple[list[str], Matrix, npt.NDArray[np.int64] | 
     Raises
     ------
     TypeError
-        If it is none.
+        If it is not one.
     """
     keyed = getattr(keyed, "wv", keyed)  # of a whole model
     if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):

@@ -6,7 +6,7 @@ on the other queries in the same product, on the BLAS or on its threads.
 
 What is a tie: cosines are rounded to 12 decimals, far above the rounding errors of float64 (about 1e-16) and far below
 what vectors of float32 mean (1e-7). So a row has the cosine 1 with itself and with its multiples. Rows that are exact
-multiples of one another have the same bits once they are of unit length, and hence the same cosine with any query.
+multiples of one another have the same bits once they are of unit length, and so the same cosine with any query.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Exact = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.intp]
 Found = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order of the ids
 
-BLOCK_BYTES = 1 << 25  # of cosines: limits the number of queries in one product with all rows
-ROWS_BYTES = 1 << 22  # of rows in float64
+BLOCK_BYTES = 1 << 25  # the size of a block of cosines: limits the number of queries in one product with all rows
+ROWS_BYTES = 1 << 22  # the size of a block of rows in float64
 # Bytes of a matrix up to which one query is answered by one thread of BLAS: more threads gain little, and much is lost
 # where another thread or process wants the processor for which they wait
 ONE_THREAD_BYTES = 1 << 26
-GROUPS = 1024  # of rows: the threshold for candidates is found among the best score of each group
+GROUPS = 1024  # groups of rows: the threshold for candidates is found among the best score of each
 
-DECIMALS = 12  # of cosines
+DECIMALS = 12  # decimals to which cosines are rounded
 LEAST = 2.0**-1074  # the smallest positive number of float64
 
 METHODS = ("3CosAdd", "3CosMul")

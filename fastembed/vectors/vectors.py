@@ -25,7 +25,7 @@ from fastembed.vectors.subwords import Composer, Rows, composer_of
 
 Number = TypeVar("Number", bound=np.generic)
 
-PAIR_BYTES = 16  # of an answer: an id and a cosine
+PAIR_BYTES = 16  # bytes of a pair of an answer: an id and a cosine
 QUERY_BYTES = 3 * 8  # per dimension of a query: as given, of unit length, and while it is scaled
 
 
@@ -831,6 +831,30 @@ class Vectors:
 
     def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
         return [(self._tokens[i], score) for i, score in zip(ids.tolist(), scores.tolist(), strict=True)]
+
+
+def composing_vectors(
+    tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
+) -> Vectors:
+    """Return vectors that compose those of words that are not among the tokens, if there is what composes them.
+
+    Parameters
+    ----------
+    tokens, matrix, counts
+        As for `Vectors`.
+    composer : Composer, optional
+    """
+    return Vectors._composing(tokens, matrix, counts, composer)
+
+
+def composer_behind(vectors: Vectors) -> Composer | None:
+    """Return what composes the vectors of words that are not among the tokens.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    """
+    return vectors._composer
 
 
 def _check_one(name: str, given: object, ids: object) -> None:

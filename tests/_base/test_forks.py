@@ -20,21 +20,7 @@ pytestmark = [
 ]
 
 
-def answer_of_child(function):
-    """Return what a function returns in a child, which must end in time."""
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    child = context.Process(target=lambda: answers.put(function()), daemon=True)
-    child.start()
-    child.join(TIME_LIMIT)
-    if child.exitcode is None:
-        child.kill()
-        pytest.fail("the child hangs")
-    assert child.exitcode == 0
-    return answers.get()
-
-
-def test_a_lock_that_another_thread_holds_is_free_in_a_child():
+def test_a_lock_that_another_thread_holds_is_free_in_a_child(answer_of_child):
     lock = PerProcess(threading.RLock)
     held, leave = threading.Event(), threading.Event()
 
@@ -54,14 +40,14 @@ def test_a_lock_that_another_thread_holds_is_free_in_a_child():
         other.join()
 
 
-def test_a_child_makes_values_of_its_own_and_the_parent_keeps_its():
+def test_a_child_makes_values_of_its_own_and_the_parent_keeps_its(answer_of_child):
     made = []
     value = PerProcess(lambda: made.append(len(made)) or len(made))
     assert answer_of_child(lambda: (value.value, len(made))) == (2, 2)
     assert (value.value, len(made)) == (1, 1)
 
 
-def test_a_pool_that_has_run_runs_in_a_child():
+def test_a_pool_that_has_run_runs_in_a_child(answer_of_child):
     pool = Pool(3)
     done = []
 
@@ -73,7 +59,7 @@ def test_a_pool_that_has_run_runs_in_a_child():
     assert run() == answer_of_child(run) == run() == list(range(100))
 
 
-def test_a_child_does_not_wait_for_a_call_that_its_parent_has_begun():
+def test_a_child_does_not_wait_for_a_call_that_its_parent_has_begun(answer_of_child):
     begun, leave = threading.Event(), threading.Event()
     call = Call(lambda: begun.set() or leave.wait(TIME_LIMIT))
 
@@ -93,7 +79,7 @@ def test_a_child_does_not_wait_for_a_call_that_its_parent_has_begun():
     assert call.result()
 
 
-def test_a_fork_waits_until_other_threads_have_left_their_fork_locks():
+def test_a_fork_waits_until_other_threads_have_left_their_fork_locks(answer_of_child):
     locks = [fork_locks.new(), fork_locks.new()]
     held, inside = threading.Event(), [False, False]
 

@@ -107,12 +107,13 @@ def test_each_entry_is_in_the_group_of_its_row_once_and_in_the_order_of_the_bloc
     bags, dense = random_bags(np.random.default_rng(1).integers(0, INPUTS, 50).tolist(), kernels.dtype)
     rows = np.random.default_rng(2).permutation(50)
     named, ends, members, weights = groups_of(kernels, bags, rows)
-    assert len(set(named.tolist())) == len(named)
-    found = np.zeros((50, INPUTS))
-    for f, (begin, end) in zip(named, itertools.pairwise([0, *ends.tolist()]), strict=True):
-        assert (np.diff(members[begin:end]) > 0).all()
-        found[rows[members[begin:end]], f] = weights[begin:end]
-    assert_array_equal(found, dense)
+    bounds = itertools.pairwise([0, *ends.tolist()])
+    entries = [
+        list(zip(members[first:last].tolist(), weights[first:last].tolist(), strict=True)) for first, last in bounds
+    ]
+    expected = reference.groups(dense[rows])
+    assert named.tolist() == list(expected)
+    assert entries == [list(group.items()) for group in expected.values()]
 
 
 def test_empty_bags_have_no_groups(kernels):

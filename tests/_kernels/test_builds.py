@@ -23,6 +23,7 @@ from fastembed._kernels.cpu import x86_level
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(package.__file__).parent
 BUILDS = [f"builds.{name}" for name in runnable_builds()]
+SHARED = ["cooccur", "cpu", "features", "ngrams", "tiles", "tokens", "words"]  # by all CPUs
 X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -120,7 +121,7 @@ def test_other_dtypes_have_no_kernels():
 # ---------------------------------------------------------------- threads
 
 
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "ngrams", "tokens", "words", *BUILDS])
+@pytest.mark.parametrize("name", [*SHARED, *BUILDS])
 def test_compiled_modules_hold_no_state(name):
     """They hold functions and classes alone, so that they may declare that they need no GIL."""
     module = importlib.import_module(f"fastembed._kernels.{name}")
@@ -145,7 +146,7 @@ needs_no_gil = pytest.mark.skipif(
 
 
 @needs_no_gil
-@pytest.mark.parametrize("name", ["cooccur", "cpu", "ngrams", "tokens", "words", *BUILDS])
+@pytest.mark.parametrize("name", [*SHARED, *BUILDS])
 def test_compiled_modules_leave_the_gil_off(name):
     done = python(f"import sys, fastembed._kernels.{name}; print(sys._is_gil_enabled())")
     assert (done.stdout, done.stderr) == ("False\n", "")
@@ -225,7 +226,7 @@ def compiled(module):
 
 
 @pytest.mark.thread_unsafe(reason="ast counts its recursion in one place for all threads, in some Pythons")
-@pytest.mark.parametrize("name", [*BUILDS, "cooccur", "cpu", "features", "ngrams"])
+@pytest.mark.parametrize("name", [*BUILDS, *SHARED])
 def test_stubs_say_what_the_modules_hold(name):
     stub = FOLDER / f"{name.replace('.', '/')}.pyi"
     if "import *" in stub.read_text(encoding="utf-8"):
@@ -252,7 +253,7 @@ def vex_encoded(code):
 
 
 @pytest.mark.skipif("x86_64_v2" not in runnable_builds(), reason="builds of x86-64")
-@pytest.mark.parametrize("name", ["builds.x86_64_v2", "cooccur", "cpu", "features", "ngrams", "tokens", "words"])
+@pytest.mark.parametrize("name", ["builds.x86_64_v2", *SHARED])
 def test_modules_for_every_cpu_have_no_avx(name):
     assert vex_encoded(instructions(name)) == []
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -73,6 +74,19 @@ def test_pairs_of_the_same_tokens_with_others_between_them_are_different():
     assert named_pairs(table, common) == {tuple(line): 1 for line in lines}
 
 
+def test_neighbours_are_counted_where_tokens_collide(colliding_tokens):
+    tokens = colliding_tokens(2000)
+    text = b" ".join(tokens + tokens[::-1])
+    table, merged = NeighborTable([]), NeighborTable([b"first"])
+    table.count(text, False)
+    assert table.tokens.keyed
+    assert named_pairs(table, []) == reference.neighbors(split(text), set())
+    other = NeighborTable([b"first"])
+    other.count(text, False)
+    merged.merge(other)
+    assert named_pairs(merged, ["first"]) == reference.neighbors(split(text), {"first"})
+
+
 phrase_lists = st.lists(st.lists(words, min_size=2, max_size=4).map(tuple), max_size=6, unique=True)
 
 
@@ -96,6 +110,15 @@ def test_thousands_of_phrases_are_found_again():
     lines = [b"%d of %d end x" % (n, n + 1) for n in numbers]
     assert table.join(b"\n".join(lines), 255).split(b"\n") == [b"%d\xffof\xff%d\xffend x" % (n, n + 1) for n in numbers]
     assert table.join(b"5 of 7 6 of 7", 255) == b"5 of 7 6\xffof\xff7"
+
+
+def test_phrases_are_joined_where_tokens_collide(colliding_tokens):
+    tokens = colliding_tokens(2000)
+    table = PhraseTable()
+    for pair in pairwise(tokens):
+        table.insert(list(pair))
+    lines = [b"x %b %b y" % pair for pair in pairwise(tokens)]
+    assert table.join(b"\n".join(lines), ord("_")) == b"\n".join(b"x %b_%b y" % pair for pair in pairwise(tokens))
 
 
 def test_an_empty_word_is_an_error_and_an_empty_text_stays_empty():

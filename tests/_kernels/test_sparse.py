@@ -78,7 +78,7 @@ def test_any_split_of_the_rows_gives_the_same_bits_and_touches_no_other_row(kern
 
 
 @pytest.mark.parametrize("bounds", [[0, 90], [0, 1, 40, 89, 90]])
-def test_positive_pmi(kernels, near, bounds):
+def test_positive_pmi_is_the_references(kernels, near, bounds):
     counts = sparse.random_array((40, 90), density=0.3, random_state=np.random.default_rng(2), format="csr")
     counts.data = np.ceil(counts.data * 9)
     totals = counts.sum(axis=0)

@@ -31,7 +31,7 @@ def bits(model):
     ]
 
 
-def test_it_learns(model, held_out):
+def test_labels_of_new_documents_are_learned(model, held_out):
     documents, labels = held_out
     assert model.score(documents, labels) > 0.95
     assert model.predict(documents).tolist() == [answer[0][0] for answer in model.predict_top(documents)]
@@ -138,7 +138,7 @@ def test_the_history_has_the_rate_of_the_parameter():
     assert rates[0] < 2
 
 
-def test_rows_that_float16_cannot_hold_are_refused(tmp_path):
+def test_rows_that_float16_cannot_hold_raise_an_error(tmp_path):
     model = Classifier("softmax", learning_rate=1e7).fit(["a b", "c d"], ["x", "y"])
     with pytest.raises(ValueError, match="holds numbers up to 65504, but one is"):
         model.save(tmp_path / "m.safetensors", rows="float16")
@@ -228,7 +228,7 @@ def test_new_words_of_partial_fit_start_from_pretrained_vectors():
         ({"dim": 3}, ValueError, "dim must be 2, that of the pretrained vectors, got 3"),
     ],
 )
-def test_pretrained_vectors_that_do_not_fit_are_refused(parameters, error, message):
+def test_pretrained_vectors_that_do_not_fit_raise_an_error(parameters, error, message):
     given = {"loss": "softmax", "pretrained": Vectors(["a", "b"], np.eye(2))} | parameters
     with pytest.raises(error, match=message):
         Classifier(**given).fit(["a", "b"], ["x", "y"])

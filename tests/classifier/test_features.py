@@ -2,17 +2,12 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed._base.threads import Pool
-from fastembed._kernels import features as kernels
-from fastembed._kernels.features import PairTable, bags, separate_labels, unit_rows
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import DocumentLines
 from fastembed.classifier.feature_counting import read_features
@@ -122,24 +117,6 @@ def test_equal_counts_rank_by_the_first_occurrence_in_a_part(tallied, set_consta
     assert grams.counts.tolist() == [2, 2, 1, 1]
 
 
-@pytest.mark.parametrize("sizes", [[0], [1], [3, 0, 40], [5000, 7]])
-def test_pairs_of_a_part_are_numbered(sizes):
-    rng = np.random.default_rng(len(sizes))
-    bounds = np.cumsum([0, *sizes])
-    given = rng.integers(0, 2**63, 50, np.uint64)[rng.integers(0, 50, bounds[-1])]
-    pairs, numbers, counts = given.copy(), np.empty(len(given), np.int32), np.empty(len(given), np.int32)
-    different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
-    for first in range(len(sizes)):
-        kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
-    for k, (first, last) in enumerate(pairwise(bounds)):
-        wanted = Counter(given[first:last].tolist())
-        assert pairs[first : first + different[k]].tolist() == list(wanted)
-        assert counts[first : first + different[k]].tolist() == list(wanted.values())
-        assert_array_equal(pairs[first + numbers[first:last]], given[first:last])
-        often = np.array([*wanted.values()], int)
-        assert tally[k].tolist() == [np.count_nonzero(often >= 4), *(np.count_nonzero(often == c) for c in (1, 2, 3))]
-
-
 @pytest.mark.parametrize("ids", [[], [3], [-1, -1], [1, 2]])
 def test_few_ids_have_few_pairs(ids):
     ids = np.array(ids, np.int32)
@@ -148,91 +125,6 @@ def test_few_ids_have_few_pairs(ids):
     assert len(grams) == int(ids.tolist() == [1, 2])
 
 
-@pytest.mark.parametrize("parts", [0, 3, 6])
-def test_parts_are_a_power_of_two(parts):
-    ids = np.zeros(4, np.int32)
-    with pytest.raises(ValueError, match=f"a power of two, got {parts}"):
-        kernels.part_sizes(ids, ids, 1, 0, 4, np.empty(parts, np.int64))
-
-
-@pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])
-def test_bags_of_long_documents_are_sorted_and_added_up(size):
-    ids = np.random.default_rng(size).integers(0, 50, size).astype(np.int32)
-    indptr, indices, data = np.empty(2, np.int64), np.empty(2 * size, np.int32), np.empty(2 * size)
-    offsets, starts = np.array([0, 100]), np.array([0, size])
-    total = bags([ids, ids], offsets, starts, indptr, indices, data)
-    values, counts = np.unique(np.concatenate([ids, ids + 100]), return_counts=True)
-    assert_array_equal(indices[:total], values)
-    assert_array_equal(data[:total], counts)
-    unit_rows(indptr, indices, data, np.ones(150))
-    assert np.linalg.norm(data[:total]) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"features": [np.zeros(4, np.int32)] * 17}, "at most 16 arrays"),
-        ({"offsets": np.zeros(1, np.int64)}, "with an offset each"),
-        ({"starts": np.array([0, 5])}, "has 4 places, but starts end at 5"),
-        ({"starts": np.array([-1, 4])}, "begin with a place"),
-        ({"starts": np.array([4, 0])}, "must ascend"),
-        ({"indptr": np.zeros(1, np.int64)}, "indptr must be as long"),
-        ({"indices": np.zeros(7, np.int32)}, "must hold 2 features of each place"),
-        ({"data": np.zeros(7)}, "must hold 2 features of each place"),
-    ],
-)
-def test_bags_that_do_not_fit_together_are_refused(changed, message):
-    given = {
-        "features": [np.zeros(4, np.int32)] * 2,
-        "offsets": np.zeros(2, np.int64),
-        "starts": np.array([0, 4]),
-        "indptr": np.zeros(2, np.int64),
-        "indices": np.zeros(8, np.int32),
-        "data": np.zeros(8),
-    }
-    assert bags(**given) == 1
-    if changed.get("starts") is not None and changed["starts"][-1] == 5:
-        changed = changed | {"indices": np.zeros(10, np.int32), "data": np.zeros(10)}
-    with pytest.raises(ValueError, match=message):
-        bags(**given | changed)
-
-
-def test_a_table_needs_as_many_words_on_the_left_as_on_the_right():
-    with pytest.raises(ValueError, match="of one length, got 2 and 1"):
-        PairTable().fill(np.zeros(2, np.int32), np.zeros(1, np.int32))
-
-
-def test_characters_alone_are_refused():
+def test_ngrams_of_characters_without_any_word_raise_an_error():
     with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
         features_of(["aab aaab", "aaac aad"], chars=(1, 3), max_features=2)
-
-
-@pytest.mark.parametrize(
-    ("text", "labels", "rest"),
-    [
-        (b"__label__a x y\n", b"a \n", b" x y\n"),
-        (b"x __label__a __label__b\ty\nz\n", b"a b \n\n", b"x  \ty\nz\n"),
-        (b"__label__ x\n", b"\n", b"__label__ x\n"),
-        (b"", b"", b""),
-    ],
-)
-def test_labels_are_separated_from_text(text, labels, rest):
-    assert separate_labels(text, b"__label__") == (labels, rest)
-
-
-@given(st.lists(st.sampled_from([b"#", b"#a", b"##b", b"a#", b"word", b" ", b"\t", b"\n", b"\r"]), max_size=30))
-def test_labels_are_those_of_python(parts):
-    text = b"".join(parts) + b"\n"
-    labels, rest = separate_labels(text, b"#")
-    lines = text.split(b"\n")[:-1]
-    found = [[token for token in line.split() if token.startswith(b"#") and token != b"#"] for line in lines]
-    assert labels == b"".join(b"".join(token[1:] + b" " for token in each) + b"\n" for each in found)
-    others = [[token for token in line.split() if token not in each] for line, each in zip(lines, found, strict=True)]
-    assert [line.split() for line in rest.split(b"\n")[:-1]] == others
-    spaces = [bytes(byte for byte in each if byte in b" \t\r\n") for each in (text, rest)]
-    assert spaces[0] == spaces[1]
-
-
-def test_the_last_line_must_end():
-    with pytest.raises(ValueError, match=r"must end with a newline, got b'y'"):
-        separate_labels(b"#a x\n#b y", b"#")

@@ -91,6 +91,16 @@ def test_what_does_not_fit_the_model_is_named_and_leaves_it(labelled, parameters
     assert model._model is before
 
 
+@pytest.mark.parametrize("dim", [1, 3, None])
+def test_a_classifier_does_not_go_on_with_another_dim(labelled, held_out, dim):
+    model = Classifier(loss="softmax", dim=2).fit(*labelled)
+    before = model._model
+    with pytest.raises(ValueError, match=f"^dim={dim}, but the classifier learned with dim=2: call fit$"):
+        model.set_params(dim=dim).partial_fit(*held_out)
+    assert model._model is before
+    assert model.set_params(dim=2).partial_fit(*held_out)._model.documents > before.documents
+
+
 def test_numbers_of_labels_grow(labelled):
     model = Classifier().fit(["a", "b"], [3, 5]).partial_fit(["c"], [4])
     assert model.classes_.tolist() == [3, 4, 5]

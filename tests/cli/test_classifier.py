@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastembed import Classifier, Vectors
+from fastembed import Classifier, Vectors, cli
 from fastembed.corpus import Reading
 
 LINES = ["__label__x cats and dogs", "__label__y saws and axes", "__label__x a dog", "__label__y an axe", "no label"]
@@ -35,6 +35,11 @@ def test_training_prints_its_epochs_and_the_ledger(run, train, tmp_path):
     assert out.splitlines()[0].startswith("epoch  1   loss ")
     assert "2 labels, 0 of them seen once; 9 features; read 10 tokens in 4 lines" in out
     assert "skipped 1 rows (1 without a label)" in out
+
+
+def test_a_file_without_a_suffix_is_one_of_safetensors(run, train, tmp_path):
+    assert run("train-classifier", train, "-o", tmp_path / "m", "--tol", 0, "--quiet")[0] == 0
+    assert run("predict", tmp_path / "m", train)[0] == 0
 
 
 def test_json_of_training(document, train, tmp_path):
@@ -72,6 +77,24 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch
     assert [json.loads(line)["labels"][0]["label"] for line in out.splitlines()] == ["x", "y"]
 
 
+def test_lines_of_standard_input_are_answered_as_they_come(classifier, monkeypatch, capsys):
+    """A pipe gives parts of lines, and many lines at once: what is whole is answered before more is read."""
+    parts = [b"a dog\n", b"an axe\na", b" do", b"g\nan axe\na dog\n", b"an axe", b""]
+    answered = []
+
+    def read(_):
+        answered.extend(line.split()[0] for line in capsys.readouterr().out.splitlines())
+        lengths.append(len(answered))
+        return parts[len(lengths) - 1]
+
+    lengths = []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read1=read)))
+    assert cli.main(["predict", str(classifier)]) == 0
+    answered += [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert lengths == [0, 1, 2, 2, 5, 5]
+    assert answered == ["x", "y"] * 3
+
+
 def test_compressed_files_and_folders_are_predicted(run, classifier, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -98,7 +121,7 @@ def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
-def test_structured_files_are_refused_without_advice(run, classifier, tmp_path, name):
+def test_structured_files_raise_errors_without_advice(run, classifier, tmp_path, name):
     path = tmp_path / name
     path.write_text('{"a": "b"}\n' if name.endswith("l") else "a,b\n", encoding="utf-8")
     for command in (["train-classifier", path, "-o", tmp_path / "o.safetensors"], ["predict", classifier, path]):
@@ -128,3 +151,5 @@ def test_wrong_usage_is_named(usage, classifier, train, model):
     assert "a classifier reads one file" in usage("predict", classifier, "a", "b")
     assert "so --side cannot be given" in usage("predict", classifier, train, "--side", "before")
     assert "nothing is held out" in usage("train-classifier", train, "--patience", 3)
+    assert "only --loss softmax has a learning rate" in usage("train-classifier", train, "--learning-rate", 0.1)
+    assert "so --tol cannot be given" in usage("train-classifier", train, "--loss", "softmax", "--tol", 0)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -142,9 +143,10 @@ def test_words_that_the_encoding_of_stdout_lacks_are_escaped(run, tmp_path, stdo
     assert found["queries"][0]["neighbors"][0]["word"] == "日本"
 
 
-@posix
-def test_ctrl_c_while_reading_is_one_line(tmp_path):
-    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(tmp_path / "v"), "--min-count", "1"]
+@contextmanager
+def training_from_a_pipe(output):
+    """Yield a process that trains on its standard input, and has begun to read it; a Ctrl-C interrupts it."""
+    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(output), "--min-count", "1"]
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script += f"import os; os.execv({sys.executable!r}, {command!r})"
     with subprocess.Popen(
@@ -152,6 +154,12 @@ def test_ctrl_c_while_reading_is_one_line(tmp_path):
     ) as process:
         process.stdin.write(b"some words\n" * (1 << 16))  # more than a pipe holds: it is reading
         process.stdin.flush()
+        yield process
+
+
+@posix
+def test_ctrl_c_while_reading_is_one_line(tmp_path):
+    with training_from_a_pipe(tmp_path / "v") as process:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (130, b"")
@@ -162,14 +170,7 @@ def test_ctrl_c_while_reading_is_one_line(tmp_path):
 @posix
 @pytest.mark.parametrize("pause", [0, 0.002, 0.01, 0.03, 0.1])
 def test_a_second_ctrl_c_leaves_no_traceback(tmp_path, pause):
-    command = [sys.executable, "-P", "-m", "fastembed", "train", "-", "-o", str(tmp_path / "v"), "--min-count", "1"]
-    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    script += f"import os; os.execv({sys.executable!r}, {command!r})"
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        process.stdin.write(b"some words\n" * (1 << 16))
-        process.stdin.flush()
+    with training_from_a_pipe(tmp_path / "v") as process:
         for _ in range(3):
             process.send_signal(signal.SIGINT)
             time.sleep(pause)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed._base.positions import PlacedReader
+from fastembed._base.random_access import RandomAccessFile
 from fastembed.corpus import plain_blocks as plain
 from fastembed.corpus import text_blocks
 from fastembed.corpus.plain_blocks import PlainFile, open_plain
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with (tmp_path / "text").open("wb") as stream:
         stream.write(b"text")
         stream.flush()
-        file = PlainFile("text", PlacedReader(stream))
+        file = PlainFile("text", RandomAccessFile(stream))
         with pytest.raises(OSError, match="cannot read 'text' beyond byte 0"):
             file.read(0, 4)
 

@@ -13,7 +13,7 @@ import tracemalloc
 import pytest
 
 from fastembed import Vocabulary
-from fastembed.corpus import FileCorpus, Ledger, Reading, rows, sources
+from fastembed.corpus import FileCorpus, Ledger, Reading, sources, text_tables
 from fastembed.corpus.structured import format_of
 
 TEXTS = ["The cat", "sat\non the mat", "", 'größe 猫 , "quoted"\t;']
@@ -163,7 +163,7 @@ def test_blank_lines_and_empty_files_have_no_rows(write):
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, monkeypatch):
     monkeypatch.setattr("fastembed.corpus.text_blocks.BLOCK_BYTES", 7)
     monkeypatch.setattr("fastembed.corpus.document_blocks.BLOCK_BYTES", 7)
-    monkeypatch.setattr("fastembed.corpus.rows.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("fastembed.corpus.text_tables.ROWS_AT_ONCE", 2)
     records = [{"text": f"größe {n}\nline"} for n in range(20)]
     expected = [line for n in range(20) for line in (["größe", str(n)], ["line"])]
     for name in ("t.jsonl", "t.csv", "t.csv.gz"):
@@ -284,7 +284,7 @@ def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
 def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, monkeypatch):
-    monkeypatch.setattr(rows, "LONGEST_ROW", 1 << 16)
+    monkeypatch.setattr(text_tables, "LONGEST_ROW", 1 << 16)
     limit = csv.field_size_limit()
     path = write("t.csv", b'id,text\n1,a\n2,"b' + b"\n3,some more text" * 1_000_000)
     tracemalloc.start()
@@ -307,7 +307,7 @@ def test_a_field_of_csv_may_be_longer_than_the_limit_of_the_csv_module(write):
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
 def test_a_huge_line_takes_no_more_memory_than_the_longest_row(write, monkeypatch):
-    monkeypatch.setattr(rows, "LONGEST_ROW", 1 << 16)
+    monkeypatch.setattr(text_tables, "LONGEST_ROW", 1 << 16)
     path = write("t.jsonl", b'{"text": "a"}\n{"text": "' + b"x" * (32 << 20) + b'"}\n{"text": "b"}\n')
     tracemalloc.start()
     try:

@@ -67,7 +67,7 @@ def check(tmp_path, monkeypatch, name, code, lines):
     return found[0][: len(lines)]
 
 
-def test_spacy(tmp_path, monkeypatch):
+def test_spacy_tokenizes_a_corpus(tmp_path, monkeypatch):
     pytest.importorskip("spacy")
     lines = ["Dr. Smith doesn't pay $3.50.", "The cat sat."]
     assert check(tmp_path, monkeypatch, "spacy_tokens", SPACY, lines) == [
@@ -76,7 +76,7 @@ def test_spacy(tmp_path, monkeypatch):
     ]
 
 
-def test_jieba(tmp_path, monkeypatch):
+def test_jieba_tokenizes_a_corpus(tmp_path, monkeypatch):
     pytest.importorskip("jieba")
     lines = ["我来到北京清华大学", "北京大学在北京"]
     assert check(tmp_path, monkeypatch, "jieba_tokens", JIEBA, lines) == [
@@ -85,7 +85,7 @@ def test_jieba(tmp_path, monkeypatch):
     ]
 
 
-def test_mecab(tmp_path, monkeypatch):
+def test_mecab_tokenizes_a_corpus(tmp_path, monkeypatch):
     pytest.importorskip("fugashi")
     pytest.importorskip("unidic_lite")
     (tokens,) = check(tmp_path, monkeypatch, "mecab_tokens", MECAB, ["東京都に住んでいます"])

@@ -114,6 +114,31 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
     assert_array_equal(other.trainer.embedding, model.trainer.embedding)
 
 
+def test_groups_that_a_store_may_hold_are_read_once_to_the_same_bits(tmp_path, monkeypatch, set_constant):
+    set_constant(grouping, "GROUP_ROWS", 4)
+    counts = windows_counts(window=3, directed=True, max_contexts=20)
+    stored, read = counts.store(tmp_path / "a.counts"), []
+    real = CountsStore.read_group
+
+    def read_group(self, group, memory=None):
+        read.append(group)
+        return real(self, group, memory)
+
+    monkeypatch.setattr(CountsStore, "read_group", read_group)
+    trainers = []
+    for given in (counts.to_scipy(), stored, stored.buffered(10**6), stored.buffered(10**6).of_shards(slice(0, 1))):
+        trainers.append(Trainer.random(counts.shape[0], 4, output_size=counts.shape[1], seed=0))
+        trainers[-1].fit_counts(given, epochs=3, block_size=2, seed=1)
+        assert_array_equal(trainers[-1].embedding, trainers[0].embedding)
+    groups = len(stored.entries)
+    assert [read.count(group) for group in range(groups)] == [3 + 1 + 1] * groups
+    assert (stored.buffer_memory, stored.buffered(7).buffer_memory) == (0, 7)
+    with pytest.raises(ValueError, match="memory must be at least 0, got -1"):
+        stored.buffered(-1)
+    with pytest.raises(TypeError, match="memory must be an integer"):
+        stored.buffered(0.5)
+
+
 @pytest.mark.usefixtures("small_groups")
 def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, set_constant):
     """Other texts, counted by the model's vocabulary: the bits of counts in memory, also after an interruption."""
@@ -216,7 +241,7 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
     counts = Counts.from_ids([0, 1], [1, 0])
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Counts.open(tmp_path / "missing")
-    with pytest.raises(ValueError, match="is no store of counts"):
+    with pytest.raises(ValueError, match="is not a store of counts"):
         Counts.open(tmp_path)
     counts.save(tmp_path / "file.safetensors")
     with pytest.raises(NotADirectoryError, match=r"open it with Counts.load"):

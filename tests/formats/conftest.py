@@ -1,6 +1,9 @@
 """What the tests of formats share: names of files in every format, tokens and numbers that are hard to store."""
 
 import os
+import subprocess
+import sys
+import textwrap
 from importlib.util import find_spec
 
 import numpy as np
@@ -100,6 +103,34 @@ def odd_tokens():
         "\ufeff",
         "\x1c",
     ]
+
+
+@pytest.fixture
+def rejected_in_little_memory():
+    """Load files, all damaged, in a process with little address space to spare; return the message about each."""
+    program = """
+        import resource, sys
+        from pathlib import Path
+        from fastembed import formats
+        formats.FORMATS  # what is imported late
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+        for path in sys.argv[1:]:
+            try:
+                formats.load(path)
+            except ValueError as error:
+                print(error)
+    """
+
+    def messages(paths):
+        command = [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, paths)]
+        done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=600)
+        assert not done.returncode, done.stderr
+        found = done.stdout.splitlines()
+        assert all(path.name in line for path, line in zip(paths, found, strict=True))
+        return found
+
+    return messages
 
 
 @pytest.fixture

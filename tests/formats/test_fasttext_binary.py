@@ -3,9 +3,7 @@
 import gzip
 import re
 import struct
-import subprocess
 import sys
-import textwrap
 from importlib import metadata
 
 import numpy as np
@@ -308,7 +306,7 @@ def test_a_composed_vector_that_is_not_finite_is_rejected(tmp_path, write_fastte
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the address space")
-def test_promises_allocate_nothing(tmp_path, write_fasttext):
+def test_promises_allocate_nothing(tmp_path, write_fasttext, rejected_in_little_memory):
     sizes = {
         "a.bin": {"buckets": 0, "lengths": (0, 0), "shape": None},
         "b.bin.gz": {"words": [b"a" * (30 << 20)]},
@@ -322,25 +320,8 @@ def test_promises_allocate_nothing(tmp_path, write_fasttext):
     struct.pack_into("<q", data, 266 + 1, len(WORDS) + 2**31 - 1)
     (tmp_path / "a.bin").write_bytes(data)
     (tmp_path / "a.bin.gz").write_bytes(gzip.compress(bytes(data)))
-    program = """
-        import resource, sys
-        from pathlib import Path
-        from fastembed import formats
-        formats.FORMATS  # what is imported late
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
-        for path in sys.argv[1:]:
-            try:
-                formats.load(path)
-            except ValueError as error:
-                print(error)
-    """
-    names = [tmp_path / name for name in ("a.bin", "a.bin.gz", "b.bin.gz", "c.bin")]
-    command = [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, names)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
-    assert not done.returncode, done.stderr
-    lines = done.stdout.splitlines()
-    assert all(name.name in line for name, line in zip(names, lines, strict=True))
+    names = ("a.bin", "a.bin.gz", "b.bin.gz", "c.bin")
+    lines = rejected_in_little_memory([tmp_path / name for name in names])
     assert all("the file ends inside the input matrix" in line for line in lines[:2])
     assert all("does not end within 16,777,216 bytes" in line for line in lines[2:])
 

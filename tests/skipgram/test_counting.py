@@ -120,6 +120,7 @@ def test_a_memory_limit_changes_no_bit_and_leaves_no_file(corpus, early_stopping
     limited.fit(corpus, memory_limit=9 * 10**9)
     with monkeypatch.context() as patch:
         patch.setattr(Estimate, "start_memory", 1)  # the start is in a file
+        patch.setattr(Estimate, "buffer_memory", 0)
         tight.fit(corpus, memory_limit=9 * 10**9)
     for model in (limited, tight):
         assert_array_equal(model.vectors.matrix, plain.vectors.matrix)
@@ -149,6 +150,24 @@ def test_counts_of_a_fit_to_counts_keep_to_a_limit(corpus, tmp_path):
     )
     with pytest.raises(MemoryError, match="above the limit of 9 MB"):
         model.fit_counts(stored, memory_limit=9 * 10**6)
+
+
+def test_more_counts_keep_to_a_limit(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastembed.trainer.groups.GROUP_ROWS", 5)
+    counts = SkipGram(**SETTINGS).count(corpus)
+    models = [SkipGram(**SETTINGS) for _ in range(3)]
+    stored = counts.store(tmp_path / "a")
+    for model, given, limit in zip(models, (counts, stored, stored), (None, None, 9 * 10**9), strict=True):
+        for _ in range(2):  # the first call is that of `fit_counts`
+            model.partial_fit_counts(given, memory_limit=limit)
+        assert_array_equal(model.vectors.matrix, models[0].vectors.matrix)
+    before = models[1].vectors.matrix.copy()
+    for model in (models[1], SkipGram(**SETTINGS)):
+        with pytest.raises(MemoryError, match="above the limit of 9 MB"):
+            model.partial_fit_counts(stored, memory_limit=9 * 10**6)
+    with pytest.raises(ValueError, match="memory_limit must be at least"):
+        models[1].partial_fit_counts(stored, memory_limit=0)
+    assert_array_equal(models[1].vectors.matrix, before)
 
 
 def test_a_memory_limit_is_checked(corpus):

@@ -1,5 +1,7 @@
 """`SkipGram.transform` by its methods: SIF, and the vector that predicts a document's words, at its exact minimum."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -7,6 +9,7 @@ from scipy import optimize, sparse
 
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
+from fastembed.skipgram import document_vectors
 from fastembed.skipgram.document_vectors import RIDGE, SoftmaxLayer, fit_vectors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -33,7 +36,8 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     rng = np.random.default_rng(0)
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
-    found = fit_vectors(counts, layer, 0.5, Pool(1))
+    found, missed = fit_vectors(counts, layer, 0.5, Pool(1))
+    assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
         at = d + rng.normal(size=dim)
         error = optimize.check_grad(
@@ -49,7 +53,7 @@ def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
     layer, ridge = random_layer(dim, 200), 0.5
     rng = np.random.default_rng(0)
     counts = rng.multinomial(8, np.full(200, 1 / 200), size=4).astype(float)
-    found = fit_vectors(sparse.csr_array(counts), layer, ridge, Pool(1))
+    found, _ = fit_vectors(sparse.csr_array(counts), layer, ridge, Pool(1))
     for n, d in zip(counts, found.astype(float), strict=True):
         distance = (
             np.linalg.norm(objective(d, n, layer, ridge)[1]) / ridge
@@ -64,15 +68,29 @@ def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
 def test_the_bits_of_fitted_vectors_do_not_depend_on_threads(threads):
     layer = random_layer(4, 40_000, np.float32)
     counts = sparse.random_array((210, 40_000), density=2e-4, format="csr", random_state=np.random.default_rng(0))
-    assert_array_equal(fit_vectors(counts, layer, 1.0, Pool(threads)), fit_vectors(counts, layer, 1.0, Pool(1)))
+    assert_array_equal(fit_vectors(counts, layer, 1.0, Pool(threads))[0], fit_vectors(counts, layer, 1.0, Pool(1))[0])
 
 
 def test_a_fitted_vector_agrees_with_a_calculation_by_hand():
     """W = [1, -1], n = [3, 0]: f(d) = 3 log(1 + exp(-2 d)) + d^2 / 2, whose root of f' is 0.93926."""
     layer = SoftmaxLayer(np.array([[1.0, -1.0]]), None)
     root = optimize.brentq(lambda d: -6 / (1 + np.exp(2 * d)) + d, 0, 3)
-    found = fit_vectors(sparse.csr_array([[3.0, 0.0]]), layer, 1.0, Pool(1))
+    found, _ = fit_vectors(sparse.csr_array([[3.0, 0.0]]), layer, 1.0, Pool(1))
     assert_allclose(found, [[root]], atol=2e-3)
+
+
+def test_documents_that_take_more_steps_are_counted_in_a_warning(labelled, set_constant):
+    model = SkipGram(**SETTINGS).fit(labelled[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = model.transform(labelled[0][:3], method="fit")
+    set_constant(document_vectors, "MOST_STEPS", 1)
+    with pytest.warns(UserWarning, match="3 of 3 documents did not converge in 1 steps: their") as caught:
+        cut = model.transform(labelled[0][:3], method="fit")
+    assert [warning.filename for warning in caught] == [__file__]
+    assert np.isfinite(cut).all()
+    assert not np.array_equal(cut, whole)
+    assert fit_vectors(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), random_layer(1, 2), 1.0, Pool(1))[1] == 1
 
 
 def test_documents_and_threads_do_not_change_each_others_vectors(labelled):

@@ -36,5 +36,5 @@ def test_a_word_without_a_vector_stays_without_one():
 def test_another_purpose_is_rejected(corpus):
     with pytest.raises(AttributeError, match="call fit first"):
         SkipGram().vectors_for("relatedness")
-    with pytest.raises(ValueError, match="purpose must be 'analogies' or 'relatedness', got 'poetry'"):
+    with pytest.raises(ValueError, match="purpose must be one of analogies, relatedness, got 'poetry'"):
         SkipGram(**SETTINGS).fit(corpus).vectors_for("poetry")

@@ -109,14 +109,17 @@ def test_entries_in_a_file_give_the_same_bits(set_constant, threads):
     totals = Totals.of(counts, Pool(1))
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((size, 32), dtype=np.float32) for size in (900, 700))
-    kept, spilled = (PositivePMI(counts, totals, Pool(threads), memory=memory) for memory in (None, 1))
-    assert isinstance(spilled._rows, RowSpill)
-    assert not isinstance(kept._rows, RowSpill)
-    for _ in range(2):
-        expected = kept.times(x, out=np.empty_like(y)), kept.transposed_times(y, out=np.empty_like(x))
-        found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+    kept, fitting = (PositivePMI(counts, totals, Pool(threads), memory=memory) for memory in (None, 10**9))
+    assert kept._spill is fitting._spill is None
+    expected = kept.times(x, out=np.empty_like(y)), kept.transposed_times(y, out=np.empty_like(x))
+    half = sum(rows.memory for rows in fitting._rows) // 2
+    for memory, in_memory in ((half, 5), (1, 0)):
+        spilled = PositivePMI(counts, totals, Pool(threads), memory=memory)
+        assert len(spilled._rows) == in_memory
+        for _ in range(2):
+            found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_the_rows_are_those_of_one_group_after_another(set_constant):
@@ -137,7 +140,7 @@ def test_a_full_disk_says_where_it_is_full(monkeypatch):
     counts = random_counts(20, 30)
     pool = Pool(1)
     totals = Totals.of(counts, pool)
-    rows = PositivePMI(counts, totals, pool)._rows[0]
+    rows = PositivePMI(counts, totals, pool)._rows[0].without_gaps()
     with pytest.raises(OSError, match="TMPDIR") as caught:
         spill.append(rows)
     assert caught.value.errno == errno.ENOSPC

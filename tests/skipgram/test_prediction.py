@@ -199,8 +199,8 @@ def test_before_a_fit_nothing_is_predicted():
 
 @pytest.mark.slow
 def test_new_comes_before_york_and_states_after_united(data_file):
-    model = SkipGram().fit(data_file("wikipedia_1m.txt.xz"))
+    model = SkipGram(min_count=20).fit(data_file("wikipedia_1m.txt.xz"))
     for word, side, context in (("york", "before", "new"), ("united", "after", "states"), ("los", "after", "angeles")):
         ((first, share),) = model.predict_output(word, topn=1, side=side)
         assert first == context
-        assert share > 0.1  # with three seeds .15 to .20, .23 to .28 and .25 to .29
+        assert share > 0.1  # with three seeds .18 to .20, .21 to .25 and .19 to .31

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
+from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.totals import Totals
@@ -324,6 +325,58 @@ def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(corpus, grow):
         assert all(getattr(model, name) is value for name, value in before.items())
         assert len(model.history) == 2
         assert_array_equal(model.trainer.embedding, matrix)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "changed", "message"),
+    [
+        ({}, {"dim": 3}, "dim=3 has been set, but the model was fitted with dim=4: set that again to go on"),
+        ({}, {"subwords": True}, "subwords=(3, 6) has been set, but the model was fitted with subwords=False"),
+        ({"subwords": (2, 3)}, {"subwords": (2, 4)}, "subwords=(2, 4) has been set, but the model was fitted with"),
+        ({"subwords": (2, 3)}, {"subwords": False}, "subwords=False has been set, but the model was fitted with"),
+    ],
+)
+def test_a_model_does_not_go_on_with_parameters_of_another_shape(corpus, tmp_path, fitted, changed, message):
+    model = SkipGram(epochs=1, **SETTINGS, **fitted).fit(corpus)
+    model.save(tmp_path / "model.safetensors")
+    before = state(model)
+    given = {name: getattr(model, name) for name in changed}
+    for each in (model, SkipGram.load(tmp_path / "model.safetensors")):
+        each.set_params(**changed)
+        for go_on in (each.partial_fit, lambda text, each=each: each.partial_fit_counts(each.count(text))):
+            with pytest.raises(ValueError, match=re.escape(message)):
+                go_on(corpus)
+        each.set_params(**given)
+    assert all(value is before[name] for name, value in state(model).items())
+    assert len(model.partial_fit(corpus).history) == 2
+    assert each.partial_fit(corpus).trainer.embedding.tobytes() == model.trainer.embedding.tobytes()
+
+
+def test_each_call_checks_the_parameters_once(corpus, tmp_path, monkeypatch):
+    checks, check = [], SkipGramOptions.__post_init__
+    monkeypatch.setattr(SkipGramOptions, "__post_init__", lambda options: checks.append(options) or check(options))
+    counts = SkipGram(**SETTINGS).count(corpus)
+    model, other = SkipGram(epochs=1, **SETTINGS), SkipGram(epochs=1, **SETTINGS)
+    calls = [
+        lambda: model.partial_fit(corpus),
+        lambda: model.partial_fit(corpus, replay=counts),
+        lambda: model.fit(corpus),
+        lambda: other.partial_fit_counts(counts),
+        lambda: other.partial_fit_counts(counts),
+        lambda: other.fit_counts(counts),
+        lambda: model.count(corpus),
+        lambda: model.transform(corpus),
+        lambda: model.perplexity(corpus),
+        lambda: model.estimate(5, 7),
+        lambda: model.save(tmp_path / "model.safetensors"),
+        lambda: SkipGram.load(tmp_path / "model.safetensors"),
+    ]
+    found = []
+    for call in calls:
+        checks.clear()
+        call()
+        found.append(len(checks))
+    assert found == [1] * len(calls)
 
 
 def test_partial_fit_needs_a_text(corpus):

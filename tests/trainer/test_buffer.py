@@ -16,9 +16,9 @@ class Read:
 
     totals = None
 
-    def __init__(self, matrix, fault=None):
+    def __init__(self, matrix, fault=None, buffer_memory=0):
         self._groups, self.shape, self.entries = CSRGroups(matrix), matrix.shape, CSRGroups(matrix).entries
-        self.read, self.fault = [], fault
+        self.read, self.fault, self.buffer_memory = [], fault, buffer_memory
 
     def read_group(self, group, memory=None):
         if memory is not None:
@@ -76,14 +76,30 @@ def test_each_epoch_reads_each_group_once_and_those_that_all_fit_are_read_once(s
         assert sorted(counts.read) == sorted(list(range(group_count(rows))) * times)
 
 
+def test_groups_that_fit_into_more_memory_are_read_once(set_constant):
+    set_constant(grouping, "GROUP_ROWS", 16)
+    matrix = make_counts(160)
+    expected = Trainer.random(160, 4, output_size=30, seed=0)
+    expected.fit_counts(matrix, epochs=3, block_size=4, seed=5)
+    least = buffered_groups([16] * 10, 4)
+    slot = 12 * int(CSRGroups(matrix).entries.max())
+    for slots, held in ((least, 0), (least + 1, 1), (9, 9 - least), (10, 10), (99, 10)):
+        counts, trainer = Read(matrix, buffer_memory=slots * slot), Trainer.random(160, 4, output_size=30, seed=0)
+        trainer.fit_counts(counts, epochs=3, block_size=4, seed=5)
+        assert sorted(counts.read) == sorted([*range(held), *list(range(held, 10)) * 3])
+        assert_array_equal(trainer.embedding, expected.embedding)
+
+
+@pytest.mark.parametrize("more", [0, 1, 3])
 @pytest.mark.parametrize("block_size", [1, 5, 16, 50])
-def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(set_constant, block_size):
+def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(set_constant, block_size, more):
     set_constant(grouping, "GROUP_ROWS", 16)
     matrix = make_counts(200, empty=0.5)
     groups = split_rows(np.diff(matrix.indptr) > 0)
-    buffer = BufferedCounts(Read(matrix), groups, block_size)
-    most = buffered_groups([len(rows) for rows in groups if len(rows)], block_size)
-    assert len(buffer.data) == most * CSRGroups(matrix).entries.max()
+    most = buffered_groups([len(rows) for rows in groups if len(rows)], block_size) + more
+    largest = int(CSRGroups(matrix).entries.max())
+    buffer = BufferedCounts(Read(matrix, buffer_memory=12 * largest * most if more else 0), groups, block_size)
+    assert len(buffer.data) == min(most, len(groups)) * largest
     for order in (draw_order(groups, np.random.default_rng(3)), plain_order(groups)):
         rows = np.concatenate([draw.rows for draw in order])
         with buffer.reading(order) as hold:

@@ -3,7 +3,6 @@
 import hashlib
 import multiprocessing
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -200,11 +199,13 @@ def test_other_threads_run_during_fit_counts(runs_meanwhile, threads):
 # ---------------------------------------------------------------- forks
 
 
-def train_in_child(trainer, answers):
-    fresh = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
-    for model in (trainer, fresh):
+def train_twice(trainer):
+    """Train with a trainer, and with a new one; return digests of both results."""
+    digests = []
+    for model in (trainer, Trainer.random(50, 8, output_size=2500, seed=1, threads=2)):
         history = model.fit_counts(random_counts(50, 2500), epochs=1)
-        answers.put(digest([history[0]["nll"]], model.embedding, model.linear))
+        digests.append(digest([history[0]["nll"]], model.embedding, model.linear))
+    return digests
 
 
 needs_fork = pytest.mark.skipif(
@@ -214,38 +215,22 @@ needs_fork = pytest.mark.skipif(
 forks_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
-def answers_of_child(trainer):
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    child = context.Process(target=train_in_child, args=(trainer, answers), daemon=True)
-    child.start()
-    child.join(TIME_LIMIT)
-    if child.exitcode is None:
-        child.kill()
-        pytest.fail("the child hangs")
-    assert child.exitcode == 0
-    return [answers.get(), answers.get()]
-
-
 @pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
-def test_a_child_trains_after_a_fork(set_constant):
+def test_a_child_trains_after_a_fork(set_constant, answer_of_child):
     """With the trainer of the parent, whose pool is running, and with one of its own."""
     set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
     trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
     trainer.fit_counts(random_counts(50, 2500), epochs=1)
     trainer.step(0)
-    answers = answers_of_child(trainer)
-    here = queue.SimpleQueue()
-    train_in_child(trainer, here)
-    assert answers == [here.get(), here.get()]
+    assert answer_of_child(lambda: train_twice(trainer)) == train_twice(trainer)
 
 
 @pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
-def test_a_child_trains_after_a_fork_while_another_thread_trains():
+def test_a_child_trains_after_a_fork_while_another_thread_trains(answer_of_child):
     """The child starts with BLAS limited and the lock of a trainer held, by threads that it does not have."""
     busy, trainer = (Trainer.random(50, 8, output_size=2500, seed=1, threads=2) for _ in range(2))
     stop = threading.Event()
@@ -261,8 +246,8 @@ def test_a_child_trains_after_a_fork_while_another_thread_trains():
             assert other.is_alive()
             time.sleep(0.001)
         idle = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
-        assert len(answers_of_child(idle)) == 2
-        assert len(answers_of_child(busy)) == 2
+        for trainer_of_child in (idle, busy):
+            assert len(answer_of_child(partial(train_twice, trainer_of_child))) == 2
     finally:
         stop.set()
         other.join()

@@ -129,7 +129,7 @@ def row_update_linear(
     step: float,
 ) -> None: ...
 
-# train.pxi
+# row_trainer.pxi
 
 class _Scratch(Protocol):
     @property
@@ -228,7 +228,7 @@ def block_update_linear(
     correction: float,
 ) -> None: ...
 
-# fit.pxi
+# block_trainer.pxi
 
 class _BlockScratch(Protocol):
     @property

@@ -1,7 +1,7 @@
 """The kernels, compiled for the platform's base instruction set."""
 
 include "../bags.pxi"
-include "../train.pxi"
-include "../fit.pxi"
+include "../row_trainer.pxi"
+include "../block_trainer.pxi"
 include "../ova.pxi"
 include "../sparse.pxi"

@@ -1,0 +1,286 @@
+"""Many blocks, one after another: the tasks of block_tasks.pxi, by a crew of threads on a model bound once.
+
+A block has two phases, since the residual needs the finished normaliser:
+
+    forward     every shard: logits, statistics
+    merge       logsumexp and loss, by the leading thread alone
+    backward    every shard: residual, its part of dH, its own rows of dW and their update
+
+Without bags a row of the embedding is visited once an epoch, and no other step reads it. So the update of the embedding
+by the block before, and what the next block needs of the embedding and of its counts, can be made beside the shards of
+the forward phase, by all threads, without changing a bit.
+
+With bags, blocks share rows of the embedding, and three more phases are needed, each shared by all threads:
+
+    gather      the block's H, before its forward phase
+    sum         dH, over the shards
+    update      of the rows that the block's bags name, after its backward phase
+
+What the next block needs of its counts and its ids is still made ready beside the forward phase.
+
+The shards may be some of all, one or more nodes of the tree by which results are merged, while other processes, the
+ranks, work on the others at the same time. Then the ranks exchange the joined results of their nodes: after each
+forward phase those of the softmax, and with bags, after the sum, dH. Without bags dH of several blocks is kept, since
+the rows of the embedding can wait: the ranks join it and update them together.
+"""
+
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t, int64_t
+
+from fastembed._kernels.bags cimport Bags, Groups
+from fastembed._kernels.types cimport real
+
+include "block_tasks.pxi"
+include "crew.pxi"
+
+
+cdef inline void run(BlockState* state, Crew* crew, Phase phase, Py_ssize_t tasks) noexcept nogil:
+    state.phase = phase
+    run_phase(crew, tasks)
+
+
+cdef void run_forward(BlockState* state, Crew* crew, Py_ssize_t shards) noexcept nogil:
+    """Some shards, the update that waits, and the next block, where there are such."""
+    cdef bint grouping = state.bags.starts != NULL and state.next.size != 0 and state.rate != 0
+    state.shards = shards
+    state.updates, state.preparations = pieces(state.waiting, PIECE_ROWS), pieces(state.next.size, PIECE_ROWS)
+    run(state, crew, FORWARD, shards + state.updates + state.preparations + grouping)
+    if state.exchange.nodes:
+        state.exchange.kept_rows += state.waiting
+    state.waiting = 0
+
+
+cdef void run_sum(BlockState* state, Crew* crew) noexcept nogil:
+    """With bags: dH, and which rows of the embedding the block's bags name."""
+    if state.block.groups.size == 0:
+        run(state, crew, GROUP, 1)
+    if state.model.shards > 1:
+        run(state, crew, SUM, pieces(state.block.size, PIECE_ROWS))
+
+
+cdef void run_single(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
+    run_task(<BlockState*>state, task, member, <float*>(<BlockState*>state).model.weights)
+
+
+cdef void run_double(void* state, Py_ssize_t task, Py_ssize_t member) noexcept nogil:
+    run_task(<BlockState*>state, task, member, <double*>(<BlockState*>state).model.weights)
+
+
+cdef class BlockTrainer:
+    """A model, its counts, and the memory to train it in, bound once; and the crew of threads that makes the steps.
+
+    Made by `block_trainer`. One thread at a time calls `step` and `finish`; between `open` and `close`, others help
+    it from within `work`. It holds references to the arrays that it points into.
+
+    `epoch`, `blocks` and `nll` say how far training has come: the blocks of an epoch that have been trained on, and the
+    sum of their negative log-likelihoods. No Ctrl-C comes between a step and these.
+    """
+
+    cdef readonly Py_ssize_t epoch, blocks
+    cdef readonly double nll
+    cdef BlockState state
+    cdef Crew crew
+    cdef tuple arrays
+    cdef object exchange  # with other processes, or None
+    cdef object rows, next_rows, waiting_rows  # what the state points into
+
+    def __dealloc__(self):
+        disband_crew(&self.crew)
+
+    def open(self):
+        """Let threads that call `work` wait for steps to help with."""
+        self.crew.closed = 0
+
+    def close(self):
+        """Let all calls of `work` return."""
+        close_crew(&self.crew)
+
+    def work(self, Py_ssize_t member):
+        """Help with the steps of the leading thread, as member 1, 2, ... of the crew, until `close`."""
+        with nogil:
+            work_in_crew(&self.crew, member)
+
+    def begin(self, Py_ssize_t epoch, Py_ssize_t blocks, double nll):
+        """Count the steps of an epoch, of which so many blocks have been trained on."""
+        self.epoch, self.blocks, self.nll = epoch, blocks, nll
+
+    def step(
+        self, const Py_ssize_t[::1] rows, const Py_ssize_t[::1] next_rows,
+        double rate, double linear_rate, double correction,
+    ) -> float:
+        """Make a step on a block; return the negative log-likelihood of its counts before it, in nats.
+
+        If that is not finite, nothing is changed. Until `finish`, all blocks are of different rows, the update of the
+        block's rows of the embedding may wait, and the next step is on `next_rows`, unless they are None. Rates of 0
+        change nothing.
+        """
+        cdef BlockState* state = &self.state
+        cdef Py_ssize_t shards = state.model.shards
+        cdef bint has_bags = state.bags.starts != NULL
+        cdef const double* partials = state.scratch.partials
+        cdef Py_ssize_t parts = shards
+        cdef double nll
+        state.rate, state.linear_rate, state.correction = rate, linear_rate, correction
+        if state.next.size == 0:
+            self.set_next(rows)
+            with nogil:
+                run_forward(state, &self.crew, 0)
+        state.block, state.next = state.next, state.block
+        state.next.size = 0
+        self.rows, self.next_rows = self.next_rows, None
+        if next_rows is not None:
+            self.set_next(next_rows)
+        with nogil:
+            if has_bags:
+                run(state, &self.crew, GATHER, pieces(state.block.size, PIECE_ROWS))
+            run_forward(state, &self.crew, shards)
+            if state.exchange.nodes:
+                join_nodes(state)
+                partials, parts = state.exchange.partials, state.exchange.nodes
+                with gil:
+                    self.exchange.gather_partials(state.block.size)
+            nll = merge(
+                partials, parts, state.block.ids, state.block.size, &state.counts, state.scratch.log_normalisers,
+            )
+            if isfinite(nll) and (rate != 0 or linear_rate != 0):
+                run(state, &self.crew, BACKWARD, shards)
+                if rate != 0 and has_bags:
+                    run_sum(state, &self.crew)
+                    if state.exchange.nodes:
+                        with gil:
+                            self.exchange.gather_gradients(state.block.size)
+                        run(state, &self.crew, JOIN, pieces(state.block.size, PIECE_ROWS))
+                    run(state, &self.crew, UPDATE, pieces(state.block.groups.size, NAMED_ROWS))
+                elif rate != 0:
+                    state.waiting_ids, state.waiting, state.waiting_rate = state.block.ids, state.block.size, rate
+        if state.waiting:
+            self.waiting_rows = self.rows
+        if isfinite(nll):
+            self.blocks += 1
+            self.nll += nll
+        return nll
+
+    def finish(self):
+        """Make the update of the embedding that waits, and forget the next rows."""
+        self.state.next.size = 0
+        with nogil:
+            run_forward(&self.state, &self.crew, 0)
+
+    def take_kept(self) -> int:
+        """Return how many rows of dH are kept for all ranks, in the order of the steps, and forget them."""
+        cdef Py_ssize_t rows = self.state.exchange.kept_rows
+        self.state.exchange.kept_rows = 0
+        return rows
+
+    cdef int set_next(self, const Py_ssize_t[::1] rows) except -1:
+        self.next_rows = rows.base
+        self.state.next.ids, self.state.next.size = &rows[0], rows.shape[0]
+        self.state.next.groups.size = 0
+        return 0
+
+cdef tuple bind_bags(BlockState* state, bags, scratch, const real* _):
+    """Let a state point into the arrays of bags and of the memory for them; return these."""
+    cdef const int64_t[::1] starts = bags.starts
+    cdef const int32_t[::1] ids = bags.ids
+    cdef const real[::1] weights = bags.weights
+    cdef real[:, ::1] row_gradients = scratch.row_gradients, grouped = scratch.grouped_weights
+    cdef int32_t[:, ::1] named = scratch.named, members = scratch.members
+    cdef int64_t[:, ::1] ends = scratch.ends
+    cdef int32_t[::1] slots = scratch.slots, slot_of_entry = scratch.slot_of_entry
+    state.bags = Bags(&starts[0], &ids[0], &weights[0])
+    state.scratch.row_gradients = &row_gradients[0, 0]
+    state.scratch.slots, state.scratch.slot_of_entry = &slots[0], &slot_of_entry[0]
+    state.block.groups = Groups(0, &named[0, 0], &ends[0, 0], &members[0, 0], &grouped[0, 0])
+    state.next.groups = Groups(0, &named[1, 0], &ends[1, 0], &members[1, 0], &grouped[1, 0])
+    return (
+        starts.base, ids.base, weights.base, row_gradients.base, grouped.base, named.base, members.base, ends.base,
+        slots.base, slot_of_entry.base,
+    )
+
+
+cdef tuple bind_exchange(BlockState* state, exchange, const real* _):
+    """Let a state point into the memory of an exchange with other processes; return its arrays."""
+    cdef double[::1] joined = exchange.joined, partials = exchange.partials
+    cdef real[:, :, ::1] kept = exchange.kept
+    cdef real[::1] gradients = exchange.gradients
+    state.exchange = Exchange(
+        exchange.nodes, exchange.node_shards, &joined[0], &partials[0], &kept[0, 0, 0], kept.shape[1], 0, &gradients[0],
+    )
+    return joined.base, partials.base, kept.base, gradients.base
+
+
+def block_trainer(
+    real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, double[::1] squares, double[::1] linear_squares,
+    const Py_ssize_t[::1] bounds, const double[::1] row_rates, const real[::1] row_weights,
+    const int64_t[::1] begins, const int64_t[::1] ends, const int32_t[::1] indices, const double[::1] data,
+    const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
+    exchange,
+) -> BlockTrainer:
+    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, squares and linear_squares; counts
+    (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to ends[n] - 1, and their `totals` (N,);
+    `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for those that no step changes;
+    `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype, whose integers are int. Where
+    a row of the counts begins and ends, and what is in between, may change from step to step, but not while the row is
+    in a block or in the next one.
+
+    `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
+    (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
+    which h, weighted_h, h_gradients and gradients are zero beyond D; of float64 partials (S, 3, B) and log_normalisers
+    (B,); of int64 starts (2, S + 1, B).
+
+    `bags` is None, and then N is V_in, and input n is row n of the embedding; or has starts (N + 1,) of int64, ids of
+    int32 and weights of the model's dtype; `bag_weights` (N,), or None, are the weights of the bags in the gradients of
+    the rows of the embedding. Then `bag_scratch` has: of the model's dtype row_gradients (members of the
+    crew, width), zero beyond D, and grouped_weights (2, M), where no block has more than M entries; of int32 named and
+    members (2, M), slot_of_entry (M,), and slots (V_in,), which are -1; of int64 ends (2, M).
+
+    `exchange` is None, or `bounds` are those of a run of the shards, and the others are other processes': an object
+    with `nodes`, the number of all nodes, and `node_shards`, the number of the shards of each, which divides that of
+    this run, n times; of float64 joined (3 n B,) and partials (3 nodes B,); of the model's dtype kept (n, rows, width),
+    for the rows of dH between two calls of `take_kept`, and with bags gradients (nodes B width,). Its
+    gather_partials(size) puts the first 3 size numbers of `joined` for each node of each rank into `partials`, end to
+    end, and gather_gradients(size) those of h_gradients[s, :size], where s is the node's first shard, into `gradients`.
+    """
+    cdef BlockTrainer trainer = BlockTrainer.__new__(BlockTrainer)
+    cdef real[:, ::1] momentum = scratch.momentum
+    cdef real[:, :, ::1] h = scratch.h, weighted_h = scratch.weighted_h
+    cdef real[:, :, ::1] logits = scratch.logits, h_gradients = scratch.h_gradients, gradients = scratch.gradients
+    cdef double[:, :, ::1] partials = scratch.partials
+    cdef double[::1] log_normalisers = scratch.log_normalisers
+    cdef int64_t[:, :, ::1] starts = scratch.starts
+    cdef const real* b = NULL
+    cdef Task task = run_single if real is float else run_double
+    cdef Groups none = Groups(0, NULL, NULL, NULL, NULL)
+    if bias is not None:
+        b = &bias[0]
+    form_crew(&trainer.crew, gradients.shape[0], task, &trainer.state)
+    trainer.state.model = BlockModel(
+        &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], &squares[0], &linear_squares[0], &row_rates[0],
+        &row_weights[0], NULL, embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
+    )
+    trainer.state.scratch = BlockScratch(
+        &logits[0, 0, 0], &h_gradients[0, 0, 0], &gradients[0, 0, 0], &partials[0, 0, 0], &log_normalisers[0],
+        logits.shape[1], logits.shape[2], gradients.shape[1], NULL, NULL, NULL,
+    )
+    trainer.state.block = Block(NULL, 0, &h[0, 0, 0], &weighted_h[0, 0, 0], &starts[0, 0, 0], none)
+    trainer.state.next = Block(NULL, 0, &h[1, 0, 0], &weighted_h[1, 0, 0], &starts[1, 0, 0], none)
+    trainer.state.counts = Counts(&begins[0], &ends[0], &indices[0], &data[0], &totals[0])
+    trainer.state.gemm = function_of(gemm)
+    trainer.state.decay = decay
+    trainer.arrays = (
+        embedding.base, weights.base, None if bias is None else bias.base, squares.base, linear_squares.base,
+        bounds.base, row_rates.base, row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base,
+        gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base, gradients.base, partials.base,
+        log_normalisers.base, starts.base,
+    )
+    trainer.state.bags = Bags(NULL, NULL, NULL)
+    if bag_weights is not None:
+        trainer.state.model.bag_weights = &bag_weights[0]
+        trainer.arrays += (bag_weights.base,)
+    if bags is not None:
+        trainer.arrays += bind_bags(&trainer.state, bags, bag_scratch, &embedding[0, 0])
+    trainer.state.exchange = Exchange(0, bounds.shape[0] - 1, NULL, NULL, NULL, 0, 0, NULL)
+    trainer.exchange = exchange
+    if exchange is not None:
+        trainer.arrays += bind_exchange(&trainer.state, exchange, &embedding[0, 0])
+    return trainer

@@ -1,0 +1,170 @@
+"""Bytes -> ids: different runs of bytes, such as tokens, numbered in the order of their first occurrence.
+
+Two runs that differ have different ids: nothing is left to a hash. Slots are found by linear probing; a slot holds the
+high half of the hash, so that the bytes of different runs are compared once in 2^32 times.
+
+The hash is that of a scan, FNV-1a (`hash_of`), until a long way to a free slot shows that the text was made so that its
+tokens fall into the same slots. From then on, or from the start where a table is made so, it is SipHash (Aumasson and
+Bernstein, 2012) with a key. Ids do not depend on it.
+
+A table owns its memory. If it cannot grow, nothing has changed. One thread may add at a time; any number of threads may
+look up while none adds.
+"""
+
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from fastembed._kernels.hashing cimport hash_of, sip_hash
+
+cdef enum:
+    FIRST_SLOTS = 1024
+    LONGEST_WAY = 256  # slots from a run's own to a free one; without intent it is about 100 among 10^8 tokens
+
+
+cdef struct Slot:
+    uint32_t tag    # the high half of the hash
+    int32_t id      # + 1; 0 in a free slot
+
+
+cdef struct BytesTable:
+    Slot* slots
+    uint64_t mask
+    uint8_t* text           # the runs end to end
+    int64_t* ends           # where each run ends in it
+    void* values            # what its owner keeps of each run, first all zero
+    int64_t value_bytes     # of one
+    int64_t size            # number of runs
+    int64_t capacity        # of ends and values
+    int64_t text_capacity
+    bint keyed              # whether the slots are those of SipHash
+    uint64_t[2] key
+
+
+cdef inline int make_table(BytesTable* table, int64_t value_bytes, bint keyed, bytes name) except -1:
+    """Make an empty table; Python's own hash of the name, which differs from process to process, is the key."""
+    memset(table, 0, sizeof(BytesTable))
+    table.key[0], table.key[1] = <uint64_t><Py_hash_t>hash(name + b" 0"), <uint64_t><Py_hash_t>hash(name + b" 1")
+    table.value_bytes, table.keyed, table.mask = value_bytes, keyed, FIRST_SLOTS - 1
+    table.slots = <Slot*>PyMem_RawCalloc(FIRST_SLOTS, sizeof(Slot))
+    if table.slots == NULL:
+        raise MemoryError(f"no memory for a table of {name.decode()}")
+    return 0
+
+
+cdef inline void free_table(BytesTable* table) noexcept nogil:
+    PyMem_RawFree(table.slots)
+    PyMem_RawFree(table.text)
+    PyMem_RawFree(table.ends)
+    PyMem_RawFree(table.values)
+
+
+cdef inline int64_t start_of(const BytesTable* table, int64_t id) noexcept nogil:
+    """Where a run begins in the text."""
+    return table.ends[id - 1] if id else 0
+
+
+cdef inline int64_t length_of(const BytesTable* table, int64_t id) noexcept nogil:
+    return table.ends[id] - start_of(table, id)
+
+
+cdef inline uint64_t scan_hash_of(const BytesTable* table, int64_t id) noexcept nogil:
+    return hash_of(table.text + start_of(table, id), length_of(table, id))
+
+
+cdef inline uint64_t hash_in_use(
+    const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h,
+) noexcept nogil:
+    """The hash that chooses the slot of a run whose hash by the scan is h."""
+    return sip_hash(run, length, table.key) if table.keyed else h
+
+
+cdef inline uint64_t place_of(const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
+    """The slot of a run, or the free slot where it belongs, by the hash in use."""
+    cdef uint64_t place = h & table.mask
+    cdef uint32_t tag = <uint32_t>(h >> 32)
+    cdef int64_t id
+    while table.slots[place].id:
+        if table.slots[place].tag == tag:
+            id = table.slots[place].id - 1
+            if length_of(table, id) == length and memcmp(table.text + start_of(table, id), run, length) == 0:
+                break
+        place = (place + 1) & table.mask
+    return place
+
+
+cdef inline int64_t id_of(const BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
+    """The id of a run whose hash by the scan is h; -1 if the table does not have it."""
+    return table.slots[place_of(table, run, length, hash_in_use(table, run, length, h))].id - 1
+
+
+cdef inline int replace_slots(BytesTable* table, uint64_t mask, bint keyed) noexcept nogil:
+    """Put all runs into new slots; -1 without memory, and then nothing has changed."""
+    cdef uint64_t place, h
+    cdef int64_t id
+    cdef Slot* slots = <Slot*>PyMem_RawCalloc(mask + 1, sizeof(Slot))
+    if slots == NULL:
+        return -1
+    PyMem_RawFree(table.slots)
+    table.slots, table.mask, table.keyed = slots, mask, keyed
+    for id in range(table.size):
+        if keyed:
+            h = sip_hash(table.text + start_of(table, id), length_of(table, id), table.key)
+        else:
+            h = scan_hash_of(table, id)
+        place = h & mask
+        while slots[place].id:
+            place = (place + 1) & mask
+        slots[place].id, slots[place].tag = <int32_t>(id + 1), <uint32_t>(h >> 32)
+    return 0
+
+
+cdef inline int reserve(BytesTable* table, int64_t length) noexcept nogil:
+    """Make sure that one more run of this length fits; -1 without memory, and then no run has changed."""
+    cdef void* grown
+    cdef int64_t used = start_of(table, table.size), capacity
+    if table.size == table.capacity:
+        capacity = table.capacity + (table.capacity >> 1) + 512
+        grown = PyMem_RawRealloc(table.ends, capacity * sizeof(int64_t))
+        if grown == NULL:
+            return -1
+        table.ends = <int64_t*>grown
+        grown = PyMem_RawRealloc(table.values, capacity * table.value_bytes)
+        if grown == NULL:
+            return -1
+        table.values, table.capacity = grown, capacity
+    if used + length >= table.text_capacity:  # one byte more, so that even a run without a byte has an address
+        capacity = table.text_capacity + (table.text_capacity >> 1) + length + 4096
+        grown = PyMem_RawRealloc(table.text, capacity)
+        if grown == NULL:
+            return -1
+        table.text, table.text_capacity = <uint8_t*>grown, capacity
+    if <uint64_t>table.size * 2 > table.mask:
+        return replace_slots(table, table.mask * 2 + 1, table.keyed)
+    return 0
+
+
+cdef inline int64_t find_or_add(BytesTable* table, const uint8_t* run, int64_t length, uint64_t h) noexcept nogil:
+    """The id of a run whose hash by the scan is h, which is added if it is new.
+
+    -1 without memory, or if it is new and the table has 2^31 - 2 runs.
+    """
+    cdef uint64_t used = hash_in_use(table, run, length, h)
+    cdef uint64_t place = place_of(table, run, length, used)
+    cdef int64_t id = table.size
+    if table.slots[place].id:
+        return table.slots[place].id - 1
+    if id == INT32_MAX - 1 or reserve(table, length) < 0:
+        return -1
+    place = place_of(table, run, length, used)
+    if (place - used & table.mask) > LONGEST_WAY and not table.keyed:
+        if replace_slots(table, table.mask, True) < 0:
+            return -1
+        used = hash_in_use(table, run, length, h)
+        place = place_of(table, run, length, used)
+    memcpy(table.text + start_of(table, id), run, length)
+    table.ends[id] = start_of(table, id) + length
+    memset(<char*>table.values + id * table.value_bytes, 0, table.value_bytes)
+    table.slots[place].tag, table.slots[place].id = <uint32_t>(used >> 32), <int32_t>(id + 1)
+    table.size += 1
+    return id

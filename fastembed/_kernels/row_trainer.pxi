@@ -1,0 +1,239 @@
+"""Many examples, one after another, any number of times: the kernels of row.pxi in a loop without the GIL."""
+
+from libc.math cimport NAN, isfinite
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+
+from fastembed._kernels.bags cimport Bags, gather_bag
+from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
+from fastembed._kernels.primitives cimport Merged, Partial, merge_partials
+from fastembed._kernels.types cimport real
+
+include "row.pxi"
+
+
+cdef struct Model:
+    # Parameters, all of one dtype; the division of the vocabulary into shards; the factor on the loss
+    void* embedding           # (V_in, dim)
+    void* weights             # (V, width)
+    const void* bias          # (V,) or NULL
+    Py_ssize_t dim, width, shards
+    const Py_ssize_t* bounds  # (shards + 1,)
+    Tiling tiling
+    double scale
+
+
+cdef struct Scratch:
+    # Memory for one example, of the model's dtype where it is void
+    void* h                   # (width,)
+    void* logits              # (V,)
+    void* expected            # (shards, width)
+    void* observed            # (shards, width)
+    Partial* partials         # (shards,)
+    double* gradient          # (width,)
+
+
+cdef struct Examples:
+    # Example n has the input row inputs[n], or bag n if there are bags, and the target entries starts[n] to
+    # starts[n + 1] of columns and amounts
+    Py_ssize_t size
+    const Py_ssize_t* inputs
+    const int64_t* starts
+    const int32_t* columns
+    const double* amounts
+    Bags bags
+
+
+cdef Py_ssize_t train_rows(
+    const Model* model, const Scratch* scratch, real* h, const Examples* examples, Py_ssize_t begin, Py_ssize_t end,
+    double learning_rate, bint update_linear, double* sums,
+) noexcept nogil:
+    """Make the steps begin to end - 1, every shard on this thread; h is `scratch.h`, in the model's dtype.
+
+    Steps are numbered over the epochs: with N examples, step k is on example k % N, and adds the loss before it to
+    sums[k // N]. Returns `end`, or the number of the first step whose loss, or what it would leave, is not finite; that
+    step has changed nothing.
+    """
+    cdef real* embedding = <real*>model.embedding
+    cdef real* weights = <real*>model.weights
+    cdef const real* bias = <const real*>model.bias
+    cdef real* expected = <real*>scratch.expected
+    cdef real* observed = <real*>scratch.observed
+    cdef real* logits = NULL
+    cdef real* row = NULL
+    cdef const Py_ssize_t* bounds = model.bounds
+    cdef Py_ssize_t width = model.width, dim = model.dim, shards = model.shards
+    cdef const Bags* bags = &examples.bags
+    cdef const int32_t* ids = NULL
+    cdef const real* bag_weights = NULL
+    cdef Py_ssize_t epoch = begin // examples.size, n = begin - epoch * examples.size, k, s, d, first, entries = 0
+    cdef double loss, linear_step = 0
+    cdef bint has_bags = bags.starts != NULL, done
+    cdef Merged merged
+    cdef Target y
+    if update_linear:
+        logits = <real*>scratch.logits
+        linear_step = learning_rate * model.scale
+    memset(h, 0, width * sizeof(real))
+    for k in range(begin, end):
+        first = examples.starts[n]
+        y = target_row(examples.columns + first, examples.amounts + first, examples.starts[n + 1] - first)
+        if has_bags:
+            ids, bag_weights = bags.ids + bags.starts[n], <const real*>bags.weights + bags.starts[n]
+            entries = bags.starts[n + 1] - bags.starts[n]
+            gather_bag(embedding, dim, ids, bag_weights, entries, h)
+        else:
+            row = embedding + examples.inputs[n] * dim
+            for d in range(dim):
+                h[d] = row[d]
+        for s in range(shards):
+            pass_shard(
+                weights, h, bias, bounds[s], bounds[s + 1], width, &y,
+                logits, expected + s * width, observed + s * width, scratch.partials + s, model.tiling,
+            )
+        merged = merge_partials(scratch.partials, shards)
+        loss = model.scale * (y.total * merged.log_normaliser - merged.target_logit)
+        if not isfinite(loss):
+            return k
+        merge_gradient(
+            scratch.partials, expected, observed, shards, width, merged.log_normaliser, y.total, model.scale,
+            scratch.gradient,
+        )
+        if has_bags:
+            done = descend_bag(
+                embedding, ids, bag_weights, entries, h, scratch.gradient, dim, learning_rate, linear_step * y.total,
+            )
+        else:
+            done = descend_row(row, h, scratch.gradient, dim, learning_rate, linear_step * y.total)
+        if not done:
+            return k
+        if update_linear:
+            for s in range(shards):
+                descend_shard(
+                    weights, h, logits, bounds[s], bounds[s + 1], width, &y, scratch.partials[s].maximum,
+                    merged.log_normaliser, linear_step,
+                )
+        sums[epoch] += loss
+        n += 1
+        if n == examples.size:
+            n = 0
+            epoch += 1
+    return end
+
+
+cdef class RowTrainer:
+    """A model and the memory to train it in, bound once, so that a step costs little more than its arithmetic.
+
+    Made by `row_trainer`. It holds references to the arrays that it points into.
+    """
+
+    cdef bint single  # float32, or else float64
+    cdef Model model
+    cdef Scratch scratch
+    cdef tuple arrays
+
+    cdef Py_ssize_t descend(
+        self, const Examples* examples, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
+        double* sums,
+    ) noexcept nogil:
+        if self.single:
+            return train_rows(
+                &self.model, &self.scratch, <float*>self.scratch.h, examples, begin, end, learning_rate, update_linear,
+                sums,
+            )
+        return train_rows(
+            &self.model, &self.scratch, <double*>self.scratch.h, examples, begin, end, learning_rate, update_linear,
+            sums,
+        )
+
+    def step(self, Py_ssize_t i, int32_t target, double learning_rate, bint update_linear) -> float:
+        """Make one step on input row i with output `target`; return the loss before it.
+
+        Returns NaN, and has changed nothing, if the loss or what the step would leave is not finite.
+        """
+        cdef int64_t[2] starts = [0, 1]
+        cdef double one = 1, loss = 0
+        cdef Examples example = Examples(1, &i, &starts[0], &target, &one, Bags(NULL, NULL, NULL))
+        cdef Py_ssize_t made
+        cdef Mode mode
+        with nogil:
+            mode = enter_default_mode()
+            made = self.descend(&example, 0, 1, learning_rate, update_linear, &loss)
+            leave_default_mode(mode)
+        return loss if made else NAN
+
+    def train(
+        self, const Py_ssize_t[::1] inputs, const int64_t[::1] starts, const int32_t[::1] columns,
+        const double[::1] amounts, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
+        double[::1] sums,
+    ) -> int:
+        """Make the steps begin to end - 1; return the number of the first that could not be made, or `end`.
+
+        Example n has the input row inputs[n] and the target entries starts[n] to starts[n + 1] of `columns` and
+        `amounts`. Steps are numbered over the epochs, and the losses before them are added to `sums` (epochs,), as
+        `train_rows` says.
+        """
+        cdef Examples examples = Examples(
+            inputs.shape[0], &inputs[0], &starts[0], &columns[0], &amounts[0], Bags(NULL, NULL, NULL),
+        )
+        with nogil:
+            end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
+        return end
+
+    def train_bags(
+        self, bags, const int64_t[::1] starts, const int32_t[::1] columns,
+        const double[::1] amounts, Py_ssize_t begin, Py_ssize_t end, double learning_rate, bint update_linear,
+        double[::1] sums,
+    ) -> int:
+        """Do what `train` does on bags, which have starts (N + 1,) of int64, ids of int32 and weights."""
+        cdef const int64_t[::1] bag_starts = bags.starts
+        cdef const int32_t[::1] ids = bags.ids
+        cdef const float[::1] singles
+        cdef const double[::1] doubles
+        cdef const void* weights
+        cdef Examples examples
+        if self.single:
+            singles = bags.weights
+            weights = &singles[0]
+        else:
+            doubles = bags.weights
+            weights = &doubles[0]
+        examples = Examples(
+            bag_starts.shape[0] - 1, NULL, &starts[0], &columns[0], &amounts[0], Bags(&bag_starts[0], &ids[0], weights),
+        )
+        with nogil:
+            end = self.descend(&examples, begin, end, learning_rate, update_linear, &sums[0])
+        return end
+
+
+def row_trainer(
+    real[:, ::1] embedding, real[:, ::1] weights, const real[::1] bias, const Py_ssize_t[::1] bounds,
+    Py_ssize_t tile_rows, bint prefetch, double scale, scratch,
+) -> RowTrainer:
+    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, shards' bounds (S + 1,), a `Tiling`.
+
+    `scratch` has, as attributes, the memory to work in: h (width,), logits (V,), expected and observed (S, width) of
+    the model's dtype, partials (S, 3) and gradient (width,) of float64.
+    """
+    cdef RowTrainer trainer = RowTrainer.__new__(RowTrainer)
+    cdef real[::1] h = scratch.h, logits = scratch.logits
+    cdef real[:, ::1] expected = scratch.expected, observed = scratch.observed
+    cdef double[:, ::1] partials = scratch.partials
+    cdef double[::1] gradient = scratch.gradient
+    cdef const real* b = NULL
+    if bias is not None:
+        b = &bias[0]
+    trainer.single = real is float
+    trainer.model = Model(
+        &embedding[0, 0], &weights[0, 0], b,
+        embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
+        Tiling(tile_rows, prefetch), scale,
+    )
+    trainer.scratch = Scratch(
+        &h[0], &logits[0], &expected[0, 0], &observed[0, 0], <Partial*>&partials[0, 0], &gradient[0],
+    )
+    trainer.arrays = (
+        embedding.base, weights.base, None if bias is None else bias.base, bounds.base,
+        h.base, logits.base, expected.base, observed.base, partials.base, gradient.base,
+    )
+    return trainer

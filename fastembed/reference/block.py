@@ -1,0 +1,190 @@
+"""Blocks of rows against their counts, with inputs that may be bags: twins of ``block`` and ``bags.pxi``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastembed.reference.arrays import Array, Ids, Real
+from fastembed.reference.row import logsumexp, matvec, softmax
+
+
+def block_loss(x: Array, counts: Array) -> float:
+    """Return the negative log-likelihood of the counts (B, V) under the logits (B, V), in nats.
+
+    Examples
+    --------
+    >>> round(block_loss(np.zeros((1, 2)), np.array([[1.0, 2.0]])), 6)  # 3 log 2
+    2.079442
+    """
+    return float(counts.sum(axis=1) @ logsumexp(x) - (counts * x).sum())
+
+
+def block_residual(x: Array, counts: Array) -> Array:
+    """Return softmax(x) - counts / (sum of each row), (B, V).
+
+    Examples
+    --------
+    >>> block_residual(np.zeros((1, 2)), np.array([[1.0, 3.0]]))
+    array([[ 0.25, -0.25]])
+    """
+    return np.asarray(softmax(x) - counts / counts.sum(axis=1, keepdims=True))
+
+
+def gather(bags: Real, embedding: Real) -> Array:
+    """Return h_n = sum_f X_nf E_f for the weighted bags X (B, V_in), (B, D).
+
+    Examples
+    --------
+    >>> gather([[1.0, 0.0, -2.0]], [[1.0, 1.0], [5.0, 5.0], [0.0, 3.0]])
+    array([[ 1., -5.]])
+    """
+    return np.asarray(bags, np.float64) @ np.asarray(embedding, np.float64)
+
+
+def scatter(bags: Real, h_gradients: Real) -> Array:
+    """Return g_f = sum_n X_nf dL/dh_n, the gradients of the rows of the embedding, (V_in, D).
+
+    Examples
+    --------
+    >>> scatter([[1.0, 0.0, -2.0], [1.0, 0.0, 0.0]], [[3.0], [4.0]])
+    array([[ 7.],
+           [ 0.],
+           [-6.]])
+    """
+    return np.asarray(bags, np.float64).T @ np.asarray(h_gradients, np.float64)
+
+
+def groups(bags: Real) -> dict[int, dict[int, float]]:
+    """Return the rows that the bags of a block (B, V_in) name, in the order in which they do so first.
+
+    Of each row, the bags that name it, in order, and the weights with which they do.
+
+    Examples
+    --------
+    >>> groups([[0, 2, 1], [3, 0, 4]])
+    {1: {0: 2.0}, 2: {0: 1.0, 1: 4.0}, 0: {1: 3.0}}
+    """
+    found: dict[int, dict[int, float]] = {}
+    for b, bag in enumerate(np.asarray(bags, np.float64)):
+        for row in np.flatnonzero(bag).tolist():
+            found.setdefault(row, {})[b] = float(bag[row])
+    return found
+
+
+def momentum_adagrad(
+    parameters: Real, direction: Array, gradients: Array, squares: Array, rate: float | Array
+) -> tuple[Array, Array]:
+    """Return (parameters, squares) after a row-wise Adagrad step: S += g @ g, row -= rate * direction / sqrt(S).
+
+    The gradients and the direction are (R, D); without momentum they are the same. `rate` may be an array (R,).
+
+    Examples
+    --------
+    >>> momentum_adagrad([[1.0]], np.array([[1.0]]), np.array([[3.0]]), np.array([0.0]), rate=3)
+    (array([[0.]]), array([9.]))
+    """
+    squares = squares + (gradients**2).sum(axis=1)
+    rates = np.divide(rate, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
+    return np.asarray(parameters, np.float64) - rates[:, None] * direction, squares
+
+
+def _epoch_order(visited: Ids, groups: int, rng: np.random.Generator) -> Ids:
+    """Return the rows that have counts in a random order, in which two groups at a time are shuffled."""
+    drawn = [g for g in rng.permutation(groups) if np.any(visited % groups == g)]
+    pairs = [drawn[first : first + 2] for first in range(0, len(drawn), 2)]
+    rows_of = [np.concatenate([visited[visited % groups == g] for g in pair]) for pair in pairs]
+    return np.concatenate([rng.permutation(rows) for rows in rows_of])
+
+
+def fit_counts(
+    embedding: Real,
+    linear: Real,
+    counts: Array,
+    *,
+    bags: Array | None = None,
+    bias: Real | None = None,
+    epochs: int = 5,
+    learning_rate: float = 0.7,
+    linear_learning_rate: float = 1.0,
+    block_size: int = 256,
+    frozen_rows: Sequence[int] = (),
+    row_rates: Real = 1.0,
+    input_weights: Array | None = None,
+    squares: tuple[Array, Array] | None = None,
+    seed: int | np.random.Generator | None = 0,
+    momentum: float = 0.9,
+    weight_exponent: float = 0.75,
+    final_rate: float = 0.1,
+    group_rows: int = 4096,
+) -> tuple[list[float], Array, Array]:
+    """Fit all inputs to their counts, as `fastembed.Trainer.fit_counts` does with the same block size.
+
+    Parameters
+    ----------
+    embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
+    counts : ndarray (N, V)
+        Dense here.
+    bags : ndarray (N, V_in), optional
+        Dense here; the identity by default.
+    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, row_rates, input_weights, seed
+        As for `fastembed.Trainer.fit_counts`.
+    squares : ndarray (V_in,), ndarray (V,), optional
+        The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
+    momentum, weight_exponent, final_rate : float
+        Constants of the method; see docs/derivation.md, section 5.
+    group_rows : int
+        The most rows of a group; an epoch takes the groups in a random order, and the rows of two at a time.
+
+    Returns
+    -------
+    nlls : list of float
+        The mean negative log-likelihood per pair of each epoch.
+    embedding, linear : ndarray (V_in, D), (D, V)
+
+    Examples
+    --------
+    >>> nlls, embedding, linear = fit_counts(np.eye(2), np.eye(2), np.array([[0.0, 4.0], [1.0, 0.0]]), epochs=30)
+    >>> nlls[0] > 1 > nlls[-1]
+    True
+    """
+    embedding, linear = np.array(embedding, np.float64), np.array(linear, np.float64)
+    bags = np.eye(len(embedding)) if bags is None else np.asarray(bags, np.float64)
+    rates = np.broadcast_to(np.asarray(row_rates, np.float64), len(embedding)).copy()
+    rates[list(frozen_rows)] = 0
+    row_squares, column_squares = squares or (np.zeros(len(embedding)), np.zeros(linear.shape[1]))
+    mean_gradient = np.zeros_like(linear)
+    totals = counts.sum(axis=1)
+    visited = np.flatnonzero(totals)
+    alpha = totals**weight_exponent if input_weights is None else input_weights / np.max(input_weights[visited])
+    alpha = alpha / alpha[visited].mean()
+    bag_weights = np.ones(len(counts)) if input_weights is None else alpha
+    rng = np.random.default_rng(seed)
+    blocks, groups = -(-len(visited) // block_size), -(-len(counts) // group_rows)
+    nlls = []
+    for epoch in range(epochs):
+        order = _epoch_order(visited, groups, rng)
+        nll = 0.0
+        for block in range(blocks):
+            rows = order[block * block_size : (block + 1) * block_size]
+            t = epoch * blocks + block
+            decay = 1 - (1 - final_rate) * t / (blocks * epochs)
+            h = gather(bags[rows], embedding)
+            x = matvec(h, linear, bias)
+            nll += block_loss(x, counts[rows])
+            residual = block_residual(x, counts[rows])
+            h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
+            named = np.flatnonzero(bags[rows].any(axis=0) & (rates > 0))
+            g = scatter(bags[rows], bag_weights[rows, None] * h_gradient)[named]
+            embedding[named], row_squares[named] = momentum_adagrad(
+                embedding[named], g, g, row_squares[named], decay * learning_rate * rates[named]
+            )
+            mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
+            direction = mean_gradient / (1 - momentum ** (t + 1))
+            vectors, column_squares[:] = momentum_adagrad(
+                linear.T, direction.T, w_gradient.T, column_squares, decay * linear_learning_rate
+            )
+            linear = vectors.T
+        nlls.append(nll / float(totals.sum()))
+    return nlls, embedding, linear

@@ -1,0 +1,77 @@
+"""What a fit learns from: counts, the bags and the weights of their inputs, and what is held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastembed._base.threads import Pool
+from fastembed.trainer.bags import Bags, check_bags
+from fastembed.trainer.checks import check_counts, check_input_weights, check_row_rates
+from fastembed.trainer.groups import CSRGroups, GroupedCounts
+from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.totals import Totals
+
+
+class FitData(NamedTuple):
+    """What a fit learns from: checked counts, bags, factors on the rates of the rows of E, weights of the inputs."""
+
+    counts: GroupedCounts
+    bags: Bags | None = None
+    row_rates: NDArray[np.float64] | None = None
+    input_weights: NDArray[np.float64] | None = None
+    validation_counts: GroupedCounts | None = None
+    validation_bags: Bags | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GivenData:
+    """What a fit is given to learn from, as `Trainer.fit_counts` documents it; not checked yet."""
+
+    counts: Any
+    bags: Any = None
+    row_rates: ArrayLike | None = None
+    frozen_rows: ArrayLike = ()
+    input_weights: ArrayLike | None = None
+    validation_counts: Any = None
+    validation_bags: Any = None
+
+    def checked(self, parameters: Parameters, pool: Pool, *, own: bool = False) -> FitData:
+        """Return the data for a fit of these parameters; with `own` in arrays that nobody else can change.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something is not as documented.
+        """
+        if self.validation_bags is not None and self.validation_counts is None:
+            raise ValueError("validation_bags need validation_counts")
+        rates = check_row_rates(self.row_rates, self.frozen_rows, parameters.inputs)
+        bags = _bags("bags", self.bags, parameters, own)
+        counts, weights = _counts("counts", self.counts, bags, parameters, own), None
+        if self.input_weights is not None:
+            weights = check_input_weights(self.input_weights, Totals.of(counts, pool).rows)
+        data = FitData(counts, bags, rates, weights)
+        if self.validation_counts is None:
+            return data
+        others = bags
+        if self.validation_bags is not None:
+            others = _bags("validation_bags", self.validation_bags, parameters, own)
+        held_out = _counts("validation_counts", self.validation_counts, others, parameters, own)
+        return data._replace(validation_counts=held_out, validation_bags=others)
+
+
+def _bags(name: str, bags: Any, parameters: Parameters, own: bool) -> Bags | None:
+    if bags is None:
+        return None
+    checked = check_bags(name, bags, parameters.inputs, parameters.dtype)
+    return checked.copy() if own else checked
+
+
+def _counts(name: str, counts: Any, bags: Bags | None, parameters: Parameters, own: bool) -> GroupedCounts:
+    rows, what = (parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
+    groups = check_counts(counts, (rows, parameters.outputs), name, what)
+    return groups.own() if own and isinstance(groups, CSRGroups) else groups

@@ -1,0 +1,82 @@
+"""`Fit`: one fit of an embedding and a linear layer to counts, from what it is given to the records of its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastembed._base.threads import Pool
+from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile
+from fastembed.trainer.data import FitData, GivenData
+from fastembed.trainer.epochs import Record, run_epochs
+from fastembed.trainer.options import FitOptions
+from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.ranks import Ranks
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a fit is made with.
+
+    Parameters
+    ----------
+    given : GivenData
+    options : FitOptions
+    rng : Generator
+        For the order of the inputs.
+    identity : callable
+        Given the checked data, returns what a checkpoint and other ranks know the fit by.
+    start : callable, optional
+        Returns where the fit starts, as a `Checkpoint` is told it.
+    on_epoch_end : callable, optional
+        Called with the record of each epoch; training ends early if it returns True.
+    file : CheckpointFile, optional
+    ranks : Ranks, optional
+        That make this fit together.
+    """
+
+    given: GivenData
+    options: FitOptions
+    rng: np.random.Generator
+    identity: Callable[[FitData], dict[str, Any]]
+    start: Callable[[], Mapping[str, Any]] = dict
+    on_epoch_end: Callable[[Record], object] | None = None
+    file: CheckpointFile | None = None
+    ranks: Ranks | None = None
+
+    def run(self, parameters: Parameters, pool: Pool) -> list[Record]:
+        """Train the parameters, in place; return the records of the epochs. See `Trainer.fit_counts`."""
+        ranks = self.ranks
+        if ranks is None:
+            data, fit, validation = self._bound(parameters, pool)
+            return run_epochs(fit, self.rng, validation, self.on_epoch_end, self._checkpoint(data))
+        data, fit, validation = ranks.agreed(lambda: self._bound(parameters, pool))
+        assert fit.exchange is not None
+        checkpoint = self._checkpoint(data)
+        ranks.compare(self.identity(data))
+        ranks.start(parameters, self.rng)
+        ranks.warn_if_slower(fit.exchange)
+        shared = ranks.checkpoint(checkpoint)
+        return ranks.shared(run_epochs(fit, self.rng, validation, ranks.deciding(self.on_epoch_end), shared))
+
+    def _bound(self, parameters: Parameters, pool: Pool) -> tuple[FitData, BlockFit, BlockFit | None]:
+        """Return the checked data, and the fits to the counts and to those held out."""
+        patience = self.options.n_iter_no_change
+        if patience is not None and self.given.validation_counts is None:
+            raise ValueError(f"n_iter_no_change={patience} needs validation_counts")
+        data = self.given.checked(parameters, pool, own=self.on_epoch_end is not None)  # it may change arrays
+        fit = BlockFit(
+            parameters, data.counts, self.options, pool, data.row_rates, data.bags, data.input_weights, self.ranks
+        )
+        if data.validation_counts is None:
+            return data, fit, None
+        held_out = data.validation_counts
+        validation = BlockFit(parameters, held_out, self.options, pool, bags=data.validation_bags, ranks=self.ranks)
+        return data, fit, validation
+
+    def _checkpoint(self, data: FitData) -> Checkpoint | None:
+        return None if self.file is None else Checkpoint(self.file, self.identity(data), self.start())

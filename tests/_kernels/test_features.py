@@ -1,0 +1,291 @@
+"""The kernels of features: pairs, bags and labelled lines, against their twins."""
+
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from fastembed import reference
+from fastembed._kernels import features as kernels
+from fastembed._kernels.features import PairIndex
+
+LARGEST = 2**31 - 1
+
+
+def random_ids(size, ids, seed=0):
+    return np.random.default_rng(seed).integers(-1, ids, size).astype(np.int32)
+
+
+def columns(pairs):
+    """Return pairs as two arrays."""
+    left, right = np.array(pairs, np.int32).reshape(-1, 2).T.copy()
+    return left, right
+
+
+def uint64(pairs):
+    return np.array([left << 32 | right for left, right in pairs], np.uint64)
+
+
+# ---------------------------------------------------------------- pairs
+
+
+@pytest.mark.parametrize("sizes", [[0], [1], [3, 0, 40], [5000, 7]])
+def test_the_pairs_of_a_part_are_numbered_and_counted_as_by_the_twin(sizes):
+    rng = np.random.default_rng(len(sizes))
+    bounds = np.cumsum([0, *sizes])
+    given = rng.integers(0, LARGEST, (50, 2))[rng.integers(0, 50, bounds[-1])].tolist()
+    pairs, numbers, counts = uint64(given), np.empty(len(given), np.int32), np.empty(len(given), np.int32)
+    different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
+    for first in range(len(sizes)):
+        kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
+    for k, (first, last) in enumerate(pairwise(bounds)):
+        expected, times = reference.number_pairs(map(tuple, given[first:last]))
+        assert numbers[first:last].tolist() == expected
+        assert_array_equal(pairs[first : first + different[k]], uint64(times))
+        assert counts[first : first + different[k]].tolist() == list(times.values())
+        often = np.array([*times.values()], int)
+        assert tally[k].tolist() == [np.count_nonzero(often >= 4), *(np.count_nonzero(often == c) for c in (1, 2, 3))]
+
+
+@pytest.mark.parametrize("least", [1, 2, 5])
+def test_pairs_rank_as_by_the_twin(least):
+    """In two parts, of five pairs and of six; ranks are given as first ones of counts 1 and 2, else one by one."""
+    counts, of_part = np.array([1, 4, 2, 3, 1, 2, 9, 1, 4, 2, 2]), np.arange(11) >= 5
+    expected = np.array(reference.rank_pairs(counts.tolist(), least))
+    ranks = np.array([[0, *(expected[~of_part & (counts == c)][0] for c in (1, 2))]] * 2)
+    ranks[1] = np.count_nonzero(counts[:5] > 2), *(expected[of_part & (counts == c)][0] for c in (1, 2))
+    frequent = expected[counts > 2].astype(np.int32)
+    pairs = uint64([(n, n + 1) for n in range(11)])
+    numbers, written = np.array([4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 5], np.int32), counts.astype(np.int32)
+    left, right, totals = np.full(11, -1, np.int32), np.full(11, -1, np.int32), np.full(11, -1)
+    bounds, sizes = np.array([0, 5, 11]), np.array([5, 6])
+    for part in (1, 0):
+        kernels.rank_pairs(
+            pairs, bounds, sizes, part, part + 1, ranks, frequent, least, numbers, written, left, right, totals
+        )
+    assert_array_equal(written, expected)
+    assert_array_equal(numbers, [*expected[4::-1], *expected[5:]])
+    by_rank = np.argsort(expected)[np.count_nonzero(expected < 0) :]
+    rest = [-1] * (11 - len(by_rank))
+    assert left.tolist() == [*by_rank, *rest]
+    assert right.tolist() == [*(by_rank + 1), *rest]
+    assert totals.tolist() == [*counts[by_rank], *rest]
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2, 400])
+@pytest.mark.parametrize(("size", "ids", "known"), [(0, 2, 0), (1, 1, 1), (40, 3, 5), (300, 20, 200), (5000, 99, 4000)])
+def test_pairs_are_found_as_by_the_twin(size, ids, known, shift):
+    left, right = random_ids(size, ids), random_ids(size, ids, 1)
+    pairs = list(set(reference.pairs_at(random_ids(known, ids, 2), random_ids(known, ids, 3), 0).values()))
+    found = np.full(size, 99, np.int32)
+    PairIndex(*columns(pairs)).find_all(left, right, shift, found)
+    assert found.tolist() == reference.find_pairs(left, right, shift, pairs)
+
+
+def test_pairs_on_one_line_of_the_index_and_on_the_last_one_are_found():
+    """More than a line holds have the same place: others take the next lines, from the last one those at the start."""
+    rng = np.random.default_rng(0)
+    candidates = list(dict.fromkeys(map(tuple, rng.integers(0, LARGEST, (200_000, 2)).tolist())))
+    lines = 99 // 3 + 1  # of an index of 99 pairs
+    for line in (0, 5, lines - 1):
+        same = [pair for pair in candidates if reference.part_of_pair(pair, 2**32) * lines >> 32 == line]
+        known, others = same[:99], same[99:500]
+        assert len(others) == 401
+        left, right = columns([*known, *others])
+        found = np.empty(len(left), np.int32)
+        PairIndex(*columns(known)).find_all(left, right, 0, found)
+        assert found.tolist() == [*range(99), *[-1] * 401]
+
+
+def test_the_pair_of_zeros_is_one_like_others():
+    ids = np.zeros(3, np.int32)
+    found = np.empty(3, np.int32)
+    for known, expected in (([], [-1, -1, -1]), ([(7, 7)], [-1, -1, -1]), ([(7, 7), (0, 0)], [1, 1, -1])):
+        PairIndex(*columns(known)).find_all(ids, ids, 1, found)
+        assert found.tolist() == expected
+
+
+def test_ids_of_31_bits_are_found():
+    known = [(LARGEST, LARGEST), (LARGEST, 0), (0, LARGEST)]
+    left, right = columns([*known, (LARGEST, 1), (-1, 0), (0, -1)])
+    found = np.empty(6, np.int32)
+    PairIndex(*columns(known)).find_all(left, right, 0, found)
+    assert found.tolist() == [0, 1, 2, -1, -1, -1]
+
+
+def test_arrays_of_pairs_are_of_one_length():
+    two, one = np.zeros(2, np.int32), np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        PairIndex(two, one)
+    for left, right, shift, found in ((two, one, 0, two), (two, two, 0, one), (two, two, -1, two)):
+        with pytest.raises(ValueError, match="must be of one length, got 2"):
+            PairIndex(two, np.arange(2, dtype=np.int32)).find_all(left, right, shift, found)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 64])
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):
+    left, right = random_ids(500, 40), random_ids(500, 40, 1)
+    expected = [[] for _ in range(parts)]
+    for pair in reference.pairs_at(left, right, shift).values():
+        expected[reference.part_of_pair(pair, parts)].append(pair)
+    pieces = [(0, 123), (123, 500)]
+    sizes = np.full((2, parts), 99)
+    for piece, row in zip(pieces, sizes, strict=True):
+        kernels.part_sizes(left, right, shift, *piece, row)
+    assert sizes.sum(axis=0).tolist() == list(map(len, expected))
+    starts = np.cumsum([0, *map(len, expected)])
+    pairs, ends = np.empty(starts[-1], np.uint64), starts[:-1].copy()
+    for piece in pieces:
+        kernels.part_pairs(left, right, shift, *piece, ends, pairs)
+    assert_array_equal(ends, starts[1:])
+    assert_array_equal(pairs, uint64(chain.from_iterable(expected)))
+    numbers, found, ends = np.arange(len(pairs), dtype=np.int32), np.full(500, 99, np.int32), starts[:-1].copy()
+    for piece in pieces:
+        kernels.put_numbers(left, right, shift, *piece, numbers, ends, found)
+    assert_array_equal(ends, starts[1:])
+    assert found.tolist() == reference.put_numbers(left, right, shift, parts, numbers.tolist())
+
+
+@pytest.mark.parametrize("parts", [0, 3, 6])
+def test_parts_are_a_power_of_two(parts):
+    ids = np.zeros(4, np.int32)
+    with pytest.raises(ValueError, match=f"a power of two, got {parts}"):
+        kernels.part_sizes(ids, ids, 1, 0, 4, np.empty(parts, np.int64))
+
+
+# ---------------------------------------------------------------- bags
+
+
+def csr_of(kinds, offsets, starts):
+    """Return the bags that the kernel writes as indptr, indices and data."""
+    most = max(1, (starts[-1] - starts[0]) * len(kinds))
+    indptr, indices, data = np.empty(len(starts), np.int64), np.empty(most, np.int32), np.empty(most)
+    total = kernels.bags(kinds, np.array(offsets), np.array(starts), indptr, indices, data)
+    return indptr, indices[:total], data[:total]
+
+
+@pytest.mark.parametrize("starts", [[0, 0, 3, 10, 10, 60], [5, 6, 40], [0, 2000], [0]])
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds):
+    features = [random_ids(2000, 9, seed) for seed in range(kinds)]
+    offsets = [9 * kind for kind in range(kinds)]
+    expected = reference.bags(features, offsets, starts, 9 * kinds)
+    indptr, indices, data = csr_of(features, offsets, starts)
+    found = sparse.csr_array((data, indices, indptr), shape=expected.shape)
+    assert found.has_canonical_format
+    assert_array_equal(found.toarray(), expected)
+    if found.nnz:
+        weights = np.random.default_rng(0).random(9 * kinds)
+        kernels.unit_rows(indptr, indices, data, weights)
+        found = sparse.csr_array((data, indices, indptr), shape=expected.shape)
+        assert_allclose(found.toarray(), reference.unit_rows(expected, weights), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])
+def test_bags_of_long_documents_are_sorted_and_added_up(size):
+    ids = np.random.default_rng(size).integers(0, 50, size).astype(np.int32)
+    _, indices, data = csr_of([ids, ids], [0, 100], [0, size])
+    values, counts = np.unique(np.concatenate([ids, ids + 100]), return_counts=True)
+    assert_array_equal(indices, values)
+    assert_array_equal(data, counts)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"features": [np.zeros(4, np.int32)] * 17}, "at most 16 arrays"),
+        ({"offsets": np.zeros(1, np.int64)}, "with an offset each"),
+        ({"starts": np.array([0, 5])}, "has 4 places, but starts end at 5"),
+        ({"starts": np.array([-1, 4])}, "begin with a place"),
+        ({"starts": np.array([4, 0])}, "must ascend"),
+        ({"indptr": np.zeros(1, np.int64)}, "indptr must be as long"),
+        ({"indices": np.zeros(7, np.int32)}, "must hold 2 features of each place"),
+        ({"data": np.zeros(7)}, "must hold 2 features of each place"),
+    ],
+)
+def test_bags_that_do_not_fit_together_raise_an_error(changed, message):
+    given = {
+        "features": [np.zeros(4, np.int32)] * 2,
+        "offsets": np.zeros(2, np.int64),
+        "starts": np.array([0, 4]),
+        "indptr": np.zeros(2, np.int64),
+        "indices": np.zeros(8, np.int32),
+        "data": np.zeros(8),
+    }
+    assert kernels.bags(**given) == 1
+    if changed.get("starts") is not None and changed["starts"][-1] == 5:
+        changed = changed | {"indices": np.zeros(10, np.int32), "data": np.zeros(10)}
+    with pytest.raises(ValueError, match=message):
+        kernels.bags(**given | changed)
+
+
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("labels", [3, 16, 37])
+def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(30, 40)) * (rng.random((30, 40)) < 0.05)
+    dense[4] = 0
+    bags, order = sparse.csr_array(dense), rng.permutation(30)
+    indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32)
+    frequencies = np.full(40, -1)
+    kernels.frequencies(indices, frequencies)
+    assert_array_equal(frequencies, reference.frequencies(dense))
+
+    shared = (frequencies > 1) | every
+    rows = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
+    sizes, squares, own = np.empty(30, np.int64), np.empty(30, np.float32), np.empty(30, np.float32)
+    owners, amounts = np.full(40, -1, np.int32), np.zeros(40, np.float32)
+    pieces = [(0, 8), (8, 30)]
+    for piece in pieces:
+        kernels.shared_entries(indptr, indices, rows, *piece, sizes)
+    assert_array_equal(sizes, reference.shared_entries(dense, rows))
+    starts = np.concatenate([[0], np.cumsum(sizes[order])])
+    ids, weights = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    for piece in pieces:
+        kernels.split_bags(
+            indptr, indices, bags.data, order, rows, *piece, starts, ids, weights, squares, own, owners, amounts
+        )
+    of_rows, *expected = reference.split_bags(dense, order, rows)
+    found = sparse.csr_array((weights, ids, starts), shape=of_rows.shape).toarray()
+    for one, other in zip((found, squares, own, owners, amounts), (of_rows, *expected), strict=True):
+        assert_allclose(one, other, rtol=1e-6)
+
+    tiles = -(-labels // 16)
+    tiled = [rng.normal(size=(tiles, size, 16)).astype(np.float32) for size in (of_rows.shape[1], 30)]
+    joined = np.full((40, labels), np.nan, np.float32)
+    for first, last in pairwise((0, 7, 40)):
+        kernels.joined_rows(rows, owners, amounts, *tiled, first, last, joined)
+    flat = [each.transpose(1, 0, 2).reshape(each.shape[1], -1)[:, :labels] for each in tiled]
+    assert_allclose(joined, reference.joined_rows(rows, owners, amounts, *flat), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- labelled lines
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "rest"),
+    [
+        (b"__label__a x y\n", b"a \n", b" x y\n"),
+        (b"x __label__a __label__b\ty\nz\n", b"a b \n\n", b"x  \ty\nz\n"),
+        (b"__label__ x\n", b"\n", b"__label__ x\n"),
+        (b"", b"", b""),
+    ],
+)
+def test_labels_are_separated_from_text(text, labels, rest):
+    assert kernels.separate_labels(text, b"__label__") == (labels, rest)
+
+
+@given(st.lists(st.sampled_from(["#", "#a", "##b", "a#", "猫", " ", "\t", "\n", "\r"]), max_size=30))
+def test_labels_are_separated_as_by_the_twin(parts):
+    text = ("".join(parts) + "\n").encode()
+    assert kernels.separate_labels(text, b"#") == reference.separate_labels(text, b"#")
+
+
+def test_the_last_line_must_end():
+    with pytest.raises(ValueError, match=r"must end with a newline, got b'y'"):
+        kernels.separate_labels(b"#a x\n#b y", b"#")

@@ -1,0 +1,76 @@
+"""What a classifier says of many documents: the same in pieces of any size, on any number of threads."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastembed import Classifier, reference
+from fastembed._base.threads import Pool
+
+PIECES = "fastembed.classifier.prediction"
+
+
+@pytest.fixture(params=[{}, {"ngrams": 3, "chars": (2, 3)}, {"loss": "softmax", "dim": 2}], ids=str)
+def trained(request, labelled):
+    return Classifier(**request.param, threads=1).fit(*labelled)
+
+
+@pytest.fixture
+def documents(held_out):
+    """Texts, lists of tokens, and documents without a known feature, in runs that no piece ends with."""
+    texts = held_out[0]
+    return [*texts[:37], "", "unheard", *(text.split() for text in texts[37:60]), [], *texts[60:], "a\nb"]
+
+
+def scores_of(model, documents):
+    """Return the scores by the twins of the kernels, in float64."""
+    fitted = model._model
+    bags, rows = fitted.features.bags(documents, Pool(1)), fitted.rows(np.arange(len(fitted.features)))
+    h = reference.gather(bags.toarray(), rows)
+    return (h if fitted.linear is None else reference.matvec(h, fitted.linear)) + fitted.bias
+
+
+@pytest.mark.filterwarnings("ignore:.*no known feature")
+@pytest.mark.parametrize("rows", ["float32", "float16", "int8"])
+def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path):
+    trained.save(tmp_path / "m.safetensors", rows=rows)
+    model = Classifier.load(tmp_path / "m.safetensors")
+    expected = scores_of(model, documents)
+    found = model.decision_function(documents)
+    assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert_array_equal(model.predict(documents), model.classes_[found.argmax(axis=1)])
+
+
+@pytest.mark.filterwarnings("ignore:.*no known feature")
+@pytest.mark.parametrize(("size", "pieces"), [(1, 1), (7, 1), (10, 4), (1000, 8)])
+def test_the_bits_do_not_depend_on_threads(trained, documents, set_constant, size, pieces):
+    whole = trained.predict_proba(documents)
+    set_constant(f"{PIECES}.PIECE_DOCUMENTS", size)
+    set_constant(f"{PIECES}.PIECES", pieces)
+    one, three = (trained.set_params(threads=threads).predict_proba(documents) for threads in (1, 3))
+    assert_array_equal(one, three)
+    assert_allclose(one, whole, rtol=1e-5, atol=1e-6)  # BLAS may add in another order in pieces of another size
+    if trained._model.linear is None:
+        assert_array_equal(one, whole)
+
+
+@pytest.mark.filterwarnings("ignore:.*no known feature")
+@pytest.mark.parametrize(("k", "threshold"), [(1, 0.0), (2, 0.0), (3, 0.2), (99, 0.0), (1, 1.0)])
+def test_the_top_labels_are_the_largest_probabilities(trained, documents, k, threshold):
+    names = trained.classes_.tolist()
+    expected = []
+    for p in trained.predict_proba(documents):
+        order = sorted(range(len(names)), key=lambda c, p=p: (-p[c], c))[:k]
+        expected.append([(names[c], float(p[c])) for c in order if p[c] >= threshold])
+    assert trained.predict_top(documents, k, threshold) == expected
+
+
+def test_a_bad_document_is_named_by_its_number_in_any_piece(trained, set_constant):
+    set_constant(f"{PIECES}.PIECE_DOCUMENTS", 4)
+    with pytest.raises(TypeError, match="document 9"):
+        trained.predict([*["a cat"] * 9, 5, "a dog"])
+
+
+def test_labels_that_are_numbers_are_those_of_python():
+    [[(label, p)]] = Classifier().fit(["a b", "c d"], [7, 9]).predict_top(["c"])
+    assert (label, type(label), type(p)) == (9, int, float)
