@@ -34,7 +34,7 @@ SPARE = 0.02  # of a limit: what the C library holds in pieces, at most, as meas
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
 NGRAM_BYTES = 80  # per n-gram: the string and its place
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
-FOUND_ENTRY_BYTES = 30  # per n-gram of a word: what processes held beyond the arrays, as measured
+FOUND_ENTRY_BYTES = 20  # per n-gram of a word: what processes held beyond the arrays, as measured
 TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in double
 INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
 
