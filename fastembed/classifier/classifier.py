@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Self, TypeVar
@@ -15,6 +14,7 @@ from fastembed._base import estimator
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_integer, check_number
+from fastembed._base.warning import warn_user
 from fastembed.classifier.documents import LabelledFiles, check_documents
 from fastembed.classifier.examples import names_files, read_examples
 from fastembed.classifier.explanation import Explanation, explain
@@ -574,9 +574,8 @@ class Classifier:
             unknown += int((known == 0).sum())
             yield found
         if unknown and warn:
-            warnings.warn(
-                f"{unknown:,} of {len(items):,} documents have no known feature: the answer is the labels' shares",
-                stacklevel=3,
+            warn_user(
+                f"{unknown:,} of {len(items):,} documents have no known feature: the answer is the labels' shares"
             )
 
     # ---------------------------------------------------------------- files

@@ -10,7 +10,6 @@ it. f is strictly convex, so there is one answer, whatever the start and the ord
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from scipy import sparse
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice
+from fastembed._base.warning import warn_user
 from fastembed.corpus.documents import Documents
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.fitted import FittedModel
@@ -219,5 +219,5 @@ def document_vectors(
     vectors, missed = fit_vectors(contexts, SoftmaxLayer(model.trainer.linear, model.trainer.bias), RIDGE, pool)
     if missed:
         of_all = f"{missed:,} of {len(vectors):,} documents"
-        warnings.warn(f"{of_all} did not converge in {MOST_STEPS} steps: their vectors are approximate", stacklevel=3)
+        warn_user(f"{of_all} did not converge in {MOST_STEPS} steps: their vectors are approximate")
     return vectors
