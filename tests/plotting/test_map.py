@@ -59,7 +59,7 @@ def test_a_whole_map_has_names_of_clusters_and_words_that_stand_for_others(axes)
     assert len({text.get_color() for text in named}) == 4
     colours = axes.collections[0].get_facecolors()[::-1]
     assert [len({tuple(colour) for colour in colours[k::4].tolist()}) for k in range(4)] == [1] * 4
-    assert axes.get_xlabel().endswith("200 words; labels are of words that stand for those around them")
+    assert axes.get_xlabel().endswith("200 words; labels are of words that are typical of those around them")
 
 
 def test_the_check_sees_labels_that_overlap(axes):
