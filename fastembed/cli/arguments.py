@@ -20,8 +20,8 @@ from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of
 from fastembed.formats.tensors import map_tensors
 from fastembed.skipgram import SkipGram
+from fastembed.skipgram.checkpoint_counts import CheckpointCounts
 from fastembed.skipgram.file import read_reading
-from fastembed.skipgram.kept_counts import KeptCounts
 from fastembed.vectors import Vectors
 
 
@@ -101,7 +101,7 @@ def checkpoint_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.checkpoint is None:
         reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
         return {}
-    paths = [arguments.checkpoint, *KeptCounts.names(arguments.checkpoint)]
+    paths = [arguments.checkpoint, *CheckpointCounts.names(arguments.checkpoint)]
     used = [arguments.output, arguments.counts, arguments.validation_counts, arguments.model, arguments.replay]
     files = [] if not arguments.files else FileCorpus(_paths(file for file in arguments.files if file != "-")).names
     reject_overwriting(arguments, [file for file in (*used, *files) if file is not None], paths)

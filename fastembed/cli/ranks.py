@@ -59,7 +59,7 @@ class Job:
         ranks = self._ranks
         if ranks is None:
             return function()
-        prepared = ranks.by_first(function)
+        prepared = ranks.on_first_rank(function)
         return ranks.agreed(lambda: function() if prepared is None else prepared)
 
     @contextmanager

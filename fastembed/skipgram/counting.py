@@ -20,9 +20,9 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.folders import TemporaryFolder
 from fastembed.counts.store import CountsStore
+from fastembed.skipgram.checkpoint_counts import CheckpointCounts, CountPair, StoresFor
 from fastembed.skipgram.estimate import PROCESS_BYTES
 from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.kept_counts import CountPair, KeptCounts, StoresFor
 from fastembed.skipgram.options import Baskets, SkipGramOptions
 from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.subwords import check_spelled
@@ -92,7 +92,7 @@ class CorpusCounter:
         in_stores = self._process_limit is not None
         if file is not None:
             source = {**how, "corpus": self.identity()}
-            return KeptCounts(file.path).get(source, self.reading, count, in_stores=in_stores)
+            return CheckpointCounts(file.path).get(source, self.reading, count, in_stores=in_stores)
         return count(lambda vocabulary: (TemporaryFolder(), TemporaryFolder()) if in_stores else (None, None))
 
     def counts_of_new_model(self, options: SkipGramOptions, file: CheckpointFile | None) -> CountPair:
@@ -191,7 +191,7 @@ class CorpusCounter:
         if not options.early_stopping:
             return self.counts(vocabulary, pairing, store=kept_in), None
         split = partial(LineSplit, options.validation_fraction, options.seed)
-        held_out = self.counts(vocabulary, pairing, split(True), held_out_in)  # first: see `KeptCounts`
+        held_out = self.counts(vocabulary, pairing, split(True), held_out_in)  # first: see `CheckpointCounts`
         return self.counts(vocabulary, pairing, split(False), kept_in), held_out
 
 

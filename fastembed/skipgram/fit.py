@@ -23,7 +23,7 @@ from fastembed.skipgram.subwords import Subwords, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.trainer.checks import check_counts
-from fastembed.trainer.ranks import Communicator, Ranks, agreed, by_first, ranks_of
+from fastembed.trainer.ranks import Communicator, Ranks, agreed, on_first_rank, ranks_of
 
 EpochEnd = Callable[[dict[str, float]], object]
 
@@ -37,7 +37,7 @@ class Fit:
     options : SkipGramOptions
     before : FittedModel, optional
         What the SkipGram is before the call, and stays if training ends by an exception.
-    become : callable
+    set_model : callable
         Called with the model that the SkipGram is from now on, or with None, where its memory is needed for the next.
     progress : FitProgress, optional
     on_epoch_end : callable, optional
@@ -52,7 +52,7 @@ class Fit:
 
     options: SkipGramOptions
     before: FittedModel | None
-    become: Callable[[FittedModel | None], None]
+    set_model: Callable[[FittedModel | None], None]
     progress: FitProgress | None
     on_epoch_end: EpochEnd | None
     checkpoint: CheckpointFile | None
@@ -65,7 +65,7 @@ class Fit:
         cls,
         options: SkipGramOptions,
         before: FittedModel | None,
-        become: Callable[[FittedModel | None], None],
+        set_model: Callable[[FittedModel | None], None],
         on_epoch_end: EpochEnd | None,
         *,
         progress: FitProgress | bool | None,
@@ -76,9 +76,9 @@ class Fit:
         """Yield a fit by the arguments of a method of `SkipGram`, those of the checkpoint in their order."""
         check_memory_limit(memory_limit)
         with ranks_of(comm) as ranks:
-            file = by_first(ranks, lambda: CheckpointFile.asked(*checkpoint))
+            file = on_first_rank(ranks, lambda: CheckpointFile.from_arguments(*checkpoint))
             with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
-                yield cls(options, before, become, report, on_epoch_end, file, memory_limit, ranks)
+                yield cls(options, before, set_model, report, on_epoch_end, file, memory_limit, ranks)
 
     # ---------------------------------------------------------------- what a call learns from
 
@@ -169,7 +169,7 @@ class Fit:
             yield
         except BaseException:
             if self.checkpoint is not None:
-                self.become(None)
+                self.set_model(None)
             raise
 
     # ---------------------------------------------------------------- training
@@ -249,13 +249,13 @@ class Fit:
                 self.progress.epoch(record)
             if self.on_epoch_end is None:
                 return None
-            self.become(None)  # frees the model of the last epoch before the next one is made
-            self.become(training.model())
+            self.set_model(None)  # frees the model of the last epoch before the next one is made
+            self.set_model(training.model())
             return self.on_epoch_end(record)
 
         try:
             training.run(validation_counts, epoch_end)
-            self.become(training.model())
+            self.set_model(training.model())
         except BaseException:
-            self.become(self.before or training.model())
+            self.set_model(self.before or training.model())
             raise

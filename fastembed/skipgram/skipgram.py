@@ -24,18 +24,18 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.bars import reporting
+from fastembed.skipgram.checkpoint_counts import CheckpointCounts
 from fastembed.skipgram.counting import CorpusCounter, counts_for
 from fastembed.skipgram.document_vectors import document_vectors
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.file import read_model, write_model
 from fastembed.skipgram.fit import Fit
 from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.kept_counts import KeptCounts
 from fastembed.skipgram.mixture import vectors_for
 from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress
-from fastembed.trainer.checkpoint import MINUTES, UntilSaved
+from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
 from fastembed.trainer.groups import group_count
 from fastembed.trainer.ranks import Communicator
 from fastembed.trainer.trainer import Trainer
@@ -123,7 +123,7 @@ class SkipGram:
 
     _model: FittedModel | None = None  # all that the last fit learned
     _fitting: int | None = None  # the process in which a fit runs
-    _until_saved: UntilSaved | None = None  # the checkpoints of finished fits
+    _until_saved: FilesUntilSaved | None = None  # the checkpoints of finished fits
 
     def __init__(
         self,
@@ -665,18 +665,18 @@ class SkipGram:
             )
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        with Fit.begun(self._options(), self._model, self._become, callback, **how) as fit, DefaultFloatMode():
+        with Fit.begun(self._options(), self._model, self._set_model, callback, **how) as fit, DefaultFloatMode():
             self._fitting = os.getpid()
             try:
                 yield fit
             finally:
                 del self._fitting
         if (file := fit.checkpoint) is not None:
-            self._until_saved = self._until_saved or UntilSaved()
-            for path in (file.path, *(KeptCounts.names(file.path) if of_text else ())):
+            self._until_saved = self._until_saved or FilesUntilSaved()
+            for path in (file.path, *(CheckpointCounts.names(file.path) if of_text else ())):
                 self._until_saved.set(path, keep=file.keep)
 
-    def _become(self, model: FittedModel | None) -> None:
+    def _set_model(self, model: FittedModel | None) -> None:
         self._model = model
 
     # ---------------------------------------------------------------- what a fit has learned

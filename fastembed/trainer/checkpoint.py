@@ -67,7 +67,7 @@ class CheckpointFile:
             check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # no other file is to be replaced
 
     @classmethod
-    def asked(cls, path: Any, minutes: Any, keep: Any) -> CheckpointFile | None:
+    def from_arguments(cls, path: Any, minutes: Any, keep: Any) -> CheckpointFile | None:
         """Return what the arguments of a fit ask for; None without a path."""
         if path is not None:
             return cls(path, minutes, keep)
@@ -364,7 +364,7 @@ def contents_digest(tensors: Mapping[str, NDArray[Any]], position: str) -> str:
     return hashlib.sha256((arrays_digest(tensors) + position).encode()).hexdigest()
 
 
-class UntilSaved:
+class FilesUntilSaved:
     """Files, and folders, that are needed until what was trained has been saved."""
 
     def __init__(self) -> None:

@@ -135,7 +135,7 @@ class Ranks:
                     raise _known_to_all(failure if failure is not None and rank == self.rank else other)
         return result  # type: ignore[return-value]
 
-    def by_first(self, function: Callable[[], T]) -> T | None:
+    def on_first_rank(self, function: Callable[[], T]) -> T | None:
         """Return ``function()`` on rank 0, None on others; all raise what it raises."""
         return self.agreed(function if self.first else lambda: None)
 
@@ -225,9 +225,9 @@ def agreed(ranks: Ranks | None, function: Callable[[], T]) -> T:
     return function() if ranks is None else ranks.agreed(function)
 
 
-def by_first(ranks: Ranks | None, function: Callable[[], T]) -> T | None:
-    """Return ``function()``; with ranks as `Ranks.by_first` does."""
-    return function() if ranks is None else ranks.by_first(function)
+def on_first_rank(ranks: Ranks | None, function: Callable[[], T]) -> T | None:
+    """Return ``function()``; with ranks as `Ranks.on_first_rank` does."""
+    return function() if ranks is None else ranks.on_first_rank(function)
 
 
 def is_known_to_all(error: BaseException) -> bool:

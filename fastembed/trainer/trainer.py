@@ -21,7 +21,7 @@ from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.bags import Bags, check_bag, check_input, check_inputs, check_one_or_many, is_bag, is_pair
 from fastembed.trainer.batches import forward, most_probable
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, UntilSaved, fit_counts_identity, start_of
+from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, FilesUntilSaved, fit_counts_identity, start_of
 from fastembed.trainer.checks import check_dtype, check_new_rows, check_parameters
 from fastembed.trainer.data import GivenData
 from fastembed.trainer.epochs import Record
@@ -29,7 +29,7 @@ from fastembed.trainer.file import read_trainer, write_trainer
 from fastembed.trainer.fit import Fit
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Communicator, by_first, ranks_of
+from fastembed.trainer.ranks import Communicator, on_first_rank, ranks_of
 from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.targets import check_target, check_targets
 
@@ -100,7 +100,7 @@ class Trainer:
         self._lock = PerProcess(threading.RLock)  # re-entrant, since on_epoch_end may use the trainer
         self._fitting: int | None = None  # the process in which a fit runs; a child forked meanwhile has none
         self._rows = RowSteps(parameters, scale, pool)
-        self._until_saved = UntilSaved()
+        self._until_saved = FilesUntilSaved()
 
     @classmethod
     def random(
@@ -640,7 +640,9 @@ class Trainer:
         check_callback("on_epoch_end", on_epoch_end)
         rng, p = check_seed(seed), self._parameters
         with ranks_of(comm) as ranks:
-            file = by_first(ranks, lambda: CheckpointFile.asked(checkpoint, checkpoint_minutes, keep_checkpoint))
+            file = on_first_rank(
+                ranks, lambda: CheckpointFile.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
+            )
             fit = Fit(
                 given,
                 options,

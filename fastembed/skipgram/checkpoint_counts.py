@@ -27,7 +27,7 @@ CountPair: TypeAlias = tuple[AnyCounts, AnyCounts | None]  # to train on, and he
 StoresFor: TypeAlias = "Callable[[Vocabulary], tuple[Folder | None, Folder | None]]"
 
 
-class KeptCounts:
+class CheckpointCounts:
     """The files or stores of the counts of one fit: PATH.counts, and with early stopping PATH.held-out.
 
     Parameters
