@@ -1,4 +1,4 @@
-"""The map of the package in CONTRIBUTING.md is the contract of layers that `make lint` checks."""
+"""The packages: all are installed, and the map in CONTRIBUTING.md is the contract of layers that `make lint` checks."""
 
 import ast
 import re
@@ -44,6 +44,12 @@ def test_every_file_that_the_map_names_exists():
         if not any((ROOT / "fastembed" / module / name).is_file() for module in modules)
     ]
     assert missing == []
+
+
+def test_every_package_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = (path.parent.relative_to(ROOT) for path in (ROOT / "fastembed").rglob("__init__.py"))
+    assert settings["packages"] == sorted(".".join(folder.parts) for folder in folders)
 
 
 def test_no_module_imports_a_private_name_of_another():
