@@ -459,6 +459,7 @@ def test_a_damaged_file_is_named(tmp_path, model):
         ("linear", lambda old: old * np.float32(np.inf)),
         ("linear", lambda old: old.astype(np.float64)),
         ("bias", lambda old: old.astype(np.float64)),
+        ("ngrams2.pairs", lambda old: old[:, [0] * old.shape[1]]),
         ("orders", lambda old: 40),
         ("orders", lambda old: "1"),
         ("orders", lambda old: -1),
