@@ -69,7 +69,7 @@ def read_features(
     features = Features(
         words=Vocabulary(words[:kept], counts[:kept]),
         grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],
-        characters=characters and characters.first(sizes[-1]),
+        characters=None if characters is None else characters.first(sizes[-1]),
         weights=np.ones(sum(sizes)),
         reading=corpus.reading,
     )

@@ -57,7 +57,6 @@ class Grams:
         """What finds them."""
         return PairIndex(self.left, self.right)
 
-    def first(self, count: int) -> Grams:
     def indexed(self) -> Grams:
         """Return them; ValueError if two are the same, which is seen when their index is made."""
         _ = self.index

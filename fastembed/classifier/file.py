@@ -74,7 +74,7 @@ def write_classifier(
         "ledger": model.ledger,
         "reading": _record(features.reading),
         "orders": len(features.grams),
-        "lengths": features.characters and features.characters.lengths,
+        "lengths": None if features.characters is None else features.characters.lengths,
     }
     text = json.dumps(plain(state), ensure_ascii=False)
     write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
