@@ -45,7 +45,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     ([0, -1, -1, 0, 1, -1, -1], [2, 1])
     """
     parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
-    pieces = list(pairwise(np.linspace(0, len(left), pool.threads + 1).astype(np.int64).tolist()))
+    pieces = list(pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
     of_piece = np.empty((len(pieces), parts), np.int64)
     pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], of_piece[k]), len(pieces))
     ends = np.cumsum(of_piece.T).reshape(parts, len(pieces))  # a part has the pairs of all pieces, in order
