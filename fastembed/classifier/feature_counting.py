@@ -15,6 +15,7 @@ from fastembed.classifier.features import (
     Grams,
     Int32,
     Int64,
+    check_numbered,
     document_starts,
     new_room,
     place_grams,
@@ -119,6 +120,7 @@ def _kept(counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None
     """
     kinds = [*counts, np.empty(0, np.int64) if characters is None else characters.counts]
     sizes = [len(kind) for kind in kinds]
+    check_numbered(min(sum(sizes), most or sum(sizes)))
     if most is None or sum(sizes) <= most:
         return sizes
     of_kind = np.repeat(np.arange(len(kinds)), sizes)
