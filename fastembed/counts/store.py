@@ -327,7 +327,7 @@ class CountsStore:
 def _check_memory(memory: Memory, nnz: int) -> None:
     """Raise ValueError for memory that is not for so many counts, to which compiled code would write."""
     indices, data = memory
-    if (indices.dtype, data.dtype) != (np.int32, np.float64) or min(len(indices), len(data)) < nnz:
+    if indices.dtype != np.int32 or data.dtype != np.float64 or min(len(indices), len(data)) < nnz:
         raise ValueError(
             f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got {len(indices):,} {indices.dtype} and"
             f" {len(data):,} {data.dtype}"

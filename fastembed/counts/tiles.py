@@ -110,7 +110,8 @@ def decode_group(
         if lengths.sum(dtype=np.int64) != tiles.entries[k]:
             raise ValueError(f"a tile says that it has {tiles.entries[k]:,} entries, and lengths of {lengths.sum():,}")
         if len(columns) and columns.max() >= bounds[k + 1] - bounds[k]:
-            raise ValueError(f"a tile of the columns {bounds[k]} to {bounds[k + 1] - 1} has {bounds[k] + columns.max()}")
+            wrong = bounds[k] + columns.max()
+            raise ValueError(f"a tile of the columns {bounds[k]} to {bounds[k + 1] - 1} has one of {wrong}")
         of_row += lengths
     ends = np.cumsum(of_row)
     begins = ends - of_row

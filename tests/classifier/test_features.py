@@ -141,6 +141,12 @@ def test_few_ids_have_few_pairs(ids):
     assert len(grams) == int(ids.tolist() == [1, 2])
 
 
+def test_few_pairs_are_counted_with_more_threads_than_there_could_be():
+    ids = np.array([1, 2, -1, 1, 2], np.int32)
+    found, grams = count_pairs(ids, ids, 1, 1, Pool(10**12))
+    assert (found.tolist(), grams.counts.tolist()) == ([0, -1, -1, 0, -1], [2])
+
+
 def test_ngrams_of_characters_without_any_word_raise_an_error():
     with pytest.raises(ValueError, match=r"no word is left among the features with min_count=1 and max_features=2"):
         features_of(["aab aaab", "aaac aad"], chars=(1, 3), max_features=2)

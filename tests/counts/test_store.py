@@ -234,7 +234,10 @@ def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
     bounds = np.array([0, 4, 7])
     data, tiles = encode_group(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3), bounds)
     columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
-    for place, message in ((columns, "a tile of the columns 4 to 6 has 7"), (lengths, "2 entries, and lengths of 4")):
+    for place, message in (
+        (columns, "a tile of the columns 4 to 6 has one of 7"),
+        (lengths, "2 entries, and lengths of 4"),
+    ):
         wrong = data.copy()
         wrong[place] = 3
         with pytest.raises(ValueError, match=message):
