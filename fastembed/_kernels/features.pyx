@@ -58,7 +58,7 @@ cdef class PairIndex:
     MemoryError
         If there is none for 21 bytes per pair.
     ValueError
-        If the arrays are not of one length, below 2^31 - 1.
+        If the arrays are not of one length, below 2^31 - 1, or have a pair twice.
     """
 
     cdef void* memory
@@ -66,7 +66,7 @@ cdef class PairIndex:
     cdef uint64_t count  # of lines
 
     def __cinit__(self, const int32_t[::1] left, const int32_t[::1] right):
-        cdef int64_t i, k, n = left.shape[0]
+        cdef int64_t i, k, n = left.shape[0], twice = -1
         cdef uint64_t[PAIRS_AHEAD] waiting
         if n != right.shape[0] or n >= INT32_MAX:
             raise ValueError(f"left and right must be of one length below 2^31 - 1, got {n} and {right.shape[0]}")
@@ -78,11 +78,14 @@ cdef class PairIndex:
         with nogil:
             for i in range(n + PAIRS_AHEAD):
                 k = i % PAIRS_AHEAD
-                if i >= PAIRS_AHEAD:
-                    self.put(waiting[k], <int32_t>(i - PAIRS_AHEAD))
+                if i >= PAIRS_AHEAD and not self.put(waiting[k], <int32_t>(i - PAIRS_AHEAD)):
+                    twice = i - PAIRS_AHEAD
+                    break
                 if i < n:
                     waiting[k] = pair_of(left[i], right[i])
                     prefetch(self.lines + self.line_of(waiting[k]))
+        if twice >= 0:
+            raise ValueError(f"pairs must all be different, got ({left[twice]}, {right[twice]}) twice")
 
     def __dealloc__(self):
         PyMem_RawFree(self.memory)
@@ -93,14 +96,20 @@ cdef class PairIndex:
     cdef inline uint64_t behind(self, uint64_t at) noexcept nogil:
         return at + 1 if at + 1 < self.count else 0
 
-    cdef inline void put(self, uint64_t pair, int32_t number) noexcept nogil:
+    cdef inline bint put(self, uint64_t pair, int32_t number) noexcept nogil:
+        """Put a pair on the first line with room for it; return whether it was not there before."""
         cdef uint64_t at = self.line_of(pair)
-        cdef int k = 0
-        while self.lines[at].numbers[LINE_PAIRS - 1]:
+        cdef Line* line
+        cdef int k
+        while True:
+            line = self.lines + at
+            for k in range(LINE_PAIRS):
+                if not line.numbers[k]:
+                    line.pairs[k], line.numbers[k] = pair, number + 1
+                    return True
+                if line.pairs[k] == pair:
+                    return False
             at = self.behind(at)
-        while self.lines[at].numbers[k]:
-            k += 1
-        self.lines[at].pairs[k], self.lines[at].numbers[k] = pair, number + 1
 
     cdef inline int32_t find(self, uint64_t pair) noexcept nogil:
         """The number of a pair; -1 if it is not there."""

@@ -15,6 +15,7 @@ from fastembed.classifier.features import (
     Grams,
     Int32,
     Int64,
+    check_numbered,
     document_starts,
     new_room,
     place_grams,
@@ -69,7 +70,7 @@ def read_features(
     features = Features(
         words=Vocabulary(words[:kept], counts[:kept]),
         grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],
-        characters=characters and characters.first(sizes[-1]),
+        characters=None if characters is None else characters.first(sizes[-1]),
         weights=np.ones(sum(sizes)),
         reading=corpus.reading,
     )
@@ -119,6 +120,7 @@ def _kept(counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None
     """
     kinds = [*counts, np.empty(0, np.int64) if characters is None else characters.counts]
     sizes = [len(kind) for kind in kinds]
+    check_numbered(min(sum(sizes), most or sum(sizes)))
     if most is None or sum(sizes) <= most:
         return sizes
     of_kind = np.repeat(np.arange(len(kinds)), sizes)

@@ -33,6 +33,7 @@ Room: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
 Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
 
 PIECE_DOCUMENTS = 1 << 13  # documents whose bags are made by one task
+MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Grams:
     def index(self) -> PairIndex:
         """What finds them."""
         return PairIndex(self.left, self.right)
+
+    def indexed(self) -> Grams:
+        """Return them; ValueError if two are the same, which is seen when their index is made."""
+        _ = self.index
+        return self
 
     def first(self, count: int) -> Grams:
         """Return the first of them."""
@@ -98,7 +104,8 @@ class Features:
     def parts(self) -> dict[str, Any]:
         """Return its attributes for a pickle, without an object of a private class."""
         grams = [(each.left, each.right, each.counts) for each in self.grams]
-        characters = self.characters and (self.characters.lengths, self.characters.tokens, self.characters.counts)
+        kept = self.characters  # of which there may be none left
+        characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
         shared = {"words": self.words, "weights": self.weights, "reading": self.reading}
         return shared | {"grams": grams, "characters": characters}
 
@@ -198,6 +205,13 @@ class Features:
             both.sort_indices()
             indptr, indices, data = both.indptr.astype(np.int64), both.indices.astype(np.int32), both.data
         return indptr, indices, data
+
+
+def check_numbered(features: int) -> None:
+    """Raise ValueError for more features than an int32 can number."""
+    if features > MOST_FEATURES:
+        advice = "a larger min_count leaves fewer, and so does max_features"
+        raise ValueError(f"{features:,} features are too many, of at most {MOST_FEATURES:,}: {advice}")
 
 
 def new_room(entries: int) -> Room:

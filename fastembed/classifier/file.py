@@ -74,7 +74,7 @@ def write_classifier(
         "ledger": model.ledger,
         "reading": _record(features.reading),
         "orders": len(features.grams),
-        "lengths": features.characters and features.characters.lengths,
+        "lengths": None if features.characters is None else features.characters.lengths,
     }
     text = json.dumps(plain(state), ensure_ascii=False)
     write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
@@ -184,7 +184,7 @@ def _features(tensors: Mapping[str, Any], state: Mapping[str, Any], path: str | 
         for side, most in ((left, before), (right, len(words))):
             if side.size and not 0 <= side.min() <= side.max() < most:
                 raise ValueError(f"{name!r} must be numbers from 0 to {most - 1}")
-        grams.append(Grams(left, right, _counts(tensors, f"ngrams{n}.counts", size)))
+        grams.append(Grams(left, right, _counts(tensors, f"ngrams{n}.counts", size)).indexed())
         before = size
     characters = None
     if (lengths := checked_lengths(state["lengths"])) is not None:

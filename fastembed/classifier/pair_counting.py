@@ -9,7 +9,7 @@ import numpy as np
 
 from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
-from fastembed.classifier.features import Grams, Int32, Int64
+from fastembed.classifier.features import Grams, Int32, Int64, check_numbered
 
 PART_PAIRS = 1 << 15  # about as many pairs as fit a cache with their hash table
 MOST_PARTS = 512
@@ -37,6 +37,11 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     grams : Grams
         By decreasing count; equal ones by their parts, then in the order of their first occurrence.
 
+    Raises
+    ------
+    ValueError
+        If more pairs occur often enough than an int32 can number.
+
     Examples
     --------
     >>> ids = np.array([5, 7, -1, 5, 7, 8, -1], np.int32)
@@ -45,7 +50,7 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     ([0, -1, -1, 0, 1, -1, -1], [2, 1])
     """
     parts = min(MOST_PARTS, 1 << (len(left) // PART_PAIRS).bit_length())
-    pieces = list(pairwise(np.linspace(0, len(left), pool.threads + 1).astype(np.int64).tolist()))
+    pieces = list(pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
     of_piece = np.empty((len(pieces), parts), np.int64)
     pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], of_piece[k]), len(pieces))
     ends = np.cumsum(of_piece.T).reshape(parts, len(pieces))  # a part has the pairs of all pieces, in order
@@ -101,6 +106,11 @@ def _first_ranks(tally: Int64, frequent: Int32, least: int) -> tuple[Int64, Int3
         These two as `rank_pairs` takes them.
     total : int
         The number of pairs that occur often enough.
+
+    Raises
+    ------
+    ValueError
+        If these are more than an int32 can number.
     """
     order = np.argsort(-frequent, kind="stable")
     order = order[frequent[order] >= least]
@@ -109,7 +119,9 @@ def _first_ranks(tally: Int64, frequent: Int32, least: int) -> tuple[Int64, Int3
     rarer = tally[:, :0:-1].T.copy()  # of T - 1 occurrences, T - 2, ... 1, in each part
     rarer[max(0, tally.shape[1] - least) :] = 0
     ends = len(order) + np.cumsum(rarer).reshape(rarer.shape)
+    total = len(order) + int(rarer.sum())
+    check_numbered(total)
     ranks = np.empty_like(tally)
     ranks[:, 0] = np.cumsum(tally[:, 0]) - tally[:, 0]
     ranks[:, :0:-1] = (ends - rarer).T
-    return ranks, of_frequent, len(order) + int(rarer.sum())
+    return ranks, of_frequent, total

@@ -247,11 +247,14 @@ class CountsStore:
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If a tile is damaged.
+            If a tile is damaged, or the memory is not of these dtypes or too small.
         """
         part = group_slice(group, self.shape[0])
         rows = len(range(self.shape[0])[part])
         first, end = self._shards.start, self._shards.stop
+        nnz = int(self.entries[group])
+        if memory is not None:
+            _check_memory(memory, nnz)
         entries, wide, sha256 = self._tiles_of(group)
         tiles = Tiles(entries[first:end], wide[first:end], sha256[first:end])
         offsets = self._offsets(group)
@@ -265,9 +268,11 @@ class CountsStore:
                     f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
                 )
             self._checked.add(group)
-        read = decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
+        try:
+            read = decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
+        except ValueError as error:
+            raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
         if not self._scale.changes_nothing:
-            nnz = int(self.entries[group])
             self._scale.apply_by_rows(read.begins, read.ends, read.indices[:nnz], read.data[:nnz], part)
         return read
 
@@ -317,3 +322,13 @@ class CountsStore:
             raise ValueError(
                 f"{self._place(group)!r} has {size:,} bytes instead of {offsets[-1]:,}: tile {tile} is damaged"
             )
+
+
+def _check_memory(memory: Memory, nnz: int) -> None:
+    """Raise ValueError for memory that is not for so many counts, to which compiled code would write."""
+    indices, data = memory
+    if indices.dtype != np.int32 or data.dtype != np.float64 or min(len(indices), len(data)) < nnz:
+        raise ValueError(
+            f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got {len(indices):,} {indices.dtype} and"
+            f" {len(data):,} {data.dtype}"
+        )

@@ -96,7 +96,7 @@ def decode_group(
     Raises
     ------
     ValueError
-        If the lengths in a tile are not those of its entries.
+        If the lengths in a tile are not those of its entries, or a column is not of its shard.
     """
     offsets, shards = tiles.offsets(rows), len(bounds) - 1
     parts = [
@@ -106,9 +106,12 @@ def decode_group(
     nnz = int(tiles.entries.sum())
     indices, values = (np.empty(nnz, np.int32), np.empty(nnz)) if memory is None else memory
     of_row = np.zeros(rows, np.int64)
-    for k, (_, _, lengths) in enumerate(parts):
+    for k, (_, columns, lengths) in enumerate(parts):
         if lengths.sum(dtype=np.int64) != tiles.entries[k]:
             raise ValueError(f"a tile says that it has {tiles.entries[k]:,} entries, and lengths of {lengths.sum():,}")
+        if len(columns) and columns.max() >= bounds[k + 1] - bounds[k]:
+            wrong = bounds[k] + columns.max()
+            raise ValueError(f"a tile of the columns {bounds[k]} to {bounds[k + 1] - 1} has one of {wrong}")
         of_row += lengths
     ends = np.cumsum(of_row)
     begins = ends - of_row

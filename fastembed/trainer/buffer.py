@@ -91,6 +91,8 @@ class BufferedCounts:
                 if rows is not None:
                     part = group_slice(groups[ready], self._counts.shape[0])
                     self.begins[part], self.ends[part] = rows.begins, rows.ends
+                    if groups[ready] in self._held:
+                        self._in_memory.add(groups[ready])
                 ready += 1
 
         with Workers(1) as reader:
@@ -104,8 +106,6 @@ class BufferedCounts:
         first = slot * self._capacity
         part = slice(first, first + self._capacity)
         rows = self._counts.read_group(group, (self.indices[part], self.data[part]))
-        if group in self._held:
-            self._in_memory.add(group)
         return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
 
 

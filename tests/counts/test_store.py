@@ -212,6 +212,39 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
 
 
 @pytest.mark.usefixtures("small_groups")
+@pytest.mark.parametrize(
+    "memory",
+    [
+        lambda nnz: (np.empty(nnz - 1, np.int32), np.empty(nnz)),
+        lambda nnz: (np.empty(nnz, np.int32), np.empty(nnz - 1)),
+        lambda nnz: (np.empty(nnz, np.int64), np.empty(nnz)),
+        lambda nnz: (np.empty(nnz, np.int32), np.empty(nnz, np.float32)),
+    ],
+)
+def test_memory_that_does_not_hold_a_group_is_not_written_to(tmp_path, memory):
+    stored = Counts.from_scipy(random_counts()).store(tmp_path / "a.counts")
+    nnz = int(stored.entries[1])
+    with pytest.raises(ValueError, match=f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got"):
+        stored.read_group(1, memory(nnz))
+    assert len(stored.read_group(1, (np.empty(nnz, np.int32), np.empty(nnz))).data) == nnz
+
+
+def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
+    """Also where their bytes are those that were written: they would be places in memory."""
+    bounds = np.array([0, 4, 7])
+    data, tiles = encode_group(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3), bounds)
+    columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
+    for place, message in (
+        (columns, "a tile of the columns 4 to 6 has one of 7"),
+        (lengths, "2 entries, and lengths of 4"),
+    ):
+        wrong = data.copy()
+        wrong[place] = 3
+        with pytest.raises(ValueError, match=message):
+            decode_group(wrong, tiles, 2, bounds)
+
+
+@pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("shards", [slice(0, 1), slice(1, 3), slice(3, 4)])
 def test_only_some_shards_of_the_columns_may_be_read(tmp_path, shards):
     """All bytes of the others are damaged."""
