@@ -131,7 +131,7 @@ class CountsStore:
 
     @property
     def totals(self) -> Totals:
-        """The sums of rows and columns."""
+        """The sums of the rows (V_in,) and of the columns (V_out,), as a tuple of `rows` and `columns`."""
         return self._totals
 
     @property
@@ -226,7 +226,7 @@ class CountsStore:
         return same
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
-        """Return the expected counts of a group of rows.
+        """Return the expected counts of a group of rows, as a named tuple.
 
         Parameters
         ----------

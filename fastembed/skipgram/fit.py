@@ -36,7 +36,8 @@ class Fit:
     ----------
     options : SkipGramOptions
     before : FittedModel, optional
-        What the SkipGram is before the call, and stays if training ends by an exception.
+        What the SkipGram is before the call, and stays if training ends by an exception. Without it, the SkipGram
+        becomes what was learned until then.
     set_model : callable
         Called with the model that the SkipGram is from now on, or with None, where its memory is needed for the next.
     progress : FitProgress, optional
@@ -61,7 +62,7 @@ class Fit:
 
     @classmethod
     @contextmanager
-    def begun(
+    def from_arguments(
         cls,
         options: SkipGramOptions,
         before: FittedModel | None,
@@ -82,12 +83,12 @@ class Fit:
 
     # ---------------------------------------------------------------- what a call learns from
 
-    def text(self, corpus: Documents) -> None:
+    def learn_text(self, corpus: Documents) -> None:
         """Learn a new model from a text."""
         counter = self._counter(corpus, self.options.reading)
         self._train(*counter.counts_of_new_model(self.options, self.checkpoint), own_counts=True)
 
-    def counts(self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None) -> None:
+    def learn_counts(self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None) -> None:
         """Learn a new model from counts."""
 
         def check() -> None:
@@ -103,19 +104,19 @@ class Fit:
         agreed(self.ranks, check)
         self._train(counts, validation_counts)
 
-    def more_text(self, corpus: Documents, replay: Counts | CountsStore | None, *, grow_vocabulary: bool) -> None:
+    def learn_more_text(self, corpus: Documents, replay: Counts | CountsStore | None, *, grow_vocabulary: bool) -> None:
         """Go on from the model before with another text; without one, learn a new model."""
         base = self._base(replay, grow_vocabulary)
         if base is None:
             with self._unfitted_after_an_exception():
-                self.text(corpus)
+                self.learn_text(corpus)
             return
         counter = self._counter(corpus, base.reading_of(corpus, self.options.reading))
         counts, held_out = counter.counts_of_next_model(self.options, self.checkpoint, base, grow_vocabulary)
         again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
         self._train(counts, held_out, base, again, own_counts=replay is None)
 
-    def more_counts(
+    def learn_more_counts(
         self,
         counts: Counts | CountsStore,
         validation_counts: Counts | CountsStore | None,
@@ -127,7 +128,7 @@ class Fit:
         base = self._base(replay, grow_vocabulary)
         if base is None:
             with self._unfitted_after_an_exception():
-                self.counts(counts, validation_counts)
+                self.learn_counts(counts, validation_counts)
             return
         self._check_counts(counts, validation_counts)
         vocabulary, validation = base.vocabulary, None

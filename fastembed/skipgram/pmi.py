@@ -65,7 +65,8 @@ class PositivePMI:
         self._spill: RowSpill | None = None  # the groups after those
         # One group is read ahead of another
         with Workers(1) as reader, closing(ordered_results(reader, groups.read_group, range(len(entries)), 1)) as parts:
-            for group, part in enumerate(parts):
+            for group in range(len(entries)):
+                part = next(parts)
                 if group == 0:
                     self._bounds = _block_bounds(part, self.shape, int(entries.sum()))
                 own = totals.rows[group_slice(group, self.shape[0])]

@@ -370,7 +370,7 @@ class SkipGram:
         with self._fit(
             on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
         ) as fit:
-            fit.text(corpus)
+            fit.learn_text(corpus)
         return self
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
@@ -517,7 +517,7 @@ class SkipGram:
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit, comm=comm) as fit:
-            fit.counts(counts, validation_counts)
+            fit.learn_counts(counts, validation_counts)
         return self
 
     def partial_fit(
@@ -587,7 +587,7 @@ class SkipGram:
         with self._fit(
             on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
         ) as fit:
-            fit.more_text(corpus, replay, grow_vocabulary=grow_vocabulary)
+            fit.learn_more_text(corpus, replay, grow_vocabulary=grow_vocabulary)
         return self
 
     def partial_fit_counts(
@@ -649,7 +649,7 @@ class SkipGram:
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
-            fit.more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
+            fit.learn_more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
         return self
 
     @contextmanager
@@ -657,7 +657,7 @@ class SkipGram:
         """Check what a fit is given beside what it learns from; let no other begin in a `with` block.
 
         After it, :meth:`save` removes the files of the checkpoint, unless they are to be kept. Other arguments are
-        those of `Fit.begun`.
+        those of `Fit.from_arguments`.
         """
         if self._fitting == os.getpid():  # the two would mix their vocabularies
             raise RuntimeError(
@@ -665,7 +665,8 @@ class SkipGram:
             )
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        with Fit.begun(self._options(), self._model, self._set_model, callback, **how) as fit, DefaultFloatMode():
+        options = self._options()
+        with Fit.from_arguments(options, self._model, self._set_model, callback, **how) as fit, DefaultFloatMode():
             self._fitting = os.getpid()
             try:
                 yield fit

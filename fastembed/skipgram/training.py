@@ -28,7 +28,7 @@ from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge
 from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
 from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.file import trainer_tensors
-from fastembed.trainer.fit import Fit
+from fastembed.trainer.fit import CountsFit
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.ranks import Ranks
@@ -188,7 +188,7 @@ class Training:
             return on_epoch_end(record)
 
         bags = None if self._subwords is None else self._subwords.bags
-        fit = Fit(
+        fit = CountsFit(
             GivenData(self._groups, bags, validation_counts=validation_counts),
             self._fit_options,
             self._rng,

@@ -1,4 +1,7 @@
-"""How the vocabulary is cut into shards, each the work of one thread at a time; how ranks divide these among them."""
+"""How the vocabulary is cut into shards, each the work of one thread at a time; how ranks divide these among them.
+
+The cut depends on the size of the vocabulary alone, so that no bit depends on the number of threads or of ranks.
+"""
 
 from __future__ import annotations
 

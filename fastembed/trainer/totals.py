@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,7 @@ from fastembed._kernels import cooccur
 from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """The sums of the rows (V_in,) and of the columns (V,) of counts."""
 
     rows: NDArray[np.float64]

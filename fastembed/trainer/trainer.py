@@ -26,7 +26,7 @@ from fastembed.trainer.checks import check_dtype, check_new_rows, check_paramete
 from fastembed.trainer.data import GivenData
 from fastembed.trainer.epochs import Record
 from fastembed.trainer.file import read_trainer, write_trainer
-from fastembed.trainer.fit import Fit
+from fastembed.trainer.fit import CountsFit
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Communicator, on_first_rank, ranks_of
@@ -643,7 +643,7 @@ class Trainer:
             file = on_first_rank(
                 ranks, lambda: CheckpointFile.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
             )
-            fit = Fit(
+            fit = CountsFit(
                 given,
                 options,
                 rng,
@@ -687,9 +687,9 @@ class Trainer:
         1.386294
         """
         p, pool = self._parameters, self._pool
-        with self._lock.value, DefaultFloatMode():
+        with DefaultFloatMode():
             data = GivenData(counts, bags).checked(p, pool)
-            with closing(BlockFit(p, data.counts, FitOptions(), pool, bags=data.bags)) as fit:
+            with self._lock.value, closing(BlockFit(p, data.counts, FitOptions(), pool, bags=data.bags)) as fit:
                 return fit.nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -750,19 +750,21 @@ class Trainer:
         return read_trainer(path, partial(cls, threads=check_threads(threads)))
 
 
-def run_fit(trainer: Trainer, fit: Fit) -> list[Record]:
+def run_fit(trainer: Trainer, fit: CountsFit) -> list[Record]:
     """Make a fit of the parameters of a trainer, which makes no other call meanwhile; return the records.
 
     Parameters
     ----------
     trainer : Trainer
-    fit : Fit
+    fit : CountsFit
     """
-    with trainer._lock.value, DefaultFloatMode():
-        if trainer._fitting == os.getpid():
-            raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-        trainer._fitting = os.getpid()
-        try:
-            return fit.run(trainer._parameters, trainer._pool)
-        finally:
-            trainer._fitting = None
+    with DefaultFloatMode():
+        run = fit.prepare(trainer._parameters, trainer._pool)  # a wrong argument does not wait for another call
+        with trainer._lock.value:
+            if trainer._fitting == os.getpid():
+                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+            trainer._fitting = os.getpid()
+            try:
+                return run()
+            finally:
+                trainer._fitting = None

@@ -122,6 +122,27 @@ def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads
     assert_array_equal(trainer.embedding, twin.embedding)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda trainer: trainer.step(99),
+        lambda trainer: trainer.nll(np.eye(30)),
+        lambda trainer: trainer.fit_counts(random_counts(30, 40)),
+        lambda trainer: trainer.fit_counts(random_counts(30, 50), n_iter_no_change=2),
+    ],
+)
+def test_a_wrong_argument_is_named_without_waiting_for_a_call_of_another_thread(in_threads, wrong):
+    trainer = Trainer.random(30, 4, output_size=50, seed=0)
+
+    def refused():
+        with pytest.raises((TypeError, ValueError), match=r"must|needs"):
+            wrong(trainer)
+        return True
+
+    with trainer._lock.value:
+        assert in_threads(refused) == [True]
+
+
 def test_trainers_in_many_threads_have_the_same_bits(set_constant, in_threads):
     set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
 

@@ -155,6 +155,8 @@ def test_all_forms_of_a_target_give_the_same_bits(library, model):
     for step in (
         lambda t: t.step(2, 3, update_linear=True),
         lambda t: t.step(np.int64(2), np.int64(3), update_linear=True),
+        lambda t: t.step(np.array(2), np.array(3), update_linear=True),
+        lambda t: t.step([2], 3, update_linear=True),
         lambda t: t.step(2, y, update_linear=True),
         lambda t: t.step(2, sparse.csr_array(y[None]), update_linear=True),
         lambda t: t.train([2], [3], update_linear=True)[0],
