@@ -25,7 +25,7 @@ Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and the
 
 BATCH_IDS = 1 << 16  # smallest number of ids per piece of a corpus in memory
 
-_token_tables: WeakKeyDictionary[Vocabulary, TokenTable] = WeakKeyDictionary()  # cached, since a table takes seconds to fill
+_token_tables: WeakKeyDictionary[Vocabulary, TokenTable] = WeakKeyDictionary()  # filling one takes seconds
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:

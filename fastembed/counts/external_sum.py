@@ -21,7 +21,7 @@ MAX_CHUNK_IDS = 1 << 26  # the kernel that sorts their positions must not delay 
 
 
 def batch_entries(memory: int, threads: int) -> int:
-    """Return the number of pairs or entries per batch: 5 batches per thread, 24 bytes per entry including its result."""
+    """Return the number of pairs or entries per batch: 5 batches per thread, 24 bytes per entry with its result."""
     return max(memory // (2 * ENTRY_BYTES * 5 * threads), MIN_BATCH_ENTRIES)
 
 

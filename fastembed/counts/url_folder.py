@@ -1,4 +1,4 @@
-"""A folder that has a URL, which fsspec reads and writes."""
+"""A folder at a URL, which fsspec reads and writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastembed.formats.tensors import dump_tensors, load_tensors
 
 @dataclass(frozen=True)
 class UrlFolder:
-    """A folder of a file system that fsspec knows. It has no lock: two writers of one store are not noticed.
+    """A folder of a file system of fsspec. It has no lock: concurrent writers are not detected.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class UrlFolder:
 
     @property
     def _system(self) -> Any:
-        return file_system(self.path, use_listings_cache=False)[0]  # of what other processes write
+        return file_system(self.path, use_listings_cache=False)[0]  # other processes may write
 
     def _place(self, name: str) -> str:
         return f"{file_system(self.path)[1].rstrip('/')}/{name}"
@@ -103,14 +103,14 @@ class UrlFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder, where folders are made."""
+        """Create the folder, on file systems that have folders."""
         with naming(self.path), suppress(FileExistsError):
             self._system.mkdir(self._place("").rstrip("/"), create_parents=False)
         yield
 
 
 def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
-    """Return the folder of a path or of a URL; that of a file:// is a local one, with a lock."""
+    """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
     if not isinstance(store, str | os.PathLike):
         return store
     if not is_url(store):

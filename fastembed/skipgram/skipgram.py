@@ -759,9 +759,9 @@ class SkipGram:
     def counts_sha256_(self) -> list[str]:
         """The SHA-256 of the counts of `fit` and of each `partial_fit`, including those replayed.
 
-        The hexadecimal digest is that of these arrays, little-endian and concatenated: the shape of `Counts.to_scipy` (int64); then, for
-        each g from 0 to G - 1, `indptr` (int64), `indices` (int32) and `data` (float64) of its rows g, g + G, g + 2 G,
-        ..., where G is V_in / 4096, rounded up.
+        The hexadecimal digest is that of these arrays, little-endian and concatenated: the shape of `Counts.to_scipy`
+        (int64); then, for each g from 0 to G - 1, `indptr` (int64), `indices` (int32) and `data` (float64) of its rows
+        g, g + G, g + 2 G, ..., where G is V_in / 4096, rounded up.
         """
         return self._fitted.counts_sha256
 
