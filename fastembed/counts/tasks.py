@@ -53,7 +53,7 @@ class Job:
         V.
     windows : Windows
     threads, memory_limit : int
-        Of each task.
+        The limits of each task.
     """
 
     folder: StoreFolder

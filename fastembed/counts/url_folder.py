@@ -76,14 +76,14 @@ class UrlFolder:
             return int(self._system.size(self._place(name)))
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
-        """Return the bytes of a file, or some of them."""
+        """Return the bytes of a file, or a range of them."""
         if begin == end:
             return np.empty(0, np.uint8)
         with naming(self._url(name)):
             return np.frombuffer(self._system.cat_file(self._place(name), start=begin, end=end), np.uint8)
 
     def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file; it is first made on this machine, so that no part of it is there if making it fails."""
+        """Write a file; it is first written locally, so that a failure leaves no partial file at the URL."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder, "part")
             with local.open("wb") as file:

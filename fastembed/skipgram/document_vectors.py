@@ -38,7 +38,7 @@ MOST_STEPS = 500  # a safety limit: about 100 steps are needed where documents h
 MOST_CUTS = 30
 FALL = 1e-4  # smallest decrease of f, as a share of that predicted by its slope
 PAIRS = 10
-TOLERANCE = 1e-3  # of the length of the gradient, as a share of the number of words
+TOLERANCE = 1e-3  # largest norm of the gradient at convergence, as a share of the number of words
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SoftmaxLayer:
 
 
 def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> tuple[Float32, int]:
-    """Return the vectors of documents, (N, D), and how many of them did not converge in `MOST_STEPS`.
+    """Return the vectors of documents, (N, D), and the number that did not converge in `MOST_STEPS`.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> t
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
         found[part], missed[k] = _block(counts[part], layer, ridge)
 
-    with single_threaded_blas():  # so that the bits do not depend on the number of its threads
+    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         pool.run(task, len(cuts))
     return found, int(missed.sum())
 
 
 def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
-    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and how many did not converge.
+    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
     A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
     slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
@@ -121,12 +121,12 @@ def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
                 break
             step[waiting] *= np.clip(root, 0.1, 0.5)
         history.add(d[active] - before[0], gradient[active] - before[1], active)
-        active = np.delete(active, waiting)  # no step lowers f: what is left is rounding
+        active = np.delete(active, waiting)  # no step decreases f: the rest is rounding error
     return d, int(np.count_nonzero(_steep(gradient, totals, active)))
 
 
 class History:
-    """The last steps of documents and how their gradients changed, from which L-BFGS knows the curvature.
+    """The last steps of documents and the changes of their gradients, from which L-BFGS estimates the curvature.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class History:
     def __init__(self, documents: int, dim: int) -> None:
         self._steps, self._changes = (np.zeros((PAIRS, documents, dim)) for _ in range(2))
         self._inverses = np.zeros((PAIRS, documents))  # 1 / (step . change); 0 where there is none
-        self._scales = np.zeros(documents)  # of the identity from which the products start; 0 before the first step
+        self._scales = np.zeros(documents)  # scale of the initial inverse Hessian; 0 before the first step
         self._count = 0
 
     def add(self, steps: Float64, changes: Float64, rows: npt.NDArray[np.intp]) -> None:
