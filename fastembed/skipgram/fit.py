@@ -73,7 +73,7 @@ class Fit:
         memory_limit: int | None = None,
         comm: Communicator | None = None,
     ) -> Iterator[Fit]:
-        """Yield a fit from the arguments of a method of `SkipGram`; `checkpoint` has those of the checkpoint in order."""
+        """Yield a fit from the arguments of a method of `SkipGram`; `checkpoint` holds those of `from_arguments`."""
         check_memory_limit(memory_limit)
         with ranks_of(comm) as ranks:
             file = on_first_rank(ranks, lambda: CheckpointFile.from_arguments(*checkpoint))

@@ -104,7 +104,7 @@ def context_probabilities(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the probabilities (K,) of all contexts for each query; they are computed for blocks of queries.
 
-    They sum to 1. The words of an exclusive query have probability zero, and so have all contexts if there are no words.
+    They sum to 1. The words of an exclusive query have probability zero; if a query has no words, all contexts do.
     """
     contexts = model.max_contexts
     queries = iter(queries)

@@ -1,6 +1,6 @@
 """Block steps: the exact softmax of blocks of rows against their counts, over shards of the linear layer.
 
-A block of B rows needs three matrix products per shard, with B·V exponentials between them. All of them are computed in
+A block of B rows needs three matrix products per shard, with B·V exponentials between them. They are computed by
 ``_kernels/block_trainer.pxi``, on plain Python threads that stay in the kernels for a whole epoch, with BLAS limited to
 one thread. This module has the memory, the order of the rows, and the learning rates.
 """
@@ -154,7 +154,7 @@ class BlockFit:
         self._block_size = min(options.block_size, rows)
         self.blocks_per_epoch = -(-rows // self._block_size)
         rates = np.ones(parameters.inputs) if row_rates is None else row_rates
-        if bags is None and input_weights is not None:  # a row is moved by its own input only, so its scale is irrelevant
+        if bags is None and input_weights is not None:  # only its own input moves a row: weight 0 freezes it
             rates = np.where(input_weights > 0, rates, 0)
         weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
         bounds = all_bounds = shard_bounds(parameters.outputs)

@@ -351,7 +351,7 @@ class Exchange:
         self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
         of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
         self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
-        self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates of the steps whose dH is kept or will be
+        self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates of steps with kept dH
         self._rows = 0  # the number of these rows
         self._rates = np.zeros(parameters.inputs)
 
@@ -457,7 +457,7 @@ class Exchange:
 
         def exchange() -> None:
             self.gather_partials(self._block_size)
-            for _ in range(self._most + 1):  # approximately what `join` sends per block: dH of each node, and the new rows
+            for _ in range(self._most + 1):  # about what `join` sends per block: dH of each node, and the new rows
                 self._ranks.gather(share, received)
 
         return _median_seconds(exchange)

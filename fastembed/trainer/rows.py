@@ -23,7 +23,7 @@ from fastembed.trainer.targets import Targets
 PARALLEL_BYTES = 64 << 20
 # More groups of shards than threads, so that other threads take over the share of a delayed thread
 GROUPS_PER_THREAD = 4
-# About how many multiplications one call of the kernel makes. A Ctrl-C is seen between two calls, which are a fraction
+# Approximate number of multiplications per call of the kernel. A Ctrl-C is seen between two calls, which are a fraction
 # of a second apart
 MULTIPLICATIONS_PER_CALL = 1 << 29
 FIRST = np.zeros(1, np.intp)  # of bags, the first alone

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 # Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
 SHARD_ROWS = 1024
-NODES_PER_RANK = 4  # minimum for ranks that are not a power of two, if there are enough shards: no rank has 1.25 times its part
+NODES_PER_RANK = 4  # minimum if the number of ranks is not a power of two: then no rank has 1.25 times its part
 ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
 
 
