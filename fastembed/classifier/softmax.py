@@ -93,7 +93,7 @@ def start(
     rng = np.random.default_rng(options.seed)
     size = len(features) * dim * np.dtype(np.float32).itemsize
     advice = "give a smaller dim, or fewer features by min_count or max_features"
-    check_free(2 * size, f"training {labels:,} labels on {len(features):,} features", advice)  # and the last finite rows
+    check_free(2 * size, f"training {labels:,} labels on {len(features):,} features", advice)  # and the last good rows
     with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         linear = np.eye(labels, dtype=np.float32) if dim == labels else label_vectors(bags, targets, dim, rng)
     return Trainer(np.zeros((len(features), dim), np.float32), linear, bias=bias, threads=pool.threads)
