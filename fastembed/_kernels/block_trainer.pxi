@@ -84,8 +84,8 @@ cdef class BlockTrainer:
     cdef BlockState state
     cdef Crew crew
     cdef tuple arrays
-    cdef object exchange  # with other processes, or None
-    cdef object rows, next_rows, waiting_rows  # what the state points into
+    cdef object exchange  # the exchange with other processes, or None
+    cdef object rows, next_rows, waiting_rows  # keep the arrays alive that the state points to
 
     def __dealloc__(self):
         disband_crew(&self.crew)

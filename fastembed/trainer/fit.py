@@ -1,4 +1,4 @@
-"""`CountsFit`: one fit of parameters to counts, from what it is given to the records of its epochs."""
+"""`CountsFit`: one fit of an embedding and a linear layer to counts, from its arguments to the records of its epochs."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from fastembed.trainer.ranks import Ranks, agreed
 
 @dataclass(frozen=True, eq=False)
 class CountsFit:
-    """What a fit is made with.
+    """The arguments of a fit.
 
     Parameters
     ----------
     given : GivenData
     options : FitOptions
     rng : Generator
-        For the order of the inputs.
+        The generator of the order of the inputs.
     identity : callable
-        Given the checked data, returns what a checkpoint and other ranks know the fit by.
+        Returns, for the checked data, the identity of the fit that checkpoints and ranks compare.
     start : callable, optional
-        Returns where the fit starts, as a `Checkpoint` is told it.
+        Returns the `start` of a `Checkpoint`.
     on_epoch_end : callable, optional
         Called with the record of each epoch; training ends early if it returns True.
     file : CheckpointFile, optional
     ranks : Ranks, optional
-        That make this fit together.
+        The ranks that make this fit together.
     """
 
     given: GivenData
@@ -50,7 +50,7 @@ class CountsFit:
     ranks: Ranks | None = None
 
     def prepare(self, parameters: Parameters, pool: Pool) -> Callable[[], list[Record]]:
-        """Check what is given, and return the call that trains the parameters, in place, and returns the records.
+        """Check the data; return the function that trains the parameters in place and returns the records.
 
         See `Trainer.fit_counts`.
         """
@@ -69,11 +69,11 @@ class CountsFit:
         return ranks.shared(run_epochs(fit, self.rng, validation, ranks.deciding(self.on_epoch_end), shared))
 
     def _block_fits(self, parameters: Parameters, pool: Pool) -> tuple[FitData, BlockFit, BlockFit | None]:
-        """Return the checked data, and the fits to the counts and to those held out."""
+        """Return the checked data, and the fits to the counts and to the validation counts."""
         patience = self.options.n_iter_no_change
         if patience is not None and self.given.validation_counts is None:
             raise ValueError(f"n_iter_no_change={patience} needs validation_counts")
-        data = self.given.checked(parameters, pool, own=self.on_epoch_end is not None)  # it may change arrays
+        data = self.given.checked(parameters, pool, own=self.on_epoch_end is not None)  # the callback may change arrays
         fit = BlockFit(
             parameters, data.counts, self.options, pool, data.row_rates, data.bags, data.input_weights, self.ranks
         )
