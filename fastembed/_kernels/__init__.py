@@ -56,9 +56,10 @@ Of ``builds`` alone:
 
 Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 
-- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable``, an ``NgramTable`` and a ``PairTable`` are objects with
-  state. A table allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has
-  counted until then. One thread may add to a table at a time; any number may read a table while none adds.
+- A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table
+  allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then.
+  One thread may add to a table at a time; any number may read a table while none adds. A ``PairIndex`` owns its memory
+  and does not change once it is made.
 - A ``Ranking`` refers to tables, which must not change while it is used. What else is allocated for a call, as in
   `number_pairs`, is freed in it.
 - What returns a text returns new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.

@@ -81,23 +81,31 @@ def test_a_child_does_not_wait_for_a_call_that_its_parent_has_begun(answer_of_ch
 
 def test_a_fork_waits_until_other_threads_have_left_their_fork_locks(answer_of_child):
     locks = [fork_locks.new(), fork_locks.new()]
-    held, inside = threading.Event(), [False, False]
+    held, begun, inside = threading.Event(), threading.Event(), [False, False]
 
     def hold(number):
         with locks[number]:
             inside[number] = True
             held.set()
-            time.sleep(0.2)
+            begun.wait(TIME_LIMIT)
             inside[number] = False
+
+    def watch():
+        while fork_locks._forking.acquire(blocking=False):  # until the thread that forks has it
+            fork_locks._forking.release()
+            time.sleep(0.001)
+        begun.set()
 
     def free():
         return inside, [lock.acquire(timeout=0) for lock in locks]
 
-    others = [threading.Thread(target=hold, args=(number,)) for number in (0, 1)]
+    others = [threading.Thread(target=hold, args=(number,), daemon=True) for number in (0, 1)]
     for other in others:
         held.clear()
         other.start()
         assert held.wait(TIME_LIMIT)
+    others.append(threading.Thread(target=watch, daemon=True))
+    others[-1].start()
     assert answer_of_child(free) == ([False] * 2, [True] * 2)
     for other in others:
         other.join(TIME_LIMIT)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from collections import Counter
 
 import numpy as np
@@ -223,26 +222,23 @@ def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():
 # ---------------------------------------------------------------- hostile texts
 
 
-def seconds_to_count_and_encode(tokens):
+def counted_and_encoded(tokens):
+    """Return a table of different tokens that has counted each three times, and has encoded them."""
     text = b" ".join(tokens * 3) + b"\n"
-    start = time.thread_time()  # of the processor: the machine may be busy
     table, ids = TokenTable(), np.empty(len(text), np.int32)
     table.count(text, False)
     written, *_ = table.encode(text, False, ids)
-    elapsed = time.thread_time() - start
     assert ids[: written - 1].tolist() == [*range(len(tokens))] * 3
     assert table.frequent(1) == (tokens, [3] * len(tokens))
-    return elapsed, table
+    return table
 
 
-@pytest.mark.thread_unsafe(reason="measures time")
-def test_tokens_that_collide_are_counted_about_as_fast_as_others(colliding_tokens):
+def test_tokens_that_collide_and_no_others_are_counted_by_a_key(colliding_tokens):
     """Without a key they take several hundred times as long. Ids and counts are the same."""
     tokens = colliding_tokens(100_000)
-    elapsed, table = seconds_to_count_and_encode(tokens)
-    usual, other = seconds_to_count_and_encode([str(n).encode() for n in range(10**6, 10**6 + 100_000)])
+    table = counted_and_encoded(tokens)
+    other = counted_and_encoded([str(n).encode() for n in range(10**6, 10**6 + 100_000)])
     assert (table.keyed, other.keyed) == (True, False)
-    assert elapsed < 20 * usual + 0.2
     merged = TokenTable()
     merged.merge(other)
     merged.merge(table)
