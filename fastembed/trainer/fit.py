@@ -1,4 +1,4 @@
-"""`CountsFit`: one fit of an embedding and a linear layer to counts, from its arguments to the records of its epochs."""
+"""`CountsFit`: one fit of an embedding and a linear layer to counts, from its arguments to its records."""
 
 from __future__ import annotations
 
