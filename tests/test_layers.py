@@ -1,4 +1,4 @@
-"""The map of the package in CONTRIBUTING.md is the contract of layers that `make lint` checks, and what is installed."""
+"""The map of the package in CONTRIBUTING.md has the layers that `make lint` checks, and all folders are installed."""
 
 import ast
 import re
