@@ -1,4 +1,4 @@
-"""A store of tiles: the same counts and the same models as in memory, and what is wrong with it is named."""
+"""A store of tiles: the same counts and models as in memory, and errors that name the damage."""
 
 import errno
 import itertools
@@ -48,7 +48,7 @@ def windows_counts(**options):
 @pytest.mark.parametrize("values", [[1.0, 2.0, 2.0**24], [1.0, 2.0**24 + 1, 0.1]])
 @pytest.mark.parametrize("bounds", [[0, 7], [0, 3, 7], [0, 1, 6, 7]])
 def test_a_group_is_what_it_was_after_encoding_and_decoding(values, bounds):
-    """Values that float32 would round are float64, in their own tile alone."""
+    """Values that float32 would round are float64, in their tile only."""
     lengths, columns = np.array([2, 0, 1]), np.array([0, 6, 2], np.int32)
     data, tiles = encode_group(lengths, columns, np.array(values), np.array(bounds))
     begins, ends, indices, found = decode_group(data, tiles, 3, np.array(bounds))

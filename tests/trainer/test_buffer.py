@@ -1,4 +1,4 @@
-"""Training on counts whose groups are read while it goes on: the same bits as on counts in memory."""
+"""Training on counts whose groups are read meanwhile: the same bits as on counts in memory."""
 
 from threading import Event
 
@@ -14,7 +14,7 @@ from fastembed.trainer.groups import CSRGroups, RowGroup, draw_order, group_coun
 
 
 class Read:
-    """Counts whose groups are copied into the memory that is given, as if they were read."""
+    """Counts whose groups are copied into the given memory, as if they were read."""
 
     totals = None
 
