@@ -58,7 +58,7 @@ def test_bag_group(benchmark, kernels, block):
 
 
 def test_bag_update(benchmark, kernels, block, close):
-    """Steps of the length 0: the rows stay, and all else is done."""
+    """Steps of length 0: the rows stay the same, and all computations are done."""
     named, inputs = block.groups[0], len(block.embedding)
     squares, g = np.zeros(inputs), np.zeros_like(block.gradients[0])
     arguments = block.gradients, np.ones(inputs), squares, 0.0, g
@@ -72,7 +72,7 @@ def test_bag_update(benchmark, kernels, block, close):
 @pytest.mark.parametrize("with_bags", [False, True])
 @pytest.mark.parametrize(("words", "outputs"), [(2_000, 2_000), (1_024, 33_700)])
 def test_fit_counts_on_bags(benchmark, dtype, words, outputs, with_bags):
-    """An epoch on words, or on words with 19 n-grams each, by two threads."""
+    """An epoch on words, or on words with 19 n-grams each, on two threads."""
     rng = np.random.default_rng(0)
     counts = sparse.random_array((words, outputs), density=0.02, format="csr", random_state=rng)
     ngrams, bags = 2 * outputs, None

@@ -17,7 +17,7 @@ ROWS, DIM, EACH = 256, 100, 16  # EACH: counts per row within the shard
 
 @pytest.fixture
 def block(dtype):
-    """Return a block on one shard, which is the whole vocabulary, and its results in float64."""
+    """Return a block on a single shard, and its results in float64."""
     rng = np.random.default_rng(0)
     counts = sparse.random_array((ROWS, SHARD_ROWS), density=EACH / SHARD_ROWS, format="csr", random_state=rng)
     counts = (counts + sparse.csr_array((np.ones(ROWS), np.full(ROWS, 7), np.arange(ROWS + 1)), counts.shape)).tocsr()

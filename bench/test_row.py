@@ -58,7 +58,7 @@ def test_row_merge(benchmark, kernels, row, truth, close):
 
 
 def test_row_update(benchmark, kernels, row, truth, close):
-    """The timed calls have rate zero, so that the row stays as it was; an untimed one has rate one."""
+    """Timed calls have rate zero, so that the row does not change; an untimed call has rate one."""
     once = row.embedding[INPUT].copy()
     row.gradient[: row.dim] = truth.gradient
     assert kernels.row_update(once, row.h, row.gradient, row.amounts, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""What the tests share: the compiled builds in both dtypes, sizes at boundaries, tolerances, models, real data."""
+"""Shared fixtures: the compiled builds in both dtypes, sizes at boundaries, tolerances, models, real data."""
 
 import ctypes
 import gzip
@@ -115,7 +115,7 @@ def set_constant():
 
 @pytest.fixture
 def in_float_mode():
-    """Return a context manager that lets this thread round or flush as it says, as a library that it calls may do."""
+    """Return a context manager that sets the rounding or flushing mode of this thread, as another library may do."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
         pytest.skip("needs the layout of a structure of glibc on x86-64")
     library = ctypes.CDLL(None)
@@ -293,7 +293,7 @@ def asked():
 
 @pytest.fixture
 def in_threads():
-    """Run tasks at once, each in a thread of its own, and return their results."""
+    """Run tasks in parallel, each in its own thread, and return their results."""
 
     def run_all(*tasks):
         results = [None] * len(tasks)
@@ -321,7 +321,7 @@ class ThreadRank:
         self.rank, self.size, self._meeting = rank, size, meeting
 
     def _all(self, value):
-        """Return what each rank calls this with."""
+        """Return the argument of each rank."""
         self._meeting.told[self.rank] = pickle.dumps(value)
         self._meeting.barrier.wait()
         told = [pickle.loads(each) for each in self._meeting.told]
@@ -357,7 +357,7 @@ class ThreadRank:
 
 @pytest.fixture
 def answer_of_child():
-    """Return what a function returns in a forked child, which must end in time."""
+    """Return the result of a function in a forked child, which must end in time."""
 
     def answer(function):
         context = multiprocessing.get_context("fork")

@@ -17,7 +17,7 @@ LISTING = Path(__file__).with_name("public_api.txt")
 
 
 def public_modules():
-    """The package and its public modules, but for `reference`, whose functions follow the kernels."""
+    """The package and its public modules, except `reference`, whose functions follow the kernels."""
     names = [name for name in dir(fastembed) if inspect.ismodule(getattr(fastembed, name)) and name != "reference"]
     return [fastembed, *(getattr(fastembed, name) for name in names)]
 
@@ -48,7 +48,7 @@ def public_members(cls):
 
 
 def described(name, value):
-    """Lines that say how an object is used, and the public members of a class."""
+    """Lines with the signature of an object, and the public members of a class."""
     if inspect.isclass(value):
         yield f"class {name}{call(value)}"
         for member_name, member in public_members(value):

@@ -1,4 +1,4 @@
-"""The demo: what it reads of a library of Python sources, and that it runs on the real one."""
+"""The demo: the text that it reads from a library of Python sources, and a run on the real library."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_a_library_without_sources_is_an_error(tmp_path):
 
 @pytest.fixture(scope="module")
 def real_library():
-    """The running Python's own library, which takes seconds to read."""
+    """The library of the running Python, which takes seconds to read."""
     return demo.standard_library()
 
 

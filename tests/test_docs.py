@@ -146,7 +146,7 @@ FILES = {
 
 
 def prepare(folder, text):
-    """Write the files that a page names; return whether all of them are the real ones, or there are none."""
+    """Write the files that a page names; return whether all of them are real ones, or there are none."""
     real = True
     for name, make in FILES.items():
         if not re.search(rf"(?<![\w/]){re.escape(name)}(?![\w.]*\.)", text):
@@ -160,7 +160,7 @@ def prepare(folder, text):
 
 
 def run(*words, warnings="error,ignore::EncodingWarning"):
-    """Run a program of this environment in a process of its own; return what it prints."""
+    """Run a program of this environment in a separate process; return its output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": warnings}
     command = [shutil.which(words[0], path=path), *words[1:]]
@@ -170,7 +170,7 @@ def run(*words, warnings="error,ignore::EncodingWarning"):
 
 
 def run_line(line):
-    """Run a line of shell; return what it prints."""
+    """Run a line of shell; return its output."""
     program, *arguments = shlex.split(line, comments=True)
     if program != "fastembed" or SHELL & set(re.sub("'[^']*'|#.*", "", line)):
         return run("bash", "-c", line)
@@ -180,7 +180,7 @@ def run_line(line):
 
 
 def check(words):
-    """Compare a line that would take long or set up an environment with what it asks for."""
+    """Check a line that would take long or set up an environment, instead of running it."""
     program, *arguments = words
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -327,7 +327,7 @@ def test_the_site_builds_and_needs_no_network(tmp_path, monkeypatch):
     ],
 )
 def test_what_is_wrong_with_a_site_is_named(html, fault, tmp_path):
-    """Right links beside it are not."""
+    """Correct links next to it are not reported."""
     (tmp_path / "picture.png").write_bytes(b"")
     (tmp_path / "other.html").write_text('<h1 id="here">x</h1>', encoding="utf-8")
     right = '<a href="other.html#here">x</a><a href="https://elsewhere.org">x</a><img src="picture.png" alt="x">'

@@ -1,4 +1,4 @@
-"""The packages: all are installed, and the map in CONTRIBUTING.md is the contract of layers that `make lint` checks."""
+"""The map of the package in CONTRIBUTING.md has the layers that `make lint` checks, and all folders are installed."""
 
 import ast
 import re
@@ -36,6 +36,12 @@ def test_every_module_of_the_package_has_a_row():
     assert found - {"__init__", "__main__"} == named
 
 
+def test_every_folder_of_the_package_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "fastembed").rglob("__init__.py")}
+    assert sorted(folder.replace("/", ".") for folder in folders) == sorted(settings["packages"])
+
+
 def test_every_file_that_the_map_names_exists():
     missing = [
         f"{' or '.join(modules)}/{name}"
@@ -44,12 +50,6 @@ def test_every_file_that_the_map_names_exists():
         if not any((ROOT / "fastembed" / module / name).is_file() for module in modules)
     ]
     assert missing == []
-
-
-def test_every_package_is_installed():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    folders = (path.parent.relative_to(ROOT) for path in (ROOT / "fastembed").rglob("__init__.py"))
-    assert settings["packages"] == sorted(".".join(folder.parts) for folder in folders)
 
 
 def test_no_module_imports_a_private_name_of_another():

@@ -142,7 +142,7 @@ def test_the_losses_of_twenty_steps_are_printed_alike_in_both_dtypes(library, no
 
 
 def test_the_losses_of_twenty_steps_fall(library):
-    """From standard normal parameters, as in the notebook, with the losses that its own lines give."""
+    """From standard normal parameters, as in the notebook, with the losses of its lines."""
     rng = np.random.default_rng(12)
     embedding, linear = (rng.standard_normal(shape).astype(library.dtype) for shape in ((V, D), (D, V)))
     trainer = Trainer(embedding, linear)

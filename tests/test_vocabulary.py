@@ -1,4 +1,4 @@
-"""Vocabulary: which tokens are kept, in what order, and how they are looked up."""
+"""Vocabulary: the tokens that are kept, their order, and look-ups."""
 
 import tracemalloc
 import warnings

@@ -1,4 +1,4 @@
-"""What the callbacks of docs/howto/watch.md send to TensorBoard and MLflow is what the history says."""
+"""The callbacks of docs/howto/watch.md send the values of the history to TensorBoard and MLflow."""
 
 import re
 import warnings

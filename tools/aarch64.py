@@ -1,9 +1,9 @@
-"""Unpack Debian's Python for ARM64 into a folder, to be run by QEMU: ``python tools/aarch64.py FOLDER``.
+"""Unpack Debian's Python for ARM64 into a folder, to run under QEMU: ``python tools/aarch64.py FOLDER``.
 
-Called by ``make test-aarch64``. The emulation is of single programs: ``FOLDER/usr/bin/python`` is a launcher, which is
-also the ``sys.executable`` of the Python that it runs. So what that Python starts is emulated if it is Python, and
-otherwise a program of this machine, such as the cross compiler. Nothing here needs root or changes the system: apt-get
-keeps lists and packages in the folder and only downloads them, and no binary format is registered with the kernel.
+Called by ``make test-aarch64``. It uses user-mode emulation: ``FOLDER/usr/bin/python`` is a launcher, which is also the
+``sys.executable`` of the Python that it runs. So a child process is emulated if it is Python, and otherwise runs
+natively, such as the cross compiler. Nothing here needs root or changes the system: apt-get only downloads, and keeps
+lists and packages in the folder; no binary format is registered with the kernel.
 """
 
 import argparse
@@ -37,13 +37,13 @@ exec qemu-aarch64 -cpu "${{QEMU_CPU:-{cpu}}}" -L {root} -0 "$0" {root}/usr/bin/p
 
 
 def missing_packages():
-    """Return the packages of this machine's system that are needed and not installed."""
+    """Return the required packages that are not installed on the host."""
     packages = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
     return packages if KEYRING.exists() else [*packages, "debian-archive-keyring"]
 
 
 def download(folder):
-    """Download the packages, with all that they depend on, and return their files."""
+    """Download the packages with their dependencies, and return the files."""
     for name in ("lists", "cache"):
         (folder / name / "partial").mkdir(parents=True)
     (folder / "status").touch()  # no package is installed
@@ -70,7 +70,7 @@ def download(folder):
 
 
 def unpack(packages, root):
-    """Unpack packages below a root, and write the launcher when all is there, since make takes it for the whole."""
+    """Unpack packages under a root, and write the launcher last, since it is the target of make."""
     (root / "usr" / "lib").mkdir(parents=True)
     (root / "lib").symlink_to("usr/lib")  # the loader is looked for in /lib
     for package in packages:
@@ -82,7 +82,7 @@ def unpack(packages, root):
 
 
 def main():
-    """Fill the folder anew."""
+    """Create the folder from scratch."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="is removed first, if it exists")
     root = parser.parse_args().folder.absolute()

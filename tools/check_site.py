@@ -1,4 +1,4 @@
-"""Checks a site that Sphinx has built: links within it, the texts of pictures, and that it fetches nothing.
+"""Check a site built by Sphinx: internal links, alternative texts of pictures, and no external requests.
 
 python tools/check_site.py docs/_build/html
 """
@@ -14,7 +14,7 @@ FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"
 
 
 class Page(HTMLParser):
-    """What a page links to and fetches, the names that links to it may end in, and its pictures without a text."""
+    """The links, requests and anchors of a page, and its pictures without alternative text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep what a tag says."""
+        """Record the links, requests, anchors and pictures of a tag."""
         for name, value in attrs:
             if name in ("id", "name") and value:
                 self.names.add(value)
@@ -38,7 +38,7 @@ class Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """Return what is wrong with a site."""
+    """Return the errors of a site."""
     pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
     found = [] if pages else [f"{site} has no page"]
     for path, page in pages.items():

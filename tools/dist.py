@@ -1,10 +1,10 @@
-"""Build what a release publishes, and try it out: ``python tools/dist.py build`` and ``python tools/dist.py check``.
+"""Build and check the files of a release: ``python tools/dist.py build`` and ``python tools/dist.py check``.
 
-``build`` makes the sdist and, from the sdist's own contents, a wheel for each Python on this machine, in ``dist/``.
-``check`` builds each wheel again and compares the bytes; then it installs it in two empty environments, one with the
-oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there, but
-for the slow ones, which try more numbers and not more paths.
-What the files in ``dist/`` hold is looked at by ``tools/test_dist.py``.
+``build`` builds the sdist and, from its contents, a wheel for each Python on this machine, in ``dist/``.
+``check`` builds each wheel again and compares the bytes. Then it installs the wheel in two empty environments, one with
+the oldest and one with the newest dependencies that `pyproject.toml` allows, and runs the tests of the sdist there,
+except the slow tests, which cover more numbers but no further code.
+``tools/test_dist.py`` checks the contents of the files in ``dist/``.
 """
 
 import argparse
@@ -29,11 +29,11 @@ PROJECT = SETTINGS["project"]
 TAGS = [pattern.removesuffix("-*") for pattern in SETTINGS["tool"]["cibuildwheel"]["build"]]
 
 MOST_AT_ONCE = 4
-"""Trials of wheels; each takes a core and a few GB."""
+"""Checks of wheels that run in parallel; each takes a core and a few GB."""
 
 IMPORT_SECONDS = 0.25
 NAMES_LIMIT = 1.5
-"""Most that the import of all public names may take, in times of that of the libraries they need."""
+"""Limit on the import time of all public names, relative to that of the libraries they need."""
 
 IMPORT = "import fastembed"
 IMPORT_NAMES = "from fastembed import *"
@@ -41,7 +41,7 @@ IMPORT_LIBRARIES = "import numpy, safetensors.numpy, scipy.sparse, threadpoolctl
 
 
 def run(*command, cwd=ROOT, capture=False, **environment):
-    """Run a command, with these variables added to the environment; return what it printed if that is captured."""
+    """Run a command with additional environment variables; return its output if it is captured."""
     print("$", *command, flush=True)
     stdout = subprocess.PIPE if capture else None
     return subprocess.run(
@@ -50,7 +50,7 @@ def run(*command, cwd=ROOT, capture=False, **environment):
 
 
 def pythons():
-    """Return the newest Python on PATH or among pyenv's for each tag of wheels that are published."""
+    """Return the newest Python, on PATH or of pyenv, for each tag of published wheels."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     path = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]])
     listed = json.loads(
@@ -66,12 +66,12 @@ def pythons():
 
 
 def commit_time():
-    """Return when the last commit was made, in seconds since 1970: the time of all files in a wheel."""
+    """Return the time of the last commit, in seconds since 1970, which all files in a wheel get."""
     return os.environ.get("SOURCE_DATE_EPOCH") or run("git", "log", "-1", "--format=%ct", capture=True).strip()
 
 
 def build_wheel(sdist, python, destination):
-    """Build a wheel from the contents of an sdist, and give it the tag of the oldest Linux that it runs on."""
+    """Build a wheel from the contents of an sdist, with the tag of the oldest Linux that it runs on."""
     environment = {"SOURCE_DATE_EPOCH": commit_time()}
     if sys.platform == "linux":  # a Python that lies in a folder of its own would have that folder linked in
         environment["LDSHARED"] = f"{os.environ.get('CC', 'cc')} -shared"
@@ -85,7 +85,7 @@ def build_wheel(sdist, python, destination):
 
 
 def build():
-    """Make the sdist, and a wheel for each Python."""
+    """Build the sdist, and a wheel for each Python."""
     shutil.rmtree(DIST, ignore_errors=True)
     run("uv", "build", "--quiet", "--sdist", "--out-dir", DIST)
     (DIST / ".gitignore").unlink()
@@ -102,10 +102,10 @@ def check_reproducible(wheel, python):
 
 
 def check_imports(binaries, folder):
-    """Import the package without any extra, all its names, and, for comparison, the libraries they need."""
+    """Time the import of the package without extras, of all its names, and of the libraries that they need."""
 
     def seconds(statement):
-        """Return the CPU time of the fastest of five."""
+        """Return the lowest CPU time of five runs."""
         program = f"import time; start = time.process_time(); {statement}; print(time.process_time() - start)"
         return min(float(run(binaries / "python", "-c", program, cwd=folder, capture=True)) for _ in range(5))
 
@@ -140,7 +140,7 @@ def try_out(wheel, python, dependencies):
 
 
 def check():
-    """Try out all wheels in ``dist/``, several at once, and print what each trial did when it is done."""
+    """Check all wheels in ``dist/``, several in parallel, and print the output of each check."""
     wheels = {next(iter(parse_wheel_filename(path.name)[3])).abi: path for path in sorted(DIST.glob("*.whl"))}
     if not wheels:
         sys.exit(f"{DIST} holds no wheel: call `make wheel` first")

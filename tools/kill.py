@@ -1,13 +1,13 @@
-"""Kill `fastembed train` again and again, start it again until it ends, and compare what it ends in.
+"""Kill `fastembed train` repeatedly, restart it until it ends, and compare the results.
 
     python tools/kill.py FOLDER --kills 1000
 
-A training is started with a checkpoint, killed by SIGKILL at a random moment, half of the time while it writes, and
-started again with the same command until it ends. Then the next training begins, until there were so many kills. After
-each kill every file must be whole; once the process has started again, no temporary file of the killed one may be left;
-and the model must have the SHA-256 of one that was never interrupted, but for the seconds in its history. One process
-of ten starts Python; the others are forked from this one, which has imported the package. It exits with 1 and says what
-was wrong, or prints the figures. Needs fastembed installed; POSIX.
+A training with a checkpoint is killed by SIGKILL at a random time, half of the time during a write, and restarted with
+the same command until it ends. Then the next training begins, until the given number of kills is reached. After each
+kill every file must be complete. After a restart no temporary file of the killed process may be left. The model must
+have the SHA-256 of an uninterrupted run, except for the seconds in its history. One of ten processes starts Python; the
+others are forked from this one, which has imported the package. The program prints figures, or exits with 1 and a
+message. It needs an installed fastembed and POSIX.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-# The first three are what training imports late, so that forked processes need not
+# Training imports the first three late; they are imported here so that forked processes need not
 import scipy.linalg.cython_blas  # noqa: F401
 
 import fastembed.cli.train
@@ -36,16 +36,16 @@ from fastembed.formats.tensors import map_tensors
 
 WORDS, LINES, LENGTH = 600, 1500, 20
 SHORTEST = ["--dim", "24", "--epochs", "12", "--min-count", "1", "--checkpoint-minutes", "0.0002", "--quiet"]
-OWN_PYTHON = 0.1  # of the processes
+OWN_PYTHON = 0.1  # share of processes that start Python instead of being forked
 
 
 @dataclass
 class Tally:
-    """What has happened so far."""
+    """The numbers of kills, models and leftovers so far."""
 
     kills: int = 0
-    in_writing: int = 0  # while a temporary file was there
-    leftovers: int = 0  # temporary files that were left by a kill, and removed by the next start
+    in_writing: int = 0  # kills while a temporary file existed
+    leftovers: int = 0  # temporary files left by a kill and removed by the next start
     models: int = 0
 
 
@@ -72,12 +72,12 @@ def main() -> int:
 
 
 def run(folder: Path, kills: int, rng: random.Random) -> Tally:
-    """Kill so many times; return what has happened.
+    """Kill processes the given number of times; return the tally.
 
     Raises
     ------
     AssertionError
-        If a file is not whole, a temporary file is left, or a model is another one.
+        If a file is incomplete, a temporary file is left, or a model differs.
     """
     jobs = prepare(folder)
     undisturbed = {name: train(folder, [*job, "-o", f"{name}.safetensors"]) for name, job in jobs.items()}
@@ -97,7 +97,7 @@ def run(folder: Path, kills: int, rng: random.Random) -> Tally:
 
 
 def prepare(folder: Path) -> dict[str, list[str]]:
-    """Write the texts and what is continued; return the commands to be killed, by name."""
+    """Write the texts and the model to continue; return the commands to be killed, by name."""
     rng = random.Random(1)
     for name, first in (("old.txt", 0), ("new.txt", WORDS // 5)):
         with (folder / name).open("w", encoding="utf-8") as file:
@@ -118,7 +118,7 @@ def prepare(folder: Path) -> dict[str, list[str]]:
 
 
 def train(folder: Path, command: list[str]) -> tuple[float, str]:
-    """Run a training that is never interrupted, without a checkpoint; return its seconds and the hash of its model."""
+    """Run an uninterrupted training without a checkpoint; return its seconds and the hash of its model."""
     minutes, begin = command.index("--checkpoint-minutes"), time.monotonic()
     call(folder, command[:minutes] + command[minutes + 2 :])
     return time.monotonic() - begin, digest_of(folder / command[-1])
@@ -156,25 +156,25 @@ class Process:
             os._exit(code)
 
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._status = status if pid else None
         return self._status is None
 
     def kill(self) -> None:
-        """Send SIGKILL, unless it has ended."""
+        """Send SIGKILL, unless the process has ended."""
         if self.runs():
             os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
-        """Wait until it has ended; return its exit code, or below 0 the signal that ended it."""
+        """Wait for the process to end; return its exit code, or the negative number of the signal that ended it."""
         if self._status is None:
             self._status = os.waitpid(self.pid, 0)[1]
         return os.waitstatus_to_exitcode(self._status)
 
     def printed(self) -> str:
-        """Return what it has written to its standard error."""
+        """Return the standard error of the process."""
         self._errors.seek(0)
         return self._errors.read().decode()
 
@@ -182,13 +182,13 @@ class Process:
 def live_until_it_ends(
     folder: Path, command: list[str], seconds: float, tally: Tally, rng: random.Random, kills: int
 ) -> None:
-    """Start a training again and again, and kill it, until it ends by itself or there were enough kills.
+    """Start and kill a training repeatedly, until it ends by itself or there were enough kills.
 
     Parameters
     ----------
     folder, command, tally, rng, kills
     seconds : float
-        That it takes.
+        The duration of the training.
     """
     while True:
         before = temporaries(folder)
@@ -202,24 +202,24 @@ def live_until_it_ends(
             assert not before & temporaries(folder), "a temporary file has outlived the next start"
             return
         tally.kills += 1
-        seconds *= 1.2  # so that it ends at last, also on a busy machine
+        seconds *= 1.2  # so that it ends eventually, even on a busy machine
         if tally.kills % 50 == 0:
             print(f"{tally.kills} kills, {tally.models} models", file=sys.stderr, flush=True)
         now = temporaries(folder)
         tally.in_writing += bool(now - before)
-        if now - before:  # it has come as far as its own files
+        if now - before:  # the process has reached its own files
             assert not before & now, f"temporary files have outlived the next start: {before & now}"
             tally.leftovers += len(before)
         check_whole(folder)
 
 
-START_SECONDS = 1  # of a Python that is to import the package
+START_SECONDS = 1  # seconds for Python to start and import the package
 
 
 def kill_at_some_moment(process: Process, folder: Path, seconds: float, rng: random.Random) -> None:
-    """Kill a process at a random moment of so many seconds, or while it writes, unless it ends before."""
+    """Kill a process at a random time within `seconds`, or during a write, unless it ends before."""
     end = time.monotonic() + rng.uniform(0, seconds)
-    if rng.random() < 0.5:  # at the next file that it writes from that moment on, or a little later
+    if rng.random() < 0.5:  # at the next file that it writes after that time, or a little later
         known = temporaries(folder)
         while process.runs() and (time.monotonic() < end or not temporaries(folder) - known):
             time.sleep(0.0002)
@@ -236,7 +236,7 @@ def temporaries(folder: Path) -> set[str]:
 
 
 def check_whole(folder: Path) -> None:
-    """Raise AssertionError unless all files of the training are whole."""
+    """Raise AssertionError unless all files of the training are complete."""
     for name in ("checkpoint", "checkpoint.counts", "checkpoint.held-out", "model.safetensors"):
         if (folder / name).exists():
             try:
@@ -246,7 +246,7 @@ def check_whole(folder: Path) -> None:
 
 
 def digest_of(model: Path) -> str:
-    """Return the SHA-256 of a model, of which the times in its history are left out."""
+    """Return the SHA-256 of a model without the times in its history."""
     tensors, fields = map_tensors(model)
     learned = json.loads(fields["model"])
     for record in learned["history"]:

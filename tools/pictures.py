@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation: those of the gallery by the code on its pages, and those of a browser.
+"""Create the pictures of the documentation: the gallery from the code on its pages, and screenshots of a browser.
 
 python tools/pictures.py SITE --genome FILE
 """
@@ -21,13 +21,13 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-WIDTH, HEIGHT = 1200, 800  # of a page in the browser
-SHRUNK = 2 / 3  # on each side
+WIDTH, HEIGHT = 1200, 800  # size of a page in the browser
+SHRUNK = 2 / 3  # scale factor per side
 THEMES = ("light", "dark")
 
 
 def run_page(page: Path, genome: Path) -> None:
-    """Run the code of a page in the current folder, beside its data, and keep the pictures that it shows."""
+    """Run the code of a page in the current folder, next to its data, and copy the pictures that it shows."""
     text = page.read_text(encoding="utf-8")
     shutil.copy(DOCS / "gallery" / "openings.txt", "openings.txt")
     if "NC_008253.fna.gz" in text:
@@ -48,14 +48,14 @@ def run_page(page: Path, genome: Path) -> None:
 
 
 def keep(picture: Image.Image, path: Path) -> None:
-    """Write a picture with a palette, which a third of the bytes hold."""
+    """Write a picture with a palette, which takes a third of the bytes."""
     picture.convert("RGB").quantize(256).save(path, optimize=True)
     print(f"made {path.relative_to(DOCS)}")
 
 
 @contextlib.contextmanager
 def browser() -> Iterator[webdriver.Chrome]:
-    """Yield a Chromium without a window."""
+    """Yield a headless Chromium."""
     binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     if binary is None:
         sys.exit("pictures of pages need Chromium and chromedriver")
@@ -71,7 +71,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 def photograph(chrome: webdriver.Chrome, address: str, ready: str, path: Path) -> None:
-    """Write a picture of a page in the light theme and, beside it, in the dark one, each once a script says true."""
+    """Write screenshots of a page in the light and the dark theme, each once a script returns true."""
     size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     both = Image.new("RGB", (2 * WIDTH, HEIGHT))
@@ -90,7 +90,7 @@ def photograph(chrome: webdriver.Chrome, address: str, ready: str, path: Path) -
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Create all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("site", type=Path, help="the folder in which Sphinx has built the documentation")
     parser.add_argument("--genome", type=Path, required=True, help="NC_008253.fna.gz")

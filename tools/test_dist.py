@@ -1,4 +1,4 @@
-"""What the sdist and the wheels in ``dist/`` hold, after `make wheel`. Called by `make check-wheel`."""
+"""The contents of the sdist and the wheels in ``dist/``, after `make wheel`. Called by `make check-wheel`."""
 
 import itertools
 import re
@@ -58,7 +58,7 @@ def test_sdist_lists_exactly_the_intended_files():
 
 
 def test_wheels_are_tested_beside_all_files_of_the_sdist():
-    """The tests look at more than the package: at the documentation, and at what that names."""
+    """The tests also check the documentation, and the files that it names."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
     beside = {name.partition("/")[0] for name in tracked() if not name.startswith(FOR_THE_REPOSITORY_ALONE)}
     assert set(settings["test-sources"]) == beside

@@ -1,10 +1,10 @@
-"""What a checkpoint after every epoch costs: the seconds of an epoch of `Trainer.fit_counts` with one and without.
+"""The cost of a checkpoint after every epoch: seconds per epoch of `Trainer.fit_counts` with and without one.
 
     python bench/peers/checkpoint.py [--outputs 33700] [--dim 100] [--counts 1590] [--epochs 3] [--rounds 7]
 
-Each round fits the same counts twice, in turn. An epoch lasts from the end of the one before to its own end, so that
-what is written after one epoch is charged to the next, beside which it is written. The CPU time is that of all threads.
-What is done once is left out: the digest of the counts at the start, and the wait for the last write at the end.
+Each round fits the same counts twice, in turn. An epoch lasts from the end of the previous one to its own end, so the
+write after an epoch counts for the next one, during which it runs. The CPU time is that of all threads. One-time costs
+are left out: the digest of the counts at the start, and the wait for the last write at the end.
 """
 
 from __future__ import annotations

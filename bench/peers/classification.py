@@ -1,11 +1,11 @@
-r"""Labels of documents from our vectors of documents and from TF-IDF, before one classifier.
+r"""Labels of documents from our document vectors and from TF-IDF, with the same classifier.
 
     python bench/peers/classification.py train.txt valid.txt [--dims 100 300] [--min-count 2] [--text wiki.txt]
 
-The files are in fastText's form, one document per line: its labels, each with __label__ before it, and its words.
-The classifier is a ridge regression per label. The features are TF-IDF as it is, its singular value decomposition (LSA)
-of as many dimensions as ours, and our vectors by each method of `SkipGram.transform`, of models of the training
-documents and, if it is given, of another text. All but TF-IDF are scaled to unit length.
+The files are in fastText's format, one document per line: its labels, each with the prefix __label__, and its words.
+The classifier is a ridge regression per label. The features are TF-IDF, its singular value decomposition (LSA) with as
+many dimensions as ours, and our vectors by each method of `SkipGram.transform`, from models of the training documents
+and, if given, of another text. All except TF-IDF are scaled to unit length.
 """
 
 from __future__ import annotations

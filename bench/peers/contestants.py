@@ -1,4 +1,4 @@
-"""The same step written for others: NumPy at its best, the notebook's way, PyTorch.
+"""The same step for the peers: optimised NumPy, the code of the notebook, PyTorch.
 
 Each has `step(i, target)`, which returns the loss before the step, scaled by 1/V as by `fastembed.Trainer`.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OUTER_ROWS = 1024  # of the linear layer, updated at once by NumPy: their outer product stays in the cache
+OUTER_ROWS = 1024  # rows of the linear layer per update in NumPy: their outer product stays in the cache
 
 
 class NumPyStep:

@@ -2,7 +2,7 @@
 
     python bench/peers/counting.py wikipedia.txt --min-count 20 --window 5 --threads 2
 
-Every run is a process of its own, so that its peak memory is its own. The fastest of each kind is shown, after the
+Every run has its own process, so that peak memory is measured per run. The fastest run of each kind is shown, after the
 counts of both have been compared.
 """
 

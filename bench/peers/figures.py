@@ -1,10 +1,10 @@
-"""Runs the comparisons of docs/benchmarks.md again, and replaces their tables there.
+"""Run the comparisons of docs/benchmarks.md again, and replace their tables there.
 
     python bench/peers/figures.py [--only row block ...] [--text TEXT] [--similarity FILE ...] [--analogies FILE ...]
 
-What is between `<!-- figures: row x86_64_v4 -->` and `<!-- end -->` is what row.py says when our kernels are those for
-x86-64-v4, under a line with the facts of the machine. On a CPU with AVX-512 a script runs twice, the second time with
-all the kernels of a CPU with AVX2; the tables of builds that this CPU cannot run stay as they are.
+The text between `<!-- figures: row x86_64_v4 -->` and `<!-- end -->` is the output of row.py with our kernels for
+x86-64-v4, below a line with the facts of the machine. On a CPU with AVX-512 a script runs twice, the second time with
+all kernels for a CPU with AVX2. The tables of builds that this CPU cannot run stay the same.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-r"""Items with attributes: how well what is bought beside an item is predicted, also for one that was never bought.
+r"""Items with attributes: how well items bought together with an item are predicted, also for new items.
 
     python bench/peers/items.py baskets.txt attributes.tsv [--min-count 50] [--dim 64] [--seeds 3]
 
-Each line of the first file is a basket, items with spaces between them; the last tenth of the lines is held out. Each
-line of the second is an item and its attributes, with tabs between them; an empty attribute is none. A tenth of the
-items, drawn by the seed, is taken out of all baskets to learn from. An item is a bag of rows: its own, those of its
-attributes, or both. What has no row is predicted by popularity, which is the bias.
+Each line of the first file is a basket of items separated by spaces; the last tenth of the lines is held out. Each line
+of the second file is an item and its attributes, separated by tabs; empty attributes are ignored. A tenth of the items,
+drawn by the seed, is removed from all training baskets. An item is a bag of rows: its own, those of its attributes, or
+both. Items without rows are predicted by popularity, which is the bias.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def as_bags(rows: Sequence[Sequence[str]], names: dict[str, int]) -> Any:
 
 @dataclass(frozen=True)
 class Data:
-    """What is learned from, and what is held out.
+    """The training data and the held-out data.
 
     Attributes
     ----------
     counts : Counts
-        Of the items bought, weighted so that the pairs of an item in a basket sum to 1.
+        Counts of the items bought, weighted so that the pairs of an item in a basket sum to 1.
     bought, new : list of str
     later_bought, later_new : csr_array (baskets, items)
         Baskets held out that have one of the items bought.
@@ -80,7 +80,7 @@ class Data:
         return np.log(weights / weights.sum()).astype(np.float32)
 
     def beside(self, items: Any) -> Any:
-        """Return the weights (items, items bought) of what is in the same baskets."""
+        """Return the weights (items, items bought) of items in the same baskets."""
         shares = self.later_bought.multiply(1 / self.later_bought.sum(axis=1)[:, None])
         pairs = (items.T @ shares).tolil()
         pairs.setdiag(0 if items is self.later_bought else pairs.diagonal())
@@ -88,11 +88,11 @@ class Data:
 
 
 def score(trainer: Trainer, data: Data, bags: tuple[Any, Any]) -> list[float]:
-    """Return the nll beside items bought and beside new ones, the share of hits, and that of recommendations.
+    """Return the nll given items bought and given new items, the share of hits, and that of recommendations.
 
-    A new item of a basket is a hit if one of the `TOPN` most probable beside it is in the basket. It is recommended if
-    it is among the `TOPN` new items i of the highest mean of log p(c | i) - log p(c) over the items c of the basket;
-    equal ones share the places.
+    A new item of a basket is a hit if one of the `TOPN` most probable items given it is in the basket. It is
+    recommended if it is among the `TOPN` new items i with the highest mean of log p(c | i) - log p(c) over the items c
+    of the basket; ties share the ranks.
     """
     later = data.later_bought, data.later_new
     nll = [trainer.nll(data.beside(items), bags=own) for items, own in zip(later, bags, strict=True)]

@@ -16,7 +16,7 @@ from fastembed import _kernels
 
 OTHER_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
-# What makes a CPU with AVX-512 run what one with AVX2 would: our kernels, OpenBLAS, PyTorch and its libraries
+# Variables with which a CPU with AVX-512 runs the code for AVX2: our kernels, OpenBLAS, PyTorch and its libraries
 AS_WITH_AVX2 = {
     "FASTEMBED_ISA": "x86_64_v3",
     "OPENBLAS_CORETYPE": "Haswell",
@@ -27,9 +27,9 @@ AS_WITH_AVX2 = {
 
 
 def reject_other_blas_kernels() -> None:
-    """Stop where the environment makes OpenBLAS run kernels of another CPU: ratios to them mean nothing.
+    """Stop if the environment makes OpenBLAS run kernels of another CPU, since ratios to them mean nothing.
 
-    Unless it makes all of us run those of a CPU with AVX2.
+    It is allowed if all libraries run the code for AVX2.
     """
     if is_as_with_avx2() and "OPENBLAS_L2_SIZE" not in os.environ:
         return
@@ -43,7 +43,7 @@ def reject_other_blas_kernels() -> None:
 
 
 def facts(*packages: str) -> dict[str, str]:
-    """Return what to print above a table; `packages` are what is imported of the peers, whose versions belong there."""
+    """Return the facts to print above a table, with the versions of the imported `packages` of the peers."""
     blas = [f"{lib['internal_api']} {lib['version']} {lib.get('architecture', '')}" for lib in _blas()]
     installed_by = packages_distributions()
     names = [installed_by[package][0] for package in ("numpy", "scipy", *packages)]  # fasttext-wheel also has fasttext
@@ -61,7 +61,7 @@ def facts(*packages: str) -> dict[str, str]:
 
 
 def is_as_with_avx2() -> bool:
-    """Return whether a CPU with AVX-512 runs what one with AVX2 would."""
+    """Return whether a CPU with AVX-512 runs the code for AVX2."""
     chosen = all(os.environ.get(name) == value for name, value in AS_WITH_AVX2.items())
     return chosen and "x86_64_v4" in _kernels.runnable_builds()
 

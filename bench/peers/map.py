@@ -1,9 +1,9 @@
-"""The page of a map of many words: seconds to make and to draw it, and bytes.
+"""The page of a map of many words: seconds to build and to draw it, and bytes.
 
     python bench/peers/map.py vectors.safetensors --words 50000
 
-The page is made twice, in processes of their own: the first may compile UMAP, the second finds it compiled if numba
-could keep it. It is drawn by Chromium without a graphics card.
+The page is built twice, in separate processes: the first may compile UMAP, the second uses numba's cache if there is
+one. It is drawn by Chromium without a graphics card.
 """
 
 import argparse
@@ -25,7 +25,7 @@ COMMAND += "write_page(Vectors.load(sys.argv[1]), sys.argv[2], topn=int(sys.argv
 
 
 def seconds_of_children(call):
-    """Return the seconds that a call takes, and those of a processor that its child processes take."""
+    """Return the seconds of a call, and the CPU seconds of its child processes."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     call()
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -33,7 +33,7 @@ def seconds_of_children(call):
 
 
 def drawn(page):
-    """Return the milliseconds from opening a page until it is drawn, the median of five, and None without Chromium."""
+    """Return the milliseconds from opening a page until it is drawn, the median of five; None without Chromium."""
     binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     if binary is None or shutil.which("chromedriver") is None:
         return None

@@ -1,14 +1,13 @@
-"""Peaks of resident memory, times and bytes read of whole trainings, with and without a limit of memory.
+"""Peak resident memory, time and bytes read of whole trainings, with and without a memory limit.
 
 python bench/peers/memory.py TEXT [--times 4] [--limits none 1G] [--min-count 20]
 
-Each run is a process of its own: `fastembed train`, from the text to the saved model. The peak is that of Linux for the
-process, which counts touched pages of mapped files, but not what the system keeps of files that were read. Bytes read
-are those that the process asked the system for, from a disk or from what the system keeps of it: the mean of the epochs
-after the first.
+Each run is a process: `fastembed train`, from the text to the saved model. The peak is Linux's for the process, which
+includes touched pages of mapped files, but not the page cache. Bytes read are those requested by the process, from disk
+or from the page cache: the mean of the epochs after the first.
 
-With --times, the text is followed by copies of itself. The words of each line of a copy are shuffled: without that no
-pair of words would be new, and a text many times as long would have no more counts.
+With --times, the text is followed by copies of itself. The words of each line of a copy are shuffled: otherwise no pair
+of words would be new, and a text many times as long would have no more counts.
 """
 
 import argparse
@@ -25,7 +24,7 @@ import numpy as np
 
 
 def run(text, limit, options, folder):
-    """Train in a process of its own, and print what it took."""
+    """Train in a separate process, and print its memory and time."""
     command = [sys.executable, "-P", "-m", "fastembed", "train", text, "-o", folder / "model.safetensors", *options]
     if limit != "none":
         command += ["--memory-limit", limit]
@@ -47,7 +46,7 @@ def run(text, limit, options, folder):
 
 
 def repeat(text, times, to):
-    """Write a text and copies of it, in which the words of each line are shuffled."""
+    """Write a text and copies of it with the words of each line shuffled."""
     shuffle = random.Random(0).shuffle
     with to.open("wb") as file:
         for copy in range(times):

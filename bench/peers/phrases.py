@@ -1,4 +1,4 @@
-"""Phrases: this library and gensim's `Phrases` on the same text, which pairs they find and how fast.
+"""Phrases: the pairs that this library and gensim's `Phrases` find in the same text, and the time.
 
     python bench/peers/phrases.py wikipedia.txt --threads 2
 
@@ -38,7 +38,7 @@ def ours(options, scoring, common, max_words, threads):
 
 
 def theirs(options, scoring, common, max_words):
-    """Return gensim's; for more than two parts, a second `Phrases` reads what the first one joined."""
+    """Return gensim's phrases; for more than two parts, a second `Phrases` reads the output of the first."""
     text, found = LineSentence(options.file), {}
     for _ in range(1 if max_words == 2 else 2):
         rule, threshold = RULES[scoring]
@@ -70,7 +70,7 @@ def compare_reading(options):
 
 
 def count_tokens(file, phrases, threads):
-    """Split a text into tokens, with phrases joined; return how many there are."""
+    """Split a text into tokens with joined phrases; return their number."""
     ledger = Ledger()
 
     def count(text, open_line):
@@ -82,7 +82,7 @@ def count_tokens(file, phrases, threads):
 
 
 def fastest(repeat, **calls):
-    """Call each in turn, some times; return the shortest time of each and what it returned."""
+    """Call each in turn, several times; return the shortest time and the result of each."""
     times, results = dict.fromkeys(calls, float("inf")), {}
     for _ in range(repeat):
         for name, call in calls.items():

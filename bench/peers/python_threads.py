@@ -1,9 +1,9 @@
-"""Two threads of the caller against one: what Python's lock (the GIL) costs those who call from several threads.
+"""Two calling threads compared with one: the cost of the GIL for calls from several threads.
 
     python bench/peers/python_threads.py [PYTHON ...]
 
-Each PYTHON has fastembed installed; by default it is this one. A free-threaded one runs twice, with the GIL off and on.
-One thread does one after the other what two threads do at once: two CPUs can give a gain of 2 at most.
+Each PYTHON has fastembed installed; by default it is the running one. A free-threaded Python runs twice, with the GIL
+off and on. One thread does sequentially the work that two threads do in parallel: two CPUs give a gain of at most 2.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WORDS = 20_000
 
 
 def stepping(size: int, dim: int, steps: int) -> Callable[[int], None]:
-    """Return the work of a thread: steps of a trainer of its own."""
+    """Return the work of a thread: steps of its own trainer."""
     trainers = [Trainer.random(size, dim, seed=k, threads=1) for k in range(THREADS)]
 
     def work(k: int) -> None:
@@ -43,7 +43,7 @@ def stepping(size: int, dim: int, steps: int) -> Callable[[int], None]:
 
 
 def fitting(size: int, dim: int) -> Callable[[int], None]:
-    """Return the work of a thread: fits of a trainer of its own to the same counts."""
+    """Return the work of a thread: fits of its own trainer to the same counts."""
     counts = sparse.random_array((size, size), density=0.1, random_state=np.random.default_rng(0), format="csr")
     trainers = [Trainer.random(size, dim, seed=k, threads=1) for k in range(THREADS)]
     return lambda k: (trainers[k].fit_counts(counts, epochs=2), None)[1]
@@ -72,7 +72,7 @@ def tasks() -> dict[str, Callable[[int], None]]:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Return which Python this is, and the gain of two threads for each task."""
+    """Return the version of Python, and the gain of two threads for each task."""
     gains = {}
     with ThreadPoolExecutor(THREADS) as pool, threadpool_limits(1, user_api="blas"):
         for name, work in tasks().items():
@@ -88,7 +88,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def run(python: str, gil: str | None, rounds: int) -> dict[str, Any]:
-    """Return what `measure` does in another Python."""
+    """Return the result of `measure` in another Python."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     if gil is not None:
         environment["PYTHON_GIL"] = gil
@@ -99,7 +99,7 @@ def run(python: str, gil: str | None, rounds: int) -> dict[str, Any]:
 
 
 def is_free_threaded(python: str) -> bool:
-    """Say whether a Python can do without the GIL."""
+    """Return whether a Python supports running without the GIL."""
     code = "import sysconfig; print(bool(sysconfig.get_config_var('Py_GIL_DISABLED')))"
     return subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout == "True\n"
 

@@ -1,7 +1,7 @@
-"""Quality, time from a file to vectors, peak memory and size of the model's file, of this library and others in turn.
+"""Quality, time from file to vectors, peak memory and file size of models, for this library and others in turn.
 
-word2vec.py and fasttext_skipgram.py say who competes. Each run has a process of its own, since the peak is a process'.
-Table, JSON and plot.
+word2vec.py and fasttext_skipgram.py define the contestants. Each run has its own process, since peak memory is measured
+per process. The results are a table, JSON and a plot.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fastembed import SkipGram, Vectors
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.evaluation import analogies, word_similarity
 
-# From (file, options, epochs, seed) to vectors, and what writes the model to a file
+# From (file, options, epochs, seed) to vectors and a function that writes the model to a file
 Trained = tuple[Vectors, Callable[[str], object]]
 Train = Callable[[str, argparse.Namespace, int, int], Trained]
 Record = dict[str, Any]
@@ -76,7 +76,7 @@ def compete(name: str, description: str, packages: Sequence[str], contestants: M
 
 
 def _in_process(function: Callable[..., Record], *args: object) -> Record:
-    """Return what a function returns in a new process."""
+    """Return the result of a function in a new process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
         return executor.submit(function, *args).result()
 
@@ -95,7 +95,7 @@ def _run(train: Train, file: str, options: argparse.Namespace, epochs: int, seed
 
 
 def _peak_bytes() -> int:
-    """Return the most memory that this process had; Linux's ru_maxrss counts that of the parent, VmHWM does not."""
+    """Return the peak memory of this process; Linux's ru_maxrss includes that of the parent, VmHWM does not."""
     status = Path("/proc/self/status")
     if status.exists():
         return 1024 * int(status.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0])
@@ -201,7 +201,7 @@ def _deviation(values: Sequence[float]) -> float:
 
 @contextmanager
 def _plain(file: str) -> Iterator[str]:
-    """Give the file itself, or an unpacked copy of a compressed one, since no peer reads those."""
+    """Yield the file, or an unpacked copy of a compressed one, since no peer reads compressed files."""
     if Path(file).suffix.lower() not in (".gz", ".bz2", ".xz"):
         yield file
         return

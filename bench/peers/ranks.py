@@ -1,13 +1,14 @@
-"""What a fit by several processes costs: one rank against none, two ranks against two threads; and projections.
+"""The cost of a fit by several processes: one rank against none, two ranks against two threads; and projections.
 
     python bench/peers/ranks.py [--inputs 20000] [--outputs 20000] [--dim 100] [--counts 300] [--rounds 5]
 
-Needs mpi4py and an `mpiexec`. An epoch of one rank has all of the exchange but the network: it is set beside an epoch
-without ranks, by turns in one process. Two ranks of one thread each are set beside one process of two threads, by turns
-too, in processes of their own. CPU time is that of all processes, without what ranks wait in calls of MPI, which poll.
+Needs mpi4py and an `mpiexec`. An epoch of one rank has all of the exchange except the network: it is compared with an
+epoch without ranks, alternating in one process. Two ranks of one thread each are compared with one process of two
+threads, also alternating, in separate processes. CPU time is that of all processes, without waits in calls of MPI,
+which poll.
 
-The projections are computed, not measured: the CPU time of a block of the sizes named on one thread, divided among the
-cores of all machines; and what machines tell one another, by the latency and bandwidth of a network.
+The projections are computed, not measured: the CPU time of a block on one thread, divided among the cores of all
+machines, plus the communication, by the latency and bandwidth of a network.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 
-EPOCHS = 3  # of a fit, of which the first is not timed
+EPOCHS = 3  # epochs per fit; the first is not timed
 BLOCK = 256
 WORDS = 1_000_000
 CONTEXTS = (49_152, 1_000_000)
 DIMS = (100, 300)
 MACHINES = (1, 4, 16)
-CORES = 16  # of a machine in the projections
+CORES = 16  # cores per machine in the projections
 # (name, seconds of latency, bytes per second)
 NETWORKS = (
     ("published", 2.3e-6, 37.23e9 / 8),  # Open MPI on Cisco's usNIC, through a switch; 40 Gbit/s back to back
@@ -80,12 +81,12 @@ def main() -> None:
 
 
 class Timed:
-    """The communicator of all processes, which times its calls and notes the ends of epochs.
+    """The communicator of all processes, which times its calls and records the ends of epochs.
 
     Attributes
     ----------
     ends : list of (float, float)
-        When rank 0 told all whether to go on: by the clock, and in CPU time of this process outside of MPI.
+        The times at which rank 0 announced whether to continue: wall time, and CPU time of this process outside of MPI.
     """
 
     def __init__(self) -> None:
@@ -116,13 +117,13 @@ def new_trainer(args: argparse.Namespace, threads: int) -> tuple[Trainer, sparse
 
 
 def seconds_of_epochs(args: argparse.Namespace, threads: int, *, ranks: bool) -> tuple[float, float]:
-    """Return the seconds and the CPU time of an epoch, the least of a fit but for the first one; of all ranks."""
+    """Return the lowest seconds and CPU time of an epoch of a fit after the first, over all ranks."""
     trainer, counts = new_trainer(args, threads)
     return least_epoch(trainer, counts, Timed() if ranks else None)
 
 
 def least_epoch(trainer: Trainer, counts: sparse.csr_array, comm: Any) -> tuple[float, float]:
-    """Return the seconds and the CPU time of an epoch of a fit, the least but for the first one; of all ranks."""
+    """Return the lowest seconds and CPU time of an epoch after the first, over all ranks."""
     ends: list[tuple[float, float]] = []
     trainer.fit_counts(
         counts,
@@ -162,7 +163,7 @@ def two_ranks(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def seconds_of(args: argparse.Namespace, flags: list[str], ranks: int = 0) -> Any:
-    """Return what this script prints first as a process, or as so many ranks."""
+    """Return the first output of this script as a process, or as a number of ranks."""
     if args.mpiexec is None:
         sys.exit("there is no mpiexec: install Open MPI, or name one by --mpiexec")
     options = [f"--{name}={getattr(args, name)}" for name in ("inputs", "outputs", "dim", "counts", "rounds")]
@@ -184,7 +185,7 @@ def reported(times: dict[str, list[tuple[float, float]]], slow: str, fast: str) 
 
 
 def seconds_of_block(outputs: int, dim: int) -> float:
-    """Return the least CPU time of a block, of some, on one thread."""
+    """Return the lowest CPU time of a block on one thread."""
     rows, rng = 3 * BLOCK, np.random.default_rng(0)
     linear = np.full((dim, outputs), 1 / dim, np.float32)
     parameters = Parameters.untrained(rng.standard_normal((rows, dim), np.float32), linear, None)
@@ -198,10 +199,10 @@ def seconds_of_block(outputs: int, dim: int) -> float:
 
 
 def seconds_of_network(machines: int, outputs: int, dim: int, latency: float, bandwidth: float) -> tuple[float, float]:
-    """Return the seconds that machines tell one another of a block, and of an epoch beside its blocks.
+    """Return the seconds of communication per block, and per epoch in addition to its blocks.
 
-    Of a block: three doubles per row, from each to all, in log2(machines) steps. Of an epoch: dH to the rank of each
-    row, and the rows of the embedding from there to all; the linear layer and its momentum, one machine after another.
+    Per block: three doubles per row, from each to all, in log2(machines) steps. Per epoch: dH to the rank of each row,
+    and the rows of the embedding from there to all; the linear layer and its momentum, one machine after another.
     """
     if machines == 1:
         return 0.0, 0.0

@@ -48,8 +48,8 @@ def compete(
 ) -> Times:
     """Time the contestants in turn, `rounds` times.
 
-    In its turn a contestant is called once untimed, to bring its data into the caches again, and then as often as
-    fits `seconds`. `units` gives how many steps one call makes, 1 by default.
+    In its turn a contestant is called once untimed, to fill the caches with its data, and then as often as fits into
+    `seconds`. `units` is the number of steps per call, 1 by default.
     """
     units = units or {}
     calls = {}
@@ -98,12 +98,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def results_path(name: str, build: str) -> Path:
-    """Return where the figures of a script are that ran with a build of our kernels."""
+    """Return the path of the figures of a script with a build of our kernels."""
     return RESULTS / f"{name}.{build}.json"
 
 
 def save_results(name: str, facts: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> None:
-    """Write the figures of a script, and what it has said of them, to a file in .benchmarks."""
+    """Write the figures of a script and its printed text to a file in .benchmarks."""
     RESULTS.mkdir(exist_ok=True)
     path = results_path(name, facts["build"])
     results = {"facts": facts, "text": _said, "records": records}

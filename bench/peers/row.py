@@ -24,8 +24,8 @@ from fastembed import Trainer
 SIZES = (8, 1_000, 10_000, 50_000, 500_000)
 INPUT, TARGET = 4, 5
 LEARNING_RATE = 1e-3
-EPOCHS = 1000  # of one input: the notebook's own loop
-TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of the losses, relative
+EPOCHS = 1000  # epochs on one input, as in the loop of the notebook
+TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # relative tolerance of the losses
 
 
 def parameters(outputs: int, dtype: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -83,7 +83,7 @@ def contestants(outputs: int, dtype: str, threads: int) -> tuple[dict[str, Calla
 
 
 def agree(tolerance: float, *steps: Callable[[], float]) -> None:
-    """Make five steps of each; stop unless their losses are the same. The later losses depend on all updates before."""
+    """Make five steps of each; stop unless their losses agree. Later losses depend on all earlier updates."""
     expected, *others = ([step() for _ in range(5)] for step in steps)
     for losses in others:
         np.testing.assert_allclose(losses, expected, rtol=tolerance)

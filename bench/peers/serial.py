@@ -1,12 +1,12 @@
-"""What threads cannot share in an epoch of `fit_counts`, and in counting: the bound on the gain of many cores.
+"""The serial parts of an epoch of `fit_counts` and of counting, which bound the gain of many cores.
 
     python bench/peers/serial.py [--outputs 33700] [--dim 100] [--counts 1590] [--block 256] [--file TEXT] [--times 10]
 
-Of an epoch, the leading thread alone makes the merge of the shards, opens the phases, and runs the Python between two
-blocks and two epochs. Each is timed alone, and set beside the epoch on one thread, in CPU time. Of counting TEXT, all
-that holds the interpreter's lock is taken as serial: the CPU time of counting on one thread, less that of the kernels,
-of reading blocks and of copies of arrays, which run without it. The gains are projections by Amdahl's law: nothing here
-ran on that many cores, and memory, caches and clocks, which cores share, are left out.
+In an epoch, only the leading thread merges the shards, opens the phases, and runs the Python between blocks and epochs.
+Each part is timed alone, and compared with the epoch on one thread, in CPU time. In counting TEXT, everything that
+holds the GIL is taken as serial: the CPU time of counting on one thread minus that of the kernels, of reading blocks
+and of copies of arrays, which run without it. The gains are projections by Amdahl's law: nothing here ran on that many
+cores, and memory, caches and clock rates, which cores share, are ignored.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CORES = (8, 16, 32, 64)
 
 
 def least(call: Callable[[], object], times: int) -> float:
-    """Return the least seconds of CPU time of a call."""
+    """Return the lowest CPU time of a call."""
     seconds = []
     for _ in range(times):
         start = time.process_time()
@@ -51,7 +51,7 @@ def least(call: Callable[[], object], times: int) -> float:
 
 
 def seconds_between_blocks() -> float:
-    """Return the seconds of a step with next to no work on one thread: Python, and opening phases."""
+    """Return the seconds of a step with almost no work on one thread: Python, and opening phases."""
     rows = 20_000
     counts = sparse.csr_array((np.ones(rows), (np.arange(rows), np.zeros(rows, int))), (rows, 1025))
     trainer = Trainer.random(rows, 1, output_size=1025, seed=0, threads=1)
@@ -59,7 +59,7 @@ def seconds_between_blocks() -> float:
 
 
 def seconds_of_epoch(trainer: Trainer, counts: sparse.csr_array, block_size: int, epochs: int) -> float:
-    """Return the least CPU time of an epoch, without the set-up."""
+    """Return the lowest CPU time of an epoch, without the set-up."""
     ends: list[float] = []
     trainer.fit_counts(
         counts, epochs=epochs + 1, block_size=block_size, on_epoch_end=lambda *_: ends.append(time.process_time())
@@ -91,10 +91,10 @@ def epoch_records(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 @contextmanager
 def timed_parallel_work() -> Iterator[list[float]]:
-    """Note the CPU time of the work of counting that any number of threads does at once.
+    """Record the CPU time of the work of counting that threads do in parallel.
 
-    It runs without the interpreter's lock: the kernels, reading blocks of a file, copies and sums of arrays. The rest
-    is taken as serial, though some of it runs on other threads: the interpreter lets one of them run at a time.
+    It runs without the GIL: the kernels, reading blocks of a file, copies and sums of arrays. The rest is taken as
+    serial, though some of it runs on other threads, since only one of them holds the GIL at a time.
     """
     seconds: list[float] = []
 
@@ -148,7 +148,7 @@ def timed_parallel_work() -> Iterator[list[float]]:
 
 
 def counting_records(file: Path, times: int, rounds: int) -> list[dict[str, Any]]:
-    """Return what is serial in counting a text once, and in counting it several times over."""
+    """Return the serial parts of counting a text once, and of counting it several times."""
     records = []
     for copies in (1, times):
         files, best = [file] * copies, (np.inf, np.inf)

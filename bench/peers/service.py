@@ -1,4 +1,4 @@
-"""Queries per second of a service: from 1 to 8 threads that share the vectors, beside gensim's, and over HTTP.
+"""Queries per second of a service: 1 to 8 threads that share the vectors, compared with gensim, and over HTTP.
 
     python bench/peers/service.py [--words N] [--dim D] [--seconds S]
 
@@ -28,7 +28,7 @@ THREADS = (1, 2, 4, 8)
 
 
 def rate(ask: Callable[[int], object], threads: int, seconds: float) -> float:
-    """Return how many calls per second some threads make in all."""
+    """Return the total number of calls per second of some threads."""
     end = time.perf_counter() + seconds
     calls = [0] * threads
 
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def over_http(address: tuple[str, int]) -> Callable[[int], object]:
-    """Return the function that asks a server; each thread has a connection of its own."""
+    """Return a function that queries a server; each thread has its own connection."""
     own = threading.local()
 
     def ask(number: int) -> object:

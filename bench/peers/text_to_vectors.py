@@ -1,10 +1,10 @@
-"""Where the time of a run from text to vectors goes, beside the bare matrix products of its epochs.
+"""The phases of a run from text to vectors, compared with the bare matrix products of its epochs.
 
     python bench/peers/text_to_vectors.py TEXT [--min-count 20] [--dim 100] [--epochs 5] [--threads 2] [--rounds 3]
 
-A round makes the products of one epoch, all phases of `SkipGram.fit` and of saving, and the products once more: the
-limit is measured in the same minutes as the run. The phases of the start are timed with the digest of the counts beside
-them, as they run; "the rest" is the whole run less all phases.
+A round runs the products of one epoch, all phases of `SkipGram.fit` and of saving, and the products again, so that the
+limit is measured in the same minutes as the run. The phases of the start are timed while the digest of the counts is
+computed, as in a real run; "the rest" is the whole run minus all phases.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def main() -> None:
     def make() -> SkipGram:
         return SkipGram(dim=args.dim, min_count=args.min_count, epochs=args.epochs, threads=args.threads)
 
-    model, _ = one_run(make, args.text)  # untimed: it brings the text into memory, and gives the shape
+    model, _ = one_run(make, args.text)  # untimed: it loads the text into memory, and gives the shape
     inputs, outputs = len(model.vocabulary), model.trainer.linear.shape[1]
     bare = BareProducts(inputs, outputs, args.dim, FitOptions.block_size, args.threads)
     rounds: list[dict[str, float]] = []

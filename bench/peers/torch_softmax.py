@@ -40,7 +40,7 @@ def parameters(outputs: int, dim: int) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def examples(outputs: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return different inputs, and targets."""
+    """Return distinct inputs, and targets."""
     rng = np.random.default_rng(1)
     return rng.permutation(outputs)[:count], rng.integers(0, outputs, count)
 
@@ -84,8 +84,8 @@ def memory_status(field: str) -> int:
 def print_memory_growth(name: str, outputs: int, dim: int, batch: int, threads: int) -> None:
     """Print by how many bytes a contestant's peak exceeds the memory before its first batch.
 
-    Linux keeps the peak and lets it be reset before the first batch. (ru_maxrss cannot be reset: the peak while the
-    parameters were made, or that of the parent process, would hide the growth.)
+    Linux records the peak and allows a reset before the first batch. (ru_maxrss cannot be reset: the peak during the
+    creation of the parameters, or that of the parent process, would hide the growth.)
     """
     with threadpool_limits(threads, user_api="blas"):
         call = contestant(name, outputs, dim, batch, threads)
@@ -96,7 +96,7 @@ def print_memory_growth(name: str, outputs: int, dim: int, batch: int, threads: 
 
 
 def memory_growth(name: str, outputs: int, dim: int, batch: int, threads: int) -> int:
-    """Return what `print_memory_growth` prints in a process of its own."""
+    """Return the number that `print_memory_growth` prints in a separate process."""
     sizes = map(str, (outputs, dim, batch, threads))
     command = [sys.executable, __file__, "--growth", name, *sizes]
     return int(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)

@@ -17,7 +17,7 @@ from fastembed import Vectors
 
 
 def word2vec(file: str, options: argparse.Namespace, epochs: int, seed: int) -> Trained:
-    """Train gensim's, with the window and the threshold of subsampling that its users choose."""
+    """Train gensim's word2vec, with the usual window and threshold of subsampling."""
     model = Word2Vec(
         corpus_file=file,
         sg=1,

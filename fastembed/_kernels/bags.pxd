@@ -21,24 +21,24 @@ from fastembed._kernels.types cimport real, real_alone
 
 
 cdef enum:
-    BAG_AHEAD = 64   # rows of the next bag, at most, that are prefetched while one is summed
-    NAMED_AHEAD = 6  # named rows between the one that is prefetched and the one that is updated
+    BAG_AHEAD = 64   # largest number of rows of the next bag that are prefetched while one is summed
+    NAMED_AHEAD = 6  # rows between the one that is prefetched and the one that is updated
 
 
 cdef struct Bags:
     # X as CSR
     const int64_t* starts   # NULL: there are no bags, and input n is row n of the embedding
     const int32_t* ids
-    const void* weights     # of the model's dtype
+    const void* weights     # in the dtype of the model
 
 
 cdef struct Groups:
-    # The entries of a block's bags by the row that they name: group k ends where ends[k] says
-    Py_ssize_t size         # how many rows are named
+    # The entries of the bags of a block, grouped by row: group k ends at ends[k]
+    Py_ssize_t size         # number of distinct rows
     int32_t* rows
     int64_t* ends
-    int32_t* members        # of an entry, the place of its bag in the block
-    void* weights           # of an entry
+    int32_t* members        # per entry, the index of its bag in the block
+    void* weights           # per entry, its weight
 
 
 # ---------------------------------------------------------------- kernels, one per mathematical step
@@ -113,7 +113,7 @@ cdef inline void group_bags(
             groups.ends[slot] += 1
             slot_of_entry[e] = slot
             e += 1
-    for k in range(count):  # how many entries a group has becomes where it begins, and below where it ends
+    for k in range(count):  # the size of each group becomes its start, and below its end
         slots[groups.rows[k]] = -1
         entries = groups.ends[k]
         groups.ends[k] = place

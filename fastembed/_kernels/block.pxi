@@ -27,11 +27,11 @@ from fastembed._kernels.types cimport real
 
 
 cdef enum:
-    MERGE_ROWS = 32  # of a block, whose partial results are merged at once
+    MERGE_ROWS = 32  # rows of a block whose partial results are merged together
 
 
 cdef struct Counts:
-    # The counts N by rows, with ascending columns, and their sums by rows: row w is from begins[w] to ends[w] - 1
+    # The counts N as CSR with ascending columns, and their row sums: row w is from begins[w] to ends[w] - 1
     const int64_t* begins
     const int64_t* ends
     const int32_t* indices
@@ -83,7 +83,7 @@ cdef void statistics(
 
 
 cdef struct PartialRows:
-    # As Partial, of MERGE_ROWS examples
+    # Like Partial, for MERGE_ROWS examples
     double[MERGE_ROWS] maximum
     double[MERGE_ROWS] total
     double[MERGE_ROWS] target_logit
@@ -175,7 +175,7 @@ cdef inline void subtract_shares(
     cdef double inverse = 1 / total
     cdef int64_t t
     for t in range(first, last):
-        if real is float:  # a product rounds to the quotient in float, but not in double
+        if real is float:  # in float the product rounds to the quotient, but not in double
             x[counts.indices[t] - begin] -= <real>(counts.data[t] * inverse)
         else:
             x[counts.indices[t] - begin] -= counts.data[t] / total
@@ -257,7 +257,7 @@ cdef void update_linear(
             descend(weights + c * width, m, rate / (correction * sqrt(squares[c])), width)
 
 
-# ---------------------------------------------------------------- what Python calls
+# ---------------------------------------------------------------- Python interface
 
 def block_statistics(
     real[:, ::1] logits, const real[::1] bias, Py_ssize_t begin, const int32_t[::1] indices, const double[::1] data,

@@ -15,17 +15,17 @@ include "block.pxi"
 
 
 cdef enum:
-    PIECE_ROWS = 16   # of a block, that one task prepares or gathers, or whose rows of the embedding it updates
-    NAMED_ROWS = 128  # of the embedding, named by the bags of a block, that one task updates
+    PIECE_ROWS = 16   # rows of a block that one task prepares, gathers or updates
+    NAMED_ROWS = 128  # rows of the embedding in the bags of a block that one task updates
 
 
 cdef enum Phase:
-    FORWARD   # beside the shards: the update that waits, and what the next block needs
+    FORWARD   # the shards, the deferred update, and the preparation of the next block
     BACKWARD
     GATHER
     SUM
-    JOIN      # dH of all ranks
-    GROUP     # where the forward phase has not done it
+    JOIN      # merge dH of all ranks
+    GROUP     # group the entries, if the forward phase has not done it
     UPDATE
 
 
@@ -37,9 +37,9 @@ cdef struct BlockModel:
     void* momentum             # (V, width)
     double* squares            # (V_in,)
     double* linear_squares     # (V,)
-    const double* row_rates    # (V_in,), factors on the rate
-    const void* row_weights    # (N,), the weights a in dW; N is V_in without bags
-    const void* bag_weights    # (N,), with bags the weights in the gradients of the rows that they share; or NULL
+    const double* row_rates    # (V_in,), factors on the learning rate
+    const void* row_weights    # (N,), the weights a in dW; N is V_in if there are no bags
+    const void* bag_weights    # (N,) or NULL: with bags, the weights in the gradients of shared rows
     Py_ssize_t dim, width, shards
     const Py_ssize_t* bounds   # (shards + 1,)
 
@@ -63,40 +63,40 @@ cdef struct Block:
     Py_ssize_t size
     void* h                    # (B, width): H
     void* weighted_h           # (B, width): a H
-    int64_t* starts            # (shards + 1, B): where the counts of a row in a shard begin
-    Groups groups              # with bags; of size 0 until they are made
+    int64_t* starts            # (shards + 1, B): the start of the counts of a row in a shard
+    Groups groups              # with bags; of size 0 until the entries have been grouped
 
 
 cdef struct Exchange:
-    # Memory for what this process and others, each with some nodes of the tree, tell one another; none without others
-    Py_ssize_t nodes           # of all processes; 0 without others
-    Py_ssize_t node_shards     # of each node; all shards without others
-    double* joined             # (own nodes, 3, size), what this one has of a block of that size
-    double* partials           # (nodes, 3, size), what all have
-    void* kept                 # (own nodes, capacity, width), without bags: dH of several blocks, by this one
+    # Memory for the exchange with other processes, each of which has some nodes of the tree; unused by a single one
+    Py_ssize_t nodes           # nodes of all processes; 0 for a single process
+    Py_ssize_t node_shards     # shards per node; all shards for a single process
+    double* joined             # (own nodes, 3, size), the results of this process for a block of that size
+    double* partials           # (nodes, 3, size), the results of all processes
+    void* kept                 # (own nodes, capacity, width), without bags: dH of several blocks by this process
     Py_ssize_t capacity, kept_rows
-    void* gradients            # (nodes, size, width), with bags: dH of the block, of all
+    void* gradients            # (nodes, size, width), with bags: dH of the block by all processes
 
 
 cdef struct BlockState:
-    # What the crew works on
+    # The work of the crew
     BlockModel model
     BlockScratch scratch
     Counts counts
     Bags bags
     Exchange exchange
-    void* gemm                 # of BLAS, for the model's dtype
-    double decay               # of the momentum
-    double rate, linear_rate, correction  # of the step in progress
-    Block block                # of the step in progress
-    Block next                 # is made ready meanwhile; or has no rows
-    const Py_ssize_t* waiting_ids  # the rows of the embedding that the step before has still to update
+    void* gemm                 # the function of BLAS for the dtype of the model
+    double decay               # decay of the momentum
+    double rate, linear_rate, correction  # rates and bias correction of the step in progress
+    Block block                # block of the step in progress
+    Block next                 # next block, which is prepared meanwhile; or a block without rows
+    const Py_ssize_t* waiting_ids  # rows of the embedding that the previous step has not updated yet
     Py_ssize_t waiting
     double waiting_rate
-    Phase phase                # the tasks of the forward phase are, in this order:
-    Py_ssize_t shards          # these shards
-    Py_ssize_t updates         # pieces of the update that waits
-    Py_ssize_t preparations    # pieces of the next block; and one more task if its entries are to be grouped
+    Phase phase                # the forward phase has these numbers of tasks, in this order:
+    Py_ssize_t shards          # shards
+    Py_ssize_t updates         # pieces of the deferred update
+    Py_ssize_t preparations    # pieces of the next block, and another task if its entries must be grouped
 
 
 cdef inline void weight_row(BlockState* state, Block* block, Py_ssize_t b, const real* _) noexcept nogil:

@@ -22,6 +22,9 @@ The shards may be some of all, one or more nodes of the tree by which results ar
 ranks, work on the others at the same time. Then the ranks exchange the joined results of their nodes: after each
 forward phase those of the softmax, and with bags, after the sum, dH. Without bags dH of several blocks is kept, since
 the rows of the embedding can wait: the ranks join it and update them together.
+
+How many threads there are changes no bit: a task is a shard or a fixed number of rows, whoever takes it, and what
+shards leave is merged by a fixed tree (trainer/shards.py, primitives.pxd).
 """
 
 from libc.math cimport isfinite
@@ -81,8 +84,8 @@ cdef class BlockTrainer:
     cdef BlockState state
     cdef Crew crew
     cdef tuple arrays
-    cdef object exchange  # with other processes, or None
-    cdef object rows, next_rows, waiting_rows  # what the state points into
+    cdef object exchange  # the exchange with other processes, or None
+    cdef object rows, next_rows, waiting_rows  # keep the arrays alive that the state points to
 
     def __dealloc__(self):
         disband_crew(&self.crew)

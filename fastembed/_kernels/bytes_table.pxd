@@ -19,23 +19,23 @@ from fastembed._kernels.hashing cimport hash_of, sip_hash
 
 cdef enum:
     FIRST_SLOTS = 1024
-    LONGEST_WAY = 256  # slots from a run's own to a free one; without intent it is about 100 among 10^8 tokens
+    LONGEST_WAY = 256  # longest probe sequence; about 100 slots among 10^8 tokens, unless collisions are deliberate
 
 
 cdef struct Slot:
     uint32_t tag    # the high half of the hash
-    int32_t id      # + 1; 0 in a free slot
+    int32_t id      # id + 1; 0 in a free slot
 
 
 cdef struct BytesTable:
     Slot* slots
     uint64_t mask
-    uint8_t* text           # the runs end to end
-    int64_t* ends           # where each run ends in it
-    void* values            # what its owner keeps of each run, first all zero
-    int64_t value_bytes     # of one
+    uint8_t* text           # the concatenated runs
+    int64_t* ends           # the end of each run in the text
+    void* values            # values that the owner stores per run, initially zero
+    int64_t value_bytes     # bytes per value
     int64_t size            # number of runs
-    int64_t capacity        # of ends and values
+    int64_t capacity        # capacity of ends and values
     int64_t text_capacity
     bint keyed              # whether the slots are those of SipHash
     uint64_t[2] key
@@ -133,7 +133,7 @@ cdef inline int reserve(BytesTable* table, int64_t length) noexcept nogil:
         if grown == NULL:
             return -1
         table.values, table.capacity = grown, capacity
-    if used + length >= table.text_capacity:  # one byte more, so that even a run without a byte has an address
+    if used + length >= table.text_capacity:  # one byte more, so that even an empty run has an address
         capacity = table.text_capacity + (table.text_capacity >> 1) + length + 4096
         grown = PyMem_RawRealloc(table.text, capacity)
         if grown == NULL:

@@ -39,14 +39,14 @@ cdef extern from *:
 
 
 cdef enum:
-    AHEAD = 16      # the windows of a word lie apart in memory: each is prefetched this many windows before its turn
-    NEAR = 8        # how far from the centre to prefetch, in ids: those further off are in the next cache lines
+    AHEAD = 16      # windows of a word are scattered in memory: each is prefetched this many windows ahead
+    NEAR = 8        # distance from the centre to prefetch, in ids: others are in the adjacent cache lines
 
 
 cdef inline int64_t add(int64_t column, double weight, double* totals, int32_t* found, int64_t n) noexcept nogil:
     """totals[column] += weight, for weight > 0; returns n, or n + 1 with found[n] = column if it occurs first.
 
-    Without a branch, which the processor could not predict: every seventh pair of a text is the first of its row.
+    It has no branch, since that would be unpredictable: every seventh pair of a text is the first of its row.
     """
     found[n] = <int32_t>column
     n += totals[column] == 0
@@ -59,7 +59,7 @@ cdef inline int64_t add_windows(
     const double* before, int64_t n_before, const double* after, int64_t n_after,
     int64_t n_contexts, int64_t shift, double* totals, int32_t* found, const int32_t* stop,
 ) noexcept nogil:
-    """Add the windows around all positions of one word; returns the number of different columns found.
+    """Add the windows around all positions of one word; return the number of distinct columns found.
 
     `shift` is added to the columns of the words after it.
     """
@@ -92,7 +92,7 @@ cdef inline void take_row(
     const int32_t* found, int64_t n_found, double* totals, uint64_t* present, uint64_t* present64, int64_t n_words64,
     int32_t* columns, double* values,
 ) noexcept nogil:
-    """Move the row to (columns, values) in ascending columns and leave the scratch all zero."""
+    """Move the row to (columns, values) with ascending columns, and reset the scratch to zero."""
     cdef int64_t n = 0, top, word, column
     for n in range(n_found):
         column = found[n]

@@ -1,4 +1,4 @@
-"""The x86-64 level that this CPU and the operating system support, the sizes of the data caches, the mode of floats."""
+"""The x86-64 level of the CPU and the operating system, the sizes of data caches, the floating-point mode."""
 
 from fastembed._kernels.float_mode cimport Mode, enter_default_mode, leave_default_mode
 
@@ -93,12 +93,12 @@ def x86_level() -> int:
 
 
 def data_cache_bytes(int level) -> int:
-    """Return the size of the data cache of this level, as CPUID has it; 0 if it does not say, or not for all cores."""
+    """Return the bytes of the data cache of this level by CPUID; 0 if unknown, or not the same for all cores."""
     return fastembed_data_cache_bytes(level)
 
 
 cdef class DefaultFloatMode:
-    """In a `with` block, this thread rounds to nearest and keeps subnormals, whatever it did before and does after."""
+    """In a `with` block, this thread rounds to nearest and keeps subnormals; afterwards the old mode is restored."""
 
     cdef Mode before
 

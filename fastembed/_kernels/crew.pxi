@@ -52,22 +52,22 @@ cdef extern from *:
 
 
 cdef enum:
-    TASK_BITS = 24  # of the ticket, for the number of tasks and again for those taken; the rest counts phases
-    SPINS = 1000    # pauses before a member goes to sleep: 10 to 50 microseconds
+    TASK_BITS = 24  # bits of the ticket for the number of tasks, and for the number taken; the rest counts phases
+    SPINS = 1000    # pauses before a member sleeps: 10 to 50 microseconds
 
 ctypedef void (*Task)(void* context, Py_ssize_t number, Py_ssize_t member) noexcept nogil
 
 
 cdef struct Member:
     int64_t asleep
-    PyThread_type_lock lock   # held but for the moment in which its member is woken
-    char[48] padding          # to a cache line
+    PyThread_type_lock lock   # held except while its member is woken
+    char[48] padding          # pads to a cache line
 
 
 cdef struct Crew:
     uint64_t ticket
     char[56] padding
-    int64_t done              # tasks of the phase
+    int64_t done              # completed tasks of the phase
     char[56] more_padding
     int64_t closed
     Task task
@@ -147,7 +147,7 @@ cdef void await_news(Crew* crew, Py_ssize_t member, uint64_t number) noexcept no
         exchange(&crew.members[member].asleep, 1)
         if (has_ended(crew, number) if member else is_done(crew, number)) and exchange(&crew.members[member].asleep, 0):
             return
-        PyThread_acquire_lock(crew.members[member].lock, WAIT_LOCK)  # released by who has seen `asleep`
+        PyThread_acquire_lock(crew.members[member].lock, WAIT_LOCK)  # released by the thread that has seen `asleep`
 
 
 cdef void run_phase(Crew* crew, Py_ssize_t tasks) noexcept nogil:

@@ -1,6 +1,6 @@
 """Token ids -> bags of features: word n-grams by an exact table of pairs, and the bag of each document as CSR.
 
-An n-gram is the pair of an (n-1)-gram and the word behind it, so that 64 bits name it without loss: a table holds pairs
+An n-gram is the pair of an (n-1)-gram and the word after it, so that 64 bits identify it exactly: a table holds pairs
 of ids and needs no text.
 
 No Python object is made for a pair. Tables own their memory; every allocation is checked.
@@ -15,12 +15,12 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from fastembed._kernels.primitives cimport CACHE_LINE, prefetch
 
 cdef enum:
-    LINE_PAIRS = 5    # of an index that a line of the cache holds
-    USUAL_PAIRS = 3   # that it has on average: then one line in five is full
-    PAIRS_AHEAD = 16  # between the one whose line is prefetched and the one that is looked for
+    LINE_PAIRS = 5    # pairs of an index per cache line
+    USUAL_PAIRS = 3   # mean number of pairs per line: then one line in five is full
+    PAIRS_AHEAD = 16  # pairs between the one whose line is prefetched and the one being searched
     WEIGHTS_AHEAD = 32
-    MOST_ARRAYS = 16  # of bags
-    BAGS_AHEAD = 8    # of which the first cache lines are prefetched: 32 ids, 24 weights
+    MOST_ARRAYS = 16  # largest number of arrays of `bags`
+    BAGS_AHEAD = 8    # bags whose first cache lines are prefetched: 32 ids, 24 weights
 
 
 cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
@@ -28,7 +28,7 @@ cdef inline uint64_t pair_of(int32_t left, int32_t right) noexcept nogil:
 
 
 cdef inline uint64_t spread(uint64_t h) noexcept nogil:
-    """A bijection whose low and high bits depend on all of h: that of splitmix64 (Steele et al. 2014)."""
+    """The mixing function of splitmix64 (Steele et al. 2014), a bijection whose bits depend on all bits of h."""
     h = (h ^ (h >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     h = (h ^ (h >> 27)) * <uint64_t>0x94D049BB133111EB
     return h ^ (h >> 31)
@@ -37,16 +37,16 @@ cdef inline uint64_t spread(uint64_t h) noexcept nogil:
 # ---------------------------------------------------------------- the search for pairs
 
 cdef struct Line:
-    # Of the cache: 64 bytes. Its pairs come first; their numbers are + 1, and 0 where it has room for one more
+    # A cache line of 64 bytes. Pairs are stored from the start; numbers are + 1, and 0 in a free slot
     uint64_t[LINE_PAIRS] pairs
     int32_t[LINE_PAIRS] numbers
 
 
 cdef class PairIndex:
-    """The numbers of pairs of ids that are all known: a search reads one line of the cache, and seldom a second.
+    """An index of a fixed set of pairs of ids: a search reads one cache line, and rarely a second.
 
-    The hash of a pair says on which line it is; a pair whose line is full is on the next one that is not. Any number of
-    threads may call :meth:`find_all` at once.
+    The hash of a pair selects its line; if that is full, the pair is on the next line that is not. Any number of
+    threads may call :meth:`find_all` at the same time.
 
     Parameters
     ----------
@@ -58,15 +58,15 @@ cdef class PairIndex:
     MemoryError
         If there is none for 21 bytes per pair.
     ValueError
-        If the arrays are not of one length, below 2^31 - 1.
+        If the arrays are not of one length, below 2^31 - 1, or have a pair twice.
     """
 
     cdef void* memory
     cdef Line* lines
-    cdef uint64_t count  # of lines
+    cdef uint64_t count  # number of lines
 
     def __cinit__(self, const int32_t[::1] left, const int32_t[::1] right):
-        cdef int64_t i, k, n = left.shape[0]
+        cdef int64_t i, k, n = left.shape[0], twice = -1
         cdef uint64_t[PAIRS_AHEAD] waiting
         if n != right.shape[0] or n >= INT32_MAX:
             raise ValueError(f"left and right must be of one length below 2^31 - 1, got {n} and {right.shape[0]}")
@@ -78,11 +78,14 @@ cdef class PairIndex:
         with nogil:
             for i in range(n + PAIRS_AHEAD):
                 k = i % PAIRS_AHEAD
-                if i >= PAIRS_AHEAD:
-                    self.put(waiting[k], <int32_t>(i - PAIRS_AHEAD))
+                if i >= PAIRS_AHEAD and not self.put(waiting[k], <int32_t>(i - PAIRS_AHEAD)):
+                    twice = i - PAIRS_AHEAD
+                    break
                 if i < n:
                     waiting[k] = pair_of(left[i], right[i])
                     prefetch(self.lines + self.line_of(waiting[k]))
+        if twice >= 0:
+            raise ValueError(f"pairs must all be different, got ({left[twice]}, {right[twice]}) twice")
 
     def __dealloc__(self):
         PyMem_RawFree(self.memory)
@@ -93,31 +96,37 @@ cdef class PairIndex:
     cdef inline uint64_t behind(self, uint64_t at) noexcept nogil:
         return at + 1 if at + 1 < self.count else 0
 
-    cdef inline void put(self, uint64_t pair, int32_t number) noexcept nogil:
+    cdef inline bint put(self, uint64_t pair, int32_t number) noexcept nogil:
+        """Put a pair on the first line with room for it; return whether it was not there before."""
         cdef uint64_t at = self.line_of(pair)
-        cdef int k = 0
-        while self.lines[at].numbers[LINE_PAIRS - 1]:
+        cdef Line* line
+        cdef int k
+        while True:
+            line = self.lines + at
+            for k in range(LINE_PAIRS):
+                if not line.numbers[k]:
+                    line.pairs[k], line.numbers[k] = pair, number + 1
+                    return True
+                if line.pairs[k] == pair:
+                    return False
             at = self.behind(at)
-        while self.lines[at].numbers[k]:
-            k += 1
-        self.lines[at].pairs[k], self.lines[at].numbers[k] = pair, number + 1
 
     cdef inline int32_t find(self, uint64_t pair) noexcept nogil:
-        """The number of a pair; -1 if it is not there."""
+        """Return the number of a pair, or -1."""
         cdef uint64_t at = self.line_of(pair)
         cdef const Line* line
         cdef int32_t number
         cdef int k
         while True:
             line, number = self.lines + at, 0
-            for k in range(LINE_PAIRS):  # all, since a branch after each would be as likely as not
+            for k in range(LINE_PAIRS):  # all of them, since a branch after each would be unpredictable
                 number |= line.numbers[k] if line.pairs[k] == pair else 0
             if number or not line.numbers[LINE_PAIRS - 1]:
                 return number - 1
             at = self.behind(at)
 
     def find_all(self, const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, int32_t[::1] found):
-        """Write the number of the pair (left[i], right[i + shift]) to found[i], -1 where there is none.
+        """Write the number of the pair (left[i], right[i + shift]), or -1, to found[i].
 
         Parameters
         ----------
@@ -151,7 +160,7 @@ cdef class PairIndex:
 # ---------------------------------------------------------------- pairs by parts
 
 cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
-    """The high bits of the hash, whose low bits are the slot in a table."""
+    """Return the high bits of the hash; its low bits are the slot in a table."""
     return spread(pair) >> shift if shift < 64 else 0
 
 
@@ -168,7 +177,7 @@ def part_sizes(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] sizes,
 ):
-    """Write how many pairs (left[i], right[i + shift]) of ids that are not negative are of each part, by their hashes.
+    """Write the number of pairs (left[i], right[i + shift]) of non-negative ids per part, which their hashes select.
 
     Parameters
     ----------
@@ -192,7 +201,7 @@ def part_pairs(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] ends, uint64_t[::1] pairs,
 ):
-    """Write those pairs behind the end of their part, which moves on.
+    """Append these pairs to their parts, and advance the ends of the parts.
 
     Parameters
     ----------
@@ -242,7 +251,7 @@ def number_pairs(
     cdef Py_ssize_t k, i, begin, largest = 0, most = tally.shape[1]
     cdef uint64_t mask, place, pair
     cdef int32_t size, number
-    cdef int32_t* slots  # the number of a pair + 1; 0 in a free slot
+    cdef int32_t* slots  # number of a pair + 1; 0 in a free slot
     for k in range(first, last):
         largest = max(largest, bounds[k + 1] - bounds[k])
     slots = <int32_t*>PyMem_RawMalloc((mask_for(largest) + 1) * sizeof(int32_t)) if largest < INT32_MAX else NULL
@@ -273,7 +282,7 @@ def number_pairs(
 
 
 cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
-    """The number of slots of a table of so many pairs, a power of two, less 1: at most half of them are taken."""
+    """Return the number of slots for a number of pairs, a power of two, minus 1: at most half of them are used."""
     cdef uint64_t slots = 2
     while slots < 2 * <uint64_t>pairs:
         slots *= 2
@@ -285,7 +294,7 @@ def rank_pairs(
     int64_t[:, ::1] ranks, const int32_t[::1] frequent, int64_t least,
     int32_t[::1] numbers, int32_t[::1] counts, int32_t[::1] left, int32_t[::1] right, int64_t[::1] totals,
 ):
-    """Give the different pairs of each part their ranks by count, and write them there.
+    """Write the ranks of the distinct pairs of each part by count.
 
     Parameters
     ----------
@@ -329,7 +338,7 @@ def put_numbers(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
     const int32_t[::1] numbers, int64_t[::1] starts, int32_t[::1] found,
 ):
-    """Write the number of the pair at each place from first to last - 1, -1 where there is none.
+    """Write the number of the pair, or -1, at each position from first to last - 1.
 
     Parameters
     ----------
@@ -356,7 +365,7 @@ def put_numbers(
 # ---------------------------------------------------------------- bags
 
 cdef void sort(int32_t* ids, Py_ssize_t n) noexcept nogil:
-    """Shell's sort, with the gaps of Ciura (2001), prolonged: the bags of most documents are short."""
+    """Shellsort with the extended gaps of Ciura (2001): the bags of most documents are short."""
     cdef Py_ssize_t[20] gaps = [
         11794181, 5241858, 2329715, 1035429, 460191, 204529, 90902, 40401, 17956, 7980, 3547, 1577,
         701, 301, 132, 57, 23, 10, 4, 1,
@@ -454,7 +463,7 @@ def unit_rows(const int64_t[::1] indptr, const int32_t[::1] indices, double[::1]
 
 
 def frequencies(const int32_t[::1] indices, int64_t[::1] found):
-    """Write how often each index occurs."""
+    """Write the number of occurrences of each index."""
     cdef Py_ssize_t t
     found[:] = 0
     with nogil:
@@ -466,7 +475,7 @@ def shared_entries(
     const int64_t[::1] indptr, const int32_t[::1] indices, const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last,
     int64_t[::1] sizes,
 ):
-    """sizes[d] becomes the number of entries of bag d whose features have a row, for d from first to last - 1."""
+    """Set sizes[d] to the number of entries of bag d whose features have a row, for d from first to last - 1."""
     cdef Py_ssize_t d, t
     cdef int64_t size
     with nogil:
@@ -482,7 +491,7 @@ def split_bags(
     const int32_t[::1] rows, Py_ssize_t first, Py_ssize_t last, const int64_t[::1] starts, int32_t[::1] ids,
     float[::1] weights, float[::1] squares, float[::1] own, int32_t[::1] owners, float[::1] amounts,
 ):
-    """Write the bags of the documents order[first] to order[last - 1] in this order, in terms of rows.
+    """Write the bags of the documents order[first] to order[last - 1] in this order, with rows instead of features.
 
     Parameters
     ----------
@@ -533,7 +542,7 @@ def joined_rows(
     const int32_t[::1] rows, const int32_t[::1] owners, const float[::1] amounts, const float[:, :, ::1] of_rows,
     const float[:, :, ::1] of_documents, Py_ssize_t first, Py_ssize_t last, float[:, ::1] found,
 ):
-    """Write the rows of features from first to last, of their tiles: of rows, or the amount times that of the owner.
+    """Write the rows of features first to last - 1 from tiles: their own row, or the amount times that of the owner.
 
     Parameters
     ----------
@@ -574,16 +583,16 @@ cdef inline bint is_space(uint8_t byte) noexcept nogil:
 
 
 def separate_labels(const uint8_t[::1] text, const uint8_t[::1] prefix) -> tuple[bytes, bytes]:
-    """Return (labels, text) of lines: the tokens that begin with a prefix, without it, and all else.
+    """Split lines into (labels, text): the tokens that begin with a prefix, without it, and the rest.
 
-    Both have as many lines as the text, which ends with a newline. A prefix alone is no label.
+    Both have as many lines as the text, which ends with a newline. A bare prefix is not a label.
     """
     cdef const uint8_t* begin = &text[0] if text.shape[0] else NULL
     cdef const uint8_t* end = begin + text.shape[0]
     cdef const uint8_t* at = begin
     cdef const uint8_t* line_end
     cdef const uint8_t* token
-    cdef const uint8_t* copied  # all before it
+    cdef const uint8_t* copied  # everything before it has been copied
     cdef Py_ssize_t n = prefix.shape[0]
     cdef bytes labels = PyBytes_FromStringAndSize(NULL, text.shape[0])
     cdef bytes rest = PyBytes_FromStringAndSize(NULL, text.shape[0])

@@ -1,7 +1,7 @@
 """N-grams -> ids: an exact dictionary of runs of units, such as the characters of a word or the words of a document.
 
-A unit is a run of bytes, a document a run of units. An n-gram is known by its bytes, and found by SipHash from the
-start. The twin is `ngrams` of :mod:`fastembed.reference`.
+A unit is a run of bytes, a document a run of units. An n-gram is identified by its bytes, and always hashed by SipHash.
+The twin is `ngrams` of :mod:`fastembed.reference`.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -12,11 +12,11 @@ from fastembed._kernels.bytes_table cimport BytesTable, find_or_add, free_table,
 
 cdef struct Occurrences:
     int64_t last        # the document counted last, from 1
-    int64_t documents   # in how many the n-gram occurred
+    int64_t documents   # number of documents with the n-gram
 
 
 cdef class NgramTable:
-    """Different n-grams, numbered in the order of their first occurrence, and in how many documents each occurred.
+    """Distinct n-grams, numbered in the order of first occurrence, and their document frequencies.
 
     One thread may add at a time; any number of threads may call :meth:`find` while none adds.
     """
@@ -35,7 +35,7 @@ cdef class NgramTable:
 
     @property
     def text_bytes(self) -> int:
-        """The bytes of all n-grams together."""
+        """The total bytes of all n-grams."""
         return start_of(&self.table, self.table.size)
 
     cdef inline Occurrences* occurrences(self, int64_t id) noexcept nogil:

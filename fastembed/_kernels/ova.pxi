@@ -32,9 +32,9 @@ from fastembed._kernels.types cimport real, real_alone
 cdef enum:
     MOST_LANES = 16
     LINE_ENTRIES = 16  # ids of a cache line
-    # Documents between the one of the step and those of which is prefetched, each read by what comes next:
-    ENTRIES_AHEAD = 40   # what an array has of each document
-    BAGS_AHEAD = 16      # two cache lines of it
+    # Numbers of documents ahead of the current one for which data is prefetched; each stage needs the one before:
+    ENTRIES_AHEAD = 40   # the entries of arrays with one number per document
+    BAGS_AHEAD = 16      # two cache lines of the bag
     DOCUMENTS_AHEAD = 6  # the rows of the bag
 
 
@@ -102,7 +102,7 @@ def ova_epoch(
     cdef real* tile_dual = &dual[tile, 0, 0]
     cdef const int32_t* one_label_each = &label_ids[0] if label_ids.shape[0] else NULL
     cdef real[MOST_LANES] m, change
-    cdef real[MOST_LANES + 1] y  # the last for the labels of other tiles
+    cdef real[MOST_LANES + 1] y  # the last element is for the labels of other tiles
     cdef double loss = 0, distance = 0
     with nogil:
         for k in range(count):
@@ -132,7 +132,7 @@ def ova_epoch(
             add_scaled(tile_dual + i * width, own[i], width, &m[0])
             memset(&y[0], 0, width * sizeof(real))
             for t in range(label_starts[i], label_starts[i + 1]):
-                y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # without a branch, which would be a coin's
+                y[min(<size_t>(label_ids[t] - first), <size_t>width)] = 1  # an unpredictable branch avoided
             if squared:
                 loss += costs[i] * ascend_squares(
                     &m[0], &y[0], squares[i], costs[i], tile_dual + i * width, &change[0]

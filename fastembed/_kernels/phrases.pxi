@@ -10,15 +10,15 @@ from fastembed._kernels.primitives cimport prefetch
 from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 cdef enum:
-    COUNT_BITS = 40     # of the number of times in Pair.tail
-    WAITING = 16        # pairs whose slots are on their way from memory
+    COUNT_BITS = 40     # bits of the count in Pair.tail
+    WAITING = 16        # pairs whose slots are being prefetched
 
 
 # ---------------------------------------------------------------- neighbours
 
 cdef struct Pair:
-    # Two tokens, the common ones between them, and how often that occurred
-    int32_t first       # + 1; 0 in a free slot
+    # Two tokens, the common tokens between them, and the number of occurrences
+    int32_t first       # id + 1; 0 in a free slot
     int32_t second
     uint64_t tail       # (between << COUNT_BITS) + times
 
@@ -179,7 +179,7 @@ cdef class NeighborTable:
                     ids[id] = <int32_t>id_of(
                         mine, theirs.text + start_of(theirs, id), length_of(theirs, id), scan_hash_of(theirs, id),
                     )
-                # Slots in order of their hashes would pile up at one place of a smaller table
+                # Slots in the order of their hashes would cluster in a smaller table
                 while self.mask < other.mask and not failed:
                     failed = self.grow() < 0
                 for place in range(other.mask + 1):
@@ -212,7 +212,7 @@ cdef class NeighborTable:
 
 cdef struct Edge:
     uint64_t step       # (node << 32) + token
-    int32_t node        # where it leads; 0 in a free slot
+    int32_t node        # the next node; 0 in a free slot
 
 
 cdef inline uint64_t step_of(int32_t node, int64_t token) noexcept nogil:
@@ -229,7 +229,7 @@ cdef class PhraseTable:
     cdef Edge* edges
     cdef uint64_t mask
     cdef int64_t size           # number of nodes; node 0 is the root
-    cdef int64_t capacity       # of ends
+    cdef int64_t capacity       # capacity of ends
     cdef uint8_t* ends          # per node: whether a phrase ends there
 
     def __cinit__(self):
@@ -314,7 +314,7 @@ cdef class PhraseTable:
         cross the end of a line.
         """
         cdef Scan scan = scan_of(text, False, NULL), ahead, after
-        cdef const uint8_t* copied = scan.at        # all before it is in the result
+        cdef const uint8_t* copied = scan.at        # everything before it is in the result
         cdef uint8_t* joined = <uint8_t*>PyMem_RawMalloc(text.shape[0] + 1)
         cdef uint8_t* at = joined
         cdef int32_t node

@@ -183,20 +183,20 @@ cdef inline void add_gathered_rows(
 # ---------------------------------------------------------------- the softmax over several shards
 
 cdef struct Partial:
-    # One example's results from one shard, or from a run of shards
+    # The results of one example for one shard, or for consecutive shards
     double maximum        # m = max of its logits
     double total          # sum of exp(x - m)
     double target_logit   # sum of y x
 
 
 cdef struct Merged:
-    # One example's results from all shards
+    # The results of one example for all shards
     double log_normaliser  # logsumexp(x)
     double target_logit    # sum of y x
 
 
 cdef enum:
-    TREE_DEPTH = 24  # partial sums that wait in a merge of fewer than 2^24 shards
+    TREE_DEPTH = 24  # largest number of pending partial sums in a merge of fewer than 2^24 shards
 
 
 cdef inline void join(Partial* left, const Partial* right) noexcept nogil:

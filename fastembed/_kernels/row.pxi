@@ -36,18 +36,18 @@ from fastembed._kernels.types cimport real, real_alone
 
 
 cdef enum:
-    TILE_ROWS = 256        # most rows in a tile: what a kernel keeps the logits of
+    TILE_ROWS = 256        # largest number of rows of a tile, whose logits a kernel holds
     GRADIENT_COLUMNS = 64  # columns of the gradient whose shards are merged at once
 
 
 cdef struct Tiling:
-    # How a pass cuts a shard into tiles; `fastembed._kernels.caches` chooses it for the caches of the CPU
-    Py_ssize_t rows  # of a tile: a multiple of 8, at most TILE_ROWS
-    bint prefetch    # fetch the next tile while one is used
+    # How a pass divides a shard into tiles; `fastembed._kernels.caches` chooses it for the caches of the CPU
+    Py_ssize_t rows  # rows per tile: a multiple of 8, at most TILE_ROWS
+    bint prefetch    # whether to prefetch the next tile while one is used
 
 
 cdef struct Target:
-    # A target row y by its non-zero entries; made by `target_row`
+    # The non-zero entries of a target row y; see `target_row`
     const int32_t* columns   # ascending
     const double* amounts
     Py_ssize_t entries
@@ -146,12 +146,12 @@ cdef void pass_shard(
     const real* bias,         # (V,) or NULL
     Py_ssize_t begin, Py_ssize_t end, Py_ssize_t width,
     const Target* y,
-    real* logits,             # (V,) or NULL: where to leave the logits
+    real* logits,             # (V,) or NULL: output of the logits
     real* expected,           # (width,) or NULL: sum_c exp(x_c - m) w_c
     real* observed,           # (width,) with `expected`: sum_c y_c w_c
     Partial* partial, Tiling tiling,
 ) noexcept nogil:
-    cdef real e[TILE_ROWS]  # the tile's logits x_c, then exp(x_c - m)
+    cdef real e[TILE_ROWS]  # the logits x_c of the tile, then exp(x_c - m)
     cdef const real* tile
     cdef const real* ahead
     cdef Py_ssize_t first = begin, rows, c, t = lower_bound(y.columns, 0, y.entries, begin)
@@ -306,7 +306,7 @@ cdef void descend_shard(
         first += rows
 
 
-# ---------------------------------------------------------------- what Python calls
+# ---------------------------------------------------------------- Python interface
 
 def exp_array(const real[::1] x, real[::1] out):
     """out = exp(x) for x <= 0, by the exponential that the kernels use."""

@@ -24,7 +24,7 @@ cdef struct Model:
 
 
 cdef struct Scratch:
-    # Memory for one example, of the model's dtype where it is void
+    # Workspace for one example; void arrays have the dtype of the model
     void* h                   # (width,)
     void* logits              # (V,)
     void* expected            # (shards, width)
@@ -127,7 +127,7 @@ cdef class RowTrainer:
     Made by `row_trainer`. It holds references to the arrays that it points into.
     """
 
-    cdef bint single  # float32, or else float64
+    cdef bint single  # float32 if true, otherwise float64
     cdef Model model
     cdef Scratch scratch
     cdef tuple arrays

@@ -14,7 +14,7 @@ from fastembed._kernels.primitives cimport CACHE_LINE, add_gathered_rows, add_sc
 from fastembed._kernels.types cimport real, real_alone
 
 cdef enum:
-    ROWS_AHEAD = 16  # whose entries are prefetched: those of a row in one block are far from those of the next row
+    ROWS_AHEAD = 16  # rows ahead to prefetch, since in a block the entries of successive rows are far apart
 
 
 def positive_pmi(
@@ -92,7 +92,7 @@ def add_transposed_csr_times_dense(
             prefetch(all_data + ahead)
             prefetch(<const char*>(all_data + ahead) + CACHE_LINE)
             first, entries = starts[k, row], starts[k + 1, row] - starts[k, row]
-            if dim == whole:  # so the compiler knows: the loops over a row have no tail
+            if dim == whole:  # tells the compiler that loops over a row have no remainder
                 scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, whole, block)
             else:
                 scatter_row(&dense[row, 0], all_columns + first, all_data + first, entries, dim, block)

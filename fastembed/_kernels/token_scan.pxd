@@ -18,13 +18,13 @@ cdef extern from *:
 
 
 cdef struct Scan:
-    # The rest of a text, the token found last, and counts of what was read
+    # The rest of a text, the last token found, and the numbers of tokens and lines read
     const uint8_t* at
     const uint8_t* end
     const uint8_t* token
     int64_t length
     uint64_t hash
-    int32_t* ids                        # NULL, or where the next id is written: -1 by the scan where a line ends
+    int32_t* ids                        # NULL, or the address of the next id; the scan writes -1 at the end of a line
     bint open_line                      # whether the line at `at` has had tokens
     int64_t tokens, lines, empty_lines  # lines that ended
 

@@ -25,22 +25,22 @@ cdef extern from *:
     const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"
 
 
-# ---------------------------------------------------------------- ids that are written behind the scan
+# ---------------------------------------------------------------- deferred writing of ids
 
 cdef enum:
-    TOKENS_AHEAD = 16  # between the one whose slot is prefetched and the one whose id is written
+    TOKENS_AHEAD = 16  # tokens between the one whose slot is prefetched and the one whose id is written
 
 
 cdef struct Sought:
-    # A token whose slot is on its way from memory
+    # A token whose slot is being prefetched
     const uint8_t* token
     int64_t length
-    uint64_t hash   # the one in use
-    int64_t lines   # that ended before it
+    uint64_t hash   # by the hash function in use
+    int64_t lines   # lines that ended before it
 
 
 cdef struct Written:
-    # Where the next id is written, and how many lines have their -1
+    # The address of the next id, and the number of lines with a -1
     int32_t* at
     int64_t lines
 

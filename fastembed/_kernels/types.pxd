@@ -15,8 +15,8 @@ cdef extern from *:
     ctypedef float* float_alone "fastembed_float_alone"
     ctypedef double* double_alone "fastembed_double_alone"
 
-# A pointer to memory that no other argument of the call points into, so that loops are vectorised without a check for
-# overlap. Callers pass a real*.
+# A pointer to memory that does not overlap with any other argument, so that loops are vectorised without a run-time
+# check. Callers pass a real*.
 ctypedef fused real_alone:
     float_alone
     double_alone

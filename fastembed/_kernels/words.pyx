@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 cdef extern from "unicode_tables.h":
     ctypedef struct Character "fastembed_character":
-        int32_t lower           # + the code point: its lower case
+        int32_t lower           # offset from the code point to its lower case
         uint8_t flags
     const char* UNIDATA "FASTEMBED_UNIDATA"
     const uint16_t* BLOCKS "fastembed_blocks"
@@ -25,8 +25,8 @@ cdef extern from "unicode_tables.h":
         MARK "FASTEMBED_MARK"              # M
         NUMBER "FASTEMBED_NUMBER"          # N
         IDEOGRAPH "FASTEMBED_IDEOGRAPH"    # a Han ideograph or kana: a token of its own
-        CASED "FASTEMBED_CASED"            # what a final sigma depends on
-        IGNORED "FASTEMBED_IGNORED"        # what is skipped when it is looked for
+        CASED "FASTEMBED_CASED"            # cased, which a final sigma depends on
+        IGNORED "FASTEMBED_IGNORED"        # skipped in the search for cased characters
         CAPITAL "FASTEMBED_CAPITAL"        # Lu, Lt
 
 cdef extern from *:
@@ -45,15 +45,15 @@ cdef enum:
     SOFT_HYPHEN = 0xAD
     HYPHEN = 0x2010
     RIGHT_QUOTE = 0x2019
-    SIGMA = 0x3A3               # its lower case depends on its place in the word
-    I_WITH_DOT = 0x130          # the one character whose lower case is two: i, U+0307
+    SIGMA = 0x3A3               # its lower case depends on its position in the word
+    I_WITH_DOT = 0x130          # the only character whose lower case has two characters: i, U+0307
 
-cdef enum:                      # what becomes of words that are numbers
+cdef enum:                      # how words that are numbers are written
     KEEP
     SHAPE
     DROP
 
-cdef enum:                      # what a sequence is
+cdef enum:                      # the unit of a sequence
     PARAGRAPH
     SENTENCE
     DOCUMENT
@@ -117,16 +117,16 @@ cdef inline bint is_letter(const uint8_t* t) noexcept nogil:
 # ---------------------------------------------------------------- words
 
 cdef struct Writer:
-    # What of the text has been written, and the word in which it ends
+    # The text written so far, and the state of its last word
     uint8_t* out
     bint keep_case
     int digits
-    bint inside             # whether it ends in a word, to which another letter belongs
-    bint ideograph          # or in an ideograph, to which another mark belongs
+    bint inside             # whether it ends in a word that another letter would extend
+    bint ideograph          # whether it ends in an ideograph that another mark would extend
     bint apostrophe         # whether an apostrophe is inside the word if a letter follows
-    bint cased              # whether the last character of the word that is not ignored for this is cased
-    uint8_t* sigma          # NULL, or the final sigma written last, which becomes another one if a cased letter follows
-    uint8_t* number         # NULL, or where the word began, all of which is a number so far
+    bint cased              # whether the last character of the word that is not IGNORED is cased
+    uint8_t* sigma          # NULL, or the last final sigma, which changes if a cased letter follows
+    uint8_t* number         # NULL, or the start of the word if it is a number so far
 
 
 cdef inline void end_word(Writer* w) noexcept nogil:
@@ -233,7 +233,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
     cdef const Character* c
     cdef uint32_t point
     cdef uint8_t last
-    cdef Writer w   # a variable of this function, so that the compiler can hold it in registers
+    cdef Writer w   # a local variable, so that the compiler can hold it in registers
     w.out, w.keep_case, w.digits = out, keep_case, digits
     w.inside = w.ideograph = w.apostrophe = w.cased = False
     w.sigma = w.number = NULL
@@ -244,7 +244,7 @@ cdef uint8_t* put_words(const uint8_t* t, int64_t n, bint keep_case, int digits,
             last = (t - 1)[0]
             w.cased = 97 <= last | 32 <= 122
             w.inside = w.cased or 48 <= last <= 57
-        # The characters of the chunk one by one, and on to where no rule needs to know more than the last byte
+        # The characters of the chunk one by one, and further until no rule needs more than the last byte
         stop = t + CHUNK if end - t >= CHUNK else end
         while t < stop or t < end and (w.ideograph or w.apostrophe or w.sigma != NULL or w.number != NULL):
             t += decode(t, &point)

@@ -1,4 +1,4 @@
-"""Classification of documents: :class:`Classifier`, what its test finds, and why a document gets its labels."""
+"""Classification of documents: :class:`Classifier`, its evaluation, and explanations of predicted labels."""
 
 from typing import TYPE_CHECKING
 

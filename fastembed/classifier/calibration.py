@@ -1,4 +1,4 @@
-"""From scores to logits: the one slope and offset by which documents that were left out are most likely."""
+"""Calibration of scores to logits, by the slope and offset that maximise the likelihood of left-out documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastembed.classifier.likelihood import Likelihood
 
-FIRST = {"ova": (1.0, 0.0), "squared": (2.0, -6.0)}  # slope, as good as known from one document, and offset
+FIRST = {"ova": (1.0, 0.0), "squared": (2.0, -6.0)}  # prior slope, with the weight of one document, and initial offset
 BEND = 0.06  # the best of 0.01, 0.03, 0.06 and 0.1 by held-out nll on six sets together
 ROUNDS = 30
 
@@ -22,8 +22,8 @@ Array = npt.NDArray[Any]
 class Calibration:
     """The logits slope * g(score) + offset (Platt 1999).
 
-    Scores of the loss "squared" are about probabilities, of which the larger ones are too small, since L2 holds them
-    down; g(s) = asinh(s / BEND) is linear for small scores and logarithmic for large ones, as the measured logits are.
+    Scores of the loss "squared" are approximate probabilities; large ones are too small, since L2 shrinks them. Here
+    g(s) = asinh(s / BEND), which is linear for small scores and logarithmic for large ones, as are the measured logits.
     Other scores are logits already: g(s) = s.
 
     Attributes
@@ -37,7 +37,7 @@ class Calibration:
     offset: float = 0.0
 
     def logits(self, scores: Array) -> Array:
-        """Return the logits of scores, in the dtype of these.
+        """Return the logits of scores, in the dtype of the scores.
 
         Examples
         --------
@@ -60,21 +60,21 @@ def calibrated(
     likelihood: Likelihood,
     known: Calibration | None = None,
 ) -> Calibration:
-    """Return the slope and the offset of the highest likelihood, found by Newton's method with halved steps.
+    """Return the slope and the offset of maximum likelihood, found by Newton's method with step halving.
 
-    The slope is exp(t), with (t - t0)^2 / 2 added to the nll so that a few documents do not decide it. The offset is 0
-    where the softmax does not depend on it.
+    The slope is exp(t). The prior (t - t0)^2 / 2 is added to the nll, so that a few documents do not determine it. The
+    offset is 0 if the softmax does not depend on it.
 
     Parameters
     ----------
     scores : ndarray (N, L)
-        Of documents that the weights do not know.
+        The scores of documents that the weights were not trained on.
     labels : csr_array (N, L)
         1 where a document has a label.
     weights : ndarray of float64 (N,)
     likelihood : Likelihood
     known : Calibration, optional
-        With t0, where Newton's method starts; by default what is usual.
+        The calibration of t0, where Newton's method starts; by default `FIRST`.
     """
     s, y = bent(scores.astype(np.float64), likelihood.loss), labels.toarray()
     if not likelihood.independent:

@@ -18,12 +18,12 @@ from fastembed.ngrams import NgramFinder, common_ngrams
 
 @dataclass(frozen=True)
 class CharacterGrams:
-    """The n-grams that are features.
+    """The character n-grams that are features.
 
     Attributes
     ----------
     lengths : (int, int)
-        The least and the largest number of characters.
+        The smallest and largest number of characters.
     tokens : tuple of str
     counts : ndarray of int64 (C,)
         How often each occurred.
@@ -41,18 +41,18 @@ class CharacterGrams:
         return NgramFinder(self.tokens, self.lengths)
 
     def first(self, count: int) -> CharacterGrams:
-        """Return the first of them."""
+        """Return the first `count` n-grams."""
         return CharacterGrams(self.lengths, self.tokens[:count], self.counts[:count].copy())
 
     def of_words(self, words: Sequence[str]) -> Any:
-        """Return how often each n-gram is in each word, as csr_array (V, C), float64."""
+        """Return the counts of each n-gram in each word, as csr_array (V, C), float64."""
         starts, ids = self._finder.find(words)
         matrix = sparse.csr_array((np.ones(len(ids)), ids, starts), shape=(len(words), len(self)))
         matrix.sum_duplicates()
         return matrix
 
     def counts_of(self, text: bytes) -> Any:
-        """Return how often each n-gram is in each line of tokens, as csr_array (N, C), float64."""
+        """Return the counts of each n-gram in each line of tokens, as csr_array (N, C), float64."""
         table = TokenTable()
         table.count(text, False)
         words = list(map(token_from_bytes, table.frequent(0)[0]))
@@ -64,7 +64,7 @@ class CharacterGrams:
 def count_characters(
     words: Sequence[str], counts: npt.NDArray[np.int64], lengths: tuple[int, int], least: int
 ) -> CharacterGrams:
-    """Return the n-grams that occur often enough in words that occur so many times, by decreasing count.
+    """Return the n-grams with at least a minimum count in words with given counts, by decreasing count.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def count_characters(
 
 
 def documents_by_words(ids: npt.NDArray[np.int32], words: int) -> Any:
-    """Return how often each word is in each document, from ids with -1 behind each document."""
+    """Return the counts of each word in each document, from ids with -1 after each document."""
     ends = np.flatnonzero(ids < 0)
     indptr = np.concatenate([[0], ends - np.arange(len(ends))])
     found = ids[ids >= 0]

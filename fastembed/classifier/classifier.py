@@ -1,4 +1,4 @@
-"""`Classifier`: documents in, labels out."""
+"""`Classifier`: learns labels of documents."""
 
 from __future__ import annotations
 
@@ -36,68 +36,70 @@ T = TypeVar("T")
 class Classifier:
     """Labels of documents, by a linear model over a weighted bag of words and n-grams.
 
-    A document is the sum h of the rows of E of its features, each with its TF-IDF weight, scaled to unit length. The
-    scores of the labels are h + b, or h @ W + b. The probabilities of a document without known features are the labels'
-    shares. The result has the same bits on any number of threads.
+    A document is represented by h, the sum of the rows of E of its features. Each row is multiplied by its TF-IDF
+    weight; the weights are scaled to unit length. The scores of the labels are h + b, or h @ W + b. For a document
+    without known features, the probabilities are the shares of the labels in training. The result has the same bits on
+    any number of threads.
 
     Parameters
     ----------
     loss : {"squared", "ova", "softmax"}
-        "squared" and "ova" set each label against all others: by the squared distance of its score from 1 or 0, or by a
-        sigmoid of its score. They are trained by dual coordinate ascent, which needs no learning rate. Then the scores
-        become probabilities by a slope and an offset that are found on documents left out of the first epochs: by a
-        sigmoid for each label if documents may have several, else by a softmax. "softmax" is the softmax over the
-        labels in training, too; a document with several labels has the same share of each.
+        "squared" and "ova" are one-versus-all: each label has a squared loss with the targets 1 and 0, or a logistic
+        loss. They are trained by dual coordinate ascent, which needs no learning rate. The scores are calibrated to
+        probabilities with a slope and an offset, which are fitted on documents left out of the first epochs: by a
+        sigmoid per label if documents may have several labels, otherwise by a softmax. "softmax" is the cross-entropy
+        of a softmax over the labels; in a document with several labels each has the same share.
     dim : int or None
-        Dimension of the rows of E, with the loss "softmax". With no more labels than that, or with None, W is the
-        identity, and E has a row of logits per feature: multinomial logistic regression.
+        Dimension of the rows of E, with the loss "softmax". If there are no more than `dim` labels, or with None, W is
+        the identity, and the row of a feature in E holds its logits: multinomial logistic regression.
     ngrams : int
-        The largest number of neighbouring words that are a feature.
+        The largest length of a word n-gram.
     chars : (int, int), optional
-        The least and the largest number of characters of the n-grams of each word that are features, with < before and
-        > behind the word. With those of one character documents are much alike: try a learning rate of 0.5.
+        The shortest and longest character n-grams of each word that are features, with < before and > after the word.
+        With n-grams of one character, documents are very similar: try a learning rate of 0.5.
     weighting : {"tfidf", "count"}
         Whether the counts of features are multiplied by their inverse document frequencies.
     min_count : int
         Features that occur fewer times are dropped.
     max_features : int, optional
-        The most frequent ones are kept; of equally frequent ones, those of fewer words.
+        The largest number of features: the most frequent are kept and, of equally frequent ones, those of fewer words.
     epochs : int, optional
-        How often each document is visited at most; by default 20, and 5 with the loss "softmax".
+        The largest number of epochs; by default 20, and 5 with the loss "softmax".
     tol : float
-        With the losses "squared" and "ova": training ends when an epoch has moved the scores by less than this share of
-        what the first one did.
+        With the losses "squared" and "ova": training ends when the change of the scores in an epoch is less than this
+        share of the change in the first epoch.
     learning_rate : float
-        With the loss "softmax": of gradient descent on the rows of E, which falls linearly to a tenth.
+        With the loss "softmax": the learning rate of gradient descent on the rows of E, which falls linearly to a
+        tenth.
     l2 : float, optional
-        What half the sum of the squared weights is multiplied by in what is minimised, beside the sum of the losses of
-        all documents: 1 / C of scikit-learn. By default 1 with the loss "squared", 0.1 with "ova", 0 with "softmax",
-        where E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
+        Strength of L2 regularisation: training minimises the sum of the losses of all documents plus l2 / 2 times the
+        sum of the squared weights. It is 1 / C of scikit-learn. By default 1 with the loss "squared", 0.1 with "ova"
+        and 0 with "softmax". With "softmax", E is multiplied by exp(-l2 learning_rate) at the end of each epoch.
     class_weight : mapping of label to float, or "balanced", optional
-        The weights of labels, of which each document has the mean of its own; 1 for labels that are not named.
-        "balanced" gives all labels the same sum.
+        The weights of the labels; 1 for labels that are not named. The weight of a document is the mean of the weights
+        of its labels. "balanced" gives all labels the same total weight.
     early_stopping : bool
-        Hold out a share of the documents, and end training when their nll has not fallen for some epochs; the
-        parameters are then those of the epoch at which it was lowest.
+        Hold out a share of the documents, and end training when their nll has not fallen for `n_iter_no_change` epochs.
+        The parameters are then those of the epoch with the lowest nll.
     validation_fraction : float
-        The share held out. At most 0.5.
+        The share of the documents to hold out. At most 0.5.
     n_iter_no_change : int
         The number of epochs without a lower nll after which early stopping ends training.
     seed : int
-        For the start, the order of the documents, and the choice of those held out.
+        Seed for the initial parameters, the order of the documents, and the choice of the held-out documents.
     threads : int, optional
-        By default as many as CPUs.
+        The number of threads; by default the number of CPUs.
     reading : Reading, optional
         How texts become tokens; by default ``Reading(words=True)``. Its unit must be "line".
     label_prefix : str
-        What labels begin with in files.
+        The prefix of labels in files.
     pretrained : Vectors, optional
-        With the loss "softmax": where the rows of E of words start from, of which `dim` must be the dimension. Other
-        rows start from zero, as do those of words that have no vector there. A file of the classifier does not hold it.
+        With the loss "softmax": the initial rows of E of words; `dim` must be their dimension. Rows of other features,
+        and of words without a vector, start from zero. A file of the classifier does not store them.
 
     Notes
     -----
-    It is an estimator in scikit-learn's sense. Any number of threads may use a fitted classifier at once.
+    It is an estimator in scikit-learn's sense. Any number of threads may use a fitted classifier at the same time.
 
     Examples
     --------
@@ -174,7 +176,7 @@ class Classifier:
         return estimator.get_params(self)
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. What a fit has learned stays until the next fit.
+        """Set parameters by name. The fitted state stays until the next fit.
 
         Parameters
         ----------
@@ -189,7 +191,7 @@ class Classifier:
         Raises
         ------
         ValueError
-            If there is no parameter of a name; nothing has been set then.
+            If there is no parameter with a given name; nothing has been set then.
 
         Examples
         --------
@@ -214,13 +216,13 @@ class Classifier:
         Parameters
         ----------
         documents : iterable of str or of lists of tokens; or path-like, without `labels`
-            A path names files in fastText's form: a document per line, in which the tokens that begin with
-            `label_prefix` are its labels.
+            A path names files in fastText's format: one document per line, in which the tokens that begin with
+            `label_prefix` are the labels.
         labels : array_like of str or int (N,), or list of lists of these
             One label per document, or several. Documents without a label are left out, and counted in
             ``ledger.skipped``.
         sample_weight : array_like of float (N,), optional
-            What the loss of each document is multiplied by; not negative. What the features are does not depend on it.
+            The non-negative weight of the loss of each document. The features do not depend on it.
         on_epoch_end : callable, optional
             Called with the record of each epoch; training ends early if it returns True.
 
@@ -232,15 +234,15 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError
-            If a parameter, a document, a label or a weight is not as above, there are fewer than two different labels,
-            or no feature is left.
+            If a parameter, a document, a label or a weight is not as above, there are fewer than two distinct labels,
+            or no feature remains.
         OSError
             If a file cannot be read.
         MemoryError
             If the weights of all features for all labels do not fit in memory.
         TrainingDivergedError
-            With the loss "softmax", if a loss is no longer finite, because the learning rate is too large. A classifier
-            that was fitted before stays as it was.
+            With the loss "softmax", if a loss is not finite because the learning rate is too large. A classifier that
+            was already fitted stays as it was.
 
         Examples
         --------
@@ -262,15 +264,16 @@ class Classifier:
         *,
         on_epoch_end: Callable[[dict[str, float]], object] | None = None,
     ) -> Self:
-        """Learn from more documents, whose features and labels may be new; before a fit, the same as :meth:`fit`.
+        """Continue training on more documents, which may have new features and labels.
 
-        The weights start from what they are, and L2 holds them near that. Old features keep their inverse document
-        frequencies; new ones get theirs from the new documents.
+        Before a fit it is the same as :meth:`fit`. The weights start from their current values, and L2 regularisation
+        pulls them towards these. Known features keep their inverse document frequencies; those of new features are
+        computed from the new documents.
 
         Parameters
         ----------
         documents, labels, sample_weight, on_epoch_end
-            As for :meth:`fit`. One label is enough.
+            As for :meth:`fit`; a single label is enough.
 
         Returns
         -------
@@ -280,8 +283,8 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError, TrainingDivergedError
-            As :meth:`fit`; also if a parameter has changed that says what a feature is, or the loss. The classifier
-            then stays as it was.
+            As :meth:`fit`; also if the loss or a parameter of the features has changed. The classifier then stays as it
+            was.
 
         Examples
         --------
@@ -298,11 +301,11 @@ class Classifier:
         self._model = learn_more(self._model, examples, options, pool, ledger, on_epoch_end)
         return self
 
-    # ---------------------------------------------------------------- what was learned
+    # ---------------------------------------------------------------- fitted properties
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The labels (L,), sorted: of int64, or str objects."""
+        """The sorted labels (L,): int64, or str objects."""
         return self._fitted().classes
 
     @property
@@ -317,28 +320,28 @@ class Classifier:
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """The records of the epochs: with the loss "softmax" as `Trainer.fit_counts` returns them.
+        """The records of the epochs; with the loss "softmax" they are those of `Trainer.fit_counts`.
 
-        With the other losses, `loss` is the mean over documents of the sum over labels, of each document before its
-        step, and `change` how far the steps of the epoch have moved the scores' distances from the labels, also the
-        mean over documents of the sum over labels.
+        With the other losses, `loss` is the mean over documents of the loss summed over labels, with each document
+        before its step. `change` is the same mean of the change that the steps of the epoch made to the distances
+        between scores and labels.
         """
         return self._fitted().history
 
     @property
     def ledger_(self) -> Ledger:
-        """What was read, used and dropped; a line is a document."""
+        """The numbers of tokens and documents read, used and dropped; each line is a document."""
         return self._fitted().ledger
 
     @property
     def reading_(self) -> Reading:
-        """How texts became tokens, and do at prediction."""
+        """How texts become tokens, in training and prediction."""
         return self._fitted().features.reading
 
     # ---------------------------------------------------------------- prediction
 
     def decision_function(self, documents: Any) -> NDArray[np.float32]:
-        """Return the scores: with the loss "squared" before their calibration, else the logits that it scales.
+        """Return the scores of the labels, before calibration.
 
         Parameters
         ----------
@@ -347,7 +350,7 @@ class Classifier:
         Returns
         -------
         ndarray of float32 (N, L), or (N,) with two labels
-            In the order of `classes_`. With two labels: the score of the second less that of the first.
+            In the order of `classes_`. With two labels: the score of the second minus that of the first.
 
         Raises
         ------
@@ -392,7 +395,7 @@ class Classifier:
         Warns
         -----
         UserWarning
-            If documents have no known feature. The answer is then the labels' shares.
+            If documents have no known feature. Their probabilities are the shares of the labels in training.
 
         Examples
         --------
@@ -414,7 +417,7 @@ class Classifier:
         Returns
         -------
         ndarray (N,)
-            Of `classes_`. Of equally probable labels, the first.
+            Elements of `classes_`; of equally probable labels, the first.
 
         Raises
         ------
@@ -424,7 +427,7 @@ class Classifier:
         Warns
         -----
         UserWarning
-            If documents have no known feature. The answer is then the most frequent label.
+            If documents have no known feature. Their prediction is the most frequent label.
 
         Examples
         --------
@@ -442,19 +445,19 @@ class Classifier:
         ----------
         documents : iterable of str or of lists of tokens
         k : int
-            All labels if there are no more.
+            The number of labels; all if there are fewer.
         threshold : float
-            Labels that are less probable are left out.
+            Labels with a lower probability are left out.
 
         Returns
         -------
         list of list of (label, float)
-            The most probable first.
+            In the order of descending probability.
 
         Raises
         ------
         AttributeError, TypeError, ValueError
-            As :meth:`decision_function`; also if `k` or `threshold` is out of its range.
+            As :meth:`decision_function`; also if `k` or `threshold` is out of range.
 
         Examples
         --------
@@ -469,10 +472,10 @@ class Classifier:
         return list(chain.from_iterable(parts))
 
     def score(self, documents: Any, labels: Any) -> float:
-        """Return the share of documents whose most probable label is right: among theirs, if they have several.
+        """Return the accuracy: the share of documents whose most probable label is one of their labels.
 
         It is the accuracy of :meth:`test`: documents without a label are left out, and labels that the classifier does
-        not know count as mistakes.
+        not know count as errors.
 
         Parameters
         ----------
@@ -503,14 +506,14 @@ class Classifier:
         return float(hits.mean())
 
     def test(self, documents: Any, labels: Any = None, k: int = 1) -> Evaluation:
-        """Return how good the predictions of labelled documents are.
+        """Return precision, recall and other metrics of the predictions for labelled documents.
 
         Parameters
         ----------
         documents, labels
-            As for :meth:`fit`: documents with labels, or files that have both.
+            As for :meth:`fit`: documents and labels, or files that have both.
         k : int
-            Of P@k and R@k.
+            The k of P@k and R@k.
 
         Returns
         -------
@@ -538,13 +541,13 @@ class Classifier:
         return evaluation(model, found, self._answers(items, lambda known, scores: (known, scores), warn=False), k)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
-        """Return each feature's share of the scores of a document: they add up to them, since the model is linear.
+        """Return the contributions of the features to the scores of a document, which sum to the scores.
 
         Parameters
         ----------
         document : str or list of tokens
         labels : list of labels, optional
-            By default the k most probable ones.
+            The labels to explain; by default the k most probable ones.
         k : int
 
         Returns
@@ -568,7 +571,7 @@ class Classifier:
         return explain(model, bag, labels, k)
 
     def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
-        """Yield what `answer` makes of the numbers of known features and the scores of documents, some at a time."""
+        """Yield `answer(numbers of known features, scores)` for one block of documents at a time."""
         model, items, unknown = self._fitted(), check_documents(documents), 0
         for known, found in answers(model, items, Pool(check_threads(self.threads)), answer):
             unknown += int((known == 0).sum())
@@ -586,9 +589,9 @@ class Classifier:
         Parameters
         ----------
         path : path-like
-            Ends with .safetensors, or has no suffix.
+            The name ends with .safetensors, or has no suffix.
         rows : {"float32", "float16", "int8"}
-            How the rows of E are written: int8 with a factor per row.
+            The dtype of the rows of E in the file; int8 has a scale factor per row.
 
         Raises
         ------
@@ -597,7 +600,7 @@ class Classifier:
         OSError
             If the file cannot be written; an old file then stays as it was.
         ValueError
-            If `rows` or the name of the file is not as above, or float16 cannot hold a number of E.
+            If `rows` or the name of the file is not as above, or a number of E is out of the range of float16.
 
         Examples
         --------
@@ -611,7 +614,7 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read what :meth:`save` wrote. The rows of E stay in the file, which is mapped.
+        """Read a classifier from a file that :meth:`save` has written. The rows of E are memory-mapped.
 
         Parameters
         ----------
@@ -636,7 +639,7 @@ class Classifier:
         found._model = model
         return found
 
-    # ---------------------------------------------------------------- the conventions of an estimator
+    # ---------------------------------------------------------------- private
 
     def _options(self) -> ClassifierOptions:
         return ClassifierOptions(**self.get_params())

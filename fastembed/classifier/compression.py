@@ -1,4 +1,4 @@
-"""The rows of E in fewer bytes: of float16, or of int8 with a scale per row and without small ones."""
+"""Compression of the rows of E: float16, or int8 with a scale per row and without small numbers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fastembed.classifier.fitted import FittedClassifier
 ROWS = ("float32", "float16", "int8")
 HALF = float(np.finfo(np.float16).max)
 LEAST = 12  # smaller numbers of an int8 row, whose largest is 127, may be left out: docs/decisions.md
-MOST_NARROW = 1 << 16  # columns that uint16 names
+MOST_NARROW = 1 << 16  # columns that uint16 can number
 
 
 def compressed(model: FittedClassifier, rows: str) -> FittedClassifier:
     """Return a model with rows of E of this dtype.
 
-    The largest number of a row of int8 is 127, its scale what that stands for. Of many labels a feature says little
-    about most: if E as a csr_array without the numbers below a tenth of their row's largest takes at most a quarter of
-    the bytes, it is that.
+    The largest number of an int8 row is 127, and the scale restores its value. With many labels, a feature is
+    uninformative about most: if E as a csr_array, without numbers below a tenth of the largest of their row, takes at
+    most a quarter of the bytes, the result is sparse.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def rows_of_tensors(tensors: Any, features: int, dim: int) -> tuple[Any, npt.NDA
     Raises
     ------
     ValueError
-        If they do not fit together.
+        If the tensors are inconsistent.
     """
     if "rows" in tensors:
         embedding = tensors["rows"]

@@ -1,6 +1,6 @@
-r"""Documents as lines of tokens: those in memory, and those of files in fastText's form, with their labels.
+r"""Documents as lines of tokens: documents in memory, and files in fastText's format with labels.
 
-Both are corpora of text, as `fastembed.corpus.readers` has them, of which each document is one sequence.
+Both are corpora of text as in `fastembed.corpus.readers`, with one sequence per document.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastembed.corpus.readers import Block, FileCorpus, Progress, invalid_utf8, 
 from fastembed.corpus.reading import Reading, replace_surrogates, token_list
 from fastembed.corpus.text_blocks import TextBlock
 
-BLOCK_DOCUMENTS = 1 << 14  # documents in memory that make a block
+BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
 
 
 class DocumentLines:
@@ -29,7 +29,7 @@ class DocumentLines:
     ----------
     documents : sequence of str or of sequences of str
     reading : Reading
-        Of texts.
+        How texts become tokens.
     """
 
     def __init__(self, documents: Sequence[Any], reading: Reading) -> None:
@@ -40,7 +40,7 @@ class DocumentLines:
         return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
 
     def _blocks(self, _: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the documents in blocks; of their bytes no ledger is kept."""
+        """Yield the documents in blocks; the ledger does not count their bytes."""
         total = len(self._documents)
         for first in range(0, total, BLOCK_DOCUMENTS):
             part = self._documents[first : first + BLOCK_DOCUMENTS]
@@ -56,11 +56,11 @@ def document_lines(documents: Sequence[Any], errors: str, first: int = 0) -> Ite
     ----------
     documents : sequence of str or of sequences of str
     errors : {"strict", "replace"}
-        What to do with surrogates.
+        How surrogates are handled.
     first : int
         The number of the first document, for errors.
     """
-    plain = set(map(type, documents)) == {str}  # as a rule, which is seen much faster
+    plain = set(map(type, documents)) == {str}  # the usual case, with a much faster check
     for texts, run in [(True, documents)] if plain else groupby(documents, lambda item: isinstance(item, str)):
         part = list(run)
         if texts:
@@ -84,14 +84,14 @@ def _lines(documents: Sequence[str], errors: str) -> bytes:
 
 
 class LabelledFiles:
-    """Files in fastText's form: a document per line, in which tokens with a prefix are labels.
+    """Files in fastText's format: one document per line, in which tokens with a prefix are labels.
 
     Parameters
     ----------
     paths : path-like or iterable of path-like
         As for any corpus.
     reading : Reading
-        Of what is not a label.
+        How the rest of a line becomes tokens.
     prefix : str
     """
 
@@ -116,9 +116,9 @@ class LabelledFiles:
         return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
 
     def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the text of the files without labels; `labels` has these then, as lines of UTF-8.
+        """Yield the text of the files without labels; the labels are stored in `labels`, as lines of UTF-8.
 
-        Lines without a label are left out of both, and counted in `unlabelled`; ValueError if all are.
+        Lines without a label are left out of both, and counted in `unlabelled`; raise ValueError if all are.
         """
         self.labels, self.unlabelled = [], 0
         for text, block in self._texts(ledger, progress):
@@ -132,12 +132,12 @@ class LabelledFiles:
             raise ValueError(f"no document with a label in {names}: {lines} a token that begins with {prefix}")
 
     def all_documents(self) -> Iterator[list[str]]:
-        """Yield the documents, with labels or without, as texts from which these were removed; many at a time."""
+        """Yield all documents, labelled or not, as lists of texts without the labels."""
         for text, _ in self._texts(Ledger(), None):
             yield unlabelled_texts(text, self._prefix)
 
     def _texts(self, ledger: Ledger, progress: Progress | None) -> Iterator[tuple[bytes, Any]]:
-        """Yield whole lines of valid UTF-8, each time with the block that they end in."""
+        """Yield complete lines of valid UTF-8, together with the block in which they end."""
         begun: list[bytes] = []
         for block in text_blocks_of(self._files, ledger, progress):
             if isinstance(block, DocumentBlock):
@@ -159,7 +159,7 @@ def valid_text(block: Any, errors: str) -> bytes:
     Raises
     ------
     ValueError
-        If it is not, and errors are strict; it names the file and the line.
+        If it is invalid and `errors` is "strict"; the message names the file and the line.
     """
     text: bytes = block.text
     if valid_utf8(text):
@@ -170,12 +170,12 @@ def valid_text(block: Any, errors: str) -> bytes:
 
 
 def unlabelled_texts(text: bytes, prefix: bytes) -> list[str]:
-    """Return lines of UTF-8, without their labels, as texts."""
+    """Return lines of UTF-8 as texts without their labels."""
     return separate_labels(text, prefix)[1].decode().split("\n")[:-1]
 
 
 def _labelled(labels: bytes, rest: bytes) -> tuple[bytes, bytes, int]:
-    """Return the lines that have labels, and the number of the others."""
+    """Return the lines with labels, and the number of lines without."""
     if not labels.startswith(b"\n") and b"\n\n" not in labels:
         return labels, rest, 0
     lines = list(zip(labels.splitlines(keepends=True), rest.split(b"\n"), strict=False))
@@ -184,12 +184,12 @@ def _labelled(labels: bytes, rest: bytes) -> tuple[bytes, bytes, int]:
 
 
 def check_documents(documents: Any) -> Sequence[Any]:
-    """Return several documents as a sequence.
+    """Check documents and return them as a sequence.
 
     Raises
     ------
     TypeError
-        If it is one string, or cannot be iterated.
+        If `documents` is a single string, or cannot be iterated.
     """
     if isinstance(documents, str | bytes):
         raise TypeError(f"documents must be several, got one {shown(documents)}: pass [document]")

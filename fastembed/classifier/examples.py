@@ -1,4 +1,4 @@
-"""What a classifier learns from: the features and the labels of documents, and the weight of each document."""
+"""Training examples of a classifier: the features and labels of documents, and the weight of each document."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Examples:
     ----------
     features : Features
     counts : csr_array (N, F), float64
-        Of the features in each document.
+        The counts of the features in each document.
     corpus : DocumentLines or LabelledFiles
         The documents.
     labels : Labels
     weights : ndarray of float64 (N,)
-        Of the documents.
+        The weights of the documents.
     """
 
     features: Features
@@ -44,7 +44,7 @@ class Examples:
     weights: Float64
 
     def take_counts(self) -> Any:
-        """Return the counts, which are then no longer here."""
+        """Return the counts and drop the reference to them."""
         counts, self.counts = self.counts, None
         return counts
 
@@ -58,7 +58,7 @@ def read_examples(
     pool: Pool,
     known: npt.NDArray[Any] | None = None,
 ) -> Examples:
-    """Return what was given, checked; documents without a label are left out and counted in the ledger.
+    """Check the given documents and labels; documents without a label are left out and counted in the ledger.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def read_examples(
     ledger : Ledger
     pool : Pool
     known : ndarray (L,), optional
-        The labels that are known already: one more is enough, and all may have weights. By default there must be two.
+        The labels that are already known: one further label is enough, and all may have weights. By default there must
+        be two labels.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def read_examples(
 
 
 def names_files(documents: Any) -> bool:
-    """Return whether this is a path, or a list of paths."""
+    """Return whether `documents` is a path, or a list of paths."""
     if isinstance(documents, str | os.PathLike):
         return True
     return (
@@ -108,19 +109,19 @@ def names_files(documents: Any) -> bool:
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None = None) -> Float64:
-    """Return the weight of each document (N,) by its labels: the mean of theirs.
+    """Return the weight of each document (N,): the mean of the weights of its labels.
 
     Parameters
     ----------
     labels : Labels
     class_weight : None, "balanced" or mapping of label to number
     known : ndarray, optional
-        Labels that the mapping may have, too.
+        Further labels that the mapping may have.
 
     Raises
     ------
     ValueError
-        If the mapping has another label that does not occur.
+        If the mapping has a label that does not occur.
     """
     if class_weight is None:
         return np.ones(labels.matrix.shape[0])

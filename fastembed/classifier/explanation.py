@@ -1,4 +1,4 @@
-"""Why a document gets its labels: each feature's exact share of each score."""
+"""Explanation of the labels of a document: the exact contribution of each feature to each score."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fastembed._base.printable import shown
 from fastembed._base.ranking import largest
 from fastembed.classifier.fitted import FittedClassifier
 
-SHOWN = 10  # features of a label
-BAR = 20  # characters
+SHOWN = 10  # features per label
+BAR = 20  # characters of the longest bar
 
 
 @pickled_as("classifier.Explanation")
 @dataclass(frozen=True)
 class Explanation:
-    """The shares of features in the scores of some labels; with the bias they add up to them.
+    """The contributions of features to the scores of some labels; with the bias they sum to the scores.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Explanation:
     probabilities: npt.NDArray[np.float64]
 
     def __str__(self) -> str:
-        """Return a table of each label's features by the size of their shares, with bars."""
+        """Return a table of the features of each label by the size of their shares, with bars."""
         most = np.abs(self.shares).max(initial=1e-12)
         lines = []
         for column, label in enumerate(self.labels):

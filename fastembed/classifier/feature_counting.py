@@ -1,4 +1,4 @@
-"""The features of a training set, found in one reading: words are counted, then their ids are counted in n-grams."""
+"""The features of a training set, found in one pass: words are counted, then n-grams of their ids."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fastembed.classifier.features import (
     Grams,
     Int32,
     Int64,
+    check_numbered,
     document_starts,
     new_room,
     place_grams,
@@ -39,7 +40,7 @@ def read_features(
     corpus : DocumentLines or LabelledFiles
     options : ClassifierOptions
     ledger : Ledger
-        What was read is added to it.
+        The ledger to which the numbers of tokens read are added.
     progress : callable, optional
     pool : Pool
 
@@ -69,11 +70,11 @@ def read_features(
     features = Features(
         words=Vocabulary(words[:kept], counts[:kept]),
         grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],
-        characters=characters and characters.first(sizes[-1]),
+        characters=None if characters is None else characters.first(sizes[-1]),
         weights=np.ones(sum(sizes)),
         reading=corpus.reading,
     )
-    if options.max_features is not None:  # words may be neighbours now that were not, and n-grams have gone
+    if options.max_features is not None:  # dropped words and n-grams make others neighbours
         orders = place_grams(_first(ids, kept, len(words)), features.grams)
     of_words = None if features.characters is None else features.characters.of_words(words)
     return features, _bags(features, ids, orders, of_words, pool)
@@ -82,7 +83,7 @@ def read_features(
 def _read_words(
     corpus: Any, options: ClassifierOptions, ledger: Ledger, progress: Progress | None, pool: Pool
 ) -> tuple[list[str], Int64, Int32]:
-    """Return the words of a corpus, how often each occurs, and its ids with -1 behind each document."""
+    """Return the words of a corpus, their counts, and the ids with -1 after each document."""
     numbered = number_tokens(corpus, ledger, progress, pool)
     tables = numbered.counts(pool)
     ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
@@ -98,12 +99,12 @@ def _read_words(
 
 
 def _first(ids: Int32, count: int, words: int) -> Int32:
-    """Return the ids below a count of all words; -1 stays."""
+    """Return the ids below `count`, without those of other words; -1 stays."""
     return ids if count == words else ids[ids < count]
 
 
 def _count_grams(ids: Int32, options: ClassifierOptions, pool: Pool) -> tuple[list[Int32], list[Grams]]:
-    """Return the n-grams of 2, 3, ... words that occur often enough, and the number of each place, as `place_grams`."""
+    """Return the n-grams of 2, 3, ... words with enough counts, and their number at each position (`place_grams`)."""
     orders, grams = [ids], []
     for n in range(2, options.ngrams + 1):
         found, kind = count_pairs(orders[-1], ids, n - 1, options.min_count, pool)
@@ -113,12 +114,13 @@ def _count_grams(ids: Int32, options: ClassifierOptions, pool: Pool) -> tuple[li
 
 
 def _kept(counts: list[npt.NDArray[np.int64]], characters: CharacterGrams | None, most: int | None) -> list[int]:
-    """Return how many features of each kind are among the most frequent ones; of equal ones the simpler come first.
+    """Return how many features of each kind are among the most frequent; of equally frequent, shorter ones come first.
 
-    An n-gram occurs no more often than what it begins with, so that is kept with it.
+    An n-gram occurs no more often than its first n - 1 words, so these are kept with it.
     """
     kinds = [*counts, np.empty(0, np.int64) if characters is None else characters.counts]
     sizes = [len(kind) for kind in kinds]
+    check_numbered(min(sum(sizes), most or sum(sizes)))
     if most is None or sum(sizes) <= most:
         return sizes
     of_kind = np.repeat(np.arange(len(kinds)), sizes)

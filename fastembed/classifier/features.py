@@ -32,12 +32,13 @@ Int64 = npt.NDArray[np.int64]
 Room: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
 Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
 
-PIECE_DOCUMENTS = 1 << 13  # documents whose bags are made by one task
+PIECE_DOCUMENTS = 1 << 13  # documents per task
+MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
 
 
 @dataclass(frozen=True)
 class Grams:
-    """The n-grams of words of one length: each is an (n-1)-gram, or a word, and the word behind it.
+    """The word n-grams of one length: each is an (n-1)-gram, or a word, and the word after it.
 
     Attributes
     ----------
@@ -54,11 +55,16 @@ class Grams:
 
     @cached_property
     def index(self) -> PairIndex:
-        """What finds them."""
+        """The index that finds the n-grams."""
         return PairIndex(self.left, self.right)
 
+    def indexed(self) -> Grams:
+        """Return them; ValueError if two are the same, which is seen when their index is made."""
+        _ = self.index
+        return self
+
     def first(self, count: int) -> Grams:
-        """Return the first of them."""
+        """Return the first `count` n-grams."""
         if count == len(self):
             return self
         return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
@@ -66,16 +72,16 @@ class Grams:
 
 @dataclass(frozen=True)
 class Features:
-    """What a document is made of, and the weight of each feature.
+    """The features of documents, and the weight of each feature.
 
     Attributes
     ----------
     words : Vocabulary
     grams : list of Grams
-        Of 2, 3, ... words.
+        The n-grams of 2, 3, ... words.
     characters : CharacterGrams or None
     weights : ndarray of float64 (F,)
-        What the count of a feature in a document is multiplied by, before the bag is scaled to unit length.
+        The factor on the count of each feature in a document, before the bag is scaled to unit length.
     reading : Reading
     """
 
@@ -90,21 +96,22 @@ class Features:
 
     @classmethod
     def of_parts(cls, parts: Mapping[str, Any]) -> Features:
-        """Return what `parts` was made of."""
+        """Return the features with these parts, the inverse of :meth:`parts`."""
         grams = [Grams(*each) for each in parts["grams"]]
         characters = parts["characters"] and CharacterGrams(*parts["characters"])
         return cls(**{**parts, "grams": grams, "characters": characters})
 
     def parts(self) -> dict[str, Any]:
-        """Return its attributes for a pickle, without an object of a private class."""
+        """Return the attributes for a pickle, without objects of private classes."""
         grams = [(each.left, each.right, each.counts) for each in self.grams]
-        characters = self.characters and (self.characters.lengths, self.characters.tokens, self.characters.counts)
+        kept = self.characters  # of which there may be none left
+        characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
         shared = {"words": self.words, "weights": self.weights, "reading": self.reading}
         return shared | {"grams": grams, "characters": characters}
 
     @cached_property
     def starts(self) -> list[int]:
-        """The number of the first feature of each kind, and of all."""
+        """The number of the first feature of each kind, and the number of all features."""
         sizes = [len(self.words), *map(len, self.grams), len(self.characters or ())]
         return [0, *itertools.accumulate(sizes)]
 
@@ -115,7 +122,7 @@ class Features:
         return table
 
     def name(self, feature: int) -> str:
-        """Return the words of a feature, or its characters, of which < and > are the ends of a word."""
+        """Return the words of a feature, or its characters, in which < and > are the ends of a word."""
         kind = int(np.searchsorted(self.starts, feature, "right")) - 1
         if self.characters is not None and kind == len(self.grams) + 1:
             return self.characters.tokens[feature - self.starts[kind]]
@@ -143,7 +150,7 @@ class Features:
         """
         cuts = range(0, len(documents), PIECE_DOCUMENTS)
         if len(cuts) > 1:
-            self.csr_of(documents[:1], first)  # makes the tables, which threads share from then on
+            self.csr_of(documents[:1], first)  # builds the tables that the threads share
         parts: list[Any] = [None] * len(cuts)
 
         def make(k: int) -> None:
@@ -182,11 +189,11 @@ class Features:
         orders : list of ndarray of int32
             As `place_grams` returns them.
         starts : ndarray of int64 (N + 1,)
-            Where each document begins in them, and the last one ends.
+            The start of each document, and the end of the last one.
         more : csr_array (N, C), optional
-            How often each n-gram of characters is in each document.
+            The counts of character n-grams in each document.
         room : (ndarray of int32, ndarray of float64), optional
-            What indices and data are written to, with an element for each place of each order; by default new arrays.
+            Arrays for indices and data, with an element for each position of each order; by default new arrays.
         """
         indptr = np.empty(len(starts), np.int64)
         indices, data = room or new_room(int(starts[-1] - starts[0]) * len(orders))
@@ -200,8 +207,15 @@ class Features:
         return indptr, indices, data
 
 
+def check_numbered(features: int) -> None:
+    """Raise ValueError for more features than an int32 can number."""
+    if features > MOST_FEATURES:
+        advice = "a larger min_count leaves fewer, and so does max_features"
+        raise ValueError(f"{features:,} features are too many, of at most {MOST_FEATURES:,}: {advice}")
+
+
 def new_room(entries: int) -> Room:
-    """Return arrays for so many entries, one at least, since their addresses are taken."""
+    """Return arrays for a number of entries, at least one, since the kernels take their addresses."""
     return np.empty(max(1, entries), np.int32), np.empty(max(1, entries))
 
 
@@ -215,7 +229,7 @@ def stacked(parts: list[Part], columns: int, pool: Pool, room: Room | None = Non
     columns : int
     pool : Pool
     room : (ndarray of int32, ndarray of float64), optional
-        What the parts lie in, in order, with gaps between them: they move together, without more memory.
+        The arrays that hold the parts, in order, with gaps between them: the parts are moved in place.
     """
     rows = [0, *itertools.accumulate(len(indptr) - 1 for indptr, _, _ in parts)]
     entries = [0, *itertools.accumulate(len(indices) for _, indices, _ in parts)]
@@ -227,19 +241,19 @@ def stacked(parts: list[Part], columns: int, pool: Pool, room: Room | None = Non
         indptr[rows[k] + 1 : rows[k + 1] + 1] = parts[k][0][1:] + entries[k]
         indices[entries[k] : entries[k + 1]], data[entries[k] : entries[k + 1]] = parts[k][1:]
 
-    (pool if room is None else Pool(1)).run(copy, len(parts))  # one after the other, each to where no later one lies
+    (pool if room is None else Pool(1)).run(copy, len(parts))  # in order, so that no part overwrites a later one
     return sorted_csr(data, indices, indptr, (rows[-1], columns))
 
 
 def document_frequencies(bags: Any) -> Int64:
-    """Return in how many documents each feature is (F,), from bags (N, F)."""
+    """Return the document frequency of each feature (F,), from bags (N, F)."""
     found = np.empty(bags.shape[1], np.int64)
     kernels.frequencies(bags.indices.astype(np.int32, copy=False), found)
     return found
 
 
 def document_starts(ids: Int32) -> Int64:
-    """Return where each document begins, and the last one ends, in ids with -1 behind each document.
+    """Return the start of each document, and the end of the last, from ids with -1 after each document.
 
     Examples
     --------
@@ -250,7 +264,7 @@ def document_starts(ids: Int32) -> Int64:
 
 
 def place_grams(ids: Int32, grams: Sequence[Grams]) -> list[Int32]:
-    """Return the number of the n-gram that begins at each place, -1 where none does: of 1, 2, ... words."""
+    """Return, for 1, 2, ... words, the number of the n-gram that begins at each position, or -1."""
     orders = [ids]
     for shift, kind in enumerate(grams, 1):
         found = np.empty_like(ids)

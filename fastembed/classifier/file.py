@@ -1,4 +1,4 @@
-"""The file of a classifier: safetensors, of which the rows of E stay mapped."""
+"""The file of a classifier: safetensors, with memory-mapped rows of E."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fastembed.vocabulary import Vocabulary
 def write_classifier(
     path: str | os.PathLike[str], options: ClassifierOptions, model: FittedClassifier, rows: str
 ) -> None:
-    """Write a classifier, with rows of E of this dtype."""
+    """Write a classifier, with the rows of E in a given dtype."""
     if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
         raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
     model = compressed(model, rows)
@@ -65,7 +65,7 @@ def write_classifier(
     }
     settings["reading"] = options.reading and _record(options.reading)
     if isinstance(options.class_weight, Mapping):
-        settings["class_weight"] = list(options.class_weight.items())  # as keys, JSON would make text of integers
+        settings["class_weight"] = list(options.class_weight.items())  # JSON would turn integer keys into strings
     state = {
         "several": model.likelihood.several,
         "documents": model.documents,
@@ -74,24 +74,24 @@ def write_classifier(
         "ledger": model.ledger,
         "reading": _record(features.reading),
         "orders": len(features.grams),
-        "lengths": features.characters and features.characters.lengths,
+        "lengths": None if features.characters is None else features.characters.lengths,
     }
     text = json.dumps(plain(state), ensure_ascii=False)
     write_tensors(path, tensors, header("classifier", plain(settings)) | {"model": text})
 
 
 def _record(reading: Reading) -> dict[str, Any]:
-    """Return the record of a reading, with what it does with bytes that are not UTF-8, which documents may have."""
+    """Return the record of a reading, including its handling of invalid UTF-8."""
     return reading.record() | ({} if reading.errors == "strict" else {"errors": reading.errors})
 
 
 def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], FittedClassifier]:
-    """Return the parameters and the model that a file holds.
+    """Return the parameters and the model of a file.
 
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     ValueError
         If it does not hold a classifier, or is damaged.
     """
@@ -114,7 +114,7 @@ def read_classifier(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitte
 def _model(
     tensors: Mapping[str, Any], state: Mapping[str, Any], loss: str, path: str | os.PathLike[str]
 ) -> FittedClassifier:
-    """Return the model, of which all dtypes, shapes and ranges have been checked."""
+    """Check all dtypes, shapes and ranges, and return the model."""
     features, classes = _features(tensors, state, path), _classes(tensors, path)
     labels = len(classes)
     dim = len(tensors["linear"]) if "linear" in tensors else labels
@@ -140,7 +140,7 @@ def _model(
 
 
 def _tensor(tensors: Mapping[str, Any], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Return a tensor of this dtype and shape, whose numbers are finite."""
+    """Return a tensor; raise ValueError unless it has this dtype and shape and is finite."""
     found: npt.NDArray[Any] = tensors[name]
     if found.dtype != dtype or found.shape != shape:
         raise ValueError(
@@ -184,7 +184,7 @@ def _features(tensors: Mapping[str, Any], state: Mapping[str, Any], path: str | 
         for side, most in ((left, before), (right, len(words))):
             if side.size and not 0 <= side.min() <= side.max() < most:
                 raise ValueError(f"{name!r} must be numbers from 0 to {most - 1}")
-        grams.append(Grams(left, right, _counts(tensors, f"ngrams{n}.counts", size)))
+        grams.append(Grams(left, right, _counts(tensors, f"ngrams{n}.counts", size)).indexed())
         before = size
     characters = None
     if (lengths := checked_lengths(state["lengths"])) is not None:

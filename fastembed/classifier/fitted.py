@@ -1,4 +1,4 @@
-"""`FittedClassifier`: all that a fit has learned, and the scores and probabilities of documents."""
+"""`FittedClassifier`: the fitted state of a classifier, and the scores and probabilities of documents."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _gather = kernels_for("float32").bag_gather
 
 @dataclass(frozen=True)
 class FittedClassifier:
-    """What a fit has learned.
+    """The fitted state of a classifier.
 
     Attributes
     ----------
     features : Features
     classes : ndarray (L,)
     likelihood : Likelihood
-        How logits are read.
+        The probabilities for logits.
     documents : int
         The number of training documents.
     label_counts : ndarray of int64 (L,)
         The number of documents with each label.
     embedding : ndarray (F, D), or csr_array of int8
-        float32, float16 or int8. It may be the memory of a file.
+        The rows E of the features, as float32, float16 or int8; may be memory-mapped.
     scales : ndarray of float32 (F,) or None
-        What rows of int8 are multiplied by.
+        The factors on int8 rows.
     linear : ndarray of float32 (D, L) or None
-        None: D is L, and h itself is added to the bias.
+        W; with None, D is L, and W is the identity.
     bias : ndarray of float32 (L,)
     calibration : Calibration
-        From scores to logits.
+        Maps scores to logits.
     prior : ndarray of float32 (L,)
-        The logits of a document without a known feature: of the shares of the labels.
+        The logits of a document without a known feature, whose probabilities are the shares of the labels.
     history : list of dict
     ledger : Ledger
     """
@@ -64,14 +64,14 @@ class FittedClassifier:
 
     @classmethod
     def of_parts(cls, parts: dict[str, Any]) -> FittedClassifier:
-        """Return what `parts` was made of."""
+        """Return the model with these parts, the inverse of :meth:`parts`."""
         likelihood = Likelihood(*parts["likelihood"])
         calibration = Calibration(likelihood.loss, *parts["calibration"])
         features = Features.of_parts(parts["features"])
         return cls(**parts | {"features": features, "likelihood": likelihood, "calibration": calibration})
 
     def parts(self) -> dict[str, Any]:
-        """Return its attributes for a pickle, without an object of a private class."""
+        """Return the attributes for a pickle, without objects of private classes."""
         return vars(self) | {
             "features": self.features.parts(),
             "likelihood": (self.likelihood.loss, self.likelihood.several),
@@ -103,11 +103,11 @@ class FittedClassifier:
         return scores
 
     def logits(self, scores: Array, known: npt.NDArray[Any]) -> Array:
-        """Return the logits of scores (N, L) of documents with so many known features (N,)."""
+        """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
         logits = self.calibration.logits(scores)
         logits[np.asarray(known) == 0] = self.prior
         return logits
 
     def probabilities(self, scores: Array, known: npt.NDArray[Any]) -> Array:
-        """Return the probabilities of scores (N, L) of documents with so many known features (N,)."""
+        """Return the probabilities for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
         return self.likelihood.probabilities(self.logits(scores, known))

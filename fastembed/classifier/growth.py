@@ -1,4 +1,4 @@
-"""A classifier with more features and labels, before it learns of them: what is new has pretrained weights, or zero."""
+"""Growth of a classifier by new features and labels, whose initial weights are pretrained or zero."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Grown:
-    """What is known, in the numbering of the features and labels that are old or new.
+    """The state of a classifier, extended to old and new features and labels.
 
     Attributes
     ----------
     features : Features
     labels : Labels
-        Of the new documents, over all labels.
+        The labels of the new documents, over all labels.
     embedding : ndarray of float32 (F, D)
     linear : ndarray of float32 (D, L) or None
     documents : int
-        Those that were known.
+        The number of previous documents.
     label_counts : ndarray of int64 (L,)
-        Of these.
+        The number of previous documents with each label.
     shares : ndarray of float64 (L,)
-        The share of each label by these.
+        The share of each label in the previous documents.
     calibration : Calibration
     """
 
@@ -54,14 +54,14 @@ class Grown:
 
     @classmethod
     def of(cls, known: FittedClassifier, examples: Examples, options: ClassifierOptions) -> Grown:
-        """Return a fitted classifier that has grown by the features and labels of examples.
+        """Return the state of a fitted classifier, extended by the features and labels of examples.
 
         Raises
         ------
         TypeError
-            If labels are int and were str, or the other way round.
+            If labels are int and were str, or vice versa.
         ValueError
-            If the loss, the dimension or what a feature is has been changed.
+            If the loss, the dimension or the definition of features has changed.
         """
         _check_alike(known, examples, options)
         features, old, new = grown_features(known.features, examples.features)
@@ -101,7 +101,7 @@ def _check_alike(known: FittedClassifier, examples: Examples, options: Classifie
     dim = None if known.linear is None else len(known.linear)
     if options.pretrained is not None and dim != options.dim:
         raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
-    if dim is not None and dim != options.dim:  # of full rank, it grows with the labels
+    if dim is not None and dim != options.dim:  # with full rank, the dimension grows with the labels
         raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
     if examples.labels.classes.dtype != known.classes.dtype:
         found, expected = examples.labels.classes.tolist()[0], known.classes.tolist()[0]
@@ -109,13 +109,13 @@ def _check_alike(known: FittedClassifier, examples: Examples, options: Classifie
 
 
 def grown_features(old: Features, new: Features) -> tuple[Features, Int64, Int64]:
-    """Return features with those that only the new ones have behind the old ones of each kind, all of weight 1.
+    """Return the old features followed by features that are only in the new ones, for each kind; all weights are 1.
 
     Returns
     -------
     features : Features
     old, new : ndarray of int64
-        The number in them of each old, and of each new feature.
+        The number of each old and of each new feature in the result.
     """
     words = old.words.grown(new.words)
     places = [np.array([words[token] for token in new.words.tokens], np.int64)]
@@ -156,7 +156,7 @@ def _grown_characters(ours: CharacterGrams, theirs: CharacterGrams) -> tuple[Cha
 
 
 def _grown_labels(known: FittedClassifier, labels: Labels) -> tuple[Labels, npt.NDArray[np.intp]]:
-    """Return labels over all classes, and the places of the known classes among these."""
+    """Return labels over all classes, and the indices of the known classes among these."""
     names = sorted({*known.classes.tolist(), *labels.classes.tolist()})
     place = {name: k for k, name in enumerate(names)}
     columns = np.array([place[name] for name in labels.classes.tolist()], np.int32)

@@ -1,4 +1,4 @@
-"""The labels of documents: checked, numbered, and as the targets of training."""
+"""The labels of documents: checks, numbering, and targets of training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Labels:
     Attributes
     ----------
     classes : ndarray (L,)
-        The different labels, in order: of int64, or of str objects.
+        The sorted distinct labels: int64, or str objects.
     matrix : csr_array (N, L), float64
         1 where a document has a label; canonical.
     several : bool
@@ -41,7 +41,7 @@ class Labels:
 
 
 def read_labels(labels: Any, documents: int) -> Labels:
-    """Return the labels that were given for documents, checked.
+    """Check the labels given for documents and return them.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def read_labels(labels: Any, documents: int) -> Labels:
     Raises
     ------
     TypeError
-        If a label is neither a str nor an int, or they are of both kinds.
+        If a label is neither a str nor an int, or both kinds occur.
     ValueError
         If there is not one item per document.
     """
@@ -79,7 +79,7 @@ def read_labels(labels: Any, documents: int) -> Labels:
 
 
 def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
-    """Return the documents that have labels, these, and which of all documents they are (N,).
+    """Return the documents with labels, their labels, and a mask of the documents with labels (N,).
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, n
     some = np.diff(found.matrix.indptr) > 0
     if some.all():
         return items, found, some
-    for number, item in enumerate(items):  # while the numbers are those of the caller
+    for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
         if not isinstance(item, str):
             token_list(item, f"document {number}")
     return [items[k] for k in np.flatnonzero(some).tolist()], replace(found, matrix=found.matrix[some]), some
@@ -120,12 +120,12 @@ def labels_of_lines(lines: list[bytes]) -> Labels:
 
 
 def aligned(labels: Labels, classes: npt.NDArray[Any]) -> Any:
-    """Return labels as a matrix (N, L) over other classes; those that are not among these are left out.
+    """Return labels as a matrix (N, L) over given classes; other labels are left out.
 
     Raises
     ------
     TypeError
-        If the labels are int and the classes str, or the other way round.
+        If the labels are int and the classes str, or vice versa.
     """
     if len(labels.classes) and labels.classes.dtype != classes.dtype:
         found, known = labels.classes.tolist()[0], classes.tolist()[0]
@@ -141,7 +141,7 @@ def aligned(labels: Labels, classes: npt.NDArray[Any]) -> Any:
 
 
 def shares(matrix: Any) -> Any:
-    """Return each label's share of its document, (N, L), from a matrix with 1 for each label."""
+    """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
     sizes = np.diff(matrix.indptr)
     found = matrix.copy()
     found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
@@ -159,7 +159,7 @@ def _items(labels: Any) -> list[Any]:
 
 
 def _listed(item: Any) -> list[Any]:
-    """Return the different labels of a document, in order."""
+    """Return the distinct labels of a document, in order."""
     if not isinstance(item, list | tuple | set | frozenset | np.ndarray):
         raise TypeError(f"the labels of some documents are lists, but one is {shown(item)}: write [{item!r}]")
     labels = item.tolist() if isinstance(item, np.ndarray) else list(item)
@@ -177,7 +177,7 @@ def _kind(label: Any) -> type:
 
 
 def _binary(indices: npt.NDArray[np.int32], indptr: Any, columns: int) -> Any:
-    """Return the matrix with 1 where there is an entry, canonical."""
+    """Return the canonical matrix with 1 for each entry."""
     matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(indptr) - 1, columns))
     matrix.sum_duplicates()
     matrix.data[:] = 1

@@ -1,4 +1,4 @@
-"""From examples to a fitted classifier: the bags, the documents held out, the training, and what it leaves."""
+"""Learning a classifier from examples: bags, held-out documents, training, and the fitted state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Held = npt.NDArray[np.bool_]
 def idf(frequencies: npt.NDArray[np.int64], documents: int) -> npt.NDArray[np.float64]:
     """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of features in df of N documents.
 
-    The smoothed form, as if one more document had each feature once.
+    It is smoothed, as if one further document had each feature once.
 
     Examples
     --------
@@ -47,12 +47,12 @@ def idf(frequencies: npt.NDArray[np.int64], documents: int) -> npt.NDArray[np.fl
 def learn(
     examples: Examples, options: ClassifierOptions, pool: Pool, ledger: Ledger, on_epoch_end: EpochEnd | None
 ) -> FittedClassifier:
-    """Return what is learned from examples.
+    """Return the classifier learned from examples.
 
     Parameters
     ----------
     examples : Examples
-        The counts become the weights of the bags.
+        The counts become the weights of the bags in place.
     options : ClassifierOptions
     pool : Pool
     ledger : Ledger
@@ -67,7 +67,7 @@ def learn(
 
 
 def _scale(counts: Any, weights: npt.NDArray[np.float64], pool: Pool) -> None:
-    """Make counts of features bags of unit length, in place."""
+    """Scale counts of features to bags of unit length, in place."""
     indptr, indices = counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False)
 
     def scale(k: int) -> None:
@@ -85,7 +85,7 @@ def learn_more(
     ledger: Ledger,
     on_epoch_end: EpochEnd | None,
 ) -> FittedClassifier:
-    """Return what a classifier knows after more examples, whose features and labels may be new.
+    """Return a classifier after training on more examples, which may have new features and labels.
 
     Old features keep their weights, so that old documents keep their bags.
     """
@@ -155,7 +155,7 @@ def _trained(
 
 
 def _held_out(documents: int, options: ClassifierOptions) -> Held:
-    """Return which of so many documents are held out."""
+    """Return a mask of the documents to hold out."""
     held: Held = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
     if not held.any() or held.all():
         raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is not one")
@@ -165,7 +165,7 @@ def _held_out(documents: int, options: ClassifierOptions) -> Held:
 def _label_sums(
     sums: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], grown: Grown | None
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the weight of the documents with each label (L,), and that of all, the known ones included."""
+    """Return the total weight of documents per label (L,) and of all documents, including previous ones."""
     sums, total = np.asarray(sums).ravel(), float(weights.sum())
     if grown is None:
         return sums, total

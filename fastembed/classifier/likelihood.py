@@ -1,4 +1,4 @@
-"""What logits say of labels: their probabilities, and the negative log-likelihood of those that documents have."""
+"""Probabilities of labels for logits, and the negative log-likelihood of the labels of documents."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LOSSES = ("squared", "ova", "softmax")
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How logits x are read.
+    """The probabilities and the likelihood for logits x.
 
-    Where documents may have several labels, each has p_l = sigmoid(x_l) for itself, and the nll of a document is
-    sum_l log(1 + exp(x_l)) - y_l x_l with y_l 1 or 0. Where each has one label, or with the loss "softmax",
-    p = softmax(x), and the nll is -sum_l y_l log p_l with y_l the share of each of its labels.
+    If documents may have several labels, labels are independent: p_l = sigmoid(x_l), and the nll of a document is
+    sum_l log(1 + exp(x_l)) - y_l x_l, where y_l is 1 or 0. If each has one label, or with the loss "softmax",
+    p = softmax(x), and the nll is -sum_l y_l log p_l, where y_l is the share of each of its labels.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class Likelihood:
 
     @property
     def independent(self) -> bool:
-        """Whether each label has a probability for itself; else they sum to 1."""
+        """Whether the probabilities of labels are independent; otherwise they sum to 1."""
         return self.loss != "softmax" and self.several
 
     def prior(self, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-        """Return logits (L,) by which the probabilities are the shares of the labels, which are above 0.
+        """Return the logits (L,) whose probabilities are the shares of the labels, which must be above 0.
 
         Examples
         --------
@@ -47,7 +47,7 @@ class Likelihood:
         return prior
 
     def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the probabilities (N, L), in the memory of the logits.
+        """Return the probabilities (N, L); the logits are overwritten.
 
         Examples
         --------

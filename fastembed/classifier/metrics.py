@@ -1,4 +1,4 @@
-"""How good predictions are: precision and recall of the first k labels, F1, the calibration of probabilities."""
+"""Metrics of predictions: precision and recall of the first k labels, F1, calibration of probabilities."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ BINS = 15  # bins of the calibration error, as in Guo et al. (2017)
 @pickled_as("classifier.LabelScore")
 @dataclass(frozen=True)
 class LabelScore:
-    """How well one label is predicted.
+    """The metrics of one label.
 
     Attributes
     ----------
     label : str or int
     precision, recall, f1 : float
-        NaN where no document has the label, or it was never predicted.
+        NaN if no document has the label, or it was never predicted.
     documents, predicted : int
-        Documents that have it, and for which it is predicted.
+        The numbers of documents with this label, and with this predicted label.
     """
 
     label: Any
@@ -46,35 +46,35 @@ class LabelScore:
 @pickled_as("classifier.Evaluation")
 @dataclass(frozen=True)
 class Evaluation:
-    """What a test of a classifier finds.
+    """The metrics of a classifier on labelled documents.
 
     Attributes
     ----------
     documents : int
-        Those with at least one label, whether the classifier knows it or not.
+        The number of documents with at least one label, known to the classifier or not.
     k : int
     precision, recall : float
-        Of the first k labels of each document, over all documents together: P@k and R@k. fastText leaves out labels
-        that are not known; here they are labels that are missed.
+        P@k and R@k: precision and recall of the first k labels of each document, micro-averaged over documents.
+        fastText leaves out unknown labels; here they count as missed.
     f1 : float
-        Their harmonic mean.
+        The harmonic mean of precision and recall.
     accuracy : float
-        The share of documents whose first label is right; with k = 1 the same as `precision`.
+        The share of documents whose first label is correct; equal to `precision` if k = 1.
     nll : float
-        The mean negative log-likelihood per document, in nats. Where documents may have several labels it is the sum
-        over all labels of the nll of whether the document has it, unless the loss is "softmax"; else that of its label,
-        or the mean of its labels.
+        The mean negative log-likelihood per document, in nats. If documents may have several labels and the loss is not
+        "softmax", it is the sum of the binary nll over all labels; otherwise that of the label of a document, or the
+        mean over its labels.
     calibration_error : float
         The expected calibration error of the probability of the first label, over 15 equal bins.
     per_label : list of LabelScore
         In the order of the classes.
     confusions : list of (label, label, int)
-        The pairs (true, predicted) that were confused most often, with how often, among the first labels.
+        The most frequent confusions of first labels: (true, predicted, count).
     unknown_labels : int
-        Labels of the documents that the classifier does not know. They count as misses of the recall; a document that
-        has no others counts as a mistake in precision and accuracy too, and is left out of `nll`.
+        The number of labels of the documents that the classifier does not know. They count as missed in the recall. A
+        document without other labels also counts as an error in precision and accuracy, and is left out of `nll`.
     without_features : int
-        Documents without a known feature.
+        The number of documents without a known feature.
     """
 
     documents: int
@@ -92,10 +92,10 @@ class Evaluation:
 
 
 def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
-    """Return the expected calibration error: how far the probability of an answer is from how often it is right.
+    """Return the expected calibration error, the mean difference between the confidence and the accuracy.
 
-    Answers are put into 15 bins of equal width by their probability; the result is the mean over the answers of the
-    distance between the mean probability in a bin and the share of right answers in it (Guo et al. 2017, equation 3).
+    Predictions are put into 15 bins of equal width by their probability. The result is the mean over predictions of the
+    distance between the mean probability and the accuracy in the bin (Guo et al. 2017, equation 3).
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
 def label_scores(
     classes: npt.NDArray[Any], hits: npt.NDArray[Any], predicted: npt.NDArray[Any], actual: npt.NDArray[Any]
 ) -> list[LabelScore]:
-    """Return the scores of each label from how often it was right, predicted and there.
+    """Return the metrics of each label from its numbers of hits, predictions and occurrences.
 
     Parameters
     ----------
@@ -145,15 +145,15 @@ def label_scores(
 
 
 def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
-    """Return what is found by comparing labels with scores.
+    """Return the metrics of scores, compared with labels.
 
     Parameters
     ----------
     model : FittedClassifier
     labels : Labels
-        Of all documents.
+        The labels of all documents.
     pieces : iterable of (ndarray (n,), ndarray (n, L))
-        For documents in order: how many known features each has, and its scores.
+        For documents in order: the number of known features of each, and its scores.
     k : int
 
     Raises

@@ -1,4 +1,4 @@
-"""`ClassifierOptions`: the constructor's parameters of a `Classifier`, checked, and what follows from them."""
+"""`ClassifierOptions`: the checked parameters of a `Classifier`, and values derived from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths
 from fastembed.vectors.vectors import Vectors
 
-MOST_WORDS = 16  # the most words of an n-gram: the kernel of bags takes as many arrays
+MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most this many arrays
 EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
 L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
 WEIGHTINGS = ("tfidf", "count")
@@ -23,7 +23,7 @@ WEIGHTINGS = ("tfidf", "count")
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """The parameters that `Classifier` documents. They are checked once, here, and kept as plain Python values.
+    """The parameters of `Classifier`, checked once here and stored as plain Python values.
 
     Raises
     ------
@@ -111,12 +111,12 @@ class ClassifierOptions:
 
     @property
     def most_epochs(self) -> int:
-        """How often each document is visited at most."""
+        """The largest number of epochs."""
         return EPOCHS[self.loss] if self.epochs is None else self.epochs
 
     @property
     def strength(self) -> float:
-        """What half the sum of the squared weights is multiplied by."""
+        """The strength of L2 regularisation."""
         return L2[self.loss] if self.l2 is None else self.l2
 
     @property
@@ -126,17 +126,17 @@ class ClassifierOptions:
 
 
 def checked_lengths(chars: Any) -> tuple[int, int] | None:
-    """Return the least and the largest number of characters of an n-gram."""
+    """Check `chars` and return the smallest and largest number of characters of an n-gram."""
     return None if chars is None else check_ngram_lengths("chars", chars, others="None or ")
 
 
 def checked_class_weight(value: Any) -> Any:
-    """Return None, "balanced", or weights by label as a dict.
+    """Check `class_weight` and return None, "balanced", or a dict of weights by label.
 
     Raises
     ------
     TypeError, ValueError
-        If it is something else, or a weight is not positive.
+        If it is another value, or a weight is not positive.
     """
     if value is None or (isinstance(value, str) and value == "balanced"):
         return value

@@ -1,6 +1,6 @@
-"""Training of each label against all others, of full rank: dual coordinate ascent on tiles of labels.
+"""One-versus-all training with full rank: dual coordinate ascent on tiles of labels.
 
-Labels are independent. docs/derivation.md, section 8, has the objectives: of sigmoids ("ova"), of squares ("squared").
+Labels are independent. docs/derivation.md, section 8, has the objectives of "ova" (sigmoids) and "squared".
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
-NEVER = -1e4  # the logit of what only fills a tile of sigmoids
-MOST_LEFT_OUT = 1000  # documents; at most a tenth
-EPOCHS_OF_ALL = 5  # at least, if the first ones do not end earlier
-RUN = 16  # documents that are visited one after the other
-PIECE_FEATURES = 1 << 14  # features whose weights are written by one task
-MOST_COST = 1e30  # beyond, products with it may overflow float32
+NEVER = -1e4  # the logit of padding labels in a tile of sigmoids
+MOST_LEFT_OUT = 1000  # largest number of documents left out for calibration; at most a tenth of all
+EPOCHS_OF_ALL = 5  # smallest number of epochs on all documents, unless the first epochs end earlier
+RUN = 16  # documents that are visited consecutively
+PIECE_FEATURES = 1 << 14  # features whose weights one task writes
+MOST_COST = 1e30  # products with larger costs may overflow float32
 
 
 @dataclass
@@ -46,11 +46,11 @@ class Documents:
     Attributes
     ----------
     bags : csr_array (N, F)
-        None once they have been given up, since they take much memory.
+        None after they have been released, since they take much memory.
     labels : csr_array (N, L)
         1 where a document has a label.
     weights : ndarray of float64 (N,)
-        What the losses are multiplied by.
+        The weights of the losses.
     """
 
     bags: Any
@@ -59,36 +59,36 @@ class Documents:
 
     @cached_property
     def frequencies(self) -> Int64:
-        """In how many documents each feature is (F,)."""
+        """The document frequency of each feature (F,)."""
         return document_frequencies(self.bags)
 
     def give_up_bags(self) -> None:
-        """Forget the bags, which take much memory."""
+        """Release the bags, which take much memory."""
         self.bags = None
         vars(self).pop("frequencies", None)
 
     def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Documents, tuple[Any, Any]]:
-        """Return the documents that are not held out, and the bags and labels of those that are."""
+        """Return the documents that are not held out, and the bags and labels of the held-out ones."""
         rest = Documents(self.bags[~held], self.labels[~held], self.weights[~held])
         return rest, (self.bags[held], self.labels[held])
 
 
 @dataclass(frozen=True)
 class SplitBags:
-    """Bags of features that have a row of weights each, and the features of one document, which need none.
+    """Bags, divided into features with a row of weights, and features of a single document, which need no row.
 
     Attributes
     ----------
     rows : ndarray of int32 (F,)
         The row of each feature, or -1.
     size : int
-        The number of rows, one at least.
+        The number of rows, at least one.
     owners : ndarray of int32 (F,)
-        The document of each of the other features; else -1.
+        The document of each feature without a row; otherwise -1.
     amounts : ndarray of float32 (F,)
-        The weight in its bag.
+        The weight of each such feature in its bag.
     starts, ids, weights : ndarray of int64 (N + 1,), int32 and float32
-        The bags of the features that have a row, as CSR.
+        The bags of the features with a row, as CSR.
     squares, own : ndarray of float32 (N,)
         The squared lengths of the bags, of all features, and of those without a row.
     """
@@ -105,7 +105,7 @@ class SplitBags:
 
     @classmethod
     def of(cls, documents: Documents, order: Int64, every: bool, pool: Pool) -> SplitBags:
-        """Return the bags of documents in this order; all features get a row if `every` does."""
+        """Return the bags of documents in this order; if `every`, all features get a row."""
         bags, count = csr_parts(documents.bags), len(order)
         shared = np.full(documents.bags.shape[1], every) | (documents.frequencies > 1)
         rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
@@ -115,7 +115,7 @@ class SplitBags:
         pieces = [(first, min(first + PIECE_DOCUMENTS, count)) for first in range(0, count, PIECE_DOCUMENTS)]
         pool.run(lambda k: kernels.shared_entries(*bags[:2], rows, *pieces[k], sizes), len(pieces))
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
-        entries = max(1, int(starts[-1]))  # their addresses are taken
+        entries = max(1, int(starts[-1]))  # at least one, since the kernels take the address
         split = cls(
             rows=rows,
             size=max(1, size),
@@ -145,7 +145,7 @@ class SplitBags:
 
 
 def _placed(bags: Any, data: Float32, places: Int32, columns: int) -> Any:
-    """Return bags (n, F) of these data with feature f in column places[f]; without it, if that is -1."""
+    """Return bags (n, F) with these data and feature f in column places[f]; it is left out if that is -1."""
     at = places[bags.indices]
     kept = at >= 0
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
@@ -153,7 +153,7 @@ def _placed(bags: Any, data: Float32, places: Int32, columns: int) -> Any:
 
 
 def csr_parts(bags: Any) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
-    """Return indptr, indices and data as the kernels take them, none of them empty."""
+    """Return non-empty arrays indptr, indices and data for the kernels."""
     indptr = bags.indptr.astype(np.int64, copy=False)
     if not bags.nnz:
         return indptr, np.zeros(1, np.int32), np.zeros(1)
@@ -161,9 +161,9 @@ def csr_parts(bags: Any) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
 
 
 def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[np.float64]:
-    """Return the share sums / total of the documents that have each label (L,), above 0 and below 1.
+    """Return the share sums / total of documents per label (L,), clipped to above 0 and below 1.
 
-    A label that no document has, or every one, counts as if half of the rarest label's documents did, or did not.
+    A label of no document gets half the share of the rarest label, and a label of all documents 1 minus that.
 
     Examples
     --------
@@ -176,30 +176,30 @@ def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[n
 
 
 def first_scores(shares: npt.NDArray[np.float64], loss: str) -> Float32:
-    """Return the bias (L,): the score that minimises the loss of a label by its share alone."""
+    """Return the bias (L,): the constant score that minimises the loss of each label, given its share."""
     bias: Float32 = (shares if loss == "squared" else np.log(shares / (1 - shares))).astype(np.float32)
     return bias
 
 
 class Ascent:
-    """The weights of the labels, and the epochs that find them.
+    """The weights of the labels, and the epochs of dual coordinate ascent that optimise them.
 
     Parameters
     ----------
     documents : Documents
     order : ndarray of int64 (N,)
-        In which they are kept in memory, and numbered from here on.
+        The order of the documents in memory, by which they are numbered here.
     bias : ndarray of float32 (L,)
     loss : {"squared", "ova"}
     l2 : float
     pool : Pool
     start : ndarray of float32 (F, L), optional
-        The weights that the squared distance is from; by default 0.
+        The weights that L2 regularisation pulls towards; by default 0.
 
     Raises
     ------
     ValueError
-        If the weight of a document is too large beside `l2`.
+        If the weight of a document is too large relative to `l2`.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class Ascent:
         self._total = float(documents.weights.sum())
 
     def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
-        """Make one step for each document; return the mean loss before the steps, and the mean |d| of the duals."""
+        """Make one step per document; return the mean loss before the steps, and the mean change |d| of the duals."""
         sums = np.empty((len(self._rows), 2))
         state = self._bias, self._rows, self._dual
 
@@ -258,7 +258,7 @@ class Ascent:
         return float(loss), float(distance)
 
     def end(self) -> None:
-        """Forget the bags, which take much memory: no epoch follows."""
+        """Release the bags, which take much memory, after the last epoch."""
         self._arrays = ()
         self._split = replace(self._split, ids=np.empty(0, np.int32), weights=np.empty(0, np.float32))
 
@@ -290,7 +290,7 @@ class Ascent:
 
 
 def runs_in_random_order(rng: np.random.Generator, first: int, last: int) -> Int64:
-    """Return the numbers from first to last in runs, whose order is random: what lies together is read together."""
+    """Return the numbers from first to last in runs of random order, so that memory is read in larger pieces."""
     starts = np.arange(first, last, RUN)
     rng.shuffle(starts)
     order = (starts[:, None] + np.arange(RUN)).ravel()
@@ -298,9 +298,9 @@ def runs_in_random_order(rng: np.random.Generator, first: int, last: int) -> Int
 
 
 def of_known_features(bags: Any, frequencies: Int64, among: bool) -> Any:
-    """Return bags of known features alone, scaled to the unit length that such documents have.
+    """Return bags with known features only, scaled to unit length.
 
-    The others have a frequency (F,) of 0; or, if the bags are `among` the counted ones, none beyond these.
+    Unknown features have the frequency (F,) 0; or, if the bags are `among` the counted ones, none besides their own.
     """
     found = bags.copy()
     _, places, here = np.unique(found.indices, return_inverse=True, return_counts=True)
@@ -326,28 +326,28 @@ def train_ova(
     Parameters
     ----------
     documents : Documents
-        Their bags are given up once they are in order.
+        Documents, whose bags are released once they have been sorted.
     bias : ndarray of float32 (L,)
-        It stays.
+        The fixed bias.
     likelihood : Likelihood
     options : ClassifierOptions
     pool : Pool
     validation : (csr_array, csr_array) or None
         Bags and labels of held-out documents, for early stopping.
     on_epoch_end : callable
-        Ends training by returning True.
+        Training ends if it returns True.
     start : ndarray of float32 (F, L), optional
-        Where the weights start, and what L2 is the distance from; by default 0.
+        The initial weights, which L2 regularisation pulls towards; by default 0.
     known : Calibration, optional
-        Of these.
+        The calibration of these weights.
 
     Notes
     -----
-    Without `validation` the first epochs leave documents out, by which the scores are calibrated. The last ones take
-    all; the minimum does not depend on what came first. Both end when an epoch has changed little.
+    Without `validation` the first epochs leave some documents out, on which the scores are calibrated. The last epochs
+    use all documents; the minimum does not depend on the first epochs. Both phases end when an epoch changes little.
     """
     rng, count = np.random.default_rng(options.seed), len(documents.weights)
-    random = rng.permutation(count)  # in which documents lie in memory, those left out first
+    random = rng.permutation(count)  # the order of documents in memory, with those left out first
     ascent = Ascent(documents, random, bias, options.loss, options.strength, pool, start)
     without = 0 if validation is not None else max(0, options.most_epochs - EPOCHS_OF_ALL)
     left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]

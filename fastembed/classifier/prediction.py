@@ -1,4 +1,4 @@
-"""What is said of many documents, in parts that several threads compute at once."""
+"""Predictions for many documents, computed in parts on several threads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fastembed.classifier.fitted import FittedClassifier
 
 T = TypeVar("T")
 
-PIECE_SCORES = 1 << 20  # that a task computes at most,
-PIECE_DOCUMENTS = 1 << 11  # and of so many documents
-PIECES = 8  # whose answers are in memory at a time, for each thread
+PIECE_SCORES = 1 << 20  # largest number of scores per task
+PIECE_DOCUMENTS = 1 << 11  # largest number of documents per task
+PIECES = 8  # results of tasks in memory at a time, per thread
 
 
 def answers(
@@ -27,7 +27,7 @@ def answers(
     pool: Pool,
     answer: Callable[[NDArray[np.int64], NDArray[np.float32]], T],
 ) -> Iterator[tuple[NDArray[np.int64], T]]:
-    """Yield, for documents in order and some at a time, how many known features each has and what is said of them.
+    """Yield the numbers of known features and the result of `answer` for consecutive parts of the documents.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def answers(
     documents : sequence of str or of sequences of str
     pool : Pool
     answer : callable
-        Of the numbers of known features (n,) and the scores (n, L).
+        Function of the numbers of known features (n,) and the scores (n, L).
     """
     size = max(1, min(PIECE_DOCUMENTS, PIECE_SCORES // len(model.classes)))
     cuts = range(0, len(documents), size)
     if len(cuts) > 1:
-        model.features.csr_of(documents[:1])  # makes the tables, which threads share from then on
+        model.features.csr_of(documents[:1])  # builds the tables that the threads share
     for group in range(0, len(cuts), PIECES * pool.threads):
         firsts = cuts[group : group + PIECES * pool.threads]
         found: list[Any] = [None] * len(firsts)
@@ -50,7 +50,7 @@ def answers(
             known = np.diff(bags[0])
             found[j] = known, answer(known, model.scores(*bags))
 
-        with nullcontext() if model.linear is None else single_threaded_blas():  # more threads add in another order
+        with nullcontext() if model.linear is None else single_threaded_blas():  # fixed order of addition
             pool.run(make, len(firsts))
         yield from found
 
@@ -58,12 +58,12 @@ def answers(
 def most_probable(
     model: FittedClassifier, known: NDArray[np.int64], scores: NDArray[np.float32], k: int, least: float
 ) -> list[list[tuple[Any, float]]]:
-    """Return the k most probable labels of each document, and how probable they are: at least that much."""
+    """Return the k most probable labels of each document with probabilities of at least `least`."""
     p = model.probabilities(scores, known)
     best = largest_of_rows(p, k)
     p = np.take_along_axis(p, best, axis=1)
     sizes = np.count_nonzero(p >= least, axis=1).tolist()
-    # The pairs of all in one list first: a list or an iterator of each would be one more object for the collector
+    # All pairs are in one list first: a list or iterator per document would add objects for the garbage collector
     pairs = list(zip(model.classes[best.ravel()].tolist(), p.ravel().tolist(), strict=True))
     firsts = range(0, len(pairs), best.shape[1])
     return [pairs[first : first + size] for first, size in zip(firsts, sizes, strict=True)]

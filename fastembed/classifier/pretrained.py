@@ -1,4 +1,4 @@
-"""Where the softmax starts from vectors of words that were learned from other text: both E and W."""
+"""Initial E and W of the softmax from pretrained word vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LENGTH = 3.0  # the length of the row of a word: docs/decisions.md
 
 
 def word_rows(words: Sequence[str], vectors: Vectors) -> Float32:
-    """Return the rows of words (n, D): their vectors, composed or not, of one length; zero for unknown words.
+    """Return the rows of words (n, D): their vectors, scaled to the same length; zero for unknown words.
 
     Examples
     --------

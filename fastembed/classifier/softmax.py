@@ -1,4 +1,4 @@
-"""Training by the softmax over the labels: where it starts, and the epochs on the bags of documents."""
+"""Training with the softmax over the labels: initial parameters, and epochs on the bags of documents."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ LINEAR_RATE = 0.05
 # below PLAIN^2 = 1e8.
 PLAIN = 1e4
 POWER_STEPS = 2
-DIVERGED = 2  # times the nll that shares alone have, plus 1
+DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 
 Float32 = npt.NDArray[np.float32]
 
 
 def _with_plain_rate(record: dict[str, float]) -> dict[str, float]:
-    """Return a record of the trainer with the learning rate that the user knows."""
+    """Return a record of the trainer with the learning rate in the user's units."""
     return record | {"learning_rate": record["learning_rate"] / PLAIN}
 
 
 def log_shares(sums: npt.NDArray[np.float64]) -> Float32:
-    """Return the logarithm of each label's share (L,); a label of no document has half of the least other share."""
+    """Return the logarithm of each label's share (L,); a label of no document gets half of the smallest share."""
     least = sums[sums > 0].min(initial=math.inf) / 2 if sums.any() else 1.0
     shares: Float32 = np.log(np.maximum(sums, least) / sums.sum()).astype(np.float32)
     return shares
 
 
 def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -> Float32:
-    """Return vectors (D, L) of unit length whose cosines are about those of the labels' mean bags.
+    """Return unit vectors (D, L) whose cosines approximate those of the mean bags of the labels.
 
-    With C (L, F), the mean bags scaled to unit length, they are the leading left singular vectors of C, times the
-    singular values, by subspace iteration from a random start (Halko et al. 2011), scaled to unit length.
+    Let C (L, F) be the mean bags, scaled to unit length. The vectors are the leading left singular vectors of C times
+    the singular values, scaled to unit length, from subspace iteration with a random start (Halko et al. 2011).
     """
     means = sparse.csr_array(targets.T @ bags)
     lengths = np.sqrt(np.asarray(means.multiply(means).sum(axis=1)).ravel())
@@ -73,11 +73,11 @@ def start(
     pool: Pool,
     grown: Grown | None,
 ) -> Trainer:
-    """Return a trainer: of what has grown, or of a new classifier, of which E is zero.
+    """Return a trainer for a grown classifier, or for a new one, in which E is zero.
 
-    With dim=None, or no fewer dimensions than labels, W is the identity, and stays so: the model is of full rank. Else
-    W gives similar labels similar vectors. With pretrained vectors, those are the rows of words, and W has directions
-    to the documents of each label.
+    With dim=None, or at least as many dimensions as labels, W is the identity and fixed: the model has full rank.
+    Otherwise W gives similar labels similar vectors. Pretrained vectors become the rows of words, and W then has the
+    directions to the documents of each label.
     """
     if grown is not None:
         linear = np.eye(len(bias), dtype=np.float32) if grown.linear is None else grown.linear
@@ -94,7 +94,7 @@ def start(
     size = len(features) * dim * np.dtype(np.float32).itemsize
     advice = "give a smaller dim, or fewer features by min_count or max_features"
     check_free(2 * size, f"training {labels:,} labels on {len(features):,} features", advice)  # and the last good rows
-    with single_threaded_blas():  # so that the bits do not depend on the number of its threads
+    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         linear = np.eye(labels, dtype=np.float32) if dim == labels else label_vectors(bags, targets, dim, rng)
     return Trainer(np.zeros((len(features), dim), np.float32), linear, bias=bias, threads=pool.threads)
 
@@ -115,9 +115,8 @@ def train_softmax(
 ) -> list[dict[str, float]]:
     """Train by gradient descent on blocks of documents; return the records of the epochs.
 
-    Rows of E make steps along their gradients, of the same rate for all: Adagrad from large sums of squares. A row's
-    step is then in proportion to its weight in the bag, as the gradient of the loss has it, and E stays in the span of
-    the bags.
+    All rows of E make gradient steps with the same rate: Adagrad that starts from large sums of squares. So the step of
+    a row is proportional to its weight in the bag, as in the gradient of the loss, and E stays in the span of the bags.
     """
     full = of_full_rank(trainer)
     trainer.squares[0][:] = PLAIN**2

@@ -14,16 +14,16 @@ from fastembed.vocabulary import Vocabulary
 
 
 def align_counts(counts: Counts | CountsStore, vocabulary: Vocabulary, contexts: int) -> Counts | CountsStore:
-    """Return the expected counts of tokens of a vocabulary, the first of which are contexts; others are dropped.
+    """Return the expected counts with the rows and columns of a vocabulary; other tokens are dropped.
 
-    A store that has these rows and columns already is not read.
+    A store that already has these rows and columns is not read.
 
     Parameters
     ----------
     counts : Counts or CountsStore
-        With tokens.
+        Counts with tokens.
     vocabulary : Vocabulary
-        Of the rows.
+        The tokens of the rows.
     contexts : int
         K: the columns are the first K tokens, on both sides if the counts are directed.
 

@@ -16,7 +16,7 @@ from fastembed.counts.stored_csr import RowBatch
 Int32 = npt.NDArray[np.int32]
 
 MAX_BASKET_ITEMS = 1 << 15
-BATCH_PAIRS = 1 << 22  # pairs that are summed at a time, about
+BATCH_PAIRS = 1 << 22  # approximate number of pairs that are summed at a time
 
 
 def basket_rows(
@@ -27,23 +27,23 @@ def basket_rows(
     threads: int,
     row_of: npt.NDArray[np.int64] | None = None,
 ) -> tuple[Generator[RowBatch, None, None], int]:
-    """Return the rows of N, some at a time, and a bound on its entries: N[i, j] is the weighted number of pairs (i, j).
+    """Return N in batches of rows, and a bound on its entries: N[i, j] is the weighted number of pairs (i, j).
 
     N[i, j] = sum over baskets of weight * (the pairs of an i and a different j in the basket). With X[b, i] the number
     of times that item i is in basket b, and w_b the weight of the basket, N = X.T diag(w) X except for the diagonal,
-    which is sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is made some rows at a time. A row is summed
-    over the baskets in their order, so neither the threads nor the memory change a bit.
+    which is sum_b w_b X[b, i] (X[b, i] - 1). X is held in memory, and N is computed in batches of rows. A row is summed
+    over the baskets in their order, so the bits depend on neither the threads nor the memory.
 
     Parameters
     ----------
     pieces : iterable of int32 arrays
-        Ids, -1 after each basket. All are drawn here.
+        Ids, with -1 after each basket. All pieces are consumed here.
     shape : (int, int)
         (V, K): only the first K items are columns.
     shared : bool
         Whether w_b is 1 / (items - 1) instead of 1.
     memory_limit : int
-        Bytes, of which a quarter is for batches of rows.
+        Bytes; a quarter of them is for batches of rows.
     threads : int
     row_of : ndarray of int64 (V,), optional
         The row of each item; its id by default.
@@ -52,7 +52,7 @@ def basket_rows(
     x, sizes = _incidence(pieces, size)
     weights = 1 / np.maximum(sizes - 1, 1) if shared else np.ones(len(sizes))
     lengths = np.diff(x.indptr)
-    weight = np.repeat(weights, lengths)  # of each entry of X
+    weight = np.repeat(weights, lengths)  # the weight of each entry of X
     pairs = np.bincount(x.indices, np.repeat(lengths, lengths), minlength=size).astype(np.int64)
     same = np.bincount(x.indices, weight * x.data * (x.data - 1), minlength=size)
     inputs = sparse.csr_array((weight * x.data, x.indices, x.indptr), shape=x.shape).T.tocsr()
@@ -76,7 +76,7 @@ def basket_rows(
 
 
 def _without_empty(piece: Int32) -> Int32:
-    """Return a piece without those ends of baskets that follow another: baskets without an item, but for the first."""
+    """Return a piece without its empty baskets, except for the first: an end that follows another end is dropped."""
     if not len(piece):
         return piece
     ends = piece < 0

@@ -17,8 +17,8 @@ Int32 = npt.NDArray[np.int32]
 class Chunk:
     """Ids with -1 at both ends and after each sequence; only ids[first:last] are centres of windows.
 
-    The ids outside that range are context: a sequence may begin in an earlier chunk or continue in a later one. After
-    the chunk that `ends` them there is no other.
+    The ids outside that range are contexts only: a sequence may begin in an earlier chunk or continue in a later one.
+    The last chunk has `ends` True.
     """
 
     ids: Int32
@@ -30,7 +30,7 @@ class Chunk:
 def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> Iterator[Chunk]:
     """Yield chunks of about `size` ids.
 
-    Drop a chunk before the next is drawn: its ids would take memory beside those of the next.
+    Delete a chunk before you take the next: otherwise the ids of both are in memory.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> It
     size : int
         The number of ids that are centres of windows.
     reach : int
-        The largest distance of a context: this many ids beside them are kept as context.
+        The largest distance of a context: this many ids on either side of the centres are kept as contexts.
     pool : Pool
-        Copies the pieces.
+        The pool of threads that copy the pieces.
     """
     capacity = size + 4 * reach
     waiting: list[Int32] = []

@@ -1,4 +1,4 @@
-"""The windows of a corpus, counted: from the text to integer sums that are in memory or spilled to temporary files."""
+"""Counting the windows of a corpus: from text to integer sums, which are in memory or in temporary files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from fastembed.windows import Windows
 
 @dataclass(frozen=True)
 class WindowSums:
-    """The integer sums of the windows of a corpus, as some matrices that are still to be added up.
+    """The integer sums of the windows of a corpus, as several matrices that are still to be added.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class WindowSums:
         (V, columns).
     pool : Pool
     lines : LineSplit, optional
-        Which lines were counted.
+        The lines that were counted.
     """
 
     total: ExternalSum
@@ -63,12 +63,12 @@ class WindowSums:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """How the pairs were counted, by the names of the attributes of `Counts`."""
+        """The attributes of `Counts` that describe how the pairs were counted, by name."""
         names = ("windows", "keep", "ledger", "vocabulary")
         return {name: getattr(self, name) for name in names} | {"baskets": None}
 
     def matrix(self) -> StoredCSR:
-        """Return the sum of all.
+        """Return the sum of all matrices.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class WindowSums:
         return matrix
 
     def rows(self) -> Generator[RowBatch, None, None]:
-        """Yield the rows of the sum of all, of which only some are in memory; raises as :meth:`matrix`."""
+        """Yield the rows of the sum in batches, of which only some are in memory; raise as :meth:`matrix`."""
         self.check()
         with note_on_interrupt(self.ledger), closing(self.total.rows()) as batches:
             for batch in not_empty(batches, self._no_pair):
@@ -134,10 +134,10 @@ def sum_windows(
     progress: Progress | None = None,
     by_groups: bool = False,
 ) -> WindowSums:
-    """Count the windows of a corpus; as `Counts.from_corpus`, whose arguments these are.
+    """Count the windows of a corpus, with the arguments of `Counts.from_corpus`.
 
-    With `by_groups`, the rows are those of one group after another (see `group_places`), and they are to be taken by
-    :meth:`WindowSums.rows`: a text of one chunk is counted only then.
+    With `by_groups`, the rows are in the order of groups (see `group_places`) and must be read with
+    :meth:`WindowSums.rows`; if the text is a single chunk, it is counted only when they are read.
     """
     size, known = vocabulary_size(vocabulary), vocabulary if isinstance(vocabulary, Vocabulary) else None
     if known is not None:
@@ -159,7 +159,7 @@ def sum_windows(
                     total.add(stack.enter_context(closing(rows)), most)
             if known is None:
                 occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
-            del chunk, rows  # its memory is free before the next is read
+            del chunk, rows  # free its memory before the next chunk is read
     if known is not None:
         occurrences = known.counts
     elif ledger.tokens_used:

@@ -1,8 +1,8 @@
 """`Counts`: a sparse matrix of co-occurrence counts of inputs and outputs.
 
-Counts of a corpus are stored as integers (see :mod:`fastembed.windows`). The denominator of the weights and the factors
-of subsampling, which turn them into expected counts, are applied on the way out. So `a + b` is, to the last bit, the
-count of both corpora. Other counts are stored as they are, and sums of fractions are rounded.
+Counts of a corpus are stored as integers (see :mod:`fastembed.windows`). They become expected counts when they are
+read: divided by the denominator of the weights and multiplied by the factors of subsampling. So `a + b` has the same
+bits as the counts of both corpora together. Other counts are stored as they are, and sums of fractions are rounded.
 """
 
 from __future__ import annotations
@@ -75,32 +75,32 @@ class _WindowOptions(_BasketOptions, total=False):
 
 @pickled_as("Counts")
 class Counts:
-    """A sparse matrix of non-negative counts of (input, output).
+    """A sparse matrix of non-negative counts of pairs (input, output).
 
-    Make one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy` or
-    :meth:`load`. The constructor takes the parts of such counts as they are, and copies no array.
+    Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy`
+    or :meth:`load`. The constructor takes the arrays and attributes of existing counts, without copies.
 
     Parameters
     ----------
     data : ndarray of float64, shape (nnz,)
-        Positive and finite. For counts of a corpus these are integers, of which :meth:`to_scipy` makes the counts: it
-        divides them by the denominator of the weights and applies the factors of subsampling.
+        Positive and finite values of the CSR matrix. For counts of a corpus these are integers, which :meth:`to_scipy`
+        divides by the denominator of the weights and multiplies by the factors of subsampling.
     indices : ndarray of int32, shape (nnz,)
-        The columns of the compressed rows, ascending in each.
+        The column indices, ascending within each row.
     indptr : ndarray of int64, shape (V_in + 1,)
-        Where each row begins, and the last one ends.
+        The start of each row in `data` and `indices`, and the end of the last row.
     shape : (int, int)
         (V_in, V_out).
     windows : Windows, optional
-        How the pairs were cut from a corpus.
+        The windows in which the pairs of a corpus were counted.
     keep : ndarray of float64, shape (V_in,), optional
         The factors of subsampling.
     ledger : Ledger, optional
-        What was read, used and dropped.
+        The numbers of tokens and lines read, used and dropped.
     vocabulary : Vocabulary, optional
-        The tokens of the rows; those of the columns are the first K of them.
+        The tokens of the rows; the first V_out of them are also those of the columns, or V_out / 2 if directed.
     baskets : {"flat", "share"}, optional
-        The weighting of :meth:`from_baskets`, by which the pairs were counted.
+        The weighting of :meth:`from_baskets`, if the pairs were counted in baskets.
 
     Attributes
     ----------
@@ -110,9 +110,9 @@ class Counts:
     Raises
     ------
     TypeError
-        If a part of the matrix is not an array of this dtype.
+        If `data`, `indices` or `indptr` is not an array of this dtype.
     ValueError
-        If the arrays do not have these shapes, or are not those of such a matrix.
+        If the arrays do not have these shapes, or do not form a valid CSR matrix.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class Counts:
         if indptr[0] != 0:
             raise ValueError(f"indptr must begin with 0, got {indptr[0]}")
         given = csr(data, indices, indptr, shape)
-        canonical_csr("counts", given)  # raises for what it cannot put right
+        canonical_csr("counts", given)  # raises ValueError for invalid indices and values
         if not given.has_canonical_format or not data.all():
             raise ValueError("counts must be positive, and in rows whose columns ascend")
         self._set(StoredCSR(data, indices, indptr, shape[1]), windows, keep, ledger, vocabulary, baskets)
@@ -163,7 +163,7 @@ class Counts:
         vocabulary: Vocabulary | None = None,
         baskets: str | None = None,
     ) -> None:
-        """Take the parts. The arrays become read-only: a wrong index would let SciPy read memory of others."""
+        """Set the attributes. Arrays become read-only, since SciPy reads out of bounds if an index is changed."""
         self.data = read_only(matrix.data)
         self.indices = read_only(matrix.indices)
         self.indptr = read_only(matrix.indptr)
@@ -213,45 +213,46 @@ class Counts:
         corpus : path, sequence of paths, or re-iterable of sequences of str or int
             See :mod:`fastembed.corpus`.
         vocabulary : Vocabulary or int
-            In the order of decreasing counts if `max_contexts` is less than V, except for tokens appended later. A
-            number V means that the corpus, which must be in memory, consists of ids from 0 to V - 1.
+            If `max_contexts` is less than V, the tokens must be in the order of decreasing counts, except for tokens
+            appended later. A number V means that the corpus consists of ids from 0 to V - 1; it must be in memory then.
         window, weighting, sample, directed, max_contexts
             See :class:`fastembed.windows.Windows`. The frequencies of the words are those in `vocabulary`, or in the
-            corpus if that is a number.
+            corpus if `vocabulary` is a number.
         threads : int, optional
-            All processors by default. The result does not depend on it.
+            The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the text and the counts, at least 1,000,000; half of what is free by default. What
-            exceeds it, possibly the result as well, is in files without a name in the folder for temporary files. The
-            buffers of reading (a few MB per thread, about 20 for files above 1 GB) and the vocabulary come on top. The
-            result does not depend on it.
+            Bytes of memory for the text and the counts, at least 1,000,000; by default half of the free memory. Data
+            beyond the limit, possibly including the result, is in unnamed files in the folder for temporary files. The
+            buffers for reading (a few MB per thread, about 20 for files above 1 GB) and the vocabulary need additional
+            memory. The result does not depend on the limit.
         lines : LineSplit, optional
-            Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The
-            two counts add up, to the last bit, to the counts of all lines.
+            Count only a seeded share of the lines, or only the others; see :class:`fastembed.corpus.LineSplit`. The sum
+            of the two counts has the same bits as the counts of all lines.
         progress : callable, optional
-            Called with (done, total): every byte (or sequence in memory) is read once and counted once, so the total is
+            Called with (done, total). Every byte (or sequence in memory) is read once and counted once, so the total is
             twice their number.
         store : path-like, optional
-            A folder to write the counts to, as :meth:`store` does, to the same bytes; but one group of at most 4,096
-            rows after another, so that they are never in memory together.
+            A folder to write the counts to. Its bytes are those that :meth:`store` writes, but the rows are written in
+            groups of at most 4,096, so that the counts are never all in memory.
         executor : concurrent.futures.Executor, optional
-            Counts parts of files, cut at the ends of sequences, in tasks of its own: threads, processes, or those of a
-            cluster, as ``distributed.Client(...).get_executor()`` is. It needs a `store` and a `Vocabulary`; all must
-            see the files and the store under the same names. `threads`, 1 by default, and `memory_limit`, 500 MB by
-            default, are those of each task. The bytes of the store do not depend on it.
+            The executor whose tasks count parts of files, cut at the ends of sequences. Its workers may be threads,
+            processes or those of a cluster, as with ``distributed.Client(...).get_executor()``. It needs a `store` and
+            a `Vocabulary`, and all workers must see the files and the store under the same names. `threads`, 1 by
+            default, and `memory_limit`, 500 MB by default, apply to each task. The bytes of the store do not depend on
+            the executor.
 
         Returns
         -------
         Counts, or CountsStore if there is a `store`
-            Of shape (V, K), both sides summed; if `directed`, of shape (V, 2 K): the columns 0 ... K - 1 are for
-            contexts before the word, K ... 2 K - 1 for those after it. K = min(V, `max_contexts`). A window with one
-            side only always gives (V, K).
+            Counts of shape (V, K), with both sides summed; if `directed`, of shape (V, 2 K): columns 0 ... K - 1 are
+            for contexts before the word, K ... 2 K - 1 for contexts after it. K = min(V, `max_contexts`). A one-sided
+            window always gives (V, K).
 
         Raises
         ------
         ValueError
-            If an option is out of range, no token of the corpus is in the vocabulary, an id is not below it, there is
-            no pair, a file is not valid UTF-8, or a count is too large to be exact.
+            If an option is out of range, no token of the corpus is in the vocabulary, an id is V or more, there is no
+            pair, a file is not valid UTF-8, or a count is too large to be exact.
         OSError
             If a file is missing or cannot be read, or the disk is full.
         TypeError
@@ -325,7 +326,7 @@ class Counts:
         progress: Progress | None = None,
         store: Folder | None = None,
     ) -> Counts | CountsStore:
-        """Count the pairs of items that are in one basket, in any order.
+        """Count the pairs of items that are in the same basket, in any order.
 
         Parameters
         ----------
@@ -335,14 +336,14 @@ class Counts:
             As for :meth:`from_corpus`.
         weighting : {"flat", "share"}
             The weight of a pair: 1, or 1 / (n - 1) in a basket of n items, so that the pairs of each item sum to 1.
-            These fractions are rounded: parts that are counted one by one add up to the whole but for the last bits.
+            These fractions are rounded: counts of parts add up to the counts of the whole except for the last bits.
         max_contexts : int, optional
             Only this many items, the first of the vocabulary, are contexts.
         threads : int, optional
-            All processors by default. The result does not depend on it.
+            The number of threads; by default the number of CPUs. The result does not depend on it.
         memory_limit : int, optional
-            Bytes of memory for the counts, as for :meth:`from_corpus`. The baskets themselves, which are held in memory
-            (about 50 bytes per item), come on top. The result does not depend on it.
+            Bytes of memory for the counts, as for :meth:`from_corpus`. The baskets are also in memory, about 50 bytes
+            per item, in addition to the limit. The result does not depend on the limit.
         lines : LineSplit, optional
             Count only a seeded share of the baskets, or only the others, as for :meth:`from_corpus`.
         progress : callable, optional
@@ -353,7 +354,7 @@ class Counts:
         Returns
         -------
         Counts, or CountsStore if there is a `store`
-            Of shape (V, K), K = min(V, `max_contexts`).
+            Counts of shape (V, K), where K = min(V, `max_contexts`).
 
         Raises
         ------
@@ -413,7 +414,7 @@ class Counts:
         Parameters
         ----------
         sources, targets : iterable of hashable objects, n each
-            Names: strings, integers, or others. The token of a name is its str, that of the integer 33 "33".
+            Names: strings, integers or other objects. The token of a name is its str; that of the integer 33 is "33".
         weights : array_like of float, shape (n,), optional
             1 by default.
         symmetric : bool
@@ -422,8 +423,8 @@ class Counts:
         Returns
         -------
         Counts
-            With a vocabulary of all names, those of targets first, each in the order of decreasing occurrences in the
-            pairs. The shape is (number of names, number of targets).
+            Counts of shape (number of names, number of targets). Their vocabulary holds all names: first those of
+            targets, then the others, both in the order of decreasing occurrences in the pairs.
 
         Raises
         ------
@@ -510,15 +511,15 @@ class Counts:
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, tokens: Sequence[Hashable] | None = None) -> Counts:
-        """Take the counts of a SciPy sparse matrix; duplicate entries are summed, zeros are dropped.
+        """Return the counts in a SciPy sparse matrix; duplicate entries are summed, zeros are dropped.
 
         Parameters
         ----------
         matrix : sparse array or matrix of real numbers, shape (V_in, V_out)
             Not copied if it is in CSR form, float64, with sorted columns; never changed.
         tokens : sequence of V_in hashable objects, optional
-            The names of the rows, of which those of the columns are the first V_out; as for :meth:`from_pairs`. They
-            become the vocabulary, which says how many stored counts there are in the row and the column of each.
+            The names of the rows, as for :meth:`from_pairs`; the first V_out of them also name the columns. They become
+            the vocabulary, in which the count of a token is the number of stored counts in its row and column.
 
         Returns
         -------
@@ -527,10 +528,10 @@ class Counts:
         Raises
         ------
         TypeError
-            If it is not sparse or not real, or the tokens are no sequence.
+            If the matrix is not sparse or not real, or the tokens are not a sequence.
         ValueError
-            If it has no row or column or more than 2^31 - 1 columns, a count is negative or not finite, the tokens are
-            not as many as the rows or fewer than the columns, or two names have the same str.
+            If the matrix has no rows, no columns or more than 2^31 - 1 columns, a count is negative or not finite, the
+            number of tokens is not that of the rows or is below that of the columns, or two names have the same str.
 
         Examples
         --------
@@ -565,19 +566,19 @@ class Counts:
 
     @property
     def directed(self) -> bool:
-        """Whether the left half of the columns is for contexts before the word, the right half for those after it."""
+        """Whether the left half of the columns is for contexts before the word, and the right half for those after."""
         return self.windows is not None and self.windows.directed
 
     @property
     def max_contexts(self) -> int | None:
-        """The limit on the number of words that are contexts, or None."""
+        """The limit on the number of contexts, or None."""
         return None if self.windows is None else self.windows.max_contexts
 
     def to_scipy(self) -> sparse.csr_array:
         """Return the counts as a CSR array of float64 with sorted columns.
 
-        It shares the memory of this object, except for values that are fractions or subsampled, and is read-only: copy
-        it to change it.
+        The array shares the memory of this object, except for values that are fractions or subsampled. It is read-only:
+        copy it to change it.
 
         Examples
         --------
@@ -587,7 +588,7 @@ class Counts:
         return self._expected(np.empty_like)
 
     def _expected(self, memory_like: Callable[[Float], Float]) -> sparse.csr_array:
-        """Return the expected counts; the function returns memory for them."""
+        """Return the expected counts, in memory that the function `memory_like` returns."""
         scale, matrix = self._scale(), self._stored()
         if scale.changes_nothing:
             return matrix
@@ -608,9 +609,9 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         """Return the counts of both corpora.
 
-        They are to the last bit those of the joined corpora, as long as the counts are whole numbers: of windows, and
-        of baskets with the weighting "flat". Fractions, as of baskets with the weighting "share", are added in float64
-        and rounded, so that the last bits depend on the order.
+        Counts in windows, and in baskets with the weighting "flat", are integers: the sum has the same bits as the
+        counts of the joined corpora. Fractions, as with the weighting "share", are added in float64 and rounded, so
+        that the last bits depend on the order.
 
         Raises
         ------
@@ -650,7 +651,7 @@ class Counts:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the counts, how they were counted, and the tokens, as a safetensors file.
+        """Write the counts, the options of counting and the tokens to a safetensors file.
 
         Parameters
         ----------
@@ -671,7 +672,7 @@ class Counts:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
-        """Read what :meth:`save` wrote; the arrays are mapped into memory from the file and cannot be written to.
+        """Read counts from a file that :meth:`save` has written; the arrays are memory-mapped and read-only.
 
         Parameters
         ----------
@@ -698,24 +699,24 @@ class Counts:
         return cls._of(matrix, **attributes)
 
     def store(self, path: str | os.PathLike[str]) -> CountsStore:
-        """Write the counts as a folder, from which a fit reads them group by group instead of holding all in memory.
+        """Write the counts to a folder, from which a fit reads them one group of rows at a time.
 
         Parameters
         ----------
         path : path-like
-            The folder to make, in one that exists; or a folder that holds a store, which is replaced once this one is
-            whole. Or a URL of fsspec, as ``s3://bucket/counts``, where two writers of one store are not noticed.
+            The folder to create; its parent must exist. If it already holds a store, that is replaced once this one is
+            complete. Or a URL of fsspec, such as ``s3://bucket/counts``; concurrent writers are not detected there.
 
         Returns
         -------
         CountsStore
-            What :meth:`open` returns.
+            The same as :meth:`open` returns.
 
         Raises
         ------
         OSError
-            If the folder holds something else, another process is writing it, or the data cannot be written; a store
-            that was there then stays as it was.
+            If the folder holds something else, another process is writing it, or the data cannot be written; an
+            existing store then stays as it was.
         ValueError
             If a token has no UTF-8 form.
 
@@ -730,12 +731,12 @@ class Counts:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> CountsStore:
-        """Open the folder that :meth:`store` wrote.
+        """Open a folder that :meth:`store` has written.
 
         Parameters
         ----------
         path : path-like
-            Or a URL.
+            The folder, or a URL.
 
         Returns
         -------
@@ -746,7 +747,7 @@ class Counts:
         OSError
             If a file of the store is missing or cannot be read.
         ValueError
-            If it is not a store, is damaged, or is of another version.
+            If the folder is not a store, is damaged, or has another version.
 
         Examples
         --------
@@ -797,15 +798,15 @@ def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
 
 
 def _check_lines(lines: LineSplit | None) -> None:
-    """Raise TypeError unless it is None or a side of a split."""
+    """Raise TypeError unless `lines` is None or a LineSplit."""
     if lines is not None and not isinstance(lines, LineSplit):
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 
 
 def expected_in_place(counts: Counts) -> sparse.csr_array:
-    """Return what `to_scipy` does, in the memory of the counts if they are in memory of their own.
+    """Return the same as `to_scipy`, in place if the counts own their memory.
 
-    They are then of no use any more, but for their attributes.
+    Then only the attributes of the counts may still be used.
 
     Parameters
     ----------

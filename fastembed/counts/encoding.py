@@ -1,4 +1,4 @@
-"""A corpus as ids, encoded piece by piece."""
+"""Encoding of a corpus as ids, piece by piece."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus,
 from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]
-Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and how many of them are those of tokens
+Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and the number of tokens among them
 
-BATCH_IDS = 1 << 16  # the least number of ids of a corpus in memory that are passed on at a time
+BATCH_IDS = 1 << 16  # smallest number of ids per piece of a corpus in memory
 
-_token_tables: WeakKeyDictionary[Vocabulary, TokenTable] = WeakKeyDictionary()  # a table takes seconds to fill
+_token_tables: WeakKeyDictionary[Vocabulary, TokenTable] = WeakKeyDictionary()  # filling one takes seconds
 
 
 def vocabulary_size(vocabulary: Vocabulary | int) -> int:
-    """Return V."""
+    """Return V, the size of the vocabulary."""
     if isinstance(vocabulary, Vocabulary):
         return len(vocabulary)
     if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):
@@ -53,12 +53,12 @@ def encode_corpus(
     vocabulary : Vocabulary or int
         A number V means that the corpus consists of ids from 0 to V - 1.
     ledger : Ledger
-        All that is read, used and dropped is added to it.
+        The tokens and lines that are read, used and dropped are added to it.
     progress : callable, optional
     threads : int
-        For the text of files.
+        The number of threads that read the text of files.
     lines : LineSplit, optional
-        Only the lines on this side of the split; all by default.
+        Encode only the lines on this side of the split; by default all.
     """
     if not isinstance(vocabulary, Vocabulary):
         if not isinstance(corpus, MemoryCorpus):
@@ -94,9 +94,9 @@ def encode_corpus(
 def _encode_text(
     corpus: TextCorpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
 ) -> Generator[Piece, None, None]:
-    """Yield the ids of text whose reading is compiled."""
+    """Yield the ids of text that the compiled kernels can read."""
     table = _token_table(vocabulary)
-    free: SimpleQueue[Int32] = SimpleQueue()  # arrays for the ids of a block: as many as threads
+    free: SimpleQueue[Int32] = SimpleQueue()  # arrays for the ids of a block, one per thread
 
     def encode(text: bytes, open_line: bool) -> tuple[Piece, int, int, int]:
         try:

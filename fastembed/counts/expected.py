@@ -1,4 +1,4 @@
-"""Expected counts: what is stored, divided by the denominator of the weights, times the factors of subsampling."""
+"""Expected counts: stored counts divided by the denominator of the weights, times the factors of subsampling."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their fac
 
 @dataclass(frozen=True)
 class Scale:
-    """What turns stored counts (V_in, V) into expected ones.
+    """The factors that turn stored counts (V_in, V) into expected counts.
 
     Attributes
     ----------
     denominator : int
-        Of the weights of the windows.
+        The denominator of the weights of the windows.
     rows, columns : ndarray (V_in,), ndarray (V,); or None
         The factors of subsampling, if there was any.
     """
@@ -35,7 +35,7 @@ class Scale:
 
     @classmethod
     def of(cls, windows: Windows | None, keep: Float | None, n_columns: int) -> Scale:
-        """Return that of counts of windows, with the factors `keep` (V_in,) of subsampling."""
+        """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
         denominator = 1 if windows is None else windows.weights()[2]
         if keep is None:
             return cls(denominator, None, None)
@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether stored and expected counts are the same."""
+        """Whether stored and expected counts are equal."""
         return self.denominator == 1 and self.rows is None
 
     def apply(self, stored: Float, out: Float, columns: Int32, lengths: Int64, rows: Float | None) -> None:
@@ -67,7 +67,7 @@ class Scale:
             out *= self.columns[columns]
 
     def apply_by_rows(self, begins: Int64, ends: Int64, columns: Int32, values: Float, part: slice) -> None:
-        """Scale in place the entries of the rows of a group, which follow one another from place 0 on."""
+        """Scale in place the entries of the rows of a group, which are contiguous from index 0."""
         lengths = ends - begins
         factors = None if self.rows is None else self.rows[part]
         for first, last in row_ranges(lengths, SCALE_ENTRIES):

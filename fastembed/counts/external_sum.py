@@ -14,19 +14,19 @@ from fastembed._base.csr import row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed.counts.stored_csr import ENTRY_BYTES, AnyCSR, RowBatch, SpilledCSR, StoredCSR, store_rows
 
-MERGE_ENTRIES = 1 << 20  # entries that are merged at a time, about
-MIN_BATCH_ENTRIES = 1 << 14  # entries at a time, however little memory there is: smaller batches cost more than they do
+MERGE_ENTRIES = 1 << 20  # approximate number of entries that are merged at a time
+MIN_BATCH_ENTRIES = 1 << 14  # smallest batch, however little memory there is: overhead dominates in smaller ones
 MAX_FILES = 16  # matrices on disk; each has two open files, and its `indptr` in memory
 MAX_CHUNK_IDS = 1 << 26  # the kernel that sorts their positions must not delay a Ctrl-C
 
 
 def batch_entries(memory: int, threads: int) -> int:
-    """Return the pairs or entries in a batch: 5 batches per thread, 24 bytes per entry together with its result."""
+    """Return the number of pairs or entries per batch: 5 batches per thread, 24 bytes per entry with its result."""
     return max(memory // (2 * ENTRY_BYTES * 5 * threads), MIN_BATCH_ENTRIES)
 
 
 def sum_of(terms: list[sparse.csr_array]) -> sparse.csr_array:
-    """Return the sum of sparse matrices of which none is much larger than the others."""
+    """Return the sum of sparse matrices of similar size."""
     while len(terms) > 1:
         pairs = itertools.zip_longest(terms[::2], terms[1::2])
         terms = [a if b is None else a + b for a, b in pairs]
@@ -58,12 +58,12 @@ def add_matrices(matrices: list[AnyCSR], limit: int, threads: int, entries: int 
 
 
 class ExternalSum:
-    """The sum of matrices that arrive one after another, in about `memory_limit` bytes.
+    """The sum of matrices that are added one by one, in about `memory_limit` bytes.
 
-    A quarter of the memory is for the ids being counted, one for the matrices in memory, one for the matrix that
-    arrives, the rest for batches of rows. Matrices of similar size are added at once, so that each entry is added a few
-    times only. When the matrices exceed their memory, their sum goes to disk; when there are many on disk, they are
-    added into one.
+    A quarter of the memory is for the ids being counted, a quarter for the matrices in memory, a quarter for the matrix
+    being added, and the rest for batches of rows. Matrices of similar size are added together, so that each entry is
+    added only a few times. When the matrices exceed their memory, their sum is written to disk; when there are many on
+    disk, they are added into one.
     """
 
     def __init__(self, n_columns: int, memory_limit: int, threads: int) -> None:
@@ -76,7 +76,7 @@ class ExternalSum:
 
     @property
     def chunk_ids(self) -> int:
-        """The number of ids in a chunk: each takes 4 bytes, and 4 more for its sorted position."""
+        """The number of ids in a chunk: each takes 4 bytes, and its sorted position 4 more."""
         return min(self.share // 8, MAX_CHUNK_IDS)
 
     @property
@@ -85,7 +85,7 @@ class ExternalSum:
         return batch_entries(self.share, self.threads)
 
     def add(self, batches: Iterable[RowBatch], most: int) -> None:
-        """Add a matrix, given as batches of rows, of at most `most` entries."""
+        """Add a matrix of at most `most` entries, given as batches of rows."""
         self._keep(store_rows(batches, self.n_columns, most, self.share, self.threads))
         while len(self.in_memory) > 1 and self.in_memory[-2].memory <= 2 * self.in_memory[-1].memory:
             self._keep(self._added([self.in_memory.pop(), self.in_memory.pop()], self.share))
@@ -96,18 +96,18 @@ class ExternalSum:
             self.on_disk = [self._added(self.on_disk, 0)]
 
     def add_last(self, batches: Generator[RowBatch, None, None], most: int) -> None:
-        """Add the last matrix, before `rows` is called, which passes on the rows of an only one as they come."""
+        """Add the last matrix before a call of `rows`; if it is the only one, `rows` passes its batches through."""
         if self.in_memory or self.on_disk:
             self.add(batches, most)
         else:
             self._only = batches
 
     def result(self) -> StoredCSR:
-        """Return the sum of all; it is mapped from a file if it does not fit into half of the memory."""
+        """Return the sum; it is memory-mapped from a file if it does not fit into half of the memory."""
         return self._added(self.on_disk + self.in_memory, 2 * self.share).mapped()
 
     def rows(self) -> Generator[RowBatch, None, None]:
-        """Yield the rows of the sum of all, once, of which only some are in memory; none if nothing was added."""
+        """Yield the rows of the sum once, in batches of which only some are in memory; none if nothing was added."""
         if self._only is not None:
             with closing(self._only) as batches:
                 yield from batches

@@ -1,4 +1,4 @@
-"""The file form of counts: the matrix, how it was counted, and the tokens, in one safetensors file."""
+"""The file format of counts: matrix, options of counting and tokens in one safetensors file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pack_attributes(
     vocabulary: Vocabulary | None,
     baskets: str | None,
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Return the tensors and the settings of a file that hold how counts were counted."""
+    """Return tensors and settings that store the options of counting in a file."""
     tensors: dict[str, npt.NDArray[Any]] = {} if keep is None else {"keep": keep}
     settings: dict[str, Any] = {"shape": shape, "windows": windows, "ledger": ledger, "baskets": baskets}
     if vocabulary is not None:
@@ -56,7 +56,7 @@ def pack_attributes(
 
 
 def read_counts(path: str | os.PathLike[str]) -> tuple[StoredCSR, dict[str, Any]]:
-    """Return (the matrix, mapped into memory; the keyword arguments of ``Counts``).
+    """Return the memory-mapped matrix, and the keyword arguments of ``Counts``.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_dtypes(tensors: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, A
 def unpack_attributes(
     tensors: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], path: str | os.PathLike[str]
 ) -> tuple[tuple[int, int], dict[str, Any]]:
-    """Return (the shape, the keyword arguments of ``Counts``) from what `pack_attributes` returned, checked."""
+    """Check the result of `pack_attributes`; return the shape and the keyword arguments of ``Counts``."""
     n_rows, n_columns = (check_integer("shape", size, low=1) for size in settings["shape"])
     windows = None if settings["windows"] is None else Windows(**settings["windows"])
     if windows is not None and windows.columns(n_rows) != n_columns:
@@ -107,14 +107,14 @@ def unpack_attributes(
 
 
 def check_baskets(baskets: Any, windows: Windows | None) -> str | None:
-    """Return the weighting of baskets in a file, which is None if the counts are not those of baskets."""
+    """Check the weighting of baskets in a file and return it; None if the pairs were not counted in baskets."""
     if baskets is not None and (baskets not in ("flat", "share") or windows is not None):
         raise ValueError(f"baskets must be None, 'flat' or 'share', without windows, got {baskets!r}")
     return None if baskets is None else str(baskets)
 
 
 def _check_keep(keep: npt.NDArray[np.float64] | None, windows: Windows | None, n_rows: int) -> Any:
-    """Return the factors of subsampling, which are there if and only if there was subsampling."""
+    """Check the factors of subsampling and return them; None if there was no subsampling."""
     if (keep is not None) != (windows is not None and windows.sample is not None):
         raise ValueError("'keep' and the windows' 'sample' must be there together")
     if keep is not None:

@@ -1,4 +1,4 @@
-"""Where the files of a store are: a folder, or a temporary file without a name."""
+"""Storage of the files of a store: a local folder, or an unnamed temporary file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.folder_lock import LOCK_NAME, sole_writer
 from fastembed._base.random_access import RandomAccessFile
 from fastembed.formats.atomic import replacing
-from fastembed.formats.locks import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
 Bytes = npt.NDArray[np.uint8]
@@ -25,11 +25,11 @@ MANIFEST = "manifest.safetensors"
 
 
 class StoreFolder(Protocol):
-    """Where the files of a store are. Threads may read at once."""
+    """Storage of the files of a store. Several threads may read at the same time."""
 
     @property
     def path(self) -> str:
-        """Its name."""
+        """The name of the folder."""
 
     def __hash__(self) -> int:
         """Return the same number for the same folder."""
@@ -38,36 +38,36 @@ class StoreFolder(Protocol):
         """Return the manifest; raise OSError or ValueError if this is not a store."""
 
     def write_manifest(self, tensors: Mapping[str, npt.NDArray[Any]], fields: Mapping[str, str]) -> None:
-        """Write the manifest, whole or not at all."""
+        """Write the manifest atomically."""
 
     def names(self) -> list[str]:
         """Return the names of all files but the manifest and the lock; none if there is no folder."""
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file; raise FileNotFoundError if there is none."""
+        """Return the number of bytes of a file; raise FileNotFoundError if it does not exist."""
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
-        """Return the bytes of a file, or some of them."""
+        """Return the bytes of a file, or a range of them."""
 
     def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file, part by part, whole or not at all."""
+        """Write a file in parts, atomically."""
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Make the folder if it is not there, and let nobody else write to it."""
+        """Create the folder if it does not exist, and lock it against other writers."""
 
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder of this machine, or one that is mounted here.
+    """A folder of a local or mounted file system.
 
     Attributes
     ----------
     path : str
     fields : tuple of (str, str)
-        More fields of text for the manifest that is written here.
+        Further text fields of the manifest.
     """
 
     path: str
@@ -75,7 +75,7 @@ class LocalFolder:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], fields: Mapping[str, str] | None = None) -> LocalFolder:
-        """Return the folder of a path, wherever this process goes."""
+        """Return the folder of a path, made absolute so that a later change of directory has no effect."""
         absolute = os.path.abspath(path)  # noqa: PTH100 - a name, as it was given; the folder may change
         return cls(absolute, tuple((fields or {}).items()))
 
@@ -136,14 +136,14 @@ class LocalFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder if it is not there, and hold its lock."""
+        """Create the folder if it does not exist, and hold its lock."""
         self._folder.mkdir(exist_ok=True)
         with sole_writer(self._folder):
             yield
 
 
 class TemporaryFolder:
-    """One temporary file without a name, with all files end to end: nothing is left of it, however the process ends."""
+    """An unnamed temporary file that holds all files: it disappears however the process ends."""
 
     def __init__(self) -> None:
         self.path = f"a temporary file in {tempfile.gettempdir()!r}"

@@ -98,7 +98,7 @@ def _token(name: Name) -> str:
 
 
 def _ids(what: str, names: Iterable[Name], ids: dict[Name, int]) -> npt.NDArray[np.intp]:
-    """Return the id of each name; a name that has none gets the next one."""
+    """Return the id of each name; a new name gets the next id."""
     if isinstance(names, str | bytes):
         raise TypeError(f"{what} must be several names, got {shown(names)}")
     try:

@@ -9,7 +9,7 @@ from fastembed.counts.stored_csr import RowBatch
 
 
 class CountingProgress:
-    """Reports work done to a progress function: each byte or sequence of the corpus is read once and counted once."""
+    """Reports progress to a function: each byte or sequence of the corpus is read once and counted once."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -22,7 +22,7 @@ class CountingProgress:
         self._report()
 
     def follow(self, batches: Iterable[tuple[RowBatch, float]]) -> Iterator[RowBatch]:
-        """Pass batches on and report the share done that comes with each; after the last, all read is counted."""
+        """Yield the batches, and report the share done that comes with each; after the last, all input is counted."""
         before = self._counted
         for batch, share in batches:
             self._counted = before + share * (self._read - before)

@@ -1,8 +1,8 @@
-"""`CountsStore`: counts in a folder of tiles, of which a fit reads one group of rows after another.
+"""`CountsStore`: counts in a folder of tiles, which a fit reads one group of rows at a time.
 
-A folder has one file per group of rows, with its tiles (see `tiles.py`), and ``manifest.safetensors``, which says what
-was counted, the sums of rows and columns, and the SHA-256 of each tile. The names of the files follow from what they
-hold. The manifest is written last, so that a folder holds the old counts or the new ones, whenever a writer ends.
+A folder has one file of tiles per group of rows (see `tiles.py`), and ``manifest.safetensors``, which holds the options
+of counting, the sums of rows and columns, and the SHA-256 of each tile. The names of the files depend on their content.
+The manifest is written last, so that the folder holds either the old or the new counts, even if a writer is killed.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ DTYPES = {
 
 @pickled_as("counts.CountsStore")
 class CountsStore:
-    """Counts in a folder, of which a fit holds a few groups of rows in memory at a time.
+    """Counts in a folder; a fit holds a few groups of rows in memory at a time.
 
-    Made by `Counts.open`. It is used as `Counts` are, by `SkipGram.fit_counts` and `Trainer.fit_counts`, with the same
-    bits. The bytes of a tile are compared with its SHA-256 when it is read for the first time.
+    Use `Counts.open` to create one. `SkipGram.fit_counts` and `Trainer.fit_counts` accept it instead of `Counts`, and
+    give the same bits. When a tile is read for the first time, its bytes are compared with its SHA-256.
 
     Parameters
     ----------
     path : path-like
-        A folder that `Counts.store` wrote.
+        A folder that `Counts.store` has written.
 
     Attributes
     ----------
@@ -60,14 +60,14 @@ class CountsStore:
     entries : ndarray of int64 (G,)
         The number of stored counts of each group of rows: rows g, g + G, g + 2 G, ... are group g.
     windows, keep, ledger, vocabulary, baskets
-        As of `Counts`.
+        As for `Counts`.
 
     Raises
     ------
     OSError
         If a file of the store is missing or cannot be read.
     ValueError
-        If it is not a store, is damaged, or is of another version.
+        If the folder is not a store, is damaged, or has another version.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class CountsStore:
 
     @property
     def totals(self) -> Totals:
-        """The sums of rows and columns."""
+        """The sums of the rows (V_in,) and of the columns (V_out,), as a tuple of `rows` and `columns`."""
         return self._totals
 
     @property
@@ -141,25 +141,25 @@ class CountsStore:
 
     @property
     def disk(self) -> int:
-        """The bytes of all tiles, which an epoch reads."""
+        """The number of bytes of all tiles, which each epoch reads."""
         return sum(int(self._offsets(group)[-1]) for group in range(len(self.entries)))
 
     def sha256(self) -> str:
-        """Return the digest that `SkipGram.counts_sha256_` is made of."""
+        """Return the digest of the counts for `SkipGram.counts_sha256_`."""
         return self._sha256
 
     def of_shards(self, shards: slice) -> CountsStore:
-        """Return the same counts for one who needs only some columns: others may be missing from what is read.
+        """Return the same counts restricted to some shards of columns: groups are read without the others.
 
         Parameters
         ----------
         shards : slice
-            Of the shards of the columns, in each of which are at most 1,024: which to read.
+            The shards to read; each has at most 1,024 columns.
 
         Returns
         -------
         CountsStore
-            Of the same shape and totals; `entries` are those that are read.
+            It has the same shape and totals; its `entries` are those of the shards to read.
 
         Examples
         --------
@@ -176,14 +176,15 @@ class CountsStore:
         return part
 
     def buffered(self, memory: int) -> CountsStore:
-        """Return the same counts, of which a fit may hold more in memory.
+        """Return the same counts with a larger buffer of rows in memory.
 
-        It holds a few groups of rows at least, and reads the others in each epoch. No bit depends on it.
+        A fit holds at least a few groups of rows in memory, and reads the others in each epoch. The size of the buffer
+        does not change the bits of the result.
 
         Parameters
         ----------
         memory : int
-            Bytes for groups of rows; each count takes 12.
+            Bytes of the buffer; each count takes 12.
 
         Returns
         -------
@@ -210,11 +211,11 @@ class CountsStore:
 
     @property
     def buffer_memory(self) -> int:
-        """The bytes in which a fit may hold groups of rows; it holds a few at least."""
+        """The bytes of the buffer in which a fit holds groups of rows; it always holds at least a few."""
         return self._buffer_memory
 
     def _of_vocabulary(self, vocabulary: Vocabulary) -> CountsStore:
-        """Return the same counts with a vocabulary of the same tokens, in which other counts of these may be."""
+        """Return the same counts with a vocabulary of the same tokens, but possibly other occurrences."""
         same = self._same()
         same.vocabulary = vocabulary
         return same
@@ -226,19 +227,20 @@ class CountsStore:
         return same
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
-        """Return the expected counts of a group of rows.
+        """Return the expected counts of a group of rows, as a named tuple.
 
         Parameters
         ----------
         group : int
             0 to G - 1.
         memory : (ndarray of int32, ndarray of float64), optional
-            Where to put columns and values; at least `entries` of the group long. By default in new arrays.
+            Arrays for columns and values, with at least as many elements as the group has `entries`; by default new
+            arrays.
 
         Returns
         -------
         begins, ends : ndarray of int64 (R,)
-            Row n has the entries from begins[n] to ends[n] - 1.
+            The entries of row n are those from begins[n] to ends[n] - 1.
         indices, data : ndarray of int32, ndarray of float64
             The columns, ascending in each row, and the counts.
 
@@ -247,11 +249,14 @@ class CountsStore:
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If a tile is damaged.
+            If a tile is damaged, or the memory is not of these dtypes or too small.
         """
         part = group_slice(group, self.shape[0])
         rows = len(range(self.shape[0])[part])
         first, end = self._shards.start, self._shards.stop
+        nnz = int(self.entries[group])
+        if memory is not None:
+            _check_memory(memory, nnz)
         entries, wide, sha256 = self._tiles_of(group)
         tiles = Tiles(entries[first:end], wide[first:end], sha256[first:end])
         offsets = self._offsets(group)
@@ -265,9 +270,11 @@ class CountsStore:
                     f" {self._bounds[damaged + 1] - 1}, is damaged: it is not what was written"
                 )
             self._checked.add(group)
-        read = decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
+        try:
+            read = decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
+        except ValueError as error:
+            raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
         if not self._scale.changes_nothing:
-            nnz = int(self.entries[group])
             self._scale.apply_by_rows(read.begins, read.ends, read.indices[:nnz], read.data[:nnz], part)
         return read
 
@@ -310,10 +317,20 @@ class CountsStore:
         return f"{self.path}/{self._file(group)}"
 
     def _check_size(self, group: int) -> None:
-        """Raise for a file of tiles that is missing or not of its size."""
+        """Raise if a file of tiles is missing or has the wrong size."""
         size, offsets = self._folder.size(self._file(group)), self._offsets(group)
         if size != offsets[-1]:
             tile = min(int(np.searchsorted(offsets, size, side="right")) - 1, len(offsets) - 2)
             raise ValueError(
                 f"{self._place(group)!r} has {size:,} bytes instead of {offsets[-1]:,}: tile {tile} is damaged"
             )
+
+
+def _check_memory(memory: Memory, nnz: int) -> None:
+    """Raise ValueError for memory that is not for so many counts, to which compiled code would write."""
+    indices, data = memory
+    if indices.dtype != np.int32 or data.dtype != np.float64 or min(len(indices), len(data)) < nnz:
+        raise ValueError(
+            f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got {len(indices):,} {indices.dtype} and"
+            f" {len(data):,} {data.dtype}"
+        )

@@ -1,4 +1,4 @@
-"""Counts written as a store, of which one group of rows at a time is in memory."""
+"""Writing counts as a store, with one group of rows in memory at a time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ OURS = re.compile(rf"{TILES}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.
 
 
 def file_name(group: int, sha256: npt.NDArray[np.uint8]) -> str:
-    """Return the name of the file of a group, which follows from the digests of its tiles."""
+    """Return the name of the file of a group, which depends on the digests of its tiles."""
     return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
 
 
 def groups_of(stored: CSRGroups) -> Iterator[RowBatch]:
-    """Yield the rows of one group of counts in memory after another."""
+    """Yield the rows of counts in memory, group by group."""
     for group in range(group_count(stored.shape[0])):
         begins, ends, indices, data = stored.read_group(group)
         lengths = ends - begins
@@ -43,7 +43,7 @@ def groups_of(stored: CSRGroups) -> Iterator[RowBatch]:
 
 
 def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[RowBatch, None, None]:
-    """Yield the rows of one group after another, from batches of rows in that order (see `group_places`)."""
+    """Yield the rows group by group, from batches of rows in that order (see `group_places`)."""
     parts: list[RowBatch] = []
     sizes = iter(len(range(rows)[group_slice(group, rows)]) for group in range(group_count(rows)))
     missing = next(sizes)
@@ -70,45 +70,45 @@ def _split(batch: RowBatch, rows: int) -> tuple[RowBatch, RowBatch]:
 
 
 def _joined(parts: list[RowBatch]) -> RowBatch:
-    """Return the rows of all parts in memory of their own, in which they can be scaled."""
+    """Return a copy of the rows of all parts, which can be scaled in place."""
     lengths, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return RowBatch(lengths, columns, values)
 
 
 @contextmanager
 def writing(folder: StoreFolder) -> Iterator[None]:
-    """Let nobody else write a store; at the end, remove the files of tiles that its manifest does not name.
+    """Lock a store against other writers; at the end, remove the files of tiles that its manifest does not name.
 
     Raises
     ------
     OSError
         If the folder holds something else, or another process is writing it.
     """
-    check_no_others(folder)  # before a lock is left in their folder
+    check_no_others(folder)  # before a lock file is created in the folder
     with folder.writing():
         check_no_others(folder)
         try:
             yield
-        finally:  # also after a Ctrl-C, which may come when the new manifest is in its place
+        finally:  # also after a Ctrl-C, which may come when the new manifest is in place
             _remove_unnamed(folder)
 
 
 def check_no_others(folder: StoreFolder) -> None:
-    """Raise FileExistsError for a folder with files that are not those of a store."""
+    """Raise FileExistsError if a folder holds files that are not those of a store."""
     foreign = [name for name in folder.names() if not OURS.fullmatch(name)]
     if foreign:
         raise FileExistsError(f"{folder.path!r} holds other files, such as {min(foreign)!r}: choose another folder")
 
 
 def _remove_unnamed(folder: StoreFolder) -> None:
-    """Remove the files of tiles that the manifest does not name: of the store before, or of a writer that failed."""
+    """Remove the files of tiles that the manifest does not name: those of an old store or of a failed writer."""
     named: set[str] = set()
     try:
         named = {file_name(group, sha256) for group, sha256 in enumerate(folder.manifest()[0]["sha256"])}
     except NoManifestError:
         pass
     except (KeyError, ValueError):
-        return  # it is damaged: nothing says what is needed
+        return  # the manifest is damaged: it is unknown which files are needed
     for name in folder.names():
         if OURS.fullmatch(name) and name not in named:
             folder.remove(name)
@@ -120,17 +120,17 @@ def write_groups(
     shape: tuple[int, int],
     attributes: Mapping[str, Any],
 ) -> None:
-    """Write counts into a folder that nobody else writes: whole, or what was in it before stays.
+    """Write counts into a locked folder, atomically.
 
     Parameters
     ----------
     folder : StoreFolder
     groups : iterable of RowBatch
-        The rows of one group after another as they are stored; they are scaled in place.
+        The stored rows, group by group; they are scaled in place.
     shape : (int, int)
         (V_in, V_out).
     attributes : mapping
-        As of `pack_attributes`.
+        As for `pack_attributes`.
 
     Raises
     ------
@@ -143,14 +143,14 @@ def write_groups(
             folder.write(manifest.next_file(tiles), [data])
             ends = np.cumsum(lengths)
             manifest.add(tiles, RowGroup(ends - lengths, ends, columns, values))
-            del columns, values, data  # their memory is free before another group is drawn
+            del columns, values, data  # free their memory before the next group is taken
     manifest.write(folder)
 
 
 def _encoded(
     groups: Iterable[RowBatch], bounds: npt.NDArray[np.intp]
 ) -> Generator[tuple[RowBatch, npt.NDArray[np.uint8], Tiles], None, None]:
-    """Yield groups with their bytes and tiles, which are made on another thread while the next group is drawn."""
+    """Yield groups with their bytes and tiles, which another thread encodes while the next group is taken."""
 
     def encode(group: RowBatch) -> tuple[RowBatch, npt.NDArray[np.uint8], Tiles]:
         return group, *encode_group(group.lengths, group.columns, group.values, bounds)
@@ -160,14 +160,14 @@ def _encoded(
 
 
 class StoreManifest:
-    """The manifest of a store, of which one group after another is added.
+    """The manifest of a store, built group by group.
 
     Parameters
     ----------
     shape : (int, int)
         (V_in, V_out).
     attributes : mapping
-        As of `pack_attributes`.
+        As for `pack_attributes`.
     """
 
     def __init__(self, shape: tuple[int, int], attributes: Mapping[str, Any]) -> None:
@@ -181,7 +181,7 @@ class StoreManifest:
         return file_name(len(self._tiles), tiles.sha256)
 
     def add(self, tiles: Tiles, rows: RowGroup) -> None:
-        """Add the next group, whose counts are as they are stored, one row after another; they are scaled in place."""
+        """Add the next group of stored counts, in contiguous rows; they are scaled in place."""
         group, (inputs, outputs) = len(self._tiles), self._shape
         self._scale.apply_by_rows(rows.begins, rows.ends, rows.indices, rows.data, group_slice(group, inputs))
         self._totals.add(group, Totals.of_group(rows, outputs))
@@ -189,7 +189,7 @@ class StoreManifest:
         self._tiles.append(tiles)
 
     def write(self, folder: StoreFolder) -> None:
-        """Write it."""
+        """Write the manifest."""
         tensors, settings = pack_attributes(self._shape, **self._attributes)
         tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
         tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}

@@ -1,7 +1,7 @@
 """CSR matrices that arrive as batches of rows and are stored in memory, or spilled to temporary files.
 
-The temporary files have no name (on Windows, they are deleted when they are closed), so nothing is left of them,
-however the process ends.
+The temporary files have no name (on Windows, they are deleted when they are closed), so they disappear however the
+process ends.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _nothing() -> None:
 
 
 class RowBatch(NamedTuple):
-    """Consecutive rows of a matrix: the number of entries of each, their columns, ascending in a row, and values.
+    """Consecutive rows of a matrix: the number of entries per row, their columns, ascending per row, and values.
 
     `release` is called when columns and values have been stored.
     """
@@ -52,7 +52,7 @@ class RowBatch(NamedTuple):
 
 
 def not_empty(batches: Iterable[RowBatch], error: Callable[[], Exception]) -> Generator[RowBatch, None, None]:
-    """Yield batches of rows, and at the end raise an error if none had an entry."""
+    """Yield batches of rows; at the end, raise an error if none had an entry."""
     entries = 0
     for batch in batches:
         entries += len(batch.values)
@@ -63,7 +63,7 @@ def not_empty(batches: Iterable[RowBatch], error: Callable[[], Exception]) -> Ge
 
 @dataclass(frozen=True)
 class StoredCSR:
-    """A CSR matrix whose columns ascend in each row, in memory or mapped into it from a file."""
+    """A CSR matrix whose columns ascend in each row, in memory or memory-mapped."""
 
     data: Float
     indices: Int32
@@ -72,13 +72,13 @@ class StoredCSR:
 
     @classmethod
     def of(cls, matrix: sparse.csr_array) -> StoredCSR:
-        """Take the arrays of a CSR array whose columns ascend, not copied where they have these dtypes."""
+        """Return the matrix of a CSR array whose columns ascend; arrays of the right dtype are not copied."""
         indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
         return cls(matrix.data, indices, indptr, int(matrix.shape[1]))
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The number of rows and columns."""
+        """The numbers of rows and columns."""
         return len(self.indptr) - 1, self.n_columns
 
     @property
@@ -99,9 +99,9 @@ class StoredCSR:
 
 
 class SpilledCSR:
-    """A CSR matrix whose entries are in two temporary files without a name: the columns, and the values.
+    """A CSR matrix whose entries are in two unnamed temporary files: the columns, and the values.
 
-    Rows are read, not mapped: pages of a file that is mapped count as memory of the process once they are touched.
+    Rows are read, not mapped: pages of a mapped file count as memory of the process once they are touched.
     """
 
     def __init__(self, files: tuple[BinaryIO, BinaryIO], indptr: Int64, n_columns: int) -> None:
@@ -114,7 +114,7 @@ class SpilledCSR:
         return self.indptr.nbytes
 
     def mapped(self) -> StoredCSR:
-        """Return the matrix mapped into memory, in which it stays when this object is gone."""
+        """Return the matrix memory-mapped; the mapping outlives this object."""
         if not self.indptr[-1]:
             return StoredCSR(np.empty(0), np.empty(0, np.int32), self.indptr, self.n_columns)
         indices, data = (np.asarray(np.memmap(file, t, "r")) for file, t in zip(self._files, ("i4", "f8"), strict=True))
@@ -134,13 +134,13 @@ AnyCSR: TypeAlias = StoredCSR | SpilledCSR
 
 
 class _Entries:
-    """Columns and values in memory, which several threads copy to the places that one thread gives them.
+    """Columns and values in memory, which several threads copy to positions that one thread assigns.
 
     Parameters
     ----------
     capacity : int
-        The most entries. Pages of memory that are never written to take none; growing arrays would be filled with zeros
-        first, by one thread.
+        The largest number of entries. Pages that are never written to take no memory; growing arrays would first be
+        filled with zeros, by one thread.
     threads : int
     """
 
@@ -158,7 +158,7 @@ class _Entries:
         self._workers.__exit__()
 
     def append(self, batch: RowBatch) -> None:
-        """Let another thread copy a batch behind all others, and release it."""
+        """Let another thread copy a batch after all others, and release it."""
         begin, self.used = self.used, self.used + len(batch.values)
         columns, values = self._columns[begin : self.used], self._values[begin : self.used]
 
@@ -172,7 +172,7 @@ class _Entries:
             self._copies.popleft().result()
 
     def take(self) -> tuple[Int32, Float]:
-        """Return all columns and values; nothing can be appended any more."""
+        """Return all columns and values; nothing can be appended afterwards."""
         while self._copies:
             self._copies.popleft().result()
         self._columns.resize(self.used, refcheck=False)
@@ -183,7 +183,7 @@ class _Entries:
 
 
 def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: int, threads: int) -> AnyCSR:
-    """Concatenate batches of rows, in memory up to `limit` bytes, beyond that in temporary files.
+    """Concatenate batches of rows, in memory up to `limit` bytes, and beyond that in temporary files.
 
     Parameters
     ----------
@@ -215,14 +215,14 @@ def store_rows(batches: Iterable[RowBatch], n_columns: int, most: int, limit: in
         np.cumsum(np.concatenate(lengths), out=indptr[1:])
         if files:
             spilled = SpilledCSR((files[0], files[1]), indptr, n_columns)
-            stack.pop_all()  # the matrix closes them
+            stack.pop_all()  # the matrix closes the files
             return spilled
         indices, data = entries.take()
     return StoredCSR(data, indices, indptr, n_columns)
 
 
 def _append(arrays: tuple[npt.NDArray[Any], ...], files: list[BinaryIO], stack: ExitStack) -> None:
-    """Append columns and values to the two files, which are made if there are none yet."""
+    """Append columns and values to the two files, which are created if they do not exist."""
     try:
         while len(files) < 2:
             files.append(stack.enter_context(tempfile.TemporaryFile(buffering=0)))  # noqa: SIM115 - the stack closes it

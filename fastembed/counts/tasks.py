@@ -1,7 +1,7 @@
-"""Counting by the tasks of an executor: partial sums of parts of the text in the store, then the groups of rows.
+"""Counting by the tasks of an executor: first partial sums of parts of the text, then their sums by group of rows.
 
-A task depends on its arguments alone and writes its file whole, under a name that its number gives it: one that is done
-twice, because a worker was lost, changes nothing. The files of parts are removed at the end.
+A task depends on its arguments only, and writes its file atomically, under a name that depends on its number. So a task
+that runs twice, because a worker was lost, changes nothing. The files of parts are removed at the end.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from fastembed.trainer.shards import shard_bounds
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
-TASK_MEMORY = 500_000_000  # bytes of a task for text and counts, unless another limit is given
-WIDE_COLUMNS = 1 << 16  # columns of a tile of a part: as many as 16 bits can number
+TASK_MEMORY = 500_000_000  # default bytes per task for text and counts
+WIDE_COLUMNS = 1 << 16  # columns per tile of a part: 16 bits can number them
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the tasks of one counting have in common.
+    """The arguments that all tasks of one run share.
 
     Attributes
     ----------
     folder : StoreFolder
-        Which all workers can read and write.
+        A folder that all workers can read and write.
     name : str
-        16 hexadecimal digits, new for each counting.
+        16 hexadecimal digits, new for each run.
     words : int
         V.
     windows : Windows
     threads, memory_limit : int
-        Of each task.
+        The limits of each task.
     """
 
     folder: StoreFolder
@@ -100,7 +100,7 @@ def count_by_tasks(
     memory_limit: int = TASK_MEMORY,
     progress: Progress | None = None,
 ) -> None:
-    """Count the windows of a corpus of files into a folder that nobody else writes.
+    """Count the windows of a corpus of files into a locked folder.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def count_by_tasks(
 
 
 def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Ledger]:
-    """Count a part of the text; its sums are in a file, one group of rows after another."""
+    """Count a part of the text, and write its sums to a file, group by group."""
     number, part = task
     sums = sum_windows(
         part,
@@ -173,7 +173,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
 
 
 def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
-    """Add up a group of rows of all parts, and write its file."""
+    """Add a group of rows over all parts, and write its file."""
     group, pieces = task
     rows = _rows(job, group)
     total = sparse.csr_array((rows, job.shape[1]))
@@ -188,7 +188,7 @@ def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
 
 
 def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], None, None]:
-    """Yield pieces in lists, each of as many as fit into memory together, and of at least one."""
+    """Yield lists of pieces; each list has as many as fit into memory, but at least one."""
     some: list[Piece] = []
     held = 0
     for piece in pieces:
@@ -207,7 +207,7 @@ def _rows(job: Job, group: int) -> int:
 
 
 def _read(job: Job, group: int, piece: Piece, bounds: npt.NDArray[np.intp]) -> RowGroup:
-    """Return the counts of a piece as they are stored; raise ValueError if they are damaged."""
+    """Return the stored counts of a piece; raise ValueError if they are damaged."""
     rows = _rows(job, group)
     size = int(piece.tiles.offsets(rows)[-1])
     data = job.folder.read(piece.file, piece.begin, piece.begin + size)

@@ -1,13 +1,13 @@
-"""The bytes of a group of rows on disk: one tile for each shard of the columns, one after another.
+"""The bytes of a group of rows on disk: one tile per shard of the columns, concatenated.
 
-A tile has the entries of the group's rows in the columns of one shard, by rows, columns ascending. Its parts follow one
-another, little-endian, and zeros fill it up to a multiple of 8 bytes:
+A tile has the entries of the group's rows in the columns of one shard, by rows, columns ascending. Its parts are
+concatenated, little-endian, and padded with zeros to a multiple of 8 bytes:
 
     values    float32, or float64 where float32 would round one of them    (n,)
     columns   uint16, from the first column of the shard                   (n,)
     lengths   uint16, the number of entries of each row                    (R,)
 
-So whoever works on some shards alone reads one run of bytes per group.
+So a reader of consecutive shards reads one range of bytes per group.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ALIGNMENT = 8
 
 
 class Tiles(NamedTuple):
-    """What is known of the tiles of a group, one for each of S shards.
+    """The sizes, formats and digests of the tiles of a group, one for each of S shards.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Tiles(NamedTuple):
     wide : ndarray of bool (S,)
         Whether values are float64.
     sha256 : ndarray of uint8 (S, 32)
-        Of the bytes of each tile.
+        The digest of the bytes of each tile.
     """
 
     entries: Int64
@@ -52,16 +52,16 @@ class Tiles(NamedTuple):
 
 
 def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDArray[np.intp]) -> tuple[Bytes, Tiles]:
-    """Return the bytes of the rows of a group, and what is to be known of them.
+    """Return the bytes of the rows of a group, and their `Tiles`.
 
     Parameters
     ----------
     lengths : ndarray of int64 (R,)
         Number of entries of each row.
     columns, values : ndarray (n,)
-        The rows one after another, columns ascending in each.
+        The concatenated rows, with columns ascending in each.
     bounds : ndarray of int (S + 1,)
-        Of the shards.
+        The bounds of the shards.
     """
     shards, rows, ends = len(bounds) - 1, len(lengths), np.cumsum(lengths)
     of_tile, wide = np.empty((shards, rows), np.uint16), np.zeros(shards, np.bool_)
@@ -80,7 +80,7 @@ def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDAr
 
 
 def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
-    """Return the number of the first tile whose bytes are not those that were written; None if all are."""
+    """Return the number of the first tile whose bytes do not match its digest; None if all match."""
     offsets = tiles.offsets(rows)
     for k, digest in enumerate(tiles.sha256):
         if len(data) < offsets[k + 1] or not np.array_equal(_sha256(data[offsets[k] : offsets[k + 1]]), digest):
@@ -91,12 +91,12 @@ def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
 def decode_group(
     data: Bytes, tiles: Tiles, rows: int, bounds: npt.NDArray[np.intp], memory: Memory | None = None
 ) -> RowGroup:
-    """Return the rows of a group, one after another, in the given memory or in new arrays.
+    """Return the concatenated rows of a group, in the given memory or in new arrays.
 
     Raises
     ------
     ValueError
-        If the lengths in a tile are not those of its entries.
+        If the lengths in a tile are not those of its entries, or a column is not of its shard.
     """
     offsets, shards = tiles.offsets(rows), len(bounds) - 1
     parts = [
@@ -106,9 +106,12 @@ def decode_group(
     nnz = int(tiles.entries.sum())
     indices, values = (np.empty(nnz, np.int32), np.empty(nnz)) if memory is None else memory
     of_row = np.zeros(rows, np.int64)
-    for k, (_, _, lengths) in enumerate(parts):
+    for k, (_, columns, lengths) in enumerate(parts):
         if lengths.sum(dtype=np.int64) != tiles.entries[k]:
             raise ValueError(f"a tile says that it has {tiles.entries[k]:,} entries, and lengths of {lengths.sum():,}")
+        if len(columns) and columns.max() >= bounds[k + 1] - bounds[k]:
+            wrong = bounds[k] + columns.max()
+            raise ValueError(f"a tile of the columns {bounds[k]} to {bounds[k + 1] - 1} has one of {wrong}")
         of_row += lengths
     ends = np.cumsum(of_row)
     begins = ends - of_row

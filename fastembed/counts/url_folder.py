@@ -1,4 +1,4 @@
-"""A folder that has a URL, which fsspec reads and writes."""
+"""A folder at a URL, which fsspec reads and writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastembed.formats.tensors import dump_tensors, load_tensors
 
 @dataclass(frozen=True)
 class UrlFolder:
-    """A folder of a file system that fsspec knows. It has no lock: two writers of one store are not noticed.
+    """A folder of a file system of fsspec. It has no lock: concurrent writers are not detected.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class UrlFolder:
 
     @property
     def _system(self) -> Any:
-        return file_system(self.path, use_listings_cache=False)[0]  # of what other processes write
+        return file_system(self.path, use_listings_cache=False)[0]  # other processes may write
 
     def _place(self, name: str) -> str:
         return f"{file_system(self.path)[1].rstrip('/')}/{name}"
@@ -76,14 +76,14 @@ class UrlFolder:
             return int(self._system.size(self._place(name)))
 
     def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
-        """Return the bytes of a file, or some of them."""
+        """Return the bytes of a file, or a range of them."""
         if begin == end:
             return np.empty(0, np.uint8)
         with naming(self._url(name)):
             return np.frombuffer(self._system.cat_file(self._place(name), start=begin, end=end), np.uint8)
 
     def write(self, name: str, parts: Iterable[Bytes]) -> None:
-        """Write a file; it is first made on this machine, so that no part of it is there if making it fails."""
+        """Write a file; it is first written locally, so that a failure leaves no partial file at the URL."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder, "part")
             with local.open("wb") as file:
@@ -103,14 +103,14 @@ class UrlFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Make the folder, where folders are made."""
+        """Create the folder, on file systems that have folders."""
         with naming(self.path), suppress(FileExistsError):
             self._system.mkdir(self._place("").rstrip("/"), create_parents=False)
         yield
 
 
 def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
-    """Return the folder of a path or of a URL; that of a file:// is a local one, with a lock."""
+    """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
     if not isinstance(store, str | os.PathLike):
         return store
     if not is_url(store):

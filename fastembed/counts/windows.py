@@ -1,4 +1,4 @@
-"""Counting windows over ids: exact integer sums, some rows at a time, on several threads."""
+"""Counting windows over ids: exact integer sums, in batches of rows, on several threads."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 MAX_EXACT = 2**53  # integers up to here are exact in float64
-BATCH_PAIRS = 1 << 21  # pairs that one call of the kernel counts, about: at most 25 MB of output
+BATCH_PAIRS = 1 << 21  # approximate number of pairs per call of the kernel: at most 25 MB of output
 CHECKED_SUMS = 1 << 20  # sums that one task checks
 
 
 class Scratch:
-    """What one call of the kernel needs, and its result until that is stored; used again by another call.
+    """The working memory of one call of the kernel, including its result until it is stored; it is reused.
 
     Parameters
     ----------
     n_columns : int
     size : int
-        The most entries of a result. Pages of memory that are never written to take none.
+        The largest number of entries of a result. Pages that are never written to take no memory.
     """
 
     def __init__(self, n_columns: int, size: int) -> None:
@@ -50,7 +50,7 @@ def count_windows(
     batch_pairs: int = BATCH_PAIRS,
     row_of: Int64 | None = None,
 ) -> Generator[tuple[RowBatch, float], None, None]:
-    """Yield the integer sums of the windows in a chunk, some rows at a time, and the share of the work done.
+    """Yield the integer sums of the windows in a chunk, in batches of rows, each with the share of the work done.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def count_windows(
     windows : Windows
     pool : Pool
     batch_pairs : int
-        The number of pairs counted at a time, about.
+        The approximate number of pairs counted at a time.
     row_of : ndarray of int64 (V,), optional
         The row of each word; its id by default.
     """
@@ -95,9 +95,9 @@ def count_windows(
 
 
 def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64 | None = None) -> tuple[Int64, Int32]:
-    """Return where the positions of the word of each row begin (V + 1,), and the positions of the centres, by rows.
+    """Sort the positions of the centres by row; return the start of each row (V + 1,), and the positions.
 
-    A counting sort. Each task takes a part of the text; its places for a word follow those of the parts before.
+    It is a counting sort. Each task sorts a part of the text; its positions of a word follow those of earlier parts.
     """
     row_of = np.arange(vocabulary_size) if row_of is None else row_of
     parts = max(min(pool.threads, (chunk.last - chunk.first) // vocabulary_size), 1)
@@ -147,7 +147,7 @@ def check_exact(sums: Float, pool: Pool) -> None:
 
 
 def exact_batches(batches: Iterable[tuple[RowBatch, float]]) -> Iterator[tuple[RowBatch, float]]:
-    """Yield batches of sums, and raise ValueError at the first that is not exact: before all text has been counted."""
+    """Yield batches of sums; raise ValueError at the first inexact one, before all text has been counted."""
     for batch, done in batches:
         _check_largest(batch.values.max(initial=0))
         yield batch, done
@@ -161,7 +161,7 @@ def _check_largest(largest: float) -> None:
 
 
 def check_frequency_order(windows: Windows, occurrences: Int64) -> None:
-    """Raise ValueError if only some words are contexts and the first words (V,) are not the most frequent."""
+    """Raise ValueError if only some words are contexts and the words (V,) are not in the order of frequency."""
     if windows.contexts(len(occurrences)) < len(occurrences) and np.any(np.diff(occurrences) > 0):
         raise ValueError("max_contexts needs a vocabulary in the order of decreasing counts")
 

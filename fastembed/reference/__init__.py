@@ -2,10 +2,10 @@
 
 It follows ``docs/derivation.md`` line by line, in the same symbols, and saves no memory. Nothing here works in place:
 the parameters may have any real dtype, and the results are new float64 arrays. Matrices have the mathematical shapes:
-the linear layer is (D, V), the target ``y`` of an example a dense row (V,), and bags a dense matrix. The twins of what
-reads text are plain Python.
+the linear layer is (D, V), the target ``y`` of an example is a dense row (V,), and bags are a dense matrix. The twins
+of kernels that read text are plain Python.
 
-A kernel that is one function of NumPy is its own twin there: `exp_array`, and the products of sparse matrices.
+Kernels with an equivalent NumPy function have no twin here: `exp_array`, and the products of sparse matrices.
 """
 
 from fastembed.reference.block import (

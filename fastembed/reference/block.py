@@ -57,9 +57,9 @@ def scatter(bags: Real, h_gradients: Real) -> Array:
 
 
 def groups(bags: Real) -> dict[int, dict[int, float]]:
-    """Return the rows that the bags of a block (B, V_in) name, in the order in which they do so first.
+    """Return the rows in the bags of a block (B, V_in), in the order of first occurrence.
 
-    Of each row, the bags that name it, in order, and the weights with which they do.
+    Each row has the bags that contain it, in order, with its weights in them.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def momentum_adagrad(
 
 
 def _epoch_order(visited: Ids, groups: int, rng: np.random.Generator) -> Ids:
-    """Return the rows that have counts in a random order, in which two groups at a time are shuffled."""
+    """Return the rows with counts in a random order, shuffled two groups at a time."""
     drawn = [g for g in rng.permutation(groups) if np.any(visited % groups == g)]
     pairs = [drawn[first : first + 2] for first in range(0, len(drawn), 2)]
     rows_of = [np.concatenate([visited[visited % groups == g] for g in pair]) for pair in pairs]
@@ -125,17 +125,17 @@ def fit_counts(
     ----------
     embedding, linear, bias : array_like (V_in, D), (D, V), (V,)
     counts : ndarray (N, V)
-        Dense here.
+        A dense array.
     bags : ndarray (N, V_in), optional
-        Dense here; the identity by default.
+        A dense array; the identity by default.
     epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, row_rates, input_weights, seed
         As for `fastembed.Trainer.fit_counts`.
     squares : ndarray (V_in,), ndarray (V,), optional
-        The sums of Adagrad for the rows of the embedding and of the linear layer, updated in place; zeros by default.
+        Adagrad's sums for the rows of the embedding and of the linear layer, updated in place; zeros by default.
     momentum, weight_exponent, final_rate : float
         Constants of the method; see docs/derivation.md, section 5.
     group_rows : int
-        The most rows of a group; an epoch takes the groups in a random order, and the rows of two at a time.
+        The largest number of rows of a group; an epoch visits the groups in a random order, two at a time.
 
     Returns
     -------

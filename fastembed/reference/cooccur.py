@@ -28,7 +28,7 @@ def cooccurrence(
     before, after : sequence of float
         The weights at the distances 1, 2, ... on each side.
     contexts : int, optional
-        K; only ids below it are contexts. By default all ids are.
+        K; only ids below it are contexts. By default all ids are contexts.
     directed : bool
         Count the contexts before a word and those after it in separate columns.
 
@@ -69,7 +69,7 @@ def tile(counts: Array, first: int, last: int) -> tuple[Array, Ids, Ids]:
     -------
     values : ndarray (n,)
     columns : ndarray of int (n,)
-        From `first` on.
+        The columns of the values, from `first` on.
     lengths : ndarray of int (R,)
 
     Examples
@@ -83,7 +83,7 @@ def tile(counts: Array, first: int, last: int) -> tuple[Array, Ids, Ids]:
 
 
 def positions(ids: Ids, vocabulary_size: int) -> list[Ids]:
-    """Return where each word is, ascending, and so how often it occurs.
+    """Return the ascending positions of each word.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def positions(ids: Ids, vocabulary_size: int) -> list[Ids]:
 
 
 def totals(counts: Real) -> tuple[Array, Array]:
-    """Return the sums of the rows and those of the columns of counts (R, C).
+    """Return the sums of the rows and the sums of the columns of counts (R, C).
 
     Examples
     --------

@@ -14,7 +14,7 @@ Pair = tuple[int, int]
 
 
 def pairs_at(left: Ids, right: Ids, shift: int) -> dict[int, Pair]:
-    """Return the pair (left[i], right[i + shift]) at each place i that has one, of ids that are not negative.
+    """Return the pairs (left[i], right[i + shift]) of non-negative ids by position i.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def pairs_at(left: Ids, right: Ids, shift: int) -> dict[int, Pair]:
 
 
 def number_pairs(pairs: Iterable[Pair]) -> tuple[list[int], Counter[Pair]]:
-    """Return the number of each pair, in the order of first occurrences, and how often each pair occurs, in that order.
+    """Return the number of each pair, in the order of first occurrence, and the counts of the pairs in that order.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def number_pairs(pairs: Iterable[Pair]) -> tuple[list[int], Counter[Pair]]:
 
 
 def find_pairs(left: Ids, right: Ids, shift: int, known: Sequence[Pair]) -> list[int]:
-    """Return the number among known pairs of the pair at each place, as `pairs_at` has it; -1 where there is none.
+    """Return the number of the pair at each position among known pairs (see `pairs_at`), or -1.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def find_pairs(left: Ids, right: Ids, shift: int, known: Sequence[Pair]) -> list
 
 
 def part_of_pair(pair: Pair, parts: int) -> int:
-    """Return the part of a pair, of a power of two: by the high bits of the hash of splitmix64 (Steele et al. 2014).
+    """Return the part of a pair, out of a power of two, by the high bits of splitmix64 (Steele et al. 2014).
 
     Examples
     --------
@@ -66,7 +66,7 @@ def part_of_pair(pair: Pair, parts: int) -> int:
 
 
 def rank_pairs(counts: Sequence[int], least: int) -> list[int]:
-    """Return the rank of each pair that occurs often enough: by decreasing count, equal ones in order; else -1.
+    """Return the rank of each pair by decreasing count, with ties in order; -1 for counts below `least`.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def rank_pairs(counts: Sequence[int], least: int) -> list[int]:
 
 
 def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence[int]) -> list[int]:
-    """Return the number of the pair at each place, -1 where there is none, from those of the pairs in order of parts.
+    """Return the number of the pair at each position, or -1, from the numbers of the pairs in the order of parts.
 
     Examples
     --------
@@ -96,16 +96,16 @@ def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence
 
 
 def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int], size: int) -> Array:
-    """Return how often each of `size` features is in each document, (N, F).
+    """Return the counts of `size` features in each document, (N, F).
 
     Parameters
     ----------
     features : sequence of ndarray of int (n,)
-        Of each kind, the feature that begins at each place, or -1.
+        For each kind, the feature that begins at each position, or -1.
     offsets : sequence of int
-        Added to the features of each kind.
+        The offset that is added to the features of each kind.
     starts : sequence of int (N + 1,)
-        Where each document begins, and the last one ends.
+        The start of each document, and the end of the last one.
     size : int
         F.
 
@@ -124,7 +124,7 @@ def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int],
 
 
 def unit_rows(counts: Real, weights: Real) -> Array:
-    """Return counts (N, F) times the weights of their columns, with rows scaled to unit length; those of zeros stay.
+    """Return counts (N, F) times the weights of their columns, with rows scaled to unit length; zero rows stay zero.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def unit_rows(counts: Real, weights: Real) -> Array:
 
 
 def frequencies(bags: Real) -> Ids:
-    """Return in how many bags (N, F) each feature is, (F,).
+    """Return the number of bags (N, F) that contain each feature, (F,).
 
     Examples
     --------
@@ -149,7 +149,7 @@ def frequencies(bags: Real) -> Ids:
 
 
 def shared_entries(bags: Real, rows: Ids) -> Ids:
-    """Return how many features of each bag (N, F) have a row, (N,); rows (F,) is -1 for those without.
+    """Return the number of features of each bag (N, F) that have a row, (N,); rows (F,) is -1 for others.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def shared_entries(bags: Real, rows: Ids) -> Ids:
 
 
 def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, Ids, Array]:
-    """Return bags (N, F) in another order, divided into features that have a row and those of one document alone.
+    """Return bags (N, F) in another order, divided into features with a row and features of a single document.
 
     Parameters
     ----------
@@ -172,11 +172,11 @@ def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, 
     Returns
     -------
     of_rows : ndarray (n, S)
-        The bags over the rows.
+        The bags in terms of rows.
     squares, own : ndarray (n,)
         The squared lengths of the bags, of all features, and of those without a row.
     owners : ndarray of int (F,), amounts : ndarray (F,)
-        The document of a feature without a row, in the new order, and its weight there; else -1 and 0.
+        The document of a feature without a row, in the new order, and its weight there; otherwise -1 and 0.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, 
 
 
 def joined_rows(rows: Ids, owners: Ids, amounts: Real, of_rows: Real, of_documents: Real) -> Array:
-    """Return the rows (F, L) of features divided by `split_bags`: their own, or the amount times that of the owner.
+    """Return the rows (F, L) of features divided by `split_bags`: their own row, or amount times that of the owner.
 
     Parameters
     ----------

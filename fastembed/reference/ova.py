@@ -1,4 +1,4 @@
-"""Each label against all others: twins of ``ova.pxi``."""
+"""One-versus-all training: twins of ``ova.pxi``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ova_epoch(
     order: Iterable[int],
     squared: bool = False,
 ) -> tuple[Array, Array, float, float]:
-    """Return (rows, dual) after an epoch of dual coordinate ascent, the losses before the steps, how far dual moved.
+    """Return rows and dual after an epoch of dual coordinate ascent, the loss before the steps, the change of dual.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ def ova_epoch(
     targets : array_like (N, L)
         1 where a document has a label, else 0.
     costs : array_like (N,)
-        C_i; the loss of each document is multiplied by it.
+        C_i, the weights of the losses of the documents.
     bias : array_like (L,)
     rows : array_like (F, L)
-        The weights: the sum of dual_i x_i and of what they started from.
+        The weights: their initial values plus the sum of dual_i x_i.
     dual : array_like (N, L)
     order : iterable of int
         The documents, in the order of their steps.

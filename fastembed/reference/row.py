@@ -46,7 +46,7 @@ def softmax(x: Array) -> Array:
 
 
 def target_row(target: int | Real, outputs: int) -> Array:
-    """Return y, (V,): one-hot for an id; weights are returned as they are.
+    """Return y, (V,): one-hot for an id; weights are returned unchanged.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def linear_gradient(h: Real, linear: Real, y: Array, scale: float, bias: Real | 
 
 
 def statistics(x: Array, y: Array) -> Array:
-    """Return (max, sum of exp(x - max), y @ x) of the logits of one shard: what the merge needs of it.
+    """Return (max, sum of exp(x - max), y @ x) of the logits of one shard, for the merge.
 
     Examples
     --------

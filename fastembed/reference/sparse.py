@@ -1,4 +1,4 @@
-"""Positive pointwise mutual information: the twin of ``sparse.pxi``, whose products NumPy has."""
+"""Positive pointwise mutual information: the twin of ``sparse.pxi``; its products are in NumPy."""
 
 from __future__ import annotations
 

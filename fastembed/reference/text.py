@@ -18,7 +18,7 @@ IDEOGRAPHS = re.compile("CJK (UNIFIED|COMPATIBILITY) IDEOGRAPH|IDEOGRAPHIC|HENTA
 
 @cache
 def _characters(categories: str, ideographs: bool | None = None) -> str:
-    """Return the ranges of characters of general categories: all, or only (all but) the ideographs among them."""
+    """Return the character ranges of general categories: all, only ideographs, or all except ideographs."""
     found = []
     for point in range(sys.maxunicode + 1):
         category = unicodedata.category(c := chr(point))
@@ -85,9 +85,9 @@ def valid_utf8(text: bytes) -> bool:
 
 
 def count_tokens(text: bytes, open_line: bool = False) -> tuple[Counter[bytes], int, int]:
-    r"""Return how often each token occurs, in the order of first occurrences; the ends of lines; those of empty lines.
+    r"""Return token counts in the order of first occurrence, the number of line ends, and that of empty lines.
 
-    With `open_line` there were tokens before the text in the line in which it begins.
+    With `open_line`, the first line had tokens before the start of the text.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def encode(text: bytes, known: Sequence[bytes]) -> list[int]:
 
 
 def ranking(counts: Mapping[str, int], least: int) -> list[tuple[str, int]]:
-    """Return the tokens that occur often enough, by decreasing count, equal ones in the order of code points.
+    """Return the tokens that occur at least `least` times, by decreasing count, with ties in code point order.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def ranking(counts: Mapping[str, int], least: int) -> list[tuple[str, int]]:
 
 
 def separate_labels(text: bytes, prefix: bytes) -> tuple[bytes, bytes]:
-    r"""Return the tokens of lines that begin with a prefix, without it, and all else.
+    r"""Return the tokens of lines that begin with a prefix, without it, and the rest of the lines.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def separate_labels(text: bytes, prefix: bytes) -> tuple[bytes, bytes]:
 
 
 def neighbors(sequences: Iterable[Sequence[str]], common: Collection[str]) -> Counter[tuple[str, ...]]:
-    """Count the neighbours that are not common, with the common tokens between them, up to two.
+    """Count pairs of neighbours that are not common, with up to two common tokens between them.
 
     Examples
     --------

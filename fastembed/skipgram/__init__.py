@@ -1,4 +1,4 @@
-"""A corpus in, vectors out: `SkipGram`."""
+"""Word vectors from a corpus: `SkipGram`."""
 
 from typing import TYPE_CHECKING
 

@@ -12,7 +12,7 @@ from fastembed.skipgram.progress import FitProgress
 
 
 class ProgressBars:
-    """Bars of the stages of a fit, one after another: reading, counting, epochs.
+    """Progress bars of the stages of a fit: reading, counting, epochs.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class ProgressBars:
         self._show("counting", done, total)
 
     def training(self, estimate: Estimate) -> None:
-        """Show that training begins: the start takes a while."""
+        """Show that training begins, since the SVD at its start takes a while."""
         self._show("training", 0, self._epochs, f"{estimate}")
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Show how many epochs are done, and the loss of the last one."""
+        """Show the number of completed epochs, and the loss of the last one."""
         held_out = f", held out {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         self._show("training", record["epoch"], self._epochs, f"nll {record['nll']:.4f}{held_out}")
 
@@ -50,7 +50,7 @@ class ProgressBars:
             self._bar = None
 
     def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
-        """Move the bar of a stage, and remove that of the stage before; a finished stage has no bar."""
+        """Update the bar of a stage, and remove that of the previous stage; a finished stage has no bar."""
         if self._bar is None or self._bar.desc != stage:
             self.close()
             self._bar = self._new_bar(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
@@ -63,12 +63,12 @@ class ProgressBars:
 
 @contextmanager
 def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
-    """Yield what a fit of some epochs reports to: for True, a curve in a notebook, or else bars until its end.
+    """Yield the object that a fit reports its progress to; True gives a curve in a notebook and bars elsewhere.
 
     Raises
     ------
     TypeError
-        If it is neither a bool nor None, and lacks a method of `FitProgress`.
+        If `progress` is neither a bool nor None, and lacks a method of `FitProgress`.
     """
     if progress is True:
         from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Rows of a sparse matrix whose columns are in blocks, as the kernels of products take them; in memory or in a file."""
+"""Rows of a sparse matrix with columns in blocks, the format of the product kernels; in memory or in a file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fastembed._base.threads import Pool, Workers, ordered_results
 from fastembed._kernels import kernels_for
 from fastembed.trainer.groups import RowGroup
 
-TASKS = 64  # tasks of the pool, each of some rows
-LEAST_ROWS = 512  # the fewest rows of a task in a product: each passes over the whole dense operand
+TASKS = 64  # tasks of the pool, each with some of the rows
+LEAST_ROWS = 512  # smallest number of rows per task of a product, since each task reads the whole dense operand
 
 
 class BlockedRows(NamedTuple):
@@ -41,7 +41,7 @@ class BlockedRows(NamedTuple):
         pool: Pool,
         dtype: DTypeLike,
     ) -> BlockedRows:
-        """Return max(0, log(N_rc f_c / n_r)) of some rows of counts, with n_r the total of the row and a factor f_c."""
+        """Return max(0, log(N_rc f_c / n_r)) for some rows of counts, where n_r is the row total and f_c a factor."""
         lengths = counts.ends - counts.begins
         places = np.concatenate([[0], np.cumsum(lengths)])
         # Entries of a piece begin where its counts would. Memory behind them that is never written to takes no pages
@@ -59,17 +59,17 @@ class BlockedRows(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """Its bytes in memory."""
+        """The bytes in memory."""
         return self.starts.nbytes + self.columns.nbytes + self.data.nbytes
 
     def pieces(self, count: int) -> list[tuple[int, int]]:
-        """Return about so many ranges of rows with like numbers of entries, but none of few rows."""
+        """Return about `count` ranges of rows with similar numbers of entries, but none with few rows."""
         lengths = self.starts[-1] - self.starts[0]
         count = min(count, -(-len(lengths) // LEAST_ROWS))
         return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
 
     def without_gaps(self) -> BlockedRows:
-        """Return the same rows, whose entries follow one another from place 0 on."""
+        """Return the same rows with contiguous entries from index 0."""
         begins, ends = self.starts[0], self.starts[-1]
         firsts = np.flatnonzero(np.concatenate([[True], begins[1:] != ends[:-1]]))
         lasts = np.append(firsts[1:], len(begins)) - 1
@@ -80,9 +80,9 @@ class BlockedRows(NamedTuple):
 
 
 class RowSpill:
-    """Groups of rows in a temporary file without a name, read in the order in which they were appended.
+    """Groups of rows in an unnamed temporary file, read in the order in which they were appended.
 
-    One thread at a time may read.
+    Only one thread may read at a time.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class RowSpill:
         self._groups: list[tuple[NDArray[np.int32], int, int, np.dtype[Any]]] = []
 
     def append(self, rows: BlockedRows) -> None:
-        """Write a group without gaps.
+        """Append a group without gaps.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class RowSpill:
         self._groups.append((rows.bounds, rows.starts.shape[1], len(rows.data), rows.data.dtype))
 
     def read(self) -> Generator[BlockedRows, None, None]:
-        """Yield the groups; one is read ahead while another is in use."""
+        """Yield the groups; the next group is read while one is in use."""
         self._file.seek(0)
         with Workers(1) as reader, closing(ordered_results(reader, self._read, self._groups, 1)) as groups:
             yield from groups
@@ -125,7 +125,7 @@ class RowSpill:
         )
 
     def _filled(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Read an array from where the file is: all of it, since the kernels follow what it says."""
+        """Fill an array from the current position of the file; raise if the file is short, since kernels trust it."""
         rest = array.reshape(-1).view(np.uint8).data
         while len(rest):
             count = self._file.readinto(rest)

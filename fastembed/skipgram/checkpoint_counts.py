@@ -1,4 +1,4 @@
-"""Counts that are kept beside the checkpoint of a fit to a corpus, so that nothing is counted twice."""
+"""Counts that are stored next to the checkpoint of a fit to a corpus, so that nothing is counted twice."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import map_tensors
 from fastembed.vocabulary import Vocabulary
 
-RESULTS = {"appended", "held_out"}  # in the record of a file, beside what it was counted from
+RESULTS = {"appended", "held_out"}  # fields of the record of a file besides its source
 AnyCounts: TypeAlias = Counts | CountsStore
-CountPair: TypeAlias = tuple[AnyCounts, AnyCounts | None]  # to train on, and held out
+CountPair: TypeAlias = tuple[AnyCounts, AnyCounts | None]  # counts to train on, and held-out counts
 # Where the counts of a vocabulary are to be
 StoresFor: TypeAlias = "Callable[[Vocabulary], tuple[Folder | None, Folder | None]]"
 
@@ -40,7 +40,7 @@ class CheckpointCounts:
     OSError
         If a file cannot be written.
     ValueError
-        If a file is there that no fit has kept.
+        If such a file exists but was not written by a fit.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -50,7 +50,7 @@ class CheckpointCounts:
                 check_writable(path)
                 remove_leftovers(path)
             if (fields := _fields(path)) is not None:
-                _source_of(fields, path)  # no other file is to be replaced or removed
+                _source_of(fields, path)  # never replace or remove other files
 
     @staticmethod
     def names(checkpoint: str) -> tuple[str, str]:
@@ -65,25 +65,25 @@ class CheckpointCounts:
         *,
         in_stores: bool = False,
     ) -> CountPair:
-        """Return the counts of the files, or else those that `count` returns, which are kept.
+        """Return the counts in the files if they exist; otherwise call `count` and store its counts.
 
         Parameters
         ----------
         source : mapping
-            What is counted and how, as JSON holds it; as "corpus" what `corpus_identity` returns.
+            The corpus and the options of counting, as JSON values; "corpus" is the result of `corpus_identity`.
         reading : Reading, optional
-            How the text is read: a file holds no tokenizer.
+            How the text is read, since a file stores no tokenizer.
         count : callable
-            Called with what says in which stores the counts are to be.
+            Called with a function that returns the stores for the counts of a vocabulary.
         in_stores : bool
-            Whether they are to be in stores instead of files.
+            Whether the counts are in stores instead of files.
 
         Raises
         ------
         OSError
             If a file cannot be read or written.
         ValueError
-            If a file is damaged, or holds counts of another text or counted in another way.
+            If a file is damaged, or its counts are of another text or were counted in another way.
         """
         wanted: dict[str, Any] = json.loads(json.dumps(source))
         fields = _fields(self.counts)
@@ -103,13 +103,13 @@ class CheckpointCounts:
         return counts, self._held_out(found) if found["held_out"] else None
 
     def _stores(self, source: dict[str, Any], vocabulary: Vocabulary) -> tuple[Folder, Folder]:
-        """Return the folders for counts of a vocabulary, whose manifests say what they were counted from."""
+        """Return the folders for counts of a vocabulary, whose manifests record the source."""
         record = source | {"appended": vocabulary.appended, "held_out": source["early_stopping"]}
         fields = {"source": json.dumps(record)}
         return LocalFolder.of(self.counts, fields), LocalFolder.of(self.held_out, fields)
 
     def _held_out(self, record: dict[str, Any]) -> AnyCounts:
-        """Return the counts that were held out, which were counted together with the others."""
+        """Return the held-out counts, which were counted together with the others."""
         again = f"remove {self.counts!r} to count again, and the checkpoint to begin again"
         fields = _fields(self.held_out)
         if fields is None:
@@ -119,7 +119,7 @@ class CheckpointCounts:
         return _open(self.held_out)
 
     def _check(self, found: dict[str, Any], source: dict[str, Any]) -> None:
-        """Raise ValueError if the counts are those of another call."""
+        """Raise ValueError if the counts are from another call."""
         for name in sorted((source | found).keys() - RESULTS - {"corpus"}):
             value = source.get(name)
             if found.get(name) != value:
@@ -138,13 +138,13 @@ class CheckpointCounts:
         assert isinstance(held_out, Counts | None)
         record = source | {"appended": counts.vocabulary.appended, "held_out": held_out is not None}
         fields = {"source": json.dumps(record)}
-        if held_out is not None:  # first: where the counts are, so are these
+        if held_out is not None:  # written first: if the other counts exist, so do these
             write_with_fields(held_out, self.held_out, fields)
         write_with_fields(counts, self.counts, fields)
 
 
 def _fields(path: str) -> Mapping[str, str] | None:
-    """Return the fields of text of a file or of a store; None if there is none, or one that was not finished."""
+    """Return the text fields of a file or of a store; None if it does not exist or is incomplete."""
     if not Path(path).is_dir():
         return map_tensors(path)[1] if Path(path).exists() else None
     folder = LocalFolder.of(path)
@@ -160,7 +160,7 @@ def _open(path: str) -> AnyCounts:
 
 
 def _source_of(fields: Mapping[str, str], path: str) -> dict[str, Any]:
-    """Return what a file says it was counted from."""
+    """Return the source of the counts that is recorded in a file."""
     try:
         found = json.loads(fields["source"])
         if not isinstance(found, dict) or not isinstance(found["corpus"], dict) or not found.keys() >= RESULTS:

@@ -1,4 +1,4 @@
-"""`CorpusCounter`: from a corpus to its vocabulary and its counts, as often as a fit needs them."""
+"""`CorpusCounter`: the vocabulary and the counts of a corpus for a fit."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
-READING_BYTES = 20_000_000  # bytes of the buffers of each thread, and of what they read
-TABLE_BYTES = 60  # bytes of a word in the table that text is encoded by
+READING_BYTES = 20_000_000  # bytes of buffers and text per thread
+TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 
 class CorpusCounter:
-    """Counts a corpus, on some threads and in some memory, and reports to the progress of a fit.
+    """Counts a corpus within limits on threads and memory, and reports progress.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class CorpusCounter:
         Bytes, as for `Counts.from_corpus`.
     progress : FitProgress, optional
     reading : Reading, optional
-        How text is read. A corpus that has its own is read by that; the user is warned if they differ.
+        How text is read. The `reading` of the corpus takes precedence, with a warning if the two differ.
     process_limit : int, optional
-        Bytes that the whole process may take, instead of `memory_limit`: counts are then in stores.
+        Limit on the memory of the whole process in bytes, instead of `memory_limit`; counts are then in stores.
     executor : Executor, optional
         As for `Counts.from_corpus`.
     """
@@ -75,19 +75,19 @@ class CorpusCounter:
 
     @property
     def reading(self) -> Reading | None:
-        """How the text is read, where it is known."""
+        """How the text is read, if known."""
         return as_corpus(self._corpus).reading
 
     def identity(self) -> dict[str, Any]:
-        """Return what the corpus is known by; see `corpus_identity`."""
+        """Return the identity of the corpus; see `corpus_identity`."""
         return corpus_identity(self._corpus)
 
     def kept(
         self, file: CheckpointFile | None, how: Mapping[str, Any], count: Callable[[StoresFor], CountPair]
     ) -> CountPair:
-        """Return the counts that are kept beside a checkpoint, or those that `count` returns, which are then kept.
+        """Return the counts stored next to a checkpoint; if there are none, call `count` and store its counts.
 
-        `how` says how they are counted, as JSON holds it. `count` is given what says in which stores they are to be.
+        `how` holds the options of counting, as JSON values. `count` is called with a function that returns the stores.
         """
         in_stores = self._process_limit is not None
         if file is not None:
@@ -96,14 +96,14 @@ class CorpusCounter:
         return count(lambda vocabulary: (TemporaryFolder(), TemporaryFolder()) if in_stores else (None, None))
 
     def counts_of_new_model(self, options: SkipGramOptions, file: CheckpointFile | None) -> CountPair:
-        """Return the counts to train a new model on, and those held out, after checking that there is memory for it.
+        """Return the counts to train a new model on, and held-out counts, after a check of the memory.
 
         Raises
         ------
         MemoryError
-            If training takes more than is free.
+            If training needs more than is free.
         ValueError
-            If subwords are asked for, but no word has a spelling.
+            If the model has subwords, but no token is a word.
         """
 
         def count(stores: StoresFor) -> CountPair:
@@ -120,7 +120,7 @@ class CorpusCounter:
     def counts_of_next_model(
         self, options: SkipGramOptions, file: CheckpointFile | None, base: FittedModel, grow_vocabulary: bool
     ) -> CountPair:
-        """Return the counts to go on from a model with, in its way of counting, and those held out."""
+        """Return the counts to continue training a model, counted as its own were, and held-out counts."""
         pairing = base.pairing()
 
         def count(stores: StoresFor) -> CountPair:
@@ -133,7 +133,7 @@ class CorpusCounter:
         return self.kept(file, how, count)
 
     def vocabulary(self, options: SkipGramOptions, max_size: int | None = None) -> Vocabulary:
-        """Return the words that occur often enough and are wanted, or the most frequent of them."""
+        """Return the words that `min_count`, `drop` and `keep_only` keep, or the most frequent of them."""
         words = Vocabulary.from_corpus(
             self._corpus,
             options.min_count,
@@ -154,7 +154,7 @@ class CorpusCounter:
         lines: LineSplit | None = None,
         store: Folder | None = None,
     ) -> Counts | CountsStore:
-        """Return the counts of all lines, or of a share of them; in a store if one is given."""
+        """Return the counts of all lines or of a share of them; in a store if one is given."""
         options: dict[str, Any] = asdict(pairing)
         if self._executor is not None:
             if isinstance(pairing, Baskets):
@@ -176,7 +176,7 @@ class CorpusCounter:
         return counts
 
     def _counting_memory(self, vocabulary: Vocabulary) -> int | None:
-        """Return the bytes for the text and the counts: those that the rest of the process leaves."""
+        """Return the bytes for the text and the counts: the limit minus the rest of the process."""
         if self._process_limit is None:
             return self._memory_limit
         held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * len(vocabulary)
@@ -186,7 +186,7 @@ class CorpusCounter:
     def split_counts(
         self, vocabulary: Vocabulary, pairing: Windows | Baskets, options: SkipGramOptions, stores: StoresFor
     ) -> CountPair:
-        """Return the counts to train on, and with early stopping those of the lines held out."""
+        """Return the counts to train on, and with early stopping those of the held-out lines."""
         kept_in, held_out_in = stores(vocabulary)
         if not options.early_stopping:
             return self.counts(vocabulary, pairing, store=kept_in), None
@@ -198,7 +198,7 @@ class CorpusCounter:
 def counts_for(
     model: FittedModel, given: Documents | Counts | CountsStore, options: SkipGramOptions
 ) -> Counts | CountsStore:
-    """Return counts with the rows and columns of a model: those given, or of a text or baskets that are counted."""
+    """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
     if isinstance(given, Counts | CountsStore):
         return model.aligned(given)
     counter = CorpusCounter(given, options.threads, reading=model.reading_of(given, options.reading))

@@ -1,4 +1,4 @@
-"""The live curve of a fit in a notebook: the stage, how far it is, and the nll of the epochs so far."""
+"""The live curve of a fit in a notebook: the stage, its progress, and the nll of the epochs so far."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from fastembed.skipgram.estimate import Estimate
 
-PAUSE = 0.2  # seconds between two drawings within a stage
-WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # pixels of the drawing, and of its margins
+PAUSE = 0.2  # seconds between updates within a stage
+WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # size of the drawing and of its margins, in pixels
 LINES = {"nll": ("training", "#0072b2"), "validation_nll": ("held out", "#d55e00")}
 
 
@@ -24,12 +24,12 @@ class Drawing:
         return self._html
 
     def __repr__(self) -> str:
-        """Return what a front end without HTML shows."""
+        """Return the text for a front end without HTML."""
         return "the curve of a fit"
 
 
 class LiveCurve:
-    """Draws a fit below the cell that runs it, and draws it anew as it goes on; the last curve stays.
+    """Draws the progress of a fit below its notebook cell and updates it; the last curve stays.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class LiveCurve:
         self._part("counting", done, total)
 
     def training(self, estimate: Estimate) -> None:
-        """Show that training begins, and what it takes."""
+        """Show that training begins, and the estimate of its cost."""
         self._draw(f"training {estimate}", 0, self._epochs)
 
     def epoch(self, record: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class LiveCurve:
         self._draw(f"epoch {number} of {self._epochs}: nll {record['nll']:.4f}, {note}", number, self._epochs)
 
     def _part(self, stage: str, done: int, total: int | None) -> None:
-        """Draw a stage of the corpus, but not too often."""
+        """Draw a stage of counting, at most every PAUSE seconds."""
         if stage != self._stage or done == total or time.monotonic() - self._drawn > PAUSE:
             self._stage = stage
             self._draw(stage, done, total)
@@ -88,7 +88,7 @@ def curve(records: list[dict[str, Any]], epochs: int) -> str:
     Parameters
     ----------
     records : list of dict
-        As :attr:`SkipGram.history` has them.
+        As in :attr:`SkipGram.history`.
     epochs : int
         The length of the axis.
 
@@ -120,7 +120,7 @@ def _text(x: float, y: float, anchor: str, text: str, colour: str = "currentColo
 
 
 def notebook_display() -> Callable[..., Any] | None:
-    """Return IPython's `display` where this process is the kernel of a notebook, else None."""
+    """Return IPython's `display` if this process is the kernel of a notebook, otherwise None."""
     if "IPython" not in sys.modules:  # a notebook has imported it
         return None
     from IPython import get_ipython

@@ -1,11 +1,11 @@
-"""Documents as vectors that predict their words: exact PV-DBOW with the linear layer fixed.
+"""Vectors of documents that predict their words: exact PV-DBOW with the linear layer fixed.
 
 A document is the vector d that minimises
 
     f(d) = sum_c n_c (logsumexp(d W + b) - (d W + b)_c) + ridge / 2 |d|^2
 
-where n_c is how often word c is in it: PV-DBOW of Le and Mikolov (2014), with the whole softmax in place of samples of
-it. f is strictly convex, so there is one answer, whatever the start and the order of the words.
+where n_c is the number of occurrences of word c: PV-DBOW of Le and Mikolov (2014), with the full softmax instead of
+negative sampling. f is strictly convex, so its minimum is unique and does not depend on the start or the word order.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 METHODS = ("mean", "sif", "fit")
-RIDGE = 30.0  # by the labels of held-out documents
-BLOCK_LOGITS = 1 << 22  # numbers in memory at a time for each thread
-MOST_BLOCK = 256  # documents
-MOST_STEPS = 500  # a bound, not a choice: where documents have as many dimensions as words about 100 are made
+RIDGE = 30.0  # chosen by the classification of held-out documents
+BLOCK_LOGITS = 1 << 22  # logits per block, which are in memory for each thread
+MOST_BLOCK = 256  # largest number of documents per block
+MOST_STEPS = 500  # a safety limit: about 100 steps are needed where documents have as many words as dimensions
 MOST_CUTS = 30
-FALL = 1e-4  # the least fall of f, as a share of what its slope promises
+FALL = 1e-4  # smallest decrease of f, as a share of that predicted by its slope
 PAIRS = 10
-TOLERANCE = 1e-3  # of the length of the gradient, as a share of the number of words
+TOLERANCE = 1e-3  # largest norm of the gradient at convergence, as a share of the number of words
 
 
 @dataclass(frozen=True)
 class SoftmaxLayer:
-    """A linear layer and its bias, which stay.
+    """A fixed linear layer and its bias.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class SoftmaxLayer:
 
 
 def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> tuple[Float32, int]:
-    """Return the vectors of documents, (N, D), and how many of them did not converge in `MOST_STEPS`.
+    """Return the vectors of documents, (N, D), and the number that did not converge in `MOST_STEPS`.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def fit_vectors(counts: Any, layer: SoftmaxLayer, ridge: float, pool: Pool) -> t
         part = slice(cuts[k], min(cuts[k] + size, counts.shape[0]))
         found[part], missed[k] = _block(counts[part], layer, ridge)
 
-    with single_threaded_blas():  # so that the bits do not depend on the number of its threads
+    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
         pool.run(task, len(cuts))
     return found, int(missed.sum())
 
 
 def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
-    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and how many did not converge.
+    """Return the vectors of a block, each by L-BFGS (Liu, Nocedal 1989), and the number that did not converge.
 
     A step is as long as the pairs of the last ones say, 1 at most at first; a step that is too long is cut to where the
     slope along it would be 0 if it were linear. f is convex: where the slope has not turned, f has fallen, whatever the
@@ -121,12 +121,12 @@ def _block(n: Any, layer: SoftmaxLayer, ridge: float) -> tuple[Float64, int]:
                 break
             step[waiting] *= np.clip(root, 0.1, 0.5)
         history.add(d[active] - before[0], gradient[active] - before[1], active)
-        active = np.delete(active, waiting)  # no step lowers f: what is left is rounding
+        active = np.delete(active, waiting)  # no step decreases f: the rest is rounding error
     return d, int(np.count_nonzero(_steep(gradient, totals, active)))
 
 
 class History:
-    """The last steps of documents and how their gradients changed, from which L-BFGS knows the curvature.
+    """The last steps of documents and the changes of their gradients, from which L-BFGS estimates the curvature.
 
     Parameters
     ----------
@@ -137,11 +137,11 @@ class History:
     def __init__(self, documents: int, dim: int) -> None:
         self._steps, self._changes = (np.zeros((PAIRS, documents, dim)) for _ in range(2))
         self._inverses = np.zeros((PAIRS, documents))  # 1 / (step . change); 0 where there is none
-        self._scales = np.zeros(documents)  # of the identity from which the products start; 0 before the first step
+        self._scales = np.zeros(documents)  # scale of the initial inverse Hessian; 0 before the first step
         self._count = 0
 
     def add(self, steps: Float64, changes: Float64, rows: npt.NDArray[np.intp]) -> None:
-        """Take in the pairs (K, D) of the documents `rows` (K,); those without a step do not count."""
+        """Add the pairs (K, D) of the documents `rows` (K,); pairs with a zero step are ignored."""
         dots, k = _dots(steps, changes), self._count % PAIRS
         moved = dots > 0
         self._steps[k, rows], self._changes[k, rows] = steps, changes
@@ -165,7 +165,7 @@ class History:
 
 
 def _steep(gradient: Float64, totals: Float64, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Return which of the documents `rows` (K,) have not converged, by the length of the gradient."""
+    """Return whether each of the documents `rows` (K,) has not converged, by the norm of its gradient."""
     steep: npt.NDArray[np.bool_] = np.linalg.norm(gradient[rows], axis=1) > TOLERANCE * totals[rows]
     return steep
 
@@ -199,7 +199,7 @@ def document_vectors(
     method: str,
     pool: Pool,
 ) -> npt.NDArray[Any]:
-    """Return vectors of documents, (N, D), float32, by one of `METHODS`; see `SkipGram.transform`.
+    """Return the vectors of documents, (N, D), float32, by one of `METHODS`; see `SkipGram.transform`.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def document_vectors(
     if method == "sif":
         return sif_vectors(counts, matrix, vocabulary.counts / vocabulary.counts.sum())
     contexts = counts[:, : model.max_contexts]
-    if model.directed:  # a word of the document is as often before as behind
+    if model.directed:  # each word of the document counts equally as a context before and after
         contexts = sparse.hstack([contexts, contexts], format="csr") * 0.5
     vectors, missed = fit_vectors(contexts, SoftmaxLayer(model.trainer.linear, model.trainer.bias), RIDGE, pool)
     if missed:

@@ -1,4 +1,4 @@
-"""`Estimate`: the memory and the floating-point operations that training takes, known before it starts."""
+"""`Estimate`: the memory and the floating-point operations of training, computed before it starts."""
 
 from __future__ import annotations
 
@@ -19,60 +19,59 @@ from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
 PROCESS_BYTES = 85_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
-LATER_BYTES = 15_000_000  # of a process that trains for the first time: code and buffers that nothing used before
+LATER_BYTES = 15_000_000  # bytes of code and buffers that the first training in a process loads
 WORD_BYTES = 200  # per word of the vocabulary: the string, its id and its place in the dictionary
 COUNT_BYTES = 12  # per stored count: its column and its value
 EXPECTED_BYTES = 8  # per stored count: its expected value, after subsampling
-READ_BYTES = 10  # per count of a group in a store that is being read: what the file has, with values in double
-SCALED_BYTES = 4_000_000  # of what is computed of such a group at a time
+READ_BYTES = 10  # per count of a group that is being read from a store, with values in float64
+SCALED_BYTES = 4_000_000  # bytes of temporary arrays while such a group is scaled
 # Per count of a group, while the PMI is computed: two groups, one of them being read, and the PMI of one, twice
 START_GROUP_BYTES = 2 * COUNT_BYTES + READ_BYTES + 2 * 6
 SPILLED_GROUP_BYTES = 3 * 6  # per count of a group whose PMI is in a file: three are in memory
 STORED_BYTES = 6  # per count in a store: float32, and a column of 16 bits
 PMI_BYTES = 6  # per stored count: its column within a block, and its PMI
-SPARE = 0.02  # of a limit: what the C library holds in pieces, at most, as measured
+SPARE = 0.08  # of a limit: what the C library holds beyond what is computed here; 5.5 % was the most seen
 GAUGE_MATRICES = 10  # D x D, at the peak of the gauge: moments, axes, their scaled copies, the work of LAPACK
-NGRAM_BYTES = 80  # per n-gram: the string and its place
+NGRAM_BYTES = 80  # per n-gram: the string and its index
 ENTRY_BYTES = 8  # per n-gram of a word: its id and its weight
-FOUND_ENTRY_BYTES = 20  # per n-gram of a word: what processes held beyond the arrays, as measured
-TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in double
-INPUT_BYTES = 45  # per input, in the epochs: where its counts begin, their sum, its weight, its place in the order
+FOUND_ENTRY_BYTES = 20  # per n-gram of a word: measured memory beyond the arrays
+TRAINED_ENTRY_BYTES = 20  # per n-gram of a word, while its weight is checked in float64
+INPUT_BYTES = 45  # per input, in the epochs: the start of its counts, their sum, its weight, its position in the order
 
 
 @pickled_as("skipgram.Estimate")
 @dataclass(frozen=True)
 class Estimate:
-    """What a fit of `SkipGram` takes, computed from its sizes. ``print`` shows it in one line.
+    """The time and memory of a fit of `SkipGram`, computed from its sizes. ``print`` shows it in one line.
 
-    The memory is that of counts whose values are computed from what is stored, as for subsampled or harmonic windows;
-    others take 8 bytes per count less.
+    The memory is that for counts whose expected values differ from the stored ones, as with subsampling or harmonic
+    windows; other counts take 8 bytes less per count.
 
     Attributes
     ----------
     inputs, outputs, dim : int
         V_in, V and D.
     nnz : int
-        The number of stored counts; 0 while it is not known.
+        The number of stored counts; 0 if it is not known yet.
     epochs, threads : int
     early_stopping : bool
     in_place : bool
-        Whether the expected counts take the memory of the stored ones, as in `SkipGram.fit`, which has counts of its
-        own.
+        Whether the expected counts replace the stored ones in memory, as in `SkipGram.fit`, which owns its counts.
     largest_group : int, optional
         The number of stored counts of the largest group of rows, for counts in a store; None for counts in memory.
     memory_limit : int, optional
-        Bytes that the whole process may take, for counts in a store.
+        Limit on the memory of the whole process in bytes, for counts in a store.
     stored : int, optional
-        Bytes of the store on disk, where there is one already.
+        Bytes of the store on disk, if it exists already.
     resident : int
-        Bytes that the process holds when training starts; 0 where they are not known. Counts in a file that is mapped
-        into memory are not among them before they have been read.
+        Resident bytes of the process when training starts; 0 if not known. Counts in a memory-mapped file are not
+        included before they have been read.
     ngrams, entries : int
-        With subwords: the number of n-grams that have a row, and how many of them and own rows all words have.
+        With subwords: the number of n-grams with a row, and the total number of features of all words.
     held_out_group : int, optional
-        As `largest_group`, of the counts held out.
+        As `largest_group`, for the held-out counts.
     shows : bool
-        Whether the model is made after each epoch, for a callback.
+        Whether a model is built after each epoch, for a callback.
 
     Examples
     --------
@@ -115,12 +114,12 @@ class Estimate:
 
     @property
     def memory(self) -> int:
-        """The bytes of the whole process at its peak: with interpreter, libraries, vocabulary and counts."""
+        """The peak bytes of the whole process, including interpreter, libraries, vocabulary and counts."""
         return self._held_memory + self.training_memory
 
     @property
     def _held_memory(self) -> int:
-        """The bytes that the process holds while it trains, beside what training allocates."""
+        """The bytes of the process during training, except those that training allocates."""
         counts = COUNT_BYTES * self.nnz if self.largest_group is None else 0
         resident = self.resident + LATER_BYTES if self.resident else 0
         return max(PROCESS_BYTES + WORD_BYTES * self.inputs + counts, resident)
@@ -129,13 +128,13 @@ class Estimate:
     def disk(self) -> int:
         """The bytes of a store of these counts, and of the temporary file of the start; 0 for counts in memory.
 
-        Until there is a store, its values are taken for float32, which takes 4 bytes less than float64.
+        Before a store exists, its values are assumed to be float32, which takes 4 bytes less than float64.
         """
         return self._store + max(self._entries_memory - self.start_memory, 0)
 
     @property
     def disk_per_epoch(self) -> int:
-        """The bytes that each epoch after the first reads of a store; the first one reads all of it."""
+        """The bytes that each epoch after the first reads from a store; the first epoch reads all of it."""
         groups = group_count(self.inputs)
         slots = self._buffered_groups
         return 0 if slots == groups else self._store * (groups - slots + self._least_groups) // groups
@@ -148,7 +147,7 @@ class Estimate:
 
     @property
     def training_memory(self) -> int:
-        """The bytes that the start, the epochs or the gauge, whichever takes most, allocate beside counts and words."""
+        """The most bytes that the start, the epochs or the gauge allocate, without counts and words."""
         start = min(self._entries_memory, self.start_memory) + self._rest_of_start
         epochs = self._epochs_memory + self._buffered_groups * BUFFERED_BYTES * (self.largest_group or 0)
         phases = max(start, self._ridge_memory, epochs, self._gauge_memory)
@@ -156,7 +155,7 @@ class Estimate:
 
     @property
     def _expected_memory(self) -> int:
-        """The bytes of expected counts; those of a store are in groups."""
+        """The bytes of expected counts; a store is read in groups."""
         return 0 if self.in_place or self.largest_group is not None else EXPECTED_BYTES * self.nnz
 
     @property
@@ -165,7 +164,7 @@ class Estimate:
 
     @property
     def start_memory(self) -> int:
-        """The bytes that the positive PMI of all counts may take; beyond that it is in a temporary file."""
+        """The limit on the bytes of the positive PMI in memory; the rest is in a temporary file."""
         if self.largest_group is None:
             return self._entries_memory
         if self.memory_limit is None:
@@ -174,18 +173,18 @@ class Estimate:
 
     @property
     def buffer_memory(self) -> int:
-        """The bytes in which the epochs may hold counts of a store; a few groups are held at least."""
+        """The bytes of the buffer for counts of a store in the epochs; it holds at least a few groups."""
         if self.largest_group is None or self.memory_limit is None:
             return 0
         return self._left_beside(self.memory_limit, self._epochs_memory)
 
     def _left_beside(self, limit: int, others: int) -> int:
-        """Return the bytes that a limit leaves beside what is held and what else a phase takes."""
+        """Return the bytes left of a limit after held memory and the other memory of a phase."""
         return max(int((1 - SPARE) * limit) - self._held_memory - self._bag_memory - others, 0)
 
     @property
     def _buffered_groups(self) -> int:
-        """How many groups of a store are in memory in the epochs; 0 for counts in memory."""
+        """The number of groups of a store in memory in the epochs; 0 for counts in memory."""
         if not self.largest_group:
             return 0
         slots = self.buffer_memory // (BUFFERED_BYTES * self.largest_group)
@@ -193,7 +192,7 @@ class Estimate:
 
     @property
     def _read_memory(self) -> int:
-        """The bytes of the file of a group of a store, and of what is computed of it at a time."""
+        """The bytes of the file of a group of a store, and of temporary arrays while it is read."""
         if not self.largest_group:
             return 0
         file = READ_BYTES * self.largest_group
@@ -214,13 +213,13 @@ class Estimate:
 
     @property
     def _rest_of_start(self) -> int:
-        """The bytes of the start but for the positive PMI that is in memory: while it is computed, and afterwards."""
+        """The bytes of the start without the positive PMI in memory: while it is computed, and afterwards."""
         largest = self.largest_group or 0
         return max(START_GROUP_BYTES * largest, self._start_memory + SPILLED_GROUP_BYTES * largest)
 
     @property
     def _start_memory(self) -> int:
-        """The bytes of the factors of the start, and of the work on them."""
+        """The bytes of the factors of the start, and of temporary arrays."""
         wide, rows = self.dim + OVERSAMPLING, self.inputs + self.outputs
         squares = 8 * wide * wide * min(-(-max(self.inputs, self.outputs) // AXES_ROWS), AXES_TASKS)
         exact = self._tasks(AXES_ROWS) * 2 * 8 * min(AXES_ROWS, max(self.inputs, self.outputs)) * wide
@@ -228,7 +227,7 @@ class Estimate:
 
     @property
     def _ridge_memory(self) -> int:
-        """With subwords: the start, what is fitted to it, the transposed bags, and five arrays of each thread."""
+        """With subwords: the bytes of the start, the fitted rows, the transposed bags, and five arrays per thread."""
         if not self.ngrams:
             return 0
         tasks = min(self.threads, -(-self.dim // COLUMNS))
@@ -236,7 +235,7 @@ class Estimate:
         return ITEM * self.inputs * self.dim + self._parameters + ENTRY_BYTES * self.entries + columns
 
     def _tasks(self, rows: int) -> int:
-        """Return how many threads can work at once on pieces of so many rows."""
+        """Return the number of threads that can work at the same time on pieces of this many rows."""
         return min(self.threads, -(-max(self.inputs, self.outputs) // rows))
 
     @property
@@ -254,9 +253,9 @@ class Estimate:
 
     @property
     def _gauge_memory(self) -> int:
-        """The parameters, their copy in the gauge, and in double precision the rows and the D x D matrices.
+        """The bytes of the parameters, of their copy in the gauge, and of rows and D x D matrices in float64.
 
-        Each thread changes some rows, twice, and adds up a matrix; the eigendecompositions need some more.
+        Each thread transforms blocks of rows, twice, and sums a matrix; the eigendecompositions need additional memory.
         """
         tasks, rows = self._tasks(PIECE), min(PIECE, max(self.inputs, self.outputs))
         composed = 2 * ITEM * self.inputs * self.dim + self._linear if self.ngrams else 0
@@ -265,21 +264,21 @@ class Estimate:
 
     @property
     def _gauge_flops(self) -> int:
-        """Covariances and changes of all rows, two eigendecompositions of 9 D^3 each, and six products of matrices."""
+        """The operations of the gauge: covariances and changes of all rows, two eigendecompositions, six products."""
         return 4 * (self.inputs + self.outputs) * self.dim**2 + (2 * 9 + 6 * 2) * self.dim**3
 
     @property
     def _epochs_memory(self) -> int:
         width = padded_width(self.dim, "float32")
-        # The parameters, the last good ones, the best ones, those that a checkpoint is written from
+        # The current, last finite and best parameters, and the copy that a checkpoint is written from
         copies = 2 + self.early_stopping + self.checkpoint
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
-        buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of them, one buffer per thread
+        buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of the buffers, one per thread
         # And their mean. Those of the fit to counts held out are never written to, and take no pages
         gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)
-        fits = 2 if self.early_stopping else 1  # of the counts trained on, and those held out
-        finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when they are checked
+        fits = 2 if self.early_stopping else 1  # the fit to the counts, and that to the held-out counts
+        finite = max(self._rows, self.outputs) * self.dim  # a byte per number, when the parameters are checked
         held_out = self._least_groups * BUFFERED_BYTES * (self.held_out_group or 0)
         shown = self._gauge_memory if self.shows else 0
         bags = fits * bag_bytes(self._rows, self._block_entries, ITEM) + TRAINED_ENTRY_BYTES * self.entries
@@ -296,11 +295,11 @@ class Estimate:
 
     @property
     def _block_entries(self) -> int:
-        """How many entries the bags of a block have, about: those of long words are up to twice as many."""
+        """The approximate number of entries of the bags of a block; blocks of long words have up to twice as many."""
         return -(-2 * self.entries * min(FitOptions.block_size, self.inputs) // self.inputs)
 
     def check(self) -> None:
-        """Raise MemoryError if training takes more memory than is free, or more than its limit.
+        """Raise MemoryError if training needs more memory than is free, or more than its limit.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The file of a model: a file of vectors that also holds all else that a `SkipGram` has learned."""
+"""The file of a model: a file of vectors that also holds the rest of the fitted state of a `SkipGram`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fastembed.vectors.vectors import composing_vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
-PAIRS = ("window", "subwords")  # settings that may be pairs, which JSON has as lists
+PAIRS = ("window", "subwords")  # settings that may be pairs, which are lists in JSON
 
 
 def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:
@@ -37,9 +37,9 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
     Parameters
     ----------
     path : path-like
-        The file to make or to replace.
+        The file to create or to replace.
     options : SkipGramOptions
-        Written without the number of threads, which is the machine's.
+        Written without the number of threads, which depends on the machine.
     model : FittedModel
 
     Raises
@@ -84,13 +84,13 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
 
 
 def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[str, Any], FittedModel]:
-    """Return what :func:`write_model` wrote: the parameters by name, not checked, and the model.
+    """Return the parameters by name, unchecked, and the model from a file of :func:`write_model`.
 
     Parameters
     ----------
     path : path-like
     threads : int, optional
-        For the trainer.
+        The number of threads of the trainer.
 
     Raises
     ------
@@ -139,14 +139,14 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             features=features,
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        # A text, not the error: in a variable of a frame of its own traceback, the error would keep the file mapped
+        # A str, not the error: a local variable that refers to the error would keep its traceback and the mapping alive
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{str(path)!r} does not hold a model that fits together: {what}") from error
     return settings, model
 
 
 def read_reading(path: str | os.PathLike[str]) -> Reading | None:
-    """Return how the text of a model was read, without its tensors; None if that is not known, or it is no model.
+    """Return how the text of a model was read, without reading tensors; None if not known, or not a model.
 
     Parameters
     ----------
@@ -165,12 +165,12 @@ def read_reading(path: str | os.PathLike[str]) -> Reading | None:
 
 
 def _reading(record: Any) -> Reading | None:
-    """Return the reading of a file, checked."""
+    """Check the reading of a file and return it."""
     return None if record is None else Reading.from_record(record)
 
 
 def _other_format(path: str | os.PathLike[str]) -> str | None:
-    """Return what a file is whose suffix is that of another format of vectors."""
+    """Return a description of the format if the suffix is that of another format of vectors."""
     try:
         form = format_of(path)
     except ValueError:
@@ -179,7 +179,7 @@ def _other_format(path: str | os.PathLike[str]) -> str | None:
 
 
 def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None, *, squares: bool) -> Trainer:
-    """Return a trainer with the parameters of a file and, where they are its own, its sums of squared gradients."""
+    """Return a trainer with the parameters of a file and, with `squares`, its sums of squared gradients."""
     trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
     if squares:
         restore_squares(trainer, tensors)
@@ -187,7 +187,7 @@ def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None, *, square
 
 
 def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
-    """Return, of a model with subwords, the n-grams and their rows, and what training goes on from."""
+    """Return the tensors of a model with subwords: n-grams, their rows, and the state to continue training."""
     if model.subwords is None or model.features is None:
         return {}
     features = trainer_tensors(model.features)
@@ -204,7 +204,7 @@ def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
 def _features(
     tensors: Mapping[str, NDArray[Any]], words: Sequence[str], threads: int | None
 ) -> tuple[Subwords | None, Trainer | None, Composer | None]:
-    """Return what :func:`_feature_tensors` has written, and what composes words of it; or None, three times."""
+    """Return features, trainer and composer from the tensors of :func:`_feature_tensors`, or None three times."""
     if "own.matrix" not in tensors:
         return None, None, None
     names = NgramDictionary.TENSORS | NgramDictionary.OPTIONAL
@@ -227,7 +227,7 @@ def _features(
 
 
 def _centre(centre: NDArray[Any], dim: int) -> NDArray[np.float64]:
-    """Return the centre of a file, checked."""
+    """Check the centre of a file and return it."""
     if centre.dtype != np.float64 or centre.shape != (dim,):
         raise ValueError(f"'centre' must be float64 of shape ({dim},), got {centre.dtype} of shape {centre.shape}")
     check_finite("centre", centre)
@@ -244,7 +244,7 @@ def _contexts(number: Any, inputs: int, outputs: int, windows: Windows | None) -
 
 
 def _history(records: Any) -> list[dict[str, float]]:
-    """Return the history of a file, checked."""
+    """Check the history of a file and return it."""
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise TypeError(f"history must be a list of records, got {records!r}")
     for record in records:
@@ -256,7 +256,7 @@ def _history(records: Any) -> list[dict[str, float]]:
 
 
 def _digests(digests: Any) -> list[str]:
-    """Return the digests of a file, checked."""
+    """Check the digests of a file and return them."""
     if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
         raise TypeError(f"counts_sha256_ must be a list of str, got {digests!r}")
     return digests

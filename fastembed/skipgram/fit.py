@@ -1,4 +1,4 @@
-"""`Fit`: one call of `SkipGram.fit`, or of one like it, from what it learns from to what the SkipGram becomes."""
+"""`Fit`: one call of `SkipGram.fit` or of a similar method, from its data to the fitted model."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ EpochEnd = Callable[[dict[str, float]], object]
 
 @dataclass(frozen=True)
 class Fit:
-    """What a call trains by, beside what it learns from.
+    """The arguments of a call except the data, and the methods that train.
 
     Parameters
     ----------
     options : SkipGramOptions
     before : FittedModel, optional
-        What the SkipGram is before the call, and stays if training ends by an exception.
+        The model before the call, which is restored if an exception ends training. Without one, the SkipGram keeps
+        what was learned until then.
     set_model : callable
-        Called with the model that the SkipGram is from now on, or with None, where its memory is needed for the next.
+        Called with the new model of the SkipGram, or with None to free the memory of the old one.
     progress : FitProgress, optional
     on_epoch_end : callable, optional
-        Called with the record of each epoch, when the SkipGram is what was learned up to its end. Training ends early
-        if it returns True.
+        Called with the record of each epoch, when the SkipGram has the parameters at the end of the epoch. Training
+        ends early if it returns True.
     checkpoint : CheckpointFile, optional
     memory_limit : int, optional
-        Bytes that the process may take.
+        Limit on the memory of the process in bytes.
     ranks : Ranks, optional
-        That make the same call together.
+        The ranks that make the same call together.
     """
 
     options: SkipGramOptions
@@ -61,7 +62,7 @@ class Fit:
 
     @classmethod
     @contextmanager
-    def begun(
+    def from_arguments(
         cls,
         options: SkipGramOptions,
         before: FittedModel | None,
@@ -73,21 +74,21 @@ class Fit:
         memory_limit: int | None = None,
         comm: Communicator | None = None,
     ) -> Iterator[Fit]:
-        """Yield a fit by the arguments of a method of `SkipGram`, those of the checkpoint in their order."""
+        """Yield a fit from the arguments of a method of `SkipGram`; `checkpoint` holds those of `from_arguments`."""
         check_memory_limit(memory_limit)
         with ranks_of(comm) as ranks:
             file = on_first_rank(ranks, lambda: CheckpointFile.from_arguments(*checkpoint))
             with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
                 yield cls(options, before, set_model, report, on_epoch_end, file, memory_limit, ranks)
 
-    # ---------------------------------------------------------------- what a call learns from
+    # ---------------------------------------------------------------- the data of a call
 
-    def text(self, corpus: Documents) -> None:
+    def learn_text(self, corpus: Documents) -> None:
         """Learn a new model from a text."""
         counter = self._counter(corpus, self.options.reading)
         self._train(*counter.counts_of_new_model(self.options, self.checkpoint), own_counts=True)
 
-    def counts(self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None) -> None:
+    def learn_counts(self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None) -> None:
         """Learn a new model from counts."""
 
         def check() -> None:
@@ -103,19 +104,19 @@ class Fit:
         agreed(self.ranks, check)
         self._train(counts, validation_counts)
 
-    def more_text(self, corpus: Documents, replay: Counts | CountsStore | None, *, grow_vocabulary: bool) -> None:
-        """Go on from the model before with another text; without one, learn a new model."""
+    def learn_more_text(self, corpus: Documents, replay: Counts | CountsStore | None, *, grow_vocabulary: bool) -> None:
+        """Continue training the current model on new text; if there is none, learn a new model."""
         base = self._base(replay, grow_vocabulary)
         if base is None:
             with self._unfitted_after_an_exception():
-                self.text(corpus)
+                self.learn_text(corpus)
             return
         counter = self._counter(corpus, base.reading_of(corpus, self.options.reading))
         counts, held_out = counter.counts_of_next_model(self.options, self.checkpoint, base, grow_vocabulary)
         again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
         self._train(counts, held_out, base, again, own_counts=replay is None)
 
-    def more_counts(
+    def learn_more_counts(
         self,
         counts: Counts | CountsStore,
         validation_counts: Counts | CountsStore | None,
@@ -123,11 +124,11 @@ class Fit:
         *,
         grow_vocabulary: bool,
     ) -> None:
-        """Go on from the model before with other counts; without one, learn a new model."""
+        """Continue training the current model on new counts; if there is none, learn a new model."""
         base = self._base(replay, grow_vocabulary)
         if base is None:
             with self._unfitted_after_an_exception():
-                self.counts(counts, validation_counts)
+                self.learn_counts(counts, validation_counts)
             return
         self._check_counts(counts, validation_counts)
         vocabulary, validation = base.vocabulary, None
@@ -145,14 +146,14 @@ class Fit:
         )
 
     def _check_counts(self, counts: object, validation_counts: object) -> None:
-        """Raise TypeError or ValueError for what no fit to counts can take."""
+        """Raise TypeError or ValueError for counts that no fit accepts."""
         if not isinstance(counts, Counts | CountsStore):
             raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
         if self.options.early_stopping and validation_counts is None:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
 
     def _base(self, replay: Counts | CountsStore | None, grow_vocabulary: bool) -> FittedModel | None:
-        """Return the model to go on from; raise TypeError or ValueError if it cannot be gone on from like this."""
+        """Return the model to continue; raise TypeError or ValueError if it cannot be continued in this way."""
         check_flag("grow_vocabulary", grow_vocabulary)
         if self.before is not None:
             self.before.check_same_shape(self.options)
@@ -164,7 +165,7 @@ class Fit:
 
     @contextmanager
     def _unfitted_after_an_exception(self) -> Iterator[None]:
-        """Keep no model of a first call that fails, if the checkpoint has it: the same call is then a first one too."""
+        """Drop the model of a first call that fails if a checkpoint has it, so that a repeated call is a first one."""
         try:
             yield
         except BaseException:
@@ -183,19 +184,19 @@ class Fit:
         *,
         own_counts: bool = False,
     ) -> None:
-        """Train, after checking that there is the memory for it.
+        """Train, after a check that there is enough memory.
 
         Parameters
         ----------
         counts, base, replay, own_counts
             As for `Training`.
         validation_counts : Counts, optional
-            Not trained on.
+            Counts that are not trained on.
         """
         assert counts.vocabulary is not None
         lengths, known = (self.options.subwords, None) if base is None else (False, base.subwords)
         subwords = subwords_of(counts.vocabulary.tokens, lengths, known)
-        give_back_freed()  # what counting took
+        give_back_freed()  # the memory of counting
         estimate = self._estimate(counts, validation_counts, replay, subwords, own_counts)
         if isinstance(counts, CountsStore):
             counts = counts.buffered(estimate.buffer_memory)
@@ -226,8 +227,8 @@ class Fit:
         subwords: Subwords | None,
         own_counts: bool,
     ) -> Estimate:
-        """Return what training takes."""
-        nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # of their sum, at most
+        """Return the estimate of the memory and time of training."""
+        nnz = counts.nnz + (replay.nnz if replay is not None else 0)  # an upper bound for the sum of both
         largest = stored = None
         if isinstance(counts, CountsStore) and replay is None:
             largest, stored = int(counts.entries.max()), counts.disk
@@ -249,7 +250,7 @@ class Fit:
                 self.progress.epoch(record)
             if self.on_epoch_end is None:
                 return None
-            self.set_model(None)  # frees the model of the last epoch before the next one is made
+            self.set_model(None)  # frees the model of the last epoch before the next one is built
             self.set_model(training.model())
             return self.on_epoch_end(record)
 

@@ -1,4 +1,4 @@
-"""`FittedModel`: all that a fit of a `SkipGram` has learned, as one thing."""
+"""`FittedModel`: the fitted state of a `SkipGram`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from fastembed.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """What training produces, a `SkipGram` shows, and its file holds. `SkipGram` documents each part.
+    """The result of training, which a `SkipGram` exposes and its file stores. `SkipGram` documents each attribute.
 
-    With `subwords`, `features` is the trainer of the rows of n-grams and words, on which training goes on, and
-    `trainer` that of the vectors which are composed of them.
+    With `subwords`, `features` is the trainer of the rows of n-grams and words, which further training continues, and
+    `trainer` holds the vectors composed from them.
     """
 
     vectors: Vectors
@@ -47,12 +47,12 @@ class FittedModel:
 
     @classmethod
     def of_parts(cls, parts: dict[str, Any]) -> FittedModel:
-        """Return what `parts` was made of."""
+        """Return the model with these parts, the inverse of :meth:`parts`."""
         subwords = parts.get("subwords")
         return cls(**parts | {"subwords": subwords and Subwords(**subwords)})
 
     def parts(self) -> dict[str, Any]:
-        """Return its attributes for a pickle, without an object of a private class."""
+        """Return the attributes for a pickle, without objects of private classes."""
         return vars(self) | {"subwords": self.subwords and self.subwords.parts()}
 
     @property
@@ -62,14 +62,14 @@ class FittedModel:
 
     @property
     def composer(self) -> NgramDictionary | None:
-        """What composes words that are not in the vocabulary."""
+        """The composer of vectors for words that are not in the vocabulary."""
         if self.subwords is None or self.features is None:
             return None
         return self.subwords.composer(self.features.embedding, self.centre)
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the last fit whose parameters these are, from 1; 0 before the first one has ended."""
+        """The epoch of the last fit that the parameters are from, from 1; 0 before the first epoch has ended."""
         for record in reversed(self.history):
             if record.get("kept"):
                 return int(record["epoch"])
@@ -78,9 +78,9 @@ class FittedModel:
         return int(self.history[-1]["epoch"]) if self.history else 0
 
     def reading_of(self, corpus: Documents, asked: Reading | None) -> Reading | None:
-        """Return how to read a text for this model: as the corpus says or as asked, else as the model's own text.
+        """Return how to read a text: by the corpus' own reading, that given by the user, or that of the model's text.
 
-        Warns if the model's own text was read in another way.
+        Warn if the text of the model was read in another way.
         """
         given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
         if given is None:
@@ -95,7 +95,7 @@ class FittedModel:
             warn_user(f"{what} read by {given}, but that of the model was read by {own}")
 
     def pairing(self) -> Windows | Baskets:
-        """Return how pairs are counted; raise ValueError if they were not counted in text or baskets."""
+        """Return the windows or baskets of the model; raise ValueError if it was fitted to other counts."""
         if self.windows is not None:
             return replace(self.windows, max_contexts=self.max_contexts)
         if self.baskets is not None:
@@ -109,9 +109,8 @@ class FittedModel:
     ) -> Counts | CountsStore:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
-        What the model does not know is dropped. A store that has these rows and columns already is not read, others
-        are in memory then. TypeError or ValueError as by :meth:`check_alike`. Warns if their text was read in another
-        way.
+        Unknown tokens are dropped. A store that already has these rows and columns is not read; other counts are then
+        in memory. Raise TypeError or ValueError as :meth:`check_alike`; warn if their text was read in another way.
         """
         self.check_alike(counts, name)
         assert counts.vocabulary is not None
@@ -119,7 +118,7 @@ class FittedModel:
         return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
 
     def check_same_shape(self, options: SkipGramOptions) -> None:
-        """Raise ValueError for parameters that have been set since the fit, and ask for a model of another shape."""
+        """Raise ValueError if parameters have been set since the fit that need a model of another shape."""
         lengths = False if self.subwords is None else self.subwords.lengths
         for name, own in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
             if getattr(options, name) != own:
@@ -140,7 +139,7 @@ class FittedModel:
 
 
 def _description(windows: Windows | None, baskets: str | None) -> str:
-    """Return how pairs were counted, in words."""
+    """Return a description of how pairs were counted."""
     if windows is not None:
         return str(replace(windows, max_contexts=None))
     return "pairs" if baskets is None else f"baskets with the weighting {baskets!r}"

@@ -1,11 +1,11 @@
-"""The gauge of a fit: which of many equal models it ends in.
+"""The gauge of a fit: which of many equivalent models is its result.
 
-Any vector m and invertible matrix A leave the logits as they are:
+Any vector m and invertible matrix A leave the logits unchanged:
 
     E W + b  =  (E - m) A · A⁻¹ W  +  (b + m W)
 
-so the likelihood cannot choose among them, while the cosines between the rows of E differ. Chosen here are the m that
-centres the rows, and the A that takes from each direction the share of it that is noise.
+so the likelihood does not determine them, but the cosines between the rows of E depend on them. Here m centres the
+rows, and A shrinks each direction by its share of noise.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from fastembed._base.calls import interruptible
 from fastembed._base.threads import Pool
 from fastembed.trainer.totals import Totals
 
-# Windows to both sides count a pair of places in the rows of both words, though it is one observation. Where pairs are
-# counted once (a window on one side, pairs of a graph), half of them is a choice on the cautious side.
+# Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
+# counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.
 PAIRS_PER_COUNT = 0.5
 LEAST_SHARE = 0.1  # no direction is scaled by less than this share of the largest factor: A stays well-conditioned
-LEAST_VARIANCE = 1e-6  # of a direction, as a share of the largest: where the rows span nothing, any variance will do
-PIECE = 2048  # rows that are held in double precision at a time, by each thread
+LEAST_VARIANCE = 1e-6  # smallest variance, as a share of the largest; its value does not matter where rows span nothing
+PIECE = 2048  # rows in float64 at a time, per thread
 
 
 def apply_gauge(
     embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool
 ) -> NDArray[np.float64]:
-    """Bring a model into its gauge, in place. Its logits stay as they are, but for rounding.
+    """Transform a model into its gauge, in place. Its logits stay the same up to rounding.
 
     Let the rows of E be drawn with covariance S, and each be known from n pairs, that is with precision n F, where F is
     the covariance of the contexts' vectors under their shares (the Fisher information of a softmax near those shares).
-    In the basis that makes S one and F diagonal, the posterior mean of a direction is t / (1 + t) of the row's, with
-    t = n g and g the direction's entry of F. A is this for one n for all words, so that it is one linear map: half
-    the count of the word that a random pair belongs to. It matters where counts are few: with many, t / (1 + t) is 1.
+    In the basis in which S is the identity and F is diagonal, the posterior mean in a direction is t / (1 + t) times
+    the coordinate of the row, where t = n g and g is the entry of F. A uses one n for all words, so that it is one
+    linear map: half the count of the word of a random pair. It matters if counts are few: with many, t / (1 + t) is 1.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ def apply_gauge(
     Returns
     -------
     ndarray (D,)
-        m A: what was taken from every row, in the new coordinates.
+        m A: the vector that was subtracted from every row, in the new coordinates.
 
     Notes
     -----
-    A row without counts, of which nothing is known, becomes the mean: zero.
+    A row without counts becomes the mean, which is zero.
     """
     with single_threaded_blas():
         gauge = _Gauge.of(embedding, linear, totals, pool)
@@ -71,10 +71,10 @@ def apply_gauge(
 def apply_gauge_to_bags(
     embedding: NDArray[Any], bags: Any, linear: NDArray[Any], totals: Totals, pool: Pool
 ) -> NDArray[np.float64]:
-    """Bring a model whose inputs are bags of rows into the gauge of H = X E, in place. Its logits stay as they are.
+    """Transform a model whose inputs are bags into the gauge of H = X E, in place. Its logits stay the same.
 
-    Only A changes the model: m belongs to H, whose rows are sums of rows of E with weights that differ. So the bias
-    stays, and the vectors of the inputs are X E A - m A.
+    Only A changes the model. m centres H, and cannot be subtracted from E, whose rows have different weights in H. So
+    the bias stays the same, and the vectors of the inputs are X E A - m A.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def apply_gauge_to_bags(
     Returns
     -------
     ndarray (D,)
-        m A: what is to be taken from every row of H, in the new coordinates.
+        m A: the vector to subtract from every row of H, in the new coordinates.
     """
     with single_threaded_blas():
         gauge = _Gauge.of(bags @ embedding, linear, totals, pool)
@@ -145,7 +145,7 @@ def _shrinking(
     """Return A and its inverse: the posterior means t / (1 + t), in the basis common to both matrices.
 
     With S = R Rᵀ and Rᵀ F R = Q diag(g) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision n g.
-    The largest share is made 1, since the length of all rows together says nothing.
+    The largest share is scaled to 1, since the common scale of the rows is arbitrary.
     """
     variances, axes = interruptible(lambda: np.linalg.eigh(covariance))
     if variances[-1] <= 0:  # all rows are equal
@@ -167,7 +167,7 @@ def _moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean (D,) and the covariance (D, D) of rows (V, D) under weights that sum to 1.
 
-    In two passes: the difference of E[xxᵀ] and E[x]E[x]ᵀ cancels where the mean is far from zero.
+    It takes two passes, since the difference of E[xxᵀ] and E[x]E[x]ᵀ cancels if the mean is far from zero.
     """
     dim = rows.shape[1]
 
@@ -187,7 +187,7 @@ def _moments(
 def _sum_of_pieces(
     part: Callable[[slice], NDArray[np.float64]], size: int, shape: tuple[int, ...], pool: Pool
 ) -> NDArray[np.float64]:
-    """Return the sum of `part(piece)` over the pieces, added up in their order; in memory are as many as threads."""
+    """Return the sum of `part(piece)` over the pieces in order; as many parts are in memory as there are threads."""
     total = np.zeros(shape)
     for first in range(0, size, PIECE * pool.threads):
         round_size = min(size - first, PIECE * pool.threads)

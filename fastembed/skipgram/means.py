@@ -31,27 +31,27 @@ def token_bags(
     composer: Composer | None = None,
     drops: Callable[[str], bool] = lambda token: False,
 ) -> tuple[Any, NDArray[Any]]:
-    """Return how often each known token is in each document, and the vectors of these tokens.
+    """Return the counts of each known token in each document, and the vectors of these tokens.
 
     Parameters
     ----------
     documents
-        As for :func:`split_documents`; they may have one token each.
+        As for :func:`split_documents`; each may have a single token.
     vocabulary : Vocabulary
     matrix : ndarray (V, D)
         The vectors of the vocabulary's tokens.
     reading : Reading, optional
         How text is read.
     composer : Composer, optional
-        Of the vectors of tokens outside the vocabulary.
+        The composer of vectors for tokens outside the vocabulary.
     drops : callable, optional
-        Says of a token outside the vocabulary whether it was dropped on purpose, so that it is not composed either.
+        Returns whether a token outside the vocabulary was dropped on purpose, and thus must not be composed.
 
     Returns
     -------
     counts : csr_array (n_documents, M), of the dtype of `matrix`
-        The first V columns are those of the vocabulary, the others those of tokens that are composed. Other tokens are
-        skipped; documents of no other tokens are warned of.
+        The first V columns are those of the vocabulary, the others those of composed tokens. Other tokens are skipped;
+        a warning gives the number of documents without a known token.
     vectors : ndarray (M, D)
 
     Examples
@@ -75,7 +75,7 @@ def token_bags(
 
 
 def mean_vectors(counts: Any, matrix: NDArray[Any]) -> NDArray[Any]:
-    """Return the mean vector of each document's tokens, (N, D); zero for a document without any.
+    """Return the mean vector of the tokens of each document, (N, D); zero for a document without tokens.
 
     Examples
     --------
@@ -87,18 +87,17 @@ def mean_vectors(counts: Any, matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def sif_vectors(counts: Any, matrix: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[Any]:
-    """Return means in which frequent tokens count less, without what is common to all (Arora et al. 2017).
+    """Return means with less weight for frequent tokens, without their common direction (Arora et al. 2017).
 
-    A token of the share p of a text has the weight a / (a + p), a = 0.001. The direction that is taken away is the
-    first principal one of the tokens themselves, each with p times its weight, so that it does not depend on which
-    documents are given together.
+    A token with the share p of the text has the weight a / (a + p), a = 0.001. The removed direction is the first
+    principal component of the tokens, weighted by p times this weight, so that it does not depend on the documents.
 
     Parameters
     ----------
     counts : csr_array (N, M)
     matrix : ndarray (M, D)
     shares : ndarray of float64 (V,)
-        p of the first V tokens; that of the others, which are rare, is taken as 0.
+        p of the first V tokens; the others are rare, and their p is taken as 0.
 
     Examples
     --------
@@ -115,7 +114,7 @@ def sif_vectors(counts: Any, matrix: NDArray[Any], shares: NDArray[np.float64]) 
 
 
 def _weighted_means(counts: Any, weights: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    """Return the sums of weighted vectors over the number of tokens."""
+    """Return the sums of weighted vectors divided by the number of tokens."""
     totals = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
     shares = counts.copy()
     shares.data *= weights[counts.indices] / np.repeat(totals, np.diff(counts.indptr)).astype(matrix.dtype)
@@ -130,7 +129,7 @@ def _with_composed(
     composer: Composer,
     drops: Callable[[str], bool],
 ) -> tuple[list[list[int]], NDArray[Any]]:
-    """Return the rows of the known tokens of each sequence, and the matrix with those that are composed below it."""
+    """Return the rows of the known tokens of each sequence, and the matrix with composed vectors appended."""
     others: dict[str, int] = {}
     rows = [
         [

@@ -11,7 +11,7 @@ from fastembed._base.validation import check_choice
 from fastembed.skipgram.fitted import FittedModel
 from fastembed.vectors.vectors import Vectors
 
-CONTEXT_SHARE = 0.3  # the length of a context's vector in the mixture, where a word's own is 1
+CONTEXT_SHARE = 0.3  # the weight of the context vector in the mixture, relative to the word vector
 
 
 def vectors_for(model: FittedModel, purpose: str) -> Vectors:
@@ -23,10 +23,10 @@ def vectors_for(model: FittedModel, purpose: str) -> Vectors:
 
 
 def mixture(embedding: NDArray[Any], linear: NDArray[Any], *, directed: bool) -> NDArray[Any]:
-    """Return unit(E_w) + 0.3 unit(c_w) for each word w, with c_w its vector as a context.
+    """Return unit(E_w) + 0.3 unit(c_w) for each word w, where c_w is its context vector.
 
-    c_w is the word's column of W, in a directed model the sum of its two: before and after. Words that are not contexts
-    have the first term only; the unit vector of zero is zero.
+    c_w is the column of the word in W; in a directed model it is the sum of the columns before and after. Words that
+    are not contexts have the first term only; the unit vector of zero is zero.
 
     Parameters
     ----------

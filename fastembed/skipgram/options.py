@@ -1,4 +1,4 @@
-"""`SkipGramOptions`: the constructor's parameters of a `SkipGram`, checked, and what follows from them."""
+"""`SkipGramOptions`: the checked parameters of a `SkipGram`, and values derived from them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from fastembed.windows import Windows
 # than ALL_CONTEXTS and no more than MOST_CONTEXTS: beyond that, the cost of an epoch grows with V, not with its square.
 ALL_CONTEXTS = 16384
 MOST_CONTEXTS = 24576
-LENGTHS = (3, 6)  # lengths of the n-grams of subwords, unless others are asked for
-NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # of n-grams of these lengths, in English text, about
+LENGTHS = (3, 6)  # default lengths of the n-grams of subwords
+NGRAMS_PER_WORD, ENTRIES_PER_WORD = 3, 20  # approximate values for n-grams of these lengths in English text
 
 
 @dataclass(frozen=True)
 class Baskets:
-    """How the pairs of baskets are counted: as the arguments of `Counts.from_baskets`."""
+    """The options of counting in baskets: arguments of `Counts.from_baskets`."""
 
     weighting: str
     max_contexts: int
@@ -39,7 +39,7 @@ class Baskets:
 
 @dataclass(frozen=True)
 class SkipGramOptions:
-    """The parameters that `SkipGram` documents. They are checked once, here, and kept as plain Python values.
+    """The parameters of `SkipGram`, checked once here and stored as plain Python values.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class SkipGramOptions:
             "window": windows.window if isinstance(self.window, tuple | list) else windows.window[0],
             "weighting": str(self.weighting),
             "sample": windows.sample,
-            "directed": check_flag("directed", self.directed),  # which a window on one side does not change here
+            "directed": check_flag("directed", self.directed),  # as given, even with a one-sided window
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
@@ -94,7 +94,7 @@ class SkipGramOptions:
             object.__setattr__(self, name, value)
 
     def contexts(self, size: int) -> int:
-        """Return how many words are contexts in a vocabulary of this size: K."""
+        """Return K, the number of contexts in a vocabulary of this size."""
         if self.max_contexts is None:
             return size
         if isinstance(self.max_contexts, str):
@@ -103,13 +103,13 @@ class SkipGramOptions:
 
     @property
     def counting(self) -> dict[str, object]:
-        """The parameters that say how a corpus is counted, with those of the lines held out, if there are such."""
+        """The parameters of counting a corpus, with those of held-out lines if there are any."""
         names = (*(each.name for each in fields(Windows)), "min_count", "max_size", "drop", "keep_only", "baskets")
         held_out = ("early_stopping", "validation_fraction", "seed") if self.early_stopping else ("early_stopping",)
         return {name: getattr(self, name) for name in (*names, *held_out)}
 
     def dropping(self) -> Callable[[str], bool]:
-        """Return what says of a token whether `drop` lists it, or `keep_only` does not."""
+        """Return a function that tells whether `drop` lists a token or `keep_only` does not."""
         drop = set() if self.drop is None else set(check_token_list("drop", self.drop))
         if self.keep_only is None:
             return drop.__contains__
@@ -117,15 +117,15 @@ class SkipGramOptions:
         return lambda token: token not in kept
 
     def pairing(self, size: int) -> Windows | Baskets:
-        """Return how to count pairs with a vocabulary of this size."""
+        """Return the windows or baskets for a vocabulary of this size."""
         if self.baskets is not None:
             return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
 
     def estimate(self, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None) -> Estimate:
-        """Return what training takes on counts of this shape, of which `nnz` are stored.
+        """Return the estimate of training on counts of this shape, of which `nnz` are stored.
 
-        With n-grams whose number is not known yet, it is what is typical of English.
+        If the number of n-grams is not known yet, a typical number for English is used.
         """
         threads, ngrams, entries = check_threads(self.threads), 0, 0
         if subwords is not None:
@@ -138,19 +138,19 @@ class SkipGramOptions:
 
 
 def _checked_max_contexts(value: object) -> int | str | None:
-    if value is None or (isinstance(value, str) and value == "auto"):  # an array would compare each of its items
+    if value is None or (isinstance(value, str) and value == "auto"):  # an array would be compared element by element
         return value
     return check_integer("max_contexts, neither None nor 'auto',", value, low=1)
 
 
 def _checked_subwords(value: object) -> bool | Lengths:
-    """Return False, or the lengths of n-grams."""
+    """Check `subwords`; return False or the lengths of n-grams."""
     if isinstance(value, bool | np.bool_):
         return LENGTHS if value else False
     return check_ngram_lengths("subwords", value, others="True, False or ")
 
 
 def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:
-    """Return the tokens of a list, or the name of a list as it is."""
+    """Return the tokens of a list, or the name of a list unchanged."""
     found = None if tokens is None else check_token_list(name, tokens)
     return tokens if isinstance(tokens, str) else found

@@ -15,32 +15,32 @@ from fastembed.skipgram.blocked_rows import TASKS, BlockedRows, RowSpill, recipr
 from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
 from fastembed.trainer.totals import Totals
 
-CONTEXT_EXPONENT = 0.75  # exponent of the contexts' shares in the PMI
-BLOCK_COLUMNS = 1024  # the most columns of a block: as many rows of 120 float32 are half of a second-level cache
+CONTEXT_EXPONENT = 0.75  # exponent of the shares of contexts in the PMI
+BLOCK_COLUMNS = 1024  # largest block: this many rows of 120 float32 fill half of the L2 cache
 WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
-ROW_ENTRIES = 8  # counts of a row in a block, on average, below which they do not
-SAMPLE = 1 << 16  # columns by which the blocks are made about equal
+ROW_ENTRIES = 8  # mean number of counts per row and block below which narrower blocks do not pay
+SAMPLE = 1 << 16  # sampled columns from which blocks of about equal numbers of counts are chosen
 
 
 class PositivePMI:
     """M = max(0, log(N_wc · sum_c(n_c^a) / (n_w · n_c^a))), with a = 0.75, where N_wc > 0.
 
-    Raising the contexts' shares to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
-    Dagan 2015). Only the positive entries are stored, by rows. Its rows are those of one group of the counts after
-    another. Neither a product nor the transposed one depends on the number of threads, nor on where the entries are:
-    each number is one sum, in the order of the columns or of the rows.
+    Raising the shares of contexts to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
+    Dagan 2015). Only the positive entries are stored, by rows, in the order of the groups of the counts. The bits of
+    both products depend on neither the number of threads nor the place of the entries: each number is one sum, in the
+    order of the columns or of the rows.
 
     Parameters
     ----------
     counts : GroupedCounts (V_in, V), or a canonical csr_array
-        At least one is positive.
+        Counts, of which at least one is positive.
     totals : Totals
-        n_w and n_c; n_c may be those of more rows.
+        n_w and n_c; n_c may include further rows.
     pool : Pool
     dtype : dtype
-        Of the entries, float32 or float64.
+        The dtype of the entries, float32 or float64.
     memory : int, optional
-        Bytes for the entries: those of the groups that it does not hold are in a temporary file without a name.
+        Bytes for the entries in memory; groups beyond it are in an unnamed temporary file.
 
     Attributes
     ----------
@@ -63,14 +63,15 @@ class PositivePMI:
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
         self._spill: RowSpill | None = None  # the groups after those
-        # One group is read ahead of another
+        # The next group is read while one is in use
         with Workers(1) as reader, closing(ordered_results(reader, groups.read_group, range(len(entries)), 1)) as parts:
-            for group, part in enumerate(parts):
+            for group in range(len(entries)):
+                part = next(parts)
                 if group == 0:
                     self._bounds = _block_bounds(part, self.shape, int(entries.sum()))
                 own = totals.rows[group_slice(group, self.shape[0])]
                 rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, dtype)
-                del part  # its memory is free before another is read
+                del part  # free its memory before the next group is read
                 if left is not None:
                     rows = rows.without_gaps()
                     left -= rows.memory
@@ -107,7 +108,7 @@ class PositivePMI:
         return out
 
     def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
-        """Yield the groups that are in memory at once, each with the place of its first row in the matrix."""
+        """Yield lists of groups that are in memory together, each with the index of its first row in the matrix."""
         groups = group_count(self.shape[0])
         sizes = [len(range(self.shape[0])[group_slice(group, self.shape[0])]) for group in range(groups)]
         firsts = np.cumsum([0, *sizes[:-1]]).tolist()
@@ -123,7 +124,7 @@ class PositivePMI:
 def pmi_products(
     counts: RowGroup, row_totals: NDArray[np.float64], totals: Totals, dense: NDArray[Any], pool: Pool
 ) -> NDArray[Any]:
-    """Return M @ dense for some rows of counts alone, with the totals of these rows and those of all columns."""
+    """Return M @ dense for some rows of counts, given the totals of these rows and of all columns."""
     product = np.zeros((len(row_totals), dense.shape[1]), dense.dtype)
     nnz = int((counts.ends - counts.begins).sum())
     if nnz:
@@ -146,19 +147,19 @@ def most_blocks(rows: int, columns: int, nnz: int) -> int:
 
 
 def _widest(rows: int, columns: int, nnz: int) -> int:
-    """Return how many columns a block has at most."""
+    """Return the largest number of columns of a block."""
     return min(max(BLOCK_COLUMNS, -(-columns // max(nnz // (ROW_ENTRIES * rows), 1))), WIDEST_BLOCK)
 
 
 def _cuts(rows: int, nnz: int) -> int:
-    """Return into how many parts of like numbers of counts the columns are cut."""
+    """Return the number of parts, with similar numbers of counts, that the columns are cut into."""
     return min(max(nnz // (ROW_ENTRIES * rows), 1), TASKS // 2)
 
 
 def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
-    """Return where the blocks of columns begin, and the number of columns.
+    """Return the first column of each block, and the number of columns.
 
-    Each is a task for the pool, so they are narrower where columns are full: in some rows, which are like all.
+    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample of the rows.
     """
     rows, columns = shape
     sample = np.sort(_sample(some))
@@ -168,7 +169,7 @@ def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[n
 
 
 def _sample(counts: RowGroup) -> NDArray[np.int32]:
-    """Return the columns of some counts, at equal distances."""
+    """Return the columns of a sample of the counts, at equal distances."""
     ends = np.cumsum(counts.ends - counts.begins)
     places = np.arange(0, ends[-1], max(int(ends[-1]) // SAMPLE, 1))
     rows = np.searchsorted(ends, places, side="right")

@@ -1,6 +1,6 @@
 """The most probable contexts of words and of sets of words, by the exact softmax.
 
-Of several words, the probability is the mean of what each of them gives: docs/decisions.md compares it with others.
+The prediction for several words is the mean of those for each word: docs/decisions.md compares it with others.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ Predicted: TypeAlias = "list[tuple[str, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
 
 BLOCK_NUMBERS = 1 << 22  # probabilities of words, and of queries, in memory at a time
-PAIR_BYTES = 100  # about the bytes of a pair of an answer: a tuple, a float, and a place in the list
+PAIR_BYTES = 100  # approximate bytes of a pair in a result: a tuple, a float, and a list element
 
 
 class ContextQuery:
-    """One query: the ids of words (n,), their weights, and whether these words are left out of the answer.
+    """One query: the ids of words (n,), their weights, and whether these words are excluded from the result.
 
-    They are unless the query is one word alone, which may well stand beside itself in a text. Words are distinct: the
-    weights of a word that is given more than once are added up. There may be no word.
+    They are excluded unless the query is a single word, which may well occur next to itself in a text. Words are
+    distinct: the weights of a repeated word are added. A query may have no words.
     """
 
     def __init__(self, ids: ArrayLike, weights: ArrayLike, exclusive: bool) -> None:
         self.ids, place = np.unique(np.asarray(ids, np.intp), return_inverse=True)
         shares = np.asarray(weights, np.float64) / np.max(
             weights, initial=np.finfo(float).tiny
-        )  # whose sum cannot overflow
+        )  # scaled so that their sum cannot overflow
         self.weights = np.bincount(place, shares, minlength=len(self.ids))
         self.exclusive = exclusive
 
     @classmethod
     def of(cls, words: Words, vocabulary: Vocabulary, *, skip_unknown: bool = False) -> ContextQuery:
-        """Return what was given as words, checked."""
+        """Check the given words and return the query."""
         if isinstance(words, str | int | np.integer):
             words, exclusive = [words], False
         else:
@@ -92,7 +92,7 @@ def predict(
 
 
 def check_side(model: FittedModel, side: str | None) -> None:
-    """Raise ValueError if the model has no such side."""
+    """Raise ValueError if the model does not have this side."""
     if side not in (None, "before", "after"):
         raise ValueError(f"side must be None, 'before' or 'after', got {side!r}")
     if side is not None and not model.directed:
@@ -102,9 +102,9 @@ def check_side(model: FittedModel, side: str | None) -> None:
 def context_probabilities(
     model: FittedModel, queries: Iterable[ContextQuery], side: str | None = None
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the probabilities (K,) of all contexts for each query; a block of queries is taken at a time.
+    """Yield the probabilities (K,) of all contexts for each query; they are computed for blocks of queries.
 
-    They sum to 1. Those of the words of an exclusive query, and all of a query without words, are zero.
+    They sum to 1. The words of an exclusive query have probability zero; if a query has no words, all contexts do.
     """
     contexts = model.max_contexts
     queries = iter(queries)
@@ -117,7 +117,7 @@ def context_probabilities(
 
 
 def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | None) -> NDArray[np.float64]:
-    """Return the weighted sums of the probabilities that the words of each query give, (Q, K)."""
+    """Return the weighted sums of the probabilities over the words of each query, (Q, K)."""
     starts = np.cumsum([0, *(len(query.ids) for query in queries)])
     ids, weights = (np.concatenate([getattr(query, name) for query in queries]) for name in ("ids", "weights"))
     words, columns = np.unique(ids, return_inverse=True)
@@ -144,10 +144,10 @@ def _listed(words: Iterable[Token | tuple[Token, float]]) -> list[Token | tuple[
     """Return the words of a query as a list."""
     if isinstance(words, tuple) and len(words) == 2 and isinstance(words[1], float | np.floating):
         raise TypeError(f"a query must be a word or several, got {words!r}: one word with a weight is [{words!r}]")
-    if isinstance(words, Mapping):  # whose values would be lost
+    if isinstance(words, Mapping):  # its values would be lost
         raise TypeError(f"a query must be a word or several, got {words!r}: words with weights are its .items()")
     try:
-        if isinstance(words, bytes | bytearray):  # whose items are integers
+        if isinstance(words, bytes | bytearray):  # their items are integers
             raise TypeError
         return list(words)
     except TypeError:

@@ -1,4 +1,4 @@
-"""`FitProgress`: what a fit reports to."""
+"""`FitProgress`: the interface for progress reports of a fit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from fastembed.skipgram.estimate import Estimate
 
 
 class FitProgress(Protocol):
-    """What `progress=` takes besides True: any object with these methods, which are called while a fit runs.
+    """The interface of an object that is passed as `progress=` and receives the progress of a fit.
 
-    What they return is ignored. What they raise ends the fit.
+    The return values of its methods are ignored. An exception that a method raises ends the fit.
 
     Examples
     --------
@@ -29,16 +29,16 @@ class FitProgress(Protocol):
     """
 
     def reading(self, done: int, total: int | None) -> object:
-        """Receive how much of the corpus has been read to learn its vocabulary.
+        """Receive how much of the corpus has been read for the vocabulary.
 
         Parameters
         ----------
         done, total : int
-            Bytes of files, or sequences in memory; `total` is None where it is not known.
+            Bytes of files, or sequences in memory; `total` is None if not known.
         """
 
     def counting(self, done: int, total: int | None) -> object:
-        """Receive how much of the corpus has been read again and counted.
+        """Receive how much of the corpus has been counted in the second pass.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class FitProgress(Protocol):
         """
 
     def training(self, estimate: Estimate) -> object:
-        """Receive the estimate of what training takes, before it starts.
+        """Receive the estimate of the time and memory of training, before it starts.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class FitProgress(Protocol):
         """
 
     def epoch(self, record: dict[str, float]) -> object:
-        """Receive the record of an epoch that has ended; its nll is that of each row before its step.
+        """Receive the record of a completed epoch; its nll is that of each row before its step.
 
         Parameters
         ----------

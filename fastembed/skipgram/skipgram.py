@@ -53,7 +53,7 @@ class SkipGram:
     For a word w with counts N[w, :] of the words around it, the loss is -sum_c N[w, c] log softmax(E[w] @ W + b)[c].
     Contexts before and after the word are different outputs. Training starts from an SVD of the positive PMI; b is
     fixed to the logarithm of each context's share. At the end the rows of E are centred and scaled by direction, and W
-    and b are changed with them, so that the probabilities stay. See ``docs/derivation.md``.
+    and b are changed to match, so that the probabilities stay the same. See ``docs/derivation.md``.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class SkipGram:
     directed : bool
         Whether a context before the word and one after it are different outputs.
     max_size : int, optional
-        The vocabulary has at most this many words, the most frequent ones.
+        The largest size of the vocabulary: it holds the most frequent words.
     max_contexts : int, None or "auto"
         Only this many of the most frequent words are contexts. None: all words. "auto": all words in vocabularies of up
         to 16,384 words; in larger ones half of them, but no fewer than 16,384 and no more than 24,576.
@@ -80,38 +80,39 @@ class SkipGram:
     epochs : int
         How often the row of each word is visited.
     early_stopping : bool
-        Hold out a share of the corpus' lines, and end training when their nll has not fallen for some epochs. The
-        parameters are then those of the epoch at which it was lowest. The vocabulary is that of all lines.
+        Hold out a share of the lines of the corpus, and end training when their nll has not fallen for
+        `n_iter_no_change` epochs. The parameters are then those of the epoch with the lowest nll. The vocabulary
+        includes the words of the held-out lines.
     validation_fraction : float
-        The share of the lines held out: each line is held out with this probability. At most 0.5.
+        The probability with which each line is held out. At most 0.5.
     n_iter_no_change : int
         The number of epochs without a lower nll after which early stopping ends training.
     seed : int
-        For the choice of the lines held out, for the start and for the order of the rows.
+        Seed for the choice of the held-out lines, the initial vectors and the order of the rows.
     threads : int, optional
-        By default as many as CPUs. The vectors do not depend on it.
+        The number of threads; by default the number of CPUs. The vectors do not depend on it.
     reading : Reading, optional
-        How the text of files and of documents becomes tokens. A `FileCorpus` has its own, which is followed, with a
-        warning if it is another. By default white space separates tokens, and a line of a file, but a whole document in
-        memory, is a sequence. Once fitted, other texts are read as :attr:`reading_` says. The file of a model holds it,
-        but of a tokenizer the name alone.
+        How the text of files and documents becomes tokens. A `FileCorpus` has its own `reading`, which takes
+        precedence, with a warning if the two differ. By default tokens are separated by white space; each line of a
+        file, and each document in memory, is one sequence. A fitted model reads other texts as :attr:`reading_` says.
+        The file of a model stores it, but only the name of a tokenizer.
     baskets : {"flat", "share"}, optional
-        A line is a basket, all pairs of which count, instead of those in a window: each 1, or 1 / (n - 1) in a basket
-        of n items; see `Counts.from_baskets`. `window`, `weighting`, `sample` and `directed` have no effect then.
+        Each line is a basket: all pairs of its items count, instead of the pairs in a window. The weight of a pair is 1
+        ("flat"), or 1 / (n - 1) in a basket of n items ("share"); see `Counts.from_baskets`. `window`, `weighting`,
+        `sample` and `directed` then have no effect.
     subwords : bool or (int, int)
-        Whether words are composed of their character n-grams beside a row of their own: then :attr:`vectors` have an
-        answer for words that were never seen. The pair is the least and the greatest length of an n-gram, in characters
-        of the word between ``<`` and ``>``, at most 100; True: (3, 6). An n-gram has a row if at least two words have
-        it.
+        Whether the vector of a word also includes those of its character n-grams, so that :attr:`vectors` can compose
+        vectors of unseen words. The pair gives the shortest and longest n-grams, in characters of the word between
+        ``<`` and ``>``, at most 100; True: (3, 6). An n-gram has a row if at least two words contain it.
 
     Notes
     -----
     It is an estimator in scikit-learn's sense: a step of a `Pipeline` that turns raw documents, or documents split into
-    tokens, into mean vectors (:meth:`transform`). What a fit learns are the properties below; before a fit they raise
+    tokens, into mean vectors (:meth:`transform`). A fit sets the properties below; before a fit they raise
     AttributeError. It can be pickled, for other processes and for tools such as joblib; :meth:`save` writes a file that
     is safe to open.
 
-    Any number of threads may use a fitted SkipGram at once, but none while another thread fits it.
+    Any number of threads may use a fitted SkipGram at the same time, but not while another thread fits it.
 
     Examples
     --------
@@ -121,9 +122,9 @@ class SkipGram:
     'dog'
     """
 
-    _model: FittedModel | None = None  # all that the last fit learned
+    _model: FittedModel | None = None  # the state that the last fit has learned
     _fitting: int | None = None  # the process in which a fit runs
-    _until_saved: FilesUntilSaved | None = None  # the checkpoints of finished fits
+    _until_saved: FilesUntilSaved | None = None  # the checkpoints of completed fits
 
     def __init__(
         self,
@@ -189,7 +190,7 @@ class SkipGram:
         return estimator.get_params(self)
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name. What fits have learned stays until the next fit.
+        """Set parameters by name. The fitted state stays until the next fit.
 
         Parameters
         ----------
@@ -204,7 +205,7 @@ class SkipGram:
         Raises
         ------
         ValueError
-            If there is no parameter of a name; nothing has been set then.
+            If there is no parameter with a given name; nothing has been set then.
 
         Examples
         --------
@@ -221,7 +222,7 @@ class SkipGram:
         ----------
         transform : {"default", "pandas"}, optional
             An array, or a DataFrame with the columns of :meth:`get_feature_names_out` and the index of the documents,
-            if they have one. None changes nothing. Without it scikit-learn's `set_config` decides.
+            if they have one. None changes nothing. If it was never set, scikit-learn's `set_config` decides.
 
         Returns
         -------
@@ -231,7 +232,7 @@ class SkipGram:
         Raises
         ------
         ValueError
-            If `transform` is another.
+            If `transform` is another value.
 
         Examples
         --------
@@ -242,7 +243,7 @@ class SkipGram:
         return self
 
     def contexts(self, size: int) -> int:
-        """Return how many words are contexts in a vocabulary of this size, by `max_contexts`.
+        """Return the number of contexts in a vocabulary of this size, by `max_contexts`.
 
         Parameters
         ----------
@@ -260,7 +261,7 @@ class SkipGram:
         return self._options().contexts(size)
 
     def estimate(self, inputs: int, outputs: int, *, nnz: int = 0, memory_limit: int | None = None) -> Estimate:
-        """Return what training takes on counts of given sizes.
+        """Return the time and memory that training needs on counts of a given size.
 
         Parameters
         ----------
@@ -269,14 +270,15 @@ class SkipGram:
         nnz : int
             The number of stored counts.
         memory_limit : int, optional
-            As for :meth:`fit`: the counts are in a store.
+            As for :meth:`fit`; the counts are then in a store.
 
         Returns
         -------
         Estimate
-            With `flops`, and the `memory` of the whole process in bytes, the interpreter and the counts included; with
-            a limit also the `disk`, and the `disk_per_epoch` that is read; ``print`` shows all. An `on_epoch_end` of a
-            first fit is given copies, which take up to twice the memory of the model on top.
+            Its attributes are `flops`, and `memory`, the bytes of the whole process including the interpreter and the
+            counts; with a limit also `disk`, and `disk_per_epoch`, the bytes read in each epoch. ``print`` shows all of
+            them. In a first fit, `on_epoch_end` receives copies, which need up to twice the memory of the model in
+            addition.
 
         Examples
         --------
@@ -310,32 +312,34 @@ class SkipGram:
         Parameters
         ----------
         corpus : path, list of paths, or re-iterable of str or of token lists
-            A str alone, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
+            A single str, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
             one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str, which is read as
-            `reading` says. It is read twice.
+            `reading` says. The corpus is read twice.
         y
             Ignored; scikit-learn passes the targets.
         memory_limit : int, optional
-            Bytes of memory that this process may take, from reading to the last epoch: the counts are then in a
-            temporary file without a name, of which an epoch reads some rows at a time. The vectors have the same bits.
-            The words of the text, each once, come on top while they are counted. By default counts are held in memory.
+            The most memory in bytes that this process may use, from reading to the last epoch. The counts are then in
+            a temporary file without a name, and each epoch reads a few groups of rows at a time. The vectors have the
+            same bits. The distinct words of the text need additional memory while they are counted. By default all
+            counts are in memory.
         progress : bool or FitProgress, optional
-            True: bars in the terminal, a curve in a notebook. Or what to report to: any object with the methods of
-            `FitProgress`.
+            True: bars in the terminal, a curve in a notebook. Or any object with the methods of `FitProgress`, which
+            receives the progress.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, model)`` after each epoch, with the epoch's record (see :attr:`history`:
-            its nll is that of each row before its step) and this SkipGram, which then has what was learned up to the
-            end of the epoch. Training ends early if it returns True.
+            its nll is that of each row before its step) and this SkipGram, with the parameters at the end of the
+            epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch, and when training ends by an exception, Ctrl-C included; beside it
-            the counts, in PATH.counts and, with early stopping, PATH.held-out. Where they exist, the same call goes on
-            from them, and ends with the same bits as one that was never interrupted, on any number of threads. Each
-            call of a program needs a path of its own. What `on_epoch_end` has been called with before, it is not
-            called with again.
+            A file that is written after each epoch, and when an exception ends training, such as a Ctrl-C. The counts
+            are in files next to it: PATH.counts and, with early stopping, PATH.held-out. If these files exist, the same
+            call resumes from them. Its result has the same bits as that of an uninterrupted call, on any number of
+            threads. Each call in a program needs its own path. `on_epoch_end` is not called again for epochs that it
+            has already been called for.
         checkpoint_minutes : float
-            The file is also written whenever so many minutes have passed within an epoch.
+            The interval in minutes at which the file is also written within an epoch.
         keep_checkpoint : bool
-            Keep the files. By default :meth:`save` removes them, and until then the same call has its result at once.
+            Keep the files. By default :meth:`save` removes them; until then the same call returns the finished result
+            at once.
 
         Returns
         -------
@@ -345,19 +349,19 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError
-            If a parameter or the corpus is not as above, or no pair is left to learn from. Strings of one token each
+            If a parameter or the corpus is not as above, or there is no pair to learn from. Strings of one token each
             are rejected: they may be one document that has been split, or names of files.
         OSError
             If a file cannot be read.
         MemoryError
-            If training takes more memory than is free (see :meth:`estimate`); nothing has been allocated then.
+            If training needs more memory than is free (see :meth:`estimate`); nothing has been allocated then.
         RuntimeError
-            If `on_epoch_end` calls it.
+            If `on_epoch_end` calls this method.
 
         Notes
         -----
-        If training ends by an exception (a Ctrl-C too), a SkipGram that was fitted before stays as it was; another one
-        keeps what it has learned so far.
+        If an exception ends training, such as a Ctrl-C, a SkipGram that was already fitted stays as it was; one that
+        was not keeps the parameters learned so far.
 
         Examples
         --------
@@ -370,11 +374,11 @@ class SkipGram:
         with self._fit(
             on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
         ) as fit:
-            fit.text(corpus)
+            fit.learn_text(corpus)
         return self
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
-        """Fit to documents and return their mean vectors: `fit`, then `transform`.
+        """Fit to documents and return their mean vectors: call `fit`, then `transform`.
 
         Parameters
         ----------
@@ -435,7 +439,7 @@ class SkipGram:
         store : path-like, optional
             A folder to write the counts to, as for `Counts.from_corpus`.
         executor : concurrent.futures.Executor, optional
-            Reads and counts parts of files, as for `Counts.from_corpus`.
+            The executor that reads and counts parts of files, as for `Counts.from_corpus`.
 
         Returns
         -------
@@ -479,23 +483,23 @@ class SkipGram:
         Parameters
         ----------
         counts : Counts or CountsStore
-            With its tokens: counted by :meth:`count`, or by `Counts` with a `Vocabulary`. Of a store a few groups of
-            rows are in memory at a time, and the vectors have the same bits. Parameters that say how to
-            count are those of :meth:`count` and have no effect here.
+            Counts with tokens: from :meth:`count`, or from `Counts` with a `Vocabulary`. If they are in a store, a few
+            groups of rows are in memory at a time; the vectors have the same bits. The parameters of counting, such as
+            `window`, have no effect here.
         validation_counts : Counts, optional
-            Of the same shape, not trained on: their mean nll at the end of each epoch is `validation_nll` in its
-            record. `early_stopping` needs them, since counts have no lines that could be held out.
+            Counts of the same shape that are not trained on. Their mean nll at the end of each epoch is
+            `validation_nll` in its record. `early_stopping` needs them, since counts have no lines to hold out.
         memory_limit : int, optional
-            Bytes of memory that this process may take. The start of training on a store keeps within it what it
-            computes from the counts; if the rest takes more, it is a MemoryError.
+            The most memory in bytes that this process may use. The start of training on a store limits what it computes
+            from the counts to this. If the rest needs more, MemoryError is raised.
         progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
-            As for :meth:`fit`, but counts that are given are not kept beside the checkpoint.
+            As for :meth:`fit`, but the counts are not stored next to the checkpoint.
         comm : communicator of mpi4py, optional
-            Such as ``MPI.COMM_WORLD``: its processes make this call together and end with the same vectors, as for
-            `Trainer.fit_counts`. Rank 0 alone makes the start, for which it reads all counts, calls `on_epoch_end`,
-            reports progress and writes the checkpoint.
+            A communicator such as ``MPI.COMM_WORLD``. Its processes make this call together and all get the same
+            vectors, as for `Trainer.fit_counts`. Only rank 0 computes the initial vectors, for which it reads all
+            counts, calls `on_epoch_end`, reports progress and writes the checkpoint.
 
         Returns
         -------
@@ -517,7 +521,7 @@ class SkipGram:
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit, comm=comm) as fit:
-            fit.counts(counts, validation_counts)
+            fit.learn_counts(counts, validation_counts)
         return self
 
     def partial_fit(
@@ -534,48 +538,52 @@ class SkipGram:
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
     ) -> Self:
-        """Continue training on another text alone: `epochs` more, from the current vectors and step sizes.
+        """Continue training on new text only, for `epochs` more epochs from the current vectors and step sizes.
 
-        The words that are contexts, the bias and the way of counting stay. The learning rates fall again from the
-        start, but the steps of a row are shorter the more it has moved before. The first call is like :meth:`fit`.
+        The contexts, the bias and the way of counting stay the same. The learning rates start again from their initial
+        values and fall, but the more a row has moved before, the shorter its steps are. The first call is like
+        :meth:`fit`.
 
         Parameters
         ----------
         corpus
-            The new text, as for :meth:`fit`. The vectors of words that are not in it stay; the linear layer does not.
+            The new text, as for :meth:`fit`. The vectors of words that do not occur in it stay the same; the linear
+            layer changes.
         y
             Ignored.
         grow_vocabulary : bool
-            Append the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
-            `max_size` words in all. They get vectors, but are not contexts. Their rows start from the least-squares fit
-            of their positive PMI by the linear layer. By default unknown words are dropped.
+            Add the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
+            `max_size` words in total. They get vectors, but are not contexts. Their rows start from the least-squares
+            fit of their positive PMI by the linear layer. By default unknown words are dropped.
         replay : Counts, optional
-            Of the texts that the model was trained on before, as :meth:`count` gave them: they are trained on together
-            with the new ones, in longer steps. Without them the model forgets: see the notes.
+            Counts of the texts that the model was trained on before, from :meth:`count`. The model is trained on them
+            together with the new counts, in longer steps. Without them the model forgets: see the notes.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
-            As for :meth:`fit`. The model must be the one that the first call went on from.
+            As for :meth:`fit`. To resume, the model must be the one that the interrupted call started from.
 
         Returns
         -------
         SkipGram
-            Itself. The records of the call are added to `history`; its `ledger` is that of the new text.
+            Itself. The records of the call are added to `history`; `ledger` becomes that of the new text.
 
         Raises
         ------
         TypeError, ValueError, OSError, MemoryError
-            As :meth:`fit`; ValueError also if this SkipGram was fitted to counts of pairs, not of text or baskets:
-            :meth:`partial_fit_counts` continues it; or if `dim` or `subwords` is not that of the model.
+            As :meth:`fit`. Also ValueError if `dim` or `subwords` is not that of the model, or if the model was fitted
+            to counts of pairs, not to text or baskets: use :meth:`partial_fit_counts` then.
 
         Notes
         -----
-        It works on a copy, so that an exception leaves the SkipGram as it was. The first call keeps what it has learned
-        so far in the checkpoint alone, if there is one: the SkipGram is then not fitted, and the same call goes on.
+        Training works on a copy, so an exception leaves the SkipGram as it was. If an exception ends the first call,
+        the parameters learned so far are in the checkpoint only, if there is one: the SkipGram is not fitted then, and
+        the same call resumes.
 
-        A model of 500,000 words of Wikipedia had the perplexity 2,505 on them, and 6,436 on 109,000 words about
-        cooking. After `partial_fit` on the latter these were 2,893 and 1,156; with `replay`, 2,294 and 1,197. Without
-        it the learning rates are halved: with whole ones they would have been 4,361 and 505.
+        A model of 500,000 words of Wikipedia had the perplexity 2,505 on these, and 6,436 on 109,000 words about
+        cooking. After `partial_fit` on the latter, the perplexities were 2,893 and 1,156; with `replay`, 2,294 and
+        1,197. Without `replay` the learning rates are halved: with the full rates the perplexities would have been
+        4,361 and 505.
 
         Examples
         --------
@@ -587,7 +595,7 @@ class SkipGram:
         with self._fit(
             on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
         ) as fit:
-            fit.more_text(corpus, replay, grow_vocabulary=grow_vocabulary)
+            fit.learn_more_text(corpus, replay, grow_vocabulary=grow_vocabulary)
         return self
 
     def partial_fit_counts(
@@ -604,20 +612,20 @@ class SkipGram:
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
     ) -> Self:
-        """Continue training on other counts alone, as :meth:`partial_fit` does on another text.
+        """Continue training on new counts only, as :meth:`partial_fit` does on new text.
 
         Parameters
         ----------
         counts : Counts or CountsStore
-            With tokens, by which rows and columns are those of the model; unknown tokens are dropped. Counted as those
-            that the model was fitted to: by the same windows, in baskets with the same weighting, or given as pairs.
-            A store is read while training goes on if its tokens and contexts are those of the model, as when it was
-            counted with the model's vocabulary; otherwise all counts are in memory.
+            Counts with tokens, which match their rows and columns with those of the model; unknown tokens are dropped.
+            They must be counted as those that the model was fitted to: with the same windows, in baskets with the same
+            weighting, or as pairs. A store is read during training if its tokens and contexts are those of the model,
+            for example if it was counted with the model's vocabulary; otherwise all counts are in memory.
         validation_counts : Counts, optional
-            As for :meth:`fit_counts`; with tokens.
+            Counts with tokens, as for :meth:`fit_counts`.
         grow_vocabulary : bool
-            Append the unknown tokens, up to `max_size` in all; see :meth:`partial_fit`. `min_count`, `drop` and
-            `keep_only` have no effect here: which tokens counts have was chosen when they were counted.
+            Add the unknown tokens, up to `max_size` in total; see :meth:`partial_fit`. `min_count`, `drop` and
+            `keep_only` have no effect here: the tokens of the counts were selected when they were counted.
         replay : Counts, optional
             As for :meth:`partial_fit`.
         memory_limit : int, optional
@@ -625,7 +633,7 @@ class SkipGram:
         progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
-            As for :meth:`fit`, but counts that are given are not kept beside the checkpoint.
+            As for :meth:`fit`, but the counts are not stored next to the checkpoint.
 
         Returns
         -------
@@ -635,8 +643,8 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError, MemoryError
-            As :meth:`fit_counts`; ValueError also if the counts were counted in another way than the model's, or if
-            `dim` or `subwords` is not that of the model.
+            As :meth:`fit_counts`. Also ValueError if the counts were counted in another way than those of the model, or
+            if `dim` or `subwords` is not that of the model.
 
         Examples
         --------
@@ -649,15 +657,15 @@ class SkipGram:
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
-            fit.more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
+            fit.learn_more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
         return self
 
     @contextmanager
     def _fit(self, on_epoch_end: EpochEnd | None, *, of_text: bool = False, **how: Any) -> Iterator[Fit]:
-        """Check what a fit is given beside what it learns from; let no other begin in a `with` block.
+        """Check all arguments of a fit except the data, and allow no other fit of this SkipGram in the `with` block.
 
-        After it, :meth:`save` removes the files of the checkpoint, unless they are to be kept. Other arguments are
-        those of `Fit.begun`.
+        After the fit, :meth:`save` removes the files of the checkpoint, unless they are to be kept. The other arguments
+        are those of `Fit.from_arguments`.
         """
         if self._fitting == os.getpid():  # the two would mix their vocabularies
             raise RuntimeError(
@@ -665,7 +673,8 @@ class SkipGram:
             )
         check_callback("on_epoch_end", on_epoch_end)
         callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        with Fit.begun(self._options(), self._model, self._set_model, callback, **how) as fit, DefaultFloatMode():
+        options = self._options()
+        with Fit.from_arguments(options, self._model, self._set_model, callback, **how) as fit, DefaultFloatMode():
             self._fitting = os.getpid()
             try:
                 yield fit
@@ -679,7 +688,7 @@ class SkipGram:
     def _set_model(self, model: FittedModel | None) -> None:
         self._model = model
 
-    # ---------------------------------------------------------------- what a fit has learned
+    # ---------------------------------------------------------------- fitted properties
 
     @property
     def vectors(self) -> Vectors:
@@ -713,8 +722,9 @@ class SkipGram:
     def history(self) -> list[dict[str, float]]:
         """A record for each epoch; see `Trainer.fit_counts`.
 
-        `nll` and `perplexity` are means along the epoch, of each row before its step; `validation_nll` is taken after
-        the epoch. After early stopping, the epoch whose parameters were kept has `kept` True, and the others False.
+        `nll` and `perplexity` are means over the epoch, with each row before its step; `validation_nll` is computed
+        after the epoch. With early stopping, `kept` is True for the epoch whose parameters were kept, and False for the
+        others.
         """
         return self._fitted.history
 
@@ -722,23 +732,23 @@ class SkipGram:
     def best_epoch_(self) -> int:
         """The epoch of the last fit whose parameters were kept, from 1.
 
-        With early stopping it is the one at which the nll of what was held out was lowest; otherwise the last one.
+        With early stopping it is the epoch with the lowest nll of the held-out lines; otherwise the last one.
         """
         return self._fitted.best_epoch
 
     @property
     def ledger(self) -> Ledger | None:
-        """What was read, used and dropped, also because it was held out; None if that is not known."""
+        """The numbers of tokens and lines read, used, dropped and held out; None if they are not known."""
         return self._fitted.ledger
 
     @property
     def windows_(self) -> Windows | None:
-        """How the pairs were cut from the text; None after a fit to other counts."""
+        """The windows in which pairs were counted; None after a fit to other counts."""
         return self._fitted.windows
 
     @property
     def baskets_(self) -> str | None:
-        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None after other fits."""
+        """The weighting of the baskets in which pairs were counted, "flat" or "share"; None for other counts."""
         return self._fitted.baskets
 
     @property
@@ -748,15 +758,15 @@ class SkipGram:
 
     @property
     def counts_sha256_(self) -> list[str]:
-        """The SHA-256 of the counts of each text trained on, by `fit` and by each `partial_fit`, with what it replayed.
+        """The SHA-256 of the counts of `fit` and of each `partial_fit`, including those replayed.
 
-        In hexadecimal digits, of the shape of `Counts.to_scipy` (int64), and of `indptr` (int64), `indices` (int32) and
-        `data` (float64) of its rows g, g + G, g + 2 G, ... for each g from 0 to G - 1, where G is V_in / 4096, rounded
-        up; all little-endian, end to end.
+        The hexadecimal digest is that of these arrays, little-endian and concatenated: the shape of `Counts.to_scipy`
+        (int64); then, for each g from 0 to G - 1, `indptr` (int64), `indices` (int32) and `data` (float64) of its rows
+        g, g + G, g + 2 G, ..., where G is V_in / 4096, rounded up.
         """
         return self._fitted.counts_sha256
 
-    # ---------------------------------------------------------------- what a fitted model answers
+    # ---------------------------------------------------------------- queries and predictions
 
     def vectors_for(self, purpose: str) -> Vectors:
         """Return the vectors that are best for a purpose.
@@ -764,27 +774,28 @@ class SkipGram:
         Parameters
         ----------
         purpose : {"analogies", "relatedness"}
-            "analogies": `vectors`, the rows of the embedding, which are also the better ones for similarity in the
-            strict sense (that of synonyms). "relatedness": unit(E_w) + 0.3 unit(c_w), with c_w the word's vector as a
-            context, the sum of before and after; words that are not contexts have the first term only.
+            "analogies": :attr:`vectors`, the rows of the embedding, which are also better for similarity in the strict
+            sense (that of synonyms). "relatedness": unit(E_w) + 0.3 unit(c_w), where c_w is the vector of the word as a
+            context, the sum of those before and after; words that are not contexts have the first term only.
 
         Returns
         -------
         Vectors
-            For "relatedness" of the vocabulary alone, also with `subwords`: no vectors of other words are composed,
-            which have no vector as a context.
+            For "relatedness" they hold the vocabulary only, even with `subwords`: other words have no vector as a
+            context, so no vector is composed for them.
 
         Raises
         ------
         AttributeError
             Before `fit`.
         ValueError
-            If `purpose` is another.
+            If `purpose` is another value.
 
         Notes
         -----
-        From "analogies" to "relatedness", on Wikipedia: with 1M tokens WordSim-353 .570 to .573, SimLex-999 .213 to
-        .209, Google analogies .148 to .135; with 16M tokens .686 to .689, .303 to .299, .464 to .460.
+        Scores with "analogies" and with "relatedness", on Wikipedia: with 1M tokens, WordSim-353 .570 and .573,
+        SimLex-999 .213 and .209, Google analogies .148 and .135; with 16M tokens, .686 and .689, .303 and .299, .464
+        and .460.
 
         Examples
         --------
@@ -803,9 +814,9 @@ class SkipGram:
         words : str, int, or iterable of them
             One word; or several, such as the items of a basket, each of which may be a pair (word, weight).
         topn : int
-            How many contexts to return, at least 1; all of them if there are no more.
+            The number of contexts to return, at least 1; all of them if there are fewer.
         side : {"before", "after"}, optional
-            Which side of the word the context stands on; by default either.
+            The side of the word on which the context occurs; by default either.
 
         Returns
         -------
@@ -813,13 +824,13 @@ class SkipGram:
             Contexts c and their probabilities, in descending order; ties are in the order of the vocabulary. With p the
             softmax over the outputs, which are (side, c) in a directed model, the probability for one word is
 
-            - p(before, c) + p(after, c) without a side: of c as a context of the word, on whichever side;
-            - p(side, c) / sum_k p(side, k) with a side: of c as a context, given that it stands on this side.
+            - p(before, c) + p(after, c) without a side: that c is a context of the word, on either side;
+            - p(side, c) / sum_k p(side, k) with a side: that c is the context, given that it is on this side.
 
-            For several words, also for a list of one, it is the mean of these probabilities by the weights, without the
-            words themselves. Either sums to 1 over all contexts that can be returned. Pairs have the shares they were
-            counted with: `weighting` makes near contexts count for more, and `sample` frequent ones for less, than
-            their share of the text.
+            For several words, and for a list of one word, it is the weighted mean of these probabilities, without the
+            words themselves. In both cases the probabilities of all contexts that can be returned sum to 1. They are
+            those of the counted pairs: `weighting` gives near contexts more weight, and `sample` gives frequent words
+            less weight, than their share of the text.
 
         Raises
         ------
@@ -828,8 +839,8 @@ class SkipGram:
         KeyError
             If a word is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If `words` are no words, a weight is not above 0, `side` is another, or the model does not distinguish the
-            sides.
+            If `words` are not words, a weight is not above 0, `side` is another value, or the model does not
+            distinguish the sides.
 
         Examples
         --------
@@ -847,28 +858,28 @@ class SkipGram:
     def predict_outputs(
         self, queries: Iterable[Words], topn: int = 10, side: str | None = None, *, skip_unknown: bool = False
     ) -> list[list[tuple[str, float]]]:
-        """Return the answers of `predict_output` to many queries, such as baskets: many times faster than a loop.
+        """Return the results of `predict_output` for many queries, such as baskets: many times faster than a loop.
 
         Parameters
         ----------
         queries : iterable
-            Each as `words` for :meth:`predict_output`.
+            Each query is as `words` for :meth:`predict_output`.
         topn, side
             As for :meth:`predict_output`.
         skip_unknown : bool
-            Leave unknown words out instead of raising KeyError. The answer to a query without any other is empty.
+            Skip unknown words instead of raising KeyError. The result for a query of only unknown words is empty.
 
         Returns
         -------
         list of lists of (str, float)
-            They differ from those of single calls by rounding alone.
+            They differ from the results of single calls by rounding only.
 
         Raises
         ------
         AttributeError, KeyError, TypeError, ValueError
             As :meth:`predict_output`.
         MemoryError
-            If the answers take more memory than is free; nothing has been computed then.
+            If the results need more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -885,20 +896,20 @@ class SkipGram:
         Parameters
         ----------
         documents
-            As `corpus` for :meth:`fit`; here they may also have one word each.
+            As `corpus` for :meth:`fit`; here each may also have a single word.
         method : {"mean", "sif", "fit"}
-            "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight, and takes away the
-            direction that is common to all words (Arora et al. 2017). "fit" is the vector that predicts the words of
-            the document best by the model's softmax (PV-DBOW, Le and Mikolov 2014), found exactly: the answer is
-            unique, and has the same bits on any number of threads.
+            "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight, and removes the
+            direction that is common to all words (Arora et al. 2017). "fit" is the vector that best predicts the words
+            of the document with the model's softmax (PV-DBOW, Le and Mikolov 2014). The optimum is computed exactly: it
+            is unique, and has the same bits on any number of threads.
 
         Returns
         -------
         ndarray (n_documents, D), float32; or a DataFrame, see :meth:`set_output`
-            A word counts as often as it occurs. Words outside the vocabulary are composed where the model has
-            `subwords` and knows one of their n-grams, but not those that `drop` or `keep_only` leave out; others are
-            skipped, as are with "fit" those that are no contexts. A document without any other is all zeros; a warning
-            says how many there are.
+            A word counts as often as it occurs. A word outside the vocabulary is composed if the model has `subwords`
+            and knows one of the word's n-grams, unless `drop` or `keep_only` excludes it. All other unknown words are
+            skipped; "fit" also skips words that are not contexts. The vector of a document without any remaining word
+            is zero; a warning gives the number of such documents.
 
         Raises
         ------
@@ -953,19 +964,19 @@ class SkipGram:
         ----------
         corpus
             As for :meth:`fit`; or Counts with tokens, counted as those that the model was fitted to. Words outside the
-            vocabulary, and contexts outside the chosen ones, are left out.
+            vocabulary, and contexts that are not contexts of the model, are left out.
 
         Returns
         -------
         float
-            At least 1; the number of equally likely contexts that would be as hard to predict.
+            At least 1: the number of equally likely contexts that would be as hard to predict.
 
         Raises
         ------
         AttributeError
             Before `fit`.
         TypeError, ValueError, OSError
-            As :meth:`fit` does for the corpus; ValueError also if a model of pairs is given a corpus.
+            As :meth:`fit` does for the corpus. Also ValueError if a model fitted to pairs gets a corpus.
 
         Examples
         --------
@@ -980,20 +991,20 @@ class SkipGram:
     # ---------------------------------------------------------------- files
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the whole model to one safetensors file, whole or not at all.
+        """Write the complete model to one safetensors file, atomically.
 
-        It is a file of vectors too, which `Vectors.load` opens: the trainer's embedding, beside its linear layer and
-        bias, how often each word occurred, and the sums from which :meth:`partial_fit` continues. Its header holds, as
-        JSON, the parameters (``settings``), all else that was learned (``model``), and a ``manifest``: the version of
-        fastembed, the seed, the SHA-256 of the counts trained on, the number of epochs, the one whose parameters were
-        kept, and the last one's nll.
+        `Vectors.load` can open the file as well. It holds the embedding, the linear layer and the bias of the trainer,
+        how often each word occurred, and the sums of squared gradients from which :meth:`partial_fit` continues. Its
+        header holds, as JSON, the parameters (``settings``), the rest of the fitted state (``model``), and a
+        ``manifest``: the version of fastembed, the seed, the SHA-256 of the counts, the number of epochs, the epoch
+        whose parameters were kept, and the nll of the last epoch.
 
-        The checkpoint of the fit is removed then, unless it is to be kept.
+        The checkpoint of the fit is then removed, unless it is to be kept.
 
         Parameters
         ----------
         path : path-like
-            The file to make or to replace.
+            The file to create or to replace.
 
         Raises
         ------
@@ -1002,8 +1013,8 @@ class SkipGram:
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If a parameter is not as documented, a word has no UTF-8 form, or the suffix is that of another format, in
-            which :meth:`Vectors.save` writes the vectors alone.
+            If a parameter is not as documented, a word has no UTF-8 form, or the suffix is that of another format; to
+            write only the vectors in that format, use :meth:`Vectors.save`.
 
         Examples
         --------
@@ -1023,26 +1034,27 @@ class SkipGram:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a file of :meth:`save`.
+        """Read a model from a file that :meth:`save` has written.
 
         Parameters
         ----------
         path : path-like
         threads : int, optional
-            As for the constructor: files do not hold it.
+            As for the constructor; the file does not store it.
 
         Returns
         -------
         SkipGram
-            Which gives the same bits as the one that was saved, and can be trained on. Its vectors are mapped from the
-            file into memory: the file may be replaced (on Windows only once these vectors are gone), but not shortened.
+            The model, which gives the same bits as the one that was saved, and can be trained further. Its vectors are
+            memory-mapped: the file may be replaced (on Windows only after these vectors are deleted), but must not be
+            shortened.
 
         Raises
         ------
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If it does not hold a whole model.
+            If it does not hold a complete model.
 
         Examples
         --------
@@ -1060,12 +1072,12 @@ class SkipGram:
     # ---------------------------------------------------------------- private
 
     def _options(self) -> SkipGramOptions:
-        """Return the parameters, checked."""
+        """Check the parameters and return them."""
         return SkipGramOptions(**self.get_params())
 
     @property
     def _fitted(self) -> FittedModel:
-        """What the last fit has learned; AttributeError before a fit."""
+        """The state that the last fit has learned; AttributeError before a fit."""
         if self._model is None:
             raise AttributeError("this SkipGram has not been fitted yet: call fit first")
         return self._model
@@ -1092,7 +1104,7 @@ class SkipGram:
 
 
 def fitted_model(model: SkipGram) -> FittedModel:
-    """Return all that the last fit has learned; AttributeError before a fit.
+    """Return the state that the last fit has learned; AttributeError before a fit.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Where training starts: the randomised SVD of the positive pointwise mutual information of counts.
+"""The start of training: a randomised SVD of the positive pointwise mutual information of counts.
 
-A skip-gram's logits come to model PMI (Levy & Goldberg 2014), so the best low-rank approximation of the positive PMI,
-split evenly between the two sides, is a start close to the goal.
+The logits of skip-gram model the PMI (Levy & Goldberg 2014). So the best low-rank approximation of the positive PMI,
+split evenly between embedding and linear layer, is close to the optimum.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from fastembed.skipgram.pmi import PositivePMI, pmi_products
 from fastembed.trainer.groups import GroupedCounts, as_groups, group_count, group_slice
 from fastembed.trainer.totals import Totals
 
-OVERSAMPLING = 20  # columns of the randomised SVD beyond those that are asked for
+OVERSAMPLING = 20  # columns of the randomised SVD in addition to the rank
 POWER_ITERATIONS = 3
-# The scale of the normal noise in dimensions beyond the rank: where both sides are zero, so is every gradient. Also the
-# ridge of new rows, as a share of the mean square.
+# The scale of the normal noise in dimensions beyond the rank: if both layers were zero there, so would all gradients
+# be. Also the ridge of new rows, as a share of the mean square.
 FILL_SCALE = 0.01
-AXES_ROWS = 1024  # held in double precision at a time, by each thread
-AXES_TASKS = 64  # the most tasks: each has a matrix of squares
+AXES_ROWS = 1024  # rows in float64 at a time, per thread
+AXES_TASKS = 64  # largest number of tasks, each of which has a k x k matrix
 
 
 class Multiplicable(Protocol):
-    """A matrix M of which only products are needed."""
+    """A matrix M that only supports products."""
 
     shape: tuple[int, int]
 
@@ -44,9 +44,9 @@ def truncated_svd(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
 
-    With OVERSAMPLING more columns than asked for and POWER_ITERATIONS power iterations, each product orthonormalised.
-    The bits are the same for any number of threads. The dense factors have rows of whole cache lines, which are zero
-    beyond the columns, so that no load crosses a line.
+    It uses OVERSAMPLING additional columns and POWER_ITERATIONS power iterations, and orthonormalises each product. The
+    bits are the same for any number of threads. The rows of the dense factors are padded with zeros to whole cache
+    lines, so that no load crosses a line.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def truncated_svd(
     Returns
     -------
     u (m, rank), s (rank,), v (n, rank)
-        With matrix ≈ u @ diag(s) @ v.T, s descending; columns for a singular value of zero are zero.
+        matrix ≈ u @ diag(s) @ v.T, with s descending; columns for a singular value of zero are zero.
     """
     width = min(rank + OVERSAMPLING, *matrix.shape)
     left, right = (aligned_zeros((size, padded_width(width, "float32")), "float32") for size in matrix.shape)
@@ -87,7 +87,7 @@ def svd_start(
     pool: Pool,
     memory: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the counts' positive PMI.
+    """Return an embedding U·√S (V_in, dim) and a linear layer √S·Vᵀ (dim, V) from the positive PMI of counts.
 
     Dimensions beyond the rank are filled with noise. `memory` as for `PositivePMI`.
     """
@@ -96,7 +96,7 @@ def svd_start(
     rank = np.count_nonzero(s)
     embedding, linear = np.empty((len(u), dim), np.float32), np.empty((len(v), dim), np.float32)
     roots, first = np.sqrt(s[:rank]), 0
-    for group in range(group_count(len(u))):  # whose rows are one after another in the PMI
+    for group in range(group_count(len(u))):  # the PMI has its rows in the order of groups
         rows = embedding[group_slice(group, len(u))]
         np.multiply(u[first : first + len(rows), :rank], roots, out=rows[:, :rank])
         first += len(rows)
@@ -111,9 +111,9 @@ def fold_in(
 ) -> NDArray[np.float32]:
     """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T + λ)^-1, M their PMI.
 
-    They are the inputs from `first` on. That is the least-squares fit of the rows' positive PMI by the linear layer (D,
-    V) as it is. A ridge λ, FILL_SCALE of the mean square of a dimension, bounds it where the layer does not have full
-    rank.
+    They are the inputs from `first` on. The rows are the least-squares fit of their positive PMI by the fixed linear
+    layer (D, V). A ridge λ, FILL_SCALE times the mean square of a dimension, bounds them if the layer does not have
+    full rank.
     """
     groups, w = as_groups(counts), linear.astype(np.float64)
     inputs = groups.shape[0]
@@ -136,10 +136,10 @@ def fold_in(
 
 
 def log_shares(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the logarithm of each column's share of all counts, (V,), from the columns' totals: the fixed bias.
+    """Return the fixed bias: the logarithm of each column's share of all counts, (V,), from the column totals.
 
-    With it the logits need only model how far a pair is from chance. The columns without counts, which are never
-    targets here but may be in another text, have together the share of the rarest column that has some.
+    With it the logits only need to model how far a pair is from chance. Columns without counts may be targets in
+    another text; together they get the share of the rarest column with counts.
     """
     empty = totals == 0
     if empty.any():
@@ -151,8 +151,8 @@ def log_shares(totals: NDArray[np.float64]) -> NDArray[np.float64]:
 def _principal_axes(matrix: NDArray[np.float32], pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return s, rotation of the thin SVD q @ diag(s) @ rotation.T of a tall matrix (m, k), which becomes q.
 
-    It is computed from the eigenvectors of matrixᵀ matrix in double precision, in a seventh of the time of a QR. That
-    squares the condition number, which the products of an orthonormal basis can afford. Axes below the rounding of the
+    It is computed from the eigenvectors of matrixᵀ matrix in float64, in a seventh of the time of a QR. This squares
+    the condition number, which is acceptable for products of an orthonormal basis. Axes below the rounding error of the
     squares become zero.
     """
     tasks = _tasks(len(matrix))
@@ -184,7 +184,7 @@ def _rotate(matrix: NDArray[np.float32], change: NDArray[np.float64], pool: Pool
 
 
 def _tasks(rows: int) -> list[list[slice]]:
-    """Return the pieces of rows of each task; they follow from the number of rows alone, and so do all sums."""
+    """Return the pieces of rows of each task; they depend on the number of rows only, so the sums do too."""
     pieces = [slice(begin, begin + AXES_ROWS) for begin in range(0, rows, AXES_ROWS)]
     each = -(-len(pieces) // AXES_TASKS)
     return [pieces[begin : begin + each] for begin in range(0, len(pieces), each)]

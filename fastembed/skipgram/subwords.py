@@ -1,4 +1,4 @@
-"""`Subwords`: what the vector of a word is made of, the rows of its character n-grams and one of its own."""
+"""`Subwords`: the features that the vector of a word is composed of, its character n-grams and its own row."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fastembed.ngrams import Lengths, common_ngrams, find_ngrams
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import NgramDictionary
 
-OWN_WEIGHT = 1.3  # the weight of a word's own row; all n-grams of a rare word together have the length 1
-# The n-grams of a word with more than FEW_PAIRS counts weigh less: what is known of it itself says more
+OWN_WEIGHT = 1.3  # the weight of a word's own row; the weights of the n-grams of a rare word have norm 1
+# The n-grams of a word with more than FEW_PAIRS counts have less weight: its own counts are more informative
 FEW_PAIRS = 100.0
 COUNT_EXPONENT = 0.25
-LEARNING_RATE = 0.2  # the rate of the rows: a step of a word moves its own row and those of all its n-grams
+LEARNING_RATE = 0.2  # the learning rate of the rows: a step of a word changes its own row and those of all its n-grams
 RIDGE = 1.0
 RIDGE_STEPS = 8  # steps of conjugate gradients
 COLUMNS = 16  # columns that are fitted at a time: a cache line of float32
@@ -28,20 +28,20 @@ COLUMNS = 16  # columns that are fitted at a time: a cache line of float32
 
 @dataclass(frozen=True, eq=False)
 class Subwords:
-    """The features of V words: G character n-grams, and V rows of their own behind them.
+    """The features of V words: G character n-grams, followed by V own rows of the words.
 
     Attributes
     ----------
     lengths : (int, int)
-        Of the n-grams, in characters.
+        The lengths of the n-grams, in characters.
     ngrams : tuple of str
-        Those that at least two of the words have that the model was first fitted to.
+        The n-grams that occur in at least two words of the first fit.
     starts, ids : ndarray of int64 (V + 1,), ndarray of int32
         The n-grams of word w are ``ids[starts[w] : starts[w + 1]]``.
     weights : ndarray of float32 (V,)
-        The weight of the n-grams of each word together.
+        The weight of all n-grams of each word together.
     own_weight : float
-        Of a word's own row.
+        The weight of a word's own row.
     """
 
     lengths: Lengths
@@ -53,18 +53,18 @@ class Subwords:
 
     @classmethod
     def of(cls, words: Sequence[str], lengths: Lengths) -> Subwords:
-        """Return the features of words, and learn which n-grams there are."""
+        """Return the features of words, with the n-grams that occur in them."""
         ngrams, starts, ids = common_ngrams(words, lengths)
         return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
 
     @classmethod
     def restored(cls, composer: NgramDictionary, words: Sequence[str], own_weight: float) -> Subwords:
-        """Return the features of words, with the n-grams of what composes others and the weights of these words.
+        """Return the features of words, with the n-grams of a composer and its weights of these words.
 
         Raises
         ------
         ValueError
-            If it has no weights.
+            If the composer has no weights.
         """
         if composer.word_weights is None:
             raise ValueError("the weights of the words' n-grams are missing: 'ngrams.word_weights'")
@@ -72,13 +72,13 @@ class Subwords:
         return cls(composer.lengths, composer.ngrams, *found, np.array(composer.word_weights), own_weight)
 
     def grown(self, words: Sequence[str]) -> Subwords:
-        """Return the features of words that begin with these, with the n-grams of these."""
+        """Return the features of words that extend these words, with the same n-grams."""
         starts, ids = find_ngrams(self.ngrams, words, self.lengths)
         more = np.ones(len(words) - len(self.weights), np.float32)
         return replace(self, starts=starts, ids=ids, weights=np.concatenate([self.weights, more]))
 
     def weighted(self, totals: NDArray[np.float64], first: int = 0) -> Subwords:
-        """Return the features with the weights that follow from the counts (V,) of the words, from the first one on."""
+        """Return the features with weights computed from the counts (V,) of the words, from word `first` on."""
         weights = self.weights.copy()
         weights[first:] = (np.maximum(totals[first:], FEW_PAIRS) / FEW_PAIRS) ** -COUNT_EXPONENT
         return replace(self, weights=weights)
@@ -101,20 +101,20 @@ class Subwords:
         return bags
 
     def composer(self, embedding: NDArray[Any], centre: NDArray[np.float64]) -> NgramDictionary:
-        """Return what composes vectors of other words, of the rows of the features (G + V, D) and the centre (D,).
+        """Return the composer of other words, from the rows of the features (G + V, D) and the centre (D,).
 
-        Their n-grams have the weight of those of a rare word.
+        The n-grams of these words have the weight of those of a rare word.
         """
         rows = embedding[: len(self.ngrams)]
         return NgramDictionary(self.ngrams, rows, centre, self.lengths, word_weights=self.weights)
 
     def parts(self) -> dict[str, Any]:
-        """Return the attributes of the dataclass, without what has been cached."""
+        """Return the attributes of the dataclass, without cached values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def subwords_of(words: Sequence[str], lengths: bool | Lengths, before: Subwords | None) -> Subwords | None:
-    """Return the features of the words of a new model, if it has n-grams of some lengths, or of one that goes on.
+    """Return the features of the words of a new or continued model; None if it has no subwords.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def subwords_of(words: Sequence[str], lengths: bool | Lengths, before: Subwords 
 
 
 def check_spelled(words: Sequence[str]) -> None:
-    """Raise ValueError if no token is text, but all are integers: ids, whose digits say nothing."""
+    """Raise ValueError if all tokens are integers: ids, whose digits carry no information."""
     if all(word.isdecimal() for word in words):
         raise ValueError(
             f"subwords need words, whose spelling says something, but all {len(words):,} tokens are integers, such as"
@@ -139,7 +139,7 @@ def check_spelled(words: Sequence[str]) -> None:
 
 
 def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64]) -> Trainer:
-    """Return the trainer of the words, whose rows are X E - centre, with the logits of that of their features."""
+    """Return the trainer of the words, with rows X E - centre and the same logits as that of the features."""
     rows: NDArray[np.float32] = subwords.bags @ features.embedding - centre.astype(np.float32)
     assert features.bias is not None
     bias = features.bias + (centre @ features.linear).astype(np.float32)
@@ -147,7 +147,7 @@ def composed(features: Trainer, subwords: Subwords, centre: NDArray[np.float64])
 
 
 def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
-    """Return E (F, D) that is least in |X E - rows|² + RIDGE |E|², by conjugate gradients.
+    """Return the E (F, D) that minimises |X E - rows|² + RIDGE |E|², by conjugate gradients.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.fl
         X, float32.
     rows : ndarray (N, D)
     pool : Pool
-        Columns are fitted apart, so that the bits are the same for any number of threads.
+        Columns are fitted separately, so that the bits are the same for any number of threads.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def ridge_fit(bags: Any, rows: NDArray[np.float32], pool: Pool) -> NDArray[np.fl
 
 
 def _conjugate_gradients(bags: Any, transposed: Any, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the solution of (Xᵀ X + RIDGE) E = Xᵀ rows after RIDGE_STEPS steps from zero, each column apart."""
+    """Return the solution of (Xᵀ X + RIDGE) E = Xᵀ rows after RIDGE_STEPS steps from zero, for each column."""
     residual: NDArray[np.float32] = transposed @ rows
     solution, direction = np.zeros_like(residual), residual.copy()
     square = np.einsum("fd,fd->d", residual, residual, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""`Training`: one run of training, from where it starts to the model that it ends in."""
+"""`Training`: one run of training, from its start to the model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge
 from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
 from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.file import trainer_tensors
-from fastembed.trainer.fit import Fit
+from fastembed.trainer.fit import CountsFit
 from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.ranks import Ranks
@@ -36,36 +36,36 @@ from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import composing_vectors
 
-# Of the learning rates, on more text without the old one: chosen for the likelihood of both (docs/decisions.md)
+# Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
 
 
 class Training:
-    """Training on counts: of a new model, or of one that goes on from another.
+    """Training of a new model, or further training of a model, on counts.
 
-    A new model starts from the SVD of the counts, and is brought into its gauge whenever it is shown. One that goes on
-    starts from a copy of the other's parameters, and stays in the other's gauge.
+    A new model starts from the SVD of the counts, and is transformed into its gauge whenever it is exposed. Further
+    training starts from a copy of the parameters of the base, and stays in the gauge of the base.
 
     Parameters
     ----------
     counts : Counts
-        With a vocabulary; of a model that goes on, the other's vocabulary or one grown from it.
+        Counts with a vocabulary; in further training that of the base, or one grown from it.
     options : SkipGramOptions
     base : FittedModel, optional
-        The model to go on from.
+        The model to continue.
     replay : Counts, optional
-        Of what the base was trained on before, to train on again; with the same rows and columns. Without them, the
-        steps of a model that goes on are shorter.
+        Counts that the base was trained on before, to train on again; with the same rows and columns. Without them, the
+        steps of further training are shorter.
     subwords : Subwords, optional
-        What the words of the counts are composed of, if not of a row each; as the base has it.
+        The features that the words of the counts are composed of, as in the base; by default a row per word.
     own_counts : bool
-        Whether nobody else uses the counts, so that their memory can take what is computed from them.
+        Whether the counts have no other user, so that their memory can be reused.
     checkpoint : CheckpointFile, optional
-        If it exists, training goes on from it.
+        If the file exists, training resumes from it.
     start_memory : int, optional
         Bytes for the positive PMI of counts in a store; beyond that it is in a temporary file.
     ranks : Ranks, optional
-        That train a new model together. Rank 0 makes the start.
+        The ranks that train a new model together. Rank 0 computes the start.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Training:
         self._groups = _groups_of(counts, replay, own_counts=own_counts)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
         self._digest = Call(self._groups.sha256)
-        in_background(self._digest)  # beside the start: hashing releases the GIL
+        in_background(self._digest)  # while the start is computed: hashing releases the GIL
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._groups, pool)
         if isinstance(self._groups, CSRGroups):
@@ -98,10 +98,10 @@ class Training:
         self._rng = np.random.default_rng(options.seed)
         self._checkpoint, self._ranks = checkpoint, ranks
         self._trainer = self._starting_trainer(pool)
-        give_back_freed()  # what the start took: arrays of other sizes would be beside it, not in its place
+        give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
 
     def _starting_trainer(self, pool: Pool) -> Trainer:
-        """Return the trainer that training starts with, or goes on with."""
+        """Return the trainer that training starts or resumes with."""
         if self._ranks is not None and not self._ranks.first:
             return self._blank_trainer(pool)
         if self._checkpoint is not None and Path(self._checkpoint.path).exists():
@@ -109,9 +109,9 @@ class Training:
         return self._new_trainer(pool) if self._base is None else self._next_trainer(self._base, pool)
 
     def _stored_trainer(self, checkpoint: CheckpointFile, pool: Pool) -> Trainer:
-        """Return a trainer for the parameters of a checkpoint, which training takes once it goes on from them.
+        """Return a trainer for the parameters of a checkpoint, which training reads when it resumes.
 
-        A new model has them here already, so that there is one whenever a Ctrl-C comes.
+        The trainer of a new model has the parameters already here, so that there is a model whenever a Ctrl-C comes.
         """
         identity = self._identity(FitData(self._groups))
         for name in ("bags", "validation_counts", "validation_bags"):  # not known yet
@@ -129,7 +129,7 @@ class Training:
 
     @cached_property
     def _fit_options(self) -> FitOptions:
-        """Return the options of the trainer's fit."""
+        """Return the options of the fit of the trainer."""
         options = self._options
         return FitOptions(
             epochs=options.epochs,
@@ -140,7 +140,7 @@ class Training:
         )
 
     def _identity(self, data: FitData) -> dict[str, Any]:
-        """Return what this training is known by, by the names that the errors of a checkpoint give it."""
+        """Return the identity of this training, under the names that errors of a checkpoint use."""
         model = None if self._base is None else arrays_digest(trainer_tensors(self._trained_before(self._base)))
         lengths = None if self._subwords is None else self._subwords.lengths
         start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
@@ -148,7 +148,7 @@ class Training:
 
     @staticmethod
     def _trained_before(base: FittedModel) -> Trainer:
-        """Return the trainer of a model to go on from: with subwords that of the features, not of the words."""
+        """Return the trainer of a model to continue: with subwords that of the features, not of the words."""
         return base.trainer if base.features is None else base.features
 
     @property
@@ -156,7 +156,7 @@ class Training:
         return self._options.dim if self._base is None else self._base.vectors.matrix.shape[1]
 
     def _new_trainer(self, pool: Pool) -> Trainer:
-        """Return a trainer that starts from the SVD; the order of the rows is drawn by the same generator."""
+        """Return a trainer that starts from the SVD; the same generator later draws the order of the rows."""
         embedding, linear = svd_start(
             self._groups, self._totals, self._options.dim, self._rng, pool, self._start_memory
         )
@@ -165,7 +165,7 @@ class Training:
         return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
 
     def _blank_trainer(self, pool: Pool) -> Trainer:
-        """Return a trainer for the parameters of rank 0, which training sends."""
+        """Return a trainer for the parameters of rank 0, which it receives when training starts."""
         (inputs, outputs), bias = self._groups.shape, log_shares(self._totals.columns)
         if self._subwords is not None:
             inputs = self._subwords.bags.shape[1]
@@ -173,8 +173,8 @@ class Training:
         return Trainer(embedding, linear, bias=bias, threads=pool.threads)
 
     def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
-        """Return a copy of a model's trainer, with rows for the words that the model does not know."""
-        if base.features is not None:  # the own rows of new words are zero: their n-grams place them
+        """Return a copy of the trainer of a model, with rows for words that the model does not know."""
+        if base.features is not None:  # the own rows of new words are zero: their vectors are those of their n-grams
             new_words = len(self._vocabulary) - len(base.vocabulary)
             return base.features.grown(np.zeros((new_words, self._dim), np.float32))
         rows = fold_in(self._groups, self._totals, len(base.vocabulary), base.trainer.linear, pool)
@@ -188,7 +188,7 @@ class Training:
             return on_epoch_end(record)
 
         bags = None if self._subwords is None else self._subwords.bags
-        fit = Fit(
+        fit = CountsFit(
             GivenData(self._groups, bags, validation_counts=validation_counts),
             self._fit_options,
             self._rng,
@@ -200,7 +200,7 @@ class Training:
         self._records = run_fit(self._trainer, fit)
 
     def _ledger(self) -> Ledger | None:
-        """Return what was read, used and dropped: by the vocabulary, if this is a new model, and for being held out."""
+        """Return the ledger, including tokens dropped by the vocabulary of a new model and held-out tokens."""
         counted, chosen = self._counts.ledger, None if self._base else self._vocabulary.ledger
         if chosen is None or counted is None or HELD_OUT not in counted.dropped:
             return chosen or counted
@@ -208,9 +208,10 @@ class Training:
         return replace(chosen, tokens_used=counted.tokens_used, dropped=dropped)
 
     def model(self) -> FittedModel:
-        """Return the model as it is now.
+        """Return the current model.
 
-        A new one is a copy in its gauge, since training goes on outside of it; one that goes on shares the parameters.
+        A new model is a copy in its gauge, since training continues outside the gauge; in further training the model
+        shares the parameters.
         """
         base, vocabulary, counts = self._base, self._vocabulary, self._counts
         trainer = self._trainer if base is not None else deepcopy(self._trainer)
@@ -235,7 +236,7 @@ class Training:
         )
 
     def _into_gauge(self, trainer: Trainer) -> NDArray[np.float64]:
-        """Bring the parameters of a new model into their gauge; return the centre."""
+        """Transform the parameters of a new model into their gauge; return the centre."""
         embedding, linear, bias, pool = trainer.embedding, trainer.linear, trainer.bias, Pool(trainer.threads)
         assert bias is not None
         if self._subwords is None:
@@ -244,7 +245,7 @@ class Training:
 
 
 def _groups_of(counts: Counts | CountsStore, replay: Counts | CountsStore | None, *, own_counts: bool) -> GroupedCounts:
-    """Return the counts to train on, in groups of rows: those of a store where they are, unless others are added."""
+    """Return the counts to train on in groups of rows; those of a store are not copied unless others are added."""
     if isinstance(counts, CountsStore) and replay is None:
         return counts
     matrix = expected_in_place(counts) if own_counts and isinstance(counts, Counts) else counts.to_scipy()

@@ -1,4 +1,4 @@
-"""Inputs that are weighted bags of rows of the embedding, in CSR form, from every form that users may give."""
+"""Inputs that are weighted bags of rows of the embedding: conversion of all accepted forms to CSR."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastembed._base.validation import check_finite, check_ids, check_integer, c
 
 @dataclass(frozen=True, eq=False)
 class Bags:
-    """Bag n has the ids, ascending and distinct, and the weights from ``starts[n]`` to ``starts[n + 1]``."""
+    """Bags in CSR form: bag n has the ids and weights from ``starts[n]`` to ``starts[n + 1]``; its ids ascend."""
 
     starts: NDArray[np.int64]
     ids: NDArray[np.int32]
@@ -26,24 +26,24 @@ class Bags:
         return len(self.starts) - 1
 
     def part(self, begin: int, end: int) -> Bags:
-        """Return the bags `begin` to ``end - 1``, as views."""
+        """Return views of the bags `begin` to ``end - 1``."""
         return Bags(self.starts[begin : end + 1], self.ids, self.weights)
 
     def copy(self) -> Bags:
-        """Return bags in memory of their own."""
+        """Return a copy of the bags."""
         return Bags(self.starts.copy(), self.ids.copy(), self.weights.copy())
 
 
-Inputs: TypeAlias = NDArray[np.intp] | Bags  # ids, each a bag of one row, of weight 1; or bags
+Inputs: TypeAlias = NDArray[np.intp] | Bags  # ids, which stand for bags of one row with weight 1; or bags
 
 
 def is_bag(one: Any) -> bool:
-    """Return whether what is given for one input is meant as a bag, not as an id."""
+    """Return whether a given input is a bag rather than an id."""
     return isinstance(one, list | tuple | range) or _is_sparse(one) or np.ndim(one) > 0
 
 
 def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
-    """Return one bag: of ids (n,), of a pair (ids, weights), or of a SciPy sparse (1, V_in); it may be empty."""
+    """Return one bag, given as ids (n,), as a pair (ids, weights), or as SciPy sparse (1, V_in); it may be empty."""
     if _is_sparse(bag):
         if bag.shape != (1, inputs):
             raise ValueError(f"{name} must have shape (1, {inputs}), got {bag.shape}")
@@ -60,7 +60,7 @@ def check_bag(name: str, bag: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
 
 
 def check_bags(name: str, bags: Any, inputs: int, dtype: np.dtype[Any]) -> Bags:
-    """Return bags, a SciPy sparse (N, V_in) of signed weights, in the dtype of the model; at least one names a row."""
+    """Return the bags of a SciPy sparse (N, V_in) with at least one signed weight, in the dtype of the model."""
     if not _is_sparse(bags):
         raise TypeError(f"{name} must be a SciPy sparse array, got {type(bags).__name__}")
     _check_width(name, bags, inputs)
@@ -78,7 +78,7 @@ def check_input(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> int
 
 
 def check_one_or_many(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> tuple[Inputs, bool]:
-    """Return one input or N of them as N, and whether it is one."""
+    """Return N inputs, and whether a single input was given."""
     if is_bag(given) and not is_pair(given):
         return check_inputs(name, given, inputs, dtype), False
     one = check_input(name, given, inputs, dtype)
@@ -86,7 +86,7 @@ def check_one_or_many(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) 
 
 
 def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> Inputs:
-    """Return N >= 1 inputs: of ids (N,), of a sequence of bags, or of a SciPy sparse (N, V_in)."""
+    """Return N >= 1 inputs, given as ids (N,), as a sequence of bags, or as SciPy sparse (N, V_in)."""
     if _is_sparse(given):
         _check_width(name, given, inputs)
         if given.shape[0] == 0:
@@ -106,7 +106,7 @@ def check_inputs(name: str, given: Any, inputs: int, dtype: np.dtype[Any]) -> In
 
 
 def is_pair(given: Any) -> bool:
-    """Return whether this is a tuple (ids, weights), and so one bag."""
+    """Return whether this is a tuple (ids, weights), that is a single bag."""
     return isinstance(given, tuple) and len(given) == 2 and any(_has_dimensions(part) for part in given)
 
 
@@ -122,7 +122,7 @@ def _has_dimensions(part: Any) -> bool:
 
 
 def _ids_and_weights(name: str, bag: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the ids (n,) and the weights (n,) of one bag, n >= 0; whether the ids are in range is not checked."""
+    """Return the ids (n,) and the weights (n,) of one bag, n >= 0; the range of the ids is not checked."""
     given, weights = bag if is_pair(bag) else (bag, None)
     ids = unmasked(name, given)
     if ids.size == 0 and ids.ndim == 1:
@@ -161,6 +161,6 @@ def _bags(name: str, starts: NDArray[Any], ids: NDArray[Any], weights: NDArray[n
     with np.errstate(over="ignore"):
         converted = weights.astype(dtype, copy=False)
     check_finite(f"{name} in {dtype}", converted)
-    if not len(ids):  # the kernels point to the first entry, whether or not there is one
+    if not len(ids):  # the kernels take the address of the first entry, even if there is none
         ids, converted = np.zeros(1, np.int32), np.zeros(1, dtype)
     return Bags(starts.astype(np.int64), ids.astype(np.int32, copy=False), converted)

@@ -1,4 +1,4 @@
-"""The probabilities of all outputs for many inputs at once: matrix products over the shards of the linear layer."""
+"""The probabilities of all outputs for many inputs: matrix products over the shards of the linear layer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps, one
 from fastembed.trainer.shards import shard_bounds
 
-FEW_INPUTS = 8  # up to which the kernel of one example is as fast as a matrix product, or faster
-BLOCK_LOGITS = 1 << 22  # logits of the inputs that `most_probable` takes at a time
-ROWS_PER_TASK = 16  # rows that become probabilities in one task of the pool
+FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as fast as a matrix product
+BLOCK_LOGITS = 1 << 22  # logits per block of inputs in `most_probable`
+ROWS_PER_TASK = 16  # rows per task of the softmax
 
 
 def forward(parameters: Parameters, inputs: Inputs, pool: Pool, rows: RowSteps) -> NDArray[Any]:
-    """Return `probabilities`; those of a few inputs one by one."""
+    """Return `probabilities`; a few inputs are computed one by one."""
     if len(inputs) <= FEW_INPUTS:
         return np.stack([rows.probabilities(one(inputs, n)) for n in range(len(inputs))])
     return probabilities(parameters, inputs, pool)
@@ -37,7 +37,7 @@ def probabilities(parameters: Parameters, inputs: Inputs, pool: Pool) -> NDArray
     FloatingPointError
         If a logit overflows.
     MemoryError
-        If they take more memory than is free.
+        If the result needs more memory than is free.
     """
     check_free(
         len(inputs) * parameters.outputs * parameters.dtype.itemsize,
@@ -94,7 +94,7 @@ def most_probable(
 ) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Return the most probable outputs of each input and their probabilities, (N, topn) each.
 
-    Probabilities descend; ties are in the order of the outputs. There are V columns if `topn` is larger.
+    Probabilities descend; ties are in the order of the outputs. If `topn` is larger than V, there are V columns.
     """
     topn = min(topn, parameters.outputs)
     check_free(

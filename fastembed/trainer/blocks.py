@@ -1,8 +1,8 @@
 """Block steps: the exact softmax of blocks of rows against their counts, over shards of the linear layer.
 
-A block of B rows needs three matrix products per shard, with B·V exponentials between them. All of it, products
-included, is made by ``_kernels/block_trainer.pxi``, on plain Python threads that stay within the kernels for a whole
-epoch, with BLAS held to one thread. Here are the memory, the order of the rows, and the rates of the steps.
+A block of B rows needs three matrix products per shard, with B·V exponentials between them. They are computed by
+``_kernels/block_trainer.pxi``, on plain Python threads that stay in the kernels for a whole epoch, with BLAS limited to
+one thread. This module has the memory, the order of the rows, and the learning rates.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from fastembed.trainer.totals import Totals
 
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
-FINAL_RATE = 0.1  # share of the learning rates that is left at the end of the linear decay
-GATHERED_ROWS = 16  # of a block, in one task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
+FINAL_RATE = 0.1  # share of the learning rates at the end of the linear decay
+GATHERED_ROWS = 16  # rows of a block per task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
 
 
 def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
-    """Return the bytes of the workspace that one row of a block takes: logits, gradients, partial results."""
+    """Return the workspace bytes per row of a block: logits, gradients, partial results."""
     bounds = shard_bounds(outputs)
     shards, widest = len(bounds) - 1, int(np.diff(bounds).max())
     width = -(-dim * itemsize // CACHE_LINE) * CACHE_LINE
@@ -46,21 +46,21 @@ def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
 
 
 def bag_bytes(inputs: int, entries: int, itemsize: int) -> int:
-    """Return the bytes of the workspace for blocks of bags that name up to so many rows, repeated ones included."""
+    """Return the workspace bytes for blocks of bags with up to `entries` entries, including repeated rows."""
     return 4 * inputs + (4 + 2 * (4 + itemsize)) * entries + 2 * (4 + 8) * min(entries, inputs)
 
 
 def _stride(columns: int, itemsize: int) -> int:
     """Return the distance of the logits of two rows: an odd number of cache lines.
 
-    Distances that share a large power of two would map the rows to the same places of a cache.
+    Distances with a large power of two as a factor would map the rows to the same cache sets.
     """
     lines = -(-columns * itemsize // CACHE_LINE)
     return (lines | 1) * CACHE_LINE // itemsize
 
 
 class Scratch:
-    """The memory for a block of B rows over S shards, and the optimizer's state of one fit.
+    """The workspace for a block of B rows over S shards, and the optimizer state of one fit.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Scratch:
         self.weighted_h = aligned_zeros((2, rows, width), dtype)
         self.logits = aligned_zeros((shards, rows, _stride(widest, dtype.itemsize)), dtype)
         self.h_gradients = aligned_zeros((shards, rows, width), dtype)
-        # One per thread: the gradient of a shard is used up before the thread goes on to the next shard
+        # One per thread: the gradient of a shard is applied before the thread takes the next shard
         self.gradients = aligned_zeros((threads, widest, width), dtype)
         self.momentum = aligned_zeros((parameters.outputs, width), dtype)
         self.partials = np.empty((shards, 3, rows))
@@ -85,7 +85,7 @@ class Scratch:
 
 
 class BagScratch:
-    """The memory for the bags of a block, of at most M entries in all: see ``_kernels/bags.pxd``.
+    """The workspace for the bags of a block, with at most M entries in total: see ``_kernels/bags.pxd``.
 
     Parameters
     ----------
@@ -108,31 +108,31 @@ class BagScratch:
 
 
 class BlockFit:
-    """One fit of parameters to counts. Arguments are as `Trainer` has checked them.
+    """One fit of parameters to counts. `Trainer` has checked the arguments.
 
     Parameters
     ----------
     parameters : Parameters
         Updated in place.
     counts : GroupedCounts (N, V)
-        N is V_in without bags.
+        N is V_in if there are no bags.
     options : FitOptions
     pool : Pool
     row_rates : ndarray (V_in,), optional
-        Factors on the learning rate of the rows of the embedding, 0 for those that no step changes; 1 by default.
+        Factors on the learning rate of the rows of the embedding, 0 for frozen rows; 1 by default.
     bags : Bags, optional
-        N, of weights in the dtype of the parameters. By default input n is row n of the embedding.
+        N bags with weights in the dtype of the parameters. By default input n is row n of the embedding.
     input_weights : ndarray (N,), optional
-        In the gradients of the linear layer, and of rows that bags share, divided by their mean over the inputs with
-        counts, which is positive. By default a power of the sum of the counts for the linear layer, and equal ones for
-        rows.
+        Weights of the inputs in the gradients of the linear layer, and of rows that bags share. They are divided by
+        their mean over the inputs with counts, which is positive. By default a power of the sum of the counts for the
+        linear layer, and equal weights for rows.
     ranks : Ranks, optional
-        That make the same fit, of which each trains the linear layer of some of the shards.
+        The ranks that make the same fit; each trains the linear layer of some of the shards.
 
     Attributes
     ----------
     exchange : Exchange or None
-        Of the ranks.
+        The exchange between the ranks.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class BlockFit:
         self._block_size = min(options.block_size, rows)
         self.blocks_per_epoch = -(-rows // self._block_size)
         rates = np.ones(parameters.inputs) if row_rates is None else row_rates
-        if bags is None and input_weights is not None:  # no other input would move the row
+        if bags is None and input_weights is not None:  # only its own input moves a row: weight 0 freezes it
             rates = np.where(input_weights > 0, rates, 0)
         weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
         bounds = all_bounds = shard_bounds(parameters.outputs)
@@ -190,11 +190,11 @@ class BlockFit:
         nll: float = 0.0,
         after_block: Callable[[], object] = lambda: None,
     ) -> float:
-        """Visit every row with counts once, in blocks of a random order (`draw_order`); go on after some of them.
+        """Visit every row with counts once, in blocks of a random order (`draw_order`), possibly resuming an epoch.
 
-        `blocks` is how many have been trained on, and `nll` the sum of theirs.
+        `blocks` is the number of blocks that have been trained on, and `nll` the sum of their nll.
 
-        Returns the mean negative log-likelihood per pair, of each row before its step. `after_block` is called after
+        Return the mean negative log-likelihood per pair, with each row before its step. `after_block` is called after
         each step.
         """
         self._trainer.begin(number, blocks, nll)
@@ -218,16 +218,16 @@ class BlockFit:
         return total / self._total
 
     def done(self) -> tuple[int, int, float]:
-        """Return (the epoch begun last, how many of its blocks have been trained on, the sum of their nll)."""
+        """Return the last epoch begun, the number of its blocks trained on, and the sum of their nll."""
         return self._trainer.epoch, self._trainer.blocks, self._trainer.nll
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """The arrays that steps change and later ones need, by name; once `finish` has been called."""
+        """The arrays that steps change and later steps need, by name; valid after `finish`."""
         return {**self.parameters.trained, "momentum": self._momentum}
 
     def finish(self) -> None:
-        """Make the part of the last step that may wait for the next one; its bits are the same."""
+        """Complete the deferred part of the last step; the bits are the same as if the next step did it."""
         self._trainer.finish()
         self._meet()
 
@@ -249,24 +249,24 @@ class BlockFit:
         return self.options.learning_rate * self._decay(epoch * self.blocks_per_epoch)
 
     def close(self) -> None:
-        """Finish the last step, and let the other threads go: a Ctrl-C may come where `_crew` cannot do it."""
+        """Finish the last step and release the other threads, also if a Ctrl-C came where `_crew` cannot do it."""
         self._trainer.finish()
         self._trainer.close()
 
     def _meet(self) -> None:
-        """Let all ranks have the steps of each of them; the part that may wait has been made by each."""
+        """Exchange the steps of all ranks, after each has completed its deferred part."""
         if self.exchange is not None:
             self.exchange.join(self._trainer)
             self.exchange.meet(self.parameters.weights, self.parameters.linear_squares, self._momentum)
 
     def _most_entries(self, bags: Bags) -> int:
-        """Return how many entries the bags of a block may have, whatever the order of the rows; at least 1."""
+        """Return the largest number of entries of the bags of a block in any order of the rows; at least 1."""
         sizes = np.diff(bags.starts)[np.concatenate(self._groups)]
         return max(1, int(np.partition(sizes, len(sizes) - self._block_size)[-self._block_size :].sum()))
 
     @contextmanager
     def _crew(self) -> Iterator[None]:
-        """Let the other threads help with the steps made in a `with` block, and finish the last step at its end."""
+        """Let the other threads work on the steps in a `with` block, and finish the last step at its end."""
         trainer = self._trainer
         with single_threaded_blas():
             trainer.open()
@@ -277,16 +277,16 @@ class BlockFit:
                     trainer.finish()
 
     def _blocks(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp] | None]]:
-        """Yield the rows of each block, with those of the next."""
+        """Yield the rows of each block and of the next one."""
         blocks = [order[begin : begin + self._block_size] for begin in range(0, len(order), self._block_size)]
         return zip(blocks, [*blocks[1:], None], strict=True)
 
     def _decay(self, steps: int) -> float:
-        """Return the factor on the learning rates after some steps: from 1 down to FINAL_RATE."""
+        """Return the factor on the learning rates after a number of steps, which falls from 1 to FINAL_RATE."""
         return 1 - (1 - FINAL_RATE) * (steps / (self.blocks_per_epoch * self.options.epochs))
 
     def _step(self, rows: NDArray[np.intp], next_rows: NDArray[np.intp] | None, decay: float, step: int) -> float:
-        """Make the step-th step, on one block; return the negative log-likelihood of its counts before it."""
+        """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""
         rate, linear_rate = self.options.learning_rate * decay, self.options.linear_learning_rate * decay
         with self._in_blas:
             nll: float = self._trainer.step(rows, next_rows, rate, linear_rate, 1 - MOMENTUM**step)
@@ -296,11 +296,11 @@ class BlockFit:
 
 
 def _relative_weights(weights: NDArray[np.float64] | None, totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of inputs, by default a power of their totals, divided by the mean over those with counts."""
+    """Return the weights of inputs, by default a power of their totals, divided by the mean of those with counts."""
     present = totals > 0
     relative = totals**ROW_WEIGHT_EXPONENT
     if weights is not None:
         used = np.where(present, weights, 0)
-        relative = np.ldexp(used, -np.frexp(used.max())[1])  # at most 1, so that no sum overflows
+        relative = np.ldexp(used, -np.frexp(used.max())[1])  # scaled to at most 1, so that no sum overflows
     relative /= relative[present].mean()
     return relative

@@ -1,4 +1,4 @@
-"""Where the kernels of blocks find the counts: all of them in memory, or a few groups of rows, read ahead."""
+"""Buffers from which the block kernels read counts: all counts in memory, or a few groups of rows, read ahead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastembed._base.threads import Workers
 from fastembed.trainer.groups import DRAWN_GROUPS, CSRGroups, Draw, GroupedCounts, RowGroup, group_slice
 
 BUFFERED_BYTES = 12  # per count: its column and its value
-Hold = Callable[[int], None]  # called with the number of a block, whose counts and those of the next are then in memory
+Hold = Callable[[int], None]  # called with the number of a block: makes its counts and those of the next block resident
 
 
 class ResidentCounts:
@@ -22,7 +22,7 @@ class ResidentCounts:
     Attributes
     ----------
     begins, ends, indices, data
-        As of a `RowGroup`, of all rows.
+        As in a `RowGroup`, for all rows.
     """
 
     def __init__(self, counts: CSRGroups) -> None:
@@ -31,39 +31,39 @@ class ResidentCounts:
 
     @contextmanager
     def reading(self, order: list[Draw]) -> Iterator[Hold]:
-        """Yield a function that does nothing, for blocks of rows in some order."""
+        """Yield a function that does nothing, for blocks of rows in any order."""
         yield lambda block: None
 
 
 class BufferedCounts:
-    """Counts of which only some groups are in memory: those of the rows of two successive blocks, and some more.
+    """Counts with only some groups in memory: those of the rows of two successive blocks, and some more.
 
-    While blocks of some groups are trained on, the next ones are read. Where the counts may take more memory, as many
-    groups as it holds stay in it once they have been read.
+    While blocks of some groups are trained on, the next groups are read. If the buffer is larger, as many groups as fit
+    stay in memory once they have been read.
 
     Parameters
     ----------
     counts : GroupedCounts
     groups : list of ndarray of int
-        The rows of each group that an order has, of which some have none.
+        The rows of each group in an order; some groups may have none.
     block_size : int
-        Rows of a block.
+        The number of rows of a block.
 
     Attributes
     ----------
     begins, ends, indices, data
-        As of a `RowGroup`, of all rows; only those of the groups in memory are true.
+        As in a `RowGroup`, for all rows; only those of the groups in memory are valid.
     """
 
     def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
         self._counts, self._block_size = counts, block_size
         used = [group for group, rows in enumerate(groups) if len(rows)]
-        self._capacity = max(int(counts.entries[used].max()), 1)  # in the shards of a rank there may be none
+        self._capacity = max(int(counts.entries[used].max()), 1)  # the shards of a rank may have no counts
         least = buffered_groups([len(groups[group]) for group in used], block_size)
         slots = min(max(counts.buffer_memory // (BUFFERED_BYTES * self._capacity), least), len(used))
-        self._turning = 0 if slots == len(used) else least  # slots that groups take in turn
+        self._turning = 0 if slots == len(used) else least  # slots that groups use in turn
         self._held = {group: slot for slot, group in enumerate(used[: slots - self._turning])}
-        self._in_memory: set[int] = set()  # of the groups that are held
+        self._in_memory: set[int] = set()  # the groups in memory
         inputs = counts.shape[0]
         self.begins, self.ends = np.zeros(inputs, np.int64), np.zeros(inputs, np.int64)
         self.indices = np.empty(slots * self._capacity, np.int32)
@@ -91,33 +91,33 @@ class BufferedCounts:
                 if rows is not None:
                     part = group_slice(groups[ready], self._counts.shape[0])
                     self.begins[part], self.ends[part] = rows.begins, rows.ends
+                    if groups[ready] in self._held:
+                        self._in_memory.add(groups[ready])
                 ready += 1
 
         with Workers(1) as reader:
             yield hold
 
     def _read(self, group: int, turn: int) -> RowGroup | None:
-        """Read a group into its slot, or into the one whose turn it is; None if it is in memory already."""
+        """Read a group into its slot, or into the next slot in turn; return None if it is in memory already."""
         if group in self._in_memory:
             return None
         slot = self._held[group] if group in self._held else len(self._held) + turn % self._turning
         first = slot * self._capacity
         part = slice(first, first + self._capacity)
         rows = self._counts.read_group(group, (self.indices[part], self.data[part]))
-        if group in self._held:
-            self._in_memory.add(group)
         return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
 
 
 def counts_reader(
     counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int
 ) -> ResidentCounts | BufferedCounts:
-    """Return what reads these counts for blocks; the arguments are those of `BufferedCounts`."""
+    """Return the buffer of these counts; the arguments are those of `BufferedCounts`."""
     return ResidentCounts(counts) if isinstance(counts, CSRGroups) else BufferedCounts(counts, groups, block_size)
 
 
 def buffered_groups(sizes: list[int], block_size: int) -> int:
-    """Return how many groups, with so many rows each, are in memory: those that two blocks can touch, with the next.
+    """Return the number of groups of given sizes in memory: those that two blocks can need, and the next one.
 
     Examples
     --------

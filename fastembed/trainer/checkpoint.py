@@ -1,7 +1,7 @@
-"""Checkpoints: the file that a fit goes on from, to the bits that it would have ended in without a break.
+"""Checkpoints: files from which a fit resumes, with the same bits as without an interruption.
 
-It holds the arrays that steps change, as they are, at the end of the last epoch, and after the best one; how far the
-fit has come; and what it was called with, so that no other call takes it for its own.
+A checkpoint holds the current values of the arrays that steps change, those at the end of the last epoch and those of
+the best epoch; the position in the fit; and its arguments, so that no other call resumes from it.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Tensors = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """What a fit is told about its checkpoint.
+    """The arguments of a fit that concern its checkpoint.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of that kind.
+        If an argument has the wrong type or value.
     OSError
         If the file cannot be written.
     """
@@ -64,11 +64,11 @@ class CheckpointFile:
         check_writable(self.path)
         remove_leftovers(self.path)
         if Path(self.path).exists():
-            check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # no other file is to be replaced
+            check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # never replace another file
 
     @classmethod
     def from_arguments(cls, path: Any, minutes: Any, keep: Any) -> CheckpointFile | None:
-        """Return what the arguments of a fit ask for; None without a path."""
+        """Return the checkpoint file for the arguments of a fit; None without a path."""
         if path is not None:
             return cls(path, minutes, keep)
         minutes = check_number("checkpoint_minutes", minutes, above=True)
@@ -79,29 +79,29 @@ class CheckpointFile:
 
 @dataclass(frozen=True)
 class Position:
-    """How far a fit has come.
+    """The position of a fit in its epochs.
 
     Attributes
     ----------
     epoch : int
-        The one in progress, or the next one.
+        The epoch in progress, or the next one.
     blocks : int
-        How many of its blocks have been trained on.
+        The number of blocks of this epoch that have been trained on.
     nll : float
         The sum of their negative log-likelihoods.
     seconds : float
-        The time that they took.
+        Their training time.
     generator : dict
         The state of the generator before the order of this epoch is drawn.
     history : tuple of dict
-        The records of the epochs that have ended.
+        The records of the completed epochs.
     best_epoch : int
     lowest : float
         The validation nll of that epoch.
     decided : bool
-        Whether `on_epoch_end` has been called with the last record, and whether to go on been decided.
+        Whether `on_epoch_end` has been called with the last record and it has been decided whether to continue.
     stopped : bool
-        Whether it was decided not to.
+        Whether the decision was to stop.
     """
 
     generator: Mapping[str, Any]
@@ -121,7 +121,7 @@ class Position:
 
     @classmethod
     def of_record(cls, record: Any) -> Position:
-        """Return the position of a file, checked."""
+        """Check the position of a file and return it."""
         if not isinstance(record, dict) or set(record) != {each.name for each in fields(cls)}:
             raise TypeError(f"a position must be a record of its parts, got {record!r}")
         at = cls(**record | {"history": tuple(record["history"])})
@@ -144,20 +144,20 @@ class Position:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a checkpoint holds: the position, and the tensors, mapped into memory."""
+    """The contents of a checkpoint: the position, and memory-mapped tensors."""
 
     position: Position
     tensors: Tensors = field(repr=False)
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """Return one of them; ValueError if it is missing or no matrix of finite numbers."""
+        """Return a tensor; raise ValueError if it is missing or not a matrix of finite numbers."""
         array = self.tensors.get(name)
         if array is None or array.ndim != 2 or array.dtype.kind != "f" or not all_finite(array):
             raise ValueError(f"a checkpoint must hold {name!r}, a matrix of finite numbers")
         return array
 
     def part(self, prefix: str, like: Mapping[str, NDArray[Any]]) -> Tensors | None:
-        """Return the arrays under a prefix, in the shapes and dtypes of others; None if there are none."""
+        """Return the arrays under a prefix, with the shapes and dtypes of `like`; None if there are none."""
         found = {name: self.tensors[prefix + name] for name in like if prefix + name in self.tensors}
         if not found:
             return None
@@ -173,15 +173,15 @@ class Stored:
 
 
 class Checkpoint:
-    """The checkpoint of one fit: what it reads at its start, and writes beside the training.
+    """The checkpoint of one fit, which is read at its start and written during training.
 
     Parameters
     ----------
     file : CheckpointFile
     identity : mapping of str to object
-        What the fit is called with, by the names that errors give it. What else its bits depend on is added to it.
+        The arguments of the fit, under the names that errors use; whatever else its bits depend on is added.
     start : mapping of str to object, optional
-        What `start_of` returns. Where an interrupted fit has left the same objects, they are where the file is.
+        The result of `start_of`. If an interrupted fit left these objects, they match the state in the file.
     """
 
     def __init__(
@@ -195,21 +195,22 @@ class Checkpoint:
         self.failed = False
 
     def read(self, trained: Iterable[str], epochs: int) -> Stored | None:
-        """Return what the file holds; None if there is no file.
+        """Return the contents of the file; None if there is no file.
 
         Parameters
         ----------
         trained : iterable of str
-            The names of the arrays of which `start_of` was told.
+            The names of the arrays that were passed to `start_of`.
         epochs : int
-            Of the fit.
+            The number of epochs of the fit.
 
         Raises
         ------
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         ValueError
-            If it is no checkpoint, is damaged, or was written by another call; the message says in what it differs.
+            If the file is not a checkpoint, is damaged, or was written by another call; the message names the
+            difference.
         """
         try:
             tensors, metadata = map_tensors(self.file.path)
@@ -230,21 +231,21 @@ class Checkpoint:
         return stored
 
     def due(self) -> bool:
-        """Return whether it is time to write within an epoch; raise what went wrong with the last one."""
+        """Return whether it is time to write within an epoch; raise the error of the last write, if any."""
         if self._writing is not None and self._writing.has_ended():
             self.wait()
         return self._writing is None and time.monotonic() - self._last >= 60 * self.file.minutes
 
     def write(self, position: Position, state: Snapshot, **others: Snapshot) -> None:
-        """Write how far the fit has come, in another thread.
+        """Write the state of the fit, in another thread.
 
         Parameters
         ----------
         position : Position
         state : Snapshot
-            Is taken here, and left alone until `wait` has been called.
+            It is taken here, and must not be taken again before `wait` has been called.
         **others : Snapshot
-            Are written as they were taken, under these names, and must not be taken again before that either.
+            Snapshots that were taken before, written under these names; the same restriction applies.
         """
         self.wait()
         state.take()
@@ -257,10 +258,10 @@ class Checkpoint:
         self._writing = Call(
             lambda: write_tensors(self.file.path, tensors, fields | {"sha256": contents_digest(tensors, where)})
         )
-        in_background(self._writing)  # known before it begins, so that after a Ctrl-C here it is waited for, too
+        in_background(self._writing)  # set before the thread starts, so that `wait` also works after a Ctrl-C here
 
     def wait(self) -> None:
-        """Wait until what was written last is on disk; raise OSError if that failed."""
+        """Wait until the last write is on disk; raise OSError if it failed."""
         if self._writing is not None:
             try:
                 self._writing.result()
@@ -273,7 +274,7 @@ class Checkpoint:
 
 
 def check_identity(path: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ValueError if a file was written by a call that differs in one of these things."""
+    """Raise ValueError if a file was written by a call that differs in one of these values."""
     for name, value in wanted.items():
         if name not in found or found[name] != value:
             raise ValueError(
@@ -283,12 +284,12 @@ def check_identity(path: str, found: Mapping[str, Any], wanted: Mapping[str, Any
 
 
 def epochs_done(path: str | os.PathLike[str]) -> int | None:
-    """Return how many epochs have ended at a checkpoint; None if there is no file.
+    """Return the number of completed epochs in a checkpoint; None if there is no file.
 
     Raises
     ------
     OSError, ValueError
-        If it cannot be read, or is no checkpoint.
+        If the file cannot be read, or is not a checkpoint.
     """
     try:
         metadata = map_tensors(path)[1]
@@ -299,7 +300,7 @@ def epochs_done(path: str | os.PathLike[str]) -> int | None:
 
 
 def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Position:
-    """Return the position of a file's header, checked."""
+    """Check the position in the header of a file and return it."""
     try:
         return Position.of_record(json.loads(metadata["position"]))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -307,7 +308,7 @@ def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Posi
 
 
 def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, Any]:
-    """Return what a fit to counts is called with, beside where it starts, by the names that errors give it.
+    """Return the arguments of a fit to counts, except its start, under the names that errors use.
 
     Parameters
     ----------
@@ -329,7 +330,7 @@ def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, A
 
 
 def fit_counts_identity(parameters: Parameters, options: FitOptions, seed: Any, data: FitData) -> dict[str, Any]:
-    """Return what a call of `Trainer.fit_counts` is known by, beside where it starts."""
+    """Return the identity of a call of `Trainer.fit_counts`, except its start."""
     bias = None if parameters.bias is None else arrays_digest({"bias": parameters.bias})
     shape = {name: getattr(parameters, name) for name in ("inputs", "dim", "outputs")}
     seeded = {"seed": "a Generator" if isinstance(seed, np.random.Generator) else seed}
@@ -338,14 +339,14 @@ def fit_counts_identity(parameters: Parameters, options: FitOptions, seed: Any, 
 
 
 def start_of(trained: Mapping[str, NDArray[Any]], generator: Any = None) -> dict[str, Any]:
-    """Return where a fit starts, by the names that errors give it.
+    """Return the digests of the start of a fit, under the names that errors use.
 
     Parameters
     ----------
     trained : mapping of str to ndarray
         The parameters.
     generator : Generator or its state, optional
-        If it was given by the caller.
+        The generator, if the caller passed one.
     """
     state = generator.bit_generator.state if isinstance(generator, np.random.Generator) else generator
     return {"parameters": arrays_digest(trained), "state of the generator": state}
@@ -360,24 +361,24 @@ def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def contents_digest(tensors: Mapping[str, NDArray[Any]], position: str) -> str:
-    """Return the SHA-256 of what a checkpoint holds: its tensors, and its position as JSON."""
+    """Return the SHA-256 of the contents of a checkpoint: its tensors, and its position as JSON."""
     return hashlib.sha256((arrays_digest(tensors) + position).encode()).hexdigest()
 
 
 class FilesUntilSaved:
-    """Files, and folders, that are needed until what was trained has been saved."""
+    """Files and folders that are needed until the trained model has been saved."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[int, int]] = {}
 
     def set(self, path: str, *, keep: bool) -> None:
-        """Add a file, if it exists; or let it be kept, though it was added before."""
+        """Add a file, if it exists; with `keep`, exclude it from removal, even if it was added before."""
         self._files.pop(path, None)
         if not keep and (found := _identification(path)) is not None:
             self._files[path] = found
 
     def remove(self) -> None:
-        """Remove the files that are still the same: another fit may have begun under their names."""
+        """Remove the files that have not been replaced since: another fit may use the same names."""
         for path, known in list(self._files.items()):
             if _identification(path) == known:
                 if Path(path).is_dir():
@@ -388,7 +389,7 @@ class FilesUntilSaved:
 
 
 def _identification(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name; None if there is none."""
+    """Return an identification that tells a file from a later one of the same name; None if it does not exist."""
     try:
         found = Path(path).stat()
     except FileNotFoundError:
@@ -397,13 +398,13 @@ def _identification(path: str) -> tuple[int, int] | None:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as they come back from a file."""
+    """Return values in the form in which a file returns them."""
     plain: dict[str, Any] = json.loads(json.dumps(values, default=_as_json))
     return plain
 
 
 def _as_json(value: Any) -> Any:
-    """Return what JSON does not have, in records or in the state of a generator, as what it has."""
+    """Convert values in records or in the state of a generator to types that JSON supports."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, Position):

@@ -1,4 +1,4 @@
-"""Checks of the arrays that a `Trainer` is given: parameters and counts. They return what training takes."""
+"""Checks of the arrays that are passed to a `Trainer`: parameters and counts, returned in the form for training."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fastembed.trainer.parameters import Parameters
 
 
 def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -> Parameters:
-    """Return the parameters of a new model: the embedding itself, copies of the linear layer and the bias."""
+    """Return the parameters of a new model: the given embedding, and copies of the linear layer and the bias."""
     _check_embedding(embedding)
     _check_linear(linear, embedding)
     return Parameters.untrained(embedding, linear, _check_bias(bias, linear.shape[1], embedding.dtype))
 
 
 def _check_embedding(embedding: Any) -> None:
-    """Raise unless this is an embedding (V_in, D): float32 or float64, C-contiguous, aligned, writable, finite."""
+    """Raise unless the embedding (V_in, D) is float32 or float64, C-contiguous, aligned, writable and finite."""
     _check_matrix("embedding", embedding, "(V_in, D)")
     if not embedding.flags.c_contiguous or not embedding.flags.aligned:
         raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
@@ -31,7 +31,7 @@ def _check_embedding(embedding: Any) -> None:
 
 
 def _check_linear(linear: Any, embedding: NDArray[Any]) -> None:
-    """Raise unless this is a linear layer (D, V), in any memory order: of the dtype and D of the embedding, finite."""
+    """Raise unless the linear layer (D, V) has the dtype and D of the embedding and is finite, in any memory order."""
     _check_matrix("linear", linear, "(D, V)")
     if linear.dtype != embedding.dtype:
         raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
@@ -43,7 +43,7 @@ def _check_linear(linear: Any, embedding: NDArray[Any]) -> None:
 
 
 def _check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Return a copy of the bias (V,) in the dtype of the model, finite; or None."""
+    """Return a finite copy of the bias (V,) in the dtype of the model; or None."""
     if bias is None:
         return None
     array = unmasked("bias", bias)
@@ -70,7 +70,7 @@ def _check_matrix(name: str, array: Any, shape: str) -> None:
 
 
 def check_new_rows(rows: NDArray[Any], parameters: Parameters) -> NDArray[Any]:
-    """Return rows (N, D), N >= 0, to put below an embedding: of its dtype and D, finite."""
+    """Return finite rows (N, D), N >= 0, to append to an embedding, with its dtype and D."""
     if not isinstance(rows, np.ndarray) or isinstance(rows, np.ma.MaskedArray):
         raise TypeError(f"rows must be a NumPy array, got {type(rows).__name__}")
     if rows.dtype != parameters.dtype:
@@ -90,9 +90,9 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
-    """Return counts (N, V), grouped, a Counts or SciPy sparse, in groups of rows; at least one is positive.
+    """Return counts (N, V) in groups of rows, from Counts, a store or SciPy sparse; at least one must be positive.
 
-    `rows` says what the rows are.
+    `rows` is the name of the rows in messages.
     """
     if hasattr(counts, "read_group"):
         if counts.shape != shape:
@@ -112,7 +112,7 @@ def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows
 
 
 def check_input_weights(weights: ArrayLike, totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return weights of inputs with so many counts (N,): positive for at least one of those that have counts."""
+    """Return the weights of inputs (N,), of which at least one must be positive among the inputs with counts."""
     array = unmasked("input_weights", weights)
     check_amounts("input_weights", array)
     if array.shape != totals.shape:
@@ -123,7 +123,7 @@ def check_input_weights(weights: ArrayLike, totals: NDArray[np.float64]) -> NDAr
 
 
 def check_row_rates(rates: ArrayLike | None, frozen: ArrayLike, inputs: int) -> NDArray[np.float64] | None:
-    """Return the factors (V_in,) on the rate of the rows of an embedding, 0 for those that are frozen; None: all 1."""
+    """Return the factors (V_in,) on the learning rate of the rows of an embedding, 0 if frozen; None if all are 1."""
     frozen = unmasked("frozen_rows", frozen)
     if rates is None and not frozen.size:
         return None

@@ -1,4 +1,4 @@
-"""What a fit learns from: counts, the bags and the weights of their inputs, and what is held out."""
+"""The data of a fit: counts, the bags and the weights of their inputs, and held-out data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastembed.trainer.totals import Totals
 
 
 class FitData(NamedTuple):
-    """What a fit learns from: checked counts, bags, factors on the rates of the rows of E, weights of the inputs."""
+    """The checked data of a fit: counts, bags, factors on the learning rates of rows of E, weights of the inputs."""
 
     counts: GroupedCounts
     bags: Bags | None = None
@@ -29,7 +29,7 @@ class FitData(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class GivenData:
-    """What a fit is given to learn from, as `Trainer.fit_counts` documents it; not checked yet."""
+    """The unchecked data arguments of a fit, as documented by `Trainer.fit_counts`."""
 
     counts: Any
     bags: Any = None
@@ -40,12 +40,12 @@ class GivenData:
     validation_bags: Any = None
 
     def checked(self, parameters: Parameters, pool: Pool, *, own: bool = False) -> FitData:
-        """Return the data for a fit of these parameters; with `own` in arrays that nobody else can change.
+        """Check the data for a fit of these parameters and return it; with `own` in arrays without other references.
 
         Raises
         ------
         TypeError, ValueError
-            If something is not as documented.
+            If an argument is not as documented.
         """
         if self.validation_bags is not None and self.validation_counts is None:
             raise ValueError("validation_bags need validation_counts")

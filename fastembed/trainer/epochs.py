@@ -1,4 +1,4 @@
-"""The epochs of a fit: records, callbacks, early stopping, checkpoints; parameters that are good whatever happens."""
+"""The epochs of a fit: records, callbacks, early stopping, checkpoints, and finite parameters after any exception."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def run_epochs(
     on_epoch_end: Callable[[Record], object] | None = None,
     checkpoint: Checkpoint | RanksCheckpoint | None = None,
 ) -> list[Record]:
-    """Train for the epochs of the fit's options, or until `on_epoch_end` returns True; return their records.
+    """Train for the number of epochs in the options, or until `on_epoch_end` returns True; return the records.
 
-    With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for as many epochs. However
-    it ends, the parameters are then those after the epoch at which that nll was lowest, whose record alone is `kept`.
+    With `n_iter_no_change`, training also ends when the nll of `validation` has not fallen for as many epochs. In any
+    case the parameters are then those of the epoch with the lowest nll; only its record is `kept`.
 
-    With a checkpoint, training goes on from its file, if there is one.
+    If the file of the checkpoint exists, training resumes from it.
 
-    Parameters that are not finite are put back to those at the end of the last finished epoch, or at the start; an
-    exception for another reason, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
+    If parameters are not finite, those at the end of the last completed epoch, or the initial ones, are restored. Any
+    other exception, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
     """
     epochs = _Epochs(fit, rng, validation, on_epoch_end, checkpoint)
     try:
@@ -51,10 +51,10 @@ def run_epochs(
 
 
 class _Epochs:
-    """The state of `run_epochs`, whose arguments it takes.
+    """The state of `run_epochs`, with the same arguments.
 
-    `position` is replaced as a whole, so that a Ctrl-C finds it either before the end of an epoch or after it. Until
-    then, `good` and `best` are as they were: what was done between can be done again.
+    `position` is replaced as a whole, so that after a Ctrl-C it is either that before the end of an epoch or that after
+    it. Until then `good` and `best` stay the same, so that the work in between can be repeated.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class _Epochs:
         self.checkpoint = checkpoint
         self.written = None if checkpoint is None else Snapshot(fit.state, fit.pool)
         self.started = False
-        self.began: float | None = None  # when the epoch in progress would have, without a break
+        self.began: float | None = None  # when the epoch in progress would have begun without an interruption
 
     def start(self) -> None:
-        """Go on from the checkpoint, or begin."""
+        """Resume from the checkpoint, or start."""
         stored, options = None, self.fit.options
         if self.checkpoint is not None:
             stored = self.checkpoint.read(self.fit.parameters.trained, options.epochs)
@@ -128,7 +128,7 @@ class _Epochs:
         _check_finite(self.good, at.epoch)
         if self.validation is not None:
             record["validation_nll"] = _validation_nll(self.validation, at.epoch)
-        self._wait()  # for what reads the snapshots
+        self._wait()  # for the thread that reads the snapshots
         self.good.take()
         best_epoch, lowest = at.best_epoch, at.lowest
         if self.best is not None and record["validation_nll"] < lowest:
@@ -145,7 +145,7 @@ class _Epochs:
         self.began = None
 
     def _decide(self) -> bool:
-        """Return whether to stop after the epoch that has ended."""
+        """Return whether to stop after the epoch that has just ended."""
         at, patience = self.position, self.fit.options.n_iter_no_change
         stop = self.on_epoch_end is not None and is_true(self.on_epoch_end(dict(at.history[-1])))
         return stop or (patience is not None and len(at.history) - at.best_epoch >= patience)
@@ -156,7 +156,7 @@ class _Epochs:
             self.write()
 
     def write(self) -> None:
-        """Let the checkpoint be written, if there is one; the step before has been finished."""
+        """Start writing the checkpoint, if there is one; the last step must be finished."""
         if self.checkpoint is None or self.written is None:
             return
         at, (epoch, blocks, nll) = self.position, self.fit.done()
@@ -164,7 +164,7 @@ class _Epochs:
             at = replace(at, blocks=blocks, nll=nll)
         if self.began is not None:
             at = replace(at, seconds=time.perf_counter() - self.began)
-        others = {"good": self.good} if at.blocks else {}  # else it is what the parameters are
+        others = {"good": self.good} if at.blocks else {}  # otherwise it equals the parameters
         if self.best is not None and at.best_epoch:
             others["best"] = self.best
         self.checkpoint.write(at, self.written, **others)
@@ -174,7 +174,7 @@ class _Epochs:
             self.checkpoint.wait()
 
     def finish(self) -> list[Record]:
-        """Return the records, with the parameters that are kept."""
+        """Set the parameters to be kept, and return the records."""
         self._wait()
         history = [dict(record) for record in self.position.history]
         if self.best is not None:
@@ -184,14 +184,14 @@ class _Epochs:
         return history
 
     def leave(self, error: BaseException) -> None:
-        """Leave parameters that are finite after an exception, and a checkpoint of them."""
+        """Leave finite parameters after an exception, and a checkpoint of them."""
         for each in (self.fit, self.validation):
             if each is not None:
                 each.close()
         if isinstance(error, TrainingDivergedError) or self.good.fault() is not None:
             self.good.restore()
             try:
-                self._wait()  # nothing is written when the call has ended
+                self._wait()  # nothing may be written after the call has ended
             except OSError as failure:
                 error.add_note(f"the checkpoint is an older one: {failure}")
         elif self.checkpoint is not None and self.started and not self.checkpoint.failed:

@@ -1,4 +1,4 @@
-"""The file of a trainer; its arrays as tensors, alone or in the file of a model that has more."""
+"""The file of a trainer: its arrays as tensors, alone or as part of the file of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.square
 
 
 def write_trainer(path: str | os.PathLike[str], trainer: Trainer) -> None:
-    """Write a trainer; ValueError for what a file would not be read with: numbers that are not finite."""
+    """Write a trainer; raise ValueError for numbers that are not finite, which could not be read."""
     check_finite("embedding", trainer.embedding)
     check_finite("linear", trainer.linear)
     for name, squares in zip(SQUARES, trainer.squares, strict=True):
@@ -31,7 +31,7 @@ def write_trainer(path: str | os.PathLike[str], trainer: Trainer) -> None:
 
 
 def read_trainer(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
-    """Return the trainer that `make`, called as `Trainer`, makes of a file; raise what `Trainer.load` does."""
+    """Return a trainer from a file, created by a call of `make` like that of `Trainer`; raise as `Trainer.load`."""
     tensors, metadata = map_tensors(path)
     settings = check_header(metadata, "parameters", path)
     try:
@@ -46,7 +46,7 @@ def read_trainer(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
 
 
 def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
-    """Return the tensors that hold all that training changes, and the bias if there is one."""
+    """Return the tensors of all arrays that training changes, and of the bias if there is one."""
     bias = {} if trainer.bias is None else {"bias": trainer.bias}
     squares = dict(zip(SQUARES, trainer.squares, strict=True))
     return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
@@ -60,7 +60,7 @@ def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> No
     KeyError
         If a tensor is missing.
     TypeError, ValueError
-        If a tensor has another dtype or shape, or holds no sums.
+        If a tensor has another dtype or shape, or its values are not valid sums.
     """
     for name, own in zip(SQUARES, trainer.squares, strict=True):
         if tensors[name].dtype != own.dtype or tensors[name].shape != own.shape:

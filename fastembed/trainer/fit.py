@@ -1,9 +1,10 @@
-"""`Fit`: one fit of an embedding and a linear layer to counts, from what it is given to the records of its epochs."""
+"""`CountsFit`: one fit of an embedding and a linear layer to counts, from its arguments to its records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,28 +16,28 @@ from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.epochs import Record, run_epochs
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.ranks import Ranks, agreed
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """What a fit is made with.
+class CountsFit:
+    """The arguments of a fit.
 
     Parameters
     ----------
     given : GivenData
     options : FitOptions
     rng : Generator
-        For the order of the inputs.
+        The generator of the order of the inputs.
     identity : callable
-        Given the checked data, returns what a checkpoint and other ranks know the fit by.
+        Returns, for the checked data, the identity of the fit that checkpoints and ranks compare.
     start : callable, optional
-        Returns where the fit starts, as a `Checkpoint` is told it.
+        Returns the `start` of a `Checkpoint`.
     on_epoch_end : callable, optional
         Called with the record of each epoch; training ends early if it returns True.
     file : CheckpointFile, optional
     ranks : Ranks, optional
-        That make this fit together.
+        The ranks that make this fit together.
     """
 
     given: GivenData
@@ -48,27 +49,31 @@ class Fit:
     file: CheckpointFile | None = None
     ranks: Ranks | None = None
 
-    def run(self, parameters: Parameters, pool: Pool) -> list[Record]:
-        """Train the parameters, in place; return the records of the epochs. See `Trainer.fit_counts`."""
-        ranks = self.ranks
-        if ranks is None:
-            data, fit, validation = self._bound(parameters, pool)
-            return run_epochs(fit, self.rng, validation, self.on_epoch_end, self._checkpoint(data))
-        data, fit, validation = ranks.agreed(lambda: self._bound(parameters, pool))
+    def prepare(self, parameters: Parameters, pool: Pool) -> Callable[[], list[Record]]:
+        """Check the data; return the function that trains the parameters in place and returns the records.
+
+        See `Trainer.fit_counts`.
+        """
+        data, fit, validation = agreed(self.ranks, lambda: self._block_fits(parameters, pool))
+        if self.ranks is not None:
+            return partial(self._run_with, self.ranks, data, fit, validation)
+        return lambda: run_epochs(fit, self.rng, validation, self.on_epoch_end, self._checkpoint(data))
+
+    def _run_with(self, ranks: Ranks, data: FitData, fit: BlockFit, validation: BlockFit | None) -> list[Record]:
         assert fit.exchange is not None
         checkpoint = self._checkpoint(data)
         ranks.compare(self.identity(data))
-        ranks.start(parameters, self.rng)
+        ranks.start(fit.parameters, self.rng)
         ranks.warn_if_slower(fit.exchange)
         shared = ranks.checkpoint(checkpoint)
         return ranks.shared(run_epochs(fit, self.rng, validation, ranks.deciding(self.on_epoch_end), shared))
 
-    def _bound(self, parameters: Parameters, pool: Pool) -> tuple[FitData, BlockFit, BlockFit | None]:
-        """Return the checked data, and the fits to the counts and to those held out."""
+    def _block_fits(self, parameters: Parameters, pool: Pool) -> tuple[FitData, BlockFit, BlockFit | None]:
+        """Return the checked data, and the fits to the counts and to the validation counts."""
         patience = self.options.n_iter_no_change
         if patience is not None and self.given.validation_counts is None:
             raise ValueError(f"n_iter_no_change={patience} needs validation_counts")
-        data = self.given.checked(parameters, pool, own=self.on_epoch_end is not None)  # it may change arrays
+        data = self.given.checked(parameters, pool, own=self.on_epoch_end is not None)  # the callback may change arrays
         fit = BlockFit(
             parameters, data.counts, self.options, pool, data.row_rates, data.bags, data.input_weights, self.ranks
         )

@@ -1,7 +1,7 @@
-"""Counts as groups of rows: the unit in which they are read from disk, and in which the order of an epoch is drawn.
+"""Counts in groups of rows, which are the unit of reading from disk and of the order of an epoch.
 
-An epoch takes two groups after another two, so that few of them need to be in memory. Sums over rows are made group by
-group too, so that they have the same bits wherever the counts are.
+An epoch visits two groups at a time, so that few of them need to be in memory. Sums over rows are also computed group
+by group, so that they have the same bits for counts in memory and on disk.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 
-GROUP_ROWS = 4096  # the most rows of a group
+GROUP_ROWS = 4096  # largest number of rows of a group
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
 
 
 def group_count(rows: int) -> int:
-    """Return the number of groups, G, of a number of rows."""
+    """Return G, the number of groups for a number of rows."""
     return -(-rows // GROUP_ROWS)
 
 
@@ -41,7 +41,7 @@ def group_slice(group: int, rows: int) -> slice:
 
 
 def group_places(rows: int) -> Int64:
-    """Return the place of each row where the rows of one group after another are, (V_in,).
+    """Return the index of each row in the order of groups, (V_in,).
 
     Examples
     --------
@@ -57,7 +57,7 @@ def group_places(rows: int) -> Int64:
 
 
 def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Return the ids of the rows of each group that are present, (V_in,).
+    """Return the ids of the present rows of each group; `present` has the shape (V_in,).
 
     Examples
     --------
@@ -70,14 +70,14 @@ def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
 
 
 class Draw(NamedTuple):
-    """Some groups, and the order in which an epoch takes their rows before it goes on to other groups."""
+    """A few groups, and the order in which an epoch visits their rows before it takes other groups."""
 
     groups: tuple[int, ...]
     rows: NDArray[np.intp]
 
 
 def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list[Draw]:
-    """Return the rows of all groups in a random order: that of the groups, then that of the rows of some at a time.
+    """Return a random order of the rows: groups are shuffled, then the rows of a few groups at a time.
 
     Examples
     --------
@@ -91,12 +91,12 @@ def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list
 
 
 def plain_order(groups: list[NDArray[np.intp]]) -> list[Draw]:
-    """Return the rows of one group after another, in their order."""
+    """Return the rows group by group, in ascending order."""
     return [Draw((group,), rows) for group, rows in enumerate(groups) if len(rows)]
 
 
 class RowGroup(NamedTuple):
-    """The rows of a group: the n-th has `indices`, ascending, and `data` from ``begins[n]`` to ``ends[n] - 1``."""
+    """The rows of a group: row n has `indices`, ascending, and `data` from ``begins[n]`` to ``ends[n] - 1``."""
 
     begins: Int64
     ends: Int64
@@ -104,12 +104,12 @@ class RowGroup(NamedTuple):
     data: NDArray[np.float64]
 
     def taken(self, rows: Any) -> RowGroup:
-        """Return some of the rows, whose entries stay where they are."""
+        """Return some of the rows, without copying their entries."""
         return RowGroup(self.begins[rows], self.ends[rows], self.indices, self.data)
 
 
 class GroupedCounts(Protocol):
-    """Counts (V_in, V), in memory or on disk, whose rows are read group by group."""
+    """Counts (V_in, V), in memory or on disk, which are read group by group."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,20 +125,20 @@ class GroupedCounts(Protocol):
 
     @property
     def buffer_memory(self) -> int:
-        """The bytes in which a fit may hold groups that it has read; it holds some at least."""
+        """The bytes of the buffer in which a fit holds groups; it always holds at least a few."""
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
-        """Return the rows of a group, in the given memory if they are not in memory yet. Threads may read at once."""
+        """Return the rows of a group, in the given memory unless they are in memory already; thread-safe."""
 
     def sha256(self) -> str:
-        """Return the digest of all groups, by `CountsDigest`."""
+        """Return the `CountsDigest` of all groups."""
 
     def of_shards(self, shards: slice) -> GroupedCounts:
-        """Return the same counts for one who needs only those in a run of the shards of the columns."""
+        """Return the same counts restricted to consecutive shards of the columns."""
 
 
 class CSRGroups:
-    """A canonical CSR array as groups of rows, none of which is copied.
+    """A canonical CSR array in groups of rows, without copies.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class CSRGroups:
         self.data: NDArray[np.float64] = matrix.data
 
     def own(self) -> CSRGroups:
-        """Return the same counts in memory that nobody else can write to."""
+        """Return the same counts in memory without other references."""
         writable = self.indices.flags.writeable or self.data.flags.writeable
         return CSRGroups(self.matrix.copy()) if writable else self
 
@@ -182,14 +182,14 @@ class CSRGroups:
         return digest.hexdigest()
 
     def of_shards(self, shards: slice) -> CSRGroups:
-        """Return these counts: all are in memory."""
+        """Return these counts unchanged: all are in memory."""
         return self
 
 
 class CountsDigest:
-    """The SHA-256 of counts: of their shape, and for one group after another of its `indptr`, `indices` and `data`.
+    """The SHA-256 of counts: of their shape and, group by group, of `indptr`, `indices` and `data`.
 
-    `shape` and `indptr` as int64, `indices` as int32 and `data` as float64, all little-endian, end to end.
+    `shape` and `indptr` are int64, `indices` int32 and `data` float64, all little-endian and concatenated.
 
     Examples
     --------
@@ -210,12 +210,12 @@ class CountsDigest:
                 self._digest.update(np.ascontiguousarray(array[begin:end], dtype=dtype).data)
 
     def hexdigest(self) -> str:
-        """Return it in hexadecimal digits."""
+        """Return the digest in hexadecimal digits."""
         return self._digest.hexdigest()
 
 
 def _joined(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the places of rows, those that follow one another as one."""
+    """Return ranges of entries, with adjacent ranges merged."""
     joined = places[:1]
     for begin, end in places[1:]:
         if begin == joined[-1][1]:
@@ -226,6 +226,6 @@ def _joined(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def as_groups(counts: Any) -> GroupedCounts:
-    """Return counts as groups of rows: a canonical CSR array, or what is grouped already."""
+    """Return counts in groups of rows: those of a canonical CSR array, or grouped counts unchanged."""
     groups: GroupedCounts = counts if hasattr(counts, "read_group") else CSRGroups(counts)
     return groups

@@ -1,4 +1,4 @@
-"""What a fit to counts can be told, checked once."""
+"""The options of a fit to counts, checked once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from fastembed._base.validation import check_flag, check_integer, check_number
 
-LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with as many bits (_kernels/crew.pxi)
+LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with this many bits (_kernels/crew.pxi)
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """The options of one fit; `fastembed.Trainer.fit_counts` says what they mean.
+    """The options of one fit, documented by `fastembed.Trainer.fit_counts`.
 
     Raises
     ------
     TypeError, ValueError
-        If an option is of another type, or out of its range.
+        If an option has the wrong type or is out of range.
 
     Examples
     --------
@@ -46,4 +46,4 @@ class FitOptions:
         self._set("warm_start", check_flag("warm_start", self.warm_start))
 
     def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # the way past `frozen`, for a dataclass itself
+        object.__setattr__(self, name, value)  # how a frozen dataclass sets its own attributes

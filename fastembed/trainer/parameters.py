@@ -1,4 +1,4 @@
-"""The parameters of a model as one struct, in the memory that the kernels take."""
+"""The parameters of a model, in the memory layout of the kernels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Parameters:
     weights : ndarray (V, width)
         The linear layer, one row per output, each padded with zeros to whole cache lines.
     bias : ndarray (V,) or None
-        Never trained.
+        The bias, which is never trained.
     squares, linear_squares : ndarray (V_in,), ndarray (V,)
         Adagrad's sums for the rows of the embedding and of the linear layer, in float64.
     """
@@ -41,7 +41,7 @@ class Parameters:
 
     @classmethod
     def untrained(cls, embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any] | None) -> Parameters:
-        """Return the parameters that hold this embedding itself, a copy of `linear` (D, V), and sums of zero."""
+        """Return parameters with this embedding (not copied), a copy of `linear` (D, V), and zero sums."""
         (inputs, dim), outputs = embedding.shape, linear.shape[1]
         weights = aligned_zeros((outputs, padded_width(dim, embedding.dtype)), embedding.dtype)
         weights[:, :dim] = linear.T
@@ -49,10 +49,10 @@ class Parameters:
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> Parameters:
-        """Return parameters with the arrays of a pickle, copied only where they cannot be trained in place."""
+        """Return parameters with the arrays of a pickle, copied only if they cannot be trained in place."""
         arrays = {name: state[name] for name in cls.__dataclass_fields__}
         for name, array in arrays.items():
-            if array is not None and not array.flags.writeable:  # a buffer of bytes, or a file mapped into memory
+            if array is not None and not array.flags.writeable:  # a buffer of bytes, or a memory-mapped file
                 arrays[name] = np.array(array)
         weights = arrays["weights"]
         if weights.ctypes.data % CACHE_LINE:
@@ -62,12 +62,12 @@ class Parameters:
 
     @property
     def linear(self) -> NDArray[Any]:
-        """The linear layer as (D, V), a view."""
+        """The linear layer as a view (D, V)."""
         return self.weights[:, : self.dim].T
 
     @property
     def trained(self) -> dict[str, NDArray[Any]]:
-        """The arrays that training changes, by the names that errors give them."""
+        """The arrays that training changes, under the names that errors use."""
         return {
             "embedding": self.embedding,
             "linear.T": self.weights,
@@ -76,7 +76,7 @@ class Parameters:
         }
 
     def grown(self, rows: NDArray[Any]) -> Parameters:
-        """Return a copy with `rows` (N, D) at the end of the embedding, whose sums are zero."""
+        """Return a copy with `rows` (N, D) appended to the embedding, whose sums are zero."""
         embedding = np.concatenate([self.embedding, rows])
         other = Parameters.untrained(embedding, self.linear, None if self.bias is None else self.bias.copy())
         other.squares[: self.inputs] = self.squares
@@ -84,6 +84,6 @@ class Parameters:
         return other
 
     def reset_squares(self) -> None:
-        """Let the sums of squared gradients start from zero again."""
+        """Reset the sums of squared gradients to zero."""
         self.squares.fill(0)
         self.linear_squares.fill(0)

@@ -1,15 +1,15 @@
-"""One fit by several processes, the ranks of an MPI communicator: what they tell one another.
+"""One fit by several processes, the ranks of an MPI communicator: their communication.
 
-Each rank has all parameters, and trains the linear layer of a run of the shards. The runs are nodes of the binary tree
-by which the results of shards are merged, one for each rank or some, so the parameters have the bits of a fit by one
-process:
+Each rank has all parameters, and trains the linear layer of consecutive shards. These shards are one or several nodes
+of the binary tree by which the results of shards are merged, so the parameters have the bits of a fit by one process.
+The ranks exchange:
 
-    a block             for each node (max, sum, target logit) of its rows, from each rank to all; with bags also dH
-    some blocks         dH of their rows without bags, which share no row of the embedding: each rank joins an equal
+    per block           (max, sum, target logit) of its rows for each node, from each rank to all; with bags also dH
+    per several blocks  without bags, dH of their rows, which share no row of the embedding: each rank merges an equal
                         part of the rows, updates their rows of the embedding, and sends them to all
-    an epoch            the linear layer and its optimizer's state, and so before a checkpoint
+    per epoch           the linear layer and its optimizer state; also before a checkpoint
 
-The communicator is mpi4py's, or any object with these of its methods; this module does not import it.
+The communicator is mpi4py's, or any object with the methods of `Communicator`; this module does not import mpi4py.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from fastembed.trainer.snapshot import Snapshot
 
 T = TypeVar("T")
 
-# About the bytes of dH that are kept before ranks join it: messages are long, and memory is bounded
+# Approximate bytes of dH that are kept before ranks merge it: messages are long, and memory is bounded
 KEPT_BYTES = 1 << 26
-UPDATED_ROWS = 512  # rows of the embedding that one task of a rank updates
-SENT_BYTES = 1 << 28  # the most bytes of an array that one rank sends to all in a message: MPI counts in int
-DUE_BLOCKS = 16  # blocks between two questions to rank 0 whether a checkpoint is due
-TRIALS = 7  # trials of an exchange, of which the median counts
-ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that ranks tell one another as they are
+UPDATED_ROWS = 512  # rows of the embedding per task of a rank
+SENT_BYTES = 1 << 28  # largest number of bytes per message, since MPI counts in int
+DUE_BLOCKS = 16  # blocks between checks with rank 0 whether a checkpoint is due
+TRIALS = 7  # number of timed exchanges, of which the median is used
+ERRORS = (TypeError, ValueError, OSError, MemoryError)  # errors that other ranks raise with the same type
 
 
 class Communicator(Protocol):
@@ -64,7 +64,7 @@ class Communicator(Protocol):
 
 
 class Ranks:
-    """The ranks of a communicator, as one of them sees them. Each calls the same methods in the same order.
+    """The ranks of a communicator, seen from one of them. All ranks call the same methods in the same order.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ class Ranks:
     Attributes
     ----------
     rank, size : int
-        The number of this one, and of all.
+        The number of this rank, and the number of ranks.
     first : bool
-        Whether this is rank 0, whose parameters a fit starts from, and which alone calls back and writes.
+        Whether this is rank 0, whose parameters a fit starts from, and which alone calls callbacks and writes files.
 
     Raises
     ------
@@ -92,7 +92,7 @@ class Ranks:
         self.first = self.rank == 0
 
     def division(self, shards: int) -> Division:
-        """Return which shards each rank has, of so many in all, which is a power of two.
+        """Return the division of a number of shards, a power of two, among the ranks.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Ranks:
 
     @contextmanager
     def ending_all(self) -> Iterator[None]:
-        """End the processes of all ranks if a `with` block raises what the others do not know of."""
+        """End the processes of all ranks if a `with` block raises an error on this rank alone."""
         try:
             yield
         except BaseException as error:
@@ -121,7 +121,7 @@ class Ranks:
             raise
 
     def agreed(self, function: Callable[[], T]) -> T:
-        """Return ``function()``; if it raises on a rank, raise on all what it did on the first of these."""
+        """Return ``function()``; if it raises on some ranks, raise the error of the first of them on all ranks."""
         result: T | None = None
         failure: BaseException | None = None
         with self.ending_all():
@@ -136,16 +136,16 @@ class Ranks:
         return result  # type: ignore[return-value]
 
     def on_first_rank(self, function: Callable[[], T]) -> T | None:
-        """Return ``function()`` on rank 0, None on others; all raise what it raises."""
+        """Return ``function()`` on rank 0 and None on others; if it raises, all ranks raise."""
         return self.agreed(function if self.first else lambda: None)
 
     def shared(self, value: T) -> T:
-        """Return the value that rank 0 has."""
+        """Return the value of rank 0 on all ranks."""
         result: T = self._comm.bcast(value, root=0)
         return result
 
     def compare(self, things: Mapping[str, Any]) -> None:
-        """Raise ValueError on all ranks, if one differs from rank 0 in the kernels, BLAS, versions or other things."""
+        """Raise ValueError on all ranks if one differs from rank 0 in kernels, BLAS, versions or `things`."""
         own = {name: str(value) for name, value in {**origin_of_bits(), **things}.items()}
         others = self._comm.allgather((platform.node(), own))
         where, wanted = others[0]
@@ -162,18 +162,18 @@ class Ranks:
     # ---------------------------------------------------------------- arrays
 
     def send(self, array: NDArray[Any], rank: int) -> None:
-        """Send an array, C-contiguous, from a rank to all, in place."""
+        """Broadcast a C-contiguous array from a rank to all, in place."""
         flat = array.reshape(-1)
         step = SENT_BYTES // array.itemsize
         for begin in range(0, len(flat), step):
             self._comm.Bcast(flat[begin : begin + step], root=rank)
 
     def gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
-        """Put the array of each rank into `of_all`, end to end."""
+        """Gather the arrays of all ranks in `of_all`, concatenated."""
         self._comm.Allgather(own, of_all)
 
     def transpose(self, sent: NDArray[Any], received: NDArray[Any]) -> None:
-        """Send part r of `sent` (size, ...) to rank r, and put what rank r sends into part r of `received`."""
+        """Send part r of `sent` (size, ...) to rank r, and receive its part in part r of `received`."""
         self._comm.Alltoall(sent, received)
 
     # ---------------------------------------------------------------- a fit
@@ -185,7 +185,7 @@ class Ranks:
         rng.bit_generator.state = self.shared(rng.bit_generator.state)
 
     def deciding(self, on_epoch_end: Callable[[dict[str, float]], object] | None) -> Callable[[dict[str, float]], bool]:
-        """Return a callback for all ranks: rank 0 calls the given one, and all have its answer."""
+        """Return a callback for all ranks: rank 0 calls the given one, and all return its result."""
 
         def decide(record: dict[str, float]) -> bool:
             return self.shared(self.first and on_epoch_end is not None and is_true(on_epoch_end(record)))
@@ -193,11 +193,11 @@ class Ranks:
         return decide
 
     def checkpoint(self, own: Checkpoint | None) -> RanksCheckpoint | None:
-        """Return what stands for the checkpoint of rank 0 on all ranks; None if it has none."""
+        """Return the checkpoint of rank 0 for all ranks; None if it has none."""
         return RanksCheckpoint(self, own) if self.shared(own is not None) else None
 
     def warn_if_slower(self, exchange: Exchange) -> None:
-        """Warn, on rank 0, if by a trial what ranks tell one another of a block takes longer than they save."""
+        """Warn on rank 0 if, in a trial, the communication per block takes longer than the ranks save."""
         if self.size == 1:
             return
         between, alone = exchange.seconds(), exchange.product_seconds()
@@ -211,7 +211,7 @@ class Ranks:
 
 @contextmanager
 def ranks_of(comm: Any) -> Iterator[Ranks | None]:
-    """Yield the ranks of a communicator; None without one. What one of them alone raises in a `with` block ends all."""
+    """Yield the ranks of a communicator, or None; an error on one rank alone in the `with` block ends all ranks."""
     if comm is None:
         yield None
         return
@@ -221,17 +221,17 @@ def ranks_of(comm: Any) -> Iterator[Ranks | None]:
 
 
 def agreed(ranks: Ranks | None, function: Callable[[], T]) -> T:
-    """Return ``function()``; with ranks as `Ranks.agreed` does."""
+    """Return ``function()``, or `Ranks.agreed` of it if there are ranks."""
     return function() if ranks is None else ranks.agreed(function)
 
 
 def on_first_rank(ranks: Ranks | None, function: Callable[[], T]) -> T | None:
-    """Return ``function()``; with ranks as `Ranks.on_first_rank` does."""
+    """Return ``function()``, or `Ranks.on_first_rank` of it if there are ranks."""
     return function() if ranks is None else ranks.on_first_rank(function)
 
 
 def is_known_to_all(error: BaseException) -> bool:
-    """Return whether all ranks raise this error, or one for it, at the same place."""
+    """Return whether all ranks raise this error, or a corresponding one, at the same place."""
     return isinstance(error, TrainingDivergedError) or hasattr(error, "is_known_to_all")  # all have the same numbers
 
 
@@ -242,7 +242,7 @@ def _known_to_all(error: BaseException) -> BaseException:
 
 
 def _retold(error: BaseException, rank: int) -> BaseException:
-    """Return the error that the other ranks raise for that of a rank."""
+    """Return the error that the other ranks raise for an error on a rank."""
     if isinstance(error, SystemExit):
         return SystemExit(error.code)
     kind = next((kind for kind in ERRORS if isinstance(error, kind)), RuntimeError)
@@ -250,7 +250,7 @@ def _retold(error: BaseException, rank: int) -> BaseException:
 
 
 class RanksCheckpoint:
-    """A `Checkpoint` of rank 0 for all ranks, which go on from it together.
+    """The `Checkpoint` of rank 0 for all ranks, which resume from it together.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ class RanksCheckpoint:
         None on other ranks.
     """
 
-    failed = True  # nothing is written after an exception: another rank, whose part it needs, may not know of it
+    failed = True  # nothing is written after an exception: a rank whose part is needed may not have raised
 
     def __init__(self, ranks: Ranks, own: Checkpoint | None) -> None:
         self._ranks, self._own, self._blocks = ranks, own, 0
@@ -268,7 +268,7 @@ class RanksCheckpoint:
         self.file = file
 
     def read(self, trained: Any, epochs: int) -> Stored | None:
-        """Return on all ranks what the file of rank 0 holds; None if there is no file."""
+        """Return the contents of the file of rank 0 on all ranks; None if there is no file."""
         own = self._own
         stored = self._ranks.agreed(lambda: None if own is None else own.read(trained, epochs))
         position = self._ranks.shared(None if stored is None else stored.position)
@@ -283,7 +283,7 @@ class RanksCheckpoint:
         return Stored(position, tensors)
 
     def due(self) -> bool:
-        """Return on all ranks whether it is time to write within an epoch, from time to time; else False."""
+        """Return on all ranks whether it is time to write within an epoch; checked every DUE_BLOCKS calls."""
         self._blocks += 1
         if self._blocks % DUE_BLOCKS:
             return False
@@ -295,22 +295,22 @@ class RanksCheckpoint:
             self._own.write(position, state, **others)
 
     def wait(self) -> None:
-        """Wait on rank 0 until what was written last is on disk."""
+        """Wait on rank 0 until the last write is on disk."""
         if self._own is not None:
             self._own.wait()
 
 
 class Exchange:
-    """What the ranks tell one another of the blocks of one fit; the kernels call it (``_kernels/block_trainer.pxi``).
+    """The communication of the ranks during a fit; the kernels call it (``_kernels/block_trainer.pxi``).
 
     Parameters
     ----------
     ranks : Ranks
     parameters : Parameters
     bounds : ndarray (S + 1,)
-        Of the shards of all ranks.
+        The bounds of the shards of all ranks.
     row_rates : ndarray (V_in,)
-        Factors on the rate of the rows of the embedding.
+        Factors on the learning rate of the rows of the embedding.
     h_gradients : ndarray (shards of this rank, B, width)
         The memory of the kernels for dH.
     pool : Pool
@@ -320,9 +320,9 @@ class Exchange:
     Attributes
     ----------
     nodes, node_shards, joined, partials, kept, gradients
-        As of the `exchange` of the kernel `block_trainer`; `joined` has room for the most nodes of a rank.
+        As for the `exchange` of the kernel `block_trainer`; `joined` is large enough for the most nodes of any rank.
     largest_share : float
-        Of the shards, that one rank has.
+        The largest share of the shards that one rank has.
     """
 
     def __init__(
@@ -342,7 +342,7 @@ class Exchange:
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
         self.nodes, self.node_shards, self._most = division.nodes, division.node, division.most
         self.largest_share = self._most / self.nodes
-        # All ranks send equally many nodes, though some have one less: the places of true ones in what is received
+        # All ranks send the same number of nodes, though some have one less: indices of the valid ones in the result
         sizes = np.diff(division.firsts)
         self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
         self.joined = np.empty(self._most * 3 * self._block_size)
@@ -351,8 +351,8 @@ class Exchange:
         self.kept = aligned_zeros((int(sizes[ranks.rank]), self._capacity + ranks.size, width), parameters.dtype)
         of_all = (self.nodes, self._block_size, width) if bags else (1, 1, width)
         self.gradients = aligned_zeros(of_all, parameters.dtype).reshape(-1)
-        self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates, whose dH is kept or will be
-        self._rows = 0  # of these
+        self._steps: deque[tuple[NDArray[np.intp], float]] = deque()  # rows and rates of steps with kept dH
+        self._rows = 0  # the number of these rows
         self._rates = np.zeros(parameters.inputs)
 
     def _rows_kept(self, row_bytes: int) -> int:
@@ -360,16 +360,16 @@ class Exchange:
         return max(2 * self._block_size, min(KEPT_BYTES // (row_bytes * self._most), most))
 
     def gather_partials(self, size: int) -> None:
-        """Let all ranks have the (max, sum, target logit) of a block's rows, of each node."""
+        """Gather (max, sum, target logit) of the rows of a block, for each node, on all ranks."""
         self._gather(self.joined[: self._most * 3 * size], self.partials[: self.nodes * 3 * size])
 
     def gather_gradients(self, size: int) -> None:
-        """Let all ranks have dH of a block, of each node."""
+        """Gather dH of a block, for each node, on all ranks."""
         own = self._padded(self._h_gradients[:: self.node_shards, :size]).reshape(-1)
         self._gather(own, self.gradients[: self.nodes * len(own) // self._most])
 
     def _gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
-        """Put the arrays of the nodes of each rank into `of_all`, end to end; `own` has the most nodes of a rank."""
+        """Gather the arrays of the nodes of all ranks in `of_all`; `own` has as many nodes as any rank at most."""
         if self._most == 1:
             self._ranks.gather(own, of_all)
             return
@@ -378,11 +378,11 @@ class Exchange:
         of_all.reshape(self.nodes, -1)[:] = received.reshape(-1, len(own) // self._most)[self._places]
 
     def _padded(self, own: NDArray[Any]) -> NDArray[Any]:
-        """Return arrays of the nodes of this rank, with any other if it has one node less than others, C-contiguous."""
+        """Return C-contiguous arrays of the nodes of this rank, padded with one if other ranks have one more."""
         return np.ascontiguousarray(own) if len(own) == self._most else np.concatenate([own, own[:1]])
 
     def stepped(self, trainer: Any, rows: NDArray[np.intp], rate: float) -> None:
-        """Note a step, whose dH is kept if there are no bags; join what is kept when there is no room for another."""
+        """Record a step, whose dH is kept if there are no bags; merge what is kept when the memory is full."""
         if self._bags:
             return
         self._steps.append((rows, rate))
@@ -391,9 +391,9 @@ class Exchange:
             self.join(trainer)
 
     def join(self, trainer: Any) -> None:
-        """Join what a `BlockTrainer` has kept of dH, and update its rows of the embedding.
+        """Merge the dH that a `BlockTrainer` has kept, and update the rows of the embedding.
 
-        Rank r has part r of the rows: all send it their parts of dH, it adds them up by the tree, and sends the new
+        Rank r has part r of the rows: all ranks send it their parts of dH; it adds them by the tree, and sends the new
         rows of the embedding to all.
         """
         count = trainer.take_kept()
@@ -418,17 +418,17 @@ class Exchange:
             array[rows] = of_all[:count]
 
     def _gradients_of_part(self, each: int) -> NDArray[Any]:
-        """Return dH of this rank's part of the kept rows, so many for each rank, of all nodes, (nodes, each, width)."""
+        """Return dH of this rank's part of the kept rows, for all nodes, (nodes, each, width)."""
         ranks, width = self._ranks.size, self.kept.shape[2]
         parts = self.kept[:, : ranks * each].reshape(len(self.kept), ranks, each, width)
-        sent = self._padded(parts).swapaxes(0, 1)  # for each rank, of all nodes of this one
+        sent = self._padded(parts).swapaxes(0, 1)  # for each rank, all nodes of this rank
         received = aligned_zeros(sent.shape, sent.dtype)
         self._ranks.transpose(np.ascontiguousarray(sent), received)
         of_nodes = received.reshape(-1, each, width)
         return of_nodes if self._most == 1 else of_nodes[self._places]
 
     def _update(self, rows: NDArray[np.intp], gradients: NDArray[Any]) -> None:
-        """Make the steps of some rows of the embedding, with the nodes' parts of dH, (nodes, at least rows, width)."""
+        """Update some rows of the embedding, given the parts of dH of the nodes, (nodes, at least rows, width)."""
         p, update = self._parameters, kernels_for(self._parameters.dtype).block_update_embedding
 
         def update_piece(k: int) -> None:
@@ -438,7 +438,7 @@ class Exchange:
         self._pool.run(update_piece, -(-len(rows) // UPDATED_ROWS))
 
     def meet(self, *of_outputs: NDArray[Any]) -> None:
-        """Let all ranks have the arrays (V, ...) of the linear layer as the rank of each shard has trained them."""
+        """Exchange arrays (V, ...) of the linear layer: all ranks receive each shard from the rank that trained it."""
         if self._ranks.size == 1:
             return
         for rank in range(self._ranks.size):
@@ -450,20 +450,20 @@ class Exchange:
     # ---------------------------------------------------------------- trials
 
     def seconds(self) -> float:
-        """Return how long the ranks need to tell one another of a block, by the median of some trials."""
+        """Return the seconds of the communication per block: the median of some trials."""
         block = self._h_gradients[0].reshape(-1)
         share = block[: len(block) // self._ranks.size]
         received = np.empty(self._ranks.size * len(share), block.dtype)
 
         def exchange() -> None:
             self.gather_partials(self._block_size)
-            for _ in range(self._most + 1):  # about what `join` sends of a block: dH of each node, and the new rows
+            for _ in range(self._most + 1):  # about what `join` sends per block: dH of each node, and the new rows
                 self._ranks.gather(share, received)
 
         return _median_seconds(exchange)
 
     def product_seconds(self) -> float:
-        """Return how long one rank alone would need for the products of a block, by trials of one with one shard."""
+        """Return the seconds that one rank alone needs for the products of a block, estimated from one shard."""
         p, shards = self._parameters, len(self._bounds) - 1
         h = np.zeros((self._block_size, p.weights.shape[1]), p.dtype)
         weights = p.weights[: self._bounds[1]]

@@ -1,4 +1,4 @@
-"""Row steps: the row kernels run over the shards of the linear layer, on one thread or several."""
+"""Row steps: the row kernels over the shards of the linear layer, on one or several threads."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.targets import Targets
 
-# A step on a smaller linear layer stays on one thread: handing it over costs more than it saves
+# A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
 PARALLEL_BYTES = 64 << 20
-# More groups of shards than threads, so that the other threads take over the share of one that is held up
+# More groups of shards than threads, so that other threads take over the share of a delayed thread
 GROUPS_PER_THREAD = 4
-# About how many multiplications one call of the kernel makes. A Ctrl-C is seen between two calls, which are a fraction
+# Approximate number of multiplications per call of the kernel. A Ctrl-C is seen between two calls, which are a fraction
 # of a second apart
 MULTIPLICATIONS_PER_CALL = 1 << 29
 FIRST = np.zeros(1, np.intp)  # of bags, the first alone
@@ -31,7 +31,7 @@ STEP_OVERHEAD = 1 << 12  # cost of a step beside its multiplications, in multipl
 
 
 class _Scratch:
-    """The memory that the row kernels work in, for one example."""
+    """The workspace of the row kernels for one example."""
 
     def __init__(self, outputs: int, width: int, shards: int, dtype: np.dtype[Any]) -> None:
         self.h = aligned_zeros((width,), dtype)
@@ -43,7 +43,7 @@ class _Scratch:
 
 
 class RowSteps:
-    """Evaluates and trains one example at a time. Arguments are as `Trainer` has checked them.
+    """Evaluates and trains one example at a time. `Trainer` has checked the arguments.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class RowSteps:
         update_linear: bool,
         sums: NDArray[np.float64],
     ) -> int:
-        """Do what the kernels' RowTrainer.train and train_bags do, with the same bits, on several threads per step."""
+        """Train as RowTrainer.train and train_bags of the kernels, with the same bits, on several threads per step."""
         for step in range(begin, end):
             epoch, n = divmod(step, len(inputs))
             i, row = one(inputs, n), slice(starts[n], starts[n + 1])
@@ -152,7 +152,7 @@ class RowSteps:
         return end
 
     def _update(self, i: int | Bags, amounts: NDArray[np.float64], rate: float, linear_rate: float) -> bool:
-        """Step on the rows of the input, along the gradient that the last pass has left; return whether it was done."""
+        """Update the rows of the input with the gradient of the last pass; return whether the result is finite."""
         embedding, scratch = self._parameters.embedding, self._scratch
         rest = scratch.h, scratch.gradient, amounts, rate, linear_rate
         if isinstance(i, Bags):
@@ -169,7 +169,7 @@ class RowSteps:
         gradient: bool,
         keep_logits: bool,
     ) -> tuple[float, float]:
-        """Return the loss and logsumexp of one example; leave its gradient and logits in the scratch memory."""
+        """Return the loss and logsumexp of one example; leave its gradient and logits in the workspace."""
         self._load(i)
         weights, bias = self._parameters.weights, self._parameters.bias
         logits = self._scratch.logits if keep_logits else None
@@ -190,7 +190,7 @@ class RowSteps:
     def _update_linear(
         self, columns: NDArray[np.int32], amounts: NDArray[np.float64], normaliser: float, rate: float
     ) -> None:
-        """Step on the linear layer, with the logits that the last pass has kept."""
+        """Update the linear layer, with the logits of the last pass."""
         weights = self._parameters.weights
 
         def update_shards(first: int, last: int) -> None:
@@ -218,7 +218,7 @@ class RowSteps:
             h[: self._parameters.dim] = embedding[i]
 
     def _over_shards(self, task: Callable[[int, int], object]) -> None:
-        """Call ``task(first, last)`` for groups of shards that together are all shards."""
+        """Call ``task(first, last)`` for groups of shards that together cover all shards."""
         if not self._parallel:
             task(0, self._shards)
             return
@@ -227,7 +227,7 @@ class RowSteps:
         self._pool.run(lambda g: task(ends[g], ends[g + 1]), groups)
 
     def _raise_overflow(self, i: int | Bags, target: Targets) -> NoReturn:
-        """Raise for the example on which a step could not be made."""
+        """Raise the error for an example on which no step could be made."""
         self.loss(i, target)
         raise FloatingPointError(
             f"a step on {_named(i)} would overflow {self._parameters.dtype}: its gradient is too large, or the learning"
@@ -249,5 +249,5 @@ def one(inputs: Inputs, n: int) -> int | Bags:
 
 
 def _named(i: int | Bags) -> str:
-    """Return what an error calls an input."""
+    """Return the name of an input in errors."""
     return f"a bag of {i.starts[1] - i.starts[0]} ids" if isinstance(i, Bags) else f"input {i}"

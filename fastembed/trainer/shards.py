@@ -1,4 +1,7 @@
-"""How the vocabulary is cut into shards, each the work of one thread at a time; how ranks divide these among them."""
+"""Division of the outputs into shards, each processed by one thread at a time, and of the shards among ranks.
+
+The shards depend on the number of outputs alone, so that no bit depends on the number of threads or of ranks.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# The most rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
+# Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
 SHARD_ROWS = 1024
-NODES_PER_RANK = 4  # at least, where ranks are no power of two and shards suffice: none has 1.25 times its part
-ROW_GROUP = 16  # bounds are multiples of it, so that vectors over a shard's outputs have no tail
+NODES_PER_RANK = 4  # minimum if the number of ranks is not a power of two: then no rank has 1.25 times its part
+ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
 
 
 def shard_bounds(rows: int) -> NDArray[np.intp]:
     """Return the ends of shards of about equal size, (S + 1,), from 0 to `rows`; S is a power of two.
 
-    They depend on the number of rows alone, never on the number of threads. Partial results are merged by a fixed
-    binary tree, so the sums have the same bits whichever thread computed them.
+    They depend on the number of rows only, never on the number of threads. Partial results are merged by a fixed binary
+    tree, so the sums have the same bits whichever thread computed them.
 
     Examples
     --------
@@ -33,14 +36,14 @@ def shard_bounds(rows: int) -> NDArray[np.intp]:
 
 
 class Division(NamedTuple):
-    """Which shards each of several ranks has: a run of nodes of the tree of results, all of equally many shards.
+    """The shards of each rank: consecutive nodes of the tree of results, each with the same number of shards.
 
     Attributes
     ----------
     node : int
         The number of shards of a node.
     firsts : tuple of int (P + 1,)
-        The first node of each rank, and the number of all.
+        The first node of each rank, and the number of nodes.
 
     Examples
     --------
@@ -55,9 +58,9 @@ class Division(NamedTuple):
 
     @classmethod
     def of(cls, shards: int, ranks: int) -> Division:
-        """Divide shards, a power of two, among at most as many ranks.
+        """Divide a number of shards, a power of two, among at most as many ranks.
 
-        Ranks that are no power of two get more nodes than one, so that they have about equally much to do.
+        If the number of ranks is not a power of two, each gets several nodes, so that their work is about equal.
         """
         nodes = ranks
         if ranks & (ranks - 1):
@@ -66,12 +69,12 @@ class Division(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """The number of all nodes."""
+        """The number of nodes."""
         return self.firsts[-1]
 
     @property
     def most(self) -> int:
-        """The most nodes of a rank."""
+        """The largest number of nodes of a rank."""
         return int(np.diff(self.firsts).max())
 
     def shards(self, rank: int) -> slice:

@@ -1,4 +1,4 @@
-"""A copy of parameters to go back to."""
+"""Snapshots of parameters, which can be restored."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from fastembed._base.threads import Pool
 
-PIECE_BYTES = 1 << 20  # bytes of an array that one task copies or checks
+PIECE_BYTES = 1 << 20  # bytes of an array per task of copying or checking
 
 
 class Snapshot:
-    """A copy of some arrays, as they were when it was last taken: at first, when this object was made.
+    """A copy of some arrays, taken when this object is created and again with :meth:`take`.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        By the names that errors give them.
+        The arrays, under the names that errors use.
     pool : Pool
-        Its threads share the work.
+        The threads that share the work.
 
     Examples
     --------
@@ -48,19 +48,19 @@ class Snapshot:
 
     @property
     def copies(self) -> dict[str, NDArray[Any]]:
-        """What was copied, by name."""
+        """The copies, by name."""
         return self._copies
 
     def take(self) -> None:
-        """Copy what the arrays hold now."""
+        """Copy the current values of the arrays."""
         self._for_each_piece(lambda name, rows: np.copyto(self._copies[name][rows], self._arrays[name][rows]))
 
     def restore(self) -> None:
-        """Put the copy back into the arrays, in place."""
+        """Write the copy back to the arrays, in place."""
         self._for_each_piece(lambda name, rows: np.copyto(self._arrays[name][rows], self._copies[name][rows]))
 
     def fault(self) -> str | None:
-        """Say which number of the arrays is the first that is not finite now; None if all are finite."""
+        """Describe the first number of the arrays that is not finite; None if all are finite."""
         faulty = set()
 
         def check(name: str, rows: slice) -> None:

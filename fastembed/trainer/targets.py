@@ -1,4 +1,4 @@
-"""Targets of examples as rows of weights in CSR form, from every form that users may give."""
+"""Targets of examples: conversion of all accepted forms to rows of weights in CSR form."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Targets(NamedTuple):
 
     @classmethod
     def one_hot(cls, ids: Any) -> Targets:
-        """Return the rows that each have weight 1 at one output."""
+        """Return rows with weight 1 at one output each."""
         columns = np.asarray(ids, dtype=np.int32)
         return cls(np.arange(len(columns) + 1, dtype=np.int64), columns, np.ones(len(columns)))
 
     def row(self, n: int) -> Targets:
-        """Return one row, as views."""
+        """Return views of one row."""
         begin, end = self.starts[n : n + 2]
         return Targets(np.array([0, end - begin]), self.columns[begin:end], self.amounts[begin:end])
 
 
 def check_target(target: Any, outputs: int) -> Targets:
-    """Return one row: of an output's id, or of weights (V,), non-negative with a positive sum."""
+    """Return one row, given as the id of an output, or as non-negative weights (V,) with a positive sum."""
     if np.ndim(target) == 0 and not sparse.issparse(target):
         return Targets.one_hot([check_integer("target", target, low=0, high=outputs - 1)])
     if not sparse.issparse(target):
@@ -44,7 +44,7 @@ def check_target(target: Any, outputs: int) -> Targets:
 
 
 def check_targets(targets: Any, count: int, outputs: int) -> Targets:
-    """Return `count` rows: of ids (N,), or of weights (N, V), dense or SciPy sparse."""
+    """Return `count` rows, given as ids (N,), or as weights (N, V), dense or SciPy sparse."""
     if not sparse.issparse(targets):
         targets = unmasked("targets", targets)
         if targets.ndim == 1:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,7 @@ from fastembed._kernels import cooccur
 from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """The sums of the rows (V_in,) and of the columns (V,) of counts."""
 
     rows: NDArray[np.float64]
@@ -22,9 +20,9 @@ class Totals:
 
     @classmethod
     def of(cls, counts: GroupedCounts | Any, pool: Pool) -> Totals:
-        """Return those of grouped counts, or of a canonical CSR array.
+        """Return the sums of grouped counts, or of a canonical CSR array.
 
-        The sums of the columns are those of each group, added in the order of the groups: the same bits for any number
+        The column sums of the groups are added in the order of the groups, so that the bits are the same for any number
         of threads.
         """
         groups = as_groups(counts)
@@ -46,12 +44,12 @@ class Totals:
 
     @classmethod
     def of_group(cls, group: RowGroup, outputs: int) -> Totals:
-        """Return those of one group alone."""
+        """Return the sums of a single group."""
         rows, columns = np.empty(len(group.begins)), np.zeros(outputs)
         cooccur.add_totals(*group, rows, columns)
         return cls(rows, columns)
 
     def add(self, group: int, part: Totals) -> None:
-        """Add those of the next group."""
+        """Add the sums of the next group."""
         self.rows[group_slice(group, len(self.rows))] = part.rows
         self.columns[:] += part.columns

@@ -26,7 +26,7 @@ from fastembed.trainer.checks import check_dtype, check_new_rows, check_paramete
 from fastembed.trainer.data import GivenData
 from fastembed.trainer.epochs import Record
 from fastembed.trainer.file import read_trainer, write_trainer
-from fastembed.trainer.fit import Fit
+from fastembed.trainer.fit import CountsFit
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Communicator, on_first_rank, ranks_of
@@ -38,8 +38,8 @@ from fastembed.trainer.targets import check_target, check_targets
 class Trainer:
     """Exact-softmax training of an embedding followed by a linear layer.
 
-    The model is ``softmax(h @ linear + bias)``. An input ``h`` is a row ``embedding[i]``, or a weighted sum of rows, a
-    bag: ``weights @ embedding[ids]``. The loss of a target ``y`` is ``-loss_scale * y @ log(softmax)``. The
+    The model is ``softmax(h @ linear + bias)``. An input ``h`` is a row ``embedding[i]`` or a bag, which is a weighted
+    sum of rows: ``weights @ embedding[ids]``. The loss of a target ``y`` is ``-loss_scale * y @ log(softmax)``. The
     derivation is in ``docs/derivation.md``.
 
     Parameters
@@ -47,15 +47,15 @@ class Trainer:
     embedding : ndarray (V_in, D), float32 or float64
         One row per input. C-contiguous; **updated in place**.
     linear : ndarray (D, V), of the same dtype
-        The layer from a row to the V logits. Copied; `Trainer.linear` is the trained one.
+        The layer from a row to the V logits. Copied; `Trainer.linear` is the trained layer.
     bias : array_like (V,), optional
         Added to the logits. Copied; never trained.
     loss_scale : float, optional
-        Factor on the loss, and so on each step; 1 / V by default, and 1 for :meth:`random`.
+        Factor on the loss, and thus on each step; 1 / V by default, and 1 for :meth:`random`.
     learning_rate : float
-        Factor on the gradient in `step` and `train`, where they are given none.
+        Default factor on the gradient in `step` and `train`.
     threads : int, optional
-        Threads to use; by default as many as there are CPUs. Results have the same bits for any number of threads.
+        The number of threads; by default the number of CPUs. Results have the same bits for any number of threads.
 
     Raises
     ------
@@ -64,8 +64,9 @@ class Trainer:
 
     Notes
     -----
-    A trainer runs one call at a time: a second thread waits. Several trainers may run at once. `copy.deepcopy`, and a
-    pickle, make a trainer with parameters of its own, which goes on to the same bits; `copy.copy` shares them.
+    A trainer runs one call at a time: a second thread waits. Several trainers may run at the same time.
+    `copy.deepcopy` and pickling copy the parameters, and the copy continues training to the same bits; `copy.copy`
+    shares the parameters.
 
     Examples
     --------
@@ -115,10 +116,10 @@ class Trainer:
         seed: int | np.random.Generator | None = None,
         threads: int | None = None,
     ) -> Self:
-        """Return a trainer with normal random parameters of the standard deviation 1 / sqrt(D).
+        """Return a trainer with random normal parameters with standard deviation 1 / sqrt(D).
 
-        Rows of the embedding then have about the length 1, and all outputs about the same probability: the loss starts
-        near log V nats, and steps with the default rate lower it.
+        The rows of the embedding then have lengths of about 1, and all outputs have about the same probability: the
+        loss starts near log V nats, and steps with the default rate lower it.
 
         Parameters
         ----------
@@ -129,12 +130,12 @@ class Trainer:
         loss_scale : float
             Factor on the loss; 1 gives it in nats.
         learning_rate : float
-            As for the class. The default also suits soft targets and a linear layer that is trained; for one class per
+            As for the class. The default also suits soft targets and training of the linear layer; for one class per
             input, 1 is faster.
         dtype : {"float32", "float64"}
-            Of the parameters.
+            The dtype of the parameters.
         seed : int or Generator, optional
-            For a repeatable draw.
+            The seed of the random parameters.
         threads : int, optional
             As for the class.
 
@@ -173,7 +174,7 @@ class Trainer:
 
     @property
     def linear(self) -> NDArray[Any]:
-        """The linear layer (D, V): a view of the memory of the trainer. Column c is the vector of output c."""
+        """The linear layer (D, V), a view of the trainer's memory. Column c is the vector of output c."""
         return self._parameters.linear
 
     @property
@@ -188,7 +189,7 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """The factor on the gradient where `step` and `train` are given none."""
+        """The default factor on the gradient in `step` and `train`."""
         return self._rate
 
     @property
@@ -198,17 +199,18 @@ class Trainer:
 
     @property
     def squares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The sums of squared gradients of `fit_counts`, for inputs (V_in,) and outputs (V,): the arrays themselves."""
+        """The sums of squared gradients of `fit_counts`, for inputs (V_in,) and outputs (V,), not copied."""
         return self._parameters.squares, self._parameters.linear_squares
 
     def forward(self, i: Any) -> NDArray[Any]:
-        """Return the probabilities softmax(h @ linear + bias), of one input or of many.
+        """Return the probabilities softmax(h @ linear + bias) of one input or of many.
 
         Parameters
         ----------
         i : int, tuple (ids, weights), array_like of int (N,), list of bags or SciPy sparse (N, V_in)
-            One input: an id, 0 to V_in - 1, or a bag, a tuple of its ids (n,) and their weights (n,) or None. Or N
-            inputs: ids, bags as for `train`, whose rows differ from those of single calls by rounding alone.
+            One input: an id, 0 to V_in - 1, or a bag, as a tuple of its ids (n,) and their weights (n,) or None. Or N
+            inputs: ids, or bags as for `train`. The rows of the result differ from those of single calls by rounding
+            only.
 
         Returns
         -------
@@ -222,7 +224,7 @@ class Trainer:
         FloatingPointError
             If a logit overflows.
         MemoryError
-            If the probabilities take more memory than is free; nothing has been computed then.
+            If the probabilities need more memory than is free; nothing has been computed then.
 
         Examples
         --------
@@ -247,12 +249,12 @@ class Trainer:
         i : int, tuple (ids, weights), array_like of int (N,), list of bags or SciPy sparse (N, V_in)
             As for :meth:`forward`.
         topn : int
-            How many outputs per input, at least 1; all of them if there are no more.
+            The number of outputs per input, at least 1; all of them if there are fewer.
 
         Returns
         -------
         outputs : ndarray of intp (topn,) or (N, topn)
-            Ids, the most probable first; equally probable ones are in the order of the ids.
+            Ids, the most probable first; ties are in the order of the ids.
         probabilities : ndarray, same shape
             In the dtype of the parameters.
 
@@ -263,7 +265,7 @@ class Trainer:
 
         Notes
         -----
-        The probabilities of all outputs are in memory for some inputs at a time only.
+        The probabilities of all outputs are in memory for one block of inputs at a time.
 
         Examples
         --------
@@ -284,9 +286,9 @@ class Trainer:
         Parameters
         ----------
         i : int, array_like of int (n,), tuple (ids, weights) or SciPy sparse (1, V_in)
-            The id of the input, 0 to V_in - 1; or a bag, the weighted sum of rows of the embedding, by ids whose
-            weights are 1, by ids (n,) and weights (n,), or as a sparse row. Weights may be negative, those of equal ids
-            are added up, and the sum of no rows is 0.
+            The id of the input, 0 to V_in - 1; or a bag, given as ids (n,) with weights 1, as ids (n,) and weights
+            (n,), or as a sparse row. Weights may be negative; the weights of equal ids are added; the sum of an empty
+            bag is 0.
         target : int, array_like (V,) or SciPy sparse (1, V)
             The id of the output, or non-negative weights with a positive sum.
 
@@ -318,7 +320,8 @@ class Trainer:
     def gradient(self, i: Any, target: Any) -> NDArray[Any]:
         """Return the gradient of the loss with respect to ``embedding[i]``, or to the sum of a bag.
 
-        That of a row of a bag is the same times its weight: those of all of them are ``np.outer(weights, gradient)``.
+        The gradient with respect to a row of a bag is this gradient times the weight of the row; for all rows it is
+        ``np.outer(weights, gradient)``.
 
         Parameters
         ----------
@@ -335,7 +338,7 @@ class Trainer:
         TypeError, ValueError
             As `loss` does.
         FloatingPointError
-            If the loss, or a number of the gradient, is not finite.
+            If the loss or a component of the gradient is not finite.
 
         Examples
         --------
@@ -377,8 +380,8 @@ class Trainer:
         TypeError, ValueError
             As `loss` does; nothing has been changed then.
         FloatingPointError
-            If the loss, or what the step would leave, is not finite; or if the step might move a number of the linear
-            layer by 5e30 (float32) or 5e291 (float64). Nothing has been changed then.
+            If the loss or a parameter after the step would not be finite, or if the step might change a parameter of
+            the linear layer by 5e30 (float32) or 5e291 (float64). Nothing has been changed then.
 
         Examples
         --------
@@ -419,7 +422,7 @@ class Trainer:
         Parameters
         ----------
         inputs : array_like of int (N,), list of bags or SciPy sparse (N, V_in)
-            The ids of the inputs; or bags, each by its ids or by a tuple (ids, weights), or as the rows of a matrix.
+            The ids of the inputs; or bags, each given as ids or as a tuple (ids, weights), or as the rows of a matrix.
         targets : array_like of int (N,), array_like (N, V) or SciPy sparse (N, V), optional
             The target of each example, as for `step`; by default the inputs themselves, if they are ids.
         learning_rate : float, optional
@@ -432,7 +435,7 @@ class Trainer:
         Returns
         -------
         ndarray (epochs,), float64
-            The mean loss of each epoch, each example's before its step.
+            The mean loss of each epoch, with the loss of each example before its step.
 
         Raises
         ------
@@ -448,7 +451,7 @@ class Trainer:
         >>> bool(losses[0] > losses[2])
         True
 
-        Each word from the two around it:
+        Predict each word from its two neighbours:
 
         >>> losses = trainer.train([[0, 2], [1, 3], [2, 4]], [1, 2, 3], epochs=3)
         >>> bool(losses[0] > losses[2])
@@ -529,94 +532,95 @@ class Trainer:
         keep_checkpoint: bool = False,
         comm: Communicator | None = None,
     ) -> list[dict[str, float]]:
-        """Fit the rows of the embedding to their counts of outputs, by the exact softmax, in blocks.
+        """Fit the rows of the embedding to counts of their outputs, with the exact softmax, in blocks of inputs.
 
         Parameters
         ----------
         counts : Counts or SciPy sparse (N, V)
-            How often, or with what weight, input n occurs with output c: counts[n, c]. Inputs without counts are not
-            visited.
+            Each counts[n, c] is the frequency, or the total weight, of output c with input n. Inputs without counts are
+            not visited.
         bags : SciPy sparse (N, V_in), optional
             Input n is the weighted sum of rows of the embedding, ``bags[n] @ embedding``; weights may be negative. By
             default N is V_in, and input n is row n.
         epochs : int
             How often each input is visited.
         learning_rate, linear_learning_rate : float
-            Rates of the row-wise Adagrad steps on the embedding and on the linear layer, which fall linearly to a
-            tenth. The rate is the length of the first step of a row. At zero, the parameters keep their bits.
+            Rates of the row-wise Adagrad steps on the embedding and on the linear layer. They fall linearly to a tenth.
+            The rate is the length of the first step of a row. With the rate 0 the parameters do not change.
         block_size : int
-            Number of inputs in a block; the last one of an epoch may have fewer. A row of the embedding that several
-            bags of a block name makes one step, along the sum of their gradients. The logits of a block take memory for
-            block_size * V numbers.
+            Number of inputs in a block; the last block of an epoch may have fewer. A row of the embedding that is in
+            several bags of a block makes one step, along the sum of their gradients. The logits of a block take memory
+            for block_size * V numbers.
         frozen_rows : array_like of int
-            Ids of rows of the embedding that keep their bits; the linear layer still learns from their counts.
+            Ids of rows of the embedding that do not change; the linear layer still learns from their counts.
         row_rates : array_like (V_in,), optional
             Non-negative factors on the learning rate of each row of the embedding; 1 by default. A row whose factor is
             0 is frozen.
         input_weights : array_like (N,), optional
-            Non-negative weights of the inputs in the gradients of the linear layer, and of rows of the embedding that
-            bags share; their scale does not matter. By default the linear layer weighs an input by the sum of its
-            counts to the power 0.75, and the rows weigh all bags alike.
+            Non-negative weights of the inputs in the gradients of the linear layer, and in those of rows that several
+            bags share; their scale does not matter. By default the weight of an input is the sum of its counts to the
+            power 0.75 in the linear layer, and 1 in the rows.
         validation_counts : Counts or SciPy sparse (M, V), optional
             Counts that are not trained on; their mean nll at the end of each epoch is `validation_nll` in its record.
         validation_bags : SciPy sparse (M, V_in), optional
             The inputs of `validation_counts`; by default `bags`, and then M is N.
         n_iter_no_change : int, optional
-            End training early when `validation_nll` has not fallen for so many epochs. When training ends, early or
-            not, the parameters are put back to those of the epoch at which it was lowest.
+            End training early when `validation_nll` has not fallen for this many epochs. When training ends, early or
+            not, the parameters of the epoch with the lowest `validation_nll` are restored.
         warm_start : bool
-            Continue from the previous call's sums of squared gradients, whose roots divide the steps; by default the
-            sums start from zero.
+            Continue with the sums of squared gradients of the previous call, whose square roots divide the steps; by
+            default the sums start from zero.
         seed : int or Generator, optional
-            For the order of the inputs, which is drawn again for each epoch.
+            Seed of the order of the inputs, which is drawn again for each epoch.
         on_epoch_end : callable, optional
             Called as ``on_epoch_end(record, trainer)`` after each epoch, with the record of the epoch and this trainer,
             whose parameters are those after the epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
-            A file that is written after each epoch, and when training ends by an exception. Where it exists, training
-            goes on from it: the same call of a trainer with the same parameters, or with those that an interrupted call
-            has left, ends with the same bits as one that was never interrupted, on any number of threads. What
-            `on_epoch_end` has been called with before, it is not called with again.
+            A file that is written after each epoch, and when an exception ends training. If it exists, training resumes
+            from it. The trainer must have the same parameters as in the first call, or those that the interrupted call
+            left. The result has the same bits as that of an uninterrupted call, on any number of threads.
+            `on_epoch_end` is not called again for epochs that it has already been called for.
         checkpoint_minutes : float
-            The file is also written whenever so many minutes have passed within an epoch.
+            The interval in minutes at which the file is also written within an epoch.
         keep_checkpoint : bool
-            Keep the file. By default :meth:`save` removes it, and until then the same call has its result at once.
+            Keep the file. By default :meth:`save` removes it; until then the same call returns the finished result at
+            once.
         comm : communicator of mpi4py, optional
-            Such as ``MPI.COMM_WORLD``: its processes, the ranks, make this call together, with the same arguments, and
-            share the outputs among them. All end with the same parameters, whose bits do not depend on the number of
-            ranks. See the notes.
+            A communicator such as ``MPI.COMM_WORLD``. Its processes, the ranks, make this call together with the same
+            arguments, and each computes a share of the outputs. All get the same parameters, whose bits do not depend
+            on the number of ranks. See the notes.
 
         Returns
         -------
         list of dict
-            One record per finished epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair, in nats,
-            of each input before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
+            One record per completed epoch: `epoch`, from 1; `nll`, the mean negative log-likelihood per pair in nats,
+            with each input before its step; `perplexity`, exp(nll); `learning_rate` at the end of the epoch; `seconds`;
             and `validation_nll` after the epoch, if there are validation counts. With `n_iter_no_change` also `kept`:
-            whether the parameters are put back to those of this epoch.
+            whether the final parameters are those of this epoch.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as above, or the checkpoint was written by a call with other arguments, by another
-            version or with the kernels or the BLAS of another kind of CPU, which the message names; nothing has been
+            If an argument is not as above, or if the checkpoint was written with other arguments, by another version,
+            or with the kernels or the BLAS of another kind of CPU; the message names the difference. Nothing has been
             changed then.
         RuntimeError
-            If `on_epoch_end` calls it.
+            If `on_epoch_end` calls this method.
         OSError
             If the checkpoint cannot be written or read. The steps made so far stay, and so does the last checkpoint.
         TrainingDivergedError
             If the loss of a block, or a parameter at the end of an epoch, is not finite. The parameters are then those
-            at the end of the epoch before, or at the start. (Another exception, such as a Ctrl-C, leaves the steps
-            made so far.)
+            at the end of the previous epoch, or the initial ones. (Any other exception, such as a Ctrl-C, leaves the
+            steps made so far.)
 
         Notes
         -----
-        With `comm`, all ranks start from the parameters and the generator of rank 0, which alone calls `on_epoch_end`,
-        and reads and writes the checkpoint. Ranks that differ in the counts, the options, the versions, the kernels or
-        the BLAS raise ValueError before anything is changed. Each holds all parameters, and reads of a `CountsStore`
-        only the columns of its outputs. An exception that one rank alone has, such as a Ctrl-C, ends the processes of
-        all: training goes on from the last checkpoint, also on another number of ranks. A warning says so if one rank
-        would be faster.
+        With `comm`, all ranks start from the parameters and the generator of rank 0. Only rank 0 calls `on_epoch_end`
+        and reads and writes the checkpoint. If the ranks differ in the counts, the options, the versions, the kernels
+        or the BLAS, ValueError is raised before anything is changed. Each rank holds all parameters; from a
+        `CountsStore` it reads only the columns of its outputs. An exception in one rank, such as a Ctrl-C, ends the
+        processes of all ranks; training can resume from the last checkpoint, on any number of ranks. A warning is
+        issued if one rank would be faster.
 
         Examples
         --------
@@ -626,7 +630,7 @@ class Trainer:
         >>> history[0]["nll"] > history[-1]["nll"]
         True
 
-        Three documents with their words as weighted bags, and their labels as counts:
+        Three documents are weighted bags of words, and their labels are counts:
 
         >>> documents = csr_array([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5], [1.0, 0, 0, 0]])
         >>> labels = csr_array([[1, 0], [0, 1], [1, 0]])
@@ -643,7 +647,7 @@ class Trainer:
             file = on_first_rank(
                 ranks, lambda: CheckpointFile.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
             )
-            fit = Fit(
+            fit = CountsFit(
                 given,
                 options,
                 rng,
@@ -671,7 +675,7 @@ class Trainer:
         Returns
         -------
         float
-            -sum_nc N_nc log softmax(h_n W + b)_c / sum_nc N_nc, summed in double. h_n is E_n, or the sum of the bag.
+            -sum_nc N_nc log softmax(h_n W + b)_c / sum_nc N_nc, summed in float64; h_n is E_n, or the sum of bag n.
 
         Raises
         ------
@@ -687,27 +691,27 @@ class Trainer:
         1.386294
         """
         p, pool = self._parameters, self._pool
-        with self._lock.value, DefaultFloatMode():
+        with DefaultFloatMode():
             data = GivenData(counts, bags).checked(p, pool)
-            with closing(BlockFit(p, data.counts, FitOptions(), pool, bags=data.bags)) as fit:
+            with self._lock.value, closing(BlockFit(p, data.counts, FitOptions(), pool, bags=data.bags)) as fit:
                 return fit.nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
 
-        The checkpoint of the last fit is removed then, unless it is to be kept.
+        The file is written atomically. The checkpoint of the last fit is then removed, unless it is to be kept.
 
         Parameters
         ----------
         path : path-like
-            The file to make or to replace, whole or not at all.
+            The file to create or to replace.
 
         Raises
         ------
         OSError
             If the file cannot be written; an old file then stays as it was.
         ValueError
-            If a parameter, or a sum of squared gradients, has been made NaN or infinite.
+            If a parameter or a sum of squared gradients is NaN or infinite.
 
         Examples
         --------
@@ -719,18 +723,18 @@ class Trainer:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
-        """Read a file of :meth:`save`.
+        """Read a trainer from a file that :meth:`save` has written.
 
         Parameters
         ----------
         path : path-like
         threads : int, optional
-            As for the class: files do not hold it.
+            As for the class; the file does not store it.
 
         Returns
         -------
         Trainer
-            With the same bits, which training goes on from.
+            Its parameters and sums have the same bits, so that training can continue.
 
         Raises
         ------
@@ -750,19 +754,21 @@ class Trainer:
         return read_trainer(path, partial(cls, threads=check_threads(threads)))
 
 
-def run_fit(trainer: Trainer, fit: Fit) -> list[Record]:
-    """Make a fit of the parameters of a trainer, which makes no other call meanwhile; return the records.
+def run_fit(trainer: Trainer, fit: CountsFit) -> list[Record]:
+    """Run a fit of the parameters of a trainer, which allows no other call meanwhile; return the records.
 
     Parameters
     ----------
     trainer : Trainer
-    fit : Fit
+    fit : CountsFit
     """
-    with trainer._lock.value, DefaultFloatMode():
-        if trainer._fitting == os.getpid():
-            raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-        trainer._fitting = os.getpid()
-        try:
-            return fit.run(trainer._parameters, trainer._pool)
-        finally:
-            trainer._fitting = None
+    with DefaultFloatMode():
+        run = fit.prepare(trainer._parameters, trainer._pool)  # a wrong argument does not wait for another call
+        with trainer._lock.value:
+            if trainer._fitting == os.getpid():
+                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+            trainer._fitting = os.getpid()
+            try:
+                return run()
+            finally:
+                trainer._fitting = None

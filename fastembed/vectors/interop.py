@@ -17,12 +17,12 @@ def to_gensim(
 ) -> Any:
     """Return a gensim.models.KeyedVectors; the counts, if known, are its attribute "count".
 
-    If the composer is a `BucketComposer`, it is a FastTextKeyedVectors, which shares the memory of its rows.
+    With a `BucketComposer` the result is a FastTextKeyedVectors, which shares the memory of the rows.
 
     Raises
     ------
     ImportError
-        Without gensim.
+        If gensim is not installed.
     """
     if isinstance(composer, BucketComposer):
         vectors = _to_gensim_fasttext(tokens, matrix, composer)
@@ -37,7 +37,7 @@ def to_gensim(
 
 
 def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketComposer) -> Any:
-    """Return a gensim.models.fasttext.FastTextKeyedVectors, which composes as we do."""
+    """Return a gensim.models.fasttext.FastTextKeyedVectors, which composes the same vectors."""
     fasttext = require("gensim.models.fasttext", "gensim")
     lengths = {"min_n": composer.shortest, "max_n": composer.longest, "bucket": len(composer.rows)}
     vectors = fasttext.FastTextKeyedVectors(matrix.shape[1], **lengths, dtype=matrix.dtype)
@@ -45,7 +45,7 @@ def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketC
     vectors.key_to_index = {token: row for row, token in enumerate(tokens)}
     vectors.vectors = np.array(matrix)
     vectors.vectors_ngrams = composer.rows
-    vectors.vectors_vocab = np.empty_like(matrix)  # the words' own rows: what the mean lacks without them
+    vectors.vectors_vocab = np.empty_like(matrix)  # the words' own rows: the part of the mean that is not from n-grams
     for block, sums, sizes in composer.sums(tokens):
         vectors.vectors_vocab[block] = matrix[block] * (sizes[:, None] + 1).astype(matrix.dtype) - sums
     vectors.recalc_char_ngram_buckets()
@@ -55,14 +55,14 @@ def _to_gensim_fasttext(tokens: Sequence[str], matrix: Matrix, composer: BucketC
 def from_gensim(keyed: Any) -> tuple[list[str], Matrix, npt.NDArray[np.int64] | None, Composer | None]:
     """Return the tokens, a copy of the matrix, and the counts, if known, of a gensim.models.KeyedVectors.
 
-    Of a FastTextKeyedVectors with n-grams they are followed by the composer of other words.
+    For a FastTextKeyedVectors with n-grams, the last element is the composer of other words.
 
     Raises
     ------
     TypeError
-        If it is not one.
+        If `keyed` is of another type.
     """
-    keyed = getattr(keyed, "wv", keyed)  # of a whole model
+    keyed = getattr(keyed, "wv", keyed)  # the vectors of a whole model
     if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
         raise TypeError(f"a gensim.models.KeyedVectors expected, got {type(keyed).__name__}")
     counts = keyed.expandos.get("count")
@@ -81,12 +81,12 @@ def to_pandas(tokens: Sequence[str], matrix: Matrix) -> Any:
     Raises
     ------
     ImportError
-        Without pandas.
+        If pandas is not installed.
     ValueError
         If a token has no UTF-8 form.
     """
     pandas = require("pandas", "pandas")
-    encode_tokens(tokens)  # raises for what has no UTF-8 form
+    encode_tokens(tokens)  # raises ValueError for a token without a UTF-8 form
     # Before pandas 3 a frame of a read-only array would be read-only, too
     return pandas.DataFrame(matrix, index=pandas.Index(tokens, name="token"), copy=True)
 
@@ -97,12 +97,12 @@ def from_pandas(frame: Any) -> tuple[list[Any], npt.NDArray[Any]]:
     Raises
     ------
     TypeError, ValueError
-        If it is not a DataFrame, or has no row.
+        If `frame` is not a DataFrame, or has no rows.
     """
     if not hasattr(frame, "to_numpy") or not hasattr(frame, "columns"):
         raise TypeError(f"a pandas.DataFrame expected, got {type(frame).__name__}")
     if not len(frame):
         raise ValueError("there must be at least one vector, got none")
-    matrix = np.array(frame.to_numpy(), order="C")  # the frame's own memory may change
+    matrix = np.array(frame.to_numpy(), order="C")  # a copy, since the memory of the frame may change
     matrix.flags.writeable = False
     return list(frame.index), matrix

@@ -1,12 +1,12 @@
 """Exact search for the rows of a matrix nearest to queries, in blocks of bounded memory; ties are in the order of ids.
 
-A product in the dtype of the matrix gives every cosine within a known error, and so a few candidates among which the
-best rows must be. The cosines of these are computed in float64, each row by itself: neither they nor their order depend
-on the other queries in the same product, on the BLAS or on its threads.
+A product in the dtype of the matrix gives every cosine within a known error, and thus a few candidates that must
+include the best rows. The cosines of the candidates are computed in float64, for each row separately. So neither they
+nor their order depend on the other queries in the same product, on the BLAS or on its threads.
 
-What is a tie: cosines are rounded to 12 decimals, far above the rounding errors of float64 (about 1e-16) and far below
-what vectors of float32 mean (1e-7). So a row has the cosine 1 with itself and with its multiples. Rows that are exact
-multiples of one another have the same bits once they are of unit length, and so the same cosine with any query.
+Ties: cosines are rounded to 12 decimals, far above the rounding errors of float64 (about 1e-16) and far below the
+precision of float32 vectors (1e-7). So a row has the cosine 1 with itself and with its multiples. Rows that are exact
+multiples of one another have the same bits after scaling to unit length, and thus the same cosine with any query.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Found = tuple[Ids, Exact]  # ids and their scores, descending; ties in the order
 
 BLOCK_BYTES = 1 << 25  # the size of a block of cosines: limits the number of queries in one product with all rows
 ROWS_BYTES = 1 << 22  # the size of a block of rows in float64
-# Bytes of a matrix up to which one query is answered by one thread of BLAS: more threads gain little, and much is lost
-# where another thread or process wants the processor for which they wait
+# Bytes of a matrix up to which one query uses one thread of BLAS: more threads gain little, and cost much if other
+# threads or processes compete for the CPU
 ONE_THREAD_BYTES = 1 << 26
 GROUPS = 1024  # groups of rows: the threshold for candidates is found among the best score of each
 
@@ -39,13 +39,13 @@ METHODS = ("3CosAdd", "3CosMul")
 
 
 class Neighbors:
-    """Search among the rows (V, D) of a matrix by cosine; that of a zero row is 0.
+    """Search among the rows (V, D) of a matrix by cosine; the cosine with a zero row is 0.
 
     Parameters
     ----------
     matrix : ndarray of float32 or float64, shape (V, D)
-        Finite and C-contiguous. Kept, and copied only if components are so large or small that squares could overflow
-        or underflow.
+        Finite and C-contiguous. It is copied only if components are so large or small that squares could overflow or
+        underflow.
 
     Attributes
     ----------
@@ -62,9 +62,9 @@ class Neighbors:
             norms[block] = _lengths(self.rows[block].astype(np.float64))
         self._inverse_norms = np.zeros(len(matrix), matrix.dtype)
         np.divide(1.0, norms, out=self._inverse_norms, where=norms > 0, casting="same_kind")
-        # A sum of D products has an error of at most D units in the last place of |row||query|, whatever its order;
-        # rounding of the query, the norm and the score adds a few. Twice that covers float64's final cosine, which is
-        # then rounded to DECIMALS.
+        # A sum of D products has an error of at most D units in the last place of |row||query|, in any order; rounding
+        # of the query, the norm and the score adds a few. Twice that covers the final cosine in float64, which is then
+        # rounded to DECIMALS.
         self._margin = float((matrix.shape[1] + 16) * np.finfo(matrix.dtype).eps) + 10.0**-DECIMALS
 
     def unit(self, ids: Ids | slice) -> Exact:
@@ -88,11 +88,11 @@ class Neighbors:
         queries : ndarray of float64, shape (Q, D)
             Of length 1 or 0.
         topn : int
-            How many rows; fewer if there are no more.
+            The number of rows; fewer if there are no more.
         excluded : sequence of Q sequences of int
-            Ids left out of the answer to each query; by default none.
+            Ids excluded from the result of each query; by default none.
         among : int or ndarray of intp, optional
-            How many of the first rows to search, or the ascending ids of the rows to search; by default all.
+            The number of first rows to search, or the ascending ids of the rows to search; by default all.
         """
         return self._search(queries[:, None], lambda cosines: cosines[0], np.ones((1, 1)), topn, excluded, among)
 
@@ -120,7 +120,7 @@ class Neighbors:
         return self._search(np.stack([a, b, c], axis=1), _cos_mul, signs, topn, excluded, among)
 
     def count_nearer(self, query: Exact, other: Exact, *, excluded: int | None = None) -> int:
-        """Return how many rows, but the excluded one, have a larger cosine with a query than another vector has.
+        """Return the number of rows, without the excluded one, that have a larger cosine with a query than `other`.
 
         Both are vectors (D,) of length 1 or 0.
         """
@@ -145,7 +145,7 @@ class Neighbors:
         """Return for each query the rows with the largest scores.
 
         A query is T unit vectors: the shape is (Q, T, D). `score` maps cosines (T, N), which it may overwrite, to
-        scores (N,), which increase with the cosines of positive `signs` (T, 1) and decrease with the others.
+        scores (N,). Scores increase with the cosines whose `signs` (T, 1) are positive and decrease with the others.
         """
         number, terms, dim = queries.shape
         part = slice(None) if among is None else slice(among) if isinstance(among, int) else among
@@ -155,7 +155,7 @@ class Neighbors:
         found = []
         for block in _blocks(number, terms * len(rows) * rows.itemsize, BLOCK_BYTES):
             flat = queries[block].reshape(-1, dim).astype(rows.dtype)
-            if 2 * topn > len(rows):  # then nearly all are candidates
+            if 2 * topn > len(rows):  # nearly all rows are candidates then
                 found += self._sorted(queries[block], score, topn, excluded[block], part)
                 continue
             with _few_threads(rows, len(queries[block])):
@@ -180,7 +180,7 @@ class Neighbors:
         excluded: Sequence[Sequence[int]],
         part: slice | Ids,
     ) -> list[Found]:
-        """Do what `_search` does, for a few queries and many answers: all rows are candidates of all queries."""
+        """Do the same as `_search` for a few queries with many results: all rows are candidates of all queries."""
         number, terms, dim = queries.shape
         ids, vectors = np.arange(len(self.rows))[part], queries.reshape(-1, dim)
         cosines = np.empty((number * terms, len(ids)))
@@ -196,7 +196,7 @@ class Neighbors:
         return found
 
     def _cosines(self, ids: Ids, query: Exact) -> Exact:
-        """Return the cosines (T, N) of rows with the unit vectors (T, D), those of a row independent of the other rows.
+        """Return the cosines (T, N) of rows with the unit vectors (T, D), independent of the other rows.
 
         The BLAS cannot be used: its order of summation depends on the position of a row.
         """
@@ -209,36 +209,36 @@ class Neighbors:
 
 
 def _few_threads(rows: Matrix, queries: int) -> AbstractContextManager[None]:
-    """Return the context in which to multiply rows with some queries."""
+    """Return the context in which to multiply rows with a number of queries."""
     return single_threaded_blas() if queries == 1 and rows.nbytes <= ONE_THREAD_BYTES else nullcontext()
 
 
 def unit_vectors(vectors: npt.NDArray[Any]) -> Exact:
     """Return finite vectors (N, D) divided by their lengths, in float64; zero stays zero.
 
-    The quotients by the largest component are the same, to the last bit, for exact multiples of a vector. No square of
-    them overflows, and one that vanishes is too small to matter.
+    Exact multiples of a vector have the same bits after division by the largest component. No square then overflows,
+    and one that underflows is too small to matter.
     """
     exact = vectors.astype(np.float64)
     exact /= np.maximum(np.abs(exact).max(axis=1, initial=0), LEAST)[:, None]
-    exact /= np.maximum(_lengths(exact), 1.0)[:, None]  # no length is below 1, but that of zero
+    exact /= np.maximum(_lengths(exact), 1.0)[:, None]  # no length is below 1, except that of zero
     return exact
 
 
 def rounded_products(vectors: Exact, others: Exact) -> Exact:
-    """Return the products (N,) of vectors (N, D) with a vector (D,), or with one each (N, D), rounded to DECIMALS.
+    """Return the products (N,) of vectors (N, D) with a vector (D,), or row by row with (N, D), rounded to DECIMALS.
 
-    Of unit vectors they are the cosines. That of each is independent of the others.
+    For unit vectors they are the cosines. Each product is independent of the others.
     """
     products: Exact = np.rint((vectors * others).sum(axis=1) * 10.0**DECIMALS)
     return products / 10.0**DECIMALS + 0.0  # makes -0.0 zero
 
 
 def _all_rounded_products(vectors: Exact, others: Exact) -> Exact:
-    """Return `rounded_products` (K, N) of vectors (N, D) with each of some others (K, D), all no longer than 1.
+    """Return `rounded_products` (K, N) of vectors (N, D) with each of K others (K, D), all of length at most 1.
 
-    The BLAS adds up in an order of its own. Any order has an error of at most D units in the last place, and only where
-    that could round to another decimal is the product computed again, as `rounded_products` does.
+    The BLAS adds in an order of its own. Any order has an error of at most D units in the last place. A product is
+    computed again as in `rounded_products` only if this error could change its last decimal.
     """
     scaled = others @ vectors.T
     scaled *= 10.0**DECIMALS
@@ -255,9 +255,9 @@ def _all_rounded_products(vectors: Exact, others: Exact) -> Exact:
 
 
 def _descending(scores: Exact) -> Ids:
-    """Return the places of scores (N,), the largest first; ties in the order of their places.
+    """Return the indices of scores (N,), the largest first; ties are in the order of the indices.
 
-    As a stable sort, in less time: the few ties are sorted again.
+    It is a stable sort in less time: only the few ties are sorted again.
     """
     order = np.argsort(-scores)
     ordered = scores[order]
@@ -281,7 +281,7 @@ def _cos_mul(cosines: Matrix) -> Matrix:
 
 
 def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
-    """Return where the `count` largest values can be, given lower and upper bounds of all values, in ascending order.
+    """Return the indices that can hold the `count` largest values, ascending, given bounds of all values.
 
     The best values of groups are a subset of all values, so their `count`-th largest is no larger than that of all.
     """
@@ -293,7 +293,7 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
 
 
 def _scaled(rows: Matrix) -> Matrix:
-    """Return each row times the power of two that brings its largest component into [0.5, 1)."""
+    """Return each row times the power of two that scales its largest component into [0.5, 1)."""
     exponents = np.frexp(np.abs(rows).max(axis=1, initial=0))[1]
     scaled: Matrix = np.ldexp(rows, -exponents[:, None])
     return scaled

@@ -1,4 +1,4 @@
-"""What a query names: tokens and vectors, parsed into rows, weights and checked vectors; unknown words are composed."""
+"""Parse the tokens and vectors of a query into rows, weights and checked vectors; compose unknown words."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Parsed = int | Exact  # the row of a token, or a vector (D,); composed ones are 
 
 
 class QueryParser:
-    """Parses queries to V tokens whose vectors have dimension D.
+    """Parser of queries over V tokens whose vectors have dimension D.
 
-    Integers are the tokens of their digits; arrays of floats are vectors.
+    An integer is the token of its digits; an array of floats is a vector.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class QueryParser:
     dim : int
         D.
     composer : Composer, optional
-        Of the vectors of words that are not among the tokens.
+        Composes vectors for words that are not among the tokens.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class QueryParser:
         return _listed(name, tokens, "one token or several")
 
     def found(self, token: Token) -> Found:
-        """Return the row of a token, or the vector composed for an unknown word; KeyError if none can be."""
+        """Return the row of a token, or the composed vector of an unknown word; KeyError if it cannot be composed."""
         name = token_of(token)
         if self._composer is not None and isinstance(name, str) and name not in self._rows:
             vector = self._composer.compose(name)
@@ -72,7 +72,7 @@ class QueryParser:
         return self.row(token)
 
     def found_all(self, tokens: Sequence[Any]) -> list[Found]:
-        """Return what :meth:`found` does for each token: many are composed at once."""
+        """Return the result of :meth:`found` for each token; all unknown words are composed at once."""
         if self._composer is None:
             return [self.row(token) for token in tokens]
         names = [token_of(token) for token in tokens]
@@ -85,7 +85,7 @@ class QueryParser:
         ]
 
     def vectors(self, name: str, tokens: Iterable[Token], matrix: Matrix) -> Matrix:
-        """Return the vectors of several tokens, (N, D), given those of all tokens; those of unknown words composed."""
+        """Return the vectors of several tokens, (N, D), from the matrix of all; compose those of unknown words."""
         if self._composer is None:
             return matrix[self.rows(name, tokens)]
         found = self.found_all(self.several(name, tokens))
@@ -96,7 +96,7 @@ class QueryParser:
         return vectors
 
     def restriction(self, restrict: Restriction) -> int | Ids | None:
-        """Return the number of rows to which a search is restricted, or these rows in ascending order."""
+        """Return the number of first rows to search, or the rows to search in ascending order."""
         if restrict is None:
             return None
         if isinstance(restrict, int | np.integer):
@@ -123,7 +123,7 @@ class QueryParser:
         return weighted
 
     def batch(self, queries: Query | Iterable[Query]) -> npt.NDArray[np.floating[Any]] | list[Parsed]:
-        """Return many queries: a matrix (Q, D) of floats as it is, or the items of another iterable, parsed."""
+        """Return many queries: a matrix (Q, D) of floats unchanged, or the parsed items of another iterable."""
         if isinstance(queries, np.ndarray) and queries.dtype.kind == "f" and queries.ndim != 1:
             if queries.ndim != 2 or queries.shape[1] != self._dim:
                 raise ValueError(f"queries must have the shape (Q, {self._dim}) or ({self._dim},), got {queries.shape}")
@@ -136,7 +136,7 @@ class QueryParser:
         return self._vector(item) if isinstance(item, np.ndarray) else as_parsed(self.found(item))
 
     def _vector(self, item: npt.NDArray[Any]) -> Exact:
-        """Return a vector that was given, checked."""
+        """Check a given vector and return it."""
         if item.dtype.kind != "f":
             raise TypeError(f"a query vector must hold floating-point numbers, got dtype {item.dtype}")
         if item.shape != (self._dim,):
@@ -145,12 +145,12 @@ class QueryParser:
 
 
 def as_parsed(found: Found) -> Parsed:
-    """Return a row as it is, and a composed vector of unit length."""
+    """Return a row unchanged, or a composed vector scaled to unit length."""
     return found if isinstance(found, int) else unit_vectors(found[None])[0]
 
 
 def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
-    """Return vectors in float64, all finite: a long double may not be."""
+    """Return vectors in float64; check after the cast that all are finite, since a long double may overflow."""
     with np.errstate(over="ignore"):
         exact = unmasked(name, vectors).astype(np.float64)
     check_finite(name, exact)

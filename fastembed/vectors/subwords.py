@@ -1,4 +1,4 @@
-"""Vectors of words that have none of their own, composed of the vectors of their character n-grams."""
+"""Composition of vectors for unseen words from the vectors of their character n-grams."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ Rows: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
 
 
 class Composer(Protocol):
-    """Composes vectors (D,) of words that have none of their own."""
+    """Composes vectors (D,) of words that have no vector."""
 
     def compose(self, word: str) -> Matrix | None:
         """Return the vector of a word, (D,); None if none of its n-grams is known."""
 
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
-        """Return the vectors of N words, (N, D), and whether each word has a known n-gram, (N,): else its row is 0."""
+        """Return the vectors of N words, (N, D), and whether each has a known n-gram, (N,); other rows are zero."""
 
     def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
-        """Return the known n-grams of a word, in its order, and their parts (D,) of its vector, whose sum that is.
+        """Return the known n-grams of a word, in order of occurrence, and their parts (D,), which sum to its vector.
 
-        Of a token, whose vector is the row given, what they lack is the part of the row that is the token's own.
+        For a token, given by its row, the difference between its vector and this sum is the part of its own row.
         """
 
     def of_rows(self, rows: Rows) -> Self:
-        """Return the composer beside these rows of the vectors of words."""
+        """Return the composer for a selection of rows of the vectors of words."""
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all that the composer holds; :func:`composer_of` takes it."""
+        """Return the data of the composer for :func:`composer_of`."""
 
 
 def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
-    """Return the composer that holds these tensors; None if there are none.
+    """Return the composer with these tensors; None if there are none.
 
     Parameters
     ----------
     tensors : mapping of str to ndarray
-        What :meth:`Composer.tensors` returned.
+        The result of :meth:`Composer.tensors`.
     matrix : ndarray (V, D)
         The vectors of the words.
 
     Raises
     ------
     ValueError
-        If they do not fit together, or this version knows no such n-grams.
+        If they are inconsistent, or this version does not support such n-grams.
     """
     if not tensors:
         return None
@@ -74,24 +74,24 @@ def composer_of(tensors: Tensors, matrix: Matrix) -> Composer | None:
 
 @dataclass(frozen=True, eq=False)
 class NgramDictionary:
-    """Composes words of n-grams each of which has a vector of its own.
+    """Composes words from n-grams that each have a vector.
 
     The vector of a word is ``scale / n**power`` times the sum of the rows of its n known n-grams, minus the centre.
 
     Attributes
     ----------
     ngrams : tuple of str, length G
-        All different.
+        The distinct n-grams.
     rows : ndarray (G, D)
-        Their vectors.
+        The vectors of the n-grams.
     centre : ndarray of float64, shape (D,)
-        Taken from every vector.
+        Subtracted from every vector.
     lengths : (int, int)
-        The least and the greatest number of characters of an n-gram.
+        The smallest and largest number of characters of an n-gram.
     scale, power : float
-        One n-gram that occurs twice in a word counts twice.
+        See above; an n-gram that occurs twice in a word counts twice.
     word_weights : ndarray of float32 (V,), optional
-        Of the words that have vectors: `scale` is multiplied by it where an n-gram is part of one. By default 1.
+        Weights of the words with vectors, which multiply `scale` for the n-grams of these words; by default 1.
 
     Examples
     --------
@@ -138,9 +138,9 @@ class NgramDictionary:
         return vectors, known
 
     def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
-        """Return the known n-grams of a word, in its order, and their parts (D,) of its vector.
+        """Return the known n-grams of a word, in order of occurrence, and their parts (D,) of its vector.
 
-        Each has an equal share of the centre. Those of a token, whose vector is the row given, have its weight.
+        Each has an equal share of the centre. The n-grams of a token, given by its row, have the weight of the token.
         """
         _, ids = self._finder.find([word])
         size = len(ids)
@@ -150,7 +150,7 @@ class NgramDictionary:
         return [(self.ngrams[i], weight * self.rows[i].astype(np.float64) - self.centre / size) for i in ids]
 
     def of_rows(self, rows: Rows) -> Self:
-        """Return the composer beside these rows of the vectors of words."""
+        """Return the composer for a selection of rows of the vectors of words."""
         return self if self.word_weights is None else replace(self, word_weights=self.word_weights[rows])
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
@@ -203,16 +203,16 @@ class NgramDictionary:
 
 @dataclass(frozen=True, eq=False)
 class BucketComposer:
-    """Composes words as fastText does: of hashed n-grams, each of which has the vector of its bucket.
+    """Composes words as fastText does, from hashed n-grams with one vector per bucket.
 
-    The vector of a word is the mean of those of its n-grams and, if it has one, its own row.
+    The vector of a word is the mean of the vectors of its n-grams and of its own row, if it has one.
 
     Attributes
     ----------
     rows : ndarray (B, D)
         The vectors of the buckets.
     shortest, longest : int
-        Of n-grams, in characters.
+        The lengths of n-grams, in characters.
 
     Examples
     --------
@@ -248,22 +248,22 @@ class BucketComposer:
         return vectors, known
 
     def sums(self, words: Sequence[str]) -> Iterator[tuple[slice, Matrix, npt.NDArray[np.intp]]]:
-        """Yield for each block of words the sums (block, D) of their n-grams' rows, and their numbers (block,)."""
+        """Yield the sums (block, D) of the rows of the n-grams of each block of words, and their numbers (block,)."""
         return bucket_sums(self.rows, words, self.shortest, self.longest)
 
     def parts(self, word: str, row: int | None = None) -> list[tuple[str, Exact]]:
-        """Return the n-grams of a word, in its order, and their parts (D,) of its vector."""
+        """Return the n-grams of a word, in order of occurrence, and their parts (D,) of its vector."""
         ngrams = ngrams_of(word, self.shortest, self.longest)
         ids, _ = buckets_of([word], self.shortest, self.longest, len(self.rows))
         size = len(ngrams) + (row is not None)
         return list(zip(ngrams, self.rows[ids].astype(np.float64) / max(size, 1), strict=True))
 
     def of_rows(self, rows: Rows) -> Self:
-        """Return the composer itself: what it holds is of no words."""
+        """Return the composer unchanged: its data does not depend on the words."""
         return self
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return "ngrams.matrix" (B, D) and "ngrams.lengths", the shortest and the longest."""
+        """Return "ngrams.matrix" (B, D) and "ngrams.lengths", the shortest and longest length."""
         return {"ngrams.matrix": self.rows, "ngrams.lengths": np.array([self.shortest, self.longest], np.int64)}
 
     @classmethod
@@ -283,14 +283,14 @@ class BucketComposer:
 
 
 def check_composed(words: Sequence[str], vectors: Matrix) -> None:
-    """Raise ValueError if a vector that was composed of n-grams is not finite: these are not checked before."""
+    """Raise ValueError if a composed vector is not finite, since the vectors of n-grams are not checked before."""
     if not all_finite(vectors):
         word = words[int(np.argmin(np.isfinite(vectors).all(axis=1)))]
         raise ValueError(f"the vector composed for {word!r} is not finite: the n-grams are damaged")
 
 
 def check_rows(rows: npt.NDArray[Any], matrix: Matrix, *, least: int) -> None:
-    """Raise ValueError if these, at least so many, cannot be the vectors of n-grams beside those (V, D) of words."""
+    """Raise ValueError if these are not at least `least` vectors of n-grams that match those (V, D) of words."""
     dim = matrix.shape[1]
     if rows.dtype != matrix.dtype or rows.ndim != 2 or len(rows) < least or rows.shape[1] != dim:
         found = f"{rows.dtype} of shape {rows.shape}"
@@ -298,7 +298,7 @@ def check_rows(rows: npt.NDArray[Any], matrix: Matrix, *, least: int) -> None:
 
 
 def checked_lengths(lengths: npt.NDArray[Any]) -> tuple[int, int]:
-    """Return the least and the greatest length of n-grams."""
+    """Return the smallest and largest length of n-grams."""
     shortest, longest = lengths.tolist() if lengths.dtype == np.int64 and lengths.shape == (2,) else (-1, -1)
     if not 0 <= shortest <= longest <= LONGEST_NGRAM:
         raise ValueError(f"'ngrams.lengths' must be two ascending integers up to {LONGEST_NGRAM}, got {lengths!r}")

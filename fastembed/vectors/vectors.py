@@ -25,8 +25,8 @@ from fastembed.vectors.subwords import Composer, Rows, composer_of
 
 Number = TypeVar("Number", bound=np.generic)
 
-PAIR_BYTES = 16  # bytes of a pair of an answer: an id and a cosine
-QUERY_BYTES = 3 * 8  # per dimension of a query: as given, of unit length, and while it is scaled
+PAIR_BYTES = 16  # bytes per id and cosine of a result
+QUERY_BYTES = 3 * 8  # bytes per dimension of a query: the given vector, its unit vector, and a temporary for scaling
 
 
 @pickled_as("Vectors")
@@ -35,17 +35,17 @@ class Vectors:
 
     ``len``, ``in`` and iteration apply to the tokens. ``v["king"]`` is a vector, ``v[["king", "queen"]]`` a matrix of
     two rows. An integer is the token of its digits, as in a corpus: ``v[33]`` is ``v["33"]``. The id of a token is its
-    index among the tokens: that of id 33 is ``v.tokens[33]``, and its vector ``v.matrix[33]``.
+    index among the tokens: the token with id 33 is ``v.tokens[33]``, and its vector is ``v.matrix[33]``.
 
-    Those of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. Of
-    these they compose a vector for a word that is not among the tokens, wherever a token may be given but in
-    :meth:`subset` and ``restrict``: ``v["kingly"]``. Still ``"kingly" in v`` is False, and the matrix, ``len`` and
-    iteration are those of the tokens alone. A word without a known n-gram is unknown.
+    Vectors of a model with subwords, and of fastText's binary models, also hold the vectors of character n-grams. From
+    these they compose vectors for words that are not among the tokens: ``v["kingly"]``. This works in every method that
+    takes a token, except in :meth:`subset` and for ``restrict``. ``"kingly" in v`` is still False, and the matrix,
+    ``len`` and iteration only include the tokens. A word without a known n-gram is unknown.
 
     Parameters
     ----------
     tokens : sequence of str, length V
-        Unique.
+        The tokens, without duplicates.
     matrix : ndarray of float32 or float64, shape (V, D)
         Row i is the vector of token i. Copied, unless it is C-contiguous and already read-only, as a memory-mapped file
         can be.
@@ -100,7 +100,7 @@ class Vectors:
     def _composing(
         cls, tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
     ) -> Self:
-        """Return vectors that compose those of words that are not among the tokens."""
+        """Return vectors with a composer for words that are not among the tokens."""
         vectors = cls(tokens, matrix, counts=counts)
         vectors._set_composer(composer)
         return vectors
@@ -121,7 +121,7 @@ class Vectors:
 
     @property
     def counts(self) -> npt.NDArray[np.int64] | None:
-        """How often each token occurred, shape (V,), read-only; None if that is not known."""
+        """How often each token occurred, shape (V,), read-only; None if not known."""
         return self._counts
 
     def __repr__(self) -> str:
@@ -138,11 +138,11 @@ class Vectors:
         return token_of(token) in self._rows
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return the matrix, so that ``np.asarray(v)`` is that of the vectors."""
+        """Return the matrix, so that ``np.asarray(v)`` is the matrix of the vectors."""
         return np.array(self._matrix, dtype=dtype, copy=copy)
 
     def __getitem__(self, tokens: Token | Iterable[Token]) -> Matrix:
-        """Return the vector of a token, shape (D,), read-only; or those of several, a new array of shape (N, D)."""
+        """Return the vector of one token, shape (D,), read-only; or of N tokens, a new array of shape (N, D)."""
         if not isinstance(tokens, str | int | np.integer):
             return self._parser.vectors("tokens", tokens, self._matrix)
         found = self._parser.found(tokens)
@@ -150,7 +150,7 @@ class Vectors:
         return vector
 
     def subwords(self, token: Token) -> list[tuple[str, float]]:
-        """Return what the vector of a word is composed of.
+        """Return the parts of the vector of a word, and their shares.
 
         Parameters
         ----------
@@ -160,17 +160,17 @@ class Vectors:
         Returns
         -------
         list of (str, float)
-            Of a token first the token itself, for its own row. Then its known character n-grams, in the order of the
-            word, which is put between ``<`` and ``>``; one that occurs twice is listed once. Beside each its share of
-            the vector: the projection of its part onto the vector, divided by the length. The shares add up to 1, and
-            may be negative; all are 0 if the vector is.
+            Names of parts and their shares of the vector. If the word is a token, the first part is the token itself,
+            for its row. The others are its known character n-grams, in the order in which they occur in the word
+            between ``<`` and ``>``; each is listed once. The share of a part is its projection onto the vector, divided
+            by the length of the vector. The shares sum to 1 and may be negative; if the vector is zero, all are 0.
 
         Raises
         ------
         KeyError
-            If the word is unknown, and none of its n-grams is known; the message gives the closest spellings.
+            If the word is unknown and none of its n-grams is known; the message gives the closest spellings.
         TypeError
-            If it is not a token.
+            If `token` is not a token.
 
         Examples
         --------
@@ -200,7 +200,7 @@ class Vectors:
         Parameters
         ----------
         tokens : int or iterable of str or int
-            How many of the first tokens, whose memory is shared; or which tokens, in the order of the result.
+            The number of first tokens, which share the memory; or the tokens, in the order of the result.
         ids : array_like of int, optional
             The ids of the tokens, instead of `tokens`.
 
@@ -213,7 +213,7 @@ class Vectors:
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is not a token or not an id, one occurs twice, or the number is below 1 or above V.
+            If an item is not a token or an id, one occurs twice, or the number is below 1 or above V.
 
         Examples
         --------
@@ -235,12 +235,12 @@ class Vectors:
         return None if self._composer is None else self._composer.of_rows(rows)
 
     def normalized(self) -> Self:
-        """Return the vectors divided by their lengths, in the same dtype; zero stays zero.
+        """Return the vectors divided by their lengths, in the same dtype; zero vectors stay zero.
 
         Returns
         -------
         Vectors
-            Of the tokens alone: they hold no n-grams, of which vectors of another length would be composed.
+            They hold no n-grams, since vectors composed from these would not have unit length.
 
         Examples
         --------
@@ -252,30 +252,30 @@ class Vectors:
         return type(self)(self._tokens, _frozen(self._neighbors.normalized()), counts=self._counts)
 
     def align(self, other: Vectors, tokens: Iterable[Token] | None = None) -> Self:
-        """Return these vectors turned, by a rotation or reflection, to where the same tokens are among other vectors.
+        """Return these vectors aligned with other vectors, by the rotation or reflection that fits shared tokens best.
 
-        Cosines among the vectors stay as they are; those between a vector and one of `other` get a meaning. So the
-        words of two corpora, or of two times, can be compared.
+        Cosines between these vectors stay the same, and cosines with the vectors of `other` become meaningful: words
+        of two corpora, or of two periods, can be compared.
 
         Parameters
         ----------
         other : Vectors
-            Of the same dimension.
+            Vectors of the same dimension.
         tokens : iterable of str or int, optional
-            The tokens of both by which to turn, such as those whose meaning is the same; by default all they share.
+            Tokens of both that determine the rotation, such as words whose meaning is the same; by default all shared
+            tokens.
 
         Returns
         -------
         Vectors
-            Of the same tokens and dtype, without n-grams.
+            They have the same tokens and dtype, and no n-grams.
 
         Raises
         ------
         KeyError
-            If a token is unknown to one of both.
+            If a token is unknown to these vectors or to `other`.
         TypeError, ValueError
-            If `other` is not a Vectors or has another dimension, `tokens` is a single token, or there is no token in
-            both.
+            If `other` is not a Vectors or has another dimension, `tokens` is a single token, or the two share no token.
 
         Notes
         -----
@@ -313,7 +313,7 @@ class Vectors:
     def similarity(self, a: Token, b: Token) -> float:
         """Return the cosine of the angle between the vectors of two tokens, from -1 to 1; 0 if one of them is zero.
 
-        It is computed in float64 and rounded to 12 decimals, so that of a token with itself is 1.
+        It is computed in float64 and rounded to 12 decimals, so that the similarity of a token with itself is 1.
 
         Parameters
         ----------
@@ -324,7 +324,7 @@ class Vectors:
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is not a token.
+            If `a` or `b` is not a token.
 
         Examples
         --------
@@ -395,7 +395,7 @@ class Vectors:
         KeyError
             If a token is unknown; the message gives the closest spellings.
         TypeError, ValueError
-            If something is not a token, or there are fewer than three tokens.
+            If an item is not a token, or there are fewer than three tokens.
 
         Examples
         --------
@@ -419,25 +419,25 @@ class Vectors:
     ) -> list[tuple[str, float]]:
         """Return the tokens nearest to the mean of some vectors, by cosine (3CosAdd, as in gensim).
 
-        Tokens contribute their unit vectors, negated in `negative`, and are left out of the answer. Vectors contribute
-        as they are. For many queries at once see :meth:`nearest`.
+        Tokens contribute their unit vectors, negated in `negative`, and are excluded from the result. Vectors
+        contribute as they are. For many queries at once see :meth:`nearest`.
 
         Parameters
         ----------
         positive, negative : str, int, ndarray of shape (D,), or iterable of them
             Tokens and vectors; in an iterable each may be a pair (item, weight). Weights keep their sign, as in
-            gensim, so those in `negative` must not be positive. The default is 1, and -1 in `negative`. A tuple alone
-            is an iterable, as in gensim: ``("king", 2)`` are the tokens "king" and "2", ``[("king", 2)]`` is the token
-            with weight 2.
+            gensim, so those in `negative` must not be positive. The default is 1, and -1 in `negative`. A single tuple
+            is an iterable, as in gensim: ``("king", 2)`` is the tokens "king" and "2", ``[("king", 2)]`` is the token
+            "king" with weight 2.
         topn : int
-            How many tokens, at least 1; fewer are returned if there are no more.
+            The number of tokens, at least 1; fewer are returned if there are no more.
         restrict : int or iterable of str or int, optional
-            How many of the first tokens to search, or which tokens; by default all.
+            The number of first tokens to search, or the tokens to search; by default all.
 
         Returns
         -------
         list of (str, float)
-            Token and cosine, rounded to 12 decimals, in descending order; equal ones in the order of the tokens.
+            Tokens and cosines, rounded to 12 decimals, in descending order; ties are in the order of the tokens.
 
         Raises
         ------
@@ -480,26 +480,26 @@ class Vectors:
     ) -> tuple[Ids, npt.NDArray[np.float64]]:
         """Return the ids of the tokens nearest to each of many queries, and the cosines: many times faster than a loop.
 
-        A token is left out of its own answer, as in :meth:`most_similar`; the answer to a vector comes from all tokens.
-        The answer to a query does not depend on the other queries, except for its length.
+        A query token is excluded from its result, as in :meth:`most_similar`; for a query vector all tokens are
+        searched. The result of a query does not depend on the other queries, except for its length.
 
         Parameters
         ----------
         queries : ndarray of float, shape (Q, D) or (D,); or str, int, or iterable of str, int and ndarray (D,)
             Vectors and tokens.
         topn : int
-            How many tokens per query, at least 1; fewer are returned if one of the queries has no more.
+            The number of tokens per query, at least 1; fewer are returned if one of the queries has no more.
         ids : array_like of int, shape (Q,), optional
             The ids of tokens, instead of `queries`.
         restrict : int or iterable of str or int, optional
-            How many of the first tokens to search, or which tokens; by default all.
+            The number of first tokens to search, or the tokens to search; by default all.
 
         Returns
         -------
         ids : ndarray of intp, shape (Q, topn)
-            Rows of the matrix, indices of :attr:`tokens`. For a single query the shape is (topn,).
+            Rows of the matrix, which are indices into :attr:`tokens`. For a single query the shape is (topn,).
         cosines : ndarray of float64, same shape
-            Rounded to 12 decimals, in descending order; equal ones in the order of the tokens.
+            Rounded to 12 decimals, in descending order; ties are in the order of the tokens.
 
         Raises
         ------
@@ -508,12 +508,12 @@ class Vectors:
         TypeError, ValueError
             If a vector has another shape or is not finite, or another argument is invalid.
         MemoryError
-            If the answer takes more memory than is free; nothing has been searched then.
+            If the result needs more memory than is free; nothing has been searched then.
 
         Notes
         -----
-        The search is exhaustive. Queries are answered in blocks of 32 MiB of cosines with all tokens, of which at most
-        two are in memory. The answer itself takes 16 bytes per query and token, and as much again while it is made.
+        The search is exhaustive. It processes queries in blocks of 32 MiB of cosines with all tokens; at most two
+        blocks are in memory. The result takes 16 bytes per query and token, and twice that while it is built.
 
         Examples
         --------
@@ -565,18 +565,18 @@ class Vectors:
         Parameters
         ----------
         a, b, c : str or int
-            Tokens; they are left out of the answer.
+            Tokens; they are excluded from the result.
         topn : int
-            How many tokens, at least 1; fewer are returned if there are no more.
+            The number of tokens, at least 1; fewer are returned if there are no more.
         method : {"3CosAdd", "3CosMul"}
         restrict : int or iterable of str or int, optional
-            How many of the first tokens to search, or which tokens; by default all.
+            The number of first tokens to search, or the tokens to search; by default all.
 
         Returns
         -------
         list of (str, float)
-            Token and score, computed from cosines that are rounded to 12 decimals, in descending order; equal ones in
-            the order of the tokens.
+            Tokens and scores, computed from cosines rounded to 12 decimals, in descending order; ties are in the order
+            of the tokens.
 
         Raises
         ------
@@ -611,7 +611,7 @@ class Vectors:
         *,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the vectors to a file in the format of its suffix, whole or not at all.
+        """Write the vectors to a file in the format of its suffix, atomically.
 
         ===================== =================== =================================================================
         suffix                format              contents
@@ -628,28 +628,29 @@ class Vectors:
         ``.arrow .feather``   ``arrow``           Arrow, float32 or float64, counts; needs the extra [parquet]
         ===================== =================== =================================================================
 
-        For word2vec, fastText and GloVe ``.gz`` may follow the suffix. Character n-grams are kept by safetensors alone:
-        other formats get the tokens.
+        For word2vec, fastText and GloVe ``.gz`` may follow the suffix. Only safetensors stores character n-grams; the
+        other formats store the tokens only.
 
         Parameters
         ----------
         path : path-like
             The file to create or to replace.
         format : str, optional
-            One of the table, whatever the suffix.
+            One of the formats in the table; by default that of the suffix.
         settings : mapping, optional
-            How the vectors were made, kept as JSON in the header of safetensors files. Other formats cannot hold it.
+            How the vectors were computed, stored as JSON in the header of safetensors files. Other formats cannot store
+            it.
 
         Raises
         ------
         OSError
             If the folder is missing or the data cannot be written; the old file is then untouched.
         TypeError, ValueError
-            If no format has the suffix, there are no vectors, the settings are not JSON, or the format cannot hold a
-            token, which is named: those of word2vec, fastText and GloVe no white space, "npy" no line end, "tsv" no
-            line end or tab.
+            If no format has the suffix, there are no vectors, the settings are not JSON, or the format cannot store a
+            token, which the message names: word2vec, fastText and GloVe allow no white space, "npy" no line end, "tsv"
+            no line end and no tab.
         ImportError
-            If the format needs an extra, which is named.
+            If the format needs an extra that is not installed; the message names it.
 
         Examples
         --------
@@ -667,9 +668,9 @@ class Vectors:
         """Read a file of vectors, in one of the formats of :meth:`save`; safetensors and npy are mapped into memory.
 
         The binary models of fastText (skip-gram, CBOW and supervised ones, not quantised) are read as well, as the
-        format ``fasttext-binary``. Their suffix is that of word2vec's binary form: the first bytes of a file say which
-        it is. The vectors are those that fastText gives, within a rounding of float32, also of words that it has not
-        seen. The n-grams are mapped, and the vectors of the words made of them.
+        format ``fasttext-binary``. Their suffix is that of word2vec's binary form; the first bytes of a file tell the
+        two apart. The vectors, including those of unseen words, equal fastText's up to float32 rounding. The n-grams
+        are memory-mapped, and the vectors of the words are computed from them.
 
         A mapped file must not be shortened. It may be replaced, on Windows only after its vectors are deleted.
 
@@ -677,18 +678,18 @@ class Vectors:
         ----------
         path : path-like
         format : str, optional
-            One of the formats of :meth:`save`, or ``fasttext-binary``; by default the one of the suffix.
+            One of the formats of :meth:`save`, or ``fasttext-binary``; by default that of the suffix.
 
         Raises
         ------
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If no format has the suffix, or the file is not a whole one of its format; the place is named.
+            If no format has the suffix, or the file is not a complete file of its format; the message names the place.
         ImportError
-            If the format needs an extra, which is named.
+            If the format needs an extra that is not installed; the message names it.
         MemoryError
-            If the vectors of a model's words take more memory than is free.
+            If the vectors of the words of a model need more memory than is free.
 
         Examples
         --------
@@ -702,7 +703,7 @@ class Vectors:
         return cls._composing(table.tokens, table.matrix, table.counts, composer)
 
     def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
-        """Write the text or binary form of word2vec, under the name that gensim uses; as :meth:`save`.
+        """Write the text or binary form of word2vec, as :meth:`save` does; gensim has the same name for it.
 
         Parameters
         ----------
@@ -727,7 +728,7 @@ class Vectors:
 
     @classmethod
     def load_word2vec_format(cls, path: str | os.PathLike[str], binary: bool = False) -> Self:
-        """Read the text or binary form of word2vec, under the name that gensim uses; as :meth:`load`.
+        """Read the text or binary form of word2vec, as :meth:`load` does; gensim has the same name for it.
 
         Parameters
         ----------
@@ -746,34 +747,34 @@ class Vectors:
         return cls.load(path, "word2vec-binary" if binary else "word2vec")
 
     def to_gensim(self) -> Any:
-        """Return a gensim.models.KeyedVectors; counts are its attribute "count".
+        """Return a gensim.models.KeyedVectors; the counts are its attribute "count".
 
-        Of fastText's models it is a FastTextKeyedVectors, which composes vectors of other words as these do. For the
-        n-grams of a model with subwords gensim has no form: it gets the tokens alone. The way back is
-        :meth:`from_gensim`.
+        Vectors of a fastText model become a FastTextKeyedVectors, which composes the vectors of other words in the same
+        way. gensim has no class for the n-grams of a model with subwords, so only the tokens are converted.
+        :meth:`from_gensim` is the inverse.
 
         Raises
         ------
         ImportError
-            Without gensim: the extra [gensim].
+            If gensim is not installed: the extra [gensim].
         """
         return interop.to_gensim(self._tokens, self._matrix, self._counts, self._composer)
 
     @classmethod
     def from_gensim(cls, keyed: Any) -> Self:
-        """Return the vectors of a gensim.models.KeyedVectors, or of a model of gensim that has them as ``wv``.
+        """Return the vectors of a gensim.models.KeyedVectors, or of a gensim model with the attribute ``wv``.
 
-        Those of FastText compose vectors of other words as gensim does.
+        Vectors of FastText compose the vectors of other words as gensim does.
 
         Parameters
         ----------
         keyed : gensim.models.KeyedVectors
-            Its attribute "count", where there is one, becomes :attr:`counts`.
+            Its attribute "count", if present, becomes :attr:`counts`.
 
         Raises
         ------
         TypeError, ValueError
-            If it is none, a token is not a str, or a component is not finite.
+            If `keyed` is of another type, a token is not a str, or a component is not finite.
         """
         return cls._composing(*interop.from_gensim(keyed))
 
@@ -783,7 +784,7 @@ class Vectors:
         Raises
         ------
         ImportError
-            Without pandas: the extra [pandas].
+            If pandas is not installed: the extra [pandas].
         ValueError
             If a token has no UTF-8 form.
         """
@@ -800,7 +801,7 @@ class Vectors:
         Raises
         ------
         TypeError, ValueError
-            If it is not a DataFrame, the index is not unique strings, or a column is not float32 or float64, or not
+            If `frame` is not a DataFrame, its index is not unique strings, or a column is not float32 or float64 or not
             finite.
         """
         return cls(*interop.from_pandas(frame))
@@ -822,11 +823,11 @@ class Vectors:
         return Neighbors(self._matrix)
 
     def _checked_ids(self, ids: npt.ArrayLike | None) -> Ids:
-        """Return ids of tokens, of which there may be none."""
+        """Check ids of tokens, which may be empty, and return them."""
         return np.empty(0, np.intp) if np.size(ids) == 0 else check_ids("ids", ids, len(self))  # type: ignore[arg-type]
 
     def _query_vector(self, item: Parsed) -> Exact:
-        """Return the unit vector of a row, or the vector itself."""
+        """Return the unit vector of a row, or a vector unchanged."""
         return self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item
 
     def _scored(self, ids: Ids, scores: Exact) -> list[tuple[str, float]]:
@@ -836,7 +837,7 @@ class Vectors:
 def composing_vectors(
     tokens: Sequence[str], matrix: Matrix, counts: npt.ArrayLike | None, composer: Composer | None
 ) -> Vectors:
-    """Return vectors that compose those of words that are not among the tokens, if there is what composes them.
+    """Return vectors with a composer, if there is one, for words that are not among the tokens.
 
     Parameters
     ----------
@@ -848,7 +849,7 @@ def composing_vectors(
 
 
 def composer_behind(vectors: Vectors) -> Composer | None:
-    """Return what composes the vectors of words that are not among the tokens.
+    """Return the composer of vectors for words that are not among the tokens, or None.
 
     Parameters
     ----------
@@ -858,7 +859,7 @@ def composer_behind(vectors: Vectors) -> Composer | None:
 
 
 def _check_one(name: str, given: object, ids: object) -> None:
-    """Raise TypeError unless exactly one of both is given."""
+    """Raise TypeError unless exactly one of the two is given."""
     if (given is None) == (ids is None):
         raise TypeError(f"give either {name} or ids, not {'neither' if ids is None else 'both'}")
 

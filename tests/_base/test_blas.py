@@ -38,7 +38,7 @@ def test_the_limit_nests_across_threads():
 
 @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
 def test_the_limit_holds_whichever_thread_set_another_first(in_threads):
-    """In a thread while the main thread holds a limit of its own; set by one thread, lifted by another."""
+    """In a thread while the main thread holds another limit; set by one thread, lifted by another."""
     with threadpool_limits(limits=2, user_api="blas"):
         before = blas_threads()
 

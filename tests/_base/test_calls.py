@@ -99,7 +99,7 @@ def test_the_caller_makes_the_calls_if_no_thread_can_be_started(monkeypatch):
 
 
 class Held(Call):
-    """A call whose thread is held where the call has just been seen to end."""
+    """A call whose thread is stopped just after the end of the call has been detected."""
 
     def __init__(self, function):
         super().__init__(function, may_be_made=lambda: False)

@@ -1,4 +1,4 @@
-"""Values of a process, of which a child has its own after a fork."""
+"""Values per process: a child has its own after a fork."""
 
 import multiprocessing
 import threading

@@ -1,4 +1,4 @@
-"""Free memory, and the limit on what is used."""
+"""Free memory, and limits on the memory used."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ def test_half_of_the_free_memory_is_the_default_limit(monkeypatch, tmp_path):
 @pytest.mark.thread_unsafe(reason="replaces functions of os")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has a function for it")
 def test_free_memory_is_that_of_machines_and_cgroups(monkeypatch, tmp_path):
-    """From files as Linux has them; without them, from what POSIX says."""
+    """From the files of Linux; without them, from POSIX."""
     monkeypatch.setattr(memory, "Path", lambda path: tmp_path / path[1:])
     group = tmp_path / "sys" / "fs" / "cgroup"
     group.mkdir(parents=True)

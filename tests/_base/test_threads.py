@@ -27,7 +27,7 @@ def test_pool_runs_each_task_once(threads, count):
 
 
 def test_pool_uses_its_threads():
-    """As many at once as it says, the caller's among them: each waits for the others."""
+    """As many threads in parallel as given, including the caller: each waits for the others."""
     barrier, names = threading.Barrier(3, timeout=TIME_LIMIT), set()
 
     def task(_):

@@ -1,4 +1,4 @@
-"""What the tests of the kernels share: texts that are made to be slow."""
+"""Fixtures for the tests of the kernels: adversarial texts."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def _scan_hashes(digits):
 
 
 def _colliding_tokens(count):
-    """Different tokens whose slots are in one sixteenth of a table that holds them: each new one finds them full."""
+    """Distinct tokens with slots in one sixteenth of their table, so that each new token collides."""
     mask = 1023
     while 2 * count > mask:
         mask = 2 * mask + 1

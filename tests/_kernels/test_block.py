@@ -177,7 +177,7 @@ def test_the_update_of_the_linear_layer_is_row_wise_adagrad_with_momentum(kernel
 
 @pytest.mark.parametrize("length", [1e-20, 1e-25, 1e-30, 1e-38, 1e-42])
 def test_short_gradients_make_steps_of_the_same_length(kernels, padded, length):
-    """Below 1e-23, where a square is 0 in float32, and where a float32 has few bits left, or the step's factor none."""
+    """Below 1e-23 a square is 0 in float32; still smaller gradients lose bits in float32, or the factor underflows."""
     g = np.full((3, 4), length, kernels.dtype)
     exact = g[0, 0].astype(np.float64)
     embedding, squares, weights, linear_squares = (

@@ -19,7 +19,7 @@ BLOCKS = [slice(0, 20), slice(20, 40), slice(40, 45)]
 
 
 class Bound:
-    """Parameters and counts, each row of which has some, bound to a trainer with so many threads."""
+    """Parameters, and counts without empty rows, bound to a trainer with a number of threads."""
 
     def __init__(self, kernels, model, make_counts, threads, biased=True):
         embedding, linear, bias = model(INPUTS, OUTPUTS, DIM, kernels.dtype)

@@ -123,7 +123,7 @@ def test_other_dtypes_have_no_kernels():
 
 @pytest.mark.parametrize("name", [*SHARED, *BUILDS])
 def test_compiled_modules_hold_no_state(name):
-    """They hold functions and classes alone, so that they may declare that they need no GIL."""
+    """They hold functions and classes only, so that they can declare that they do not need the GIL."""
     module = importlib.import_module(f"fastembed._kernels.{name}")
     held = {key: value for key, value in vars(module).items() if not key.startswith("__") and not callable(value)}
     assert held == {}
@@ -200,7 +200,7 @@ def test_aligned_zeros_begin_at_a_cache_line(dtype):
 
 
 def declared(path):
-    """Return the names and arguments in a stub, but for what only type checkers see."""
+    """Return the names and arguments in a stub, except those that only type checkers see."""
     functions = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):

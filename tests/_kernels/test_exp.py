@@ -47,7 +47,7 @@ def test_the_error_near_zero_is_within_its_bound(kernels):
 
 @pytest.mark.slow
 def test_the_error_of_every_float_is_within_its_bound():
-    """All 1.1 billion floats of [-87, 0], on all builds at once, in pieces that stay in the second-level cache."""
+    """All 1.1 billion floats of [-87, 0], on all builds, in pieces that stay in the L2 cache."""
     builds = {build: kernels_for("float32", build) for build in runnable_builds()}
     piece, end = 1 << 17, int(np.float32(87).view(np.int32)) + 1
 

@@ -126,6 +126,13 @@ def test_arrays_of_pairs_are_of_one_length():
             PairIndex(two, np.arange(2, dtype=np.int32)).find_all(left, right, shift, found)
 
 
+@pytest.mark.parametrize("between", [0, 1, 40])
+def test_an_index_does_not_take_a_pair_twice(between):
+    known = [(0, 0), *((n, n + 1) for n in range(between)), (0, 0)]
+    with pytest.raises(ValueError, match=r"must all be different, got \(0, 0\) twice"):
+        PairIndex(*columns(known))
+
+
 @pytest.mark.parametrize("parts", [1, 2, 64])
 @pytest.mark.parametrize("shift", [0, 1, 2])
 def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):

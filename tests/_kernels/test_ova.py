@@ -145,7 +145,7 @@ def test_labels_that_only_fill_a_tile_have_no_weights(kernels):
 
 @pytest.mark.parametrize("squared", [False, True])
 def test_features_of_one_document_need_no_row(kernels, near, squared):
-    """With a column of its own for each document, or with the square of its number there as `own`."""
+    """With a separate column for each document, or with the square of its number there as `own`."""
     shared, whole = (Problem(20, 30, 17, kernels.dtype) for _ in range(2))
     amounts = np.random.default_rng(5).uniform(0, 2, 20).astype(kernels.dtype)
     whole.x = np.hstack([whole.x, np.diag(amounts)]).astype(kernels.dtype)

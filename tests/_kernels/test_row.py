@@ -116,7 +116,7 @@ def test_softmax_of_large_logits_is_exact(kernels, near):
 
 
 def assert_pass_is_the_references(kernels, near, bound, linear, y):
-    """Compare what a pass leaves of each shard, and the loss and the gradient of the whole."""
+    """Compare the results of a pass for each shard, and the loss and the gradient of all shards."""
     bias, bounds, scale, dim = bound.bias, bound.bounds, bound.scale, bound.dim
     loss, normaliser = bound.run_pass(kernels, *entries(y))
     embedding = bound.embedding
@@ -153,7 +153,7 @@ def test_a_pass_over_shards_of_any_length_is_the_references(kernels, model, padd
 
 @pytest.mark.parametrize("shift", [0, 1e4, -1e4])
 def test_a_maximum_that_rises_or_falls_from_tile_to_tile_changes_no_result(kernels, padded, near, shift):
-    """Rising logits rescale at every tile what was summed; falling ones never do."""
+    """Rising logits rescale the sums at every tile; falling logits never do."""
     outputs = 2000
     linear = np.linspace(-30, 30, outputs, dtype=kernels.dtype)[None]
     embedding = np.ones((1, 1), kernels.dtype)

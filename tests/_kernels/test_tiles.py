@@ -14,7 +14,7 @@ BOUNDS = np.array([0, 4, 5, 11])
 
 
 def rows_of(dense):
-    """Return begins, ends, columns and values of the entries of a matrix, with others before, between and behind."""
+    """Return begins, ends, columns and values of the entries of a matrix, with others before, between and after."""
     begins, ends, columns, values = [], [], [7], [np.nan]
     for row in dense:
         begins.append(len(columns))

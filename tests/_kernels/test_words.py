@@ -34,7 +34,7 @@ wrapped = st.one_of(st.text(WRAPPED, max_size=60), st.text(max_size=50))
 
 
 def lines_of(text, keep_case=False, digits="keep"):
-    """Return the tokens of each line of what the kernel makes of a text."""
+    """Return the tokens of each line of the output of the kernel for a text."""
     found = kernels.words(text.encode(), keep_case, DIGITS[digits])
     assert not found or found.endswith((b" ", b"\n"))
     return [[token.decode() for token in line.split()] for line in found.split(b"\n")]

@@ -414,6 +414,18 @@ def test_a_label_whose_documents_have_no_text_is_learned_as_its_share(tmp_path):
         assert_allclose(model.predict_proba(["unheard"]), np.full((1, 3), 1 / 3), rtol=1e-5)
 
 
+@pytest.mark.parametrize("parameters", [{"chars": (40, 50)}, {"chars": (3, 3), "max_features": 1}])
+def test_a_classifier_of_which_no_ngram_of_characters_is_left_is_kept(tmp_path, parameters):
+    texts = ["ab ab cd", "cd ab", "ab cd", "ab"]
+    model = Classifier(ngrams=1, **parameters).fit(texts, ["x", "y", "x", "y"])
+    model.save(tmp_path / "m.safetensors")
+    pickled = pickle.dumps(model)
+    assert b"CharacterGrams" not in pickled
+    for other in (Classifier.load(tmp_path / "m.safetensors"), pickle.loads(pickled)):
+        assert_array_equal(other.predict_proba(texts), model.predict_proba(texts))
+        other.partial_fit(texts, ["x", "y", "x", "z"])
+
+
 def test_before_a_fit_there_is_nothing():
     with pytest.raises(AttributeError, match="has learned nothing yet"):
         Classifier().predict(["a"])
@@ -447,6 +459,7 @@ def test_a_damaged_file_is_named(tmp_path, model):
         ("ngrams2.pairs", lambda old: old.astype(np.float64)),
         ("ngrams2.pairs", lambda old: old[0]),
         ("ngrams2.pairs", lambda old: old + 10_000),
+        ("ngrams2.pairs", lambda old: old[:, [0] * old.shape[1]]),
         ("ngrams2.counts", lambda old: old[:-1]),
         ("words.counts", lambda old: old[:-1]),
         ("characters.counts", lambda old: -old),

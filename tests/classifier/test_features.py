@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed._base.threads import Pool
-from fastembed.classifier import Classifier
+from fastembed.classifier import Classifier, feature_counting, pair_counting
 from fastembed.classifier.documents import DocumentLines
 from fastembed.classifier.feature_counting import read_features
 from fastembed.classifier.options import ClassifierOptions
@@ -117,12 +117,34 @@ def test_equal_counts_rank_by_the_first_occurrence_in_a_part(tallied, set_consta
     assert grams.counts.tolist() == [2, 2, 1, 1]
 
 
+def test_more_features_than_can_be_numbered_raise_an_error():
+    message = r"2,147,483,647 features are too many, of at most 2,147,483,646: a larger min_count"
+    most, tally = 2**31 - 2, np.zeros((2, 4), np.int64)
+    tally[:, 1] = 2**30, 2**30 - 2
+    none = np.empty(0, np.int32)
+    assert pair_counting._first_ranks(tally, none, 1)[2] == most
+    tally[0, 2] = 1
+    with pytest.raises(ValueError, match=message):
+        pair_counting._first_ranks(tally, none, 1)
+    assert pair_counting._first_ranks(tally, none, 2)[2] == 1
+    kinds = [np.broadcast_to(np.int64(1), size) for size in (most, 1)]
+    assert feature_counting._kept(kinds[:1], None, None) == [most, 0]
+    with pytest.raises(ValueError, match=message):
+        feature_counting._kept(kinds, None, None)
+
+
 @pytest.mark.parametrize("ids", [[], [3], [-1, -1], [1, 2]])
 def test_few_ids_have_few_pairs(ids):
     ids = np.array(ids, np.int32)
     found, grams = count_pairs(ids, ids, 1, 1, Pool(2))
     assert found.tolist() == ([0, -1] if ids.tolist() == [1, 2] else [-1] * len(ids))
     assert len(grams) == int(ids.tolist() == [1, 2])
+
+
+def test_few_pairs_are_counted_with_more_threads_than_there_could_be():
+    ids = np.array([1, 2, -1, 1, 2], np.int32)
+    found, grams = count_pairs(ids, ids, 1, 1, Pool(10**12))
+    assert (found.tolist(), grams.counts.tolist()) == ([0, -1, -1, 0, -1], [2])
 
 
 def test_ngrams_of_characters_without_any_word_raise_an_error():

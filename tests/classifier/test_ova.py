@@ -18,7 +18,7 @@ from fastembed.classifier.ova import Documents, SplitBags, of_known_features, ru
 @pytest.mark.parametrize("every", [False, True])
 @pytest.mark.parametrize(("labels", "threads"), [(3, 1), (16, 2), (37, 3)])
 def test_bags_are_split_into_features_with_a_row_and_those_of_one_document(labels, threads, every, set_constant):
-    """With weights R of rows and duals A: what is joined is W, by which bags have the scores that their parts have."""
+    """Let R be weights of rows and A duals: with the joined W, bags have the same scores as their parts."""
     rng = np.random.default_rng(0)
     dense = rng.normal(size=(30, 40)) * (rng.random((30, 40)) < 0.05)
     dense[4] = 0
@@ -191,7 +191,7 @@ def test_a_document_of_unknown_features_has_the_shares_of_the_labels():
 
 
 def test_the_calibration_error_is_small_where_labels_are_drawn_by_chance():
-    """Each word has the label x with its own probability."""
+    """Each word has a different probability of the label x."""
     rng = np.random.default_rng(0)
     words = rng.integers(0, 8, 20_000)
     labels = np.where(rng.random(20_000) < (words + 1) / 9, "x", "y")

@@ -1,4 +1,4 @@
-"""What a classifier says of many documents: the same in pieces of any size, on any number of threads."""
+"""Predictions for many documents: the same in pieces of any size, on any number of threads."""
 
 import numpy as np
 import pytest

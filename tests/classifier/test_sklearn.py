@@ -1,4 +1,4 @@
-"""`Classifier` in scikit-learn: its own checks of estimators, on tables of numbers as bags of words, and searches."""
+"""`Classifier` in scikit-learn: the checks of estimators, on tables of numbers as bags of words, and searches."""
 
 import warnings
 from unittest import SkipTest

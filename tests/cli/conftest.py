@@ -1,4 +1,4 @@
-"""What the tests of the commands share: calls of the command line, and files for it to read."""
+"""Fixtures for the tests of the commands: calls of the command line, and input files."""
 
 import json
 
@@ -23,7 +23,7 @@ def run(capsys):
 
 @pytest.fixture
 def document(run):
-    """Run a command line; return what --json prints."""
+    """Run a command line; return the output of --json."""
 
     def parse_output(*argv):
         code, out, err = run(*argv, "--json")

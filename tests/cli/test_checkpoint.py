@@ -229,7 +229,7 @@ def test_a_full_disk_and_a_read_only_folder_are_one_line_and_the_last_checkpoint
 
 
 def check_failure(tmp_path, run, same, corpus, before, message, folder=None, repair=lambda: None):
-    """Train in a process whose third checkpoint fails; then check the second one, and go on from it."""
+    """Train in a process whose third checkpoint fails; then check the second one, and resume from it."""
     folder = folder or tmp_path
     expected, model, checkpoint = tmp_path / "e.safetensors", tmp_path / "m.safetensors", folder / "c"
     command = ["train", corpus, *OPTIONS, "--checkpoint-minutes", "1000"]

@@ -78,7 +78,7 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch
 
 
 def test_lines_of_standard_input_are_answered_as_they_come(classifier, monkeypatch, capsys):
-    """A pipe gives parts of lines, and many lines at once: what is whole is answered before more is read."""
+    """A pipe gives parts of lines, and many lines together: complete lines are answered before more is read."""
     parts = [b"a dog\n", b"an axe\na", b" do", b"g\nan axe\na dog\n", b"an axe", b""]
     answered = []
 

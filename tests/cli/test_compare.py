@@ -8,7 +8,7 @@ from fastembed.vectors import Vectors
 
 @pytest.fixture
 def two(tmp_path):
-    """Two files of vectors, of which one word moved."""
+    """Two files of vectors that differ in one word."""
     matrix = np.random.default_rng(0).normal(size=(40, 6))
     other = matrix.copy()
     other[5] = -other[5]

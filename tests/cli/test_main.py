@@ -187,7 +187,7 @@ SEEN = r"red\x1b[31m\x07", r"left\u202eright", r"two\nlines\x9b2J"
 
 @pytest.fixture
 def hostile(tmp_path):
-    """Vectors whose words, and whose tensors and settings, hold what a terminal takes for commands."""
+    """Vectors with control sequences of terminals in their words, tensors and settings."""
     path = tmp_path / "hostile.safetensors"
     vectors = Vectors([*HOSTILE, "می\u200cشود"], np.eye(4))
     vectors.save(path, settings={HOSTILE[0]: HOSTILE[1]})
@@ -210,7 +210,7 @@ def hostile(tmp_path):
     ],
 )
 def test_invisible_characters_of_words_are_escaped(run, document, hostile, monkeypatch, command):
-    """A pipe gets what a terminal would get; --json has the words themselves."""
+    """A pipe gets the same as a terminal; --json has the unchanged words."""
     monkeypatch.chdir(hostile.parent)
     _, out, err = run(command[0], hostile, *command[1:])
     printed = out + err

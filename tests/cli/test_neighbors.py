@@ -54,7 +54,7 @@ def stdin(monkeypatch, content):
 
 
 def test_queries_of_standard_input_have_the_answers_that_they_have_alone(document, saved, monkeypatch):
-    """Each has the answer it has alone, whether there is a search for all or not."""
+    """Each query has the same result as alone, with or without a batch search."""
     stdin(monkeypatch, b"king\n\n  man  king \r\nking woman\tman\n\tman\nqueen")
     found = document("neighbors", saved, "-", "-n", 2)["queries"]
     vectors = Vectors.load(saved)

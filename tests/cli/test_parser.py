@@ -1,4 +1,4 @@
-"""The parser: what the help of every command promises, and what it says of wrong usage."""
+"""The parser: the help of every command, and the messages for wrong usage."""
 
 import argparse
 import json

@@ -21,7 +21,7 @@ def test_train_writes_the_whole_model(run, tmp_path, corpus):
     assert (code, err) == (0, "")  # no bars: stderr is not a terminal
     lines = out.splitlines()
     assert len(lines) == 5
-    size = r"training 40 words, 60 outputs, [\d,]+ counts: about \d+ GFLOP and \d+ MB of memory"
+    size = r"training 40 words, 60 outputs, [\d,]+ counts: about \d+ GFLOP and [\d.]+ [MG]B of memory"
     assert re.fullmatch(size, lines.pop(0))
     for line in lines[:3]:
         assert re.fullmatch(r"epoch +\d of 3   nll [\d.]+   perplexity [\d,.]+   [\d.]+ s", line)

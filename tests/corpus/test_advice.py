@@ -1,4 +1,4 @@
-"""What the beginning of a text says about how to read it."""
+"""Advice on how to read a text, from its beginning."""
 
 import re
 

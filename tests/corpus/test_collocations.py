@@ -1,4 +1,4 @@
-"""The search for phrases: which pairs are found, with what scores, on any number of threads and from any source."""
+"""The search for phrases: the pairs found and their scores, on any number of threads and from any source."""
 
 from collections import Counter
 from math import log
@@ -25,7 +25,7 @@ corpora = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "of", "", "x y"
 
 
 def twin(corpus, min_count, threshold, scoring, common):
-    """Return what one pass finds, by Counter."""
+    """Return the phrases of one pass, computed with Counter."""
     found = Counter(token for line in corpus for token in line)
     total = found.total()
     scores = {}

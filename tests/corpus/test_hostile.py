@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def outcome(code, *arguments, stdin=None):
-    """Run code in another process; return what it prints, and its peak memory in MB beyond an empty one's."""
+    """Run code in another process; return its output, and its peak memory in MB beyond that of an empty process."""
     program = f"""
 import re, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a corpus is known by."""
+"""The identity of a corpus."""
 
 import io
 import os

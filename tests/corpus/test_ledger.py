@@ -1,4 +1,4 @@
-"""The ledger of what was read."""
+"""The ledger of a corpus."""
 
 from fastembed.corpus import Ledger
 

@@ -10,7 +10,7 @@ from fastembed.corpus.line_split import select_lines
 
 
 def numbers_of(seed, lines):
-    """Return the numbers that decide about each line, which are not those of the seed's own stream."""
+    """Return the random numbers that assign each line, which are not those of the stream of the seed."""
     numbers = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1]).random(lines)
     assert not set(numbers) & set(np.random.default_rng(seed).random(lines))
     return numbers
@@ -46,7 +46,7 @@ def test_lines_are_held_out_by_the_seed_alone(tmp_path):
 
 @pytest.mark.parametrize("cut", [1, 2, 5, 1000])
 def test_the_lines_selected_do_not_depend_on_the_pieces(cut):
-    """Lines that go on over pieces, empty lines, an open last line."""
+    """Lines that span several pieces, empty lines, an unterminated last line."""
     rng = np.random.default_rng(0)
     ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
     number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))

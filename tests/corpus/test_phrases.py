@@ -1,4 +1,4 @@
-"""Lists of phrases: what they hold, how they are applied, their files."""
+"""Lists of phrases: contents, application and files."""
 
 import copy
 import pickle

@@ -24,7 +24,7 @@ def file(tmp_path):
 
 
 def parts(blocks):
-    """What blocks are, and the place of their text."""
+    """The class of blocks, and the position of their text."""
     return [(b.text, b.name, b.line, b.offset, b.size, b.inside) for b in blocks]
 
 

@@ -1,4 +1,4 @@
-"""Counting tokens by the tasks of an executor: what one machine counts, wherever the files are cut."""
+"""Counting tokens by the tasks of an executor: the same counts as in one process, wherever the files are cut."""
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context

@@ -1,4 +1,4 @@
-"""Tokens as numbers, in one reading: the same as those of the vocabulary's own reading of the corpus."""
+"""Numbering tokens in one pass: the same result as that of the pass of the vocabulary."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the tests of counts share."""
+"""Fixtures for the tests of counts."""
 
 from itertools import pairwise
 

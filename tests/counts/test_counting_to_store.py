@@ -1,4 +1,4 @@
-"""Counting straight into a store: the bytes of counting in memory and storing, and nothing else left behind."""
+"""Counting directly into a store: the same bytes as storing counts from memory, and no other files left."""
 
 import errno
 import tempfile

@@ -1,4 +1,4 @@
-"""Files of counts: what is saved comes back, and damage is found."""
+"""Files of counts: round trips, and detection of damage."""
 
 import json
 import math

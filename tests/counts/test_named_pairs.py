@@ -1,4 +1,4 @@
-"""Counts of pairs of names, and of matrices whose rows have names."""
+"""Counts of pairs of names, and of matrices with named rows."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""A store of tiles: the same counts and the same models as in memory, and what is wrong with it is named."""
+"""A store of tiles: the same counts and models as in memory, and errors that name the damage."""
 
 import errno
 import itertools
@@ -14,11 +14,11 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
+from fastembed._base.folder_lock import LOCK_NAME, sole_writer
 from fastembed._base.threads import Pool
 from fastembed.counts import CountsStore, folders, store_writer
 from fastembed.counts.folders import MANIFEST
 from fastembed.counts.tiles import decode_group, encode_group
-from fastembed.formats.locks import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.trainer import groups as grouping
 from fastembed.trainer.groups import CSRGroups
@@ -48,7 +48,7 @@ def windows_counts(**options):
 @pytest.mark.parametrize("values", [[1.0, 2.0, 2.0**24], [1.0, 2.0**24 + 1, 0.1]])
 @pytest.mark.parametrize("bounds", [[0, 7], [0, 3, 7], [0, 1, 6, 7]])
 def test_a_group_is_what_it_was_after_encoding_and_decoding(values, bounds):
-    """Values that float32 would round are float64, in their own tile alone."""
+    """Values that float32 would round are float64, in their tile only."""
     lengths, columns = np.array([2, 0, 1]), np.array([0, 6, 2], np.int32)
     data, tiles = encode_group(lengths, columns, np.array(values), np.array(bounds))
     begins, ends, indices, found = decode_group(data, tiles, 3, np.array(bounds))
@@ -212,6 +212,39 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
 
 
 @pytest.mark.usefixtures("small_groups")
+@pytest.mark.parametrize(
+    "memory",
+    [
+        lambda nnz: (np.empty(nnz - 1, np.int32), np.empty(nnz)),
+        lambda nnz: (np.empty(nnz, np.int32), np.empty(nnz - 1)),
+        lambda nnz: (np.empty(nnz, np.int64), np.empty(nnz)),
+        lambda nnz: (np.empty(nnz, np.int32), np.empty(nnz, np.float32)),
+    ],
+)
+def test_memory_that_does_not_hold_a_group_is_not_written_to(tmp_path, memory):
+    stored = Counts.from_scipy(random_counts()).store(tmp_path / "a.counts")
+    nnz = int(stored.entries[1])
+    with pytest.raises(ValueError, match=f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got"):
+        stored.read_group(1, memory(nnz))
+    assert len(stored.read_group(1, (np.empty(nnz, np.int32), np.empty(nnz))).data) == nnz
+
+
+def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
+    """Also where their bytes are those that were written: they would be places in memory."""
+    bounds = np.array([0, 4, 7])
+    data, tiles = encode_group(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3), bounds)
+    columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
+    for place, message in (
+        (columns, "a tile of the columns 4 to 6 has one of 7"),
+        (lengths, "2 entries, and lengths of 4"),
+    ):
+        wrong = data.copy()
+        wrong[place] = 3
+        with pytest.raises(ValueError, match=message):
+            decode_group(wrong, tiles, 2, bounds)
+
+
+@pytest.mark.usefixtures("small_groups")
 @pytest.mark.parametrize("shards", [slice(0, 1), slice(1, 3), slice(3, 4)])
 def test_only_some_shards_of_the_columns_may_be_read(tmp_path, shards):
     """All bytes of the others are damaged."""
@@ -331,7 +364,7 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
     with sole_writer(folder), pytest.raises(BlockingIOError, match="is being written by another process"):
         counts.store(folder)
     code = (
-        "import sys, time, pathlib\nfrom fastembed.formats.locks import sole_writer\n"
+        "import sys, time, pathlib\nfrom fastembed._base.folder_lock import sole_writer\n"
         "with sole_writer(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, encoding="utf-8") as process:

@@ -29,7 +29,7 @@ def files_of(folder):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    """Two files of 20,000 tokens each, one of which has an empty line and no end of the last one; one is compressed."""
+    """Two files of 20,000 tokens each; one has an empty line and no final newline, and one is compressed."""
     folder = tmp_path_factory.mktemp("texts")
     words = np.random.default_rng(0).zipf(1.2, 40_000).clip(max=3000)
     lines = [" ".join(f"w{word}" for word in line) for line in words.reshape(-1, 40)]
@@ -154,7 +154,7 @@ def distributed():
 
 @contextmanager
 def quiet_client(distributed, **options):
-    """A client of a cluster in processes, without a dashboard; warnings of its own libraries are not ours."""
+    """A client of a cluster of processes, without a dashboard; warnings of its libraries are ignored."""
     with (
         distributed.LocalCluster(
             processes=True, threads_per_worker=1, dashboard_address=None, silence_logs=50, **options

@@ -30,7 +30,7 @@ def small_groups(set_constant):
 
 @pytest.fixture(scope="module")
 def s3_server(tmp_path_factory):
-    """The URL of moto's server, in a process of its own."""
+    """The URL of moto's server, in a separate process."""
     for name in ("moto", "s3fs", "flask"):
         pytest.importorskip(name, reason="needs a server and a client of S3")
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]  # a port that is free

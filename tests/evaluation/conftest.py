@@ -1,4 +1,4 @@
-"""What the tests of scores share: small vectors, files, random words."""
+"""Fixtures for the tests of scores: small vectors, files, random words."""
 
 import random
 
@@ -17,7 +17,7 @@ def words():
 
 @pytest.fixture
 def written(tmp_path_factory):
-    """Write a file of scores, in a folder of its own; return its path."""
+    """Write a file of scores in a new folder; return its path."""
 
     def write(text, encoding="utf-8"):
         path = tmp_path_factory.mktemp("scores") / "scores.txt"

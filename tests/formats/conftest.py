@@ -1,4 +1,4 @@
-"""What the tests of formats share: names of files in every format, tokens and numbers that are hard to store."""
+"""Fixtures for the tests of formats: file names in every format, tokens and numbers that are hard to store."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Atomic writes: what fails changes nothing, and what succeeds keeps modes and links."""
+"""Atomic writes: a failed write changes nothing, and a successful write keeps modes and links."""
 
 import errno
 import os

@@ -66,7 +66,7 @@ MODELS = {
 
 
 def assert_same_answers(vectors, words, vector_of):
-    """Compare the vectors of all words, and of unseen ones: unknown are those of which fastText gives zeros."""
+    """Compare the vectors of all words and of unseen words; words with zero vectors in fastText are unknown."""
     assert list(vectors.tokens) == list(words)
     expected = np.array([vector_of(word) for word in words])
     np.testing.assert_allclose(vectors.matrix, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""NumPy's files beside files of tokens."""
+"""NumPy's files with files of tokens."""
 
 import io
 import struct

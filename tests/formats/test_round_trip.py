@@ -1,4 +1,4 @@
-"""What every format writes comes back, and what it cannot hold is named."""
+"""Round trips of every format, and errors for data that a format cannot store."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the tests of pictures share: vectors, axes, a history, and tokens that try to break a picture or a page."""
+"""Fixtures for the tests of pictures: vectors, axes, a history, and tokens that try to break a picture or a page."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def hostile_tokens():
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    """A real browser without a window; it keeps what the page says and asks for."""
+    """A headless browser, which records the messages and requests of the page."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     binary = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
@@ -97,7 +97,7 @@ class Page:
         return WebDriverWait(self.browser, seconds).until(lambda b: b.execute_script(script, *arguments))
 
     def run(self, script, *arguments):
-        """Run a script after what has been asked for is drawn."""
+        """Run a script after pending drawing has finished."""
         drawn = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
         self.browser.execute_async_script(drawn)
         return self.browser.execute_script(script, *arguments)

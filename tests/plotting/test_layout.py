@@ -1,4 +1,4 @@
-"""Which words are shown, and what is found about them."""
+"""The words that are shown, and the data shown with them."""
 
 import importlib.util
 

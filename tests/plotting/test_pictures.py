@@ -1,4 +1,4 @@
-"""What all pictures share: arguments that are rejected, libraries that are missing."""
+"""Tests of all pictures: rejected arguments, missing libraries."""
 
 import subprocess
 import sys

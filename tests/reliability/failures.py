@@ -95,7 +95,7 @@ def digest(*parts: Any) -> str:
 
 
 def operations(folder: Path) -> dict[str, Operation]:
-    """Return the operations by name; `folder` is that of their files."""
+    """Return the operations by name; `folder` holds their files."""
     import numpy as np
     from scipy import sparse
 
@@ -260,7 +260,7 @@ def deepcopy(value: Any) -> Any:
 
 
 def vars_of(vectors: Any) -> tuple[Any, ...]:
-    """Return what vectors hold."""
+    """Return the contents of vectors."""
     return vectors.matrix, vectors.tokens, None if vectors.counts is None else vectors.counts.tolist()
 
 
@@ -280,7 +280,7 @@ class Failing:
         self._library.failing_watch(os.fsencode(folder), array, len(ranges))
 
     def during(self, kind: str, number: int, run: Callable[[], Any]) -> tuple[Any, BaseException | None, int]:
-        """Run with this failure; return the result, what was raised, and how many calls there were."""
+        """Run with this failure; return the result, the exception, and the number of calls."""
         memory, to_end, error = KINDS[kind]
         result = raised = None
         begin, end = self._begin, self._end
@@ -304,7 +304,7 @@ def code_ranges() -> list[tuple[int, int]]:
 
 
 def open_files() -> list[str]:
-    """Return what this process has open, apart from its three streams."""
+    """Return the open files of this process, except its three standard streams."""
     found = []
     for link in list(Path("/proc/self/fd").iterdir()):
         with suppress(FileNotFoundError):  # that of the listing itself
@@ -313,7 +313,7 @@ def open_files() -> list[str]:
 
 
 def busy_threads() -> int:
-    """Return how many threads there are, but for those that are idle, whose number depends on what was at once."""
+    """Return the number of threads without idle ones, whose number depends on past parallelism."""
     from fastembed._base import calls
 
     servers = list(calls._threads.value._servers)
@@ -370,7 +370,7 @@ def try_failures(
 
 
 class Attempt:
-    """The n-th failure of an operation, and what must be as before or as after it."""
+    """The n-th failure of an operation, and the state that must be that before or that after it."""
 
     def __init__(self, operation: Operation, kind: str, expected: Any, failing: Failing, folder: Path) -> None:
         self._operation, self._kind, self._expected = operation, kind, expected
@@ -416,7 +416,7 @@ class Attempt:
         return True
 
     def _left(self) -> Iterator[str]:
-        """Yield what the last try has left: open files, threads, files."""
+        """Yield the leftovers of the last try: open files, threads, files."""
         for _ in range(40):  # a thread may not yet have dropped the call that it has made, with its error
             if open_files() == self._files:
                 break
@@ -438,7 +438,7 @@ class Attempt:
 
 
 def theirs(file: str) -> str:
-    """Return a mark for what happened in code that is not ours, else nothing."""
+    """Return a mark for failures in code that is not ours, otherwise an empty str."""
     return "" if "/fastembed/" in file or file == __file__ else THEIRS
 
 
@@ -466,7 +466,7 @@ def compiled(folder: Path) -> Path:
 def try_all(
     words: list[str], kinds: list[str], share: int, seed: int, library: Path
 ) -> Iterator[tuple[str, str, int, int, list[str]]]:
-    """Yield each operation with its kind of failures, how many were tried of how many calls, and what was found."""
+    """Yield each operation with its kind of failure, the numbers of tries and calls, and the problems found."""
     environment = os.environ | {"PYTHONMALLOC": "malloc", "LD_PRELOAD": str(library), "PYTHONHASHSEED": "0"}
     environment |= {"OPENBLAS_NUM_THREADS": "1"}
     plan: list[tuple[str, str]] | None = None

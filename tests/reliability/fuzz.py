@@ -168,7 +168,7 @@ elif find_spec("backports.zstd"):
 
 
 def mutated_file(name: str, data: bytes, other: bytes, rng: random.Random) -> bytes:
-    """Return a mutation of a file that suits its name: of what it holds, or of its bytes."""
+    """Return a mutation of a file that suits its name: of its contents, or of its bytes."""
     suffix = Path(name).suffix
     if suffix in PACKERS and rng.random() < 0.6:
         pack, unpack = PACKERS[suffix]
@@ -330,7 +330,7 @@ def tables_of_arrow(lines: list[str]) -> list[tuple[str, bytes]]:
 
 
 def peak_mb() -> int:
-    """Return the largest memory of this process so far, in MB; 0 where the system does not say."""
+    """Return the peak memory of this process in MB; 0 if the system does not provide it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:

@@ -36,7 +36,7 @@ ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1:glibc.malloc.tcache_cou
 
 
 def one_round(folder: Path, threads: int) -> str:
-    """Do what a service does in a day; return a hash of what came out, which must be the same every time."""
+    """Do the work of a service in a day; return a hash of the results, which must be the same every time."""
     text = folder / "text.txt"
     model = SkipGram(dim=20, min_count=1, epochs=2, threads=threads, early_stopping=True, validation_fraction=0.1)
     model.fit(text)
@@ -78,7 +78,7 @@ def write_texts(folder: Path) -> None:
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process, after what is free inside it has been given back."""
+    """Return the memory of this process, after free memory has been returned to the system."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     pages = Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]

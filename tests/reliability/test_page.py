@@ -1,4 +1,4 @@
-"""Every command of docs/reliability.md exists, with what it is given."""
+"""Every command of docs/reliability.md exists, with its arguments."""
 
 import re
 from pathlib import Path

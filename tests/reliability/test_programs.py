@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(program, *arguments, folder, **environment):
-    """Run a program in a folder; return its exit code and what it printed."""
+    """Run a program in a folder; return its exit code and its output."""
     command = [sys.executable, "-P", HERE / f"{program}.py", *map(str, arguments)]
     done = subprocess.run(
         command, capture_output=True, encoding="utf-8", check=False, timeout=TIME_LIMIT, cwd=folder,
@@ -166,7 +166,7 @@ def test_a_file_that_is_read_wrongly_is_kept(tmp_path, monkeypatch, capfd):
 
 @ON_LINUX
 def test_a_loop_of_training_and_queries_holds_what_it_held(tmp_path):
-    """Memory is looked at in the long form alone, after caches have filled."""
+    """Memory is checked in the long form only, after caches have filled."""
     code, printed = run(
         "soak", "--minutes", 0.02, "--warm-up", 3, "--allowed", 0.2, folder=tmp_path, **load("soak").ALLOCATOR
     )

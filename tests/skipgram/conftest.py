@@ -1,4 +1,4 @@
-"""What the tests of `SkipGram` share."""
+"""Fixtures for the tests of `SkipGram`."""
 
 import numpy as np
 import pytest

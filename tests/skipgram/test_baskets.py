@@ -47,7 +47,7 @@ def test_baskets_can_be_held_out(corpus):
 
 @pytest.fixture(scope="module")
 def edges():
-    """Of a ring of twelve nodes, whose names are integers."""
+    """Edges of a ring of twelve nodes, whose names are integers."""
     return [(k, (k + 1) % 12) for k in range(12)] + [(k, (k + 2) % 12) for k in range(12)]
 
 

@@ -16,7 +16,7 @@ SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 4, 
 
 
 class Stop(Exception):
-    """What interrupts a fit in these tests, as a Ctrl-C does."""
+    """The exception that interrupts a fit in these tests, like a Ctrl-C."""
 
 
 @pytest.fixture

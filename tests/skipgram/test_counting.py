@@ -53,7 +53,7 @@ def test_strings_of_one_token_are_rejected(texts):
 
 def test_other_things_than_a_corpus_are_rejected():
     class Frame:
-        """A table, of which iteration gives the names of the columns."""
+        """A table whose iteration yields the names of the columns."""
 
         columns = ("text", "label")
 

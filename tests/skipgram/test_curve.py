@@ -14,14 +14,14 @@ SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 3, 
 
 
 class Shell:
-    """A notebook's IPython, as far as it is asked."""
+    """A stub of IPython in a notebook, with the functions that are used."""
 
     kernel = object()
 
 
 @pytest.fixture
 def drawings(monkeypatch):
-    """Make this process a notebook; return the list of what it shows, each drawing in place of the one before."""
+    """Make this process look like a notebook; return the list of outputs, in which each drawing replaces the last."""
     shown = []
     handle = types.SimpleNamespace(update=lambda drawing: shown.append(drawing._repr_html_()))
 

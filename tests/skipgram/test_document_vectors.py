@@ -49,7 +49,7 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
 
 @pytest.mark.parametrize("dim", [3, 60])
 def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
-    """With 60 dimensions for 8 words the ridge alone bounds d, and the softmax is far from that at 0."""
+    """With 60 dimensions for 8 words only the ridge bounds d, and the softmax is far from that at 0."""
     layer, ridge = random_layer(dim, 200), 0.5
     rng = np.random.default_rng(0)
     counts = rng.multinomial(8, np.full(200, 1 / 200), size=4).astype(float)
@@ -108,7 +108,7 @@ def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
 
 
 def test_a_fitted_vector_predicts_the_words_of_its_document_on_both_sides(labelled):
-    """Better than the mean vector and than none, its length being taken into account."""
+    """Better than the mean vector of any length, and better than zero."""
     model = SkipGram(**SETTINGS).fit(labelled[0])
     trainer, contexts = model._fitted.trainer, model.max_contexts_
     layer = SoftmaxLayer(trainer.linear, trainer.bias)

@@ -1,4 +1,4 @@
-"""`Estimate`: the memory and the operations that training is said to take, against those that it takes."""
+"""`Estimate`: the estimated memory and operations of training, compared with the actual ones."""
 
 import gc
 import subprocess
@@ -34,7 +34,7 @@ def zipf_corpus(words, tokens, forms=False):
     ],
 )
 def test_the_memory_of_training_is_that_of_the_peak(words, tokens, dim, contexts, early_stopping):
-    """NumPy tells tracemalloc what it allocates."""
+    """NumPy reports its allocations to tracemalloc."""
     model = SkipGram(dim=dim, epochs=1, min_count=1, max_contexts=contexts, early_stopping=early_stopping, threads=2)
     counts = model.count(zipf_corpus(words, tokens))
     validation = counts if early_stopping else None
@@ -70,7 +70,7 @@ print(keep.estimate.memory, 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)
 
 
 def trained(path, dim, early_stopping, subwords, limit=0, contexts=16_384):
-    """Train in a process of its own; return the memory that it was said to take, its peak, and the disk."""
+    """Train in a separate process; return the estimated memory, the peak, and the disk."""
     options = map(str, (dim, early_stopping, subwords, limit, contexts))
     command = [sys.executable, "-P", "-c", TRAINING, path, *options]
     return map(int, subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.split())
@@ -93,7 +93,7 @@ def trained(path, dim, early_stopping, subwords, limit=0, contexts=16_384):
 def test_the_memory_is_that_of_a_process_from_its_start_to_its_end(
     words, tokens, dim, contexts, early_stopping, subwords, tmp_path
 ):
-    """Its peak is read from /proc: `ru_maxrss` of a child is at least what its parent held when it was started."""
+    """The peak is read from /proc: `ru_maxrss` of a child is at least the memory of its parent at its start."""
     path = tmp_path / "text"
     path.write_text("\n".join(map(" ".join, zipf_corpus(words, tokens, subwords))), encoding="utf-8")
     said, peak, _ = trained(path, dim, early_stopping, subwords, contexts=contexts)

@@ -25,7 +25,7 @@ def corpus(corpus):
 
 
 def assert_same(found, expected, text):
-    """All that a fit learns, and what follows from it, to the last bit."""
+    """The whole fitted state, and results derived from it, to the last bit."""
     for name in ("vectors", "trainer"):
         assert type(getattr(found, name)) is type(getattr(expected, name))
     assert_array_equal(found.vectors.matrix, expected.vectors.matrix)
@@ -115,7 +115,7 @@ def test_the_file_is_a_file_of_vectors(corpus, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is mapped")
 def test_loading_replaces_nothing_that_is_in_use(corpus, tmp_path):
-    """The vectors are mapped from the old file; the trainer's parameters are its own, to be trained on."""
+    """The vectors are mapped from the old file; the parameters of the trainer are copies, which can be trained."""
     path = tmp_path / MODEL
     first, second = (SkipGram(seed=seed, **SETTINGS).fit(corpus) for seed in (1, 2))
     first.save(path)

@@ -1,4 +1,4 @@
-"""`FitProgress`: what a fit reports, and when."""
+"""`FitProgress`: the reports of a fit and their order."""
 
 import pytest
 

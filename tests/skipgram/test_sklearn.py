@@ -1,4 +1,4 @@
-"""`SkipGram` in scikit-learn: its own checks of estimators, output as tables, searches and pipelines over processes."""
+"""`SkipGram` in scikit-learn: the checks of estimators, output as tables, searches and pipelines over processes."""
 
 import warnings
 from unittest import SkipTest

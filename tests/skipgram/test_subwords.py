@@ -1,4 +1,4 @@
-"""SkipGram with subwords: words composed of their character n-grams and a row of their own."""
+"""SkipGram with subwords: words composed of their character n-grams and their own row."""
 
 import pickle
 
@@ -18,7 +18,7 @@ STEMS = ("walk", "talk", "jump", "play", "climb", "paint")
 
 @pytest.fixture(scope="module")
 def corpus():
-    """Verbs in three forms, each of which has its own neighbours, and each stem, too."""
+    """Verbs in three forms; each form and each stem has different neighbours."""
     rng = np.random.default_rng(0)
     forms = {"": "will", "ed": "yesterday", "ing": "is"}
     lines = []
@@ -67,7 +67,7 @@ def test_shares_of_subwords_add_up_to_one(model):
 
 
 def test_the_share_of_an_own_row_is_that_of_the_row_itself(model, tmp_path):
-    """Of a frequent word, whose n-grams weigh less, and of a rare one."""
+    """For a frequent word, whose n-grams have less weight, and for a rare one."""
     fitted = model._model
     tokens, weights = list(model.vectors.tokens), fitted.subwords.weights
     assert weights.min() < 0.9 < weights.max()

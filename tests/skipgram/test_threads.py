@@ -1,4 +1,4 @@
-"""Models and threads: the same bits from many threads at once, and no memory for threads that would have no work."""
+"""Models and threads: the same bits from many threads, and no memory for threads without work."""
 
 import hashlib
 import re
@@ -66,7 +66,7 @@ def test_models_fitted_in_many_threads_have_the_same_bits(corpus_file, in_thread
 
 
 def test_a_fit_ends_though_the_thread_beside_it_is_lost(corpus_file, monkeypatch):
-    """As one is that gets no memory before it runs: the counts are hashed where their digest is asked for."""
+    """Like a thread that gets no memory before it runs: the counts are hashed when their digest is needed."""
     expected = fitted(corpus_file)
     monkeypatch.setattr("fastembed._base.calls.start", lambda call: True)
     assert fitted(corpus_file).counts_sha256_ == expected.counts_sha256_

@@ -1,4 +1,4 @@
-"""Training: what callbacks see, what an exception leaves, early stopping, training on more text, its figures."""
+"""Training: callbacks, the state after an exception, early stopping, training on more text, quality figures."""
 
 import copy
 import math
@@ -265,7 +265,7 @@ def test_counts_to_replay_take_their_part_of_the_memory(corpus):
 
 
 def test_partial_fit_grows_the_vocabulary(corpus):
-    """New words get rows behind the old ones, near those that stand among the same words; ids stay."""
+    """New words get rows after the old ones, near words with the same neighbours; ids stay the same."""
     model = SkipGram(epochs=3, **SETTINGS).fit(corpus)
     tokens, shape = model.vocabulary.tokens, model.trainer.linear.shape
     known = model.vectors.matrix.copy()

@@ -1,4 +1,4 @@
-"""What the tests of the trainer share."""
+"""Fixtures for the tests of the trainer."""
 
 import numpy as np
 import pytest

@@ -179,7 +179,7 @@ def test_forward_of_many_bags_is_that_of_each(trainer_of, near):
 @pytest.mark.parametrize("outputs", [1, 2, 1025])
 @pytest.mark.parametrize("build", runnable_builds())
 def test_gradients_are_the_derivatives(set_constant, model, build, outputs):
-    """Four-point differences of the compiled loss, in float64, against what a step subtracts and `gradient` returns."""
+    """Four-point differences of the compiled loss, in float64, against the change of a step and `gradient`."""
     set_constant("fastembed._kernels.BUILD", build)
     embedding, linear, bias = model(INPUTS, outputs, 3, "float64")
     y = np.random.default_rng(2).gamma(1, size=outputs)

@@ -1,4 +1,4 @@
-"""Many inputs at once: their probabilities, and the most probable outputs."""
+"""Batches of inputs: their probabilities, and the most probable outputs."""
 
 import numpy as np
 import pytest

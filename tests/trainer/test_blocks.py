@@ -1,4 +1,4 @@
-"""`Trainer.fit_counts` against the reference and by hand: the result, its bounds, divergence, what must not move."""
+"""`Trainer.fit_counts` against the reference and hand values: results, bounds, divergence, frozen parameters."""
 
 import math
 import pickle

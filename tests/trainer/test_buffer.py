@@ -1,4 +1,6 @@
-"""Training on counts whose groups are read while it goes on: the same bits as on counts in memory."""
+"""Training on counts whose groups are read meanwhile: the same bits as on counts in memory."""
+
+from threading import Event
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from fastembed.trainer.groups import CSRGroups, RowGroup, draw_order, group_coun
 
 
 class Read:
-    """Counts whose groups are copied into the memory that is given, as if they were read."""
+    """Counts whose groups are copied into the given memory, as if they were read."""
 
     totals = None
 
@@ -110,6 +112,31 @@ def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(set_co
                     true = slice(matrix.indptr[row], matrix.indptr[row + 1])
                     assert_array_equal(buffer.indices[found], matrix.indices[true])
                     assert_array_equal(buffer.data[found], matrix.data[true])
+
+
+def test_a_group_that_was_read_and_not_taken_is_read_again(set_constant):
+    """Reading that is left early may have read further than its blocks have come."""
+    set_constant(grouping, "GROUP_ROWS", 16)
+    matrix = make_counts(160)
+    counts, groups = Read(matrix, buffer_memory=10**9), split_rows(np.diff(matrix.indptr) > 0)
+    buffer, order, last_is_read = BufferedCounts(counts, groups, 4), plain_order(groups), Event()
+    read = counts.read_group
+
+    def read_group(group, memory=None):
+        rows = read(group, memory)
+        if group == len(groups) - 1:
+            last_is_read.set()
+        return rows
+
+    counts.read_group = read_group
+    with buffer.reading(order) as hold:
+        hold(0)
+        assert last_is_read.wait(600)
+    with buffer.reading(order) as hold:
+        for block in range(-(-sum(map(len, groups)) // 4)):
+            hold(block)
+    assert_array_equal(buffer.ends - buffer.begins, np.diff(matrix.indptr))
+    assert sorted(counts.read) == sorted([0, *[group for group in range(1, 10) for _ in range(2)]])
 
 
 def test_what_reading_raises_ends_the_fit(set_constant):

@@ -1,4 +1,4 @@
-"""Checkpoints of `Trainer.fit_counts`: the same bits after any interruption; what differs is named; failing writes."""
+"""Checkpoints of `Trainer.fit_counts`: the same bits after any interruption; errors for differences; failing writes."""
 
 import json
 import time
@@ -19,7 +19,7 @@ OPTIONS = {"epochs": 3, "block_size": 6, "learning_rate": 0.2}
 
 
 class Stop(Exception):
-    """What interrupts a fit in these tests, as a Ctrl-C does."""
+    """The exception that interrupts a fit in these tests, like a Ctrl-C."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def interrupted_after(monkeypatch):
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Let a fit end without a last checkpoint, as after SIGKILL; what is being written is completed."""
+    """Let a fit end without a last checkpoint, as after SIGKILL; a write in progress is completed."""
 
     def leave(self, error):
         self.fit.close()
@@ -125,7 +125,7 @@ def test_a_fit_may_be_interrupted_again_and_again_in_one_process(new, counts, pa
 def test_a_fit_that_is_killed_goes_on_from_the_last_checkpoint(
     new, counts, path, interrupted_after, killed, early_stopping
 ):
-    """Written after each block whose predecessor has been written, since the time is short."""
+    """A checkpoint is written after each block once the previous one is on disk, since the interval is short."""
     options = OPTIONS | ({"validation_counts": counts[1], "n_iter_no_change": 2} if early_stopping else {})
     options |= {"checkpoint": path, "checkpoint_minutes": 1e-9}
     expected = new()

@@ -185,7 +185,7 @@ def hidden_negative(rows):
 
 
 def broken(indices=(0, 2, 1), indptr=(0, 1, 2, 2, 3), data=(1.0, 2.0, 3.0)):
-    """A CSR array (4, 5) whose parts SciPy has not checked."""
+    """A CSR array (4, 5) with arrays that SciPy has not checked."""
     matrix = sparse.csr_array(np.eye(4, 5))
     matrix.data, matrix.indices, matrix.indptr = np.array(data), np.array(indices), np.array(indptr)
     return matrix

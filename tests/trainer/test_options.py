@@ -1,4 +1,4 @@
-"""The checks of numbers that a `Trainer` and its fits are told."""
+"""The checks of numeric arguments of a `Trainer` and its fits."""
 
 import re
 

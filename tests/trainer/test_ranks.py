@@ -1,4 +1,4 @@
-"""Fits by several ranks: the bits of one process; ranks that differ or fail; what is told, and when it does not pay."""
+"""Fits by several ranks: the bits of one process; ranks that differ or fail; communication, and when it is too slow."""
 
 from functools import partial
 
@@ -89,7 +89,7 @@ def test_any_number_of_ranks_ends_with_the_bits_of_one_process(check, counts, dt
 
 
 def test_the_embedding_may_be_joined_several_times_in_an_epoch(check, counts, set_constant):
-    """There is room for dH of two blocks."""
+    """The memory is large enough for dH of two blocks."""
     set_constant(of_ranks, "KEPT_BYTES", 1)
     check([2, 3, 4], counts=counts)
 
@@ -371,7 +371,7 @@ def test_a_checkpoint_of_another_fit_is_an_error_on_all_ranks(new, on_ranks, cou
 @pytest.mark.filterwarnings("default:one rank would be faster")
 @pytest.mark.parametrize(("seconds", "warned"), [(1e-9, True), (1000.0, False)])
 def test_a_warning_says_so_if_one_rank_would_be_faster(new, on_ranks, counts, set_constant, recwarn, seconds, warned):
-    """By a trial of what ranks tell one another of a block, beside its products, which are set to some seconds."""
+    """Time the communication per block in a trial, and compare it with the products, which are set to some seconds."""
     set_constant(of_ranks.Exchange, "product_seconds", lambda _: seconds)
 
     def fit(comm):

@@ -28,7 +28,7 @@ def test_bounds_are_whole_groups_of_rows(rows):
 
 @pytest.mark.parametrize("shards", [1, 2, 16, 64, 1024])
 def test_ranks_have_runs_of_nodes_of_about_equal_size(shards):
-    """A power of two of ranks has a node each; where shards suffice, none of another number has 1.25 times its part."""
+    """A power of two of ranks has a node each; otherwise, with enough shards, no rank has 1.25 times its part."""
     for ranks in range(1, min(shards, 50) + 1):
         division = Division.of(shards, ranks)
         runs = [division.shards(rank) for rank in range(ranks)]

@@ -108,7 +108,7 @@ def test_trainers_that_run_at_once_do_not_disturb_each_other(set_constant, in_th
 
 
 def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads):
-    """Steps on different rows, which do not depend on each other: none is lost or mixed up."""
+    """Steps on different rows are independent: none is lost or mixed up."""
     trainer, twin = (Trainer.random(CALLERS, 50, output_size=3000, seed=3) for _ in range(2))
 
     def train(model, i):
@@ -120,6 +120,27 @@ def test_one_trainer_from_many_threads_makes_one_call_after_the_other(in_threads
     found = in_threads(*(partial(train, trainer, i) for i in range(CALLERS)))
     assert found == [train(twin, i) for i in range(CALLERS)]
     assert_array_equal(trainer.embedding, twin.embedding)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda trainer: trainer.step(99),
+        lambda trainer: trainer.nll(np.eye(30)),
+        lambda trainer: trainer.fit_counts(random_counts(30, 40)),
+        lambda trainer: trainer.fit_counts(random_counts(30, 50), n_iter_no_change=2),
+    ],
+)
+def test_a_wrong_argument_is_named_without_waiting_for_a_call_of_another_thread(in_threads, wrong):
+    trainer = Trainer.random(30, 4, output_size=50, seed=0)
+
+    def refused():
+        with pytest.raises((TypeError, ValueError), match=r"must|needs"):
+            wrong(trainer)
+        return True
+
+    with trainer._lock.value:
+        assert in_threads(refused) == [True]
 
 
 def test_trainers_in_many_threads_have_the_same_bits(set_constant, in_threads):
@@ -219,7 +240,7 @@ forks_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of
 @needs_fork
 @forks_with_threads
 def test_a_child_trains_after_a_fork(set_constant, answer_of_child):
-    """With the trainer of the parent, whose pool is running, and with one of its own."""
+    """With the trainer of the parent, whose pool is running, and with a new one."""
     set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
     trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
     trainer.fit_counts(random_counts(50, 2500), epochs=1)
@@ -317,7 +338,7 @@ def test_a_fit_ends_at_a_ctrl_c(threads):
 @pytest.mark.parametrize("mode", ["down", "up", "towards zero", "flush"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_mode_of_floats_of_the_caller_changes_no_bit(set_constant, in_float_mode, dtype, mode):
-    """One row, and what outputs without weights learn from it, are subnormal numbers: they stay what they are."""
+    """A row, and the changes of outputs without weights, are subnormal numbers, which must be kept."""
     set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
     counts, tiny = random_counts(30, 4500), 2.0 ** (-140 if dtype == "float32" else -1060)
 

@@ -1,4 +1,4 @@
-"""Row steps of `Trainer`: against the reference, finite differences and hand values, and what must not change."""
+"""Row steps of `Trainer` against the reference, finite differences and hand values; rows that must not change."""
 
 import copy
 
@@ -70,7 +70,7 @@ def test_the_loss_scale_multiplies_losses_and_gradients(library, model, near, sc
 @pytest.mark.parametrize("wrt", ["embedding", "linear"])
 @pytest.mark.parametrize("build", runnable_builds())
 def test_gradients_are_the_derivatives(set_constant, model, build, outputs, dim, wrt):
-    """Four-point differences of the compiled loss, in float64, against what a step subtracts."""
+    """Four-point differences of the compiled loss, in float64, against the change of a step."""
     set_constant("fastembed._kernels.BUILD", build)
     embedding, linear, bias = model(2, outputs, dim, "float64")
     y = np.random.default_rng(2).gamma(1, size=outputs)
@@ -155,6 +155,8 @@ def test_all_forms_of_a_target_give_the_same_bits(library, model):
     for step in (
         lambda t: t.step(2, 3, update_linear=True),
         lambda t: t.step(np.int64(2), np.int64(3), update_linear=True),
+        lambda t: t.step(np.array(2), np.array(3), update_linear=True),
+        lambda t: t.step([2], 3, update_linear=True),
         lambda t: t.step(2, y, update_linear=True),
         lambda t: t.step(2, sparse.csr_array(y[None]), update_linear=True),
         lambda t: t.train([2], [3], update_linear=True)[0],
@@ -281,7 +283,7 @@ def test_an_overflow_of_the_logits_is_reported(library):
 
 @pytest.fixture
 def overflowing(library, set_constant):
-    """Make a trainer whose logits and losses are finite, but not the gradient of input 0 and output 2,000."""
+    """Return a trainer with finite logits and losses, but an infinite gradient of input 0 and output 2,000."""
 
     def make(*, parallel):
         set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
@@ -340,7 +342,7 @@ def test_a_step_that_might_make_the_linear_layer_overflow_is_reported(library, s
 
 
 def test_a_loss_that_overflows_although_its_logits_do_not_is_reported(library):
-    """In float64 alone: losses are double."""
+    """In float64 only, since losses are float64."""
     largest = np.finfo(library.dtype).max
     trainer = Trainer(np.ones((1, 1), library.dtype), np.array([[largest, -largest, 0]], library.dtype))
     assert_array_equal(trainer.forward(0), [1, 0, 0])

@@ -42,7 +42,7 @@ def test_all_rows_have_the_cosines_that_each_has_by_itself():
 
 @pytest.fixture(params=DTYPES)
 def tied(request):
-    """Return 5,000 rows of which all come many times, some zero, at positions that BLAS treats differently."""
+    """Return 5,000 rows that are repeated many times, some zero, at positions that BLAS treats differently."""
     rng = np.random.default_rng(1)
     kinds = rng.standard_normal((60, 17)).astype(request.param)
     kinds[7] = 0

@@ -1,4 +1,4 @@
-"""What is asked of vectors: the meaning of each query against a plain twin and against gensim; rejected queries."""
+"""Queries of vectors: results compared with a plain implementation and with gensim; rejected queries."""
 
 import sys
 
@@ -19,7 +19,7 @@ def plain_unit(vector):
 
 
 def plain_most_similar(tokens, matrix, positive, negative, topn):
-    """3CosAdd, slowly: the mean of signed unit vectors, cosines in float64, the query's own tokens left out."""
+    """Plain 3CosAdd: the mean of signed unit vectors, cosines in float64, without the tokens of the query."""
     signed = [(token, 1.0) for token in positive] + [(token, -1.0) for token in negative]
     mean = sum(sign * plain_unit(matrix[tokens.index(token)]) for token, sign in signed) / len(signed)
     scored = [(token, float(plain_unit(matrix[i]) @ plain_unit(mean))) for i, token in enumerate(tokens)]
@@ -128,7 +128,7 @@ def test_a_tuple_is_several_items_as_it_is_for_gensim(vectors):
 
 
 def test_integers_are_the_tokens_of_their_digits_and_never_ids():
-    """So are those of a corpus: nodes 33 and 0 of a graph are asked for as they were given."""
+    """As in a corpus: nodes 33 and 0 of a graph are queried as they were given."""
     held = Vectors(["33", "0", "x", "1"], np.array([[1.0, 0], [1, 1], [0, 1], [1, -1]]))
     for zero in (0, np.int64(0), "0"):
         assert zero in held

@@ -1,4 +1,4 @@
-"""Words that have no vector of their own: composed by hand and by gensim, in every query, in files and in pickles."""
+"""Composed words: compared with values by hand and with gensim, in every query, in files and in pickles."""
 
 import copy
 import math
@@ -125,7 +125,7 @@ def test_a_word_without_known_ngrams_is_unknown(dtype):
 
 
 def test_every_query_takes_composed_words_as_if_they_were_tokens(vectors, dtype):
-    """Compare with vectors among whose tokens are the same words; these are left out of the answers."""
+    """Compare with vectors that have the same words as tokens; these are excluded from the results."""
     words = ["kingly", "manly"]
     known = Vectors([*TOKENS, *words], np.concatenate([vectors.matrix, vectors[words]]))
 

@@ -1,4 +1,4 @@
-"""Vectors: what they hold and how, parts of them, files, rejected parts. Queries are in test_queries."""
+"""Vectors: contents, subsets, files, rejected arguments. Queries are in test_queries."""
 
 import numpy as np
 import pytest

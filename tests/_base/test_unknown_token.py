@@ -1,10 +1,11 @@
-"""The id of a token, and the message for an unknown one."""
+"""The message for an unknown token."""
 
 import pickle
 
 import pytest
 
-from fastembed._base.lookup import token_ids, unknown_token
+from fastembed._base.lookup import token_ids
+from fastembed._base.unknown_token import unknown_token
 
 
 def message(token, tokens):
