@@ -271,6 +271,36 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
     assert_allclose(joined, reference.joined_rows(rows, owners, amounts, *flat), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"starts": np.zeros(2, np.int64)}, "starts, squares and own must be for 2 documents"),
+        ({"own": np.zeros(1, np.float32)}, "starts, squares and own must be for 2 documents"),
+        ({"amounts": np.zeros(2, np.float32)}, "owners and amounts must be for 3 features"),
+    ],
+)
+def test_split_bags_that_do_not_fit_raise_an_error(changed, message):
+    given = {
+        "indptr": np.zeros(3, np.int64),
+        "indices": np.zeros(0, np.int32),
+        "data": np.zeros(0),
+        "order": np.arange(2),
+        "rows": np.zeros(3, np.int32),
+        "first": 0,
+        "last": 2,
+        "starts": np.zeros(3, np.int64),
+        "ids": np.zeros(0, np.int32),
+        "weights": np.zeros(0, np.float32),
+        "squares": np.zeros(2, np.float32),
+        "own": np.zeros(2, np.float32),
+        "owners": np.zeros(3, np.int32),
+        "amounts": np.zeros(3, np.float32),
+    }
+    kernels.split_bags(**given)
+    with pytest.raises(ValueError, match=message):
+        kernels.split_bags(**given | changed)
+
+
 # ---------------------------------------------------------------- labelled lines
 
 

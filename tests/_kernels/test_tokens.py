@@ -120,8 +120,8 @@ def test_a_ranking_is_by_counts_and_code_points(tables):
     for number, counts in enumerate(tables):
         filled.append(TokenTable())
         for token, count in counts.items():
-            filled[-1].insert(token_bytes(token + str(number)), count)
-            given[token + str(number)] = count
+            filled[-1].insert(token_bytes(str(number) + token), count)
+            given[str(number) + token] = count
     ranking = Ranking(filled, 1)
     expected = reference.ranking(given, 1)
     bounds = ranking.bounds
