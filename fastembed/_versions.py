@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 def origin_of_bits() -> dict[str, str]:
-    """Return all that the bits of a result may depend on beside what it is computed from, by name.
+    """Return all that the bits of a result may depend on besides what it is computed from, by name.
 
     Examples
     --------

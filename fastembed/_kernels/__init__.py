@@ -1,4 +1,4 @@
-"""Everything compiled, and the choice of the build that this process runs.
+"""All compiled modules, and the choice of the build that this process runs.
 
 ==============  =====================================================================================================
 ``builds/``     the numeric kernels, one module per instruction set, compiled from the ``.pxi`` files beside it: ``row``
@@ -16,28 +16,28 @@
 ``caches``      the tiles that suit these caches; in Python
 ==============  =====================================================================================================
 
-The ``.pxd`` files are what the sources share: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers),
+The ``.pxd`` files are shared by the sources: ``types``, ``bits``, ``exp``, ``primitives`` and ``bags`` (numbers),
 ``float_mode``, ``hashing``, ``bytes_table`` (the hash table of tokens and of n-grams), ``token_scan``. A source imports
-or includes by name all that it uses. What is not in ``builds`` is compiled once, for the base instruction set.
+or includes by name all that it uses. Modules outside ``builds`` are compiled once, for the base instruction set.
 
 Of every compiled module:
 
 - It takes memory (typed memoryviews) and numbers, and imports nothing of this package. `row_trainer`, `block_trainer`
   and `train_bags` take scratch memory, bags and the exchange with other processes as attributes of objects; tables and
   `features.bags` also take lists.
-- It has no global state: what a kernel must know of the caches is an argument.
+- It has no global state: the tile sizes for the caches are arguments.
 - Loops over an array, a text or a table run without the GIL, except where Python objects are made, taken or called:
   in `TokenTable.fill` and `frequent`, `NeighborTable.frequent`, `PhraseTable.insert`, `Ranking.take`, and where a
-  `BlockTrainer` lets its exchange speak to other processes. In ``features``, `bags` checks and `frequencies`
+  `BlockTrainer` calls its exchange with other processes. In ``features``, `bags` checks and `frequencies`
   clears an array with the GIL as well.
-- Two threads may run kernels at once on memory that does not overlap, or that both only read; `count_rows` also reads
-  `stop` while another thread sets it.
+- Two threads may run kernels in parallel on memory that does not overlap, or that both only read; `count_rows` also
+  reads `stop` while another thread sets it.
 
 Of ``builds``, ``cooccur`` and ``tiles``:
 
 - The kernels check nothing. Shapes, dtypes, contiguity, ids and finiteness are checked before a kernel is called: by
   ``fastembed.trainer``, ``fastembed.classifier``, ``fastembed.skipgram`` and ``fastembed.counts``. `block_trainer`
-  alone looks at something: that BLAS takes integers of the right type.
+  has the only check: that BLAS takes integers of the right type.
 - The caller owns all memory, scratch included. A kernel allocates nothing and holds no reference after it returns, with
   two exceptions: a ``RowTrainer`` and a ``BlockTrainer`` hold the arrays that they are bound to, and a ``BlockTrainer``
   the threads' places and locks of its crew.
@@ -57,15 +57,15 @@ Of ``builds`` alone:
 Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 
 - A ``TokenTable``, a ``NeighborTable``, a ``PhraseTable`` and an ``NgramTable`` are objects with state. A table
-  allocates and frees its own memory; if it cannot grow it raises MemoryError and keeps what it has counted until then.
+  allocates and frees its own memory; if it cannot grow, it raises MemoryError and keeps its counts so far.
   One thread may add to a table at a time; any number may read a table while none adds. A ``PairIndex`` owns its memory
   and does not change once it is made.
 - A ``Ranking`` refers to tables, which must not change while it is used. What else is allocated for a call, as in
   `number_pairs`, is freed in it.
-- What returns a text returns new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.
+- Functions that return a text return new bytes: `words`, `sequences`, `PhraseTable.join`, `separate_labels`.
 - A text must be valid UTF-8, which `valid_utf8` checks. `TokenTable.encode`, `Ranking.take`, `PhraseTable.insert` and
-  some of ``features`` check what they are given, and raise ValueError. The others check nothing: ``fastembed.ngrams``,
-  ``fastembed.corpus`` and ``fastembed.classifier`` pass what they take.
+  some of ``features`` check their arguments, and raise ValueError. The others check nothing: ``fastembed.ngrams``,
+  ``fastembed.corpus`` and ``fastembed.classifier`` pass valid arguments.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Inputs that are weighted bags of rows of the embedding.
 
     h_n = sum_f X_nf E_f          (B, D)    `gather_bag`
-    g_f = sum_n X_nf dL/dh_n      the gradient of each row of E that the bags of a block name: `update_named`
+    g_f = sum_n X_nf dL/dh_n      the gradient of each row of E in the bags of a block: `update_named`
 
 X is given as CSR: bag n has the ids, ascending and distinct, and the weights from starts[n] to starts[n + 1].
 
-Bags share rows of E. So the entries of a block's bags are grouped by the row that they name (`group_bags`): the groups
-in the order in which the block first names their rows, the entries of a group in the order of the block. Then g_f is
-one sum, in an order that follows from the block alone, and each row of E is read and written once.
+Bags share rows of E. So the entries of the bags of a block are grouped by row (`group_bags`): the groups in the order
+in which their rows first occur in the block, and the entries of a group in the order of the block. Then g_f is one sum,
+in an order that depends on the block only, and each row of E is read and written once.
 """
 
 from libc.math cimport isfinite, sqrt

@@ -1,4 +1,4 @@
-"""The kernels of bags.pxd, one by one, as Python calls them."""
+"""The Python interface of the kernels of bags.pxd."""
 
 from libc.stdint cimport int32_t, int64_t
 

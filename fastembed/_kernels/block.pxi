@@ -11,8 +11,8 @@ part of X, its partial results, its rows of the linear layer. The partial result
 tree, as in `merge_partials`.
 
 Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
-gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  A row's first step has the length of the rate. A row
-of the embedding has a factor of its own on the rate.
+gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  The first step of a row has the length of the rate.
+Each row of the embedding has a factor on the rate.
 """
 
 from libc.math cimport exp, fabs, log, sqrt

@@ -1,7 +1,7 @@
-"""The tasks of a step on a block: what one thread does to one shard, or to some rows, in each phase of the step.
+"""The tasks of a step on a block: the work of one thread on one shard, or on some rows, in each phase of the step.
 
-The forward phase also has tasks of other steps: the update of the embedding by the block before, and what the next
-block needs. `block_trainer.pxi` opens the phases and says why the bits stay the same.
+The forward phase also has tasks of other steps: the update of the embedding by the previous block, and the preparation
+of the next block. `block_trainer.pxi` opens the phases and explains why the bits stay the same.
 """
 
 from libc.stdint cimport int32_t, int64_t

@@ -1,30 +1,30 @@
-"""Many blocks, one after another: the tasks of block_tasks.pxi, by a crew of threads on a model bound once.
+"""Training on many blocks: the tasks of block_tasks.pxi, run by a crew of threads on a model that is bound once.
 
 A block has two phases, since the residual needs the finished normaliser:
 
     forward     every shard: logits, statistics
-    merge       logsumexp and loss, by the leading thread alone
+    merge       logsumexp and loss, by the leading thread only
     backward    every shard: residual, its part of dH, its own rows of dW and their update
 
-Without bags a row of the embedding is visited once an epoch, and no other step reads it. So the update of the embedding
-by the block before, and what the next block needs of the embedding and of its counts, can be made beside the shards of
-the forward phase, by all threads, without changing a bit.
+Without bags a row of the embedding is visited once per epoch, and no other step reads it. So all threads can do two
+more tasks during the forward phase without changing a bit: the update of the embedding by the previous block, and the
+preparation of the rows and counts of the next block.
 
 With bags, blocks share rows of the embedding, and three more phases are needed, each shared by all threads:
 
     gather      the block's H, before its forward phase
     sum         dH, over the shards
-    update      of the rows that the block's bags name, after its backward phase
+    update      the rows in the bags of the block, after its backward phase
 
-What the next block needs of its counts and its ids is still made ready beside the forward phase.
+The counts and ids of the next block are still prepared during the forward phase.
 
-The shards may be some of all, one or more nodes of the tree by which results are merged, while other processes, the
-ranks, work on the others at the same time. Then the ranks exchange the joined results of their nodes: after each
-forward phase those of the softmax, and with bags, after the sum, dH. Without bags dH of several blocks is kept, since
-the rows of the embedding can wait: the ranks join it and update them together.
+With several processes, the ranks, each has some of the shards: one or more nodes of the tree by which results are
+merged. The ranks exchange the joined results of their nodes: those of the softmax after each forward phase and, with
+bags, dH after the sum. Without bags, dH of several blocks is kept, since the update of the embedding can be deferred:
+the ranks join it and update the rows together.
 
-How many threads there are changes no bit: a task is a shard or a fixed number of rows, whoever takes it, and what
-shards leave is merged by a fixed tree (trainer/shards.py, primitives.pxd).
+No bit depends on the number of threads: a task is a shard or a fixed number of rows, whichever thread runs it, and the
+results of the shards are merged by a fixed tree (trainer/shards.py, primitives.pxd).
 """
 
 from libc.math cimport isfinite
@@ -75,8 +75,8 @@ cdef class BlockTrainer:
     Made by `block_trainer`. One thread at a time calls `step` and `finish`; between `open` and `close`, others help
     it from within `work`. It holds references to the arrays that it points into.
 
-    `epoch`, `blocks` and `nll` say how far training has come: the blocks of an epoch that have been trained on, and the
-    sum of their negative log-likelihoods. No Ctrl-C comes between a step and these.
+    `epoch`, `blocks` and `nll` are the position of training: the number of blocks of an epoch that have been trained
+    on, and the sum of their negative log-likelihoods. They are updated with the step; no Ctrl-C comes in between.
     """
 
     cdef readonly Py_ssize_t epoch, blocks
@@ -113,8 +113,8 @@ cdef class BlockTrainer:
     ) -> float:
         """Make a step on a block; return the negative log-likelihood of its counts before it, in nats.
 
-        If that is not finite, nothing is changed. Until `finish`, all blocks are of different rows, the update of the
-        block's rows of the embedding may wait, and the next step is on `next_rows`, unless they are None. Rates of 0
+        If it is not finite, nothing is changed. Until `finish`, all blocks must have different rows, the update of the
+        rows of the embedding may be deferred, and the next step must be on `next_rows`, unless that is None. Rates of 0
         change nothing.
         """
         cdef BlockState* state = &self.state

@@ -1,11 +1,11 @@
-"""Bytes -> ids: different runs of bytes, such as tokens, numbered in the order of their first occurrence.
+"""Bytes -> ids: distinct runs of bytes, such as tokens, numbered in the order of first occurrence.
 
-Two runs that differ have different ids: nothing is left to a hash. Slots are found by linear probing; a slot holds the
-high half of the hash, so that the bytes of different runs are compared once in 2^32 times.
+Different runs always have different ids, also if their hashes collide. Slots are found by linear probing; a slot holds
+the high half of the hash, so that the bytes of different runs are compared once in 2^32 times.
 
-The hash is that of a scan, FNV-1a (`hash_of`), until a long way to a free slot shows that the text was made so that its
-tokens fall into the same slots. From then on, or from the start where a table is made so, it is SipHash (Aumasson and
-Bernstein, 2012) with a key. Ids do not depend on it.
+The hash is that of a scan, FNV-1a (`hash_of`), until a long probe sequence shows that the text was crafted to cause
+collisions. From then on, or from the start if the table is created so, it is SipHash (Aumasson and Bernstein, 2012)
+with a key. Ids do not depend on the hash.
 
 A table owns its memory. If it cannot grow, nothing has changed. One thread may add at a time; any number of threads may
 look up while none adds.

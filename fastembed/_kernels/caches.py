@@ -1,11 +1,10 @@
 """The sizes of the data caches of this CPU, and the tiles of the row kernels that follow from them.
 
-A tile of the linear layer is read twice: for the logits, and for their share of the gradient. It should still be in the
-first-level cache at the second use, beside the next tile, which is prefetched then. Where the whole layer fits into the
-second-level cache, prefetching costs more than it gains, and a tile may be twice as large. The figures are in
-docs/decisions.md.
+A tile of the linear layer is read twice: for the logits, and for their share of the gradient. At the second use it
+should still be in the L1 cache, together with the next tile, which is prefetched then. If the whole layer fits into the
+L2 cache, prefetching costs more than it gains, and a tile may be twice as large. The figures are in docs/decisions.md.
 
-The sizes decide the order of sums, so they must not depend on where this is asked: the least of all cores counts.
+The sizes determine the order of sums, so they must not depend on the core that runs this: the smallest of all is used.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Caches:
         return min(size if prefetch else 2 * size, LARGEST_TILE)
 
     def tiling(self, rows: int, row_bytes: int) -> tuple[int, bool]:
-        """Return how many rows a tile has, a multiple of 8, and whether to prefetch the next, for a linear layer."""
+        """Return the rows per tile of a linear layer, a multiple of 8, and whether to prefetch the next tile."""
         prefetch = rows * row_bytes > self.level2
         tile_rows = self.tile_bytes(prefetch) // row_bytes // 8 * 8
         return min(max(tile_rows, 8), TILE_ROWS), prefetch
@@ -69,7 +68,7 @@ def _least_of_all_cores(level: int) -> int:
 
 
 def _entry(cache: Path, name: str) -> str:
-    """Return what Linux says of a cache, or nothing; firmware may leave out any of it."""
+    """Return an attribute of a cache from Linux, or an empty str, since firmware may omit any of them."""
     try:
         return (cache / name).read_text(encoding="ascii").strip()
     except OSError:
@@ -77,5 +76,5 @@ def _entry(cache: Path, name: str) -> str:
 
 
 def _size(count: int) -> str:
-    """Return bytes in the unit that suits them."""
+    """Return bytes in a suitable unit."""
     return f"{count // MIB} MiB" if count % MIB == 0 else f"{count / KIB:g} KiB"

@@ -1,13 +1,12 @@
-"""A crew: threads that work through phases of numbered tasks together, without the GIL and without Python.
+"""A crew: threads that execute phases of numbered tasks together, without the GIL and without Python.
 
-One member, number 0, leads: it opens a phase of so many tasks, takes tasks itself, and returns when all are done. The
-others take tasks of whatever phase is open. Which member runs a task is left open, so a task writes only to memory of
-its own, or to the member's.
+Member 0 leads: it opens a phase with a number of tasks, takes tasks itself, and returns when all are done. The others
+take tasks of the open phase. Any member may run a task, so a task writes only to memory of the task or of the member.
 
-The open phase is one number, the ticket: the phase's own number, how many tasks it has, how many are taken. Taking a
-task adds 1 to it by compare-and-swap; so a member that comes late can never take a task of a phase that is over.
-A member without a task spins for some microseconds, the time that the leader needs between two phases, and then sleeps
-on a lock of its own. Who opens a phase wakes members 1 and 2, member m wakes 2m + 1 and 2m + 2.
+The open phase is described by one integer, the ticket: the number of the phase, of its tasks, and of the tasks taken.
+Taking a task adds 1 to it by compare-and-swap, so a late member can never take a task of a completed phase. A member
+without a task spins for some microseconds, the time that the leader needs between two phases, and then sleeps on its
+lock. The leader wakes members 1 and 2 when it opens a phase; member m wakes 2m + 1 and 2m + 2.
 """
 
 from cpython.pythread cimport (

@@ -97,7 +97,7 @@ cdef class PairIndex:
         return at + 1 if at + 1 < self.count else 0
 
     cdef inline bint put(self, uint64_t pair, int32_t number) noexcept nogil:
-        """Put a pair on the first line with room for it; return whether it was not there before."""
+        """Put a pair on the first line with space for it; return whether it was not there before."""
         cdef uint64_t at = self.line_of(pair)
         cdef Line* line
         cdef int k

@@ -1,7 +1,7 @@
-"""How this thread rounds, and whether it flushes subnormals: the default mode for a while, then what was there before.
+"""The floating-point mode of a thread (rounding, flushing of subnormals): set the default mode, restore the old one.
 
-A thread inherits the mode of the one that starts it, and other libraries change it. Only what is set in another way
-is set anew; flags of exceptions do not count.
+A thread inherits the mode of the one that starts it, and other libraries change it. The mode is set only if it differs;
+exception flags are ignored.
 """
 
 cdef extern from *:

@@ -1,13 +1,13 @@
-"""One label against all others, of full rank: an epoch of dual coordinate ascent on a tile of labels.
+"""One-versus-all training with full rank: an epoch of dual coordinate ascent on a tile of labels.
 
 Notation (docs/derivation.md, section 8): document i is the bag x_i, with cost C_i; y_il is 1 if it has label l, else 0;
-w_l the weights of label l, m = x_i . w_l + b_l its score. What is minimised, for each label alone, is
+w_l the weights of label l, m = x_i . w_l + b_l its score. The objective of each label is
 
     |w_l|^2 / 2 + sum_i C_i loss(m_il, y_il)
 
 with log(1 + exp(m)) - y m, the cross-entropy of the sigmoid p(m) = 1 / (1 + exp(-m)), or (y - m)^2 / 2 with p(m) = m.
-Its minimum has w_l = sum_i a_il x_i with a_il = C_i (y_il - p(m_il)). A step makes the second hold for one document,
-all else being as it is: when a changes by d, m changes by |x_i|^2 d, so that the new score z is the one root of
+At its minimum w_l = sum_i a_il x_i with a_il = C_i (y_il - p(m_il)). A step makes the second equation hold for one
+document, with the other duals fixed: when a changes by d, m changes by |x_i|^2 d, so the new score z is the root of
 
     f(z) = z - m - |x_i|^2 (C_i (y - p(z)) - a)
 

@@ -1,8 +1,8 @@
 """Inline functions that several kernels are built from.
 
 Sums and scaled sums of vectors, a step along one, the maximum, exponentials with their sum, the search in a sparse row,
-the sum of the rows that it names, prefetching; and `Partial`, what the softmax over one shard of the vocabulary leaves,
-with the merge of several.
+the sum of rows by the indices of a sparse row, prefetching; and `Partial`, the result of the softmax over one shard of
+the vocabulary, with the merge of several.
 """
 
 from libc.math cimport fabs, log
@@ -213,8 +213,8 @@ cdef inline void join(Partial* left, const Partial* right) noexcept nogil:
 cdef inline Merged merge_partials(const Partial* partials, Py_ssize_t shards) noexcept nogil:
     """Merge the shards' results by a fixed binary tree.
 
-    Shards 2k and 2k + 1 are joined, then such pairs, and so on: `waiting` holds the runs of shards whose other half is
-    yet to come. With an aligned run of 2^n shards summed elsewhere, the bits are the same.
+    Shards 2k and 2k + 1 are joined, then such pairs, and so on: `waiting` holds the partial results whose other half is
+    still missing. If an aligned run of 2^n shards was summed elsewhere, the bits are the same.
     """
     cdef Partial[TREE_DEPTH] waiting
     cdef Py_ssize_t depth = 0, s, runs

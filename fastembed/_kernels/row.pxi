@@ -17,10 +17,10 @@ So the result depends on the shards' bounds, not on which thread ran which shard
 Rows of `weights` are padded with zeros to a whole number of cache lines; so is h. Loops over a row need no tail, and
 `whole_lines`, which changes nothing, tells the compiler so.
 
-If the input is a bag, h is the weighted sum of its rows, each of which receives its weight times dL/dh.
+If the input is a bag, h is the weighted sum of its rows, and the gradient of each row is its weight times dL/dh.
 
-A step that would leave a number that is not finite is not made: `descend_row` and `descend_bag` say so before anything
-is changed.
+A step whose result would not be finite is not made: `descend_row` and `descend_bag` return False before anything is
+changed.
 """
 
 from libc.float cimport DBL_EPSILON, DBL_MAX, FLT_EPSILON, FLT_MAX
@@ -130,7 +130,7 @@ cdef inline void add_weighted_rows(
 cdef inline void add_outer(
     const real* h, const real* e, Py_ssize_t rows, Py_ssize_t width, real_alone weights,
 ) noexcept nogil:
-    """w_c += e_c h. One row after the other, which suits memory better than several at once."""
+    """w_c += e_c h. One row at a time, which suits memory better than several."""
     cdef Py_ssize_t c, d
     width = whole_lines(width, h)
     for c in range(rows):

@@ -1,4 +1,4 @@
-"""Many examples, one after another, any number of times: the kernels of row.pxi in a loop without the GIL."""
+"""Training on many examples in order, for any number of epochs: the kernels of row.pxi in a loop without the GIL."""
 
 from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t

@@ -1,9 +1,9 @@
 """Positive pointwise mutual information as a sparse matrix, and the products of sparse matrices with dense ones.
 
 The columns of a sparse matrix A (R, C) are divided into blocks: the k-th is bounds[k] to bounds[k + 1] - 1. The entries
-of a row in it are those from starts[k, row] to starts[k + 1, row] - 1, and name their columns from the block's first
-one, in 16 bits. The part of a dense operand, or of a product, that belongs to a block stays in the second-level cache
-while all rows pass.
+of a row in it are those from starts[k, row] to starts[k + 1, row] - 1; their columns are relative to the first column
+of the block, in 16 bits. The part of a dense operand or product that belongs to a block stays in the L2 cache during
+the pass over all rows.
 """
 
 from libc.math cimport log

@@ -1,7 +1,7 @@
 """Rows of counts <-> tiles, which have the entries of all rows in the columns of one shard.
 
-The columns of a row ascend, so what a tile has of it is one run: a tile is made of one run of each row after another,
-and goes back the same way. Each row's place in its columns and values goes on from one tile to the next.
+The columns of a row ascend, so a tile holds a contiguous range of its entries: tiles are written and read as one range
+per row, and the position in each row advances from one tile to the next.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
@@ -21,10 +21,10 @@ def measure_tiles(
         Row r has `columns`, ascending, and `values` from begins[r] to ends[r] - 1.
     columns : int32, values : float64
     bounds : int64 (S + 1,)
-        Of the shards, of at most 65,535 columns each.
+        The bounds of the shards, of at most 65,535 columns each.
     lengths : uint16 (S, R), written
     wide : uint8 (S,)
-        Becomes 1 where a value is not that of a float32.
+        Set to 1 if a value is not exact in float32.
     """
     cdef int64_t row, t, shard, first
     with nogil:
@@ -47,9 +47,9 @@ def write_tile(
     Parameters
     ----------
     places : int64 (R,), increased
-        Where the next entry of each row is.
+        The position of the next entry of each row.
     lengths : uint16 (R,)
-        How many of each.
+        The number of entries of each row in the tile.
     columns : int32, values : float64
     first : int
         The first column of the shard.
@@ -70,7 +70,7 @@ def read_tile(
     int64_t[::1] places, const uint16_t[::1] lengths, int32_t[::1] columns, double[::1] values, int64_t first,
     const real[::1] tile_values, const uint16_t[::1] tile_columns,
 ):
-    """Copy a tile to the next places of all rows: what `write_tile` undoes."""
+    """Copy a tile to the next positions of all rows; the inverse of `write_tile`."""
     cdef int64_t row, t, n = 0
     with nogil:
         for row in range(places.shape[0]):

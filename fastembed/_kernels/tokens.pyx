@@ -1,6 +1,6 @@
 """Text -> tokens -> ids: the table of tokens, their ranking by count, and the check of UTF-8.
 
-No Python object is made for a token until it is asked for. The tokens of a text are those of token_scan.pxd.
+A Python object for a token is created only when it is requested. The tokens of a text are those of token_scan.pxd.
 """
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
@@ -55,7 +55,7 @@ cdef inline void write_ends(int64_t lines, Written* out) noexcept nogil:
 # ---------------------------------------------------------------- the table
 
 cdef class TokenTable:
-    """Different tokens, numbered in the order of their first occurrence, and how often each occurred.
+    """Distinct tokens, numbered in the order of first occurrence, and their counts.
 
     One thread may add at a time; any number of threads may call :meth:`encode` while none adds.
     """
@@ -108,7 +108,7 @@ cdef class TokenTable:
                 raise_full(self.table.size)
 
     def sort_into_parts(self, int32_t[::1] ids, int64_t[::1] starts):
-        """Sort the ids by the parts of the table: tokens are in one part of P, a power of two, by their hashes alone.
+        """Sort the ids by the parts of the table: the hash of a token selects one of P parts, a power of two.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ cdef class TokenTable:
         return scan.ids - first, scan.tokens, scan.lines, scan.empty_lines
 
     cdef inline void write_id(self, const Sought* each, Written* out) noexcept nogil:
-        """Write the id of a token, if it is in the table, behind the ends of the lines before it."""
+        """Write the id of a token, if it is in the table, after the ends of earlier lines."""
         cdef int32_t id = self.table.slots[slot_of(&self.table, each.token, each.length, each.hash)].id
         write_ends(each.lines, out)
         if id:

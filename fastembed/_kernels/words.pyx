@@ -3,9 +3,9 @@
 Both functions take UTF-8 and return UTF-8 that :mod:`fastembed._kernels.tokens` splits: a newline ends a sequence,
 ASCII white space separates its tokens. The twins are `words` and `sequences` of :mod:`fastembed.reference`.
 
-What a character is comes from tables that setup.py makes from `unicodedata`: the number of a block for each 128 code
-points, and for each place in a block the number of a record of properties. Characters with the same properties share a
-record, and equal blocks are stored once: 46 kB.
+Properties of characters come from tables that setup.py generates from `unicodedata`: the number of a block for each 128
+code points, and for each position in a block the number of a record of properties. Characters with the same properties
+share a record, and equal blocks are stored once: 46 kB.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -269,7 +269,7 @@ def words(const uint8_t[::1] text, bint keep_case, int digits) -> bytes:
         Valid UTF-8 that neither begins nor ends inside a word.
     keep_case : bool
     digits : int
-        What becomes of numbers: 0 they are kept, 1 each digit becomes a 0, 2 they are dropped.
+        Handling of numbers: 0 keep, 1 replace each digit by 0, 2 drop.
 
     Returns
     -------

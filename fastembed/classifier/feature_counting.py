@@ -17,7 +17,7 @@ from fastembed.classifier.features import (
     Int64,
     check_numbered,
     document_starts,
-    new_room,
+    new_buffers,
     place_grams,
     stacked,
 )
@@ -135,17 +135,17 @@ def _bags(features: Features, ids: Int32, orders: list[Int32], of_words: Any, po
     kept = starts if orders[0] is ids else document_starts(orders[0])
     cuts = [*range(0, len(starts) - 1, PIECE_DOCUMENTS), len(starts) - 1]
     parts: list[Any] = [None] * (len(cuts) - 1)
-    room = new_room(len(orders) * int(kept[-1])) if of_words is None else None
+    buffers = new_buffers(len(orders) * int(kept[-1])) if of_words is None else None
 
     def make(k: int) -> None:
         documents = kept[cuts[k] : cuts[k + 1] + 1]
-        if room is not None:
+        if buffers is not None:
             own = slice(len(orders) * documents[0], len(orders) * documents[-1])
-            parts[k] = features.counts(orders, documents, room=(room[0][own], room[1][own]))
+            parts[k] = features.counts(orders, documents, buffers=(buffers[0][own], buffers[1][own]))
         else:
             piece = ids[starts[cuts[k]] : starts[cuts[k + 1]]]
             more = documents_by_words(piece, of_words.shape[0]) @ of_words
             parts[k] = features.counts(orders, documents, more)
 
     pool.run(make, len(parts))
-    return stacked(parts, len(features), pool, room)
+    return stacked(parts, len(features), pool, buffers)

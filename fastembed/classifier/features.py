@@ -29,7 +29,7 @@ from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-Room: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
+Buffers: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
 Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
 
 PIECE_DOCUMENTS = 1 << 13  # documents per task
@@ -181,7 +181,7 @@ class Features:
             found.append(text)
         return found
 
-    def counts(self, orders: list[Int32], starts: Int64, more: Any = None, room: Room | None = None) -> Part:
+    def counts(self, orders: list[Int32], starts: Int64, more: Any = None, buffers: Buffers | None = None) -> Part:
         """Return the counts of the features of documents as CSR.
 
         Parameters
@@ -192,11 +192,11 @@ class Features:
             The start of each document, and the end of the last one.
         more : csr_array (N, C), optional
             The counts of character n-grams in each document.
-        room : (ndarray of int32, ndarray of float64), optional
+        buffers : (ndarray of int32, ndarray of float64), optional
             Arrays for indices and data, with an element for each position of each order; by default new arrays.
         """
         indptr = np.empty(len(starts), np.int64)
-        indices, data = room or new_room(int(starts[-1] - starts[0]) * len(orders))
+        indices, data = buffers or new_buffers(int(starts[-1] - starts[0]) * len(orders))
         total = kernels.bags(orders, np.array(self.starts[: len(orders)]), starts, indptr, indices, data)
         indices, data = indices[:total], data[:total]
         if more is not None:
@@ -214,12 +214,12 @@ def check_numbered(features: int) -> None:
         raise ValueError(f"{features:,} features are too many, of at most {MOST_FEATURES:,}: {advice}")
 
 
-def new_room(entries: int) -> Room:
+def new_buffers(entries: int) -> Buffers:
     """Return arrays for a number of entries, at least one, since the kernels take their addresses."""
     return np.empty(max(1, entries), np.int32), np.empty(max(1, entries))
 
 
-def stacked(parts: list[Part], columns: int, pool: Pool, room: Room | None = None) -> Any:
+def stacked(parts: list[Part], columns: int, pool: Pool, buffers: Buffers | None = None) -> Any:
     """Return the parts of a CSR matrix as one.
 
     Parameters
@@ -228,20 +228,20 @@ def stacked(parts: list[Part], columns: int, pool: Pool, room: Room | None = Non
         indptr, indices and data of each.
     columns : int
     pool : Pool
-    room : (ndarray of int32, ndarray of float64), optional
+    buffers : (ndarray of int32, ndarray of float64), optional
         The arrays that hold the parts, in order, with gaps between them: the parts are moved in place.
     """
     rows = [0, *itertools.accumulate(len(indptr) - 1 for indptr, _, _ in parts)]
     entries = [0, *itertools.accumulate(len(indices) for _, indices, _ in parts)]
     indptr = np.zeros(1 + rows[-1], np.int64)
-    whole = room or new_room(entries[-1])
+    whole = buffers or new_buffers(entries[-1])
     indices, data = whole[0][: entries[-1]], whole[1][: entries[-1]]
 
     def copy(k: int) -> None:
         indptr[rows[k] + 1 : rows[k + 1] + 1] = parts[k][0][1:] + entries[k]
         indices[entries[k] : entries[k + 1]], data[entries[k] : entries[k + 1]] = parts[k][1:]
 
-    (pool if room is None else Pool(1)).run(copy, len(parts))  # in order, so that no part overwrites a later one
+    (pool if buffers is None else Pool(1)).run(copy, len(parts))  # in order, so that no part overwrites a later one
     return sorted_csr(data, indices, indptr, (rows[-1], columns))
 
 

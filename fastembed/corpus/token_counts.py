@@ -87,20 +87,20 @@ def number_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, poo
     """Return a corpus in numbers, which takes one reading."""
     if isinstance(corpus, MemoryCorpus) or not corpus.reading.compiled:
         return NumberedCorpus(list(_number_sequences(corpus, ledger, progress)))
-    free: SimpleQueue[tuple[TokenTable, Int32]] = SimpleQueue()  # as many as threads: a table, and room for numbers
+    free: SimpleQueue[tuple[TokenTable, Int32]] = SimpleQueue()  # as many as threads: a table, and a buffer of ids
 
     def number(text: bytes, open_line: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
         try:
-            table, room = free.get_nowait()
+            table, buffer = free.get_nowait()
         except Empty:
-            table, room = TokenTable(), np.empty(0, np.int32)
-        if len(room) < len(text):
-            room = np.empty(len(text), np.int32)
+            table, buffer = TokenTable(), np.empty(0, np.int32)
+        if len(buffer) < len(text):
+            buffer = np.empty(len(text), np.int32)
         try:
-            written, tokens, lines, empty_lines = table.number(text, open_line, room)
-            return (table, room[:written].copy()), tokens, lines, empty_lines
+            written, tokens, lines, empty_lines = table.number(text, open_line, buffer)
+            return (table, buffer[:written].copy()), tokens, lines, empty_lines
         finally:
-            free.put((table, room))
+            free.put((table, buffer))
 
     with closing(map_text(corpus, number, ledger, progress, pool.threads)) as pieces:
         return NumberedCorpus(list(pieces))
@@ -111,8 +111,8 @@ def _number_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None)
     table, sequences = TokenTable(), corpus.sequences(ledger, progress)
     while lines := [join_tokens(tokens) + b"\n" for tokens in islice(sequences, BATCH_SEQUENCES)]:
         text = b"".join(lines)
-        room = np.empty(len(text), np.int32)
-        yield table, room[: table.number(text, False, room)[0]].copy()
+        buffer = np.empty(len(text), np.int32)
+        yield table, buffer[: table.number(text, False, buffer)[0]].copy()
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:

@@ -129,8 +129,8 @@ class Ranks:
                 result = function()
             except (Exception, SystemExit) as error:
                 failure = error
-            told = self._comm.allgather(None if failure is None else _retold(failure, self.rank))
-            for rank, other in enumerate(told):
+            failures = self._comm.allgather(None if failure is None else _of_rank(failure, self.rank))
+            for rank, other in enumerate(failures):
                 if other is not None:
                     raise _known_to_all(failure if failure is not None and rank == self.rank else other)
         return result  # type: ignore[return-value]
@@ -241,7 +241,7 @@ def _known_to_all(error: BaseException) -> BaseException:
     return error
 
 
-def _retold(error: BaseException, rank: int) -> BaseException:
+def _of_rank(error: BaseException, rank: int) -> BaseException:
     """Return the error that the other ranks raise for an error on a rank."""
     if isinstance(error, SystemExit):
         return SystemExit(error.code)

@@ -26,8 +26,8 @@ GROUPS_PER_THREAD = 4
 # Approximate number of multiplications per call of the kernel. A Ctrl-C is seen between two calls, which are a fraction
 # of a second apart
 MULTIPLICATIONS_PER_CALL = 1 << 29
-FIRST = np.zeros(1, np.intp)  # of bags, the first alone
-STEP_OVERHEAD = 1 << 12  # cost of a step beside its multiplications, in multiplications
+FIRST = np.zeros(1, np.intp)  # selects the first bag
+STEP_OVERHEAD = 1 << 12  # fixed cost of a step, in multiplications
 
 
 class _Scratch:

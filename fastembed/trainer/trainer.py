@@ -537,8 +537,8 @@ class Trainer:
         Parameters
         ----------
         counts : Counts or SciPy sparse (N, V)
-            Each counts[n, c] is the frequency, or the total weight, of output c with input n. Inputs without counts are
-            not visited.
+            The number or total weight of the occurrences of input n with output c, at ``counts[n, c]``. Inputs without
+            counts are not visited.
         bags : SciPy sparse (N, V_in), optional
             Input n is the weighted sum of rows of the embedding, ``bags[n] @ embedding``; weights may be negative. By
             default N is V_in, and input n is row n.

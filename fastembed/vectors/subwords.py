@@ -167,7 +167,7 @@ class NgramDictionary:
 
     @classmethod
     def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> NgramDictionary:
-        """Return the composer that holds these tensors, beside the vectors (V, D) of words.
+        """Return the composer with these tensors, for words with the vectors (V, D).
 
         Raises
         ------
@@ -268,7 +268,7 @@ class BucketComposer:
 
     @classmethod
     def from_tensors(cls, tensors: Tensors, matrix: Matrix) -> BucketComposer:
-        """Return the composer that holds these tensors, beside the vectors (V, D) of words.
+        """Return the composer with these tensors, for words with the vectors (V, D).
 
         Raises
         ------
