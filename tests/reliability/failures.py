@@ -25,6 +25,7 @@ import ctypes
 import errno
 import faulthandler
 import gc
+import gzip
 import hashlib
 import json
 import os
@@ -94,75 +95,104 @@ def digest(*parts: Any) -> str:
     return sha.hexdigest()
 
 
+def bits(model: Any) -> str | None:
+    """Return a hash of all that a SkipGram has learned; None if it is not fitted."""
+    if not model.__sklearn_is_fitted__():
+        return None
+    trainer = model.trainer
+    return digest(
+        model.vectors.matrix, trainer.linear, trainer.bias, *trainer.squares, model.centre_, model.counts_sha256_,
+        model.vocabulary.tokens, [record["nll"] for record in model.history],
+    )  # fmt: skip
+
+
+def whole(model: Any) -> bool:
+    """Whether a model that was not fitted before is as good as one of fewer epochs: "keeps what it has learned"."""
+    import numpy as np
+
+    return len(model.history) <= 2 and bool(np.isfinite(model.vectors.matrix).all())
+
+
+def trainer_bits(trainer: Any) -> str:
+    """Return a hash of the parameters of a Trainer."""
+    return digest(trainer.embedding, trainer.linear, trainer.bias, *trainer.squares)
+
+
+def sound(trainer: Any) -> bool:
+    """Whether steps were made, and no parameter is lost: "leaves the steps made so far"."""
+    import numpy as np
+
+    return all(np.isfinite(array).all() for array in (trainer.embedding, trainer.linear, *trainer.squares))
+
+
+def counted(found: Any) -> str:
+    """Return a hash of Counts."""
+    matrix = found.to_scipy()
+    return digest(matrix.data, matrix.indices, matrix.indptr, found.ledger)
+
+
+def new_trainer() -> Any:
+    """Return a Trainer with random parameters, always the same ones."""
+    from fastembed import Trainer
+
+    return Trainer.random(5, 3, output_size=7, seed=0, threads=1)
+
+
+def on_file(path: Path, run: Callable[[Path], Any]) -> Operation:
+    """Return an operation on a file that it does not change."""
+    return Operation(lambda: path, run)
+
+
+class Samples:
+    """The texts and the models that operations share.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import numpy as np
+
+        from fastembed import SkipGram, Vectors
+
+        rng = np.random.default_rng(0)
+        self.folder = folder
+        self.lines = [" ".join(f"w{i}" for i in rng.zipf(1.6, 6).clip(max=9)) for _ in range(12)]
+        self.text = folder / "text.txt.gz"
+        self.text.write_bytes(gzip.compress("\n".join(self.lines).encode()))
+        self.settings = {"dim": 3, "window": 2, "min_count": 1, "epochs": 2, "threads": 1}
+        self.fitted = SkipGram(**self.settings).fit(self.text)
+        self.other = SkipGram(**self.settings, seed=1).fit(self.text)
+        self.counts = self.fitted.count(self.text)
+        tokens = [f"t{i}" for i in range(9)]
+        self.old_vectors, self.vectors = (
+            Vectors(tokens, rng.normal(size=(9, 4)).astype("f4"), counts=range(9, 0, -1)) for _ in range(2)
+        )
+
+
 def operations(folder: Path) -> dict[str, Operation]:
     """Return the operations by name; `folder` holds their files."""
+    from fastembed._base import memory
+
+    memory.LEAST = 1  # so that a few counts exceed it, and go to disk
+    samples = Samples(folder)
+    return training_operations(samples) | reading_operations(samples) | file_operations(samples)
+
+
+def training_operations(samples: Samples) -> dict[str, Operation]:
+    """Return the operations that train, and those that use a model."""
     import numpy as np
     from scipy import sparse
 
-    from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
-    from fastembed._base import memory
-    from fastembed.corpus import FileCorpus, Phrases
+    from fastembed import SkipGram
 
-    memory.LEAST = 1  # so that a few counts exceed it, and go to disk
-    rng = np.random.default_rng(0)
-    lines = [" ".join(f"w{i}" for i in rng.zipf(1.6, 6).clip(max=9)) for _ in range(12)]
-    text, jsonl, table = folder / "text.txt.gz", folder / "rows.jsonl", folder / "rows.csv"
-    import gzip
-
-    text.write_bytes(gzip.compress("\n".join(lines).encode()))
-    jsonl.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
-    table.write_text("text\n" + "\n".join(lines), encoding="utf-8")
-    settings = {"dim": 3, "window": 2, "min_count": 1, "epochs": 2, "threads": 1}
-    fitted = SkipGram(**settings).fit(text)
-    other = SkipGram(**settings, seed=1).fit(text)
-    counts = fitted.count(text)
-    vocabulary = fitted.vocabulary
-    tokens = [f"t{i}" for i in range(9)]
-    old, new = (Vectors(tokens, rng.normal(size=(9, 4)).astype("f4"), counts=range(9, 0, -1)) for _ in range(2))
-
-    def bits(model: SkipGram) -> Any:
-        if not model.__sklearn_is_fitted__():
-            return None
-        trainer = model.trainer
-        return digest(
-            model.vectors.matrix, trainer.linear, trainer.bias, *trainer.squares, model.centre_, model.counts_sha256_,
-            model.vocabulary.tokens, [record["nll"] for record in model.history],
-        )  # fmt: skip
-
-    def whole(model: SkipGram) -> bool:
-        """Whether a model that was not fitted before is as good as one of fewer epochs: "keeps what it has learned"."""
-        return len(model.history) <= 2 and bool(np.isfinite(model.vectors.matrix).all())
-
-    def trainer_bits(trainer: Trainer) -> Any:
-        return digest(trainer.embedding, trainer.linear, trainer.bias, *trainer.squares)
-
-    def sound(trainer: Trainer) -> bool:
-        """Whether steps were made, and no parameter is lost: "leaves the steps made so far"."""
-        return all(np.isfinite(array).all() for array in (trainer.embedding, trainer.linear, *trainer.squares))
-
-    def counted(found: Counts) -> Any:
-        matrix = found.to_scipy()
-        return digest(matrix.data, matrix.indices, matrix.indptr, found.ledger)
-
-    def new_trainer() -> Trainer:
-        return Trainer.random(5, 3, output_size=7, seed=0, threads=1)
-
+    text, counts, settings = samples.text, samples.counts, samples.settings
+    fitted, other = samples.fitted, samples.other
     pairs = sparse.csr_array(np.arange(35.0).reshape(5, 7) % 4)
-
     target = pairs[[1]]
-
-    def reading(*, field: Any = None, **options: Any) -> Callable[[Path], Any]:
-        def count(path: Path) -> Any:
-            corpus = FileCorpus([path], **({"field": field} if field else {}), **options)
-            found = Vocabulary.from_corpus(corpus, min_count=1, threads=1)
-            return found.tokens, found.counts.tolist()
-
-        return count
-
-    def of_file(path: Path, run: Callable[[Path], Any]) -> Operation:
-        return Operation(lambda: path, run)
-
-    found = {
+    return {
         "fit": Operation(lambda: SkipGram(**settings), lambda model: bits(model.fit(text)), bits, whole),
         "fit in two threads": Operation(
             lambda: SkipGram(**settings | {"threads": 2}), lambda model: bits(model.fit(text)), bits, whole
@@ -177,80 +207,117 @@ def operations(folder: Path) -> dict[str, Operation]:
             new_trainer, lambda trainer: trainer.train([0, 1, 2], [3, 4, 5], update_linear=True), trainer_bits, sound
         ),
         "step": Operation(new_trainer, lambda trainer: trainer.step(2, target), trainer_bits),
-        "vocabulary": of_file(text, reading()),
-        "vocabulary of words": of_file(text, reading(words=True)),
-        "vocabulary of JSON lines": of_file(jsonl, reading(field="text")),
-        "vocabulary of CSV": of_file(table, reading(field="text")),
-        "counts": of_file(text, lambda path: counted(Counts.from_corpus(path, vocabulary, window=2, threads=1))),
-        "counts on disk": of_file(
+        "nearest": Operation(lambda: samples.vectors, lambda vectors: vectors.most_similar("t3", topn=3)),
+        "transform": Operation(lambda: fitted, lambda model: digest(model.transform(samples.lines))),
+    }
+
+
+def reading_operations(samples: Samples) -> dict[str, Operation]:
+    """Return the operations that read text and count."""
+    from fastembed import Counts, Vocabulary
+    from fastembed.corpus import FileCorpus, Phrases
+
+    folder, lines, text, vocabulary = samples.folder, samples.lines, samples.text, samples.fitted.vocabulary
+    jsonl, table = folder / "rows.jsonl", folder / "rows.csv"
+    jsonl.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
+    table.write_text("text\n" + "\n".join(lines), encoding="utf-8")
+
+    def reading(*, field: Any = None, **options: Any) -> Callable[[Path], Any]:
+        def count(path: Path) -> Any:
+            corpus = FileCorpus([path], **({"field": field} if field else {}), **options)
+            found = Vocabulary.from_corpus(corpus, min_count=1, threads=1)
+            return found.tokens, found.counts.tolist()
+
+        return count
+
+    found = {
+        "vocabulary": on_file(text, reading()),
+        "vocabulary of words": on_file(text, reading(words=True)),
+        "vocabulary of JSON lines": on_file(jsonl, reading(field="text")),
+        "vocabulary of CSV": on_file(table, reading(field="text")),
+        "counts": on_file(text, lambda path: counted(Counts.from_corpus(path, vocabulary, window=2, threads=1))),
+        "counts on disk": on_file(
             text,
             lambda path: counted(
                 Counts.from_corpus(path, vocabulary, window=2, sample=1e-2, threads=1, memory_limit=1)
             ),
         ),
-        "counts of baskets": of_file(text, lambda path: counted(Counts.from_baskets(path, vocabulary, threads=1))),
+        "counts of baskets": on_file(text, lambda path: counted(Counts.from_baskets(path, vocabulary, threads=1))),
         "counts of pairs": Operation(
             lambda: None, lambda _: counted(Counts.from_pairs(list("abc") * 4, list("bcd") * 4, range(12)))
         ),
-        "phrases": of_file(
+        "phrases": on_file(
             text, lambda path: repr(Phrases.from_corpus(path, min_count=1, threshold=-1.0, threads=1).phrases)
         ),
-        "nearest": Operation(lambda: new, lambda vectors: vectors.most_similar("t3", topn=3)),
-        "transform": Operation(lambda: fitted, lambda model: digest(model.transform(lines))),
     }
     if find_spec("pyarrow"):
         import pyarrow as pa
         from pyarrow import parquet
 
         parquet.write_table(pa.table({"text": lines}), folder / "rows.parquet")
-        found["vocabulary of Parquet"] = of_file(folder / "rows.parquet", reading(field="text"))
+        found["vocabulary of Parquet"] = on_file(folder / "rows.parquet", reading(field="text"))
+    return found
 
-    def files(place: Path) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in place.iterdir()}
 
-    def add_file(name: str, path: str, before: Any, after: Any, load: Callable[[Path], Any]) -> None:
-        """Add the saving of `after` over `before`, and the loading of the result."""
-        place, good = folder / f"save {name}", folder / f"load {name}"
-        place.mkdir()
+def file_operations(samples: Samples) -> dict[str, Operation]:
+    """Return the operations that save objects and load them."""
+    from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
+    from fastembed.corpus import Phrases
+
+    found = {}
+
+    def add(name: str, path: str, before: Any, after: Any, load: Callable[[Path], Any]) -> None:
+        found[f"save {name}"] = saving(samples.folder / f"save {name}", path, before, after)
+        good = samples.folder / f"load {name}"
         good.mkdir()
-        before.save(place / path)
         after.save(good / path)
-        contents = files(place)
-
-        def start() -> Path:
-            if files(place) != contents:
-                for file in place.iterdir():
-                    file.unlink()
-                for file, content in contents.items():
-                    (place / file).write_bytes(content)
-            return place
-
-        found[f"save {name}"] = Operation(start, lambda _: after.save(place / path), files)
-        found[f"load {name}"] = of_file(good / path, load)
+        found[f"load {name}"] = on_file(good / path, load)
 
     for form in formats.FORMATS.values():
         if form.suffixes and (form.library is None or find_spec(form.library)):
             for packed in ["", ".gz"] if form.gzip else [""]:
-                path = f"v{form.suffixes[0]}{packed}"
-                add_file(
-                    f"vectors as {form.name}{packed}", path, old, new,
-                    lambda place: digest(*vars_of(Vectors.load(place))),
+                add(
+                    f"vectors as {form.name}{packed}", f"v{form.suffixes[0]}{packed}", samples.old_vectors,
+                    samples.vectors, lambda place: digest(*vars_of(Vectors.load(place))),
                 )  # fmt: skip
-    add_file("model", "m.safetensors", other, fitted, lambda path: bits(SkipGram.load(path, threads=1)))
-    add_file(
+    fitted = samples.fitted
+    add("model", "m.safetensors", samples.other, fitted, lambda path: bits(SkipGram.load(path, threads=1)))
+    add(
         "trainer", "t.safetensors", new_trainer(), fitted.trainer,
         lambda path: trainer_bits(Trainer.load(path, threads=1)),
     )  # fmt: skip
     few = Counts.from_pairs(["a", "b"], ["b", "a"])
-    add_file("counts", "c.safetensors", few, counts, lambda path: counted(Counts.load(path)))
-    add_file(
-        "vocabulary", "v.txt", Vocabulary(["a"], [1]), vocabulary, lambda path: Vocabulary.load(path).counts.tolist()
-    )
-    add_file(
+    add("counts", "c.safetensors", few, samples.counts, lambda path: counted(Counts.load(path)))
+    add(
+        "vocabulary", "v.txt", Vocabulary(["a"], [1]), fitted.vocabulary,
+        lambda path: Vocabulary.load(path).counts.tolist(),
+    )  # fmt: skip
+    add(
         "phrases", "p.txt", Phrases(["a b"]), Phrases(["new york", "vis a vis"], [0.5, 0.2]),
         lambda path: repr(Phrases.load(path).phrases),
     )  # fmt: skip
     return found
+
+
+def saving(place: Path, path: str, before: Any, after: Any) -> Operation:
+    """Return the operation that saves `after` over `before`, in a folder of its own."""
+
+    def files(place: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in place.iterdir()}
+
+    place.mkdir()
+    before.save(place / path)
+    contents = files(place)
+
+    def start() -> Path:
+        if files(place) != contents:
+            for file in place.iterdir():
+                file.unlink()
+            for file, content in contents.items():
+                (place / file).write_bytes(content)
+        return place
+
+    return Operation(start, lambda _: after.save(place / path), files)
 
 
 def deepcopy(value: Any) -> Any:
