@@ -230,9 +230,14 @@ def use_phrases(phrases: Phrases) -> None:
 
 def kinds() -> dict[str, Kind]:
     """Return the kinds by name."""
+    texts = [["the", "größe", "日本", "3", "e"] * 3, ["a", "b", "c", "d"] * 4]
+    return saved_kinds(texts) | corpus_kinds(texts)
+
+
+def saved_kinds(texts: list[list[str]]) -> dict[str, Kind]:
+    """Return the kinds of files that objects are saved to; models are fitted to the texts."""
     rng = np.random.default_rng(0)
     found: dict[str, Kind] = {}
-    texts = [["the", "größe", "日本", "3", "e"] * 3, ["a", "b", "c", "d"] * 4]
     vectors = [
         Vectors(["the", "größe", "日本", "3", "e"], rng.normal(size=(5, 4)).astype("f4"), counts=[9, 7, 5, 3, 1]),
         Vectors([f"t{i}" for i in range(12)], rng.normal(size=(12, 2)), counts=range(12, 0, -1)),
@@ -258,7 +263,12 @@ def kinds() -> dict[str, Kind]:
     add("vocabulary", "v.txt", [m.vocabulary for m in models], lambda path: use_vocabulary(Vocabulary.load(path)))
     lists = [Phrases(["new york", "größe a"], [0.5, -0.25]), Phrases(["a b c"])]
     add("phrases", "p.txt", lists, lambda path: use_phrases(Phrases.load(path)))
+    return found
 
+
+def corpus_kinds(texts: list[list[str]]) -> dict[str, Kind]:
+    """Return the kinds of files that have the texts."""
+    found: dict[str, Kind] = {}
     lines = [" ".join(text[i : i + 4]) for text in texts for i in range(0, len(text), 4)]
     plain = ["\n".join(lines).encode(), ("\n\n".join(lines[::-1]).upper() + ". A b-\nc.").encode()]
 
