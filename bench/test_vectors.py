@@ -65,7 +65,8 @@ def test_one_query(benchmark, request, contestant, expected):
 
 
 def test_thousand_queries_at_once(benchmark, vectors, expected):
-    found, _ = benchmark.pedantic(vectors.nearest, (range(QUERIES), TOPN), rounds=5)
+    rounds = {"kwargs": {"ids": range(QUERIES), "topn": TOPN}, "rounds": 5}
+    found, _ = benchmark.pedantic(vectors.nearest, **rounds)
     np.testing.assert_array_equal(found, expected)
 
 
