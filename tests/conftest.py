@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +49,7 @@ settings.register_profile("same", derandomize=True, deadline=None, suppress_heal
 settings.load_profile("same")
 
 from fastembed._base.arrays import aligned_zeros, padded_width  # noqa: E402
+from fastembed._base.sizes import SIZES  # noqa: E402
 from fastembed._kernels import kernels_for, runnable_builds  # noqa: E402
 
 # Larger real texts, if they lie beside the repository
@@ -68,7 +70,7 @@ VARIANTS = [f"{build}-{dtype}" for build in runnable_builds() for dtype in TOLER
 # - rows are multiplied eight at a time, those left over one by one;
 # - a tile has the rows that fit 24 KiB: a multiple of eight, at least 8 and at most 256;
 # - a shard has at most 1,024 rows, and the shards of a vocabulary differ by one row at most.
-SIZES = [
+SHAPES = [
     (1, 1),  # the smallest
     (2, 300),  # few and long rows
     (7, 3),  # one row short of eight
@@ -111,6 +113,15 @@ def set_constant():
     """
     with pytest.MonkeyPatch.context() as patch:
         yield patch.setattr
+
+
+@pytest.fixture
+def sizes():
+    """Return the object of all sizes by which work is divided; what a test sets there is put back at its end."""
+    before = asdict(SIZES)
+    yield SIZES
+    for name, value in before.items():
+        setattr(SIZES, name, value)
 
 
 @pytest.fixture
@@ -158,7 +169,7 @@ def near(kernels):
     return assert_near
 
 
-@pytest.fixture(params=SIZES, ids="{0[0]}x{0[1]}".format)
+@pytest.fixture(params=SHAPES, ids="{0[0]}x{0[1]}".format)
 def size(request):
     """Return (V, D) at a boundary of the kernels."""
     return request.param

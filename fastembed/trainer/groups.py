@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.sizes import SIZES
+
 if TYPE_CHECKING:
     from fastembed.trainer.totals import Totals
 
 Int64 = NDArray[np.int64]
 Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
 
-GROUP_ROWS = 4096  # largest number of rows of a group
 DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
 
 
 def group_count(rows: int) -> int:
     """Return G, the number of groups for a number of rows."""
-    return -(-rows // GROUP_ROWS)
+    return -(-rows // SIZES.group_rows)
 
 
 def group_slice(group: int, rows: int) -> slice:

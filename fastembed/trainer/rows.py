@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastembed import _kernels
 from fastembed._base.arrays import aligned_zeros
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import DefaultFloatMode
@@ -19,8 +20,6 @@ from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.targets import Targets
 
-# A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
-PARALLEL_BYTES = 64 << 20
 # More groups of shards than threads, so that other threads take over the share of a delayed thread
 GROUPS_PER_THREAD = 4
 # Approximate number of multiplications per call of the kernel. A Ctrl-C is seen between two calls, which are a fraction
@@ -60,7 +59,7 @@ class RowSteps:
         self._kernels = kernels_for(parameters.dtype)
         self._bounds = shard_bounds(outputs)
         self._shards = len(self._bounds) - 1
-        self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= PARALLEL_BYTES
+        self._parallel = pool.threads > 1 and self._shards > 1 and weights.nbytes >= SIZES.parallel_bytes
         self._tiling = _kernels.CACHES.tiling(outputs, weights.strides[0])
         self._scratch = scratch = _Scratch(outputs, width, self._shards, parameters.dtype)
         self._trainer = self._kernels.row_trainer(

@@ -15,12 +15,11 @@ from fastembed.counts import CountsStore, folders, store_writer
 from fastembed.counts.folders import TemporaryFolder
 from fastembed.counts.store_writer import joined_groups
 from fastembed.counts.stored_csr import RowBatch
-from fastembed.trainer import groups as grouping
 
 
 @pytest.fixture
-def small_groups(set_constant):
-    set_constant(grouping, "GROUP_ROWS", 700)
+def small_groups(sizes):
+    sizes.group_rows = 700
 
 
 def files_of(folder):
@@ -75,10 +74,10 @@ def test_counts_in_a_temporary_file_are_those_of_a_folder_and_leave_nothing(zipf
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("sizes", [[1] * 10, [10], [4, 3, 3], [2, 0, 5, 3], [3, 7]])
-def test_batches_are_joined_and_cut_into_groups(set_constant, sizes):
-    set_constant(grouping, "GROUP_ROWS", 4)  # groups of 4, 3 and 3 of 10 rows
-    lengths, edges = np.arange(10) % 3, np.cumsum([0, *sizes])
+@pytest.mark.parametrize("batch_rows", [[1] * 10, [10], [4, 3, 3], [2, 0, 5, 3], [3, 7]])
+def test_batches_are_joined_and_cut_into_groups(batch_rows, sizes):
+    sizes.group_rows = 4  # groups of 4, 3 and 3 of 10 rows
+    lengths, edges = np.arange(10) % 3, np.cumsum([0, *batch_rows])
     places = np.concatenate([[0], np.cumsum(lengths)])
     entries = np.arange(places[-1])
     batches = []

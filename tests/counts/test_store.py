@@ -20,15 +20,14 @@ from fastembed.counts import CountsStore, folders, store_writer
 from fastembed.counts.folders import MANIFEST
 from fastembed.counts.tiles import decode_group, encode_group
 from fastembed.formats.tensors import map_tensors, write_tensors
-from fastembed.trainer import groups as grouping
 from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.totals import Totals
 
 
 @pytest.fixture
-def small_groups(set_constant):
-    set_constant(grouping, "GROUP_ROWS", 16)
+def small_groups(sizes):
+    sizes.group_rows = 16
 
 
 def random_counts(rows=100, columns=2500):
@@ -114,8 +113,8 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
     assert_array_equal(other.trainer.embedding, model.trainer.embedding)
 
 
-def test_groups_that_a_store_may_hold_are_read_once_to_the_same_bits(tmp_path, monkeypatch, set_constant):
-    set_constant(grouping, "GROUP_ROWS", 4)
+def test_groups_that_a_store_may_hold_are_read_once_to_the_same_bits(tmp_path, monkeypatch, sizes):
+    sizes.group_rows = 4
     counts = windows_counts(window=3, directed=True, max_contexts=20)
     stored, read = counts.store(tmp_path / "a.counts"), []
     real = CountsStore.read_group

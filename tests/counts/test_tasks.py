@@ -18,7 +18,6 @@ import pytest
 from fastembed import Counts, Vocabulary
 from fastembed.corpus import LineSplit, tasks, text_blocks
 from fastembed.counts import tasks as counting
-from fastembed.trainer import groups as grouping
 
 WINDOWS = {"window": 3, "sample": 1e-3, "directed": True, "max_contexts": 900}
 
@@ -44,11 +43,11 @@ def vocabulary(texts):
 
 
 @pytest.fixture
-def small_parts(set_constant):
+def small_parts(set_constant, sizes):
     """Several groups of rows and, in this process, several parts."""
     set_constant(tasks, "TASK_BYTES", 1 << 14)
     set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
-    set_constant(grouping, "GROUP_ROWS", 300)
+    sizes.group_rows = 300
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -184,10 +183,10 @@ def run_with_small_groups(client):
     """Set the constants of `small_parts` in the workers, which do not know this file."""
 
     def set_constants():
+        from fastembed._base.sizes import SIZES
         from fastembed.corpus import text_blocks
-        from fastembed.trainer import groups
 
-        groups.GROUP_ROWS, text_blocks.BLOCK_BYTES = 300, 1 << 10
+        SIZES.group_rows, text_blocks.BLOCK_BYTES = 300, 1 << 10
 
     client.run(set_constants)
 

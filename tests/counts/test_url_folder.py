@@ -16,7 +16,6 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import FileCorpus, tasks, text_blocks
 from fastembed.corpus.identity import corpus_identity
-from fastembed.trainer import groups as grouping
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
 TIME_LIMIT = 300  # seconds, for a server that does not start
@@ -24,8 +23,8 @@ TEXT = "\n".join(" ".join(f"w{word}" for word in np.random.default_rng(k).zipf(1
 
 
 @pytest.fixture
-def small_groups(set_constant):
-    set_constant(grouping, "GROUP_ROWS", 200)
+def small_groups(sizes):
+    sizes.group_rows = 200
 
 
 @pytest.fixture(scope="module")

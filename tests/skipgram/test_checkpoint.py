@@ -307,8 +307,8 @@ def test_a_callback_that_changes_its_record_or_the_history_changes_nothing_else(
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_counts_kept_within_a_limit_of_memory_are_stores(text, path, interrupted_in, early_stopping, monkeypatch):
-    monkeypatch.setattr("fastembed.trainer.groups.GROUP_ROWS", 10)
+def test_counts_kept_within_a_memory_limit_are_stores(text, path, interrupted_in, early_stopping, monkeypatch, sizes):
+    sizes.group_rows = 10
     settings = SETTINGS | {"early_stopping": early_stopping, "n_iter_no_change": 4}
     limit = {"checkpoint": path, "memory_limit": 9 * 10**9}
     whole = SkipGram(**settings).fit(text)

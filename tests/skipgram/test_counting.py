@@ -110,10 +110,12 @@ def test_a_text_that_changes_between_its_readings_is_rejected():
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("baskets", [None, "share"])
-def test_a_memory_limit_changes_no_bit_and_leaves_no_file(corpus, early_stopping, baskets, tmp_path, monkeypatch):
+def test_a_memory_limit_changes_no_bit_and_leaves_nothing(
+    corpus, early_stopping, baskets, tmp_path, monkeypatch, sizes
+):
     """Counts are in a store, whether all groups of their rows fit into the buffer of an epoch or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("fastembed.trainer.groups.GROUP_ROWS", 5)
+    sizes.group_rows = 5
     models = [SkipGram(early_stopping=early_stopping, baskets=baskets, **SETTINGS) for _ in range(3)]
     plain, limited, tight = models
     plain.fit(corpus)
@@ -152,8 +154,8 @@ def test_counts_of_a_fit_to_counts_keep_to_a_limit(corpus, tmp_path):
         model.fit_counts(stored, memory_limit=9 * 10**6)
 
 
-def test_more_counts_keep_to_a_limit(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastembed.trainer.groups.GROUP_ROWS", 5)
+def test_more_counts_keep_to_a_limit(corpus, tmp_path, sizes):
+    sizes.group_rows = 5
     counts = SkipGram(**SETTINGS).count(corpus)
     models = [SkipGram(**SETTINGS) for _ in range(3)]
     stored = counts.store(tmp_path / "a")

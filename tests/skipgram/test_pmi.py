@@ -99,9 +99,9 @@ def test_amounts_of_extreme_size_stay_finite():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_entries_in_a_file_give_the_same_bits(set_constant, threads):
+def test_entries_in_a_file_give_the_same_bits(sizes, threads):
     """Also where some groups have no entries at all."""
-    set_constant(groups, "GROUP_ROWS", 64)
+    sizes.group_rows = 64
     counts = random_counts(700, 900)
     counts = sparse.csr_array(sparse.diags_array((np.arange(700) % 11 != 3).astype(float)) @ counts)  # of 11 groups
     counts.eliminate_zeros()
@@ -122,8 +122,8 @@ def test_entries_in_a_file_give_the_same_bits(set_constant, threads):
             np.testing.assert_array_equal(found[1], expected[1])
 
 
-def test_the_rows_are_those_of_one_group_after_another(set_constant):
-    set_constant(groups, "GROUP_ROWS", 8)
+def test_the_rows_are_those_of_one_group_after_another(sizes):
+    sizes.group_rows = 8
     counts = random_counts(20, 30, density=0.8)
     dense = reference.positive_pmi(counts.toarray())
     order = np.concatenate([np.arange(20)[groups.group_slice(group, 20)] for group in range(3)])

@@ -99,9 +99,9 @@ def test_ids_without_weights_have_weight_one(trainer_of):
 
 @pytest.mark.parametrize("update_linear", [False, True])
 @pytest.mark.parametrize("parallel", [False, True])
-def test_a_bag_of_one_id_gives_the_bits_of_the_id(trainer_of, set_constant, update_linear, parallel):
+def test_a_bag_of_one_id_gives_the_bits_of_the_id(trainer_of, sizes, update_linear, parallel):
     if parallel:
-        set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+        sizes.parallel_bytes = 0
     options = {"threads": 2, "learning_rate": 0.3}
     by_id, by_bag = trainer_of(**options), trainer_of(**options)
     for trainer in (by_id, by_bag):
@@ -128,9 +128,9 @@ def as_matrix(bags):
 
 @pytest.mark.parametrize("update_linear", [False, True])
 @pytest.mark.parametrize("parallel", [False, True])
-def test_training_on_bags_is_the_references_in_order(trainer_of, set_constant, near, update_linear, parallel):
+def test_training_on_bags_is_the_references_in_order(trainer_of, sizes, near, update_linear, parallel):
     if parallel:
-        set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+        sizes.parallel_bytes = 0
     targets = [3, 0, 7, 1024, 3]
     x = as_matrix(MANY)
     expected = trainer_of(loss_scale=0.1)

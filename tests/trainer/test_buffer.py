@@ -8,7 +8,6 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed.trainer import groups as grouping
 from fastembed.trainer.buffer import BufferedCounts, buffered_groups
 from fastembed.trainer.groups import CSRGroups, RowGroup, draw_order, group_count, plain_order, split_rows
 
@@ -53,8 +52,8 @@ def make_counts(rows, columns=30, empty=0.3):
 
 @pytest.mark.parametrize("block_size", [1, 7, 40, 1000])
 @pytest.mark.parametrize("rows", [3, 16, 17, 32, 33, 100, 150])
-def test_a_fit_has_the_same_bits_as_in_memory(set_constant, rows, block_size):
-    set_constant(grouping, "GROUP_ROWS", 16)
+def test_a_fit_has_the_same_bits_as_in_memory(sizes, rows, block_size):
+    sizes.group_rows = 16
     counts = make_counts(rows)
     fits = [Trainer.random(rows, 4, output_size=30, seed=0, threads=threads) for threads in (2, 2, 1)]
     validation = make_counts(rows, empty=0.8)
@@ -70,16 +69,16 @@ def test_a_fit_has_the_same_bits_as_in_memory(set_constant, rows, block_size):
     assert fits[1].nll(reads[0]) == fits[0].nll(counts)
 
 
-def test_each_epoch_reads_each_group_once_and_those_that_all_fit_are_read_once(set_constant):
-    set_constant(grouping, "GROUP_ROWS", 16)
+def test_each_epoch_reads_each_group_once_and_those_that_all_fit_are_read_once(sizes):
+    sizes.group_rows = 16
     for rows, times in ((160, 3), (64, 1)):
         counts = Read(make_counts(rows))
         Trainer.random(rows, 4, output_size=30, seed=0).fit_counts(counts, epochs=3, block_size=4)
         assert sorted(counts.read) == sorted(list(range(group_count(rows))) * times)
 
 
-def test_groups_that_fit_into_more_memory_are_read_once(set_constant):
-    set_constant(grouping, "GROUP_ROWS", 16)
+def test_groups_that_fit_into_more_memory_are_read_once(sizes):
+    sizes.group_rows = 16
     matrix = make_counts(160)
     expected = Trainer.random(160, 4, output_size=30, seed=0)
     expected.fit_counts(matrix, epochs=3, block_size=4, seed=5)
@@ -94,8 +93,8 @@ def test_groups_that_fit_into_more_memory_are_read_once(set_constant):
 
 @pytest.mark.parametrize("more", [0, 1, 3])
 @pytest.mark.parametrize("block_size", [1, 5, 16, 50])
-def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(set_constant, block_size, more):
-    set_constant(grouping, "GROUP_ROWS", 16)
+def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(sizes, block_size, more):
+    sizes.group_rows = 16
     matrix = make_counts(200, empty=0.5)
     groups = split_rows(np.diff(matrix.indptr) > 0)
     most = buffered_groups([len(rows) for rows in groups if len(rows)], block_size) + more
@@ -114,9 +113,9 @@ def test_the_groups_of_two_blocks_are_in_memory_and_no_more_than_are_said(set_co
                     assert_array_equal(buffer.data[found], matrix.data[true])
 
 
-def test_a_group_that_was_read_and_not_taken_is_read_again(set_constant):
+def test_a_group_that_was_read_and_not_taken_is_read_again(sizes):
     """Reading that is left early may have read further than its blocks have come."""
-    set_constant(grouping, "GROUP_ROWS", 16)
+    sizes.group_rows = 16
     matrix = make_counts(160)
     counts, groups = Read(matrix, buffer_memory=10**9), split_rows(np.diff(matrix.indptr) > 0)
     buffer, order, last_is_read = BufferedCounts(counts, groups, 4), plain_order(groups), Event()
@@ -139,8 +138,8 @@ def test_a_group_that_was_read_and_not_taken_is_read_again(set_constant):
     assert sorted(counts.read) == sorted([0, *[group for group in range(1, 10) for _ in range(2)]])
 
 
-def test_what_reading_raises_ends_the_fit(set_constant):
-    set_constant(grouping, "GROUP_ROWS", 16)
+def test_what_reading_raises_ends_the_fit(sizes):
+    sizes.group_rows = 16
     trainer = Trainer.random(160, 4, output_size=30, seed=0, threads=2)
     with pytest.raises(OSError, match="the disk is gone"):
         trainer.fit_counts(Read(make_counts(160), fault=7), epochs=2, block_size=4)

@@ -9,7 +9,6 @@ from scipy import sparse
 
 from fastembed import Counts, Trainer, TrainingDivergedError
 from fastembed.formats.tensors import map_tensors, write_tensors
-from fastembed.trainer import groups
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checkpoint import contents_digest
 from fastembed.trainer.epochs import _Epochs
@@ -183,9 +182,9 @@ def test_bags_go_on_to_the_same_bits(model, counts, path, interrupted_after):
         path.unlink()
 
 
-def test_counts_in_a_store_go_on_to_the_same_bits(new, counts, path, tmp_path, interrupted_after, set_constant):
+def test_counts_in_a_store_go_on_to_the_same_bits(new, counts, path, tmp_path, interrupted_after, sizes):
     """As those in memory end in, after any block, in a store that is opened again, with groups read while it trains."""
-    set_constant(groups, "GROUP_ROWS", 2)
+    sizes.group_rows = 2
     stores = [tmp_path / "counts", tmp_path / "held out"]
     for matrix, store in zip(counts, stores, strict=True):
         Counts.from_scipy(matrix).store(store)

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+from fastembed._base.sizes import SIZES
 from fastembed.trainer.groups import (
-    GROUP_ROWS,
     CSRGroups,
     draw_order,
     group_count,
@@ -17,19 +17,19 @@ from fastembed.trainer.groups import (
     split_rows,
 )
 
-SIZES = [1, 2, 4095, 4096, 4097, 8192, 8193, 75_769]
+ROWS = [1, 2, 4095, 4096, 4097, 8192, 8193, 75_769]
 
 
-@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.parametrize("rows", ROWS)
 def test_groups_are_of_like_size_and_cover_every_row_once(rows):
     groups = [np.arange(rows)[group_slice(group, rows)] for group in range(group_count(rows))]
     sizes = [len(group) for group in groups]
     assert_array_equal(np.sort(np.concatenate(groups)), np.arange(rows))
-    assert max(sizes) <= GROUP_ROWS
+    assert max(sizes) <= SIZES.group_rows
     assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.parametrize("rows", ROWS)
 def test_an_order_takes_two_groups_after_another_two_each_row_that_is_present_once(rows):
     present = np.random.default_rng(1).random(rows) < 0.9
     present[0] = True

@@ -129,9 +129,9 @@ def test_validation_ends_all_ranks_at_once_with_the_best_parameters(check, count
     check([2], counts=counts, epochs=20, bags=make_bags(), validation_bags=make_bags(1), **others)
 
 
-def test_groups_of_rows_may_be_read_while_training(check, counts, set_constant):
+def test_groups_of_rows_may_be_read_while_training(check, counts, sizes):
     """Each rank asks the counts for the columns of its shards."""
-    set_constant(grouping, "GROUP_ROWS", 8)
+    sizes.group_rows = 8
     asked = []
 
     class Read(grouping.CSRGroups):

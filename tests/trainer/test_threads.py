@@ -53,10 +53,10 @@ def fit_bits(dtype, threads, **options):
 # ---------------------------------------------------------------- the same bits
 
 
-def test_row_steps_have_the_same_bits(library, set_constant):
+def test_row_steps_have_the_same_bits(library, sizes):
     """With the pool for any size of the linear layer, and without it."""
     bits = {row_bits(library.dtype, 1)}
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    sizes.parallel_bytes = 0
     bits |= {row_bits(library.dtype, threads) for threads in THREADS}
     assert len(bits) == 1
 
@@ -100,8 +100,8 @@ def test_the_hash_seed_of_python_changes_no_bit():
     assert len(outputs) == 1
 
 
-def test_trainers_that_run_at_once_do_not_disturb_each_other(set_constant, in_threads):
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+def test_trainers_that_run_at_once_do_not_disturb_each_other(sizes, in_threads):
+    sizes.parallel_bytes = 0
     alone = [fit_bits("float32", 2), fit_bits("float64", 2), row_bits("float32", 2)]
     tasks = [lambda: fit_bits("float32", 2), lambda: fit_bits("float64", 2), lambda: row_bits("float32", 2)]
     assert in_threads(*tasks) == alone
@@ -143,8 +143,8 @@ def test_a_wrong_argument_is_named_without_waiting_for_a_call_of_another_thread(
         assert in_threads(refused) == [True]
 
 
-def test_trainers_in_many_threads_have_the_same_bits(set_constant, in_threads):
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+def test_trainers_in_many_threads_have_the_same_bits(sizes, in_threads):
+    sizes.parallel_bytes = 0
 
     def bits():
         return row_bits("float32", 2), fit_bits("float32", 2), row_bits("float64", 1), fit_bits("float64", 1)
@@ -239,9 +239,9 @@ forks_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of
 @pytest.mark.thread_unsafe(reason="forks")
 @needs_fork
 @forks_with_threads
-def test_a_child_trains_after_a_fork(set_constant, answer_of_child):
+def test_a_child_trains_after_a_fork(sizes, answer_of_child):
     """With the trainer of the parent, whose pool is running, and with a new one."""
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    sizes.parallel_bytes = 0
     trainer = Trainer.random(50, 8, output_size=2500, seed=1, threads=2)
     trainer.fit_counts(random_counts(50, 2500), epochs=1)
     trainer.step(0)
@@ -337,9 +337,9 @@ def test_a_fit_ends_at_a_ctrl_c(threads):
 
 @pytest.mark.parametrize("mode", ["down", "up", "towards zero", "flush"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_mode_of_floats_of_the_caller_changes_no_bit(set_constant, in_float_mode, dtype, mode):
+def test_the_mode_of_floats_of_the_caller_changes_no_bit(sizes, in_float_mode, dtype, mode):
     """A row, and the changes of outputs without weights, are subnormal numbers, which must be kept."""
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0)
+    sizes.parallel_bytes = 0
     counts, tiny = random_counts(30, 4500), 2.0 ** (-140 if dtype == "float32" else -1060)
 
     def new(threads):

@@ -229,9 +229,9 @@ def test_a_rate_of_zero_changes_nothing(library, model, rate):
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("parallel", [False, True])
-def test_logits_that_are_not_finite_are_reported(library, model, set_constant, wrong, parallel):
+def test_logits_that_are_not_finite_are_reported(library, model, sizes, wrong, parallel):
     """They come from parameters that were changed after they were checked."""
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+    sizes.parallel_bytes = 0 if parallel else 1 << 60
     embedding, linear, _ = model(5, 2100, 20, library.dtype)
     trainer = Trainer(embedding, linear, threads=2)
     embedding[3, 7] = wrong
@@ -252,8 +252,8 @@ def test_logits_that_are_not_finite_are_reported(library, model, set_constant, w
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_train_keeps_the_steps_before_the_one_that_failed(library, model, set_constant, parallel):
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+def test_train_keeps_the_steps_before_the_one_that_failed(library, model, sizes, parallel):
+    sizes.parallel_bytes = 0 if parallel else 1 << 60
     embedding, linear, _ = model(5, 2100, 20, library.dtype)
     trainer, twin = (Trainer(embedding.copy(), linear, threads=2) for _ in range(2))
     trainer.embedding[3] = twin.embedding[3] = np.nan
@@ -282,11 +282,11 @@ def test_an_overflow_of_the_logits_is_reported(library):
 
 
 @pytest.fixture
-def overflowing(library, set_constant):
+def overflowing(library, sizes):
     """Return a trainer with finite logits and losses, but an infinite gradient of input 0 and output 2,000."""
 
     def make(*, parallel):
-        set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+        sizes.parallel_bytes = 0 if parallel else 1 << 60
         largest = np.finfo(library.dtype).max
         linear = np.zeros((1, 2100), library.dtype)
         linear[0, [0, 2000]] = largest * 0.9, -largest * 0.9
@@ -328,8 +328,8 @@ def test_train_keeps_the_steps_before_the_one_that_would_overflow(library, overf
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_a_step_that_might_make_the_linear_layer_overflow_is_reported(library, set_constant, parallel):
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+def test_a_step_that_might_make_the_linear_layer_overflow_is_reported(library, sizes, parallel):
+    sizes.parallel_bytes = 0 if parallel else 1 << 60
     largest = np.finfo(library.dtype).max
     embedding, linear = np.full((1, 1), largest / 8, library.dtype), np.zeros((1, 2100), library.dtype)
     trainer = Trainer(embedding, linear, threads=2)
@@ -414,8 +414,8 @@ def test_the_number_of_steps_per_call_of_the_kernel_changes_no_bit(library, mode
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_the_caches_move_results_by_rounding_alone(library, model, near, set_constant, parallel):
-    set_constant("fastembed.trainer.rows.PARALLEL_BYTES", 0 if parallel else 1 << 60)
+def test_the_caches_move_results_by_rounding_alone(library, model, near, set_constant, sizes, parallel):
+    sizes.parallel_bytes = 0 if parallel else 1 << 60
     embedding, linear, bias = model(5, 3001, 100, library.dtype)
     expected = reference.train(embedding, linear, [0, 4, 2], [7, 2000, 0], bias=bias, scale=1, update_linear=True)
     for level1 in (8, 32, 48, 64):

@@ -1,0 +1,17 @@
+"""The sizes by which work is divided, in one object, so that tests can make them small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Sizes:
+    """Sizes that are read where they are used, as ``SIZES.group_rows``; they never change while the package works."""
+
+    group_rows: int = 4096  # largest number of rows of a group of counts: the order of training depends on it
+    # A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
+    parallel_bytes: int = 64 << 20
+
+
+SIZES = Sizes()
