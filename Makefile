@@ -1,5 +1,5 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
-#   make demo | test | lint | docs | links | pictures | bench | figures | clean
+#   make demo | test | lint | walk | docs | links | pictures | bench | figures | clean
 #   make test-extras | test-watch | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
 #   make test-parallel | test-hostile | test-kill | coverage
 #   make test-failures | fuzz | fuzz-asan | soak | bits | checkpoint-cost      what docs/reliability.md shows
@@ -16,7 +16,7 @@ KERNEL_TESTS := tests/_kernels tests/test_windows.py
 # Folders are listed, too: their time changes when a file in them is added or deleted.
 SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
 
-.PHONY: demo test test-extras test-watch lint docs links pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
+.PHONY: demo test test-extras test-watch walk lint docs links pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
 	test-valgrind test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits checkpoint-cost coverage bench \
 	figures clean
 
@@ -137,6 +137,10 @@ coverage: $(VENV)/.package $(VENV)/.extra-interop $(VENV)/.extra-coverage
 	$(abspath $(VENV))-coverage/bin/coverage report fastembed/_kernels/builds/x86_64_v3.pyx \
 		fastembed/_kernels/*.pxi $(addprefix fastembed/_kernels/,exp.pxd primitives.pxd) \
 		$(wildcard fastembed/_kernels/*.pyx)
+
+# The files, functions and depth of calls behind the main calls, with their bounds
+walk: $(VENV)/.package $(VENV)/.extra-lint
+	$(BIN)/python -P tools/walk.py
 
 # cython-lint starts pycodestyle by name.
 lint: $(VENV)/.package $(VENV)/.extra-lint
