@@ -25,7 +25,7 @@ from rounds import in_units, print_table, save_results
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.skipgram import start, training
-from fastembed.skipgram.pmi import PositivePMI
+from fastembed.skipgram.start import PositivePMI
 from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.totals import Totals

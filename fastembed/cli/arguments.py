@@ -21,7 +21,7 @@ from fastembed.formats.registry import FORMATS, format_of
 from fastembed.formats.tensors import map_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.skipgram.checkpoint_counts import CheckpointCounts
-from fastembed.skipgram.file import read_reading
+from fastembed.skipgram.model import read_reading
 from fastembed.vectors import Vectors
 
 

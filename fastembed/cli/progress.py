@@ -10,8 +10,8 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from fastembed._base.json_values import plain
-from fastembed.skipgram.bars import ProgressBars
 from fastembed.skipgram.estimate import Estimate
+from fastembed.skipgram.progress import ProgressBars
 
 
 class Progress:

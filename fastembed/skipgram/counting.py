@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastembed._base.memory import LEAST, resident_memory
 from fastembed._base.threads import check_threads
@@ -22,13 +22,15 @@ from fastembed.counts.folders import TemporaryFolder
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.checkpoint_counts import CheckpointCounts, CountPair, StoresFor
 from fastembed.skipgram.estimate import PROCESS_BYTES
-from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.options import Baskets, SkipGramOptions
+from fastembed.skipgram.model import Baskets, FittedModel
 from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.subwords import check_spelled
 from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
+
+if TYPE_CHECKING:
+    from fastembed.skipgram.skipgram import SkipGramOptions
 
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread
 TABLE_BYTES = 60  # bytes per word in the table that encodes text

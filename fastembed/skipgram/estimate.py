@@ -8,8 +8,7 @@ from fastembed._base.arrays import padded_width
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.pickling import pickled_as
 from fastembed.skipgram.gauge import PIECE
-from fastembed.skipgram.pmi import most_blocks
-from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS
+from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS, most_blocks
 from fastembed.skipgram.subwords import COLUMNS, RIDGE_STEPS
 from fastembed.trainer.blocks import bag_bytes, row_bytes
 from fastembed.trainer.buffer import BUFFERED_BYTES, buffered_groups

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastembed._base.memory import check_memory_limit, give_back_freed, resident_memory
 from fastembed._base.validation import check_flag
@@ -13,17 +13,18 @@ from fastembed.corpus.documents import Documents
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
-from fastembed.skipgram.bars import reporting
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.options import SkipGramOptions
-from fastembed.skipgram.progress import FitProgress
+from fastembed.skipgram.model import FittedModel
+from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords, subwords_of
 from fastembed.skipgram.training import Training
 from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.trainer.checks import check_counts
 from fastembed.trainer.ranks import Communicator, Ranks, agreed, on_first_rank, ranks_of
+
+if TYPE_CHECKING:
+    from fastembed.skipgram.skipgram import SkipGramOptions
 
 EpochEnd = Callable[[dict[str, float]], object]
 

@@ -1,10 +1,18 @@
-"""`FitProgress`: the interface for progress reports of a fit."""
+"""The progress of a fit: the interface `FitProgress`, bars in a terminal, and a live curve in a notebook."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from fastembed.skipgram.estimate import Estimate
+
+PAUSE = 0.2  # seconds between updates of the curve within a stage
+WIDTH, HEIGHT, LEFT, EDGE = 520, 200, 60, 22  # size of the drawing and of its margins, in pixels
+LINES = {"nll": ("training", "#0072b2"), "validation_nll": ("held out", "#d55e00")}
 
 
 class FitProgress(Protocol):
@@ -62,3 +70,197 @@ class FitProgress(Protocol):
         record : dict
             See `Trainer.fit_counts`.
         """
+
+
+class ProgressBars:
+    """Progress bars of the stages of a fit: reading, counting, epochs.
+
+    Parameters
+    ----------
+    epochs : int
+        The number of epochs to come.
+    new_bar : callable
+        The class ``tqdm.tqdm``, or one with the same interface.
+    """
+
+    def __init__(self, epochs: int, new_bar: Callable[..., Any]) -> None:
+        self._epochs, self._new_bar = epochs, new_bar
+        self._bar: Any = None
+
+    def reading(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus has been read: bytes of files, or sequences."""
+        self._show("reading", done, total)
+
+    def counting(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus has been counted, in the second pass over it."""
+        self._show("counting", done, total)
+
+    def training(self, estimate: Estimate) -> None:
+        """Show that training begins, since the SVD at its start takes a while."""
+        self._show("training", 0, self._epochs, f"{estimate}")
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Show the number of completed epochs, and the loss of the last one."""
+        held_out = f", held out {record['validation_nll']:.4f}" if "validation_nll" in record else ""
+        self._show("training", record["epoch"], self._epochs, f"nll {record['nll']:.4f}{held_out}")
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        """Update the bar of a stage, and remove that of the previous stage; a finished stage has no bar."""
+        if self._bar is None or self._bar.desc != stage:
+            self.close()
+            self._bar = self._new_bar(desc=stage, total=total, initial=done, unit_scale=True, leave=False)
+        self._bar.update(done - self._bar.n)
+        if note:
+            self._bar.set_postfix_str(note)
+        if done == total:
+            self.close()
+
+
+class Drawing:
+    """HTML, which a notebook shows as it is."""
+
+    def __init__(self, html: str) -> None:
+        self._html = html
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+    def __repr__(self) -> str:
+        """Return the text for a front end without HTML."""
+        return "the curve of a fit"
+
+
+class LiveCurve:
+    """Draws the progress of a fit below its notebook cell and updates it; the last curve stays.
+
+    Parameters
+    ----------
+    epochs : int
+        The number of epochs to come.
+    display : callable
+        ``IPython.display.display``.
+    """
+
+    def __init__(self, epochs: int, display: Callable[..., Any]) -> None:
+        self._epochs, self._display = epochs, display
+        self._handle: Any = None
+        self._records: list[dict[str, Any]] = []
+        self._drawn = 0.0
+        self._stage = ""
+
+    def reading(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus has been read: bytes of files, or sequences."""
+        self._part("reading", done, total)
+
+    def counting(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus has been counted, in the second pass over it."""
+        self._part("counting", done, total)
+
+    def training(self, estimate: Estimate) -> None:
+        """Show that training begins, and the estimate of its cost."""
+        self._draw(f"training {estimate}", 0, self._epochs)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Add an epoch to the curve."""
+        self._records.append(record)
+        number = int(record["epoch"])
+        left = (self._epochs - number) * record["seconds"]
+        note = f"perplexity {record['perplexity']:,.1f}, {f'{left:.0f} s left' if left else 'done'}"
+        self._draw(f"epoch {number} of {self._epochs}: nll {record['nll']:.4f}, {note}", number, self._epochs)
+
+    def _part(self, stage: str, done: int, total: int | None) -> None:
+        """Draw a stage of counting, at most every PAUSE seconds."""
+        if stage != self._stage or done == total or time.monotonic() - self._drawn > PAUSE:
+            self._stage = stage
+            self._draw(stage, done, total)
+
+    def _draw(self, text: str, done: int, total: int | None) -> None:
+        self._drawn = time.monotonic()
+        share = f' value="{done}" max="{total}"' if total else ""
+        drawing = Drawing(f"<div><progress{share}></progress> {text}</div>{curve(self._records, self._epochs)}")
+        if self._handle is None:
+            self._handle = self._display(drawing, display_id=True)
+        else:
+            self._handle.update(drawing)
+
+
+def curve(records: list[dict[str, Any]], epochs: int) -> str:
+    """Return the nll of epochs as SVG, in the colour of the text around it; "" for none.
+
+    Parameters
+    ----------
+    records : list of dict
+        As in :attr:`SkipGram.history`.
+    epochs : int
+        The length of the axis.
+
+    Examples
+    --------
+    >>> curve([{"epoch": 1, "nll": 8.0}, {"epoch": 2, "nll": 7.5}], 5).count("<circle")
+    2
+    """
+    lines = {key: [(r["epoch"], r[key]) for r in records if key in r] for key in LINES}
+    values = [value for line in lines.values() for _, value in line]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    across, up = (WIDTH - LEFT - EDGE) / max(epochs - 1, 1), (HEIGHT - 2 * EDGE) / ((high - low) or 1.0)
+    parts = [_text(LEFT - 6, y, "end", f"{value:.3f}") for value, y in ((high, EDGE), (low, HEIGHT - EDGE))]
+    parts += [_text(x, HEIGHT - 4, "middle", label) for x, label in ((LEFT, "1"), (WIDTH - EDGE, f"{epochs} epochs"))]
+    for number, (key, (name, colour)) in enumerate(LINES.items()):
+        places = [(LEFT + (epoch - 1) * across, EDGE + (high - value) * up) for epoch, value in lines[key]]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+        if places:
+            parts.append(_text(WIDTH - EDGE, EDGE + 16 * number, "end", f"nll, {name}", colour))
+    return f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="nll of each epoch">{"".join(parts)}</svg>'
+
+
+def _text(x: float, y: float, anchor: str, text: str, colour: str = "currentColor") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="12" fill="{colour}">{text}</text>'
+
+
+def notebook_display() -> Callable[..., Any] | None:
+    """Return IPython's `display` if this process is the kernel of a notebook, otherwise None."""
+    if "IPython" not in sys.modules:  # a notebook has imported it
+        return None
+    from IPython import get_ipython
+    from IPython.display import display
+
+    return display if hasattr(get_ipython(), "kernel") else None
+
+
+@contextmanager
+def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
+    """Yield the object that a fit reports its progress to; True gives a curve in a notebook and bars elsewhere.
+
+    Raises
+    ------
+    TypeError
+        If `progress` is neither a bool nor None, and lacks a method of `FitProgress`.
+    """
+    if progress is True:
+        from tqdm import tqdm
+
+        if display := notebook_display():
+            yield LiveCurve(epochs, display)  # the last curve stays
+            return
+        bars = ProgressBars(epochs, tqdm)
+        try:
+            yield bars
+        finally:
+            bars.close()
+    elif progress is None or progress is False:
+        yield None
+    else:
+        for name in ("reading", "counting", "training", "epoch"):
+            if not callable(getattr(progress, name, None)):
+                raise TypeError(f"progress must be True or have FitProgress' methods; {progress!r} has no {name}()")
+        yield progress

@@ -6,16 +6,21 @@ split evenly between embedding and linear layer, is close to the optimum.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import tempfile
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.blas import single_threaded_blas
-from fastembed._base.threads import Pool
-from fastembed.skipgram.pmi import PositivePMI, pmi_products
-from fastembed.trainer.groups import GroupedCounts, as_groups, group_count, group_slice
+from fastembed._base.csr import row_ranges
+from fastembed._base.threads import Pool, Workers, ordered_results
+from fastembed._kernels import kernels_for
+from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
 from fastembed.trainer.totals import Totals
 
 OVERSAMPLING = 20  # columns of the randomised SVD in addition to the rank
@@ -25,6 +30,13 @@ POWER_ITERATIONS = 3
 FILL_SCALE = 0.01
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
 AXES_TASKS = 64  # largest number of tasks, each of which has a k x k matrix
+CONTEXT_EXPONENT = 0.75  # exponent of the shares of contexts in the PMI
+BLOCK_COLUMNS = 1024  # largest block: this many rows of 120 float32 fill half of the L2 cache
+WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
+ROW_ENTRIES = 8  # mean number of counts per row and block below which narrower blocks do not pay
+SAMPLE = 1 << 16  # sampled columns from which blocks of about equal numbers of counts are chosen
+TASKS = 64  # tasks of the pool, each with some of the rows
+LEAST_ROWS = 512  # smallest number of rows per task of a product, since each task reads the whole dense operand
 
 
 class Multiplicable(Protocol):
@@ -188,3 +200,280 @@ def _tasks(rows: int) -> list[list[slice]]:
     pieces = [slice(begin, begin + AXES_ROWS) for begin in range(0, rows, AXES_ROWS)]
     each = -(-len(pieces) // AXES_TASKS)
     return [pieces[begin : begin + each] for begin in range(0, len(pieces), each)]
+
+
+class PositivePMI:
+    """M = max(0, log(N_wc · sum_c(n_c^a) / (n_w · n_c^a))), with a = 0.75, where N_wc > 0.
+
+    Raising the shares of contexts to a power below 1 keeps rare contexts from the highest scores (Levy, Goldberg &
+    Dagan 2015). Only the positive entries are stored, by rows, in the order of the groups of the counts. The bits of
+    both products depend on neither the number of threads nor the place of the entries: each number is one sum, in the
+    order of the columns or of the rows.
+
+    Parameters
+    ----------
+    counts : GroupedCounts (V_in, V), or a canonical csr_array
+        Counts, of which at least one is positive.
+    totals : Totals
+        n_w and n_c; n_c may include further rows.
+    pool : Pool
+    dtype : dtype
+        The dtype of the entries, float32 or float64.
+    memory : int, optional
+        Bytes for the entries in memory; groups beyond it are in an unnamed temporary file.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        (V_in, V).
+    """
+
+    def __init__(
+        self,
+        counts: GroupedCounts | Any,
+        totals: Totals,
+        pool: Pool,
+        dtype: DTypeLike = np.float32,
+        memory: int | None = None,
+    ) -> None:
+        groups = as_groups(counts)
+        self.shape: tuple[int, int] = groups.shape
+        self._pool, self._kernels = pool, kernels_for(np.dtype(dtype))
+        entries = groups.entries
+        factors, left = _column_factors(totals), memory
+        self._rows: list[BlockedRows] = []
+        self._spill: RowSpill | None = None  # the groups after those
+        # The next group is read while one is in use
+        with Workers(1) as reader, closing(ordered_results(reader, groups.read_group, range(len(entries)), 1)) as parts:
+            for group in range(len(entries)):
+                part = next(parts)
+                if group == 0:
+                    self._bounds = _block_bounds(part, self.shape, int(entries.sum()))
+                own = totals.rows[group_slice(group, self.shape[0])]
+                rows = BlockedRows.positive_pmi(part, own, factors, self._bounds, pool, dtype)
+                del part  # free its memory before the next group is read
+                if left is not None:
+                    rows = rows.without_gaps()
+                    left -= rows.memory
+                if left is not None and left < 0:
+                    self._spill = self._spill or RowSpill()
+                    self._spill.append(rows)
+                else:
+                    self._rows.append(rows)
+
+    def times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """Return M @ dense (V_in, k) in `out`, with `dense` (V, k); both of the dtype of M, C-contiguous."""
+        for batch in self._batches():
+            tasks = [(*part, *piece) for part in batch for piece in part[0].pieces(max(TASKS // len(batch), 8))]
+
+            def multiply(k: int, tasks: list[tuple[BlockedRows, int, int, int]] = tasks) -> None:
+                rows, first, begin, end = tasks[k]
+                product = out[first : first + rows.starts.shape[1]]
+                self._kernels.csr_times_dense(*rows, dense, product, begin, end)
+
+            self._pool.run(multiply, len(tasks))
+        return out
+
+    def transposed_times(self, dense: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """Return M.T @ dense (V, k) in `out`, with `dense` (V_in, k); both of the dtype of M, C-contiguous."""
+        out.fill(0)
+        for batch in self._batches():
+
+            def multiply(k: int, batch: list[tuple[BlockedRows, int]] = batch) -> None:
+                for rows, first in batch:
+                    factor = dense[first : first + rows.starts.shape[1]]
+                    self._kernels.add_transposed_csr_times_dense(*rows, factor, out, k)
+
+            self._pool.run(multiply, len(self._bounds) - 1)
+        return out
+
+    def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
+        """Yield lists of groups that are in memory together, each with the index of its first row in the matrix."""
+        groups = group_count(self.shape[0])
+        sizes = [len(range(self.shape[0])[group_slice(group, self.shape[0])]) for group in range(groups)]
+        firsts = np.cumsum([0, *sizes[:-1]]).tolist()
+        held = len(self._rows)
+        if held:
+            yield list(zip(self._rows, firsts[:held], strict=True))
+        if self._spill is not None:
+            with closing(self._spill.read()) as parts:
+                for part, first in zip(parts, firsts[held:], strict=True):
+                    yield [(part, first)]
+
+
+def pmi_products(
+    counts: RowGroup, row_totals: NDArray[np.float64], totals: Totals, dense: NDArray[Any], pool: Pool
+) -> NDArray[Any]:
+    """Return M @ dense for some rows of counts, given the totals of these rows and of all columns."""
+    product = np.zeros((len(row_totals), dense.shape[1]), dense.dtype)
+    nnz = int((counts.ends - counts.begins).sum())
+    if nnz:
+        bounds = _block_bounds(counts, (len(row_totals), len(dense)), nnz)
+        rows = BlockedRows.positive_pmi(counts, row_totals, _column_factors(totals), bounds, pool, dense.dtype)
+        pieces, kernels = rows.pieces(TASKS), kernels_for(dense.dtype)
+        pool.run(lambda k: kernels.csr_times_dense(*rows, dense, product, *pieces[k]), len(pieces))
+    return product
+
+
+def _column_factors(totals: Totals) -> NDArray[np.float64]:
+    """Return sum_k(n_k^a) / n_c^a for each column, (V,)."""
+    weights = totals.columns**CONTEXT_EXPONENT
+    return reciprocals(weights, weights.sum())
+
+
+def most_blocks(rows: int, columns: int, nnz: int) -> int:
+    """Return a bound on the number of blocks."""
+    return -(-columns // _widest(rows, columns, nnz)) + _cuts(rows, nnz)
+
+
+def _widest(rows: int, columns: int, nnz: int) -> int:
+    """Return the largest number of columns of a block."""
+    return min(max(BLOCK_COLUMNS, -(-columns // max(nnz // (ROW_ENTRIES * rows), 1))), WIDEST_BLOCK)
+
+
+def _cuts(rows: int, nnz: int) -> int:
+    """Return the number of parts, with similar numbers of counts, that the columns are cut into."""
+    return min(max(nnz // (ROW_ENTRIES * rows), 1), TASKS // 2)
+
+
+def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
+    """Return the first column of each block, and the number of columns.
+
+    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample of the rows.
+    """
+    rows, columns = shape
+    sample = np.sort(_sample(some))
+    cuts = sample[:: max(-(-len(sample) // _cuts(rows, nnz)), 1)]
+    width = _widest(rows, columns, nnz)
+    return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
+
+
+def _sample(counts: RowGroup) -> NDArray[np.int32]:
+    """Return the columns of a sample of the counts, at equal distances."""
+    ends = np.cumsum(counts.ends - counts.begins)
+    places = np.arange(0, ends[-1], max(int(ends[-1]) // SAMPLE, 1))
+    rows = np.searchsorted(ends, places, side="right")
+    sample: NDArray[np.int32] = counts.indices[places - ends[rows] + counts.ends[rows]]
+    return sample
+
+
+class BlockedRows(NamedTuple):
+    """Rows of a sparse matrix, whose columns are in blocks; see `_kernels/sparse.pxi`.
+
+    The n-th row has, in the k-th block, the entries from ``starts[k, n]`` to ``starts[k + 1, n]``.
+    """
+
+    bounds: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    columns: NDArray[np.uint16]
+    data: NDArray[Any]
+
+    @classmethod
+    def positive_pmi(
+        cls,
+        counts: RowGroup,
+        row_totals: NDArray[np.float64],
+        column_factors: NDArray[np.float64],
+        bounds: NDArray[np.int32],
+        pool: Pool,
+        dtype: DTypeLike,
+    ) -> BlockedRows:
+        """Return max(0, log(N_rc f_c / n_r)) for some rows of counts, where n_r is the row total and f_c a factor."""
+        lengths = counts.ends - counts.begins
+        places = np.concatenate([[0], np.cumsum(lengths)])
+        # Entries of a piece begin where its counts would. Memory behind them that is never written to takes no pages
+        columns, data = np.empty(places[-1], np.uint16), np.empty(places[-1], dtype)
+        starts = np.zeros((len(bounds), len(lengths)), np.int64)
+        pieces, factors = row_ranges(lengths, max(int(places[-1]) // TASKS, 1)), reciprocals(row_totals)
+        rows, kernels = cls(bounds, starts, columns, data), kernels_for(np.dtype(dtype))
+
+        def fill(k: int) -> None:
+            first, last = pieces[k]
+            kernels.positive_pmi(*counts, factors, column_factors, *rows, first, last, int(places[first]))
+
+        pool.run(fill, len(pieces))
+        return rows
+
+    @property
+    def memory(self) -> int:
+        """The bytes in memory."""
+        return self.starts.nbytes + self.columns.nbytes + self.data.nbytes
+
+    def pieces(self, count: int) -> list[tuple[int, int]]:
+        """Return about `count` ranges of rows with similar numbers of entries, but none with few rows."""
+        lengths = self.starts[-1] - self.starts[0]
+        count = min(count, -(-len(lengths) // LEAST_ROWS))
+        return row_ranges(lengths, max(int(lengths.sum()) // count, 1))
+
+    def without_gaps(self) -> BlockedRows:
+        """Return the same rows with contiguous entries from index 0."""
+        begins, ends = self.starts[0], self.starts[-1]
+        firsts = np.flatnonzero(np.concatenate([[True], begins[1:] != ends[:-1]]))
+        lasts = np.append(firsts[1:], len(begins)) - 1
+        runs = [slice(begins[first], ends[last]) for first, last in zip(firsts, lasts, strict=True)]
+        shifts = np.cumsum(ends - begins) - ends
+        columns, data = (np.concatenate([array[run] for run in runs]) for array in (self.columns, self.data))
+        return BlockedRows(self.bounds, self.starts + shifts, columns, data)
+
+
+class RowSpill:
+    """Groups of rows in an unnamed temporary file, read in the order in which they were appended.
+
+    Only one thread may read at a time.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this object
+        weakref.finalize(self, self._file.close)
+        self._groups: list[tuple[NDArray[np.int32], int, int, np.dtype[Any]]] = []
+
+    def append(self, rows: BlockedRows) -> None:
+        """Append a group without gaps.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        """
+        try:
+            for array in rows[1:]:
+                data = array.reshape(-1).view(np.uint8).data
+                while len(data):
+                    data = data[self._file.write(data) :]
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot keep a matrix in a file in {tempfile.gettempdir()!r}: {error}; raise memory_limit, or set the"
+                " environment variable TMPDIR to a folder with more free space",
+            ) from error
+        self._groups.append((rows.bounds, rows.starts.shape[1], len(rows.data), rows.data.dtype))
+
+    def read(self) -> Generator[BlockedRows, None, None]:
+        """Yield the groups; the next group is read while one is in use."""
+        self._file.seek(0)
+        with Workers(1) as reader, closing(ordered_results(reader, self._read, self._groups, 1)) as groups:
+            yield from groups
+
+    def _read(self, group: tuple[NDArray[np.int32], int, int, np.dtype[Any]]) -> BlockedRows:
+        bounds, rows, entries, dtype = group
+        starts = self._filled(np.empty((len(bounds), rows), np.int64))
+        return BlockedRows(
+            bounds, starts, self._filled(np.empty(entries, np.uint16)), self._filled(np.empty(entries, dtype))
+        )
+
+    def _filled(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Fill an array from the current position of the file; raise if the file is short, since kernels trust it."""
+        rest = array.reshape(-1).view(np.uint8).data
+        while len(rest):
+            count = self._file.readinto(rest)
+            if not count:
+                raise OSError(f"the temporary file of a matrix ends {len(rest):,} bytes too early")
+            rest = rest[count:]
+        return array
+
+
+def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:
+    """Return numerator / totals, finite, and 0 where the total is 0."""
+    with np.errstate(over="ignore"):
+        quotients = np.divide(numerator, totals, out=np.zeros_like(totals), where=totals > 0)
+    return np.minimum(quotients, np.finfo(np.float64).max)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,8 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.store import CountsStore
-from fastembed.skipgram.fitted import FittedModel
 from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
-from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.model import FittedModel
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
@@ -35,6 +34,9 @@ from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import composing_vectors
+
+if TYPE_CHECKING:
+    from fastembed.skipgram.skipgram import SkipGramOptions
 
 # Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5

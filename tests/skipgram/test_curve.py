@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from fastembed import SkipGram
-from fastembed.skipgram.curve import HEIGHT, WIDTH, curve
+from fastembed.skipgram.progress import HEIGHT, WIDTH, curve
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 3, "threads": 1}
 

@@ -9,8 +9,8 @@ from scipy import optimize, sparse
 
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram import document_vectors
-from fastembed.skipgram.document_vectors import RIDGE, SoftmaxLayer, fit_vectors
+from fastembed.skipgram import documents as document_vectors
+from fastembed.skipgram.documents import RIDGE, SoftmaxLayer, fit_vectors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram
-from fastembed.skipgram.mixture import mixture
+from fastembed.skipgram.model import mixture
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastembed import SkipGram
-from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.skipgram import SkipGramOptions
 
 
 def test_wrong_parameters_are_rejected_by_the_methods_that_need_them():

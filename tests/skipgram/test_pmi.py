@@ -8,9 +8,8 @@ from scipy import sparse
 
 from fastembed import reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram import pmi
-from fastembed.skipgram.blocked_rows import RowSpill
-from fastembed.skipgram.pmi import PositivePMI
+from fastembed.skipgram import start as pmi
+from fastembed.skipgram.start import PositivePMI, RowSpill
 from fastembed.trainer import groups
 from fastembed.trainer.totals import Totals
 

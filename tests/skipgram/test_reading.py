@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram, Vectors
 from fastembed.corpus import FileCorpus, Reading
 from fastembed.evaluation import held_out_items
-from fastembed.skipgram.file import read_reading
+from fastembed.skipgram.model import read_reading
 
 TEXT = "The King of France met the Queen of Spain.\nThe queen of France, a king of Spain?\n" * 10
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 2, "threads": 1}

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.skipgram.options import SkipGramOptions
+from fastembed.skipgram.skipgram import SkipGramOptions
 from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.totals import Totals

@@ -1,34 +1,227 @@
-"""The file of a model: a file of vectors that also holds the rest of the fitted state of a `SkipGram`."""
+"""`FittedModel`: the fitted state of a `SkipGram`, and its file, a file of vectors that also holds the rest of it."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastembed
 from fastembed._base.json_values import plain
-from fastembed._base.validation import check_amounts, check_finite, check_flag, check_integer, check_number
-from fastembed.corpus.ledger import as_ledger
+from fastembed._base.validation import (
+    check_amounts,
+    check_choice,
+    check_finite,
+    check_flag,
+    check_integer,
+    check_number,
+)
+from fastembed._base.warning import warn_user
+from fastembed.corpus.documents import Documents
+from fastembed.corpus.ledger import Ledger, as_ledger
+from fastembed.corpus.readers import DocumentCorpus, FileCorpus
 from fastembed.corpus.reading import Reading
+from fastembed.counts.alignment import align_counts
+from fastembed.counts.counts import Counts
 from fastembed.counts.files import check_baskets
+from fastembed.counts.store import CountsStore
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
-from fastembed.skipgram.fitted import FittedModel
-from fastembed.skipgram.options import SkipGramOptions
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.file import SQUARES, restore_squares, trainer_tensors
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
-from fastembed.vectors.vectors import composing_vectors
+from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary
 from fastembed.windows import Windows
 
+if TYPE_CHECKING:
+    from fastembed.skipgram.skipgram import SkipGramOptions
+
 PAIRS = ("window", "subwords")  # settings that may be pairs, which are lists in JSON
+CONTEXT_SHARE = 0.3  # the weight of the context vector in the mixture, relative to the word vector
+
+
+@dataclass(frozen=True)
+class Baskets:
+    """The options of counting in baskets: arguments of `Counts.from_baskets`."""
+
+    weighting: str
+    max_contexts: int
+
+    def columns(self, vocabulary_size: int) -> int:
+        """Return the number of columns of the counts."""
+        return min(self.max_contexts, vocabulary_size)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """The result of training, which a `SkipGram` exposes and its file stores. `SkipGram` documents each attribute.
+
+    With `subwords`, `features` is the trainer of the rows of n-grams and words, which further training continues, and
+    `trainer` holds the vectors composed from them.
+    """
+
+    vectors: Vectors
+    vocabulary: Vocabulary
+    trainer: Trainer
+    centre: NDArray[Any]
+    history: list[dict[str, float]]
+    ledger: Ledger | None
+    windows: Windows | None
+    max_contexts: int
+    counts_sha256: list[str]
+    baskets: str | None = None
+    subwords: Subwords | None = None
+    features: Trainer | None = None
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> FittedModel:
+        """Return the model with these parts, the inverse of :meth:`parts`."""
+        subwords = parts.get("subwords")
+        return cls(**parts | {"subwords": subwords and Subwords(**subwords)})
+
+    def parts(self) -> dict[str, Any]:
+        """Return the attributes for a pickle, without objects of private classes."""
+        return vars(self) | {"subwords": self.subwords and self.subwords.parts()}
+
+    @property
+    def directed(self) -> bool:
+        """Whether the contexts before a word and those after it are different outputs."""
+        return self.windows is not None and self.windows.directed
+
+    @property
+    def composer(self) -> NgramDictionary | None:
+        """The composer of vectors for words that are not in the vocabulary."""
+        if self.subwords is None or self.features is None:
+            return None
+        return self.subwords.composer(self.features.embedding, self.centre)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the last fit that the parameters are from, from 1; 0 before the first epoch has ended."""
+        for record in reversed(self.history):
+            if record.get("kept"):
+                return int(record["epoch"])
+            if record["epoch"] == 1:
+                break
+        return int(self.history[-1]["epoch"]) if self.history else 0
+
+    def reading_of(self, corpus: Documents, asked: Reading | None) -> Reading | None:
+        """Return how to read a text: by the corpus' own reading, that given by the user, or that of the model's text.
+
+        Warn if the text of the model was read in another way.
+        """
+        given = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else asked
+        if given is None:
+            return self.vocabulary.reading
+        self._warn_of_other_reading("the text is", given)
+        return given
+
+    def _warn_of_other_reading(self, what: str, given: Reading | None) -> None:
+        """Warn if both readings are known and differ."""
+        own = self.vocabulary.reading
+        if given is not None and own is not None and given.record() != own.record():
+            warn_user(f"{what} read by {given}, but that of the model was read by {own}")
+
+    def pairing(self) -> Windows | Baskets:
+        """Return the windows or baskets of the model; raise ValueError if it was fitted to other counts."""
+        if self.windows is not None:
+            return replace(self.windows, max_contexts=self.max_contexts)
+        if self.baskets is not None:
+            return Baskets(self.baskets, self.max_contexts)
+        raise ValueError(
+            "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts or a file of them"
+        )
+
+    def aligned(
+        self, counts: Counts | CountsStore, vocabulary: Vocabulary | None = None, *, name: str = "counts"
+    ) -> Counts | CountsStore:
+        """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
+
+        Unknown tokens are dropped. A store that already has these rows and columns is not read; other counts are then
+        in memory. Raise TypeError or ValueError as :meth:`check_alike`; warn if their text was read in another way.
+        """
+        self.check_alike(counts, name)
+        assert counts.vocabulary is not None
+        self._warn_of_other_reading(f"the text of {name} was", counts.vocabulary.reading)
+        return align_counts(counts, vocabulary or self.vocabulary, self.max_contexts)
+
+    def check_same_shape(self, options: SkipGramOptions) -> None:
+        """Raise ValueError if parameters have been set since the fit that need a model of another shape."""
+        lengths = False if self.subwords is None else self.subwords.lengths
+        for name, own in (("dim", self.vectors.matrix.shape[1]), ("subwords", lengths)):
+            if getattr(options, name) != own:
+                raise ValueError(
+                    f"{name}={getattr(options, name)} has been set, but the model was fitted with {name}={own}: set"
+                    " that again to go on, or call fit for a new model"
+                )
+
+    def check_alike(self, counts: Counts | CountsStore, name: str) -> None:
+        """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""
+        if not isinstance(counts, Counts | CountsStore):
+            raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
+        if counts.vocabulary is None:
+            raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")
+        theirs = _description(counts.windows, counts.baskets)
+        if theirs != (ours := _description(self.windows, self.baskets)):
+            raise ValueError(f"{name} are those of {theirs}, but the model was fitted to {ours}")
+
+
+def _description(windows: Windows | None, baskets: str | None) -> str:
+    """Return a description of how pairs were counted."""
+    if windows is not None:
+        return str(replace(windows, max_contexts=None))
+    return "pairs" if baskets is None else f"baskets with the weighting {baskets!r}"
+
+
+def vectors_for(model: FittedModel, purpose: str) -> Vectors:
+    """Return the vectors of a model that are best for a purpose; see `SkipGram.vectors_for`."""
+    if check_choice("purpose", purpose, ("analogies", "relatedness")) == "analogies":
+        return model.vectors
+    mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
+    return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
+
+
+def mixture(embedding: NDArray[Any], linear: NDArray[Any], *, directed: bool) -> NDArray[Any]:
+    """Return unit(E_w) + 0.3 unit(c_w) for each word w, where c_w is its context vector.
+
+    c_w is the column of the word in W; in a directed model it is the sum of the columns before and after. Words that
+    are not contexts have the first term only; the unit vector of zero is zero.
+
+    Parameters
+    ----------
+    embedding : ndarray (V, D)
+    linear : ndarray (D, K), or (D, 2 K) if `directed`
+    directed : bool
+
+    Returns
+    -------
+    ndarray (V, D), of the embedding's dtype
+
+    Examples
+    --------
+    >>> mixture(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 1.0], [4.0, -4.0]]), directed=True)
+    array([[1.3, 0. ],
+           [0. , 1. ]])
+    """
+    contexts = linear.T.astype(np.float64)
+    if directed:
+        contexts = contexts[: len(contexts) // 2] + contexts[len(contexts) // 2 :]
+    mixed = _unit(embedding.astype(np.float64))
+    mixed[: len(contexts)] += CONTEXT_SHARE * _unit(contexts)
+    return mixed.astype(embedding.dtype)
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    units: NDArray[np.float64] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return units
 
 
 def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: FittedModel) -> None:
