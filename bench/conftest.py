@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from fastembed import reference
 from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._kernels import CACHES, kernels_for, runnable_builds
-from fastembed.trainer.shards import shard_bounds
+from fastembed.counts.groups import shard_bounds
 
 # pytest's importlib mode leaves sys.path alone; the benchmarks share contestants with the scripts in peers/
 sys.path.insert(0, str(Path(__file__).parent / "peers"))

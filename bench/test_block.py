@@ -10,8 +10,9 @@ from scipy import sparse
 
 from fastembed import Trainer
 from fastembed._base.arrays import aligned_zeros, padded_width
-from fastembed.trainer.shards import SHARD_ROWS
+from fastembed._base.sizes import SIZES
 
+SHARD_ROWS = SIZES.shard_rows
 ROWS, DIM, EACH = 256, 100, 16  # EACH: counts per row within the shard
 
 

@@ -39,7 +39,7 @@ _MODULES = {  # the module that defines each public name
 }
 _PUBLIC_MODULES = (
     "classifier", "corpus", "counts", "evaluation", "formats", "plotting", "reference", "skipgram", "trainer",
-    "vectors", "vocabulary", "windows",
+    "vectors", "vocabulary",
 )  # fmt: skip
 
 

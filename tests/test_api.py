@@ -114,7 +114,7 @@ def use(names):
     barrier.wait()
     got.append({name: getattr(fastembed, name) for name in names})
 
-names = fastembed.__all__ + ["evaluation", "formats", "windows"]
+names = fastembed.__all__ + ["evaluation", "formats", "vocabulary"]
 threads = [threading.Thread(target=use, args=(names[k:] + names[:k],)) for k in range(8)]
 for thread in threads:
     thread.start()

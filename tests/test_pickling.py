@@ -27,9 +27,9 @@ from fastembed import (
 )
 from fastembed.classifier import Explanation
 from fastembed.counts import CountsStore
+from fastembed.counts.windows import Windows
 from fastembed.plotting import Comparison, compare
 from fastembed.skipgram import Estimate
-from fastembed.windows import Windows
 
 CORPUS = [["the", "cat", "sat"], ["the", "dog", "sat"], ["a", "cat", "ran"], ["a", "dog", "ran"]] * 5
 COUNTS = sparse.csr_array([[0.0, 5, 1], [5, 0, 0], [1, 0, 0]])
@@ -161,7 +161,7 @@ def objects(tmp_path_factory):
         "formats.Table": formats.Table(["a"], np.eye(1), np.array([1]), {"dim": 1}),
         "plotting.Comparison": compare(model.vectors, model.vectors),
         "skipgram.Estimate": model.estimate(10, 20),
-        "windows.Windows": Windows((2, 3), "harmonic", 0.1, True, 5),
+        "counts.Windows": Windows((2, 3), "harmonic", 0.1, True, 5),
     }
 
 
@@ -184,7 +184,7 @@ NAMES = [
     "classifier.Evaluation", "classifier.Explanation", "classifier.LabelScore", "corpus.DocumentCorpus",
     "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "counts.CountsStore",
     "evaluation.Analogies", "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
-    "formats.Format", "formats.Table", "plotting.Comparison", "skipgram.Estimate", "windows.Windows",
+    "formats.Format", "formats.Table", "plotting.Comparison", "skipgram.Estimate", "counts.Windows",
 ]  # fmt: skip
 
 

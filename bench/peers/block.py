@@ -21,7 +21,7 @@ from fastembed._base.arrays import aligned_zeros, padded_width
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
-from fastembed.trainer.shards import shard_bounds
+from fastembed.counts.groups import shard_bounds
 
 
 def random_counts(rows: int, outputs: int, each: int, seed: int = 0) -> sparse.csr_array:

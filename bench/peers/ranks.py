@@ -32,8 +32,8 @@ from scipy import sparse
 
 from fastembed import Trainer
 from fastembed._base.threads import Pool
+from fastembed.counts.groups import CSRGroups
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 

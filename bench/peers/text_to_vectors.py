@@ -24,11 +24,10 @@ from block import BareProducts
 from rounds import in_units, print_table, save_results
 
 from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.skipgram import start, training
 from fastembed.skipgram.start import PositivePMI
-from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
-from fastembed.trainer.totals import Totals
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.
 PHASES: dict[str, tuple[Any, str]] = {

@@ -10,6 +10,8 @@ class Sizes:
     """Sizes that are read where they are used, as ``SIZES.group_rows``; they never change while the package works."""
 
     group_rows: int = 4096  # largest number of rows of a group of counts: the order of training depends on it
+    # Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
+    shard_rows: int = 1024
     # A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
     parallel_bytes: int = 64 << 20
 

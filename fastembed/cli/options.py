@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastembed.cli import values
 from fastembed.corpus.reading import DIGITS, UNITS
+from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.registry import FORMATS
 from fastembed.skipgram import SkipGram
 from fastembed.trainer.checkpoint import MINUTES
 from fastembed.vectors.neighbors import METHODS
-from fastembed.windows import WEIGHTINGS
 
 if TYPE_CHECKING:
     Defaults = Mapping[str, object]

@@ -7,7 +7,8 @@ from fastembed._base.lazy import lazy_names
 if TYPE_CHECKING:
     from fastembed.counts.counts import Counts
     from fastembed.counts.store import CountsStore
+    from fastembed.counts.windows import Windows
 
-__all__ = ["Counts", "CountsStore"]
+__all__ = ["Counts", "CountsStore", "Windows"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts", "CountsStore": "store"})
+__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts", "CountsStore": "store", "Windows": "windows"})

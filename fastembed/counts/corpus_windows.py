@@ -17,19 +17,19 @@ from fastembed.corpus.readers import Progress, Source, as_corpus
 from fastembed.counts.chunks import Chunk, cut_chunks
 from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.external_sum import ExternalSum
+from fastembed.counts.groups import group_places
 from fastembed.counts.progress import CountingProgress
 from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty
 from fastembed.counts.windows import (
     BATCH_PAIRS,
+    Windows,
     check_exact,
     check_frequency_order,
     count_windows,
     exact_batches,
     keep_probabilities,
 )
-from fastembed.trainer.groups import group_places
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """`Counts`: a sparse matrix of co-occurrence counts of inputs and outputs.
 
-Counts of a corpus are stored as integers (see :mod:`fastembed.windows`). They become expected counts when they are
-read: divided by the denominator of the weights and multiplied by the factors of subsampling. So `a + b` has the same
-bits as the counts of both corpora together. Other counts are stored as they are, and sums of fractions are rounded.
+Counts of a corpus are stored as integers (see :mod:`fastembed.counts.windows`). They become expected counts when they
+are read: divided by the denominator of the weights and multiplied by the factors of subsampling. So `a + b` has the
+same bits as the counts of both corpora together. Other counts are stored as they are; sums of fractions are rounded.
 """
 
 from __future__ import annotations
@@ -35,16 +35,15 @@ from fastembed.counts.expected import SCALE_ENTRIES, Scale
 from fastembed.counts.external_sum import add_matrices
 from fastembed.counts.files import read_counts, write_counts
 from fastembed.counts.folders import StoreFolder
+from fastembed.counts.groups import CSRGroups, group_places
 from fastembed.counts.named_pairs import pair_ids, tokens_of
 from fastembed.counts.store import CountsStore
 from fastembed.counts.store_writer import groups_of, joined_groups, write_groups, writing
 from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty, store_rows
 from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
 from fastembed.counts.url_folder import open_folder
-from fastembed.counts.windows import check_exact
-from fastembed.trainer.groups import CSRGroups, group_places
+from fastembed.counts.windows import Windows, check_exact
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 Float = npt.NDArray[np.float64]
 
@@ -216,7 +215,7 @@ class Counts:
             If `max_contexts` is less than V, the tokens must be in the order of decreasing counts, except for tokens
             appended later. A number V means that the corpus consists of ids from 0 to V - 1; it must be in memory then.
         window, weighting, sample, directed, max_contexts
-            See :class:`fastembed.windows.Windows`. The frequencies of the words are those in `vocabulary`, or in the
+            See :class:`fastembed.counts.Windows`. The frequencies of the words are those in `vocabulary`, or in the
             corpus if `vocabulary` is a number.
         threads : int, optional
             The number of threads; by default the number of CPUs. The result does not depend on it.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.csr import row_ranges
-from fastembed.windows import Windows
+from fastembed.counts.windows import Windows
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]

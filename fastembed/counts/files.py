@@ -15,9 +15,9 @@ from fastembed._base.validation import check_amounts, check_integer
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.stored_csr import StoredCSR
+from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 DTYPES = {"data": np.float64, "indices": np.int32, "indptr": np.int64, "keep": np.float64}
 

@@ -20,13 +20,11 @@ from fastembed._base.validation import check_amounts, check_integer
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import check_dtypes, unpack_attributes
 from fastembed.counts.folders import StoreFolder
+from fastembed.counts.groups import Memory, RowGroup, Totals, group_count, group_slice, shard_bounds
 from fastembed.counts.store_writer import file_name
 from fastembed.counts.tiles import Tiles, damaged_tile, decode_group
 from fastembed.counts.url_folder import open_folder
 from fastembed.formats.tensors import check_header
-from fastembed.trainer.groups import Memory, RowGroup, group_count, group_slice
-from fastembed.trainer.shards import shard_bounds
-from fastembed.trainer.totals import Totals
 from fastembed.vocabulary import Vocabulary
 
 DTYPES = {

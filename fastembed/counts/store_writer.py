@@ -15,12 +15,10 @@ from fastembed._base.threads import Workers, ordered_results
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import pack_attributes
 from fastembed.counts.folders import MANIFEST, NoManifestError, StoreFolder
+from fastembed.counts.groups import CountsDigest, CSRGroups, RowGroup, Totals, group_count, group_slice, shard_bounds
 from fastembed.counts.stored_csr import RowBatch
 from fastembed.counts.tiles import Tiles, encode_group
 from fastembed.formats.tensors import header
-from fastembed.trainer.groups import CountsDigest, CSRGroups, RowGroup, group_count, group_slice
-from fastembed.trainer.shards import shard_bounds
-from fastembed.trainer.totals import Totals
 
 TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
 OURS = re.compile(rf"{TILES}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")

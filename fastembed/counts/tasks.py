@@ -25,15 +25,13 @@ from fastembed.corpus.tasks import check_executor, corpus_parts, map_tasks, repo
 from fastembed.counts.corpus_windows import check_known, no_pair, sum_windows
 from fastembed.counts.external_sum import sum_of
 from fastembed.counts.folders import StoreFolder
+from fastembed.counts.groups import RowGroup, group_count, group_slice, shard_bounds
 from fastembed.counts.store_writer import StoreManifest, file_name, joined_groups
 from fastembed.counts.stored_csr import ENTRY_BYTES, RowBatch
 from fastembed.counts.tiles import Tiles, damaged_tile, decode_group, encode_group
-from fastembed.counts.windows import check_exact, check_frequency_order, keep_probabilities
+from fastembed.counts.windows import Windows, check_exact, check_frequency_order, keep_probabilities
 from fastembed.formats.tensors import dump_tensors, load_tensors, pack_tokens, unpack_tokens
-from fastembed.trainer.groups import RowGroup, group_count, group_slice
-from fastembed.trainer.shards import shard_bounds
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 TASK_MEMORY = 500_000_000  # default bytes per task for text and counts
 WIDE_COLUMNS = 1 << 16  # columns per tile of a part: 16 bits can number them

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.tiles as kernels
-from fastembed.trainer.groups import Memory, RowGroup
+from fastembed.counts.groups import Memory, RowGroup
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]

@@ -20,6 +20,7 @@ from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.folders import TemporaryFolder
 from fastembed.counts.store import CountsStore
+from fastembed.counts.windows import Windows
 from fastembed.skipgram.checkpoint_counts import CheckpointCounts, CountPair, StoresFor
 from fastembed.skipgram.estimate import PROCESS_BYTES
 from fastembed.skipgram.model import Baskets, FittedModel
@@ -27,7 +28,6 @@ from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.subwords import check_spelled
 from fastembed.trainer.checkpoint import CheckpointFile
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions

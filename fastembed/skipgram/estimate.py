@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from fastembed._base.arrays import padded_width
 from fastembed._base.memory import check_free, check_memory_limit, readable
 from fastembed._base.pickling import pickled_as
+from fastembed._base.sizes import SIZES
+from fastembed.counts.groups import BUFFERED_BYTES, buffered_groups, group_count, shard_bounds
 from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS, most_blocks
 from fastembed.skipgram.subwords import COLUMNS, RIDGE_STEPS
 from fastembed.trainer.blocks import bag_bytes, row_bytes
-from fastembed.trainer.buffer import BUFFERED_BYTES, buffered_groups
-from fastembed.trainer.groups import group_count
 from fastembed.trainer.options import FitOptions
-from fastembed.trainer.shards import SHARD_ROWS, shard_bounds
 
 ITEM = 4  # bytes per parameter: float32
 PROCESS_BYTES = 85_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers
@@ -273,7 +272,7 @@ class Estimate:
         copies = 2 + self.early_stopping + self.checkpoint
         shards = len(shard_bounds(self.outputs)) - 1
         block = min(FitOptions.block_size, self.inputs) * row_bytes(self.outputs, self.dim, ITEM)
-        buffers = min(self.threads, shards) * min(SHARD_ROWS, self.outputs)  # rows of the buffers, one per thread
+        buffers = min(self.threads, shards) * min(SIZES.shard_rows, self.outputs)  # rows of the buffers, one per thread
         # And their mean. Those of the fit to counts held out are never written to, and take no pages
         gradients = ITEM * width * ((1 + self.checkpoint) * self.outputs + buffers)
         fits = 2 if self.early_stopping else 1  # the fit to the counts, and that to the held-out counts

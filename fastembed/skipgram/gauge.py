@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastembed._base.blas import single_threaded_blas
 from fastembed._base.calls import interruptible
 from fastembed._base.threads import Pool
-from fastembed.trainer.totals import Totals
+from fastembed.counts.groups import Totals
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
 # counted once (one-sided windows, pairs of a graph), half of them is a cautious choice.

@@ -30,6 +30,7 @@ from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts
 from fastembed.counts.files import check_baskets
 from fastembed.counts.store import CountsStore
+from fastembed.counts.windows import Windows
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.subwords import Subwords
@@ -38,7 +39,6 @@ from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions

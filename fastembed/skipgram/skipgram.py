@@ -24,7 +24,9 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.token_lists import check_token_list
 from fastembed.counts.counts import Counts, Folder
+from fastembed.counts.groups import group_count
 from fastembed.counts.store import CountsStore
+from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.checkpoint_counts import CheckpointCounts
 from fastembed.skipgram.counting import CorpusCounter, counts_for
@@ -36,12 +38,10 @@ from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
 from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
-from fastembed.trainer.groups import group_count
 from fastembed.trainer.ranks import Communicator
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
-from fastembed.windows import Windows
 
 EpochEnd: TypeAlias = "Callable[[dict[str, float], SkipGram], object]"
 

@@ -20,8 +20,7 @@ from fastembed._base.blas import single_threaded_blas
 from fastembed._base.csr import row_ranges
 from fastembed._base.threads import Pool, Workers, ordered_results
 from fastembed._kernels import kernels_for
-from fastembed.trainer.groups import GroupedCounts, RowGroup, as_groups, group_count, group_slice
-from fastembed.trainer.totals import Totals
+from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, as_groups, group_count, group_slice
 
 OVERSAMPLING = 20  # columns of the randomised SVD in addition to the rank
 POWER_ITERATIONS = 3

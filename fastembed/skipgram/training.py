@@ -19,6 +19,7 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.line_split import HELD_OUT
 from fastembed.counts.counts import Counts, expected_in_place
+from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import CountsStore
 from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
 from fastembed.skipgram.model import FittedModel
@@ -28,10 +29,8 @@ from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_dige
 from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.fit import CountsFit
-from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.ranks import Ranks
-from fastembed.trainer.totals import Totals
 from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import composing_vectors
 

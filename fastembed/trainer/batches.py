@@ -12,10 +12,10 @@ from fastembed._base.memory import check_free
 from fastembed._base.ranking import largest
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.bags import Bags, Inputs
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps, one
-from fastembed.trainer.shards import shard_bounds
 
 FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as fast as a matrix product
 BLOCK_LOGITS = 1 << 22  # logits per block of inputs in `most_probable`

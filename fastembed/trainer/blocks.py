@@ -22,14 +22,19 @@ from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.forks import fork_locks
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
+from fastembed.counts.groups import (
+    GroupedCounts,
+    Totals,
+    counts_reader,
+    draw_order,
+    plain_order,
+    shard_bounds,
+    split_rows,
+)
 from fastembed.trainer.bags import Bags
-from fastembed.trainer.buffer import counts_reader
-from fastembed.trainer.groups import GroupedCounts, draw_order, plain_order, split_rows
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Exchange, Ranks
-from fastembed.trainer.shards import shard_bounds
-from fastembed.trainer.totals import Totals
 
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from fastembed._base.csr import canonical_csr
 from fastembed._base.validation import check_amounts, check_finite, check_ids, unmasked
-from fastembed.trainer.groups import CSRGroups, GroupedCounts
+from fastembed.counts.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.parameters import Parameters
 
 

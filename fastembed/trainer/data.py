@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.threads import Pool
+from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.trainer.bags import Bags, check_bags
 from fastembed.trainer.checks import check_counts, check_input_weights, check_row_rates
-from fastembed.trainer.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.totals import Totals
 
 
 class FitData(NamedTuple):

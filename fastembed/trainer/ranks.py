@@ -34,9 +34,9 @@ from fastembed._base.validation import is_true
 from fastembed._base.warning import warn_user
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
+from fastembed.counts.groups import Division
 from fastembed.trainer.checkpoint import Checkpoint, Stored
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.shards import Division
 from fastembed.trainer.snapshot import Snapshot
 
 T = TypeVar("T")

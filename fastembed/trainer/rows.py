@@ -15,9 +15,9 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import DefaultFloatMode
+from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.bags import Bags, Inputs
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.shards import shard_bounds
 from fastembed.trainer.targets import Targets
 
 # More groups of shards than threads, so that other threads take over the share of a delayed thread

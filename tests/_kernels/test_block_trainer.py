@@ -9,9 +9,9 @@ from numpy.testing import assert_array_equal
 
 from fastembed import reference
 from fastembed._base.blas import matrix_product, single_threaded_blas
+from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.blocks import Scratch
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.shards import shard_bounds
 
 TIME_LIMIT = 300  # seconds, for threads that would otherwise hang
 INPUTS, OUTPUTS, DIM = 60, 2500, 5  # four shards

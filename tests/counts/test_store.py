@@ -18,11 +18,9 @@ from fastembed._base.folder_lock import LOCK_NAME, sole_writer
 from fastembed._base.threads import Pool
 from fastembed.counts import CountsStore, folders, store_writer
 from fastembed.counts.folders import MANIFEST
+from fastembed.counts.groups import CSRGroups, Totals, shard_bounds
 from fastembed.counts.tiles import decode_group, encode_group
 from fastembed.formats.tensors import map_tensors, write_tensors
-from fastembed.trainer.groups import CSRGroups
-from fastembed.trainer.shards import shard_bounds
-from fastembed.trainer.totals import Totals
 
 
 @pytest.fixture

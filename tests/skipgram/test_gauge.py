@@ -10,9 +10,9 @@ import pytest
 from scipy import sparse
 
 from fastembed._base.threads import Pool
+from fastembed.counts.groups import Totals
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.gauge import apply_gauge
-from fastembed.trainer.totals import Totals
 
 SIZES = [
     (1, 1, 1),

@@ -8,10 +8,10 @@ from scipy import sparse
 
 from fastembed import reference
 from fastembed._base.threads import Pool
+from fastembed.counts import groups
+from fastembed.counts.groups import Totals
 from fastembed.skipgram import start as pmi
 from fastembed.skipgram.start import PositivePMI, RowSpill
-from fastembed.trainer import groups
-from fastembed.trainer.totals import Totals
 
 
 def random_counts(rows, columns, density=0.2):

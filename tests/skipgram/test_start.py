@@ -7,8 +7,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed import Trainer, reference
 from fastembed._base.threads import Pool
+from fastembed.counts.groups import Totals
 from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
-from fastembed.trainer.totals import Totals
 
 
 class Dense:

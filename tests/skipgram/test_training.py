@@ -12,10 +12,10 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
+from fastembed.counts.groups import Totals
 from fastembed.skipgram.skipgram import SkipGramOptions
 from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.totals import Totals
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 LEARNED = (

@@ -9,9 +9,9 @@ from scipy import sparse
 
 from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed._kernels import runnable_builds
+from fastembed.counts.groups import CSRGroups
 from fastembed.trainer.bags import check_bags
 from fastembed.trainer.blocks import BagScratch, BlockFit, bag_bytes
-from fastembed.trainer.groups import CSRGroups
 from fastembed.trainer.options import FitOptions
 from fastembed.trainer.parameters import Parameters
 

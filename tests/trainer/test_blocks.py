@@ -10,9 +10,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_info
 
 from fastembed import Trainer, TrainingDivergedError, reference
+from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.blocks import BlockFit, Scratch, row_bytes
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.shards import shard_bounds
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from scipy import sparse
 
 from fastembed import Trainer, TrainingDivergedError
 from fastembed._versions import origin_of_bits
-from fastembed.trainer import groups as grouping
+from fastembed.counts import groups as grouping
+from fastembed.counts import groups as sharding
+from fastembed.counts.groups import Division
 from fastembed.trainer import ranks as of_ranks
-from fastembed.trainer import shards as sharding
 from fastembed.trainer.ranks import Ranks
-from fastembed.trainer.shards import Division
 
 pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
 

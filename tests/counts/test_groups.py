@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed._base.sizes import SIZES
-from fastembed.trainer.groups import (
+from fastembed.counts.groups import (
     CSRGroups,
     draw_order,
     group_count,

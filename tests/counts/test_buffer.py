@@ -8,8 +8,16 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed.trainer.buffer import BufferedCounts, buffered_groups
-from fastembed.trainer.groups import CSRGroups, RowGroup, draw_order, group_count, plain_order, split_rows
+from fastembed.counts.groups import (
+    BufferedCounts,
+    CSRGroups,
+    RowGroup,
+    buffered_groups,
+    draw_order,
+    group_count,
+    plain_order,
+    split_rows,
+)
 
 
 class Read:

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from fastembed._base.threads import Pool
-from fastembed.trainer.totals import Totals
+from fastembed.counts.groups import Totals
 
 
 @pytest.mark.parametrize(("shape", "density"), [((1, 1), 1.0), ((300, 40), 0.4), ((50, 4000), 0.01), ((7, 5), 0.0)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastembed.windows import Windows
+from fastembed.counts.windows import Windows
 
 
 def test_weights_are_exact_fractions():

@@ -1,0 +1,462 @@
+"""What training reads of counts: rows in groups, their sums, their digest, and shards of the columns.
+
+Groups of rows are the unit of reading from disk and of the order of an epoch, which visits two groups at a time, so
+that few of them need to be in memory. Sums over rows are also computed group by group, so that they have the same bits
+for counts in memory and on disk.
+
+The columns, which are the outputs of a model, are divided into shards, each processed by one thread at a time, and the
+shards among ranks. They depend on the number of outputs alone, so that no bit depends on the threads or ranks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed._base.calls import Call
+from fastembed._base.sizes import SIZES
+from fastembed._base.threads import Pool, Workers
+from fastembed._kernels import cooccur
+
+Int64 = NDArray[np.int64]
+Memory = tuple[NDArray[np.int32], NDArray[np.float64]]  # for `indices` and `data` of a group
+DRAWN_GROUPS = 2  # groups whose rows are shuffled together (docs/decisions.md)
+NODES_PER_RANK = 4  # minimum if the number of ranks is not a power of two: then no rank has 1.25 times its part
+ROW_GROUP = 16  # bounds are multiples of this, so that SIMD loops over the outputs of a shard have no remainder
+BUFFERED_BYTES = 12  # per count: its column and its value
+Hold = Callable[[int], None]  # called with the number of a block: makes its counts and those of the next block resident
+
+
+def group_count(rows: int) -> int:
+    """Return G, the number of groups for a number of rows."""
+    return -(-rows // SIZES.group_rows)
+
+
+def group_slice(group: int, rows: int) -> slice:
+    """Return the rows of a group: those whose number is `group` modulo G.
+
+    The rows of a vocabulary are in the order of decreasing frequency, so every group is like the whole.
+
+    Examples
+    --------
+    >>> list(range(10_000))[group_slice(1, 10_000)][:4]
+    [1, 4, 7, 10]
+    """
+    return slice(group, rows, group_count(rows))
+
+
+def group_places(rows: int) -> Int64:
+    """Return the index of each row in the order of groups, (V_in,).
+
+    Examples
+    --------
+    >>> places = group_places(10_000)
+    >>> places[[0, 3, 6]].tolist(), int(places[1])  # of group 0, which has 3,334 rows; the first of group 1
+    ([0, 1, 2], 3334)
+    """
+    places = np.empty(rows, np.int64)
+    places[np.concatenate([np.arange(rows)[group_slice(group, rows)] for group in range(group_count(rows))])] = (
+        np.arange(rows)
+    )
+    return places
+
+
+def split_rows(present: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Return the ids of the present rows of each group; `present` has the shape (V_in,).
+
+    Examples
+    --------
+    >>> split_rows(np.array([True, False, True]))
+    [array([0, 2])]
+    """
+    rows = len(present)
+    ids = np.arange(rows)
+    return [ids[part][present[part]] for part in (group_slice(group, rows) for group in range(group_count(rows)))]
+
+
+class Draw(NamedTuple):
+    """A few groups, and the order in which an epoch visits their rows before it takes other groups."""
+
+    groups: tuple[int, ...]
+    rows: NDArray[np.intp]
+
+
+def draw_order(groups: list[NDArray[np.intp]], rng: np.random.Generator) -> list[Draw]:
+    """Return a random order of the rows: groups are shuffled, then the rows of a few groups at a time.
+
+    Examples
+    --------
+    >>> order = draw_order([np.array([0, 3]), np.array([1, 4]), np.array([2, 5])], np.random.default_rng(0))
+    >>> [len(draw.rows) for draw in order]
+    [4, 2]
+    """
+    order = [group for group in rng.permutation(len(groups)).tolist() if len(groups[group])]
+    taken = [tuple(order[first : first + DRAWN_GROUPS]) for first in range(0, len(order), DRAWN_GROUPS)]
+    return [Draw(some, rng.permutation(np.concatenate([groups[group] for group in some]))) for some in taken]
+
+
+def plain_order(groups: list[NDArray[np.intp]]) -> list[Draw]:
+    """Return the rows group by group, in ascending order."""
+    return [Draw((group,), rows) for group, rows in enumerate(groups) if len(rows)]
+
+
+class RowGroup(NamedTuple):
+    """The rows of a group: row n has `indices`, ascending, and `data` from ``begins[n]`` to ``ends[n] - 1``."""
+
+    begins: Int64
+    ends: Int64
+    indices: NDArray[np.int32]
+    data: NDArray[np.float64]
+
+    def taken(self, rows: Any) -> RowGroup:
+        """Return some of the rows, without copying their entries."""
+        return RowGroup(self.begins[rows], self.ends[rows], self.indices, self.data)
+
+
+class GroupedCounts(Protocol):
+    """Counts (V_in, V), in memory or on disk, which are read group by group."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(V_in, V)."""
+
+    @property
+    def entries(self) -> Int64:
+        """The number of stored counts of each group, (G,)."""
+
+    @property
+    def totals(self) -> Totals | None:
+        """The sums of rows and columns, if they are known."""
+
+    @property
+    def buffer_memory(self) -> int:
+        """The bytes of the buffer in which a fit holds groups; it always holds at least a few."""
+
+    def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
+        """Return the rows of a group, in the given memory unless they are in memory already; thread-safe."""
+
+    def sha256(self) -> str:
+        """Return the `CountsDigest` of all groups."""
+
+    def of_shards(self, shards: slice) -> GroupedCounts:
+        """Return the same counts restricted to consecutive shards of the columns."""
+
+
+class CSRGroups:
+    """A canonical CSR array in groups of rows, without copies.
+
+    Parameters
+    ----------
+    matrix : csr_array (V_in, V)
+        float64, canonical.
+    """
+
+    totals: Totals | None = None
+    buffer_memory = 0  # all are in memory
+
+    def __init__(self, matrix: Any) -> None:
+        self.matrix = matrix
+        self.shape: tuple[int, int] = matrix.shape
+        self.indptr: Int64 = matrix.indptr.astype(np.int64, copy=False)
+        self.indices: NDArray[np.int32] = matrix.indices.astype(np.int32, copy=False)
+        self.data: NDArray[np.float64] = matrix.data
+
+    def own(self) -> CSRGroups:
+        """Return the same counts in memory without other references."""
+        writable = self.indices.flags.writeable or self.data.flags.writeable
+        return CSRGroups(self.matrix.copy()) if writable else self
+
+    @property
+    def entries(self) -> Int64:
+        """The number of stored counts of each group, (G,)."""
+        lengths = np.diff(self.indptr)
+        slices = (group_slice(group, self.shape[0]) for group in range(group_count(self.shape[0])))
+        return np.array([lengths[part].sum() for part in slices], np.int64)
+
+    def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
+        """Return the rows of a group, in the memory of the array."""
+        part = group_slice(group, self.shape[0])
+        ends = np.ascontiguousarray(self.indptr[1:][part])
+        return RowGroup(np.ascontiguousarray(self.indptr[:-1][part]), ends, self.indices, self.data)
+
+    def sha256(self) -> str:
+        """Return the digest of all groups."""
+        digest = CountsDigest(self.shape)
+        for group in range(group_count(self.shape[0])):
+            digest.add(self.read_group(group))
+        return digest.hexdigest()
+
+    def of_shards(self, shards: slice) -> CSRGroups:
+        """Return these counts unchanged: all are in memory."""
+        return self
+
+
+class CountsDigest:
+    """The SHA-256 of counts: of their shape and, group by group, of `indptr`, `indices` and `data`.
+
+    `shape` and `indptr` are int64, `indices` int32 and `data` float64, all little-endian and concatenated.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> CSRGroups(csr_array([[0.0, 1.0], [1.0, 0.0]])).sha256()[:16]
+    '8ebcdd3a69549ae5'
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._digest = hashlib.sha256(np.array(shape, "<i8").data)
+
+    def add(self, group: RowGroup) -> None:
+        """Add the next group."""
+        places = list(zip(group.begins.tolist(), group.ends.tolist(), strict=True))
+        self._digest.update(np.concatenate([[0], np.cumsum(group.ends - group.begins)]).astype("<i8").data)
+        for array, dtype in ((group.indices, "<i4"), (group.data, "<f8")):
+            for begin, end in _joined(places):
+                self._digest.update(np.ascontiguousarray(array[begin:end], dtype=dtype).data)
+
+    def hexdigest(self) -> str:
+        """Return the digest in hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
+def _joined(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges of entries, with adjacent ranges merged."""
+    joined = places[:1]
+    for begin, end in places[1:]:
+        if begin == joined[-1][1]:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+class Totals(NamedTuple):
+    """The sums of the rows (V_in,) and of the columns (V,) of counts."""
+
+    rows: NDArray[np.float64]
+    columns: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, counts: GroupedCounts | Any, pool: Pool) -> Totals:
+        """Return the sums of grouped counts, or of a canonical CSR array.
+
+        The column sums of the groups are added in the order of the groups, so that the bits are the same for any number
+        of threads.
+        """
+        groups = as_groups(counts)
+        if groups.totals is not None:
+            return groups.totals
+        (inputs, outputs), count = groups.shape, group_count(groups.shape[0])
+        totals = cls(np.empty(inputs), np.zeros(outputs))
+        for first in range(0, count, pool.threads):
+            wave = range(first, min(first + pool.threads, count))
+            parts: list[Totals] = [totals] * len(wave)
+
+            def add(k: int, parts: list[Totals] = parts, wave: range = wave) -> None:
+                parts[k] = cls.of_group(groups.read_group(wave[k]), outputs)
+
+            pool.run(add, len(wave))
+            for group, part in zip(wave, parts, strict=True):
+                totals.add(group, part)
+        return totals
+
+    @classmethod
+    def of_group(cls, group: RowGroup, outputs: int) -> Totals:
+        """Return the sums of a single group."""
+        rows, columns = np.empty(len(group.begins)), np.zeros(outputs)
+        cooccur.add_totals(*group, rows, columns)
+        return cls(rows, columns)
+
+    def add(self, group: int, part: Totals) -> None:
+        """Add the sums of the next group."""
+        self.rows[group_slice(group, len(self.rows))] = part.rows
+        self.columns[:] += part.columns
+
+
+def as_groups(counts: Any) -> GroupedCounts:
+    """Return counts in groups of rows: those of a canonical CSR array, or grouped counts unchanged."""
+    groups: GroupedCounts = counts if hasattr(counts, "read_group") else CSRGroups(counts)
+    return groups
+
+
+def shard_bounds(rows: int) -> NDArray[np.intp]:
+    """Return the ends of shards of about equal size, (S + 1,), from 0 to `rows`; S is a power of two.
+
+    They depend on the number of rows only, never on the number of threads. Partial results are merged by a fixed binary
+    tree, so the sums have the same bits whichever thread computed them.
+
+    Examples
+    --------
+    >>> shard_bounds(3000).tolist()
+    [0, 752, 1504, 2256, 3000]
+    """
+    count = 1
+    while count * SIZES.shard_rows < rows:
+        count *= 2
+    bounds = np.arange(count + 1, dtype=np.intp) * rows // count
+    bounds[1:-1] = -(-bounds[1:-1] // ROW_GROUP) * ROW_GROUP
+    return bounds
+
+
+class Division(NamedTuple):
+    """The shards of each rank: consecutive nodes of the tree of results, each with the same number of shards.
+
+    Attributes
+    ----------
+    node : int
+        The number of shards of a node.
+    firsts : tuple of int (P + 1,)
+        The first node of each rank, and the number of nodes.
+
+    Examples
+    --------
+    >>> Division.of(64, 4)  # a node for each
+    Division(node=16, firsts=(0, 1, 2, 3, 4))
+    >>> Division.of(64, 3)
+    Division(node=4, firsts=(0, 5, 10, 16))
+    """
+
+    node: int
+    firsts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shards: int, ranks: int) -> Division:
+        """Divide a number of shards, a power of two, among at most as many ranks.
+
+        If the number of ranks is not a power of two, each gets several nodes, so that their work is about equal.
+        """
+        nodes = ranks
+        if ranks & (ranks - 1):
+            nodes = min(1 << (NODES_PER_RANK * ranks).bit_length(), shards)
+        return cls(shards // nodes, tuple(rank * nodes // ranks for rank in range(ranks + 1)))
+
+    @property
+    def nodes(self) -> int:
+        """The number of nodes."""
+        return self.firsts[-1]
+
+    @property
+    def most(self) -> int:
+        """The largest number of nodes of a rank."""
+        return int(np.diff(self.firsts).max())
+
+    def shards(self, rank: int) -> slice:
+        """Return the shards of a rank."""
+        return slice(self.node * self.firsts[rank], self.node * self.firsts[rank + 1])
+
+
+class ResidentCounts:
+    """Counts that are all in memory.
+
+    Attributes
+    ----------
+    begins, ends, indices, data
+        As in a `RowGroup`, for all rows.
+    """
+
+    def __init__(self, counts: CSRGroups) -> None:
+        self.begins, self.ends = counts.indptr[:-1], counts.indptr[1:]
+        self.indices, self.data = counts.indices, counts.data
+
+    @contextmanager
+    def reading(self, order: list[Draw]) -> Iterator[Hold]:
+        """Yield a function that does nothing, for blocks of rows in any order."""
+        yield lambda block: None
+
+
+class BufferedCounts:
+    """Counts with only some groups in memory: those of the rows of two successive blocks, and some more.
+
+    While blocks of some groups are trained on, the next groups are read. If the buffer is larger, as many groups as fit
+    stay in memory once they have been read.
+
+    Parameters
+    ----------
+    counts : GroupedCounts
+    groups : list of ndarray of int
+        The rows of each group in an order; some groups may have none.
+    block_size : int
+        The number of rows of a block.
+
+    Attributes
+    ----------
+    begins, ends, indices, data
+        As in a `RowGroup`, for all rows; only those of the groups in memory are valid.
+    """
+
+    def __init__(self, counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int) -> None:
+        self._counts, self._block_size = counts, block_size
+        used = [group for group, rows in enumerate(groups) if len(rows)]
+        self._capacity = max(int(counts.entries[used].max()), 1)  # the shards of a rank may have no counts
+        least = buffered_groups([len(groups[group]) for group in used], block_size)
+        slots = min(max(counts.buffer_memory // (BUFFERED_BYTES * self._capacity), least), len(used))
+        self._turning = 0 if slots == len(used) else least  # slots that groups use in turn
+        self._held = {group: slot for slot, group in enumerate(used[: slots - self._turning])}
+        self._in_memory: set[int] = set()  # the groups in memory
+        inputs = counts.shape[0]
+        self.begins, self.ends = np.zeros(inputs, np.int64), np.zeros(inputs, np.int64)
+        self.indices = np.empty(slots * self._capacity, np.int32)
+        self.data = np.empty(slots * self._capacity)
+
+    @contextmanager
+    def reading(self, order: list[Draw]) -> Iterator[Hold]:
+        """Yield the function to call before each block of the rows in this order."""
+        groups = [group for draw in order for group in draw.groups]
+        turns = np.cumsum([0, *(group not in self._held for group in groups)]).tolist()
+        row_ends = np.cumsum([len(draw.rows) for draw in order])
+        group_ends = np.cumsum([len(draw.groups) for draw in order])
+        calls: list[Call[RowGroup | None]] = []
+        ready = 0
+
+        def hold(block: int) -> None:
+            nonlocal ready
+            first, last = block * self._block_size, min((block + 2) * self._block_size, row_ends[-1]) - 1
+            current, next_one = np.searchsorted(row_ends, [first, last], side="right")
+            in_use = int(group_ends[current]) - len(order[current].groups)  # the first group that is still needed
+            while len(calls) < len(groups) and turns[len(calls) + 1] <= turns[in_use] + self._turning:
+                calls.append(reader.submit(self._read, groups[len(calls)], turns[len(calls)]))
+            while ready < group_ends[next_one]:
+                rows = calls[ready].result()
+                if rows is not None:
+                    part = group_slice(groups[ready], self._counts.shape[0])
+                    self.begins[part], self.ends[part] = rows.begins, rows.ends
+                    if groups[ready] in self._held:
+                        self._in_memory.add(groups[ready])
+                ready += 1
+
+        with Workers(1) as reader:
+            yield hold
+
+    def _read(self, group: int, turn: int) -> RowGroup | None:
+        """Read a group into its slot, or into the next slot in turn; return None if it is in memory already."""
+        if group in self._in_memory:
+            return None
+        slot = self._held[group] if group in self._held else len(self._held) + turn % self._turning
+        first = slot * self._capacity
+        part = slice(first, first + self._capacity)
+        rows = self._counts.read_group(group, (self.indices[part], self.data[part]))
+        return RowGroup(rows.begins + first, rows.ends + first, self.indices, self.data)
+
+
+def counts_reader(
+    counts: GroupedCounts, groups: list[NDArray[np.intp]], block_size: int
+) -> ResidentCounts | BufferedCounts:
+    """Return the buffer of these counts; the arguments are those of `BufferedCounts`."""
+    return ResidentCounts(counts) if isinstance(counts, CSRGroups) else BufferedCounts(counts, groups, block_size)
+
+
+def buffered_groups(sizes: list[int], block_size: int) -> int:
+    """Return the number of groups of given sizes in memory: those that two blocks can need, and the next one.
+
+    Examples
+    --------
+    >>> buffered_groups([4000] * 9, 256), buffered_groups([100] * 99, 256), buffered_groups([5], 256)
+    (4, 9, 1)
+    """
+    inner = int(np.searchsorted(np.cumsum(np.sort(sizes)), 2 * block_size - 2, side="right"))
+    return min(inner + 2 * DRAWN_GROUPS, len(sizes))
