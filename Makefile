@@ -181,7 +181,7 @@ bench: $(VENV)/.package $(VENV)/.extra-bench
 	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
 		--benchmark-columns=min,median,iqr,rounds,iterations --benchmark-group-by=func,param:size,param:dtype
 
-# Measures the figures of docs/benchmarks.md again, and replaces its tables and plot.
+# Measures the figures of docs/measurements.md again, and replaces its tables and plot.
 #   make figures ONLY="row block"          some of them
 #   make figures TEXT=wiki.txt SIMILARITY="wordsim353.tsv simlex999.txt" ANALOGIES=questions-words.txt
 #                                          also those that need a text: counting, and word2vec with the files of scores

@@ -277,7 +277,7 @@ def test_links_lead_somewhere(page):
 
 def test_the_sections_of_figures_are_those_that_are_measured():
     """`make figures` finds the place of each of its tables on the page of benchmarks."""
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
     found = re.findall(r"^<!-- figures: ([\w ]+) -->$(?:(?!<!--).)*^<!-- end -->$", page, re.MULTILINE | re.DOTALL)
     script = (ROOT / "bench" / "peers" / "figures.py").read_text(encoding="utf-8")
     per_build, once = (

@@ -1,4 +1,4 @@
-"""Run the comparisons of docs/benchmarks.md again, and replace their tables there.
+"""Run the comparisons of docs/measurements.md again, and replace their tables there.
 
     python bench/peers/figures.py [--only row block ...] [--text TEXT] [--similarity FILE ...] [--analogies FILE ...]
 
@@ -28,7 +28,7 @@ from rounds import results_path
 from fastembed import _kernels
 
 PEERS = Path(__file__).parent
-PAGE = PEERS.parents[1] / "docs" / "benchmarks.md"
+PAGE = PEERS.parents[1] / "docs" / "measurements.md"
 AVX2, AVX512 = "x86_64_v3", "x86_64_v4"
 
 
@@ -102,7 +102,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--min-count", type=int, default=20, help="for that text (default: %(default)s)")
     add("--similarity", nargs="+", metavar="FILE", help="files of word similarity, for word2vec")
     add("--analogies", nargs="+", metavar="FILE", help="files of analogies, for word2vec")
-    add("--page", type=Path, default=PAGE, help="where the tables are (default: docs/benchmarks.md)")
+    add("--page", type=Path, default=PAGE, help="where the tables are (default: docs/measurements.md)")
     add("--arguments", nargs=argparse.REMAINDER, default=[], help="the rest is passed on to the scripts")
     options = parser.parse_args(words)
     for name in options.only:

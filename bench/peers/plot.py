@@ -1,4 +1,4 @@
-"""The plot of docs/benchmarks.md: steps per second against V, from the figures of row.py in .benchmarks.
+"""The plot of docs/measurements.md: steps per second against V, from the figures of row.py in .benchmarks.
 
 python bench/peers/plot.py [--build x86_64_v4] [--dtype float32] [--threads 1] [-o docs/row_step.svg]
 """
