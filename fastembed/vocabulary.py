@@ -19,13 +19,10 @@ from fastembed._base.unknown_token import unknown_token
 from fastembed._base.validation import check_integer
 from fastembed._base.warning import warn_user
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.document_blocks import token_from_bytes
+from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.readers import Progress, Source, as_corpus
-from fastembed.corpus.reading import Reading
-from fastembed.corpus.tasks import check_executor
-from fastembed.corpus.token_counts import count_tokens, count_tokens_by, rank_tokens
-from fastembed.corpus.token_lists import check_token_list
+from fastembed.corpus.reading import Reading, token_from_bytes
+from fastembed.corpus.tokens import check_executor, check_token_list, count_tokens, count_tokens_by, rank_tokens
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import check_token_counts
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-import fastembed.corpus.text_blocks
+from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus
 from fastembed.vocabulary import Vocabulary
 
@@ -68,7 +68,7 @@ def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads
         return
     expected = Vocabulary.from_corpus(corpus, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", block)
+        patch.setattr(SIZES, "block_bytes", block)
         vocabulary = Vocabulary.from_corpus(path, 1, threads=threads)
     assert vocabulary.tokens == expected.tokens
     assert_array_equal(vocabulary.counts, expected.counts)

@@ -23,8 +23,8 @@ from machine import print_facts
 from rounds import in_units, print_table, save_results, say
 from scipy import sparse
 
+from fastembed.corpus.blocks import read_blocks
 from fastembed.corpus.sources import find_files
-from fastembed.corpus.text_blocks import read_blocks
 from fastembed.counts import Counts
 from fastembed.vocabulary import Vocabulary
 

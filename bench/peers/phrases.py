@@ -16,7 +16,7 @@ from rounds import in_units, print_table, save_results, say
 
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus import FileCorpus, Ledger, Phrases
-from fastembed.corpus.readers import map_text
+from fastembed.corpus.corpus import map_text
 
 COMMON = sorted(peer.ENGLISH_CONNECTOR_WORDS)
 RULES = {"npmi": ("npmi", 0.5), "word2vec": ("default", 100.0)}

@@ -31,8 +31,9 @@ from fastembed import Trainer
 from fastembed._base.threads import Pool, Workers
 from fastembed._kernels import cooccur
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus import FileCorpus, Ledger, readers, token_counts
-from fastembed.corpus.plain_blocks import TAIL_BYTES, PlainFile
+from fastembed.corpus import FileCorpus, Ledger, tokens
+from fastembed.corpus import corpus as corpus_module
+from fastembed.corpus.blocks import TAIL_BYTES, PlainFile
 from fastembed.counts import Counts, encoding
 from fastembed.trainer.snapshot import Snapshot
 from fastembed.vocabulary import Vocabulary
@@ -121,7 +122,7 @@ def timed_parallel_work() -> Iterator[list[float]]:
         run(pool, timed(task) if of_arrays else task, count)
 
     def map_timed(corpus: FileCorpus, function: Callable[..., Any], *args: Any) -> Any:
-        return readers.map_text(corpus, timed(function), *args)
+        return corpus_module.map_text(corpus, timed(function), *args)
 
     def submit_timed(workers: Workers, function: Callable[..., Any], *arguments: Any) -> Any:
         return submit(workers, timed(function) if getattr(function, "__name__", "") == "copy" else function, *arguments)
@@ -130,9 +131,9 @@ def timed_parallel_work() -> Iterator[list[float]]:
         table = timed_class(TokenTable, "count sort_into_parts merge")
         ranking = timed_class(Ranking, "sort merge")
         for owner, name, value in (
-            (token_counts, "TokenTable", table),
-            (token_counts, "Ranking", ranking),
-            (readers, "valid_utf8", timed(readers.valid_utf8)),
+            (tokens, "TokenTable", table),
+            (tokens, "Ranking", ranking),
+            (corpus_module, "valid_utf8", timed(corpus_module.valid_utf8)),
             (encoding, "map_text", map_timed),
             (sparse.csr_array, "__add__", timed(sparse.csr_array.__add__)),
             (PlainFile, "read", read_blocks_timed),
@@ -163,7 +164,7 @@ def counting_records(file: Path, times: int, rounds: int) -> list[dict[str, Any]
         records.append({"what": what, "one thread": best[1], "serial": best[0]})
     gigabytes = file.stat().st_size / 1e9
     corpus = FileCorpus(file)
-    going_through = least(lambda: deque(readers.text_blocks_of(corpus, Ledger()), 0), 5) / gigabytes
+    going_through = least(lambda: deque(corpus_module.text_blocks_of(corpus, Ledger()), 0), 5) / gigabytes
     packed = gzip.compress(file.read_bytes()[: 1 << 24])
     unpacking = least(lambda: gzip.decompress(packed), 3) / (1 << 24) * 1e9
     say(

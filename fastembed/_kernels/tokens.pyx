@@ -19,7 +19,7 @@ from fastembed._kernels.token_scan cimport Scan, next_token, scan_of
 
 cdef extern from *:
     """
-    // What F8 to FE stand for in tokens of lists (corpus/document_blocks.py); the last is a token without characters
+    // What F8 to FE stand for in tokens of lists (corpus/reading.py); the last is a token without characters
     static const int fastembed_spaces_in_tokens[8] = {' ', '\\t', '\\n', '\\v', '\\f', '\\r', -1, 0xFF};
     """
     const int* SPACES_IN_TOKENS "fastembed_spaces_in_tokens"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.document_blocks import token_from_bytes
+from fastembed.corpus.reading import token_from_bytes
 from fastembed.ngrams import NgramFinder, common_ngrams
 
 

@@ -1,6 +1,6 @@
 r"""Documents as lines of tokens: documents in memory, and files in fastText's format with labels.
 
-Both are corpora of text as in `fastembed.corpus.readers`, with one sequence per document.
+Both are corpora of text as in `fastembed.corpus.corpus`, with one sequence per document.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from fastembed._base.printable import shown
 from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.document_blocks import DocumentBlock, join_tokens
+from fastembed.corpus.blocks import TextBlock
+from fastembed.corpus.corpus import Block, FileCorpus, Progress, invalid_utf8, path_list, sequences_of, text_blocks_of
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Block, FileCorpus, Progress, invalid_utf8, path_list, sequences_of, text_blocks_of
-from fastembed.corpus.reading import Reading, replace_surrogates, token_list
-from fastembed.corpus.text_blocks import TextBlock
+from fastembed.corpus.memory import DocumentBlock
+from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_list
 
 BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
 

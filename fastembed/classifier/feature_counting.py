@@ -23,10 +23,10 @@ from fastembed.classifier.features import (
 )
 from fastembed.classifier.options import ClassifierOptions
 from fastembed.classifier.pair_counting import count_pairs
-from fastembed.corpus.document_blocks import token_from_bytes
+from fastembed.corpus.corpus import Progress
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Progress
-from fastembed.corpus.token_counts import number_tokens, rank_tokens
+from fastembed.corpus.reading import token_from_bytes
+from fastembed.corpus.tokens import number_tokens, rank_tokens
 from fastembed.vocabulary import Vocabulary
 
 

@@ -23,8 +23,7 @@ from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.characters import CharacterGrams
 from fastembed.classifier.documents import document_lines
-from fastembed.corpus.document_blocks import token_bytes
-from fastembed.corpus.reading import Reading
+from fastembed.corpus.reading import Reading, token_bytes
 from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]

@@ -15,8 +15,7 @@ from fastembed._base.printable import shown
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.characters import documents_by_words
 from fastembed.classifier.documents import check_documents
-from fastembed.corpus.document_blocks import token_from_bytes
-from fastembed.corpus.reading import token_list
+from fastembed.corpus.reading import token_from_bytes, token_list
 
 MOST_LABEL = 1 << 63
 

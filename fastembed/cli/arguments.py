@@ -15,7 +15,7 @@ from fastembed.cli.options import PARAMETERS, TOKENS, option_of
 from fastembed.cli.output import print_line
 from fastembed.cli.progress import Progress
 from fastembed.corpus import FileCorpus, Phrases, Reading
-from fastembed.corpus.token_lists import read_token_list
+from fastembed.corpus.tokens import read_token_list
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of
 from fastembed.formats.tensors import map_tensors

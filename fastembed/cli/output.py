@@ -14,7 +14,7 @@ from typing import Any
 from fastembed._base.json_values import plain
 from fastembed._base.printable import printable
 from fastembed.corpus import FileCorpus, Ledger
-from fastembed.corpus.advice import advice
+from fastembed.corpus.corpus import advice
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.vectors import Vectors
 

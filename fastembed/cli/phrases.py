@@ -9,8 +9,8 @@ from fastembed.cli.arguments import open_corpus, open_token_list, reject_overwri
 from fastembed.cli.output import print_written
 from fastembed.cli.progress import Progress
 from fastembed.corpus import Phrases
-from fastembed.corpus.collocations import THRESHOLDS
-from fastembed.corpus.phrases import LONGEST
+from fastembed.corpus.phrases import THRESHOLDS
+from fastembed.corpus.reading import LONGEST
 from fastembed.formats.atomic import check_writable
 
 

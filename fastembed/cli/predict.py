@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from fastembed._base.printable import printable
+from fastembed._base.sizes import SIZES
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import LabelledFiles, unlabelled_texts, valid_text
 from fastembed.cli import options, values
 from fastembed.cli.arguments import fail, given, holds_classifier, open_model, reject, stdin_lines
 from fastembed.cli.output import print_error, print_json, print_line, print_scored, scored_record
-from fastembed.corpus.text_blocks import BLOCK_BYTES, TextBlock
+from fastembed.corpus.blocks import TextBlock
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -104,7 +105,7 @@ def _text_of_stdin() -> Iterator[bytes]:
     """Yield whole lines as soon as they come: one, or all that are there already."""
     stdin = cast(BufferedReader, sys.stdin.buffer)
     begun: list[bytes] = []
-    while some := stdin.read1(BLOCK_BYTES):
+    while some := stdin.read1(SIZES.block_bytes):
         end = some.rfind(b"\n") + 1
         if end:
             yield b"".join([*begun, some[:end]])

@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING
 from fastembed._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from fastembed.corpus.documents import Documents
-    from fastembed.corpus.ledger import Ledger
-    from fastembed.corpus.line_split import LineSplit
+    from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus, Progress, Source
+    from fastembed.corpus.ledger import Ledger, LineSplit
     from fastembed.corpus.phrases import Phrases
-    from fastembed.corpus.readers import DocumentCorpus, FileCorpus, Progress, Source
     from fastembed.corpus.reading import Reading
 
 __all__ = [
@@ -43,14 +41,14 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Documents": "documents",
-        "DocumentCorpus": "readers",
-        "FileCorpus": "readers",
+        "Documents": "corpus",
+        "DocumentCorpus": "corpus",
+        "FileCorpus": "corpus",
         "Ledger": "ledger",
-        "LineSplit": "line_split",
+        "LineSplit": "ledger",
         "Phrases": "phrases",
-        "Progress": "readers",
+        "Progress": "corpus",
         "Reading": "reading",
-        "Source": "readers",
+        "Source": "corpus",
     },
 )

@@ -5,23 +5,37 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import pickle
 import re
+import signal
 import string
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from operator import index
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from fastembed._base.pickling import pickled_as
 from fastembed._base.printable import shown
+from fastembed._base.threads import ordered_results
 from fastembed._base.validation import check_choice, check_flag, check_integer
 from fastembed._kernels import words as kernels
-from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.phrases import Phrases
-from fastembed.corpus.processes import check_picklable
+from fastembed._kernels.tokens import PhraseTable, valid_utf8
 
+# The kernels split at ASCII white space. White space inside a token of a list is therefore written as bytes that UTF-8
+# does not have, and so is a token without characters
+SPACES = b" \t\n\v\f\r"
+NO_SPACES = b"\xf8\xf9\xfa\xfb\xfc\xfd"  # no byte of UTF-8 is above F4
+EMPTY = b"\xfe"
+
+_escape = bytes.maketrans(SPACES, NO_SPACES)
+_unescape = bytes.maketrans(NO_SPACES, SPACES)
+
+LONGEST = 8  # the most words of a phrase
+GLUE = ord("_")  # between the words of a phrase
 PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that match the empty string do so
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
@@ -59,8 +73,9 @@ class Reading:
     tokenizer : callable, optional
         Returns the tokens of a sequence, a str. This and `token_pattern` run in Python, which is much slower than
         splitting at white space, and exclude each other.
-    phrases : Phrases or iterable of phrases, optional
-        Neighbouring tokens to join with ``_``, after all else.
+    phrases : iterable of phrases, optional
+        Neighbouring tokens to join with ``_``, after all else: a :class:`Phrases`, or what it is made of. Afterwards a
+        tuple of tuples of str.
     errors : {"strict", "replace"}
         What to do with bytes that are not valid UTF-8: raise an error, or put U+FFFD in their place.
     processes : int
@@ -87,7 +102,7 @@ class Reading:
     unit: str = "line"
     token_pattern: str | None = None
     tokenizer: Callable[[str], Iterable[str]] | None = None
-    phrases: Phrases | Iterable[str | Sequence[str]] | None = None
+    phrases: Iterable[str | Sequence[str]] | None = None
     errors: str = "strict"
     processes: int = 1
 
@@ -114,8 +129,8 @@ class Reading:
                 raise ValueError(f"token_pattern {error}") from None
             if self.tokenizer is not None:
                 raise ValueError(f"give token_pattern={self.token_pattern!r} or tokenizer, not both")
-        if self.phrases is not None and not isinstance(self.phrases, Phrases):
-            object.__setattr__(self, "phrases", Phrases(self.phrases))
+        if self.phrases is not None:
+            object.__setattr__(self, "phrases", check_phrases(self.phrases))
         object.__setattr__(self, "processes", check_integer("processes", self.processes, low=1))
         if self.processes > 1:
             if self.compiled:
@@ -168,8 +183,8 @@ class Reading:
             text = kernels.words(text, self.keep_case, DIGITS[self.digits])
         elif self.lowercase:
             text = text.lower() if text.isascii() else text.decode().lower().encode()
-        if self.compiled and isinstance(self.phrases, Phrases):
-            text = self.phrases.apply(text)
+        if self.compiled and self.phrases is not None:
+            text = self._phrase_table.join(text, GLUE)
         return text
 
     def tokens(self, sequence: bytes) -> list[str]:
@@ -201,7 +216,7 @@ class Reading:
             tokens = token_list(self._tokenize(text), f"what the tokenizer made of {shown(text)}")
             if self.token_pattern is not None and "" in tokens:
                 raise ValueError(f"{_matches_nothing(self.token_pattern)} in {shown(text)}")
-            return self.phrases.join(tokens) if isinstance(self.phrases, Phrases) else tokens
+            return tokens if self.phrases is None else join_phrases(tokens, self._phrase_table)
         words = b" ".join(sequence.split()).decode()  # str.split would split at other Unicode spaces as well
         return words.split(" ") if words else []
 
@@ -285,8 +300,8 @@ class Reading:
         }
         if self.tokenizer is not None:
             record["tokenizer"] = tokenizer_name(self.tokenizer)
-        if isinstance(self.phrases, Phrases):
-            record["phrases"] = [list(phrase) for phrase in self.phrases.phrases]
+        if self.phrases is not None:
+            record["phrases"] = [list(phrase) for phrase in self.phrases]
         return record
 
     @classmethod
@@ -316,10 +331,10 @@ class Reading:
         return cls(**values)
 
     def __repr__(self) -> str:
-        values = self.record()
-        if isinstance(self.phrases, Phrases):
-            values["phrases"] = self.phrases
-        return f"Reading({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+        values = {name: repr(value) for name, value in self.record().items()}
+        if self.phrases is not None:
+            values["phrases"] = f"<{phrases_text(tuple(self.phrases))}>"
+        return f"Reading({', '.join(f'{name}={value}' for name, value in values.items())})"
 
     @cached_property
     def _tokenize(self) -> Callable[[str], Iterable[str]]:
@@ -328,6 +343,11 @@ class Reading:
             return re.compile(self.token_pattern).findall
         assert self.tokenizer is not None
         return self.tokenizer
+
+    @cached_property
+    def _phrase_table(self) -> PhraseTable:
+        assert self.phrases is not None
+        return phrase_table(self.phrases)
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -456,3 +476,219 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
         if type(token) not in integers and not isinstance(token, str):
             raise TypeError(f"{where} holds {shown(token)}, where a token (str or int) is expected")
     raise TypeError(f"{where} mixes strings and integers: {shown(tokens)}")
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Line: TypeAlias = "tuple[bytes, bool]"  # a sequence, and whether it consists of tokens that `join_tokens` has joined
+
+BATCH_BYTES = 1 << 16  # bytes of text that a process gets at a time
+BATCH_ITEMS = 1 << 12
+
+_reading: Reading  # in a process that tokenizes
+
+
+def tokenize(lines: Iterable[Line], reading: Reading) -> Iterator[list[str]]:
+    """Yield the tokens of each line, in order, found in as many processes as the reading says.
+
+    Parameters
+    ----------
+    lines : iterable of (bytes, bool)
+    reading : Reading
+
+    Raises
+    ------
+    RuntimeError
+        If a process ends before its work does.
+    """
+    return read_in_processes(_tokens, lines, lambda line: len(line[0]), reading)
+
+
+def read_in_processes(
+    read: Callable[[Item, Reading], Result], items: Iterable[Item], size: Callable[[Item], int], reading: Reading
+) -> Iterator[Result]:
+    """Yield ``read(item, reading)`` for each item, in order, found in as many processes as the reading says.
+
+    Parameters
+    ----------
+    read : callable
+        A function of a module.
+    items : iterable
+    size : callable
+        Returns about how many bytes of text an item has.
+    reading : Reading
+
+    Raises
+    ------
+    RuntimeError
+        If a process ends before its work does.
+    """
+    if reading.compiled or reading.processes == 1:
+        for item in items:
+            yield read(item, reading)
+        return
+    import multiprocessing  # not before, as it takes time
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of this process may hold
+    try:
+        with (
+            ProcessPoolExecutor(reading.processes, context, _start, (reading,)) as executor,
+            closing(
+                ordered_results(executor, partial(_read_batch, read), _batches(items, size), 2 * reading.processes)
+            ) as results,
+        ):
+            for batch in results:
+                yield from batch
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a process that runs the tokenizer has ended; what it printed says why. It imports the module of the "
+            "tokenizer, so this must be a file, and a script may train only below `if __name__ == '__main__':`"
+        ) from error
+
+
+def check_picklable(tokenizer: Any, processes: int) -> None:
+    """Raise TypeError for a tokenizer that cannot be sent to a process.
+
+    Parameters
+    ----------
+    tokenizer : callable
+    processes : int
+
+    Examples
+    --------
+    >>> check_picklable(lambda text: text.split(), 2)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    TypeError: tokenizer must be picklable for processes=2, as a function of a module is, got <function <lambda> ...
+    """
+    try:
+        pickle.dumps(tokenizer)
+    except Exception as error:  # whatever the object's own code raises
+        raise TypeError(
+            f"tokenizer must be picklable for processes={processes}, as a function of a module is, got {tokenizer!r} "
+            f"({error})"
+        ) from error
+
+
+def _tokens(line: Line, reading: Reading) -> list[str]:
+    text, tokens = line
+    return split_tokens(text) if tokens else reading.tokens(text)
+
+
+def _batches(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += size(item)
+        if total >= BATCH_BYTES or len(batch) == BATCH_ITEMS:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
+def _start(reading: Reading) -> None:
+    global _reading
+    _reading = reading
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the process that waits for this one
+
+
+def _read_batch(read: Callable[[Item, Reading], Result], batch: list[Item]) -> list[Result]:
+    return [read(item, _reading) for item in batch]
+
+
+def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the tokens of each phrase of a list; raise as :class:`Phrases` does.
+
+    Parameters
+    ----------
+    phrases : iterable of str or of sequences of str
+    """
+    if isinstance(phrases, str | bytes) or not isinstance(phrases, Iterable):
+        raise TypeError(f"phrases must be a list of phrases, got {shown(phrases)}")
+    found = tuple(map(phrase_words, phrases))
+    if not found:
+        raise ValueError("a list of phrases needs at least one, got none")
+    if len(set(found)) < len(found):
+        twice = next(phrase for phrase, times in Counter(found).items() if times > 1)
+        raise ValueError(f"the phrase {' '.join(twice)!r} occurs twice")
+    return found
+
+
+def phrases_text(phrases: Sequence[Any]) -> str:
+    """Return what the repr of a list of phrases says."""
+    return f"Phrases: {len(phrases):,}, such as {' '.join(phrases[0])!r}"
+
+
+def join_phrases(tokens: list[str], table: PhraseTable) -> list[str]:
+    """Return the tokens of a sequence, those of each phrase joined."""
+    return split_tokens(table.join(join_tokens(tokens), GLUE))
+
+
+def phrase_table(phrases: Iterable[Sequence[str]]) -> PhraseTable:
+    """Return the compiled form of a list of phrases.
+
+    Parameters
+    ----------
+    phrases : iterable of sequences of str
+    """
+    table = PhraseTable()
+    for words in phrases:
+        table.insert([token_bytes(word) for word in words])
+    return table
+
+
+def phrase_words(phrase: Any) -> tuple[str, ...]:
+    """Return the tokens of a phrase; raise for anything else."""
+    if isinstance(phrase, str):
+        words = tuple(token.decode(errors="surrogatepass") for token in phrase.encode(errors="surrogatepass").split())
+    elif isinstance(phrase, Iterable) and not isinstance(phrase, bytes):
+        words = tuple(phrase)
+    else:
+        raise TypeError(f"a phrase must be a str or a sequence of str, got {shown(phrase)}")
+    for word in words:
+        if not isinstance(word, str):
+            raise TypeError(f"the tokens of a phrase must be strings, got {shown(word)} in {shown(phrase)}")
+    if not (2 <= len(words) <= LONGEST and all(words)):
+        what = f"{len(words)} token{'s' * (len(words) != 1)}" if all(words) else "an empty token"
+        raise ValueError(f"a phrase has from 2 to {LONGEST} tokens, as in 'new york'; {shown(phrase)} has {what}")
+    return words
+
+
+def join_tokens(tokens: list[str]) -> bytes:
+    r"""Return tokens as text in which white space stands between tokens and nowhere else.
+
+    Examples
+    --------
+    >>> join_tokens(["the", "new york", ""])
+    b'the new\xf8york \xfe'
+    """
+    text = " ".join(tokens).encode(errors="surrogatepass")
+    spaces = len(text) - len(text.translate(None, SPACES))
+    if spaces == max(len(tokens) - 1, 0) and all(tokens):
+        return text
+    return b" ".join(map(token_bytes, tokens))
+
+
+def split_tokens(text: bytes) -> list[str]:
+    r"""Return the tokens that :func:`join_tokens` joined.
+
+    Examples
+    --------
+    >>> split_tokens(b"the new\xf8york \xfe")
+    ['the', 'new york', '']
+    """
+    return list(map(token_from_bytes, text.split()))
+
+
+def token_bytes(token: str) -> bytes:
+    """Return a token in UTF-8, with other bytes in place of white space."""
+    return token.encode(errors="surrogatepass").translate(_escape) or EMPTY
+
+
+def token_from_bytes(text: bytes) -> str:
+    """Return the token that :func:`token_bytes` wrote."""
+    return "" if text == EMPTY else text.translate(_unescape).decode(errors="surrogatepass")

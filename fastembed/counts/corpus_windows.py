@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.threads import Pool
-from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.line_split import LineSplit
-from fastembed.corpus.readers import Progress, Source, as_corpus
+from fastembed.corpus.corpus import Progress, Source, as_corpus
+from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.chunks import Chunk, cut_chunks
 from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.external_sum import ExternalSum

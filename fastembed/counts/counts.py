@@ -25,9 +25,8 @@ from fastembed._base.memory import check_memory_limit
 from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
-from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.line_split import LineSplit
-from fastembed.corpus.readers import Progress, Source, as_corpus
+from fastembed.corpus.corpus import Progress, Source, as_corpus
+from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.baskets import basket_rows
 from fastembed.counts.corpus_windows import sum_windows
 from fastembed.counts.encoding import encode_corpus, vocabulary_size

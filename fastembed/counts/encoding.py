@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from fastembed._base.validation import check_integer
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.document_blocks import token_bytes
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.line_split import LineSplit, select_lines
-from fastembed.corpus.readers import Corpus, MemoryCorpus, Progress, TextCorpus, map_text
+from fastembed.corpus.corpus import Corpus, MemoryCorpus, Progress, TextCorpus, map_text
+from fastembed.corpus.ledger import Ledger, LineSplit, select_lines
+from fastembed.corpus.reading import token_bytes
 from fastembed.vocabulary import Vocabulary
 
 Int32 = npt.NDArray[np.int32]

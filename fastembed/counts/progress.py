@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fastembed.corpus.readers import Progress
+from fastembed.corpus.corpus import Progress
 from fastembed.counts.stored_csr import RowBatch
 
 

@@ -19,9 +19,9 @@ from scipy import sparse
 
 from fastembed._base.csr import sorted_csr
 from fastembed._base.threads import Pool
+from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus, FileCorpus, Progress
-from fastembed.corpus.tasks import check_executor, corpus_parts, map_tasks, reported
+from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
 from fastembed.counts.corpus_windows import check_known, no_pair, sum_windows
 from fastembed.counts.external_sum import sum_of
 from fastembed.counts.folders import StoreFolder

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from fastembed._base.pickling import pickled_as
 from fastembed._base.ranking import largest
 from fastembed._base.validation import check_integer
-from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.corpus import Documents, as_corpus, split_documents
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import as_corpus
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from fastembed._base.printable import shown
 from fastembed._base.validation import check_integer
-from fastembed.corpus.identity import check_same_corpus
+from fastembed.corpus.corpus import check_same_corpus
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder, write_with_fields
 from fastembed.counts.folders import LocalFolder, NoManifestError

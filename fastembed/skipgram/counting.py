@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fastembed._base.memory import LEAST, resident_memory
 from fastembed._base.threads import check_threads
 from fastembed._base.warning import warn_user
-from fastembed.corpus.documents import Documents, split_documents
-from fastembed.corpus.identity import corpus_identity
-from fastembed.corpus.ledger import Ledger, check_reread
-from fastembed.corpus.line_split import LineSplit
-from fastembed.corpus.readers import DocumentCorpus, FileCorpus, as_corpus
+from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus, as_corpus, corpus_identity, split_documents
+from fastembed.corpus.ledger import Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.folders import TemporaryFolder
@@ -42,7 +39,7 @@ class CorpusCounter:
     Parameters
     ----------
     corpus
-        A corpus or raw documents; see :func:`fastembed.corpus.documents.split_documents`.
+        A corpus or raw documents; see :func:`fastembed.corpus.corpus.split_documents`.
     threads : int, optional
     memory_limit : int, optional
         Bytes, as for `Counts.from_corpus`.

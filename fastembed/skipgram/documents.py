@@ -26,9 +26,8 @@ from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_choice
 from fastembed._base.warning import warn_user
-from fastembed.corpus.documents import Documents, split_documents
+from fastembed.corpus.corpus import Documents, as_corpus, split_documents
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import as_corpus
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.model import FittedModel
 from fastembed.vectors.subwords import Composer

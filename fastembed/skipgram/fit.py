@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastembed._base.memory import check_memory_limit, give_back_freed, resident_memory
 from fastembed._base.validation import check_flag
-from fastembed.corpus.documents import Documents
+from fastembed.corpus.corpus import Documents
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore

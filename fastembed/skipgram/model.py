@@ -22,9 +22,8 @@ from fastembed._base.validation import (
     check_number,
 )
 from fastembed._base.warning import warn_user
-from fastembed.corpus.documents import Documents
+from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus
 from fastembed.corpus.ledger import Ledger, as_ledger
-from fastembed.corpus.readers import DocumentCorpus, FileCorpus
 from fastembed.corpus.reading import Reading
 from fastembed.counts.alignment import align_counts
 from fastembed.counts.counts import Counts

@@ -19,10 +19,10 @@ from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.documents import Documents
+from fastembed.corpus.corpus import Documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
-from fastembed.corpus.token_lists import check_token_list
+from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.counts import Counts, Folder
 from fastembed.counts.groups import group_count
 from fastembed.counts.store import CountsStore

@@ -16,8 +16,7 @@ from fastembed._base.calls import Call, in_background
 from fastembed._base.csr import canonical_csr
 from fastembed._base.memory import give_back_freed
 from fastembed._base.threads import Pool, check_threads
-from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.line_split import HELD_OUT
+from fastembed.corpus.ledger import HELD_OUT, Ledger
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import CountsStore

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 from fastembed import reference
 from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
-from fastembed.corpus.document_blocks import token_bytes, token_from_bytes
+from fastembed.corpus.reading import token_bytes, token_from_bytes
 
 texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: text.encode())
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fastembed.corpus import Ledger
-from fastembed.corpus.readers import as_corpus
+from fastembed.corpus.corpus import as_corpus
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fastembed.corpus import FileCorpus
-from fastembed.corpus.advice import advice
+from fastembed.corpus.corpus import advice
 
 WRAPPED = """It was a bright cold day in the city, and the clocks of all towers were
 striking one after the other; nobody counted them, since it was known to

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fastembed.corpus.collocations
-import fastembed.corpus.text_blocks
+import fastembed.corpus.blocks
+import fastembed.corpus.phrases
 from fastembed import reference
+from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus, Ledger, Phrases
 
 TEXT = """\
@@ -80,7 +81,7 @@ def test_phrases_that_differ_in_where_they_were_joined_are_one():
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Three files of a text that is read in many small blocks."""
-    monkeypatch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(SIZES, "block_bytes", 256)
     rng = np.random.default_rng(0)
     words = np.array(["a", "b", "c", "d", "new", "york", "of", "the", "é"])
     for name in "xyz":
@@ -100,7 +101,7 @@ def test_the_number_of_threads_and_the_form_of_the_corpus_change_nothing(files):
 
 
 def test_a_line_longer_than_a_block_is_read_in_pieces_at_whose_ends_nothing_is_joined(tmp_path, monkeypatch):
-    monkeypatch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(SIZES, "block_bytes", 64)
     (tmp_path / "long").write_bytes(b"new york " * 100)
     tokens = ["new", "york"] * 100
     assert next(FileCorpus(tmp_path / "long").sequences(Ledger())) == tokens
@@ -112,7 +113,7 @@ def test_a_line_longer_than_a_block_is_read_in_pieces_at_whose_ends_nothing_is_j
 
 def test_batches_of_sequences_change_nothing(monkeypatch):
     expected = Phrases.from_corpus(LINES, 2, 0.1)
-    monkeypatch.setattr(fastembed.corpus.collocations, "BATCH_BYTES", 1)
+    monkeypatch.setattr(fastembed.corpus.phrases, "BATCH_BYTES", 1)
     assert Phrases.from_corpus(LINES, 2, 0.1) == expected
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed.corpus.documents import split_documents
+from fastembed.corpus.corpus import split_documents
 
 
 def test_documents_may_be_strings_and_token_lists(read):

@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 
-from fastembed.corpus import FileCorpus, Ledger, text_blocks
-from fastembed.corpus.file_parts import FilePart
-from fastembed.corpus.plain_blocks import open_plain, plain_blocks, plain_parts
-from fastembed.corpus.sources import RegularFile
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.blocks import open_plain, plain_blocks, plain_parts
+from fastembed.corpus.sources import FilePart, RegularFile
 
 TEXT = (
     b"\xef\xbb\xbfone two\n\nthree four five "
@@ -21,7 +21,7 @@ TEXT = (
 
 @pytest.fixture
 def small_blocks(set_constant):
-    set_constant(text_blocks, "BLOCK_BYTES", 16)
+    set_constant(SIZES, "block_bytes", 16)
 
 
 def read(corpus):

@@ -10,8 +10,8 @@ import textwrap
 
 import pytest
 
-import fastembed.corpus.text_blocks
 from fastembed import Vocabulary
+from fastembed._base.sizes import SIZES
 
 SHARE = 1 if os.environ.get("FASTEMBED_HOSTILE") == "full" else 50
 EMPTY_MB = 100  # what a process takes that imports everything and counts a few words, about
@@ -72,7 +72,7 @@ def test_a_token_of_16_mb_is_a_token(tmp_path):
 
 
 def test_a_token_without_end_is_rejected(tmp_path, monkeypatch):
-    monkeypatch.setattr(fastembed.corpus.text_blocks, "LONGEST_TOKEN", 3 << 20)
+    monkeypatch.setattr(SIZES, "longest_token", 3 << 20)
     path = write(tmp_path / "token", b"x" * (1 << 20), 5)
     with pytest.raises(ValueError, match=r"token', line 1: more than 3,145,728 bytes without a place to cut"):
         Vocabulary.from_corpus(path)

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from fastembed.corpus import DocumentCorpus, FileCorpus
-from fastembed.corpus.identity import check_same_corpus, corpus_identity
+from fastembed.corpus.corpus import check_same_corpus, corpus_identity
 from fastembed.corpus.sources import Spool
 
 

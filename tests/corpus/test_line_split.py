@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 from fastembed import Counts, Vocabulary
 from fastembed.corpus import LineSplit
-from fastembed.corpus.line_split import select_lines
+from fastembed.corpus.ledger import select_lines
 
 
 def numbers_of(seed, lines):

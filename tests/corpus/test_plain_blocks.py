@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastembed._base.random_access import RandomAccessFile
-from fastembed.corpus import plain_blocks as plain
-from fastembed.corpus import text_blocks
-from fastembed.corpus.plain_blocks import PlainFile, open_plain
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import blocks as plain
+from fastembed.corpus.blocks import PlainFile, open_plain
 from fastembed.corpus.sources import RegularFile, find_files
 
 
@@ -36,9 +36,9 @@ def test_they_hold_what_a_stream_holds(tmp_path_factory, text, size, tail):
     (file,) = find_files([path])
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_blocks, "BLOCK_BYTES", size)
+        patch.setattr(SIZES, "block_bytes", size)
         patch.setattr(plain, "TAIL_BYTES", tail)
-        expected = parts(text_blocks.read_blocks(file))
+        expected = parts(plain.read_blocks(file))
         opened = open_plain(file)
         assert (opened is None) == (not text)
         found = parts(plain.plain_blocks(opened, seen.append)) if opened else []
@@ -50,7 +50,7 @@ def test_they_hold_what_a_stream_holds(tmp_path_factory, text, size, tail):
 
 
 def test_blocks_can_be_read_in_any_order_and_after_the_last(file, monkeypatch):
-    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 4)
+    monkeypatch.setattr(SIZES, "block_bytes", 4)
     blocks = list(plain.plain_blocks(file))
     assert [block.text for block in reversed(blocks)] == [b"d e f\n", b"c\n", b"a b\n"]
     assert [block.line for block in blocks] == [1, 2, 3]

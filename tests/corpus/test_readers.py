@@ -7,7 +7,7 @@ import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import FileCorpus, Ledger
-from fastembed.corpus.readers import MemoryCorpus, as_corpus
+from fastembed.corpus.corpus import MemoryCorpus, as_corpus
 
 
 def test_several_files_are_read_in_the_order_given(tmp_path, read):

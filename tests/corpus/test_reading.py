@@ -7,7 +7,7 @@ import pytest
 
 from fastembed import SkipGram
 from fastembed.corpus import DocumentCorpus, FileCorpus, Phrases, Reading
-from fastembed.corpus.documents import split_documents
+from fastembed.corpus.corpus import split_documents
 from fastembed.vocabulary import Vocabulary
 
 TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"

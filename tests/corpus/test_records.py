@@ -6,7 +6,7 @@ import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
 from fastembed.corpus import DocumentCorpus, Ledger, Reading
-from fastembed.corpus.documents import split_documents
+from fastembed.corpus.corpus import split_documents
 
 TEXTS = ["The cat", None, "sat\non the mat"]
 SEQUENCES = [["The", "cat"], ["sat"], ["on", "the", "mat"]]

@@ -12,7 +12,7 @@ import pytest
 
 import fastembed.corpus.sources
 from fastembed.corpus import FileCorpus, Ledger
-from fastembed.corpus.readers import as_corpus
+from fastembed.corpus.corpus import as_corpus
 from fastembed.corpus.sources import Spool
 
 

@@ -13,8 +13,9 @@ import tracemalloc
 import pytest
 
 from fastembed import Vocabulary
-from fastembed.corpus import FileCorpus, Ledger, Reading, sources, text_tables
-from fastembed.corpus.structured import format_of
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import FileCorpus, Ledger, Reading, sources
+from fastembed.corpus.tables import format_of
 
 TEXTS = ["The cat", "sat\non the mat", "", 'größe 猫 , "quoted"\t;']
 EXPECTED = [["The", "cat"], ["sat"], ["on", "the", "mat"], [], ["größe", "猫", ",", '"quoted"', ";"]]
@@ -112,7 +113,7 @@ def test_lists_of_integers_and_texts_may_alternate(write):
 
 def test_zstd_is_decompressed(write):
     pytest.importorskip("compression.zstd" if importlib.util.find_spec("compression") else "backports.zstd")
-    from fastembed.corpus.text_blocks import _zstd
+    from fastembed.corpus.blocks import _zstd
 
     path = write("t.jsonl.zst", _zstd().compress(json_lines([{"text": "a b"}])))
     assert read_field(path)[0] == [["a", "b"]]
@@ -161,9 +162,9 @@ def test_blank_lines_and_empty_files_have_no_rows(write):
 
 
 def test_a_long_file_is_read_in_pieces_and_rows_that_cross_them_are_whole(write, monkeypatch):
-    monkeypatch.setattr("fastembed.corpus.text_blocks.BLOCK_BYTES", 7)
-    monkeypatch.setattr("fastembed.corpus.document_blocks.BLOCK_BYTES", 7)
-    monkeypatch.setattr("fastembed.corpus.text_tables.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(SIZES, "block_bytes", 7)
+    monkeypatch.setattr(SIZES, "block_bytes", 7)
+    monkeypatch.setattr("fastembed.corpus.tables.ROWS_PARSED_AT_ONCE", 2)
     records = [{"text": f"größe {n}\nline"} for n in range(20)]
     expected = [line for n in range(20) for line in (["größe", str(n)], ["line"])]
     for name in ("t.jsonl", "t.csv", "t.csv.gz"):
@@ -284,7 +285,7 @@ def test_a_quote_that_is_never_closed_is_an_error_even_when_bad_rows_are_skipped
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
 def test_an_open_quote_takes_no_more_memory_than_the_longest_field(write, monkeypatch):
-    monkeypatch.setattr(text_tables, "LONGEST_ROW", 1 << 16)
+    monkeypatch.setattr(SIZES, "longest_row", 1 << 16)
     limit = csv.field_size_limit()
     path = write("t.csv", b'id,text\n1,a\n2,"b' + b"\n3,some more text" * 1_000_000)
     tracemalloc.start()
@@ -307,7 +308,7 @@ def test_a_field_of_csv_may_be_longer_than_the_limit_of_the_csv_module(write):
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
 def test_a_huge_line_takes_no_more_memory_than_the_longest_row(write, monkeypatch):
-    monkeypatch.setattr(text_tables, "LONGEST_ROW", 1 << 16)
+    monkeypatch.setattr(SIZES, "longest_row", 1 << 16)
     path = write("t.jsonl", b'{"text": "a"}\n{"text": "' + b"x" * (32 << 20) + b'"}\n{"text": "b"}\n')
     tracemalloc.start()
     try:

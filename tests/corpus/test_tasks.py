@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from fastembed import Vocabulary
-from fastembed.corpus import FileCorpus, tasks, text_blocks
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import FileCorpus
+from fastembed.corpus.tokens import map_tasks
 
 
 @pytest.fixture
 def small_parts(set_constant):
-    set_constant(tasks, "TASK_BYTES", 1 << 12)
-    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    set_constant(SIZES, "task_bytes", 1 << 12)
+    set_constant(SIZES, "block_bytes", 1 << 10)
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def texts(tmp_path):
 def test_an_executor_counts_what_one_thread_counts(texts):
     for reading in ({}, {"token_pattern": "[0-9]+"}):
         corpus = FileCorpus(texts, **reading)
-        assert len(corpus.parts(tasks.TASK_BYTES)) > 5
+        assert len(corpus.parts(SIZES.task_bytes)) > 5
         expected, reached = Vocabulary.from_corpus(corpus, drop=["é1"]), []
         with ThreadPoolExecutor(2) as executor:
             options = {"drop": ["é1"], "executor": executor}
@@ -72,4 +74,4 @@ def test_a_task_is_not_answered_by_an_old_result():
             with ThreadPoolExecutor(1) as executor:
                 return results.setdefault(key, executor.submit(function, *arguments))
 
-    assert [list(tasks.map_tasks(Keeping(), number, ["same"])) for _ in range(2)] == [[1], [2]]
+    assert [list(map_tasks(Keeping(), number, ["same"])) for _ in range(2)] == [[1], [2]]

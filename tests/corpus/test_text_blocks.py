@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fastembed.corpus.text_blocks
 from fastembed import Vocabulary
+from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus.blocks import _zstd, read_blocks
 from fastembed.corpus.sources import find_files
-from fastembed.corpus.text_blocks import _zstd, read_blocks
 
 TEXT = "the cat\nsat\r\n\n on\tthe\v mat \f\nübergroß 猫"
 TOKENS = [["the", "cat"], ["sat"], [], ["on", "the", "mat"], ["übergroß", "猫"]]
@@ -50,7 +50,7 @@ def test_blocks_of_any_size_hold_the_same_text(read, tmp_path_factory, text, siz
     path.write_bytes(text.encode())
     with pytest.MonkeyPatch.context() as patch:
         whole = read(path)
-        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", size)
+        patch.setattr(SIZES, "block_bytes", size)
         assert read(path) == whole
         blocks = list(read_blocks(find_files([path])[0]))
     text = text.encode()
@@ -84,7 +84,7 @@ def test_sequences_and_words_do_not_depend_on_the_blocks(read, tmp_path_factory,
     corpus = FileCorpus(path, unit=unit, words=words)
     with pytest.MonkeyPatch.context() as patch:
         sequences, ledger = read(corpus)
-        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", size)
+        patch.setattr(SIZES, "block_bytes", size)
         assert read(corpus) == (sequences, ledger)
         if ledger.tokens_read:
             counted = Vocabulary.from_corpus(corpus, 1, threads=2).ledger
@@ -110,7 +110,7 @@ def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
         for unit in ("line", "paragraph") if part != "...a" else ("line",):
             corpus = FileCorpus(path, words=True, unit=unit)
             largest = max([largest, *(len(block.text) for block in corpus._blocks(Ledger(), None))])
-        assert largest <= fastembed.corpus.text_blocks.BLOCK_BYTES + 9
+        assert largest <= SIZES.block_bytes + 9
 
 
 def test_invalid_utf8_inside_a_word_is_an_error_or_ends_the_word(tmp_path, read):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed.corpus import DocumentCorpus, FileCorpus
-from fastembed.corpus.document_blocks import token_from_bytes
+from fastembed.corpus.corpus import as_corpus
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import as_corpus
-from fastembed.corpus.token_counts import count_tokens, number_tokens, rank_tokens
+from fastembed.corpus.reading import token_from_bytes
+from fastembed.corpus.tokens import count_tokens, number_tokens, rank_tokens
 from fastembed.counts.encoding import encode_corpus
 from fastembed.vocabulary import Vocabulary
 
@@ -37,9 +38,9 @@ def corpora(tmp_path):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["file", "own tokenizer", "texts", "lists", "nothing"])
 def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, set_constant):
-    set_constant("fastembed.corpus.text_blocks.BLOCK_BYTES", 40)
-    set_constant("fastembed.corpus.document_blocks.BLOCK_BYTES", 40)
-    set_constant("fastembed.corpus.token_counts.BATCH_SEQUENCES", 4)
+    set_constant(SIZES, "block_bytes", 40)
+    set_constant(SIZES, "block_bytes", 40)
+    set_constant("fastembed.corpus.tokens.BATCH_SEQUENCES", 4)
     corpus, pool, ledgers = corpora(tmp_path)[kind], Pool(threads), [Ledger(), Ledger(), Ledger()]
     numbered = number_tokens(corpus, ledgers[0], None, pool)
     words, counts = ranked(numbered.counts(pool), pool)

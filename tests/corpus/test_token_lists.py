@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed.corpus.token_lists import ENGLISH, check_token_list, read_token_list
+from fastembed.corpus.tokens import ENGLISH, check_token_list, read_token_list
 
 
 def test_a_list_is_in_order_without_repetitions():

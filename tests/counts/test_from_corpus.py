@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-import fastembed.corpus.text_blocks
+import fastembed.corpus.blocks
 import fastembed.counts.corpus_windows
 from fastembed import Counts, Vocabulary
+from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts.counts import expected_in_place
 from fastembed.reference import cooccurrence
@@ -189,7 +190,7 @@ def test_a_file_gives_what_the_same_lists_give(
     vocabulary = Vocabulary(list("abcdef"), [70, 60, 50, 40, 30, 20])
     path = write_lines(tmp_path_factory.mktemp("files"), corpus)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastembed.corpus.text_blocks, "BLOCK_BYTES", block)
+        patch.setattr(SIZES, "block_bytes", block)
         try:
             expected = Counts.from_corpus(corpus, vocabulary, **chosen)
         except ValueError as error:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from fastembed import Counts, Vocabulary
-from fastembed.corpus import LineSplit, tasks, text_blocks
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import LineSplit
 from fastembed.counts import tasks as counting
 
 WINDOWS = {"window": 3, "sample": 1e-3, "directed": True, "max_contexts": 900}
@@ -45,8 +46,7 @@ def vocabulary(texts):
 @pytest.fixture
 def small_parts(set_constant, sizes):
     """Several groups of rows and, in this process, several parts."""
-    set_constant(tasks, "TASK_BYTES", 1 << 14)
-    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    sizes.task_bytes, sizes.block_bytes = 1 << 14, 1 << 10
     sizes.group_rows = 300
 
 
@@ -76,8 +76,8 @@ def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, me
 
 
 def test_pieces_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, set_constant):
-    set_constant(tasks, "TASK_BYTES", 1 << 14)
-    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    set_constant(SIZES, "task_bytes", 1 << 14)
+    set_constant(SIZES, "block_bytes", 1 << 10)
     added = []
     set_constant(counting, "sum_of", lambda terms, real=counting.sum_of: (added.append(len(terms)), real(terms))[1])
     Counts.from_corpus(texts, vocabulary, window=8, store=tmp_path / "a")
@@ -184,9 +184,8 @@ def run_with_small_groups(client):
 
     def set_constants():
         from fastembed._base.sizes import SIZES
-        from fastembed.corpus import text_blocks
 
-        SIZES.group_rows, text_blocks.BLOCK_BYTES = 300, 1 << 10
+        SIZES.group_rows, SIZES.block_bytes = 300, 1 << 10
 
     client.run(set_constants)
 

@@ -14,8 +14,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import FileCorpus, tasks, text_blocks
-from fastembed.corpus.identity import corpus_identity
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import FileCorpus
+from fastembed.corpus.corpus import corpus_identity
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra [remote]")
 TIME_LIMIT = 300  # seconds, for a server that does not start
@@ -79,7 +80,7 @@ pytestmark = [pytest.mark.thread_unsafe(reason="one server"), pytest.mark.filter
 
 
 def test_text_that_has_a_url_is_read_as_a_file_is(url, tmp_path, set_constant):
-    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    set_constant(SIZES, "block_bytes", 1 << 10)
     (tmp_path / "local").mkdir()
     for name, data in (("a.txt", TEXT), ("b.txt.bz2", bz2.compress(TEXT)), (".hidden", b"x")):
         put(f"{url}/texts/{name}", data)
@@ -105,8 +106,8 @@ def test_structured_files_have_urls_too(url):
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_store_that_has_a_url_is_that_of_a_folder(url, tmp_path, set_constant):
-    set_constant(tasks, "TASK_BYTES", 1 << 13)
-    set_constant(text_blocks, "BLOCK_BYTES", 1 << 10)
+    set_constant(SIZES, "task_bytes", 1 << 13)
+    set_constant(SIZES, "block_bytes", 1 << 10)
     put(f"{url}/text", TEXT)
     (tmp_path / "text").write_bytes(TEXT)
     vocabulary = Vocabulary.from_corpus(tmp_path / "text", min_count=1)

@@ -7,24 +7,29 @@ thread counted which text, since a ranking has one order.
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import Pool
+from fastembed._base.printable import shown
+from fastembed._base.sizes import SIZES
+from fastembed._base.threads import Pool, ordered_results
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus.document_blocks import join_tokens, token_bytes
+from fastembed.corpus.corpus import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.readers import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
-from fastembed.corpus.tasks import corpus_parts, map_tasks, reported
+from fastembed.corpus.reading import SPACES, join_tokens, token_bytes
 
 Int32 = npt.NDArray[np.int32]
 
@@ -206,3 +211,157 @@ def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) 
     for token, count in found.items():
         table.insert(token_bytes(token), count)
     return table
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST_TASKS = 1 << 12  # parts are larger if there would be more tasks
+AHEAD = 1 << 10  # tasks that are given to an executor before the first has ended
+
+
+def check_executor(executor: Any) -> None:
+    """Raise TypeError unless it is an executor."""
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            f"executor must be one of concurrent.futures, or distributed's client.get_executor(), got {shown(executor)}"
+        )
+
+
+def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
+    """Return the parts of a corpus of files, by its size alone: one for each task.
+
+    Raises
+    ------
+    TypeError
+        If the corpus is in memory.
+    """
+    if not isinstance(corpus, FileCorpus):
+        raise TypeError("an executor counts files, which all of its workers can read; this corpus is in memory")
+    size = sum(file.size() for file in corpus._files)
+    return corpus.parts(max(SIZES.task_bytes, size // MOST_TASKS))
+
+
+def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
+    """Yield ``function(task)`` for each task, in their order, computed by an executor.
+
+    Calls have a name of their own: an executor that keeps results by function and arguments does not give old ones.
+    """
+    return ordered_results(executor, partial(_call, function, secrets.token_hex(8)), tasks, AHEAD)
+
+
+def _call(function: Callable[[T], R], name: str, task: T) -> R:
+    return function(task)
+
+
+def reported(parts: list[FileCorpus], results: Iterable[R], progress: Progress | None, times: int = 1) -> Iterable[R]:
+    """Yield the results of parts, and report the bytes of each that has ended, `times` over."""
+    sizes = [sum(file.size() for file in part._files) for part in parts]
+    done = 0
+    for size, result in zip(sizes, results, strict=True):
+        done += size
+        if progress:
+            progress(times * done, times * sum(sizes))
+        yield result
+
+
+# Articles, pronouns, prepositions, conjunctions, auxiliary verbs and the like, in lower case
+_ENGLISH = """
+    a about above after again against all also although am among an and another any are around as at be because been
+    before being below between both but by can could did do does doing during each either few for from had has have
+    having he her here hers herself him himself his how however i if in into is it its itself just many may me might
+    mine more most much must my myself neither no nor not of off on once one only onto or other our ours ourselves out
+    over own same shall she should since so some such than that the their theirs them themselves then there therefore
+    these they this those though through thus to too toward towards under unless until up upon us very was we were what
+    when where whether which while who whom whose why will with within without would yet you your yours yourself
+    yourselves
+    """
+ENGLISH = tuple(_ENGLISH.split())
+
+
+def check_token_list(name: str, tokens: Iterable[str] | str) -> tuple[str, ...]:
+    """Return the different tokens of a list, or those of "english", in order.
+
+    Parameters
+    ----------
+    name : str
+        What the list is called in an error.
+    tokens : iterable of str or "english"
+
+    Raises
+    ------
+    TypeError
+        If it is another str, can be read only once, or an item is not a str.
+    ValueError
+        If it holds no token.
+
+    Examples
+    --------
+    >>> check_token_list("drop", ["the", "of", "the"]), check_token_list("drop", "english")[:3]
+    (('of', 'the'), ('a', 'about', 'above'))
+    """
+    if isinstance(tokens, str) and tokens == "english":
+        return ENGLISH
+    if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+        raise TypeError(f"{name} must be a list of tokens or 'english', got {shown(tokens)}")
+    if iter(tokens) is tokens:
+        raise TypeError(f"{name} must be a list of tokens, which can be read again, got {shown(tokens)}")
+    found = list(tokens)
+    if not found:
+        raise ValueError(f"{name} must hold at least one token, got an empty list")
+    for token in found:
+        if not isinstance(token, str):
+            raise TypeError(f"{name} must hold strings, got {shown(token)}")
+    return tuple(sorted(set(found)))
+
+
+def read_token_list(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    r"""Return the different tokens of a file that has one per line.
+
+    Parameters
+    ----------
+    path : path-like
+        UTF-8. What follows a tab in a line is not read, as the counts in the file of a vocabulary.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not valid UTF-8, or holds no token.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "words.tsv").write_bytes(b"the\t7\n\ncat\n")
+    ...     read_token_list(f"{folder}/words.tsv")
+    ('the', 'cat')
+    """
+    lines = (line.partition("\t")[0].strip(SPACES.decode()) for line in read_lines(path))
+    tokens = tuple(dict.fromkeys(filter(None, lines)))
+    if not tokens:
+        raise ValueError(f"{str(path)!r} holds no token: one per line was expected")
+    return tokens
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """Return the lines of a file, without a byte order mark.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not valid UTF-8.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{str(path)!r} is not valid UTF-8 at line {line}: {error.reason}") from None

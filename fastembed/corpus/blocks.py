@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import itertools
 import lzma
 import re
 import zlib
@@ -16,10 +17,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastembed.corpus.sources import TextFile
+from fastembed._base.random_access import RandomAccess
+from fastembed._base.sizes import SIZES
+from fastembed.corpus.sources import FilePart, TextFile
 
-BLOCK_BYTES = 1 << 20  # read at a time
-LONGEST_TOKEN = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
@@ -114,8 +115,8 @@ def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
 def token_without_end(name: str, line: int) -> ValueError:
     """Return the error for a file that has no place to cut for too long."""
     return ValueError(
-        f"{name!r}, line {line}: more than {LONGEST_TOKEN:,} bytes without a place to cut, as white space, where a text"
-        " of tokens is expected"
+        f"{name!r}, line {line}: more than {SIZES.longest_token:,} bytes without a place to cut, as white space, "
+        "where a text of tokens is expected"
     )
 
 
@@ -129,7 +130,7 @@ def read_blocks(
     OSError
         If the file cannot be read or decompressed, or is truncated.
     ValueError
-        If a token is longer than `LONGEST_TOKEN`.
+        If a token is longer than `SIZES.longest_token`.
     ImportError
         If the library that decompresses it is missing.
     """
@@ -140,9 +141,11 @@ def read_blocks(
             last = not data
             if data:
                 cut, ends = cut_text(data)
-                if not cut or (not ends and len(data) < BLOCK_BYTES):  # the last piece needs no cut inside a sequence
+                if not cut or (
+                    not ends and len(data) < SIZES.block_bytes
+                ):  # the last piece needs no cut inside a sequence
                     kept.append(data)
-                    if sum(map(len, kept)) > LONGEST_TOKEN:
+                    if sum(map(len, kept)) > SIZES.longest_token:
                         raise token_without_end(file.name, line)
                     continue
                 size = sum(map(len, kept)) + cut
@@ -175,7 +178,7 @@ def read_data(
     with file.open() as raw, closing(opener(raw)) as text:
         while True:
             try:
-                data = text.read(BLOCK_BYTES)
+                data = text.read(SIZES.block_bytes)
                 if not data and text is not raw and not raw.tell():  # gzip alone takes an empty file for an archive
                     raise EOFError("it is empty, not even an archive")
             except errors as error:
@@ -211,3 +214,170 @@ def _zstd() -> Any:
     raise ImportError(
         "files in .zst need Python 3.14, or the package backports.zstd: install fastembed-cython with the extra [zstd]"
     )
+
+
+LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
+BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
+TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
+
+
+@dataclass(frozen=True)
+class PlainBlock:
+    """Part of the text of a file, as a `TextBlock`, that is read when it is asked for.
+
+    Attributes
+    ----------
+    file : PlainFile
+    offset, size : int
+        Its place in the file, and its number of bytes there.
+    inside : bool
+        Whether the block begins inside a sequence of which earlier blocks held more than white space.
+    """
+
+    file: PlainFile
+    offset: int
+    size: int
+    inside: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.file.name
+
+    @property
+    def last(self) -> bool:
+        """Whether the file ends here."""
+        return self.offset + self.size == self.file.size
+
+    @property
+    def text(self) -> bytes:
+        r"""Its bytes; they end in \n at the end of the file, even if the file does not."""
+        text = self.file.read(self.offset, self.size)
+        if not self.offset and text.startswith(BOM_UTF8):
+            text = b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :]  # the byte order mark is not part of a token
+        if self.last and not text.endswith(b"\n"):
+            text += b"\n"
+        return text
+
+    @property
+    def line(self) -> int:
+        """The number, from 1, of the line in which the block begins. The file is read up to there."""
+        places = range(0, self.offset, SIZES.block_bytes)
+        return 1 + sum(self.file.read(at, min(SIZES.block_bytes, self.offset - at)).count(b"\n") for at in places)
+
+
+class PlainFile:
+    """An open file that any thread may read at any offset.
+
+    Parameters
+    ----------
+    name : str
+    reader : RandomAccess
+    """
+
+    def __init__(self, name: str, reader: RandomAccess) -> None:
+        self.name, self.size = name, reader.size
+        self._reader = reader
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from an offset on.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read, or does not have them any more.
+        """
+        parts: list[bytes] = []
+        while size or not parts:
+            try:
+                data = self._reader.read_some(offset, size)
+            except OSError as error:
+                raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: {error}") from error
+            if len(data) < min(size, 1):
+                raise OSError(f"cannot read {self.name!r} beyond byte {offset:,}: it has become shorter")
+            parts.append(data)
+            offset, size = offset + len(data), size - len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def open_plain(file: TextFile) -> PlainFile | None:
+    """Return the open file, or None for one that has to be read from its beginning to its end.
+
+    That is a compressed file, or one whose size the system does not know, as in /proc.
+    """
+    if Path(file.name).suffix.lower() in COMPRESSED:
+        return None
+    reader = file.random_access()
+    return PlainFile(file.name, reader) if reader.size else None
+
+
+def plain_blocks(
+    file: PlainFile,
+    report: Callable[[int], object] | None = None,
+    cut_text: Cut = cut_line,
+    part: tuple[int, int] | None = None,
+) -> Iterator[PlainBlock]:
+    """Yield the blocks of a file; `report` is called with the number of bytes that they have reached.
+
+    Each ends where some bytes, of the size of a block, can be cut. Of these the last few are looked at first. Those of
+    a part, one of `plain_parts`, are blocks of the whole.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If a token has no end.
+    """
+    (begin, stop), inside = part or (0, file.size), False
+    origin, size = begin, _block_bytes(file.size)
+    for first in range(-(-begin // size) * size, stop, size):
+        last = min(first + size, file.size)
+        end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
+        if report:
+            report(min(last, stop) - origin)
+        if end <= first and last - begin > SIZES.longest_token:
+            raise token_without_end(file.name, PlainBlock(file, begin, 0, inside).line)
+        if end > first:  # otherwise the bytes are in a token that ends in a later block
+            block = PlainBlock(file, begin, end - begin, inside)
+            yield block
+            begin, inside = end, not ended and (inside or not block.text.isspace())
+
+
+def _block_bytes(size: int) -> int:
+    """Return the size in bytes of the blocks of a file of `size` bytes."""
+    return max(SIZES.block_bytes, min(size // BLOCKS, LARGE_BLOCK_BYTES))
+
+
+def plain_parts(file: PlainFile, size: int, cut_text: Cut = cut_line) -> list[tuple[int, int]]:
+    """Return parts of a file, from one place to another, of about `size` bytes: where a block and a sequence end.
+
+    A part may be longer, since it has whole sequences.
+    """
+    ends, block = [0], _block_bytes(file.size)
+    for first in range(0, file.size, block):
+        last = min(first + block, file.size)
+        if last == file.size:
+            ends.append(last)
+        elif last - ends[-1] >= size:
+            end, ended = _last_cut(file, first, last, cut_text)
+            if ended:
+                ends.append(end)
+    return list(itertools.pairwise(ends))
+
+
+def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
+    """Return where these bytes are cut, `first` if nowhere, and whether a sequence ends there."""
+    start = max(last - TAIL_BYTES, first)
+    place, ended = cut_text(file.read(start, last - start))
+    if ended:
+        return start + place, True
+    place, ended = cut_text(file.read(first, last - first))
+    return first + place, ended
+
+
+def file_parts(file: TextFile, size: int, cut: Cut) -> list[TextFile]:
+    """Return the parts of a file, of about `size` bytes each, or the file alone if it is compressed or short."""
+    if file.size() <= size or (plain := open_plain(file)) is None:
+        return [file]
+    return [FilePart(file, part) for part in plain_parts(plain, size, cut)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import numbers
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import re
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from copy import copy
-from dataclasses import fields
+from dataclasses import asdict, fields
+from itertools import chain, pairwise
 from operator import length_hint
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -19,18 +24,20 @@ from fastembed._base.printable import shown
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_flag, check_ids, unmasked
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.document_blocks import DocumentBlock, document_blocks
-from fastembed.corpus.file_parts import FilePart, file_parts, shared_file
+from fastembed.corpus.blocks import PlainBlock, TextBlock, cut_for, file_parts, open_plain, plain_blocks, read_blocks
 from fastembed.corpus.ledger import Ledger, record_lines
-from fastembed.corpus.phrases import Phrases
-from fastembed.corpus.plain_blocks import PlainBlock, open_plain, plain_blocks
-from fastembed.corpus.processes import Line, tokenize
-from fastembed.corpus.reading import Reading, token_list
-from fastembed.corpus.records import Records, check_reiterable, documents_of
-from fastembed.corpus.sources import TextFile
-from fastembed.corpus.structured import Structure
-from fastembed.corpus.text_blocks import TextBlock, cut_for, read_blocks
-from fastembed.corpus.text_tables import BadRow
+from fastembed.corpus.memory import (
+    BadRow,
+    DocumentBlock,
+    Records,
+    check_reiterable,
+    column_names,
+    document_blocks,
+    documents_of,
+)
+from fastembed.corpus.reading import Line, Reading, read_in_processes, token_list, tokenize
+from fastembed.corpus.sources import FilePart, RegularFile, TextFile, UrlFile, shared_file
+from fastembed.corpus.tables import Structure
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (
@@ -157,7 +164,7 @@ class FileCorpus:
         unit: str = "line",
         token_pattern: str | None = None,
         tokenizer: Callable[[str], Iterable[str]] | None = None,
-        phrases: Phrases | Iterable[str | Sequence[str]] | None = None,
+        phrases: Iterable[str | Sequence[str]] | None = None,
         errors: str = "strict",
         processes: int = 1,
     ) -> None:
@@ -557,3 +564,264 @@ def invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
             f"{error.reason} ({block.text[error.start : error.end]!r})"
         )
     raise AssertionError(f"a block that Python decodes was taken for invalid UTF-8: {shown(block.text)}")
+
+
+# What the methods of `SkipGram` accept: a corpus, or raw documents
+Documents: TypeAlias = "Source | Iterable[str]"
+
+_split = re.compile(r"[^ \t\n\v\f\r]+").findall  # at ASCII white space, as the lines of files are
+
+
+class SplitDocuments:
+    """Documents as sequences of tokens: those that are one str are read.
+
+    Parameters
+    ----------
+    source : iterable of str or of token lists
+        Can be iterated again.
+    reading : Reading or None
+        Without one, a str is one sequence, whose tokens are separated by ASCII white space.
+    whole : bool
+        Whether the sequences that a reading gives for a document are put together, into one per document.
+    single : bool
+        Whether all str may have at most one token each. Otherwise this is an error: there is no pair to learn from, and
+        the strings may well be one document that has been split, or names of files.
+    """
+
+    def __init__(self, source: Iterable[Any], reading: Reading | None, *, whole: bool, single: bool) -> None:
+        self._source, self.reading, self._whole, self._single = source, reading, whole, single
+
+    def __length_hint__(self) -> int:
+        known = self.reading is None or self._whole  # else a document may give several sequences
+        return len(self._source) if known and isinstance(self._source, Sized) else NotImplemented
+
+    def __iter__(self) -> Iterator[Any]:
+        text, texts, longest = "", 0, 0
+        for item, sequences in self._read():
+            yield from sequences
+            if not isinstance(item, str):
+                continue
+            text, texts, longest = item, texts + 1, max([longest, *map(len, sequences)])
+        if texts and longest < 2 and not self._single:
+            raise ValueError(
+                f"each of the {texts:,} strings, such as {shown(text)}, is a document of one token at most, which"
+                " leaves no pair to learn from: pass [tokens] for one document of these tokens, token lists for"
+                " documents already split, or pathlib.Path objects for files"
+            )
+
+    def _read(self) -> Iterator[tuple[Any, list[Any]]]:
+        """Yield each document and its sequences."""
+        if self.reading is None:
+            for item in self._source:
+                yield item, [_split(item) if isinstance(item, str) else item]
+            return
+        drawn: deque[Any] = deque()  # documents whose sequences are being found
+
+        def texts() -> Iterator[str | None]:
+            for item in self._source:
+                drawn.append(item)
+                yield item if isinstance(item, str) else None
+
+        for sequences in read_in_processes(_sequences, texts(), lambda text: len(text or ""), self.reading):
+            item = drawn.popleft()
+            if sequences is None:
+                yield item, [item]
+            else:
+                yield item, [list(chain.from_iterable(sequences))] if self._whole else sequences
+
+
+def _sequences(text: str | None, reading: Reading) -> list[list[str]] | None:
+    return None if text is None else reading.sequences(text or "\n")  # as a block of documents has it
+
+
+def split_documents(
+    source: Documents, reading: Reading | None = None, *, whole: bool = False, single: bool = False
+) -> Source:
+    r"""Return a corpus as it is, or raw documents as a corpus of their tokens.
+
+    Parameters
+    ----------
+    source : path, list of paths, or re-iterable of str or of token lists
+        A str alone is a path. Among several, each str is a document.
+    reading : Reading, optional
+        How files and documents are read. Without one, ASCII white space separates tokens; a line of a file is a
+        sequence, but so is a whole document, whatever lines it has. A `FileCorpus` has its own.
+    whole, single : bool
+        As for :class:`SplitDocuments`.
+
+    Raises
+    ------
+    TypeError
+        If `source` is none of these, or a table.
+    OSError
+        If a file does not exist.
+
+    Examples
+    --------
+    >>> list(split_documents(["to be", "or\nnot to be"]))
+    [['to', 'be'], ['or', 'not', 'to', 'be']]
+    >>> list(split_documents(["To be", "or\nnot to be"], Reading(lowercase=True)))
+    [['to', 'be'], ['or'], ['not', 'to', 'be']]
+    """
+    if (names := column_names(source)) is not None:
+        raise TypeError(
+            f"documents must be one column of a table, got a whole {type(source).__name__} with the columns "
+            f"{', '.join(map(repr, names))}"
+        )
+    corpus = as_corpus(source, reading)
+    if not isinstance(corpus, MemoryCorpus):
+        return corpus
+    return SplitDocuments(corpus.source, reading, whole=whole, single=single)
+
+
+CHUNK = 1 << 20  # bytes that are read at a time
+
+
+def corpus_identity(corpus: Source) -> dict[str, Any]:
+    """Return what a corpus is known by, as JSON holds it.
+
+    Parameters
+    ----------
+    corpus
+        As `fastembed.corpus` takes it.
+
+    Returns
+    -------
+    dict
+        Of files: their names, sizes and times of change, and how they are read; of a URL, what fsspec calls its key,
+        such as an ETag, instead of the time; of a pipe, its SHA-256. Of sequences
+        in memory: their SHA-256, for which all are visited once.
+
+    Examples
+    --------
+    >>> corpus_identity([["a", "b"]])["sequences"][:8]
+    '7d24a12b'
+    """
+    reader = as_corpus(corpus)
+    if isinstance(reader, FileCorpus):
+        files = [_file_identity(file) for file in reader._files]
+        return {"files": files, "structure": asdict(reader._structure), "reading": reader.reading.record()}
+    digest = hashlib.sha256()
+    for sequence in reader.sequences(Ledger()):
+        digest.update(repr(list(sequence)).encode() + b"\n")
+    reading = reader.reading.record() if isinstance(reader, DocumentCorpus) else None
+    return {"sequences": digest.hexdigest(), "reading": reading}
+
+
+def _file_identity(file: TextFile) -> dict[str, Any]:
+    if isinstance(file, RegularFile):
+        found = Path(file.path).stat()
+        return {"name": file.name, "bytes": found.st_size, "changed": found.st_mtime_ns}
+    if isinstance(file, UrlFile):
+        return {"name": file.name, "bytes": file.size(), "key": file.key()}
+    with file.open() as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return {"name": file.name, "bytes": file.size(), "sha256": digest.hexdigest()}
+
+
+def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -> None:
+    """Raise ValueError if a corpus is not the one that it was, naming the first file that differs.
+
+    Parameters
+    ----------
+    before, now : dict
+        Of `corpus_identity`.
+    where : str
+        What was made of it before, for the message.
+
+    Examples
+    --------
+    >>> old, new = ({"files": [{"name": "a.txt", "bytes": size}]} for size in (7, 9))
+    >>> check_same_corpus(old, new, "counts.safetensors")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'a.txt' has changed since 'counts.safetensors' was counted from it: bytes was 7 and is 9
+    """
+    if before == now:
+        return
+    old, new = before.get("files", []), now.get("files", [])
+    if [file["name"] for file in old] != [file["name"] for file in new]:
+        names = [", ".join(repr(file["name"]) for file in files) or "sequences in memory" for files in (old, new)]
+        raise ValueError(f"{where!r} was counted from other files: {names[0]} instead of {names[1]}")
+    for file, found in zip(old, new, strict=True):
+        for name, value in found.items():
+            if file.get(name) != value:
+                raise ValueError(
+                    f"{file['name']!r} has changed since {where!r} was counted from it: {name} was {file.get(name)}"
+                    f" and is {value}"
+                )
+    differing = [name for name in now if before.get(name) != now[name]]
+    if differing == ["sequences"]:
+        raise ValueError(f"the sequences in memory have changed since {where!r} was counted from them")
+    raise ValueError(f"the text is read in another way than when {where!r} was counted: {', '.join(differing)}")
+
+
+SAMPLE_BYTES = 1 << 20
+MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
+LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
+
+_PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
+
+
+def advice(corpus: FileCorpus) -> str | None:
+    r"""Return a sentence that names the options of the command line which would read a text better, or None.
+
+    Parameters
+    ----------
+    corpus : FileCorpus
+        Its first megabyte is read. Without a tokenizer or a pattern; else there is no advice on tokens.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"He went to London, at last.\n" * 9)
+    ...     file.flush()
+    ...     advice(FileCorpus(file.name))
+    "33 % of the tokens end in punctuation, such as 'London,'; --words reads words without it"
+    """
+    text = b""
+    for block in text_blocks_of(corpus, Ledger()):
+        if not (isinstance(block, DocumentBlock) and block.tokens):  # lists of tokens are as they should be
+            text += block.text[: SAMPLE_BYTES - len(text)]
+        if len(text) == SAMPLE_BYTES:
+            break
+    reading, found, options = corpus.reading, [], []
+    if reading.compiled and not reading.words:
+        tokens, punctuated = len(text.split()), _PUNCTUATED.findall(text)
+        if len(punctuated) > MOST_PUNCTUATED * tokens:
+            example = shown(punctuated[0].decode(errors="replace"))
+            found.append(f"{100 * len(punctuated) / tokens:.0f} % of the tokens end in punctuation, such as {example}")
+            options.append("--words")
+    if reading.unit == "line" and looks_wrapped(text):
+        found.append("the text looks wrapped, so that sequences end in mid-sentence")
+        options.append("--unit paragraph")
+    if not found:
+        return None
+    effect = {"--words": "words without it", "--unit paragraph": "whole paragraphs"}
+    read = " of ".join(effect[option] for option in reversed(options))
+    return f"{', and '.join(found)}; {' '.join(options)} reads {read}"
+
+
+def looks_wrapped(text: bytes) -> bool:
+    r"""Return whether most lines have 60 to 80 columns and few of these end a sentence.
+
+    A line before an empty one does not count: it may be the last of a paragraph.
+
+    Parameters
+    ----------
+    text : bytes
+
+    Examples
+    --------
+    >>> line = b"a line of a text that somebody, or a program, has broken in its middle\n"
+    >>> looks_wrapped(line * 21), looks_wrapped(line.replace(b"\n", b".\n") * 21)
+    (True, False)
+    """
+    lines = [line.rstrip().expandtabs() for line in text.decode(errors="replace").split("\n")]
+    inner = [line for line, following in pairwise(lines) if line and following]
+    full = [line for line in inner if 60 <= len(line) <= 80]
+    ending = sum(line.endswith((".", "!", "?")) for line in full)
+    return len(full) >= LEAST_LINES and 2 * len(full) > len(inner) and 4 * ending < len(full)

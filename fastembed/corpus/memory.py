@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from operator import length_hint
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from fastembed._base.printable import shown
+from fastembed._base.sizes import SIZES
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import NOT_ESCAPED, replace_surrogates, token_list
-from fastembed.corpus.text_tables import BadRow, no_field
+from fastembed.corpus.reading import NOT_ESCAPED, Reading, join_tokens, replace_surrogates, token_list
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
 VALUES_AT_ONCE = 1024  # values of an Arrow array that become Python objects at a time
+
+
+class BadRow(NamedTuple):
+    """Why a row cannot be read: in the words of the ledger, and of the error, which is of this kind in memory."""
+
+    reason: str
+    message: str
+    kind: type[Exception] = ValueError
+
+
+def no_field(field: object, names: Iterable[object]) -> BadRow:
+    """Return what is wrong with a record that has only other fields."""
+    return BadRow(f"no field {field!r}", f"no field {field!r} among {', '.join(map(repr, names)) or 'none'}")
 
 
 class Records:
@@ -189,3 +203,58 @@ def _text(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
 
 def _neither(value: object) -> BadRow:
     return BadRow("no text", f"{shown(value)}, where a text or a list of tokens is expected", TypeError)
+
+
+@dataclass(frozen=True)
+class DocumentBlock:
+    """Several documents.
+
+    Attributes
+    ----------
+    documents : list of bytes
+        In UTF-8.
+    tokens : bool
+        Whether they are lists of tokens, in the form of :func:`join_tokens`, or texts.
+    size : int
+        Their number of bytes.
+    inside : bool
+        False: a block begins with a document, and so not inside a sequence.
+    """
+
+    documents: list[bytes]
+    tokens: bool
+    size: int
+    inside: bool = False
+
+    @property
+    def text(self) -> bytes:
+        """All documents, each of which ends with a newline."""
+        return b"".join(text if text.endswith(b"\n") else text + b"\n" for text in self.documents)
+
+    def read(self, reading: Reading) -> bytes:
+        """Return the text of all, in which each sequence ends with a newline; the end of a document ends one."""
+        if not self.tokens and reading.unit != "line":
+            return b"".join(map(reading._apply, self.documents))
+        return self.text if self.tokens else reading._apply(self.text)
+
+
+def document_blocks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentBlock]:
+    """Yield blocks of texts and of lists of tokens, in order.
+
+    Parameters
+    ----------
+    documents : iterable of bytes or of lists of str
+        A text as UTF-8, or tokens.
+    """
+    block: list[bytes] = []
+    size, tokens = 0, False
+    for document in documents:
+        is_list = isinstance(document, list)
+        text = join_tokens(document) if isinstance(document, list) else document
+        if block and (is_list != tokens or size >= SIZES.block_bytes):
+            yield DocumentBlock(block, tokens, size)
+            block, size = [], 0
+        block.append(text)
+        tokens, size = is_list, size + len(text)
+    if block:
+        yield DocumentBlock(block, tokens, size)

@@ -1,0 +1,507 @@
+"""Structured files: the documents in one field of JSON lines, CSV, TSV, Parquet and Arrow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from fastembed._base.extras import require
+from fastembed._base.printable import shown
+from fastembed._base.sizes import SIZES
+from fastembed._base.validation import check_flag
+from fastembed.corpus.blocks import COMPRESSED, read_data
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import BadRow, Document, documents_of, no_field
+from fastembed.corpus.sources import TextFile, find_files, is_folder
+
+FORMATS = {
+    ".jsonl": "JSON lines",
+    ".ndjson": "JSON lines",
+    ".json": "JSON lines",
+    ".csv": "CSV",
+    ".tsv": "TSV",
+    ".parquet": "Parquet",
+    ".arrow": "Arrow",
+    ".feather": "Arrow",
+}
+ARROW_FILE = b"ARROW1"  # the first bytes of an Arrow file; an Arrow stream has no such mark
+FIRST_BYTES = {b"{": "JSON lines", b"PAR1": "Parquet", ARROW_FILE: "Arrow"}  # of files without such a suffix
+DELIMITERS = {"CSV": ",;\t", "TSV": "\t"}  # where a comma is a decimal mark, spreadsheets write semicolons
+USUAL = ("text", "content", "body", "sentence", "review", "tokens")  # names of the field that holds text
+BINARY = ("Parquet", "Arrow")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Which part of structured files is text.
+
+    Attributes
+    ----------
+    field : str, int or None
+        The name of a field, or its number from 1. A name of digits is taken for a number where no field has it.
+    header : bool
+        Whether the first row of CSV and TSV holds the names of the fields.
+    skip_bad : bool
+        Whether a row without such text is left out and counted, instead of being an error.
+    """
+
+    field: str | int | None = None
+    header: bool = True
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.field, bool) or not isinstance(self.field, str | int | None):
+            raise TypeError(f"field must be the name of a field or its number, got {self.field!r}")
+        if isinstance(self.field, int) and self.field < 1:
+            raise ValueError(f"field must be a name, or a number from 1 on, got {self.field}")
+        for name in ("header", "skip_bad"):
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+        if not self.header and not str(self.field).isdecimal():
+            raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
+
+    def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
+        """Return the files that a path stands for; if a field is named, only the structured ones of a folder."""
+        files = find_files([path])
+        if self.field is None or not is_folder(path):
+            return files
+        found = [file for file in files if is_structured(file.name)]
+        if not found:
+            raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {', '.join(FORMATS)}")
+        return found
+
+    def covers(self, file: TextFile) -> bool:
+        """Return whether a file is read as a structured one: all are if a field is named."""
+        return self.field is not None or is_structured(file.name)
+
+    def check(self, file: TextFile) -> None:
+        """Raise ValueError if no field is named and the rows of a file have fields; the message names them."""
+        if self.field is not None or not is_structured(file.name):
+            return
+        kind = format_of(file)
+        if kind in BINARY:
+            names = table_names(file, kind == "Parquet")
+        elif kind in DELIMITERS:
+            names = csv_header(file, DELIMITERS[kind])
+        else:
+            with closing(json_rows(file, None)) as rows:
+                names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
+        if names:
+            likely = next((name for name in USUAL if name in names), names[-1])
+            raise ValueError(
+                f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
+                f"--field {likely} or FileCorpus(..., field={likely!r})"
+            )
+
+    def documents(self, file: TextFile, errors: str, ledger: Ledger, report: Report = None) -> Iterator[Document]:
+        """Yield the documents of a file, in order.
+
+        Parameters
+        ----------
+        file : TextFile
+        errors : {"strict", "replace"}
+            What to do with bytes that are not valid UTF-8.
+        ledger : Ledger
+            Rows that are left out are added to it, and U+FFFD put in place of invalid bytes.
+        report : callable, optional
+            Called with the number of bytes read from disk.
+
+        Raises
+        ------
+        ValueError
+            If a row is bad, unless these are skipped, or the file has no such field.
+        OSError
+            If the file cannot be read or decompressed, or is truncated.
+        ImportError
+            If the library that reads it is missing.
+        """
+        kind = format_of(file)
+        unit = "row" if kind in BINARY else "line"
+
+        def fail(number: int, bad: BadRow) -> Exception:
+            return ValueError(f"{file.name!r}, {unit} {number}: {bad.message}")
+
+        with closing(self._rows(file, kind, report)) as rows:
+            yield from documents_of(rows, errors, ledger, None if self.skip_bad else fail)
+
+    def _rows(self, file: TextFile, kind: str, report: Report) -> Rows:
+        if kind == "JSON lines":
+            if isinstance(self.field, int):
+                raise ValueError(f"{file.name!r} has fields with names and without numbers, got field={self.field}")
+            return json_rows(file, self.field, report)
+        if self.field is None:  # `check` has let it pass, so it is empty
+            raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
+        if kind in BINARY:
+            return table_rows(file, self.field, kind == "Parquet", report)
+        delimiters = DELIMITERS[kind] if self.header else DELIMITERS[kind][:1]  # text has these marks, names do not
+        return csv_rows(file, self.field, delimiters, self.header, report)
+
+
+def is_structured(name: str) -> bool:
+    """Return whether the name of a file says that it is a structured one.
+
+    Examples
+    --------
+    >>> is_structured("a.jsonl.gz"), is_structured("a.CSV"), is_structured("a.txt")
+    (True, True, False)
+    """
+    return _suffix(name) in FORMATS
+
+
+def format_of(file: TextFile) -> str:
+    """Return the format of a structured file: by its name or, if that does not say it, by its first bytes.
+
+    Raises
+    ------
+    ValueError
+        If neither says it.
+    """
+    suffix = _suffix(file.name)
+    if suffix in FORMATS:
+        if FORMATS[suffix] in BINARY and not file.name.lower().endswith(suffix):
+            raise ValueError(f"{file.name!r}: {FORMATS[suffix]} files are compressed inside; decompress it first")
+        return FORMATS[suffix]
+    with closing(read_data(file, None, lambda: "its start")) as pieces:
+        start = next(pieces, b"").lstrip()
+    for first, kind in FIRST_BYTES.items():
+        if start.startswith(first):
+            return kind
+    raise ValueError(
+        f"{file.name!r} is to be read by fields, but is not in a format that has some: its name must end in one of "
+        f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)})"
+    )
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a name in lower case, or what stands before one of compression."""
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+
+
+ROWS_PARSED_AT_ONCE = 256  # rows of CSV that are parsed while the limit of the csv module is raised
+BOM = "\ufeff"
+
+Report: TypeAlias = "Callable[[int], object] | None"  # called with the number of bytes read from disk
+Rows: TypeAlias = (
+    "Generator[tuple[int, Any], None, None]"  # (its place in the file, the value of the field or a BadRow)
+)
+
+_csv_limit = threading.RLock()
+_JSON_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+_decode = json.JSONDecoder().decode
+
+
+def json_rows(file: TextFile, field: str | None, report: Report = None) -> Rows:
+    """Yield the number of each line, and the value of a field in it; without a field, what the line holds."""
+    with closing(_lines(file, report)) as lines:
+        for number, line in lines:
+            if isinstance(line, BadRow):
+                yield number, line
+            elif line and not line.isspace():
+                yield number, _json_value(line, field)
+
+
+def _json_value(line: str, field: str | None) -> Any:
+    try:
+        row = _decode(line)
+    except (ValueError, RecursionError) as error:
+        why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        whole = "; is the whole file one JSON document, instead of one per line?" if line.strip() in ("[", "{") else ""
+        return BadRow("no JSON", f"no JSON, {why}: {shown(line)}{whole}")
+    if field is None:
+        return row
+    if not isinstance(row, dict):
+        return BadRow(
+            "no JSON object", f"{_JSON_KINDS.get(type(row), 'a number')}, where one object per line is expected"
+        )
+    if field in row:
+        return row[field]
+    return no_field(field, row)
+
+
+def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, report: Report = None) -> Rows:
+    """Yield the number of the line in which each row begins, and one of its fields."""
+    column = width = -1
+    with closing(_csv_lists(file, delimiters, report)) as rows:
+        for number, row in rows:
+            if isinstance(row, BadRow):
+                if width < 0:
+                    raise ValueError(f"{file.name!r}, line {number}: {row.message}")
+                yield number, row
+            elif width < 0:
+                width, column = len(row), column_of(row if header else [""] * len(row), field, file.name)
+                if not header:
+                    yield number, row[column]
+            elif len(row) == width:
+                yield number, row[column]
+            else:
+                expected = f"where {'the header' if header else 'the first row'} has {width}"
+                yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}; is a quote missing?")
+
+
+def csv_header(file: TextFile, delimiters: str) -> list[str]:
+    """Return the first row; empty if there is none."""
+    with closing(_csv_lists(file, delimiters, None)) as rows:
+        for number, row in rows:
+            if isinstance(row, BadRow):
+                raise ValueError(f"{file.name!r}, line {number}: {row.message}")
+            return row
+    return []
+
+
+def column_of(names: list[str], field: str | int, file: str) -> int:
+    """Return the place of a field, given by its name or its number from 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no such field, or there are two.
+
+    Examples
+    --------
+    >>> column_of(["id", "text"], "text", "a.csv"), column_of(["id", "text"], "2", "a.csv")
+    (1, 1)
+    >>> column_of(["id", "text"], "txt", "a.csv")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'a.csv' has no field 'txt'; its fields are 'id', 'text'
+    """
+    found = [place for place, name in enumerate(names) if name == field]
+    if len(found) > 1:
+        places = ", ".join(str(place + 1) for place in found)
+        raise ValueError(f"{file!r} has {len(found)} fields {field!r}: give the number of one, {places}")
+    if found:
+        return found[0]
+    number = int(field) if isinstance(field, int) or (field.isascii() and field.isdecimal()) else 0
+    if 1 <= number <= len(names):
+        return number - 1
+    known = f"its fields are {', '.join(map(repr, names))}" if any(names) else f"it has {len(names)} without names"
+    raise ValueError(f"{file!r} has no field {field!r}; {known}")
+
+
+def _csv_lists(
+    file: TextFile, delimiters: str, report: Report
+) -> Generator[tuple[int, list[str] | BadRow], None, None]:
+    """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
+
+    The delimiter is the first of `delimiters` that the first line has.
+    """
+    with closing(_complete(file, _lines(file, report))) as lines:
+        first = next(lines, "")
+        delimiter = next((mark for mark in delimiters if mark in first), delimiters[0])
+        reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+        more = True
+        while more:
+            rows: list[tuple[int, list[str] | BadRow]] = []
+            with _csv_limit:  # the limit is one of the process
+                limit = csv.field_size_limit(SIZES.longest_row)
+                try:
+                    while more and len(rows) < ROWS_PARSED_AT_ONCE:
+                        number = reader.line_num + 1
+                        row = _next_row(reader, file, number)
+                        more = row is not None
+                        if row:
+                            rows.append((number, row))
+                finally:
+                    csv.field_size_limit(limit)
+            yield from rows
+
+
+def _next_row(reader: Any, file: TextFile, number: int) -> list[str] | BadRow | None:
+    """Return the next row, or None at the end. An error that the rows after it do not survive is raised."""
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise ValueError(f"{file.name!r}, line {number}: a quote that opens in this row is never closed") from None
+        if "field larger" in str(error):
+            raise ValueError(
+                f"{file.name!r}, line {number}: a field has over {SIZES.longest_row:,} characters; is its quote "
+                "not closed?"
+            ) from None
+        if "new-line" in str(error):
+            return BadRow("no CSV", "a carriage return outside quotes: lines end in a newline, with or without one")
+        return BadRow("no CSV", f"{error}; a quote within quotes is written twice")
+
+
+def _complete(file: TextFile, lines: Generator[tuple[int, str | BadRow], None, None]) -> Generator[str, None, None]:
+    """Yield each line with its end, as `csv` takes them."""
+    with closing(lines):
+        for number, line in lines:
+            if isinstance(line, BadRow):
+                raise ValueError(f"{file.name!r}, line {number}: {line.message}")
+            yield f"{line}\n"
+
+
+def _lines(file: TextFile, report: Report) -> Generator[tuple[int, str | BadRow], None, None]:
+    """Yield each line without its end; bytes that are not UTF-8 are surrogates in it, U+DC80 to U+DCFF."""
+    kept: list[bytes] = []  # the line that goes on in the next piece; nothing of one that is too long
+    number, size = 1, 0
+
+    def line() -> str | BadRow:
+        if size > SIZES.longest_row:
+            return BadRow("line too long", f"longer than {SIZES.longest_row:,} bytes; is there a line per row?")
+        return b"".join(kept).decode(errors="surrogateescape").removeprefix(BOM if number == 1 else "")
+
+    with closing(read_data(file, report, lambda: f"line {number - 1}")) as pieces:
+        for data in pieces:
+            start = 0
+            while end := data.find(b"\n", start) + 1:
+                kept.append(data[start : end - 1])
+                size += end - 1 - start
+                yield number, line()
+                kept.clear()
+                number, size, start = number + 1, 0, end
+            size += len(data) - start
+            if size <= SIZES.longest_row:
+                kept.append(data[start:])
+            else:
+                kept.clear()
+        if size:
+            yield number, line()
+
+
+ROWS_AT_ONCE = 1024
+# Buffer of a column of Parquet, in a file of more than WHOLE_BYTES. In smaller ones the column of a whole row group is
+# read at once: a buffer would grow to the size in the header of a page, 2 GB in a damaged file of some hundred bytes
+BUFFER_BYTES, WHOLE_BYTES = 1 << 20, 1 << 22
+
+
+def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report = None) -> Rows:
+    """Yield the number of each row, from 1, and the value of a field in it; text as bytes.
+
+    Raises
+    ------
+    ImportError
+        Without pyarrow.
+    OSError
+        If it is not such a file, or is not complete.
+    ValueError
+        If it has no such field, or that is neither text nor lists.
+    """
+    number = 0
+    with file.open() as stream, _naming(file, lambda: number):
+        size = file.size()
+        table = _ParquetTable(stream, size) if parquet else _ArrowTable(stream)
+        column = column_of(table.names, field, file.name)
+        convert = _converter(table.types[column], field, file.name)
+        with closing(table.batches(column)) as batches:
+            for done, batch in batches:
+                batch.view(_unread(batch.type)).validate(full=True)  # of a damaged file, lengths lead beyond the data
+                for values in (batch.slice(start, ROWS_AT_ONCE) for start in range(0, len(batch), ROWS_AT_ONCE)):
+                    for number, value in enumerate(convert(values), number + 1):  # noqa: B020 - goes on in the next batch
+                        yield number, value
+                if report:
+                    report(int(done * size))
+        if report:
+            report(size)
+
+
+def table_names(file: TextFile, parquet: bool) -> list[str]:
+    """Return the names of the fields; raise as :func:`table_rows` does."""
+    with file.open() as stream, _naming(file, lambda: 0):
+        names: list[str] = (_ParquetTable(stream, file.size()) if parquet else _ArrowTable(stream)).names
+        return names
+
+
+class _ParquetTable:
+    def __init__(self, stream: Any, size: int) -> None:
+        parquet = require("pyarrow.parquet", "parquet")
+        buffer = 0 if 0 < size <= WHOLE_BYTES else BUFFER_BYTES  # 0: the server of a URL did not say
+        self._file = parquet.ParquetFile(stream, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True)
+        schema = self._file.schema_arrow
+        self.names, self.types = schema.names, schema.types
+
+    def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
+        """Yield the part of the file that has been read, and the values of a column."""
+        rows, name = 0, self.names[column]
+        of_this_name = self.names[:column].count(name)
+        for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=[name], use_threads=False):
+            found = [values for values, other in zip(batch.columns, batch.schema.names, strict=True) if other == name]
+            rows += len(batch)
+            yield rows / self._file.metadata.num_rows, found[of_this_name]
+
+
+class _ArrowTable:
+    def __init__(self, stream: Any) -> None:
+        ipc = require("pyarrow.ipc", "parquet")
+        whole = stream.read(len(ARROW_FILE)) == ARROW_FILE
+        stream.seek(0)
+        self._reader = ipc.open_file(stream) if whole else ipc.open_stream(stream)
+        self._whole, self._stream = whole, stream
+        self.names, self.types = self._reader.schema.names, self._reader.schema.types
+
+    def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
+        """Yield the part of the file that has been read, and the values of a column."""
+        if self._whole:
+            count = self._reader.num_record_batches
+            for number in range(count):
+                yield (number + 1) / count, self._reader.get_batch(number).column(column)
+        else:
+            start, size = self._stream.tell(), self._stream.seek(0, 2)
+            self._stream.seek(start)
+            for batch in self._reader:
+                yield self._stream.tell() / size, batch.column(column)
+
+
+def _unread(kind: Any) -> Any:
+    """Return a type of arrays with bytes where this one has text, so that text may be other than UTF-8."""
+    arrow = require("pyarrow", "parquet")
+    types = arrow.types
+    if types.is_dictionary(kind):
+        return arrow.dictionary(kind.index_type, _unread(kind.value_type), kind.ordered)
+    for is_kind, other in (
+        (types.is_string, arrow.binary()),
+        (types.is_large_string, arrow.large_binary()),
+        (types.is_string_view, arrow.binary_view()),
+    ):
+        if is_kind(kind):
+            return other
+    for is_kind, make in (
+        (types.is_list, arrow.list_),
+        (types.is_large_list, arrow.large_list),
+        (types.is_list_view, arrow.list_view),
+        (types.is_large_list_view, arrow.large_list_view),
+    ):
+        if is_kind(kind):
+            return make(kind.value_field.with_type(_unread(kind.value_type)))
+    if types.is_fixed_size_list(kind):
+        return arrow.list_(kind.value_field.with_type(_unread(kind.value_type)), kind.list_size)
+    return kind
+
+
+def _converter(kind: Any, field: str | int, file: str) -> Any:
+    """Return the function from an array to its Python values: text as bytes, lists of tokens as lists."""
+    arrow = require("pyarrow", "parquet")
+    types = arrow.types
+    if types.is_dictionary(kind):
+        convert = _converter(kind.value_type, field, file)
+        return lambda values: convert(values.dictionary_decode())
+    views = types.is_string_view(kind) or types.is_binary_view(kind)
+    if views or any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string)):
+        return lambda values: values.cast(arrow.large_binary()).to_pylist()  # as bytes, which may not be UTF-8
+    others = (types.is_binary, types.is_large_binary, types.is_list, types.is_large_list, types.is_fixed_size_list)
+    if any(is_kind(kind) for is_kind in (*others, types.is_list_view, types.is_large_list_view, types.is_null)):
+        return lambda values: values.to_pylist()
+    raise ValueError(f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected")
+
+
+@contextmanager
+def _naming(file: TextFile, rows: Any) -> Iterator[None]:
+    """Turn whatever pyarrow raises for a damaged file into an OSError that names it and the last row."""
+    arrow = require("pyarrow", "parquet")
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file.name!r} has a token that is not valid UTF-8 after row {rows()}: {error}") from error
+    except (arrow.ArrowException, OSError, EOFError, SystemError) as error:  # the last: a length below 0 in the file
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
+            raise
+        raise OSError(f"cannot read {file.name!r} beyond row {rows()}: {error}") from error
