@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # typing itself takes longer to import than all that is imported here
 if TYPE_CHECKING:
-    from fastembed._base.errors import TrainingDivergedError
+    from fastembed._base.validation import TrainingDivergedError
     from fastembed._versions import show_versions
     from fastembed.classifier import Classifier
     from fastembed.counts import Counts
@@ -32,7 +32,7 @@ _MODULES = {  # the module that defines each public name
     "Counts": "fastembed.counts",
     "SkipGram": "fastembed.skipgram",
     "Trainer": "fastembed.trainer",
-    "TrainingDivergedError": "fastembed._base.errors",
+    "TrainingDivergedError": "fastembed._base.validation",
     "Vectors": "fastembed.vectors",
     "Vocabulary": "fastembed.vocabulary",
     "show_versions": "fastembed._versions",

@@ -14,8 +14,7 @@ from threadpoolctl import threadpool_info
 
 import fastembed
 from fastembed import _kernels
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.threads import check_threads
+from fastembed._base.threads import check_threads, single_threaded_blas
 from fastembed._kernels.words import unicode_version
 
 DEPTH = 2000  # terms of each sum: BLAS adds up several hundred at a time

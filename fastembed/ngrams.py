@@ -8,11 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.ngrams import LONGEST_NGRAM
-from fastembed._base.printable import shown
-from fastembed._base.validation import check_integer
+from fastembed._base.validation import check_integer, shown
 from fastembed._kernels.ngrams import NgramTable
-from fastembed.formats.tokens import encode_tokens
+from fastembed.formats.fasttext import LONGEST_NGRAM
+from fastembed.formats.table import encode_tokens
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]

@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import token_ids, token_of
-from fastembed._base.pickling import pickled_as
-from fastembed._base.printable import shown
+from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.unknown_token import unknown_token
-from fastembed._base.validation import check_integer
-from fastembed._base.warning import warn_user
+from fastembed._base.validation import check_integer, shown, token_ids, token_of, unknown_token, warn_user
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, note_on_interrupt

@@ -18,8 +18,7 @@ from scipy import sparse
 
 from fastembed import Trainer
 from fastembed._base.arrays import aligned_zeros, padded_width
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import shard_bounds
 

@@ -1,11 +1,19 @@
-"""Arrays as the kernels take them: aligned to cache lines, with rows padded to whole cache lines."""
+"""Arrays as the kernels take them, sparse matrices in CSR form, largest values, and files read at any offset."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import itertools
+import os
+import weakref
+from threading import Lock
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
+from scipy import sparse
+
+from fastembed._base.validation import check_amounts, check_ids, check_weights
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -44,3 +52,152 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> np.ndar
     raw = np.zeros(size + CACHE_LINE, dtype=np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+Float = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+def canonical_csr(name: str, matrix: Any, *, signed: bool = False) -> Any:
+    """Return a CSR array of float64 weights that are not zero, with the columns of a row ascending and distinct.
+
+    They must be positive unless they are `signed`. It is a copy only if the matrix is not already like that. Equal
+    entries are added up in float64, whatever the dtype.
+    """
+    check = check_weights if signed else check_amounts
+    if matrix.format == "coo" or matrix.dtype.kind not in "fiub":  # adding them up may hide a negative one
+        check(name, matrix.data)
+    if matrix.dtype != np.float64:
+        with np.errstate(over="ignore"):
+            matrix = matrix.astype(np.float64)
+    matrix = sparse.csr_array(matrix)
+    # SciPy remembers whether the columns are in order, and they may have changed since: a new array looks again
+    arrays = (np.ascontiguousarray(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+    matrix = sparse.csr_array(tuple(arrays), shape=matrix.shape)
+    check(name, matrix.data)
+    decreasing = np.diff(matrix.indptr) < 0
+    if decreasing.any():
+        row = int(np.argmax(decreasing))
+        raise ValueError(
+            f"{name}.indptr must not decrease, but does from {matrix.indptr[row]} to {matrix.indptr[row + 1]}"
+        )
+    if matrix.nnz and (matrix.indices.min() < 0 or matrix.indices.max() >= matrix.shape[1]):
+        check_ids(f"{name}.indices", matrix.indices, matrix.shape[1])
+    if not matrix.has_canonical_format or not matrix.data.all():
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        check(f"the sums of {name}", matrix.data)
+    return matrix
+
+
+def csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+    """Return the CSR array of these entries without copying them.
+
+    SciPy needs both index arrays in one dtype, so `indptr`, which is short, becomes int32 if its values fit.
+    """
+    narrow = indptr.max(initial=0) <= np.iinfo(np.int32).max
+    return sparse.csr_array((data, indices, indptr.astype(np.int32) if narrow else indptr), shape=shape)
+
+
+def sorted_csr(data: Float, indices: Int32, indptr: Int64, shape: tuple[int, int]) -> sparse.csr_array:
+    """Return the CSR array of rows whose columns ascend, so that SciPy does not check it."""
+    matrix = csr(data, indices, indptr, shape)
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def row_ranges(sizes: Int64, wanted: int) -> list[tuple[int, int]]:
+    """Return ranges of rows, (first, last + 1), whose sizes add up to about `wanted` each."""
+    reached = np.cumsum(sizes)
+    cuts = np.searchsorted(reached, np.arange(wanted, int(reached[-1]), wanted)) + 1
+    edges = np.unique(np.concatenate(([0], cuts, [len(sizes)]))).tolist()
+    return list(itertools.pairwise(edges))
+
+
+def largest(values: NDArray[Any], count: int) -> NDArray[np.intp]:
+    """Return the places of the `count` largest values (N,), or of all, descending; ties are in the order of places.
+
+    Examples
+    --------
+    >>> largest(np.array([0.1, 0.4, 0.1, 0.4]), 3)
+    array([1, 3, 0])
+    """
+    if not 0 < count < len(values):
+        return np.argsort(-values, kind="stable")[: max(count, 0)]
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    candidates = np.flatnonzero(values >= least)
+    best: NDArray[np.intp] = candidates[np.argsort(-values[candidates], kind="stable")[:count]]
+    return best
+
+
+def largest_of_rows(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return what `largest` does of each row of values (N, L), none of them NaN: (N, count), or (N, L).
+
+    Examples
+    --------
+    >>> largest_of_rows(np.array([[0.1, 0.4, 0.1, 0.4], [-1, 0, -0.0, 9]], np.float32), 3)
+    array([[1, 3, 0],
+           [3, 1, 2]])
+    """
+    columns, low = values.shape[1], np.int64(0xFFFFFFFF)
+    count = min(count, columns)
+    # One number per value: its bits, in the order of the numbers, above its place, so that no two are equal
+    bits = (values + np.float32(0)).view(np.int32)  # without a -0
+    keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32 | (low - np.arange(columns))
+    keys.partition(columns - count, axis=1)
+    keys = keys[:, columns - count :]
+    keys.sort(axis=1)
+    places: NDArray[np.int64] = low - (keys[:, ::-1] & low)
+    return places
+
+
+class RandomAccess(Protocol):
+    """A file of known size that any thread may read at any offset."""
+
+    size: int
+
+    def read_some(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes from an offset on; no bytes only at the end of the file."""
+
+
+class RandomAccessFile:
+    """An open file that any thread may read at any offset; it is closed when nothing refers to it.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+        An open file with a file descriptor.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        weakref.finalize(self, stream.close)
+        self.size = os.fstat(stream.fileno()).st_size
+        self._stream = stream
+        self._lock = Lock()  # for Windows, which cannot seek and read in one call
+
+    def read_some(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes from an offset on; no bytes only at the end of the file."""
+        if hasattr(os, "pread"):
+            return os.pread(self._stream.fileno(), size, offset)
+        with self._lock:
+            self._stream.seek(offset)
+            return self._stream.read(size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return just `size` bytes from an offset on.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read, or ends too early.
+        """
+        parts: list[bytes] = []
+        while size:
+            data = self.read_some(offset, size)
+            if not data:
+                raise OSError(f"the file ends {size:,} bytes too early")
+            parts.append(data)
+            offset, size = offset + len(data), size - len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -18,6 +18,7 @@ class Sizes:
     longest_token: int = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
     longest_row: int = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
     task_bytes: int = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
+    parsed_numbers: int = 1 << 18  # of vectors in a text, which are parsed at once
 
 
 SIZES = Sizes()

@@ -1,16 +1,50 @@
-"""Checks of numbers, flags, ids and arrays, and the wording of their errors."""
+"""Checks of values and the wording of their errors and warnings, unknown tokens included."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from functools import cached_property
+from itertools import chain
 from operator import index
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastembed._base.printable import shown
+import fastembed
+
+JOINERS = "\u200c\u200d"  # parts of words of Persian and Hindi, and of emoji; invisible, but harmless
+
+
+def printable(text: str, lacking: Container[str] = "") -> str:
+    r"""Return a text as one line of visible characters; all others are escaped, as in Python's strings.
+
+    A token may contain characters that move the cursor of a terminal, colour it or change the direction of text. Those
+    that are `lacking` where it is shown, as in a font, are escaped too.
+
+    Examples
+    --------
+    >>> print(printable("new\nyork \x1b[31m größe"))
+    new\nyork \x1b[31m größe
+    """
+    if not lacking and text.isprintable():
+        return text
+    visible = (c not in lacking and (c.isprintable() or c in JOINERS) for c in text)
+    return "".join(c if v else c.encode("unicode_escape").decode() for c, v in zip(text, visible, strict=True))
+
+
+def shown(value: object) -> str:
+    """Return the repr of a value for an error, cut to 80 characters."""
+    if isinstance(value, int) and abs(value) >= 10**80:  # Python has a limit on the digits that it writes
+        return f"an integer of {value.bit_length():,} bits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
 
 LARGEST = 2**63 - 1  # the largest count, size or id: NumPy's are int64
 
@@ -140,3 +174,207 @@ def check_amounts(name: str, amounts: NDArray[Any]) -> None:
     if amounts.size and amounts.min() < 0:  # without a temporary array of their number
         where = tuple(int(k) for k in np.argwhere(amounts < 0)[0])
         raise ValueError(f"{name} must be non-negative, but {name}{list(where)} is {amounts[where]}")
+
+
+class TrainingDivergedError(FloatingPointError):
+    """A loss or a parameter is no longer finite; the parameters have been put back to the last good ones.
+
+    Those are the parameters at the end of the last finished epoch, or at the start.
+
+    Parameters
+    ----------
+    what : str
+    epoch : int
+    block : int or None
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, from 1.
+    block : int or None
+        The block of the epoch, from 0, whose loss was not finite; None if a parameter was not finite at its end.
+
+    Examples
+    --------
+    >>> error = TrainingDivergedError("the loss is nan", 2, 7)
+    >>> str(error), error.epoch, error.block
+    ('the loss is nan', 2, 7)
+    """
+
+    def __init__(self, what: str, epoch: int, block: int | None = None) -> None:
+        super().__init__(what, epoch, block)  # all arguments, so that the error can be pickled
+        self.epoch = epoch
+        self.block = block
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return fastembed._restore, ("TrainingDivergedError", *self.args)
+
+
+# The ids of tokens.
+# An integer that is given as a token is the token of its digits, in a query as in a corpus: never an id.
+
+
+def token_of(name: Any) -> Any:
+    """Return the digits of an integer that names a token, and anything else as it is.
+
+    Examples
+    --------
+    >>> token_of(33), token_of("the"), token_of(None)
+    ('33', 'the', None)
+    """
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return str(int(name))
+    return name
+
+
+def check_token(token: Any, ids: Ids, tokens: Sequence[str]) -> int:
+    """Return the id of a token."""
+    name = token_of(token)
+    if not isinstance(name, str):
+        raise TypeError(f"a token is a str, or an int whose digits it is, got {token!r}")
+    if name not in ids:
+        raise unknown_token(token, ids, tokens)
+    return ids[name]
+
+
+def token_ids(tokens: Sequence[str]) -> dict[str, int]:
+    """Return the id of each token, its place among them, after checking that they are unique strings."""
+    ids: dict[str, int] = {}
+    if set(map(type, tokens)) == {str}:  # much faster than one by one, which names what is wrong
+        ids = dict(zip(tokens, range(len(tokens)), strict=True))
+        if len(ids) == len(tokens):
+            return ids
+        ids = {}
+    for place, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise TypeError(f"every token must be a str, got {token!r}")
+        if (first := ids.setdefault(token, place)) != place:
+            raise ValueError(f"tokens must be unique, but {token!r} is in rows {first} and {place}")
+    return ids
+
+
+ALPHABET_TOKENS = 200  # the first tokens, whose characters are tried in place of others
+ALPHABET_SIZE = 32  # the most frequent ones of them
+LONGEST = 24  # characters of a token for which similar spellings are searched
+SHOWN = 3  # similar spellings
+
+
+class Ids(Protocol):
+    """A mapping of tokens to ids."""
+
+    def __contains__(self, token: object) -> bool: ...
+    def __getitem__(self, token: str) -> int: ...
+
+
+def unknown_token(token: object, ids: Ids, tokens: Sequence[str]) -> KeyError:
+    """Return the error for a token that is not one of the tokens; its message names up to three similar spellings."""
+    return KeyError(UnknownToken(token, ids, tokens))
+
+
+class UnknownToken:
+    """The message for an unknown token. Similar spellings are searched when it is read: most such errors are caught.
+
+    Similar are spellings in other case, and those that differ by one character left out, added, replaced, or swapped
+    with the next. They are made and looked up: some hundreds, however many tokens there are.
+    """
+
+    def __init__(self, token: object, ids: Ids, tokens: Sequence[str]) -> None:
+        self._token, self._ids, self._tokens = token, ids, tokens
+
+    def __str__(self) -> str:
+        close = sorted(self._similar(), key=self._ids.__getitem__)[:SHOWN]
+        hint = f"; the closest spellings are {', '.join(map(repr, close))}" if close else ""
+        if isinstance(self._token, int | np.integer):
+            hint = "; an integer is the token of its digits"
+            if 0 <= self._token < len(self._tokens):
+                hint += f", and the token of id {self._token} is tokens[{self._token}]"
+        return f"{self._token!r} is not among the {len(self._tokens):,} tokens{hint}"
+
+    def __repr__(self) -> str:  # as which a KeyError shows it
+        return repr(str(self))
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+    def _similar(self) -> set[str]:
+        token = self._token
+        if not isinstance(token, str) or not token or len(token) > LONGEST:
+            return set()
+        others = {token, token.lower()}
+        edited = chain.from_iterable(map(self._edits, others))
+        return {other for other in chain(others, (token.upper(), token.capitalize()), edited) if other in self._ids}
+
+    def _edits(self, token: str) -> Iterator[str]:
+        for place in range(len(token) + 1):
+            before, after = token[:place], token[place:]
+            yield before + after[1:2] + after[:1] + after[2:]
+            for character in self._alphabet:
+                yield before + character + after
+                yield before + character + after[1:]
+
+    @cached_property
+    def _alphabet(self) -> tuple[str, ...]:
+        """The characters tried in place of others; "" stands for leaving one out."""
+        frequency = Counter(chain.from_iterable(token[:LONGEST] for token in self._tokens[:ALPHABET_TOKENS]))
+        return ("", *(character for character, _ in frequency.most_common(ALPHABET_SIZE)))
+
+
+def plain(value: Any, *, none_for_nan: bool = False) -> Any:
+    """Return a value made of dicts, lists, strings, plain numbers, booleans and None, as `json.dumps` takes it.
+
+    Parameters
+    ----------
+    value : object
+        Mappings, lists, tuples and dataclasses are converted with all that is in them, NumPy's scalars to Python's.
+        Anything else stays as it is.
+    none_for_nan : bool
+        Whether NaN and infinities, which JSON does not have, become None. By default they are rejected.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If a float is not finite, unless `none_for_nan`.
+
+    Examples
+    --------
+    >>> plain({"window": (np.int8(1), 2), "sample": np.float32(0.5)})
+    {'window': [1, 2], 'sample': 0.5}
+    >>> plain({"accuracy": float("nan")}, none_for_nan=True)
+    {'accuracy': None}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item, none_for_nan=none_for_nan) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, none_for_nan=none_for_nan) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        if not none_for_nan:
+            raise ValueError(f"JSON holds finite numbers only, got {value!r}")
+        return None
+    return value
+
+
+PACKAGE = __name__.partition(".")[0] + "."
+
+
+def warn_user(message: str) -> None:
+    """Give a UserWarning for the innermost line that is not in a module of this package.
+
+    Parameters
+    ----------
+    message : str
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

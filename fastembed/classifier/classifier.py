@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
-from fastembed._base.pickling import pickled_as
+from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_integer, check_number
-from fastembed._base.warning import warn_user
+from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
 from fastembed.classifier.documents import LabelledFiles, check_documents
 from fastembed.classifier.examples import names_files, read_examples
 from fastembed.classifier.explanation import Explanation, explain

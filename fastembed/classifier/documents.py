@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from fastembed._base.printable import shown
+from fastembed._base.validation import shown
 from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.blocks import TextBlock

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.printable import shown
-from fastembed._base.ranking import largest
+from fastembed._base.arrays import largest
+from fastembed._base.estimator import pickled_as
+from fastembed._base.validation import shown
 from fastembed.classifier.fitted import FittedClassifier
 
 SHOWN = 10  # features per label

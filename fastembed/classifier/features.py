@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.csr import sorted_csr
+from fastembed._base.arrays import sorted_csr
 from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.json_values import plain
-from fastembed._base.printable import shown
-from fastembed._base.validation import check_finite, check_flag, check_integer, check_number
+from fastembed._base.validation import check_finite, check_flag, check_integer, check_number, plain, shown
 from fastembed.classifier.calibration import Calibration
 from fastembed.classifier.characters import CharacterGrams
 from fastembed.classifier.compression import compressed, row_tensors, rows_of_tensors

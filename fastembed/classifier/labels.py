@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.printable import shown
+from fastembed._base.validation import shown
 from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.characters import documents_by_words
 from fastembed.classifier.documents import check_documents

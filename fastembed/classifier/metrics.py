@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.ranking import largest
+from fastembed._base.arrays import largest
+from fastembed._base.estimator import pickled_as
 from fastembed.classifier.fitted import FittedClassifier
 from fastembed.classifier.labels import Labels, aligned
 

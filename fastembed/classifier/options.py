@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastembed._base.printable import shown
 from fastembed._base.threads import check_threads
-from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number, shown
 from fastembed.classifier.likelihood import LOSSES
 from fastembed.corpus.reading import Reading
 from fastembed.ngrams import check_ngram_lengths

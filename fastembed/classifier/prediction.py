@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.ranking import largest_of_rows
-from fastembed._base.threads import Pool
+from fastembed._base.arrays import largest_of_rows
+from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed.classifier.fitted import FittedClassifier
 
 T = TypeVar("T")

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.errors import TrainingDivergedError
 from fastembed._base.memory import check_free
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.validation import TrainingDivergedError
 from fastembed.classifier.features import Features
 from fastembed.classifier.growth import Grown
 from fastembed.classifier.options import ClassifierOptions

@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import NoReturn
 
-from fastembed._base.printable import printable
-from fastembed._base.signals import Terminated, sigterm_interrupts
+from fastembed._base.validation import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,3 +114,29 @@ def _flush_stdout() -> None:
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
+
+
+class Terminated(KeyboardInterrupt):
+    """The process has been asked to end by SIGTERM: what ends at a Ctrl-C ends at this."""
+
+
+def _terminate(number: int, _: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # more of them must not interrupt what is done about the first
+    raise Terminated
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` in the main thread during a `with` block; later ones are ignored.
+
+    Nothing happens in other threads, or where the process ignores the signal or has a handler of its own.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _terminate:  # else one has come, and the process ends
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastembed._base.remote import is_url
+from fastembed._base.optional import is_url
 from fastembed.cli.options import PARAMETERS, TOKENS, option_of
 from fastembed.cli.output import print_line
 from fastembed.cli.progress import Progress

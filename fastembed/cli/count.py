@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 
-from fastembed._base.extras import require
+from fastembed._base.optional import require
 from fastembed.cli import options
 from fastembed.cli.arguments import new_model, open_corpus
 from fastembed.cli.output import print_written

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastembed._base.json_values import plain
-from fastembed._base.printable import printable
+from fastembed._base.validation import plain, printable
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.corpus.corpus import advice
 from fastembed.skipgram import Estimate, SkipGram

@@ -12,8 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from fastembed._base.printable import printable
 from fastembed._base.sizes import SIZES
+from fastembed._base.validation import printable
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
 from fastembed.classifier.documents import LabelledFiles, unlabelled_texts, valid_text

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from fastembed._base.json_values import plain
+from fastembed._base.validation import plain
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.progress import ProgressBars
 

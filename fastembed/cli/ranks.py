@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from fastembed._base.extras import require
+from fastembed._base.optional import require
 from fastembed.cli.output import one_line, print_error
 from fastembed.trainer.ranks import Communicator, Ranks, is_known_to_all
 

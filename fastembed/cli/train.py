@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastembed._base.remote import is_url
+from fastembed._base.optional import is_url
 from fastembed.cli import options, values
 from fastembed.cli.arguments import (
     check_early_stopping,

@@ -18,7 +18,7 @@ None if the corpus has no length.
 
 from typing import TYPE_CHECKING
 
-from fastembed._base.lazy import lazy_names
+from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus, Progress, Source

@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastembed._base.random_access import RandomAccess
+from fastembed._base.arrays import RandomAccess
 from fastembed._base.sizes import SIZES
 from fastembed.corpus.sources import FilePart, TextFile
 

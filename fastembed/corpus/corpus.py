@@ -19,10 +19,9 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.printable import shown
+from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import ordered_map
-from fastembed._base.validation import check_flag, check_ids, unmasked
+from fastembed._base.validation import check_flag, check_ids, shown, unmasked
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.blocks import PlainBlock, TextBlock, cut_for, file_parts, open_plain, plain_blocks, read_blocks
 from fastembed.corpus.ledger import Ledger, record_lines

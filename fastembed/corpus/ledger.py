@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.pickling import pickled_as
+from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_flag, check_integer, check_number
 
 

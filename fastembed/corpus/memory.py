@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from operator import length_hint
 from typing import Any, NamedTuple, TypeAlias
 
-from fastembed._base.printable import shown
 from fastembed._base.sizes import SIZES
+from fastembed._base.validation import shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import NOT_ESCAPED, Reading, join_tokens, replace_surrogates, token_list

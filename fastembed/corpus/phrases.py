@@ -13,10 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.printable import shown
+from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_choice, check_integer, check_number
+from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
 from fastembed.corpus.corpus import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
 from fastembed.corpus.ledger import Ledger, note_on_interrupt

@@ -18,10 +18,9 @@ from itertools import chain
 from operator import index
 from typing import Any, TypeAlias, TypeVar
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.printable import shown
+from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import ordered_results
-from fastembed._base.validation import check_choice, check_flag, check_integer
+from fastembed._base.validation import check_choice, check_flag, check_integer, shown
 from fastembed._kernels import words as kernels
 from fastembed._kernels.tokens import PhraseTable, valid_utf8
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from fastembed._base.printable import shown
-from fastembed._base.random_access import RandomAccess, RandomAccessFile
-from fastembed._base.remote import file_system, is_url, naming
+from fastembed._base.arrays import RandomAccess, RandomAccessFile
+from fastembed._base.optional import file_system, is_url, naming
+from fastembed._base.validation import shown
 
 COPY_BYTES = 1 << 20  # copied at a time from a pipe
 LONGEST_PATH = 4096  # characters: of a pattern, and of a path on most systems

@@ -13,10 +13,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fastembed._base.extras import require
-from fastembed._base.printable import shown
+from fastembed._base.optional import require
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import check_flag
+from fastembed._base.validation import check_flag, shown
 from fastembed.corpus.blocks import COMPRESSED, read_data
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import BadRow, Document, documents_of, no_field

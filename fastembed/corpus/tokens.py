@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.printable import shown
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_results
+from fastembed._base.validation import shown
 from fastembed._kernels.tokens import Ranking, TokenTable
 from fastembed.corpus.corpus import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
 from fastembed.corpus.ledger import Ledger

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.csr import canonical_csr
+from fastembed._base.arrays import canonical_csr
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
 from fastembed.counts.stored_csr import StoredCSR

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.csr import row_ranges
+from fastembed._base.arrays import row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed.counts.external_sum import batch_entries
 from fastembed.counts.stored_csr import RowBatch

@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.arrays import own_memory, read_only
-from fastembed._base.csr import canonical_csr, csr, row_ranges, sorted_csr
+from fastembed._base.arrays import canonical_csr, csr, own_memory, read_only, row_ranges, sorted_csr
+from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_amounts, check_flag, check_ids, check_integer, unmasked
 from fastembed.corpus.corpus import Progress, Source, as_corpus

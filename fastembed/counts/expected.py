@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.csr import row_ranges
+from fastembed._base.arrays import row_ranges
 from fastembed.counts.windows import Windows
 
 Float = npt.NDArray[np.float64]

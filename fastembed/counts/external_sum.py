@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fastembed._base.csr import row_ranges
+from fastembed._base.arrays import row_ranges
 from fastembed._base.threads import ordered_map
 from fastembed.counts.stored_csr import ENTRY_BYTES, AnyCSR, RowBatch, SpilledCSR, StoredCSR, store_rows
 

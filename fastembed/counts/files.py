@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.csr import canonical_csr, csr
-from fastembed._base.json_values import plain
-from fastembed._base.validation import check_amounts, check_integer
+from fastembed._base.arrays import canonical_csr, csr
+from fastembed._base.validation import check_amounts, check_integer, plain
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.stored_csr import StoredCSR

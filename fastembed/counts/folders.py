@@ -13,9 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.folder_lock import LOCK_NAME, sole_writer
-from fastembed._base.random_access import RandomAccessFile
-from fastembed.formats.atomic import replacing
+from fastembed._base.arrays import RandomAccessFile
+from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
 Bytes = npt.NDArray[np.uint8]

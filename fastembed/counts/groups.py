@@ -18,9 +18,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.calls import Call
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, Workers
+from fastembed._base.threads import Call, Pool, Workers
 from fastembed._kernels import cooccur
 
 Int64 = NDArray[np.int64]

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.printable import shown
-from fastembed._base.validation import check_amounts, unmasked
+from fastembed._base.validation import check_amounts, shown, unmasked
 from fastembed.vocabulary import Vocabulary
 
 Name = Hashable

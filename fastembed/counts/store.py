@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.csr import sorted_csr
-from fastembed._base.pickling import pickled_as
+from fastembed._base.arrays import sorted_csr
+from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_amounts, check_integer
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import check_dtypes, unpack_attributes

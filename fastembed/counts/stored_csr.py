@@ -17,10 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.calls import Call
-from fastembed._base.csr import sorted_csr
-from fastembed._base.random_access import RandomAccessFile
-from fastembed._base.threads import Workers
+from fastembed._base.arrays import RandomAccessFile, sorted_csr
+from fastembed._base.threads import Call, Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]

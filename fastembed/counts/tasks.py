@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.csr import sorted_csr
+from fastembed._base.arrays import sorted_csr
 from fastembed._base.threads import Pool
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger

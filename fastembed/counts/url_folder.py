@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.remote import file_system, is_url, naming
+from fastembed._base.optional import file_system, is_url, naming
 from fastembed.counts.folders import MANIFEST, Bytes, LocalFolder, Manifest, NoManifestError, StoreFolder
 from fastembed.formats.tensors import dump_tensors, load_tensors
 

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed._kernels.cooccur as cooccur
-from fastembed._base.csr import row_ranges
-from fastembed._base.pickling import pickled_as
+from fastembed._base.arrays import row_ranges
+from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number
 from fastembed.counts.chunks import Chunk

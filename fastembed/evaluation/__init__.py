@@ -15,7 +15,7 @@ by tabs, else by commas, else by semicolons, each with the quotes of CSV, else b
 
 from typing import TYPE_CHECKING
 
-from fastembed._base.lazy import lazy_names
+from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.evaluation.analogy import Analogies, Section, analogies

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastembed._base.json_values import plain
-from fastembed._base.pickling import pickled_as
-from fastembed._base.validation import check_choice, check_integer
+from fastembed._base.estimator import pickled_as
+from fastembed._base.validation import check_choice, check_integer, plain
 from fastembed.evaluation.score_files import PathLike, read_questions
 from fastembed.evaluation.words import Rows, composed_vectors, folding, rows_by_word
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, unit_vectors

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.ranking import largest
+from fastembed._base.arrays import largest
+from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_integer
 from fastembed.corpus.corpus import Documents, as_corpus, split_documents
 from fastembed.corpus.ledger import Ledger

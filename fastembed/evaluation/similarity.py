@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastembed._base.json_values import plain
-from fastembed._base.pickling import pickled_as
-from fastembed._base.validation import check_number
+from fastembed._base.estimator import pickled_as
+from fastembed._base.validation import check_number, plain
 from fastembed.evaluation.score_files import PathLike, read_pairs
 from fastembed.evaluation.words import composed_vectors, folding, rows_by_word
 from fastembed.vectors.neighbors import rounded_products, unit_vectors

@@ -5,7 +5,7 @@ Files are written whole or not at all. Nothing in a file is ever unpickled or ex
 
 from typing import TYPE_CHECKING
 
-from fastembed._base.lazy import lazy_names
+from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.formats.registry import FORMATS, Format, format_of, load, save

@@ -9,17 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 import fastembed
-from fastembed._base.extras import require
-from fastembed.formats import (
-    fasttext_binary,
-    glove,
-    npy,
-    parquet_arrow,
-    safetensors_table,
-    tsv,
-    word2vec_binary,
-    word2vec_text,
-)
+from fastembed._base.optional import require
+from fastembed.formats import columns, fasttext, tensors, word2vec
 from fastembed.formats.atomic import check_writable
 from fastembed.formats.table import Matrix, PathLike, Table, check_table
 
@@ -97,12 +88,12 @@ FORMATS: Mapping[str, Format] = {  # by name
         # Its suffix is .bin too: `_format_of_file` recognises the contents
         Format("fasttext-binary", (), "binary models of fastText, float32", gzip=True, ngrams=True, writable=False),
         Format("glove", (".glove",), "text of GloVe, without a first line 'V D', float32", gzip=True),
-        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=npy.tokens_path),
+        Format("npy", (".npy",), "NumPy's array in x.npy, tokens in x.tokens.txt", beside=columns.tokens_path),
         Format(
             "tsv",
             (".tsv",),
             "TensorBoard's projector: vectors.tsv, metadata.tsv, float32",
-            beside=tsv.metadata_path,
+            beside=columns.metadata_path,
         ),
         Format("parquet", (".parquet",), "Parquet, with the extra [parquet]", library="pyarrow"),
         Format("arrow", (".arrow", ".feather"), "Arrow, with the extra [parquet]", library="pyarrow"),
@@ -110,16 +101,16 @@ FORMATS: Mapping[str, Format] = {  # by name
 }
 
 _CODECS: Mapping[str, _Codec] = {
-    "safetensors": _Codec(safetensors_table.read, safetensors_table.write),
-    "word2vec": _Codec(word2vec_text.read, word2vec_text.write),
-    "word2vec-binary": _Codec(word2vec_binary.read, word2vec_binary.write),
-    "fasttext": _Codec(word2vec_text.read, word2vec_text.write),
-    "fasttext-binary": _Codec(fasttext_binary.read),
-    "glove": _Codec(glove.read, glove.write),
-    "npy": _Codec(npy.read, npy.write),
-    "tsv": _Codec(tsv.read, tsv.write),
-    "parquet": _Codec(parquet_arrow.read_parquet, parquet_arrow.write_parquet),
-    "arrow": _Codec(parquet_arrow.read_arrow, parquet_arrow.write_arrow),
+    "safetensors": _Codec(tensors.read_vectors, tensors.write_vectors),
+    "word2vec": _Codec(word2vec.read_text, word2vec.write_text),
+    "word2vec-binary": _Codec(word2vec.read_binary, word2vec.write_binary),
+    "fasttext": _Codec(word2vec.read_text, word2vec.write_text),
+    "fasttext-binary": _Codec(fasttext.read_model),
+    "glove": _Codec(word2vec.read_glove, word2vec.write_glove),
+    "npy": _Codec(columns.read_npy, columns.write_npy),
+    "tsv": _Codec(columns.read_tsv, columns.write_tsv),
+    "parquet": _Codec(columns.read_parquet, columns.write_parquet),
+    "arrow": _Codec(columns.read_arrow, columns.write_arrow),
 }
 
 
@@ -315,6 +306,6 @@ def _writable_format(path: PathLike, format: str | None) -> Format:  # noqa: A00
 def _format_of_file(path: PathLike, format: str | None) -> Format:  # noqa: A002 - a user's word
     """Return the format of a file to read: of two that share a suffix, its first bytes say which."""
     form = format_of(path, format)
-    if format is None and form.name == "word2vec-binary" and fasttext_binary.is_model(path):
+    if format is None and form.name == "word2vec-binary" and fasttext.is_model(path):
         return FORMATS["fasttext-binary"]
     return form

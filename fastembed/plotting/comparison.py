@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.pickling import pickled_as
-from fastembed._base.printable import printable
-from fastembed._base.validation import check_integer
+from fastembed._base.estimator import pickled_as
+from fastembed._base.validation import check_integer, printable
 from fastembed.plotting import web
 from fastembed.plotting.palette import theme
 from fastembed.vectors.neighbors import rounded_products, unit_vectors

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastembed._base.extras import require
+from fastembed._base.optional import require
 from fastembed.formats.atomic import check_writable, replacing
 
 if TYPE_CHECKING:

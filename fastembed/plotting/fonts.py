@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastembed._base.extras import require
+from fastembed._base.optional import require
 
 PLAIN = ("normal", "normal", 400)  # style, stretch, weight
 NO_CHARACTER = 0x10FFFF  # a font that has even this has a box for everything

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
-from fastembed._base.validation import check_integer
+from fastembed._base.validation import check_integer, token_of
 from fastembed.plotting.clusters import Level, find_levels, neighbor_graph, representatives
 from fastembed.plotting.palette import spread_colours
 from fastembed.plotting.projection import Rows, check_method, project

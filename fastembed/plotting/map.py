@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.printable import printable
-from fastembed._base.warning import warn_user
+from fastembed._base.validation import printable, warn_user
 from fastembed.plotting.figure import FAINT, INK, check_path_or_ax, drawing
 from fastembed.plotting.fonts import choose_fonts
 from fastembed.plotting.labels import MIDDLE, PLACES, Label, draw_labels

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.extras import require
+from fastembed._base.optional import require
+from fastembed._base.threads import single_threaded_blas
 
 Rows = npt.NDArray[np.float64]
 METHODS = ("pca", "umap", "tsne")

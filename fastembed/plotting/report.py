@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fastembed._base.extras import require
-from fastembed._base.printable import printable
-from fastembed._base.validation import check_integer
+from fastembed._base.optional import require
+from fastembed._base.validation import check_integer, printable
 from fastembed._versions import versions
 from fastembed.plotting import web
 from fastembed.plotting.history import plot_history

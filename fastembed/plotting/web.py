@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.printable import printable
+from fastembed._base.validation import printable
 from fastembed.formats.atomic import check_writable, replacing
 
 FOLDER = files("fastembed.plotting") / "web"

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fastembed._base.printable import shown
-from fastembed._base.validation import check_integer
+from fastembed._base.validation import check_integer, shown
 from fastembed.corpus.corpus import check_same_corpus
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder, write_with_fields

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastembed._base.memory import LEAST, resident_memory
 from fastembed._base.threads import check_threads
-from fastembed._base.warning import warn_user
+from fastembed._base.validation import warn_user
 from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus, as_corpus, corpus_identity, split_documents
 from fastembed.corpus.ledger import Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading

@@ -20,12 +20,9 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.lookup import token_of
 from fastembed._base.memory import check_free
-from fastembed._base.threads import Pool
-from fastembed._base.validation import check_choice
-from fastembed._base.warning import warn_user
+from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.validation import check_choice, token_of, warn_user
 from fastembed.corpus.corpus import Documents, as_corpus, split_documents
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading

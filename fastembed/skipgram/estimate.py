@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastembed._base.arrays import padded_width
+from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free, check_memory_limit, readable
-from fastembed._base.pickling import pickled_as
 from fastembed._base.sizes import SIZES
 from fastembed.counts.groups import BUFFERED_BYTES, buffered_groups, group_count, shard_bounds
 from fastembed.skipgram.gauge import PIECE

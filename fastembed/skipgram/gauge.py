@@ -17,9 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.calls import interruptible
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, interruptible, single_threaded_blas
 from fastembed.counts.groups import Totals
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are

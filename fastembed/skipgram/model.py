@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastembed
-from fastembed._base.json_values import plain
 from fastembed._base.validation import (
     check_amounts,
     check_choice,
@@ -20,8 +19,9 @@ from fastembed._base.validation import (
     check_flag,
     check_integer,
     check_number,
+    plain,
+    warn_user,
 )
-from fastembed._base.warning import warn_user
 from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading

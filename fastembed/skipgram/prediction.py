@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from fastembed._base.lookup import check_token, token_of
+from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
-from fastembed._base.ranking import largest
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import check_flag, check_integer, check_number, check_token, token_of
 from fastembed.skipgram.model import FittedModel
 from fastembed.vectors.queries import Token
 from fastembed.vocabulary import Vocabulary

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base import estimator
+from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_memory_limit
-from fastembed._base.pickling import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode

@@ -15,10 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastembed._base.arrays import aligned_zeros, padded_width
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.csr import row_ranges
-from fastembed._base.threads import Pool, Workers, ordered_results
+from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
+from fastembed._base.threads import Pool, Workers, ordered_results, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, as_groups, group_count, group_slice
 

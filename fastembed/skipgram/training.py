@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.calls import Call, in_background
-from fastembed._base.csr import canonical_csr
+from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed
-from fastembed._base.threads import Pool, check_threads
+from fastembed._base.threads import Call, Pool, check_threads, in_background
 from fastembed.corpus.ledger import HELD_OUT, Ledger
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals

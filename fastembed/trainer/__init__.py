@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastembed._base.lazy import lazy_names
+from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.trainer.trainer import Trainer

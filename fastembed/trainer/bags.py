@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fastembed._base.csr import canonical_csr
+from fastembed._base.arrays import canonical_csr
 from fastembed._base.validation import check_finite, check_ids, check_integer, check_weights, unmasked
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.blas import single_threaded_blas
+from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
-from fastembed._base.ranking import largest
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.bags import Bags, Inputs

@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
-from fastembed._base.blas import matrix_product, single_threaded_blas
-from fastembed._base.errors import TrainingDivergedError
-from fastembed._base.forks import fork_locks
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Pool, fork_locks, matrix_product, single_threaded_blas
+from fastembed._base.validation import TrainingDivergedError
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import (
     GroupedCounts,

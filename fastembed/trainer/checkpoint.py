@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.calls import Call, in_background
-from fastembed._base.printable import shown
-from fastembed._base.validation import all_finite, check_flag, check_integer, check_number
+from fastembed._base.threads import Call, in_background
+from fastembed._base.validation import all_finite, check_flag, check_integer, check_number, shown
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from fastembed._base.csr import canonical_csr
+from fastembed._base.arrays import canonical_csr
 from fastembed._base.validation import check_amounts, check_finite, check_ids, unmasked
 from fastembed.counts.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.parameters import Parameters

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.errors import TrainingDivergedError
-from fastembed._base.validation import is_true
+from fastembed._base.validation import TrainingDivergedError, is_true
 from fastembed.trainer.blocks import BlockFit
 from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
 from fastembed.trainer.ranks import RanksCheckpoint

@@ -26,12 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.errors import TrainingDivergedError
-from fastembed._base.printable import shown
-from fastembed._base.threads import Pool
-from fastembed._base.validation import is_true
-from fastembed._base.warning import warn_user
+from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.validation import TrainingDivergedError, is_true, shown, warn_user
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division

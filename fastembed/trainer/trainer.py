@@ -13,9 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastembed._base.forks import PerProcess
-from fastembed._base.pickling import pickled_as
-from fastembed._base.threads import Pool, check_threads
+from fastembed._base.estimator import pickled_as
+from fastembed._base.threads import PerProcess, Pool, check_threads
 from fastembed._base.validation import check_callback, check_flag, check_integer, check_number, check_seed
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.trainer.bags import Bags, check_bag, check_input, check_inputs, check_one_or_many, is_bag, is_pair

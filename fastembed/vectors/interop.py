@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.extras import require
-from fastembed.formats.table import Matrix
-from fastembed.formats.tokens import encode_tokens
+from fastembed._base.optional import require
+from fastembed.formats.table import Matrix, encode_tokens
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.blas import single_threaded_blas
+from fastembed._base.threads import single_threaded_blas
 
 Matrix = npt.NDArray[np.floating[Any]]
 Exact = npt.NDArray[np.float64]

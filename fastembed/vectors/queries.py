@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.lookup import check_token, token_of
-from fastembed._base.validation import check_finite, check_integer, check_number, unmasked
+from fastembed._base.validation import check_finite, check_integer, check_number, check_token, token_of, unmasked
 from fastembed.vectors.neighbors import Exact, Ids, Matrix, unit_vectors
 from fastembed.vectors.subwords import Composer
 

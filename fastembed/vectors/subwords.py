@@ -10,10 +10,10 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.ngrams import LONGEST_NGRAM
 from fastembed._base.validation import all_finite, check_amounts
-from fastembed.formats.fasttext_ngrams import (
+from fastembed.formats.fasttext import (
     BLOCK,
+    LONGEST_NGRAM,
     bucket_sums,
     buckets_of,
     ngrams_of,

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.arrays import read_only
-from fastembed._base.blas import single_threaded_blas
-from fastembed._base.lookup import token_of
+from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free
-from fastembed._base.pickling import pickled_as
-from fastembed._base.validation import check_choice, check_finite, check_ids, check_integer
+from fastembed._base.threads import single_threaded_blas
+from fastembed._base.validation import check_choice, check_finite, check_ids, check_integer, token_of
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
 from fastembed.vectors import interop

@@ -5,7 +5,7 @@ import threading
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed._base.blas import blas_limit, single_threaded_blas
+from fastembed._base.threads import blas_limit, single_threaded_blas
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 

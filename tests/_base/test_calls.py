@@ -9,8 +9,8 @@ import weakref
 
 import pytest
 
-from fastembed._base import calls
-from fastembed._base.calls import Call, in_background, interruptible
+from fastembed._base import threads as calls
+from fastembed._base.threads import Call, in_background, interruptible
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -175,10 +175,12 @@ def test_a_thread_that_has_ended_gets_no_call():
 # threads, then at the second, and so on.
 PROGRAM = """
 import contextlib, sys, threading, time
-from fastembed._base import calls, threads
+from fastembed._base import threads
+
+calls = threads
 
 calls.POLL_SECONDS = 0.002
-PLACES = [module.__file__ for module in (calls, threads, threading, contextlib)]
+PLACES = [module.__file__ for module in (calls, threading, contextlib)]
 begun, ended = [], []
 
 class Left:

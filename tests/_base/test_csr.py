@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed._base.csr import canonical_csr, csr, row_ranges
+from fastembed._base.arrays import canonical_csr, csr, row_ranges
 
 
 def test_columns_that_lost_their_order_are_sorted():

@@ -6,9 +6,7 @@ import time
 
 import pytest
 
-from fastembed._base.calls import Call, in_background
-from fastembed._base.forks import PerProcess, fork_locks
-from fastembed._base.threads import Pool
+from fastembed._base.threads import Call, PerProcess, Pool, fork_locks, in_background
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from fastembed._base.json_values import plain
+from fastembed._base.validation import plain
 
 
 @dataclass

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed._base.ranking import largest, largest_of_rows
+from fastembed._base.arrays import largest, largest_of_rows
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 49, 50, 51])

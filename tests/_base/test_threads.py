@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from fastembed._base import calls
+from fastembed._base import threads as calls
 from fastembed._base.threads import Pool, Workers, check_threads, ordered_map
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
@@ -247,7 +247,9 @@ def test_garbage_collection_while_a_thread_starts_ends_forgotten_calls():
 
 INTERRUPTED = """
 import itertools, threading
-from fastembed._base import calls, threads
+from fastembed._base import threads
+
+calls = threads
 
 pool, start, kept = threads.Pool(3), threading.Thread.start, []
 

@@ -4,8 +4,7 @@ import pickle
 
 import pytest
 
-from fastembed._base.lookup import token_ids
-from fastembed._base.unknown_token import unknown_token
+from fastembed._base.validation import token_ids, unknown_token
 
 
 def message(token, tokens):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed._base.warning import warn_user
+from fastembed._base.validation import warn_user
 
 
 @pytest.mark.parametrize("depth", [0, 1, 5])

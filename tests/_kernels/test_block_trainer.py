@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import reference
-from fastembed._base.blas import matrix_product, single_threaded_blas
+from fastembed._base.threads import matrix_product, single_threaded_blas
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.blocks import Scratch
 from fastembed.trainer.parameters import Parameters

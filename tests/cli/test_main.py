@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from fastembed._base.signals import Terminated
+from fastembed.cli import Terminated
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.vectors import Vectors
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed._base.random_access import RandomAccessFile
+from fastembed._base.arrays import RandomAccessFile
 from fastembed._base.sizes import SIZES
 from fastembed.corpus import blocks as plain
 from fastembed.corpus.blocks import PlainFile, open_plain

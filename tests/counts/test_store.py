@@ -14,12 +14,12 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
-from fastembed._base.folder_lock import LOCK_NAME, sole_writer
 from fastembed._base.threads import Pool
 from fastembed.counts import CountsStore, folders, store_writer
 from fastembed.counts.folders import MANIFEST
 from fastembed.counts.groups import CSRGroups, Totals, shard_bounds
 from fastembed.counts.tiles import decode_group, encode_group
+from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
 
@@ -361,7 +361,7 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
     with sole_writer(folder), pytest.raises(BlockingIOError, match="is being written by another process"):
         counts.store(folder)
     code = (
-        "import sys, time, pathlib\nfrom fastembed._base.folder_lock import sole_writer\n"
+        "import sys, time, pathlib\nfrom fastembed.formats.atomic import sole_writer\n"
         "with sole_writer(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, encoding="utf-8") as process:

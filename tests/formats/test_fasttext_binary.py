@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastembed import Vectors, formats
-from fastembed.formats.fasttext_ngrams import buckets_of, ngrams_of
+from fastembed.formats.fasttext import buckets_of, ngrams_of
 
 WORDS = ["the", "größe", "日本", "</s>", "a", "😀", "the>", "<the", "unbelievably", "\u00a0", "cat", "cats"]
 UNSEEN = [

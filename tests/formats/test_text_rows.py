@@ -3,11 +3,10 @@
 import pytest
 
 from fastembed import formats
-from fastembed.formats import text_rows
 
 
-def test_a_fault_beyond_the_first_batch_is_found(tmp_path, set_constant):
-    set_constant(text_rows, "BATCH", 1000)
+def test_a_fault_beyond_the_first_batch_is_found(tmp_path, sizes):
+    sizes.parsed_numbers = 1000
     lines = [b"t%d 0.5 %d\n" % (i, i) for i in range(5000)]
     lines[3456] = b"bad 0.5 1.2.3\n"
     (tmp_path / "v.glove").write_bytes(b"".join(lines))
@@ -15,8 +14,8 @@ def test_a_fault_beyond_the_first_batch_is_found(tmp_path, set_constant):
         formats.load(tmp_path / "v.glove")
 
 
-def test_batches_are_joined(tmp_path, set_constant, numbers, assert_same_bits):
-    set_constant(text_rows, "BATCH", 1000)
+def test_batches_are_joined(tmp_path, sizes, numbers, assert_same_bits):
+    sizes.parsed_numbers = 1000
     matrix = numbers(1000)
     for name in ("v.txt", "v.tsv"):
         formats.save([f"t{i}" for i in range(1000)], matrix, tmp_path / name)

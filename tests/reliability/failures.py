@@ -381,7 +381,7 @@ def open_files() -> list[str]:
 
 def busy_threads() -> int:
     """Return the number of threads without idle ones, whose number depends on past parallelism."""
-    from fastembed._base import calls
+    from fastembed._base import threads as calls
 
     servers = list(calls._threads.value._servers)
     return threading.active_count() - sum(server.runs() and server.is_idle() for server in servers)

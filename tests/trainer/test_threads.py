@@ -17,7 +17,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed import SkipGram, Trainer
-from fastembed._base.blas import blas_limit
+from fastembed._base.threads import blas_limit
 
 THREADS = [1, 2, 3, 4, 8]
 CALLERS = 8

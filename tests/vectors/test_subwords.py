@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastembed import Vectors
-from fastembed._base.ngrams import character_ngrams
+from fastembed.formats.fasttext import character_ngrams
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.vectors.subwords import BucketComposer, NgramDictionary, composer_of
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from fastembed._base.signals import Terminated, sigterm_interrupts
+from fastembed.cli import Terminated, sigterm_interrupts
 
 pytestmark = [
     pytest.mark.thread_unsafe,

@@ -1,0 +1,356 @@
+"""Text of a line per vector (word2vec, fastText, GloVe), and the binary form of word2vec."""
+
+import re
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import BinaryIO
+
+import numpy as np
+
+from fastembed._base.sizes import SIZES
+from fastembed._base.validation import all_finite
+from fastembed.formats.fasttext import MAGIC
+from fastembed.formats.table import (
+    LONGEST,
+    Matrix,
+    PathLike,
+    Table,
+    add_token,
+    encode_tokens,
+    numbered_lines,
+    reading,
+    writing,
+)
+
+# All white space of ASCII ends a token for one tool or another. Other characters, such as U+0085, U+00A0 and U+2028,
+# may be part of it.
+WHITE_SPACE = r"[ \t-\r]|\A\Z"
+WHITE_SPACE_REASON = "is empty or contains white space, which ends the token in such a file"
+
+
+def to_float32(matrix: Matrix) -> Matrix:
+    """Return the matrix in little-endian float32, the only dtype of these files.
+
+    Raises
+    ------
+    ValueError
+        If a component is too large.
+    """
+    limit = float(np.finfo(np.float32).max)
+    largest = max(float(matrix.max()), -float(matrix.min()))
+    if largest > limit:
+        raise ValueError(f"the format holds float32, at most {limit:.8g}; got {largest:.8g}")
+    return matrix.astype("<f4", copy=False)
+
+
+def row_template(dim: int, separator: bytes) -> bytes:
+    """Return a %-template of a row. Nine significant digits restore every float32 exactly."""
+    return separator.join([b"%.9g"] * dim) + b"\n"
+
+
+def parse_rows(texts: list[bytes], separator: bytes, dim: int, path: PathLike, lines: list[int]) -> bytes:
+    r"""Return rows of text as the bytes of little-endian float32.
+
+    Parameters
+    ----------
+    texts : list of bytes
+        Rows of `dim` fields each.
+    separator : bytes
+    dim : int
+    path, lines
+        The file and the line number of each row, for errors.
+
+    Raises
+    ------
+    ValueError
+        If a field is not a finite float32; the line is named.
+
+    Examples
+    --------
+    >>> np.frombuffer(parse_rows([b"1 2.5", b"-3 4e2"], b" ", 2, "memory", [1, 2]), "<f4")
+    array([  1. ,   2.5,  -3. , 400. ], dtype=float32)
+    >>> parse_rows([b"1 2.5", b"-3 four"], b" ", 2, "memory", [1, 2])
+    Traceback (most recent call last):
+        ...
+    ValueError: 'memory', line 2: 2 finite float32 expected, got b'-3 four'
+    """
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            rows = np.loadtxt(texts, "<f4", comments=None, delimiter=separator.decode(), ndmin=2, encoding="latin-1")
+    except ValueError:
+        rows = np.empty((0, dim), "<f4")
+    if rows.shape == (len(texts), dim) and np.isfinite(rows).all():
+        return rows.tobytes()
+    if len(texts) > 1:  # find the row
+        return b"".join(
+            parse_rows([text], separator, dim, path, [line]) for text, line in zip(texts, lines, strict=True)
+        )
+    raise ValueError(f"{str(path)!r}, line {lines[0]}: {dim} finite float32 expected, got {texts[0][:80]!r}")
+
+
+def write_token_rows(path: PathLike, table: Table, header: bytes = b"") -> None:
+    """Write a header, then for each vector a line "token component ... component".
+
+    Raises
+    ------
+    ValueError
+        If a token is empty or contains white space of ASCII, or a component exceeds float32.
+    OSError
+        If the folder is missing or the data cannot be written; the old file is then untouched.
+    """
+    names = encode_tokens(table.tokens, WHITE_SPACE, WHITE_SPACE_REASON)
+    matrix = to_float32(table.matrix)
+    template = row_template(matrix.shape[1], b" ")
+    with writing(path) as (file,):
+        file.write(header)
+        for name, row in zip(names, matrix, strict=True):
+            file.write(name + b" " + template % tuple(row.tolist()))
+
+
+def read_token_rows(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike) -> Table:
+    """Read numbered lines "token component ... component", of `dim` components.
+
+    Memory grows with what has been read, never by what a header promises.
+
+    Raises
+    ------
+    ValueError
+        If a line has another form; it is named.
+    """
+    seen: dict[str, int] = {}
+    components = bytearray()
+    while batch := list(islice(lines, max(1, SIZES.parsed_numbers // dim))):
+        texts = [_split_token(line, number, dim, seen, path) for number, line in batch]
+        components += parse_rows(texts, b" ", dim, path, [number for number, _ in batch])
+    return Table(list(seen), np.frombuffer(components, "<f4").reshape(-1, dim))
+
+
+def _split_token(line: bytes, number: int, dim: int, seen: dict[str, int], path: PathLike) -> bytes:
+    """Add the token of a line to `seen` and return the rest, after checking that it has `dim` fields."""
+    where = f"{str(path)!r}, line {number}"
+    name, space, text = line.rstrip(b" ").partition(b" ")
+    if not name or not space or text.count(b" ") != dim - 1:
+        fields = len(line.rstrip(b" ").split(b" "))
+        raise ValueError(f"{where}: a token and {dim} numbers expected, got {fields} fields: {line[:40]!r}")
+    add_token(name, number, seen, where, "line")
+    return text
+
+
+def write_text(path: PathLike, table: Table) -> None:
+    """Write the text form of word2vec and fastText.
+
+    Raises
+    ------
+    ValueError
+        If a token is empty or contains white space of ASCII, or a component exceeds float32.
+    OSError
+        If the folder is missing or the data cannot be written; the old file is then untouched.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_text("v.vec", Table(["one", "two"], np.eye(2)))
+    >>> with open("v.vec", encoding="utf-8") as file:
+    ...     print(file.read(), end="")
+    2 2
+    one 1 0
+    two 0 1
+    """
+    write_token_rows(path, table, b"%d %d\n" % table.matrix.shape)
+
+
+def read_text(path: PathLike) -> Table:
+    """Read the text form of word2vec, gensim or fastText.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not such a file, ends early or continues after the last vector; the line is named.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_text("v.vec", Table(["one", "two"], np.eye(2)))
+    >>> read_text("v.vec").tokens
+    ['one', 'two']
+    """
+    with reading(path) as file:
+        lines = numbered_lines(file, path)
+        count, dim = parse_header(next(lines, (1, b""))[1], path)
+        table = read_token_rows(islice(lines, count), dim, path)
+        if len(table.tokens) < count:
+            raise ValueError(f"{str(path)!r} ends after {len(table.tokens)} of the {count} vectors it promises")
+        for number, line in lines:
+            if line.strip():
+                raise ValueError(f"{str(path)!r}, line {number}: {line[:40]!r} follows the {count} vectors it promises")
+    return table
+
+
+def parse_header(line: bytes, path: PathLike) -> tuple[int, int]:
+    """Return (V, D) from the first line of word2vec's text or binary form.
+
+    Raises
+    ------
+    ValueError
+        If the line has another form, or one of them is zero.
+
+    Examples
+    --------
+    >>> parse_header(b"3000000 300", "memory")
+    (3000000, 300)
+    """
+    found = re.fullmatch(rb"(\d{1,18})\s+(\d{1,18})\s*", line)
+    if found is None:
+        raise ValueError(
+            f"{str(path)!r}, line 1: word2vec's files begin with a line 'V D', got {line[:40]!r};"
+            " those without one are of the format 'glove'"
+        )
+    count, dim = int(found[1]), int(found[2])
+    if not count or not dim:
+        raise ValueError(f"{str(path)!r}, line 1: it promises {count} vectors of dimension {dim}; both must be above 0")
+    return count, dim
+
+
+def write_glove(path: PathLike, table: Table) -> None:
+    """Write GloVe's text.
+
+    Raises
+    ------
+    ValueError
+        If a token is empty or contains white space of ASCII, a component exceeds float32, or vectors have dimension 1:
+        the first could be read as "V D".
+    OSError
+        If the folder is missing or the data cannot be written; the old file is then untouched.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_glove("v.glove", Table(["one", "two"], np.eye(2)))
+    >>> with open("v.glove", encoding="utf-8") as file:
+    ...     print(file.read(), end="")
+    one 1 0
+    two 0 1
+    """
+    if table.matrix.shape[1] < 2:
+        raise ValueError("vectors of dimension 1 look like a header 'V D' in GloVe's files: use the format 'word2vec'")
+    write_token_rows(path, table)
+
+
+def read_glove(path: PathLike) -> Table:
+    """Read GloVe's text.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not such a file; the line is named.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_glove("v.glove", Table(["one", "two"], np.eye(2)))
+    >>> read_glove("v.glove").tokens
+    ['one', 'two']
+    """
+    with reading(path) as file:
+        lines = numbered_lines(file, path)
+        first = next(lines, (1, b""))
+        dim = first[1].rstrip(b" ").count(b" ")
+        if dim < 2:
+            raise ValueError(
+                f"{str(path)!r}, line 1: a token and at least two numbers expected, got {first[1][:40]!r};"
+                " files that begin with a line 'V D' are of the format 'word2vec'"
+            )
+        return read_token_rows(chain([first], lines), dim, path)
+
+
+# The binary form of word2vec: a line "V D", then for each vector the token, a space and D little-endian float32.
+# word2vec ends each vector with a newline, gensim does not; both are read.
+
+
+BLOCK = 1 << 20  # bytes read at a time
+
+
+def write_binary(path: PathLike, table: Table) -> None:
+    r"""Write the binary form of word2vec.
+
+    Raises
+    ------
+    ValueError
+        If a token is empty or contains white space of ASCII, or a component exceeds float32.
+    OSError
+        If the folder is missing or the data cannot be written; the old file is then untouched.
+
+    Examples
+    --------
+    >>> write_binary("v.bin", Table(["one"], np.array([[1.0, 0.0]])))
+    >>> with open("v.bin", "rb") as file:
+    ...     file.read()
+    b'1 2\none \x00\x00\x80?\x00\x00\x00\x00\n'
+    """
+    names = encode_tokens(table.tokens, WHITE_SPACE, WHITE_SPACE_REASON)
+    matrix = to_float32(table.matrix)
+    with writing(path) as (file,):
+        file.write(b"%d %d\n" % matrix.shape)
+        for name, row in zip(names, matrix, strict=True):
+            file.write(name + b" " + row.tobytes() + b"\n")
+
+
+def read_binary(path: PathLike) -> Table:
+    """Read the binary form of word2vec.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
+    ValueError
+        If it is not such a file, ends early or continues after the last vector; the byte is named.
+
+    Examples
+    --------
+    >>> write_binary("v.bin", Table(["one", "two"], np.eye(2)))
+    >>> read_binary("v.bin").tokens
+    ['one', 'two']
+    """
+    seen: dict[str, int] = {}
+    components = bytearray()  # grows with what has been read, never by what the header promises
+    with reading(path) as file:
+        first = file.readline(100)
+        if first.startswith(MAGIC):
+            raise ValueError(f"{str(path)!r} is a binary model of fastText: its format is 'fasttext-binary'")
+        count, dim = parse_header(first, path)
+        if 4 * dim > LONGEST:
+            raise ValueError(f"{str(path)!r}, line 1: the dimension must be at most {LONGEST // 4}, got {dim}")
+        for position, name, row in _records(file, len(first), count, 4 * dim, path):
+            where = f"{str(path)!r}, byte {position}, vector {len(seen) + 1} of {count}"
+            if not name:
+                raise ValueError(f"{where}: its token is empty")
+            add_token(name, position, seen, where, "byte")
+            components += row
+    matrix = np.frombuffer(components, "<f4").reshape(-1, dim)
+    if not all_finite(matrix):
+        token, position = list(seen.items())[np.argmin(np.isfinite(matrix).all(axis=1))]
+        raise ValueError(f"{str(path)!r}, byte {position}: the vector of {token!r} is not finite")
+    return Table(list(seen), matrix)
+
+
+def _records(file: BinaryIO, start: int, count: int, size: int, path: PathLike) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield the position, the token and the `size` bytes of the vector of each of `count` records."""
+    buffer, at = b"", 0
+    for number in range(1, count + 1):
+        while (space := buffer.find(b" ", at)) < 0 or space + 1 + size > len(buffer):
+            if len(buffer) - at > LONGEST + size:
+                raise ValueError(f"{str(path)!r}, byte {start}: no token ends within {LONGEST:,} bytes")
+            more = file.read(BLOCK)
+            if not more:
+                raise ValueError(f"{str(path)!r}, byte {start}, vector {number} of {count}: the file ends inside it")
+            buffer, at = buffer[at:] + more, 0
+        end = space + 1 + size
+        name = buffer[at:space]
+        yield start, name.lstrip(b"\n"), buffer[space + 1 : end]
+        start, at = start + end - at, end
+    if rest := (buffer[at:] + file.read(BLOCK)).strip():
+        raise ValueError(f"{str(path)!r}, byte {start}: {rest[:40]!r} follows the {count} vectors it promises")
