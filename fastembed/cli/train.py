@@ -93,7 +93,7 @@ def _on_counts(arguments: argparse.Namespace, comm: Communicator | None) -> Task
     model = new_model(arguments)
     counts, held_out = _load_counts(arguments, model)
     limit = arguments.memory_limit
-    return model, partial(model.fit_counts, counts, validation_counts=held_out, memory_limit=limit, comm=comm)
+    return model, partial(model.fit, counts, validation_counts=held_out, memory_limit=limit, comm=comm)
 
 
 def _on_more_counts(arguments: argparse.Namespace) -> Task:
@@ -110,7 +110,7 @@ def _on_more_counts(arguments: argparse.Namespace) -> Task:
         "replay": _load_replay(arguments),
         "memory_limit": arguments.memory_limit,
     }
-    return model, partial(model.partial_fit_counts, counts, validation_counts=held_out, **choice)
+    return model, partial(model.partial_fit, counts, validation_counts=held_out, **choice)
 
 
 def _on_more_text(arguments: argparse.Namespace) -> Task:

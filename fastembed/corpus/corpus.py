@@ -539,7 +539,7 @@ def _reject_edge(item: Any) -> None:
     if isinstance(item, tuple) and len(item) == 3 and isinstance(item[2], numbers.Real | dict):
         raise TypeError(
             f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: pass"
-            " Counts.from_pairs(sources, targets, weights) to fit_counts, or lists for sequences of tokens"
+            " Counts.from_pairs(sources, targets, weights), or lists for sequences of tokens"
         )
 
 

@@ -41,7 +41,7 @@ DTYPES = {
 class CountsStore:
     """Counts in a folder; a fit holds a few groups of rows in memory at a time.
 
-    Use `Counts.open` to create one. `SkipGram.fit_counts` and `Trainer.fit_counts` accept it instead of `Counts`, and
+    Use `Counts.open` to create one. `SkipGram.fit` and `Trainer.fit_counts` accept it instead of `Counts`, and
     give the same bits. When a tile is read for the first time, its bytes are compared with its SHA-256.
 
     Parameters

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from scipy.sparse import issparse
+
 from fastembed._base.memory import check_memory_limit, give_back_freed, resident_memory
 from fastembed._base.validation import check_flag
 from fastembed.corpus.corpus import Documents
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts
 from fastembed.counts.store import CountsStore
+from fastembed.skipgram.checkpoint_counts import AnyCounts
 from fastembed.skipgram.counting import CorpusCounter
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import FittedModel
@@ -84,16 +87,27 @@ class Fit:
 
     # ---------------------------------------------------------------- the data of a call
 
-    def learn_text(self, corpus: Documents) -> None:
-        """Learn a new model from a text."""
-        counter = self._counter(corpus, self.options.reading)
+    def learn(self, data: Documents | AnyCounts, validation_counts: AnyCounts | None) -> None:
+        """Learn a new model from a text or from counts."""
+        if isinstance(data, Counts | CountsStore):
+            self._learn_counts(data, validation_counts)
+            return
+        self._check_text(data, validation_counts)
+        counter = self._counter(data, self.options.reading)
         self._train(*counter.counts_of_new_model(self.options, self.checkpoint), own_counts=True)
 
-    def learn_counts(self, counts: Counts | CountsStore, validation_counts: Counts | CountsStore | None) -> None:
+    def _check_text(self, data: Documents, validation_counts: AnyCounts | None) -> None:
+        """Raise TypeError for a matrix, and ValueError for arguments that go with counts only."""
+        if issparse(data):
+            raise TypeError("a sparse matrix has no tokens: make counts of it by Counts.from_scipy(matrix, tokens=...)")
+        if validation_counts is not None:
+            raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
+
+    def _learn_counts(self, counts: AnyCounts, validation_counts: AnyCounts | None) -> None:
         """Learn a new model from counts."""
 
         def check() -> None:
-            self._check_counts(counts, validation_counts)
+            self._check_counts(validation_counts)
             if counts.vocabulary is None:
                 raise ValueError(
                     "these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer"
@@ -105,55 +119,47 @@ class Fit:
         agreed(self.ranks, check)
         self._train(counts, validation_counts)
 
-    def learn_more_text(self, corpus: Documents, replay: Counts | CountsStore | None, *, grow_vocabulary: bool) -> None:
-        """Continue training the current model on new text; if there is none, learn a new model."""
-        base = self._base(replay, grow_vocabulary)
-        if base is None:
-            with self._unfitted_after_an_exception():
-                self.learn_text(corpus)
-            return
-        counter = self._counter(corpus, base.reading_of(corpus, self.options.reading))
-        counts, held_out = counter.counts_of_next_model(self.options, self.checkpoint, base, grow_vocabulary)
-        again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
-        self._train(counts, held_out, base, again, own_counts=replay is None)
-
-    def learn_more_counts(
+    def learn_more(
         self,
-        counts: Counts | CountsStore,
-        validation_counts: Counts | CountsStore | None,
-        replay: Counts | CountsStore | None,
+        data: Documents | AnyCounts,
+        validation_counts: AnyCounts | None,
+        replay: AnyCounts | None,
         *,
         grow_vocabulary: bool,
     ) -> None:
-        """Continue training the current model on new counts; if there is none, learn a new model."""
+        """Continue training the current model on new text or counts; if there is none, learn a new model."""
         base = self._base(replay, grow_vocabulary)
         if base is None:
             with self._unfitted_after_an_exception():
-                self.learn_counts(counts, validation_counts)
+                self.learn(data, validation_counts)
             return
-        self._check_counts(counts, validation_counts)
-        vocabulary, validation = base.vocabulary, None
-        if grow_vocabulary and counts.vocabulary is not None:
-            vocabulary = vocabulary.grown(counts.vocabulary, self.options.max_size)
-        if validation_counts is not None:
-            validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
-        aligned = base.aligned(counts, vocabulary)
-        again = None if replay is None else base.aligned(replay, vocabulary, name="replay")
-        self._train(aligned, validation, base, again)
+        if isinstance(data, Counts | CountsStore):
+            self._check_counts(validation_counts)
+            vocabulary, held_out = base.vocabulary, None
+            if grow_vocabulary and data.vocabulary is not None:
+                vocabulary = vocabulary.grown(data.vocabulary, self.options.max_size)
+            if validation_counts is not None:
+                held_out = base.aligned(validation_counts, vocabulary, name="validation_counts")
+            counts = base.aligned(data, vocabulary)
+        else:
+            self._check_text(data, validation_counts)
+            counter = self._counter(data, base.reading_of(data, self.options.reading))
+            counts, held_out = counter.counts_of_next_model(self.options, self.checkpoint, base, grow_vocabulary)
+        again = None if replay is None else base.aligned(replay, counts.vocabulary, name="replay")
+        own = replay is None and not isinstance(data, Counts | CountsStore)
+        self._train(counts, held_out, base, again, own_counts=own)
 
     def _counter(self, corpus: Documents, reading: Reading | None) -> CorpusCounter:
         return CorpusCounter(
             corpus, self.options.threads, progress=self.progress, reading=reading, process_limit=self.memory_limit
         )
 
-    def _check_counts(self, counts: object, validation_counts: object) -> None:
-        """Raise TypeError or ValueError for counts that no fit accepts."""
-        if not isinstance(counts, Counts | CountsStore):
-            raise TypeError(f"counts must be Counts, got {type(counts).__name__}")
+    def _check_counts(self, validation_counts: object) -> None:
+        """Raise ValueError if there are no validation counts, but they are needed."""
         if self.options.early_stopping and validation_counts is None:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
 
-    def _base(self, replay: Counts | CountsStore | None, grow_vocabulary: bool) -> FittedModel | None:
+    def _base(self, replay: AnyCounts | None, grow_vocabulary: bool) -> FittedModel | None:
         """Return the model to continue; raise TypeError or ValueError if it cannot be continued in this way."""
         check_flag("grow_vocabulary", grow_vocabulary)
         if self.before is not None:
@@ -178,10 +184,10 @@ class Fit:
 
     def _train(
         self,
-        counts: Counts | CountsStore,
-        validation_counts: Counts | CountsStore | None,
+        counts: AnyCounts,
+        validation_counts: AnyCounts | None,
         base: FittedModel | None = None,
-        replay: Counts | CountsStore | None = None,
+        replay: AnyCounts | None = None,
         *,
         own_counts: bool = False,
     ) -> None:
@@ -222,9 +228,9 @@ class Fit:
 
     def _estimate(
         self,
-        counts: Counts | CountsStore,
-        held_out: Counts | CountsStore | None,
-        replay: Counts | CountsStore | None,
+        counts: AnyCounts,
+        held_out: AnyCounts | None,
+        replay: AnyCounts | None,
         subwords: Subwords | None,
         own_counts: bool,
     ) -> Estimate:
@@ -245,7 +251,7 @@ class Fit:
             stored=stored,
         )
 
-    def _run(self, training: Training, validation_counts: Counts | CountsStore | None) -> None:
+    def _run(self, training: Training, validation_counts: AnyCounts | None) -> None:
         def epoch_end(record: dict[str, float]) -> object:
             if self.progress is not None:
                 self.progress.epoch(record)

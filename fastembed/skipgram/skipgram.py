@@ -28,7 +28,7 @@ from fastembed.counts.groups import group_count
 from fastembed.counts.store import CountsStore
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
-from fastembed.skipgram.checkpoint_counts import CheckpointCounts
+from fastembed.skipgram.checkpoint_counts import AnyCounts, CheckpointCounts
 from fastembed.skipgram.counting import CorpusCounter, counts_for
 from fastembed.skipgram.documents import document_vectors
 from fastembed.skipgram.estimate import Estimate
@@ -304,31 +304,39 @@ class SkipGram:
 
     def fit(
         self,
-        corpus: Documents,
+        corpus: Documents | AnyCounts,
         y: object = None,
         *,
+        validation_counts: AnyCounts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
+        comm: Communicator | None = None,
     ) -> Self:
-        """Learn vectors from a corpus.
+        """Learn vectors from a corpus, or from the counts of a corpus, of baskets or of pairs.
 
         Parameters
         ----------
-        corpus : path, list of paths, or re-iterable of str or of token lists
-            A single str, a pathlib.Path or a list of these names files; see `fastembed.corpus`. Otherwise each item is
-            one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str, which is read as
-            `reading` says. The corpus is read twice.
+        corpus : path, list of paths, re-iterable of str or of token lists, or Counts
+            A single str, a pathlib.Path or a list of these names files; see `fastembed.corpus`. In another iterable
+            each item is one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str, which
+            is read as `reading` says. The corpus is read twice.
+            Or Counts with tokens: from :meth:`count`, or from `Counts` with a `Vocabulary`. The parameters of counting,
+            such as `window`, have no effect on them. Of counts in a store, a few groups of rows are in memory at a
+            time; the vectors have the same bits.
         y
             Ignored; scikit-learn passes the targets.
+        validation_counts : Counts, optional
+            With counts: others of the same shape that are not trained on. Their mean nll at the end of each epoch is
+            `validation_nll` in its record. `early_stopping` needs them, since counts have no lines to hold out.
         memory_limit : int, optional
-            The most memory in bytes that this process may use, from reading to the last epoch. The counts are then in
-            a temporary file without a name, and each epoch reads a few groups of rows at a time. The vectors have the
-            same bits. The distinct words of the text need additional memory while they are counted. By default all
-            counts are in memory.
+            The most memory in bytes that this process may use, from reading to the last epoch. The counts of a corpus
+            are then in a temporary file without a name, and each epoch reads a few groups of rows at a time. The
+            vectors have the same bits. The distinct words of the text need additional memory while they are counted. By
+            default all counts are in memory. MemoryError is raised if the rest needs more.
         progress : bool or FitProgress, optional
             True: bars in the terminal, a curve in a notebook. Or any object with the methods of `FitProgress`, which
             receives the progress.
@@ -338,15 +346,19 @@ class SkipGram:
             epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
             A file that is written after each epoch, and when an exception ends training, such as a Ctrl-C. The counts
-            are in files next to it: PATH.counts and, with early stopping, PATH.held-out. If these files exist, the same
-            call resumes from them. Its result has the same bits as that of an uninterrupted call, on any number of
-            threads. Each call in a program needs its own path. `on_epoch_end` is not called again for epochs that it
-            has already been called for.
+            of a corpus are in files next to it: PATH.counts and, with early stopping, PATH.held-out. If these files
+            exist, the same call resumes from them. Its result has the same bits as that of an uninterrupted call, on
+            any number of threads. Each call in a program needs its own path. `on_epoch_end` is not called again for
+            epochs that it has already been called for.
         checkpoint_minutes : float
             The interval in minutes at which the file is also written within an epoch.
         keep_checkpoint : bool
             Keep the files. By default :meth:`save` removes them; until then the same call returns the finished result
             at once.
+        comm : communicator of mpi4py, optional
+            With counts: a communicator such as ``MPI.COMM_WORLD``. Its processes make this call together and all get
+            the same vectors, as for `Trainer.fit_counts`. Only rank 0 computes the initial vectors, for which it reads
+            all counts, calls `on_epoch_end`, reports progress and writes the checkpoint.
 
         Returns
         -------
@@ -356,8 +368,9 @@ class SkipGram:
         Raises
         ------
         TypeError, ValueError
-            If a parameter or the corpus is not as above, or there is no pair to learn from. Strings of one token each
-            are rejected: they may be one document that has been split, or names of files.
+            If a parameter or the corpus is not as above, an argument does not go with it, the counts have no tokens, or
+            there is no pair to learn from. Strings of one token each are rejected: they may be one document that has
+            been split, or names of files.
         OSError
             If a file cannot be read.
         MemoryError
@@ -374,14 +387,17 @@ class SkipGram:
         --------
         >>> SkipGram(dim=2, min_count=1, epochs=1).fit([["a", "b"], ["b", "c"]]).vectors.tokens
         ('b', 'a', 'c')
-        >>> SkipGram(dim=2, min_count=1, epochs=1).fit(["a b", "b c"]).vectors.tokens
+        >>> model = SkipGram(dim=2, min_count=1, epochs=1)
+        >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
+        if comm is not None and not isinstance(corpus, Counts | CountsStore):
+            raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         with self._fit(
-            on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
+            corpus, on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit, comm=comm
         ) as fit:
-            fit.learn_text(corpus)
+            fit.learn(corpus, validation_counts)
         return self
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
@@ -432,8 +448,8 @@ class SkipGram:
         progress: FitProgress | bool | None = None,
         store: Folder | None = None,
         executor: Executor | None = None,
-    ) -> Counts | CountsStore:
-        """Count a corpus as `fit` does, for `fit_counts`.
+    ) -> AnyCounts:
+        """Count a corpus as :meth:`fit` does, which takes the counts instead of the corpus.
 
         Parameters
         ----------
@@ -472,72 +488,14 @@ class SkipGram:
             vocabulary = counter.vocabulary(options, options.max_size)
             return counter.counts(vocabulary, options.pairing(len(vocabulary)), store=store)
 
-    def fit_counts(
-        self,
-        counts: Counts | CountsStore,
-        *,
-        validation_counts: Counts | CountsStore | None = None,
-        memory_limit: int | None = None,
-        progress: FitProgress | bool | None = None,
-        on_epoch_end: EpochEnd | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_minutes: float = MINUTES,
-        keep_checkpoint: bool = False,
-        comm: Communicator | None = None,
-    ) -> Self:
-        """Learn vectors from the counts of a corpus or of baskets.
-
-        Parameters
-        ----------
-        counts : Counts or CountsStore
-            Counts with tokens: from :meth:`count`, or from `Counts` with a `Vocabulary`. If they are in a store, a few
-            groups of rows are in memory at a time; the vectors have the same bits. The parameters of counting, such as
-            `window`, have no effect here.
-        validation_counts : Counts, optional
-            Counts of the same shape that are not trained on. Their mean nll at the end of each epoch is
-            `validation_nll` in its record. `early_stopping` needs them, since counts have no lines to hold out.
-        memory_limit : int, optional
-            The most memory in bytes that this process may use. The start of training on a store limits what it computes
-            from the counts to this. If the rest needs more, MemoryError is raised.
-        progress, on_epoch_end
-            As for :meth:`fit`.
-        checkpoint, checkpoint_minutes, keep_checkpoint
-            As for :meth:`fit`, but the counts are not stored next to the checkpoint.
-        comm : communicator of mpi4py, optional
-            A communicator such as ``MPI.COMM_WORLD``. Its processes make this call together and all get the same
-            vectors, as for `Trainer.fit_counts`. Only rank 0 computes the initial vectors, for which it reads all
-            counts, calls `on_epoch_end`, reports progress and writes the checkpoint.
-
-        Returns
-        -------
-        SkipGram
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter is out of range, or the counts have no tokens.
-        MemoryError
-            As :meth:`fit`.
-
-        Examples
-        --------
-        >>> model = SkipGram(dim=2, min_count=1, epochs=1)
-        >>> model.fit_counts(model.count([["a", "b"], ["b", "c"]])).vectors.tokens
-        ('b', 'a', 'c')
-        """
-        files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit, comm=comm) as fit:
-            fit.learn_counts(counts, validation_counts)
-        return self
-
     def partial_fit(
         self,
-        corpus: Documents,
+        corpus: Documents | AnyCounts,
         y: object = None,
         *,
         grow_vocabulary: bool = False,
-        replay: Counts | CountsStore | None = None,
+        replay: AnyCounts | None = None,
+        validation_counts: AnyCounts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
@@ -545,7 +503,7 @@ class SkipGram:
         checkpoint_minutes: float = MINUTES,
         keep_checkpoint: bool = False,
     ) -> Self:
-        """Continue training on new text only, for `epochs` more epochs from the current vectors and step sizes.
+        """Continue training on new text or counts only, for `epochs` more epochs from the current vectors and steps.
 
         The contexts, the bias and the way of counting stay the same. The learning rates start again from their initial
         values and fall, but the more a row has moved before, the shorter its steps are. The first call is like
@@ -554,17 +512,23 @@ class SkipGram:
         Parameters
         ----------
         corpus
-            The new text, as for :meth:`fit`. The vectors of words that do not occur in it stay the same; the linear
-            layer changes.
+            The new text or counts, as for :meth:`fit`. The vectors of words that do not occur in it stay the same; the
+            linear layer changes. Counts must be counted as those that the model was fitted to: with the same windows,
+            in baskets with the same weighting, or as pairs. Their tokens match their rows and columns with those of
+            the model. A store is read during training if its tokens and contexts are those of the model, for example
+            if it was counted with the model's vocabulary; other counts are in memory.
         y
             Ignored.
         grow_vocabulary : bool
             Add the words that occur at least `min_count` times in the new text and are not in the vocabulary, up to
-            `max_size` words in total. They get vectors, but are not contexts. Their rows start from the least-squares
-            fit of their positive PMI by the linear layer. By default unknown words are dropped.
+            `max_size` words in total; or the unknown tokens of counts, which were selected when they were counted. They
+            get vectors, but are not contexts. Their rows start from the least-squares fit of their positive PMI by the
+            linear layer. By default unknown words are dropped.
         replay : Counts, optional
             Counts of the texts that the model was trained on before, from :meth:`count`. The model is trained on them
             together with the new counts, in longer steps. Without them the model forgets: see the notes.
+        validation_counts : Counts, optional
+            With counts, as for :meth:`fit`; their tokens match them with the model too.
         memory_limit, progress, on_epoch_end
             As for :meth:`fit`.
         checkpoint, checkpoint_minutes, keep_checkpoint
@@ -579,7 +543,7 @@ class SkipGram:
         ------
         TypeError, ValueError, OSError, MemoryError
             As :meth:`fit`. Also ValueError if `dim` or `subwords` is not that of the model, or if the model was fitted
-            to counts of pairs, not to text or baskets: use :meth:`partial_fit_counts` then.
+            to counts that were counted in another way: a model fitted to counts of pairs takes no text.
 
         Notes
         -----
@@ -597,78 +561,19 @@ class SkipGram:
         >>> model = SkipGram(dim=2, min_count=1).fit([["a", "b"], ["b", "c"]])
         >>> model.partial_fit([["a", "d"], ["c", "b"]], grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
-        """
-        files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._fit(
-            on_epoch_end, of_text=True, progress=progress, checkpoint=files, memory_limit=memory_limit
-        ) as fit:
-            fit.learn_more_text(corpus, replay, grow_vocabulary=grow_vocabulary)
-        return self
-
-    def partial_fit_counts(
-        self,
-        counts: Counts | CountsStore,
-        *,
-        validation_counts: Counts | CountsStore | None = None,
-        grow_vocabulary: bool = False,
-        replay: Counts | CountsStore | None = None,
-        memory_limit: int | None = None,
-        progress: FitProgress | bool | None = None,
-        on_epoch_end: EpochEnd | None = None,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_minutes: float = MINUTES,
-        keep_checkpoint: bool = False,
-    ) -> Self:
-        """Continue training on new counts only, as :meth:`partial_fit` does on new text.
-
-        Parameters
-        ----------
-        counts : Counts or CountsStore
-            Counts with tokens, which match their rows and columns with those of the model; unknown tokens are dropped.
-            They must be counted as those that the model was fitted to: with the same windows, in baskets with the same
-            weighting, or as pairs. A store is read during training if its tokens and contexts are those of the model,
-            for example if it was counted with the model's vocabulary; otherwise all counts are in memory.
-        validation_counts : Counts, optional
-            Counts with tokens, as for :meth:`fit_counts`.
-        grow_vocabulary : bool
-            Add the unknown tokens, up to `max_size` in total; see :meth:`partial_fit`. `min_count`, `drop` and
-            `keep_only` have no effect here: the tokens of the counts were selected when they were counted.
-        replay : Counts, optional
-            As for :meth:`partial_fit`.
-        memory_limit : int, optional
-            As for :meth:`fit_counts`.
-        progress, on_epoch_end
-            As for :meth:`fit`.
-        checkpoint, checkpoint_minutes, keep_checkpoint
-            As for :meth:`fit`, but the counts are not stored next to the checkpoint.
-
-        Returns
-        -------
-        SkipGram
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError, MemoryError
-            As :meth:`fit_counts`. Also ValueError if the counts were counted in another way than those of the model, or
-            if `dim` or `subwords` is not that of the model.
-
-        Examples
-        --------
-        >>> model = SkipGram(dim=2, min_count=1, baskets="share")
-        >>> carts = [["a", "b"], ["b", "c"]]
+        >>> model = SkipGram(dim=2, min_count=1, baskets="share").fit([["a", "b"], ["b", "c"]])
         >>> vocabulary = Vocabulary(["a", "b", "d"], [1, 1, 1])
         >>> more = Counts.from_baskets([["a", "d"], ["b", "d"]], vocabulary, weighting="share")
-        >>> model.fit(carts).partial_fit_counts(more, grow_vocabulary=True).vectors.tokens
+        >>> model.partial_fit(more, grow_vocabulary=True).vectors.tokens
         ('b', 'a', 'c', 'd')
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._fit(on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
-            fit.learn_more_counts(counts, validation_counts, replay, grow_vocabulary=grow_vocabulary)
+        with self._fit(corpus, on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
+            fit.learn_more(corpus, validation_counts, replay, grow_vocabulary=grow_vocabulary)
         return self
 
     @contextmanager
-    def _fit(self, on_epoch_end: EpochEnd | None, *, of_text: bool = False, **how: Any) -> Iterator[Fit]:
+    def _fit(self, corpus: Documents | AnyCounts, on_epoch_end: EpochEnd | None, **how: Any) -> Iterator[Fit]:
         """Check all arguments of a fit except the data, and allow no other fit of this SkipGram in the `with` block.
 
         After the fit, :meth:`save` removes the files of the checkpoint, unless they are to be kept. The other arguments
@@ -689,7 +594,8 @@ class SkipGram:
                 del self._fitting
         if (file := fit.checkpoint) is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
-            for path in (file.path, *(CheckpointCounts.names(file.path) if of_text else ())):
+            counted = () if isinstance(corpus, Counts | CountsStore) else CheckpointCounts.names(file.path)
+            for path in (file.path, *counted):
                 self._until_saved.set(path, keep=file.keep)
 
     def _set_model(self, model: FittedModel | None) -> None:
@@ -964,7 +870,7 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Documents | Counts | CountsStore) -> float:
+    def perplexity(self, corpus: Documents | AnyCounts) -> float:
         """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters

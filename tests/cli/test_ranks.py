@@ -81,7 +81,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(store):
     """The vectors and the linear layer that one process has after OPTIONS."""
-    return parameters(SkipGram(dim=8, epochs=3, threads=1).fit_counts(Counts.open(store)))
+    return parameters(SkipGram(dim=8, epochs=3, threads=1).fit(Counts.open(store)))
 
 
 def parameters(model):

@@ -219,7 +219,7 @@ def test_continue_replays_counts(run, usage, tmp_path, corpus):
     expected = SkipGram(epochs=1, dim=4, min_count=1)
     kept = expected.count(corpus)
     kept.save(counts)
-    expected.fit_counts(kept).save(model)
+    expected.fit(kept).save(model)
     (tmp_path / "text").write_text("w01 w02 w03\n" * 50, encoding="utf-8")
     argv = ("train", tmp_path / "text", "--continue", model, "-o", more, "--replay")
     assert run(*argv, counts, "--quiet") == (0, "", "")

@@ -95,10 +95,10 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
     held_out = windows_counts(window=2, directed=True, max_contexts=20)
     model, other, spilled = (SkipGram(dim=5, threads=threads) for threads in (2, 1, 2))
     stored, stored_held_out = counts.store(tmp_path / "a.counts"), held_out.store(tmp_path / "b.counts")
-    model.fit_counts(counts, validation_counts=held_out)
-    other.fit_counts(stored, validation_counts=stored_held_out)
+    model.fit(counts, validation_counts=held_out)
+    other.fit(stored, validation_counts=stored_held_out)
     monkeypatch.setattr("fastembed.skipgram.Estimate.start_memory", 1)  # the start is in a file
-    spilled.fit_counts(stored, validation_counts=held_out)
+    spilled.fit(stored, validation_counts=held_out)
     for each in (other, spilled):
         assert_array_equal(each.trainer.embedding, model.trainer.embedding)
         assert_array_equal(each.trainer.linear, model.trainer.linear)
@@ -107,7 +107,7 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
         assert nlls[0] == nlls[1]
     assert other.perplexity(stored) == model.perplexity(counts)
     for m, c in ((model, counts), (other, stored)):
-        m.partial_fit_counts(c, replay=c)
+        m.partial_fit(c, replay=c)
     assert_array_equal(other.trainer.embedding, model.trainer.embedding)
 
 
@@ -144,18 +144,18 @@ def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, 
     vocabulary = Vocabulary.from_corpus(lines, min_count=1)
     first, more, held_out = (Counts.from_corpus(part, vocabulary, **options) for part in np.array_split(lines, 3))
     more.vocabulary = held_out.vocabulary = Vocabulary(vocabulary.tokens, vocabulary.counts[::-1])
-    models = [SkipGram(dim=5, epochs=3, seed=1).fit_counts(first) for _ in range(2)]
+    models = [SkipGram(dim=5, epochs=3, seed=1).fit(first) for _ in range(2)]
     stored = more.store(tmp_path / "more.counts"), held_out.store(tmp_path / "held_out.counts")
-    models[0].set_params(early_stopping=True).partial_fit_counts(more, validation_counts=held_out)
+    models[0].set_params(early_stopping=True).partial_fit(more, validation_counts=held_out)
     set_constant(CountsStore, "to_scipy", None)
     path = tmp_path / "checkpoint"
     going_on = models[1].set_params(early_stopping=True)
     with pytest.raises(KeyError):
-        going_on.partial_fit_counts(
+        going_on.partial_fit(
             stored[0], validation_counts=stored[1], checkpoint=path, on_epoch_end=lambda *_: {}["interrupted"]
         )
     assert path.exists()
-    going_on.partial_fit_counts(stored[0], validation_counts=stored[1], checkpoint=path)
+    going_on.partial_fit(stored[0], validation_counts=stored[1], checkpoint=path)
     assert_array_equal(going_on.trainer.embedding, models[0].trainer.embedding)
     assert_array_equal(going_on.trainer.linear, models[0].trainer.linear)
     assert going_on.counts_sha256_ == models[0].counts_sha256_

@@ -127,7 +127,7 @@ def test_a_store_that_has_a_url_is_that_of_a_folder(url, tmp_path, set_constant)
     opened = Counts.open(f"{url}/a.counts")
     assert {opened.sha256(), by_tasks.sha256(), direct.sha256(), again.sha256()} == {direct.sha256()}
     assert opened.ledger == counts.ledger
-    models = [SkipGram(dim=4, epochs=1, threads=1).fit_counts(each) for each in (counts, opened)]
+    models = [SkipGram(dim=4, epochs=1, threads=1).fit(each) for each in (counts, opened)]
     assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
 
 

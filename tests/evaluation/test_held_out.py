@@ -22,7 +22,7 @@ def baskets():
 @pytest.fixture(scope="module")
 def model(baskets):
     counts = Counts.from_baskets(baskets, Vocabulary.from_corpus(baskets, 1), weighting="share")
-    return SkipGram(dim=4).fit_counts(counts)
+    return SkipGram(dim=4).fit(counts)
 
 
 def test_items_of_the_same_kind_are_predicted(model, baskets):

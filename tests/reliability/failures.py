@@ -198,7 +198,7 @@ def training_operations(samples: Samples) -> dict[str, Operation]:
             lambda: SkipGram(**settings | {"threads": 2}), lambda model: bits(model.fit(text)), bits, whole
         ),
         "fit again": Operation(lambda: deepcopy(other), lambda model: bits(model.fit(text)), bits),
-        "fit counts": Operation(lambda: deepcopy(other), lambda model: bits(model.fit_counts(counts)), bits),
+        "fit counts": Operation(lambda: deepcopy(other), lambda model: bits(model.fit(counts)), bits),
         "fit more": Operation(lambda: deepcopy(fitted), lambda model: bits(model.partial_fit(text)), bits),
         "train on counts": Operation(
             new_trainer, lambda trainer: trainer.fit_counts(pairs, epochs=2)[-1]["nll"], trainer_bits, sound

@@ -16,7 +16,7 @@ def test_a_fit_to_baskets_is_one_to_their_counts(corpus, weighting):
     counts = Counts.from_baskets(corpus, vocabulary, weighting=weighting, max_contexts=20)
     model = SkipGram(baskets=weighting, max_contexts=20, **SETTINGS)
     assert_array_equal(model.count(corpus).data, counts.data)
-    expected = SkipGram(**SETTINGS).fit_counts(counts)
+    expected = SkipGram(**SETTINGS).fit(counts)
     assert_array_equal(model.fit(corpus).vectors.matrix, expected.vectors.matrix)
     for each in (model, expected):
         assert (each.windows_, each.baskets_, each.max_contexts_) == (None, weighting, 20)
@@ -25,9 +25,9 @@ def test_a_fit_to_baskets_is_one_to_their_counts(corpus, weighting):
 
 def test_partial_fit_counts_new_baskets_in_the_same_way(corpus):
     model = SkipGram(baskets="share", epochs=2, **SETTINGS).fit(corpus[:60])
-    twin = SkipGram(epochs=2, **SETTINGS).fit_counts(model.count(corpus[:60]))
+    twin = SkipGram(epochs=2, **SETTINGS).fit(model.count(corpus[:60]))
     model.partial_fit(corpus[60:])
-    twin.partial_fit_counts(Counts.from_baskets(corpus[60:], twin.vocabulary, weighting="share"))
+    twin.partial_fit(Counts.from_baskets(corpus[60:], twin.vocabulary, weighting="share"))
     assert_array_equal(model.vectors.matrix, twin.vectors.matrix)
     assert len(model.history) == len(twin.history) == 4
     assert model.baskets_ == twin.baskets_ == "share"
@@ -53,14 +53,14 @@ def edges():
 
 def test_pairs_are_fitted_in_one_line_and_continued_by_more_pairs(edges):
     """The rows of the new counts, which have another order, are found by their tokens."""
-    model = SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(*zip(*edges, strict=True), symmetric=True))
+    model = SkipGram(**SETTINGS).fit(Counts.from_pairs(*zip(*edges, strict=True), symmetric=True))
     assert {name for name, _ in model.predict_output(["5"], topn=4)} == {"3", "4", "6", "7"}
     again = Counts.from_pairs(*zip(*edges[::-1], (12, 0), (12, 1), strict=True), symmetric=True)
     assert again.vocabulary.tokens != model.vocabulary.tokens
     one = model.perplexity(Counts.from_pairs([5], [6]))
     assert one == pytest.approx(1 / dict(model.predict_output("5", topn=12))["6"], rel=1e-5)
     same = model.perplexity(again)  # the pairs of 12 are dropped
-    model.partial_fit_counts(again, grow_vocabulary=True)
+    model.partial_fit(again, grow_vocabulary=True)
     assert model.perplexity(again) < same
     assert model.vocabulary.tokens[12:] == ("12",)
     assert model.windows_ is model.baskets_ is None
@@ -68,11 +68,11 @@ def test_pairs_are_fitted_in_one_line_and_continued_by_more_pairs(edges):
 
 def test_a_model_of_pairs_is_the_same_after_save_and_load(edges, tmp_path):
     counts = Counts.from_pairs(*zip(*edges, strict=True), symmetric=True)
-    model = SkipGram(**SETTINGS).fit_counts(counts)
+    model = SkipGram(**SETTINGS).fit(counts)
     model.save(tmp_path / "model.safetensors")
     loaded = SkipGram.load(tmp_path / "model.safetensors")
     assert loaded.perplexity(counts) == model.perplexity(counts)
-    again = [each.partial_fit_counts(counts).vectors.matrix for each in (loaded, model)]
+    again = [each.partial_fit(counts).vectors.matrix for each in (loaded, model)]
     assert_array_equal(*again)
 
 
@@ -85,36 +85,36 @@ def test_counts_that_were_counted_otherwise_are_rejected(corpus):
         model.perplexity(baskets)
     other = SkipGram(window=3, sample=None, **SETTINGS).count(corpus)
     before = model.vectors
-    for call in (model.perplexity, model.partial_fit_counts):
+    for call in (model.perplexity, model.partial_fit):
         with pytest.raises(ValueError, match=r"window=\(3, 3\).*but the model was fitted to .*window=\(2, 2\)"):
             call(other)
     with pytest.raises(ValueError, match="counts have no tokens, by which the model would know them"):
-        model.partial_fit_counts(Counts.from_ids([0], [0]))
-    with pytest.raises(TypeError, match="counts must be Counts, got ndarray"):
-        model.partial_fit_counts(np.eye(2))
+        model.partial_fit(Counts.from_ids([0], [0]))
+    with pytest.raises(TypeError, match="where a token"):
+        model.partial_fit(np.eye(2))
     for name in ("validation_counts", "replay"):
         with pytest.raises(TypeError, match=f"{name} must be Counts, got ndarray"):
-            model.partial_fit_counts(model.count(corpus), **{name: np.eye(2)})
+            model.partial_fit(model.count(corpus), **{name: np.eye(2)})
     with pytest.raises(ValueError, match="early_stopping needs validation_counts"):
-        model.set_params(early_stopping=True).partial_fit_counts(model.count(corpus))
+        model.set_params(early_stopping=True).partial_fit(model.count(corpus))
     assert model.vectors is before
 
 
 def test_counts_without_a_known_pair_are_rejected(edges):
-    model = SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(*zip(*edges, strict=True)))
+    model = SkipGram(**SETTINGS).fit(Counts.from_pairs(*zip(*edges, strict=True)))
     with pytest.raises(ValueError, match="none of the pairs of these counts is of tokens and contexts that the model"):
         model.perplexity(Counts.from_pairs(["x"], ["y"]))
 
 
 def test_counts_without_a_pair_are_rejected_by_a_fit():
     with pytest.raises(ValueError, match="counts must hold at least one positive count, but all are zero"):
-        SkipGram(**SETTINGS).fit_counts(Counts.from_pairs(["a"], ["b"], [0]))
+        SkipGram(**SETTINGS).fit(Counts.from_pairs(["a"], ["b"], [0]))
 
 
 def test_all_new_tokens_of_counts_are_appended_however_rare(edges):
-    model = SkipGram(dim=4).fit_counts(Counts.from_pairs(*zip(*edges, strict=True)))
+    model = SkipGram(dim=4).fit(Counts.from_pairs(*zip(*edges, strict=True)))
     known = model.vectors.tokens
-    model.partial_fit_counts(Counts.from_pairs([known[0], "new"], ["new", known[0]]), grow_vocabulary=True)
+    model.partial_fit(Counts.from_pairs([known[0], "new"], ["new", known[0]]), grow_vocabulary=True)
     assert model.vectors.tokens == (*known, "new")
 
 
@@ -128,7 +128,7 @@ def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):
 
 def test_a_first_partial_fit_to_counts_is_a_fit(corpus):
     counts = SkipGram(baskets="share", **SETTINGS).count(corpus)
-    fitted = (SkipGram(**SETTINGS).fit_counts(counts), SkipGram(**SETTINGS).partial_fit_counts(counts))
+    fitted = (SkipGram(**SETTINGS).fit(counts), SkipGram(**SETTINGS).partial_fit(counts))
     assert_array_equal(*(model.vectors.matrix for model in fitted))
 
 

@@ -138,21 +138,21 @@ def test_partial_fit_goes_on_to_the_same_bits(corpus, path, interrupted_in, repl
 def test_counts_that_are_given_are_not_kept(corpus, path, tmp_path, interrupted_in, store):
     """In memory or in a store."""
     counts = SkipGram(**SETTINGS).count(corpus)
-    expected = SkipGram(**SETTINGS).fit_counts(counts)
+    expected = SkipGram(**SETTINGS).fit(counts)
     if store:
         counts.store(tmp_path / "store")
         counts = Counts.open(tmp_path / "store")
     before = set(tmp_path.iterdir())
-    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit_counts(counts, checkpoint=path))
+    assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(counts, checkpoint=path))
     assert [file.name for file in set(tmp_path.iterdir()) - before] == ["checkpoint"]
-    check_same(SkipGram(**SETTINGS).fit_counts(counts, checkpoint=path), expected)
-    more = expected.partial_fit_counts(counts)
-    base = SkipGram(**SETTINGS).fit_counts(counts)
-    assert interrupted_in(2, lambda: base.partial_fit_counts(counts, checkpoint=f"{path}2"))
-    check_same(base.partial_fit_counts(counts, checkpoint=f"{path}2"), more)
+    check_same(SkipGram(**SETTINGS).fit(counts, checkpoint=path), expected)
+    more = expected.partial_fit(counts)
+    base = SkipGram(**SETTINGS).fit(counts)
+    assert interrupted_in(2, lambda: base.partial_fit(counts, checkpoint=f"{path}2"))
+    check_same(base.partial_fit(counts, checkpoint=f"{path}2"), more)
     other = SkipGram(**SETTINGS).count(corpus[1:])
     with pytest.raises(ValueError, match="with counts '"):
-        SkipGram(**SETTINGS).fit_counts(other, checkpoint=path)
+        SkipGram(**SETTINGS).fit(other, checkpoint=path)
 
 
 def test_files_go_when_the_model_is_saved_unless_they_are_kept(corpus, path, tmp_path):
@@ -256,13 +256,13 @@ def test_files_that_no_fit_has_kept_are_neither_replaced_nor_removed(path, tmp_p
     assert Path(f"{path}.held-out").read_bytes() == before
     counts = SkipGram(**SETTINGS).count(A)
     counts.save(corpus)
-    SkipGram(**SETTINGS).fit_counts(Counts.load(corpus), checkpoint=path).save(tmp_path / "m.safetensors")
+    SkipGram(**SETTINGS).fit(Counts.load(corpus), checkpoint=path).save(tmp_path / "m.safetensors")
     assert corpus.exists()
     assert Path(f"{path}.held-out").exists()
     assert not Path(path).exists()
     corpus.unlink()
     stored = counts.store(corpus)
-    SkipGram(**SETTINGS).fit_counts(stored, checkpoint=path).save(tmp_path / "m.safetensors")
+    SkipGram(**SETTINGS).fit(stored, checkpoint=path).save(tmp_path / "m.safetensors")
     assert stored.to_scipy().nnz == counts.nnz
 
 
@@ -288,11 +288,11 @@ def test_a_checkpoint_that_a_later_call_keeps_is_kept(path, tmp_path):
 
 def test_a_first_partial_fit_that_is_interrupted_goes_on_by_the_same_call(path, interrupted_in):
     counts = SkipGram(**SETTINGS).count(A)
-    for name, data in (("partial_fit", A), ("partial_fit_counts", counts)):
+    for name, data in (("partial_fit", A), ("partial_fit", counts)):
         model = SkipGram(**SETTINGS)
         assert interrupted_in(3, lambda name=name, model=model, data=data: getattr(model, name)(data, checkpoint=path))
         assert not model.__sklearn_is_fitted__()
-        check_same(getattr(model, name)(data, checkpoint=path), SkipGram(**SETTINGS).fit_counts(counts))
+        check_same(getattr(model, name)(data, checkpoint=path), SkipGram(**SETTINGS).fit(counts))
         Path(path).unlink()
 
 

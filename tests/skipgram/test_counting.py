@@ -147,11 +147,11 @@ def test_counts_of_a_fit_to_counts_keep_to_a_limit(corpus, tmp_path):
     model = SkipGram(**SETTINGS)
     stored = model.count(corpus, store=tmp_path / "a")
     assert_array_equal(
-        SkipGram(**SETTINGS).fit_counts(stored, memory_limit=9 * 10**9).vectors.matrix,
-        model.fit_counts(model.count(corpus)).vectors.matrix,
+        SkipGram(**SETTINGS).fit(stored, memory_limit=9 * 10**9).vectors.matrix,
+        model.fit(model.count(corpus)).vectors.matrix,
     )
     with pytest.raises(MemoryError, match="above the limit of 9 MB"):
-        model.fit_counts(stored, memory_limit=9 * 10**6)
+        model.fit(stored, memory_limit=9 * 10**6)
 
 
 def test_more_counts_keep_to_a_limit(corpus, tmp_path, sizes):
@@ -160,15 +160,15 @@ def test_more_counts_keep_to_a_limit(corpus, tmp_path, sizes):
     models = [SkipGram(**SETTINGS) for _ in range(3)]
     stored = counts.store(tmp_path / "a")
     for model, given, limit in zip(models, (counts, stored, stored), (None, None, 9 * 10**9), strict=True):
-        for _ in range(2):  # the first call is that of `fit_counts`
-            model.partial_fit_counts(given, memory_limit=limit)
+        for _ in range(2):  # the first call is a new fit
+            model.partial_fit(given, memory_limit=limit)
         assert_array_equal(model.vectors.matrix, models[0].vectors.matrix)
     before = models[1].vectors.matrix.copy()
     for model in (models[1], SkipGram(**SETTINGS)):
         with pytest.raises(MemoryError, match="above the limit of 9 MB"):
-            model.partial_fit_counts(stored, memory_limit=9 * 10**6)
+            model.partial_fit(stored, memory_limit=9 * 10**6)
     with pytest.raises(ValueError, match="memory_limit must be at least"):
-        models[1].partial_fit_counts(stored, memory_limit=0)
+        models[1].partial_fit(stored, memory_limit=0)
     assert_array_equal(models[1].vectors.matrix, before)
 
 

@@ -42,7 +42,7 @@ def test_the_memory_of_training_is_that_of_the_peak(words, tokens, dim, contexts
     gc.collect()
     tracemalloc.start()
     try:
-        model.fit_counts(counts, validation_counts=validation)
+        model.fit(counts, validation_counts=validation)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("fastembed._base.memory.free_memory", lambda: 1_000)
         with pytest.raises(MemoryError, match=r"training 3 words on 6 outputs in 2 dimensions takes about 0 MB, but 0"):
-            model.fit_counts(counts)
+            model.fit(counts)
         with pytest.raises(MemoryError):
             model.partial_fit(corpus)
         patch.setattr("fastembed.counts.Counts.from_corpus", fail)

@@ -98,7 +98,7 @@ def test_training_goes_on_from_a_file_as_from_memory(corpus, tmp_path, grow):
 
 def test_a_model_of_baskets_is_the_same_after_save_and_load(corpus, tmp_path):
     path = tmp_path / MODEL
-    model = SkipGram(**SETTINGS).fit_counts(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
+    model = SkipGram(**SETTINGS).fit(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
     model.save(path)
     assert_same(SkipGram.load(path), model, corpus)
 

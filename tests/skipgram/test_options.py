@@ -14,7 +14,7 @@ def test_wrong_parameters_are_rejected_by_the_methods_that_need_them():
         for method in (
             lambda model=model: model.fit("no such file"),
             lambda model=model: model.partial_fit("no such file"),
-            lambda model=model: model.fit_counts(counts),
+            lambda model=model: model.fit(counts),
             lambda model=model: model.count("no such file"),
             lambda model=model: model.contexts(5),
             lambda model=model: model.estimate(5, 5),

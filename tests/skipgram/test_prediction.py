@@ -63,7 +63,7 @@ def test_words_that_came_later_are_not_contexts(corpus):
 
 
 def test_items_of_baskets_are_contexts_without_sides(corpus):
-    model = SkipGram(**SETTINGS).fit_counts(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
+    model = SkipGram(**SETTINGS).fit(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
     assert len(model.predict_output("w03", topn=99)) == 30
     with pytest.raises(ValueError, match="side='before' needs a model with directed=True"):
         model.predict_output("w03", side="before")

@@ -54,7 +54,7 @@ def test_true_shows_bars(corpus, capsys):
     assert "training: " in capsys.readouterr().err
     counts = model.count(corpus, progress=True)
     assert "training: " not in capsys.readouterr().err
-    model.fit_counts(counts, progress=True)
+    model.fit(counts, progress=True)
     assert "training: " in capsys.readouterr().err
     model.fit(corpus, progress=False)
     assert capsys.readouterr() == ("", "")

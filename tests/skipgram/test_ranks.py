@@ -1,4 +1,4 @@
-"""`SkipGram.fit_counts` by several ranks: the model of one process on all of them."""
+"""`SkipGram.fit` to counts by several ranks: the model of one process on all of them."""
 
 import numpy as np
 import pytest
@@ -34,12 +34,12 @@ def test_all_ranks_end_with_the_model_of_one_process(on_ranks, counted, tmp_path
     counts, held_out = counted
     held_out = held_out if "early_stopping" in options else None
     options = {"dim": 4, "epochs": 2, "threads": 2} | options
-    alone = SkipGram(**options).fit_counts(counts, validation_counts=held_out)
+    alone = SkipGram(**options).fit(counts, validation_counts=held_out)
     given = counts.store(tmp_path / "a.counts") if stored else counts
     for size in (2, 3):
 
         def fit(comm):
-            return parts(SkipGram(**options).fit_counts(given, validation_counts=held_out, comm=comm))
+            return parts(SkipGram(**options).fit(given, validation_counts=held_out, comm=comm))
 
         assert on_ranks(size, fit) == [parts(alone)] * size
 
@@ -65,7 +65,7 @@ def test_rank_0_alone_reports_and_has_the_checkpoint(on_ranks, counted, tmp_path
     def fit(comm):
         model = SkipGram(dim=4, epochs=2, threads=1)
         path = tmp_path / f"of-{comm.rank}"
-        model.fit_counts(counted[0], comm=comm, progress=Report(comm.rank), checkpoint=path, keep_checkpoint=True)
+        model.fit(counted[0], comm=comm, progress=Report(comm.rank), checkpoint=path, keep_checkpoint=True)
 
     assert on_ranks(2, fit) == [None, None]
     assert calls == [(0, "training"), (0, 1), (0, 2)]
@@ -73,7 +73,7 @@ def test_rank_0_alone_reports_and_has_the_checkpoint(on_ranks, counted, tmp_path
 
 
 def test_what_rank_0_alone_is_given_and_cannot_use_ends_all(on_ranks, counted):
-    results = on_ranks(2, lambda comm: SkipGram(dim=4).fit_counts(counted[0], comm=comm, progress=4))
+    results = on_ranks(2, lambda comm: SkipGram(dim=4).fit(counted[0], comm=comm, progress=4))
     assert isinstance(results[0], TypeError)
     assert on_ranks.aborted[0] == (0, 1)
 
@@ -83,7 +83,7 @@ def test_too_little_memory_on_one_rank_is_an_error_on_all(on_ranks, counted, mon
         model = SkipGram(dim=4)
         if comm.rank == 1:
             monkeypatch.setattr("fastembed.skipgram.training.Training._blank_trainer", too_little)
-        model.fit_counts(counted[0], comm=comm)
+        model.fit(counted[0], comm=comm)
 
     def too_little(*_):
         raise MemoryError("no room")

@@ -33,7 +33,7 @@ def fitted(how, path):
     if how == "counts":
         model = SkipGram(**SETTINGS)
         model.count(FileCorpus(path, words=True)).save(path.with_suffix(".counts"))
-        return model.fit_counts(Counts.load(path.with_suffix(".counts")))
+        return model.fit(Counts.load(path.with_suffix(".counts")))
     return SkipGram(**SETTINGS).fit(FileCorpus(path, words=True))
 
 

@@ -44,11 +44,21 @@ def test_scikit_learn_is_not_imported(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
+def test_arguments_that_go_with_counts_are_rejected_with_a_text():
+    counts = SkipGram(min_count=1).count(["a b"])
+    fitted = SkipGram(dim=2, min_count=1).fit(["a b"])
+    for call in (SkipGram(min_count=1).fit, fitted.partial_fit):
+        with pytest.raises(ValueError, match="validation_counts go with counts; of a corpus, early_stopping holds out"):
+            call(["a b"], validation_counts=counts)
+    with pytest.raises(ValueError, match="comm goes with counts: count the corpus first"):
+        SkipGram(min_count=1).fit(["a b"], comm=object())
+
+
 def test_counts_without_tokens_are_rejected():
-    with pytest.raises(TypeError, match="counts must be Counts, got csr_array"):
-        SkipGram().fit_counts(sparse.csr_array(np.eye(2)))
+    with pytest.raises(TypeError, match=r"a sparse matrix has no tokens: .* Counts.from_scipy"):
+        SkipGram().fit(sparse.csr_array(np.eye(2)))
     with pytest.raises(ValueError, match="these counts have no tokens to name the vectors"):
-        SkipGram().fit_counts(Counts.from_ids([0], [0]))
+        SkipGram().fit(Counts.from_ids([0], [0]))
 
 
 def test_before_a_fit_nothing_has_been_learned():

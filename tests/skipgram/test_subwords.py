@@ -252,7 +252,7 @@ def test_tokens_that_are_ids_are_an_error():
         SkipGram(min_count=1, subwords=True).fit(walks)
     counts = Counts.from_corpus(walks, Vocabulary(["1", "2", "3"], [2, 2, 2]))
     with pytest.raises(ValueError, match="all 3 tokens are integers"):
-        SkipGram(min_count=1, subwords=True).fit_counts(counts)
+        SkipGram(min_count=1, subwords=True).fit(counts)
 
 
 def test_words_without_common_n_grams_are_rows_alone():

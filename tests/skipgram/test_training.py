@@ -73,7 +73,7 @@ def test_a_callback_is_checked_before_anything_is_read(tmp_path):
     with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
         SkipGram().fit(tmp_path / "missing", on_epoch_end=7)
     with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
-        SkipGram().fit_counts(SkipGram(min_count=1).count(["a b"]), on_epoch_end=7)
+        SkipGram().fit(SkipGram(min_count=1).count(["a b"]), on_epoch_end=7)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -183,11 +183,11 @@ def test_early_stopping_on_counts_needs_validation_counts(corpus):
     model = SkipGram(early_stopping=True, **SETTINGS)
     counts = model.count(corpus)
     with pytest.raises(ValueError, match="early_stopping needs validation_counts beside counts"):
-        model.fit_counts(counts)
+        model.fit(counts)
     with pytest.raises(ValueError, match="validation_counts must have shape"):
-        model.fit_counts(counts, validation_counts=Counts.from_ids([0], [0]))
+        model.fit(counts, validation_counts=Counts.from_ids([0], [0]))
     assert not hasattr(model, "trainer")
-    model.fit_counts(counts, validation_counts=counts)
+    model.fit(counts, validation_counts=counts)
     assert "validation_nll" in model.history[0]
 
 
@@ -216,7 +216,7 @@ def test_replayed_counts_are_trained_on_together_with_the_new_ones(corpus, grow)
     """It is `Trainer.fit_counts` on the sum of the counts with a warm start, also for a vocabulary that grows."""
     model = SkipGram(epochs=2, **SETTINGS | {"sample": 1e-2, "max_contexts": 20})
     counts = model.count(corpus[:60])
-    old = model.fit_counts(counts).trainer
+    old = model.fit(counts).trainer
     new = [[{"w05": "new"}.get(word, word) for word in line] for line in corpus[60:]]
     alone, together = copy.copy(model), copy.copy(model)
     alone.partial_fit(new, grow_vocabulary=grow)
@@ -229,7 +229,7 @@ def test_replayed_counts_are_trained_on_together_with_the_new_ones(corpus, grow)
         trainer.fit_counts(both, epochs=2, warm_start=True)
         assert_array_equal(together.trainer.embedding, trainer.embedding)
         by_counts = copy.copy(model)
-        by_counts.partial_fit_counts(Counts.from_corpus(new, model.vocabulary, **asdict(model.windows_)), replay=counts)
+        by_counts.partial_fit(Counts.from_corpus(new, model.vocabulary, **asdict(model.windows_)), replay=counts)
         assert_array_equal(by_counts.trainer.embedding, trainer.embedding)
 
 
@@ -238,11 +238,11 @@ def test_counts_to_replay_must_be_those_of_the_model(corpus):
     counts = model.count(corpus)
     with pytest.raises(ValueError, match="nothing to replay: this SkipGram has not been fitted yet"):
         model.partial_fit(corpus, replay=counts)
-    model.fit_counts(counts)
+    model.fit(counts)
     with pytest.raises(TypeError, match="replay must be Counts, got list"):
         model.partial_fit(corpus, replay=[])
     other = SkipGram(**SETTINGS | {"window": 1}).count(corpus)
-    for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit_counts, counts)):
+    for partial_fit, new in ((model.partial_fit, corpus), (model.partial_fit, counts)):
         with pytest.raises(ValueError, match="but the model was fitted to"):
             partial_fit(new, replay=other)
 
@@ -250,7 +250,7 @@ def test_counts_to_replay_must_be_those_of_the_model(corpus):
 def test_counts_to_replay_take_their_part_of_the_memory(corpus):
     model = SkipGram(**SETTINGS)
     counts = model.count(corpus)
-    model.fit_counts(counts)
+    model.fit(counts)
     seen = []
 
     class Log:
@@ -260,7 +260,7 @@ def test_counts_to_replay_take_their_part_of_the_memory(corpus):
         def training(self, estimate):
             seen.append(estimate.nnz)
 
-    model.partial_fit_counts(counts, replay=counts, progress=Log())
+    model.partial_fit(counts, replay=counts, progress=Log())
     assert seen == [2 * counts.nnz]
 
 
@@ -343,7 +343,7 @@ def test_a_model_does_not_go_on_with_parameters_of_another_shape(corpus, tmp_pat
     given = {name: getattr(model, name) for name in changed}
     for each in (model, SkipGram.load(tmp_path / "model.safetensors")):
         each.set_params(**changed)
-        for go_on in (each.partial_fit, lambda text, each=each: each.partial_fit_counts(each.count(text))):
+        for go_on in (each.partial_fit, lambda text, each=each: each.partial_fit(each.count(text))):
             with pytest.raises(ValueError, match=re.escape(message)):
                 go_on(corpus)
         each.set_params(**given)
@@ -361,9 +361,9 @@ def test_each_call_checks_the_parameters_once(corpus, tmp_path, monkeypatch):
         lambda: model.partial_fit(corpus),
         lambda: model.partial_fit(corpus, replay=counts),
         lambda: model.fit(corpus),
-        lambda: other.partial_fit_counts(counts),
-        lambda: other.partial_fit_counts(counts),
-        lambda: other.fit_counts(counts),
+        lambda: other.partial_fit(counts),
+        lambda: other.partial_fit(counts),
+        lambda: other.fit(counts),
         lambda: model.count(corpus),
         lambda: model.transform(corpus),
         lambda: model.perplexity(corpus),
@@ -382,7 +382,7 @@ def test_each_call_checks_the_parameters_once(corpus, tmp_path, monkeypatch):
 def test_partial_fit_needs_a_text(corpus):
     vocabulary = Vocabulary.from_corpus(corpus, 1)
     pairs = Counts.from_baskets(corpus, vocabulary) + Counts.from_ids([0], [1], shape=(30, 30))
-    model = SkipGram(**SETTINGS).fit_counts(pairs)
+    model = SkipGram(**SETTINGS).fit(pairs)
     for call in (model.partial_fit, model.perplexity):
         with pytest.raises(ValueError, match="fitted to counts of pairs, not of text or baskets: it takes Counts"):
             call(corpus)
@@ -433,7 +433,7 @@ def test_a_callback_cannot_fit_its_own_model():
     methods = [
         lambda model: model.fit(corpus),
         lambda model: model.partial_fit(corpus),
-        lambda model: model.fit_counts(SkipGram(**SETTINGS).count(corpus)),
+        lambda model: model.fit(SkipGram(**SETTINGS).count(corpus)),
     ]
     for method in methods:
         model = SkipGram(**SETTINGS)
