@@ -1,4 +1,4 @@
-"""The command line ``fastembed``, with one module per command.
+"""The command line ``fastembed``.
 
 Results go to stdout, and nothing else does; progress bars go to stderr, if it is a terminal. Invisible characters in
 words, such as a terminal's control characters, are escaped. Exit codes: 0 success; 1 failure, named in one line on
@@ -15,8 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import NoReturn
-
-from fastembed._base.validation import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,12 +61,13 @@ def _run(argv: Sequence[str] | None) -> int:
     for stream in ("stdout", "stderr"):  # the process may have been started without them
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    from fastembed.cli.output import one_line, printed_warnings
-    from fastembed.cli.parser import build_parser  # not before: NumPy 2.0 needs stderr while it is imported
+    from fastembed.cli.output import one_line, print_message, printed_warnings
+    from fastembed.cli.parser import COMMANDS, build_parser  # not before: NumPy 2.0 needs stderr while it is imported
 
     try:
         try:
-            arguments = build_parser().parse_args(argv)
+            words = sys.argv[1:] if argv is None else argv
+            arguments = build_parser(words[0] if words and words[0] in COMMANDS else None).parse_args(words)
             debug = arguments.debug
             if hasattr(sys.stdout, "reconfigure"):
                 sys.stdout.reconfigure(errors="backslashreplace")  # for words that the terminal's encoding lacks
@@ -81,12 +80,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as interrupt:
         if argv is None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends, and is not to be interrupted in that
-        _print_failure("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
+        print_message("; ".join(getattr(interrupt, "__notes__", ["interrupted"])))
         return _code(interrupt)
     except Exception as error:
         if debug:
             sys.excepthook(type(error), error, error.__traceback__)
-        _print_failure(f"error: {one_line(error)}")
+        print_message(f"error: {one_line(error)}")
         behind = _interrupt_behind(error)
         return 1 if behind is None else _code(behind)
     return code
@@ -101,10 +100,6 @@ def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
 
 def _code(interrupt: KeyboardInterrupt) -> int:
     return 143 if isinstance(interrupt, Terminated) else 130
-
-
-def _print_failure(text: str) -> None:
-    print(printable(f"fastembed: {text}"), file=sys.stderr)
 
 
 def _flush_stdout() -> None:

@@ -1,4 +1,4 @@
-"""``fastembed count``: the co-occurrence counts of a text or of baskets."""
+"""What is in a text: ``fastembed count``, ``fastembed tokens`` and ``fastembed phrases``."""
 
 from __future__ import annotations
 
@@ -6,19 +6,66 @@ import argparse
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from fastembed._base.optional import require
-from fastembed.cli import options
-from fastembed.cli.arguments import new_model, open_corpus
-from fastembed.cli.output import print_written
-from fastembed.cli.progress import Progress
+from fastembed.cli.inputs import (
+    COUNTING,
+    MIN_COUNT,
+    add_text,
+    new_model,
+    open_corpus,
+    open_token_list,
+    read_corpus,
+)
+from fastembed.cli.output import Progress, print_json, print_line, print_written
+from fastembed.cli.parser import (
+    add_command,
+    add_flag,
+    add_memory_limit,
+    add_option,
+    add_output,
+    add_parameters,
+    add_quiet,
+    add_threads,
+    file_name,
+    given,
+    number,
+    positive,
+    reject,
+    reject_overwriting,
+)
+from fastembed.corpus import Ledger, Phrases
+from fastembed.corpus.phrases import THRESHOLDS
+from fastembed.corpus.reading import LONGEST
 from fastembed.counts import Counts, CountsStore
 from fastembed.formats.atomic import check_writable
+from fastembed.skipgram import SkipGram
+from fastembed.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Commands
 
 CONNECTING_SECONDS = 10
 
 
-def run(arguments: argparse.Namespace) -> None:
+def add_count(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example, keys = "news/*.txt.gz -o counts.safetensors --window 5", "output, words, contexts, nnz, total, ledger"
+    command = add_command(commands, "count", count, example=example, keys=keys)
+    add_output(command, "counts.safetensors")
+    add_text(command, required=True)
+    add_parameters(command, SkipGram, COUNTING)
+    add_memory_limit(command, "half of the free memory, 500M with --scheduler")
+    add_flag(command, "--store", "write a folder, of which `train --counts` holds only some rows in memory")
+    text = "count on a cluster of Dask, whose workers see the files and the store under the same names"
+    add_option(command, "--scheduler", text, shown="none", metavar="ADDRESS", type=str)
+    add_threads(command)
+    add_quiet(command)
+
+
+def count(arguments: argparse.Namespace) -> None:
     """Count a text once; `train --counts` can then train on the counts many times."""
     stored = arguments.store or arguments.scheduler is not None
     if not stored:
@@ -26,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     model = new_model(arguments)
     corpus = open_corpus(arguments)
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress.of(arguments, model.epochs))
+        progress = stack.enter_context(Progress(arguments, model.epochs))
         options = {"memory_limit": arguments.memory_limit, "progress": progress}
         counts: Counts | CountsStore
         if stored:
@@ -54,21 +101,89 @@ def cluster(address: str) -> Iterator[Executor]:
         yield executor
 
 
-def add_parser(commands: options.Commands) -> None:
+def add_tokens(commands: Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "count",
-        run,
-        example="fastembed count news/*.txt.gz -o counts.safetensors --window 5",
-        keys="output, words, contexts, nnz, total, ledger",
+    keys = (
+        "sequences (a list of lists of tokens), ledger; with --top: tokens (a list of token, count), different, ledger"
     )
-    options.add_output(command, "counts.safetensors")
-    options.add_text(command, required=True)
-    options.add_counting(command)
-    options.add_memory_limit(command, "half of the free memory, 500M with --scheduler")
-    options.add_flag(command, "--store", "write a folder, of which `train --counts` holds only some rows in memory")
-    text = "count on a cluster of Dask, whose workers see the files and the store under the same names"
-    options.add_option(command, "--scheduler", text=text, default=None, shown="none", metavar="ADDRESS", type=str)
-    options.add_threads(command)
-    options.add_quiet(command)
+    command = add_command(commands, "tokens", tokens, example="book.txt --words --head 10", keys=keys)
+    add_text(command, required=True)
+    add_option(command, "--head", "print the first N sequences", shown="all", type=positive, metavar="N")
+    text = "print the N most frequent tokens and their counts instead"
+    add_option(command, "--top", text, shown="none", type=positive, metavar="N")
+    add_threads(command)
+
+
+def tokens(arguments: argparse.Namespace) -> None:
+    """Print the tokens of a text as `train` would read them, one sequence per line, or the most frequent ones."""
+    if arguments.top:
+        reject(arguments, ("head",), "--top counts the tokens of the whole text")
+    corpus = read_corpus(arguments, arguments.files)
+    if arguments.top:
+        _print_frequent(arguments, Vocabulary.from_corpus(corpus, 1, threads=arguments.threads))
+        return
+    ledger = Ledger()
+    sequences = islice(corpus.sequences(ledger), arguments.head)
+    if arguments.json:
+        print_json(arguments, sequences=list(sequences), ledger=ledger)
+        return
+    for sequence in sequences:
+        print_line(" ".join(sequence))
+
+
+def _print_frequent(arguments: argparse.Namespace, vocabulary: Vocabulary) -> None:
+    ledger = vocabulary.ledger
+    assert ledger is not None
+    found = list(zip(vocabulary.tokens, vocabulary.counts.tolist(), strict=True))[: arguments.top]
+    records = [{"token": token, "count": count} for token, count in found]
+    if print_json(arguments, tokens=records, different=len(vocabulary), ledger=ledger):
+        return
+    print_line(f"{ledger.tokens_read:,} tokens in {ledger.lines:,} lines, {len(vocabulary):,} different ones")
+    for token, occurrences in found:
+        print_line(f"  {token:<24}{occurrences:>12,}")
+
+
+def add_phrases(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "output, phrases, ledger"
+    command = add_command(commands, "phrases", phrases, example="news.txt -o phrases.txt", keys=keys)
+    add_output(command, "phrases.txt")
+    add_text(command, required=True)
+    add_parameters(command, Phrases.from_corpus, MIN_COUNT)
+    text = "how pairs are scored: by normalised pointwise mutual information, or as by word2vec"
+    add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
+    shown = " or ".join(f"{value:g} ({name})" for name, value in THRESHOLDS.items())
+    add_option(command, "--min-score", "the least score of a phrase", shown=shown, type=number(), metavar="SCORE")
+    text = f"the most words of a phrase, from 2 to {LONGEST}"
+    add_option(command, "--max-words", text, 4, type=positive, metavar="N")
+    text = "words that may stand inside a phrase but not at its ends: english, none, or a file with one per line"
+    add_option(command, "--common", text, "english", type=file_name, metavar="english|none|FILE")
+    add_threads(command)
+    add_quiet(command)
+
+
+def phrases(arguments: argparse.Namespace) -> None:
+    """Find phrases such as "new york" in a text, for the option --phrases of other commands.
+
+    They are neighbours that occur together more often than their own counts would suggest. The list has one phrase per
+    line, with its score, the highest first: look at it, delete and add lines. With --phrases LIST each is read as one
+    word, new_york.
+    """
+    check_writable(arguments.output)
+    common = None if arguments.common == "none" else open_token_list(arguments.common)
+    if arguments.common not in ("none", "english"):
+        reject_overwriting(arguments, [arguments.common])
+    with Progress(arguments, 0) as progress:
+        found = Phrases.from_corpus(
+            open_corpus(arguments),
+            threshold=arguments.min_score,
+            scoring=arguments.scoring,
+            max_words=arguments.max_words,
+            common=common,
+            threads=arguments.threads,
+            progress=progress.reading,
+            **given(arguments, MIN_COUNT),
+        )
+    found.save(arguments.output)
+    what = f"{len(found):,} phrases, such as {' '.join(found.phrases[0])!r}"
+    print_written(arguments, what, found.ledger, phrases=len(found), ledger=found.ledger)

@@ -1,46 +1,115 @@
-"""``fastembed evaluate``: scores of vectors on word similarity and analogies, and of a model's predictions."""
+"""How good a model is and how it looks: ``fastembed evaluate``, ``compare``, ``plot`` and ``report``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastembed.cli import options, values
-from fastembed.cli.arguments import fail, given, open_model, open_vectors, read_corpus, reject
-from fastembed.cli.output import print_json, print_line
+from fastembed import evaluation, plotting
+from fastembed.cli.inputs import (
+    READING,
+    SEED,
+    add_input_format,
+    add_reading,
+    add_restrict,
+    add_vectors,
+    open_model,
+    open_vectors,
+    read_corpus,
+)
+from fastembed.cli.output import print_json, print_line, print_scored, print_written, scored_record
+from fastembed.cli.parser import (
+    add_command,
+    add_flag,
+    add_option,
+    add_output,
+    add_quiet,
+    add_threads,
+    add_topn,
+    fail,
+    file_name,
+    given,
+    output_name,
+    positive,
+    reject,
+    reject_overwriting,
+)
+from fastembed.cli.query import add_method
 from fastembed.counts import Counts
-from fastembed.evaluation import Analogies, HeldOutItems, analogies, held_out_items, word_similarity
+from fastembed.formats.atomic import check_writable
+from fastembed.plotting.projection import METHODS
+from fastembed.vectors import Vectors
+
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Commands, Group
+
+ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
+ON_A_REPORT = 20_000  # words on the map of a report
+COMPARED = 20_000  # words of each model that are compared
+LISTED = 10  # how many of the words that moved most are printed
+COMMON = 5_000  # only words among this many of the most frequent: vectors of rare ones are noisy
+FILES = {
+    "--similarity": "files with two words and a score per line",
+    "--analogies": "files with four words per line, in sections that start with a line : NAME",
+    "--perplexity": "text or baskets as the model was trained on, or .safetensors files that `count` wrote",
+    "--held-out-items": "files with a basket per line, items of which are hidden and predicted from the others",
+}
 
 
-def run(arguments: argparse.Namespace) -> None:
+def add_evaluate(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = add_command(
+        commands,
+        "evaluate",
+        evaluate,
+        example="model.safetensors --similarity wordsim353.tsv",
+        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
+        "file, restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
+        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of "
+        "file, given, nll, perplexity, precision, recall, topn, baskets, scored)",
+    )
+    add_vectors(command)
+    for name in FILES:
+        _add_files(command, name)
+    text = "how many items of a basket are shown to --held-out-items"
+    add_option(command, "--given", text, shown="all but one", type=positive, metavar="N")
+    add_method(command)
+    add_restrict(command)
+    add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
+    add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
+    add_reading(command)
+    add_threads(command)
+
+
+def _add_files(to: Group, name: str) -> None:
+    """Add the files of one kind to evaluate on."""
+    add_option(to, name, FILES[name], [], "none", nargs="+", action="extend", metavar="FILE", type=file_name)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
     """Print how well vectors agree with people's judgements, or how well a model predicts a text.
 
     Give at least one of --similarity, --analogies, --perplexity and --held-out-items. The last two need a model that
     `train` wrote.
     """
-    if not given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
-        fail(
-            arguments, "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
-        )
-    if not arguments.perplexity and not arguments.held_out_items:
-        reject(arguments, (*options.READING, "threads"), "text is read for --perplexity and --held-out-items alone")
-    if not arguments.held_out_items:
-        reject(arguments, ("given",), "there are no --held-out-items")
-    if arguments.phrases == "auto":
-        fail(
-            arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
-        )
-    if not (arguments.similarity or arguments.analogies):
-        reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
-    if not arguments.analogies:
-        reject(arguments, ("method", "restrict"), "there are no --analogies")
+    _check_evaluation(arguments)
     vectors = open_vectors(arguments)
-    fold = not arguments.case_sensitive
-    words = {"case_insensitive": fold, "compose": arguments.compose}
-    similar = [(file, word_similarity(vectors, file, **words)) for file in arguments.similarity]
-    choice = {"method": arguments.method, "restrict": arguments.restrict}
-    analogous = [(file, analogies(vectors, file, **choice, **words)) for file in arguments.analogies]
-    predicted = _perplexities(arguments)
-    hidden = _held_out_items(arguments)
+    words = {"case_insensitive": not arguments.case_sensitive, "compose": arguments.compose}
+    similar = [(file, evaluation.word_similarity(vectors, file, **words)) for file in arguments.similarity]
+    search = {"method": arguments.method, "restrict": arguments.restrict, **words}
+    analogous = [(file, evaluation.analogies(vectors, file, **search)) for file in arguments.analogies]
+    predicted, hidden = [], []
+    if arguments.perplexity or arguments.held_out_items:
+        model = open_model(arguments, "--perplexity" if arguments.perplexity else "--held-out-items")
+        for file in arguments.perplexity:
+            counted = file.lower().endswith(".safetensors")
+            text = Counts.load(file) if counted else read_corpus(arguments, [file], model.reading_)
+            predicted.append((file, model.perplexity(text)))
+        for file in arguments.held_out_items:
+            baskets = read_corpus(arguments, [file], model.reading_)
+            hidden.append((file, evaluation.held_out_items(model, baskets, given=arguments.given)))
     document = {
         "similarity": [{"file": file, **result.record()} for file, result in similar],
         "analogies": [{"file": file, "restrict": arguments.restrict, **result.record()} for file, result in analogous],
@@ -52,78 +121,177 @@ def run(arguments: argparse.Namespace) -> None:
     for file, similarity in similar:
         print_line(f"{file}: {similarity.summary()}")
     for file, result in analogous:
-        _print_sections(file, result)
+        print_line(f"{file}: {result.summary()}")
+        for section in result.sections:
+            print_line(f"  {section.name:<32}{section.summary()}")
     for file, perplexity in predicted:
         print_line(f"{file}: perplexity {perplexity:,.2f}")
     for file, score in hidden:
         print_line(f"{file}: {score.summary()}")
 
 
-def _perplexities(arguments: argparse.Namespace) -> list[tuple[str, float]]:
-    """Return the perplexity of each text under the model."""
-    if not arguments.perplexity:
-        return []
-    model = open_model(arguments, "--perplexity")
-    texts = [
-        Counts.load(file) if file.lower().endswith(".safetensors") else read_corpus(arguments, [file], model.reading_)
-        for file in arguments.perplexity
-    ]
-    return [(file, model.perplexity(text)) for file, text in zip(arguments.perplexity, texts, strict=True)]
-
-
-def _held_out_items(arguments: argparse.Namespace) -> list[tuple[str, HeldOutItems]]:
-    """Return the scores of the model on the baskets of each file."""
-    if not arguments.held_out_items:
-        return []
-    model = open_model(arguments, "--held-out-items")
-    files = [(file, read_corpus(arguments, [file], model.reading_)) for file in arguments.held_out_items]
-    return [(file, held_out_items(model, baskets, given=arguments.given)) for file, baskets in files]
-
-
-def _print_sections(file: str, result: Analogies) -> None:
-    """Print the total of a file of analogies, and its sections."""
-    print_line(f"{file}: {result.summary()}")
-    for section in result.sections:
-        print_line(f"  {section.name:<32}{section.summary()}")
-
-
-def add_parser(commands: options.Commands) -> None:
-    """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "evaluate",
-        run,
-        example="fastembed evaluate model.safetensors --similarity wordsim353.tsv",
-        keys="vectors, similarity (a list of file, spearman, pairs, covered, unknown, composed), analogies (a list of "
-        "file, restrict, method, name, correct, covered, asked, composed, accuracy, sections (a list of name, correct, "
-        "covered, asked, composed, accuracy)), perplexity (a list of file, perplexity), held_out_items (a list of "
-        "file, given, nll, perplexity, precision, recall, topn, baskets, scored)",
-    )
-    options.add_vectors(command)
-    for name, text in (
-        ("--similarity", "files with two words and a score per line"),
-        ("--analogies", "files with four words per line, in sections that start with a line : NAME"),
-        ("--perplexity", "text or baskets as the model was trained on, or .safetensors files that `count` wrote"),
-        ("--held-out-items", "files with a basket per line, items of which are hidden and predicted from the others"),
-    ):
-        options.add_option(
-            command,
-            name,
-            text=text,
-            default=[],
-            shown="none",
-            nargs="+",
-            action="extend",
-            metavar="FILE",
-            type=values.file_name,
+def _check_evaluation(arguments: argparse.Namespace) -> None:
+    """Exit if there is nothing to evaluate with, or an option says nothing about it."""
+    if not given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
+        fail(
+            arguments, "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
         )
-    text = "how many items of a basket are shown to --held-out-items"
-    options.add_option(
-        command, "--given", text=text, default=None, shown="all but one", type=values.positive, metavar="N"
+    if not arguments.perplexity and not arguments.held_out_items:
+        reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
+    if not arguments.held_out_items:
+        reject(arguments, ("given",), "there are no --held-out-items")
+    if arguments.phrases == "auto":
+        fail(
+            arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
+        )
+    if not (arguments.similarity or arguments.analogies):
+        reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
+    if not arguments.analogies:
+        reject(arguments, ("method", "restrict"), "there are no --analogies")
+
+
+def add_compare(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example = "1900.safetensors 2000.safetensors -o moved.html"
+    keys = "output, first, second, words, moved (a list of word, score)"
+    command = add_command(commands, "compare", compare, example=example, keys=keys)
+    for name in ("first", "second"):
+        text = f"the {name} model, or its vectors in any format that `export` writes"
+        command.add_argument(name, metavar=name.upper(), type=file_name, help=text)
+    add_input_format(command)
+    add_option(command, "-o --output", "the file to write", shown="none", metavar="FILE", type=output_name)
+    add_topn(command, None, f"the first {COMPARED:,} of each")
+    add_quiet(command)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Compare two models: print the words that moved most, or with --output write a page of both.
+
+    Two corpora, two times or two settings of one dimension. The vectors of SECOND are turned to those of FIRST, so that
+    the words of both are as close together as a rotation can bring them; a word has moved if the cosine of its two
+    vectors is small. On the page a click on a word shows its neighbours in both.
+    """
+    files = [arguments.first, arguments.second]
+    if arguments.output is None:
+        reject(arguments, ("topn",), "there is no page without --output")
+    else:
+        _check_page(arguments, files)
+    first, second = (Vectors.load(file, arguments.input_format) for file in files)
+    if arguments.output is None:
+        comparison = plotting.compare(*(vectors.subset(min(COMPARED, len(vectors))) for vectors in (first, second)))
+    else:
+        names, topn = [Path(file).stem for file in files], arguments.topn or COMPARED
+        comparison = plotting.write_comparison(first, second, arguments.output, names=names, topn=topn)
+    moved = comparison.moved(LISTED, first=COMMON)
+    document = {"first": arguments.first, "second": arguments.second, "words": len(comparison.tokens)}
+    if print_json(arguments, output=arguments.output, **document, moved=scored_record(moved)):
+        return
+    if not arguments.quiet:
+        print_line(f"{len(comparison.tokens):,} words in both; moved most, with the cosine of their two vectors:")
+        print_scored(moved)
+        if arguments.output is not None:
+            print_line(f"wrote {arguments.output}")
+
+
+def _check_page(arguments: argparse.Namespace, inputs: list[str]) -> None:
+    """Exit if --output is not the name of a page, or an input; raise OSError if it cannot be written."""
+    check_writable(arguments.output)
+    reject_overwriting(arguments, inputs)
+    if not _is_page(arguments):
+        fail(arguments, f"a page's name ends in .html, got {arguments.output!r}")
+
+
+def _is_page(arguments: argparse.Namespace) -> bool:
+    return Path(arguments.output).suffix.lower() in (".html", ".htm")
+
+
+def add_plot(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "output, vectors, words; with --history: output, vectors, epochs"
+    command = add_command(commands, "plot", plot, example="model.safetensors -o map.html", keys=keys)
+    add_vectors(command)
+    add_output(command, "map.png")
+    text = "the words to show, the most important first"
+    add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
+    add_topn(command, None, f"{ON_A_MAP:,}, or {ON_A_PAGE:,} on a page")
+    _add_projection(command, "how they are projected to the plane; umap and tsne need the extra [maps]")
+    add_option(command, "--seed", default=0, **SEED["seed"])
+    add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
+    add_quiet(command)
+
+
+def _add_projection(command: argparse.ArgumentParser, text: str) -> None:
+    """Add the method that projects words to the plane."""
+    add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
+
+
+def plot(arguments: argparse.Namespace) -> None:
+    """Draw a map of words, an interactive page of them, or with --history the course of training.
+
+    The suffix of --output says which: .png, .svg or .pdf is a picture, .html a page that opens without a network.
+    --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none.
+    """
+    check_writable(arguments.output)
+    reject_overwriting(arguments, [arguments.vectors])
+    if arguments.history:
+        names = ("words", "topn", "method", "seed", "purpose", "input_format")
+        reject(arguments, names, "--history shows no words")
+        history = open_model(arguments, "--history").history
+        plotting.plot_history(history, arguments.output)
+        print_written(arguments, f"the course of {len(history)} epochs", vectors=arguments.vectors, epochs=len(history))
+        return
+    if arguments.words:
+        reject(arguments, ("topn",), "--words says which words to show")
+    page = _is_page(arguments)
+    topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
+    vectors = open_vectors(arguments)
+    (plotting.write_page if page else plotting.plot_map)(
+        vectors,
+        arguments.output,
+        words=arguments.words,
+        topn=topn,
+        method=arguments.method,
+        seed=arguments.seed,
+        progress=sys.stderr.isatty() and not arguments.quiet,
     )
-    options.add_method(command)
-    options.add_restrict(command)
-    options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
-    options.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
-    options.add_reading(command)
-    options.add_threads(command)
+    words = len({*arguments.words}) if arguments.words else min(topn, len(vectors))
+    print_written(arguments, f"a map of {words:,} words", vectors=arguments.vectors, words=words)
+
+
+def add_report(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "output, vectors, words"
+    command = add_command(commands, "report", report, example="model.safetensors -o report.html", keys=keys)
+    command.add_argument("vectors", metavar="MODEL", type=file_name, help="a model that `train` wrote")
+    add_output(command, "report.html")
+    text, shown = "the words whose nearest words are listed", "those most typical of the largest clusters"
+    add_option(command, "--words", text, shown=shown, nargs="+", metavar="WORD")
+    _add_files(command, "--similarity")
+    _add_files(command, "--analogies")
+    add_topn(command, None, f"{ON_A_REPORT:,}")
+    _add_projection(command, "how the words of the map are projected to the plane")
+    add_quiet(command)
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write one page about a model, to attach to a paper or a ticket.
+
+    It has the course of training, scores, nearest words of some words, the map, what was read, settings and versions,
+    contains everything it needs, and opens without a network. It needs the extra [plot].
+    """
+    _check_page(arguments, [arguments.vectors, *arguments.similarity, *arguments.analogies])
+    model = open_model(arguments, "a report")
+    vectors = model.vectors
+    scores = {Path(file).name: evaluation.word_similarity(vectors, file).summary() for file in arguments.similarity}
+    scores |= {Path(file).name: evaluation.analogies(vectors, file).summary() for file in arguments.analogies}
+    plotting.write_report(
+        model,
+        arguments.output,
+        title=f"{Path(arguments.vectors).stem}: {len(vectors):,} words",
+        probes=arguments.words,
+        scores=scores,
+        topn=arguments.topn or ON_A_REPORT,
+        method=arguments.method,
+        progress=sys.stderr.isatty() and not arguments.quiet,
+    )
+    print_written(arguments, f"a report on {len(vectors):,} words", vectors=arguments.vectors, words=len(vectors))

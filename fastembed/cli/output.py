@@ -1,4 +1,4 @@
-"""What goes to stdout: one JSON document, or lines for people."""
+"""What commands print: one JSON document or lines for people on stdout, messages and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+from tqdm import tqdm
 
 from fastembed._base.validation import plain, printable
-from fastembed.corpus import FileCorpus, Ledger
-from fastembed.corpus.corpus import advice
-from fastembed.skipgram import Estimate, SkipGram
-from fastembed.vectors import Vectors
 
-SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
-MODEL_KEYS = (
-    "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
-    "ledger"
-)
+if TYPE_CHECKING:
+    from fastembed.corpus import Ledger
+    from fastembed.skipgram import Estimate
+    from fastembed.skipgram.progress import ProgressBars
 
 
 def print_json(arguments: argparse.Namespace, **document: Any) -> bool:
@@ -36,9 +33,9 @@ def print_line(line: str) -> None:
     print(printable(line))
 
 
-def print_error(text: str) -> None:
-    """Print on stderr what has failed."""
-    print(printable(f"fastembed: error: {text}"), file=sys.stderr)
+def print_message(text: str) -> None:
+    """Print a line on stderr, which begins with its kind, such as "error: "."""
+    print(printable(f"fastembed: {text}"), file=sys.stderr)
 
 
 def one_line(error: BaseException) -> str:
@@ -49,54 +46,13 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def print_warning(text: str) -> None:
-    """Print a warning about the result on stderr."""
-    print(printable(f"fastembed: warning: {text}"), file=sys.stderr)
-
-
 @contextmanager
 def printed_warnings() -> Iterator[None]:
     """Print what the library warns of in one line each, without a place in its code, during a `with` block."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: print_warning(str(message))
+        warnings.showwarning = lambda message, *_, **__: print_message(f"warning: {message}")
         yield
-
-
-def print_note(text: str) -> None:
-    """Print on stderr what helps to read the answer."""
-    print(printable(f"fastembed: note: {text}"), file=sys.stderr)
-
-
-def print_composed(composed: Iterable[dict[str, Any]]) -> None:
-    """Print on stderr which words have a vector that was composed, and of which n-grams above all."""
-    for record in composed:
-        ngrams = sorted(record["ngrams"], key=lambda each: -abs(each["share"]))
-        shown = ", ".join(f"{each['ngram']} ({each['share']:.2f})" for each in ngrams[:SHOWN_NGRAMS])
-        more = f" and {len(ngrams) - SHOWN_NGRAMS} more" if len(ngrams) > SHOWN_NGRAMS else ""
-        print_note(f"{record['word']!r} is not among the words; its vector was composed of its n-grams {shown}{more}")
-
-
-def composed_record(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
-    """Return as JSON holds it which of some words have a vector composed of n-grams, and their shares of it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> composed_record(Vectors(["a"], np.eye(1)), ["a"])
-    []
-    """
-    unknown = [word for word in dict.fromkeys(words) if word not in vectors]
-    return [
-        {"word": word, "ngrams": [{"ngram": ngram, "share": share} for ngram, share in vectors.subwords(word)]}
-        for word in unknown
-    ]
-
-
-def print_advice(arguments: argparse.Namespace, corpus: FileCorpus) -> None:
-    """Print on stderr which options would read a text better, unless --quiet asks for nothing."""
-    if not arguments.quiet and (text := advice(corpus)):
-        print(printable(f"fastembed: hint: {text}"), file=sys.stderr)
 
 
 def print_written(arguments: argparse.Namespace, what: str, read: Ledger | None = None, **document: Any) -> None:
@@ -124,15 +80,80 @@ def scored_record(scored: Iterable[tuple[str, float]]) -> list[dict[str, Any]]:
     return [{"word": word, "score": score} for word, score in scored]
 
 
-def model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
-    """Return what is known of a trained model as JSON holds it: all of `MODEL_KEYS` but the output."""
-    return {
-        "words": len(model.vocabulary),
-        "dim": model.vectors.matrix.shape[1],
-        "contexts": model.max_contexts_,
-        "parameters": model.get_params(),
-        "estimate": estimate and {"flops": estimate.flops, "memory": estimate.memory},
-        "history": model.history,
-        "best_epoch": model.best_epoch_,
-        "ledger": model.ledger,
-    }
+class Progress:
+    """Shows what `SkipGram.fit` reports: bars on a terminal, and one line per epoch, for people or as JSON.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With --quiet, --json and --json-lines, as far as the command has them.
+    epochs : int
+        The number of epochs to come.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, epochs: int) -> None:
+        quiet = getattr(arguments, "quiet", True)
+        self._as_json = getattr(arguments, "json_lines", False)
+        self._lines = self._as_json or not (quiet or arguments.json)
+        self._epochs = epochs
+        self._bars: ProgressBars | None = None
+        self.estimate: Estimate | None = None
+        if not quiet and sys.stderr.isatty():
+            from fastembed.skipgram.progress import ProgressBars
+
+            self._bars = ProgressBars(epochs, tqdm)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.close()
+
+    def reading(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus has been read: bytes of files, or sequences."""
+        if self._bars:
+            self._bars.reading(done, total)
+
+    def counting(self, done: int, total: int | None) -> None:
+        """Show how much of the corpus has been counted, in the second pass over it."""
+        if self._bars:
+            self._bars.counting(done, total)
+
+    def training(self, estimate: Estimate) -> None:
+        """Keep the estimate of the work ahead, and print it."""
+        self.estimate = estimate
+        self._print(f"training {estimate}", "training", epochs=self._epochs, estimate=estimate)
+        if self._bars:
+            self._bars.training(estimate)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Print the result of an epoch, and show how many are done. The nll is that of each row before its step."""
+        held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
+        self._print(
+            f"epoch {record['epoch']:>2} of {self._epochs}   nll {record['nll']:.4f}   "
+            f"perplexity {record['perplexity']:,.1f}{held_out}   {record['seconds']:.1f} s",
+            "epoch",
+            **record,
+        )
+        if self._bars:
+            self._bars.epoch(record)
+
+    def going_on(self, epochs: int, checkpoint: str) -> None:
+        """Print that training goes on from a checkpoint, at which some epochs had ended."""
+        text = f"going on from {checkpoint}: {epochs} of {self._epochs} epochs are done"
+        self._print(text, "going on", checkpoint=checkpoint, epochs_done=epochs, epochs=self._epochs)
+
+    def kept(self, epoch: int, epochs: int) -> None:
+        """Print which epoch's parameters early stopping has kept."""
+        self._print(f"kept epoch {epoch} of {epochs}", "kept", epoch=epoch, epochs=epochs)
+
+    def _print(self, text: str, event: str, **values: Any) -> None:
+        """Print an event above the bar, and flush it: the reader of a pipe wants it now."""
+        if self._lines:
+            line = json.dumps(plain({"event": event, **values}, none_for_nan=True)) if self._as_json else text
+            try:
+                tqdm.write(line, nolock=True)  # a Ctrl-C between its lock and its `finally` would be another error
+                sys.stdout.flush()
+            except OSError:  # a closed pipe or a full disk is no reason to lose the training
+                self._lines = False

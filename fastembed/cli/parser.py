@@ -1,54 +1,51 @@
-"""The parser of the whole command line, to which each command adds its own."""
+"""The parser of the command line: its commands, the options and values that they share, and checks of options."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import fastembed
-from fastembed.cli import (
-    analogy,
-    compare,
-    count,
-    demo,
-    evaluate,
-    explain,
-    export,
-    info,
-    neighbors,
-    phrases,
-    plot,
-    predict,
-    report,
-    test,
-    tokens,
-    train,
-    train_classifier,
-)
 
-# In the order of --help
-COMMANDS = (
-    train,
-    count,
-    tokens,
-    phrases,
-    neighbors,
-    analogy,
-    predict,
-    evaluate,
-    train_classifier,
-    test,
-    explain,
-    compare,
-    export,
-    plot,
-    report,
-    info,
-    demo,
-)
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Group = argparse._ActionsContainer
+    Reader = Callable[[str], object]
+
+# The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
+COMMANDS = {
+    "train": "train",
+    "count": "count",
+    "tokens": "count",
+    "phrases": "count",
+    "neighbors": "query",
+    "analogy": "query",
+    "predict": "query",
+    "evaluate": "evaluate",
+    "train-classifier": "classify",
+    "test": "classify",
+    "explain": "classify",
+    "compare": "evaluate",
+    "export": "files",
+    "plot": "evaluate",
+    "report": "evaluate",
+    "info": "files",
+    "demo": "train",
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """Return the parser.
+
+    Parameters
+    ----------
+    command : str, optional
+        The only command to parse, so that the modules of others are not imported.
 
     Returns
     -------
@@ -69,6 +66,247 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastembed {fastembed.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(commands)
+    for name in [command] if command else COMMANDS:
+        module = import_module(f"fastembed.cli.{COMMANDS[name]}")
+        getattr(module, f"add_{name.replace('-', '_')}")(commands)
     return parser
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph of a description on its own."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
+
+
+def add_command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int | None], *, example: str, keys: str
+) -> argparse.ArgumentParser:
+    """Add a command to the parser.
+
+    Parameters
+    ----------
+    commands : action
+        Of the parser.
+    name : str
+    run : callable
+        The function that runs the command, and may return an exit code; its docstring describes the command.
+    example : str
+        The arguments of the example in the help.
+    keys : str
+        The keys of the object that --json prints.
+    """
+    description = inspect.getdoc(run) or ""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=description.partition("\n")[0],
+        description=description,
+        epilog=f"example: fastembed {name} {example}\n\n--json prints one object with the keys: {keys}",
+        formatter_class=Paragraphs,
+        allow_abbrev=False,  # an abbreviation would change its meaning as options are added
+    )
+    add_flag(command, "--json", "print one JSON document and nothing else")
+    add_flag(command, "--debug", "show the whole traceback of an error")
+    command.set_defaults(run=run, parser=command)
+    return command
+
+
+# ---------------------------------------------------------------- options
+
+
+def add_option(to: Group, names: str, text: str, default: object = None, shown: object = None, **more: Any) -> None:
+    """Add an option, whose names are separated by spaces. Its help ends with its default, as `shown` if given."""
+    shown = default if shown is None else shown
+    to.add_argument(*names.split(), default=default, help=f"{text} (default: {shown})", **more)
+
+
+def add_flag(to: Group, name: str, text: str) -> None:
+    """Add an option without a value."""
+    add_option(to, name, text, False, "no", action="store_true")
+
+
+def add_parameters(
+    to: Group,
+    of: Callable[..., object],
+    parameters: Mapping[str, Mapping[str, Any]],
+    shown: Mapping[str, str] | None = None,
+) -> None:
+    """Add options for parameters of a model, which has their defaults: those not given are no parsed arguments.
+
+    Parameters
+    ----------
+    to : parser or group
+    of : callable
+        The class of the model, or a function.
+    parameters : mapping of str to mapping
+        Of each name the `text` of its help, and what argparse is told.
+    shown : mapping of str to str, optional
+        What stands for defaults that are None.
+    """
+    defaults = inspect.signature(of).parameters
+    for name, facts in parameters.items():
+        default = defaults[name].default
+        named = (shown or {}).get(name) or {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
+        add_option(to, option_of(name), default=argparse.SUPPRESS, shown=named, dest=name, **facts)
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets an argument.
+
+    Examples
+    --------
+    >>> option_of("min_count"), option_of("n_iter_no_change"), option_of("files")
+    ('--min-count', '--patience', 'FILE')
+    """
+    others = {"n_iter_no_change": "--patience", "model": "--continue", "files": "FILE"}
+    return others.get(name, f"--{name.replace('_', '-')}")
+
+
+def add_output(to: Group, default: str) -> None:
+    """Add the file to write."""
+    add_option(to, "-o --output", "the file to write", default, metavar="FILE", type=output_name)
+
+
+def add_quiet(to: Group) -> None:
+    """Add the option that keeps stdout empty, except for --json, and draws no progress bars."""
+    add_flag(to, "--quiet", "print nothing but errors, and what --json asks for")
+
+
+def add_threads(to: Group) -> None:
+    """Add the number of threads."""
+    text = "number of threads; the result is the same for any number"
+    add_option(to, "--threads", text, shown="one per core", type=positive, metavar="N")
+
+
+def add_topn(to: Group, default: int | None, shown: object = None) -> None:
+    """Add the number of words to show."""
+    text = "number of words or labels to show"
+    add_option(to, "-n -k --topn", text, default, shown, dest="topn", type=positive, metavar="N")
+
+
+def add_memory_limit(to: Group, shown: str) -> None:
+    """Add the memory that a command may use."""
+    text = "memory to keep within, as 800M or 4G: counts that take more are in temporary files"
+    add_option(to, "--memory-limit", text, shown=shown, type=size, metavar="SIZE")
+
+
+# ---------------------------------------------------------------- values: a function reads one or says what it expected
+
+
+def file_name(text: str) -> str:
+    """Read the name of a file or folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("a file name expected, got an empty string")
+    return text
+
+
+def output_name(text: str) -> str:
+    """Read the name of a file to write."""
+    if file_name(text).endswith(("/", os.sep)):
+        raise argparse.ArgumentTypeError(f"a file name expected, got the folder {text!r}")
+    if text == "-":
+        raise argparse.ArgumentTypeError("a file name expected, got '-': files are written whole, not to stdout")
+    return text
+
+
+def natural(text: str) -> int:
+    """Read an integer of at least 0."""
+    return _integer(text, 0)
+
+
+def positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    return _integer(text, 1)
+
+
+def _integer(text: str, low: int) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < low:
+        raise argparse.ArgumentTypeError(f"an integer of at least {low} expected, got {text!r}")
+    return int(text)
+
+
+def number(high: float = math.inf, *, zero: bool = False) -> Callable[[str], float]:
+    """Return the reader of a number above 0, or with `zero` of at least 0, and at most `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not ((value > 0 or (zero and value == 0)) and value <= high and math.isfinite(value)):
+            low = "of at least 0" if zero else "above 0"
+            limit = "" if math.isinf(high) else f" and at most {high:g}"
+            raise argparse.ArgumentTypeError(f"a number {low}{limit} expected, got {text!r}")
+        return value
+
+    return read
+
+
+def or_word(word: str, read: Reader, value: object = None) -> Reader:
+    """Return the reader of one word, which stands for `value`, or of what `read` accepts."""
+
+    def read_either(text: str) -> object:
+        if text == word:
+            return value
+        try:
+            return read(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f'"{word}" or {error}') from None
+
+    return read_either
+
+
+def ngram_lengths(text: str) -> tuple[int, int]:
+    """Read two ascending integers of at least 1, separated by a hyphen."""
+    least, hyphen, greatest = text.partition("-")
+    if not (hyphen and text.isascii() and least.isdecimal() and greatest.isdecimal()):
+        raise argparse.ArgumentTypeError(f"two integers as in 3-6 expected, got {text!r}")
+    if not 1 <= int(least) <= int(greatest):
+        raise argparse.ArgumentTypeError(f"two ascending integers of at least 1 expected, got {text!r}")
+    return int(least), int(greatest)
+
+
+def size(text: str) -> int:
+    """Read a size in bytes, kilobytes, megabytes or gigabytes, of at least one megabyte."""
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper())
+    try:
+        count = int(float(text[:-1] if factor else text) * (factor or 1))
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 10**6:
+        raise argparse.ArgumentTypeError(f"a size of at least 1M, such as 800M or 4G, expected, got {text!r}")
+    return count
+
+
+# ---------------------------------------------------------------- checks of several options together
+
+
+def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of the options that were given a value other than their default."""
+    found = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    return {name: value for name, value in found.items() if value != arguments.parser.get_default(name)}
+
+
+def fail(arguments: argparse.Namespace, message: str) -> NoReturn:
+    """Exit with a message about wrong usage, and the usage of the command."""
+    parser: argparse.ArgumentParser = arguments.parser
+    parser.error(message)
+
+
+def reject(arguments: argparse.Namespace, names: Iterable[str], reason: str) -> None:
+    """Exit if any of these options was given, for a reason."""
+    if wrong := sorted(map(option_of, given(arguments, names))):
+        fail(arguments, f"{reason}, so {', '.join(wrong)} cannot be given as well")
+
+
+def reject_overwriting(
+    arguments: argparse.Namespace,
+    inputs: Iterable[str | os.PathLike[str] | None],
+    outputs: Iterable[str | os.PathLike[str]] | None = None,
+) -> None:
+    """Exit if an input, of those that are not None, would be overwritten by an output: by default by --output."""
+    written = {os.path.realpath(output): output for output in outputs or [arguments.output]}
+    for file in inputs:
+        if file is not None and os.path.realpath(file) in written:
+            output = os.fspath(written[os.path.realpath(file)])
+            fail(arguments, f"the output {output!r} would overwrite the input {os.fspath(file)!r}")

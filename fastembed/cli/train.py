@@ -1,42 +1,113 @@
-"""``fastembed train``: a model from text, from counts, or from another model and more text."""
+"""``fastembed train``: a model from text, from counts, or from another model and more text; and ``fastembed demo``."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastembed._base.optional import is_url
-from fastembed.cli import options, values
-from fastembed.cli.arguments import (
+from fastembed import demo
+from fastembed._base.optional import is_url, require
+from fastembed.cli.inputs import (
+    COUNTING,
+    READING,
+    TRAINING,
+    add_text,
     check_early_stopping,
-    check_json_lines,
     check_model_output,
-    checkpoint_options,
-    fail,
     given_parameters,
     new_model,
     open_corpus,
+    paths_of,
+)
+from fastembed.cli.output import (
+    Progress,
+    one_line,
+    print_json,
+    print_message,
+    print_written,
+    scored_record,
+)
+from fastembed.cli.parser import (
+    add_command,
+    add_flag,
+    add_memory_limit,
+    add_option,
+    add_output,
+    add_parameters,
+    add_quiet,
+    add_threads,
+    fail,
+    file_name,
+    ngram_lengths,
+    number,
+    or_word,
+    output_name,
     reject,
     reject_overwriting,
 )
-from fastembed.cli.output import MODEL_KEYS, model_record, print_advice, print_written
-from fastembed.cli.progress import Progress
-from fastembed.cli.ranks import Job
+from fastembed.corpus import FileCorpus
+from fastembed.corpus.corpus import advice
 from fastembed.counts import Counts, CountsStore
-from fastembed.skipgram import SkipGram
-from fastembed.trainer.checkpoint import epochs_done
-from fastembed.trainer.ranks import Communicator
+from fastembed.skipgram import Estimate, SkipGram
+from fastembed.trainer.checkpoint import MINUTES, epochs_done
+from fastembed.trainer.ranks import Communicator, Ranks, is_known_to_all
 
-_NOT_FOR_COUNTS = ("files", *options.READING, "validation_fraction")
-_COUNTED = "--counts says what was counted and how"
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Commands
 
-Task = tuple[SkipGram, Callable[..., SkipGram]]  # a model, and the call that trains it
+MODEL_KEYS = (
+    "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
+    "ledger"
+)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def add_train(commands: Commands) -> None:
+    """Add the command to the parser."""
+    example = "news.txt more.txt.gz -o news.safetensors --dim 200"
+    command = add_command(commands, "train", train, example=example, keys=MODEL_KEYS)
+    add_output(command, "model.safetensors")
+    text = (
+        "print one JSON object per line, whose key event is training, going on, epoch, kept or written, the last with "
+        "the keys below"
+    )
+    add_flag(command, "--json-lines", text)
+    source = command.add_argument_group("what to learn from")
+    add_text(source, required=False)
+    add_file = partial(add_option, source, shown="none", metavar="FILE", type=file_name)
+    add_file("--counts", "learn from what `count` wrote, a file or the folder of a store, instead of from text")
+    add_file("--validation-counts", "counts to validate on, which are not trained on")
+    text = "continue the training of a model that `train` wrote, on the new text or counts alone"
+    add_file("--continue", text, dest="model")
+    add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
+    add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
+    add_memory_limit(source, "counts are held in memory")
+    interruption = command.add_argument_group("how to go on after an interruption")
+    text = "write here, after each epoch, all that training needs to go on; the counts go to FILE.counts"
+    add_option(interruption, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
+    text = "write it also whenever N minutes have passed within an epoch"
+    add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=number())
+    add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")
+    add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
+    _add_parameters(command)
+
+
+def _add_parameters(command: argparse.ArgumentParser) -> None:
+    """Add all parameters of `SkipGram`, and --quiet."""
+    add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
+    text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
+    lengths = or_word("no", ngram_lengths, False)
+    subwords = {"text": text, "type": lengths, "nargs": "?", "const": True, "metavar": "MIN-MAX|no"}
+    add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
+    add_threads(command)
+    add_quiet(command)
+
+
+def train(arguments: argparse.Namespace) -> None:
     """Learn vectors from text, or from what `count` wrote, and save the whole model.
 
     Every command that takes VECTORS opens such a file, and `train --continue` continues its training on new text.
@@ -44,143 +115,160 @@ def run(arguments: argparse.Namespace) -> None:
     With --checkpoint, the same command goes on where it was interrupted: after Ctrl-C or SIGTERM, where it was; after a
     crash, at the last checkpoint. The model has the same bits.
     """
-    job = Job(arguments)
-    job.run(lambda: _train(arguments, job))
-
-
-def _train(arguments: argparse.Namespace, job: Job) -> None:
-    checkpoint, (model, learn) = job.prepare(lambda: _prepared(arguments, job))
-    if not job.first:
-        learn()
+    if not arguments.mpi:
+        _train_and_save(arguments, *_prepared(arguments))
         return
-    with Progress.of(arguments, model.epochs) as progress:
-        if checkpoint and (reached := epochs_done(arguments.checkpoint)) is not None:
+    try:
+        comm = require("mpi4py.MPI", "mpi").COMM_WORLD
+    except RuntimeError as error:  # of mpi4py's wheel
+        raise ImportError(f"mpi4py finds no MPI: {error}; start the ranks with mpiexec") from error
+    ranks = Ranks(comm)
+    with _error_of_one_rank(arguments), ranks.ending_all():
+        try:
+            _train_as_rank(arguments, ranks, comm)
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # one that all ranks have is that of rank 0, whose exit code is the job's
+            if ranks.first or not is_known_to_all(error):
+                raise
+
+
+def _train_as_rank(arguments: argparse.Namespace, ranks: Ranks, comm: Communicator) -> None:
+    """Prepare on rank 0 before the others, so that it alone reports wrong usage; it alone prints and writes."""
+    prepared = ranks.on_first_rank(lambda: _prepared(arguments, comm))
+    task = ranks.agreed(lambda: prepared or _prepared(arguments, comm, first=False))
+    if ranks.first:
+        _train_and_save(arguments, *task)
+    else:
+        _, learn = task
+        learn()
+
+
+@contextmanager
+def _error_of_one_rank(arguments: argparse.Namespace) -> Iterator[None]:
+    """Let an error of one rank be one line during a `with` block."""
+    hook = sys.excepthook
+    if not arguments.debug:
+        sys.excepthook = lambda _, error, __: print_message(f"error: {'; '.join([one_line(error), *error.__notes__])}")
+    try:
+        yield
+    finally:
+        sys.excepthook = hook
+
+
+def _train_and_save(arguments: argparse.Namespace, model: SkipGram, learn: Callable[..., SkipGram]) -> None:
+    with Progress(arguments, model.epochs) as progress:
+        if arguments.checkpoint and (reached := epochs_done(arguments.checkpoint)) is not None:
             progress.going_on(reached, arguments.checkpoint)
-        learn(progress=progress, **checkpoint)
+        learn(progress=progress)
         if model.early_stopping:
             progress.kept(model.best_epoch_, int(model.history[-1]["epoch"]))
     model.save(arguments.output)
     vectors = f"{len(model.vocabulary):,} vectors of dimension {model.vectors.matrix.shape[1]}"
-    print_written(arguments, vectors, model.ledger, **model_record(model, progress.estimate))
+    print_written(arguments, vectors, model.ledger, **_model_record(model, progress.estimate))
 
 
-def _prepared(arguments: argparse.Namespace, job: Job) -> tuple[dict[str, Any], Task]:
-    """Return what says where the checkpoint is, and the task, after all checks."""
-    checkpoint = {}
-    if job.first:
-        check_json_lines(arguments)
+def _model_record(model: SkipGram, estimate: Estimate | None) -> dict[str, Any]:
+    """Return what is known of a trained model as JSON holds it: all of `MODEL_KEYS` but the output."""
+    return {
+        "words": len(model.vocabulary),
+        "dim": model.vectors.matrix.shape[1],
+        "contexts": model.max_contexts_,
+        "parameters": model.get_params(),
+        "estimate": estimate and {"flops": estimate.flops, "memory": estimate.memory},
+        "history": model.history,
+        "best_epoch": model.best_epoch_,
+        "ledger": model.ledger,
+    }
+
+
+def _prepared(
+    arguments: argparse.Namespace, comm: Communicator | None = None, *, first: bool = True
+) -> tuple[SkipGram, Callable[..., SkipGram]]:
+    """Return a model and the call that trains it, after all checks: those of the outputs on the first rank alone."""
+    options: dict[str, Any] = {"memory_limit": arguments.memory_limit}
+    if first:
+        if arguments.json and arguments.json_lines:
+            fail(arguments, "--json prints one document at the end, and --json-lines one object per event: choose one")
         check_model_output(arguments)
-        checkpoint = checkpoint_options(arguments)
+        options |= _checkpoint_options(arguments)
     if arguments.mpi and (arguments.model or not arguments.counts):
         fail(arguments, "--mpi trains a new model on counts: give --counts, and no --continue")
+    _reject_unused(arguments)
     if arguments.model:
-        task = _on_more_counts if arguments.counts else _on_more_text
+        model = SkipGram.load(arguments.model, threads=arguments.threads)
+        model.set_params(**given_parameters(arguments))
+        check_early_stopping(arguments, model)
+        replay = arguments.replay and _open_counts(arguments, arguments.replay)
+        options |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
     else:
-        task = partial(_on_counts, comm=job.comm) if arguments.counts else _on_text
-    return checkpoint, task(arguments)
-
-
-def _on_text(arguments: argparse.Namespace) -> Task:
-    reject(arguments, ("validation_counts", "grow_vocabulary", "replay"), "a new model is learned from text")
-    model = new_model(arguments)
-    corpus = open_corpus(arguments)
-    print_advice(arguments, corpus)
-    return model, partial(model.fit, corpus, memory_limit=arguments.memory_limit)
-
-
-def _on_counts(arguments: argparse.Namespace, comm: Communicator | None) -> Task:
-    reject(arguments, (*_NOT_FOR_COUNTS, *options.COUNTING, "grow_vocabulary", "replay"), _COUNTED)
-    model = new_model(arguments)
-    counts, held_out = _load_counts(arguments, model)
-    limit = arguments.memory_limit
-    return model, partial(model.fit, counts, validation_counts=held_out, memory_limit=limit, comm=comm)
-
-
-def _on_more_counts(arguments: argparse.Namespace) -> Task:
-    fixed = (
-        "dim",
-        "subwords",
-        *(name for name in options.COUNTING if name != "max_size" or not arguments.grow_vocabulary),
-    )
-    reject(arguments, (*_NOT_FOR_COUNTS, *fixed), f"--continue keeps the shape of the model, and {_COUNTED}")
-    model = _model_to_continue(arguments)
-    counts, held_out = _load_counts(arguments, model)
-    choice = {
-        "grow_vocabulary": arguments.grow_vocabulary,
-        "replay": _load_replay(arguments),
-        "memory_limit": arguments.memory_limit,
-    }
-    return model, partial(model.partial_fit, counts, validation_counts=held_out, **choice)
-
-
-def _on_more_text(arguments: argparse.Namespace) -> Task:
-    of_new_words = ("min_count", "max_size", "drop", "keep_only") if arguments.grow_vocabulary else ()
-    fixed = ("dim", "subwords", *(name for name in options.COUNTING if name not in of_new_words))
-    reject(arguments, ("validation_counts", *fixed), "--continue keeps the shape of the model and how it counts")
-    model = _model_to_continue(arguments)
-    choice = {
-        "grow_vocabulary": arguments.grow_vocabulary,
-        "replay": _load_replay(arguments),
-        "memory_limit": arguments.memory_limit,
-    }
-    return model, partial(model.partial_fit, open_corpus(arguments, model.reading_), **choice)
-
-
-def _model_to_continue(arguments: argparse.Namespace) -> SkipGram:
-    model = SkipGram.load(arguments.model, threads=arguments.threads)
-    model.set_params(**given_parameters(arguments))
-    check_early_stopping(arguments, model)
-    return model
-
-
-def _load_counts(
-    arguments: argparse.Namespace, model: SkipGram
-) -> tuple[Counts | CountsStore, Counts | CountsStore | None]:
-    """Return the counts to train on and those to validate on, none of whose files may be --output."""
-    file, held_out = arguments.counts, arguments.validation_counts
-    reject_overwriting(arguments, [file, held_out] if held_out else [file])
-    if model.early_stopping and not held_out:
+        model = new_model(arguments)
+        options |= {"comm": comm}
+    data: FileCorpus | Counts | CountsStore
+    if held_out := arguments.validation_counts:
+        options |= {"validation_counts": _open_counts(arguments, held_out)}
+    elif arguments.counts and model.early_stopping:
         fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
-    return _open_counts(file), _open_counts(held_out) if held_out else None
+    if arguments.counts:
+        data = _open_counts(arguments, arguments.counts)
+    else:
+        data = corpus = open_corpus(arguments, model.reading_ if arguments.model else None)
+        if not (arguments.model or arguments.quiet) and (text := advice(corpus)):
+            print_message(f"hint: {text}")
+    return model, partial(model.partial_fit if arguments.model else model.fit, data, **options)
 
 
-def _open_counts(path: str) -> Counts | CountsStore:
+def _reject_unused(arguments: argparse.Namespace) -> None:
+    """Exit if an option was given that says nothing about what is trained on, text or counts, from the start or not."""
+    of_text, counted = ("files", *READING, "validation_fraction"), "--counts says what was counted and how"
+    if not arguments.model:
+        of_more = ("grow_vocabulary", "replay")
+        if arguments.counts:
+            reject(arguments, (*of_text, *COUNTING, *of_more), counted)
+        else:
+            reject(arguments, ("validation_counts", *of_more), "a new model is learned from text")
+        return
+    of_new_words = ("max_size",) if arguments.counts else ("min_count", "max_size", "drop", "keep_only")
+    shape = {"dim", "subwords", *COUNTING}.difference(of_new_words if arguments.grow_vocabulary else ())
+    if arguments.counts:
+        reject(arguments, (*of_text, *shape), f"--continue keeps the shape of the model, and {counted}")
+    else:
+        reject(arguments, ("validation_counts", *shape), "--continue keeps the shape of the model and how it counts")
+
+
+def _open_counts(arguments: argparse.Namespace, path: str) -> Counts | CountsStore:
     """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
+    reject_overwriting(arguments, [path])
     return Counts.open(path) if is_url(path) or Path(path).is_dir() else Counts.load(path)
 
 
-def _load_replay(arguments: argparse.Namespace) -> Counts | CountsStore | None:
-    """Return the counts to train on again, whose file may not be --output."""
-    if arguments.replay is None:
-        return None
-    reject_overwriting(arguments, [arguments.replay])
-    return _open_counts(arguments.replay)
+def _checkpoint_options(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """Return the arguments of a fit that say where its checkpoint is; exit if it is also another file."""
+    path = arguments.checkpoint
+    if path is None:
+        reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
+        return {}
+    files = [file for file in arguments.files if file != "-"]
+    used = [arguments.output, arguments.counts, arguments.validation_counts, arguments.model, arguments.replay]
+    used += FileCorpus(paths_of(files)).names if files else []
+    reject_overwriting(arguments, used, [path, f"{path}.counts", f"{path}.held-out"])
+    return {name: getattr(arguments, name) for name in ("checkpoint", "checkpoint_minutes", "keep_checkpoint")}
 
 
-def add_parser(commands: options.Commands) -> None:
+def add_demo(commands: Commands) -> None:
     """Add the command to the parser."""
-    command = options.add_command(
-        commands,
-        "train",
-        run,
-        example="fastembed train news.txt more.txt.gz -o news.safetensors --dim 200",
-        keys=MODEL_KEYS,
-    )
-    options.add_output(command, "model.safetensors")
-    options.add_json_lines(command)
-    source = command.add_argument_group("what to learn from")
-    options.add_text(source, required=False)
-    add_file = partial(options.add_option, source, default=None, shown="none", metavar="FILE", type=values.file_name)
-    add_file("--counts", text="learn from what `count` wrote, a file or the folder of a store, instead of from text")
-    add_file("--validation-counts", text="counts to validate on, which are not trained on")
-    add_file(
-        "--continue",
-        dest="model",
-        text="continue the training of a model that `train` wrote, on the new text or counts alone",
-    )
-    add_file("--replay", text="counts of the old text, which --continue then trains on again with the new one")
-    options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
-    options.add_memory_limit(source, "counts are held in memory")
-    options.add_checkpoint(command.add_argument_group("how to go on after an interruption"))
-    options.add_mpi(command)
-    options.add_parameters(command)
+    command = add_command(commands, "demo", show_demo, example="-o demo.safetensors", keys=f"{MODEL_KEYS}, neighbors")
+    add_output(command, "model.safetensors")
+    _add_parameters(command)
+
+
+def show_demo(arguments: argparse.Namespace) -> None:
+    """Learn vectors from the documentation inside this Python and show them."""
+    check_model_output(arguments)
+    model = new_model(arguments)
+    with Progress(arguments, model.epochs) as progress:
+        demo.run(model, arguments.output, progress, quiet=arguments.quiet or arguments.json)
+    vectors = model.vectors
+    near = {word: scored_record(vectors.most_similar(word, topn=5)) for word in demo.WORDS if word in vectors}
+    print_json(arguments, output=arguments.output, **_model_record(model, progress.estimate), neighbors=near)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fastembed.cli.output import MODEL_KEYS
+from fastembed.cli.train import MODEL_KEYS
 from fastembed.skipgram import SkipGram
 
 

@@ -3,11 +3,12 @@
 import io
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 from tqdm.std import TqdmDefaultWriteLock
 
-from fastembed.cli.progress import Progress
+from fastembed.cli.output import Progress
 from fastembed.skipgram import SkipGram
 
 
@@ -24,8 +25,12 @@ RECORD = {"epoch": 1, "nll": 2.0, "perplexity": 7.389, "learning_rate": 1.0, "se
 LINE = "epoch  1 of 2   nll 2.0000   perplexity 7.4   0.5 s\n"
 
 
+def progress_of(epochs=2, **options):
+    return Progress(Namespace(**{"quiet": False, "json": False, "json_lines": False} | options), epochs)
+
+
 def report(**options):
-    with Progress(epochs=2, **options) as progress:
+    with progress_of(**options) as progress:
         progress.reading(5, 10)
         progress.reading(10, 10)
         progress.counting(3, None)
@@ -34,37 +39,39 @@ def report(**options):
 
 def test_bars_are_drawn_only_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    report(lines=True, bars=True)
+    report()
     assert capsys.readouterr().out == LINE
     for stage in ("reading", "count", "training"):
         assert stage in terminal.getvalue()
     monkeypatch.setattr(sys, "stderr", json_terminal := Terminal())
-    report(lines=False, bars=True)
+    report(json=True)
     assert capsys.readouterr().out == ""
     assert "training" in json_terminal.getvalue()
-    for bars, stream in ((False, Terminal()), (True, io.StringIO())):
+    for quiet, stream in ((True, Terminal()), (False, io.StringIO())):
         monkeypatch.setattr(sys, "stderr", stream)
-        report(lines=True, bars=bars)
-        assert (capsys.readouterr().out, stream.getvalue()) == (LINE, "")
+        report(quiet=quiet)
+        assert (capsys.readouterr().out, stream.getvalue()) == ("" if quiet else LINE, "")
 
 
 def test_the_line_of_an_epoch_shows_the_nll_of_held_out_lines(capsys):
-    with Progress(lines=True, bars=False, epochs=12) as progress:
+    with progress_of(12) as progress:
         progress.epoch(RECORD | {"epoch": 10, "validation_nll": 2.5})
     assert capsys.readouterr().out == LINE.replace(" 1 of 2", "10 of 12").replace(
         "0.5 s", "validation nll 2.5000   0.5 s"
     ).replace("7.4   v", "7.4   v")
 
 
-@pytest.mark.parametrize("bars", [False, True])
-def test_an_interrupt_never_comes_where_a_lock_of_the_bars_would_make_another_error_of_it(monkeypatch, capsys, bars):
+@pytest.mark.parametrize("terminal", [False, True])
+def test_an_interrupt_never_comes_where_a_lock_of_the_bars_would_make_another_error_of_it(
+    monkeypatch, capsys, terminal
+):
     """`tqdm` releases its lock in a `finally` also where a Ctrl-C came before it was acquired."""
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    with Progress(lines=True, bars=bars, epochs=2) as progress:
+    monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
+    with progress_of() as progress:
         progress.counting(1, 2)
         monkeypatch.setattr(TqdmDefaultWriteLock, "acquire", interrupt)
         progress._print("a line", "an event")
@@ -81,7 +88,7 @@ def test_a_line_that_cannot_be_written_is_the_last_one_tried(monkeypatch):
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stdout", broken := Broken())
-    with Progress(lines=True, bars=False, epochs=2) as progress:
+    with progress_of() as progress:
         progress.epoch(RECORD)
         progress.epoch(RECORD | {"epoch": 2})
     assert broken.tries == 1

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import fastembed.cli.train as cli_train
 from fastembed import Counts, SkipGram
 from fastembed._kernels import BUILD, runnable_builds
-from fastembed.cli import ranks as cli_ranks
 
 TIME_LIMIT = 500  # seconds, for jobs that would otherwise hang
 OPTIONS = ["--dim", "8", "--epochs", "3", "--threads", "1"]
@@ -117,13 +117,14 @@ def test_a_job_that_is_ended_ends_at_once_and_the_same_command_goes_on_with_othe
     """A rank is killed, or mpiexec has a Ctrl-C, which kills the ranks: they have no time for a checkpoint."""
     # 600 s of sleep at the end of the second epoch, in which rank 1 waits for rank 0
     sleep = (
-        "import time\nfrom fastembed.cli.progress import Progress\nepoch = Progress.epoch\n"
+        "import time\nfrom fastembed.cli.output import Progress\nepoch = Progress.epoch\n"
         "Progress.epoch = lambda self, record: epoch(self, record) or time.sleep(600 * (record['epoch'] == 2))\n"
     )
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(sleep, encoding="utf-8")
     command = train(store, "--mpi", "--checkpoint", "c")
-    process = start(tmp_path, (2, {"PYTHONPATH": tmp_path / "slow"}, command))
+    paths = os.pathsep.join(filter(None, [str(tmp_path / "slow"), os.environ.get("PYTHONPATH")]))
+    process = start(tmp_path, (2, {"PYTHONPATH": paths}, command))
     try:
         while not process.stdout.readline().startswith("epoch  2"):
             assert process.poll() is None, process.stderr.read()
@@ -212,7 +213,7 @@ class Alone:
 
 @pytest.fixture
 def world(set_constant):
-    set_constant(cli_ranks, "require", lambda *_: SimpleNamespace(COMM_WORLD=Alone()))
+    set_constant(cli_train, "require", lambda *_: SimpleNamespace(COMM_WORLD=Alone()))
 
 
 @pytest.mark.usefixtures("world")
@@ -241,7 +242,7 @@ def test_mpi4py_without_an_mpi_is_one_line(run, tmp_path, set_constant):
     def missing(*_):
         raise RuntimeError("cannot load MPI library\nlibmpi.so: no such file")
 
-    set_constant(cli_ranks, "require", missing)
+    set_constant(cli_train, "require", missing)
     code, _, err = run("train", "--counts", tmp_path / "none", "-o", tmp_path / "m.safetensors", "--mpi")
     assert code == 1
     assert err == (

@@ -1,0 +1,312 @@
+"""Labels of documents: ``fastembed train-classifier``, ``test`` and ``explain``, and ``predict`` by a classifier."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from fastembed._base.sizes import SIZES
+from fastembed._base.validation import printable
+from fastembed._kernels.tokens import valid_utf8
+from fastembed.classifier import Classifier
+from fastembed.classifier.compression import ROWS
+from fastembed.classifier.documents import LabelledFiles, unlabelled_texts, valid_text
+from fastembed.classifier.likelihood import LOSSES
+from fastembed.classifier.options import EPOCHS, L2
+from fastembed.cli.inputs import MIN_COUNT, TRAINING, check_model_output
+from fastembed.cli.output import print_json, print_line, print_written
+from fastembed.cli.parser import (
+    add_command,
+    add_flag,
+    add_option,
+    add_output,
+    add_parameters,
+    add_quiet,
+    add_threads,
+    add_topn,
+    fail,
+    file_name,
+    given,
+    ngram_lengths,
+    number,
+    positive,
+    reject,
+    reject_overwriting,
+)
+from fastembed.corpus import Reading
+from fastembed.corpus.blocks import TextBlock
+from fastembed.vectors import Vectors
+
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Commands
+
+MOST_LABELS = 20  # labels that `test` prints
+FEATURES: dict[str, dict[str, Any]] = {
+    "label_prefix": {"text": "what labels begin with", "type": str, "metavar": "TEXT"},
+    "ngrams": {
+        "text": "the largest number of neighbouring words that are a feature",
+        "type": positive,
+        "metavar": "N",
+    },
+    "chars": {
+        "text": "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6",
+        "type": ngram_lengths,
+        "metavar": "MIN-MAX",
+    },
+    **MIN_COUNT,
+    "max_features": {"text": "keep only the N most frequent features", "type": positive, "metavar": "N"},
+}
+HOW_TO_TRAIN: dict[str, dict[str, Any]] = {
+    "loss": {
+        "text": "squared: least squares, each label against all others; ova: one sigmoid per label; softmax: over all "
+        "labels",
+        "choices": LOSSES,
+    },
+    **TRAINING,
+    "pretrained": {
+        "text": "start the rows of words from the vectors of this file; needs --loss softmax and --dim, that of the "
+        "vectors",
+        "type": file_name,
+        "metavar": "FILE",
+    },
+    "l2": {
+        "text": "the weight of half the sum of the squared weights, in what is minimised",
+        "type": number(zero=True),
+        "metavar": "NUMBER",
+    },
+    "class_weight": {
+        "text": "weigh labels so that rare ones count as much as frequent ones",
+        "choices": ("balanced",),
+    },
+    "tol": {
+        "text": "end when an epoch moves the scores by less than this share of what the first one did; not with --loss "
+        "softmax",
+        "type": number(zero=True),
+        "metavar": "SHARE",
+    },
+    "learning_rate": {
+        "text": "rate of gradient descent; only with --loss softmax",
+        "type": number(),
+        "metavar": "RATE",
+    },
+}
+
+
+def add_train_classifier(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = add_command(
+        commands,
+        "train-classifier",
+        train_classifier,
+        example="train.txt -o classifier.safetensors",
+        keys="output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, "
+        "features, parameters, history (a list of records), ledger",
+    )
+    add_output(command, "classifier.safetensors")
+    text = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
+    command.add_argument("files", nargs="+", metavar="FILE", type=file_name, help=text)
+    reading = command.add_argument_group("what a document is made of")
+    add_flag(reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words")
+    add_parameters(reading, Classifier, FEATURES)
+    by_loss = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
+    by_loss["l2"] = _by_loss(L2)
+    add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
+    text = "dtype of the rows in the file: float16 and int8 take less space"
+    add_option(command, "--rows", text, "float32", choices=ROWS)
+    add_threads(command)
+    add_quiet(command)
+
+
+def _by_loss(defaults: Mapping[str, float]) -> str:
+    """Return the default of each loss, for the help of an option."""
+    return ", ".join(f"{loss} {default:g}" for loss, default in defaults.items())
+
+
+def train_classifier(arguments: argparse.Namespace) -> None:
+    """Learn to label documents from files with a document per line, as fastText reads them.
+
+    The tokens of a line that begin with __label__ are its labels. Lines without a label are left out and counted.
+    `predict` answers with labels, `test` says how good they are, and `explain` why.
+    """
+    check_model_output(arguments)
+    reject_overwriting(arguments, [*arguments.files, getattr(arguments, "pretrained", None)])
+    parameters = given(arguments, (*FEATURES, *HOW_TO_TRAIN, "threads"))
+    if not parameters.get("early_stopping"):
+        reject(arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping")
+    if parameters.get("loss") == "softmax":
+        reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
+    else:
+        reject(arguments, ("learning_rate",), "only --loss softmax has a learning rate")
+    if arguments.split_at_spaces:
+        parameters["reading"] = Reading()
+    if pretrained := parameters.get("pretrained"):
+        parameters["pretrained"] = Vectors.load(pretrained)
+    model = Classifier(**parameters)
+    quiet = arguments.quiet or arguments.json
+    files = [Path(file) for file in arguments.files]
+    model.fit(files, on_epoch_end=None if quiet else _print_epoch)
+    model.save(arguments.output, rows=arguments.rows)
+    accuracies: dict[str, float] = {}
+    if arguments.rows != "float32":
+        written = Classifier.load(arguments.output, threads=arguments.threads)
+        accuracies = {"float32": model.test(files).accuracy, arguments.rows: written.test(files).accuracy}
+    once = int(np.count_nonzero(model.label_counts_ == 1))
+    print_written(
+        arguments,
+        f"{len(model.classes_):,} labels, {once:,} of them seen once; {model.n_features_:,} features",
+        model.ledger_,
+        accuracies=accuracies,
+        labels=len(model.classes_),
+        labels_seen_once=once,
+        features=model.n_features_,
+        parameters=model.get_params() | {"reading": model.reading and model.reading.record(), "pretrained": pretrained},
+        history=model.history_,
+        ledger=model.ledger_,
+    )
+    if accuracies and not quiet:
+        shown = ", ".join(f"{accuracy:.4f} with rows of {rows}" for rows, accuracy in accuracies.items())
+        print_line(f"P@1 on the documents of training: {shown}")
+
+
+def _print_epoch(record: dict[str, float]) -> None:
+    held_out = f"   validation nll {record['validation_nll']:.4f}" if "validation_nll" in record else ""
+    loss = f"nll {record['nll']:.4f}" if "nll" in record else f"loss {record['loss']:.4f}"
+    print_line(f"epoch {int(record['epoch']):>2}   {loss}{held_out}   {record['seconds']:.1f} s")
+
+
+def add_test(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = add_command(
+        commands,
+        "test",
+        test,
+        example="classifier.safetensors valid.txt -n 3",
+        keys="model, documents, k, precision, recall, f1, accuracy, nll, calibration_error, per_label (a list of "
+        "label, precision, recall, f1, documents, predicted), confusions (a list of true "
+        "label, predicted label, how often), unknown_labels, without_features",
+    )
+    command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
+    command.add_argument("files", nargs="+", metavar="FILE", type=file_name, help="documents with their labels")
+    add_topn(command, 1)
+    add_threads(command)
+
+
+def test(arguments: argparse.Namespace) -> None:
+    """Compare the labels that a classifier gives to documents with those of the file.
+
+    P@k is the share of the first k labels that are right, R@k the share of the documents' labels that are among them.
+    """
+    model = Classifier.load(arguments.vectors, threads=arguments.threads)
+    found = model.test([Path(file) for file in arguments.files], k=arguments.topn)
+    if print_json(arguments, model=arguments.vectors, **vars(found)):
+        return
+    k = found.k
+    print_line(
+        f"{found.documents:,} documents   P@{k} {found.precision:.4f}   R@{k} {found.recall:.4f}   F1 {found.f1:.4f}"
+        f"   nll {found.nll:.4f}   calibration error {found.calibration_error:.4f}"
+    )
+    print_line(
+        f"{found.unknown_labels:,} labels are unknown; {found.without_features:,} documents have no known feature"
+    )
+    print_line(f"{'label':<24} precision  recall      F1  documents")
+    for score in sorted(found.per_label, key=lambda score: -score.documents)[:MOST_LABELS]:
+        shares = (score.precision, score.recall, score.f1)
+        numbers = "".join(f"{'-' if math.isnan(share) else f'{share:.4f}':>8}" for share in shares)
+        print_line(f"{score.label!s:<24}  {numbers}  {score.documents:>9,}")
+    for true, wrong, count in found.confusions:
+        print_line(f"{count:>6,} times {wrong} in place of {true}")
+
+
+def add_explain(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "model, text, labels (a list of label, probability, score, bias, features (a list of feature, share))"
+    command = add_command(commands, "explain", explain, example="classifier.safetensors text", keys=keys)
+    command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
+    command.add_argument("text", metavar="TEXT", help="the document")
+    add_topn(command, 3)
+
+
+def explain(arguments: argparse.Namespace) -> None:
+    """Print each feature's share of the scores of the most probable labels of a document; they add up to the scores."""
+    model = Classifier.load(arguments.vectors)
+    found = model.explain(arguments.text, k=arguments.topn)
+    labels = [
+        {
+            "label": label,
+            "probability": found.probabilities[column],
+            "score": found.scores[column],
+            "bias": found.bias[column],
+            "features": [
+                {"feature": name, "share": share}
+                for name, share in zip(found.features, found.shares[:, column].tolist(), strict=True)
+            ],
+        }
+        for column, label in enumerate(found.labels)
+    ]
+    if not print_json(arguments, model=arguments.vectors, text=arguments.text, labels=labels):
+        for line in str(found).split("\n"):
+            print_line(line)
+
+
+def predict_labels(arguments: argparse.Namespace) -> None:
+    """Print the labels of each line of a file or of standard input, for ``fastembed predict``."""
+    reject(arguments, ("side",), "a classifier answers with labels")
+    if len(arguments.words) > 1:
+        files = " ".join(arguments.words)
+        fail(arguments, f"a classifier reads one file, got {files!r}; -k and --threshold take numbers")
+    model = Classifier.load(arguments.vectors, threads=arguments.threads)
+    topn = arguments.topn if given(arguments, ["topn"]) else 1
+    line_of = _json_line if arguments.json else partial(_line, {c: printable(str(c)) for c in model.classes_.tolist()})
+    for documents in _documents((arguments.words or ["-"])[0], model):
+        answers = model.predict_top(documents, topn, arguments.threshold or 0.0)
+        sys.stdout.writelines(map(line_of, answers))
+        sys.stdout.flush()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _json_line(answer: list[tuple[Any, float]]) -> str:
+    return _encode({"labels": [{"label": label, "probability": p} for label, p in answer]}) + "\n"
+
+
+def _line(names: dict[Any, str], answer: list[tuple[Any, float]]) -> str:
+    return "  ".join([f"{names[label]} {p:.4f}" for label, p in answer]) + "\n"
+
+
+def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
+    """Yield the documents of a file or folder, many at a time, or of standard input, all that have come."""
+    errors, prefix = model.reading_.errors, model.label_prefix
+    if name != "-":
+        yield from LabelledFiles(Path(name), model.reading_, prefix).all_documents()
+        return
+    number, offset = 1, 0
+    for text in _text_of_stdin():
+        whole = errors == "replace" or valid_utf8(text)
+        for part in [text] if whole else [line + b"\n" for line in text.split(b"\n")[:-1]]:  # up to the wrong one
+            block = TextBlock(part, "standard input", number, offset, len(part), inside=False, last=False)
+            yield unlabelled_texts(valid_text(block, errors), prefix.encode())
+            number, offset = number + part.count(b"\n"), offset + len(part)
+
+
+def _text_of_stdin() -> Iterator[bytes]:
+    """Yield whole lines as soon as they come: one, or all that are there already."""
+    stdin = cast(BufferedReader, sys.stdin.buffer)
+    begun: list[bytes] = []
+    while some := stdin.read1(SIZES.block_bytes):
+        end = some.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*begun, some[:end]])
+            begun.clear()
+        begun.append(some[end:])
+    if rest := b"".join(begun):
+        yield rest + b"\n"

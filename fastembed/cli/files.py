@@ -1,0 +1,113 @@
+"""Files of vectors and models: ``fastembed info`` and ``fastembed export``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastembed._versions import versions
+from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
+from fastembed.cli.output import print_json, print_line, print_written
+from fastembed.cli.parser import (
+    add_command,
+    add_option,
+    add_quiet,
+    file_name,
+    output_name,
+    reject,
+    reject_overwriting,
+)
+from fastembed.formats.registry import FORMATS, check_output, format_of, load
+from fastembed.formats.tensors import map_tensors
+from fastembed.vectors.vectors import composer_behind
+
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Commands
+
+LONGEST = 80  # characters of a value that are shown; --json has all
+
+
+def add_info(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, caches, "
+    keys += "python, unicode, numpy, scipy, blas, threads"
+    command = add_command(commands, "info", info, example="model.safetensors", keys=keys)
+    text = "the file to look at (default: the installation)"
+    command.add_argument("file", nargs="?", metavar="FILE", type=file_name, help=text)
+    add_input_format(command)
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Print the contents of a file of vectors, counts or a model, or the versions that the installation runs on."""
+    if arguments.file is not None:
+        _print_contents(arguments)
+        return
+    reject(arguments, ("input_format",), "no FILE is named")
+    found = versions()
+    if not print_json(arguments, **found):
+        for name, value in found.items():
+            print_line(f"{name:<10} {value}")
+
+
+def _print_contents(arguments: argparse.Namespace) -> None:
+    """Print the header of a safetensors file, or the shape of what a file of vectors in another format holds."""
+    file, form = arguments.file, format_of(arguments.file, arguments.input_format)
+    if form.name == "safetensors":
+        arrays, header = map_tensors(file)
+    else:
+        arrays, header = {"matrix": load(file, form.name).matrix}, {"format": form.name}
+    size = Path(file).stat().st_size
+    metadata = {name: _decoded(value) for name, value in header.items()}
+    tensors = [
+        {"name": name, "dtype": str(array.dtype), "shape": array.shape} for name, array in sorted(arrays.items())
+    ]
+    if print_json(arguments, file=file, bytes=size, metadata=metadata, tensors=tensors):
+        return
+    print_line(f"{file}: {size:,} bytes")
+    for name, value in sorted(metadata.items()):
+        for key, entry in value.items() if isinstance(value, dict) else [("", value)]:
+            text = entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
+            shown = textwrap.shorten(text, LONGEST, placeholder=" ...")
+            print_line(f"  {f'{name} {key}'.rstrip():<30} {shown}")
+    for tensor in tensors:
+        print_line(f"  {tensor['name']:<30} {tensor['dtype']} {tensor['shape']}")
+
+
+def _decoded(text: str) -> Any:
+    """Return the object or list that JSON text stands for, and any other text as it is."""
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def add_export(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "output, vectors, format, words, dim, left_out (the n-grams that OUTPUT cannot hold, or null)"
+    command = add_command(commands, "export", export, example="model.safetensors vectors.vec.gz", keys=keys)
+    add_vectors(command)
+    command.add_argument("output", metavar="OUTPUT", type=output_name, help="the file to write")
+    writable = tuple(name for name, form in FORMATS.items() if form.writable)
+    add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
+    add_quiet(command)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write vectors in another format, which the suffix of OUTPUT names.
+
+    Character n-grams are written as .safetensors alone; other formats get the words, which the answer says.
+    """
+    check_output(arguments.output, arguments.format)
+    form = format_of(arguments.output, arguments.format)
+    inputs = format_of(arguments.vectors, arguments.input_format).files(arguments.vectors)
+    reject_overwriting(arguments, inputs, form.files(arguments.output))
+    vectors = open_vectors(arguments)
+    vectors.save(arguments.output, form.name)
+    (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)
+    left_out = None if form.ngrams or composer is None else str(composer)
+    document = {"vectors": arguments.vectors, "format": form.name, "words": words, "dim": dim, "left_out": left_out}
+    alone = f", without the {left_out}" if left_out else ""
+    print_written(arguments, f"{words:,} vectors of dimension {dim}{alone}, {form.description}", **document)

@@ -1,0 +1,290 @@
+"""What commands read: texts, vectors and models, the options that say how, and the parameters of a new model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastembed._base.optional import is_url
+from fastembed.cli.output import Progress, print_line
+from fastembed.cli.parser import (
+    add_flag,
+    add_option,
+    fail,
+    file_name,
+    given,
+    natural,
+    number,
+    or_word,
+    positive,
+    reject,
+    reject_overwriting,
+)
+from fastembed.corpus.reading import DIGITS, UNITS, check_pattern
+from fastembed.counts.windows import WEIGHTINGS
+from fastembed.formats.atomic import check_writable, remove_leftovers
+from fastembed.formats.registry import FORMATS, format_of
+from fastembed.formats.tensors import map_tensors
+
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Group
+    from fastembed.corpus import FileCorpus, Phrases, Reading
+    from fastembed.skipgram import SkipGram
+    from fastembed.vectors import Vectors
+
+# ---------------------------------------------------------------- text
+
+TOKENS = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern", "phrases")  # what the tokens are
+READING = ("field", "no_header", "skip_bad", *TOKENS, "processes", "replace_invalid")
+
+
+def add_text(to: Group, *, required: bool) -> None:
+    """Add the text files to read, and how they are read."""
+    text = (
+        "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, patterns, "
+        "- (stdin)"
+    )
+    to.add_argument("files", nargs="+" if required else "*", default=[], metavar="FILE", type=file_name, help=text)
+    add_reading(to)
+
+
+def add_reading(to: Group) -> None:
+    """Add how text is read."""
+    text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv, .parquet or .arrow: a name or a number"
+    add_option(to, "--field", text, shown="the files are text", metavar="NAME")
+    add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
+    add_flag(to, "--skip-bad", "leave out and count rows that have no text instead of stopping")
+    text = "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation"
+    add_flag(to, "--words", text)
+    add_flag(to, "--keep-case", "keep the capitals of --words")
+    text = "numbers among --words: as they are, each digit as 0, or left out"
+    add_option(to, "--digits", text, "keep", choices=tuple(DIGITS))
+    text = "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital"
+    add_option(to, "--unit", text, "line", choices=("line", *UNITS))
+    add_flag(to, "--lowercase", "turn the text to lower case first")
+    text = "tokens are the matches of this regular expression in a line (slower)"
+    add_option(to, "--token-pattern", text, shown="what is between spaces", type=pattern, metavar="REGEX")
+    text = "number of processes that find the pattern; the result is the same for any number"
+    add_option(to, "--processes", text, 1, type=positive, metavar="N")
+    text = "join phrases such as new_york: those of a list that `phrases` wrote, or auto: found in the same text first"
+    add_option(to, "--phrases", text, shown="none", type=file_name, metavar="FILE|auto")
+    add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
+
+
+def pattern(text: str) -> str:
+    """Read a regular expression that has at most one group and does not match the empty string."""
+    try:
+        check_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def open_corpus(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus of the files given, none of which may be --output; `reading` is as for `read_corpus`."""
+    if not arguments.files:
+        fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
+    corpus = read_corpus(arguments, arguments.files, reading)
+    lists = (getattr(arguments, name, None) for name in ("phrases", "drop", "keep_only"))
+    reject_overwriting(arguments, [*corpus.names, *(file for file in lists if file not in ("auto", "english"))])
+    return corpus
+
+
+def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Reading | None = None) -> FileCorpus:
+    """Return the corpus of some files, read as the options say; if they say nothing, by a reading: a model's."""
+    from fastembed.corpus import FileCorpus
+
+    if arguments.words:
+        reject(arguments, ("token_pattern",), "--words says what a token is")
+    else:
+        reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
+    if arguments.keep_case:
+        reject(arguments, ("lowercase",), "--keep-case keeps capitals")
+    structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
+    structure |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
+    read = partial(FileCorpus, paths_of(files), **structure)
+    if reading is not None and not given(arguments, TOKENS):
+        return read(**{name: getattr(reading, name) for name in (*TOKENS, "tokenizer")})
+    options = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
+    return read(**options, phrases=_open_phrases(arguments, read(**options)))
+
+
+def paths_of(files: Iterable[str]) -> list[str | Path]:
+    """Return the names of files as paths, but URLs as they are."""
+    return [file if is_url(file) else Path(file) for file in files]
+
+
+def _open_phrases(arguments: argparse.Namespace, corpus: FileCorpus) -> Phrases | None:
+    """Return the phrases of the file that --phrases names, or those of a corpus."""
+    from fastembed.corpus import Phrases
+
+    if arguments.phrases != "auto":
+        return arguments.phrases and Phrases.load(arguments.phrases)
+    with Progress(arguments, 0) as progress:
+        phrases = Phrases.from_corpus(corpus, threads=getattr(arguments, "threads", None), progress=progress.reading)
+    if not (arguments.json or getattr(arguments, "quiet", True)):
+        print_line(f"found {len(phrases):,} phrases, such as {' '.join(phrases.phrases[0])!r}")
+    return phrases
+
+
+def open_token_list(file: str) -> str | tuple[str, ...]:
+    """Return the tokens of a file, or "english" as it is."""
+    from fastembed.corpus.tokens import read_token_list
+
+    return file if file == "english" else read_token_list(file)
+
+
+def stdin_lines() -> list[str]:
+    """Return the lines of standard input without their ends."""
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").split("\n")
+
+
+# ---------------------------------------------------------------- vectors and models
+
+
+def add_vectors(command: argparse.ArgumentParser) -> None:
+    """Add the file of vectors to open, and the purpose for which a model gives vectors."""
+    text = "a model that `train` wrote, or vectors in any format that `export` writes"
+    command.add_argument("vectors", metavar="VECTORS", type=file_name, help=text)
+    add_input_format(command)
+    text = "which vectors of a model: for analogies and similarity in the strict sense, or for relatedness"
+    add_option(command, "--purpose", text, "analogies", choices=("analogies", "relatedness"))
+
+
+def add_input_format(to: Group) -> None:
+    """Add the format of the file of vectors to open."""
+    add_option(to, "--input-format", "the format of the file to open", shown="by its suffix", choices=tuple(FORMATS))
+
+
+def add_restrict(to: Group) -> None:
+    """Add the number of words to search."""
+    text = "find only the first N words of the file, the most frequent ones"
+    add_option(to, "--restrict", text, shown="all", type=positive, metavar="N")
+
+
+def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
+    """Load the model named by VECTORS; an error names the option that needs one."""
+    from fastembed.skipgram import SkipGram
+
+    try:
+        return SkipGram.load(arguments.vectors, threads=getattr(arguments, "threads", None))
+    except ValueError as error:
+        raise ValueError(f"{option} needs a model that `train` wrote: {error}") from error
+
+
+def holds_classifier(path: str) -> bool:
+    """Return whether a file is what `train-classifier` wrote."""
+    if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
+        return False
+    return map_tensors(path)[1].get("format") == "fastembed.classifier"
+
+
+def open_vectors(arguments: argparse.Namespace) -> Vectors:
+    """Load the vectors named by VECTORS, for the purpose given."""
+    from fastembed.vectors import Vectors
+
+    if arguments.purpose == "analogies":
+        return Vectors.load(arguments.vectors, arguments.input_format)
+    reject(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
+    return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
+
+
+def open_words(arguments: argparse.Namespace, vectors: Vectors) -> Callable[[str], str]:
+    """Return the function from a word to the token that it is among the vectors, as their model reads it."""
+    if format_of(arguments.vectors, arguments.input_format).name == "safetensors":
+        from fastembed.skipgram.model import read_reading
+
+        if reading := read_reading(arguments.vectors):
+            return partial(reading.token, known=vectors)
+    return str
+
+
+# ---------------------------------------------------------------- parameters of a new model
+
+
+def window(text: str) -> int | tuple[int, int]:
+    """Read an integer of at least 1, or two separated by a comma, not both 0."""
+    before, comma, after = text.partition(",")
+    if not comma:
+        return positive(text)
+    if not (text.isascii() and before.isdecimal() and after.isdecimal() and int(before) + int(after)):
+        raise argparse.ArgumentTypeError(f"an integer, or two as in 0,1, expected, got {text!r}")
+    return int(before), int(after)
+
+
+_or_none = partial(or_word, "none")
+_flag: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+MIN_COUNT: dict[str, dict[str, Any]] = {
+    "min_count": {"text": "drop words, phrases or features that occur fewer times", "type": positive, "metavar": "N"}
+}
+SEED: dict[str, dict[str, Any]] = {"seed": {"text": "seed of the random numbers", "type": natural, "metavar": "N"}}
+COUNTING: dict[str, dict[str, Any]] = {
+    "window": {"text": "words that count on either side; or before and after, as 0,1", "type": window},
+    "weighting": {"text": "weight of a pair by its distance", "type": str, "choices": sorted(WEIGHTINGS)},
+    **MIN_COUNT,
+    "max_size": {"text": "keep only the N most frequent words", "type": _or_none(positive), "metavar": "N"},
+    "drop": {
+        "text": "drop the words of a file with one per line, or english: function words",
+        "type": file_name,
+        "metavar": "FILE|english",
+    },
+    "keep_only": {"text": "drop all words but those of a file with one per line", "type": file_name, "metavar": "FILE"},
+    "sample": {"text": "subsample words above this share of all", "type": _or_none(number())},
+    "directed": {"text": "distinguish contexts before a word from those after it", **_flag},
+    "max_contexts": {
+        "text": "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
+        "type": or_word("auto", _or_none(positive), "auto"),
+        "metavar": "N",
+    },
+    "baskets": {
+        "text": "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n",
+        "choices": ("flat", "share"),
+    },
+}
+TRAINING: dict[str, dict[str, Any]] = {  # of every model
+    "dim": {"text": "dimension of the vectors", "type": positive, "metavar": "D"},
+    "epochs": {"text": "number of passes over the words or documents", "type": positive, "metavar": "N"},
+    "early_stopping": {"text": "hold out lines, and stop when their likelihood no longer rises", **_flag},
+    "validation_fraction": {"text": "share of the lines to hold out", "type": number(0.5), "metavar": "SHARE"},
+    "n_iter_no_change": {"text": "epochs to wait for a rise before stopping early", "type": positive, "metavar": "N"},
+    **SEED,
+}
+
+
+def new_model(arguments: argparse.Namespace) -> SkipGram:
+    """Return an untrained model with the parameters that were given."""
+    from fastembed.skipgram import SkipGram
+
+    model = SkipGram(**given_parameters(arguments))
+    if model.baskets is not None:
+        reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
+    check_early_stopping(arguments, model)
+    return model
+
+
+def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
+    found = given(arguments, (*COUNTING, *TRAINING, "subwords", "threads"))
+    return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
+
+
+def check_early_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
+    """Exit if options of early stopping were given without it."""
+    if not model.early_stopping:
+        reject(arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping")
+
+
+def check_model_output(arguments: argparse.Namespace) -> None:
+    """Exit if --output is not the name of a model's file; raise OSError if it cannot be written."""
+    if Path(arguments.output).suffix.lower() not in FORMATS["safetensors"].suffixes:
+        fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes other formats")
+    check_writable(arguments.output)
+    remove_leftovers(arguments.output)

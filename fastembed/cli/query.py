@@ -1,0 +1,226 @@
+"""Questions to vectors and models: ``fastembed neighbors``, ``fastembed analogy`` and ``fastembed predict``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from fastembed.cli.inputs import (
+    add_restrict,
+    add_vectors,
+    holds_classifier,
+    open_model,
+    open_vectors,
+    open_words,
+    stdin_lines,
+)
+from fastembed.cli.output import print_json, print_line, print_message, print_scored, scored_record
+from fastembed.cli.parser import add_command, add_flag, add_option, add_threads, add_topn, fail, number, reject
+from fastembed.vectors import Vectors
+from fastembed.vectors.neighbors import METHODS
+
+if TYPE_CHECKING:
+    from fastembed.cli.parser import Commands
+
+SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
+COMPOSED = "composed (a list of word, ngrams (a list of ngram, share))"
+Query = tuple[list[str], list[str]]  # positive and negative words
+
+
+def add_neighbors(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "vectors, queries (a list of positive, negative, neighbors (a list of word, score)), "
+    keys += f"{COMPOSED}, unknown (a list)"
+    example = "model.safetensors king woman --negative man -n 5"
+    command = add_command(commands, "neighbors", neighbors, example=example, keys=keys)
+    add_vectors(command)
+    command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")
+    add_option(command, "--negative", "words to subtract", [], "none", nargs="+", metavar="WORD")
+    add_flag(command, "--together", "take all words as one query")
+    add_topn(command, 10)
+    add_restrict(command)
+
+
+def neighbors(arguments: argparse.Namespace) -> int:
+    """Print the words nearest to the words given.
+
+    Each WORD is a query of its own. With --together or --negative all of them are one query: the answer is the words
+    nearest to the mean of their unit vectors, those of the negative words subtracted. With - in place of WORD the
+    queries are the lines of standard input: the words of a line, between spaces, are one query; words after a tab are
+    negative.
+
+    Words are read as the text of a model was: after `train --lowercase`, "Paris" asks for "paris". Where VECTORS hold
+    character n-grams, the vector of a word that they lack is composed of these, which stderr says. A query with any
+    other word that VECTORS lack has no answer: it is named on stderr, the others are answered, and the exit code is 1.
+    """
+    vectors = open_vectors(arguments)
+    token = open_words(arguments, vectors)
+    known: list[Query] = []
+    unknown: list[str] = []
+    for words in _queries(arguments):
+        positive, negative = (list(map(token, part)) for part in words)
+        if (message := _unknown(vectors, chain(positive, negative))) is None:
+            known.append((positive, negative))
+        else:
+            unknown.append(message)
+    found = list(_answers(vectors, known, topn=arguments.topn, restrict=arguments.restrict))
+    for message in unknown:
+        print_message(f"error: {message}")
+    document = [
+        {"positive": positive, "negative": negative, "neighbors": scored_record(near)}
+        for (positive, negative), near in zip(known, found, strict=True)
+    ]
+    composed = _composed(vectors, chain.from_iterable(chain(*query) for query in known))
+    if not print_json(arguments, vectors=arguments.vectors, queries=document, composed=composed, unknown=unknown):
+        _print_composed(composed)
+        for (positive, negative), near in zip(known, found, strict=True):
+            print_line(" ".join(positive) + "".join(f" -{word}" for word in negative))
+            print_scored(near)
+    return int(bool(unknown))
+
+
+def _queries(arguments: argparse.Namespace) -> list[Query]:
+    """Return the queries of the command line, or of standard input."""
+    words, negative = arguments.words, arguments.negative
+    if words != ["-"]:
+        return [(words, negative)] if negative or arguments.together else [([word], []) for word in words]
+    reject(arguments, ("negative", "together"), "the lines of standard input say which words are negative")
+    parts = (line.partition("\t") for line in stdin_lines())
+    queries = [([*filter(None, first.split(" "))], [*filter(None, rest.split(" "))]) for first, _, rest in parts]
+    return [query for query in queries if any(query)]
+
+
+def _unknown(vectors: Vectors, words: Iterable[str]) -> str | None:
+    """Return the message for the first of some words that is unknown."""
+    for word in words:
+        if word not in vectors:
+            try:
+                vectors[word]
+            except KeyError as error:
+                return str(error.args[0])
+    return None
+
+
+def _answers(vectors: Vectors, queries: list[Query], **search: Any) -> Iterator[list[tuple[str, float]]]:
+    """Yield the neighbors of each query. All queries of a single word share one search.
+
+    The exception is a search restricted to `topn` words or fewer: `nearest` cuts all answers to the length of the
+    shortest, and a query among the words searched has one neighbor fewer than others.
+    """
+    few = search["restrict"] is not None and search["restrict"] <= search["topn"]
+    words = [positive[0] for positive, negative in queries if not (few or len(positive) > 1 or negative)]
+    batch = iter(zip(*vectors.nearest(words, **search), strict=True))
+    for positive, negative in queries:
+        if few or len(positive) > 1 or negative:
+            yield vectors.most_similar(positive, negative, **search)
+        else:
+            ids, cosines = next(batch)
+            yield [(vectors.tokens[i], float(cosine)) for i, cosine in zip(ids, cosines, strict=True)]
+
+
+def _composed(vectors: Vectors, words: Iterable[str]) -> list[dict[str, Any]]:
+    """Return as JSON holds it which of some words have a vector composed of n-grams, and their shares of it."""
+    unknown = [word for word in dict.fromkeys(words) if word not in vectors]
+    return [
+        {"word": word, "ngrams": [{"ngram": ngram, "share": share} for ngram, share in vectors.subwords(word)]}
+        for word in unknown
+    ]
+
+
+def _print_composed(composed: Iterable[dict[str, Any]]) -> None:
+    """Print on stderr which words have a vector that was composed, and of which n-grams above all."""
+    for record in composed:
+        ngrams = sorted(record["ngrams"], key=lambda each: -abs(each["share"]))
+        shown = ", ".join(f"{each['ngram']} ({each['share']:.2f})" for each in ngrams[:SHOWN_NGRAMS])
+        more = f" and {len(ngrams) - SHOWN_NGRAMS} more" if len(ngrams) > SHOWN_NGRAMS else ""
+        word = f"{record['word']!r} is not among the words"
+        print_message(f"note: {word}; its vector was composed of its n-grams {shown}{more}")
+
+
+def add_method(command: argparse.ArgumentParser) -> None:
+    """Add the method that solves analogies."""
+    add_option(command, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
+
+
+def add_analogy(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = f"vectors, a, b, c, method, answers (a list of word, score), {COMPOSED}"
+    command = add_command(commands, "analogy", analogy, example="model.safetensors france paris italy", keys=keys)
+    add_vectors(command)
+    for name in "abc":
+        command.add_argument(name, metavar=name.upper(), help=f"the word {name.upper()}")
+    add_method(command)
+    add_topn(command, 5)
+    add_restrict(command)
+
+
+def analogy(arguments: argparse.Namespace) -> None:
+    """Print the words to which C is as A is to B.
+
+    Where VECTORS hold character n-grams, the vector of a word that they lack is composed of these, which stderr says.
+    """
+    vectors = open_vectors(arguments)
+    a, b, c = map(open_words(arguments, vectors), (arguments.a, arguments.b, arguments.c))
+    method = arguments.method
+    found = vectors.analogy(a, b, c, topn=arguments.topn, method=method, restrict=arguments.restrict)
+    document = {"vectors": arguments.vectors, "a": a, "b": b, "c": c, "method": method, "answers": scored_record(found)}
+    composed = _composed(vectors, (a, b, c))
+    if not print_json(arguments, **document, composed=composed):
+        _print_composed(composed)
+        print_line(f"{a} is to {b} as {c} is to")
+        print_scored(found)
+
+
+def add_predict(commands: Commands) -> None:
+    """Add the command to the parser."""
+    keys = "model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); "
+    keys += "by a classifier one object per line: labels (a list of label, probability)"
+    command = add_command(commands, "predict", predict, example="model.safetensors bread butter -n 5", keys=keys)
+    command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
+    text = "a word, or - for standard input; for a classifier a file, folder, or -"
+    command.add_argument("words", nargs="*", metavar="WORD", help=text)
+    add_topn(command, 10, "10 words, 1 label")
+    text = "leave out labels of a classifier that are less probable"
+    add_option(command, "--threshold", text, shown="none", type=number(1), metavar="P")
+    text = "predict words on this side only, by a model that distinguishes them"
+    add_option(command, "--side", text, shown="either", choices=("before", "after"))
+    add_threads(command)
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Print the most probable words beside words, or the labels of documents by a classifier.
+
+    By a classifier, which `train-classifier` wrote, each line of a file, or of standard input, is a document; the
+    tokens that are labels in training are left out. An answer is written as soon as its line is read.
+
+    By a model that `train` wrote, the words, such as the items of a basket, are one query: each has the same weight,
+    and they are left out of the answer. With - in place of WORD each line of standard input is a query; words that the
+    model does not know are left out, named on stderr, and make the exit code 1.
+    """
+    if holds_classifier(arguments.vectors):
+        from fastembed.cli.classify import predict_labels
+
+        predict_labels(arguments)
+        return 0
+    reject(arguments, ("threshold",), "only a classifier answers with labels")
+    if not arguments.words:
+        fail(arguments, "give a WORD, or - for standard input")
+    batch = arguments.words == ["-"]
+    model = open_model(arguments, "predict")
+    queries = [words for line in stdin_lines() if (words := line.split())] if batch else [arguments.words]
+    if (reading := model.reading_) is not None:
+        queries = [[reading.token(word, model.vocabulary) for word in words] for words in queries]
+    unknown = [word for word in dict.fromkeys(chain.from_iterable(queries)) if batch and word not in model.vocabulary]
+    found = model.predict_outputs(queries, arguments.topn, arguments.side, skip_unknown=batch)
+    document = [
+        {"words": words, "predicted": scored_record(answer)} for words, answer in zip(queries, found, strict=True)
+    ]
+    if not print_json(arguments, model=arguments.vectors, side=arguments.side, queries=document, unknown=unknown):
+        for words, answer in zip(queries, found, strict=True):
+            print_line(" ".join(words))
+            print_scored(answer)
+    for word in unknown:
+        print_message(f"error: {word!r} is unknown and was left out")
+    return int(bool(unknown))
