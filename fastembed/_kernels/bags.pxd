@@ -10,12 +10,11 @@ in which their rows first occur in the block, and the entries of a group in the 
 in an order that depends on the block only, and each row of E is read and written once.
 """
 
-from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastembed._kernels.primitives cimport (
-    CACHE_LINE, add_gathered_rows, descend, prefetch, squared_length, whole_lines,
+    CACHE_LINE, add_gathered_rows, descend, prefetch, step_length, whole_lines,
 )
 from fastembed._kernels.types cimport real, real_alone
 
@@ -136,7 +135,9 @@ cdef inline void update_named(
     real* embedding, Py_ssize_t dim, const Groups* groups, Py_ssize_t first, Py_ssize_t last, const real* h_gradients,
     Py_ssize_t width, const double* row_rates, double* squares, double rate, real* g,
 ) noexcept nogil:
-    """Row-wise Adagrad on the named rows `first` to last - 1, each once; a row whose rate is 0 keeps its bits.
+    """A step on the named rows `first` to last - 1, each once; a row whose rate is 0 keeps its bits.
+
+    The step is row-wise Adagrad's, or that of gradient descent if `squares` is NULL.
 
     `h_gradients` (B, width) are dL/dh of the block; `g` (width,) is memory to work in, 0 beyond `dim`.
     """
@@ -144,18 +145,23 @@ cdef inline void update_named(
     cdef int64_t begin = groups.ends[first - 1] if first else 0, end
     cdef Py_ssize_t k
     cdef int32_t row
+    cdef double* square = NULL
+    cdef double step
     for k in range(first, last):
         if k + NAMED_AHEAD < last:
             row = groups.rows[k + NAMED_AHEAD]
             prefetch_row(embedding + row * dim, dim)
-            prefetch(squares + row)
+            if squares != NULL:
+                prefetch(squares + row)
             prefetch(row_rates + row)
         row, end = groups.rows[k], groups.ends[k]
         if row_rates[row] != 0:
             gather_bag(
                 h_gradients, whole_lines(width, g), groups.members + begin, weights + begin, end - begin, g,
             )
-            squares[row] += squared_length(g, whole_lines(width, g))
-            if squares[row] > 0:
-                descend(embedding + row * dim, g, rate * row_rates[row] / sqrt(squares[row]), dim)
+            if squares != NULL:
+                square = squares + row
+            step = step_length(square, g, rate * row_rates[row], whole_lines(width, g))
+            if step != 0:
+                descend(embedding + row * dim, g, step, dim)
         begin = end

@@ -42,10 +42,16 @@ def bag_update(
     Py_ssize_t first, Py_ssize_t last, const real[:, ::1] h_gradients, const double[::1] row_rates,
     double[::1] squares, double rate, real[::1] g,
 ):
-    """`update_named` of the groups `first` to last - 1; h_gradients (B, width), g (width,), the rest (V_in,)."""
+    """`update_named` of the groups `first` to last - 1; h_gradients (B, width), g (width,), the rest (V_in,).
+
+    `squares` is None for gradient descent.
+    """
+    cdef double* sums = NULL
+    if squares is not None:
+        sums = &squares[0]
     cdef Groups groups = Groups(named.shape[0], &named[0], &ends[0], &members[0], &weights[0])
     with nogil:
         update_named(
             &embedding[0, 0], embedding.shape[1], &groups, first, last, &h_gradients[0, 0], h_gradients.shape[1],
-            &row_rates[0], &squares[0], rate, &g[0],
+            &row_rates[0], sums, rate, &g[0],
         )

@@ -12,7 +12,8 @@ tree, as in `merge_partials`.
 
 Both updates are row-wise Adagrad (Duchi et al. 2011 with one sum of squares per row, so that a step keeps the
 gradient's direction):  S += |g|^2;  row -= rate * g / sqrt(S).  The first step of a row has the length of the rate.
-Each row of the embedding has a factor on the rate.
+Each row of the embedding has a factor on the rate. Without sums of squares (NULL) the embedding makes the steps of
+gradient descent:  row -= rate * g.
 """
 
 from libc.math cimport exp, fabs, log, sqrt
@@ -21,7 +22,7 @@ from libc.string cimport memcpy, memset
 
 from fastembed._kernels.exp cimport exp_nonpositive
 from fastembed._kernels.primitives cimport (
-    TREE_DEPTH, add_scaled, descend, exponentials, maximum_of, prefetch, scale_by, squared_length, whole_lines,
+    TREE_DEPTH, add_scaled, descend, exponentials, maximum_of, prefetch, scale_by, squared_length, step_length, whole_lines,
 )
 from fastembed._kernels.types cimport real
 
@@ -220,18 +221,22 @@ cdef void update_embedding(
     Py_ssize_t last, real* gradients, Py_ssize_t shards, Py_ssize_t shard_size, Py_ssize_t width, double* squares,
     double rate,
 ) noexcept nogil:
-    """Row-wise Adagrad on the embedding's rows rows[first] to rows[last - 1], but for those whose rate is 0.
+    """A step on the embedding's rows rows[first] to rows[last - 1], but for those whose rate is 0.
 
-    `gradients` are the shards' parts, as in `sum_shards`, which leaves their sum in shard 0.
+    The step is row-wise Adagrad's, or that of gradient descent if `squares` is NULL. `gradients` are the shards' parts, as in `sum_shards`, which leaves their sum in shard 0.
     """
     cdef Py_ssize_t b, row
+    cdef double* square = NULL
+    cdef double step
     sum_shards(gradients, shards, shard_size, width, first, last)
     for b in range(first, last):
         row = rows[b]
         if row_rates[row] != 0:
-            squares[row] += squared_length(gradients + b * width, whole_lines(width, gradients))
-            if squares[row] > 0:
-                descend(embedding + row * dim, gradients + b * width, rate * row_rates[row] / sqrt(squares[row]), dim)
+            if squares != NULL:
+                square = squares + row
+            step = step_length(square, gradients + b * width, rate * row_rates[row], whole_lines(width, gradients))
+            if step != 0:
+                descend(embedding + row * dim, gradients + b * width, step, dim)
 
 
 cdef void update_linear(
@@ -309,12 +314,18 @@ def block_update_embedding(
     real[:, ::1] embedding, const Py_ssize_t[::1] rows, const double[::1] row_rates, real[:, :, ::1] gradients,
     double[::1] squares, double rate, Py_ssize_t first, Py_ssize_t last,
 ):
-    """`update_embedding` of rows[first:last]; row_rates and squares (V_in,), gradients (S, B, width)."""
+    """`update_embedding` of rows[first:last]; row_rates and squares (V_in,), gradients (S, B, width).
+
+    `squares` is None for gradient descent.
+    """
     cdef Py_ssize_t width = gradients.shape[2], shard_size = gradients.shape[1] * width
+    cdef double* sums = NULL
+    if squares is not None:
+        sums = &squares[0]
     with nogil:
         update_embedding(
             &embedding[0, 0], embedding.shape[1], &rows[0], &row_rates[0], first, last,
-            &gradients[0, 0, 0], gradients.shape[0], shard_size, width, &squares[0], rate,
+            &gradients[0, 0, 0], gradients.shape[0], shard_size, width, sums, rate,
         )
 
 

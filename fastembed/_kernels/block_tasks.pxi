@@ -35,7 +35,7 @@ cdef struct BlockModel:
     void* weights              # (V, width)
     const void* bias           # (V,) or NULL
     void* momentum             # (V, width)
-    double* squares            # (V_in,)
+    double* squares            # (V_in,), or NULL: the embedding makes steps of gradient descent
     double* linear_squares     # (V,)
     const double* row_rates    # (V_in,), factors on the learning rate
     const void* row_weights    # (N,), the weights a in dW; N is V_in if there are no bags

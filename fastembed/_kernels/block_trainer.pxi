@@ -219,12 +219,12 @@ def block_trainer(
     const double[::1] totals, gemm, double decay, scratch, bags, const real[::1] bag_weights, bag_scratch,
     exchange,
 ) -> BlockTrainer:
-    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None, squares and linear_squares; counts
-    (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to ends[n] - 1, and their `totals` (N,);
-    `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for those that no step changes;
-    `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype, whose integers are int. Where
-    a row of the counts begins and ends, and what is in between, may change from step to step, but not while the row is
-    in a block or in the next one.
+    """Bind a model: embedding (V_in, D), weights (V, width), bias (V,) or None; squares (V_in,), or None for gradient
+    descent; linear_squares (V,); counts (N, V), whose row n has `indices`, ascending, and `data` from begins[n] to
+    ends[n] - 1, and their `totals` (N,); `row_rates` (V_in,), factors on the rate of the rows of the embedding, 0 for
+    those that no step changes; `row_weights` (N,), the weights a; `gemm`, a capsule of BLAS's function for the dtype,
+    whose integers are int. Where a row of the counts begins and ends, and what is in between, may change from step to
+    step, but not while the row is in a block or in the next one.
 
     `scratch` has, as attributes, the memory to work in: of the model's dtype h and weighted_h (2, B, width), logits
     (S, B, stride), h_gradients (S, B, width), momentum (V, width) and gradients (members of the crew, rows, width), of
@@ -252,13 +252,16 @@ def block_trainer(
     cdef double[::1] log_normalisers = scratch.log_normalisers
     cdef int64_t[:, :, ::1] starts = scratch.starts
     cdef const real* b = NULL
+    cdef double* sums = NULL
     cdef Task task = run_single if real is float else run_double
     cdef Groups none = Groups(0, NULL, NULL, NULL, NULL)
     if bias is not None:
         b = &bias[0]
+    if squares is not None:
+        sums = &squares[0]
     form_crew(&trainer.crew, gradients.shape[0], task, &trainer.state)
     trainer.state.model = BlockModel(
-        &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], &squares[0], &linear_squares[0], &row_rates[0],
+        &embedding[0, 0], &weights[0, 0], b, &momentum[0, 0], sums, &linear_squares[0], &row_rates[0],
         &row_weights[0], NULL, embedding.shape[1], weights.shape[1], bounds.shape[0] - 1, &bounds[0],
     )
     trainer.state.scratch = BlockScratch(
@@ -271,8 +274,8 @@ def block_trainer(
     trainer.state.gemm = function_of(gemm)
     trainer.state.decay = decay
     trainer.arrays = (
-        embedding.base, weights.base, None if bias is None else bias.base, squares.base, linear_squares.base,
-        bounds.base, row_rates.base, row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base,
+        embedding.base, weights.base, None if bias is None else bias.base,
+        None if squares is None else squares.base, linear_squares.base, bounds.base, row_rates.base, row_weights.base, begins.base, ends.base, indices.base, data.base, totals.base,
         gemm, h.base, weighted_h.base, momentum.base, logits.base, h_gradients.base, gradients.base, partials.base,
         log_normalisers.base, starts.base,
     )

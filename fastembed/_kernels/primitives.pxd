@@ -5,7 +5,7 @@ the sum of rows by the indices of a sparse row, prefetching; and `Partial`, the 
 the vocabulary, with the merge of several.
 """
 
-from libc.math cimport fabs, log
+from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, int64_t
 
 from fastembed._kernels.bits cimport bits32, bits64, double_of, float_of
@@ -83,6 +83,17 @@ cdef inline void descend(real* row, const real* direction, double step, Py_ssize
     else:
         for d in range(n):
             row[d] = <real>(row[d] - step * direction[d])
+
+
+cdef inline double step_length(double* square, const real* g, double rate, Py_ssize_t n) noexcept nogil:
+    """The factor on the gradient g (n,) of a row: of Adagrad, rate / sqrt(S) after S += g . g; 0 while S is 0.
+
+    S is *square. If that is NULL, the factor is the rate: plain gradient descent.
+    """
+    if square == NULL:
+        return rate
+    square[0] += squared_length(g, n)
+    return rate / sqrt(square[0]) if square[0] > 0 else 0
 
 
 cdef inline real maximum_of(const real* x, Py_ssize_t n) noexcept nogil:

@@ -160,6 +160,7 @@ class BlockFit:
         if bags is None and input_weights is not None:  # only its own input moves a row: weight 0 freezes it
             rates = np.where(input_weights > 0, rates, 0)
         weight = _relative_weights(input_weights, totals).astype(parameters.dtype)
+        self._rates = rates
         bounds = all_bounds = shard_bounds(parameters.outputs)
         if ranks is not None:
             own = ranks.division(len(bounds) - 1).shards(ranks.rank)
@@ -168,17 +169,25 @@ class BlockFit:
         tasks = 0 if bags is None else -(-self._block_size // GATHERED_ROWS)
         self._threads = min(pool.threads, max(tasks, len(bounds) - 1))
         bag_scratch = None if bags is None else BagScratch(parameters, self._most_entries(bags), self._threads)
+        squares = parameters.squares if options.optimizer == "adagrad" else None
         self._in_blas = fork_locks.new()
         scratch = Scratch(parameters, bounds, self._block_size, self._threads)
         self._momentum = scratch.momentum
         self.exchange: Exchange | None = None
         if ranks is not None:
             self.exchange = Exchange(
-                ranks, parameters, all_bounds, rates, scratch.h_gradients, pool, bags=bags is not None
+                ranks,
+                parameters,
+                all_bounds,
+                rates,
+                scratch.h_gradients,
+                pool,
+                squares=squares,
+                bags=bags is not None,
             )
         self._trainer = kernels_for(parameters.dtype).block_trainer(
-            parameters.embedding, parameters.weights, parameters.bias, parameters.squares, parameters.linear_squares,
-            bounds, rates, weight,
+            parameters.embedding, parameters.weights, parameters.bias,
+            squares, parameters.linear_squares, bounds, rates, weight,
             self._counts.begins, self._counts.ends, self._counts.indices, self._counts.data, totals,
             matrix_product(parameters.dtype), MOMENTUM, scratch,
             bags, None if input_weights is None else weight, bag_scratch,
@@ -250,6 +259,11 @@ class BlockFit:
     def learning_rate_after(self, epoch: int) -> float:
         """Return the learning rate of the embedding at the end of an epoch."""
         return self.options.learning_rate * self._decay(epoch * self.blocks_per_epoch)
+
+    def decay(self, embedding: NDArray[Any], epoch: int) -> None:
+        """Set the rows of E to those of `embedding`, those after an epoch, times exp(-l2 * the learning rate then)."""
+        factors = np.exp(-self.options.l2 * self.learning_rate_after(epoch) * self._rates)
+        np.multiply(embedding, factors.astype(embedding.dtype)[:, None], out=self.parameters.embedding)
 
     def close(self) -> None:
         """Finish the last step and release the other threads, also if a Ctrl-C came where `_crew` cannot do it."""

@@ -146,6 +146,9 @@ class _Epochs:
     def _decide(self) -> bool:
         """Return whether to stop after the epoch that has just ended."""
         at, patience = self.position, self.fit.options.n_iter_no_change
+        if self.fit.options.l2 and at.history:
+            # From the copy, so that a fit that was interrupted here, and resumes, does the same again
+            self.fit.decay(self.good.copies["embedding"], at.epoch - 1)
         stop = self.on_epoch_end is not None and is_true(self.on_epoch_end(dict(at.history[-1])))
         return stop or (patience is not None and len(at.history) - at.best_epoch >= patience)
 
@@ -163,7 +166,7 @@ class _Epochs:
             at = replace(at, blocks=blocks, nll=nll)
         if self.began is not None:
             at = replace(at, seconds=time.perf_counter() - self.began)
-        others = {"good": self.good} if at.blocks else {}  # otherwise it equals the parameters
+        others = {"good": self.good} if at.blocks or self.fit.options.l2 else {}  # otherwise it equals the parameters
         if self.best is not None and at.best_epoch:
             others["best"] = self.best
         self.checkpoint.write(at, self.written, **others)

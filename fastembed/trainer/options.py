@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastembed._base.validation import check_flag, check_integer, check_number
+from fastembed._base.validation import check_choice, check_flag, check_integer, check_number
 
+OPTIMIZERS = ("adagrad", "sgd")
 LARGEST_BLOCK = 1 << 24  # rows; the tasks of a phase are numbered with this many bits (_kernels/crew.pxi)
 
 
@@ -33,13 +34,16 @@ class FitOptions:
     learning_rate: float = 0.7
     linear_learning_rate: float = 1.0
     block_size: int = 256
+    optimizer: str = "adagrad"
+    l2: float = 0.0
     n_iter_no_change: int | None = None
     warm_start: bool = False
 
     def __post_init__(self) -> None:
         self._set("epochs", check_integer("epochs", self.epochs, low=1))
         self._set("block_size", check_integer("block_size", self.block_size, low=1, high=LARGEST_BLOCK))
-        for name in ("learning_rate", "linear_learning_rate"):
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        for name in ("learning_rate", "linear_learning_rate", "l2"):
             self._set(name, check_number(name, getattr(self, name)))
         if self.n_iter_no_change is not None:
             self._set("n_iter_no_change", check_integer("n_iter_no_change", self.n_iter_no_change, low=1))

@@ -310,6 +310,8 @@ class Exchange:
     h_gradients : ndarray (shards of this rank, B, width)
         The memory of the kernels for dH.
     pool : Pool
+    squares : ndarray (V_in,) or None
+        Adagrad's sums for the rows of the embedding; None for gradient descent.
     bags : bool
         Whether inputs are bags.
 
@@ -330,9 +332,11 @@ class Exchange:
         h_gradients: NDArray[Any],
         pool: Pool,
         *,
+        squares: NDArray[np.float64] | None,
         bags: bool,
     ) -> None:
         self._ranks, self._parameters, self._pool, self._bounds = ranks, parameters, pool, bounds
+        self._squares = squares
         self._row_rates, self._h_gradients, self._bags = row_rates, h_gradients, bags
         self._division = division = Division.of(len(bounds) - 1, ranks.size)
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
@@ -406,7 +410,8 @@ class Exchange:
         each = -(-count // ranks)
         own = rows[self._ranks.rank * each :][:each]
         self._update(own, self._gradients_of_part(each))
-        for array in (self._parameters.embedding, self._parameters.squares):
+        changed = [self._parameters.embedding, *([] if self._squares is None else [self._squares])]
+        for array in changed:
             part = np.zeros((each, *array.shape[1:]), array.dtype)
             part[: len(own)] = array[own]
             of_all = np.empty((ranks * each, *array.shape[1:]), array.dtype)
@@ -429,7 +434,7 @@ class Exchange:
 
         def update_piece(k: int) -> None:
             first, last = k * UPDATED_ROWS, min((k + 1) * UPDATED_ROWS, len(rows))
-            update(p.embedding, rows, self._rates, gradients, p.squares, 1.0, first, last)
+            update(p.embedding, rows, self._rates, gradients, self._squares, 1.0, first, last)
 
         self._pool.run(update_piece, -(-len(rows) // UPDATED_ROWS))
 

@@ -517,6 +517,8 @@ class Trainer:
         learning_rate: float = FitOptions.learning_rate,
         linear_learning_rate: float = FitOptions.linear_learning_rate,
         block_size: int = FitOptions.block_size,
+        optimizer: str = FitOptions.optimizer,
+        l2: float = FitOptions.l2,
         frozen_rows: ArrayLike = (),
         row_rates: ArrayLike | None = None,
         input_weights: ArrayLike | None = None,
@@ -544,12 +546,22 @@ class Trainer:
         epochs : int
             How often each input is visited.
         learning_rate, linear_learning_rate : float
-            Rates of the row-wise Adagrad steps on the embedding and on the linear layer. They fall linearly to a tenth.
-            The rate is the length of the first step of a row. With the rate 0 the parameters do not change.
+            Rates of the steps on the embedding and on the linear layer. They fall linearly to a tenth. The linear layer
+            makes steps of row-wise Adagrad with momentum; the rate is the length of the first step of a row. With the
+            rate 0 the parameters do not change.
         block_size : int
             Number of inputs in a block; the last block of an epoch may have fewer. A row of the embedding that is in
             several bags of a block makes one step, along the sum of their gradients. The logits of a block take memory
             for block_size * V numbers.
+        optimizer : {"adagrad", "sgd"}
+            The steps of the rows of the embedding. Row-wise Adagrad: the gradient divided by the square root of the sum
+            of the squared lengths of all gradients of the row; the rate is the length of the first step. Or gradient
+            descent: the rate times the gradient of the cross-entropy of each input's distribution of outputs, summed
+            over the inputs of the block with their weights.
+        l2 : float
+            Strength of L2 regularisation, as weight decay: after each epoch, a row of the embedding is multiplied by
+            ``exp(-l2 * rate)``, with its learning rate at the end of the epoch. The `validation_nll` of the epoch, and
+            the parameters that early stopping restores, are those before.
         frozen_rows : array_like of int
             Ids of rows of the embedding that do not change; the linear layer still learns from their counts.
         row_rates : array_like (V_in,), optional
@@ -639,7 +651,9 @@ class Trainer:
         0.0
         """
         given = GivenData(counts, bags, row_rates, frozen_rows, input_weights, validation_counts, validation_bags)
-        options = FitOptions(epochs, learning_rate, linear_learning_rate, block_size, n_iter_no_change, warm_start)
+        options = FitOptions(
+            epochs, learning_rate, linear_learning_rate, block_size, optimizer, l2, n_iter_no_change, warm_start
+        )
         check_callback("on_epoch_end", on_epoch_end)
         rng, p = check_seed(seed), self._parameters
         with ranks_of(comm) as ranks:
