@@ -109,6 +109,8 @@ def fit_counts(
     learning_rate: float = 0.7,
     linear_learning_rate: float = 1.0,
     block_size: int = 256,
+    optimizer: str = "adagrad",
+    l2: float = 0.0,
     frozen_rows: Sequence[int] = (),
     row_rates: Real = 1.0,
     input_weights: Array | None = None,
@@ -128,7 +130,7 @@ def fit_counts(
         A dense array.
     bags : ndarray (N, V_in), optional
         A dense array; the identity by default.
-    epochs, learning_rate, linear_learning_rate, block_size, frozen_rows, row_rates, input_weights, seed
+    epochs, learning_rate, linear_learning_rate, block_size, optimizer, l2, frozen_rows, row_rates, input_weights, seed
         As for `fastembed.Trainer.fit_counts`.
     squares : ndarray (V_in,), ndarray (V,), optional
         Adagrad's sums for the rows of the embedding and of the linear layer, updated in place; zeros by default.
@@ -177,14 +179,19 @@ def fit_counts(
             h_gradient, w_gradient = residual @ linear.T, h.T @ (alpha[rows, None] * residual)
             named = np.flatnonzero(bags[rows].any(axis=0) & (rates > 0))
             g = scatter(bags[rows], bag_weights[rows, None] * h_gradient)[named]
-            embedding[named], row_squares[named] = momentum_adagrad(
-                embedding[named], g, g, row_squares[named], decay * learning_rate * rates[named]
-            )
+            if optimizer == "sgd":
+                embedding[named] -= decay * learning_rate * rates[named, None] * g
+            else:
+                embedding[named], row_squares[named] = momentum_adagrad(
+                    embedding[named], g, g, row_squares[named], decay * learning_rate * rates[named]
+                )
             mean_gradient = momentum * mean_gradient + (1 - momentum) * w_gradient
             direction = mean_gradient / (1 - momentum ** (t + 1))
             vectors, column_squares[:] = momentum_adagrad(
                 linear.T, direction.T, w_gradient.T, column_squares, decay * linear_learning_rate
             )
             linear = vectors.T
+        last = 1 - (1 - final_rate) * (epoch + 1) / epochs
+        embedding *= np.exp(-l2 * last * learning_rate * rates)[:, None]
         nlls.append(nll / float(totals.sum()))
     return nlls, embedding, linear

@@ -94,6 +94,69 @@ def test_a_rate_of_zero_leaves_its_parameters_alone(library, model, make_counts,
         assert_array_equal(trainer.linear, linear)
 
 
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_a_step_of_gradient_descent_follows_the_gradient_of_the_loss(model, make_counts, near, with_bags):
+    """Finite differences of the sum over the inputs of the cross-entropy of their distribution of outputs."""
+    embedding, linear, bias = model(12, 30, 4, "float64")
+    dense, counts = make_counts(12, 30)
+    bags = np.random.default_rng(0).normal(size=(12, 12)) if with_bags else np.eye(12)
+    shares = dense / np.maximum(dense.sum(axis=1, keepdims=True), 1)
+
+    def loss(rows):
+        return reference.block_loss(reference.matvec(bags @ rows, linear, bias), shares)
+
+    gradient = np.zeros_like(embedding)
+    for place in np.ndindex(*embedding.shape):
+        step = np.zeros_like(embedding)
+        step[place] = 1e-5
+        gradient[place] = (loss(embedding + step) - loss(embedding - step)) / 2e-5
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    options = {"bags": sparse.csr_array(bags)} if with_bags else {}
+    trainer.fit_counts(counts, epochs=1, optimizer="sgd", learning_rate=0.3, linear_learning_rate=0, **options)
+    assert trainer.embedding == pytest.approx(embedding - 0.3 * gradient, abs=1e-8)
+    assert (trainer.squares[0] == 0).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "sgd"])
+@pytest.mark.parametrize("l2", [0, 0.4])
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_the_optimizer_and_l2_are_the_references(library, model, make_counts, near, optimizer, l2, with_bags):
+    """Weight decay spares frozen rows; the trainer that `on_epoch_end` sees has it."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    dense, counts = make_counts(30, 1100)
+    options = {"epochs": 3, "block_size": 7, "learning_rate": 0.2, "optimizer": optimizer, "l2": l2}
+    options |= {"row_rates": np.linspace(0, 2, 30), "frozen_rows": [5]}
+    bags, weights = None, None
+    if with_bags:
+        bags, weights = np.random.default_rng(0).normal(size=(30, 30)), np.linspace(0, 1, 30)
+    seen = []
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    history = trainer.fit_counts(
+        counts,
+        bags=None if bags is None else sparse.csr_array(bags),
+        input_weights=weights,
+        on_epoch_end=lambda record, trainer: seen.append(trainer.embedding.copy()),
+        **options,
+    )
+    nlls, expected, expected_linear = reference.fit_counts(
+        embedding, linear, dense, bias=bias, bags=bags, input_weights=weights, **options
+    )
+    near([record["nll"] for record in history], nlls, scale=10)
+    near(trainer.embedding, expected, times=100)
+    near(trainer.linear, expected_linear, times=100)
+    assert_array_equal(trainer.embedding, seen[-1])
+    assert trainer.embedding[[0, 5]].tobytes() == embedding[[0, 5]].tobytes()
+
+
+def test_early_stopping_restores_parameters_from_before_the_weight_decay(model, make_counts):
+    embedding, linear, _ = model(30, 50, 6, "float64")
+    _, counts = make_counts(30, 50)
+    trainer = Trainer(embedding, linear)
+    history = trainer.fit_counts(counts, epochs=2, l2=9, validation_counts=counts, n_iter_no_change=2)
+    lowest = min(record["validation_nll"] for record in history)
+    assert trainer.nll(counts) == pytest.approx(lowest, rel=1e-12)
+
+
 @pytest.mark.parametrize("share", [0.3, 1])
 @pytest.mark.parametrize("linear_rate", [0, 0.1])
 def test_frozen_rows_keep_their_bits_and_still_count(library, model, make_counts, near, share, linear_rate):

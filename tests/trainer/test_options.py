@@ -49,9 +49,14 @@ def test_learning_rates_are_checked(trainer, value, error, text):
             continue
         with pytest.raises(error, match=re.escape(f"learning_rate {text}")):
             call(0, learning_rate=value)
-    for name in ("learning_rate", "linear_learning_rate"):
+    for name in ("learning_rate", "linear_learning_rate", "l2"):
         with pytest.raises(error, match=re.escape(f"{name} {text}")):
             trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), **{name: value})
+
+
+def test_the_optimizer_is_checked(trainer):
+    with pytest.raises(ValueError, match="optimizer must be one of adagrad, sgd, got 'adam'"):
+        trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), optimizer="adam")
 
 
 integers = pytest.mark.parametrize(

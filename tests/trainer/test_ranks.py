@@ -112,6 +112,11 @@ def test_rows_may_be_frozen_weighed_and_have_rates_of_their_own(check, counts):
     check([2], counts=counts, frozen_rows=[0, 3], row_rates=rng.random(ROWS), input_weights=rng.random(ROWS))
 
 
+@pytest.mark.parametrize("with_bags", [False, True])
+def test_the_optimizer_may_be_gradient_descent_with_l2(check, counts, make_bags, with_bags):
+    check([3], counts=counts, bags=make_bags() if with_bags else None, optimizer="sgd", l2=0.1)
+
+
 def test_the_linear_layer_or_the_embedding_may_stay(check, counts):
     check([2], counts=counts, learning_rate=0)
     check([2], counts=counts, linear_learning_rate=0)
@@ -395,7 +400,14 @@ def test_the_trial_of_the_products_is_of_all_shards_by_all_threads(new, counts):
 
     def seconds(threads):
         exchange = of_ranks.Exchange(
-            Alone(), p, bounds, np.ones(ROWS), np.zeros((4, 7, 16), np.float32), of_ranks.Pool(threads), bags=False
+            Alone(),
+            p,
+            bounds,
+            np.ones(ROWS),
+            np.zeros((4, 7, 16), np.float32),
+            of_ranks.Pool(threads),
+            squares=None,
+            bags=False,
         )
         return exchange.product_seconds()
 
