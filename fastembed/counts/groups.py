@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Call, Pool, Workers
+from fastembed._base.threads import Pool, Workers
 from fastembed._kernels import cooccur
 
 Int64 = NDArray[np.int64]
@@ -409,7 +410,7 @@ class BufferedCounts:
         turns = np.cumsum([0, *(group not in self._held for group in groups)]).tolist()
         row_ends = np.cumsum([len(draw.rows) for draw in order])
         group_ends = np.cumsum([len(draw.groups) for draw in order])
-        calls: list[Call[RowGroup | None]] = []
+        calls: list[Future[RowGroup | None]] = []
         ready = 0
 
         def hold(block: int) -> None:

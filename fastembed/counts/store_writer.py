@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.threads import Workers, ordered_results
+from fastembed._base.threads import ordered_map
 from fastembed.counts.expected import Scale
 from fastembed.counts.files import pack_attributes
 from fastembed.counts.folders import MANIFEST, NoManifestError, StoreFolder
@@ -153,7 +153,7 @@ def _encoded(
     def encode(group: RowBatch) -> tuple[RowBatch, npt.NDArray[np.uint8], Tiles]:
         return group, *encode_group(group.lengths, group.columns, group.values, bounds)
 
-    with Workers(1) as worker, closing(ordered_results(worker, encode, groups, 1)) as encoded:
+    with closing(ordered_map(encode, groups, 1, ahead=1)) as encoded:
         yield from encoded
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import RandomAccessFile, sorted_csr
-from fastembed._base.threads import Call, Workers
+from fastembed._base.threads import Workers
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -147,7 +148,7 @@ class _Entries:
         self._columns, self._values = np.empty(capacity, dtype=np.int32), np.empty(capacity)
         self._threads = threads
         self._workers = Workers(threads)
-        self._copies: deque[Call[None]] = deque()
+        self._copies: deque[Future[None]] = deque()
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
-from fastembed._base.threads import Pool, Workers, ordered_results, single_threaded_blas
+from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, as_groups, group_count, group_slice
 
@@ -241,7 +241,7 @@ class PositivePMI:
         self._rows: list[BlockedRows] = []
         self._spill: RowSpill | None = None  # the groups after those
         # The next group is read while one is in use
-        with Workers(1) as reader, closing(ordered_results(reader, groups.read_group, range(len(entries)), 1)) as parts:
+        with closing(ordered_map(groups.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
@@ -448,7 +448,7 @@ class RowSpill:
     def read(self) -> Generator[BlockedRows, None, None]:
         """Yield the groups; the next group is read while one is in use."""
         self._file.seek(0)
-        with Workers(1) as reader, closing(ordered_results(reader, self._read, self._groups, 1)) as groups:
+        with closing(ordered_map(self._read, self._groups, 1, ahead=1)) as groups:
             yield from groups
 
     def _read(self, group: tuple[NDArray[np.int32], int, int, np.dtype[Any]]) -> BlockedRows:

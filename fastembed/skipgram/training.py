@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import give_back_freed
-from fastembed._base.threads import Call, Pool, check_threads, in_background
+from fastembed._base.threads import Pool, check_threads, in_background
 from fastembed.corpus.ledger import HELD_OUT, Ledger
 from fastembed.counts.counts import Counts, expected_in_place
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
@@ -85,8 +85,7 @@ class Training:
         self._start_memory = start_memory
         self._groups = _groups_of(counts, replay, own_counts=own_counts)
         self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
-        self._digest = Call(self._groups.sha256)
-        in_background(self._digest)  # while the start is computed: hashing releases the GIL
+        self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
         pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._groups, pool)
         if isinstance(self._groups, CSRGroups):

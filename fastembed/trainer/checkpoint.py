@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import Call, in_background
+from fastembed._base.threads import in_background
 from fastembed._base.validation import all_finite, check_flag, check_integer, check_number, shown
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
@@ -190,7 +191,7 @@ class Checkpoint:
         self._call = _plain({**origin_of_bits(), **identity})
         self._identity = self._call | self._start  # of the call that wrote first
         self._last = time.monotonic()
-        self._writing: Call[None] | None = None
+        self._writing: Future[None] | None = None
         self.failed = False
 
     def read(self, trained: Iterable[str], epochs: int) -> Stored | None:
@@ -231,7 +232,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Return whether it is time to write within an epoch; raise the error of the last write, if any."""
-        if self._writing is not None and self._writing.has_ended():
+        if self._writing is not None and self._writing.done():
             self.wait()
         return self._writing is None and time.monotonic() - self._last >= 60 * self.file.minutes
 
@@ -254,10 +255,9 @@ class Checkpoint:
         where = json.dumps(position, default=_as_json)
         fields = header("checkpoint", self._identity) | {"position": where}
         self._last = time.monotonic()
-        self._writing = Call(
+        self._writing = in_background(
             lambda: write_tensors(self.file.path, tensors, fields | {"sha256": contents_digest(tensors, where)})
         )
-        in_background(self._writing)  # set before the thread starts, so that `wait` also works after a Ctrl-C here
 
     def wait(self) -> None:
         """Wait until the last write is on disk; raise OSError if it failed."""
@@ -268,7 +268,7 @@ class Checkpoint:
                 self.failed = True
                 raise
             finally:
-                if self._writing.has_ended():
+                if self._writing.done():
                     self._writing = None
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fastembed._base.threads import Call, PerProcess, Pool, fork_locks, in_background
+from fastembed._base.threads import PerProcess, Pool, fork_locks
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -55,26 +55,6 @@ def test_a_pool_that_has_run_runs_in_a_child(answer_of_child):
         return sorted(done)
 
     assert run() == answer_of_child(run) == run() == list(range(100))
-
-
-def test_a_child_does_not_wait_for_a_call_that_its_parent_has_begun(answer_of_child):
-    begun, leave = threading.Event(), threading.Event()
-    call = Call(lambda: begun.set() or leave.wait(TIME_LIMIT))
-
-    def ask():
-        call.end()
-        try:
-            call.result()
-        except RuntimeError as error:
-            return str(error)
-
-    in_background(call)
-    try:
-        assert begun.wait(TIME_LIMIT)
-        assert "its thread has ended" in answer_of_child(ask)
-    finally:
-        leave.set()
-    assert call.result()
 
 
 def test_a_fork_waits_until_other_threads_have_left_their_fork_locks(answer_of_child):

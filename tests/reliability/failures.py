@@ -381,10 +381,9 @@ def open_files() -> list[str]:
 
 def busy_threads() -> int:
     """Return the number of threads without idle ones, whose number depends on past parallelism."""
-    from fastembed._base import threads as calls
+    from fastembed._base.threads import _executor
 
-    servers = list(calls._threads.value._servers)
-    return threading.active_count() - sum(server.runs() and server.is_idle() for server in servers)
+    return threading.active_count() - _executor.value._idle_semaphore._value
 
 
 def numbers(first: int, share: int, seed: str) -> Iterator[int]:

@@ -65,13 +65,6 @@ def test_models_fitted_in_many_threads_have_the_same_bits(corpus_file, in_thread
     assert set(in_threads(*[bits] * CALLERS)) == {bits()}
 
 
-def test_a_fit_ends_though_the_thread_beside_it_is_lost(corpus_file, monkeypatch):
-    """Like a thread that gets no memory before it runs: the counts are hashed when their digest is needed."""
-    expected = fitted(corpus_file)
-    monkeypatch.setattr("fastembed._base.threads.start", lambda call: True)
-    assert fitted(corpus_file).counts_sha256_ == expected.counts_sha256_
-
-
 PEAK = """
 import sys, threading
 from pathlib import Path
