@@ -37,7 +37,7 @@ NAMES_LIMIT = 1.5
 
 IMPORT = "import fastembed"
 IMPORT_NAMES = "from fastembed import *"
-IMPORT_LIBRARIES = "import numpy, safetensors.numpy, scipy.sparse, threadpoolctl, tqdm"
+IMPORT_LIBRARIES = "import numpy, scipy.sparse, threadpoolctl, tqdm"
 
 
 def run(*command, cwd=ROOT, capture=False, **environment):

@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, deserialize, safe_open
 
+from fastembed._base.validation import LARGEST
 from fastembed.formats.atomic import replacing
 from fastembed.formats.table import PathLike, Table, encode_tokens
 
@@ -87,11 +88,7 @@ def _check_tensors(tensors: Mapping[str, Array], fields: Mapping[str, str]) -> N
 
 
 def _write(file: BinaryIO, tensors: Mapping[str, Array], fields: Mapping[str, str]) -> None:
-    """Write a safetensors file, of which equal contents give equal bytes.
-
-    The library's own writer makes a temporary file of its own, whose name nobody knows if the process is killed, and
-    puts the text fields in an order that differs from call to call.
-    """
+    """Write a safetensors file, of which equal contents give equal bytes."""
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # each begins at a multiple of its items
     header: dict[str, Any] = {"__metadata__": dict(fields)} if fields else {}
     end = 0
@@ -134,18 +131,15 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     See :func:`write_tensors`.
     """
     with Path(path).open("rb") as file:
-        try:
-            with safe_open(path, framework="numpy"):
-                pass  # the header is sound, and the arrays are all there
-        except SafetensorError as error:
-            raise _not_whole(path, error) from error
-        except OSError as error:  # for a device and the like; it does not name the file
-            raise OSError(f"{str(path)!r} cannot be mapped into memory: {error}") from error
-
-        def mapped(dtype: str, start: int, shape: tuple[int, ...]) -> Array:
-            return np.asarray(np.memmap(file, dtype, "r", start, shape))
-
-        return _arrays(file, mapped, path)
+        size = os.fstat(file.fileno()).st_size
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{str(path)!r} cannot be mapped into memory: it is not a regular file")
+        places, fields = _read_header(file, size, path)
+        tensors = {}
+        for name, (dtype, shape, start) in places.items():
+            mapped = np.memmap(file, dtype, "r", start, shape) if 0 not in shape else np.empty(shape, dtype)
+            tensors[name] = np.asarray(mapped)
+    return tensors, fields
 
 
 def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, str]]:
@@ -166,37 +160,47 @@ def load_tensors(data: bytes, path: str) -> tuple[dict[str, Array], dict[str, st
     --------
     See :func:`dump_tensors`.
     """
+    places, fields = _read_header(BytesIO(data), len(data), path)
+    tensors = {
+        name: np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+        for name, (dtype, shape, start) in places.items()
+    }
+    return tensors, fields
+
+
+def _read_header(
+    file: BinaryIO, size: int, path: str | os.PathLike[str]
+) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], dict[str, str]]:
+    """Return the dtype, the shape and the first byte of each array of a file of `size` bytes, and its fields of text.
+
+    The arrays must fill the file without gaps behind the header, as the format demands.
+    """
+    places = {}
     try:
-        deserialize(data)  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
-        raise _not_whole(path, error) from error
-
-    def view(dtype: str, start: int, shape: tuple[int, ...]) -> Array:
-        return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
-
-    return _arrays(BytesIO(data), view, path)
-
-
-def _not_whole(path: str | os.PathLike[str], error: Exception) -> ValueError:
-    return ValueError(f"{str(path)!r} is not a whole safetensors file: {error}")
-
-
-def _arrays(
-    file: BinaryIO, array: Callable[[str, int, tuple[int, ...]], Array], path: str | os.PathLike[str]
-) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays of a file whose header is sound, each as a function makes it, and its fields of text."""
-    length = int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(length))
-    metadata = header.pop("__metadata__", None) or {}
-    tensors = {}
-    for name, entry in header.items():
-        if entry["dtype"] not in _DTYPES:
-            known = ", ".join(_DTYPES)
-            raise ValueError(f"{str(path)!r}: {name!r} is of {entry['dtype']}; NumPy has dtypes only for {known}")
-        dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
-        start = 8 + length + entry["data_offsets"][0]
-        tensors[name] = np.empty(shape, dtype) if 0 in shape else array(dtype, start, shape)
-    return tensors, metadata
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            raise ValueError(f"it has {size:,} bytes, but its header promises {length:,}")
+        header = json.loads(file.read(length))
+        fields = header.pop("__metadata__", None) or {}
+        if not all(isinstance(field, str) for field in fields.values()):
+            raise ValueError("its metadata are not text")
+        unknown = [(name, entry["dtype"]) for name, entry in header.items() if entry["dtype"] not in _DTYPES]
+        end = 0
+        for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]) if not unknown else ():
+            dtype, shape, (start, stop) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+            whole = all(type(number) is int and number >= 0 for number in (*shape, start, stop))
+            if not whole or math.prod(number or 1 for number in shape) > LARGEST // 8:
+                raise ValueError(f"{name!r} cannot have the shape {shape}")
+            if start != end or stop - start != math.prod(shape) * np.dtype(dtype).itemsize:
+                raise ValueError(f"{name!r} does not take the bytes from {start} to {stop}")
+            places[name], end = (dtype, shape, 8 + length + start), stop
+        if 8 + length + end != size and not unknown:
+            raise ValueError(f"it has {size:,} bytes, but its arrays end after {8 + length + end:,}")
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is not a whole safetensors file: {error}") from error
+    for name, dtype in unknown:
+        raise ValueError(f"{str(path)!r}: {name!r} is of {dtype}; NumPy has dtypes only for {', '.join(_DTYPES)}")
+    return places, fields
 
 
 def pack_tokens(tokens: Sequence[str], prefix: str = "tokens") -> dict[str, Array]:

@@ -8,7 +8,15 @@ import sys
 import numpy as np
 import pytest
 
-from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
+from fastembed.formats.tensors import (
+    check_header,
+    header,
+    load_tensors,
+    map_tensors,
+    pack_tokens,
+    unpack_tokens,
+    write_tensors,
+)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8", "bool", ">f4", ">i8"])
@@ -28,6 +36,18 @@ def test_tensors_come_back_bit_for_bit(tmp_path, dtype):
     for name, tensor in tensors.items():
         assert found[name].dtype == tensor.dtype.newbyteorder("=")
         np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_the_library_of_the_format_reads_and_writes_the_same_files(tmp_path):
+    library = pytest.importorskip("safetensors.numpy", reason="needs the library safetensors")
+    tensors = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(3, dtype=np.uint8), "c": np.empty((0, 4), np.float32)}
+    write_tensors(tmp_path / "ours", tensors, {"unit": "m"})
+    library.save_file(tensors, tmp_path / "theirs", {"unit": "m"})
+    theirs, (ours, fields) = library.load_file(tmp_path / "ours"), map_tensors(tmp_path / "theirs")
+    assert fields == {"unit": "m"}
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(theirs[name], tensor, strict=True)
+        np.testing.assert_array_equal(ours[name], tensor, strict=True)
 
 
 def test_no_metadata_is_an_empty_dictionary(tmp_path):
@@ -83,6 +103,33 @@ def test_junk_is_an_error_that_names_the_file(tmp_path, junk):
     path.write_bytes(junk)
     with pytest.raises(ValueError, match=r"junk\.bin' is not a whole safetensors file"):
         map_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        {"__metadata__": {"a": 1}},
+        {"a": 1},
+        {"a": {"dtype": "F32", "shape": [2]}},
+        {"a": {"dtype": "F32", "shape": [2, -1], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+        {"a": {"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]}},
+        {"a": {"dtype": "F32", "shape": [2**62, 2**62], "data_offsets": [0, 8]}},
+        {name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"},
+    ],
+    ids=repr,
+)
+def test_a_header_that_does_not_fit_the_bytes_is_rejected(tmp_path, entries):
+    head = json.dumps(entries).encode()
+    (tmp_path / "v").write_bytes(struct.pack("<Q", len(head)) + head + bytes(8))
+    with pytest.raises(ValueError, match="v' is not a whole safetensors file"):
+        map_tensors(tmp_path / "v")
+    with pytest.raises(ValueError, match="'v' is not a whole safetensors file"):
+        load_tensors((tmp_path / "v").read_bytes(), "v")
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("F8_E4M3", 1), ("BF16", 2)])
