@@ -39,7 +39,7 @@ from fastembed.cli.parser import (
 from fastembed.cli.query import add_method
 from fastembed.counts import Counts
 from fastembed.formats.atomic import check_writable
-from fastembed.plotting.projection import METHODS
+from fastembed.plotting.layout import METHODS
 from fastembed.vectors import Vectors
 
 if TYPE_CHECKING:

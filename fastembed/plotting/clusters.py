@@ -99,20 +99,6 @@ def communities(graph: csr_array, resolution: float, seed: int) -> Labels:
         graph = _joined(graph, moved)
 
 
-def modularity(graph: csr_array, labels: Labels, resolution: float = 1.0) -> float:
-    """Return what :func:`communities` maximises.
-
-    Examples
-    --------
-    >>> pairs = csr_array(np.kron(np.eye(2), 1 - np.eye(3)))
-    >>> modularity(pairs, np.array([0, 0, 0, 1, 1, 1]))
-    0.5
-    """
-    between = _joined(graph, labels)
-    degrees = between.sum(axis=1) / between.sum()
-    return float(between.trace() / between.sum() - resolution * (degrees**2).sum())
-
-
 def find_levels(graph: csr_array, seed: int) -> list[Level]:
     """Return the clusters of words at several scales, the coarsest first, each part of one of the level before.
 

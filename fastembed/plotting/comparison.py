@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_integer, printable
-from fastembed.plotting import web
-from fastembed.plotting.palette import theme
+from fastembed.plotting.figure import theme
+from fastembed.plotting.page import check_page, fill_map, pack_lines, pack_numbers, write_html
 from fastembed.vectors.neighbors import rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors
 
@@ -99,9 +99,8 @@ def compare(first: Vectors, second: Vectors) -> Comparison:
     ranks = np.array([max(pair) for pair in pairs])
     order = np.argsort(ranks, kind="stable")
     ids = np.array(pairs)[order]
-    cosines = np.empty(len(ids))
     one, other = unit_vectors(first.matrix[ids[:, 0]]), unit_vectors(turned.matrix[ids[:, 1]])
-    cosines[:] = [rounded_products(a[None], b)[0] for a, b in zip(one, other, strict=True)]
+    cosines = rounded_products(one, other)
     return Comparison(tuple(first.tokens[i] for i in ids[:, 0]), ranks[order], cosines)
 
 
@@ -155,7 +154,7 @@ def write_comparison(
     >>> comparison.moved(1)[0][0]
     'bank'
     """
-    web.check_page(path)
+    check_page(path)
     topn, neighbors = check_integer("topn", topn, low=1), check_integer("neighbors", neighbors, low=1)
     if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
         raise TypeError(f"names must be two str, got {names!r}")
@@ -167,7 +166,7 @@ def write_comparison(
     data = _data(comparison, models, min(neighbors, *(len(model) - 1 for model in models)))
     one, other = (html.escape(printable(name)) for name in names)
     title = f"{names[0]} and {names[1]}: {len(comparison.tokens):,} words"
-    web.write(path, web.fill_map("compare", title, data, LABEL, NOTE, AXES, first=one, second=other))
+    write_html(path, fill_map("compare", title, data, LABEL, NOTE, AXES, first=one, second=other))
     return comparison
 
 
@@ -183,21 +182,21 @@ def _data(comparison: Comparison, models: list[Vectors], neighbors: int) -> dict
     x = 0.93 * (ranks - ranks.min()) / (float(np.ptp(ranks)) or 1.0)  # space for the labels of the last
     y = distances / (float(distances.max()) or 1.0)
     data: dict[str, Any] = {
-        "words": web.pack_lines(words),
+        "words": pack_lines(words),
         "shared": len(shared),
-        "x": web.pack_numbers(np.rint(SIDE * x), "u2"),
-        "y": web.pack_numbers(np.rint(SIDE * HEIGHT * y), "u2"),
+        "x": pack_numbers(np.rint(SIDE * x), "u2"),
+        "y": pack_numbers(np.rint(SIDE * HEIGHT * y), "u2"),
         "extent": [SIDE, round(SIDE * HEIGHT)],
-        "colour": web.pack_numbers(np.zeros(len(shared))),
-        "order": web.pack_numbers(np.argsort(-distances, kind="stable"), "u2"),
-        "distance": web.pack_numbers(np.rint(1000 * distances), "u2"),
-        "ranks": web.pack_numbers(comparison.ranks, "u2"),
+        "colour": pack_numbers(np.zeros(len(shared))),
+        "order": pack_numbers(np.argsort(-distances, kind="stable"), "u2"),
+        "distance": pack_numbers(np.rint(1000 * distances), "u2"),
+        "ranks": pack_numbers(comparison.ranks, "u2"),
         "neighbors": neighbors,
         "themes": {name: theme(name) for name in ("light", "dark")},
     }
     for name, model in zip(("first", "second"), models, strict=True):
         near, cosines = model.nearest(list(shared), neighbors) if neighbors else (np.empty((len(shared), 0), int),) * 2
         numbers = np.array([ids[token] for token in model.tokens])
-        data[f"near_{name}"] = web.pack_numbers(numbers[near], "u2")
-        data[name] = web.pack_numbers(np.rint(100 * cosines), "i1")
+        data[f"near_{name}"] = pack_numbers(numbers[near], "u2")
+        data[name] = pack_numbers(np.rint(100 * cosines), "i1")
     return data

@@ -1,20 +1,19 @@
-"""The labelled map: words in the plane, and names of their clusters."""
+"""The labelled map: words in the plane, names of their clusters, labels that do not overlap, and fonts for them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.optional import require
 from fastembed._base.validation import printable, warn_user
-from fastembed.plotting.figure import FAINT, INK, check_path_or_ax, drawing
-from fastembed.plotting.fonts import choose_fonts
-from fastembed.plotting.labels import MIDDLE, PLACES, Label, draw_labels
-from fastembed.plotting.layout import CROWD, Layout, Method, lay_out
-from fastembed.plotting.palette import LIGHT, legible
+from fastembed.plotting.figure import FAINT, INK, LIGHT, check_path_or_ax, drawing, legible
+from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out
 from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -27,7 +26,28 @@ AREA = 12_000.0  # square points of all dots together, within limits for each
 DOT = (1.2, 4.5)  # diameter in points
 NAME_SIZES = (14.0, 9.5)  # points, of the names of clusters of the coarsest levels
 WORD_SIZE = 7.5
+GAP = 3.5  # points from the centre of a dot to its label
+MARGIN = np.array([-1.0, -1.0, 1.0, 1.0])  # pixels around a label: a renderer of another resolution may round up
+ALIGN_X = {1: "left", 0: "center", -1: "right"}
+ALIGN_Y = {1: "bottom", 0: "center", -1: "top"}
+# Positions of a label beside its dot, best first
+PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+MIDDLE = ((0, 0),)  # the position of a cluster's name
+PLAIN = ("normal", "normal", 400)  # style, stretch, weight
+NO_CHARACTER = 0x10FFFF  # a font that has even this has a box for everything
 BELOW = {"pca": "first principal component ({:.0%} of the variance)", "umap": "UMAP", "tsne": "t-SNE"}
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label at a point of the map, and how it is drawn."""
+
+    text: str
+    xy: tuple[float, float]
+    size: float
+    weight: str
+    colour: str
+    places: tuple[tuple[int, int], ...]
 
 
 def plot_map(
@@ -155,8 +175,109 @@ def _names(layout: Layout, texts: list[str]) -> list[Label]:
 def _words(layout: Layout, order: npt.NDArray[np.intp], texts: list[str]) -> list[Label]:
     """Return the labels of words in an order."""
     places = layout.coordinates.tolist()
-    return [Label(texts[i], (places[i][0], places[i][1]), WORD_SIZE, "normal", INK, PLACES) for i in order.tolist()]
+    return [
+        Label(texts[i], (places[i][0], places[i][1]), WORD_SIZE, "normal", INK["light"], PLACES) for i in order.tolist()
+    ]
 
 
 def _short(label: str) -> str:
     return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+
+
+def draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
+    """Draw labels in order where there is space, of `most` words at most; return the number of words with a label."""
+    from matplotlib import patheffects
+    from matplotlib.backends import backend_agg
+
+    agg: Any = backend_agg  # for type checkers its classes take no arguments
+    figure: Any = ax.get_figure(root=True)
+    # One for all labels: a figure without a window's canvas would create a whole picture for each
+    renderer = agg.RendererAgg(*figure.bbox.size, figure.dpi)
+    figure.draw_without_rendering()  # fixes the position and size of the axes
+    dots = ax.transData.transform([label.xy for label in labels])
+    gap = GAP * figure.dpi / 72
+    left, bottom, right, top = ax.bbox.extents
+    halo = [patheffects.withStroke(linewidth=2.0, foreground="white", alpha=0.9)]
+    # A dollar sign or a backslash in a token is itself, not mathematics
+    common: dict[str, Any] = {"parse_math": False, "usetex": False, "in_layout": False, "path_effects": halo}
+    common["family"] = families
+    taken, drawn = np.empty((0, 4)), 0
+    for label, dot in zip(labels, dots, strict=True):
+        if drawn == most:
+            break
+        style: dict[str, Any] = {"fontsize": label.size, "fontweight": label.weight, "color": label.colour}
+        text = ax.annotate(
+            label.text, label.xy, (0, 0), textcoords="offset points", annotation_clip=False, **style, **common
+        )
+        size = np.array(text.get_window_extent(renderer).size)
+        places = np.array(label.places)
+        corners = dot + gap * places + (places - 1) / 2 * size
+        boxes = np.hstack([corners, corners + size])
+        inside = (boxes[:, :2] >= (left, bottom)).all(axis=1) & (boxes[:, 2:] <= (right, top)).all(axis=1)
+        free = inside & ~_overlap(boxes, taken).any(axis=1)
+        if not free.any():
+            text.remove()
+            continue
+        covered = _overlap(boxes, np.hstack([dots, dots])).sum(axis=1)
+        best = np.where(free, covered, len(dots) + 1).argmin()
+        across, up = label.places[best]
+        text.set(position=(GAP * across, GAP * up), ha=ALIGN_X[across], va=ALIGN_Y[up])
+        taken = np.vstack([taken, boxes[best] + MARGIN])
+        drawn += label.places is PLACES
+    return drawn
+
+
+def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+    """Return which boxes (x0, y0, x1, y1), shape (B, 4), overlap which others, shape (C, 4): shape (B, C)."""
+    a, b = boxes[:, None], others[None]
+    overlap: npt.NDArray[np.bool_] = np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
+    return overlap
+
+
+def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
+    """Return font families that have the characters of words, in the order in which to try them.
+
+    Parameters
+    ----------
+    words : iterable of str
+
+    Returns
+    -------
+    families : list of str
+        Those of ``matplotlib.rcParams``, then as few others as possible for what those lack.
+    lacking : set of str
+        The characters that no font here has.
+
+    Examples
+    --------
+    >>> choose_fonts(["king", "größe"])
+    (['sans-serif'], set())
+    """
+    manager = require("matplotlib.font_manager", "plot")
+    families: list[str] = list(manager.FontProperties().get_family())
+    lacking = set("".join(words))
+    for family in families:
+        lacking -= _held(manager.findfont(manager.FontProperties(family=[family])), lacking)
+    if not lacking:
+        return families, lacking
+    families.append(manager.fontManager.defaultFamily["ttf"])  # drawn in place of a family that is not installed
+    plain = (font for font in manager.fontManager.ttflist if (font.style, font.stretch, font.weight) == PLAIN)
+    held = {font.name: _held(font.fname, lacking) for font in sorted(plain, key=lambda font: font.name)}
+    while lacking and held:
+        best = max(held, key=lambda name: len(held[name] & lacking))
+        if not held[best] & lacking:
+            break
+        families.append(best)
+        lacking -= held.pop(best)
+    return families, lacking
+
+
+def _held(path: str, characters: set[str]) -> set[str]:
+    """Return those of the characters that a font has."""
+    try:
+        font = require("matplotlib.font_manager", "plot").get_font(path)
+    except (OSError, RuntimeError):  # matplotlib's list of fonts is outdated: the file is gone, or no longer a font
+        return set()
+    if font.get_char_index(NO_CHARACTER):
+        return set()
+    return {c for c in characters if font.get_char_index(ord(c))}

@@ -1,25 +1,127 @@
-"""The interactive page: a map of words to pan, zoom, search and ask, in one file that needs no network."""
+"""Pages in one file that needs no network, and the interactive one: a map of words to pan, zoom, search and ask."""
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import os
+import re
+import zlib
 from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fastembed._base.validation import check_integer
-from fastembed.plotting import web
-from fastembed.plotting.layout import Layout, Method, lay_out
-from fastembed.plotting.palette import theme
-from fastembed.plotting.projection import NOTES, Rows
+from fastembed._base.validation import check_integer, printable
+from fastembed.formats.atomic import check_writable, replacing
+from fastembed.plotting.figure import theme
+from fastembed.plotting.layout import NOTES, Layout, Method, Rows, lay_out
 from fastembed.vectors.vectors import Vectors
 
+FOLDER = files("fastembed.plotting") / "web"
+SUFFIXES = (".html", ".htm")
 SIDE = 65535  # the larger side of the map: places are 16-bit integers
 DIMENSIONS = 100  # the most dimensions of the rows on a page: those along which the words differ most
 FINE, COARSE = 127, 12  # steps of a component of a unit vector from 0 to 1: in few numbers, and in many
 MANY = 1_000_000  # numbers
 NAME = ", "  # what separates the words of a cluster's name
+MAP_SCRIPTS = ("data.js", "view.js", "pointer.js", "choice.js")  # the scripts of all pages with a map
+
+
+def check_page(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError or OSError unless this is a file to which a page can be written."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise ValueError(f"a page's name must end in .html or .htm, got {str(path)!r}")
+    check_writable(path)
+
+
+def fill_page(template: str, scripts: Iterable[str], title: str, data: dict[str, Any], **texts: str) -> str:
+    """Return a page.
+
+    Parameters
+    ----------
+    template : str
+        The file in the folder `web`. ``{{ name }}`` in it stands for a text.
+    scripts : iterable of str
+        The files of the page's script, in their order.
+    title : str
+        Plain text.
+    data : dict
+        What JSON holds, of numbers, lists and packed values: no token as it is.
+    **texts : str
+        HTML.
+    """
+    texts = texts | {"title": html.escape(printable(title)), "style": read("page.css")}
+    texts["script"] = "\n".join(map(read, scripts))
+    texts["data"] = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return substitute(template, texts)
+
+
+def fill_map(name: str, title: str, data: dict[str, Any], label: str, note: str, axes: str = "", **texts: str) -> str:
+    """Return a page with a map and a panel beside it.
+
+    Parameters
+    ----------
+    name : str
+        ``name.html`` in the folder `web` is the panel, ``name.js`` its script.
+    title, data
+        As for `fill_page`.
+    label : str
+        What the map shows, as plain text for people who do not see it.
+    note : str
+        HTML below the panel.
+    axes : str
+        HTML over the map.
+    **texts : str
+        HTML in the panel.
+    """
+    panel, label = substitute(f"{name}.html", texts), html.escape(printable(label))
+    scripts = (*MAP_SCRIPTS, f"{name}.js")
+    return fill_page("page.html", scripts, title, data, name=name, panel=panel, label=label, note=note, axes=axes)
+
+
+def substitute(template: str, texts: dict[str, str]) -> str:
+    """Return the text of a file in the folder `web` with texts in the places of their names, ``{{ name }}``."""
+    return re.sub(r"{{ (\w+) }}", lambda found: texts[found[1]], read(template))
+
+
+def read(name: str) -> str:
+    """Return the text of a file in the folder `web`."""
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def write_html(path: str | os.PathLike[str], page: str) -> None:
+    """Write a page whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def pack_numbers(values: npt.NDArray[Any], least: str = "u1") -> list[str]:
+    """Return integers as `data.js` unpacks them: the type, and the deflated bytes in base64.
+
+    Natural numbers get the smallest type that holds them, from `least` on; "i1" is that of others.
+
+    Examples
+    --------
+    >>> pack_numbers(np.array([1, 2, 300]))[0], pack_numbers(np.array([-1]), "i1")[0]
+    ('u2', 'i1')
+    """
+    kinds = [least] if least == "i1" else [kind for kind in ("u1", "u2", "u4") if kind >= least]
+    kind = next(kind for kind in kinds if values.max(initial=0) <= np.iinfo(kind).max)
+    return [kind, _base64(np.ascontiguousarray(values, f"<{kind}").tobytes())]
+
+
+def pack_lines(lines: Iterable[str]) -> str:
+    """Return lines of visible characters as `data.js` unpacks them."""
+    return _base64("\n".join(map(printable, lines)).encode())
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw, 9)).decode()
 
 
 def write_page(
@@ -85,10 +187,10 @@ def write_page(
     ...     Path(f"{folder}/map.html").read_text(encoding="utf-8")[:15]
     '<!DOCTYPE html>'
     """
-    web.check_page(path)
+    check_page(path)
     neighbors = check_integer("neighbors", neighbors, low=1)
     layout = lay_out(vectors, words, topn, method, seed, neighbors=neighbors, progress=progress)
-    web.write(path, map_page(layout, neighbors))
+    write_html(path, map_page(layout, neighbors))
 
 
 def map_page(layout: Layout, neighbors: int) -> str:
@@ -101,7 +203,7 @@ def map_page(layout: Layout, neighbors: int) -> str:
         How many of each word to list.
     """
     title = f"Map of {len(layout.words):,} words"
-    return web.fill_map("map", title, _data(layout, neighbors), title, NOTES[layout.method])
+    return fill_map("map", title, _data(layout, neighbors), title, NOTES[layout.method])
 
 
 def _data(layout: Layout, neighbors: int) -> dict[str, Any]:
@@ -110,17 +212,17 @@ def _data(layout: Layout, neighbors: int) -> dict[str, Any]:
     places, extent = _places(layout.coordinates)
     rows = _steps(layout.unit)
     return {
-        "words": web.pack_lines(layout.words.tokens),
-        "x": web.pack_numbers(places[:, 0], "u2"),
-        "y": web.pack_numbers(places[:, 1], "u2"),
+        "words": pack_lines(layout.words.tokens),
+        "x": pack_numbers(places[:, 0], "u2"),
+        "y": pack_numbers(places[:, 1], "u2"),
         "extent": extent,
-        "colour": web.pack_numbers(layout.colours[layout.levels[0].labels]),
-        "order": web.pack_numbers(layout.order, "u2"),
+        "colour": pack_numbers(layout.colours[layout.levels[0].labels]),
+        "order": pack_numbers(layout.order, "u2"),
         "neighbors": near.shape[1],
-        "near": web.pack_numbers(near, "u2"),
-        "hundredths": web.pack_numbers(np.rint(100 * cosines), "i1"),
+        "near": pack_numbers(near, "u2"),
+        "hundredths": pack_numbers(np.rint(100 * cosines), "i1"),
         "dim": rows.shape[1],
-        "rows": web.pack_numbers(rows, "i1"),
+        "rows": pack_numbers(rows, "i1"),
         "levels": [_level(layout, number, places) for number in range(len(layout.levels))],
         "themes": {name: theme(name) for name in ("light", "dark")},
     }
@@ -132,8 +234,8 @@ def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
     clusters = range(len(level.names))
     middles = [np.median(places[level.labels == c], axis=0).round().astype(int).tolist() for c in clusters]
     return {
-        "of": web.pack_numbers(level.labels),
-        "names": web.pack_lines(NAME.join(layout.words.tokens[i] for i in name) for name in level.names),
+        "of": pack_numbers(level.labels),
+        "names": pack_lines(NAME.join(layout.words.tokens[i] for i in name) for name in level.names),
         "x": [x for x, _ in middles],
         "y": [y for _, y in middles],
         "colours": layout.colours_of(number).tolist(),

@@ -12,10 +12,9 @@ from pathlib import Path
 from fastembed._base.optional import require
 from fastembed._base.validation import check_integer, printable
 from fastembed._versions import versions
-from fastembed.plotting import web
 from fastembed.plotting.history import plot_history
 from fastembed.plotting.layout import Layout, Method, lay_out
-from fastembed.plotting.page import map_page
+from fastembed.plotting.page import check_page, fill_page, map_page, write_html
 from fastembed.skipgram import SkipGram
 
 PROBES = 12  # words whose nearest words are listed by default
@@ -76,7 +75,7 @@ def write_report(
     ...     "Spearman 0.5" in Path(f"{folder}/report.html").read_text(encoding="utf-8")
     True
     """
-    web.check_page(path)
+    check_page(path)
     require("matplotlib.figure", "plot")
     if not isinstance(model, SkipGram):
         raise TypeError(f"model must be a SkipGram, got {type(model).__name__}")
@@ -94,7 +93,7 @@ def write_report(
     trained = (
         f"; {len(history)} epochs, nll per pair {last['nll']:.4f}, perplexity {last['perplexity']:,.1f}" if last else ""
     )
-    page = web.fill(
+    page = fill_page(
         "report.html",
         (),
         title,
@@ -111,7 +110,7 @@ def write_report(
         settings=_table([[name, _short(value)] for name, value in model.get_params().items()]),
         versions=_table([list(pair) for pair in versions().items()]),
     )
-    web.write(path, page)
+    write_html(path, page)
 
 
 def _typical(layout: Layout) -> list[str]:

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from fastembed.plotting.clusters import (
-    communities,
-    find_levels,
-    modularity,
-    neighbor_graph,
-    representatives,
-)
+from fastembed.plotting.clusters import communities, find_levels, neighbor_graph, representatives
 
 
 def planted(groups, size, seed=0):
@@ -38,26 +32,21 @@ def test_planted_groups_are_found(seed):
     np.testing.assert_array_equal(labels, communities(graph, 1.0, seed))
 
 
-def test_modularity_is_that_of_its_definition():
-    graph, _ = planted(3, 10)
-    labels = np.arange(30) % 4
-    a = graph.toarray()
-    k = a.sum(axis=0)
-    same = labels[:, None] == labels
-    for resolution in (0.5, 1.0, 3.0):
-        expected = ((a - resolution * np.outer(k, k) / a.sum()) * same).sum() / a.sum()
-        assert modularity(graph, labels, resolution) == pytest.approx(expected, abs=1e-12)
-
-
 @pytest.mark.parametrize("resolution", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("name", ["karate_club_graph", "les_miserables_graph", "florentine_families_graph"])
 def test_communities_are_as_good_as_those_of_networkx(name, resolution):
     nx = pytest.importorskip("networkx")
     network = getattr(nx, name)()
-    graph = csr_array(nx.to_scipy_sparse_array(network, dtype=float))
-    found = max(modularity(graph, communities(graph, resolution, seed), resolution) for seed in range(5))
-    parts = nx.community.louvain_communities(network, resolution=resolution, seed=0)
-    assert found > nx.community.modularity(network, parts, resolution=resolution) - 0.01
+    graph, nodes = csr_array(nx.to_scipy_sparse_array(network, dtype=float)), np.array(network)
+
+    def quality(parts):
+        return nx.community.modularity(network, parts, resolution=resolution)
+
+    found = []
+    for seed in range(5):
+        labels = communities(graph, resolution, seed)
+        found.append(quality([set(nodes[labels == c].tolist()) for c in range(labels.max() + 1)]))
+    assert max(found) > quality(nx.community.louvain_communities(network, resolution=resolution, seed=0)) - 0.01
 
 
 @pytest.mark.parametrize("graph", [csr_array((1, 1)), csr_array((4, 4)), csr_array(np.ones((3, 3)))])

@@ -1,12 +1,15 @@
-"""The words that are shown, and the data shown with them."""
+"""The words that are shown, the data shown with them, and their places in the plane."""
 
 import importlib.util
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from fastembed import Vectors
-from fastembed.plotting import layout
+from fastembed.plotting import layout, plot_map, write_page
 from fastembed.plotting.layout import lay_out, select
 
 
@@ -25,14 +28,11 @@ def test_a_picture_that_does_not_fit_in_memory_is_rejected(monkeypatch):
         select(vectors, None, 10**9)
 
 
-def test_neighbours_are_those_of_the_search_whatever_the_block(vectors_of, monkeypatch):
+def test_neighbours_are_those_of_the_search(vectors_of):
     vectors = vectors_of(60)
-    near, cosines = vectors.nearest(ids=np.arange(60), topn=20)
-    for size in (7, 60, 1000):
-        monkeypatch.setattr(layout, "QUERIES", size)
-        found = lay_out(vectors, None, 60, "pca", 0, neighbors=20)
-        np.testing.assert_array_equal(found.near, near)
-        np.testing.assert_array_equal(found.cosines, cosines)
+    found = lay_out(vectors, None, 60, "pca", 0, neighbors=20)
+    for ours, expected in zip((found.near, found.cosines), vectors.nearest(ids=np.arange(60), topn=20), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_every_cluster_has_the_colour_of_the_coarsest_one_it_is_in(vectors_of):
@@ -59,3 +59,94 @@ def test_bars_are_drawn_if_asked_for(vectors_of, capsys):
     assert "neighbours" in capsys.readouterr().err
     lay_out(vectors_of(30), None, 30, "pca", 0)
     assert capsys.readouterr().err == ""
+
+
+UMAP = pytest.param("umap", "umap", marks=pytest.mark.slow)  # numba compiles it for half a minute
+
+
+def project(unit, method, seed):
+    """Project rows, with the neighbours that `lay_out` would find."""
+    vectors = Vectors([str(i) for i in range(len(unit))], np.array(unit))
+    near, cosines = vectors.nearest(ids=np.arange(len(unit)), topn=min(15, len(unit)))
+    return layout.project(unit, method, seed, near, cosines)
+
+
+def test_principal_components_are_eigenvectors_of_the_covariance(unit_rows):
+    unit = unit_rows(60, 7)
+    coordinates, shares = project(unit, "pca", 0)
+    variances, directions = np.linalg.eigh(np.cov(unit.T))
+    variances, directions = variances[::-1], directions[:, ::-1]
+    np.testing.assert_allclose(shares, variances[:2] / variances.sum(), rtol=1e-9)
+    for k in range(2):
+        direction = directions[:, k] * np.sign(directions[np.abs(directions[:, k]).argmax(), k])
+        np.testing.assert_allclose(coordinates[:, k], (unit - unit.mean(axis=0)) @ direction, atol=1e-9)
+
+
+def test_missing_components_are_zero(unit_rows):
+    for rows in (np.ones((1, 5)), np.ones((4, 3)), np.zeros((3, 2))):
+        coordinates, shares = project(rows, "pca", 0)
+        assert not coordinates.any()
+        assert not shares.any()
+    for rows in (unit_rows(2, 30), unit_rows(50, 1), np.repeat(unit_rows(2, 9), 20, axis=0)):
+        coordinates, shares = project(rows, "pca", 0)
+        assert np.ptp(coordinates[:, 0]) > 0.1
+        assert not coordinates[:, 1].any()
+        np.testing.assert_allclose(shares, [1, 0])
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+@pytest.mark.parametrize(("method", "library"), [("pca", "numpy"), ("tsne", "sklearn"), UMAP])
+def test_the_same_bits_for_the_same_seed(method, library, unit_rows):
+    pytest.importorskip(library)
+    unit = unit_rows(150, 12)
+    first, _ = project(unit, method, 3)
+    with threadpool_limits(limits=1):
+        again, _ = project(unit, method, 3)
+    assert first.shape == (150, 2)
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, again)
+    if method == "umap":
+        assert not np.array_equal(first, project(unit, method, 4)[0])
+
+
+@pytest.mark.parametrize(("method", "library"), [("tsne", "sklearn"), UMAP])
+def test_neighbours_stay_together(method, library, tmp_path, vectors_of, unit_rows):
+    pytest.importorskip(library)
+    centres = np.eye(3)[np.arange(60) % 3]
+    coordinates, shares = project(centres + unit_rows(60, 3) / 20, method, 0)
+    assert shares is None
+    distances = np.linalg.norm(coordinates[:, None] - coordinates, axis=2) + np.diag(np.full(60, np.inf))
+    assert (distances.argmin(axis=1) % 3 == np.arange(60) % 3).all()
+    with pytest.raises(ValueError, match="at least 4 words, got 3"):
+        plot_map(vectors_of(3), tmp_path / "map.png", method=method)
+    for rows in (np.ones((9, 3)), np.zeros((4, 2)), unit_rows(9, 1)):
+        coordinates, _ = project(rows, method, 0)
+        assert coordinates.shape == (len(rows), 2)
+        assert np.isfinite(coordinates).all()
+    plot_map(vectors_of(4), tmp_path / "map.png", method=method)
+    write_page(vectors_of(4), tmp_path / "map.html", method=method)
+
+
+def test_umap_is_given_the_seed_one_thread_and_our_neighbours(monkeypatch, unit_rows):
+    given = []
+
+    def umap(**options):
+        given.append(options)
+        return SimpleNamespace(fit_transform=lambda rows: rows[:, :2].astype(np.float32))
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=umap))
+    for count in (9, 40):
+        unit = unit_rows(count, 3)
+        coordinates, shares = project(unit, "umap", 7)
+        assert (coordinates.shape, coordinates.dtype, shares) == ((count, 2), np.float64, None)
+        options = given[-1]
+        near, distances = options["precomputed_knn"]
+        assert near.shape == distances.shape == (count, options["n_neighbors"])
+        assert options["n_neighbors"] == min(15, count)
+        expected = 1 - unit @ unit.T
+        np.testing.assert_allclose(distances, np.take_along_axis(expected, near, axis=1), atol=1e-6)
+        np.testing.assert_array_equal(near, np.argsort(expected - 2 * np.eye(count), axis=1)[:, : near.shape[1]])
+        assert options["random_state"] == 7
+        assert options["n_jobs"] == 1
+        assert options["tqdm_kwds"]["disable"]
+        assert np.abs(options["init"]).max() == pytest.approx(10, rel=1e-3)

@@ -1,13 +1,16 @@
 """The map: labels that do not overlap, fonts, files."""
 
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from fastembed import Vectors
 from fastembed.plotting import plot_history, plot_map
@@ -60,12 +63,6 @@ def test_a_whole_map_has_names_of_clusters_and_words_that_stand_for_others(axes)
     colours = axes.collections[0].get_facecolors()[::-1]
     assert [len({tuple(colour) for colour in colours[k::4].tolist()}) for k in range(4)] == [1] * 4
     assert axes.get_xlabel().endswith("200 words; labels are of words that are typical of those around them")
-
-
-def test_the_check_sees_labels_that_overlap(axes):
-    for place in (0.5, 0.51):
-        axes.text(place, 0.5, "label")
-    assert overlapping(boxes_of(axes)) == 1
 
 
 def test_each_label_is_beside_its_own_dot(axes, vectors_of):
@@ -145,3 +142,38 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, vectors_of, h
 def test_what_is_neither_a_path_nor_axes_is_rejected(place, vectors_of):
     with pytest.raises(TypeError, match="path_or_ax must be a path or matplotlib axes"):
         plot_map(vectors_of(9), place)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", pytest.param(".pdf", marks=not_without_the_gil)])
+def test_what_the_font_lacks_is_drawn_in_another(axes, tmp_path, suffix, vectors_of):
+    """Neither a warning nor escapes: STIX, which comes with matplotlib, has both letters, DejaVu Sans neither."""
+    words = ["\u1d81og", "cat\u1d8d", "mouse"]
+    vectors = Vectors(words, vectors_of(3).matrix)
+    for place in (axes, tmp_path / f"map{suffix}"):
+        assert [text.get_text() for text in plot_map(vectors, place).texts] == words
+    axes.get_figure().canvas.draw()
+
+
+def test_fonts_that_are_gone_do_no_harm(tmp_path, monkeypatch, vectors_of):
+    """One of the settings, drawn in DejaVu Sans; one removed since matplotlib listed it. STIX has no Latin here."""
+    stix = next(font for font in fontManager.ttflist if font.fname.endswith("STIXSizOneSymReg.ttf"))
+    deleted = replace(stix, fname=str(tmp_path / "deleted.ttf"), name="Deleted")
+    dejavu = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(fontManager, "ttflist", [*dejavu, deleted, stix])
+    words = ["\u20ecx", "cat", "mouse"]
+    with mpl.rc_context({"font.family": ["never installed"]}):
+        axes = plot_map(Vectors(words, vectors_of(3).matrix), tmp_path / "map.png")  # warns of nothing
+    assert [text.get_text() for text in axes.texts] == words
+
+
+def test_what_no_font_has_is_escaped_with_one_warning(axes, tmp_path, monkeypatch, vectors_of):
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])
+    words = [f"\u65e5\u672c{n}" for n in range(7)] + ["\u65e5\x07", "plain"]
+    vectors = Vectors(words, vectors_of(9).matrix)
+    message = r"^words with .* no installed font has are escaped, .*: '\u65e5\u672c0', .*\u672c4' and 3 more$"
+    for place in (axes, tmp_path / "map.png"):
+        with pytest.warns(UserWarning, match=message) as caught:
+            shown = {text.get_text() for text in plot_map(vectors, place).texts}
+        assert len(caught) == 1
+        assert {r"\u65e5\u672c0", r"\u65e5\x07", "plain"} <= shown
+    axes.get_figure().canvas.draw()  # warns of nothing
