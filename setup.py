@@ -21,7 +21,9 @@ MSVC = sys.platform == "win32" and "GCC" not in sys.version
 KERNELS = Path("fastembed/_kernels")
 X86_64 = platform.machine().lower() in ("x86_64", "amd64") and "universal2" not in sysconfig.get_platform()
 
-TABLES = Path("build/unicode")  # where the header with the tables of characters is made
+VARIANT = os.environ.get("FASTEMBED_BUILD", "")
+BUILD = Path("build", VARIANT or "release")  # each variant translates and compiles in a folder of its own
+TABLES = BUILD / "unicode"  # where the header with the tables of characters is made
 
 DIRECTIVES = {
     "language_level": 3,
@@ -46,7 +48,6 @@ RELEASE = (
 STRIP = [] if MSVC else ["-Wl,-x"] if sys.platform == "darwin" else ["-Wl,-s"]
 LIBRARIES = [] if sys.platform == "win32" else ["m"]
 
-VARIANT = os.environ.get("FASTEMBED_BUILD", "")
 # FASTEMBED_BUILD -> (more directives, flags of the compiler, flags of the linker)
 VARIANTS = {
     "": ({}, RELEASE, STRIP),
@@ -94,7 +95,7 @@ def variant():
 
 def extensions(compile_flags, link_flags):
     """Return the extension modules of this platform."""
-    included = [str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}"))]
+    included = ["setup.py", *(str(file) for kind in ("pxd", "pxi") for file in sorted(KERNELS.glob(f"*.{kind}")))]
     modules = {f"builds.{name}": flags for name, flags in BUILDS.items()}
     modules |= {name: [] for name in SHARED}
     return [
@@ -166,6 +167,12 @@ IDEOGRAPHS = (
 class BuildKernels(build_ext):
     """Translate into the build folder, never beside the sources; build in parallel; explain a missing compiler."""
 
+    def finalize_options(self):
+        """Let an editable installation keep what it compiled: only what has changed is compiled again."""
+        super().finalize_options()
+        if self.editable_mode:
+            self.build_lib = self.build_temp = str(BUILD / f"editable-{sysconfig.get_config_var('SOABI')}")
+
     def build_extensions(self):
         """Translate and compile, or raise an error that names what is missing."""
         from Cython.Build import cythonize
@@ -175,7 +182,8 @@ class BuildKernels(build_ext):
         compiler = getattr(self.compiler, "compiler_so", None)
         if compiler and shutil.which(compiler[0]) is None:
             raise PlatformError(no_compiler(f"the C compiler {compiler[0]!r} was not found on PATH"))
-        translated = cythonize(self.extensions, build_dir="build/cython", compiler_directives=DIRECTIVES | directives)
+        c_files = BUILD / "cython"
+        translated = cythonize(self.extensions, build_dir=str(c_files), compiler_directives=DIRECTIVES | directives)
         for extension, c_extension in zip(self.extensions, translated, strict=True):
             extension.sources[:] = c_extension.sources
         self.parallel = self.parallel or os.cpu_count()
@@ -184,7 +192,7 @@ class BuildKernels(build_ext):
         except CompileError as error:
             raise CompileError(no_compiler(str(error))) from error
         if directives.get("linetrace"):  # Cython's plug-in of coverage.py looks for sources and C beside the modules
-            for root, pattern in (Path(), "*.p[xy]*"), (Path("build/cython"), "*.c"):
+            for root, pattern in (Path(), "*.p[xy]*"), (c_files, "*.c"):
                 for file in (root / KERNELS).rglob(pattern):
                     self.copy_file(file, f"{self.build_lib}/{file.parent.relative_to(root)}")
 
@@ -200,4 +208,8 @@ def no_compiler(reason):
 
 
 directives, *flags = variant()
-setup(ext_modules=extensions(*flags), cmdclass={"build_ext": BuildKernels})
+setup(
+    ext_modules=extensions(*flags),
+    cmdclass={"build_ext": BuildKernels},
+    options={"build": {"build_base": str(BUILD)}},
+)

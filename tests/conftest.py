@@ -2,8 +2,6 @@
 
 import ctypes
 import gzip
-import importlib.machinery
-import importlib.util
 import multiprocessing
 import pickle
 import platform
@@ -14,7 +12,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,22 +20,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from scipy import sparse
-
-
-def _require_an_installed_package():
-    """Raise UsageError if `fastembed` is missing or is a source folder, which has no compiled modules."""
-    spec = importlib.util.find_spec("fastembed")
-    if spec is None or spec.origin is None:
-        raise pytest.UsageError("fastembed is not installed in this environment: pip install '.[test]'")
-    kernels = Path(spec.origin).parent / "_kernels"
-    if not any((kernels / f"cpu{suffix}").exists() for suffix in importlib.machinery.EXTENSION_SUFFIXES):
-        raise pytest.UsageError(
-            f"the tests would import {spec.origin}, which has no compiled modules: pip install . and call `pytest`"
-            " (`python -m pytest` puts this folder before the installed package)"
-        )
-
-
-_require_an_installed_package()
 
 # A shell makes its background jobs ignore the Ctrl-C that some tests send
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -95,6 +77,22 @@ SHAPES = [
 
 # D alone: just below, at and above a CPU's longest vector of float64 and of float32; odd; large
 DIMS = [1, 3, 7, 8, 9, 15, 16, 17, 100]
+
+
+def pytest_collection_modifyitems(items):
+    """Mark all tests of a file, or of a folder, that needs an optional library: `make test-all` runs them with it."""
+    for item in items:
+        files = item.path, item.path.with_name("conftest.py")
+        if any(map(needs_an_optional_library, files)) or item.path.name == "test_docs.py":
+            item.add_marker("extra")
+
+
+@cache
+def needs_an_optional_library(file):
+    """Return whether a file of tests skips something without a library or a program that an extra installs."""
+    if file == Path(__file__) or not file.exists():
+        return False
+    return any(word in file.read_text(encoding="utf-8") for word in ("importorskip(", "mpiexec"))
 
 
 @pytest.fixture(params=VARIANTS)

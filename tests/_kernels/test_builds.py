@@ -322,18 +322,3 @@ print([m for m in ("matplotlib", "torch", "gensim", "pandas", "pytest", "fastemb
 """
     done = python(code)
     assert done.stdout == "[]\n", done.stderr
-
-
-# ---------------------------------------------------------------- the tests' own guard
-
-
-def test_the_tests_stop_before_they_import_a_source_folder():
-    """`python -m pytest` puts the current folder, without compiled modules, before the installed package."""
-    if (ROOT / "fastembed" / "_kernels").exists() and any((ROOT / "fastembed" / "_kernels").glob("cpu*.so")):
-        pytest.skip("the source folder was compiled in place")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/_kernels/test_sparse.py"],
-        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600,
-    )  # fmt: skip
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "which has no compiled modules: pip install . and call `pytest`" in done.stdout + done.stderr
