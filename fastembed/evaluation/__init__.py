@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
-    from fastembed.evaluation.analogy import Analogies, Section, analogies
     from fastembed.evaluation.held_out import HeldOutItems, held_out_items
-    from fastembed.evaluation.similarity import Similarity, word_similarity
+    from fastembed.evaluation.words import Analogies, Section, Similarity, analogies, word_similarity
 
 __all__ = [
     "Analogies",
@@ -35,12 +34,12 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Analogies": "analogy",
+        "Analogies": "words",
         "HeldOutItems": "held_out",
-        "Section": "analogy",
-        "Similarity": "similarity",
-        "analogies": "analogy",
+        "Section": "words",
+        "Similarity": "words",
+        "analogies": "words",
         "held_out_items": "held_out",
-        "word_similarity": "similarity",
+        "word_similarity": "words",
     },
 )

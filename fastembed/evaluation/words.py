@@ -1,23 +1,363 @@
-"""Which tokens are the same word, and the vectors of words that are not among the tokens."""
+"""Word similarity and analogies: how vectors agree with what people say; the package says how files look."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import csv
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from fastembed._base.estimator import pickled_as
+from fastembed._base.validation import check_choice, check_integer, check_number, plain
+from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, composer_behind
 
+PathLike = str | os.PathLike[str]
+Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
+BLOCK = 1024  # questions that are looked up at once
+
+# ---------------------------------------------------------------- similarity
 
 
-def folding(case_insensitive: bool) -> Callable[[str], str]:
+@pickled_as("evaluation.Similarity")
+@dataclass(frozen=True)
+class Similarity:
+    """How the cosines of pairs of words agree with the scores that people gave.
+
+    Attributes
+    ----------
+    spearman : float
+        Rank correlation from -1 to 1; NaN if all scores or all cosines are equal, or fewer than two pairs are scored.
+    pairs, covered : int
+        The number of all pairs, and of those with two known words.
+    unknown : tuple of str
+        Each word without a vector, in the order of the pairs.
+    composed : int
+        The number of the covered pairs with a word whose vector was composed of n-grams.
+
+    Examples
+    --------
+    >>> Similarity(0.6543, pairs=353, covered=352, unknown=("psyche",)).summary()
+    'Spearman 0.6543 on 352 of 353 pairs; 1 unknown word'
+    """
+
+    spearman: float
+    pairs: int
+    covered: int
+    unknown: tuple[str, ...]
+    composed: int = 0
+
+    def summary(self) -> str:
+        """Return the result in one line."""
+        words = "word" if len(self.unknown) == 1 else "words"
+        composed = f", {self.composed:,} of them with composed words" if self.composed else ""
+        return (
+            f"Spearman {self.spearman:.4f} on {self.covered:,} of {self.pairs:,} pairs{composed}; "
+            f"{len(self.unknown):,} unknown {words}"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return the result as JSON can hold it: None for NaN."""
+        return asdict(self) | {"spearman": plain(self.spearman, none_for_nan=True)}
+
+
+def word_similarity(
+    vectors: Vectors,
+    pairs: PathLike | Iterable[Pair],
+    *,
+    case_insensitive: bool = True,
+    dummy4unknown: bool = False,
+    compose: bool = False,
+) -> Similarity:
+    """Compare the cosines of pairs of words with the scores that people gave.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    pairs : path, or iterable of (str, str, float)
+        A file has lines of two words and a score; see `fastembed.evaluation`.
+    case_insensitive : bool
+        Whether words that differ only in case are the same.
+    dummy4unknown : bool
+        Whether a pair with an unknown word gets the cosine 0 instead of being left out.
+    compose : bool
+        Whether unknown words get the vectors that are composed of their n-grams, where the vectors hold any. Where no
+        token has capitals, they are composed in lower case, unless case makes a difference.
+
+    Returns
+    -------
+    Similarity
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    TypeError, ValueError
+        If there is no pair, or one is not two words and a finite number; the message names its line or its place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vectors = Vectors(["cat", "dog", "car"], np.array([[1.0, 0.1], [1.0, 0.2], [0.1, 1.0]]))
+    >>> pairs = [("Cat", "dog", 9), ("cat", "car", 1), ("dog", "car", 2), ("dog", "cow", 5)]
+    >>> word_similarity(vectors, pairs).summary()
+    'Spearman 1.0000 on 3 of 4 pairs; 1 unknown word'
+    """
+    judged = _read_pairs(pairs) if isinstance(pairs, str | os.PathLike) else _checked_pairs(pairs)
+    fold = _folding(case_insensitive)
+    rows = _rows_by_word(vectors.tokens, fold)
+    others = [word for *words, _ in judged for word in words if fold(word) not in rows]
+    composed = _composed_vectors(vectors, others, case_insensitive) if compose else {}
+    scores, cosines, covered, with_composed = [], [], 0, 0
+    unknown: dict[str, None] = {}
+    for *words, score in judged:
+        missing = [word for word in words if fold(word) not in rows and word not in composed]
+        unknown.update(dict.fromkeys(missing))
+        covered += not missing
+        if missing and not dummy4unknown:
+            continue
+        scores.append(score)
+        if missing:
+            cosines.append(0.0)
+            continue
+        with_composed += any(fold(word) not in rows for word in words)
+        units = unit_vectors(
+            np.stack(
+                [vectors.matrix[found[0]] if (found := rows.get(fold(word))) else composed[word] for word in words]
+            )
+        )
+        cosines.append(float(rounded_products(units[:1], units[1])[0]))
+    return Similarity(_spearman(scores, cosines), len(judged), covered, tuple(unknown), with_composed)
+
+
+def _spearman(scores: list[float], cosines: list[float]) -> float:
+    """Return the rank correlation; NaN where it is not defined."""
+    if len(set(scores)) < 2 or len(set(cosines)) < 2:
+        return math.nan
+    from scipy.stats import spearmanr  # here, since its import takes as long as all others together
+
+    return float(spearmanr(scores, cosines).statistic)
+
+
+def _checked_pairs(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return pairs in memory, checked."""
+    checked: list[Pair] = []
+    for i, pair in enumerate(pairs):
+        if not isinstance(pair, Sequence) or len(pair) != 3 or not all(isinstance(word, str) for word in pair[:2]):
+            raise TypeError(f"pair {i} must be (word, word, score), got {pair!r}")
+        checked.append((pair[0], pair[1], check_number(f"the score of pair {i}", pair[2], low=-math.inf)))
+    if not checked:
+        raise ValueError("word similarity needs at least one pair, got none")
+    return checked
+
+
+# ---------------------------------------------------------------- analogies
+
+
+@pickled_as("evaluation.Section")
+@dataclass(frozen=True)
+class Section:
+    """How many analogies of a section were answered correctly, or of all sections.
+
+    Attributes
+    ----------
+    name : str
+    correct, covered, asked : int
+        The number of questions answered correctly, of those with four known words, and of all.
+    composed : int
+        The number of the covered questions with a word whose vector was composed of n-grams.
+
+    Examples
+    --------
+    >>> section = Section("family", correct=300, covered=400, asked=506)
+    >>> section.accuracy
+    0.75
+    >>> section.summary()
+    'accuracy 0.7500: 300 correct of 400 covered, 506 asked'
+    """
+
+    name: str
+    correct: int
+    covered: int
+    asked: int
+    composed: int = 0
+
+    @property
+    def accuracy(self) -> float:
+        """``correct / covered``; NaN if none is covered. ``correct / asked`` counts unknown words as failures."""
+        return self.correct / self.covered if self.covered else math.nan
+
+    def summary(self) -> str:
+        """Return the section in one line."""
+        composed = f" ({self.composed:,} with composed words)" if self.composed else ""
+        counts = f"{self.correct:,} correct of {self.covered:,} covered{composed}, {self.asked:,} asked"
+        return f"accuracy {self.accuracy:.4f}: {counts}"
+
+    def record(self) -> dict[str, Any]:
+        """Return the section as JSON can hold it, with its accuracy, None for NaN."""
+        return asdict(self) | {"accuracy": plain(self.accuracy, none_for_nan=True)}
+
+
+@pickled_as("evaluation.Analogies")
+@dataclass(frozen=True)
+class Analogies:
+    """How many analogies were answered correctly.
+
+    Attributes
+    ----------
+    method : str
+    sections : tuple of Section
+        In the order of the file.
+
+    Examples
+    --------
+    >>> result = Analogies("3CosAdd", (Section("family", 3, 4, 5), Section("plural", 1, 4, 4)))
+    >>> result.total.accuracy
+    0.5
+    >>> result.summary()
+    '3CosAdd accuracy 0.5000: 4 correct of 8 covered, 9 asked'
+    """
+
+    method: str
+    sections: tuple[Section, ...]
+
+    @property
+    def total(self) -> Section:
+        """The sum of all sections."""
+        names = "correct", "covered", "asked", "composed"
+        return Section("total", *(sum(getattr(section, name) for section in self.sections) for name in names))
+
+    def summary(self) -> str:
+        """Return the total in one line."""
+        return f"{self.method} {self.total.summary()}"
+
+    def record(self) -> dict[str, Any]:
+        """Return the total and the sections as JSON can hold them."""
+        sections = [section.record() for section in self.sections]
+        return {"method": self.method, **self.total.record(), "sections": sections}
+
+
+def analogies(
+    vectors: Vectors,
+    path: PathLike,
+    *,
+    method: str = "3CosAdd",
+    restrict: int | None = None,
+    case_insensitive: bool = True,
+    compose: bool = False,
+) -> Analogies:
+    r"""Count the analogies "a is to b as c is to d" that are answered with d.
+
+    The answer is the best of all tokens but a, b and c. With unit vectors 3CosAdd takes the largest cos(v, b) - cos(v,
+    a) + cos(v, c), and 3CosMul the largest s(v, b) s(v, c) / (s(v, a) + 1e-6) where s = (1 + cos) / 2. Of
+    ties the first is taken. The search is exhaustive, in blocks of 32 MiB, of which two are held.
+
+    Parameters
+    ----------
+    vectors : Vectors
+    path : path-like
+        A file of questions; see `fastembed.evaluation`.
+    method : {"3CosAdd", "3CosMul"}
+    restrict : int, optional
+        Only this many tokens, the first ones, are known; all by default.
+    case_insensitive : bool
+        Whether words that differ only in case are the same, in the questions and in the answers.
+    compose : bool
+        Whether unknown words of a, b and c get the vectors that are composed of their n-grams, where the vectors hold
+        any, as in :func:`word_similarity`. The answer must be a token.
+
+    Returns
+    -------
+    Analogies
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    TypeError, ValueError
+        If an option is not as above, the file has no question, or a line is not a question; the message names the line.
+
+    References
+    ----------
+    O. Levy and Y. Goldberg, "Linguistic regularities in sparse and explicit word representations", CoNLL 2014.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> v = Vectors(["man", "woman", "king", "queen"], np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "family.txt").write_bytes(b": family\nman king woman queen\nman king boy prince")
+    ...     analogies(v, f"{folder}/family.txt").sections
+    (Section(name='family', correct=1, covered=1, asked=2, composed=0),)
+    """
+    check_choice("method", method, METHODS)
+    size = len(vectors) if restrict is None else min(check_integer("restrict", restrict, low=1), len(vectors))
+    fold = _folding(case_insensitive)
+    asked = _read_questions(path)
+    rows = _rows_by_word(vectors.tokens[:size], fold)
+    neighbors = Neighbors(vectors.matrix[:size])
+    composed = _composed_units(vectors, rows, asked, case_insensitive) if compose else {}
+    sections = []
+    for name, spelled in asked:
+        questions = [[fold(word) for word in question] for question in spelled]
+        covered = [
+            question
+            for question in questions
+            if question[3] in rows and all(word in rows or word in composed for word in question[:3])
+        ]
+        correct = _count_correct(neighbors, rows, composed, covered, method)
+        with_composed = sum(any(word not in rows for word in question) for question in covered)
+        sections.append(Section(name, correct, len(covered), len(questions), with_composed))
+    return Analogies(method, tuple(sections))
+
+
+def _composed_units(
+    vectors: Vectors, rows: Rows, asked: Sequence[tuple[str, list[list[str]]]], case_insensitive: bool
+) -> dict[str, Exact]:
+    """Return the unit vectors (D,) composed for the unknown words of the questions, by the words as they are folded."""
+    fold = _folding(case_insensitive)
+    words = (word for _, questions in asked for question in questions for word in question[:3])
+    composed = _composed_vectors(vectors, (word for word in words if fold(word) not in rows), case_insensitive)
+    return {fold(word): unit_vectors(vector[None])[0] for word, vector in composed.items()}
+
+
+def _count_correct(
+    neighbors: Neighbors, rows: Rows, composed: dict[str, Exact], questions: Sequence[Sequence[str]], method: str
+) -> int:
+    """Return how many questions (a, b, c, answer), of known and composed words, are answered with the answer."""
+    correct = 0
+    for start in range(0, len(questions), BLOCK):
+        part = questions[start : start + BLOCK]
+        terms = []
+        for words in zip(*(question[:3] for question in part), strict=True):
+            unit = neighbors.unit(np.array([rows[word][0] if word in rows else 0 for word in words]))
+            for place, word in enumerate(words):
+                if word not in rows:
+                    unit[place] = composed[word]
+            terms.append(unit)
+        excluded = [[row for word in set(question[:3]) for row in rows.get(word, ())] for question in part]
+        found = neighbors.analogies(terms, 1, method=method, excluded=excluded)
+        for (best, _), question in zip(found, part, strict=True):
+            correct += any(row in rows[question[3]] for row in best.tolist())
+    return correct
+
+
+# ---------------------------------------------------------------- words
+
+
+def _folding(case_insensitive: bool) -> Callable[[str], str]:
     """Return the function that maps a token to its word: two tokens of one word differ at most in case."""
     return str.upper if case_insensitive else str
 
 
-def rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
+def _rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
     """Return the rows of the tokens of each word, ascending: the first is the most frequent token's."""
     rows: Rows = {}
     for row, token in enumerate(tokens):
@@ -25,7 +365,7 @@ def rows_by_word(tokens: Sequence[str], fold: Callable[[str], str]) -> Rows:
     return rows
 
 
-def composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: bool) -> dict[str, npt.NDArray[Any]]:
+def _composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: bool) -> dict[str, npt.NDArray[Any]]:
     """Return for each word the vector (D,) that is composed of its n-grams; words without known n-grams are left out.
 
     If case makes no difference and no token has capitals, words are composed as they are in lower case: the n-grams of
@@ -37,3 +377,82 @@ def composed_vectors(vectors: Vectors, words: Iterable[str], case_insensitive: b
     lower = case_insensitive and all(token == token.lower() for token in vectors.tokens)
     composed, known = composer.compose_all([word.lower() for word in listed] if lower else listed)
     return {word: vector for word, vector, has in zip(listed, composed, known, strict=True) if has}
+
+
+# ---------------------------------------------------------------- files
+
+
+def _read_pairs(path: PathLike) -> list[tuple[str, str, float]]:
+    """Read a file of word similarity: pairs of words with their scores."""
+    pairs: list[tuple[str, str, float]] = []
+    column = None
+    for place, (where, line) in enumerate(_lines(path)):
+        fields = _fields(where, line)
+        numbers = [_number(field) for field in fields]
+        if column is None:
+            column = next((k for k in range(2, len(fields)) if numbers[k] is not None), None)
+            if column is None and place == 0:
+                continue  # a header
+        score = numbers[column] if column is not None and column < len(numbers) else None
+        if score is None or not all(fields[:2]):
+            place_of_score = "" if column is None or column == 2 else f" in field {column + 1}"
+            raise ValueError(f"{where}: two words and a finite score{place_of_score} expected, got {line!r}")
+        pairs.append((fields[0], fields[1], score))
+    if not pairs:
+        raise ValueError(f"{str(path)!r} holds no pair of words with a score")
+    return pairs
+
+
+def _read_questions(path: PathLike) -> list[tuple[str, list[list[str]]]]:
+    """Read a file of analogies: the name and the questions of each section.
+
+    Questions before the first section are in one without a name.
+    """
+    sections: list[tuple[str, list[list[str]]]] = []
+    for where, line in _lines(path):
+        if line.startswith(":"):
+            sections.append((line[1:].strip(), []))
+            continue
+        words = _fields(where, line)
+        if len(words) != 4 or not all(words):
+            raise ValueError(f"{where}: four words, or : and the name of a section, expected, got {line!r}")
+        if not sections:
+            sections.append(("", []))
+        sections[-1][1].append(words)
+    if not any(questions for _, questions in sections):
+        raise ValueError(f"{str(path)!r} holds no analogy")
+    return sections
+
+
+def _lines(path: PathLike) -> Iterator[tuple[str, str]]:
+    """Yield the place of each line, for errors, and the line, without comments and blank lines."""
+    data = Path(path).read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{str(path)!r}, line {number}: not valid UTF-8: {error.reason}") from None
+    for number, line in enumerate(text.removeprefix("\N{BYTE ORDER MARK}").split("\n"), 1):
+        if (stripped := line.strip()) and not stripped.startswith("#"):
+            yield f"{str(path)!r}, line {number}", stripped
+
+
+def _fields(where: str, line: str) -> list[str]:
+    """Split a line into its fields."""
+    separator = next((mark for mark in "\t,;" if mark in line), None)
+    if separator is None:
+        return line.split()
+    try:
+        (fields,) = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
+    except csv.Error as error:
+        raise ValueError(f"{where}: {error} in {line!r}") from None
+    return [field.strip() for field in fields]
+
+
+def _number(text: str) -> float | None:
+    """Return the finite number that a text is, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

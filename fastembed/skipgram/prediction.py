@@ -17,7 +17,7 @@ from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
 from fastembed._base.validation import check_flag, check_integer, check_number, check_token, token_of
 from fastembed.skipgram.model import FittedModel
-from fastembed.vectors.queries import Token
+from fastembed.vectors.vectors import Token
 from fastembed.vocabulary import Vocabulary
 
 Predicted: TypeAlias = "list[tuple[str, float]]"

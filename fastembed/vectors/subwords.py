@@ -30,9 +30,6 @@ Rows: TypeAlias = "slice | npt.NDArray[np.integer[Any]]"
 class Composer(Protocol):
     """Composes vectors (D,) of words that have no vector."""
 
-    def compose(self, word: str) -> Matrix | None:
-        """Return the vector of a word, (D,); None if none of its n-grams is known."""
-
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """Return the vectors of N words, (N, D), and whether each has a known n-gram, (N,); other rows are zero."""
 
@@ -96,8 +93,9 @@ class NgramDictionary:
     Examples
     --------
     >>> composer = NgramDictionary(("<a", "ab"), np.eye(2), np.array([0.0, 0.5]), (2, 2))
-    >>> composer.compose("ab"), composer.compose("b")
-    (array([0.70710678, 0.20710678]), None)
+    >>> vectors, known = composer.compose_all(["ab", "b"])
+    >>> vectors[0], known.tolist()
+    (array([0.70710678, 0.20710678]), [True, False])
     >>> [(ngram, part.round(2).tolist()) for ngram, part in composer.parts("ab")]
     [('<a', [0.71, -0.25]), ('ab', [0.0, 0.46])]
     >>> print(composer)
@@ -116,11 +114,6 @@ class NgramDictionary:
         ("ngrams.utf8", "ngrams.offsets", "ngrams.matrix", "ngrams.lengths", "ngrams.weights", "centre")
     )
     OPTIONAL = frozenset(("ngrams.word_weights",))
-
-    def compose(self, word: str) -> Matrix | None:
-        """Return the vector of a word, (D,); None if none of its n-grams is known."""
-        vectors, known = self.compose_all([word])
-        return vectors[0] if known[0] else None
 
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """Return the vectors of N words, (N, D), and whether each word has a known n-gram, (N,)."""
@@ -217,8 +210,8 @@ class BucketComposer:
     Examples
     --------
     >>> composer = BucketComposer(np.array([[3.0, 6.0]]), 3, 4)  # of a single bucket
-    >>> composer.compose("ab"), composer.compose("")
-    (array([3., 6.]), None)
+    >>> composer.compose_all(["ab"])[0]
+    array([[3., 6.]])
     >>> [(ngram, part.tolist()) for ngram, part in composer.parts("ab")]
     [('<ab', [1.0, 2.0]), ('<ab>', [1.0, 2.0]), ('ab>', [1.0, 2.0])]
     >>> print(composer)
@@ -231,11 +224,6 @@ class BucketComposer:
 
     TENSORS = frozenset(("ngrams.matrix", "ngrams.lengths"))
     OPTIONAL: frozenset[str] = frozenset()
-
-    def compose(self, word: str) -> Matrix | None:
-        """Return the vector of a word, (D,); None if it has no n-gram."""
-        vectors, known = self.compose_all([word])
-        return vectors[0] if known[0] else None
 
     def compose_all(self, words: Sequence[str]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
         """Return the vectors of N words, (N, D), and whether each word has an n-gram, (N,)."""

@@ -14,15 +14,29 @@ from fastembed._base.arrays import read_only
 from fastembed._base.estimator import pickled_as
 from fastembed._base.memory import check_free
 from fastembed._base.threads import single_threaded_blas
-from fastembed._base.validation import check_choice, check_finite, check_ids, check_integer, token_of
+from fastembed._base.validation import (
+    check_choice,
+    check_finite,
+    check_ids,
+    check_integer,
+    check_number,
+    check_token,
+    token_of,
+    unmasked,
+)
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table, check_token_counts, check_vectors
 from fastembed.vectors import interop
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
-from fastembed.vectors.queries import Parsed, Query, QueryParser, Restriction, Token, Weighted, as_parsed, is_single
 from fastembed.vectors.subwords import Composer, Rows, composer_of
 
 Number = TypeVar("Number", bound=np.generic)
+Token = str | int | np.integer[Any]  # a token, or an integer whose digits are a token
+Query = Token | npt.NDArray[np.floating[Any]]  # a token, or a vector (D,)
+Weighted = Query | tuple[Query, float]
+Restriction = int | np.integer[Any] | Iterable[Token] | None
+Found = int | Matrix  # the row of a token, or the vector (D,) composed for an unknown word
+Asked = int | Exact  # the row of a token, or a vector (D,); a composed one is of unit length, as tokens contribute
 
 PAIR_BYTES = 16  # bytes per id and cosine of a result
 QUERY_BYTES = 3 * 8  # bytes per dimension of a query: the given vector, its unit vector, and a temporary for scaling
@@ -93,7 +107,6 @@ class Vectors:
         self._matrix = _frozen(np.array(matrix, order="C", copy=writeable or not aligned or None))
         self._counts = None if counts is None else _frozen(check_token_counts(counts, self._tokens))
         self._composer: Composer | None = None
-        self._parser = QueryParser(self._tokens, self._rows, matrix.shape[1])
 
     @classmethod
     def _composing(
@@ -101,12 +114,8 @@ class Vectors:
     ) -> Self:
         """Return vectors with a composer for words that are not among the tokens."""
         vectors = cls(tokens, matrix, counts=counts)
-        vectors._set_composer(composer)
+        vectors._composer = composer
         return vectors
-
-    def _set_composer(self, composer: Composer | None) -> None:
-        self._composer = composer
-        self._parser = QueryParser(self._tokens, self._rows, self._matrix.shape[1], composer)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -143,8 +152,8 @@ class Vectors:
     def __getitem__(self, tokens: Token | Iterable[Token]) -> Matrix:
         """Return the vector of one token, shape (D,), read-only; or of N tokens, a new array of shape (N, D)."""
         if not isinstance(tokens, str | int | np.integer):
-            return self._parser.vectors("tokens", tokens, self._matrix)
-        found = self._parser.found(tokens)
+            return self._vectors_of(_several("tokens", tokens))
+        (found,) = self._found([tokens])
         vector: Matrix = self._matrix[found] if isinstance(found, int) else _frozen(found)
         return vector
 
@@ -176,7 +185,7 @@ class Vectors:
         >>> Vectors(["a", "b"], np.eye(2)).subwords("a")  # these vectors hold no n-grams
         [('a', 1.0)]
         """
-        found = self._parser.found(token)
+        (found,) = self._found([token])
         vector = (self._matrix[found] if isinstance(found, int) else found).astype(np.float64)
         name, own = str(token_of(token)), isinstance(found, int)
         row = found if isinstance(found, int) else None
@@ -225,7 +234,7 @@ class Vectors:
             first = slice(check_integer("tokens", tokens, low=1, high=len(self)))
             counts = None if self._counts is None else self._counts[first]
             return type(self)._composing(self._tokens[first], self._matrix[first], counts, self._composer_of(first))
-        rows = self._parser.rows("tokens", tokens) if tokens is not None else self._checked_ids(ids)
+        rows = self._rows_of("tokens", tokens) if tokens is not None else self._checked_ids(ids)
         counts = None if self._counts is None else self._counts[rows]
         names = [self._tokens[i] for i in rows]
         return type(self)._composing(names, _frozen(self._matrix[rows]), counts, self._composer_of(np.asarray(rows)))
@@ -301,7 +310,7 @@ class Vectors:
             dimensions = f"{self._matrix.shape[1]} and {other.matrix.shape[1]}"
             raise ValueError(f"only vectors of one dimension can be aligned, these have {dimensions}")
         given = [token for token in self._tokens if token in other] if tokens is None else tokens
-        shared = self._parser.several("tokens", given)
+        shared = _several("tokens", given)
         if not shared:
             raise ValueError("the vectors share no token by which to align them")
         with single_threaded_blas():  # more threads add in another order
@@ -372,10 +381,9 @@ class Vectors:
         >>> v.rank("a", "c"), v.rank("a", "b")
         (1, 2)
         """
-        query, other = self._parser.found(a), self._parser.found(b)
-        excluded = query if isinstance(query, int) else None
-        units = (self._query_vector(as_parsed(found)) for found in (query, other))
-        return 1 + self._neighbors.count_nearer(*units, excluded=excluded)
+        asked = self._asked([a, b])
+        excluded = asked[0] if isinstance(asked[0], int) else None
+        return 1 + self._neighbors.count_nearer(*map(self._query_vector, asked), excluded=excluded)
 
     def doesnt_match(self, tokens: Iterable[Token]) -> str:
         """Return the token whose vector has the smallest cosine with the mean of all; the first if there are ties.
@@ -402,8 +410,8 @@ class Vectors:
         >>> v.doesnt_match(["red", "cat", "blue"])
         'cat'
         """
-        given = self._parser.several("tokens", tokens)
-        unit = unit_vectors(self._parser.vectors("tokens", given, self._matrix))
+        given = _several("tokens", tokens)
+        unit = unit_vectors(self._vectors_of(given))
         if len(given) < 3:
             raise ValueError(f"doesnt_match needs at least three tokens, got {len(given)}")
         return str(token_of(given[int(np.argmin(rounded_products(unit, unit.mean(axis=0))))]))
@@ -458,8 +466,8 @@ class Vectors:
         'man'
         """
         topn = check_integer("topn", topn, low=1)
-        among = self._parser.restriction(restrict)
-        items = self._parser.weighted("positive", positive, 1.0) + self._parser.weighted("negative", negative, -1.0)
+        among = self._searched(restrict)
+        items = self._weighted("positive", positive, 1.0) + self._weighted("negative", negative, -1.0)
         if not items:
             raise ValueError("most_similar needs at least one token or vector, got none")
         with np.errstate(over="ignore", invalid="ignore"):
@@ -527,8 +535,8 @@ class Vectors:
         """
         _check_one("queries", queries, ids)
         topn = check_integer("topn", topn, low=1)
-        among = self._parser.restriction(restrict)
-        batch = self._parser.batch(queries) if queries is not None else self._checked_ids(ids).tolist()
+        among = self._searched(restrict)
+        batch = self._batch(queries) if queries is not None else self._checked_ids(ids).tolist()
         searched = len(self) if among is None else min(among, len(self)) if isinstance(among, int) else len(among)
         size = min(topn, searched)
         check_free(
@@ -544,7 +552,7 @@ class Vectors:
         near, cosines = np.empty((len(found), size), np.intp), np.empty((len(found), size))
         for row, (best, scores) in enumerate(found):
             near[row], cosines[row] = best[:size], scores[:size]
-        return (near[0], cosines[0]) if is_single(queries) else (near, cosines)
+        return (near[0], cosines[0]) if _is_single(queries) else (near, cosines)
 
     def analogy(
         self,
@@ -596,9 +604,9 @@ class Vectors:
         """
         topn = check_integer("topn", topn, low=1)
         check_choice("method", method, METHODS)
-        among = self._parser.restriction(restrict)
-        found = self._parser.found_all([a, b, c])
-        questions = [self._query_vector(as_parsed(item))[None] for item in found]
+        among = self._searched(restrict)
+        found = self._asked([a, b, c])
+        questions = [self._query_vector(item)[None] for item in found]
         asked = list({item for item in found if isinstance(item, int)})
         ((ids, scores),) = self._neighbors.analogies(questions, topn, method=method, excluded=[asked], among=among)
         return self._scored(ids, scores)
@@ -815,7 +823,7 @@ class Vectors:
         self._matrix = read_only(np.asarray(state["matrix"]))
         self._counts = None if state["counts"] is None else read_only(state["counts"])
         ngrams = {name: read_only(tensor) for name, tensor in state.get("ngrams", {}).items()}
-        self._set_composer(composer_of(ngrams, self._matrix))
+        self._composer = composer_of(ngrams, self._matrix)
 
     @cached_property
     def _neighbors(self) -> Neighbors:
@@ -825,7 +833,80 @@ class Vectors:
         """Check ids of tokens, which may be empty, and return them."""
         return np.empty(0, np.intp) if np.size(ids) == 0 else check_ids("ids", ids, len(self))  # type: ignore[arg-type]
 
-    def _query_vector(self, item: Parsed) -> Exact:
+    def _rows_of(self, name: str, tokens: Iterable[Token]) -> Ids:
+        """Return the rows of several tokens; an unknown one raises a KeyError that names the closest spellings."""
+        several = _several(name, tokens)
+        return np.array([check_token(token, self._rows, self._tokens) for token in several], dtype=np.intp)
+
+    def _found(self, tokens: Sequence[Any]) -> list[Found]:
+        """Return the row of each token, or the composed vector of an unknown word; KeyError if there is neither."""
+        names = [token_of(token) for token in tokens]
+        composed: dict[str, Matrix] = {}
+        if self._composer is not None:
+            unknown = list(dict.fromkeys(name for name in names if isinstance(name, str) and name not in self._rows))
+            vectors, known = self._composer.compose_all(unknown)
+            composed = {
+                name: vector for name, vector, is_known in zip(unknown, vectors, known, strict=True) if is_known
+            }
+        return [
+            composed[name]
+            if isinstance(name, str) and name in composed
+            else check_token(token, self._rows, self._tokens)
+            for token, name in zip(tokens, names, strict=True)
+        ]
+
+    def _asked(self, tokens: Sequence[Any]) -> list[Asked]:
+        """Return the row of each token, or the composed vector of an unknown word, scaled to unit length."""
+        return [found if isinstance(found, int) else unit_vectors(found[None])[0] for found in self._found(tokens)]
+
+    def _vectors_of(self, tokens: Sequence[Any]) -> Matrix:
+        """Return the vectors of several tokens, (N, D); those of unknown words are composed."""
+        found = self._found(tokens)
+        vectors = self._matrix[np.array([item if isinstance(item, int) else 0 for item in found], np.intp)]
+        for row, item in zip(vectors, found, strict=True):
+            if not isinstance(item, int):
+                row[:] = item
+        return vectors
+
+    def _searched(self, restrict: Restriction) -> int | Ids | None:
+        """Return the number of first rows to search, or the rows to search in ascending order."""
+        if restrict is None:
+            return None
+        if isinstance(restrict, int | np.integer):
+            return check_integer("restrict", restrict, low=1)
+        rows = np.unique(self._rows_of("restrict", restrict))
+        if not len(rows):
+            raise ValueError("restrict must hold at least one token, got none")
+        return rows
+
+    def _weighted(self, name: str, items: Query | Iterable[Weighted], sign: float) -> list[tuple[Asked, float]]:
+        """Return the items of a query and their weights, which are `sign` where none is given."""
+        if isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], float | np.floating):
+            raise TypeError(f"{name} must be tokens or vectors, got {items!r}: one item with a weight is [{items!r}]")
+        if isinstance(items, Mapping):  # whose values would be lost
+            raise TypeError(f"{name} must be tokens or vectors, got {items!r}: items with weights are its .items()")
+        high = np.inf if sign > 0 else 0.0
+        weighted: list[tuple[Asked, float]] = []
+        for item in _listed(name, [items] if _is_single(items) else items):
+            weight = sign
+            if isinstance(item, tuple) and len(item) == 2:
+                item, weight = item
+                weight = check_number(f"the weight of {item!r} in {name}", weight, low=-np.inf, high=high)
+            weighted += [(asked, weight) for asked in self._batch([item])]
+        return weighted
+
+    def _batch(self, queries: Query | Iterable[Query]) -> npt.NDArray[np.floating[Any]] | list[Asked]:
+        """Return many queries: a matrix (Q, D) of floats as it is, or the rows and vectors of another iterable."""
+        dim = self._matrix.shape[1]
+        if isinstance(queries, np.ndarray) and queries.dtype.kind == "f" and queries.ndim != 1:
+            if queries.ndim != 2 or queries.shape[1] != dim:
+                raise ValueError(f"queries must have the shape (Q, {dim}) or ({dim},), got {queries.shape}")
+            return _exact("queries", queries)
+        items = _listed("queries", [queries] if _is_single(queries) else queries)
+        asked = iter(self._asked([item for item in items if not isinstance(item, np.ndarray)]))
+        return [_checked_vector(item, dim) if isinstance(item, np.ndarray) else next(asked) for item in items]
+
+    def _query_vector(self, item: Asked) -> Exact:
         """Return the unit vector of a row, or a vector unchanged."""
         return self._neighbors.unit(np.array([item]))[0] if isinstance(item, int) else item
 
@@ -867,3 +948,45 @@ def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """Return the array after making it read-only."""
     array.flags.writeable = False
     return array
+
+
+def _several(name: str, tokens: Iterable[Token]) -> list[Any]:
+    """Return several tokens as a list."""
+    if isinstance(tokens, str):
+        raise TypeError(f"{name} must be several tokens, got the single str {tokens!r}")
+    if isinstance(tokens, slice):
+        raise TypeError(f"{name} must be tokens, got {tokens!r}: take slices of .tokens or of .matrix")
+    return _listed(name, tokens, "one token or several")
+
+
+def _listed(name: str, items: Any, what: str = "tokens or vectors") -> list[Any]:
+    try:
+        if isinstance(items, bytes | bytearray):  # whose items are integers, and so would pass as tokens
+            raise TypeError
+        return list(items)
+    except TypeError:
+        raise TypeError(f"{name} must be {what}, got {items!r}") from None
+
+
+def _is_single(query: object) -> bool:
+    """Return whether a query is one token or one vector."""
+    return isinstance(query, str | int | np.integer) or (
+        isinstance(query, np.ndarray) and query.ndim == 1 and query.dtype.kind == "f"
+    )
+
+
+def _checked_vector(item: npt.NDArray[Any], dim: int) -> Exact:
+    """Check a given vector (D,) and return it."""
+    if item.dtype.kind != "f":
+        raise TypeError(f"a query vector must hold floating-point numbers, got dtype {item.dtype}")
+    if item.shape != (dim,):
+        raise ValueError(f"a query vector must have the shape ({dim},), got {item.shape}")
+    return _exact("query vector", item)
+
+
+def _exact(name: str, vectors: npt.NDArray[Any]) -> Exact:
+    """Return vectors in float64; check after the cast that all are finite, since a long double may overflow."""
+    with np.errstate(over="ignore"):
+        exact = unmasked(name, vectors).astype(np.float64)
+    check_finite(name, exact)
+    return exact

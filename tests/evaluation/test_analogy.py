@@ -29,7 +29,7 @@ def best_by_hand(vectors, size, asked, method):
 def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, block_bytes, written, random_words):
     vectors, text = random_words(seed=1, dtype=np.float64)
     set_constant(neighbors, "BLOCK_BYTES", block_bytes)
-    set_constant("fastembed.evaluation.analogy.BLOCK", 7)
+    set_constant("fastembed.evaluation.words.BLOCK", 7)
     result = analogies(vectors, written(text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))
     known = {token.upper() for token in vectors.tokens[:size]}
