@@ -19,6 +19,10 @@ class Sizes:
     longest_row: int = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
     task_bytes: int = 1 << 26  # about the size of the part of a corpus that a task of an executor reads
     parsed_numbers: int = 1 << 18  # of vectors in a text, which are parsed at once
+    bag_documents: int = 1 << 13  # documents whose bags one task makes
+    answered_documents: int = 1 << 11  # largest number of documents that one task of a prediction answers
+    part_pairs: int = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
+    tallied_counts: int = 256  # pairs that occur less often are sorted by counting sort
 
 
 SIZES = Sizes()

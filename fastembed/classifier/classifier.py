@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self, TypeVar
 
@@ -13,22 +15,151 @@ from numpy.typing import NDArray
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_callback, check_integer, check_number, warn_user
-from fastembed.classifier.documents import LabelledFiles, check_documents
-from fastembed.classifier.examples import names_files, read_examples
-from fastembed.classifier.explanation import Explanation, explain
-from fastembed.classifier.file import read_classifier, write_classifier
-from fastembed.classifier.fitted import FittedClassifier
-from fastembed.classifier.labels import aligned, labels_of_lines, read_labelled
-from fastembed.classifier.learning import learn, learn_more
+from fastembed._base.validation import (
+    check_callback,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+    shown,
+    warn_user,
+)
+from fastembed.classifier.calibration import LOSSES
+from fastembed.classifier.features import MOST_WORDS
+from fastembed.classifier.file import fitting_together, read_classifier, write_classifier
+from fastembed.classifier.labels import check_documents, read_examples, read_labelled
 from fastembed.classifier.metrics import Evaluation, evaluation
-from fastembed.classifier.options import ClassifierOptions
-from fastembed.classifier.prediction import answers, most_probable
+from fastembed.classifier.model import Explanation, FittedClassifier
+from fastembed.classifier.training import check_alike, learn
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
+from fastembed.ngrams import check_ngram_lengths
 from fastembed.vectors.vectors import Vectors
 
 T = TypeVar("T")
+
+EPOCHS = {"squared": 20, "ova": 20, "softmax": 5}
+L2 = {"squared": 1.0, "ova": 0.1, "softmax": 0.0}
+WEIGHTINGS = ("tfidf", "count")
+
+
+@dataclass(frozen=True)
+class ClassifierOptions:
+    """The parameters of `Classifier`, checked once here and stored as plain Python values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not as documented.
+    """
+
+    loss: str
+    dim: int | None
+    ngrams: int
+    chars: tuple[int, int] | None
+    weighting: str
+    min_count: int
+    max_features: int | None
+    epochs: int | None
+    tol: float
+    learning_rate: float
+    l2: float | None
+    class_weight: Any
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    seed: int
+    threads: int | None
+    reading: Reading | None
+    label_prefix: str
+    pretrained: Vectors | None
+
+    def __post_init__(self) -> None:
+        check_choice("loss", self.loss, LOSSES)
+        checked: dict[str, object] = {
+            name: check_integer(name, getattr(self, name), low=1) for name in ("min_count", "n_iter_no_change")
+        }
+        checked |= {
+            "epochs": None if self.epochs is None else check_integer("epochs", self.epochs, low=1),
+            "dim": None if self.dim is None else check_integer("dim", self.dim, low=1),
+            "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
+            "chars": None if self.chars is None else check_ngram_lengths("chars", self.chars, others="None or "),
+            "weighting": check_choice("weighting", self.weighting, WEIGHTINGS),
+            "max_features": None
+            if self.max_features is None
+            else check_integer("max_features", self.max_features, low=1),
+            "tol": check_number("tol", self.tol),
+            "learning_rate": check_number("learning_rate", self.learning_rate, above=True),
+            "l2": None if self.l2 is None else check_number("l2", self.l2, above=self.loss != "softmax"),
+            "class_weight": checked_class_weight(self.class_weight),
+            "early_stopping": check_flag("early_stopping", self.early_stopping),
+            "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
+            "seed": check_integer("seed", self.seed, low=0, high=math.inf),
+            "threads": None if self.threads is None else check_threads(self.threads),
+        }
+        if not isinstance(self.reading, Reading | None):
+            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(self.reading)}")
+        if self.reading is not None and self.reading.unit != "line":
+            raise ValueError(
+                f"a classifier's unit is the document: reading.unit must be 'line', got {self.reading.unit!r}"
+            )
+        if self.loss != "softmax" and self.dim is not None:
+            raise ValueError(
+                f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank: give dim=None"
+            )
+        self._check_pretrained()
+        prefix = self.label_prefix
+        if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
+            raise ValueError(
+                f"label_prefix must be a str without white space, such as '__label__', got {shown(prefix)}"
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def _check_pretrained(self) -> None:
+        vectors = self.pretrained
+        if vectors is None:
+            return
+        if not isinstance(vectors, Vectors):
+            raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(vectors)}")
+        dim = vectors.matrix.shape[1]
+        if self.dim is None:
+            raise ValueError(
+                f"pretrained vectors are the rows of an embedding, which loss={self.loss!r} with dim=None has not:"
+                f" give loss='softmax' and dim={dim}, that of the vectors"
+            )
+        if self.dim != dim:
+            raise ValueError(f"dim must be {dim}, that of the pretrained vectors, got {self.dim}")
+
+    @property
+    def most_epochs(self) -> int:
+        """The largest number of epochs."""
+        return EPOCHS[self.loss] if self.epochs is None else self.epochs
+
+    @property
+    def strength(self) -> float:
+        """The strength of L2 regularisation."""
+        return L2[self.loss] if self.l2 is None else self.l2
+
+    @property
+    def reader(self) -> Reading:
+        """How texts become tokens."""
+        return Reading(words=True) if self.reading is None else self.reading
+
+
+def checked_class_weight(value: Any) -> Any:
+    """Check `class_weight` and return None, "balanced", or a dict of weights by label.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is another value, or a weight is not positive.
+    """
+    if value is None or (isinstance(value, str) and value == "balanced"):
+        return value
+    if not isinstance(value, Mapping):
+        raise TypeError(f"class_weight must be None, 'balanced' or a mapping of label to weight, got {shown(value)}")
+    return {label: check_number(f"class_weight[{label!r}]", each, above=True) for label, each in value.items()}
 
 
 @pickled_as("Classifier")
@@ -248,11 +379,7 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], [[1, 2], [3]]).classes_.tolist()
         [1, 2, 3]
         """
-        check_callback("on_epoch_end", on_epoch_end)
-        options, ledger = self._options(), Ledger()
-        pool = Pool(check_threads(options.threads))
-        examples = read_examples(documents, labels, sample_weight, options, ledger, pool)
-        self._model = learn(examples, options, pool, ledger, on_epoch_end)
+        self._model = self._learn(documents, labels, sample_weight, on_epoch_end, None)
         return self
 
     def partial_fit(
@@ -291,14 +418,25 @@ class Classifier:
         >>> model.partial_fit(["e f"], ["z"]).predict(["e", "a"]).tolist()
         ['z', 'x']
         """
-        if self._model is None:
-            return self.fit(documents, labels, sample_weight, on_epoch_end=on_epoch_end)
-        check_callback("on_epoch_end", on_epoch_end)
-        options, ledger = self._options(), Ledger()
-        pool = Pool(check_threads(options.threads))
-        examples = read_examples(documents, labels, sample_weight, options, ledger, pool, self._model.classes)
-        self._model = learn_more(self._model, examples, options, pool, ledger, on_epoch_end)
+        self._model = self._learn(documents, labels, sample_weight, on_epoch_end, self._model)
         return self
+
+    def _learn(
+        self,
+        documents: Any,
+        labels: Any,
+        sample_weight: Any,
+        on_epoch_end: Callable[[dict[str, float]], object] | None,
+        known: FittedClassifier | None,
+    ) -> FittedClassifier:
+        """Return what is learned from documents, by a new classifier or one that is `known`."""
+        check_callback("on_epoch_end", on_epoch_end)
+        options, ledger = ClassifierOptions(**self.get_params()), Ledger()
+        if known is not None:
+            check_alike(known, options)
+        pool = Pool(check_threads(options.threads))
+        examples = read_examples(documents, labels, sample_weight, options, ledger, pool, known)
+        return learn(examples, options, pool, ledger, on_epoch_end, known)
 
     # ---------------------------------------------------------------- fitted properties
 
@@ -369,7 +507,7 @@ class Classifier:
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        parts = list(self._answers(documents, lambda known, scores: scores))
+        parts = list(self._answers(documents, lambda scores, _: scores))
         scores = np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
@@ -403,7 +541,7 @@ class Classifier:
         True
         """
         model = self._fitted()
-        parts = list(self._answers(documents, lambda known, scores: model.probabilities(scores, known)))
+        parts = list(self._answers(documents, model.probabilities))
         return np.concatenate(parts) if parts else np.empty((0, len(model.classes)), np.float32)
 
     def predict(self, documents: Any) -> NDArray[Any]:
@@ -433,7 +571,7 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b"])
         array([9, 7])
         """
-        parts = list(self._answers(documents, lambda known, scores: scores.argmax(axis=1)))
+        parts = list(self._answers(documents, lambda scores, _: scores.argmax(axis=1)))
         found: NDArray[Any] = self.classes_[np.concatenate(parts) if parts else np.empty(0, np.intp)]
         return found
 
@@ -467,7 +605,7 @@ class Classifier:
         k = check_integer("k", k, low=1)
         least = check_number("threshold", threshold, high=1)
         model = self._fitted()
-        parts = self._answers(documents, lambda known, scores: most_probable(model, known, scores, k, least))
+        parts = self._answers(documents, lambda scores, known: model.most_probable(scores, known, k, least))
         return list(chain.from_iterable(parts))
 
     def score(self, documents: Any, labels: Any) -> float:
@@ -496,13 +634,7 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], ["x", "y"]).score(["a", "d"], ["x", "x"])
         0.5
         """
-        items, found, _ = read_labelled(documents, labels)
-        matrix = aligned(found, self.classes_)
-        if not matrix.nnz:
-            raise ValueError("no document has a label that the classifier knows")
-        best = np.concatenate(list(self._answers(items, lambda known, scores: scores.argmax(axis=1))))
-        hits = np.asarray(matrix[np.arange(len(items)), best]).ravel() > 0
-        return float(hits.mean())
+        return self._evaluation(documents, labels, 1, warn=True).accuracy
 
     def test(self, documents: Any, labels: Any = None, k: int = 1) -> Evaluation:
         """Return precision, recall and other metrics of the predictions for labelled documents.
@@ -529,15 +661,12 @@ class Classifier:
         >>> model.test(["a", "d"], ["x", "x"]).precision
         0.5
         """
-        k = check_integer("k", k, low=1)
-        model, options = self._fitted(), self._options()
-        if labels is None and names_files(documents):
-            corpus = LabelledFiles(documents, model.features.reading, options.label_prefix)
-            items: Any = list(corpus.sequences(Ledger()))
-            found = labels_of_lines(corpus.labels)
-        else:
-            items, found, _ = read_labelled(documents, labels)
-        return evaluation(model, found, self._answers(items, lambda known, scores: (known, scores), warn=False), k)
+        return self._evaluation(documents, labels, check_integer("k", k, low=1), warn=False)
+
+    def _evaluation(self, documents: Any, labels: Any, k: int, *, warn: bool) -> Evaluation:
+        model, options = self._fitted(), ClassifierOptions(**self.get_params())
+        items, found, _ = read_labelled(documents, labels, model.features.reading, options.label_prefix, Ledger())
+        return evaluation(model, found, self._answers(items, lambda scores, known: (scores, known), warn=warn), k)
 
     def explain(self, document: Any, labels: Any = None, k: int = 3) -> Explanation:
         """Return the contributions of the features to the scores of a document, which sum to the scores.
@@ -564,15 +693,12 @@ class Classifier:
         >>> model.explain("a c a").labels
         ['x', 'y']
         """
-        k = check_integer("k", k, low=1)
-        model = self._fitted()
-        bag = model.features.bags([document], Pool(1))
-        return explain(model, bag, labels, k)
+        return self._fitted().explain(document, labels, check_integer("k", k, low=1))
 
     def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
-        """Yield `answer(numbers of known features, scores)` for one block of documents at a time."""
+        """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
         model, items, unknown = self._fitted(), check_documents(documents), 0
-        for known, found in answers(model, items, Pool(check_threads(self.threads)), answer):
+        for known, found in model.answers(items, Pool(check_threads(self.threads)), answer):
             unknown += int((known == 0).sum())
             yield found
         if unknown and warn:
@@ -609,7 +735,7 @@ class Classifier:
         ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
         ['y']
         """
-        write_classifier(path, self._options(), self._fitted(), rows)
+        write_classifier(path, ClassifierOptions(**self.get_params()), self._fitted(), rows)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:
@@ -633,15 +759,14 @@ class Classifier:
             If it does not hold a classifier, or is damaged.
         """
         settings, model = read_classifier(path)
+        with fitting_together(path):
+            ClassifierOptions(**settings, threads=None, pretrained=None)
         found = cls(**settings, threads=threads)
-        found._options()
+        ClassifierOptions(**found.get_params())
         found._model = model
         return found
 
     # ---------------------------------------------------------------- private
-
-    def _options(self) -> ClassifierOptions:
-        return ClassifierOptions(**self.get_params())
 
     def _fitted(self) -> FittedClassifier:
         if self._model is None:

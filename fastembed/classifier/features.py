@@ -7,32 +7,101 @@ length. The numbers are those of words, by decreasing count, then of pairs of wo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import sorted_csr
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 from fastembed._kernels.tokens import TokenTable
-from fastembed.classifier.characters import CharacterGrams
-from fastembed.classifier.documents import document_lines
-from fastembed.corpus.reading import Reading, token_bytes
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import DocumentBlock
+from fastembed.corpus.reading import Reading, join_tokens, replace_surrogates, token_bytes, token_from_bytes, token_list
+from fastembed.corpus.tokens import NumberedCorpus, rank_tokens
+from fastembed.ngrams import NgramFinder, common_ngrams
 from fastembed.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fastembed.classifier.classifier import ClassifierOptions
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-Buffers: TypeAlias = tuple[Int32, npt.NDArray[np.float64]]  # indices and data
-Part: TypeAlias = tuple[Int64, Int32, npt.NDArray[np.float64]]  # indptr, indices and data
+Float64 = npt.NDArray[np.float64]
 
-PIECE_DOCUMENTS = 1 << 13  # documents per task
+MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most this many arrays
 MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
+BLOCK_DOCUMENTS = 1 << 14  # documents in memory per block
+MOST_PARTS = 512  # of pairs
+PARTS_AT_ONCE = 8  # parts per task
+
+
+# ---------------------------------------------------------------- documents as text
+
+
+def document_blocks(documents: Sequence[Any], errors: str, first: int = 0) -> Iterator[DocumentBlock]:
+    """Yield documents in memory as text, each on a line of its own: a document is the unit of a classifier.
+
+    Parameters
+    ----------
+    documents : sequence of str or of sequences of str
+    errors : {"strict", "replace"}
+        How surrogates are handled.
+    first : int
+        The number of the first document, for errors.
+    """
+    for begin in range(0, len(documents), BLOCK_DOCUMENTS):
+        part = documents[begin : begin + BLOCK_DOCUMENTS]
+        plain = set(map(type, part)) == {str}  # the usual case, with a much faster check
+        for texts, run in [(True, part)] if plain else itertools.groupby(part, lambda item: isinstance(item, str)):
+            items = list(run)
+            if texts:
+                yield DocumentBlock([_lines(items, errors)], False, 0)
+            else:
+                lists = (token_list(item, f"document {number}") for number, item in enumerate(items, first))
+                yield DocumentBlock(list(map(join_tokens, lists)), True, 0)
+            first += len(items)
+
+
+def _lines(documents: Sequence[str], errors: str) -> bytes:
+    text = "\n".join(documents)
+    if text.count("\n") != len(documents) - 1:
+        text = "\n".join([document.replace("\n", " ") for document in documents])
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError as error:
+        if errors == "replace":
+            return replace_surrogates(text)[0] + b"\n"
+        raise ValueError(f"a document has no UTF-8 form: {error}") from None
+
+
+def document_starts(ids: Int32) -> Int64:
+    """Return the start of each document, and the end of the last, from ids with -1 after each document.
+
+    Examples
+    --------
+    >>> document_starts(np.array([4, 2, -1, -1, 3, -1], np.int32))
+    array([0, 3, 4, 6])
+    """
+    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(ids < 0) + 1])
+
+
+def documents_by_words(ids: Int32, words: int) -> Any:
+    """Return the counts of each word in each document, from ids with -1 after each document."""
+    ends = np.flatnonzero(ids < 0)
+    indptr = np.concatenate([[0], ends - np.arange(len(ends))])
+    found = ids[ids >= 0]
+    return sparse.csr_array((np.ones(len(found)), found, indptr), shape=(len(ends), words))
+
+
+# ---------------------------------------------------------------- features
 
 
 @dataclass(frozen=True)
@@ -54,19 +123,53 @@ class Grams:
 
     @cached_property
     def index(self) -> PairIndex:
-        """The index that finds the n-grams."""
+        """The index that finds the n-grams; making it raises ValueError if two are the same."""
         return PairIndex(self.left, self.right)
-
-    def indexed(self) -> Grams:
-        """Return them; ValueError if two are the same, which is seen when their index is made."""
-        _ = self.index
-        return self
 
     def first(self, count: int) -> Grams:
         """Return the first `count` n-grams."""
         if count == len(self):
             return self
         return Grams(self.left[:count].copy(), self.right[:count].copy(), self.counts[:count].copy())
+
+
+@dataclass(frozen=True)
+class CharacterGrams:
+    """The character n-grams that are features.
+
+    Attributes
+    ----------
+    lengths : (int, int)
+        The smallest and largest number of characters.
+    tokens : tuple of str
+    counts : ndarray of int64 (C,)
+        How often each occurred.
+    """
+
+    lengths: tuple[int, int]
+    tokens: tuple[str, ...]
+    counts: Int64
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def _finder(self) -> NgramFinder:
+        return NgramFinder(self.tokens, self.lengths)
+
+    def count(self, ids: Int32, words: Sequence[str]) -> Any:
+        """Return the counts of each n-gram in each document, as csr_array (N, C), float64.
+
+        Parameters
+        ----------
+        ids : ndarray of int32
+            The ids of all words of the documents, with -1 after each document.
+        words : sequence of str
+        """
+        starts, found = self._finder.find(words)
+        of_words = sparse.csr_array((np.ones(len(found)), found, starts), shape=(len(words), len(self)))
+        of_words.sum_duplicates()
+        return documents_by_words(ids, len(words)) @ of_words
 
 
 @dataclass(frozen=True)
@@ -87,26 +190,11 @@ class Features:
     words: Vocabulary
     grams: list[Grams]
     characters: CharacterGrams | None
-    weights: npt.NDArray[np.float64]
+    weights: Float64
     reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return len(self.weights)
-
-    @classmethod
-    def of_parts(cls, parts: Mapping[str, Any]) -> Features:
-        """Return the features with these parts, the inverse of :meth:`parts`."""
-        grams = [Grams(*each) for each in parts["grams"]]
-        characters = parts["characters"] and CharacterGrams(*parts["characters"])
-        return cls(**{**parts, "grams": grams, "characters": characters})
-
-    def parts(self) -> dict[str, Any]:
-        """Return the attributes for a pickle, without objects of private classes."""
-        grams = [(each.left, each.right, each.counts) for each in self.grams]
-        kept = self.characters  # of which there may be none left
-        characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
-        shared = {"words": self.words, "weights": self.weights, "reading": self.reading}
-        return shared | {"grams": grams, "characters": characters}
 
     @cached_property
     def starts(self) -> list[int]:
@@ -123,22 +211,21 @@ class Features:
     def name(self, feature: int) -> str:
         """Return the words of a feature, or its characters, in which < and > are the ends of a word."""
         kind = int(np.searchsorted(self.starts, feature, "right")) - 1
-        if self.characters is not None and kind == len(self.grams) + 1:
-            return self.characters.tokens[feature - self.starts[kind]]
-        words = []
         place = feature - self.starts[kind]
+        if self.characters is not None and kind == len(self.grams) + 1:
+            return self.characters.tokens[place]
+        words = []
         for grams in reversed(self.grams[:kind]):
             words.append(self.words.tokens[int(grams.right[place])])
             place = int(grams.left[place])
         return " ".join([self.words.tokens[place], *reversed(words)])
 
-    def bags(self, documents: Sequence[Any], pool: Pool, first: int = 0) -> Any:
+    def bags(self, documents: Sequence[Any], first: int = 0) -> Any:
         """Return the bags of documents in memory.
 
         Parameters
         ----------
         documents : sequence of str or of sequences of str
-        pool : Pool
         first : int
             The number of the first document, for errors.
 
@@ -147,101 +234,180 @@ class Features:
         csr_array (N, F), float64
             Canonical; the row of a document without a known feature is empty.
         """
-        cuts = range(0, len(documents), PIECE_DOCUMENTS)
-        if len(cuts) > 1:
-            self.csr_of(documents[:1], first)  # builds the tables that the threads share
-        parts: list[Any] = [None] * len(cuts)
-
-        def make(k: int) -> None:
-            parts[k] = self.csr_of(documents[cuts[k] : cuts[k] + PIECE_DOCUMENTS], first + cuts[k])
-
-        pool.run(make, len(cuts))
-        return stacked(parts, len(self), pool)
-
-    def csr_of(self, documents: Sequence[Any], first: int = 0) -> Part:
-        """Return the bags of documents as `bags` does, in one task."""
         text = b"".join(self._read(documents, first))
-        size = np.empty(len(text), np.int32)
-        written = self._table.encode(text, False, size)[0]
-        ids = size[:written]
-        more = None if self.characters is None else self.characters.counts_of(text)
-        indptr, indices, data = self.counts(place_grams(ids, self.grams), document_starts(ids), more)
-        kernels.unit_rows(indptr, indices, data, self.weights)
-        return indptr, indices, data
+        ids = np.empty(len(text), np.int32)
+        ids = ids[: self._table.encode(text, False, ids)[0]]
+        all_ids, words = ids, []
+        if self.characters is not None:  # which unknown words have, too
+            table, all_ids = TokenTable(), np.empty(len(text), np.int32)
+            all_ids = all_ids[: table.number(text, False, all_ids)[0]]
+            words = list(map(token_from_bytes, table.frequent(0)[0]))
+        found = self.count(self.places(ids), all_ids, words, Pool(1))
+        self.scale(found, Pool(1))
+        return found
 
-    def _read(self, documents: Sequence[Any], first: int) -> list[bytes]:
-        """Return the tokens of documents as lines of text."""
-        found = []
-        for block in document_lines(documents, self.reading.errors, first):
+    def _read(self, documents: Sequence[Any], first: int) -> Iterator[bytes]:
+        """Yield the tokens of documents as lines of text."""
+        for block in document_blocks(documents, self.reading.errors, first):
             text = block.read(self.reading)
             if not (block.tokens or self.reading.compiled):
                 lines = text.split(b"\n")[:-1]
                 text = b"".join(b" ".join(map(token_bytes, self.reading.tokens(line))) + b"\n" for line in lines)
-            found.append(text)
-        return found
+            yield text
 
-    def counts(self, orders: list[Int32], starts: Int64, more: Any = None, buffers: Buffers | None = None) -> Part:
-        """Return the counts of the features of documents as CSR.
+    def places(self, ids: Int32) -> list[Int32]:
+        """Return, for 1, 2, ... words, the number of the n-gram that begins at each of the ids of words, or -1."""
+        orders = [ids]
+        for shift, kind in enumerate(self.grams, 1):
+            found = np.empty_like(ids)
+            kind.index.find_all(orders[-1], ids, shift, found)
+            orders.append(found)
+        return orders
+
+    def count(self, orders: list[Int32], ids: Int32, words: list[str], pool: Pool) -> Any:
+        """Return the counts of the features in each document, as csr_array (N, F), float64, canonical.
 
         Parameters
         ----------
         orders : list of ndarray of int32
-            As `place_grams` returns them.
-        starts : ndarray of int64 (N + 1,)
-            The start of each document, and the end of the last one.
-        more : csr_array (N, C), optional
-            The counts of character n-grams in each document.
-        buffers : (ndarray of int32, ndarray of float64), optional
-            Arrays for indices and data, with an element for each position of each order; by default new arrays.
+            As :meth:`places` returns them.
+        ids : ndarray of int32
+            The ids of all words, with n-grams of characters or without, with -1 after each document.
+        words : list of str
+            These words.
+        pool : Pool
         """
-        indptr = np.empty(len(starts), np.int64)
-        indices, data = buffers or new_buffers(int(starts[-1] - starts[0]) * len(orders))
-        total = kernels.bags(orders, np.array(self.starts[: len(orders)]), starts, indptr, indices, data)
-        indices, data = indices[:total], data[:total]
-        if more is not None:
-            words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
-            both = sparse.hstack([words, more], format="csr")
+        starts, kinds = document_starts(orders[0]), len(orders)
+        cuts = [*range(0, len(starts) - 1, SIZES.bag_documents), len(starts) - 1]
+        pieces = list(itertools.pairwise(cuts))
+        indices, data = np.empty(kinds * len(orders[0]), np.int32), np.empty(kinds * len(orders[0]))
+        indptr, sizes = np.zeros(len(starts), np.int64), [0] * len(pieces)
+
+        def count(k: int) -> None:
+            first, last = pieces[k]
+            own, ends = slice(kinds * starts[first], kinds * starts[last]), np.empty(last - first + 1, np.int64)
+            documents = starts[first : last + 1]
+            sizes[k] = kernels.bags(orders, np.array(self.starts[:kinds]), documents, ends, indices[own], data[own])
+            indptr[first + 1 : last + 1] = ends[1:]
+
+        pool.run(count, len(pieces))
+        end = 0
+        for (first, last), size in zip(pieces, sizes, strict=True):  # each piece left a gap behind it
+            begin = kinds * starts[first]
+            indices[end : end + size] = indices[begin : begin + size]
+            data[end : end + size] = data[begin : begin + size]
+            indptr[first + 1 : last + 1] += end
+            end += size
+        indices, data = indices[:end], data[:end]
+        if self.characters is not None:
+            of_words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
+            both = sparse.hstack([of_words, self.characters.count(ids, words)], format="csr")
             both.sort_indices()
-            indptr, indices, data = both.indptr.astype(np.int64), both.indices.astype(np.int32), both.data
-        return indptr, indices, data
+            indices, data, indptr = both.indices.astype(np.int32, copy=False), both.data, both.indptr
+        return sorted_csr(data, indices, indptr, (len(starts) - 1, len(self)))
+
+    def scale(self, counts: Any, pool: Pool) -> None:
+        """Multiply counts by the weights of their features, and scale documents to unit length, in place."""
+        indptr, documents = counts.indptr.astype(np.int64), SIZES.bag_documents
+
+        def scale(k: int) -> None:
+            piece = indptr[k * documents : (k + 1) * documents + 1]
+            kernels.unit_rows(piece, counts.indices, counts.data, self.weights)
+
+        pool.run(scale, -(-counts.shape[0] // documents))
+
+    def grown(self, new: Features) -> tuple[Features, Int64]:
+        """Return these features followed by those only among new ones, for each kind; all weights are 1.
+
+        The second result are the numbers of the new ones in the first.
+        """
+        words = self.words.grown(new.words)
+        numbers = [np.array([words[token] for token in new.words.tokens], np.int64)]
+        grams = []
+        for ours, theirs in zip(self.grams, new.grams, strict=True):
+            left, right = numbers[-1][theirs.left].astype(np.int32), numbers[0][theirs.right].astype(np.int32)
+            found = np.empty(len(theirs), np.int32)
+            ours.index.find_all(left, right, 0, found)
+            fresh = found < 0
+            numbers.append(found.astype(np.int64))
+            numbers[-1][fresh] = len(ours) + np.arange(fresh.sum())
+            pairs = ((ours.left, left), (ours.right, right), (ours.counts, theirs.counts))
+            grams.append(Grams(*(np.concatenate([mine, others[fresh]]) for mine, others in pairs)))
+        characters = self.characters
+        if characters is not None and new.characters is not None:
+            known = {token: number for number, token in enumerate(characters.tokens)}
+            numbers.append(np.array([known.setdefault(token, len(known)) for token in new.characters.tokens], np.int64))
+            counts = np.concatenate([characters.counts, new.characters.counts[numbers[-1] >= len(characters)]])
+            characters = CharacterGrams(characters.lengths, tuple(known), counts)
+        size = len(words) + sum(map(len, grams)) + len(characters or ())
+        features = Features(words, grams, characters, np.ones(size), self.reading)
+        return features, np.concatenate([first + each for first, each in zip(features.starts, numbers, strict=False)])
+
+    def numbers_in(self, grown: Features) -> Int64:
+        """Return the numbers that these features have among :meth:`grown` ones (F,)."""
+        moved = np.subtract(grown.starts[:-1], self.starts[:-1])
+        numbers: Int64 = np.repeat(moved, np.diff(self.starts)) + np.arange(len(self))
+        return numbers
 
 
-def check_numbered(features: int) -> None:
-    """Raise ValueError for more features than an int32 can number."""
-    if features > MOST_FEATURES:
-        advice = "a larger min_count leaves fewer, and so does max_features"
-        raise ValueError(f"{features:,} features are too many, of at most {MOST_FEATURES:,}: {advice}")
+# ---------------------------------------------------------------- features of a training set
 
 
-def new_buffers(entries: int) -> Buffers:
-    """Return arrays for a number of entries, at least one, since the kernels take their addresses."""
-    return np.empty(max(1, entries), np.int32), np.empty(max(1, entries))
-
-
-def stacked(parts: list[Part], columns: int, pool: Pool, buffers: Buffers | None = None) -> Any:
-    """Return the parts of a CSR matrix as one.
+def read_features(
+    tokens: NumberedCorpus,
+    reading: Reading,
+    options: ClassifierOptions,
+    ledger: Ledger,
+    pool: Pool,
+    known: Features | None = None,
+    known_documents: int = 0,
+) -> tuple[Features, Any, Int64]:
+    """Find the features of documents, and weigh them; words are counted, then n-grams of their ids.
 
     Parameters
     ----------
-    parts : list of (ndarray of int64, ndarray of int32, ndarray of float64)
-        indptr, indices and data of each.
-    columns : int
+    tokens : NumberedCorpus
+        The documents.
+    reading : Reading
+        How they were read.
+    options : ClassifierOptions
+    ledger : Ledger
+        The ledger to which the numbers of used and dropped tokens are added.
     pool : Pool
-    buffers : (ndarray of int32, ndarray of float64), optional
-        The arrays that hold the parts, in order, with gaps between them: the parts are moved in place.
+    known : Features, optional
+        Features that come first and keep their weights.
+    known_documents : int
+        The number of documents that these are from.
+
+    Returns
+    -------
+    features : Features
+    bags : csr_array (N, F), float64
+        Canonical; rows are of unit length, or empty.
+    frequencies : ndarray of int64 (F,)
+        The number of documents with each feature.
+
+    Raises
+    ------
+    ValueError
+        If no word occurs often enough.
     """
-    rows = [0, *itertools.accumulate(len(indptr) - 1 for indptr, _, _ in parts)]
-    entries = [0, *itertools.accumulate(len(indices) for _, indices, _ in parts)]
-    indptr = np.zeros(1 + rows[-1], np.int64)
-    whole = buffers or new_buffers(entries[-1])
-    indices, data = whole[0][: entries[-1]], whole[1][: entries[-1]]
-
-    def copy(k: int) -> None:
-        indptr[rows[k] + 1 : rows[k + 1] + 1] = parts[k][0][1:] + entries[k]
-        indices[entries[k] : entries[k + 1]], data[entries[k] : entries[k + 1]] = parts[k][1:]
-
-    (pool if buffers is None else Pool(1)).run(copy, len(parts))  # in order, so that no part overwrites a later one
-    return sorted_csr(data, indices, indptr, (rows[-1], columns))
+    words, counts, ids = _read_words(tokens, options, ledger, pool)
+    features, orders = _find_features(words, counts, ids, reading, options, pool)
+    bags = features.count(orders, ids, words, pool)
+    frequencies = document_frequencies(bags)
+    if known is None:
+        features.weights[:] = idf(frequencies, bags.shape[0]) if options.weighting == "tfidf" else 1
+    else:
+        of_new = frequencies
+        features, numbers = known.grown(features)
+        bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
+        frequencies = document_frequencies(bags)
+        if options.weighting == "tfidf":
+            features.weights[numbers] = idf(of_new, known_documents + bags.shape[0])
+        features.weights[known.numbers_in(features)] = known.weights
+    features.scale(bags, pool)
+    return features, bags, frequencies
 
 
 def document_frequencies(bags: Any) -> Int64:
@@ -251,22 +417,211 @@ def document_frequencies(bags: Any) -> Int64:
     return found
 
 
-def document_starts(ids: Int32) -> Int64:
-    """Return the start of each document, and the end of the last, from ids with -1 after each document.
+def idf(frequencies: Int64, documents: int) -> Float64:
+    """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of features in df of N documents.
+
+    It is smoothed, as if one further document had each feature once.
 
     Examples
     --------
-    >>> document_starts(np.array([4, 2, -1, -1, 3, -1], np.int32))
-    array([0, 3, 4, 6])
+    >>> idf(np.array([1, 3]), 3).round(4)
+    array([1.6931, 1.    ])
     """
-    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(ids < 0) + 1])
+    weights: Float64 = (1 + documents) / (1 + frequencies)
+    np.log(weights, out=weights)
+    weights += 1
+    return weights
 
 
-def place_grams(ids: Int32, grams: Sequence[Grams]) -> list[Int32]:
-    """Return, for 1, 2, ... words, the number of the n-gram that begins at each position, or -1."""
-    orders = [ids]
-    for shift, kind in enumerate(grams, 1):
-        found = np.empty_like(ids)
-        kind.index.find_all(orders[-1], ids, shift, found)
+def _read_words(
+    tokens: NumberedCorpus, options: ClassifierOptions, ledger: Ledger, pool: Pool
+) -> tuple[list[str], Int64, Int32]:
+    """Return the words of documents, their counts, and the ids with -1 after each document."""
+    tables = tokens.counts(pool)
+    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
+    counts = np.empty(len(ranking), np.int64)
+    words = ranking.take(counts, token_from_bytes)
+    if not words:
+        what = f"no token occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
+        raise ValueError(f"the documents have no features: {what}")
+    ids = tokens.ids(words, pool)
+    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
+    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
+    return words, counts, ids
+
+
+def _find_features(
+    words: list[str], counts: Int64, ids: Int32, reading: Reading, options: ClassifierOptions, pool: Pool
+) -> tuple[Features, list[Int32]]:
+    """Return the features, with weights 1, and the number of each n-gram at each position (`Features.places`)."""
+    frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
+    orders, grams = [ids if frequent == len(words) else ids[ids < frequent]], []
+    for n in range(2, options.ngrams + 1):
+        found, kind = count_pairs(orders[-1], orders[0], n - 1, options.min_count, pool)
         orders.append(found)
-    return orders
+        grams.append(kind)
+    characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
+    of_kinds = [counts[:frequent], *(kind.counts for kind in grams)]
+    sizes = kept_features([*of_kinds, *([] if characters is None else [characters.counts])], options.max_features)
+    kept = sizes[0]
+    if not kept:
+        raise ValueError(
+            f"no word is left among the features with min_count={options.min_count} and max_features="
+            f"{options.max_features}, as n-grams of characters are more frequent: a classifier needs one at least"
+        )
+    if characters is not None:
+        most = sizes[-1]
+        characters = CharacterGrams(characters.lengths, characters.tokens[:most], characters.counts[:most].copy())
+    features = Features(
+        words=Vocabulary(words[:kept], counts[:kept]),
+        grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],
+        characters=characters,
+        weights=np.ones(sum(sizes)),
+        reading=reading,
+    )
+    if options.max_features is not None:  # dropped words and n-grams make others neighbours
+        orders = features.places(ids if kept == len(words) else ids[ids < kept])
+    return features, orders
+
+
+def kept_features(counts: Sequence[Int64], most: int | None) -> list[int]:
+    """Return how many features of each kind are among the most frequent; of equally frequent, shorter ones come first.
+
+    An n-gram occurs no more often than its first n - 1 words, so these are kept with it.
+
+    Examples
+    --------
+    >>> kept_features([np.array([5, 2, 1]), np.array([2, 1])], 3)
+    [2, 1]
+    """
+    sizes = [len(kind) for kind in counts]
+    check_numbered(min(sum(sizes), most or sum(sizes)))
+    if most is None or sum(sizes) <= most:
+        return sizes
+    first = np.argsort(-np.concatenate(counts), kind="stable")[:most]
+    kept: list[int] = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[first], minlength=len(sizes)).tolist()
+    return kept
+
+
+def check_numbered(features: int) -> None:
+    """Raise ValueError for more features than an int32 can number."""
+    if features > MOST_FEATURES:
+        advice = "a larger min_count leaves fewer, and so does max_features"
+        raise ValueError(f"{features:,} features are too many, of at most {MOST_FEATURES:,}: {advice}")
+
+
+def count_characters(words: Sequence[str], counts: Int64, lengths: tuple[int, int], least: int) -> CharacterGrams:
+    """Return the n-grams with at least a minimum count in words with given counts, by decreasing count.
+
+    Examples
+    --------
+    >>> count_characters(["aha", "ha"], np.array([3, 1]), (2, 2), 2).tokens
+    ('a>', 'ha', '<a', 'ah')
+    """
+    tokens, starts, ids = common_ngrams(words, lengths, 1, errors="surrogatepass")
+    totals = np.bincount(ids, np.repeat(counts, np.diff(starts)), len(tokens)).astype(np.int64)
+    order = np.argsort(-totals, kind="stable")  # equal ones stay sorted by name
+    order = order[totals[order] >= least]
+    return CharacterGrams(lengths, tuple(tokens[k] for k in order.tolist()), totals[order])
+
+
+def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -> tuple[Int32, Grams]:
+    """Return the pairs (left[i], right[i + shift]) of non-negative ids that occur at least `least` times.
+
+    Pairs are counted in parts whose hash tables fit into a cache. The result depends on the number of pairs, not on the
+    number of threads.
+
+    Parameters
+    ----------
+    left, right : ndarray of int32 (n,)
+    shift : int
+    least : int
+    pool : Pool
+
+    Returns
+    -------
+    found : ndarray of int32 (n,)
+        The number of the pair at each position, or -1.
+    grams : Grams
+        The pairs by decreasing count; equal counts by their parts, then in the order of first occurrence.
+
+    Raises
+    ------
+    ValueError
+        If more pairs occur often enough than an int32 can number.
+
+    Examples
+    --------
+    >>> ids = np.array([5, 7, -1, 5, 7, 8, -1], np.int32)
+    >>> found, grams = count_pairs(ids, ids, 1, 1, Pool(1))
+    >>> found.tolist(), grams.counts.tolist()
+    ([0, -1, -1, 0, 1, -1, -1], [2, 1])
+    """
+    parts = min(MOST_PARTS, 1 << (len(left) // SIZES.part_pairs).bit_length())
+    pieces = list(itertools.pairwise(np.linspace(0, len(left), min(pool.threads, parts) + 1).astype(np.int64).tolist()))
+    of_piece = np.empty((len(pieces), parts), np.int64)
+    pool.run(lambda k: kernels.part_sizes(left, right, shift, *pieces[k], of_piece[k]), len(pieces))
+    ends = np.cumsum(of_piece.T).reshape(parts, len(pieces))  # each part has pairs of all pieces, in order
+    starts = np.ascontiguousarray((ends - of_piece.T).T)
+    bounds = np.concatenate([np.zeros(1, np.int64), ends[:, -1]])
+    pairs = np.empty(bounds[-1], np.uint64)
+    moved = starts.copy()
+    pool.run(lambda k: kernels.part_pairs(left, right, shift, *pieces[k], moved[k], pairs), len(pieces))
+    numbers, counts = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32)
+    sizes, tally = np.empty(parts, np.int64), np.empty((parts, SIZES.tallied_counts), np.int64)
+    tasks = [(first, min(first + PARTS_AT_ONCE, parts)) for first in range(0, parts, PARTS_AT_ONCE)]
+    pool.run(lambda k: kernels.number_pairs(pairs, bounds, *tasks[k], numbers, counts, sizes, tally), len(tasks))
+    different = (counts[begin : begin + size] for begin, size in zip(bounds[:-1], sizes, strict=True))
+    frequent = [part[part >= tally.shape[1]] for part in different]
+    ranks, of_frequent, total = first_ranks(tally, np.concatenate(frequent), least)
+    grams = Grams(np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.int64))
+
+    def rank(task: int) -> None:
+        kernels.rank_pairs(
+            pairs, bounds, sizes, *tasks[task], ranks, of_frequent, least, numbers, counts,
+            grams.left, grams.right, grams.counts,
+        )  # fmt: skip
+
+    pool.run(rank, len(tasks))
+    found = np.empty(len(left), np.int32)
+    pool.run(lambda k: kernels.put_numbers(left, right, shift, *pieces[k], numbers, starts[k], found), len(pieces))
+    return found, grams
+
+
+def first_ranks(tally: Int64, frequent: Int32, least: int) -> tuple[Int64, Int32, int]:
+    """Return the ranks of the pairs of each part by decreasing count, with equal counts in the order of the parts.
+
+    Parameters
+    ----------
+    tally : ndarray of int64 (parts, T)
+        The output of `number_pairs`.
+    frequent : ndarray of int32
+        The counts of T or more, in the order of the parts.
+    least : int
+
+    Returns
+    -------
+    ranks : ndarray of int64 (parts, T)
+    of_frequent : ndarray of int32
+        The arguments of `rank_pairs`.
+    total : int
+        The number of pairs that occur often enough.
+
+    Raises
+    ------
+    ValueError
+        If these are more than an int32 can number.
+    """
+    order = np.argsort(-frequent, kind="stable")
+    order = order[frequent[order] >= least]
+    of_frequent = np.full(max(1, len(frequent)), -1, np.int32)
+    of_frequent[order] = np.arange(len(order), dtype=np.int32)
+    rarer = tally[:, :0:-1].T.copy()  # pairs with T - 1, T - 2, ..., 1 occurrences, per part
+    rarer[max(0, tally.shape[1] - least) :] = 0
+    ends = len(order) + np.cumsum(rarer).reshape(rarer.shape)
+    total = len(order) + int(rarer.sum())
+    check_numbered(total)
+    ranks = np.empty_like(tally)
+    ranks[:, 0] = np.cumsum(tally[:, 0]) - tally[:, 0]
+    ranks[:, :0:-1] = (ends - rarer).T
+    return ranks, of_frequent, total

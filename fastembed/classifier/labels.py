@@ -1,23 +1,45 @@
-"""The labels of documents: checks, numbering, and targets of training."""
+"""Documents with labels, in memory and in files in fastText's format: their checks, numbering, and weights."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fastembed._base.validation import shown
-from fastembed._kernels.tokens import TokenTable
-from fastembed.classifier.characters import documents_by_words
-from fastembed.classifier.documents import check_documents
-from fastembed.corpus.reading import token_from_bytes, token_list
+from fastembed._base.threads import Pool
+from fastembed._base.validation import check_amounts, shown, unmasked
+from fastembed._kernels.features import separate_labels
+from fastembed._kernels.tokens import TokenTable, valid_utf8
+from fastembed.classifier.features import (
+    Features,
+    document_blocks,
+    document_frequencies,
+    documents_by_words,
+    read_features,
+)
+from fastembed.corpus.corpus import Block, FileCorpus, Progress, invalid_utf8, path_list, sequences_of, text_blocks_of
+from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.reading import Reading, token_list
+from fastembed.corpus.tables import is_structured
+from fastembed.corpus.tokens import number_tokens
+
+if TYPE_CHECKING:
+    from fastembed.classifier.classifier import ClassifierOptions
+    from fastembed.classifier.model import FittedClassifier
+
+Float64 = npt.NDArray[np.float64]
 
 MOST_LABEL = 1 << 63
+SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
+
+
+# ---------------------------------------------------------------- labels
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,47 @@ class Labels:
     matrix: Any
     several: bool
 
+    def over(self, classes: npt.NDArray[Any]) -> Any:
+        """Return the labels as a matrix (N, L) over given classes; other labels are left out.
+
+        Raises
+        ------
+        TypeError
+            If the labels are int and the classes str, or vice versa.
+        """
+        check_same_type(self, classes)
+        ids = {label: k for k, label in enumerate(classes.tolist())}
+        columns = np.array([ids.get(label, -1) for label in self.classes.tolist()], np.int64)
+        coo = self.matrix.tocoo()
+        known = columns[coo.col] >= 0
+        shape = (self.matrix.shape[0], len(classes))
+        matrix = sparse.csr_array((coo.data[known], (coo.row[known], columns[coo.col[known]])), shape=shape)
+        matrix.sort_indices()
+        return matrix
+
+
+def check_same_type(labels: Labels, classes: npt.NDArray[Any]) -> None:
+    """Raise TypeError if the labels are int and the classes str, or vice versa."""
+    if len(labels.classes) and labels.classes.dtype != classes.dtype:
+        found, known = labels.classes.tolist()[0], classes.tolist()[0]
+        raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}")
+
+
+def shares(matrix: Any) -> Any:
+    """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
+    sizes = np.diff(matrix.indptr)
+    found = matrix.copy()
+    found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
+    return found
+
+
+def _binary(indices: npt.NDArray[np.int32], indptr: Any, columns: int) -> Any:
+    """Return the canonical matrix with 1 for each entry."""
+    matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(indptr) - 1, columns))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
 
 def read_labels(labels: Any, documents: int) -> Labels:
     """Check the labels given for documents and return them.
@@ -55,129 +118,356 @@ def read_labels(labels: Any, documents: int) -> Labels:
     ValueError
         If there is not one item per document.
     """
-    items = _items(labels)
-    if len(items) != documents:
-        raise ValueError(f"labels must have one item per document: got {len(items)} for {documents} documents")
-    several = any(issubclass(kind, list | tuple | set | frozenset | np.ndarray) for kind in set(map(type, items)))
-    lists = [_listed(item) for item in items] if several else []
-    flat = [label for item in lists for label in item] if several else items
-    types = set(map(type, flat))
-    kinds = types if types <= {str, int} else set(map(_kind, flat))
-    if len(kinds) > 1:
-        first, second = (next(label for label in flat if _kind(label) is kind) for kind in (str, int))
-        raise TypeError(f"labels must be all str or all int, got {shown(first)} and {shown(second)}")
-    if kinds == {int} and (far := [label for label in flat if not -MOST_LABEL <= label < MOST_LABEL]):
-        raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
-    plain: list[Any] = flat if types == kinds else list(map(int if kinds == {int} else str, flat))
-    classes = sorted(set(plain))
-    ids = {label: k for k, label in enumerate(classes)}
-    indptr = np.cumsum([0, *map(len, lists)]) if several else np.arange(len(items) + 1)
-    indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
-    array = np.array(classes, np.int64 if kinds == {int} else object)
-    return Labels(array, _binary(indices, indptr, len(classes)), several)
-
-
-def read_labelled(documents: Any, labels: Any) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
-    """Return the documents with labels, their labels, and a mask of the documents with labels (N,).
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `check_documents` and `read_labels`.
-    """
-    items = check_documents(documents)
-    found = read_labels(labels, len(items))
-    some = np.diff(found.matrix.indptr) > 0
-    if some.all():
-        return items, found, some
-    for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
-        if not isinstance(item, str):
-            token_list(item, f"document {number}")
-    return [items[k] for k in np.flatnonzero(some).tolist()], replace(found, matrix=found.matrix[some]), some
-
-
-def labels_of_lines(lines: list[bytes]) -> Labels:
-    """Return the labels that `LabelledFiles` separated from the documents.
-
-    Parameters
-    ----------
-    lines : list of bytes
-        Text in which each line has the labels of a document.
-    """
-    text = b"".join(lines)
-    table = TokenTable()
-    table.count(text, False)
-    names = [token_from_bytes(token) for token in table.frequent(0)[0]]
-    order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
-    ids = np.empty(len(text), np.int32)
-    found = documents_by_words(ids[: table.encode(text, False, ids)[0]], len(names))
-    place = np.empty(len(names), np.int32)
-    place[order] = np.arange(len(names), dtype=np.int32)
-    matrix = _binary(place[found.indices], found.indptr, len(names))
-    several = bool((np.diff(matrix.indptr) > 1).any())
-    return Labels(np.array([names[k] for k in order], object), matrix, several)
-
-
-def aligned(labels: Labels, classes: npt.NDArray[Any]) -> Any:
-    """Return labels as a matrix (N, L) over given classes; other labels are left out.
-
-    Raises
-    ------
-    TypeError
-        If the labels are int and the classes str, or vice versa.
-    """
-    if len(labels.classes) and labels.classes.dtype != classes.dtype:
-        found, known = labels.classes.tolist()[0], classes.tolist()[0]
-        raise TypeError(f"labels must be of the type of the classes, such as {known!r}, got {shown(found)}")
-    ids = {label: k for k, label in enumerate(classes.tolist())}
-    columns = np.array([ids.get(label, -1) for label in labels.classes.tolist()], np.int64)
-    coo = labels.matrix.tocoo()
-    known = columns[coo.col] >= 0
-    shape = (labels.matrix.shape[0], len(classes))
-    matrix = sparse.csr_array((coo.data[known], (coo.row[known], columns[coo.col[known]])), shape=shape)
-    matrix.sort_indices()
-    return matrix
-
-
-def shares(matrix: Any) -> Any:
-    """Return the share of each label in its document, (N, L), from a matrix with 1 for each label."""
-    sizes = np.diff(matrix.indptr)
-    found = matrix.copy()
-    found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
-    return found
-
-
-def _items(labels: Any) -> list[Any]:
     if labels is None:
         raise ValueError("labels are needed, got None: requires y to be passed, but the target y is None")
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise TypeError(f"labels must be one per document, got {shown(labels)}")
     if sparse.issparse(labels) or getattr(labels, "ndim", 1) != 1:
         raise ValueError(f"labels must be a list, or an array of one dimension, got {shown(labels)}")
-    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    items = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if len(items) != documents:
+        raise ValueError(f"labels must have one item per document: got {len(items)} for {documents} documents")
+    several = any(issubclass(kind, SEVERAL) for kind in set(map(type, items)))
+    if several and (single := [item for item in items if not isinstance(item, SEVERAL)]):
+        raise TypeError(f"the labels of some documents are lists, but one is {shown(single[0])}: write [{single[0]!r}]")
+    flat = [label for item in items for label in item] if several else items
+    kind = _kind(flat)
+    plain: list[Any] = list(map(kind, flat))
+    if kind is int and (far := [label for label in plain if not -MOST_LABEL <= label < MOST_LABEL]):
+        raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
+    classes = sorted(set(plain))
+    ids = {label: k for k, label in enumerate(classes)}
+    indptr = np.cumsum([0, *map(len, items)]) if several else np.arange(len(items) + 1)
+    indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
+    array = np.array(classes, np.int64 if kind is int else object)
+    return Labels(array, _binary(indices, indptr, len(classes)), several)
 
 
-def _listed(item: Any) -> list[Any]:
-    """Return the distinct labels of a document, in order."""
-    if not isinstance(item, list | tuple | set | frozenset | np.ndarray):
-        raise TypeError(f"the labels of some documents are lists, but one is {shown(item)}: write [{item!r}]")
-    labels = item.tolist() if isinstance(item, np.ndarray) else list(item)
-    for label in labels if isinstance(labels, list) else [labels]:
-        _kind(label)
-    return list(dict.fromkeys(labels))
+def _kind(labels: list[Any]) -> type:
+    """Return what all labels are: int, or str."""
+    found: dict[type, Any] = {}
+    for kind, label in zip(map(type, labels), labels, strict=True):
+        found.setdefault(kind, label)
+    kinds: dict[type, Any] = {}
+    for label in found.values():
+        if isinstance(label, str):
+            kinds[str] = label
+        elif isinstance(label, numbers.Integral) and not isinstance(label, bool | np.bool_):
+            kinds[int] = label
+        else:
+            raise TypeError(f"a label must be a str or an int, got {shown(label)}")
+    if len(kinds) > 1:
+        raise TypeError(f"labels must be all str or all int, got {shown(kinds[str])} and {shown(kinds[int])}")
+    return next(iter(kinds), str)
 
 
-def _kind(label: Any) -> type:
-    if isinstance(label, str):
-        return str
-    if isinstance(label, numbers.Integral) and not isinstance(label, bool | np.bool_):
-        return int
-    raise TypeError(f"a label must be a str or an int, got {shown(label)}")
+def labels_of_lines(text: bytes) -> Labels:
+    """Return the labels of documents, from UTF-8 in which each line has those of a document."""
+    table, ids = TokenTable(), np.empty(len(text), np.int32)
+    ids = ids[: table.number(text, False, ids)[0]]
+    names = [token.decode() for token in table.frequent(0)[0]]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(names), np.int32)
+    place[order] = np.arange(len(names), dtype=np.int32)
+    found = documents_by_words(ids, len(names))
+    matrix = _binary(place[found.indices], found.indptr, len(names))
+    several = bool((np.diff(matrix.indptr) > 1).any())
+    return Labels(np.array([names[k] for k in order], object), matrix, several)
 
 
-def _binary(indices: npt.NDArray[np.int32], indptr: Any, columns: int) -> Any:
-    """Return the canonical matrix with 1 for each entry."""
-    matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(indptr) - 1, columns))
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix
+# ---------------------------------------------------------------- labelled files
+
+
+def text_files(paths: Any, errors: str) -> FileCorpus:
+    """Return files of lines of text.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    TypeError
+        If `paths` is neither a path nor several.
+    ValueError
+        If a file is structured.
+    """
+    given = path_list(paths)
+    try:
+        files = FileCorpus(given, errors=errors)
+        structured = any(map(is_structured, files.names))
+    except ValueError:  # it has fields
+        structured = True
+    if structured:
+        names = ", ".join(repr(os.fspath(path)) for path in given)
+        raise ValueError(
+            f"documents with labels are lines of text, not of a structured file such as CSV or JSON lines: {names}"
+        )
+    return files
+
+
+def labelled_lines(files: FileCorpus, prefix: str, ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
+    """Yield texts of as many lines, in UTF-8: the labels of documents, which have a prefix in files, and the rest."""
+    begun: list[bytes] = []
+    for block in text_blocks_of(files, ledger):
+        begun.append(valid_text(block, files.reading.errors))
+        if begun[-1].endswith(b"\n"):
+            yield separate_labels(b"".join(begun), prefix.encode())
+            begun.clear()
+
+
+def valid_text(block: Any, errors: str) -> bytes:
+    """Return the text of a block as valid UTF-8.
+
+    Parameters
+    ----------
+    block : TextBlock or PlainBlock
+    errors : {"strict", "replace"}
+
+    Raises
+    ------
+    ValueError
+        If it is invalid and `errors` is "strict"; the message names the file and the line.
+    """
+    text: bytes = block.text
+    if valid_utf8(text):
+        return text
+    if errors == "strict":
+        raise invalid_utf8(block)
+    return text.decode(errors="replace").encode()
+
+
+def read_files(paths: Any, errors: str, prefix: str, ledger: Ledger) -> tuple[list[str], Labels]:
+    """Return the documents with a label in files, without it, and their labels.
+
+    Documents without a label are counted in the ledger; if all are, ValueError is raised.
+    """
+    files = text_files(paths, errors)
+    texts: list[str] = []
+    parts, without = [], 0
+    for names, rest in labelled_lines(files, prefix, ledger):
+        parts.append(names)
+        texts += rest.decode().split("\n")[:-1]
+    labels = b"".join(parts)
+    if labels.startswith(b"\n") or b"\n\n" in labels:
+        of_texts = labels.split(b"\n")
+        ledger.skipped["without a label"] = without = of_texts[:-1].count(b"")
+        texts = [text for text, names in zip(texts, of_texts, strict=False) if names]
+        labels = b"".join(names + b"\n" for names in of_texts if names)
+    if not texts:
+        of = f"none of {without:,} lines has" if without else "it is empty: no line has"
+        where = ", ".join(map(repr, files.names))
+        raise ValueError(f"no document with a label in {where}: {of} a token that begins with {prefix}")
+    return texts, labels_of_lines(labels)
+
+
+def names_files(documents: Any) -> bool:
+    """Return whether `documents` is a path, or a list of paths."""
+    if isinstance(documents, str | os.PathLike):
+        return True
+    return (
+        isinstance(documents, list | tuple) and bool(documents) and all(isinstance(d, os.PathLike) for d in documents)
+    )
+
+
+# ---------------------------------------------------------------- labelled documents
+
+
+def read_labelled(
+    documents: Any, labels: Any, reading: Reading, prefix: str, ledger: Ledger
+) -> tuple[Sequence[Any], Labels, npt.NDArray[np.bool_]]:
+    """Return the documents with labels, their labels, and which of the given documents they are (N,).
+
+    Documents without a label are counted in the ledger.
+
+    Parameters
+    ----------
+    documents, labels
+        As for `Classifier.fit`.
+    reading : Reading
+    prefix : str
+    ledger : Ledger
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As `Classifier.fit`.
+    """
+    if labels is None and names_files(documents):
+        texts, found = read_files(documents, reading.errors, prefix, ledger)
+        return texts, found, np.ones(len(texts), bool)
+    items = check_documents(documents)
+    found = read_labels(labels, len(items))
+    some = np.diff(found.matrix.indptr) > 0
+    if not some.all():
+        for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
+            if not isinstance(item, str):
+                token_list(item, f"document {number}")
+        ledger.skipped["without a label"] = int((~some).sum())
+        items = [items[k] for k in np.flatnonzero(some).tolist()]
+        found = replace(found, matrix=found.matrix[some])
+    return items, found, some
+
+
+def check_documents(documents: Any) -> Sequence[Any]:
+    """Check documents and return them as a sequence.
+
+    Raises
+    ------
+    TypeError
+        If `documents` is a single string, or cannot be iterated.
+    """
+    if isinstance(documents, str | bytes):
+        raise TypeError(f"documents must be several, got one {shown(documents)}: pass [document]")
+    if hasattr(documents, "tolist"):  # an array or a column of a table
+        if getattr(documents, "ndim", 1) != 1:
+            raise ValueError(
+                f"documents must be one column of texts, got an array of shape {documents.shape}: Reshape your data"
+            )
+        documents = documents.tolist()
+    if isinstance(documents, list | tuple):
+        return documents
+    if not isinstance(documents, Iterable):
+        raise TypeError(f"documents must be texts or lists of tokens, got {shown(documents)}")
+    return list(documents)
+
+
+@dataclass
+class Examples:
+    """Documents to learn from.
+
+    Attributes
+    ----------
+    features : Features
+    bags : csr_array (N, F)
+        None after they have been released, since they take much memory.
+    frequencies : ndarray of int64 (F,)
+        The number of documents with each feature.
+    labels : Labels
+    weights : ndarray of float64 (N,)
+        The weights of the losses.
+    """
+
+    features: Features
+    bags: Any
+    frequencies: npt.NDArray[np.int64]
+    labels: Labels
+    weights: Float64
+
+    def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Examples, tuple[Any, Any]]:
+        """Return the documents that are not held out, and the bags and labels of the held-out ones."""
+        bags, matrix = self.bags[~held], self.labels.matrix
+        labels = replace(self.labels, matrix=matrix[~held])
+        rest = Examples(self.features, bags, document_frequencies(bags), labels, self.weights[~held])
+        return rest, (self.bags[held], matrix[held])
+
+
+def read_examples(
+    documents: Any,
+    labels: Any,
+    sample_weight: Any,
+    options: ClassifierOptions,
+    ledger: Ledger,
+    pool: Pool,
+    known: FittedClassifier | None = None,
+) -> Examples:
+    """Read documents and labels; documents without a label are left out and counted in the ledger.
+
+    Parameters
+    ----------
+    documents, labels, sample_weight
+        As for `Classifier.fit`.
+    options : ClassifierOptions
+    ledger : Ledger
+    pool : Pool
+    known : FittedClassifier, optional
+        A classifier that will learn more: its features and labels come with those of the documents, and one label is
+        enough. By default there must be two labels.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As `Classifier.fit`.
+    """
+    if sample_weight is not None and labels is None and names_files(documents):
+        raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
+    items, found, some = read_labelled(documents, labels, options.reader, options.label_prefix, ledger)
+    if not len(some):
+        raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
+    weights = _checked_weights(sample_weight, len(some))[some]
+    if len(found.classes) < (2 if known is None else 1):
+        what = f"one class, {found.classes.tolist()[0]!r}" if len(found.classes) else "no label"
+        raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
+    weights *= label_weights(found, options.class_weight, None if known is None else known.classes)
+    if known is not None:
+        check_same_type(found, known.classes)
+        classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
+        found = Labels(classes, found.over(classes), found.several or known.calibration.several)
+    corpus: Any = Documents(items, options.reader)
+    tokens = number_tokens(corpus, ledger, None, pool)
+    before = () if known is None else (known.features, known.documents)
+    return Examples(*read_features(tokens, options.reader, options, ledger, pool, *before), found, weights)
+
+
+def _checked_weights(sample_weight: Any, documents: int) -> Float64:
+    if sample_weight is None:
+        return np.ones(documents)
+    weights = unmasked("sample_weight", sample_weight)
+    if weights.shape != (documents,):
+        raise ValueError(
+            f"sample_weight must have one number per document, shape ({documents},), got shape {weights.shape}"
+        )
+    check_amounts("sample_weight", weights)
+    if not weights.any():
+        raise ValueError("sample_weight must have a weight above zero, but all weights are zero")
+    return weights.astype(np.float64)
+
+
+def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:
+    """Return the weight of each document (N,): the mean of the weights of its labels.
+
+    Parameters
+    ----------
+    labels : Labels
+    class_weight : None, "balanced" or mapping of label to number
+    known : ndarray or None
+        Further labels that the mapping may have.
+
+    Raises
+    ------
+    ValueError
+        If the mapping has a label that does not occur.
+    """
+    if class_weight is None:
+        return np.ones(labels.matrix.shape[0])
+    names = labels.classes.tolist()
+    if class_weight == "balanced":
+        counts = np.bincount(labels.matrix.indices, minlength=len(names))
+        of_label = counts.sum() / (len(names) * np.maximum(counts, 1))
+    else:
+        possible = {*names, *([] if known is None else known.tolist())}
+        if unknown := [label for label in class_weight if label not in possible]:
+            raise ValueError(f"class_weight has the label {unknown[0]!r}, which no document has")
+        of_label = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
+    found: Float64 = shares(labels.matrix) @ of_label
+    return found
+
+
+class Documents:
+    """Documents in memory as a corpus, with one sequence per document.
+
+    Parameters
+    ----------
+    documents : sequence of str or of sequences of str
+    reading : Reading
+        How texts become tokens.
+    """
+
+    def __init__(self, documents: Sequence[Any], reading: Reading) -> None:
+        self._documents, self.reading = documents, reading
+
+    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
+        """Yield the tokens of each document."""
+        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
+
+    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
+        """Yield the documents in blocks; the ledger does not count their bytes."""
+        yield from document_blocks(self._documents, self.reading.errors)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from fastembed._base.arrays import largest
 from fastembed._base.estimator import pickled_as
-from fastembed.classifier.fitted import FittedClassifier
-from fastembed.classifier.labels import Labels, aligned
+from fastembed.classifier.labels import Labels
+from fastembed.classifier.model import FittedClassifier
 
 Float = npt.NDArray[np.float64]
 
@@ -119,31 +119,6 @@ def calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike) -> float:
     return float(np.abs(gaps).sum() / max(len(p), 1))
 
 
-def label_scores(
-    classes: npt.NDArray[Any], hits: npt.NDArray[Any], predicted: npt.NDArray[Any], actual: npt.NDArray[Any]
-) -> list[LabelScore]:
-    """Return the metrics of each label from its numbers of hits, predictions and occurrences.
-
-    Parameters
-    ----------
-    classes : ndarray (L,)
-    hits, predicted, actual : ndarray of int (L,)
-
-    Examples
-    --------
-    >>> label_scores(np.array(["a"], object), np.array([1]), np.array([2]), np.array([1]))[0].f1.__round__(3)
-    0.667
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision, recall = hits / predicted, hits / actual
-        f1 = 2 * hits / (predicted + actual)
-    rows = zip(
-        classes.tolist(), precision.tolist(), recall.tolist(), f1.tolist(), actual.tolist(), predicted.tolist(),
-        strict=True,
-    )  # fmt: skip
-    return [LabelScore(label, p, r, f, int(n), int(m)) for label, p, r, f, n, m in rows]
-
-
 def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[Any, Any]], k: int) -> Evaluation:
     """Return the metrics of scores, compared with labels.
 
@@ -152,8 +127,8 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
     model : FittedClassifier
     labels : Labels
         The labels of all documents.
-    pieces : iterable of (ndarray (n,), ndarray (n, L))
-        For documents in order: the number of known features of each, and its scores.
+    pieces : iterable of (ndarray (n, L), ndarray (n,))
+        For documents in order: their scores, and the number of known features of each.
     k : int
 
     Raises
@@ -161,22 +136,22 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
     ValueError
         If no document has a known label.
     """
-    matrix, given = aligned(labels, model.classes), np.diff(labels.matrix.indptr)
+    matrix, given = labels.over(model.classes), np.diff(labels.matrix.indptr)
     if not matrix.nnz:
         raise ValueError("no document has a label that the classifier knows")
-    size = len(model.classes)
+    size, names = len(model.classes), model.classes.tolist()
     hits, predicted = np.zeros(size, np.int64), np.zeros(size, np.int64)
     confused: Counter[tuple[int, int]] = Counter()
     confidence, right, nll, row, empty = [], [], 0.0, 0, 0
-    for known_features, scores in pieces:
+    for scores, known_features in pieces:
         here = np.flatnonzero(given[row : row + len(scores)])
         true = matrix[row + here]
         row += len(scores)
         logits = model.logits(scores[here].astype(np.float64), known_features[here])
         empty += int(np.count_nonzero(known_features[here] == 0))
         known = np.diff(true.indptr) > 0
-        nll += float(model.likelihood.nll(logits[known], true[known]).sum())
-        p = model.likelihood.probabilities(logits)
+        nll += float(model.calibration.nll(logits[known], true[known]).sum())
+        p = model.calibration.probabilities(logits)
         for x, probability, first, last in zip(scores[here], p, true.indptr[:-1], true.indptr[1:], strict=True):
             actual = true.indices[first:last]
             best = largest(x, k)
@@ -186,9 +161,11 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
             right.append(best[0] in actual)
             if not right[-1]:
                 confused.update((label, int(best[0])) for label in actual.tolist())
+    actual = np.bincount(matrix.indices, minlength=size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_labels = [each.tolist() for each in (hits / predicted, hits / actual, 2 * hits / (predicted + actual))]
     precision, recall = hits.sum() / predicted.sum(), hits.sum() / labels.matrix.nnz
     worst = sorted(confused.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
-    names = model.classes.tolist()
     return Evaluation(
         documents=len(right),
         k=k,
@@ -198,7 +175,9 @@ def evaluation(model: FittedClassifier, labels: Labels, pieces: Iterable[tuple[A
         accuracy=float(np.mean(right)),
         nll=nll / int(np.count_nonzero(np.diff(matrix.indptr))),
         calibration_error=calibration_error(np.minimum(confidence, 1), right),
-        per_label=label_scores(model.classes, hits, predicted, np.bincount(matrix.indices, minlength=size)),
+        per_label=[
+            LabelScore(*each) for each in zip(names, *of_labels, actual.tolist(), predicted.tolist(), strict=True)
+        ],
         confusions=[(names[true], names[found], count) for (true, found), count in worst],
         unknown_labels=int(labels.matrix.nnz - matrix.nnz),
         without_features=empty,

@@ -5,29 +5,30 @@ Labels are independent. docs/derivation.md, section 8, has the objectives of "ov
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import is_true
 from fastembed._kernels import features as kernels
 from fastembed._kernels import kernels_for
-from fastembed.classifier.calibration import Calibration, calibrated
-from fastembed.classifier.features import PIECE_DOCUMENTS, document_frequencies
-from fastembed.classifier.likelihood import Likelihood
-from fastembed.classifier.options import ClassifierOptions
+from fastembed.classifier.calibration import Calibration
+from fastembed.classifier.labels import Examples
+
+if TYPE_CHECKING:
+    from fastembed.classifier.classifier import ClassifierOptions
 
 Float32 = npt.NDArray[np.float32]
-Int32 = npt.NDArray[np.int32]
+Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 LANES = CACHE_LINE // np.dtype(np.float32).itemsize  # labels of a tile
@@ -39,128 +40,7 @@ PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
 
 
-@dataclass
-class Documents:
-    """Documents to learn from.
-
-    Attributes
-    ----------
-    bags : csr_array (N, F)
-        None after they have been released, since they take much memory.
-    labels : csr_array (N, L)
-        1 where a document has a label.
-    weights : ndarray of float64 (N,)
-        The weights of the losses.
-    """
-
-    bags: Any
-    labels: Any
-    weights: npt.NDArray[np.float64]
-
-    @cached_property
-    def frequencies(self) -> Int64:
-        """The document frequency of each feature (F,)."""
-        return document_frequencies(self.bags)
-
-    def give_up_bags(self) -> None:
-        """Release the bags, which take much memory."""
-        self.bags = None
-        vars(self).pop("frequencies", None)
-
-    def divided(self, held: npt.NDArray[np.bool_]) -> tuple[Documents, tuple[Any, Any]]:
-        """Return the documents that are not held out, and the bags and labels of the held-out ones."""
-        rest = Documents(self.bags[~held], self.labels[~held], self.weights[~held])
-        return rest, (self.bags[held], self.labels[held])
-
-
-@dataclass(frozen=True)
-class SplitBags:
-    """Bags, divided into features with a row of weights, and features of a single document, which need no row.
-
-    Attributes
-    ----------
-    rows : ndarray of int32 (F,)
-        The row of each feature, or -1.
-    size : int
-        The number of rows, at least one.
-    owners : ndarray of int32 (F,)
-        The document of each feature without a row; otherwise -1.
-    amounts : ndarray of float32 (F,)
-        The weight of each such feature in its bag.
-    starts, ids, weights : ndarray of int64 (N + 1,), int32 and float32
-        The bags of the features with a row, as CSR.
-    squares, own : ndarray of float32 (N,)
-        The squared lengths of the bags, of all features, and of those without a row.
-    """
-
-    rows: Int32
-    size: int
-    owners: Int32
-    amounts: Float32
-    starts: Int64
-    ids: Int32
-    weights: Float32
-    squares: Float32
-    own: Float32
-
-    @classmethod
-    def of(cls, documents: Documents, order: Int64, every: bool, pool: Pool) -> SplitBags:
-        """Return the bags of documents in this order; if `every`, all features get a row."""
-        bags, count = csr_parts(documents.bags), len(order)
-        shared = np.full(documents.bags.shape[1], every) | (documents.frequencies > 1)
-        rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
-        size = int(rows.max(initial=-1)) + 1
-        rows[~shared] = -1
-        sizes = np.empty(documents.bags.shape[0], np.int64)
-        pieces = [(first, min(first + PIECE_DOCUMENTS, count)) for first in range(0, count, PIECE_DOCUMENTS)]
-        pool.run(lambda k: kernels.shared_entries(*bags[:2], rows, *pieces[k], sizes), len(pieces))
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
-        entries = max(1, int(starts[-1]))  # at least one, since the kernels take the address
-        split = cls(
-            rows=rows,
-            size=max(1, size),
-            owners=np.full(len(rows), -1, np.int32),
-            amounts=np.zeros(len(rows), np.float32),
-            starts=starts,
-            ids=np.empty(entries, np.int32),
-            weights=np.empty(entries, np.float32),
-            squares=np.empty(count, np.float32),
-            own=np.empty(count, np.float32),
-        )
-
-        def write(k: int) -> None:
-            kernels.split_bags(
-                *bags, order, rows, *pieces[k], starts, split.ids, split.weights, split.squares, split.own,
-                split.owners, split.amounts,
-            )  # fmt: skip
-
-        pool.run(write, len(pieces))
-        return split
-
-    def parts_of(self, bags: Any) -> tuple[Any, Any]:
-        """Return bags (n, F) over the rows, (n, S), and over the documents of the other features, (n, N); float32."""
-        data = bags.data.astype(np.float32)
-        amounts = data * self.amounts[bags.indices]
-        return _placed(bags, data, self.rows, self.size), _placed(bags, amounts, self.owners, len(self.own))
-
-
-def _placed(bags: Any, data: Float32, places: Int32, columns: int) -> Any:
-    """Return bags (n, F) with these data and feature f in column places[f]; it is left out if that is -1."""
-    at = places[bags.indices]
-    kept = at >= 0
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
-    return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
-
-
-def csr_parts(bags: Any) -> tuple[Int64, Int32, npt.NDArray[np.float64]]:
-    """Return non-empty arrays indptr, indices and data for the kernels."""
-    indptr = bags.indptr.astype(np.int64, copy=False)
-    if not bags.nnz:
-        return indptr, np.zeros(1, np.int32), np.zeros(1)
-    return indptr, bags.indices.astype(np.int32, copy=False), bags.data.astype(np.float64, copy=False)
-
-
-def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[np.float64]:
+def clipped_shares(sums: Float64, total: float) -> Float64:
     """Return the share sums / total of documents per label (L,), clipped to above 0 and below 1.
 
     A label of no document gets half the share of the rarest label, and a label of all documents 1 minus that.
@@ -171,11 +51,11 @@ def clipped_shares(sums: npt.NDArray[np.float64], total: float) -> npt.NDArray[n
     array([0.25 , 0.75 , 0.875, 0.125])
     """
     half = min(float(sums[sums > 0].min(initial=total)), total / 2) / 2
-    shares: npt.NDArray[np.float64] = np.clip(sums, half, total - half) / total
+    shares: Float64 = np.clip(sums, half, total - half) / total
     return shares
 
 
-def first_scores(shares: npt.NDArray[np.float64], loss: str) -> Float32:
+def first_scores(shares: Float64, loss: str) -> Float32:
     """Return the bias (L,): the constant score that minimises the loss of each label, given its share."""
     bias: Float32 = (shares if loss == "squared" else np.log(shares / (1 - shares))).astype(np.float32)
     return bias
@@ -184,9 +64,12 @@ def first_scores(shares: npt.NDArray[np.float64], loss: str) -> Float32:
 class Ascent:
     """The weights of the labels, and the epochs of dual coordinate ascent that optimise them.
 
+    A feature of a single document needs no row of weights: its weights are those of the document's dual variables,
+    times its own weight in the bag. Other features have a row, in tiles of labels (tiles, rows, LANES).
+
     Parameters
     ----------
-    documents : Documents
+    examples : Examples
     order : ndarray of int64 (N,)
         The order of the documents in memory, by which they are numbered here.
     bias : ndarray of float32 (L,)
@@ -194,7 +77,7 @@ class Ascent:
     l2 : float
     pool : Pool
     start : ndarray of float32 (F, L), optional
-        The weights that L2 regularisation pulls towards; by default 0.
+        The weights that L2 regularisation pulls towards; by default 0. All features have a row then.
 
     Raises
     ------
@@ -204,7 +87,7 @@ class Ascent:
 
     def __init__(
         self,
-        documents: Documents,
+        examples: Examples,
         order: Int64,
         bias: Float32,
         loss: str,
@@ -212,65 +95,83 @@ class Ascent:
         pool: Pool,
         start: Float32 | None = None,
     ) -> None:
-        count, labels = len(order), len(bias)
-        tiles = -(-labels // LANES)
-        self._split = split = SplitBags.of(documents, order, start is not None, pool)
-        of_documents = documents.labels[order]
+        self._pool, self._l2, self._labels, self._squared = pool, l2, len(bias), loss == "squared"
         with np.errstate(over="ignore"):
-            costs = documents.weights[order] / l2
+            costs = examples.weights[order] / l2
         if costs.max() > MOST_COST:
-            heaviest = documents.weights.max()
+            heaviest = examples.weights.max()
             raise ValueError(f"the weight of a document is {heaviest:g} and l2={l2:g}: at most {MOST_COST:g} times l2")
-        self._arrays: tuple[Any, ...] = (
-            split.starts,
-            split.ids,
-            split.weights,
-            split.squares,
-            split.own,
-            of_documents.indptr.astype(np.int64),
-            of_documents.indices.astype(np.int32, copy=False),
+        self._total = float(examples.weights.sum())
+        labels = examples.labels.matrix[order]
+        self._documents: tuple[Any, ...] = (
+            *self._split_bags(examples, order, start is not None),
+            labels.indptr.astype(np.int64),
+            labels.indices.astype(np.int32, copy=False),
             costs.astype(np.float32),
         )
-        self._pool, self._l2 = pool, l2
-        self._bias = np.full((tiles, LANES), 0 if loss == "squared" else NEVER, np.float32)
-        self._bias.ravel()[:labels] = bias
-        self._rows = aligned_zeros((tiles, split.size, LANES), "float32")
+        tiles = -(-self._labels // LANES)
+        self._bias = np.full((tiles, LANES), 0 if self._squared else NEVER, np.float32)
+        self._bias.ravel()[: self._labels] = bias
+        self._weights = aligned_zeros((tiles, max(1, int(self._rows.max(initial=-1)) + 1), LANES), "float32")
         if start is not None:
             for tile in range(tiles):
                 part = start[:, tile * LANES : (tile + 1) * LANES]
-                self._rows[tile, : len(part), : part.shape[1]] = part
-        self._dual = aligned_zeros((tiles, count, LANES), "float32")
-        self._labels = labels
-        self._squared = loss == "squared"
-        self._kernel = kernels_for("float32").ova_epoch
-        self._total = float(documents.weights.sum())
+                self._weights[tile, : len(part), : part.shape[1]] = part
+        self._dual = aligned_zeros((tiles, len(order), LANES), "float32")
+        self._epoch = kernels_for("float32").ova_epoch
 
-    def epoch(self, order: npt.NDArray[np.int64]) -> tuple[float, float]:
+    def _split_bags(self, examples: Examples, order: Int64, every: bool) -> tuple[Any, ...]:
+        """Divide the bags into features with a row, and those of one document, unless `every` feature gets a row.
+
+        Return the bags of the features with a row, as indptr, indices and data, and the squared lengths of the bags
+        (N,), of all features and of those without a row.
+        """
+        bags, count = examples.bags, len(order)
+        indptr, indices, data = bags.indptr.astype(np.int64), bags.indices.astype(np.int32, copy=False), bags.data
+        if not bags.nnz:  # the kernels take the addresses
+            indices, data = np.zeros(1, np.int32), np.zeros(1)
+        shared = np.full(bags.shape[1], every) | (examples.frequencies > 1)
+        self._rows = rows = np.cumsum(shared, dtype=np.int32) - np.int32(1)
+        rows[~shared] = -1
+        self._owners, self._amounts = np.full(len(rows), -1, np.int32), np.zeros(len(rows), np.float32)
+        pieces = list(itertools.pairwise([*range(0, count, SIZES.bag_documents), count]))
+        sizes = np.empty(count, np.int64)
+        self._pool.run(lambda k: kernels.shared_entries(indptr, indices, rows, *pieces[k], sizes), len(pieces))
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes[order])])
+        ids, weights = np.empty(max(1, int(starts[-1])), np.int32), np.empty(max(1, int(starts[-1])), np.float32)
+        squares, own = np.empty(count, np.float32), np.empty(count, np.float32)
+
+        def split(k: int) -> None:
+            kernels.split_bags(
+                indptr, indices, data, order, rows, *pieces[k], starts, ids, weights, squares, own,
+                self._owners, self._amounts,
+            )  # fmt: skip
+
+        self._pool.run(split, len(pieces))
+        return starts, ids, weights, squares, own
+
+    def epoch(self, order: Int64) -> tuple[float, float]:
         """Make one step per document; return the mean loss before the steps, and the mean change |d| of the duals."""
-        sums = np.empty((len(self._rows), 2))
-        state = self._bias, self._rows, self._dual
+        sums = np.empty((len(self._weights), 2))
 
         def run(tile: int) -> None:
-            self._kernel(*self._arrays, order, *state, tile, self._squared, sums)
+            self._epoch(*self._documents, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
 
-        self._pool.run(run, len(self._rows))
+        self._pool.run(run, len(sums))
         loss, distance = sums.sum(axis=0) * self._l2 / self._total
         return float(loss), float(distance)
 
     def end(self) -> None:
         """Release the bags, which take much memory, after the last epoch."""
-        self._arrays = ()
-        self._split = replace(self._split, ids=np.empty(0, np.int32), weights=np.empty(0, np.float32))
+        self._documents = ()
 
     def weights(self) -> Float32:
         """Return the weights (F, L)."""
-        split = self._split
-        found = np.empty((len(split.rows), self._labels), np.float32)
+        found = np.empty((len(self._rows), self._labels), np.float32)
 
         def run(k: int) -> None:
-            first = k * PIECE_FEATURES
-            last = min(len(found), first + PIECE_FEATURES)
-            kernels.joined_rows(split.rows, split.owners, split.amounts, self._rows, self._dual, first, last, found)
+            first, last = k * PIECE_FEATURES, min(len(found), (k + 1) * PIECE_FEATURES)
+            kernels.joined_rows(self._rows, self._owners, self._amounts, self._weights, self._dual, first, last, found)
 
         self._pool.run(run, -(-len(found) // PIECE_FEATURES))
         return found
@@ -278,19 +179,35 @@ class Ascent:
     def scores(self, bags: Any) -> Float32:
         """Return the scores (N, L) of bags (N, F)."""
         found = np.empty((bags.shape[0], self._labels), np.float32)
-        shared, alone = self._split.parts_of(bags)
+        data = bags.data.astype(np.float32)
+        shared = _placed(bags, data, self._rows, self._weights.shape[1])
+        alone = _placed(bags, data * self._amounts[bags.indices], self._owners, self._dual.shape[1])
 
         def run(tile: int) -> None:
             part = found[:, tile * LANES : (tile + 1) * LANES]
-            scores = shared @ self._rows[tile] + alone @ self._dual[tile] + self._bias[tile]
+            scores = shared @ self._weights[tile] + alone @ self._dual[tile] + self._bias[tile]
             part[:] = scores[:, : part.shape[1]]
 
-        self._pool.run(run, len(self._rows))
+        self._pool.run(run, len(self._weights))
         return found
 
 
+def _placed(bags: Any, data: Float32, places: npt.NDArray[np.int32], columns: int) -> Any:
+    """Return bags (n, F) with these data and feature f in column places[f]; it is left out if that is -1."""
+    at = places[bags.indices]
+    kept = at >= 0
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[bags.indptr]
+    return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
+
+
 def runs_in_random_order(rng: np.random.Generator, first: int, last: int) -> Int64:
-    """Return the numbers from first to last in runs of random order, so that memory is read in larger pieces."""
+    """Return the numbers from first to last in runs of random order, so that memory is read in larger pieces.
+
+    Examples
+    --------
+    >>> runs_in_random_order(np.random.default_rng(0), 3, 6)
+    array([3, 4, 5])
+    """
     starts = np.arange(first, last, RUN)
     rng.shuffle(starts)
     order = (starts[:, None] + np.arange(RUN)).ravel()
@@ -311,56 +228,54 @@ def of_known_features(bags: Any, frequencies: Int64, among: bool) -> Any:
 
 
 def train_ova(
-    documents: Documents,
+    examples: Examples,
     bias: Float32,
-    likelihood: Likelihood,
+    calibration: Calibration,
     options: ClassifierOptions,
     pool: Pool,
     validation: tuple[Any, Any] | None,
     on_epoch_end: Callable[[dict[str, float]], object],
-    start: Float32 | None = None,
-    known: Calibration | None = None,
+    start: Float32 | None,
 ) -> tuple[Float32, Calibration, list[dict[str, float]]]:
     """Return the weights (F, L), the calibration of the scores, and the records of the epochs.
 
     Parameters
     ----------
-    documents : Documents
-        Documents, whose bags are released once they have been sorted.
+    examples : Examples
+        Their bags are released once they have been sorted.
     bias : ndarray of float32 (L,)
         The fixed bias.
-    likelihood : Likelihood
+    calibration : Calibration
+        The calibration where the search for that of the result begins.
     options : ClassifierOptions
     pool : Pool
     validation : (csr_array, csr_array) or None
         Bags and labels of held-out documents, for early stopping.
     on_epoch_end : callable
         Training ends if it returns True.
-    start : ndarray of float32 (F, L), optional
+    start : ndarray of float32 (F, L) or None
         The initial weights, which L2 regularisation pulls towards; by default 0.
-    known : Calibration, optional
-        The calibration of these weights.
 
     Notes
     -----
     Without `validation` the first epochs leave some documents out, on which the scores are calibrated. The last epochs
     use all documents; the minimum does not depend on the first epochs. Both phases end when an epoch changes little.
     """
-    rng, count = np.random.default_rng(options.seed), len(documents.weights)
+    rng, count = np.random.default_rng(options.seed), len(examples.weights)
     random = rng.permutation(count)  # the order of documents in memory, with those left out first
-    ascent = Ascent(documents, random, bias, options.loss, options.strength, pool, start)
-    without = 0 if validation is not None else max(0, options.most_epochs - EPOCHS_OF_ALL)
-    left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
-    bags, labels = (documents.bags[left_out], documents.labels[left_out]) if validation is None else validation
-    bags = of_known_features(bags, documents.frequencies, validation is None)
-    documents.give_up_bags()
-    weights = documents.weights[left_out] if validation is None else np.ones(bags.shape[0])
-
-    def calibrate() -> Calibration:
-        return calibrated(ascent.scores(bags), labels, weights, likelihood, known)
-
+    ascent = Ascent(examples, random, bias, options.loss, options.strength, pool, start)
+    without, left_out = 0, random[:0]
+    if validation is None:
+        without = max(0, options.most_epochs - EPOCHS_OF_ALL)
+        left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
+        bags, labels, weights = examples.bags[left_out], examples.labels.matrix[left_out], examples.weights[left_out]
+    else:
+        bags, labels = validation
+        weights = np.ones(bags.shape[0])
+    bags = of_known_features(bags, examples.frequencies, validation is None)
+    examples.bags = None
     history: list[dict[str, float]] = []
-    calibration, best, best_epoch, lowest = None, None, 0, math.inf
+    found, best, best_epoch, lowest = None, None, 0, math.inf
     for epoch in range(1, options.most_epochs + 1):
         began = time.perf_counter()
         first = len(left_out) if epoch <= without else 0
@@ -370,13 +285,13 @@ def train_ova(
         stop = still and epoch > without
         if epoch <= without and (still or epoch == without):
             without = epoch
-            calibration = calibrate()
+            found = calibration.fitted(ascent.scores(bags), labels, weights)
         if validation is not None:
-            calibration = calibrate()
-            logits = calibration.logits(ascent.scores(bags))
-            record["validation_nll"] = float(likelihood.nll(logits, labels).mean())
+            scores = ascent.scores(bags)
+            found = calibration.fitted(scores, labels, weights)
+            record["validation_nll"] = float(found.nll(found.logits(scores), labels).mean())
             if record["validation_nll"] < lowest:
-                best, best_epoch, lowest = (ascent.weights(), calibration), epoch, record["validation_nll"]
+                best, best_epoch, lowest = (ascent.weights(), found), epoch, record["validation_nll"]
             stop = stop or epoch - best_epoch >= options.n_iter_no_change
         history.append(record | {"seconds": time.perf_counter() - began})
         if is_true(on_epoch_end(dict(history[-1]))) or stop:
@@ -384,4 +299,4 @@ def train_ova(
     if best is not None:
         return *best, [record | {"kept": record["epoch"] == best_epoch} for record in history]
     ascent.end()
-    return ascent.weights(), calibration or calibrate(), history
+    return ascent.weights(), found or calibration.fitted(ascent.scores(bags), labels, weights), history

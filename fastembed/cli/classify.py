@@ -16,12 +16,13 @@ import numpy as np
 
 from fastembed._base.sizes import SIZES
 from fastembed._base.validation import printable
+from fastembed._kernels.features import separate_labels
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
-from fastembed.classifier.compression import ROWS
-from fastembed.classifier.documents import LabelledFiles, unlabelled_texts, valid_text
-from fastembed.classifier.likelihood import LOSSES
-from fastembed.classifier.options import EPOCHS, L2
+from fastembed.classifier.calibration import LOSSES
+from fastembed.classifier.classifier import EPOCHS, L2
+from fastembed.classifier.labels import labelled_lines, text_files, valid_text
+from fastembed.classifier.model import ROWS
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, check_model_output
 from fastembed.cli.output import print_json, print_line, print_written
 from fastembed.cli.parser import (
@@ -42,7 +43,7 @@ from fastembed.cli.parser import (
     reject,
     reject_overwriting,
 )
-from fastembed.corpus import Reading
+from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock
 from fastembed.vectors import Vectors
 
@@ -287,14 +288,15 @@ def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
     """Yield the documents of a file or folder, many at a time, or of standard input, all that have come."""
     errors, prefix = model.reading_.errors, model.label_prefix
     if name != "-":
-        yield from LabelledFiles(Path(name), model.reading_, prefix).all_documents()
+        for _, texts in labelled_lines(text_files(Path(name), errors), prefix, Ledger()):
+            yield texts.decode().split("\n")[:-1]
         return
     number, offset = 1, 0
     for text in _text_of_stdin():
         whole = errors == "replace" or valid_utf8(text)
         for part in [text] if whole else [line + b"\n" for line in text.split(b"\n")[:-1]]:  # up to the wrong one
             block = TextBlock(part, "standard input", number, offset, len(part), inside=False, last=False)
-            yield unlabelled_texts(valid_text(block, errors), prefix.encode())
+            yield separate_labels(valid_text(block, errors), prefix.encode())[1].decode().split("\n")[:-1]
             number, offset = number + part.count(b"\n"), offset + len(part)
 
 

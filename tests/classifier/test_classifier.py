@@ -11,8 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from fastembed import Classifier, SkipGram, TrainingDivergedError, Vectors
-from fastembed._base.threads import Pool
-from fastembed.classifier.pretrained import LENGTH, mean_directions, word_rows
+from fastembed.classifier.training import LENGTH, mean_directions, word_rows
 from fastembed.corpus import Reading
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -70,7 +69,7 @@ def test_the_first_step_is_the_gradient_of_the_softmax():
     rate = 0.5
     model = Classifier("softmax", epochs=1, learning_rate=rate, l2=0, ngrams=1).fit(texts, labels)
     fitted = model._model
-    bags = fitted.features.bags(texts, Pool(1)).toarray()
+    bags = fitted.features.bags(texts).toarray()
     shares = np.array([2 / 3, 1 / 3])
     assert_allclose(np.exp(fitted.bias), shares, rtol=1e-6)
     expected = rate * bags.T @ (np.array([[1, 0], [0, 1], [1, 0]]) - shares)
@@ -168,10 +167,10 @@ def test_pretrained_vectors_are_where_the_rows_of_words_start(labelled, word_vec
     assert_allclose(fitted.embedding[: len(words)][known], expected, atol=1e-5)
     assert np.abs(fitted.embedding[: len(words)][~known]).max() < 1e-5
     assert np.abs(fitted.embedding[len(words) :]).max() < 1e-5
-    h = fitted.features.bags(documents, Pool(1)) @ fitted.embedding
+    h = fitted.features.bags(documents) @ fitted.embedding
     targets = np.array([[label == name for name in fitted.classes] for label in labels], float)
     means = (targets.T @ h) / targets.sum(axis=0)[:, None] - h.mean(axis=0)
-    found = mean_directions(fitted.features.bags(documents, Pool(1)), csr_array(targets), fitted.embedding)
+    found = mean_directions(fitted.features.bags(documents), csr_array(targets), fitted.embedding)
     assert_allclose(found.T, means / np.linalg.norm(means, axis=1, keepdims=True), rtol=1e-3, atol=1e-5)
 
 

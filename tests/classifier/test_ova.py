@@ -6,59 +6,10 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import optimize, sparse
+from scipy import optimize
 
 from fastembed import Classifier, reference
-from fastembed._base.threads import Pool
-from fastembed._kernels import features as kernels
 from fastembed.classifier.calibration import BEND
-from fastembed.classifier.ova import Documents, SplitBags, of_known_features, runs_in_random_order
-
-
-@pytest.mark.parametrize("every", [False, True])
-@pytest.mark.parametrize(("labels", "threads"), [(3, 1), (16, 2), (37, 3)])
-def test_bags_are_split_into_features_with_a_row_and_those_of_one_document(labels, threads, every, set_constant):
-    """Let R be weights of rows and A duals: with the joined W, bags have the same scores as their parts."""
-    rng = np.random.default_rng(0)
-    dense = rng.normal(size=(30, 40)) * (rng.random((30, 40)) < 0.05)
-    dense[4] = 0
-    bags, order = sparse.csr_array(dense), rng.permutation(30)
-    set_constant("fastembed.classifier.ova.PIECE_DOCUMENTS", 7)
-    documents = Documents(bags, sparse.csr_array((30, labels)), np.ones(30))
-    split = SplitBags.of(documents, order, every, Pool(threads))
-    occurs = (dense != 0).sum(axis=0)
-    assert_array_equal(documents.frequencies, occurs)
-    assert_array_equal(split.rows >= 0, np.ones(40, bool) if every else occurs > 1)
-    assert_array_equal(split.owners >= 0, (split.rows < 0) & (occurs == 1))
-    tiles = -(-labels // 16)
-    of_rows, dual = (rng.normal(size=(tiles, size, 16)).astype(np.float32) for size in (split.size, 30))
-    found = np.full((40, labels), np.nan, np.float32)
-    for first, last in ((0, 7), (7, 40)):
-        kernels.joined_rows(split.rows, split.owners, split.amounts, of_rows, dual, first, last, found)
-    parts = split.parts_of(bags)
-    flat = [tiled.transpose(1, 0, 2).reshape(tiled.shape[1], -1)[:, :labels] for tiled in (of_rows, dual)]
-    assert_allclose(dense @ found, parts[0] @ flat[0] + parts[1] @ flat[1], rtol=1e-4, atol=1e-5)
-    assert_array_equal(found[(split.rows < 0) & (split.owners < 0)], 0)
-    rows = sparse.csr_array((split.weights[: split.starts[-1]], split.ids[: split.starts[-1]], split.starts))
-    assert_allclose(rows.toarray(), parts[0].toarray()[order][:, : rows.shape[1]])
-    assert_allclose(split.squares, (dense[order] ** 2).sum(axis=1), rtol=1e-6)
-    alone = dense[order] * (split.rows < 0)
-    assert_allclose(split.own, (alone**2).sum(axis=1), rtol=1e-6)
-
-
-@pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 16), (5, 40), (3, 3)])
-def test_runs_have_each_document_once(first, last):
-    order = runs_in_random_order(np.random.default_rng(0), first, last)
-    assert sorted(order.tolist()) == list(range(first, last))
-
-
-def test_bags_left_out_are_of_the_features_of_the_others():
-    bags = sparse.csr_array(np.array([[1.0, 2, 0, 0], [3, 0, 4, 0], [0, 0, 0, 5]]))
-    frequencies = np.array([3, 1, 1, 2])
-    found = of_known_features(bags, frequencies, among=True)
-    assert_allclose(found.toarray(), [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
-    found = of_known_features(bags, np.array([1, 0, 1, 0]), among=False)
-    assert_allclose(found.toarray(), [[1, 0, 0, 0], [0.6, 0, 0.8, 0], [0, 0, 0, 0]])
 
 
 def weights_of(model):
@@ -67,7 +18,7 @@ def weights_of(model):
 
 def minimum(model, documents, targets, costs):
     """Return the weights (F, L) at the minimum of the objective, by L-BFGS."""
-    x = model._model.features.bags(documents, Pool(1)).toarray()
+    x = model._model.features.bags(documents).toarray()
     bias, shape = model._model.bias.astype(float), (x.shape[1], targets.shape[1])
 
     def objective(flat):

@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed import Classifier
-from fastembed._base.threads import Pool
 
 PARAMETERS = [{}, {"loss": "ova"}, {"loss": "softmax"}, {"loss": "softmax", "dim": 2}, {"chars": (2, 3), "ngrams": 3}]
 
@@ -21,7 +20,7 @@ def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_ou
     assert model.score(*held_out) >= old - 0.05
     assert model.label_counts_.tolist() == [*before.label_counts[:2], 12, before.label_counts[2]]
     assert model._model.documents == 312
-    bags = [fitted.features.bags(labelled[0], Pool(1)) for fitted in (before, model._model)]
+    bags = [fitted.features.bags(labelled[0]) for fitted in (before, model._model)]
     names = [
         {fitted.features.name(f): w for f, w in zip(each[[0]].indices, each[[0]].data, strict=True)}
         for fitted, each in zip((before, model._model), bags, strict=True)

@@ -5,9 +5,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastembed import Classifier, reference
-from fastembed._base.threads import Pool
-
-PIECES = "fastembed.classifier.prediction"
 
 
 @pytest.fixture(params=[{}, {"ngrams": 3, "chars": (2, 3)}, {"loss": "softmax", "dim": 2}], ids=str)
@@ -25,7 +22,7 @@ def documents(held_out):
 def scores_of(model, documents):
     """Return the scores by the twins of the kernels, in float64."""
     fitted = model._model
-    bags, rows = fitted.features.bags(documents, Pool(1)), fitted.rows(np.arange(len(fitted.features)))
+    bags, rows = fitted.features.bags(documents), fitted.rows(np.arange(len(fitted.features)))
     h = reference.gather(bags.toarray(), rows)
     return (h if fitted.linear is None else reference.matvec(h, fitted.linear)) + fitted.bias
 
@@ -42,11 +39,10 @@ def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*no known feature")
-@pytest.mark.parametrize(("size", "pieces"), [(1, 1), (7, 1), (10, 4), (1000, 8)])
-def test_the_bits_do_not_depend_on_threads(trained, documents, set_constant, size, pieces):
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_bits_do_not_depend_on_threads(trained, documents, sizes, size):
     whole = trained.predict_proba(documents)
-    set_constant(f"{PIECES}.PIECE_DOCUMENTS", size)
-    set_constant(f"{PIECES}.PIECES", pieces)
+    sizes.answered_documents = size
     one, three = (trained.set_params(threads=threads).predict_proba(documents) for threads in (1, 3))
     assert_array_equal(one, three)
     assert_allclose(one, whole, rtol=1e-5, atol=1e-6)  # BLAS may add in another order in pieces of another size
@@ -65,8 +61,8 @@ def test_the_top_labels_are_the_largest_probabilities(trained, documents, k, thr
     assert trained.predict_top(documents, k, threshold) == expected
 
 
-def test_a_bad_document_is_named_by_its_number_in_any_piece(trained, set_constant):
-    set_constant(f"{PIECES}.PIECE_DOCUMENTS", 4)
+def test_a_bad_document_is_named_by_its_number_in_any_piece(trained, sizes):
+    sizes.answered_documents = 4
     with pytest.raises(TypeError, match="document 9"):
         trained.predict([*["a cat"] * 9, 5, "a dog"])
 

@@ -1,0 +1,284 @@
+"""`FittedClassifier`: the fitted state of a classifier, its answers for documents, and their explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.arrays import largest, largest_of_rows
+from fastembed._base.estimator import pickled_as
+from fastembed._base.sizes import SIZES
+from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.validation import check_choice, shown
+from fastembed._kernels import kernels_for
+from fastembed.classifier.calibration import Calibration
+from fastembed.classifier.features import CharacterGrams, Features, Grams
+from fastembed.corpus.ledger import Ledger
+
+T = TypeVar("T")
+Array = npt.NDArray[Any]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+PIECE_SCORES = 1 << 20  # largest number of scores per task
+PIECES = 8  # results of tasks in memory at a time, per thread
+ROWS = ("float32", "float16", "int8")
+HALF = float(np.finfo(np.float16).max)
+LEAST = 12  # smaller numbers of an int8 row, whose largest is 127, may be left out: docs/decisions.md
+MOST_NARROW = 1 << 16  # columns that uint16 can number
+SHOWN = 10  # features per label in an explanation
+BAR = 20  # characters of its longest bar
+
+_gather = kernels_for("float32").bag_gather
+
+
+@dataclass(frozen=True)
+class FittedClassifier:
+    """The fitted state of a classifier.
+
+    Attributes
+    ----------
+    features : Features
+    classes : ndarray (L,)
+    calibration : Calibration
+        The probabilities for scores.
+    documents : int
+        The number of training documents.
+    label_counts : ndarray of int64 (L,)
+        The number of documents with each label.
+    embedding : ndarray (F, D), or csr_array of int8
+        The rows E of the features, as float32, float16 or int8; may be memory-mapped.
+    scales : ndarray of float32 (F,) or None
+        The factors on int8 rows.
+    linear : ndarray of float32 (D, L) or None
+        W; with None, D is L, and W is the identity.
+    bias : ndarray of float32 (L,)
+    prior : ndarray of float32 (L,)
+        The logits of a document without a known feature, whose probabilities are the shares of the labels.
+    history : list of dict
+    ledger : Ledger
+    """
+
+    features: Features
+    classes: Array
+    calibration: Calibration
+    documents: int
+    label_counts: npt.NDArray[np.int64]
+    embedding: Any
+    scales: Array | None
+    linear: Array | None
+    bias: Array
+    prior: Array
+    history: list[dict[str, float]]
+    ledger: Ledger
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> FittedClassifier:
+        """Return the model with these parts, the inverse of :meth:`parts`."""
+        words, grams, characters, *rest = parts["features"]
+        features = Features(words, [Grams(*each) for each in grams], characters and CharacterGrams(*characters), *rest)
+        return cls(**parts | {"features": features, "calibration": Calibration(*parts["calibration"])})
+
+    def parts(self) -> dict[str, Any]:
+        """Return the attributes for a pickle, without objects of private classes."""
+        features, calibration = self.features, self.calibration
+        grams = [(each.left, each.right, each.counts) for each in features.grams]
+        kept = features.characters  # of which there may be none left
+        characters = None if kept is None else (kept.lengths, kept.tokens, kept.counts)
+        return vars(self) | {
+            "features": (features.words, grams, characters, features.weights, features.reading),
+            "calibration": (calibration.loss, calibration.several, calibration.slope, calibration.offset),
+        }
+
+    def rows(self, ids: Array) -> Float32:
+        """Return rows of the embedding as float32."""
+        found: Any = self.embedding[ids]
+        rows: Float32 = (found if isinstance(found, np.ndarray) else found.toarray()).astype(np.float32)
+        if self.scales is not None:
+            rows *= self.scales[ids][:, None]
+        return rows
+
+    def scores(self, bags: Any) -> Float32:
+        """Return the scores h + b, or h @ linear + b, (N, L) of bags (N, F)."""
+        documents, rows, indices = bags.shape[0], self.embedding, bags.indices
+        if not len(indices):
+            return np.tile(self.bias, (documents, 1))
+        if rows.dtype != np.float32:
+            named, places = np.unique(indices, return_inverse=True)
+            rows, indices = self.rows(named), places.astype(np.int32)
+        h = np.empty((documents, rows.shape[1]), np.float32)
+        indptr, weights = bags.indptr.astype(np.int64), bags.data.astype(np.float32)
+        _gather(rows, indptr, indices, weights, np.arange(documents), 0, documents, h)
+        scores: Float32 = (h if self.linear is None else h @ self.linear) + self.bias
+        return scores
+
+    def logits(self, scores: Array, known: Array) -> Array:
+        """Return the logits for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
+        logits = self.calibration.logits(scores)
+        logits[known == 0] = self.prior
+        return logits
+
+    def probabilities(self, scores: Array, known: Array) -> Array:
+        """Return the probabilities for scores (N, L) of documents whose numbers of known features are `known` (N,)."""
+        return self.calibration.probabilities(self.logits(scores, known))
+
+    def answers(
+        self, documents: Sequence[Any], pool: Pool, answer: Callable[[Float32, Array], T]
+    ) -> Iterator[tuple[Array, T]]:
+        """Yield the numbers of known features and an answer for consecutive parts of documents, found on threads.
+
+        Parameters
+        ----------
+        documents : sequence of str or of sequences of str
+        pool : Pool
+        answer : callable
+            Function of the scores (n, L) and the numbers of known features (n,).
+        """
+        size = max(1, min(SIZES.answered_documents, PIECE_SCORES // len(self.classes)))
+        cuts = range(0, len(documents), size)
+        if len(cuts) > 1:
+            self.features.bags(documents[:1])  # builds the tables that the threads share
+        for group in range(0, len(cuts), PIECES * pool.threads):
+            firsts = cuts[group : group + PIECES * pool.threads]
+            found: list[Any] = [None] * len(firsts)
+
+            def make(j: int, firsts: Any = firsts, found: list[Any] = found) -> None:
+                bags = self.features.bags(documents[firsts[j] : firsts[j] + size], firsts[j])
+                known = np.diff(bags.indptr)
+                found[j] = known, answer(self.scores(bags), known)
+
+            with nullcontext() if self.linear is None else single_threaded_blas():  # fixed order of addition
+                pool.run(make, len(firsts))
+            yield from found
+
+    def most_probable(self, scores: Float32, known: Array, k: int, least: float) -> list[list[tuple[Any, float]]]:
+        """Return the k most probable labels of each document with probabilities of at least `least`."""
+        p = self.probabilities(scores, known)
+        best = largest_of_rows(p, k)
+        p = np.take_along_axis(p, best, axis=1)
+        sizes = np.count_nonzero(p >= least, axis=1).tolist()
+        # All pairs are in one list first: a list or iterator per document would add objects for the garbage collector
+        pairs = list(zip(self.classes[best.ravel()].tolist(), p.ravel().tolist(), strict=True))
+        firsts = range(0, len(pairs), best.shape[1])
+        return [pairs[first : first + size] for first, size in zip(firsts, sizes, strict=True)]
+
+    def explain(self, document: Any, labels: Any, k: int) -> Explanation:
+        """Return the explanation of a document for some labels, or the k most probable ones.
+
+        Raises
+        ------
+        TypeError
+            If labels are not a list.
+        ValueError
+            If a label is unknown.
+        """
+        bag = self.features.bags([document])
+        rows = self.rows(bag.indices).astype(np.float64) * bag.data[:, None]
+        if self.linear is not None:
+            rows = rows @ self.linear.astype(np.float64)
+        bias = self.bias.astype(np.float64)
+        scores = rows.sum(axis=0) + bias
+        p = self.probabilities(scores[None], np.diff(bag.indptr))[0]
+        names = self.classes.tolist()
+        if labels is None:
+            chosen = largest(scores, k)
+        else:
+            if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+                raise TypeError(f"labels must be a list of labels, got {shown(labels)}: pass [label]")
+            labels = list(labels)
+            if unknown := [label for label in labels if label not in names]:
+                raise ValueError(f"{unknown[0]!r} is not a label of this classifier")
+            chosen = np.array([names.index(label) for label in labels], np.intp)
+        return Explanation(
+            labels=[names[c] for c in chosen],
+            features=[self.features.name(f) for f in bag.indices.tolist()],
+            shares=rows[:, chosen],
+            bias=bias[chosen],
+            scores=scores[chosen],
+            probabilities=p[chosen],
+        )
+
+    def compressed(self, rows: str) -> FittedClassifier:
+        """Return a model with rows of E of this dtype.
+
+        The largest number of an int8 row is 127, and the scale restores its value. With many labels, a feature is
+        uninformative about most: if E as a csr_array, without numbers below a tenth of the largest of their row, takes
+        at most a quarter of the bytes, the result is sparse.
+
+        Raises
+        ------
+        ValueError
+            If `rows` is not one of `ROWS`, or float16 cannot hold a number.
+        """
+        check_choice("rows", rows, ROWS)
+        if self.embedding.dtype == rows:
+            return self
+        full = self.rows(np.arange(self.embedding.shape[0]))
+        if rows == "float16" and (most := float(np.abs(full).max(initial=0))) > HALF:
+            raise ValueError(
+                f"rows='float16' holds numbers up to {HALF:g}, but one is {most:g}: write 'float32' or 'int8'"
+            )
+        if rows != "int8":
+            return replace(self, embedding=full.astype(rows), scales=None)
+        scales = (np.abs(full).max(axis=1) / 127).astype(np.float32)
+        full /= np.where(scales > 0, scales, 1)[:, None]
+        embedding: Any = np.rint(full, out=full).clip(-127, 127).astype(np.int8)
+        width = 2 if embedding.shape[1] <= MOST_NARROW else 4
+        large = np.abs(embedding) >= LEAST
+        if np.count_nonzero(large) * (1 + width) + 8 * len(embedding) <= embedding.size / 4:
+            embedding = sparse.csr_array(np.where(large, embedding, np.int8(0)))
+        return replace(self, embedding=embedding, scales=scales)
+
+
+@pickled_as("classifier.Explanation")
+@dataclass(frozen=True)
+class Explanation:
+    """The contributions of features to the scores of some labels; with the bias they sum to the scores.
+
+    Attributes
+    ----------
+    labels : list of str or int
+    features : list of str
+        The known features of the document: words, n-grams of words, n-grams of characters.
+    shares : ndarray of float64 (number of features, number of labels)
+    bias : ndarray of float64 (number of labels,)
+        The scores of a document without a known feature.
+    scores, probabilities : ndarray of float64 (number of labels,)
+
+    Examples
+    --------
+    >>> from fastembed import Classifier
+    >>> explanation = Classifier().fit(["a b", "c d"], ["x", "y"]).explain("a")
+    >>> bool(np.allclose(explanation.shares.sum(axis=0) + explanation.bias, explanation.scores, atol=1e-6))
+    True
+    """
+
+    labels: list[Any]
+    features: list[str]
+    shares: Float64
+    bias: Float64
+    scores: Float64
+    probabilities: Float64
+
+    def __str__(self) -> str:
+        """Return a table of the features of each label by the size of their shares, with bars."""
+        most = np.abs(self.shares).max(initial=1e-12)
+        lines = []
+        for column, label in enumerate(self.labels):
+            shares = self.shares[:, column]
+            lines.append(f"{label}  p {self.probabilities[column]:.4f}  score {self.scores[column]:+.4f}")
+            order = np.argsort(-np.abs(shares), kind="stable")
+            for f in order[:SHOWN].tolist():
+                bar = ("+" if shares[f] >= 0 else "-") * round(BAR * abs(shares[f]) / most)
+                lines.append(f"  {shares[f]:+9.4f}  {self.features[f]:<24} {bar}".rstrip())
+            if len(order) > SHOWN:
+                rest = float(shares[order[SHOWN:]].sum())
+                lines.append(f"  {rest:+9.4f}  {len(order) - SHOWN} more features")
+            lines.append(f"  {self.bias[column]:+9.4f}  the bias of the label")
+        return "\n".join(lines)

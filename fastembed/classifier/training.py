@@ -1,0 +1,318 @@
+"""Training of a classifier on examples: initial parameters, the loss "softmax", and the fitted state of any loss.
+
+Training goes on from a fitted classifier in the same way, with rows and columns for new features and labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from fastembed._base.memory import check_free
+from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.validation import TrainingDivergedError
+from fastembed.classifier.calibration import FIRST, Calibration
+from fastembed.classifier.features import Features
+from fastembed.classifier.labels import Examples, shares
+from fastembed.classifier.model import FittedClassifier
+from fastembed.classifier.ova import clipped_shares, first_scores, train_ova
+from fastembed.corpus.ledger import Ledger
+from fastembed.trainer.trainer import Trainer
+from fastembed.vectors.vectors import Vectors
+
+if TYPE_CHECKING:
+    from fastembed.classifier.classifier import ClassifierOptions
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+EpochEnd = Callable[[dict[str, float]], object]
+Validation = tuple[Any, Any] | None  # bags and labels of held-out documents
+
+BLOCK_DOCUMENTS = 64
+LINEAR_RATE = 0.05
+# Adagrad's step is rate * g / sqrt(S + sum of g^2). From S = PLAIN^2, with rate = learning_rate * PLAIN, it is
+# learning_rate * g / sqrt(1 + sum of g^2 / PLAIN^2): that of plain gradient descent, as the sums of g^2 stay far
+# below PLAIN^2 = 1e8.
+PLAIN = 1e4
+POWER_STEPS = 2
+DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
+LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
+
+
+def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
+    """Raise ValueError unless a fitted classifier can learn more with these options."""
+    features, dim = known.features, None if known.linear is None else len(known.linear)
+    lengths = None if features.characters is None else features.characters.lengths
+    if known.calibration.loss != options.loss:
+        raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.calibration.loss!r}: call fit")
+    if (len(features.grams) + 1, lengths, features.reading) != (options.ngrams, options.chars, options.reader):
+        raise ValueError("ngrams, chars or reading are not those that the classifier learned with: call fit")
+    if options.pretrained is not None and dim != options.dim:
+        raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
+    if dim is not None and dim != options.dim:  # with full rank, the dimension grows with the labels
+        raise ValueError(f"dim={options.dim}, but the classifier learned with dim={dim}: call fit")
+
+
+def learn(
+    examples: Examples,
+    options: ClassifierOptions,
+    pool: Pool,
+    ledger: Ledger,
+    on_epoch_end: EpochEnd | None,
+    known: FittedClassifier | None = None,
+) -> FittedClassifier:
+    """Return the classifier learned from examples.
+
+    Parameters
+    ----------
+    examples : Examples
+        Their bags are released during training.
+    options : ClassifierOptions
+    pool : Pool
+    ledger : Ledger
+    on_epoch_end : callable, optional
+        Called with the record of each epoch; training ends early if it returns True.
+    known : FittedClassifier, optional
+        The classifier to go on from.
+    """
+    features, labels, documents = examples.features, examples.labels, len(examples.weights)
+    label_counts = np.bincount(labels.matrix.indices, minlength=len(labels.classes))
+    earlier, start = np.zeros(len(labels.classes)), None  # the weight of earlier documents with each label
+    calibration = Calibration(options.loss, labels.several, *FIRST[options.loss])
+    if known is not None:
+        places = np.searchsorted(labels.classes, known.classes)
+        label_counts[places] += known.label_counts
+        documents += known.documents
+        earlier[places] = known.calibration.probabilities(known.prior.astype(np.float64)[None])[0] * known.documents
+        calibration = replace(known.calibration, several=labels.several)
+        start = _grown_parameters(known, features, places, len(labels.classes), options.pretrained)
+    validation = None
+    if options.early_stopping:
+        examples, validation = examples.divided(_held_out(len(examples.weights), options))
+    on_end = on_epoch_end or (lambda record: None)
+    linear = None
+    if options.loss == "softmax":
+        targets = shares(examples.labels.matrix)
+        targets.data *= np.repeat(examples.weights, np.diff(targets.indptr))
+        bias = prior = log_shares(np.asarray(targets.sum(axis=0)).ravel() + earlier)
+        embedding, linear = start or _first_parameters(features, examples.bags, targets, options)
+        trainer = Trainer(
+            embedding,
+            np.eye(len(bias), dtype=np.float32) if linear is None else linear,
+            bias=bias,
+            threads=pool.threads,
+        )
+        held_out = None if validation is None else (validation[0], shares(validation[1]))
+        history = _train_softmax(trainer, linear is None, examples.bags, targets, options, held_out, on_end)
+        embedding = trainer.embedding
+        linear = None if linear is None else np.ascontiguousarray(trainer.linear)
+    else:
+        dim = len(labels.classes)
+        _check_memory(features, dim, dim, "give loss='softmax' and a dim")
+        total = float(examples.weights.sum()) + (0 if known is None else known.documents)
+        q = clipped_shares(examples.labels.matrix.T @ examples.weights + earlier, total)
+        bias = first_scores(q, options.loss)
+        prior = calibration.prior(q if calibration.independent else q / q.sum())
+        embedding, calibration, history = train_ova(
+            examples, bias, calibration, options, pool, validation, on_end, None if start is None else start[0]
+        )
+    return FittedClassifier(
+        features=features,
+        classes=labels.classes,
+        calibration=calibration,
+        documents=documents,
+        label_counts=label_counts,
+        embedding=embedding,
+        scales=None,
+        linear=linear,
+        bias=bias,
+        prior=prior,
+        history=history,
+        ledger=ledger,
+    )
+
+
+def _held_out(documents: int, options: ClassifierOptions) -> npt.NDArray[np.bool_]:
+    """Return a mask of the documents to hold out."""
+    held: npt.NDArray[np.bool_] = np.random.default_rng(options.seed).random(documents) < options.validation_fraction
+    if not held.any() or held.all():
+        raise ValueError(f"validation_fraction={options.validation_fraction} of {documents} documents is not one")
+    return held
+
+
+def _check_memory(features: Features, dim: int, labels: int, advice: str) -> None:
+    """Raise MemoryError if E (F, D), and a copy of it from the best epoch, do not fit in memory."""
+    size = len(features) * dim * np.dtype(np.float32).itemsize
+    what = f"training {labels:,} labels on {len(features):,} features"
+    check_free(2 * size, what, f"{advice}, or fewer features by min_count or max_features")
+
+
+# ---------------------------------------------------------------- initial parameters: E, and W or None for the identity
+
+
+def _grown_parameters(
+    known: FittedClassifier, features: Features, places: npt.NDArray[np.intp], labels: int, pretrained: Vectors | None
+) -> tuple[Float32, Float32 | None]:
+    """Return E and W of a fitted classifier for more features and labels; what is new is pretrained or zero.
+
+    `places` are the columns of its labels.
+    """
+    old = known.features.numbers_in(features)
+    full = known.linear is None
+    embedding = np.zeros((len(features), labels if full else known.embedding.shape[1]), np.float32)
+    embedding[np.ix_(old, places) if full else old] = known.rows(np.arange(len(old)))
+    if pretrained is not None:
+        first, last = len(known.features.words), len(features.words)
+        embedding[first:last] = word_rows(features.words.tokens[first:last], pretrained)
+    if known.linear is None:
+        return embedding, None
+    linear = np.zeros((len(known.linear), labels), np.float32)
+    linear[:, places] = known.linear
+    return embedding, linear
+
+
+def _first_parameters(
+    features: Features, bags: Any, targets: Any, options: ClassifierOptions
+) -> tuple[Float32, Float32 | None]:
+    """Return E and W of a new classifier.
+
+    With dim=None, or at least as many dimensions as labels, W is the identity and fixed: the model has full rank.
+    Otherwise W gives similar labels similar vectors. E is zero; but pretrained vectors become the rows of words, and W
+    then has the directions to the documents of each label.
+    """
+    labels, vectors = targets.shape[1], options.pretrained
+    dim = labels if options.dim is None else options.dim if vectors is not None else min(options.dim, labels)
+    _check_memory(features, dim, labels, "give a smaller dim")
+    embedding = np.zeros((len(features), dim), np.float32)
+    with single_threaded_blas():  # the bits must not depend on the number of BLAS threads
+        if vectors is not None:
+            embedding[: len(features.words)] = word_rows(features.words.tokens, vectors)
+            return embedding, mean_directions(bags, targets, embedding)
+        if dim == labels:
+            return embedding, None
+        return embedding, label_vectors(bags, targets, dim, np.random.default_rng(options.seed))
+
+
+def word_rows(words: Sequence[str], vectors: Vectors) -> Float32:
+    """Return the rows of words (n, D): their vectors, scaled to the same length; zero for unknown words.
+
+    Examples
+    --------
+    >>> word_rows(["a", "unheard"], Vectors(["a"], np.array([[0.0, 2.0]])))
+    array([[0., 3.],
+           [0., 0.]], dtype=float32)
+    """
+    rows = np.zeros((len(words), vectors.matrix.shape[1]))
+    for place, word in enumerate(words):
+        try:
+            rows[place] = vectors[word]
+        except KeyError:
+            continue
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    found: Float32 = (rows * (LENGTH / np.where(lengths > 0, lengths, 1))).astype(np.float32)
+    return found
+
+
+def mean_directions(bags: Any, targets: Any, embedding: Float32) -> Float32:
+    """Return the unit vectors (D, L) from the mean of all documents to the mean of those of each label.
+
+    Parameters
+    ----------
+    bags : csr_array (N, F)
+    targets : csr_array (N, L)
+        The weight of each label in each document.
+    embedding : ndarray of float32 (F, D)
+    """
+    sums = np.asarray(targets.sum(axis=0), np.float64).ravel()
+    by_label = sparse.csr_array(targets.T @ bags) @ embedding.astype(np.float64)
+    means = by_label / np.maximum(sums, 1e-30)[:, None] - by_label.sum(axis=0) / sums.sum()
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-30)
+    return np.ascontiguousarray(means.T, np.float32)
+
+
+def label_vectors(bags: Any, targets: Any, dim: int, rng: np.random.Generator) -> Float32:
+    """Return unit vectors (D, L) whose cosines approximate those of the mean bags of the labels.
+
+    Let C (L, F) be the mean bags, scaled to unit length. The vectors are the leading left singular vectors of C times
+    the singular values, scaled to unit length, from subspace iteration with a random start (Halko et al. 2011).
+    """
+    means = sparse.csr_array(targets.T @ bags)
+    lengths = np.sqrt(np.asarray(means.multiply(means).sum(axis=1)).ravel())
+    means = sparse.csr_array(sparse.diags_array(1 / np.maximum(lengths, 1e-30)) @ means).astype(np.float32)
+    transposed = sparse.csr_array(means.T)
+    basis = np.linalg.qr(rng.standard_normal((means.shape[0], dim)).astype(np.float32))[0]
+    for _ in range(POWER_STEPS):
+        basis = np.linalg.qr(means @ (transposed @ basis))[0]
+    half = transposed @ basis  # (F, D): C^T Q, so that C C^T is about Q (half^T half) Q^T
+    values, vectors = np.linalg.eigh(half.T @ half)
+    rows = basis @ (vectors * np.sqrt(np.maximum(values, 0)))
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(rows.T, np.float32)
+
+
+# ---------------------------------------------------------------- the loss "softmax"
+
+
+def log_shares(sums: Float64) -> Float32:
+    """Return the logarithm of each label's share (L,); a label of no document gets half of the smallest share."""
+    least = sums[sums > 0].min(initial=math.inf) / 2 if sums.any() else 1.0
+    found: Float32 = np.log(np.maximum(sums, least) / sums.sum()).astype(np.float32)
+    return found
+
+
+def _train_softmax(
+    trainer: Trainer,
+    full: bool,
+    bags: Any,
+    targets: Any,
+    options: ClassifierOptions,
+    validation: Validation,
+    on_epoch_end: EpochEnd,
+) -> list[dict[str, float]]:
+    """Train by gradient descent on blocks of documents; return the records of the epochs.
+
+    All rows of E make gradient steps with the same rate: Adagrad that starts from large sums of squares. So the step of
+    a row is proportional to its weight in the bag, as in the gradient of the loss, and E stays in the span of the bags.
+    With `full` rank W is the identity and stays so.
+    """
+    trainer.squares[0][:] = PLAIN**2
+
+    def with_plain_rate(record: dict[str, float]) -> dict[str, float]:
+        return record | {"learning_rate": record["learning_rate"] / PLAIN}
+
+    def epoch_end(record: dict[str, float], _: Trainer) -> object:
+        if options.strength:
+            trainer.embedding[...] *= np.float32(math.exp(-options.strength * record["learning_rate"] / PLAIN))
+        return on_epoch_end(with_plain_rate(record))
+
+    history = trainer.fit_counts(
+        targets,
+        bags=bags,
+        epochs=options.most_epochs,
+        learning_rate=options.learning_rate * PLAIN,
+        linear_learning_rate=0.0 if full else LINEAR_RATE,
+        block_size=BLOCK_DOCUMENTS,
+        validation_counts=None if validation is None else validation[1],
+        validation_bags=None if validation is None else validation[0],
+        n_iter_no_change=options.n_iter_no_change if validation is not None else None,
+        warm_start=True,
+        seed=options.seed,
+        on_epoch_end=epoch_end,
+    )
+    history = [with_plain_rate(record) for record in history]
+    assert trainer.bias is not None
+    entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
+    worst = max(history, key=lambda record: record["nll"])
+    if worst["nll"] > DIVERGED * (1 + entropy):
+        raise TrainingDivergedError(
+            f"the nll {worst['nll']:.4g} of epoch {worst['epoch']} is far above {entropy:.2g}, that of the labels'"
+            f" shares: a learning rate is too large, here learning_rate={options.learning_rate:g}",
+            int(worst["epoch"]),
+        )
+    return history
