@@ -11,7 +11,6 @@ rows, and A shrinks each direction by its share of noise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,12 @@ PIECE = 2048  # rows in float64 at a time, per thread
 
 
 def apply_gauge(
-    embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any], totals: Totals, pool: Pool
+    embedding: NDArray[Any],
+    linear: NDArray[Any],
+    bias: NDArray[Any],
+    totals: Totals,
+    pool: Pool,
+    bags: Any = None,
 ) -> NDArray[np.float64]:
     """Transform a model into its gauge, in place. Its logits stay the same up to rounding.
 
@@ -39,102 +43,52 @@ def apply_gauge(
     the coordinate of the row, where t = n g and g is the entry of F. A uses one n for all words, so that it is one
     linear map: half the count of the word of a random pair. It matters if counts are few: with many, t / (1 + t) is 1.
 
+    With bags X the rows are those of H = X E. m centres H, and cannot be subtracted from E, whose rows have different
+    weights in H. So only A changes the model: the bias stays the same, and the vectors of the inputs are X E A - m A.
+
     Parameters
     ----------
     embedding : ndarray (V_in, D)
     linear : ndarray (D, V)
     bias : ndarray (V,)
     totals : Totals
-        The sums of the rows (V_in,) and columns (V,) of the counts that the model was fitted to.
+        The sums of the rows and columns of the counts that the model was fitted to.
     pool : Pool
         The bits are the same for any number of threads.
+    bags : csr_array (N, V_in), optional
+        X.
 
     Returns
     -------
     ndarray (D,)
-        m A: the vector that was subtracted from every row, in the new coordinates.
+        m A: the vector that was subtracted from every row, or is to be subtracted from those of H, in the new
+        coordinates.
 
     Notes
     -----
-    A row without counts becomes the mean, which is zero.
+    Without bags, a row without counts becomes the mean, which is zero.
     """
     with single_threaded_blas():
-        gauge = _Gauge.of(embedding, linear, totals, pool)
-        gauge.change_columns(linear, pool, bias)
-        gauge.change_rows(embedding, pool, gauge.mean)
-    embedding[totals.rows == 0] = 0
-    return gauge.centre
-
-
-def apply_gauge_to_bags(
-    embedding: NDArray[Any], bags: Any, linear: NDArray[Any], totals: Totals, pool: Pool
-) -> NDArray[np.float64]:
-    """Transform a model whose inputs are bags into the gauge of H = X E, in place. Its logits stay the same.
-
-    Only A changes the model. m centres H, and cannot be subtracted from E, whose rows have different weights in H. So
-    the bias stays the same, and the vectors of the inputs are X E A - m A.
-
-    Parameters
-    ----------
-    embedding : ndarray (F, D)
-        E.
-    bags : csr_array (N, F)
-        X.
-    linear, totals, pool
-        As for :func:`apply_gauge`; the rows of the totals are those of H.
-
-    Returns
-    -------
-    ndarray (D,)
-        m A: the vector to subtract from every row of H, in the new coordinates.
-    """
-    with single_threaded_blas():
-        gauge = _Gauge.of(bags @ embedding, linear, totals, pool)
-        gauge.change_columns(linear, pool)
-        gauge.change_rows(embedding, pool)
-    return gauge.centre
-
-
-@dataclass(frozen=True)
-class _Gauge:
-    """m (D,), A (D, D) and its inverse."""
-
-    mean: NDArray[np.float64]
-    change: NDArray[np.float64]
-    inverse: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, rows: NDArray[Any], linear: NDArray[Any], totals: Totals, pool: Pool) -> _Gauge:
-        """Return the gauge of rows (V_in, D) and columns (D, V)."""
-        counted = totals.rows > 0
+        rows, counted = embedding if bags is None else bags @ embedding, totals.rows > 0
         mean, covariance = _moments(rows, counted / np.count_nonzero(counted), pool)
         _, information = _moments(linear.T, totals.columns / totals.columns.sum(), pool)
         pairs = PAIRS_PER_COUNT * (totals.rows @ totals.rows) / totals.rows.sum()
-        return cls(mean, *_shrinking(covariance, information, pairs))
+        change, inverse = _shrinking(covariance, information, pairs)
 
-    @property
-    def centre(self) -> NDArray[np.float64]:
-        """The mean in the new coordinates: m A."""
-        return np.asarray(self.mean @ self.change)
-
-    def change_columns(self, linear: NDArray[Any], pool: Pool, bias: NDArray[Any] | None = None) -> None:
-        """Replace W by the inverse of A times W, and b by b + m W."""
-
-        def change(piece: slice) -> None:
+        def change_columns(piece: slice) -> None:  # W becomes A⁻¹ W, and b becomes b + m W
             columns = linear[:, piece].astype(np.float64)
-            if bias is not None:
-                bias[piece] += (self.mean @ columns).astype(bias.dtype)
-            linear[:, piece] = self.inverse @ columns
+            if bags is None:
+                bias[piece] += (mean @ columns).astype(bias.dtype)
+            linear[:, piece] = inverse @ columns
 
-        _for_pieces(change, linear.shape[1], pool)
+        def change_rows(piece: slice) -> None:  # E becomes (E - m) A
+            embedding[piece] = (embedding[piece] - (mean if bags is None else 0.0)) @ change
 
-    def change_rows(self, rows: NDArray[Any], pool: Pool, mean: NDArray[np.float64] | float = 0.0) -> None:
-        """Replace E by (E - m) A."""
-
-        def change(piece: slice) -> None:
-            rows[piece] = (rows[piece] - mean) @ self.change
-
-        _for_pieces(change, len(rows), pool)
+        _for_pieces(change_columns, linear.shape[1], pool)
+        _for_pieces(change_rows, len(embedding), pool)
+    if bags is None:
+        embedding[totals.rows == 0] = 0
+    return np.asarray(mean @ change)
 
 
 def _shrinking(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeAlias, overload
 
@@ -29,16 +28,15 @@ from fastembed.counts.store import CountsStore
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.checkpoint_counts import AnyCounts, CheckpointCounts
-from fastembed.skipgram.counting import CorpusCounter, counts_for
 from fastembed.skipgram.documents import document_vectors
 from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.fit import Fit
 from fastembed.skipgram.model import Baskets, FittedModel, read_model, vectors_for, write_model
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
-from fastembed.trainer.checkpoint import MINUTES, FilesUntilSaved
-from fastembed.trainer.ranks import Communicator
+from fastembed.skipgram.training import Training, as_read, count_pairs, counts_for, find_vocabulary
+from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, FilesUntilSaved
+from fastembed.trainer.ranks import Communicator, on_first_rank, ranks_of
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -394,11 +392,7 @@ class SkipGram:
         if comm is not None and not isinstance(corpus, Counts | CountsStore):
             raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._fit(
-            corpus, on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit, comm=comm
-        ) as fit:
-            fit.learn(corpus, validation_counts)
-        return self
+        return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
 
     def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.
@@ -484,9 +478,10 @@ class SkipGram:
         check_memory_limit(memory_limit)
         options = self._options()
         with reporting(progress, options.epochs) as report:
-            counter = CorpusCounter(corpus, options.threads, memory_limit, report, options.reading, executor=executor)
-            vocabulary = counter.vocabulary(options, options.max_size)
-            return counter.counts(vocabulary, options.pairing(len(vocabulary)), store=store)
+            text = as_read(corpus, options.reading)
+            words = find_vocabulary(text, options, options.max_size, report, executor)
+            how = memory_limit, report, words.ledger, None, store, executor
+            return count_pairs(text, words, options.pairing(len(words)), options.threads, *how)
 
     def partial_fit(
         self,
@@ -568,38 +563,61 @@ class SkipGram:
         ('b', 'a', 'c', 'd')
         """
         files = checkpoint, checkpoint_minutes, keep_checkpoint
-        with self._fit(corpus, on_epoch_end, progress=progress, checkpoint=files, memory_limit=memory_limit) as fit:
-            fit.learn_more(corpus, validation_counts, replay, grow_vocabulary=grow_vocabulary)
-        return self
+        more = {"replay": replay, "grow_vocabulary": grow_vocabulary}
+        return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, further=more)
 
-    @contextmanager
-    def _fit(self, corpus: Documents | AnyCounts, on_epoch_end: EpochEnd | None, **how: Any) -> Iterator[Fit]:
-        """Check all arguments of a fit except the data, and allow no other fit of this SkipGram in the `with` block.
-
-        After the fit, :meth:`save` removes the files of the checkpoint, unless they are to be kept. The other arguments
-        are those of `Fit.from_arguments`.
-        """
+    def _learn(
+        self,
+        corpus: Documents | AnyCounts,
+        validation_counts: AnyCounts | None,
+        memory_limit: int | None,
+        progress: FitProgress | bool | None,
+        on_epoch_end: EpochEnd | None,
+        files: tuple[Any, Any, Any],
+        comm: Communicator | None = None,
+        further: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Fit, or continue training with the arguments of `partial_fit` alone in `further`."""
         if self._fitting == os.getpid():  # the two would mix their vocabularies
             raise RuntimeError(
                 "this SkipGram is in a fit, and on_epoch_end cannot fit it again: let it fit another SkipGram"
             )
         check_callback("on_epoch_end", on_epoch_end)
-        callback = None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
-        options = self._options()
-        with Fit.from_arguments(options, self._model, self._set_model, callback, **how) as fit, DefaultFloatMode():
-            self._fitting = os.getpid()
-            try:
-                yield fit
-            finally:
-                del self._fitting
-        if (file := fit.checkpoint) is not None:
+        check_memory_limit(memory_limit)
+        options, before = self._options(), self._model
+        with ranks_of(comm) as ranks, DefaultFloatMode():
+            file = on_first_rank(ranks, lambda: CheckpointFile.from_arguments(*files))
+            with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
+                training = Training(options, None if further is None else before, memory_limit, report, file, ranks)
+
+                def epoch_end(record: dict[str, float]) -> object:
+                    if report is not None:
+                        report.epoch(record)
+                    if on_epoch_end is None:
+                        return None
+                    self._model = None  # frees the model of the last epoch before the next one is built
+                    self._model = training.model()
+                    return on_epoch_end(record, self)
+
+                self._fitting = os.getpid()
+                try:
+                    training.take(corpus, validation_counts, **further or {})
+                    training.start(shows=on_epoch_end is not None)
+                    training.run(epoch_end)
+                    self._model = training.model()
+                except BaseException:
+                    # If a checkpoint has what a first `partial_fit` learned, the same call again is a first one, too
+                    lost = before is None and (not training.started or (further is not None and file is not None))
+                    self._model = None if lost else before or training.model()
+                    raise
+                finally:
+                    del self._fitting
+        if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
             counted = () if isinstance(corpus, Counts | CountsStore) else CheckpointCounts.names(file.path)
             for path in (file.path, *counted):
                 self._until_saved.set(path, keep=file.keep)
-
-    def _set_model(self, model: FittedModel | None) -> None:
-        self._model = model
+        return self
 
     # ---------------------------------------------------------------- fitted properties
 

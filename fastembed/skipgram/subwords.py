@@ -53,7 +53,14 @@ class Subwords:
 
     @classmethod
     def of(cls, words: Sequence[str], lengths: Lengths) -> Subwords:
-        """Return the features of words, with the n-grams that occur in them."""
+        """Return the features of words, with the n-grams that occur in at least two of them.
+
+        Raises
+        ------
+        ValueError
+            As by :func:`check_spelled`.
+        """
+        check_spelled(words)
         ngrams, starts, ids = common_ngrams(words, lengths)
         return cls(lengths, ngrams, starts, ids, np.ones(len(words), np.float32))
 
@@ -111,22 +118,6 @@ class Subwords:
     def parts(self) -> dict[str, Any]:
         """Return the attributes of the dataclass, without cached values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-def subwords_of(words: Sequence[str], lengths: bool | Lengths, before: Subwords | None) -> Subwords | None:
-    """Return the features of the words of a new or continued model; None if it has no subwords.
-
-    Raises
-    ------
-    ValueError
-        As by :func:`check_spelled`.
-    """
-    if before is not None:
-        return before.grown(words)
-    if isinstance(lengths, bool):
-        return None
-    check_spelled(words)
-    return Subwords.of(words, lengths)
 
 
 def check_spelled(words: Sequence[str]) -> None:

@@ -1,112 +1,311 @@
-"""`Training`: one run of training, from its start to the model."""
+"""One run of training: from a text or counts, over its start and the epochs, to the fitted model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from fastembed._base.arrays import canonical_csr
-from fastembed._base.memory import give_back_freed
+from fastembed._base.memory import LEAST, give_back_freed, resident_memory
 from fastembed._base.threads import Pool, check_threads, in_background
-from fastembed.corpus.ledger import HELD_OUT, Ledger
-from fastembed.counts.counts import Counts, expected_in_place
+from fastembed._base.validation import check_flag, warn_user
+from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus, as_corpus, corpus_identity, split_documents
+from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
+from fastembed.corpus.reading import Reading
+from fastembed.counts.counts import Counts, Folder, expected_in_place
+from fastembed.counts.folders import TemporaryFolder
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import CountsStore
-from fastembed.skipgram.gauge import apply_gauge, apply_gauge_to_bags
-from fastembed.skipgram.model import FittedModel
+from fastembed.counts.windows import Windows
+from fastembed.skipgram.checkpoint_counts import AnyCounts, CheckpointCounts, CountPair, StoresFor
+from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
+from fastembed.skipgram.gauge import apply_gauge
+from fastembed.skipgram.model import Baskets, FittedModel
+from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
-from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, composed, ridge_fit
+from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
+from fastembed.trainer.checks import check_counts
 from fastembed.trainer.data import FitData, GivenData
 from fastembed.trainer.file import trainer_tensors
 from fastembed.trainer.fit import CountsFit
 from fastembed.trainer.options import FitOptions
-from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.ranks import Ranks, agreed
 from fastembed.trainer.trainer import Trainer, run_fit
 from fastembed.vectors.vectors import composing_vectors
+from fastembed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fastembed.skipgram.skipgram import SkipGramOptions
 
 # Factor on the learning rates on new text without replay: chosen for the likelihood of both (docs/decisions.md)
 SHORTER_STEPS = 0.5
+READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
+TABLE_BYTES = 60  # bytes per word in the table that encodes text
 
 
 class Training:
-    """Training of a new model, or further training of a model, on counts.
+    """One call of `SkipGram.fit` or `SkipGram.partial_fit`: `take` its data, `start`, `run`, and there is a `model`.
 
     A new model starts from the SVD of the counts, and is transformed into its gauge whenever it is exposed. Further
     training starts from a copy of the parameters of the base, and stays in the gauge of the base.
 
     Parameters
     ----------
-    counts : Counts
-        Counts with a vocabulary; in further training that of the base, or one grown from it.
     options : SkipGramOptions
     base : FittedModel, optional
         The model to continue.
-    replay : Counts, optional
-        Counts that the base was trained on before, to train on again; with the same rows and columns. Without them, the
-        steps of further training are shorter.
-    subwords : Subwords, optional
-        The features that the words of the counts are composed of, as in the base; by default a row per word.
-    own_counts : bool
-        Whether the counts have no other user, so that their memory can be reused.
+    memory_limit : int, optional
+        Limit on the memory of the process in bytes.
+    progress : FitProgress, optional
     checkpoint : CheckpointFile, optional
         If the file exists, training resumes from it.
-    start_memory : int, optional
-        Bytes for the positive PMI of counts in a store; beyond that it is in a temporary file.
     ranks : Ranks, optional
         The ranks that train a new model together. Rank 0 computes the start.
+
+    Attributes
+    ----------
+    started : bool
+        Whether there is a `model`.
     """
 
     def __init__(
         self,
-        counts: Counts | CountsStore,
         options: SkipGramOptions,
-        base: FittedModel | None = None,
-        replay: Counts | CountsStore | None = None,
-        subwords: Subwords | None = None,
-        *,
-        own_counts: bool = False,
-        checkpoint: CheckpointFile | None = None,
-        start_memory: int | None = None,
-        ranks: Ranks | None = None,
+        base: FittedModel | None,
+        memory_limit: int | None,
+        progress: FitProgress | None,
+        checkpoint: CheckpointFile | None,
+        ranks: Ranks | None,
     ) -> None:
-        assert counts.vocabulary is not None
-        self._counts, self._vocabulary, self._options, self._base = counts, counts.vocabulary, options, base
-        self._start_memory = start_memory
-        self._groups = _groups_of(counts, replay, own_counts=own_counts)
-        self._shortened = SHORTER_STEPS if base is not None and replay is None else 1.0
+        self._options, self._base, self._memory_limit, self._progress = options, base, memory_limit, progress
+        self._checkpoint, self._ranks = checkpoint, ranks
+        self.started = False
+
+    # ---------------------------------------------------------------- data
+
+    def take(
+        self,
+        corpus: Documents | AnyCounts,
+        validation_counts: AnyCounts | None,
+        replay: AnyCounts | None = None,
+        *,
+        grow_vocabulary: bool = False,
+    ) -> None:
+        """Take given counts, or those of a text; the arguments are those of `SkipGram.partial_fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data are not as documented, or do not go with the base.
+        """
+        base = self._base
+        check_flag("grow_vocabulary", grow_vocabulary)
+        if base is not None:
+            base.check_same_shape(self._options)
+            if replay is not None:
+                base.check_alike(replay, "replay")
+        elif replay is not None:
+            raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
+        # Whether the counts have no other user, so that their memory can be reused
+        self._own = replay is None and not isinstance(corpus, Counts | CountsStore)
+        if isinstance(corpus, Counts | CountsStore):
+            given = corpus
+            agreed(self._ranks, lambda: self._check(given, validation_counts))
+            self._counts, self._validation = given, validation_counts
+            if base is not None:
+                vocabulary = base.vocabulary
+                if grow_vocabulary and given.vocabulary is not None:
+                    vocabulary = vocabulary.grown(given.vocabulary, self._options.max_size)
+                if validation_counts is not None:
+                    self._validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
+                self._counts = base.aligned(given, vocabulary)
+        else:
+            if issparse(corpus):
+                raise TypeError(
+                    "a sparse matrix has no tokens: make counts of it by Counts.from_scipy(matrix, tokens=...)"
+                )
+            if validation_counts is not None:
+                raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
+            self._counts, self._validation = self._counted(corpus, grow_vocabulary=grow_vocabulary)
+        assert self._counts.vocabulary is not None
+        self._vocabulary = self._counts.vocabulary
+        self._replay = None
+        if replay is not None and base is not None:
+            self._replay = base.aligned(replay, self._vocabulary, name="replay")
+
+    def _check(self, counts: AnyCounts, validation_counts: object) -> None:
+        """Raise TypeError or ValueError if counts cannot be trained on."""
+        if self._options.early_stopping and validation_counts is None:
+            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
+        if self._base is not None:  # whose vocabulary they will have
+            return
+        if counts.vocabulary is None:
+            raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
+        check_counts(counts, counts.shape)
+        if validation_counts is not None:
+            check_counts(validation_counts, counts.shape, "validation_counts")
+
+    def _counted(self, given: Documents, *, grow_vocabulary: bool) -> CountPair:
+        """Return the counts of a text to train on, and with early stopping those of the held-out lines.
+
+        With a checkpoint they are stored next to it, and are not counted again. Before a text is counted for a new
+        model, there is a check of the memory, and of the words if it has subwords.
+        """
+        base, options, limit, how = self._base, self._options, self._memory_limit, self._options.counting
+        reading = options.reading if base is None else base.reading_of(given, options.reading)
+        corpus = as_read(given, reading)
+
+        def count(stores_for: StoresFor) -> CountPair:
+            first_reading = None
+            if base is None or grow_vocabulary:
+                words = find_vocabulary(corpus, options, options.max_size if base is None else None, self._progress)
+                first_reading = words.ledger
+            if base is None:
+                vocabulary, pairing = words, options.pairing(len(words))
+                least = options.estimate(len(words), pairing.columns(len(words)))
+                replace(least, memory_limit=limit).check()
+                if options.subwords:
+                    check_spelled(words.tokens)
+            else:
+                vocabulary, pairing = base.vocabulary, base.pairing()
+                if grow_vocabulary:
+                    vocabulary = vocabulary.grown(words, options.max_size)
+
+            def counts(lines: LineSplit | None, store: Folder | None) -> AnyCounts:
+                memory = None if limit is None else counting_memory(limit, len(vocabulary), options.threads)
+                return count_pairs(
+                    corpus, vocabulary, pairing, options.threads, memory, self._progress, first_reading, lines, store
+                )
+
+            store, held_out_store = stores_for(vocabulary)
+            if not options.early_stopping:
+                return counts(None, store), None
+            split = options.validation_fraction, options.seed
+            held_out = counts(LineSplit(*split, True), held_out_store)  # first: see `CheckpointCounts`
+            return counts(LineSplit(*split, False), store), held_out
+
+        if self._checkpoint is None:
+            return count(lambda _: (None, None) if limit is None else (TemporaryFolder(), TemporaryFolder()))
+        if base is not None:
+            how |= {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
+        source = how | {"corpus": corpus_identity(corpus)}
+        stored = CheckpointCounts(self._checkpoint.path)
+        return stored.get(source, as_corpus(corpus).reading, count, in_stores=limit is not None)
+
+    # ---------------------------------------------------------------- start
+
+    def start(self, *, shows: bool) -> None:
+        """Make what training starts with, or resumes from; `shows` says whether a model is built after each epoch.
+
+        Raises
+        ------
+        MemoryError
+            If training needs more memory than is free.
+        """
+        base, tokens = self._base, self._vocabulary.tokens
+        if base is not None:
+            self._subwords = None if base.subwords is None else base.subwords.grown(tokens)
+        else:
+            lengths = self._options.subwords
+            self._subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
+        give_back_freed()  # the memory of counting
+        estimate = self._estimate(shows=shows)
+        if isinstance(self._counts, CountsStore):
+            self._counts = self._counts.buffered(estimate.buffer_memory)
+        agreed(self._ranks, lambda: self._start(estimate))
+        self.started = True
+
+    def _estimate(self, *, shows: bool) -> Estimate:
+        """Return the estimate of the memory and time of training."""
+        counts, validation, nnz, largest, stored = self._counts, self._validation, self._counts.nnz, None, None
+        if self._replay is not None:
+            nnz += self._replay.nnz  # an upper bound for the sum of both
+        elif isinstance(counts, CountsStore):
+            largest, stored = int(counts.entries.max()), counts.disk
+        return replace(
+            self._options.estimate(*counts.shape, nnz, self._subwords),
+            in_place=self._own,
+            resident=resident_memory(),
+            checkpoint=self._checkpoint is not None,
+            largest_group=largest,
+            held_out_group=int(validation.entries.max()) if isinstance(validation, CountsStore) else None,
+            shows=shows,
+            memory_limit=self._memory_limit,
+            stored=stored,
+        )
+
+    def _start(self, estimate: Estimate) -> None:
+        options, base = self._options, self._base
+        estimate.check()
+        if self._progress is not None:
+            self._progress.training(estimate)
+        self._groups = self._grouped()
         self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
-        pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
-        self._totals = Totals.of(self._groups, pool)
+        self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
+        self._totals = Totals.of(self._groups, self._pool)
         if isinstance(self._groups, CSRGroups):
             self._groups.totals = self._totals
-        known = 0 if base is None else len(base.vocabulary)
-        self._subwords = None if subwords is None else subwords.weighted(self._totals.rows, known)
+        if self._subwords is not None:
+            self._subwords = self._subwords.weighted(self._totals.rows, 0 if base is None else len(base.vocabulary))
         self._records: list[dict[str, float]] = []
-        self._rng = np.random.default_rng(options.seed)
-        self._checkpoint, self._ranks = checkpoint, ranks
-        self._trainer = self._starting_trainer(pool)
+        self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows
+        if self._ranks is not None and not self._ranks.first:
+            self._trainer = self._blank_trainer()
+        elif self._checkpoint is not None and Path(self._checkpoint.path).exists():
+            self._trainer = self._stored_trainer(self._checkpoint)
+        elif base is None:
+            # Counts in a store limit what the start holds of them
+            self._trainer = self._new_trainer(None if estimate.largest_group is None else estimate.start_memory)
+        else:
+            self._trainer = self._next_trainer(base)
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
 
-    def _starting_trainer(self, pool: Pool) -> Trainer:
-        """Return the trainer that training starts or resumes with."""
-        if self._ranks is not None and not self._ranks.first:
-            return self._blank_trainer(pool)
-        if self._checkpoint is not None and Path(self._checkpoint.path).exists():
-            return self._stored_trainer(self._checkpoint, pool)
-        return self._new_trainer(pool) if self._base is None else self._next_trainer(self._base, pool)
+    def _grouped(self) -> GroupedCounts:
+        """Return the counts to train on in groups of rows; those of a store are not copied unless others are added."""
+        counts = self._counts
+        if self._replay is not None:
+            return CSRGroups(canonical_csr("counts", counts.to_scipy() + self._replay.to_scipy()))
+        if isinstance(counts, CountsStore):
+            return counts
+        return CSRGroups(expected_in_place(counts) if self._own else counts.to_scipy())
 
-    def _stored_trainer(self, checkpoint: CheckpointFile, pool: Pool) -> Trainer:
+    @property
+    def _dim(self) -> int:
+        return self._options.dim if self._base is None else self._base.vectors.matrix.shape[1]
+
+    def _new_trainer(self, memory: int | None) -> Trainer:
+        """Return a trainer that starts from the SVD."""
+        embedding, linear = svd_start(self._groups, self._totals, self._dim, self._rng, self._pool, memory)
+        if self._subwords is not None:
+            embedding = ridge_fit(self._subwords.bags, embedding, self._pool)
+        return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=self._pool.threads)
+
+    def _blank_trainer(self) -> Trainer:
+        """Return a trainer for the parameters of rank 0, which it receives when training starts."""
+        (inputs, outputs), bias = self._groups.shape, log_shares(self._totals.columns)
+        if self._subwords is not None:
+            inputs = self._subwords.bags.shape[1]
+        embedding, linear = np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
+        return Trainer(embedding, linear, bias=bias, threads=self._pool.threads)
+
+    def _next_trainer(self, base: FittedModel) -> Trainer:
+        """Return a copy of the trainer of a model, with rows for words that the model does not know."""
+        known = len(base.vocabulary)
+        if base.features is not None:  # the own rows of new words are zero: their vectors are those of their n-grams
+            return base.features.grown(np.zeros((len(self._vocabulary) - known, self._dim), np.float32))
+        rows = fold_in(self._groups, self._totals, known, base.trainer.linear, self._pool)
+        return base.trainer.grown(rows - base.centre.astype(rows.dtype))
+
+    def _stored_trainer(self, checkpoint: CheckpointFile) -> Trainer:
         """Return a trainer for the parameters of a checkpoint, which training reads when it resumes.
 
         The trainer of a new model has the parameters already here, so that there is a model whenever a Ctrl-C comes.
@@ -120,65 +319,14 @@ class Training:
         self._records = list(stored.position.history)
         if self._base is not None:
             rows = self._groups.shape[0] - len(self._base.vocabulary)
-            return self._trained_before(self._base).grown(np.zeros((rows, self._dim), np.float32))
+            return self._base.trained.grown(np.zeros((rows, self._dim), np.float32))
         embedding, weights = np.array(stored.tensor("embedding")), stored.tensor("linear.T")
         bias = log_shares(self._totals.columns)
-        return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=pool.threads)
+        return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=self._pool.threads)
 
-    @cached_property
-    def _fit_options(self) -> FitOptions:
-        """Return the options of the fit of the trainer."""
-        options = self._options
-        return FitOptions(
-            epochs=options.epochs,
-            learning_rate=(FitOptions.learning_rate if self._subwords is None else LEARNING_RATE) * self._shortened,
-            linear_learning_rate=FitOptions.linear_learning_rate * self._shortened,
-            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
-            warm_start=self._base is not None,
-        )
+    # ---------------------------------------------------------------- epochs
 
-    def _identity(self, data: FitData) -> dict[str, Any]:
-        """Return the identity of this training, under the names that errors of a checkpoint use."""
-        model = None if self._base is None else arrays_digest(trainer_tensors(self._trained_before(self._base)))
-        lengths = None if self._subwords is None else self._subwords.lengths
-        start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        return start | fit_identity(self._fit_options, self._digest.result(), data)
-
-    @staticmethod
-    def _trained_before(base: FittedModel) -> Trainer:
-        """Return the trainer of a model to continue: with subwords that of the features, not of the words."""
-        return base.trainer if base.features is None else base.features
-
-    @property
-    def _dim(self) -> int:
-        return self._options.dim if self._base is None else self._base.vectors.matrix.shape[1]
-
-    def _new_trainer(self, pool: Pool) -> Trainer:
-        """Return a trainer that starts from the SVD; the same generator later draws the order of the rows."""
-        embedding, linear = svd_start(
-            self._groups, self._totals, self._options.dim, self._rng, pool, self._start_memory
-        )
-        if self._subwords is not None:
-            embedding = ridge_fit(self._subwords.bags, embedding, pool)
-        return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=pool.threads)
-
-    def _blank_trainer(self, pool: Pool) -> Trainer:
-        """Return a trainer for the parameters of rank 0, which it receives when training starts."""
-        (inputs, outputs), bias = self._groups.shape, log_shares(self._totals.columns)
-        if self._subwords is not None:
-            inputs = self._subwords.bags.shape[1]
-        embedding, linear = np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
-        return Trainer(embedding, linear, bias=bias, threads=pool.threads)
-
-    def _next_trainer(self, base: FittedModel, pool: Pool) -> Trainer:
-        """Return a copy of the trainer of a model, with rows for words that the model does not know."""
-        if base.features is not None:  # the own rows of new words are zero: their vectors are those of their n-grams
-            new_words = len(self._vocabulary) - len(base.vocabulary)
-            return base.features.grown(np.zeros((new_words, self._dim), np.float32))
-        rows = fold_in(self._groups, self._totals, len(base.vocabulary), base.trainer.linear, pool)
-        return base.trainer.grown(rows - base.centre.astype(rows.dtype))
-
-    def run(self, validation_counts: Any, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
+    def run(self, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
         def epoch_end(record: dict[str, float]) -> object:
@@ -187,7 +335,7 @@ class Training:
 
         bags = None if self._subwords is None else self._subwords.bags
         fit = CountsFit(
-            GivenData(self._groups, bags, validation_counts=validation_counts),
+            GivenData(self._groups, bags, validation_counts=self._validation),
             self._fit_options,
             self._rng,
             self._identity,
@@ -197,13 +345,27 @@ class Training:
         )
         self._records = run_fit(self._trainer, fit)
 
-    def _ledger(self) -> Ledger | None:
-        """Return the ledger, including tokens dropped by the vocabulary of a new model and held-out tokens."""
-        counted, chosen = self._counts.ledger, None if self._base else self._vocabulary.ledger
-        if chosen is None or counted is None or HELD_OUT not in counted.dropped:
-            return chosen or counted
-        dropped = chosen.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
-        return replace(chosen, tokens_used=counted.tokens_used, dropped=dropped)
+    @cached_property
+    def _fit_options(self) -> FitOptions:
+        """The options of the fit of the trainer."""
+        options = self._options
+        shortened = SHORTER_STEPS if self._base is not None and self._replay is None else 1.0
+        return FitOptions(
+            epochs=options.epochs,
+            learning_rate=(FitOptions.learning_rate if self._subwords is None else LEARNING_RATE) * shortened,
+            linear_learning_rate=FitOptions.linear_learning_rate * shortened,
+            n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
+            warm_start=self._base is not None,
+        )
+
+    def _identity(self, data: FitData) -> dict[str, Any]:
+        """Return the identity of this training, under the names that errors of a checkpoint use."""
+        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trained))
+        lengths = None if self._subwords is None else self._subwords.lengths
+        start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
+        return start | fit_identity(self._fit_options, self._digest.result(), data)
+
+    # ---------------------------------------------------------------- model
 
     def model(self) -> FittedModel:
         """Return the current model.
@@ -211,13 +373,17 @@ class Training:
         A new model is a copy in its gauge, since training continues outside the gauge; in further training the model
         shares the parameters.
         """
-        base, vocabulary, counts = self._base, self._vocabulary, self._counts
-        trainer = self._trainer if base is not None else deepcopy(self._trainer)
-        centre = self._into_gauge(trainer) if base is None else base.centre
+        base, vocabulary, counts, subwords = self._base, self._vocabulary, self._counts, self._subwords
         features, composer = None, None
-        if self._subwords is not None:
-            features, composer = trainer, self._subwords.composer(trainer.embedding, centre)
-            trainer = composed(features, self._subwords, centre)
+        if base is None:
+            trainer, bags = deepcopy(self._trainer), None if subwords is None else subwords.bags
+            assert trainer.bias is not None
+            centre = apply_gauge(trainer.embedding, trainer.linear, trainer.bias, self._totals, self._pool, bags)
+        else:
+            trainer, centre = self._trainer, base.centre
+        if subwords is not None:
+            features, composer = trainer, subwords.composer(trainer.embedding, centre)
+            trainer = composed(features, subwords, centre)
         return FittedModel(
             vectors=composing_vectors(vocabulary.tokens, trainer.embedding, vocabulary.counts, composer),
             vocabulary=vocabulary,
@@ -229,24 +395,97 @@ class Training:
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
             counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
             baskets=counts.baskets if base is None else base.baskets,
-            subwords=self._subwords,
+            subwords=subwords,
             features=features,
         )
 
-    def _into_gauge(self, trainer: Trainer) -> NDArray[np.float64]:
-        """Transform the parameters of a new model into their gauge; return the centre."""
-        embedding, linear, bias, pool = trainer.embedding, trainer.linear, trainer.bias, Pool(trainer.threads)
-        assert bias is not None
-        if self._subwords is None:
-            return apply_gauge(embedding, linear, bias, self._totals, pool)
-        return apply_gauge_to_bags(embedding, self._subwords.bags, linear, self._totals, pool)
+    def _ledger(self) -> Ledger | None:
+        """Return the ledger, including tokens dropped by the vocabulary of a new model and held-out tokens."""
+        counted, chosen = self._counts.ledger, None if self._base else self._vocabulary.ledger
+        if chosen is None or counted is None or HELD_OUT not in counted.dropped:
+            return chosen or counted
+        dropped = chosen.dropped | {HELD_OUT: counted.dropped[HELD_OUT]}
+        return replace(chosen, tokens_used=counted.tokens_used, dropped=dropped)
 
 
-def _groups_of(counts: Counts | CountsStore, replay: Counts | CountsStore | None, *, own_counts: bool) -> GroupedCounts:
-    """Return the counts to train on in groups of rows; those of a store are not copied unless others are added."""
-    if isinstance(counts, CountsStore) and replay is None:
-        return counts
-    matrix = expected_in_place(counts) if own_counts and isinstance(counts, Counts) else counts.to_scipy()
-    if replay is not None:
-        matrix = canonical_csr("counts", matrix + replay.to_scipy())
-    return CSRGroups(matrix)
+# ---------------------------------------------------------------- counting
+
+
+def as_read(corpus: Documents, reading: Reading | None) -> Documents:
+    """Return a text to count: documents split as `reading` says; a corpus by its own reading, with a warning."""
+    own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
+    if reading is not None and own is not None and own.record() != reading.record():
+        warn_user(f"the corpus is read by its own {own}, not by {reading}")
+    return split_documents(corpus, reading)
+
+
+def find_vocabulary(
+    corpus: Documents,
+    options: SkipGramOptions,
+    max_size: int | None,
+    progress: FitProgress | None,
+    executor: Executor | None = None,
+) -> Vocabulary:
+    """Return the words of a text that the options keep, or the most frequent of them."""
+    return Vocabulary.from_corpus(
+        corpus,
+        options.min_count,
+        max_size,
+        drop=options.drop,
+        keep_only=options.keep_only,
+        threads=options.threads,
+        progress=None if progress is None else progress.reading,
+        executor=executor,
+    )
+
+
+def count_pairs(
+    corpus: Documents,
+    vocabulary: Vocabulary,
+    pairing: Windows | Baskets,
+    threads: int | None,
+    memory_limit: int | None = None,
+    progress: FitProgress | None = None,
+    first_reading: Ledger | None = None,
+    lines: LineSplit | None = None,
+    store: Folder | None = None,
+    executor: Executor | None = None,
+) -> AnyCounts:
+    """Return the counts of all lines of a text or of a share of them; in a store if one is given.
+
+    `first_reading` is the ledger of the vocabulary, if it was found in the same text. The other arguments are those of
+    `Counts.from_corpus`.
+    """
+    how: dict[str, Any] = asdict(pairing)
+    if executor is not None:
+        if isinstance(pairing, Baskets):
+            raise ValueError("an executor counts windows, and no baskets")
+        how["executor"] = executor
+    count: Any = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
+    counts: AnyCounts = count(
+        corpus,
+        vocabulary,
+        **how,
+        lines=lines,
+        threads=threads,
+        memory_limit=memory_limit,
+        progress=None if progress is None else progress.counting,
+        store=store,
+    )
+    if first_reading is not None and counts.ledger is not None and lines is None:
+        check_reread(first_reading, counts.ledger)
+    return counts
+
+
+def counting_memory(limit: int, words: int, threads: int | None) -> int:
+    """Return the bytes for the text and the counts: the limit of the process minus what else it holds."""
+    held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words
+    return max(limit - held - READING_BYTES * (1 + check_threads(threads)), LEAST)
+
+
+def counts_for(model: FittedModel, given: Documents | AnyCounts, options: SkipGramOptions) -> AnyCounts:
+    """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
+    if isinstance(given, Counts | CountsStore):
+        return model.aligned(given)
+    corpus = as_read(given, model.reading_of(given, options.reading))
+    return count_pairs(corpus, model.vocabulary, model.pairing(), options.threads)

@@ -10,7 +10,7 @@ from fastembed import Counts, SkipGram, Vectors, Vocabulary, reference
 from fastembed._base.threads import Pool
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import subwords as module
-from fastembed.skipgram.subwords import Subwords, ridge_fit, subwords_of
+from fastembed.skipgram.subwords import Subwords, ridge_fit
 from fastembed.skipgram.training import Training
 
 STEMS = ("walk", "talk", "jump", "play", "climb", "paint")
@@ -210,7 +210,9 @@ def test_a_fit_of_bags_follows_its_twin(corpus):
     """One block, so that the order does not matter, from the same start."""
     model = SkipGram(dim=4, min_count=1, sample=None, window=2, subwords=(3, 4), epochs=1, threads=1)
     counts = model.count(corpus)
-    training = Training(counts, model._options(), None, None, subwords_of(counts.vocabulary.tokens, (3, 4), None))
+    training = Training(model._options(), None, None, None, None, None)
+    training.take(counts, None)
+    training.start(shows=False)
     trainer, bags = training._trainer, training._subwords.bags
     before = float(
         sum(
@@ -220,7 +222,7 @@ def test_a_fit_of_bags_follows_its_twin(corpus):
             for n in range(bags.shape[0])
         )
     )
-    training.run(None, lambda record: None)
+    training.run(lambda record: None)
     assert training.model().history[0]["nll"] == pytest.approx(before / counts.to_scipy().sum(), rel=1e-5)
 
 
