@@ -38,7 +38,7 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 import fastembed
 from fastembed import Classifier, SkipGram, Trainer, Vectors, cli, demo, evaluation
-from fastembed.cli.parser import build_parser
+from fastembed.cli import build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -7,14 +7,72 @@ stderr, or one line for each query without an answer; 2 wrong usage; 130 Ctrl-C;
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from types import FrameType
 from typing import NoReturn
+
+import fastembed
+
+# The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
+COMMANDS = {
+    "train": "train",
+    "count": "count",
+    "tokens": "count",
+    "phrases": "count",
+    "neighbors": "query",
+    "analogy": "query",
+    "predict": "query",
+    "evaluate": "evaluate",
+    "train-classifier": "classify",
+    "test": "classify",
+    "explain": "classify",
+    "compare": "evaluate",
+    "export": "files",
+    "plot": "evaluate",
+    "report": "evaluate",
+    "info": "files",
+    "demo": "train",
+}
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser.
+
+    Parameters
+    ----------
+    command : str, optional
+        The only command to parse, so that the modules of others are not imported.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        ``arguments.run(arguments)`` runs the command that it parsed.
+
+    Examples
+    --------
+    >>> build_parser().parse_args(["neighbors", "model.safetensors", "king", "-n", "3"]).topn
+    3
+    """
+    parser = argparse.ArgumentParser(
+        prog="fastembed",
+        description="Exact-softmax word vectors on a CPU.",
+        epilog="`fastembed COMMAND --help` describes a command. "
+        "Exit codes: 0 success; 1 failure; 2 wrong usage; 130 Ctrl-C.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fastembed {fastembed.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in [command] if command else COMMANDS:
+        module = import_module(f"fastembed.cli.{COMMANDS[name]}")
+        getattr(module, f"add_{name.replace('-', '_')}")(commands)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +120,7 @@ def _run(argv: Sequence[str] | None) -> int:
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     from fastembed.cli.output import one_line, print_message, printed_warnings
-    from fastembed.cli.parser import COMMANDS, build_parser  # not before: NumPy 2.0 needs stderr while it is imported
+    # not before: NumPy 2.0 needs stderr while it is imported
 
     try:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -23,88 +23,54 @@ from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.classifier import EPOCHS, L2
 from fastembed.classifier.labels import labelled_lines, text_files, valid_text
 from fastembed.classifier.model import ROWS
+from fastembed.cli import options
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, check_model_output
 from fastembed.cli.output import print_json, print_line, print_written
-from fastembed.cli.parser import (
-    add_command,
-    add_flag,
-    add_option,
-    add_output,
-    add_parameters,
-    add_quiet,
-    add_threads,
-    add_topn,
-    fail,
-    file_name,
-    given,
-    ngram_lengths,
-    number,
-    positive,
-    reject,
-    reject_overwriting,
-)
 from fastembed.corpus import Ledger, Reading
 from fastembed.corpus.blocks import TextBlock
 from fastembed.vectors import Vectors
 
-if TYPE_CHECKING:
-    from fastembed.cli.parser import Commands
-
 MOST_LABELS = 20  # labels that `test` prints
-FEATURES: dict[str, dict[str, Any]] = {
-    "label_prefix": {"text": "what labels begin with", "type": str, "metavar": "TEXT"},
-    "ngrams": {
-        "text": "the largest number of neighbouring words that are a feature",
-        "type": positive,
-        "metavar": "N",
-    },
-    "chars": {
-        "text": "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6",
-        "type": ngram_lengths,
-        "metavar": "MIN-MAX",
-    },
+FEATURES: options.Parameters = {
+    "label_prefix": options.parameter("what labels begin with", str, "TEXT"),
+    "ngrams": options.parameter("the largest number of neighbouring words that are a feature", options.positive, "N"),
+    "chars": options.parameter(
+        "character n-grams of words, of MIN to MAX characters, are features too, such as 3-6",
+        options.ngram_lengths,
+        "MIN-MAX",
+    ),
     **MIN_COUNT,
-    "max_features": {"text": "keep only the N most frequent features", "type": positive, "metavar": "N"},
+    "max_features": options.parameter("keep only the N most frequent features", options.positive, "N"),
 }
-HOW_TO_TRAIN: dict[str, dict[str, Any]] = {
-    "loss": {
-        "text": "squared: least squares, each label against all others; ova: one sigmoid per label; softmax: over all "
-        "labels",
-        "choices": LOSSES,
-    },
+HOW_TO_TRAIN: options.Parameters = {
+    "loss": options.parameter(
+        "squared: least squares, each label against all others; ova: one sigmoid per label; softmax: over all labels",
+        choices=LOSSES,
+    ),
     **TRAINING,
-    "pretrained": {
-        "text": "start the rows of words from the vectors of this file; needs --loss softmax and --dim, that of the "
-        "vectors",
-        "type": file_name,
-        "metavar": "FILE",
-    },
-    "l2": {
-        "text": "the weight of half the sum of the squared weights, in what is minimised",
-        "type": number(zero=True),
-        "metavar": "NUMBER",
-    },
-    "class_weight": {
-        "text": "weigh labels so that rare ones count as much as frequent ones",
-        "choices": ("balanced",),
-    },
-    "tol": {
-        "text": "end when an epoch moves the scores by less than this share of what the first one did; not with --loss "
-        "softmax",
-        "type": number(zero=True),
-        "metavar": "SHARE",
-    },
-    "learning_rate": {
-        "text": "rate of gradient descent; only with --loss softmax",
-        "type": number(),
-        "metavar": "RATE",
-    },
+    "pretrained": options.parameter(
+        "start the rows of words from the vectors of this file; needs --loss softmax and --dim, that of the vectors",
+        options.file_name,
+        "FILE",
+    ),
+    "l2": options.parameter(
+        "the weight of half the sum of the squared weights, in what is minimised", options.number(zero=True), "NUMBER"
+    ),
+    "class_weight": options.parameter(
+        "weigh labels so that rare ones count as much as frequent ones", choices=("balanced",)
+    ),
+    "tol": options.parameter(
+        "end when an epoch moves the scores by less than this share of what the first one did; not with --loss softmax",
+        options.number(zero=True),
+        "SHARE",
+    ),
+    "learning_rate": options.parameter("rate of gradient descent; only with --loss softmax", options.number(), "RATE"),
 }
 
 
-def add_train_classifier(commands: Commands) -> None:
+def add_train_classifier(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = add_command(
+    command = options.add_command(
         commands,
         "train-classifier",
         train_classifier,
@@ -112,19 +78,21 @@ def add_train_classifier(commands: Commands) -> None:
         keys="output, accuracies (on the documents of training by the dtype of rows), labels, labels_seen_once, "
         "features, parameters, history (a list of records), ledger",
     )
-    add_output(command, "classifier.safetensors")
+    options.add_output(command, "classifier.safetensors")
     text = "text with a document and its labels per line; also .gz, .bz2, .xz, .zst, folders, patterns"
-    command.add_argument("files", nargs="+", metavar="FILE", type=file_name, help=text)
+    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help=text)
     reading = command.add_argument_group("what a document is made of")
-    add_flag(reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words")
-    add_parameters(reading, Classifier, FEATURES)
+    options.add_flag(
+        reading, "--split-at-spaces", "tokens are what spaces separate, as they are; otherwise they are words"
+    )
+    options.add_parameters(reading, Classifier, FEATURES)
     by_loss = {"dim": "none, a weight per feature and label", "epochs": f"at most {_by_loss(EPOCHS)}"}
     by_loss["l2"] = _by_loss(L2)
-    add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
+    options.add_parameters(command.add_argument_group("how to train"), Classifier, HOW_TO_TRAIN, by_loss)
     text = "dtype of the rows in the file: float16 and int8 take less space"
-    add_option(command, "--rows", text, "float32", choices=ROWS)
-    add_threads(command)
-    add_quiet(command)
+    options.add_option(command, "--rows", text, "float32", choices=ROWS)
+    options.add_threads(command)
+    options.add_quiet(command)
 
 
 def _by_loss(defaults: Mapping[str, float]) -> str:
@@ -139,14 +107,16 @@ def train_classifier(arguments: argparse.Namespace) -> None:
     `predict` answers with labels, `test` says how good they are, and `explain` why.
     """
     check_model_output(arguments)
-    reject_overwriting(arguments, [*arguments.files, getattr(arguments, "pretrained", None)])
-    parameters = given(arguments, (*FEATURES, *HOW_TO_TRAIN, "threads"))
+    options.reject_overwriting(arguments, [*arguments.files, getattr(arguments, "pretrained", None)])
+    parameters = options.given(arguments, (*FEATURES, *HOW_TO_TRAIN, "threads"))
     if not parameters.get("early_stopping"):
-        reject(arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping")
+        options.reject(
+            arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping"
+        )
     if parameters.get("loss") == "softmax":
-        reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
+        options.reject(arguments, ("tol",), "the loss softmax is trained for all --epochs")
     else:
-        reject(arguments, ("learning_rate",), "only --loss softmax has a learning rate")
+        options.reject(arguments, ("learning_rate",), "only --loss softmax has a learning rate")
     if arguments.split_at_spaces:
         parameters["reading"] = Reading()
     if pretrained := parameters.get("pretrained"):
@@ -184,9 +154,9 @@ def _print_epoch(record: dict[str, float]) -> None:
     print_line(f"epoch {int(record['epoch']):>2}   {loss}{held_out}   {record['seconds']:.1f} s")
 
 
-def add_test(commands: Commands) -> None:
+def add_test(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = add_command(
+    command = options.add_command(
         commands,
         "test",
         test,
@@ -196,9 +166,9 @@ def add_test(commands: Commands) -> None:
         "label, predicted label, how often), unknown_labels, without_features",
     )
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
-    command.add_argument("files", nargs="+", metavar="FILE", type=file_name, help="documents with their labels")
-    add_topn(command, 1)
-    add_threads(command)
+    command.add_argument("files", nargs="+", metavar="FILE", type=options.file_name, help="documents with their labels")
+    options.add_topn(command, 1)
+    options.add_threads(command)
 
 
 def test(arguments: argparse.Namespace) -> None:
@@ -227,13 +197,13 @@ def test(arguments: argparse.Namespace) -> None:
         print_line(f"{count:>6,} times {wrong} in place of {true}")
 
 
-def add_explain(commands: Commands) -> None:
+def add_explain(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "model, text, labels (a list of label, probability, score, bias, features (a list of feature, share))"
-    command = add_command(commands, "explain", explain, example="classifier.safetensors text", keys=keys)
+    command = options.add_command(commands, "explain", explain, example="classifier.safetensors text", keys=keys)
     command.add_argument("vectors", metavar="MODEL", help="a classifier that `train-classifier` wrote")
     command.add_argument("text", metavar="TEXT", help="the document")
-    add_topn(command, 3)
+    options.add_topn(command, 3)
 
 
 def explain(arguments: argparse.Namespace) -> None:
@@ -260,12 +230,12 @@ def explain(arguments: argparse.Namespace) -> None:
 
 def predict_labels(arguments: argparse.Namespace) -> None:
     """Print the labels of each line of a file or of standard input, for ``fastembed predict``."""
-    reject(arguments, ("side",), "a classifier answers with labels")
+    options.reject(arguments, ("side",), "a classifier answers with labels")
     if len(arguments.words) > 1:
         files = " ".join(arguments.words)
-        fail(arguments, f"a classifier reads one file, got {files!r}; -k and --threshold take numbers")
+        options.fail(arguments, f"a classifier reads one file, got {files!r}; -k and --threshold take numbers")
     model = Classifier.load(arguments.vectors, threads=arguments.threads)
-    topn = arguments.topn if given(arguments, ["topn"]) else 1
+    topn = arguments.topn if options.given(arguments, ["topn"]) else 1
     line_of = _json_line if arguments.json else partial(_line, {c: printable(str(c)) for c in model.classes_.tolist()})
     for documents in _documents((arguments.words or ["-"])[0], model):
         answers = model.predict_top(documents, topn, arguments.threshold or 0.0)

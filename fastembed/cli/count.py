@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from fastembed._base.optional import require
+from fastembed.cli import options
 from fastembed.cli.inputs import (
     COUNTING,
     MIN_COUNT,
@@ -20,22 +20,6 @@ from fastembed.cli.inputs import (
     read_corpus,
 )
 from fastembed.cli.output import Progress, print_json, print_line, print_written
-from fastembed.cli.parser import (
-    add_command,
-    add_flag,
-    add_memory_limit,
-    add_option,
-    add_output,
-    add_parameters,
-    add_quiet,
-    add_threads,
-    file_name,
-    given,
-    number,
-    positive,
-    reject,
-    reject_overwriting,
-)
 from fastembed.corpus import Ledger, Phrases
 from fastembed.corpus.phrases import THRESHOLDS
 from fastembed.corpus.reading import LONGEST
@@ -44,25 +28,22 @@ from fastembed.formats.atomic import check_writable
 from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from fastembed.cli.parser import Commands
-
 CONNECTING_SECONDS = 10
 
 
-def add_count(commands: Commands) -> None:
+def add_count(commands: options.Commands) -> None:
     """Add the command to the parser."""
     example, keys = "news/*.txt.gz -o counts.safetensors --window 5", "output, words, contexts, nnz, total, ledger"
-    command = add_command(commands, "count", count, example=example, keys=keys)
-    add_output(command, "counts.safetensors")
+    command = options.add_command(commands, "count", count, example=example, keys=keys)
+    options.add_output(command, "counts.safetensors")
     add_text(command, required=True)
-    add_parameters(command, SkipGram, COUNTING)
-    add_memory_limit(command, "half of the free memory, 500M with --scheduler")
-    add_flag(command, "--store", "write a folder, of which `train --counts` holds only some rows in memory")
+    options.add_parameters(command, SkipGram, COUNTING)
+    options.add_memory_limit(command, "half of the free memory, 500M with --scheduler")
+    options.add_flag(command, "--store", "write a folder, of which `train --counts` holds only some rows in memory")
     text = "count on a cluster of Dask, whose workers see the files and the store under the same names"
-    add_option(command, "--scheduler", text, shown="none", metavar="ADDRESS", type=str)
-    add_threads(command)
-    add_quiet(command)
+    options.add_option(command, "--scheduler", text, shown="none", metavar="ADDRESS", type=str)
+    options.add_threads(command)
+    options.add_quiet(command)
 
 
 def count(arguments: argparse.Namespace) -> None:
@@ -74,13 +55,13 @@ def count(arguments: argparse.Namespace) -> None:
     corpus = open_corpus(arguments)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(arguments, model.epochs))
-        options = {"memory_limit": arguments.memory_limit, "progress": progress}
+        choice = {"memory_limit": arguments.memory_limit, "progress": progress}
         counts: Counts | CountsStore
         if stored:
             executor = arguments.scheduler and stack.enter_context(cluster(arguments.scheduler))
-            counts = model.count(corpus, **options, store=arguments.output, executor=executor)
+            counts = model.count(corpus, **choice, store=arguments.output, executor=executor)
         else:
-            counts = in_memory = model.count(corpus, **options)
+            counts = in_memory = model.count(corpus, **choice)
             in_memory.save(arguments.output)
     ledger = counts.vocabulary.ledger if counts.vocabulary else None
     inputs, outputs = counts.shape
@@ -101,23 +82,25 @@ def cluster(address: str) -> Iterator[Executor]:
         yield executor
 
 
-def add_tokens(commands: Commands) -> None:
+def add_tokens(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = (
         "sequences (a list of lists of tokens), ledger; with --top: tokens (a list of token, count), different, ledger"
     )
-    command = add_command(commands, "tokens", tokens, example="book.txt --words --head 10", keys=keys)
+    command = options.add_command(commands, "tokens", tokens, example="book.txt --words --head 10", keys=keys)
     add_text(command, required=True)
-    add_option(command, "--head", "print the first N sequences", shown="all", type=positive, metavar="N")
+    options.add_option(
+        command, "--head", "print the first N sequences", shown="all", type=options.positive, metavar="N"
+    )
     text = "print the N most frequent tokens and their counts instead"
-    add_option(command, "--top", text, shown="none", type=positive, metavar="N")
-    add_threads(command)
+    options.add_option(command, "--top", text, shown="none", type=options.positive, metavar="N")
+    options.add_threads(command)
 
 
 def tokens(arguments: argparse.Namespace) -> None:
     """Print the tokens of a text as `train` would read them, one sequence per line, or the most frequent ones."""
     if arguments.top:
-        reject(arguments, ("head",), "--top counts the tokens of the whole text")
+        options.reject(arguments, ("head",), "--top counts the tokens of the whole text")
     corpus = read_corpus(arguments, arguments.files)
     if arguments.top:
         _print_frequent(arguments, Vocabulary.from_corpus(corpus, 1, threads=arguments.threads))
@@ -143,23 +126,25 @@ def _print_frequent(arguments: argparse.Namespace, vocabulary: Vocabulary) -> No
         print_line(f"  {token:<24}{occurrences:>12,}")
 
 
-def add_phrases(commands: Commands) -> None:
+def add_phrases(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "output, phrases, ledger"
-    command = add_command(commands, "phrases", phrases, example="news.txt -o phrases.txt", keys=keys)
-    add_output(command, "phrases.txt")
+    command = options.add_command(commands, "phrases", phrases, example="news.txt -o phrases.txt", keys=keys)
+    options.add_output(command, "phrases.txt")
     add_text(command, required=True)
-    add_parameters(command, Phrases.from_corpus, MIN_COUNT)
+    options.add_parameters(command, Phrases.from_corpus, MIN_COUNT)
     text = "how pairs are scored: by normalised pointwise mutual information, or as by word2vec"
-    add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
+    options.add_option(command, "--scoring", text, "npmi", choices=tuple(THRESHOLDS))
     shown = " or ".join(f"{value:g} ({name})" for name, value in THRESHOLDS.items())
-    add_option(command, "--min-score", "the least score of a phrase", shown=shown, type=number(), metavar="SCORE")
+    options.add_option(
+        command, "--min-score", "the least score of a phrase", shown=shown, type=options.number(), metavar="SCORE"
+    )
     text = f"the most words of a phrase, from 2 to {LONGEST}"
-    add_option(command, "--max-words", text, 4, type=positive, metavar="N")
+    options.add_option(command, "--max-words", text, 4, type=options.positive, metavar="N")
     text = "words that may stand inside a phrase but not at its ends: english, none, or a file with one per line"
-    add_option(command, "--common", text, "english", type=file_name, metavar="english|none|FILE")
-    add_threads(command)
-    add_quiet(command)
+    options.add_option(command, "--common", text, "english", type=options.file_name, metavar="english|none|FILE")
+    options.add_threads(command)
+    options.add_quiet(command)
 
 
 def phrases(arguments: argparse.Namespace) -> None:
@@ -172,7 +157,7 @@ def phrases(arguments: argparse.Namespace) -> None:
     check_writable(arguments.output)
     common = None if arguments.common == "none" else open_token_list(arguments.common)
     if arguments.common not in ("none", "english"):
-        reject_overwriting(arguments, [arguments.common])
+        options.reject_overwriting(arguments, [arguments.common])
     with Progress(arguments, 0) as progress:
         found = Phrases.from_corpus(
             open_corpus(arguments),
@@ -182,7 +167,7 @@ def phrases(arguments: argparse.Namespace) -> None:
             common=common,
             threads=arguments.threads,
             progress=progress.reading,
-            **given(arguments, MIN_COUNT),
+            **options.given(arguments, MIN_COUNT),
         )
     found.save(arguments.output)
     what = f"{len(found):,} phrases, such as {' '.join(found.phrases[0])!r}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastembed import evaluation, plotting
+from fastembed.cli import options
 from fastembed.cli.inputs import (
     READING,
     SEED,
@@ -20,30 +20,11 @@ from fastembed.cli.inputs import (
     read_corpus,
 )
 from fastembed.cli.output import print_json, print_line, print_scored, print_written, scored_record
-from fastembed.cli.parser import (
-    add_command,
-    add_flag,
-    add_option,
-    add_output,
-    add_quiet,
-    add_threads,
-    add_topn,
-    fail,
-    file_name,
-    given,
-    output_name,
-    positive,
-    reject,
-    reject_overwriting,
-)
 from fastembed.cli.query import add_method
 from fastembed.counts import Counts
 from fastembed.formats.atomic import check_writable
 from fastembed.plotting.layout import METHODS
 from fastembed.vectors import Vectors
-
-if TYPE_CHECKING:
-    from fastembed.cli.parser import Commands, Group
 
 ON_A_MAP, ON_A_PAGE = 5_000, 50_000  # default numbers of words
 ON_A_REPORT = 20_000  # words on the map of a report
@@ -58,9 +39,9 @@ FILES = {
 }
 
 
-def add_evaluate(commands: Commands) -> None:
+def add_evaluate(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = add_command(
+    command = options.add_command(
         commands,
         "evaluate",
         evaluate,
@@ -74,18 +55,20 @@ def add_evaluate(commands: Commands) -> None:
     for name in FILES:
         _add_files(command, name)
     text = "how many items of a basket are shown to --held-out-items"
-    add_option(command, "--given", text, shown="all but one", type=positive, metavar="N")
+    options.add_option(command, "--given", text, shown="all but one", type=options.positive, metavar="N")
     add_method(command)
     add_restrict(command)
-    add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
-    add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
+    options.add_flag(command, "--case-sensitive", "distinguish words that differ only in case")
+    options.add_flag(command, "--compose", "compose vectors of unknown words of n-grams, where VECTORS hold any")
     add_reading(command)
-    add_threads(command)
+    options.add_threads(command)
 
 
-def _add_files(to: Group, name: str) -> None:
+def _add_files(to: options.Group, name: str) -> None:
     """Add the files of one kind to evaluate on."""
-    add_option(to, name, FILES[name], [], "none", nargs="+", action="extend", metavar="FILE", type=file_name)
+    options.add_option(
+        to, name, FILES[name], [], "none", nargs="+", action="extend", metavar="FILE", type=options.file_name
+    )
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -132,36 +115,38 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def _check_evaluation(arguments: argparse.Namespace) -> None:
     """Exit if there is nothing to evaluate with, or an option says nothing about it."""
-    if not given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
-        fail(
+    if not options.given(arguments, ("similarity", "analogies", "perplexity", "held_out_items")):
+        options.fail(
             arguments, "nothing to evaluate with: give --similarity, --analogies, --perplexity or --held-out-items FILE"
         )
     if not arguments.perplexity and not arguments.held_out_items:
-        reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
+        options.reject(arguments, (*READING, "threads"), "text is read for --perplexity and --held-out-items alone")
     if not arguments.held_out_items:
-        reject(arguments, ("given",), "there are no --held-out-items")
+        options.reject(arguments, ("given",), "there are no --held-out-items")
     if arguments.phrases == "auto":
-        fail(
+        options.fail(
             arguments, "--phrases auto would find those of the text to evaluate; a model has those it was trained with"
         )
     if not (arguments.similarity or arguments.analogies):
-        reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
+        options.reject(arguments, ("compose",), "words are composed for --similarity and --analogies alone")
     if not arguments.analogies:
-        reject(arguments, ("method", "restrict"), "there are no --analogies")
+        options.reject(arguments, ("method", "restrict"), "there are no --analogies")
 
 
-def add_compare(commands: Commands) -> None:
+def add_compare(commands: options.Commands) -> None:
     """Add the command to the parser."""
     example = "1900.safetensors 2000.safetensors -o moved.html"
     keys = "output, first, second, words, moved (a list of word, score)"
-    command = add_command(commands, "compare", compare, example=example, keys=keys)
+    command = options.add_command(commands, "compare", compare, example=example, keys=keys)
     for name in ("first", "second"):
         text = f"the {name} model, or its vectors in any format that `export` writes"
-        command.add_argument(name, metavar=name.upper(), type=file_name, help=text)
+        command.add_argument(name, metavar=name.upper(), type=options.file_name, help=text)
     add_input_format(command)
-    add_option(command, "-o --output", "the file to write", shown="none", metavar="FILE", type=output_name)
-    add_topn(command, None, f"the first {COMPARED:,} of each")
-    add_quiet(command)
+    options.add_option(
+        command, "-o --output", "the file to write", shown="none", metavar="FILE", type=options.output_name
+    )
+    options.add_topn(command, None, f"the first {COMPARED:,} of each")
+    options.add_quiet(command)
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -173,7 +158,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """
     files = [arguments.first, arguments.second]
     if arguments.output is None:
-        reject(arguments, ("topn",), "there is no page without --output")
+        options.reject(arguments, ("topn",), "there is no page without --output")
     else:
         _check_page(arguments, files)
     first, second = (Vectors.load(file, arguments.input_format) for file in files)
@@ -196,33 +181,33 @@ def compare(arguments: argparse.Namespace) -> None:
 def _check_page(arguments: argparse.Namespace, inputs: list[str]) -> None:
     """Exit if --output is not the name of a page, or an input; raise OSError if it cannot be written."""
     check_writable(arguments.output)
-    reject_overwriting(arguments, inputs)
+    options.reject_overwriting(arguments, inputs)
     if not _is_page(arguments):
-        fail(arguments, f"a page's name ends in .html, got {arguments.output!r}")
+        options.fail(arguments, f"a page's name ends in .html, got {arguments.output!r}")
 
 
 def _is_page(arguments: argparse.Namespace) -> bool:
     return Path(arguments.output).suffix.lower() in (".html", ".htm")
 
 
-def add_plot(commands: Commands) -> None:
+def add_plot(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "output, vectors, words; with --history: output, vectors, epochs"
-    command = add_command(commands, "plot", plot, example="model.safetensors -o map.html", keys=keys)
+    command = options.add_command(commands, "plot", plot, example="model.safetensors -o map.html", keys=keys)
     add_vectors(command)
-    add_output(command, "map.png")
+    options.add_output(command, "map.png")
     text = "the words to show, the most important first"
-    add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
-    add_topn(command, None, f"{ON_A_MAP:,}, or {ON_A_PAGE:,} on a page")
+    options.add_option(command, "--words", text, shown="the first ones", nargs="+", metavar="WORD")
+    options.add_topn(command, None, f"{ON_A_MAP:,}, or {ON_A_PAGE:,} on a page")
     _add_projection(command, "how they are projected to the plane; umap and tsne need the extra [maps]")
-    add_option(command, "--seed", default=0, **SEED["seed"])
-    add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
-    add_quiet(command)
+    options.add_option(command, "--seed", default=0, **SEED["seed"])
+    options.add_flag(command, "--history", "draw nll against epochs and seconds instead of words")
+    options.add_quiet(command)
 
 
 def _add_projection(command: argparse.ArgumentParser, text: str) -> None:
     """Add the method that projects words to the plane."""
-    add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
+    options.add_option(command, "--method", text, shown="umap if it is installed, else pca", choices=METHODS)
 
 
 def plot(arguments: argparse.Namespace) -> None:
@@ -232,16 +217,16 @@ def plot(arguments: argparse.Namespace) -> None:
     --history needs a whole model, which `train` writes. Pictures need the extra [plot], the page needs none.
     """
     check_writable(arguments.output)
-    reject_overwriting(arguments, [arguments.vectors])
+    options.reject_overwriting(arguments, [arguments.vectors])
     if arguments.history:
         names = ("words", "topn", "method", "seed", "purpose", "input_format")
-        reject(arguments, names, "--history shows no words")
+        options.reject(arguments, names, "--history shows no words")
         history = open_model(arguments, "--history").history
         plotting.plot_history(history, arguments.output)
         print_written(arguments, f"the course of {len(history)} epochs", vectors=arguments.vectors, epochs=len(history))
         return
     if arguments.words:
-        reject(arguments, ("topn",), "--words says which words to show")
+        options.reject(arguments, ("topn",), "--words says which words to show")
     page = _is_page(arguments)
     topn = arguments.topn or (ON_A_PAGE if page else ON_A_MAP)
     vectors = open_vectors(arguments)
@@ -258,19 +243,19 @@ def plot(arguments: argparse.Namespace) -> None:
     print_written(arguments, f"a map of {words:,} words", vectors=arguments.vectors, words=words)
 
 
-def add_report(commands: Commands) -> None:
+def add_report(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "output, vectors, words"
-    command = add_command(commands, "report", report, example="model.safetensors -o report.html", keys=keys)
-    command.add_argument("vectors", metavar="MODEL", type=file_name, help="a model that `train` wrote")
-    add_output(command, "report.html")
+    command = options.add_command(commands, "report", report, example="model.safetensors -o report.html", keys=keys)
+    command.add_argument("vectors", metavar="MODEL", type=options.file_name, help="a model that `train` wrote")
+    options.add_output(command, "report.html")
     text, shown = "the words whose nearest words are listed", "those most typical of the largest clusters"
-    add_option(command, "--words", text, shown=shown, nargs="+", metavar="WORD")
+    options.add_option(command, "--words", text, shown=shown, nargs="+", metavar="WORD")
     _add_files(command, "--similarity")
     _add_files(command, "--analogies")
-    add_topn(command, None, f"{ON_A_REPORT:,}")
+    options.add_topn(command, None, f"{ON_A_REPORT:,}")
     _add_projection(command, "how the words of the map are projected to the plane")
-    add_quiet(command)
+    options.add_quiet(command)
 
 
 def report(arguments: argparse.Namespace) -> None:

@@ -6,37 +6,26 @@ import argparse
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastembed._versions import versions
+from fastembed.cli import options
 from fastembed.cli.inputs import add_input_format, add_vectors, open_vectors
 from fastembed.cli.output import print_json, print_line, print_written
-from fastembed.cli.parser import (
-    add_command,
-    add_option,
-    add_quiet,
-    file_name,
-    output_name,
-    reject,
-    reject_overwriting,
-)
 from fastembed.formats.registry import FORMATS, check_output, format_of, load
 from fastembed.formats.tensors import map_tensors
 from fastembed.vectors.vectors import composer_behind
 
-if TYPE_CHECKING:
-    from fastembed.cli.parser import Commands
-
 LONGEST = 80  # characters of a value that are shown; --json has all
 
 
-def add_info(commands: Commands) -> None:
+def add_info(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "file, bytes, metadata, tensors (a list of name, dtype, shape); without FILE: fastembed, build, caches, "
     keys += "python, unicode, numpy, scipy, blas, threads"
-    command = add_command(commands, "info", info, example="model.safetensors", keys=keys)
+    command = options.add_command(commands, "info", info, example="model.safetensors", keys=keys)
     text = "the file to look at (default: the installation)"
-    command.add_argument("file", nargs="?", metavar="FILE", type=file_name, help=text)
+    command.add_argument("file", nargs="?", metavar="FILE", type=options.file_name, help=text)
     add_input_format(command)
 
 
@@ -45,7 +34,7 @@ def info(arguments: argparse.Namespace) -> None:
     if arguments.file is not None:
         _print_contents(arguments)
         return
-    reject(arguments, ("input_format",), "no FILE is named")
+    options.reject(arguments, ("input_format",), "no FILE is named")
     found = versions()
     if not print_json(arguments, **found):
         for name, value in found.items():
@@ -84,15 +73,15 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def add_export(commands: Commands) -> None:
+def add_export(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "output, vectors, format, words, dim, left_out (the n-grams that OUTPUT cannot hold, or null)"
-    command = add_command(commands, "export", export, example="model.safetensors vectors.vec.gz", keys=keys)
+    command = options.add_command(commands, "export", export, example="model.safetensors vectors.vec.gz", keys=keys)
     add_vectors(command)
-    command.add_argument("output", metavar="OUTPUT", type=output_name, help="the file to write")
+    command.add_argument("output", metavar="OUTPUT", type=options.output_name, help="the file to write")
     writable = tuple(name for name, form in FORMATS.items() if form.writable)
-    add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
-    add_quiet(command)
+    options.add_option(command, "--format", "the format of OUTPUT", shown="by OUTPUT's suffix", choices=writable)
+    options.add_quiet(command)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -103,7 +92,7 @@ def export(arguments: argparse.Namespace) -> None:
     check_output(arguments.output, arguments.format)
     form = format_of(arguments.output, arguments.format)
     inputs = format_of(arguments.vectors, arguments.input_format).files(arguments.vectors)
-    reject_overwriting(arguments, inputs, form.files(arguments.output))
+    options.reject_overwriting(arguments, inputs, form.files(arguments.output))
     vectors = open_vectors(arguments)
     vectors.save(arguments.output, form.name)
     (words, dim), composer = vectors.matrix.shape, composer_behind(vectors)

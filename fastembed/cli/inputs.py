@@ -10,20 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastembed._base.optional import is_url
+from fastembed.cli import options
 from fastembed.cli.output import Progress, print_line
-from fastembed.cli.parser import (
-    add_flag,
-    add_option,
-    fail,
-    file_name,
-    given,
-    natural,
-    number,
-    or_word,
-    positive,
-    reject,
-    reject_overwriting,
-)
 from fastembed.corpus.reading import DIGITS, UNITS, check_pattern
 from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable, remove_leftovers
@@ -31,7 +19,6 @@ from fastembed.formats.registry import FORMATS, format_of
 from fastembed.formats.tensors import map_tensors
 
 if TYPE_CHECKING:
-    from fastembed.cli.parser import Group
     from fastembed.corpus import FileCorpus, Phrases, Reading
     from fastembed.skipgram import SkipGram
     from fastembed.vectors import Vectors
@@ -42,37 +29,39 @@ TOKENS = ("lowercase", "words", "keep_case", "digits", "unit", "token_pattern", 
 READING = ("field", "no_header", "skip_bad", *TOKENS, "processes", "replace_invalid")
 
 
-def add_text(to: Group, *, required: bool) -> None:
+def add_text(to: options.Group, *, required: bool) -> None:
     """Add the text files to read, and how they are read."""
     text = (
         "text, by default one sequence per line, tokens between spaces; also .gz, .bz2, .xz, .zst, folders, patterns, "
         "- (stdin)"
     )
-    to.add_argument("files", nargs="+" if required else "*", default=[], metavar="FILE", type=file_name, help=text)
+    to.add_argument(
+        "files", nargs="+" if required else "*", default=[], metavar="FILE", type=options.file_name, help=text
+    )
     add_reading(to)
 
 
-def add_reading(to: Group) -> None:
+def add_reading(to: options.Group) -> None:
     """Add how text is read."""
     text = "the field that holds text or lists of tokens, in .jsonl, .csv, .tsv, .parquet or .arrow: a name or a number"
-    add_option(to, "--field", text, shown="the files are text", metavar="NAME")
-    add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
-    add_flag(to, "--skip-bad", "leave out and count rows that have no text instead of stopping")
+    options.add_option(to, "--field", text, shown="the files are text", metavar="NAME")
+    options.add_flag(to, "--no-header", "the first row of .csv and .tsv is not the names of the fields")
+    options.add_flag(to, "--skip-bad", "leave out and count rows that have no text instead of stopping")
     text = "tokens are words: letters and digits, with apostrophes inside, in lower case, without punctuation"
-    add_flag(to, "--words", text)
-    add_flag(to, "--keep-case", "keep the capitals of --words")
+    options.add_flag(to, "--words", text)
+    options.add_flag(to, "--keep-case", "keep the capitals of --words")
     text = "numbers among --words: as they are, each digit as 0, or left out"
-    add_option(to, "--digits", text, "keep", choices=tuple(DIGITS))
+    options.add_option(to, "--digits", text, "keep", choices=tuple(DIGITS))
     text = "what a sequence is: a paragraph ends at an empty line, a sentence at . ! or ? before a capital"
-    add_option(to, "--unit", text, "line", choices=("line", *UNITS))
-    add_flag(to, "--lowercase", "turn the text to lower case first")
+    options.add_option(to, "--unit", text, "line", choices=("line", *UNITS))
+    options.add_flag(to, "--lowercase", "turn the text to lower case first")
     text = "tokens are the matches of this regular expression in a line (slower)"
-    add_option(to, "--token-pattern", text, shown="what is between spaces", type=pattern, metavar="REGEX")
+    options.add_option(to, "--token-pattern", text, shown="what is between spaces", type=pattern, metavar="REGEX")
     text = "number of processes that find the pattern; the result is the same for any number"
-    add_option(to, "--processes", text, 1, type=positive, metavar="N")
+    options.add_option(to, "--processes", text, 1, type=options.positive, metavar="N")
     text = "join phrases such as new_york: those of a list that `phrases` wrote, or auto: found in the same text first"
-    add_option(to, "--phrases", text, shown="none", type=file_name, metavar="FILE|auto")
-    add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
+    options.add_option(to, "--phrases", text, shown="none", type=options.file_name, metavar="FILE|auto")
+    options.add_flag(to, "--replace-invalid", "read bytes that are not UTF-8 as U+FFFD instead of stopping")
 
 
 def pattern(text: str) -> str:
@@ -87,10 +76,10 @@ def pattern(text: str) -> str:
 def open_corpus(arguments: argparse.Namespace, reading: Reading | None = None) -> FileCorpus:
     """Return the corpus of the files given, none of which may be --output; `reading` is as for `read_corpus`."""
     if not arguments.files:
-        fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
+        options.fail(arguments, "give a FILE to read, or - for standard input, or --counts FILE")
     corpus = read_corpus(arguments, arguments.files, reading)
     lists = (getattr(arguments, name, None) for name in ("phrases", "drop", "keep_only"))
-    reject_overwriting(arguments, [*corpus.names, *(file for file in lists if file not in ("auto", "english"))])
+    options.reject_overwriting(arguments, [*corpus.names, *(file for file in lists if file not in ("auto", "english"))])
     return corpus
 
 
@@ -99,18 +88,18 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     from fastembed.corpus import FileCorpus
 
     if arguments.words:
-        reject(arguments, ("token_pattern",), "--words says what a token is")
+        options.reject(arguments, ("token_pattern",), "--words says what a token is")
     else:
-        reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
+        options.reject(arguments, ("keep_case", "digits"), "only --words changes case and numbers")
     if arguments.keep_case:
-        reject(arguments, ("lowercase",), "--keep-case keeps capitals")
+        options.reject(arguments, ("lowercase",), "--keep-case keeps capitals")
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
     structure |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     read = partial(FileCorpus, paths_of(files), **structure)
-    if reading is not None and not given(arguments, TOKENS):
+    if reading is not None and not options.given(arguments, TOKENS):
         return read(**{name: getattr(reading, name) for name in (*TOKENS, "tokenizer")})
-    options = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
-    return read(**options, phrases=_open_phrases(arguments, read(**options)))
+    tokens = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
+    return read(**tokens, phrases=_open_phrases(arguments, read(**tokens)))
 
 
 def paths_of(files: Iterable[str]) -> list[str | Path]:
@@ -153,21 +142,23 @@ def stdin_lines() -> list[str]:
 def add_vectors(command: argparse.ArgumentParser) -> None:
     """Add the file of vectors to open, and the purpose for which a model gives vectors."""
     text = "a model that `train` wrote, or vectors in any format that `export` writes"
-    command.add_argument("vectors", metavar="VECTORS", type=file_name, help=text)
+    command.add_argument("vectors", metavar="VECTORS", type=options.file_name, help=text)
     add_input_format(command)
     text = "which vectors of a model: for analogies and similarity in the strict sense, or for relatedness"
-    add_option(command, "--purpose", text, "analogies", choices=("analogies", "relatedness"))
+    options.add_option(command, "--purpose", text, "analogies", choices=("analogies", "relatedness"))
 
 
-def add_input_format(to: Group) -> None:
+def add_input_format(to: options.Group) -> None:
     """Add the format of the file of vectors to open."""
-    add_option(to, "--input-format", "the format of the file to open", shown="by its suffix", choices=tuple(FORMATS))
+    options.add_option(
+        to, "--input-format", "the format of the file to open", shown="by its suffix", choices=tuple(FORMATS)
+    )
 
 
-def add_restrict(to: Group) -> None:
+def add_restrict(to: options.Group) -> None:
     """Add the number of words to search."""
     text = "find only the first N words of the file, the most frequent ones"
-    add_option(to, "--restrict", text, shown="all", type=positive, metavar="N")
+    options.add_option(to, "--restrict", text, shown="all", type=options.positive, metavar="N")
 
 
 def open_model(arguments: argparse.Namespace, option: str) -> SkipGram:
@@ -193,7 +184,7 @@ def open_vectors(arguments: argparse.Namespace) -> Vectors:
 
     if arguments.purpose == "analogies":
         return Vectors.load(arguments.vectors, arguments.input_format)
-    reject(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
+    options.reject(arguments, ("input_format",), "--purpose relatedness needs a model that `train` wrote")
     return open_model(arguments, "--purpose relatedness").vectors_for(arguments.purpose)
 
 
@@ -214,47 +205,47 @@ def window(text: str) -> int | tuple[int, int]:
     """Read an integer of at least 1, or two separated by a comma, not both 0."""
     before, comma, after = text.partition(",")
     if not comma:
-        return positive(text)
+        return options.positive(text)
     if not (text.isascii() and before.isdecimal() and after.isdecimal() and int(before) + int(after)):
         raise argparse.ArgumentTypeError(f"an integer, or two as in 0,1, expected, got {text!r}")
     return int(before), int(after)
 
 
-_or_none = partial(or_word, "none")
-_flag: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
-MIN_COUNT: dict[str, dict[str, Any]] = {
-    "min_count": {"text": "drop words, phrases or features that occur fewer times", "type": positive, "metavar": "N"}
+_or_none = partial(options.or_word, "none")
+MIN_COUNT: options.Parameters = {
+    "min_count": options.parameter("drop words, phrases or features that occur fewer times", options.positive, "N")
 }
-SEED: dict[str, dict[str, Any]] = {"seed": {"text": "seed of the random numbers", "type": natural, "metavar": "N"}}
-COUNTING: dict[str, dict[str, Any]] = {
-    "window": {"text": "words that count on either side; or before and after, as 0,1", "type": window},
-    "weighting": {"text": "weight of a pair by its distance", "type": str, "choices": sorted(WEIGHTINGS)},
+SEED: options.Parameters = {"seed": options.parameter("seed of the random numbers", options.natural, "N")}
+COUNTING: options.Parameters = {
+    "window": options.parameter("words that count on either side; or before and after, as 0,1", window),
+    "weighting": options.parameter("weight of a pair by its distance", str, choices=sorted(WEIGHTINGS)),
     **MIN_COUNT,
-    "max_size": {"text": "keep only the N most frequent words", "type": _or_none(positive), "metavar": "N"},
-    "drop": {
-        "text": "drop the words of a file with one per line, or english: function words",
-        "type": file_name,
-        "metavar": "FILE|english",
-    },
-    "keep_only": {"text": "drop all words but those of a file with one per line", "type": file_name, "metavar": "FILE"},
-    "sample": {"text": "subsample words above this share of all", "type": _or_none(number())},
-    "directed": {"text": "distinguish contexts before a word from those after it", **_flag},
-    "max_contexts": {
-        "text": "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
-        "type": or_word("auto", _or_none(positive), "auto"),
-        "metavar": "N",
-    },
-    "baskets": {
-        "text": "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n",
-        "choices": ("flat", "share"),
-    },
+    "max_size": options.parameter("keep only the N most frequent words", _or_none(options.positive), "N"),
+    "drop": options.parameter(
+        "drop the words of a file with one per line, or english: function words", options.file_name, "FILE|english"
+    ),
+    "keep_only": options.parameter("drop all words but those of a file with one per line", options.file_name, "FILE"),
+    "sample": options.parameter("subsample words above this share of all", _or_none(options.number())),
+    "directed": options.parameter(
+        "distinguish contexts before a word from those after it", action=argparse.BooleanOptionalAction
+    ),
+    "max_contexts": options.parameter(
+        "only the N most frequent words are contexts; auto: all, or half of very many, up to 24,576",
+        options.or_word("auto", _or_none(options.positive), "auto"),
+        "N",
+    ),
+    "baskets": options.parameter(
+        "a line is a basket, all pairs of which count: each 1, or 1/(n - 1) in a basket of n", choices=("flat", "share")
+    ),
 }
-TRAINING: dict[str, dict[str, Any]] = {  # of every model
-    "dim": {"text": "dimension of the vectors", "type": positive, "metavar": "D"},
-    "epochs": {"text": "number of passes over the words or documents", "type": positive, "metavar": "N"},
-    "early_stopping": {"text": "hold out lines, and stop when their likelihood no longer rises", **_flag},
-    "validation_fraction": {"text": "share of the lines to hold out", "type": number(0.5), "metavar": "SHARE"},
-    "n_iter_no_change": {"text": "epochs to wait for a rise before stopping early", "type": positive, "metavar": "N"},
+TRAINING: options.Parameters = {  # of every model
+    "dim": options.parameter("dimension of the vectors", options.positive, "D"),
+    "epochs": options.parameter("number of passes over the words or documents", options.positive, "N"),
+    "early_stopping": options.parameter(
+        "hold out lines, and stop when their likelihood no longer rises", action=argparse.BooleanOptionalAction
+    ),
+    "validation_fraction": options.parameter("share of the lines to hold out", options.number(0.5), "SHARE"),
+    "n_iter_no_change": options.parameter("epochs to wait for a rise before stopping early", options.positive, "N"),
     **SEED,
 }
 
@@ -265,26 +256,30 @@ def new_model(arguments: argparse.Namespace) -> SkipGram:
 
     model = SkipGram(**given_parameters(arguments))
     if model.baskets is not None:
-        reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
+        options.reject(arguments, ("window", "weighting", "sample", "directed"), "all pairs of a basket count")
     check_early_stopping(arguments, model)
     return model
 
 
 def given_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the parameters of `SkipGram` that were given, with the tokens of lists in place of their files."""
-    found = given(arguments, (*COUNTING, *TRAINING, "subwords", "threads"))
+    found = options.given(arguments, (*COUNTING, *TRAINING, "subwords", "threads"))
     return found | {name: open_token_list(found[name]) for name in ("drop", "keep_only") if name in found}
 
 
 def check_early_stopping(arguments: argparse.Namespace, model: SkipGram) -> None:
     """Exit if options of early stopping were given without it."""
     if not model.early_stopping:
-        reject(arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping")
+        options.reject(
+            arguments, ("validation_fraction", "n_iter_no_change"), "nothing is held out without --early-stopping"
+        )
 
 
 def check_model_output(arguments: argparse.Namespace) -> None:
     """Exit if --output is not the name of a model's file; raise OSError if it cannot be written."""
     if Path(arguments.output).suffix.lower() not in FORMATS["safetensors"].suffixes:
-        fail(arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes other formats")
+        options.fail(
+            arguments, f"a model is a .safetensors file, got {arguments.output!r}; `export` writes other formats"
+        )
     check_writable(arguments.output)
     remove_leftovers(arguments.output)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fastembed.cli import options
 from fastembed.cli.inputs import (
     add_restrict,
     add_vectors,
@@ -17,29 +18,25 @@ from fastembed.cli.inputs import (
     stdin_lines,
 )
 from fastembed.cli.output import print_json, print_line, print_message, print_scored, scored_record
-from fastembed.cli.parser import add_command, add_flag, add_option, add_threads, add_topn, fail, number, reject
 from fastembed.vectors import Vectors
 from fastembed.vectors.neighbors import METHODS
-
-if TYPE_CHECKING:
-    from fastembed.cli.parser import Commands
 
 SHOWN_NGRAMS = 5  # n-grams that are printed of a composed word: those with the largest shares
 COMPOSED = "composed (a list of word, ngrams (a list of ngram, share))"
 Query = tuple[list[str], list[str]]  # positive and negative words
 
 
-def add_neighbors(commands: Commands) -> None:
+def add_neighbors(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "vectors, queries (a list of positive, negative, neighbors (a list of word, score)), "
     keys += f"{COMPOSED}, unknown (a list)"
     example = "model.safetensors king woman --negative man -n 5"
-    command = add_command(commands, "neighbors", neighbors, example=example, keys=keys)
+    command = options.add_command(commands, "neighbors", neighbors, example=example, keys=keys)
     add_vectors(command)
     command.add_argument("words", nargs="+", metavar="WORD", help="a word, or - for standard input")
-    add_option(command, "--negative", "words to subtract", [], "none", nargs="+", metavar="WORD")
-    add_flag(command, "--together", "take all words as one query")
-    add_topn(command, 10)
+    options.add_option(command, "--negative", "words to subtract", [], "none", nargs="+", metavar="WORD")
+    options.add_flag(command, "--together", "take all words as one query")
+    options.add_topn(command, 10)
     add_restrict(command)
 
 
@@ -86,7 +83,7 @@ def _queries(arguments: argparse.Namespace) -> list[Query]:
     words, negative = arguments.words, arguments.negative
     if words != ["-"]:
         return [(words, negative)] if negative or arguments.together else [([word], []) for word in words]
-    reject(arguments, ("negative", "together"), "the lines of standard input say which words are negative")
+    options.reject(arguments, ("negative", "together"), "the lines of standard input say which words are negative")
     parts = (line.partition("\t") for line in stdin_lines())
     queries = [([*filter(None, first.split(" "))], [*filter(None, rest.split(" "))]) for first, _, rest in parts]
     return [query for query in queries if any(query)]
@@ -141,18 +138,20 @@ def _print_composed(composed: Iterable[dict[str, Any]]) -> None:
 
 def add_method(command: argparse.ArgumentParser) -> None:
     """Add the method that solves analogies."""
-    add_option(command, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
+    options.add_option(command, "--method", "how analogies are solved", "3CosAdd", choices=list(METHODS))
 
 
-def add_analogy(commands: Commands) -> None:
+def add_analogy(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = f"vectors, a, b, c, method, answers (a list of word, score), {COMPOSED}"
-    command = add_command(commands, "analogy", analogy, example="model.safetensors france paris italy", keys=keys)
+    command = options.add_command(
+        commands, "analogy", analogy, example="model.safetensors france paris italy", keys=keys
+    )
     add_vectors(command)
     for name in "abc":
         command.add_argument(name, metavar=name.upper(), help=f"the word {name.upper()}")
     add_method(command)
-    add_topn(command, 5)
+    options.add_topn(command, 5)
     add_restrict(command)
 
 
@@ -173,20 +172,22 @@ def analogy(arguments: argparse.Namespace) -> None:
         print_scored(found)
 
 
-def add_predict(commands: Commands) -> None:
+def add_predict(commands: options.Commands) -> None:
     """Add the command to the parser."""
     keys = "model, side, queries (a list of words, predicted (a list of word, score)), unknown (a list of words); "
     keys += "by a classifier one object per line: labels (a list of label, probability)"
-    command = add_command(commands, "predict", predict, example="model.safetensors bread butter -n 5", keys=keys)
+    command = options.add_command(
+        commands, "predict", predict, example="model.safetensors bread butter -n 5", keys=keys
+    )
     command.add_argument("vectors", metavar="MODEL", help="a model that `train` or `train-classifier` wrote")
     text = "a word, or - for standard input; for a classifier a file, folder, or -"
     command.add_argument("words", nargs="*", metavar="WORD", help=text)
-    add_topn(command, 10, "10 words, 1 label")
+    options.add_topn(command, 10, "10 words, 1 label")
     text = "leave out labels of a classifier that are less probable"
-    add_option(command, "--threshold", text, shown="none", type=number(1), metavar="P")
+    options.add_option(command, "--threshold", text, shown="none", type=options.number(1), metavar="P")
     text = "predict words on this side only, by a model that distinguishes them"
-    add_option(command, "--side", text, shown="either", choices=("before", "after"))
-    add_threads(command)
+    options.add_option(command, "--side", text, shown="either", choices=("before", "after"))
+    options.add_threads(command)
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -204,9 +205,9 @@ def predict(arguments: argparse.Namespace) -> int:
 
         predict_labels(arguments)
         return 0
-    reject(arguments, ("threshold",), "only a classifier answers with labels")
+    options.reject(arguments, ("threshold",), "only a classifier answers with labels")
     if not arguments.words:
-        fail(arguments, "give a WORD, or - for standard input")
+        options.fail(arguments, "give a WORD, or - for standard input")
     batch = arguments.words == ["-"]
     model = open_model(arguments, "predict")
     queries = [words for line in stdin_lines() if (words := line.split())] if batch else [arguments.words]

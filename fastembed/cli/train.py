@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastembed import demo
 from fastembed._base.optional import is_url, require
+from fastembed.cli import options
 from fastembed.cli.inputs import (
     COUNTING,
     READING,
@@ -32,24 +33,6 @@ from fastembed.cli.output import (
     print_written,
     scored_record,
 )
-from fastembed.cli.parser import (
-    add_command,
-    add_flag,
-    add_memory_limit,
-    add_option,
-    add_output,
-    add_parameters,
-    add_quiet,
-    add_threads,
-    fail,
-    file_name,
-    ngram_lengths,
-    number,
-    or_word,
-    output_name,
-    reject,
-    reject_overwriting,
-)
 from fastembed.corpus import FileCorpus
 from fastembed.corpus.corpus import advice
 from fastembed.counts import Counts, CountsStore
@@ -57,54 +40,51 @@ from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
 from fastembed.trainer.ranks import Communicator, Ranks, is_known_to_all
 
-if TYPE_CHECKING:
-    from fastembed.cli.parser import Commands
-
 MODEL_KEYS = (
     "output, words, dim, contexts, parameters, estimate (flops, memory), history (a list of records), best_epoch, "
     "ledger"
 )
 
 
-def add_train(commands: Commands) -> None:
+def add_train(commands: options.Commands) -> None:
     """Add the command to the parser."""
     example = "news.txt more.txt.gz -o news.safetensors --dim 200"
-    command = add_command(commands, "train", train, example=example, keys=MODEL_KEYS)
-    add_output(command, "model.safetensors")
+    command = options.add_command(commands, "train", train, example=example, keys=MODEL_KEYS)
+    options.add_output(command, "model.safetensors")
     text = (
         "print one JSON object per line, whose key event is training, going on, epoch, kept or written, the last with "
         "the keys below"
     )
-    add_flag(command, "--json-lines", text)
+    options.add_flag(command, "--json-lines", text)
     source = command.add_argument_group("what to learn from")
     add_text(source, required=False)
-    add_file = partial(add_option, source, shown="none", metavar="FILE", type=file_name)
+    add_file = partial(options.add_option, source, shown="none", metavar="FILE", type=options.file_name)
     add_file("--counts", "learn from what `count` wrote, a file or the folder of a store, instead of from text")
     add_file("--validation-counts", "counts to validate on, which are not trained on")
     text = "continue the training of a model that `train` wrote, on the new text or counts alone"
     add_file("--continue", text, dest="model")
     add_file("--replay", "counts of the old text, which --continue then trains on again with the new one")
-    add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
-    add_memory_limit(source, "counts are held in memory")
+    options.add_flag(source, "--grow-vocabulary", "add the words of the new text that --continue does not know")
+    options.add_memory_limit(source, "counts are held in memory")
     interruption = command.add_argument_group("how to go on after an interruption")
     text = "write here, after each epoch, all that training needs to go on; the counts go to FILE.counts"
-    add_option(interruption, "--checkpoint", text, shown="none", metavar="FILE", type=output_name)
+    options.add_option(interruption, "--checkpoint", text, shown="none", metavar="FILE", type=options.output_name)
     text = "write it also whenever N minutes have passed within an epoch"
-    add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=number())
-    add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")
-    add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
+    options.add_option(interruption, "--checkpoint-minutes", text, MINUTES, metavar="N", type=options.number())
+    options.add_flag(interruption, "--keep-checkpoint", "keep these files when the model has been written")
+    options.add_flag(command, "--mpi", "train with all ranks of an MPI job, which share the outputs; needs --counts")
     _add_parameters(command)
 
 
 def _add_parameters(command: argparse.ArgumentParser) -> None:
     """Add all parameters of `SkipGram`, and --quiet."""
-    add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
+    options.add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
     text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
-    lengths = or_word("no", ngram_lengths, False)
+    lengths = options.or_word("no", options.ngram_lengths, False)
     subwords = {"text": text, "type": lengths, "nargs": "?", "const": True, "metavar": "MIN-MAX|no"}
-    add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
-    add_threads(command)
-    add_quiet(command)
+    options.add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
+    options.add_threads(command)
+    options.add_quiet(command)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -187,36 +167,38 @@ def _prepared(
     arguments: argparse.Namespace, comm: Communicator | None = None, *, first: bool = True
 ) -> tuple[SkipGram, Callable[..., SkipGram]]:
     """Return a model and the call that trains it, after all checks: those of the outputs on the first rank alone."""
-    options: dict[str, Any] = {"memory_limit": arguments.memory_limit}
+    choice: dict[str, Any] = {"memory_limit": arguments.memory_limit}
     if first:
         if arguments.json and arguments.json_lines:
-            fail(arguments, "--json prints one document at the end, and --json-lines one object per event: choose one")
+            options.fail(
+                arguments, "--json prints one document at the end, and --json-lines one object per event: choose one"
+            )
         check_model_output(arguments)
-        options |= _checkpoint_options(arguments)
+        choice |= _checkpoint_options(arguments)
     if arguments.mpi and (arguments.model or not arguments.counts):
-        fail(arguments, "--mpi trains a new model on counts: give --counts, and no --continue")
+        options.fail(arguments, "--mpi trains a new model on counts: give --counts, and no --continue")
     _reject_unused(arguments)
     if arguments.model:
         model = SkipGram.load(arguments.model, threads=arguments.threads)
         model.set_params(**given_parameters(arguments))
         check_early_stopping(arguments, model)
         replay = arguments.replay and _open_counts(arguments, arguments.replay)
-        options |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
+        choice |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
     else:
         model = new_model(arguments)
-        options |= {"comm": comm}
+        choice |= {"comm": comm}
     data: FileCorpus | Counts | CountsStore
     if held_out := arguments.validation_counts:
-        options |= {"validation_counts": _open_counts(arguments, held_out)}
+        choice |= {"validation_counts": _open_counts(arguments, held_out)}
     elif arguments.counts and model.early_stopping:
-        fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
+        options.fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
     if arguments.counts:
         data = _open_counts(arguments, arguments.counts)
     else:
         data = corpus = open_corpus(arguments, model.reading_ if arguments.model else None)
         if not (arguments.model or arguments.quiet) and (text := advice(corpus)):
             print_message(f"hint: {text}")
-    return model, partial(model.partial_fit if arguments.model else model.fit, data, **options)
+    return model, partial(model.partial_fit if arguments.model else model.fit, data, **choice)
 
 
 def _reject_unused(arguments: argparse.Namespace) -> None:
@@ -225,21 +207,23 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
     if not arguments.model:
         of_more = ("grow_vocabulary", "replay")
         if arguments.counts:
-            reject(arguments, (*of_text, *COUNTING, *of_more), counted)
+            options.reject(arguments, (*of_text, *COUNTING, *of_more), counted)
         else:
-            reject(arguments, ("validation_counts", *of_more), "a new model is learned from text")
+            options.reject(arguments, ("validation_counts", *of_more), "a new model is learned from text")
         return
     of_new_words = ("max_size",) if arguments.counts else ("min_count", "max_size", "drop", "keep_only")
     shape = {"dim", "subwords", *COUNTING}.difference(of_new_words if arguments.grow_vocabulary else ())
     if arguments.counts:
-        reject(arguments, (*of_text, *shape), f"--continue keeps the shape of the model, and {counted}")
+        options.reject(arguments, (*of_text, *shape), f"--continue keeps the shape of the model, and {counted}")
     else:
-        reject(arguments, ("validation_counts", *shape), "--continue keeps the shape of the model and how it counts")
+        options.reject(
+            arguments, ("validation_counts", *shape), "--continue keeps the shape of the model and how it counts"
+        )
 
 
 def _open_counts(arguments: argparse.Namespace, path: str) -> Counts | CountsStore:
     """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
-    reject_overwriting(arguments, [path])
+    options.reject_overwriting(arguments, [path])
     return Counts.open(path) if is_url(path) or Path(path).is_dir() else Counts.load(path)
 
 
@@ -247,19 +231,21 @@ def _checkpoint_options(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """Return the arguments of a fit that say where its checkpoint is; exit if it is also another file."""
     path = arguments.checkpoint
     if path is None:
-        reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
+        options.reject(arguments, ("checkpoint_minutes", "keep_checkpoint"), "there is no --checkpoint")
         return {}
     files = [file for file in arguments.files if file != "-"]
     used = [arguments.output, arguments.counts, arguments.validation_counts, arguments.model, arguments.replay]
     used += FileCorpus(paths_of(files)).names if files else []
-    reject_overwriting(arguments, used, [path, f"{path}.counts", f"{path}.held-out"])
+    options.reject_overwriting(arguments, used, [path, f"{path}.counts", f"{path}.held-out"])
     return {name: getattr(arguments, name) for name in ("checkpoint", "checkpoint_minutes", "keep_checkpoint")}
 
 
-def add_demo(commands: Commands) -> None:
+def add_demo(commands: options.Commands) -> None:
     """Add the command to the parser."""
-    command = add_command(commands, "demo", show_demo, example="-o demo.safetensors", keys=f"{MODEL_KEYS}, neighbors")
-    add_output(command, "model.safetensors")
+    command = options.add_command(
+        commands, "demo", show_demo, example="-o demo.safetensors", keys=f"{MODEL_KEYS}, neighbors"
+    )
+    options.add_output(command, "model.safetensors")
     _add_parameters(command)
 
 

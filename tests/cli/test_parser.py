@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from fastembed import cli
-from fastembed.cli.parser import build_parser
+from fastembed.cli import build_parser
 from fastembed.corpus import Reading
 from fastembed.skipgram import SkipGram
 

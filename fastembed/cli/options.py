@@ -1,4 +1,4 @@
-"""The parser of the command line: its commands, the options and values that they share, and checks of options."""
+"""What commands have in common: options, the values that these take, and checks of several options together."""
 
 from __future__ import annotations
 
@@ -7,69 +7,13 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
-
-import fastembed
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     Group = argparse._ActionsContainer
     Reader = Callable[[str], object]
-
-# The module of each command, in the order of --help; its function `add_COMMAND` adds the command to the parser
-COMMANDS = {
-    "train": "train",
-    "count": "count",
-    "tokens": "count",
-    "phrases": "count",
-    "neighbors": "query",
-    "analogy": "query",
-    "predict": "query",
-    "evaluate": "evaluate",
-    "train-classifier": "classify",
-    "test": "classify",
-    "explain": "classify",
-    "compare": "evaluate",
-    "export": "files",
-    "plot": "evaluate",
-    "report": "evaluate",
-    "info": "files",
-    "demo": "train",
-}
-
-
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Return the parser.
-
-    Parameters
-    ----------
-    command : str, optional
-        The only command to parse, so that the modules of others are not imported.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        ``arguments.run(arguments)`` runs the command that it parsed.
-
-    Examples
-    --------
-    >>> build_parser().parse_args(["neighbors", "model.safetensors", "king", "-n", "3"]).topn
-    3
-    """
-    parser = argparse.ArgumentParser(
-        prog="fastembed",
-        description="Exact-softmax word vectors on a CPU.",
-        epilog="`fastembed COMMAND --help` describes a command. "
-        "Exit codes: 0 success; 1 failure; 2 wrong usage; 130 Ctrl-C.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"fastembed {fastembed.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in [command] if command else COMMANDS:
-        module = import_module(f"fastembed.cli.{COMMANDS[name]}")
-        getattr(module, f"add_{name.replace('-', '_')}")(commands)
-    return parser
+    Parameters = dict[str, dict[str, Any]]
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -148,6 +92,11 @@ def add_parameters(
         default = defaults[name].default
         named = (shown or {}).get(name) or {"None": "none", "True": "yes", "False": "no"}.get(str(default), default)
         add_option(to, option_of(name), default=argparse.SUPPRESS, shown=named, dest=name, **facts)
+
+
+def parameter(text: str, read: Reader | None = None, metavar: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return what `add_parameters` takes for a parameter: the text of its help, the reader of its value, and so on."""
+    return {"text": text, "type": read, "metavar": metavar, **more} if read else {"text": text, **more}
 
 
 def option_of(name: str) -> str:
