@@ -36,10 +36,6 @@ Validation = tuple[Any, Any] | None  # bags and labels of held-out documents
 
 BLOCK_DOCUMENTS = 64
 LINEAR_RATE = 0.05
-# Adagrad's step is rate * g / sqrt(S + sum of g^2). From S = PLAIN^2, with rate = learning_rate * PLAIN, it is
-# learning_rate * g / sqrt(1 + sum of g^2 / PLAIN^2): that of plain gradient descent, as the sums of g^2 stay far
-# below PLAIN^2 = 1e8.
-PLAIN = 1e4
 POWER_STEPS = 2
 DIVERGED = 2  # training has diverged above this multiple of the entropy of the label shares, plus 1
 LENGTH = 3.0  # the length of the pretrained row of a word: docs/decisions.md
@@ -108,8 +104,7 @@ def learn(
             bias=bias,
             threads=pool.threads,
         )
-        held_out = None if validation is None else (validation[0], shares(validation[1]))
-        history = _train_softmax(trainer, linear is None, examples.bags, targets, options, held_out, on_end)
+        history = _train_softmax(trainer, linear is None, examples.bags, targets, options, validation, on_end)
         embedding = trainer.embedding
         linear = None if linear is None else np.ascontiguousarray(trainer.linear)
     else:
@@ -277,35 +272,24 @@ def _train_softmax(
 ) -> list[dict[str, float]]:
     """Train by gradient descent on blocks of documents; return the records of the epochs.
 
-    All rows of E make gradient steps with the same rate: Adagrad that starts from large sums of squares. So the step of
-    a row is proportional to its weight in the bag, as in the gradient of the loss, and E stays in the span of the bags.
-    With `full` rank W is the identity and stays so.
+    The step of a row is proportional to its weight in the bag, as in the gradient of the loss, so that E stays in the
+    span of the bags. With `full` rank W is the identity and stays so.
     """
-    trainer.squares[0][:] = PLAIN**2
-
-    def with_plain_rate(record: dict[str, float]) -> dict[str, float]:
-        return record | {"learning_rate": record["learning_rate"] / PLAIN}
-
-    def epoch_end(record: dict[str, float], _: Trainer) -> object:
-        if options.strength:
-            trainer.embedding[...] *= np.float32(math.exp(-options.strength * record["learning_rate"] / PLAIN))
-        return on_epoch_end(with_plain_rate(record))
-
     history = trainer.fit_counts(
         targets,
         bags=bags,
+        optimizer="sgd",
         epochs=options.most_epochs,
-        learning_rate=options.learning_rate * PLAIN,
+        learning_rate=options.learning_rate,
         linear_learning_rate=0.0 if full else LINEAR_RATE,
+        l2=options.strength,
         block_size=BLOCK_DOCUMENTS,
-        validation_counts=None if validation is None else validation[1],
+        validation_counts=None if validation is None else shares(validation[1]),
         validation_bags=None if validation is None else validation[0],
         n_iter_no_change=options.n_iter_no_change if validation is not None else None,
-        warm_start=True,
         seed=options.seed,
-        on_epoch_end=epoch_end,
+        on_epoch_end=lambda record, _: on_epoch_end(record),
     )
-    history = [with_plain_rate(record) for record in history]
     assert trainer.bias is not None
     entropy = -float(targets.sum(axis=0) @ trainer.bias.astype(np.float64)) / targets.sum()
     worst = max(history, key=lambda record: record["nll"])
