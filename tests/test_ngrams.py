@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastembed import reference
+import twins
 from fastembed.ngrams import NgramFinder, check_ngram_lengths, common_ngrams, find_ngrams, ngram_counts
 
 
@@ -15,7 +15,7 @@ def rows(starts, ids):
 
 def twin(words, shortest, longest, least=2):
     """Return the n-grams by dictionaries, sorted by UTF-8, and the ids of those of each word."""
-    marked = [["".join(n) for n in each] for each in reference.ngrams([f"<{w}>" for w in words], shortest, longest)]
+    marked = [["".join(n) for n in each] for each in twins.ngrams([f"<{w}>" for w in words], shortest, longest)]
     keys = {ngram for each in marked for ngram in each}
     kept = sorted((k for k in keys - {"<", ">"} if sum(k in set(e) for e in marked) >= least), key=str.encode)
     places = {ngram: place for place, ngram in enumerate(kept)}
@@ -77,7 +77,7 @@ def test_no_words_have_no_n_grams():
 
 def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
     for lengths in ((1, 1), (2, 3), (3, 6), (6, 9)):
-        expected = [len(reference.ngrams(["x" * n], *lengths)[0]) for n in range(20)]
+        expected = [len(twins.ngrams(["x" * n], *lengths)[0]) for n in range(20)]
         assert ngram_counts(np.arange(20), lengths).tolist() == expected
 
 

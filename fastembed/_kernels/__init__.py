@@ -52,7 +52,7 @@ Of ``builds`` alone:
 - They compute in the floating-point mode of the thread that calls them, which the caller makes the default one
   (`cpu.DefaultFloatMode`). `RowTrainer.step` does so itself, and all leave the mode as it was.
 - Each mathematical step is also a function of its own, such as `block_residual`, whether or not the library calls it:
-  so it is compared with its twin in ``reference``, and measured alone.
+  so it is compared with its twin, and measured alone.
 
 Of ``tokens``, ``words``, ``ngrams`` and ``features``:
 

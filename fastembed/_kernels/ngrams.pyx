@@ -1,7 +1,7 @@
 """N-grams -> ids: an exact dictionary of runs of units, such as the characters of a word or the words of a document.
 
 A unit is a run of bytes, a document a run of units. An n-gram is identified by its bytes, and always hashed by SipHash.
-The twin is `ngrams` of :mod:`fastembed.reference`.
+The twin is `ngrams` of ``tests/twins.py``.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t

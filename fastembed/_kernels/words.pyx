@@ -1,7 +1,7 @@
 """Text -> text: words out of raw text, and the lines of wrapped text joined.
 
 Both functions take UTF-8 and return UTF-8 that :mod:`fastembed._kernels.tokens` splits: a newline ends a sequence,
-ASCII white space separates its tokens. The twins are `words` and `sequences` of :mod:`fastembed.reference`.
+ASCII white space separates its tokens. The twins are `words` and `sequences` of ``tests/twins.py``.
 
 Properties of characters come from tables that setup.py generates from `unicodedata`: the number of a block for each 128
 code points, and for each position in a block the number of a record of properties. Characters with the same properties

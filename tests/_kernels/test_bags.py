@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import twins
 from fastembed import reference
 from fastembed._base.arrays import aligned_zeros, padded_width
 
@@ -111,7 +112,7 @@ def test_each_entry_is_in_the_group_of_its_row_once_and_in_the_order_of_the_bloc
     entries = [
         list(zip(members[first:last].tolist(), weights[first:last].tolist(), strict=True)) for first, last in bounds
     ]
-    expected = reference.groups(dense[rows])
+    expected = twins.groups(dense[rows])
     assert named.tolist() == list(expected)
     assert entries == [list(group.items()) for group in expected.values()]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import twins
 from fastembed import reference
 
 COLUMNS = [1, 7, 255, 256, 257, 1024]  # of a shard: the exponentials are summed in pieces of 256; 1,024 is a full shard
@@ -37,7 +38,7 @@ def test_statistics_of_a_shard_are_the_references(kernels, block, near, n, biase
     partials = np.full((3, len(x)), np.nan)
     kernels.block_statistics(logits, bias if biased else None, BEFORE, *counts, starts, partials)
     y = dense[rows, BEFORE : BEFORE + n]
-    expected = np.array([reference.statistics(x_row, y_row) for x_row, y_row in zip(x, y, strict=True)]).T
+    expected = np.array([twins.statistics(x_row, y_row) for x_row, y_row in zip(x, y, strict=True)]).T
     near(partials[0], expected[0], scale=20)
     near(partials[1], expected[1], scale=20 * expected[1].max())
     near(partials[2], expected[2], scale=20 * y.sum() + 1)
@@ -51,7 +52,7 @@ def test_the_merge_of_unequal_shards_has_the_figures_of_the_whole(kernels, near,
     x, y = rng.normal(size=(rows, 90)) * 50, rng.gamma(1, size=(rows, 90))
     bounds = np.sort([0, *rng.choice(np.arange(1, 90), shards - 1, replace=False), 90])
     parts = [slice(begin, end) for begin, end in itertools.pairwise(bounds)]
-    partials = np.array([[reference.statistics(x[b, s], y[b, s]) for b in range(rows)] for s in parts])
+    partials = np.array([[twins.statistics(x[b, s], y[b, s]) for b in range(rows)] for s in parts])
     totals, ids = np.full(rows + 3, np.nan), rng.permutation(rows + 3)[:rows]
     totals[ids] = y.sum(axis=1)
     normalisers = np.full(rows, np.nan)
@@ -87,10 +88,10 @@ def test_the_merge_is_a_binary_tree(kernels):
 def test_the_results_of_some_shards_are_joined_to_those_of_all_their_columns(kernels, near, shards, rows):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(rows, shards, 5)) * 9, rng.random((rows, shards, 5))
-    of_shards = [[reference.statistics(x[b, s], y[b, s]) for b in range(rows)] for s in range(shards)]
+    of_shards = [[twins.statistics(x[b, s], y[b, s]) for b in range(rows)] for s in range(shards)]
     joined = np.empty((3, rows))
     kernels.block_join(np.array(of_shards).transpose(0, 2, 1).copy(), joined)
-    expected = [reference.statistics(x[b].ravel(), y[b].ravel()) for b in range(rows)]
+    expected = [twins.statistics(x[b].ravel(), y[b].ravel()) for b in range(rows)]
     near(joined.T, np.array(expected))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from fastembed import reference
+import twins
 from fastembed._kernels import cooccur
 
 
@@ -28,7 +28,7 @@ def test_a_kernel_that_is_told_to_stop_leaves_the_rest_out():
 
 def test_positions_are_those_of_the_twin():
     ids = np.random.default_rng(0).integers(-1, 9, 300).astype(np.int32)
-    expected = reference.positions(ids, 10)
+    expected = twins.positions(ids, 10)
     sizes = np.zeros(10, np.int32)
     for piece in ((0, 100), (100, 300)):
         cooccur.count_ids(ids, *piece, sizes)
@@ -44,6 +44,6 @@ def test_totals_are_those_of_the_twin():
     indptr, indices = counts.indptr.astype(np.int64), counts.indices.astype(np.int32)
     rows, columns = np.full(30, np.nan), np.ones(20)  # they are added to the sums of columns
     cooccur.add_totals(indptr[:-1], indptr[1:], indices, counts.data, rows, columns)
-    expected = reference.totals(counts.toarray())
+    expected = twins.totals(counts.toarray())
     assert_allclose(rows, expected[0], rtol=1e-12)
     assert_allclose(columns - 1, expected[1], rtol=1e-12)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
-from fastembed import reference
+import twins
 from fastembed._kernels import features as kernels
 from fastembed._kernels.features import PairIndex
 
@@ -43,7 +43,7 @@ def test_the_pairs_of_a_part_are_numbered_and_counted_as_by_the_twin(sizes):
     for first in range(len(sizes)):
         kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
     for k, (first, last) in enumerate(pairwise(bounds)):
-        expected, times = reference.number_pairs(map(tuple, given[first:last]))
+        expected, times = twins.number_pairs(map(tuple, given[first:last]))
         assert numbers[first:last].tolist() == expected
         assert_array_equal(pairs[first : first + different[k]], uint64(times))
         assert counts[first : first + different[k]].tolist() == list(times.values())
@@ -55,7 +55,7 @@ def test_the_pairs_of_a_part_are_numbered_and_counted_as_by_the_twin(sizes):
 def test_pairs_rank_as_by_the_twin(least):
     """In two parts, of five pairs and of six; ranks are given as first ones of counts 1 and 2, else one by one."""
     counts, of_part = np.array([1, 4, 2, 3, 1, 2, 9, 1, 4, 2, 2]), np.arange(11) >= 5
-    expected = np.array(reference.rank_pairs(counts.tolist(), least))
+    expected = np.array(twins.rank_pairs(counts.tolist(), least))
     ranks = np.array([[0, *(expected[~of_part & (counts == c)][0] for c in (1, 2))]] * 2)
     ranks[1] = np.count_nonzero(counts[:5] > 2), *(expected[of_part & (counts == c)][0] for c in (1, 2))
     frequent = expected[counts > 2].astype(np.int32)
@@ -80,10 +80,10 @@ def test_pairs_rank_as_by_the_twin(least):
 @pytest.mark.parametrize(("size", "ids", "known"), [(0, 2, 0), (1, 1, 1), (40, 3, 5), (300, 20, 200), (5000, 99, 4000)])
 def test_pairs_are_found_as_by_the_twin(size, ids, known, shift):
     left, right = random_ids(size, ids), random_ids(size, ids, 1)
-    pairs = list(set(reference.pairs_at(random_ids(known, ids, 2), random_ids(known, ids, 3), 0).values()))
+    pairs = list(set(twins.pairs_at(random_ids(known, ids, 2), random_ids(known, ids, 3), 0).values()))
     found = np.full(size, 99, np.int32)
     PairIndex(*columns(pairs)).find_all(left, right, shift, found)
-    assert found.tolist() == reference.find_pairs(left, right, shift, pairs)
+    assert found.tolist() == twins.find_pairs(left, right, shift, pairs)
 
 
 def test_pairs_on_one_line_of_the_index_and_on_the_last_one_are_found():
@@ -92,7 +92,7 @@ def test_pairs_on_one_line_of_the_index_and_on_the_last_one_are_found():
     candidates = list(dict.fromkeys(map(tuple, rng.integers(0, LARGEST, (200_000, 2)).tolist())))
     lines = 99 // 3 + 1  # of an index of 99 pairs
     for line in (0, 5, lines - 1):
-        same = [pair for pair in candidates if reference.part_of_pair(pair, 2**32) * lines >> 32 == line]
+        same = [pair for pair in candidates if twins.part_of_pair(pair, 2**32) * lines >> 32 == line]
         known, others = same[:99], same[99:500]
         assert len(others) == 401
         left, right = columns([*known, *others])
@@ -138,8 +138,8 @@ def test_an_index_does_not_take_a_pair_twice(between):
 def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):
     left, right = random_ids(500, 40), random_ids(500, 40, 1)
     expected = [[] for _ in range(parts)]
-    for pair in reference.pairs_at(left, right, shift).values():
-        expected[reference.part_of_pair(pair, parts)].append(pair)
+    for pair in twins.pairs_at(left, right, shift).values():
+        expected[twins.part_of_pair(pair, parts)].append(pair)
     pieces = [(0, 123), (123, 500)]
     sizes = np.full((2, parts), 99)
     for piece, row in zip(pieces, sizes, strict=True):
@@ -155,7 +155,7 @@ def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):
     for piece in pieces:
         kernels.put_numbers(left, right, shift, *piece, numbers, ends, found)
     assert_array_equal(ends, starts[1:])
-    assert found.tolist() == reference.put_numbers(left, right, shift, parts, numbers.tolist())
+    assert found.tolist() == twins.put_numbers(left, right, shift, parts, numbers.tolist())
 
 
 @pytest.mark.parametrize("parts", [0, 3, 6])
@@ -181,7 +181,7 @@ def csr_of(kinds, offsets, starts):
 def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds):
     features = [random_ids(2000, 9, seed) for seed in range(kinds)]
     offsets = [9 * kind for kind in range(kinds)]
-    expected = reference.bags(features, offsets, starts, 9 * kinds)
+    expected = twins.bags(features, offsets, starts, 9 * kinds)
     indptr, indices, data = csr_of(features, offsets, starts)
     found = sparse.csr_array((data, indices, indptr), shape=expected.shape)
     assert found.has_canonical_format
@@ -190,7 +190,7 @@ def test_bags_and_their_unit_rows_are_those_of_the_twin(starts, kinds):
         weights = np.random.default_rng(0).random(9 * kinds)
         kernels.unit_rows(indptr, indices, data, weights)
         found = sparse.csr_array((data, indices, indptr), shape=expected.shape)
-        assert_allclose(found.toarray(), reference.unit_rows(expected, weights), rtol=1e-12)
+        assert_allclose(found.toarray(), twins.unit_rows(expected, weights), rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 7, 33, 1000, 5000])
@@ -241,7 +241,7 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
     indptr, indices = bags.indptr.astype(np.int64), bags.indices.astype(np.int32)
     frequencies = np.full(40, -1)
     kernels.frequencies(indices, frequencies)
-    assert_array_equal(frequencies, reference.frequencies(dense))
+    assert_array_equal(frequencies, twins.frequencies(dense))
 
     shared = (frequencies > 1) | every
     rows = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
@@ -250,14 +250,14 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
     pieces = [(0, 8), (8, 30)]
     for piece in pieces:
         kernels.shared_entries(indptr, indices, rows, *piece, sizes)
-    assert_array_equal(sizes, reference.shared_entries(dense, rows))
+    assert_array_equal(sizes, twins.shared_entries(dense, rows))
     starts = np.concatenate([[0], np.cumsum(sizes[order])])
     ids, weights = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
     for piece in pieces:
         kernels.split_bags(
             indptr, indices, bags.data, order, rows, *piece, starts, ids, weights, squares, own, owners, amounts
         )
-    of_rows, *expected = reference.split_bags(dense, order, rows)
+    of_rows, *expected = twins.split_bags(dense, order, rows)
     found = sparse.csr_array((weights, ids, starts), shape=of_rows.shape).toarray()
     for one, other in zip((found, squares, own, owners, amounts), (of_rows, *expected), strict=True):
         assert_allclose(one, other, rtol=1e-6)
@@ -268,7 +268,7 @@ def test_bags_are_split_and_rows_joined_as_by_the_twins(labels, every):
     for first, last in pairwise((0, 7, 40)):
         kernels.joined_rows(rows, owners, amounts, *tiled, first, last, joined)
     flat = [each.transpose(1, 0, 2).reshape(each.shape[1], -1)[:, :labels] for each in tiled]
-    assert_allclose(joined, reference.joined_rows(rows, owners, amounts, *flat), rtol=1e-6)
+    assert_allclose(joined, twins.joined_rows(rows, owners, amounts, *flat), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_labels_are_separated_from_text(text, labels, rest):
 @given(st.lists(st.sampled_from(["#", "#a", "##b", "a#", "猫", " ", "\t", "\n", "\r"]), max_size=30))
 def test_labels_are_separated_as_by_the_twin(parts):
     text = ("".join(parts) + "\n").encode()
-    assert kernels.separate_labels(text, b"#") == reference.separate_labels(text, b"#")
+    assert kernels.separate_labels(text, b"#") == twins.separate_labels(text, b"#")
 
 
 def test_the_last_line_must_end():

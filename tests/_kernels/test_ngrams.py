@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastembed import reference
+import twins
 from fastembed._kernels.ngrams import NgramTable
 
 
@@ -18,7 +18,7 @@ def packed(documents, unit_bytes=1):
 
 
 def total(documents, shortest, longest):
-    return sum(map(len, reference.ngrams(documents, shortest, longest)))
+    return sum(map(len, twins.ngrams(documents, shortest, longest)))
 
 
 def held(table):
@@ -43,7 +43,7 @@ def test_the_table_is_its_twin(lengths, count):
     table.count(*packed(documents[:half]), *lengths, ids[:split])  # the counting goes on from call to call
     table.count(*packed(documents[half:]), *lengths, ids[split:])
 
-    expected = [[bytes(ngram) for ngram in ngrams] for ngrams in reference.ngrams(documents, *lengths)]
+    expected = [[bytes(ngram) for ngram in ngrams] for ngrams in twins.ngrams(documents, *lengths)]
     numbers = {}
     for ngrams in expected:
         for ngram in ngrams:

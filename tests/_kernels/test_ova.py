@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, sparse
 
-from fastembed import reference
+import twins
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros
 
 SIZES = [(1, 1, 1), (3, 5, 2), (9, 4, 15), (20, 30, 17), (120, 200, 65)]  # documents, features, labels
@@ -62,7 +62,7 @@ def test_an_epoch_is_that_of_the_reference(kernels, near, size, squared):
         problem.rows[tile, :, : part.shape[1]] = part
     order = rng.permutation(size[0])
     sums = problem.epochs(kernels.ova_epoch, [order], squared=squared)
-    rows, dual, loss, distance = reference.ova_epoch(
+    rows, dual, loss, distance = twins.ova_epoch(
         problem.x, problem.y, problem.costs, problem.bias, start, np.zeros((size[0], size[2])), order, squared
     )
     near(problem.flat(problem.rows), rows, times=30)
@@ -104,7 +104,7 @@ def test_it_ends_at_the_minimum_where_the_gradient_is_zero(kernels, size, square
         w = flat.reshape(size[1], size[2])
         m = x @ w + problem.bias
         losses = (y - m) ** 2 / 2 if squared else np.logaddexp(0, m) - y * m
-        residual = m - y if squared else reference.ova_gradient(m, y)
+        residual = m - y if squared else twins.ova_gradient(m, y)
         return (w**2).sum() / 2 + (costs * losses).sum(), (w + x.T @ (costs * residual)).ravel()
 
     at = np.random.default_rng(3).normal(size=size[1] * size[2])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed import reference
+import twins
 from fastembed._kernels.tokens import NeighborTable, PhraseTable, TokenTable
 
 texts = st.text("ab\0é \t\n\r", max_size=80).map(lambda text: text.encode())
@@ -47,7 +47,7 @@ def test_neighbours_are_counted_as_the_twin_counts_them(parts, common):
         assert other.count(part, False) == tokens.count(part, False)
         table.merge(other)
     lines = [line for part in parts for line in split(part)]
-    assert named_pairs(table, common) == reference.neighbors(lines, set(common))
+    assert named_pairs(table, common) == twins.neighbors(lines, set(common))
     assert len(table) == len(table.frequent(1))
     found, counts = table.tokens.frequent(1)
     assert dict(zip(found, counts, strict=True)) == Counter(b" ".join(parts).split())
@@ -61,7 +61,7 @@ def test_many_neighbours_keep_their_counts_while_the_table_grows_and_is_merged()
     half.count(text, False)
     rest.count(text, False)
     half.merge(rest)
-    expected = reference.neighbors([list(map(str, ids))] * 2, {"0"})
+    expected = twins.neighbors([list(map(str, ids))] * 2, {"0"})
     assert named_pairs(table, ["0"]) == named_pairs(half, ["0"]) == expected
     assert sorted(n for *_, n in table.frequent(3)) == sorted(n for n in expected.values() if n >= 3)
 
@@ -80,11 +80,11 @@ def test_neighbours_are_counted_where_tokens_collide(colliding_tokens):
     table, merged = NeighborTable([]), NeighborTable([b"first"])
     table.count(text, False)
     assert table.tokens.keyed
-    assert named_pairs(table, []) == reference.neighbors(split(text), set())
+    assert named_pairs(table, []) == twins.neighbors(split(text), set())
     other = NeighborTable([b"first"])
     other.count(text, False)
     merged.merge(other)
-    assert named_pairs(merged, ["first"]) == reference.neighbors(split(text), {"first"})
+    assert named_pairs(merged, ["first"]) == twins.neighbors(split(text), {"first"})
 
 
 phrase_lists = st.lists(st.lists(words, min_size=2, max_size=4).map(tuple), max_size=6, unique=True)
@@ -96,7 +96,7 @@ def test_phrases_are_joined_as_the_twin_joins_them(text, phrases):
     for phrase in phrases:
         table.insert(encoded(phrase))
     joined = table.join(text, ord("_"))
-    assert split(joined) == [reference.join_phrases(line, phrases) for line in split(text)]
+    assert split(joined) == [twins.join_phrases(line, phrases) for line in split(text)]
     assert joined.count(b"\n") == text.count(b"\n")
     assert phrases or joined == text
 

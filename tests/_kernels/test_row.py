@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import twins
 from fastembed import reference
 
 SHARD_ROWS = 1024  # at most, as in a `Trainer`
@@ -123,13 +124,13 @@ def assert_pass_is_the_references(kernels, near, bound, linear, y):
     x = reference.matvec(embedding[0], linear, bias)
     near(bound.logits, x, scale=10)
     for partial, begin, end in zip(bound.partials, bounds[:-1], bounds[1:], strict=True):
-        maximum, total, target_logit = reference.statistics(x[begin:end], y[begin:end])
+        maximum, total, target_logit = twins.statistics(x[begin:end], y[begin:end])
         near(partial[0], maximum, scale=10)
         near(partial[1], total, scale=10 * total)
         near(partial[2], target_logit, scale=10 * y.sum())
     near(normaliser, reference.logsumexp(x), scale=10)
     near(loss, reference.loss(x, y, scale), scale=10 * scale * y.sum())
-    near(loss, reference.merge(bound.partials, y.sum(), scale)[0], scale=10 * scale * y.sum())
+    near(loss, twins.merge(bound.partials, y.sum(), scale)[0], scale=10 * scale * y.sum())
     gradient = reference.gradient(embedding[0], linear, y, scale, bias)
     near(bound.gradient[:dim], gradient, scale=10 * scale * y.sum() * np.abs(linear).max())
     assert (bound.gradient[dim:] == 0).all()

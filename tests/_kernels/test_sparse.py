@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import reference
+import twins
 
 
 def random_matrix(rows, columns):
@@ -98,6 +98,6 @@ def test_positive_pmi_is_the_references(kernels, near, bounds):
         for row in range(40):
             entries = slice(starts[k, row], starts[k + 1, row])
             found[row, first + columns[entries].astype(int)] = data[entries]
-    expected = reference.positive_pmi(counts.toarray())
+    expected = twins.positive_pmi(counts.toarray())
     near(found, expected)
     assert (found > 0).sum() == (expected > 0).sum()

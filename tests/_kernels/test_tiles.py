@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastembed import reference
+import twins
 from fastembed._kernels import tiles
 
 VALUES = [1.0, 0.1, 2.0**24 + 1, 1e300, np.inf, -0.0, 5e-324]
@@ -49,7 +49,7 @@ def test_tiles_are_those_of_the_reference_and_go_back_to_the_rows(dense, dtype):
     found_columns, found_values = np.full_like(columns, 3), np.full_like(values, np.nan)
     found_columns[0] = 7
     for k, (first, last) in enumerate(pairwise(BOUNDS)):
-        expected = reference.tile(dense, first, last)
+        expected = twins.tile(dense, first, last)
         size = int(lengths[k].sum())
         tile_values, tile_columns = np.empty(size, dtype), np.empty(size, np.uint16)
         tiles.write_tile(places, lengths[k], columns, values, first, tile_values, tile_columns)

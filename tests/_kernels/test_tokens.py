@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from fastembed import reference
+import twins
 from fastembed._kernels.tokens import Ranking, TokenTable, valid_utf8
 from fastembed.corpus.reading import token_bytes, token_from_bytes
 
@@ -23,7 +23,7 @@ texts = st.text("ab\0é猫 \t\n\v\f\r\x1c\u00a0", max_size=80).map(lambda text: 
 @given(texts, st.booleans())
 def test_tokens_and_lines_are_counted(text, open_line):
     table = TokenTable()
-    expected, *lines = reference.count_tokens(text, open_line)
+    expected, *lines = twins.count_tokens(text, open_line)
     assert table.count(text, open_line) == (expected.total(), *lines)
     tokens, counts = table.frequent(1)
     assert list(zip(tokens, counts, strict=True)) == list(expected.items())
@@ -38,7 +38,7 @@ def test_a_text_is_encoded_as_ids_of_its_known_tokens(text, open_line, known):
         table.insert(token)
     ids = np.full(len(text) + 1, 99, dtype=np.int32)
     written, *entry = table.encode(text, open_line, ids)
-    assert ids[:written].tolist() == reference.encode(text, known)
+    assert ids[:written].tolist() == twins.encode(text, known)
     assert tuple(entry) == TokenTable().count(text, open_line)
     assert (ids[written:] == 99).all()
 
@@ -123,7 +123,7 @@ def test_a_ranking_is_by_counts_and_code_points(tables):
             filled[-1].insert(token_bytes(str(number) + token), count)
             given[str(number) + token] = count
     ranking = Ranking(filled, 1)
-    expected = reference.ranking(given, 1)
+    expected = twins.ranking(given, 1)
     bounds = ranking.bounds
     assert np.diff(bounds).tolist() == [sum(count > 0 for count in counts.values()) for counts in tables]
     for first, last in itertools.pairwise(bounds):
@@ -140,7 +140,7 @@ def test_a_ranking_is_by_counts_and_code_points(tables):
 
 @given(st.lists(st.sampled_from([b"a" * 8, b"a", *(bytes([b]) for b in range(0x7F, 0x100))]), max_size=8).map(b"".join))
 def test_utf8_is_valid_where_python_decodes_it(data):
-    assert valid_utf8(data) == reference.valid_utf8(data)
+    assert valid_utf8(data) == twins.valid_utf8(data)
 
 
 def test_utf8_is_checked_at_every_boundary_of_the_code():
@@ -169,7 +169,7 @@ def test_any_first_two_bytes_are_valid_where_python_decodes_them():
         for second in range(256):
             for rest in (b"", b"\x80", b"\x80\x80"):
                 data = bytes([first, second]) + rest
-                assert valid_utf8(data) == reference.valid_utf8(data)
+                assert valid_utf8(data) == twins.valid_utf8(data)
 
 
 def test_a_failed_allocation_is_an_error_and_leaves_no_half_written_token():

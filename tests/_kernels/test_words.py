@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastembed import reference
+import twins
 from fastembed._kernels import words as kernels
 from fastembed.corpus.reading import DIGITS, UNITS
 
@@ -44,14 +44,14 @@ def lines_of(text, keep_case=False, digits="keep"):
 def test_every_character_is_read_as_by_the_twin():
     points = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
     text = "".join(f"{point} X{point}\u03a3 \u03a3{point}'Y7\u6f22{point}" for point in points)
-    assert lines_of(text) == reference.words(text)
+    assert lines_of(text) == twins.words(text)
 
 
 @pytest.mark.parametrize(("keep_case", "digits"), WAYS)
 def test_each_kind_of_character_is_read_as_by_the_twin(keep_case, digits):
     points = [*range(0x2000), *range(0x2000, 0x30000, 61), 0x3007, 0x3042, 0xFF9E, 0x10FFFF]
     text = "".join(f"{chr(point)} X{chr(point)}\u03a3 7{chr(point)}" for point in points if point >> 11 != 0x1B)
-    assert lines_of(text, keep_case, digits) == reference.words(text, keep_case, digits)
+    assert lines_of(text, keep_case, digits) == twins.words(text, keep_case, digits)
 
 
 @pytest.mark.parametrize(("keep_case", "digits"), WAYS)
@@ -60,7 +60,7 @@ def test_each_kind_of_character_is_read_as_by_the_twin(keep_case, digits):
 @example(text="A" * 40 + "\u03a3")
 @example(text="1" * 40 + " " * 40 + "2")
 def test_words_are_those_of_the_twin(keep_case, digits, text):
-    assert lines_of(text, keep_case, digits) == reference.words(text, keep_case, digits)
+    assert lines_of(text, keep_case, digits) == twins.words(text, keep_case, digits)
 
 
 @given(st.binary(max_size=200))
@@ -89,7 +89,7 @@ def test_sequences_are_those_of_the_twin(unit, text):
     assert not found or found.endswith("\n")
     *parts, rest = found.split("\n")
     assert not rest.strip(" ")
-    expected = reference.sequences(text, unit)
+    expected = twins.sequences(text, unit)
     assert [split(part) for part in parts] == [split(part) for part in expected]
 
 
@@ -120,7 +120,7 @@ def test_the_longest_results_fit():
         ".\u023a" * 1000,
         "a." * 99,
     ):
-        assert lines_of(text) == reference.words(text)
+        assert lines_of(text) == twins.words(text)
     for text in ("A. " * 1000, "A.\n\n" * 1000, "a"):
         assert kernels.sequences(text.encode(), UNITS["sentence"], False, True).count(b"\n") >= 1
 

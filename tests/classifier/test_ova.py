@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize
 
-from fastembed import Classifier, reference
+import twins
+from fastembed import Classifier
 from fastembed.classifier.calibration import BEND
 
 
@@ -27,7 +28,7 @@ def minimum(model, documents, targets, costs):
         if model.loss == "squared":
             losses, residual = (targets - logits) ** 2 / 2, logits - targets
         else:
-            losses, residual = np.logaddexp(0, logits) - targets * logits, reference.ova_gradient(logits, targets)
+            losses, residual = np.logaddexp(0, logits) - targets * logits, twins.ova_gradient(logits, targets)
         return (w**2).sum() / 2 + costs @ losses.sum(axis=1), (w + x.T @ (costs[:, None] * residual)).ravel()
 
     options = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 5000}

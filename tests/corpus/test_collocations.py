@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import fastembed.corpus.blocks
 import fastembed.corpus.phrases
-from fastembed import reference
+import twins
 from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus, Ledger, Phrases
 
@@ -30,7 +30,7 @@ def twin(corpus, min_count, threshold, scoring, common):
     found = Counter(token for line in corpus for token in line)
     total = found.total()
     scores = {}
-    for pair, n in reference.neighbors(corpus, common).items():
+    for pair, n in twins.neighbors(corpus, common).items():
         a, b = found[pair[0]], found[pair[-1]]
         if n >= min_count:
             score = log(n * total / (a * b)) / log(total / n) if scoring == "npmi" else (n - min_count) * total / a / b

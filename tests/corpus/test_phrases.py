@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed import reference
+import twins
 from fastembed.corpus import Phrases
 
 words = st.text(" \t\n\0aé猫_\ud800\u00a0\x1c", min_size=1, max_size=3)
@@ -20,7 +20,7 @@ lists = st.lists(st.lists(words, min_size=2, max_size=8).map(tuple), min_size=1,
 def test_any_tokens_are_joined_as_the_twin_joins_them(data, phrases):
     known = sorted({word for phrase in phrases for word in phrase})
     tokens = data.draw(st.lists(st.sampled_from(["", *known]), max_size=20))
-    assert Phrases(phrases).join(tokens) == reference.join_phrases(tokens, phrases)
+    assert Phrases(phrases).join(tokens) == twins.join_phrases(tokens, phrases)
 
 
 def test_a_text_keeps_all_but_the_white_space_inside_phrases():

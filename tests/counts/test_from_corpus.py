@@ -21,7 +21,7 @@ from fastembed import Counts, Vocabulary
 from fastembed._base.sizes import SIZES
 from fastembed.corpus import FileCorpus, Ledger
 from fastembed.counts.counts import expected_in_place
-from fastembed.reference import cooccurrence
+from twins import cooccurrence
 
 RTOL = 1e-13  # one division and two products away from exact
 WEIGHT = {

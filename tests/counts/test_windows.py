@@ -9,7 +9,7 @@ from fastembed._base.threads import Pool
 from fastembed.counts.chunks import Chunk
 from fastembed.counts.stored_csr import store_rows
 from fastembed.counts.windows import Windows, count_windows
-from fastembed.reference import cooccurrence
+from twins import cooccurrence
 
 streams = st.lists(st.lists(st.integers(-1, 4), max_size=9).map(lambda ids: np.array(ids, dtype=np.int32)), max_size=6)
 

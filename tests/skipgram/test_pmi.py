@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed import reference
+import twins
 from fastembed._base.threads import Pool
 from fastembed.counts import groups
 from fastembed.counts.groups import Totals
@@ -46,7 +46,7 @@ def test_products_of_any_shape(set_constant, shape, density, index):
     counts = random_counts(*shape, density)
     counts = (counts + sparse.csr_array(([1.0], ([0], [0])), shape)).tocsr()
     counts.indptr, counts.indices = counts.indptr.astype(index), counts.indices.astype(index)
-    expected = reference.positive_pmi(counts.toarray())
+    expected = twins.positive_pmi(counts.toarray())
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(size, 9)) for size in reversed(shape))
     matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(2), np.float64)
@@ -124,7 +124,7 @@ def test_entries_in_a_file_give_the_same_bits(sizes, threads):
 def test_the_rows_are_those_of_one_group_after_another(sizes):
     sizes.group_rows = 8
     counts = random_counts(20, 30, density=0.8)
-    dense = reference.positive_pmi(counts.toarray())
+    dense = twins.positive_pmi(counts.toarray())
     order = np.concatenate([np.arange(20)[groups.group_slice(group, 20)] for group in range(3)])
     np.testing.assert_allclose(entries(counts), dense[order], rtol=1e-9, atol=1e-9)
 

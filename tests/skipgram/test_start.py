@@ -5,7 +5,8 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fastembed import Trainer, reference
+import twins
+from fastembed import Trainer
 from fastembed._base.threads import Pool
 from fastembed.counts.groups import Totals
 from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
@@ -44,7 +45,7 @@ def test_truncated_svd_of_a_matrix_of_low_rank_is_exact(shape):
 
 def test_truncated_svd_is_near_the_best_approximation():
     counts = random_counts(400, 500)
-    pmi, dense = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(1)), reference.positive_pmi(counts.toarray())
+    pmi, dense = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(1)), twins.positive_pmi(counts.toarray())
     u, s, v = truncated_svd(pmi, 50, np.random.default_rng(0), Pool(1))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][50:] ** 2))
     assert np.linalg.norm(dense - u * s @ v.T) < 1.01 * best
@@ -99,7 +100,7 @@ def test_new_rows_are_those_of_the_normal_equations():
     counts, linear = random_counts(20, 30), np.random.default_rng(0).standard_normal((5, 30), dtype=np.float32)
     w = linear.astype(float)
     ridge = 0.01 * np.trace(w @ w.T) / 5 * np.eye(5)
-    expected = reference.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
+    expected = twins.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
     totals = Totals.of(counts, Pool(2))
     found = fold_in(counts, totals, 15, linear, Pool(2))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,662 @@
+"""The twins of kernels that only the tests need, in float64, or in plain Python where they read text.
+
+Those of the steps on an example and on a block are in :mod:`fastembed.reference`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain, pairwise, takewhile
+
+import numpy as np
+
+from fastembed.reference import Array, Ids, Real, logsumexp
+
+# ---------------------------------------------------------------- parts of the steps: shards, bags by row
+
+
+def statistics(x: Array, y: Array) -> Array:
+    """Return (max, sum of exp(x - max), y @ x) of the logits of one shard, for the merge.
+
+    Examples
+    --------
+    >>> statistics(np.array([0.0, 0.0]), np.array([0.0, 3.0]))
+    array([0., 2., 0.])
+    """
+    return np.array([x.max(), np.exp(x - x.max()).sum(), y @ x])
+
+
+def merge(partials: Array, total_target: float, scale: float) -> tuple[float, float]:
+    """Return (loss, logsumexp) from the statistics (S, 3) of the shards.
+
+    Examples
+    --------
+    >>> merge(np.array([[0.0, 1.0, 0.0], [0.0, 3.0, 0.0]]), total_target=1, scale=1) == (np.log(4), np.log(4))
+    True
+    """
+    maxima, totals, target_logits = partials.T
+    log_normaliser = float(logsumexp(maxima + np.log(totals)))
+    return scale * (total_target * log_normaliser - float(target_logits.sum())), log_normaliser
+
+
+def groups(bags: Real) -> dict[int, dict[int, float]]:
+    """Return the rows in the bags of a block (B, V_in), in the order of first occurrence.
+
+    Each row has the bags that contain it, in order, with its weights in them.
+
+    Examples
+    --------
+    >>> groups([[0, 2, 1], [3, 0, 4]])
+    {1: {0: 2.0}, 2: {0: 1.0, 1: 4.0}, 0: {1: 3.0}}
+    """
+    found: dict[int, dict[int, float]] = {}
+    for b, bag in enumerate(np.asarray(bags, np.float64)):
+        for row in np.flatnonzero(bag).tolist():
+            found.setdefault(row, {})[b] = float(bag[row])
+    return found
+
+
+# ---------------------------------------------------------------- counts
+
+
+def cooccurrence(
+    ids: Ids,
+    vocabulary_size: int,
+    before: Sequence[float],
+    after: Sequence[float],
+    contexts: int | None = None,
+    directed: bool = False,
+) -> Array:
+    """Count weighted windows, N[w, c] = sum over positions of w and distances d of weight_d [c is at distance d].
+
+    Parameters
+    ----------
+    ids : ndarray of int, shape (T,)
+        The text; -1 separates sequences.
+    vocabulary_size : int
+        V; ids are below it.
+    before, after : sequence of float
+        The weights at the distances 1, 2, ... on each side.
+    contexts : int, optional
+        K; only ids below it are contexts. By default all ids are contexts.
+    directed : bool
+        Count the contexts before a word and those after it in separate columns.
+
+    Returns
+    -------
+    ndarray of float64, shape (V, K), or (V, 2 K) if `directed`
+
+    Examples
+    --------
+    >>> cooccurrence(np.array([0, 1, 1, -1, 0]), 2, before=[1.0, 0.5], after=[1.0, 0.5])
+    array([[0. , 1.5],
+           [1.5, 2. ]])
+    """
+    k = vocabulary_size if contexts is None else contexts
+    counts = np.zeros((vocabulary_size, 2 * k if directed else k))
+    sequence = np.cumsum(ids < 0)
+
+    def add(centre: Ids, context: Ids, d: int, weight: float, shift: int) -> None:
+        pair = (centre >= 0) & (context >= 0) & (context < k) & (sequence[:-d] == sequence[d:])
+        np.add.at(counts, (centre[pair], context[pair] + shift), weight)
+
+    for d, weight in enumerate(before, 1):
+        add(ids[d:], ids[:-d], d, weight, 0)
+    for d, weight in enumerate(after, 1):
+        add(ids[:-d], ids[d:], d, weight, k if directed else 0)
+    return counts
+
+
+def tile(counts: Array, first: int, last: int) -> tuple[Array, Ids, Ids]:
+    """Return the tile of counts in the columns first to last - 1: values and columns by rows, and the rows' lengths.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (R, V)
+    first, last : int
+
+    Returns
+    -------
+    values : ndarray (n,)
+    columns : ndarray of int (n,)
+        The columns of the values, from `first` on.
+    lengths : ndarray of int (R,)
+
+    Examples
+    --------
+    >>> tile(np.array([[1.0, 0.0, 2.0], [3.0, 4.0, 0.0]]), 1, 3)
+    (array([2., 4.]), array([1, 0]), array([1, 1]))
+    """
+    part = counts[:, first:last]
+    rows, columns = np.nonzero(part)
+    return part[rows, columns], columns, np.bincount(rows, minlength=len(part))
+
+
+def positions(ids: Ids, vocabulary_size: int) -> list[Ids]:
+    """Return the ascending positions of each word.
+
+    Examples
+    --------
+    >>> positions(np.array([1, -1, 0, 1]), 2)
+    [array([2]), array([0, 3])]
+    """
+    return [np.flatnonzero(ids == word) for word in range(vocabulary_size)]
+
+
+def totals(counts: Real) -> tuple[Array, Array]:
+    """Return the sums of the rows and the sums of the columns of counts (R, C).
+
+    Examples
+    --------
+    >>> totals([[1, 2], [3, 4]])
+    (array([3., 7.]), array([4., 6.]))
+    """
+    n = np.asarray(counts, np.float64)
+    return n.sum(axis=1), n.sum(axis=0)
+
+
+def positive_pmi(counts: Real, exponent: float = 0.75) -> Array:
+    """Return max(0, log(N_wc sum_k(n_k^a) / (n_w n_c^a))) where N_wc > 0, and 0 elsewhere, (V_in, V).
+
+    Examples
+    --------
+    >>> positive_pmi([[4, 0], [0, 4]]).round(4)  # log 2 on the diagonal
+    array([[0.6931, 0.    ],
+           [0.    , 0.6931]])
+    """
+    n = np.asarray(counts, np.float64)
+    shares = n.sum(axis=0) ** exponent / np.sum(n.sum(axis=0) ** exponent)
+    expected = np.outer(n.sum(axis=1), shares)
+    return np.log(np.maximum(np.divide(n, expected, out=np.ones_like(n), where=n > 0), 1))
+
+
+# ---------------------------------------------------------------- features of a classifier
+
+
+Pair = tuple[int, int]
+
+
+def pairs_at(left: Ids, right: Ids, shift: int) -> dict[int, Pair]:
+    """Return the pairs (left[i], right[i + shift]) of non-negative ids by position i.
+
+    Examples
+    --------
+    >>> pairs_at(np.array([4, 2, -1, 2]), np.array([4, 2, -1, 2]), 1)
+    {0: (4, 2)}
+    """
+    pairs = enumerate(zip(left.tolist(), right[shift:].tolist(), strict=False))
+    return {i: pair for i, pair in pairs if min(pair) >= 0}
+
+
+def number_pairs(pairs: Iterable[Pair]) -> tuple[list[int], Counter[Pair]]:
+    """Return the number of each pair, in the order of first occurrence, and the counts of the pairs in that order.
+
+    Examples
+    --------
+    >>> number_pairs([(4, 2), (0, 1), (4, 2)])
+    ([0, 1, 0], Counter({(4, 2): 2, (0, 1): 1}))
+    """
+    counts = Counter(pairs := list(pairs))
+    numbers = {pair: number for number, pair in enumerate(counts)}
+    return [numbers[pair] for pair in pairs], counts
+
+
+def find_pairs(left: Ids, right: Ids, shift: int, known: Sequence[Pair]) -> list[int]:
+    """Return the number of the pair at each position among known pairs (see `pairs_at`), or -1.
+
+    Examples
+    --------
+    >>> find_pairs(np.array([4, 2, 4, 2]), np.array([4, 2, 4, 2]), 1, [(4, 2)])
+    [0, -1, 0, -1]
+    """
+    numbers = {pair: number for number, pair in enumerate(known)}
+    at = pairs_at(left, right, shift)
+    return [numbers.get(at[i], -1) if i in at else -1 for i in range(len(left))]
+
+
+def part_of_pair(pair: Pair, parts: int) -> int:
+    """Return the part of a pair, out of a power of two, by the high bits of splitmix64 (Steele et al. 2014).
+
+    Examples
+    --------
+    >>> [part_of_pair((4, right), 8) for right in range(6)]
+    [7, 3, 5, 1, 3, 4]
+    """
+    h = pair[0] << 32 | pair[1]
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        h = (h ^ h >> shift) * factor % 2**64
+    return (h ^ h >> 31) * parts >> 64
+
+
+def rank_pairs(counts: Sequence[int], least: int) -> list[int]:
+    """Return the rank of each pair by decreasing count, with ties in order; -1 for counts below `least`.
+
+    Examples
+    --------
+    >>> rank_pairs([1, 3, 2, 3], least=2)
+    [-1, 0, 2, 1]
+    """
+    order = sorted((k for k in range(len(counts)) if counts[k] >= least), key=lambda k: -counts[k])
+    ranks = {k: rank for rank, k in enumerate(order)}
+    return [ranks.get(k, -1) for k in range(len(counts))]
+
+
+def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence[int]) -> list[int]:
+    """Return the number of the pair at each position, or -1, from the numbers of the pairs in the order of parts.
+
+    Examples
+    --------
+    >>> part_of_pair((4, 2), 2), part_of_pair((2, 3), 2)
+    (1, 0)
+    >>> ids = np.array([4, 2, 3])
+    >>> put_numbers(ids, ids, 1, 2, [7, 8])
+    [8, 7, -1]
+    """
+    at = pairs_at(left, right, shift)
+    order = sorted(at, key=lambda i: part_of_pair(at[i], parts))
+    found = dict(zip(order, numbers, strict=True))
+    return [found.get(i, -1) for i in range(len(left))]
+
+
+def bags(features: Sequence[Ids], offsets: Sequence[int], starts: Sequence[int], size: int) -> Array:
+    """Return the counts of `size` features in each document, (N, F).
+
+    Parameters
+    ----------
+    features : sequence of ndarray of int (n,)
+        For each kind, the feature that begins at each position, or -1.
+    offsets : sequence of int
+        The offset that is added to the features of each kind.
+    starts : sequence of int (N + 1,)
+        The start of each document, and the end of the last one.
+    size : int
+        F.
+
+    Examples
+    --------
+    >>> bags([np.array([1, 0, 1]), np.array([0, -1, -1])], [0, 2], [0, 2, 3], 3)
+    array([[1., 1., 1.],
+           [0., 1., 0.]])
+    """
+    counts = np.zeros((len(starts) - 1, size))
+    for kind, offset in zip(features, offsets, strict=True):
+        for document, (first, last) in enumerate(pairwise(starts)):
+            inside = kind[first:last]
+            np.add.at(counts[document], inside[inside >= 0] + offset, 1)
+    return counts
+
+
+def unit_rows(counts: Real, weights: Real) -> Array:
+    """Return counts (N, F) times the weights of their columns, with rows scaled to unit length; zero rows stay zero.
+
+    Examples
+    --------
+    >>> unit_rows([[3, 2], [0, 0]], [1, 2])
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    weighted = np.asarray(counts, np.float64) * np.asarray(weights, np.float64)
+    lengths = np.sqrt((weighted**2).sum(axis=1, keepdims=True))
+    return np.asarray(np.divide(weighted, lengths, out=np.zeros_like(weighted), where=lengths > 0))
+
+
+def frequencies(bags: Real) -> Ids:
+    """Return the number of bags (N, F) that contain each feature, (F,).
+
+    Examples
+    --------
+    >>> frequencies([[0.5, 0], [2, 0]])
+    array([2, 0])
+    """
+    return np.asarray(np.count_nonzero(bags, axis=0))
+
+
+def shared_entries(bags: Real, rows: Ids) -> Ids:
+    """Return the number of features of each bag (N, F) that have a row, (N,); rows (F,) is -1 for others.
+
+    Examples
+    --------
+    >>> shared_entries([[3, 0, 1], [0, 2, 0]], np.array([-1, -1, 0]))
+    array([1, 0])
+    """
+    return np.asarray(np.count_nonzero(np.asarray(bags)[:, rows >= 0], axis=1))
+
+
+def split_bags(bags: Real, order: Ids, rows: Ids) -> tuple[Array, Array, Array, Ids, Array]:
+    """Return bags (N, F) in another order, divided into features with a row and features of a single document.
+
+    Parameters
+    ----------
+    bags : array_like (N, F)
+    order : ndarray of int (n,)
+    rows : ndarray of int (F,)
+        The row of each feature, or -1.
+
+    Returns
+    -------
+    of_rows : ndarray (n, S)
+        The bags in terms of rows.
+    squares, own : ndarray (n,)
+        The squared lengths of the bags, of all features, and of those without a row.
+    owners : ndarray of int (F,), amounts : ndarray (F,)
+        The document of a feature without a row, in the new order, and its weight there; otherwise -1 and 0.
+
+    Examples
+    --------
+    >>> split_bags([[3, 0, 1], [0, 2, 1]], np.array([1, 0]), np.array([-1, -1, 0]))
+    (array([[1.],
+           [1.]]), array([ 5., 10.]), array([4., 9.]), array([ 1,  0, -1]), array([3., 2., 0.]))
+    """
+    x, alone = np.asarray(bags, np.float64)[order], rows < 0
+    of_rows = np.zeros((len(x), int(rows.max(initial=-1)) + 1))
+    of_rows[:, rows[~alone]] = x[:, ~alone]
+    amounts = np.where(alone, x.sum(axis=0), 0)
+    owners = np.where(amounts != 0, (x != 0).argmax(axis=0), -1)
+    return of_rows, (x**2).sum(axis=1), (x[:, alone] ** 2).sum(axis=1), owners, amounts
+
+
+def joined_rows(rows: Ids, owners: Ids, amounts: Real, of_rows: Real, of_documents: Real) -> Array:
+    """Return the rows (F, L) of features divided by `split_bags`: their own row, or amount times that of the owner.
+
+    Parameters
+    ----------
+    rows, owners : ndarray of int (F,)
+    amounts : array_like (F,)
+    of_rows : array_like (S, L)
+    of_documents : array_like (n, L)
+
+    Examples
+    --------
+    >>> joined_rows(np.array([-1, -1, 0]), np.array([1, -1, -1]), [3, 0, 0], [[7]], [[4], [5]])
+    array([[15.],
+           [ 0.],
+           [ 7.]])
+    """
+    alone = np.asarray(amounts, np.float64)[:, None] * np.asarray(of_documents)[owners]
+    return np.where(rows[:, None] >= 0, np.asarray(of_rows, np.float64)[rows], alone)
+
+
+# ---------------------------------------------------------------- a sigmoid per label
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)).
+
+    Examples
+    --------
+    >>> sigmoid(np.array([0.0, np.log(3), -1e4]))
+    array([0.5 , 0.75, 0.  ])
+    """
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
+
+
+def ova_loss(x: Array, y: Array) -> float:
+    """Return the sum of log(1 + exp(x)) - y x: the cross-entropy of one sigmoid per label.
+
+    Examples
+    --------
+    >>> round(ova_loss(np.array([0.0, 1e4]), np.array([1.0, 0.0])) - 1e4, 4)
+    0.6931
+    """
+    return float((np.logaddexp(0, x) - y * x).sum())
+
+
+def ova_gradient(x: Array, y: Array) -> Array:
+    """Return dL/dx = sigmoid(x) - y of `ova_loss`.
+
+    Examples
+    --------
+    >>> ova_gradient(np.array([0.0, 0.0]), np.array([1.0, 0.0]))
+    array([-0.5,  0.5])
+    """
+    return sigmoid(x) - y
+
+
+def ova_epoch(
+    bags: Real,
+    targets: Real,
+    costs: Real,
+    bias: Real,
+    rows: Real,
+    dual: Real,
+    order: Iterable[int],
+    squared: bool = False,
+) -> tuple[Array, Array, float, float]:
+    """Return rows and dual after an epoch of dual coordinate ascent, the loss before the steps, the change of dual.
+
+    Parameters
+    ----------
+    bags : array_like (N, F)
+    targets : array_like (N, L)
+        1 where a document has a label, else 0.
+    costs : array_like (N,)
+        C_i, the weights of the losses of the documents.
+    bias : array_like (L,)
+    rows : array_like (F, L)
+        The weights: their initial values plus the sum of dual_i x_i.
+    dual : array_like (N, L)
+    order : iterable of int
+        The documents, in the order of their steps.
+    squared : bool
+        Whether the loss is (y - x)^2 / 2, with x in place of sigmoid(x).
+
+    Examples
+    --------
+    At the minimum the residual C (y - sigmoid(x)) is the dual, and no step moves anything:
+
+    >>> rows, dual = [[0.0]], [[0.0]]
+    >>> for _ in range(20):
+    ...     rows, dual, loss, moved = ova_epoch([[1.0]], [[1.0]], [2.0], [0.0], rows, dual, [0])
+    >>> round(moved, 12), bool(np.isclose(rows[0, 0], 2 * (1 - sigmoid(rows[0, 0]))))
+    (0.0, True)
+    """
+    x, y, c = (np.asarray(a, np.float64) for a in (bags, targets, costs))
+    w, a, b = np.array(rows, np.float64), np.array(dual, np.float64), np.asarray(bias, np.float64)
+    loss = distance = 0.0
+    for i in order:
+        square, m = x[i] @ x[i], x[i] @ w + b
+        if squared:
+            loss += c[i] * float(((y[i] - m) ** 2).sum()) / 2
+            change = c[i] * (y[i] - (m + square * (c[i] * y[i] - a[i])) / (1 + square * c[i])) - a[i]
+        else:
+            loss += c[i] * ova_loss(m, y[i])
+            z = m
+            for step in range(4):
+                p = sigmoid(z)
+                z = z - (z - m - square * (c[i] * (y[i] - p) - a[i])) / (1 + square * c[i] * p * (1 - p))
+                if step == 0:
+                    z = np.where(z * m > 0, z, 0)
+            change = c[i] * (y[i] - sigmoid(z)) - a[i]
+        a[i] += change
+        w += np.outer(x[i], change)
+        distance += float(np.abs(change).sum())
+    return w, a, loss, distance
+
+
+# ---------------------------------------------------------------- text
+
+
+BLANK, SPACE = r"[ \t\v\f\r]", r"[ \t\n\v\f\r]"
+IDEOGRAPHS = re.compile("CJK (UNIFIED|COMPATIBILITY) IDEOGRAPH|IDEOGRAPHIC|HENTAIGANA|HIRAGANA|(HALFWIDTH )?KATAKANA")
+
+
+@cache
+def _characters(categories: str, ideographs: bool | None = None) -> str:
+    """Return the character ranges of general categories: all, only ideographs, or all except ideographs."""
+    found = []
+    for point in range(sys.maxunicode + 1):
+        category = unicodedata.category(c := chr(point))
+        if category.startswith(tuple(categories.split())):
+            ideograph = category[0] != "M" and IDEOGRAPHS.match(unicodedata.name(c, "")) is not None
+            if ideographs in (None, ideograph):
+                found.append(point)
+    parts = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
+    return "".join(f"{chr(part[0])}-{chr(part[-1])}" for part in parts)
+
+
+def words(text: str, keep_case: bool = False, digits: str = "keep") -> list[list[str]]:
+    r"""Return the words of each line, as `Reading` describes them.
+
+    Examples
+    --------
+    >>> words("It\u2019s 1984,\nnot '85.", digits="shape")
+    [["it's", '0000'], ['not', '00']]
+    """
+    letter, ideograph = (f"[{_characters('L M N', kind)}]" for kind in (False, True))
+    word = re.compile(f"{ideograph}[{_characters('M')}]*|({letter}+(?:['\u2019]{letter}+)*)")
+    number = re.compile(f"(?!{ideograph})[{_characters('N')}][{_characters('N')}']*")
+    lines = []
+    for line in text.replace("\xad", "").split("\n"):
+        tokens = [match[0].replace("\u2019", "'") for match in word.finditer(line)]
+        if digits != "keep":
+            shape = "" if digits == "drop" else "0"
+            tokens = [re.sub("[^']", shape, t) if number.fullmatch(t) else t for t in tokens]
+        lines.append([token if keep_case else token.lower() for token in tokens if token.strip("'")])
+    return lines
+
+
+def sequences(text: str, unit: str) -> list[str]:
+    r"""Return the paragraphs, the sentences or the document of a wrapped text, as `Reading` describes them.
+
+    Examples
+    --------
+    >>> sequences("This is an exam-\nple. It goes\n on.\n\nAnd on.", "sentence")
+    ['This is an example.', 'It goes on.', 'And on.']
+    """
+    letter, capital = f"[{_characters('L M')}]", f"[{_characters('Lu Lt')}]"
+    text = re.sub(f"(?<={letter})[-\u2010\xad]{BLANK}*\n{BLANK}*(?={letter})", "", text)
+    parts = [text] if unit == "document" else re.split(f"\n{BLANK}*\n", text)
+    parts = [re.sub(f"{SPACE}+", " ", part).strip(" ") for part in parts]
+    if unit == "sentence":
+        end = f"""(?<=[.!?])(["')\\]\u201d\u2019\xbb]*) (?=["'(\\[\u201c\u2018\xab\xbf\xa1]*{capital})"""
+        parts = [sentence for part in parts for sentence in re.sub(end, r"\1\n", part).split("\n")]
+    return [part for part in parts if part]
+
+
+def valid_utf8(text: bytes) -> bool:
+    r"""Return whether a text is well-formed UTF-8.
+
+    Examples
+    --------
+    >>> valid_utf8("\u732b".encode()), valid_utf8(b"\xff")
+    (True, False)
+    """
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def count_tokens(text: bytes, open_line: bool = False) -> tuple[Counter[bytes], int, int]:
+    r"""Return token counts in the order of first occurrence, the number of line ends, and that of empty lines.
+
+    With `open_line`, the first line had tokens before the start of the text.
+
+    Examples
+    --------
+    >>> count_tokens(b"to be\n\nor to")
+    (Counter({b'to': 2, b'be': 1, b'or': 1}), 2, 1)
+    """
+    *lines, _ = [line.split() for line in text.split(b"\n")]
+    empty = sum(not line for line in lines) - (open_line and lines[:1] == [[]])
+    return Counter(text.split()), len(lines), empty
+
+
+def encode(text: bytes, known: Sequence[bytes]) -> list[int]:
+    r"""Return the ids of the tokens that are known, and -1 at the end of each line.
+
+    Examples
+    --------
+    >>> encode(b"to be\nor to", [b"be", b"to"])
+    [1, 0, -1, 1]
+    """
+    ids = {token: number for number, token in enumerate(known)}
+    lines = ([ids[token] for token in line.split() if token in ids] for line in text.split(b"\n"))
+    return list(chain.from_iterable([*line, -1] for line in lines))[:-1]
+
+
+def ranking(counts: Mapping[str, int], least: int) -> list[tuple[str, int]]:
+    """Return the tokens that occur at least `least` times, by decreasing count, with ties in code point order.
+
+    Examples
+    --------
+    >>> ranking({"b": 1, "a": 1, "c": 2, "d": 0}, 1)
+    [('c', 2), ('a', 1), ('b', 1)]
+    """
+    return sorted(((t, n) for t, n in counts.items() if n >= least), key=lambda item: (-item[1], item[0]))
+
+
+def separate_labels(text: bytes, prefix: bytes) -> tuple[bytes, bytes]:
+    r"""Return the tokens of lines that begin with a prefix, without it, and the rest of the lines.
+
+    Examples
+    --------
+    >>> separate_labels(b"#a #b to be\nor\n", b"#")
+    (b'a b \n\n', b'  to be\nor\n')
+    """
+    labels, rest = [], []
+    for line in text.split(b"\n"):
+        parts = re.split(rb"([ \t\v\f\r]+)", line)
+        label = [part.startswith(prefix) and part != prefix for part in parts]
+        labels.append(b"".join(part[len(prefix) :] + b" " for part, is_one in zip(parts, label, strict=True) if is_one))
+        rest.append(b"".join(part for part, is_one in zip(parts, label, strict=True) if not is_one))
+    return b"\n".join(labels), b"\n".join(rest)
+
+
+def neighbors(sequences: Iterable[Sequence[str]], common: Collection[str]) -> Counter[tuple[str, ...]]:
+    """Count pairs of neighbours that are not common, with up to two common tokens between them.
+
+    Examples
+    --------
+    >>> neighbors([["bank", "of", "america", "now"]], {"of"})
+    Counter({('bank', 'of', 'america'): 1, ('america', 'now'): 1})
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    for tokens in sequences:
+        for start, token in enumerate(tokens):
+            end = start + 1 + len(list(takewhile(common.__contains__, tokens[start + 1 :])))
+            if token not in common and end < len(tokens) and end - start <= 3:
+                counts[tuple(tokens[start : end + 1])] += 1
+    return counts
+
+
+def join_phrases(tokens: Sequence[str], phrases: Iterable[Sequence[str]]) -> list[str]:
+    """Join the longest phrase at each token, from left to right.
+
+    Examples
+    --------
+    >>> join_phrases(["a", "b", "c", "b"], [("a", "b"), ("b", "c")])
+    ['a_b', 'c', 'b']
+    """
+    known, joined, at = set(map(tuple, phrases)), [], 0
+    while at < len(tokens):
+        lengths = (len(phrase) for phrase in known if tuple(tokens[at : at + len(phrase)]) == phrase)
+        end = at + max(lengths, default=1)
+        joined.append("_".join(tokens[at:end]))
+        at = end
+    return joined
+
+
+def ngrams(documents: Iterable[Sequence[str]], shortest: int, longest: int) -> list[list[tuple[str, ...]]]:
+    """Return the n-grams of each document, of `shortest` to `longest` units.
+
+    Examples
+    --------
+    >>> ngrams(["<at>"], 2, 3)
+    [[('<', 'a'), ('<', 'a', 't'), ('a', 't'), ('a', 't', '>'), ('t', '>')]]
+    """
+    return [
+        [
+            tuple(document[first:last])
+            for first in range(len(document))
+            for last in range(first + shortest, min(first + longest, len(document)) + 1)
+        ]
+        for document in documents
+    ]
