@@ -35,7 +35,7 @@ from fastembed.corpus import FileCorpus, Ledger, tokens
 from fastembed.corpus import corpus as corpus_module
 from fastembed.corpus.blocks import TAIL_BYTES, PlainFile
 from fastembed.counts import Counts, encoding
-from fastembed.trainer.snapshot import Snapshot
+from fastembed.trainer.parameters import Snapshot
 from fastembed.vocabulary import Vocabulary
 
 CORES = (8, 16, 32, 64)

@@ -24,7 +24,7 @@ bags, dH after the sum. Without bags, dH of several blocks is kept, since the up
 the ranks join it and update the rows together.
 
 No bit depends on the number of threads: a task is a shard or a fixed number of rows, whichever thread runs it, and the
-results of the shards are merged by a fixed tree (trainer/shards.py, primitives.pxd).
+results of the shards are merged by a fixed tree (counts/groups.py, primitives.pxd).
 """
 
 from libc.math cimport isfinite

@@ -13,7 +13,7 @@ from fastembed.skipgram.gauge import PIECE
 from fastembed.skipgram.start import AXES_ROWS, AXES_TASKS, OVERSAMPLING, POWER_ITERATIONS, most_blocks
 from fastembed.skipgram.subwords import COLUMNS, RIDGE_STEPS
 from fastembed.trainer.blocks import bag_bytes, row_bytes
-from fastembed.trainer.options import FitOptions
+from fastembed.trainer.inputs import FitOptions
 
 ITEM = 4  # bytes per parameter: float32
 PROCESS_BYTES = 85_000_000  # the interpreter, this package, NumPy, SciPy, and BLAS with its buffers

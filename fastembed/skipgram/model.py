@@ -33,8 +33,7 @@ from fastembed.counts.windows import Windows
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.skipgram.subwords import Subwords
-from fastembed.trainer.file import SQUARES, restore_squares, trainer_tensors
-from fastembed.trainer.trainer import Trainer
+from fastembed.trainer.trainer import SQUARES, Trainer, restore_squares, trainer_tensors
 from fastembed.vectors.subwords import Composer, NgramDictionary, composer_of
 from fastembed.vectors.vectors import Vectors, composing_vectors
 from fastembed.vocabulary import Vocabulary

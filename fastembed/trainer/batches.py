@@ -12,9 +12,9 @@ from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import shard_bounds
-from fastembed.trainer.bags import Bags, Inputs
+from fastembed.trainer.inputs import Bags, Inputs, one
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.rows import RowSteps, one
+from fastembed.trainer.rows import RowSteps
 
 FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as fast as a matrix product
 BLOCK_LOGITS = 1 << 22  # logits per block of inputs in `most_probable`

@@ -29,8 +29,7 @@ from fastembed.counts.groups import (
     shard_bounds,
     split_rows,
 )
-from fastembed.trainer.bags import Bags
-from fastembed.trainer.options import FitOptions
+from fastembed.trainer.inputs import Bags, FitOptions
 from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Exchange, Ranks
 
@@ -110,8 +109,8 @@ class BagScratch:
         self.grouped_weights = np.empty((2, entries), dtype)
 
 
-class BlockFit:
-    """One fit of parameters to counts. `Trainer` has checked the arguments.
+class BlockSteps:
+    """Steps on blocks of counts, for one fit; or, without steps, their likelihood. `Trainer` has checked the arguments.
 
     Parameters
     ----------
@@ -121,13 +120,13 @@ class BlockFit:
         N is V_in if there are no bags.
     options : FitOptions
     pool : Pool
-    row_rates : ndarray (V_in,), optional
-        Factors on the learning rate of the rows of the embedding, 0 for frozen rows; 1 by default.
     bags : Bags, optional
         N bags with weights in the dtype of the parameters. By default input n is row n of the embedding.
+    row_rates : ndarray (V_in,), optional
+        Factors on the learning rate of the rows of the embedding, 0 for frozen rows; 1 by default.
     input_weights : ndarray (N,), optional
         Weights of the inputs in the gradients of the linear layer, and of rows that bags share. They are divided by
-        their mean over the inputs with counts, which is positive. By default a power of the sum of the counts for the
+        their mean over the inputs with counts. By default a power of the sum of the counts for the
         linear layer, and equal weights for rows.
     ranks : Ranks, optional
         The ranks that make the same fit; each trains the linear layer of some of the shards.
@@ -136,6 +135,11 @@ class BlockFit:
     ----------
     exchange : Exchange or None
         The exchange between the ranks.
+
+    Raises
+    ------
+    ValueError
+        If all weights of inputs with counts are zero, or there are more ranks than shards.
     """
 
     def __init__(
@@ -144,8 +148,8 @@ class BlockFit:
         counts: GroupedCounts,
         options: FitOptions,
         pool: Pool,
-        row_rates: NDArray[np.float64] | None = None,
         bags: Bags | None = None,
+        row_rates: NDArray[np.float64] | None = None,
         input_weights: NDArray[np.float64] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
@@ -318,6 +322,8 @@ def _relative_weights(weights: NDArray[np.float64] | None, totals: NDArray[np.fl
     relative = totals**ROW_WEIGHT_EXPONENT
     if weights is not None:
         used = np.where(present, weights, 0)
+        if not used.any():
+            raise ValueError("input_weights must be positive for at least one input with counts, but all are zero")
         relative = np.ldexp(used, -np.frexp(used.max())[1])  # scaled to at most 1, so that no sum overflows
     relative /= relative[present].mean()
     return relative

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,59 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.threads import in_background
-from fastembed._base.validation import all_finite, check_flag, check_integer, check_number, shown
+from fastembed._base.validation import check_flag, check_number, shown
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.data import FitData
-from fastembed.trainer.options import FitOptions
-from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.snapshot import Snapshot
+from fastembed.trainer.parameters import Snapshot
 
 MINUTES = 10.0  # minutes between two checkpoints within an epoch
 
 Tensors = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class CheckpointFile:
-    """The arguments of a fit that concern its checkpoint.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument has the wrong type or value.
-    OSError
-        If the file cannot be written.
-    """
-
-    path: str
-    minutes: float = MINUTES
-    keep: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.path, str | os.PathLike):
-            raise TypeError(f"checkpoint must be the path of a file, got {shown(self.path)}")
-        if not os.fspath(self.path):
-            raise ValueError(f"checkpoint must be the path of a file, got {shown(self.path)}")
-        path = os.path.abspath(self.path)  # noqa: PTH100 - a name, as it was given; the folder may change
-        object.__setattr__(self, "path", path)
-        object.__setattr__(self, "minutes", check_number("checkpoint_minutes", self.minutes, above=True))
-        object.__setattr__(self, "keep", check_flag("keep_checkpoint", self.keep))
-        check_writable(self.path)
-        remove_leftovers(self.path)
-        if Path(self.path).exists():
-            check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # never replace another file
-
-    @classmethod
-    def from_arguments(cls, path: Any, minutes: Any, keep: Any) -> CheckpointFile | None:
-        """Return the checkpoint file for the arguments of a fit; None without a path."""
-        if path is not None:
-            return cls(path, minutes, keep)
-        minutes = check_number("checkpoint_minutes", minutes, above=True)
-        if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
-            raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
-        return None
 
 
 @dataclass(frozen=True)
@@ -119,88 +75,100 @@ class Position:
         """Return whether a fit of `epochs` epochs has ended."""
         return self.decided and (self.stopped or self.epoch > epochs)
 
-    @classmethod
-    def of_record(cls, record: Any) -> Position:
-        """Check the position of a file and return it."""
-        if not isinstance(record, dict) or set(record) != {each.name for each in fields(cls)}:
-            raise TypeError(f"a position must be a record of its parts, got {record!r}")
-        at = cls(**record | {"history": tuple(record["history"])})
-        check_integer("epoch", at.epoch, low=1)
-        for name in ("blocks", "best_epoch"):
-            check_integer(name, getattr(at, name), low=0)
-        for name in ("nll", "seconds"):
-            check_number(name, getattr(at, name), low=-math.inf)
-        for name in ("decided", "stopped"):
-            check_flag(name, getattr(at, name))
-        if not isinstance(at.lowest, float) or not isinstance(at.generator, dict):
-            raise TypeError(f"a position must have a lowest nll and a generator, got {at.lowest!r}, {at.generator!r}")
-        for k, each in enumerate(at.history, 1):
-            if not isinstance(each, dict) or each["epoch"] != k:
-                raise TypeError(f"history must be a list of records of epochs, got {at.history!r}")
-        if len(at.history) != at.epoch - 1:
-            raise ValueError(f"{len(at.history)} records of epochs before epoch {at.epoch}")
-        return at
-
 
 @dataclass(frozen=True)
 class Stored:
-    """The contents of a checkpoint: the position, and memory-mapped tensors."""
+    """The contents of a checkpoint: the position, and memory-mapped tensors with their digests."""
 
     position: Position
     tensors: Tensors = field(repr=False)
+    digests: dict[str, str] = field(repr=False)
 
-    def tensor(self, name: str) -> NDArray[Any]:
-        """Return a tensor; raise ValueError if it is missing or not a matrix of finite numbers."""
-        array = self.tensors.get(name)
-        if array is None or array.ndim != 2 or array.dtype.kind != "f" or not all_finite(array):
-            raise ValueError(f"a checkpoint must hold {name!r}, a matrix of finite numbers")
-        return array
-
-    def part(self, prefix: str, like: Mapping[str, NDArray[Any]]) -> Tensors | None:
-        """Return the arrays under a prefix, with the shapes and dtypes of `like`; None if there are none."""
+    def part(self, prefix: str, like: Iterable[str]) -> Tensors | None:
+        """Return the arrays of these names under a prefix; None if there are none."""
         found = {name: self.tensors[prefix + name] for name in like if prefix + name in self.tensors}
-        if not found:
-            return None
-        for name, own in like.items():
-            if name not in found:
-                raise ValueError(f"the checkpoint has no tensor {prefix + name!r}")
-            if found[name].shape != own.shape or found[name].dtype != own.dtype:
-                raise ValueError(
-                    f"{prefix + name!r} must be {own.dtype} of shape {own.shape}, got {found[name].dtype} of shape"
-                    f" {found[name].shape}"
-                )
-        return found
+        return found or None
 
 
 class Checkpoint:
-    """The checkpoint of one fit, which is read at its start and written during training.
+    """The checkpoint of one fit, which is read at its start and written during training; a path-like object.
 
     Parameters
     ----------
-    file : CheckpointFile
-    identity : mapping of str to object
-        The arguments of the fit, under the names that errors use; whatever else its bits depend on is added.
-    start : mapping of str to object, optional
-        The result of `start_of`. If an interrupted fit left these objects, they match the state in the file.
+    path : path-like
+    minutes : float
+        The interval at which it is also written within an epoch.
+    keep : bool
+        Whether it stays when the trained model has been saved.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or value, or the file is not a checkpoint.
+    OSError
+        If the file cannot be written.
     """
 
-    def __init__(
-        self, file: CheckpointFile, identity: Mapping[str, Any], start: Mapping[str, Any] | None = None
-    ) -> None:
-        self.file, self._start = file, _plain(start or {})
-        self._call = _plain({**origin_of_bits(), **identity})
-        self._identity = self._call | self._start  # of the call that wrote first
+    def __init__(self, path: Any, minutes: float = MINUTES, keep: bool = False) -> None:
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            kind = ValueError if isinstance(path, str | os.PathLike) else TypeError
+            raise kind(f"checkpoint must be the path of a file, got {shown(path)}")
+        self.path = os.path.abspath(path)  # noqa: PTH100 - a name, as it was given; the folder may change
+        self.minutes = check_number("checkpoint_minutes", minutes, above=True)
+        self.keep = check_flag("keep_checkpoint", keep)
+        check_writable(self.path)
+        remove_leftovers(self.path)
+        if Path(self.path).exists():
+            check_header(map_tensors(self.path)[1], "checkpoint", self.path)  # never replace another file
+        self._owner: dict[str, Any] = {}  # see `claim`
+        self._identity: Mapping[str, Any] = {}  # of the call that wrote first
+        self._read: tuple[Mapping[str, Any], Stored] | None = None  # its identity and its contents
         self._last = time.monotonic()
         self._writing: Future[None] | None = None
         self.failed = False
 
-    def read(self, trained: Iterable[str], epochs: int) -> Stored | None:
+    @classmethod
+    def from_arguments(cls, path: Any, minutes: Any, keep: Any) -> Checkpoint | None:
+        """Return the checkpoint for the arguments of a fit; None without a path. It may have been made before."""
+        if isinstance(path, Checkpoint):
+            return path
+        if path is not None:
+            return cls(path, minutes, keep)
+        minutes = check_number("checkpoint_minutes", minutes, above=True)
+        if check_flag("keep_checkpoint", keep) or minutes != MINUTES:
+            raise ValueError("checkpoint_minutes and keep_checkpoint need checkpoint, the path of a file")
+        return None
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def claim(self, identity: Mapping[str, Any]) -> Stored | None:
+        """Let it be the checkpoint of a model that makes the start of the fit; return its contents, if there is a file.
+
+        The start is a function of `identity`, the arguments of the model under the names that errors use.
+
+        Raises
+        ------
+        OSError, ValueError
+            As `read` does.
+        """
+        self._owner = _plain({**origin_of_bits(), **identity})
+        return self._contents(self._owner)
+
+    def read(
+        self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any, epochs: int
+    ) -> Stored | None:
         """Return the contents of the file; None if there is no file.
 
         Parameters
         ----------
-        trained : iterable of str
-            The names of the arrays that were passed to `start_of`.
+        identity : mapping of str to object
+            The arguments of the fit, under the names that errors use; whatever else its bits depend on is added.
+        trained : mapping of str to ndarray
+            The parameters. Unless the checkpoint was claimed, they must be those of the first call, or those that an
+            interrupted call left, which are the ones in the file.
+        generator : mapping or None
+            The state of the caller's generator, for which the same holds.
         epochs : int
             The number of epochs of the fit.
 
@@ -212,29 +180,44 @@ class Checkpoint:
             If the file is not a checkpoint, is damaged, or was written by another call; the message names the
             difference.
         """
-        try:
-            tensors, metadata = map_tensors(self.file.path)
-        except FileNotFoundError:
+        call: dict[str, Any]
+        call, start, now = _plain({**origin_of_bits(), **identity}) | self._owner, {}, {}
+        if not self._owner:
+            start = _plain({"parameters": arrays_digest(trained), "state of the generator": generator})
+        self._identity = call | start
+        stored = self._contents(call)
+        if stored is None or self._read is None:
             return None
-        found = check_header(metadata, "checkpoint", self.file.path)
-        check_identity(self.file.path, found, self._call)
-        stored, now = Stored(_position(metadata, self.file.path), tensors), {}
-        if metadata.get("sha256") != contents_digest(tensors, metadata["position"]):
-            raise ValueError(f"the checkpoint {self.file.path!r} is damaged: it is not what was written")
         if not stored.position.has_ended(epochs):
-            arrays = {name: tensors[name] for name in trained if name in tensors}
-            now = _plain(start_of(arrays, stored.position.generator))
-        for name, value in self._start.items():
-            if value != now.get(name):
-                check_identity(self.file.path, found, {name: value})
-        self._identity = found
+            digests = {name: stored.digests.get(name, "") for name in trained}
+            now = _plain({"parameters": _joint_digest(digests), "state of the generator": stored.position.generator})
+        self._identity, self._read = self._read[0], None  # a file that has been replaced does not stay mapped
+        changed = {name: value for name, value in start.items() if value != now.get(name)}
+        check_identity(self.path, self._identity, changed)
+        return stored
+
+    def _contents(self, wanted: Mapping[str, Any]) -> Stored | None:
+        """Return what the file holds, which is read and hashed once, if its identity has these values."""
+        if self._read is None:
+            try:
+                tensors, metadata = map_tensors(self.path)
+            except FileNotFoundError:
+                return None
+            found = check_header(metadata, "checkpoint", self.path)
+            check_identity(self.path, found, wanted)
+            digests = {name: _digest(array) for name, array in tensors.items()}
+            if metadata.get("sha256") != _joint_digest(digests, metadata.get("position", "")):
+                raise ValueError(f"the checkpoint {self.path!r} is damaged: it is not what was written")
+            self._read = found, Stored(_position(metadata, self.path), tensors, digests)
+        found, stored = self._read
+        check_identity(self.path, found, wanted)
         return stored
 
     def due(self) -> bool:
         """Return whether it is time to write within an epoch; raise the error of the last write, if any."""
         if self._writing is not None and self._writing.done():
             self.wait()
-        return self._writing is None and time.monotonic() - self._last >= 60 * self.file.minutes
+        return self._writing is None and time.monotonic() - self._last >= 60 * self.minutes
 
     def write(self, position: Position, state: Snapshot, **others: Snapshot) -> None:
         """Write the state of the fit, in another thread.
@@ -255,9 +238,12 @@ class Checkpoint:
         where = json.dumps(position, default=_as_json)
         fields = header("checkpoint", self._identity) | {"position": where}
         self._last = time.monotonic()
-        self._writing = in_background(
-            lambda: write_tensors(self.file.path, tensors, fields | {"sha256": contents_digest(tensors, where)})
-        )
+
+        def write() -> None:
+            digests = {name: _digest(array) for name, array in tensors.items()}
+            write_tensors(self.path, tensors, fields | {"sha256": _joint_digest(digests, where)})
+
+        self._writing = in_background(write)
 
     def wait(self) -> None:
         """Wait until the last write is on disk; raise OSError if it failed."""
@@ -299,69 +285,26 @@ def epochs_done(path: str | os.PathLike[str]) -> int | None:
 
 
 def _position(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> Position:
-    """Check the position in the header of a file and return it."""
+    """Return the position in the header of a file."""
     try:
-        return Position.of_record(json.loads(metadata["position"]))
+        record = json.loads(metadata["position"])
+        return Position(**record | {"history": tuple(record["history"])})
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{os.fspath(path)!r} does not hold a checkpoint that fits together: {error}") from error
 
 
-def fit_identity(options: FitOptions, counts: str, data: FitData) -> dict[str, Any]:
-    """Return the arguments of a fit to counts, except its start, under the names that errors use.
-
-    Parameters
-    ----------
-    options : FitOptions
-    counts : str
-        The SHA-256 of the counts.
-    data : FitData
-    """
-    held_out = None if data.validation_counts is None else data.validation_counts.sha256()
-    bags = {name: getattr(data, name) for name in ("bags", "validation_bags")}
-    factors = {name: getattr(data, name) for name in ("row_rates", "input_weights")}
-    return {
-        "counts": counts,
-        "validation_counts": held_out,
-        **{name: None if each is None else arrays_digest(vars(each)) for name, each in bags.items()},
-        **{name: None if each is None else arrays_digest({name: each}) for name, each in factors.items()},
-        **asdict(options),
-    }
-
-
-def fit_counts_identity(parameters: Parameters, options: FitOptions, seed: Any, data: FitData) -> dict[str, Any]:
-    """Return the identity of a call of `Trainer.fit_counts`, except its start."""
-    bias = None if parameters.bias is None else arrays_digest({"bias": parameters.bias})
-    shape = {name: getattr(parameters, name) for name in ("inputs", "dim", "outputs")}
-    seeded = {"seed": "a Generator" if isinstance(seed, np.random.Generator) else seed}
-    how = fit_identity(options, data.counts.sha256(), data)
-    return {"dtype": str(parameters.dtype)} | shape | how | seeded | {"bias": bias}
-
-
-def start_of(trained: Mapping[str, NDArray[Any]], generator: Any = None) -> dict[str, Any]:
-    """Return the digests of the start of a fit, under the names that errors use.
-
-    Parameters
-    ----------
-    trained : mapping of str to ndarray
-        The parameters.
-    generator : Generator or its state, optional
-        The generator, if the caller passed one.
-    """
-    state = generator.bit_generator.state if isinstance(generator, np.random.Generator) else generator
-    return {"parameters": arrays_digest(trained), "state of the generator": state}
-
-
 def arrays_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the SHA-256 of the bits of some arrays, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+    return _joint_digest({name: _digest(array) for name, array in arrays.items()})
 
 
-def contents_digest(tensors: Mapping[str, NDArray[Any]], position: str) -> str:
-    """Return the SHA-256 of the contents of a checkpoint: its tensors, and its position as JSON."""
-    return hashlib.sha256((arrays_digest(tensors) + position).encode()).hexdigest()
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
+
+
+def _joint_digest(digests: Mapping[str, str], more: str = "") -> str:
+    """Return the SHA-256 of the digests of some arrays, in the order of their names, and of more text."""
+    return hashlib.sha256(("".join(digests[name] for name in sorted(digests)) + more).encode()).hexdigest()
 
 
 class FilesUntilSaved:

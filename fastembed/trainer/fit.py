@@ -1,87 +1,272 @@
-"""`CountsFit`: one fit of an embedding and a linear layer to counts, from its arguments to its records."""
+"""One fit to counts: epochs, early stopping, checkpoints, and finite parameters after any exception."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed._base.threads import Pool
-from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile
-from fastembed.trainer.data import FitData, GivenData
-from fastembed.trainer.epochs import Record, run_epochs
-from fastembed.trainer.options import FitOptions
-from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Ranks, agreed
+from fastembed._base.validation import TrainingDivergedError, check_seed, is_true
+from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.checkpoint import Checkpoint, Position, Stored, arrays_digest
+from fastembed.trainer.inputs import FitData, FitOptions
+from fastembed.trainer.parameters import Parameters, Snapshot
+from fastembed.trainer.ranks import Ranks, RanksCheckpoint
+
+LARGEST_EXPONENT = math.log(sys.float_info.max)
+Record = dict[str, float]
 
 
-@dataclass(frozen=True, eq=False)
-class CountsFit:
-    """The arguments of a fit.
+class Fit:
+    """One fit of the parameters of a model to counts: what it trains on, and where it is in its epochs.
+
+    `position` is replaced as a whole, so that after a Ctrl-C it is either that before the end of an epoch or that after
+    it. Until then `good` and `best` stay the same, so that the work in between can be repeated.
 
     Parameters
     ----------
-    given : GivenData
+    parameters : Parameters
+        Trained in place.
+    data : FitData
     options : FitOptions
-    rng : Generator
-        The generator of the order of the inputs.
-    identity : callable
-        Returns, for the checked data, the identity of the fit that checkpoints and ranks compare.
-    start : callable, optional
-        Returns the `start` of a `Checkpoint`.
+    seed : int, Generator or None
+        Of the order of the inputs.
+    pool : Pool
     on_epoch_end : callable, optional
         Called with the record of each epoch; training ends early if it returns True.
-    file : CheckpointFile, optional
     ranks : Ranks, optional
         The ranks that make this fit together.
     """
 
-    given: GivenData
-    options: FitOptions
-    rng: np.random.Generator
-    identity: Callable[[FitData], dict[str, Any]]
-    start: Callable[[], Mapping[str, Any]] = dict
-    on_epoch_end: Callable[[Record], object] | None = None
-    file: CheckpointFile | None = None
-    ranks: Ranks | None = None
-
-    def prepare(self, parameters: Parameters, pool: Pool) -> Callable[[], list[Record]]:
-        """Check the data; return the function that trains the parameters in place and returns the records.
-
-        See `Trainer.fit_counts`.
-        """
-        data, fit, validation = agreed(self.ranks, lambda: self._block_fits(parameters, pool))
-        if self.ranks is not None:
-            return partial(self._run_with, self.ranks, data, fit, validation)
-        return lambda: run_epochs(fit, self.rng, validation, self.on_epoch_end, self._checkpoint(data))
-
-    def _run_with(self, ranks: Ranks, data: FitData, fit: BlockFit, validation: BlockFit | None) -> list[Record]:
-        assert fit.exchange is not None
-        checkpoint = self._checkpoint(data)
-        ranks.compare(self.identity(data))
-        ranks.start(fit.parameters, self.rng)
-        ranks.warn_if_slower(fit.exchange)
-        shared = ranks.checkpoint(checkpoint)
-        return ranks.shared(run_epochs(fit, self.rng, validation, ranks.deciding(self.on_epoch_end), shared))
-
-    def _block_fits(self, parameters: Parameters, pool: Pool) -> tuple[FitData, BlockFit, BlockFit | None]:
-        """Return the checked data, and the fits to the counts and to the validation counts."""
-        patience = self.options.n_iter_no_change
-        if patience is not None and self.given.validation_counts is None:
-            raise ValueError(f"n_iter_no_change={patience} needs validation_counts")
-        data = self.given.checked(parameters, pool, own=self.on_epoch_end is not None)  # the callback may change arrays
-        fit = BlockFit(
-            parameters, data.counts, self.options, pool, data.row_rates, data.bags, data.input_weights, self.ranks
+    def __init__(
+        self,
+        parameters: Parameters,
+        data: FitData,
+        options: FitOptions,
+        seed: Any,
+        pool: Pool,
+        on_epoch_end: Callable[[Record], object] | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.parameters, self.data, self.options, self.seed = parameters, data, options, seed
+        self.on_epoch_end, self.ranks = on_epoch_end, ranks
+        self.rng = check_seed(seed)
+        self.steps = BlockSteps(
+            parameters, data.counts, options, pool, data.bags, data.row_rates, data.input_weights, ranks
         )
-        if data.validation_counts is None:
-            return data, fit, None
-        held_out = data.validation_counts
-        validation = BlockFit(parameters, held_out, self.options, pool, bags=data.validation_bags, ranks=self.ranks)
-        return data, fit, validation
+        self.validation: BlockSteps | None = None
+        if data.validation_counts is not None:
+            self.validation = BlockSteps(
+                parameters, data.validation_counts, options, pool, data.validation_bags, ranks=ranks
+            )
+        self.good = Snapshot(parameters.trained, pool)
+        self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, pool)
+        self.written = Snapshot(self.steps.state, pool)
+        self.checkpoint: Checkpoint | RanksCheckpoint | None = None
+        self.position = Position(self.rng.bit_generator.state)
+        self.started = False
+        self.began: float | None = None  # when the epoch in progress would have begun without an interruption
 
-    def _checkpoint(self, data: FitData) -> Checkpoint | None:
-        return None if self.file is None else Checkpoint(self.file, self.identity(data), self.start())
+    def run(self, checkpoint: Checkpoint | None = None) -> list[Record]:
+        """Train for the number of epochs in the options, or until `on_epoch_end` returns True; return the records.
+
+        With `n_iter_no_change`, training also ends when the nll of the validation counts has not fallen for as many
+        epochs. In any case the parameters are then those of the epoch with the lowest nll; only its record is `kept`.
+
+        If the file of the checkpoint exists, training resumes from it.
+
+        If parameters are not finite, those at the end of the last completed epoch, or the initial ones, are restored.
+        Any other exception, such as a Ctrl-C, leaves the steps made so far, and writes them to the checkpoint.
+        """
+        identity = {} if self.ranks is None and checkpoint is None else self._identity()
+        self.checkpoint = checkpoint
+        if self.ranks is not None and self.steps.exchange is not None:
+            self.ranks.compare(identity)
+            self.ranks.start(self.parameters, self.rng)
+            self.steps.exchange.warn_if_slower()
+            self.checkpoint = RanksCheckpoint.of(self.ranks, checkpoint)
+        self.position = Position(self.rng.bit_generator.state)
+        self.good.take()
+        if self.best is not None:
+            self.best.take()
+        try:
+            self._start(identity)
+            while not self._has_ended():
+                self._epoch()
+            history = self._finish()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return history if self.ranks is None else self.ranks.shared(history)
+
+    def _identity(self) -> dict[str, Any]:
+        """Return the arguments of the fit, except its start, under the names that errors use."""
+        p, data = self.parameters, self.data
+        held_out = data.validation_counts
+        bags = {name: getattr(data, name) for name in ("bags", "validation_bags")}
+        arrays = {"row_rates": data.row_rates, "input_weights": data.input_weights, "bias": p.bias}
+        return {
+            "dtype": str(p.dtype),
+            "inputs": p.inputs,
+            "dim": p.dim,
+            "outputs": p.outputs,
+            "counts": data.counts.sha256(),
+            "validation_counts": None if held_out is None else held_out.sha256(),
+            **{name: None if each is None else arrays_digest(vars(each)) for name, each in bags.items()},
+            **{name: None if each is None else arrays_digest({name: each}) for name, each in arrays.items()},
+            **asdict(self.options),
+            "seed": "a Generator" if isinstance(self.seed, np.random.Generator) else self.seed,
+        }
+
+    def _start(self, identity: dict[str, Any]) -> None:
+        """Resume from the checkpoint, or start."""
+        stored = None
+        if self.checkpoint is not None:
+            generator = self.rng.bit_generator.state if isinstance(self.seed, np.random.Generator) else None
+            stored = self.checkpoint.read(identity, self.parameters.trained, generator, self.options.epochs)
+        if stored is not None:
+            self._restore(stored)
+        elif not self.options.warm_start:
+            self.parameters.reset_squares()
+            self.good.take()
+        self.started = True
+
+    def _restore(self, stored: Stored) -> None:
+        state, trained = self.steps.state, self.parameters.trained
+        now, good, best = stored.part("", state), stored.part("good.", trained), stored.part("best.", trained)
+        assert now is not None
+        self.rng.bit_generator.state = stored.position.generator
+        for snapshot, arrays in ((self.best, best), (self.good, good or now)):
+            if snapshot is not None and arrays is not None:
+                _copy(arrays, trained)
+                snapshot.take()
+        _copy(now, state)
+        self.position = stored.position
+
+    def _has_ended(self) -> bool:
+        """Return whether training has ended, which is decided, and written, once for each epoch."""
+        if not self.position.decided:
+            stopped = self._decide()
+            self.position = replace(
+                self.position, decided=True, stopped=stopped, generator=self.rng.bit_generator.state
+            )
+            self._write()
+        return self.position.has_ended(self.options.epochs)
+
+    def _epoch(self) -> None:
+        at = self.position = replace(self.position, generator=self.rng.bit_generator.state)
+        self.began = time.perf_counter() - at.seconds
+        nll = self.steps.epoch(at.epoch, self.rng, at.blocks, at.nll, self._after_block)
+        record = {
+            "epoch": at.epoch,
+            "nll": nll,
+            "perplexity": math.exp(nll) if nll < LARGEST_EXPONENT else math.inf,
+            "learning_rate": self.steps.learning_rate_after(at.epoch),
+            "seconds": time.perf_counter() - self.began,
+        }
+        if (fault := self.good.fault()) is not None:
+            raise TrainingDivergedError(
+                f"{fault} at the end of epoch {at.epoch}: the parameters are too large, or a learning rate is", at.epoch
+            )
+        if self.validation is not None:
+            try:
+                record["validation_nll"] = self.validation.nll()
+            except FloatingPointError as error:
+                message = f"at the end of epoch {at.epoch}, on the validation counts, {error}"
+                raise TrainingDivergedError(message, at.epoch) from None
+        self._wait()  # for the thread that reads the snapshots
+        self.good.take()
+        best_epoch, lowest = at.best_epoch, at.lowest
+        if self.best is not None and record["validation_nll"] < lowest:
+            best_epoch, lowest = at.epoch, record["validation_nll"]
+            self.best.take()
+        self.position = Position(
+            self.rng.bit_generator.state,
+            at.epoch + 1,
+            history=(*at.history, record),
+            best_epoch=best_epoch,
+            lowest=lowest,
+            decided=False,
+        )
+        self.began = None
+
+    def _decide(self) -> bool:
+        """Return whether to stop after the epoch that has just ended."""
+        at, patience, ranks = self.position, self.options.n_iter_no_change, self.ranks
+        if self.options.l2:
+            # From the copy, so that a fit that is interrupted here, and resumes, does the same again
+            self.steps.decay(self.good.copies["embedding"], at.epoch - 1)
+        stop = False
+        if self.on_epoch_end is not None and (ranks is None or ranks.first):
+            stop = is_true(self.on_epoch_end(dict(at.history[-1])))
+        if ranks is not None:
+            stop = ranks.shared(stop)
+        return stop or (patience is not None and len(at.history) - at.best_epoch >= patience)
+
+    def _after_block(self) -> None:
+        if self.checkpoint is not None and self.checkpoint.due():
+            self.steps.finish()
+            self._write()
+
+    def _write(self) -> None:
+        """Start writing the checkpoint, if there is one; the last step must be finished."""
+        if self.checkpoint is None:
+            return
+        at, (epoch, blocks, nll) = self.position, self.steps.done()
+        if epoch == at.epoch:
+            at = replace(at, blocks=blocks, nll=nll)
+        if self.began is not None:
+            at = replace(at, seconds=time.perf_counter() - self.began)
+        others = {"good": self.good} if at.blocks or self.options.l2 else {}  # otherwise it equals the parameters
+        if self.best is not None and at.best_epoch:
+            others["best"] = self.best
+        self.checkpoint.write(at, self.written, **others)
+
+    def _wait(self) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.wait()
+
+    def _finish(self) -> list[Record]:
+        """Set the parameters to be kept, and return the records."""
+        self._wait()
+        history = [dict(record) for record in self.position.history]
+        if self.best is not None:
+            self.best.restore()
+            for record in history:
+                record["kept"] = record["epoch"] == self.position.best_epoch
+        return history
+
+    def _leave(self, error: BaseException) -> None:
+        """Leave finite parameters after an exception, and a checkpoint of them."""
+        self.steps.close()
+        if self.validation is not None:
+            self.validation.close()
+        if isinstance(error, TrainingDivergedError) or self.good.fault() is not None:
+            self.good.restore()
+            try:
+                self._wait()  # nothing may be written after the call has ended
+            except OSError as failure:
+                error.add_note(f"the checkpoint is an older one: {failure}")
+        elif self.checkpoint is not None and self.started and not self.checkpoint.failed:
+            when, call = f"in epoch {self.position.epoch}", "the same call goes on"
+            if self.position.has_ended(self.options.epochs):
+                when, call = "after the last epoch", "the same call of a model as it was before has its result"
+            try:
+                self._write()
+                self._wait()
+                self.rng.bit_generator.state = self.position.generator  # as in the file
+                error.add_note(f"interrupted {when}; {call} from {self.checkpoint.path!r}")
+            except OSError as failure:
+                error.add_note(f"interrupted {when}; the checkpoint is an older one: {failure}")
+
+
+def _copy(arrays: dict[str, NDArray[Any]], into: dict[str, NDArray[Any]]) -> None:
+    for name, array in into.items():
+        array[...] = arrays[name]

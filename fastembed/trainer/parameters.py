@@ -1,8 +1,8 @@
-"""The parameters of a model, in the memory layout of the kernels."""
+"""The parameters of a model, in the memory layout of the kernels, and snapshots of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros, padded_width
+from fastembed._base.threads import Pool
+from fastembed._base.validation import check_finite, unmasked
+
+PIECE_BYTES = 1 << 20  # bytes of an array per task of copying or checking
 
 
 @dataclass(eq=False)
@@ -87,3 +91,143 @@ class Parameters:
         """Reset the sums of squared gradients to zero."""
         self.squares.fill(0)
         self.linear_squares.fill(0)
+
+
+def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -> Parameters:
+    """Return the parameters of a new model: the given embedding, and copies of the linear layer and the bias."""
+    _check_embedding(embedding)
+    _check_linear(linear, embedding)
+    return Parameters.untrained(embedding, linear, _check_bias(bias, linear.shape[1], embedding.dtype))
+
+
+def _check_embedding(embedding: Any) -> None:
+    """Raise unless the embedding (V_in, D) is float32 or float64, C-contiguous, aligned, writable and finite."""
+    _check_matrix("embedding", embedding, "(V_in, D)")
+    if not embedding.flags.c_contiguous or not embedding.flags.aligned:
+        raise ValueError("embedding must be C-contiguous, since it is updated in place: pass np.ascontiguousarray(...)")
+    if not embedding.flags.writeable:
+        raise ValueError("embedding is read-only, but it is updated in place: pass a copy")
+
+
+def _check_linear(linear: Any, embedding: NDArray[Any]) -> None:
+    """Raise unless the linear layer (D, V) has the dtype and D of the embedding and is finite, in any memory order."""
+    _check_matrix("linear", linear, "(D, V)")
+    if linear.dtype != embedding.dtype:
+        raise TypeError(f"linear is {linear.dtype}, but embedding is {embedding.dtype}: both must have one dtype")
+    if linear.shape[0] != embedding.shape[1]:
+        raise ValueError(
+            f"linear must have shape (D, V) with D = {embedding.shape[1]} as in embedding {embedding.shape},"
+            f" got {linear.shape}"
+        )
+
+
+def _check_bias(bias: Any, outputs: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return a finite copy of the bias (V,) in the dtype of the model; or None."""
+    if bias is None:
+        return None
+    array = unmasked("bias", bias)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"bias must hold real numbers, got dtype {array.dtype}")
+    if array.shape != (outputs,):
+        raise ValueError(f"bias must have shape ({outputs},), one for each output, got {array.shape}")
+    with np.errstate(over="ignore"):
+        converted: NDArray[Any] = np.array(array, dtype=dtype, order="C")
+    check_finite("bias", converted)
+    return converted
+
+
+def _check_matrix(name: str, array: Any, shape: str) -> None:
+    if not isinstance(array, np.ndarray) or isinstance(array, np.matrix | np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain NumPy array, got {type(array).__name__}")
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64 in native byte order, got {array.dtype.str}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions {shape}, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    check_finite(name, array)
+
+
+def check_new_rows(rows: NDArray[Any], parameters: Parameters) -> NDArray[Any]:
+    """Return finite rows (N, D), N >= 0, to append to an embedding, with its dtype and D."""
+    if not isinstance(rows, np.ndarray) or isinstance(rows, np.ma.MaskedArray):
+        raise TypeError(f"rows must be a NumPy array, got {type(rows).__name__}")
+    if rows.dtype != parameters.dtype:
+        raise TypeError(f"rows are {rows.dtype}, but the embedding is {parameters.dtype}")
+    if rows.ndim != 2 or rows.shape[1] != parameters.dim:
+        raise ValueError(f"rows must have shape (N, {parameters.dim}), got {rows.shape}")
+    check_finite("rows", rows)
+    return rows
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    checked: np.dtype[Any] = np.dtype(dtype)
+    if checked not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64, got {checked}")
+    return checked
+
+
+class Snapshot:
+    """A copy of some arrays, taken when this object is created and again with :meth:`take`.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        The arrays, under the names that errors use.
+    pool : Pool
+        The threads that share the work.
+
+    Examples
+    --------
+    >>> numbers = np.arange(3.0)
+    >>> snapshot = Snapshot({"numbers": numbers}, Pool(1))
+    >>> numbers[1] = np.inf
+    >>> snapshot.fault()
+    'numbers[1] is inf'
+    >>> snapshot.restore()
+    >>> numbers
+    array([0., 1., 2.])
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
+        self._arrays, self._pool = dict(arrays), pool
+        self._copies = {name: np.empty_like(array) for name, array in self._arrays.items()}
+        self._pieces = [
+            (name, slice(first, first + rows))
+            for name, array in self._arrays.items()
+            for rows in [max(1, PIECE_BYTES // array[:1].nbytes)]
+            for first in range(0, len(array), rows)
+        ]
+        self.take()
+
+    @property
+    def copies(self) -> dict[str, NDArray[Any]]:
+        """The copies, by name."""
+        return self._copies
+
+    def take(self) -> None:
+        """Copy the current values of the arrays."""
+        self._for_each_piece(lambda name, rows: np.copyto(self._copies[name][rows], self._arrays[name][rows]))
+
+    def restore(self) -> None:
+        """Write the copy back to the arrays, in place."""
+        self._for_each_piece(lambda name, rows: np.copyto(self._arrays[name][rows], self._copies[name][rows]))
+
+    def fault(self) -> str | None:
+        """Describe the first number of the arrays that is not finite; None if all are finite."""
+        faulty = set()
+
+        def check(name: str, rows: slice) -> None:
+            if not np.isfinite(self._arrays[name][rows]).all():
+                faulty.add(name)
+
+        self._for_each_piece(check)
+        for name, array in self._arrays.items():
+            if name in faulty:
+                place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
+                return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"
+        return None
+
+    def _for_each_piece(self, task: Callable[[str, slice], object]) -> None:
+        self._pool.run(lambda number: task(*self._pieces[number]), len(self._pieces))

@@ -27,13 +27,12 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import aligned_zeros
 from fastembed._base.threads import Pool, single_threaded_blas
-from fastembed._base.validation import TrainingDivergedError, is_true, shown, warn_user
+from fastembed._base.validation import TrainingDivergedError, shown, warn_user
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division
 from fastembed.trainer.checkpoint import Checkpoint, Stored
-from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.snapshot import Snapshot
+from fastembed.trainer.parameters import Parameters, Snapshot
 
 T = TypeVar("T")
 
@@ -116,20 +115,23 @@ class Ranks:
                 self._comm.Abort(1)
             raise
 
+    @contextmanager
+    def agreeing(self) -> Iterator[None]:
+        """If a `with` block raises on some ranks, raise the error of the first of them on all ranks."""
+        failure: BaseException | None = None
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            failure = error
+        failures = self._comm.allgather(None if failure is None else _of_rank(failure, self.rank))
+        for rank, other in enumerate(failures):
+            if other is not None:
+                raise _known_to_all(failure if failure is not None and rank == self.rank else other)
+
     def agreed(self, function: Callable[[], T]) -> T:
         """Return ``function()``; if it raises on some ranks, raise the error of the first of them on all ranks."""
-        result: T | None = None
-        failure: BaseException | None = None
-        with self.ending_all():
-            try:
-                result = function()
-            except (Exception, SystemExit) as error:
-                failure = error
-            failures = self._comm.allgather(None if failure is None else _of_rank(failure, self.rank))
-            for rank, other in enumerate(failures):
-                if other is not None:
-                    raise _known_to_all(failure if failure is not None and rank == self.rank else other)
-        return result  # type: ignore[return-value]
+        with self.agreeing():
+            return function()
 
     def on_first_rank(self, function: Callable[[], T]) -> T | None:
         """Return ``function()`` on rank 0 and None on others; if it raises, all ranks raise."""
@@ -180,30 +182,6 @@ class Ranks:
             self.send(array, 0)
         rng.bit_generator.state = self.shared(rng.bit_generator.state)
 
-    def deciding(self, on_epoch_end: Callable[[dict[str, float]], object] | None) -> Callable[[dict[str, float]], bool]:
-        """Return a callback for all ranks: rank 0 calls the given one, and all return its result."""
-
-        def decide(record: dict[str, float]) -> bool:
-            return self.shared(self.first and on_epoch_end is not None and is_true(on_epoch_end(record)))
-
-        return decide
-
-    def checkpoint(self, own: Checkpoint | None) -> RanksCheckpoint | None:
-        """Return the checkpoint of rank 0 for all ranks; None if it has none."""
-        return RanksCheckpoint(self, own) if self.shared(own is not None) else None
-
-    def warn_if_slower(self, exchange: Exchange) -> None:
-        """Warn on rank 0 if, in a trial, the communication per block takes longer than the ranks save."""
-        if self.size == 1:
-            return
-        between, alone = exchange.seconds(), exchange.product_seconds()
-        if self.first and between > alone * (1 - exchange.largest_share):
-            warn_user(
-                f"one rank would be faster than {self.size}: its matrix products of a block take about"
-                f" {1e3 * alone:.2g} ms, and what {self.size} ranks tell one another of a block"
-                f" {1e3 * between:.2g} ms"
-            )
-
 
 @contextmanager
 def ranks_of(comm: Any) -> Iterator[Ranks | None]:
@@ -214,6 +192,16 @@ def ranks_of(comm: Any) -> Iterator[Ranks | None]:
     ranks = Ranks(comm)
     with ranks.ending_all():
         yield ranks
+
+
+@contextmanager
+def agreeing(ranks: Ranks | None) -> Iterator[None]:
+    """Make a `with` block that of `Ranks.agreeing`, if there are ranks."""
+    if ranks is None:
+        yield
+        return
+    with ranks.agreeing():
+        yield
 
 
 def agreed(ranks: Ranks | None, function: Callable[[], T]) -> T:
@@ -253,20 +241,26 @@ class RanksCheckpoint:
     ranks : Ranks
     own : Checkpoint or None
         None on other ranks.
+    path : str
     """
 
     failed = True  # nothing is written after an exception: a rank whose part is needed may not have raised
 
-    def __init__(self, ranks: Ranks, own: Checkpoint | None) -> None:
-        self._ranks, self._own, self._blocks = ranks, own, 0
-        file = ranks.shared(None if own is None else own.file)
-        assert file is not None
-        self.file = file
+    def __init__(self, ranks: Ranks, own: Checkpoint | None, path: str) -> None:
+        self._ranks, self._own, self._blocks, self.path = ranks, own, 0, path
 
-    def read(self, trained: Any, epochs: int) -> Stored | None:
+    @classmethod
+    def of(cls, ranks: Ranks, own: Checkpoint | None) -> RanksCheckpoint | None:
+        """Return the checkpoint of rank 0 for all ranks; None if it has none."""
+        path = ranks.shared(None if own is None else own.path)
+        return None if path is None else cls(ranks, own, path)
+
+    def read(
+        self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any, epochs: int
+    ) -> Stored | None:
         """Return the contents of the file of rank 0 on all ranks; None if there is no file."""
         own = self._own
-        stored = self._ranks.agreed(lambda: None if own is None else own.read(trained, epochs))
+        stored = self._ranks.agreed(lambda: None if own is None else own.read(identity, trained, generator, epochs))
         position = self._ranks.shared(None if stored is None else stored.position)
         if position is None:
             return None
@@ -276,7 +270,7 @@ class RanksCheckpoint:
         for name, (shape, dtype) in forms.items():
             tensors[name] = np.array(of_first[name]) if name in of_first else np.empty(shape, dtype)
             self._ranks.send(tensors[name], 0)
-        return Stored(position, tensors)
+        return Stored(position, tensors, {})
 
     def due(self) -> bool:
         """Return on all ranks whether it is time to write within an epoch; checked every DUE_BLOCKS calls."""
@@ -319,8 +313,6 @@ class Exchange:
     ----------
     nodes, node_shards, joined, partials, kept, gradients
         As for the `exchange` of the kernel `block_trainer`; `joined` is large enough for the most nodes of any rank.
-    largest_share : float
-        The largest share of the shards that one rank has.
     """
 
     def __init__(
@@ -341,7 +333,6 @@ class Exchange:
         self._division = division = Division.of(len(bounds) - 1, ranks.size)
         self._block_size, width = int(h_gradients.shape[1]), int(h_gradients.shape[2])
         self.nodes, self.node_shards, self._most = division.nodes, division.node, division.most
-        self.largest_share = self._most / self.nodes
         # All ranks send the same number of nodes, though some have one less: indices of the valid ones in the result
         sizes = np.diff(division.firsts)
         self._places = np.concatenate([rank * self._most + np.arange(size) for rank, size in enumerate(sizes)])
@@ -449,6 +440,18 @@ class Exchange:
                 self._ranks.send(array[rows], rank)
 
     # ---------------------------------------------------------------- trials
+
+    def warn_if_slower(self) -> None:
+        """Warn on rank 0 if, in a trial, the communication per block takes longer than the ranks save."""
+        if self._ranks.size == 1:
+            return
+        between, alone = self.seconds(), self.product_seconds()
+        if self._ranks.first and between > alone * (1 - self._most / self.nodes):
+            warn_user(
+                f"one rank would be faster than {self._ranks.size}: its matrix products of a block take about"
+                f" {1e3 * alone:.2g} ms, and what {self._ranks.size} ranks tell one another of a block"
+                f" {1e3 * between:.2g} ms"
+            )
 
     def seconds(self) -> float:
         """Return the seconds of the communication per block: the median of some trials."""

@@ -16,9 +16,8 @@ from fastembed._base.threads import Pool
 from fastembed._kernels import kernels_for
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.counts.groups import shard_bounds
-from fastembed.trainer.bags import Bags, Inputs
+from fastembed.trainer.inputs import Bags, Inputs, Targets, one
 from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.targets import Targets
 
 # More groups of shards than threads, so that other threads take over the share of a delayed thread
 GROUPS_PER_THREAD = 4
@@ -240,11 +239,6 @@ class RowSteps:
                 " are too large, or the learning rate is"
             )
         return loss
-
-
-def one(inputs: Inputs, n: int) -> int | Bags:
-    """Return the n-th input."""
-    return inputs.part(n, n + 1) if isinstance(inputs, Bags) else int(inputs[n])
 
 
 def _named(i: int | Bags) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,22 +14,40 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import PerProcess, Pool, check_threads
-from fastembed._base.validation import check_callback, check_flag, check_integer, check_number, check_seed
+from fastembed._base.validation import (
+    check_amounts,
+    check_callback,
+    check_finite,
+    check_flag,
+    check_integer,
+    check_number,
+    check_seed,
+)
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.trainer.bags import Bags, check_bag, check_input, check_inputs, check_one_or_many, is_bag, is_pair
+from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
 from fastembed.trainer.batches import forward, most_probable
-from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, FilesUntilSaved, fit_counts_identity, start_of
-from fastembed.trainer.checks import check_dtype, check_new_rows, check_parameters
-from fastembed.trainer.data import GivenData
-from fastembed.trainer.epochs import Record
-from fastembed.trainer.file import read_trainer, write_trainer
-from fastembed.trainer.fit import CountsFit
-from fastembed.trainer.options import FitOptions
-from fastembed.trainer.parameters import Parameters
-from fastembed.trainer.ranks import Communicator, on_first_rank, ranks_of
-from fastembed.trainer.rows import RowSteps, one
-from fastembed.trainer.targets import check_target, check_targets
+from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
+from fastembed.trainer.fit import Fit
+from fastembed.trainer.inputs import (
+    Bags,
+    FitOptions,
+    check_bag,
+    check_data,
+    check_input,
+    check_inputs,
+    check_one_or_many,
+    check_target,
+    check_targets,
+    is_bag,
+    is_pair,
+    one,
+)
+from fastembed.trainer.parameters import Parameters, check_dtype, check_new_rows, check_parameters
+from fastembed.trainer.ranks import Communicator, agreeing, ranks_of
+from fastembed.trainer.rows import RowSteps
+
+SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
 
 
 @pickled_as("Trainer")
@@ -650,28 +667,31 @@ class Trainer:
         >>> round(trainer.nll(labels, bags=documents), 2)
         0.0
         """
-        given = GivenData(counts, bags, row_rates, frozen_rows, input_weights, validation_counts, validation_bags)
         options = FitOptions(
             epochs, learning_rate, linear_learning_rate, block_size, optimizer, l2, n_iter_no_change, warm_start
         )
+        if n_iter_no_change is not None and validation_counts is None:
+            raise ValueError(f"n_iter_no_change={n_iter_no_change} needs validation_counts")
         check_callback("on_epoch_end", on_epoch_end)
-        rng, p = check_seed(seed), self._parameters
-        with ranks_of(comm) as ranks:
-            file = on_first_rank(
-                ranks, lambda: CheckpointFile.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
-            )
-            fit = CountsFit(
-                given,
-                options,
-                rng,
-                identity=partial(fit_counts_identity, p, options, seed),
-                start=partial(start_of, p.trained, rng if rng is seed else None),
-                on_epoch_end=None if on_epoch_end is None else lambda record: on_epoch_end(record, self),
-                file=file,
-                ranks=ranks,
-            )
-            history = run_fit(self, fit)
-        if file is not None:
+        p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
+        own = on_epoch_end is not None  # it may change the arrays
+        with ranks_of(comm) as ranks, DefaultFloatMode():
+            with agreeing(ranks):
+                file = None
+                if ranks is None or ranks.first:
+                    file = Checkpoint.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
+                validation = validation_counts, validation_bags
+                data = check_data(p, counts, bags, row_rates, frozen_rows, input_weights, *validation, own=own)
+                fit = Fit(p, data, options, seed, self._pool, epoch_end, ranks)
+            with self._lock.value:  # only now: a wrong argument does not wait for another call
+                if self._fitting == os.getpid():
+                    raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
+                self._fitting = os.getpid()
+                try:
+                    history = fit.run(file)
+                finally:
+                    self._fitting = None
+        if file is not None and not isinstance(checkpoint, Checkpoint):  # otherwise that is up to the caller
             self._until_saved.set(file.path, keep=file.keep)
         return history
 
@@ -705,9 +725,9 @@ class Trainer:
         """
         p, pool = self._parameters, self._pool
         with DefaultFloatMode():
-            data = GivenData(counts, bags).checked(p, pool)
-            with self._lock.value, closing(BlockFit(p, data.counts, FitOptions(), pool, bags=data.bags)) as fit:
-                return fit.nll()
+            data = check_data(p, counts, bags)
+            with self._lock.value, closing(BlockSteps(p, data.counts, FitOptions(), pool, data.bags)) as steps:
+                return steps.nll()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters, the sums of squared gradients and the factors to one safetensors file.
@@ -731,7 +751,12 @@ class Trainer:
         See :meth:`load`.
         """
         with self._lock.value:
-            write_trainer(path, self)
+            check_finite("embedding", self.embedding)
+            check_finite("linear", self.linear)
+            for name, squares in zip(SQUARES, self.squares, strict=True):
+                check_amounts(name, squares)
+            factors = {"loss_scale": self._scale, "learning_rate": self._rate}
+            write_tensors(path, trainer_tensors(self), header("parameters", factors))
             self._until_saved.remove()
 
     @classmethod
@@ -764,24 +789,40 @@ class Trainer:
         ...     Trainer.load(f"{folder}/trainer.safetensors")
         Trainer(inputs=8, dim=10, outputs=8, dtype=float32)
         """
-        return read_trainer(path, partial(cls, threads=check_threads(threads)))
+        threads = check_threads(threads)
+        tensors, metadata = map_tensors(path)
+        settings = check_header(metadata, "parameters", path)
+        try:
+            embedding, linear, bias = np.array(tensors["matrix"]), tensors["linear"], tensors.get("bias")
+            factors = {name: settings[name] for name in ("loss_scale", "learning_rate")}
+            trainer = cls(embedding, linear, bias=bias, threads=threads, **factors)
+            restore_squares(trainer, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{str(path)!r} does not hold a trainer that fits together: {what}") from error
+        return trainer
 
 
-def run_fit(trainer: Trainer, fit: CountsFit) -> list[Record]:
-    """Run a fit of the parameters of a trainer, which allows no other call meanwhile; return the records.
+def trainer_tensors(trainer: Trainer) -> dict[str, NDArray[Any]]:
+    """Return the tensors of all arrays that training changes, and of the bias if there is one."""
+    bias = {} if trainer.bias is None else {"bias": trainer.bias}
+    squares = dict(zip(SQUARES, trainer.squares, strict=True))
+    return {"matrix": trainer.embedding, "linear": trainer.linear, **bias, **squares}
 
-    Parameters
-    ----------
-    trainer : Trainer
-    fit : CountsFit
+
+def restore_squares(trainer: Trainer, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Set the sums of squared gradients of a new trainer to those of a file.
+
+    Raises
+    ------
+    KeyError
+        If a tensor is missing.
+    TypeError, ValueError
+        If a tensor has another dtype or shape, or its values are not valid sums.
     """
-    with DefaultFloatMode():
-        run = fit.prepare(trainer._parameters, trainer._pool)  # a wrong argument does not wait for another call
-        with trainer._lock.value:
-            if trainer._fitting == os.getpid():
-                raise RuntimeError("on_epoch_end cannot call fit_counts of the trainer that is in a fit")
-            trainer._fitting = os.getpid()
-            try:
-                return run()
-            finally:
-                trainer._fitting = None
+    for name, own in zip(SQUARES, trainer.squares, strict=True):
+        if tensors[name].dtype != own.dtype or tensors[name].shape != own.shape:
+            found = f"{tensors[name].dtype} of shape {tensors[name].shape}"
+            raise ValueError(f"{name!r} must be {own.dtype} of shape {own.shape}, got {found}")
+        check_amounts(name, tensors[name])
+        own[:] = tensors[name]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastembed.formats.tensors import map_tensors
-from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.blocks import BlockSteps
 
 OPTIONS = ["--dim", "8", "--min-count", "1", "--epochs", "4", "--threads", "1"]
 KILL = Path(__file__).resolve().parents[2] / "tools" / "kill.py"
@@ -45,7 +45,7 @@ def interrupted(run, monkeypatch):
     """Run a command line, interrupted after the third epoch; return its stderr."""
 
     def interrupt(*argv):
-        learning_rate_after = BlockFit.learning_rate_after
+        learning_rate_after = BlockSteps.learning_rate_after
 
         def stop(self, epoch):
             if epoch == 3:
@@ -53,7 +53,7 @@ def interrupted(run, monkeypatch):
             return learning_rate_after(self, epoch)
 
         with monkeypatch.context() as patch:
-            patch.setattr(BlockFit, "learning_rate_after", stop)
+            patch.setattr(BlockSteps, "learning_rate_after", stop)
             code, _, err = run(*argv)
         assert code == 130
         return err

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from fastembed import Counts, SkipGram
 from fastembed.corpus import DocumentCorpus, FileCorpus
 from fastembed.skipgram import training
-from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.blocks import BlockSteps
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 4, "threads": 1}
 
@@ -38,7 +38,7 @@ def interrupted_in(monkeypatch):
     """Let a call be interrupted after the block of an epoch; return whether it was."""
 
     def interrupted(epoch, call):
-        run = BlockFit.epoch
+        run = BlockSteps.epoch
 
         def stop(self, number, *arguments):
             def after_block():
@@ -48,7 +48,7 @@ def interrupted_in(monkeypatch):
             return run(self, number, *arguments[:-1], after_block)
 
         with monkeypatch.context() as patch:
-            patch.setattr(BlockFit, "epoch", stop)
+            patch.setattr(BlockSteps, "epoch", stop)
             try:
                 call()
             except Stop:

@@ -15,7 +15,7 @@ from fastembed.corpus import LineSplit
 from fastembed.counts.groups import Totals
 from fastembed.skipgram.skipgram import SkipGramOptions
 from fastembed.skipgram.start import fold_in
-from fastembed.trainer.blocks import BlockFit
+from fastembed.trainer.blocks import BlockSteps
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 LEARNED = (
@@ -107,7 +107,7 @@ def test_an_epoch_that_fails_half_way_leaves_the_epoch_before(corpus, monkeypatc
     if fitted:
         model.fit(corpus[::2])
         before, matrix = state(model), model.vectors.matrix.copy()
-    original, step = BlockFit._step, []
+    original, step = BlockSteps._step, []
 
     def fail(self, rows, next_rows, fall, number):
         step.append(number)
@@ -118,7 +118,7 @@ def test_an_epoch_that_fails_half_way_leaves_the_epoch_before(corpus, monkeypatc
             self.parameters.embedding[0] = np.inf
         return nll
 
-    monkeypatch.setattr(BlockFit, "_step", fail)
+    monkeypatch.setattr(BlockSteps, "_step", fail)
     with pytest.raises(error or TrainingDivergedError) as caught:
         model.fit(corpus)
     assert step == [1, 2]

@@ -10,9 +10,8 @@ from scipy import sparse
 from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed._kernels import runnable_builds
 from fastembed.counts.groups import CSRGroups
-from fastembed.trainer.bags import check_bags
-from fastembed.trainer.blocks import BagScratch, BlockFit, bag_bytes
-from fastembed.trainer.options import FitOptions
+from fastembed.trainer.blocks import BagScratch, BlockSteps, bag_bytes
+from fastembed.trainer.inputs import FitOptions, check_bags
 from fastembed.trainer.parameters import Parameters
 
 NAN, INF = float("nan"), float("inf")
@@ -367,7 +366,7 @@ def test_an_interrupt_leaves_whole_steps(model, make_counts, make_bags, monkeypa
     embedding, linear, bias = model(20, 1100, 4, "float32")
     _, counts = make_counts(24, 1100)
     _, bags = make_bags(24, 20)
-    original, kept = BlockFit._step, []
+    original, kept = BlockSteps._step, []
 
     def interrupt(self, rows, next_rows, fall, number):
         if number == 6:
@@ -375,7 +374,7 @@ def test_an_interrupt_leaves_whole_steps(model, make_counts, make_bags, monkeypa
             raise KeyboardInterrupt
         return original(self, rows, next_rows, fall, number)
 
-    monkeypatch.setattr(BlockFit, "_step", interrupt)
+    monkeypatch.setattr(BlockSteps, "_step", interrupt)
     trainer = Trainer(embedding, linear, bias=bias, threads=2)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit_counts(counts, bags=bags, block_size=4)
@@ -425,7 +424,7 @@ def test_the_workspace_holds_the_largest_bags_of_any_block(model, make_counts):
     trainer = Trainer.random(40, 2, output_size=5, seed=0)
     checked = check_bags("bags", bags, 40, np.dtype("float32"))
     groups, options = CSRGroups(sparse.csr_array(counts)), FitOptions(block_size=3)
-    fit = BlockFit(trainer._parameters, groups, options, trainer._pool, bags=checked)
+    fit = BlockSteps(trainer._parameters, groups, options, trainer._pool, bags=checked)
     assert fit._most_entries(checked) == 36
 
 

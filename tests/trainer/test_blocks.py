@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed.counts.groups import shard_bounds
-from fastembed.trainer.blocks import BlockFit, Scratch, row_bytes
+from fastembed.trainer.blocks import BlockSteps, Scratch, row_bytes
 from fastembed.trainer.parameters import Parameters
 
 
@@ -238,7 +238,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(library, model, make_counts, 
 
 def poisoned_update(monkeypatch, step, wrong):
     """Make step number `step` leave a number that is not finite in the embedding, although its loss is finite."""
-    original = BlockFit._step
+    original = BlockSteps._step
 
     def poison(self, rows, next_rows, fall, number):
         nll = original(self, rows, next_rows, fall, number)
@@ -246,7 +246,7 @@ def poisoned_update(monkeypatch, step, wrong):
             self.parameters.embedding[rows[-1], 0] = wrong
         return nll
 
-    monkeypatch.setattr(BlockFit, "_step", poison)
+    monkeypatch.setattr(BlockSteps, "_step", poison)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
@@ -328,7 +328,7 @@ def test_an_interrupt_in_an_epoch_leaves_finite_parameters(model, make_counts, m
     """They are those of the steps made so far or, where these overflowed, those at the last epoch's end."""
     embedding, linear, bias = model(24, 1100, 4, "float32")
     _, counts = make_counts(24, 1100)
-    original, kept = BlockFit._step, []
+    original, kept = BlockSteps._step, []
 
     def interrupt(self, rows, next_rows, fall, number):
         if number == 6:
@@ -338,7 +338,7 @@ def test_an_interrupt_in_an_epoch_leaves_finite_parameters(model, make_counts, m
             raise KeyboardInterrupt
         return original(self, rows, next_rows, fall, number)
 
-    monkeypatch.setattr(BlockFit, "_step", interrupt)
+    monkeypatch.setattr(BlockSteps, "_step", interrupt)
     trainer = Trainer(embedding, linear, bias=bias, threads=2)
     before = threadpool_info()
     with pytest.raises(KeyboardInterrupt):
@@ -400,7 +400,7 @@ def test_validation_that_overflows_is_divergence(model, make_counts, monkeypatch
     embedding, linear, bias = model(30, 1100, 6, "float32")
     _, counts = make_counts(30, 1100)
     start = embedding.copy()
-    monkeypatch.setattr(BlockFit, "nll", lambda self: (_ for _ in ()).throw(FloatingPointError("the loss is nan")))
+    monkeypatch.setattr(BlockSteps, "nll", lambda self: (_ for _ in ()).throw(FloatingPointError("the loss is nan")))
     trainer = Trainer(embedding, linear, bias=bias)
     with pytest.raises(TrainingDivergedError, match="at the end of epoch 1, on the validation counts, the loss is nan"):
         trainer.fit_counts(counts, validation_counts=counts)
@@ -474,8 +474,10 @@ def test_a_grown_trainer_keeps_the_old_rows_and_starts_the_new_ones(library, mod
 def rows_in_block(monkeypatch):
     """Record the number of rows of each block."""
     sizes = []
-    step = BlockFit._step
-    monkeypatch.setattr(BlockFit, "_step", lambda self, rows, *rest: sizes.append(len(rows)) or step(self, rows, *rest))
+    step = BlockSteps._step
+    monkeypatch.setattr(
+        BlockSteps, "_step", lambda self, rows, *rest: sizes.append(len(rows)) or step(self, rows, *rest)
+    )
     return sizes
 
 

@@ -9,9 +9,8 @@ from scipy import sparse
 
 from fastembed import Counts, Trainer, TrainingDivergedError
 from fastembed.formats.tensors import map_tensors, write_tensors
-from fastembed.trainer.blocks import BlockFit
-from fastembed.trainer.checkpoint import contents_digest
-from fastembed.trainer.epochs import _Epochs
+from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.fit import Fit
 
 ROWS, OUTPUTS = 30, 1100  # two shards
 OPTIONS = {"epochs": 3, "block_size": 6, "learning_rate": 0.2}
@@ -49,7 +48,7 @@ def interrupted_after(monkeypatch):
     """Let a call be interrupted after so many blocks, those of validation not counted; return the error, if it was."""
 
     def interrupted(blocks, call, error=Stop):
-        left, step = [blocks], BlockFit._step
+        left, step = [blocks], BlockSteps._step
 
         def counted(self, rows, next_rows, decay, number):
             nll = step(self, rows, next_rows, decay, number)
@@ -60,7 +59,7 @@ def interrupted_after(monkeypatch):
             return nll
 
         with monkeypatch.context() as patch:
-            patch.setattr(BlockFit, "_step", counted)
+            patch.setattr(BlockSteps, "_step", counted)
             try:
                 call()
             except error as caught:
@@ -75,10 +74,10 @@ def killed(monkeypatch):
     """Let a fit end without a last checkpoint, as after SIGKILL; a write in progress is completed."""
 
     def leave(self, error):
-        self.fit.close()
+        self.steps.close()
         self._wait()
 
-    monkeypatch.setattr(_Epochs, "leave", leave)
+    monkeypatch.setattr(Fit, "_leave", leave)
 
 
 def bits(trainer):
@@ -107,6 +106,32 @@ def test_a_fit_that_is_interrupted_after_any_block_ends_in_the_same_bits(
         assert bits(trainer) == bits(expected)
         assert without_times(found) == without_times(history)
         assert all(record["seconds"] > 0 for record in found)
+        path.unlink()
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_weight_decay_is_applied_once_whenever_a_fit_is_interrupted(
+    new, counts, path, interrupted_after, early_stopping
+):
+    """After any block, and by the callback, which is called when the rows of an epoch have decayed already."""
+    options = OPTIONS | {"l2": 0.5, "optimizer": "sgd", "checkpoint": path}
+    options |= {"validation_counts": counts[1], "n_iter_no_change": 3} if early_stopping else {}
+    expected = new()
+    expected.fit_counts(counts[0], **options | {"checkpoint": None})
+
+    def spoil(record, _):
+        if record["epoch"] == epoch:
+            raise Stop
+
+    for blocks in range(1, 12):
+        epoch = blocks // 4
+        trainer = new()
+        assert interrupted_after(
+            blocks,
+            lambda trainer=trainer: trainer.fit_counts(counts[0], on_epoch_end=spoil, **options),
+        )
+        trainer.fit_counts(counts[0], **options)
+        assert bits(trainer) == bits(expected)
         path.unlink()
 
 
@@ -240,7 +265,7 @@ def test_a_finished_fit_has_its_result_at_once(new, counts, path, monkeypatch):
     options = OPTIONS | {"validation_counts": counts[1], "n_iter_no_change": 1, "learning_rate": 1.5}
     first, second = new(), new()
     history = first.fit_counts(counts[0], checkpoint=path, **options)
-    monkeypatch.setattr(BlockFit, "_step", lambda *_: pytest.fail("a step was made"))
+    monkeypatch.setattr(BlockSteps, "_step", lambda *_: pytest.fail("a step was made"))
     assert second.fit_counts(counts[0], checkpoint=path, **options) == history
     assert bits(second) == bits(first)
     with pytest.raises(ValueError, match="is that of another fit, with parameters "):
@@ -324,53 +349,13 @@ def test_no_other_file_is_replaced(new, counts, path):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"epoch": 0},
-        {"blocks": -1},
-        {"blocks": 99},
-        {"history": [{}]},
-        {"generator": 3},
-        {"stopped": 1},
-        {"lowest": "x"},
-    ],
-)
-def test_a_damaged_position_is_an_error(new, counts, path, interrupted_after, change):
-    assert interrupted_after(3, lambda: new().fit_counts(counts[0], checkpoint=path, **OPTIONS))
-    tensors, fields = map_tensors(path)
-    tensors = {key: np.array(array) for key, array in tensors.items()}
-    position = json.dumps(json.loads(fields["position"]) | change)
-    write_tensors(path, tensors, fields | {"position": position, "sha256": contents_digest(tensors, position)})
-    trainer = new()
-    with pytest.raises(ValueError, match=r"position|fits together"):
-        trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
-    assert bits(trainer) == bits(new())
-
-
-def test_missing_or_wrong_arrays_are_errors(new, counts, path, interrupted_after):
-    assert interrupted_after(3, lambda: new().fit_counts(counts[0], checkpoint=path, **OPTIONS))
-    tensors, fields = map_tensors(path)
-    tensors = {key: np.array(array) for key, array in tensors.items()}
-    for change in ({"momentum": tensors["momentum"][:5]}, {"good.squares": tensors["good.squares"].astype("f4")}):
-        fields["sha256"] = contents_digest(tensors | change, fields["position"])
-        write_tensors(path, tensors | change, fields)
-        with pytest.raises(ValueError, match=f"{next(iter(change))!r} must be float"):
-            new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
-    del tensors["momentum"]
-    fields["sha256"] = contents_digest(tensors, fields["position"])
-    write_tensors(path, tensors, fields)
-    with pytest.raises(ValueError, match="momentum"):
-        new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
-
-
 def test_divergence_after_going_on_puts_back_the_parameters_of_the_epoch_before(
     new, counts, path, interrupted_after, monkeypatch
 ):
     assert interrupted_after(6, lambda: new().fit_counts(counts[0], checkpoint=path, **OPTIONS))  # epoch 2
     expected, trainer = new(), new()
     expected.fit_counts(counts[0], on_epoch_end=lambda *_: True, **OPTIONS)
-    monkeypatch.setattr(BlockFit, "_step", lambda *_: np.nan)
+    monkeypatch.setattr(BlockSteps, "_step", lambda *_: np.nan)
     with pytest.raises(TrainingDivergedError):
         trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
     assert bits(trainer) == bits(expected)
@@ -450,21 +435,21 @@ def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, pat
         write_tensors(*arguments)
         written.append(path.stat().st_mtime_ns)
 
-    step, written, steps = BlockFit._step, [], []
+    step, written, steps = BlockSteps._step, [], []
 
     def diverge(*arguments):
         steps.append(1)
         return step(*arguments) if len(steps) <= 4 else np.nan
 
     monkeypatch.setattr("fastembed.trainer.checkpoint.write_tensors", slowly)
-    monkeypatch.setattr(BlockFit, "_step", diverge)
+    monkeypatch.setattr(BlockSteps, "_step", diverge)
     with pytest.raises(TrainingDivergedError):
         new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
     assert len(written) == 1
 
 
 def test_an_interrupt_after_the_last_epoch_says_what_goes_on_from_the_checkpoint(new, counts, path, monkeypatch):
-    finish = _Epochs.finish
+    finish = Fit._finish
     expected = new().fit_counts(counts[0], **OPTIONS)
 
     def interrupted(self):
@@ -473,7 +458,7 @@ def test_an_interrupt_after_the_last_epoch_says_what_goes_on_from_the_checkpoint
 
     trainer = new()
     with monkeypatch.context() as patch:
-        patch.setattr(_Epochs, "finish", interrupted)
+        patch.setattr(Fit, "_finish", interrupted)
         with pytest.raises(Stop) as caught:
             trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
     assert caught.value.__notes__ == [

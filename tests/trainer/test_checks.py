@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed.trainer.checks import check_counts
+from fastembed.trainer.inputs import check_counts
 
 NAN, INF = float("nan"), float("inf")
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed.trainer.options import FitOptions
+from fastembed.trainer.inputs import FitOptions
 
 NAN, INF = float("nan"), float("inf")
 

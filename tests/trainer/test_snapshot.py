@@ -5,13 +5,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed._base.threads import Pool
-from fastembed.trainer.snapshot import Snapshot
+from fastembed.trainer.parameters import Snapshot
 
 
 @pytest.fixture
 def arrays(set_constant):
     """Return arrays that are copied and checked in several pieces."""
-    set_constant("fastembed.trainer.snapshot.PIECE_BYTES", 100)
+    set_constant("fastembed.trainer.parameters.PIECE_BYTES", 100)
     rng = np.random.default_rng(0)
     return {"first": rng.normal(size=(50, 7)).astype("float32"), "second": rng.normal(size=1001)}
 

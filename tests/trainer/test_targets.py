@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed.trainer.targets import Targets, check_targets
+from fastembed.trainer.inputs import Targets, check_targets
 
 NAN, INF = float("nan"), float("inf")
 
