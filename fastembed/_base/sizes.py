@@ -14,6 +14,7 @@ class Sizes:
     shard_rows: int = 1024
     # A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
     parallel_bytes: int = 64 << 20
+    copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking
     block_bytes: int = 1 << 20  # of text that are read at a time
     longest_token: int = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
     longest_row: int = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage

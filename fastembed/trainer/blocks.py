@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fastembed._base.threads import Pool, fork_locks, matrix_product, single_thr
 from fastembed._base.validation import TrainingDivergedError
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import (
+    Draw,
     GroupedCounts,
     Totals,
     counts_reader,
@@ -126,8 +127,8 @@ class BlockSteps:
         Factors on the learning rate of the rows of the embedding, 0 for frozen rows; 1 by default.
     input_weights : ndarray (N,), optional
         Weights of the inputs in the gradients of the linear layer, and of rows that bags share. They are divided by
-        their mean over the inputs with counts. By default a power of the sum of the counts for the
-        linear layer, and equal weights for rows.
+        their mean over the inputs with counts. By default a power of the sum of the counts for the linear layer, and
+        equal weights for rows.
     ranks : Ranks, optional
         The ranks that make the same fit; each trains the linear layer of some of the shards.
 
@@ -204,7 +205,7 @@ class BlockSteps:
         rng: np.random.Generator,
         blocks: int = 0,
         nll: float = 0.0,
-        after_block: Callable[[], object] = lambda: None,
+        after_block: Callable[[], object] | None = None,
     ) -> float:
         """Visit every row with counts once, in blocks of a random order (`draw_order`), possibly resuming an epoch.
 
@@ -216,8 +217,7 @@ class BlockSteps:
         self._trainer.begin(number, blocks, nll)
         order = draw_order(self._groups, rng)
         with self._counts.reading(order) as hold, self._crew():
-            of_epoch = enumerate(self._blocks(np.concatenate([draw.rows for draw in order])))
-            for block, (rows, next_rows) in islice(of_epoch, blocks, None):
+            for block, rows, next_rows in self._blocks(order, blocks):
                 hold(block)
                 steps = (number - 1) * self.blocks_per_epoch + block
                 block_nll = self._step(rows, next_rows, self._decay(steps), steps + 1)
@@ -228,8 +228,10 @@ class BlockSteps:
                         number,
                         block,
                     )
-                after_block()
-        self._meet()
+                if after_block is not None:
+                    after_block()
+        if self.exchange is not None:
+            self.exchange.meet(self._trainer, self._momentum)
         total: float = self._trainer.nll
         return total / self._total
 
@@ -245,13 +247,14 @@ class BlockSteps:
     def finish(self) -> None:
         """Complete the deferred part of the last step; the bits are the same as if the next step did it."""
         self._trainer.finish()
-        self._meet()
+        if self.exchange is not None:
+            self.exchange.meet(self._trainer, self._momentum)
 
     def nll(self) -> float:
         """Return the mean negative log-likelihood per pair; nothing is trained."""
         nll, order = 0.0, plain_order(self._groups)
         with self._counts.reading(order) as hold, self._crew():
-            for block, (rows, next_rows) in enumerate(self._blocks(np.concatenate([draw.rows for draw in order]))):
+            for block, rows, next_rows in self._blocks(order):
                 hold(block)
                 nll += self._step(rows, next_rows, 0.0, 1)
         if not math.isfinite(nll):
@@ -274,12 +277,6 @@ class BlockSteps:
         self._trainer.finish()
         self._trainer.close()
 
-    def _meet(self) -> None:
-        """Exchange the steps of all ranks, after each has completed its deferred part."""
-        if self.exchange is not None:
-            self.exchange.join(self._trainer)
-            self.exchange.meet(self.parameters.weights, self.parameters.linear_squares, self._momentum)
-
     def _most_entries(self, bags: Bags) -> int:
         """Return the largest number of entries of the bags of a block in any order of the rows; at least 1."""
         sizes = np.diff(bags.starts)[np.concatenate(self._groups)]
@@ -297,16 +294,19 @@ class BlockSteps:
                 finally:
                     trainer.finish()
 
-    def _blocks(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp] | None]]:
-        """Yield the rows of each block and of the next one."""
-        blocks = [order[begin : begin + self._block_size] for begin in range(0, len(order), self._block_size)]
-        return zip(blocks, [*blocks[1:], None], strict=True)
+    def _blocks(
+        self, order: list[Draw], first: int = 0
+    ) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp] | None]]:
+        """Yield the number and the rows of each block from the first one on, and the rows of the next one."""
+        ends = np.arange(self._block_size, self.blocks_per_epoch * self._block_size, self._block_size)
+        blocks = np.split(np.concatenate([draw.rows for draw in order]), ends)
+        return islice(zip(count(), blocks, [*blocks[1:], None], strict=False), first, None)
 
     def _decay(self, steps: int) -> float:
         """Return the factor on the learning rates after a number of steps, which falls from 1 to FINAL_RATE."""
         return 1 - (1 - FINAL_RATE) * (steps / (self.blocks_per_epoch * self.options.epochs))
 
-    def _step(self, rows: NDArray[np.intp], next_rows: NDArray[np.intp] | None, decay: float, step: int) -> float:
+    def _step(self, rows: Rows, next_rows: Rows | None, decay: float, step: int) -> float:
         """Make step number `step`, on one block; return the negative log-likelihood of its counts before the step."""
         rate, linear_rate = self.options.learning_rate * decay, self.options.linear_learning_rate * decay
         with self._in_blas:

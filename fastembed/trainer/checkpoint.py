@@ -56,8 +56,8 @@ class Position:
         The validation nll of that epoch.
     decided : bool
         Whether `on_epoch_end` has been called with the last record and it has been decided whether to continue.
-    stopped : bool
-        Whether the decision was to stop.
+    ended : bool
+        Whether the decision was to end training.
     """
 
     generator: Mapping[str, Any]
@@ -69,11 +69,7 @@ class Position:
     best_epoch: int = 0
     lowest: float = math.inf
     decided: bool = True
-    stopped: bool = False
-
-    def has_ended(self, epochs: int) -> bool:
-        """Return whether a fit of `epochs` epochs has ended."""
-        return self.decided and (self.stopped or self.epoch > epochs)
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,9 +151,7 @@ class Checkpoint:
         self._owner = _plain({**origin_of_bits(), **identity})
         return self._contents(self._owner)
 
-    def read(
-        self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any, epochs: int
-    ) -> Stored | None:
+    def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:
         """Return the contents of the file; None if there is no file.
 
         Parameters
@@ -169,8 +163,6 @@ class Checkpoint:
             interrupted call left, which are the ones in the file.
         generator : mapping or None
             The state of the caller's generator, for which the same holds.
-        epochs : int
-            The number of epochs of the fit.
 
         Raises
         ------
@@ -188,7 +180,7 @@ class Checkpoint:
         stored = self._contents(call)
         if stored is None or self._read is None:
             return None
-        if not stored.position.has_ended(epochs):
+        if not stored.position.ended:
             digests = {name: stored.digests.get(name, "") for name in trained}
             now = _plain({"parameters": _joint_digest(digests), "state of the generator": stored.position.generator})
         self._identity, self._read = self._read[0], None  # a file that has been replaced does not stay mapped

@@ -130,7 +130,7 @@ class Fit:
         stored = None
         if self.checkpoint is not None:
             generator = self.rng.bit_generator.state if isinstance(self.seed, np.random.Generator) else None
-            stored = self.checkpoint.read(identity, self.parameters.trained, generator, self.options.epochs)
+            stored = self.checkpoint.read(identity, self.parameters.trained, generator)
         if stored is not None:
             self._restore(stored)
         elif not self.options.warm_start:
@@ -153,17 +153,16 @@ class Fit:
     def _has_ended(self) -> bool:
         """Return whether training has ended, which is decided, and written, once for each epoch."""
         if not self.position.decided:
-            stopped = self._decide()
-            self.position = replace(
-                self.position, decided=True, stopped=stopped, generator=self.rng.bit_generator.state
-            )
+            ended = self._decide() or self.position.epoch > self.options.epochs
+            self.position = replace(self.position, decided=True, ended=ended, generator=self.rng.bit_generator.state)
             self._write()
-        return self.position.has_ended(self.options.epochs)
+        return self.position.ended
 
     def _epoch(self) -> None:
         at = self.position = replace(self.position, generator=self.rng.bit_generator.state)
         self.began = time.perf_counter() - at.seconds
-        nll = self.steps.epoch(at.epoch, self.rng, at.blocks, at.nll, self._after_block)
+        after_block = None if self.checkpoint is None else self._after_block
+        nll = self.steps.epoch(at.epoch, self.rng, at.blocks, at.nll, after_block)
         record = {
             "epoch": at.epoch,
             "nll": nll,
@@ -256,7 +255,7 @@ class Fit:
                 error.add_note(f"the checkpoint is an older one: {failure}")
         elif self.checkpoint is not None and self.started and not self.checkpoint.failed:
             when, call = f"in epoch {self.position.epoch}", "the same call goes on"
-            if self.position.has_ended(self.options.epochs):
+            if self.position.ended:
                 when, call = "after the last epoch", "the same call of a model as it was before has its result"
             try:
                 self._write()

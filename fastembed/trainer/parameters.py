@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros, padded_width
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_finite, unmasked
-
-PIECE_BYTES = 1 << 20  # bytes of an array per task of copying or checking
 
 
 @dataclass(eq=False)
@@ -169,7 +168,7 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 class Snapshot:
-    """A copy of some arrays, taken when this object is created and again with :meth:`take`.
+    """A copy of some arrays, once it has been taken.
 
     Parameters
     ----------
@@ -178,10 +177,15 @@ class Snapshot:
     pool : Pool
         The threads that share the work.
 
+    Attributes
+    ----------
+    copies : dict of str to ndarray
+
     Examples
     --------
     >>> numbers = np.arange(3.0)
     >>> snapshot = Snapshot({"numbers": numbers}, Pool(1))
+    >>> snapshot.take()
     >>> numbers[1] = np.inf
     >>> snapshot.fault()
     'numbers[1] is inf'
@@ -192,42 +196,32 @@ class Snapshot:
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
         self._arrays, self._pool = dict(arrays), pool
-        self._copies = {name: np.empty_like(array) for name, array in self._arrays.items()}
-        self._pieces = [
-            (name, slice(first, first + rows))
-            for name, array in self._arrays.items()
-            for rows in [max(1, PIECE_BYTES // array[:1].nbytes)]
+        self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
+        self._pieces = [  # of the arrays and of the copies
+            (array[first : first + rows], self.copies[name][first : first + rows])
+            for name, array in arrays.items()
+            for rows in [max(1, SIZES.copied_bytes // array[:1].nbytes)]
             for first in range(0, len(array), rows)
         ]
-        self.take()
-
-    @property
-    def copies(self) -> dict[str, NDArray[Any]]:
-        """The copies, by name."""
-        return self._copies
 
     def take(self) -> None:
         """Copy the current values of the arrays."""
-        self._for_each_piece(lambda name, rows: np.copyto(self._copies[name][rows], self._arrays[name][rows]))
+        self._pool.run(lambda k: np.copyto(*self._pieces[k][::-1]), len(self._pieces))
 
     def restore(self) -> None:
         """Write the copy back to the arrays, in place."""
-        self._for_each_piece(lambda name, rows: np.copyto(self._arrays[name][rows], self._copies[name][rows]))
+        self._pool.run(lambda k: np.copyto(*self._pieces[k]), len(self._pieces))
 
     def fault(self) -> str | None:
         """Describe the first number of the arrays that is not finite; None if all are finite."""
-        faulty = set()
+        finite = np.empty(len(self._pieces), bool)
 
-        def check(name: str, rows: slice) -> None:
-            if not np.isfinite(self._arrays[name][rows]).all():
-                faulty.add(name)
+        def check(k: int) -> None:
+            finite[k] = np.isfinite(self._pieces[k][0]).all()
 
-        self._for_each_piece(check)
-        for name, array in self._arrays.items():
-            if name in faulty:
-                place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
-                return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"
-        return None
-
-    def _for_each_piece(self, task: Callable[[str, slice], object]) -> None:
-        self._pool.run(lambda number: task(*self._pieces[number]), len(self._pieces))
+        self._pool.run(check, len(self._pieces))
+        if finite.all():
+            return None
+        name, array = next(item for item in self._arrays.items() if not np.isfinite(item[1]).all())
+        place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
+        return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"

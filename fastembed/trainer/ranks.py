@@ -255,12 +255,10 @@ class RanksCheckpoint:
         path = ranks.shared(None if own is None else own.path)
         return None if path is None else cls(ranks, own, path)
 
-    def read(
-        self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any, epochs: int
-    ) -> Stored | None:
+    def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:
         """Return the contents of the file of rank 0 on all ranks; None if there is no file."""
         own = self._own
-        stored = self._ranks.agreed(lambda: None if own is None else own.read(identity, trained, generator, epochs))
+        stored = self._ranks.agreed(lambda: None if own is None else own.read(identity, trained, generator))
         position = self._ranks.shared(None if stored is None else stored.position)
         if position is None:
             return None
@@ -429,14 +427,18 @@ class Exchange:
 
         self._pool.run(update_piece, -(-len(rows) // UPDATED_ROWS))
 
-    def meet(self, *of_outputs: NDArray[Any]) -> None:
-        """Exchange arrays (V, ...) of the linear layer: all ranks receive each shard from the rank that trained it."""
+    def meet(self, trainer: Any, momentum: NDArray[Any]) -> None:
+        """Give all ranks the steps of all, after each has completed its deferred part.
+
+        They receive each shard of the linear layer and of its optimizer state from the rank that has trained it.
+        """
+        self.join(trainer)
         if self._ranks.size == 1:
             return
         for rank in range(self._ranks.size):
             own = self._division.shards(rank)
             rows = slice(self._bounds[own.start], self._bounds[own.stop])
-            for array in of_outputs:
+            for array in (self._parameters.weights, self._parameters.linear_squares, momentum):
                 self._ranks.send(array[rows], rank)
 
     # ---------------------------------------------------------------- trials

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -44,7 +44,7 @@ from fastembed.trainer.inputs import (
     one,
 )
 from fastembed.trainer.parameters import Parameters, check_dtype, check_new_rows, check_parameters
-from fastembed.trainer.ranks import Communicator, agreeing, ranks_of
+from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.rows import RowSteps
 
 SQUARES = ("squares.matrix", "squares.linear")  # the tensors of `Trainer.squares`
@@ -675,8 +675,9 @@ class Trainer:
         check_callback("on_epoch_end", on_epoch_end)
         p, epoch_end = self._parameters, None if on_epoch_end is None else lambda record: on_epoch_end(record, self)
         own = on_epoch_end is not None  # it may change the arrays
-        with ranks_of(comm) as ranks, DefaultFloatMode():
-            with agreeing(ranks):
+        ranks = None if comm is None else Ranks(comm)
+        with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
+            with nullcontext() if ranks is None else ranks.agreeing():
                 file = None
                 if ranks is None or ranks.first:
                     file = Checkpoint.from_arguments(checkpoint, checkpoint_minutes, keep_checkpoint)
