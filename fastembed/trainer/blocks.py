@@ -37,6 +37,7 @@ from fastembed.trainer.ranks import Exchange, Ranks
 MOMENTUM = 0.9
 ROW_WEIGHT_EXPONENT = 0.75
 FINAL_RATE = 0.1  # share of the learning rates at the end of the linear decay
+Rows = NDArray[np.intp]  # ids
 GATHERED_ROWS = 16  # rows of a block per task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
 
 
@@ -294,9 +295,7 @@ class BlockSteps:
                 finally:
                     trainer.finish()
 
-    def _blocks(
-        self, order: list[Draw], first: int = 0
-    ) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.intp] | None]]:
+    def _blocks(self, order: list[Draw], first: int = 0) -> Iterator[tuple[int, Rows, Rows | None]]:
         """Yield the number and the rows of each block from the first one on, and the rows of the next one."""
         ends = np.arange(self._block_size, self.blocks_per_epoch * self._block_size, self._block_size)
         blocks = np.split(np.concatenate([draw.rows for draw in order]), ends)

@@ -201,8 +201,8 @@ class Checkpoint:
             if metadata.get("sha256") != _joint_digest(digests, metadata.get("position", "")):
                 raise ValueError(f"the checkpoint {self.path!r} is damaged: it is not what was written")
             self._read = found, Stored(_position(metadata, self.path), tensors, digests)
-        found, stored = self._read
-        check_identity(self.path, found, wanted)
+        written_by, stored = self._read
+        check_identity(self.path, written_by, wanted)
         return stored
 
     def due(self) -> bool:

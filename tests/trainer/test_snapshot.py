@@ -9,9 +9,9 @@ from fastembed.trainer.parameters import Snapshot
 
 
 @pytest.fixture
-def arrays(set_constant):
+def arrays(sizes):
     """Return arrays that are copied and checked in several pieces."""
-    set_constant("fastembed.trainer.parameters.PIECE_BYTES", 100)
+    sizes.copied_bytes = 100
     rng = np.random.default_rng(0)
     return {"first": rng.normal(size=(50, 7)).astype("float32"), "second": rng.normal(size=1001)}
 
