@@ -28,6 +28,7 @@ from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.skipgram import start, training
 from fastembed.skipgram.start import PositivePMI
 from fastembed.trainer.inputs import FitOptions
+from fastembed.trainer.trainer import Trainer
 
 # Each phase: where its function is looked up, and its name there. No phase calls another.
 PHASES: dict[str, tuple[Any, str]] = {
@@ -39,7 +40,7 @@ PHASES: dict[str, tuple[Any, str]] = {
     "start: products": (PositivePMI, "times"),
     "start: transposed products": (PositivePMI, "transposed_times"),
     "start: principal axes": (start, "_principal_axes"),
-    "epochs": (training, "run_fit"),
+    "epochs": (Trainer, "fit_counts"),
     "gauge": (training, "apply_gauge"),
     "saving": (SkipGram, "save"),
 }

@@ -116,8 +116,10 @@ def train(arguments: argparse.Namespace) -> None:
 
 def _train_as_rank(arguments: argparse.Namespace, ranks: Ranks, comm: Communicator) -> None:
     """Prepare on rank 0 before the others, so that it alone reports wrong usage; it alone prints and writes."""
-    prepared = ranks.on_first_rank(lambda: _prepared(arguments, comm))
-    task = ranks.agreed(lambda: prepared or _prepared(arguments, comm, first=False))
+    with ranks.agreeing():
+        prepared = _prepared(arguments, comm) if ranks.first else None
+    with ranks.agreeing():
+        task = prepared or _prepared(arguments, comm, first=False)
     if ranks.first:
         _train_and_save(arguments, *task)
     else:

@@ -158,6 +158,7 @@ class CSRGroups:
 
     totals: Totals | None = None
     buffer_memory = 0  # all are in memory
+    _digest: str | None = None
 
     def __init__(self, matrix: Any) -> None:
         self.matrix = matrix
@@ -185,11 +186,13 @@ class CSRGroups:
         return RowGroup(np.ascontiguousarray(self.indptr[:-1][part]), ends, self.indices, self.data)
 
     def sha256(self) -> str:
-        """Return the digest of all groups."""
-        digest = CountsDigest(self.shape)
-        for group in range(group_count(self.shape[0])):
-            digest.add(self.read_group(group))
-        return digest.hexdigest()
+        """Return the digest of all groups, which is computed once."""
+        if self._digest is None:
+            digest = CountsDigest(self.shape)
+            for group in range(group_count(self.shape[0])):
+                digest.add(self.read_group(group))
+            self._digest = digest.hexdigest()
+        return self._digest
 
     def of_shards(self, shards: slice) -> CSRGroups:
         """Return these counts unchanged: all are in memory."""

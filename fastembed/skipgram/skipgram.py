@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeAlias, overload
 
@@ -35,8 +36,8 @@ from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
 from fastembed.skipgram.training import Training, as_read, count_pairs, counts_for, find_vocabulary
-from fastembed.trainer.checkpoint import MINUTES, CheckpointFile, FilesUntilSaved
-from fastembed.trainer.ranks import Communicator, on_first_rank, ranks_of
+from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
+from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
 from fastembed.vocabulary import Vocabulary
@@ -585,8 +586,12 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
-        with ranks_of(comm) as ranks, DefaultFloatMode():
-            file = on_first_rank(ranks, lambda: CheckpointFile.from_arguments(*files))
+        ranks = None if comm is None else Ranks(comm)
+        with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
+            file = None
+            with nullcontext() if ranks is None else ranks.agreeing():
+                if ranks is None or ranks.first:
+                    file = Checkpoint.from_arguments(*files)
             with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
                 training = Training(options, None if further is None else before, memory_limit, report, file, ranks)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -32,14 +33,10 @@ from fastembed.skipgram.model import Baskets, FittedModel
 from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
-from fastembed.trainer.checkpoint import Checkpoint, CheckpointFile, arrays_digest, fit_identity
-from fastembed.trainer.checks import check_counts
-from fastembed.trainer.data import FitData, GivenData
-from fastembed.trainer.file import trainer_tensors
-from fastembed.trainer.fit import CountsFit
-from fastembed.trainer.options import FitOptions
-from fastembed.trainer.ranks import Ranks, agreed
-from fastembed.trainer.trainer import Trainer, run_fit
+from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
+from fastembed.trainer.inputs import FitOptions, check_counts
+from fastembed.trainer.ranks import Ranks
+from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
 from fastembed.vocabulary import Vocabulary
 
@@ -66,7 +63,7 @@ class Training:
     memory_limit : int, optional
         Limit on the memory of the process in bytes.
     progress : FitProgress, optional
-    checkpoint : CheckpointFile, optional
+    checkpoint : Checkpoint, optional
         If the file exists, training resumes from it.
     ranks : Ranks, optional
         The ranks that train a new model together. Rank 0 computes the start.
@@ -83,7 +80,7 @@ class Training:
         base: FittedModel | None,
         memory_limit: int | None,
         progress: FitProgress | None,
-        checkpoint: CheckpointFile | None,
+        checkpoint: Checkpoint | None,
         ranks: Ranks | None,
     ) -> None:
         self._options, self._base, self._memory_limit, self._progress = options, base, memory_limit, progress
@@ -119,7 +116,8 @@ class Training:
         self._own = replay is None and not isinstance(corpus, Counts | CountsStore)
         if isinstance(corpus, Counts | CountsStore):
             given = corpus
-            agreed(self._ranks, lambda: self._check(given, validation_counts))
+            with nullcontext() if self._ranks is None else self._ranks.agreeing():
+                self._check(given, validation_counts)
             self._counts, self._validation = given, validation_counts
             if base is not None:
                 vocabulary = base.vocabulary
@@ -221,7 +219,8 @@ class Training:
         estimate = self._estimate(shows=shows)
         if isinstance(self._counts, CountsStore):
             self._counts = self._counts.buffered(estimate.buffer_memory)
-        agreed(self._ranks, lambda: self._start(estimate))
+        with nullcontext() if self._ranks is None else self._ranks.agreeing():
+            self._start(estimate)
         self.started = True
 
     def _estimate(self, *, shows: bool) -> Estimate:
@@ -261,7 +260,7 @@ class Training:
         if self._ranks is not None and not self._ranks.first:
             self._trainer = self._blank_trainer()
         elif self._checkpoint is not None and Path(self._checkpoint.path).exists():
-            self._trainer = self._stored_trainer(self._checkpoint)
+            self._trainer = self._stored_trainer(self._checkpoint.claim(self._identity))
         elif base is None:
             # Counts in a store limit what the start holds of them
             self._trainer = self._new_trainer(None if estimate.largest_group is None else estimate.start_memory)
@@ -305,45 +304,52 @@ class Training:
         rows = fold_in(self._groups, self._totals, known, base.trainer.linear, self._pool)
         return base.trainer.grown(rows - base.centre.astype(rows.dtype))
 
-    def _stored_trainer(self, checkpoint: CheckpointFile) -> Trainer:
+    def _stored_trainer(self, stored: Stored | None) -> Trainer:
         """Return a trainer for the parameters of a checkpoint, which training reads when it resumes.
 
         The trainer of a new model has the parameters already here, so that there is a model whenever a Ctrl-C comes.
         """
-        identity = self._identity(FitData(self._groups))
-        for name in ("bags", "validation_counts", "validation_bags"):  # not known yet
-            del identity[name]
-        stored = Checkpoint(checkpoint, identity).read((), self._options.epochs)
         if stored is None:
-            raise FileNotFoundError(f"the checkpoint {checkpoint.path!r} has just been removed")
+            raise FileNotFoundError("the checkpoint has just been removed")
         self._records = list(stored.position.history)
         if self._base is not None:
             rows = self._groups.shape[0] - len(self._base.vocabulary)
             return self._base.trained.grown(np.zeros((rows, self._dim), np.float32))
-        embedding, weights = np.array(stored.tensor("embedding")), stored.tensor("linear.T")
+        embedding, weights = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"]
         bias = log_shares(self._totals.columns)
         return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=self._pool.threads)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """What the start of training is a function of, and the options, under the names that errors use."""
+        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trained))
+        lengths = None if self._subwords is None else self._subwords.lengths
+        start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
+        return start | {"counts": self._digest.result(), **asdict(self._fit_options)}
 
     # ---------------------------------------------------------------- epochs
 
     def run(self, on_epoch_end: Callable[[dict[str, float]], object]) -> None:
         """Train; `on_epoch_end` is called with the record of each epoch, and ends the training if it returns True."""
 
-        def epoch_end(record: dict[str, float]) -> object:
+        def epoch_end(record: dict[str, float], _: Trainer) -> object:
             self._records[int(record["epoch"]) - 1 :] = [dict(record)]  # the callback may change it
             return on_epoch_end(record)
 
-        bags = None if self._subwords is None else self._subwords.bags
-        fit = CountsFit(
-            GivenData(self._groups, bags, validation_counts=self._validation),
-            self._fit_options,
-            self._rng,
-            self._identity,
+        if self._ranks is not None:
+            self._ranks.compare(self._identity)
+        if self._checkpoint is not None:
+            self._checkpoint.claim(self._identity)
+        self._records = self._trainer.fit_counts(
+            self._groups,
+            bags=None if self._subwords is None else self._subwords.bags,
+            validation_counts=self._validation,
+            seed=self._rng,
             on_epoch_end=epoch_end,
-            file=self._checkpoint,
-            ranks=self._ranks,
+            checkpoint=self._checkpoint,
+            comm=None if self._ranks is None else self._ranks.comm,
+            **asdict(self._fit_options),
         )
-        self._records = run_fit(self._trainer, fit)
 
     @cached_property
     def _fit_options(self) -> FitOptions:
@@ -357,13 +363,6 @@ class Training:
             n_iter_no_change=options.n_iter_no_change if options.early_stopping else None,
             warm_start=self._base is not None,
         )
-
-    def _identity(self, data: FitData) -> dict[str, Any]:
-        """Return the identity of this training, under the names that errors of a checkpoint use."""
-        model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trained))
-        lengths = None if self._subwords is None else self._subwords.lengths
-        start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        return start | fit_identity(self._fit_options, self._digest.result(), data)
 
     # ---------------------------------------------------------------- model
 

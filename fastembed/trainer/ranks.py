@@ -67,6 +67,7 @@ class Ranks:
 
     Attributes
     ----------
+    comm : Communicator
     rank, size : int
         The number of this rank, and the number of ranks.
     first : bool
@@ -82,7 +83,7 @@ class Ranks:
         missing = [name for name in vars(Communicator) if name[0] != "_" and not callable(getattr(comm, name, None))]
         if missing:
             raise TypeError(f"comm must be a communicator, such as mpi4py's MPI.COMM_WORLD, got {shown(comm)}")
-        self._comm: Communicator = comm
+        self.comm: Communicator = comm
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.first = self.rank == 0
 
@@ -112,7 +113,7 @@ class Ranks:
                 error.add_note(f"on rank {self.rank} of {self.size}, {platform.node()}: all of them end")
                 sys.excepthook(type(error), error, error.__traceback__)
                 sys.stderr.flush()
-                self._comm.Abort(1)
+                self.comm.Abort(1)
             raise
 
     @contextmanager
@@ -123,29 +124,20 @@ class Ranks:
             yield
         except (Exception, SystemExit) as error:
             failure = error
-        failures = self._comm.allgather(None if failure is None else _of_rank(failure, self.rank))
+        failures = self.comm.allgather(None if failure is None else _of_rank(failure, self.rank))
         for rank, other in enumerate(failures):
             if other is not None:
                 raise _known_to_all(failure if failure is not None and rank == self.rank else other)
 
-    def agreed(self, function: Callable[[], T]) -> T:
-        """Return ``function()``; if it raises on some ranks, raise the error of the first of them on all ranks."""
-        with self.agreeing():
-            return function()
-
-    def on_first_rank(self, function: Callable[[], T]) -> T | None:
-        """Return ``function()`` on rank 0 and None on others; if it raises, all ranks raise."""
-        return self.agreed(function if self.first else lambda: None)
-
     def shared(self, value: T) -> T:
         """Return the value of rank 0 on all ranks."""
-        result: T = self._comm.bcast(value, root=0)
+        result: T = self.comm.bcast(value, root=0)
         return result
 
     def compare(self, things: Mapping[str, Any]) -> None:
         """Raise ValueError on all ranks if one differs from rank 0 in kernels, BLAS, versions or `things`."""
         own = {name: str(value) for name, value in {**origin_of_bits(), **things}.items()}
-        others = self._comm.allgather((platform.node(), own))
+        others = self.comm.allgather((platform.node(), own))
         where, wanted = others[0]
         for rank, (host, found) in enumerate(others):
             for name, value in wanted.items():
@@ -164,15 +156,15 @@ class Ranks:
         flat = array.reshape(-1)
         step = SENT_BYTES // array.itemsize
         for begin in range(0, len(flat), step):
-            self._comm.Bcast(flat[begin : begin + step], root=rank)
+            self.comm.Bcast(flat[begin : begin + step], root=rank)
 
     def gather(self, own: NDArray[Any], of_all: NDArray[Any]) -> None:
         """Gather the arrays of all ranks in `of_all`, concatenated."""
-        self._comm.Allgather(own, of_all)
+        self.comm.Allgather(own, of_all)
 
     def transpose(self, sent: NDArray[Any], received: NDArray[Any]) -> None:
         """Send part r of `sent` (size, ...) to rank r, and receive its part in part r of `received`."""
-        self._comm.Alltoall(sent, received)
+        self.comm.Alltoall(sent, received)
 
     # ---------------------------------------------------------------- a fit
 
@@ -181,37 +173,6 @@ class Ranks:
         for array in parameters.trained.values():
             self.send(array, 0)
         rng.bit_generator.state = self.shared(rng.bit_generator.state)
-
-
-@contextmanager
-def ranks_of(comm: Any) -> Iterator[Ranks | None]:
-    """Yield the ranks of a communicator, or None; an error on one rank alone in the `with` block ends all ranks."""
-    if comm is None:
-        yield None
-        return
-    ranks = Ranks(comm)
-    with ranks.ending_all():
-        yield ranks
-
-
-@contextmanager
-def agreeing(ranks: Ranks | None) -> Iterator[None]:
-    """Make a `with` block that of `Ranks.agreeing`, if there are ranks."""
-    if ranks is None:
-        yield
-        return
-    with ranks.agreeing():
-        yield
-
-
-def agreed(ranks: Ranks | None, function: Callable[[], T]) -> T:
-    """Return ``function()``, or `Ranks.agreed` of it if there are ranks."""
-    return function() if ranks is None else ranks.agreed(function)
-
-
-def on_first_rank(ranks: Ranks | None, function: Callable[[], T]) -> T | None:
-    """Return ``function()``, or `Ranks.on_first_rank` of it if there are ranks."""
-    return function() if ranks is None else ranks.on_first_rank(function)
 
 
 def is_known_to_all(error: BaseException) -> bool:
@@ -257,8 +218,10 @@ class RanksCheckpoint:
 
     def read(self, identity: Mapping[str, Any], trained: Mapping[str, NDArray[Any]], generator: Any) -> Stored | None:
         """Return the contents of the file of rank 0 on all ranks; None if there is no file."""
-        own = self._own
-        stored = self._ranks.agreed(lambda: None if own is None else own.read(identity, trained, generator))
+        stored = None
+        with self._ranks.agreeing():
+            if self._own is not None:
+                stored = self._own.read(identity, trained, generator)
         position = self._ranks.shared(None if stored is None else stored.position)
         if position is None:
             return None

@@ -251,11 +251,10 @@ def test_what_one_rank_rejects_all_raise(new, on_ranks, counts):
 
 @pytest.mark.parametrize("kind", [TypeError, ValueError, OSError, MemoryError, KeyError])
 def test_an_error_of_one_rank_keeps_its_kind_if_all_know_it(on_ranks, kind):
-    def raised():
-        raise kind("something")
-
     def agree(comm):
-        return Ranks(comm).agreed(raised if comm.rank == 1 else dict)
+        with Ranks(comm).agreeing():
+            if comm.rank == 1:
+                raise kind("something")
 
     first, second = on_ranks(2, agree)
     assert type(second) is kind
