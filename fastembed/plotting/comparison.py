@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_integer, printable
-from fastembed.plotting.figure import theme
+from fastembed.plotting.figure import THEMES
 from fastembed.plotting.page import check_page, fill_map, pack_lines, pack_numbers, write_html
 from fastembed.vectors.neighbors import rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors
@@ -192,7 +192,7 @@ def _data(comparison: Comparison, models: list[Vectors], neighbors: int) -> dict
         "distance": pack_numbers(np.rint(1000 * distances), "u2"),
         "ranks": pack_numbers(comparison.ranks, "u2"),
         "neighbors": neighbors,
-        "themes": {name: theme(name) for name in ("light", "dark")},
+        "themes": THEMES,
     }
     for name, model in zip(("first", "second"), models, strict=True):
         near, cosines = model.nearest(list(shared), neighbors) if neighbors else (np.empty((len(shared), 0), int),) * 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastembed._base.validation import check_number
-from fastembed.plotting.figure import FAINT, INK, LIGHT, check_path_or_ax, drawing
+from fastembed.plotting.figure import FAINT, LIGHT, check_path_or_ax, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,12 +56,12 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
     epochs = np.arange(1, len(history) + 1)
     ticks = epochs[:: -(-len(epochs) // 10)]
     with drawing(path_or_ax, (6.4, 4.0)) as ax:
-        ax.plot(epochs, nll, "o-", color=LIGHT[0], label="training, before each step")
+        ax.plot(epochs, nll, "o-", color=LIGHT["dots"][0], label="training, before each step")
         if not all(map(math.isnan, validation)):
-            ax.plot(epochs, validation, "s--", color=LIGHT[5], label="held out, after the epoch")
+            ax.plot(epochs, validation, "s--", color=LIGHT["dots"][5], label="held out, after the epoch")
             for epoch in [number for number, record in enumerate(history, 1) if record.get("kept")]:
                 ax.axvline(epoch, color=FAINT, linestyle=":", zorder=0)
-            ax.legend(frameon=False, labelcolor=INK["light"])
+            ax.legend(frameon=False, labelcolor=LIGHT["ink"])
         ax.set(xlabel="epochs", ylabel="nll per pair (nats)", xticks=ticks)
         ax.margins(x=0.05, y=0.1)
         ax.grid(axis="y", color="#e5e5e5")
@@ -69,7 +69,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path_or_ax: str | os.Pa
         above.set_xticks(ticks, [f"{s:.3g}" if s < 100 else f"{s:,.0f}" for s in np.cumsum(seconds)[ticks - 1]])
         above.set_xlabel("seconds")
         for axis in (ax, above):
-            axis.tick_params(color=FAINT, labelcolor=INK["light"])
+            axis.tick_params(color=FAINT, labelcolor=LIGHT["ink"])
             axis.spines[:].set_color(FAINT)
     return ax
 

@@ -17,8 +17,8 @@ from fastembed._base.memory import check_free
 from fastembed._base.optional import require
 from fastembed._base.threads import single_threaded_blas
 from fastembed._base.validation import check_integer, token_of
-from fastembed.plotting.clusters import Level, find_levels, neighbor_graph, representatives
-from fastembed.plotting.figure import spread_colours
+from fastembed.plotting.clusters import Labels, Level, find_levels, neighbor_graph, representatives
+from fastembed.plotting.figure import LIGHT
 from fastembed.vectors.neighbors import unit_vectors
 from fastembed.vectors.vectors import Vectors
 
@@ -82,11 +82,6 @@ class Layout:
         first = np.unique(labels, return_index=True)[1]
         return self.colours[coarse[first]]
 
-    def middles_of(self, level: int) -> Rows:
-        """Return the middle of each cluster of a level on the map: its median word along each axis."""
-        labels = self.levels[level].labels
-        return np.array([np.median(self.coordinates[labels == c], axis=0) for c in range(labels.max() + 1)])
-
 
 def lay_out(
     vectors: Vectors,
@@ -144,6 +139,30 @@ def lay_out(
         colours=spread_colours(levels[0].labels, coordinates),
         order=representatives(graph, levels[-1].labels),
     )
+
+
+def spread_colours(labels: Labels, coordinates: Rows) -> npt.NDArray[np.uint8]:
+    """Return the number of a colour for each cluster: clusters of one colour are far apart on the map.
+
+    The largest clusters come first; each takes the colour whose nearest cluster is farthest.
+
+    Examples
+    --------
+    >>> spread_colours(np.arange(7), np.arange(14.0).reshape(7, 2)).tolist()
+    [0, 1, 2, 3, 4, 5, 0]
+    """
+    centres = middles(labels, coordinates)
+    chosen = np.zeros(len(centres), np.uint8)
+    for cluster, centre in enumerate(centres):
+        far = np.linalg.norm(centres[:cluster] - centre, axis=1)
+        nearest = [far[chosen[:cluster] == colour].min(initial=np.inf) for colour in range(len(LIGHT["dots"]))]
+        chosen[cluster] = np.argmax(nearest)
+    return chosen
+
+
+def middles(labels: Labels, coordinates: Rows) -> Rows:
+    """Return the middle of each cluster on the map, (C, 2): its median word along each axis."""
+    return np.array([np.median(coordinates[labels == cluster], axis=0) for cluster in range(labels.max() + 1)])
 
 
 def select(vectors: Vectors, words: Iterable[str | int] | None, topn: int) -> Vectors:

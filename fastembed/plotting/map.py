@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from fastembed._base.optional import require
 from fastembed._base.validation import printable, warn_user
-from fastembed.plotting.figure import FAINT, INK, LIGHT, check_path_or_ax, drawing, legible
-from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out
+from fastembed.plotting.figure import FAINT, LIGHT, check_path_or_ax, drawing
+from fastembed.plotting.layout import CROWD, Layout, Method, Rows, lay_out, middles
 from fastembed.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def plot_map(
 def _draw_dots(ax: Axes, layout: Layout) -> None:
     """Draw a dot for every word, in the colour of its cluster; the first words are on top."""
     size = min(max((AREA / len(layout.words)) ** 0.5, DOT[0]), DOT[1])
-    colours = np.array(LIGHT)[layout.colours[layout.levels[0].labels]]
+    colours = np.array(LIGHT["dots"])[layout.colours[layout.levels[0].labels]]
     x, y = layout.coordinates[::-1].T
     ax.scatter(x, y, s=size**2, color=colours[::-1], linewidths=0, alpha=0.8)
     ax.margins(0.03)
@@ -163,12 +163,12 @@ def _draw_dots(ax: Axes, layout: Layout) -> None:
 def _names(layout: Layout, texts: list[str]) -> list[Label]:
     """Return the names of the clusters of the coarsest levels, the largest clusters first."""
     labels = []
-    for number, size in zip(range(len(layout.levels)), NAME_SIZES, strict=False):
-        names, middles = layout.levels[number].names, layout.middles_of(number).tolist()
-        for words, (x, y), colour in zip(names, middles, layout.colours_of(number), strict=True):
+    for number, (level, size) in enumerate(zip(layout.levels, NAME_SIZES, strict=False)):
+        places = middles(level.labels, layout.coordinates).tolist()
+        for words, (x, y), colour in zip(level.names, places, layout.colours_of(number), strict=True):
             if words:
-                ink = legible(LIGHT[colour], "light")
-                labels.append(Label(", ".join(texts[i] for i in words), (x, y), size, "bold", ink, MIDDLE))
+                name = ", ".join(texts[i] for i in words)
+                labels.append(Label(name, (x, y), size, "bold", LIGHT["names"][colour], MIDDLE))
     return labels
 
 
@@ -176,7 +176,7 @@ def _words(layout: Layout, order: npt.NDArray[np.intp], texts: list[str]) -> lis
     """Return the labels of words in an order."""
     places = layout.coordinates.tolist()
     return [
-        Label(texts[i], (places[i][0], places[i][1]), WORD_SIZE, "normal", INK["light"], PLACES) for i in order.tolist()
+        Label(texts[i], (places[i][0], places[i][1]), WORD_SIZE, "normal", LIGHT["ink"], PLACES) for i in order.tolist()
     ]
 
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from fastembed._base.validation import check_integer, printable
 from fastembed.formats.atomic import check_writable, replacing
-from fastembed.plotting.figure import theme
-from fastembed.plotting.layout import NOTES, Layout, Method, Rows, lay_out
+from fastembed.plotting.figure import THEMES
+from fastembed.plotting.layout import NOTES, Layout, Method, Rows, lay_out, middles
 from fastembed.vectors.vectors import Vectors
 
 FOLDER = files("fastembed.plotting") / "web"
@@ -224,20 +224,19 @@ def _data(layout: Layout, neighbors: int) -> dict[str, Any]:
         "dim": rows.shape[1],
         "rows": pack_numbers(rows, "i1"),
         "levels": [_level(layout, number, places) for number in range(len(layout.levels))],
-        "themes": {name: theme(name) for name in ("light", "dark")},
+        "themes": THEMES,
     }
 
 
 def _level(layout: Layout, number: int, places: Rows) -> dict[str, Any]:
     """Return the clusters of a level: that of each word, and the name, place and colour of each."""
     level = layout.levels[number]
-    clusters = range(len(level.names))
-    middles = [np.median(places[level.labels == c], axis=0).round().astype(int).tolist() for c in clusters]
+    x, y = middles(level.labels, places).round().astype(int).T.tolist()
     return {
         "of": pack_numbers(level.labels),
         "names": pack_lines(NAME.join(layout.words.tokens[i] for i in name) for name in level.names),
-        "x": [x for x, _ in middles],
-        "y": [y for _, y in middles],
+        "x": x,
+        "y": y,
         "colours": layout.colours_of(number).tolist(),
     }
 
