@@ -147,7 +147,7 @@ def test_encode_leaves_out_what_is_unknown():
 
 def test_the_error_for_an_unknown_token_names_the_closest():
     vocabulary = Vocabulary(["france", "furnace", "dog"], [3, 2, 1])
-    with pytest.raises(KeyError, match=r"'frnace' .* 3 tokens; the closest spellings are 'france', 'furnace'"):
+    with pytest.raises(KeyError, match=r"'frnace' .* 3 tokens; the closest spellings are 'furnace', 'france'"):
         vocabulary["frnace"]
     with pytest.raises(KeyError, match=r"the 3 tokens['\"]$"):
         vocabulary["zzzz"]

@@ -1,7 +1,5 @@
 """Queries of vectors: results compared with a plain implementation and with gensim; rejected queries."""
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -458,28 +456,6 @@ def test_queries_that_are_not_finite_in_double_or_masked_are_rejected():
             vectors.nearest(query)
     with pytest.raises(TypeError, match="without a mask"):
         vectors.most_similar(np.ma.array([np.nan, 1.0], mask=[True, False]))
-
-
-@pytest.mark.thread_unsafe(reason="sys.setprofile hears of one thread")
-def test_an_unknown_token_among_many_is_named_soon():
-    """By about as many calls of functions among 200,000 tokens as among 2,000: of a million it took a second."""
-    calls = []
-    for number in (2000, 200_000):
-        vectors = Vectors([f"word{n}" for n in range(number)], np.ones((number, 1), np.float32))
-        calls.append(0)
-
-        def count(frame, event, argument):
-            calls[-1] += event in ("call", "c_call")
-
-        sys.setprofile(count)
-        try:
-            with pytest.raises(KeyError) as caught:
-                vectors["wort1"]
-            message = str(caught.value)
-        finally:
-            sys.setprofile(None)
-        assert f"'wort1' is not among the {number:,} tokens; the closest spellings are 'word1'" in message
-    assert calls[1] < 2 * calls[0] < 20_000  # a garbage collection may call some more
 
 
 def test_an_answer_that_does_not_fit_in_memory_is_rejected_before_the_search(monkeypatch):
