@@ -8,10 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.validation import check_integer, shown
+from fastembed._base.validation import check_integer, encode_tokens, shown
 from fastembed._kernels.ngrams import NgramTable
 from fastembed.formats.fasttext import LONGEST_NGRAM
-from fastembed.formats.table import encode_tokens
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]

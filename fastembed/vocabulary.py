@@ -13,14 +13,21 @@ import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, check_threads
-from fastembed._base.validation import check_integer, shown, token_ids, token_of, unknown_token, warn_user
+from fastembed._base.validation import (
+    check_integer,
+    check_token_counts,
+    shown,
+    token_ids,
+    token_of,
+    unknown_token,
+    warn_user,
+)
 from fastembed._kernels.tokens import TokenTable
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.reading import Reading, token_from_bytes
 from fastembed.corpus.tokens import check_executor, check_token_list, count_tokens, count_tokens_by, rank_tokens
 from fastembed.formats.atomic import replacing
-from fastembed.formats.table import check_token_counts
 
 __all__ = ["Vocabulary"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
 import warnings
 from collections.abc import Container, Mapping, Sequence
@@ -252,6 +253,92 @@ def token_ids(tokens: Sequence[str]) -> dict[str, int]:
         if (first := ids.setdefault(token, place)) != place:
             raise ValueError(f"tokens must be unique, but {token!r} is in rows {first} and {place}")
     return ids
+
+
+def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
+    """Return the row of each of V unique tokens in a finite matrix (V, D) of float32 or float64, D >= 1.
+
+    Parameters
+    ----------
+    tokens : sequence of str, length V
+    matrix : ndarray (V, D)
+    """
+    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
+        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
+        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
+    if isinstance(matrix, np.ma.MaskedArray):  # masked NaN would pass as finite
+        raise TypeError("matrix must be an array without a mask, got a masked array: fill it, or leave the rows out")
+    if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
+        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row per token, got {matrix.shape}")
+    if matrix.shape[1] == 0:
+        raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
+    rows = token_ids(tokens)
+    if not all_finite(matrix):
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
+    return rows
+
+
+def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
+    """Return a copy of the counts (V,) of V tokens as int64, after checking them.
+
+    Parameters
+    ----------
+    counts : array_like of int (V,)
+    tokens : sequence of str, length V
+    """
+    array = unmasked("counts", counts)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"counts must be integers, got dtype {array.dtype}")
+    if array.shape != (len(tokens),):
+        raise ValueError(f"counts must have the shape ({len(tokens)},) of the tokens, got {array.shape}")
+    wrong = (array < 0) | (array > np.iinfo(np.int64).max)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
+    if array.sum(dtype=np.float64) > LARGEST / 2 and (total := sum(array.tolist())) > LARGEST:
+        raise ValueError(f"counts must add up to at most 2**63 - 1, got {total}")
+    return array.astype(np.int64)
+
+
+def encode_tokens(
+    tokens: Sequence[str], forbidden: str | None = None, reason: str = "", errors: str = "strict"
+) -> list[bytes]:
+    r"""Return the tokens in UTF-8.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+    forbidden : str, optional
+        A regular expression; tokens in which it is found are rejected.
+    reason : str
+        Why they are rejected, for the error.
+    errors : str
+        As for :meth:`str.encode`.
+
+    Raises
+    ------
+    ValueError
+        If a token is rejected, or has no UTF-8 form (a lone surrogate).
+
+    Examples
+    --------
+    >>> encode_tokens(["größe"])
+    [b'gr\xc3\xb6\xc3\x9fe']
+    >>> encode_tokens(["new york"], " ", "has a space")
+    Traceback (most recent call last):
+        ...
+    ValueError: token 'new york' has a space
+    """
+    if forbidden is not None:
+        search = re.compile(forbidden).search
+        for token in tokens:
+            if search(token):
+                raise ValueError(f"token {token!r} {reason}")
+    try:
+        return [token.encode(errors=errors) for token in tokens]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
 
 
 LIKELY = 10_000  # the first tokens, the most frequent ones, among which similar spellings are sought

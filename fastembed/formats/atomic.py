@@ -15,7 +15,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -123,30 +123,27 @@ def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path
     for path in paths:
         remove_leftovers(path)
     temporaries = [_temporary(target) for target in targets]
-    claims: list[int] = []
-    try:
-        for temporary in temporaries:
-            claims.append(_claim(temporary))
-        modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
-        yield temporaries
-        for temporary, mode in zip(temporaries, modes, strict=True):
-            temporary.chmod(mode)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-        if fcntl is None:  # Windows renames no open file
-            _close_all(claims)
-        _rename_all(paths, temporaries, targets)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # a write to an open file
-            error.filename = str(paths[0])
-        raise
-    finally:
-        if fcntl is None:
-            _close_all(claims)
+    with ExitStack() as claims:
         try:
-            _remove_all(temporaries)
+            for temporary in temporaries:
+                claims.callback(os.close, _claim(temporary))
+            modes = [_mode(target, new) for target, new in zip(targets, temporaries, strict=True)]
+            yield temporaries
+            for temporary, mode in zip(temporaries, modes, strict=True):
+                temporary.chmod(mode)
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+            if fcntl is None:  # Windows renames no open file
+                claims.close()
+            _rename_all(temporaries, targets)
+        except OSError as error:
+            if error.errno is not None and error.filename is None:  # a write to an open file
+                error.filename = str(paths[0])
+            raise
         finally:
-            _close_all(claims)
+            if fcntl is None:
+                claims.close()
+            _remove_all(temporaries)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
@@ -226,15 +223,6 @@ def _remove_unclaimed(temporary: Path) -> None:
             os.close(file)
 
 
-def _close_all(claims: list[int]) -> None:
-    """Close files and forget them, also if closing one fails."""
-    if claims:
-        try:
-            os.close(claims.pop())
-        finally:
-            _close_all(claims)
-
-
 def _mode(target: Path, new: Path) -> int:
     """Return the permissions of a file or, if there is none (another writer may have put it aside), of a new one."""
     try:
@@ -243,55 +231,38 @@ def _mode(target: Path, new: Path) -> int:
         return new.stat().st_mode
 
 
-def _rename_all(paths: Sequence[str | os.PathLike[str]], temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Let temporary files become their targets, or none of them. A Ctrl-C that comes meanwhile is raised in the end."""
+def _rename_all(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Let temporary files become their targets, or none of them. A Ctrl-C that comes meanwhile is raised in the end.
+
+    Of several, the old files of all but the first are put aside before. If the first cannot be renamed, they come back.
+    """
     interrupts: list[KeyboardInterrupt] = []
-    kept: dict[Path, Path] = {}  # other names of the old files of a pair, until all new ones are in their places
     with _sole_writer(targets[0].parent) if len(targets) > 1 else nullcontext():
+        aside = {old: _temporary(old) for old in targets[1:] if fcntl is not None and old.exists()}
         try:
-            if len(targets) > 1 and fcntl is not None:
-                kept |= {old: _temporary(old) for old in targets if old.exists()}
-            if targets[0] in kept:
-                with suppress(OSError):  # not every file system has hard links
-                    os.link(targets[0], kept[targets[0]])
-            for old, place in kept.items():
-                if old is not targets[0]:
-                    _rename(old, place, interrupts)
-            for temporary, target in zip(temporaries, targets, strict=True):
-                _rename(temporary, target, interrupts)
+            for old, new in [*aside.items(), *zip(temporaries, targets, strict=True)]:
+                _rename(old, new, interrupts)
         except BaseException as error:
-            _put_back(temporaries, targets, kept)  # if that fails too, the old files are left under their other names
-            _remove_all(kept.values())
+            if temporaries[0].exists():  # else the old first file is lost, and these do not belong to the new one
+                for old, other in aside.items():
+                    _rename(other, old, interrupts)
             if not isinstance(error, PermissionError):
                 raise
             reason = f"{error.strerror}; on Windows it must be neither open nor mapped into memory, as vectors are"
-            raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(paths[0])) from error
-        _remove_all(kept.values())
+            raise PermissionError(error.errno, f"cannot be replaced: {reason}", str(targets[0])) from error
+        finally:
+            _remove_all(aside.values())
     if interrupts:
         raise interrupts[0]
 
 
 def _rename(old: Path, new: Path, interrupts: list[KeyboardInterrupt]) -> None:
-    """Rename a file; a Ctrl-C that comes meanwhile is added to `interrupts`."""
+    """Rename a file that is there; a Ctrl-C that comes meanwhile is added to `interrupts`."""
     while old.exists():
         try:
             old.replace(new)
         except KeyboardInterrupt as error:
             interrupts.append(error)
-
-
-def _put_back(temporaries: Sequence[Path], targets: Sequence[Path], kept: Mapping[Path, Path]) -> None:
-    """Let the files of a pair be as they were before the first rename, unless the first one's old file is lost."""
-    if fcntl is None:
-        return
-    begun = not temporaries[0].exists()
-    if begun and targets[0] in kept and not kept[targets[0]].exists():
-        return
-    for temporary, target in zip(temporaries, targets, strict=True):
-        if target in kept and kept[target].exists() and (begun or target is not targets[0]):
-            kept[target].replace(target)
-        elif target not in kept and len(targets) > 1 and not temporary.exists():
-            _remove_all([target])
 
 
 def _remove_all(paths: Iterable[Path]) -> None:

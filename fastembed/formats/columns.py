@@ -1,19 +1,18 @@
 """Files of other tools for data: TensorBoard's TSV, NumPy's arrays, Parquet and Arrow."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import chain, islice
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from fastembed._base.optional import require
-from fastembed._base.sizes import SIZES
+from fastembed._base.validation import encode_tokens
 from fastembed.formats.atomic import is_file, reading_pair
-from fastembed.formats.table import Matrix, PathLike, Table, add_token, encode_tokens, numbered_lines, writing
-from fastembed.formats.word2vec import parse_rows, row_template, to_float32
+from fastembed.formats.table import Matrix, PathLike, Table, add_token, numbered_lines, writing
+from fastembed.formats.word2vec import read_rows, row_template, to_float32
 
 # The pair of files that TensorBoard's projector loads: ``vectors.tsv`` and ``metadata.tsv``.
 # Each line of the first is a vector, tab-separated. The second has the tokens in the same order, without a header; with
@@ -96,17 +95,9 @@ def read_tsv(path: PathLike) -> Table:
 
 
 def _read_tsv_rows(file: BinaryIO, path: PathLike) -> Matrix:
-    components = bytearray()
     lines = numbered_lines(file, path)
     first = next(lines, (1, b""))
-    dim = first[1].count(b"\t") + 1
-    lines = chain([first], lines)
-    while batch := list(islice(lines, max(1, SIZES.parsed_numbers // dim))):
-        for number, line in batch:
-            if (found := line.count(b"\t") + 1) != dim or not line:
-                raise ValueError(f"{str(path)!r}, line {number}: {dim} numbers expected, got {found}: {line[:30]!r}")
-        components += parse_rows([line for _, line in batch], b"\t", dim, path, [number for number, _ in batch])
-    return np.frombuffer(components, "<f4").reshape(-1, dim)
+    return read_rows(chain([first], lines), b"\t", first[1].count(b"\t") + 1, path)
 
 
 def _read_metadata(file: BinaryIO, path: Path) -> tuple[list[str], np.ndarray | None]:
@@ -277,22 +268,16 @@ def _to_arrow(table: Table) -> Any:
 
 
 def _read_columns(path: PathLike, read: Callable[[Any], Any]) -> Table:
-    with Path(path).open("rb") as file, _naming(path):
-        columns = read(file)
-        columns.validate(full=True)
-        return _from_arrow(columns)
-
-
-@contextmanager
-def _naming(path: PathLike) -> Iterator[None]:
-    """Turn whatever pyarrow raises for a damaged file into a ValueError that names it."""
     pyarrow = require("pyarrow", "parquet")
-    try:
-        yield
-    except (pyarrow.ArrowException, ValueError, KeyError, OSError, SystemError) as error:  # the last: a length below 0
-        if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
-            raise
-        raise ValueError(f"{str(path)!r} is not a whole file of tokens and vectors: {error}") from error
+    with Path(path).open("rb") as file:
+        try:
+            columns = read(file)
+            columns.validate(full=True)
+            return _from_arrow(columns)
+        except (pyarrow.ArrowException, ValueError, KeyError, OSError, SystemError) as error:  # the last: a length < 0
+            if isinstance(error, OSError) and error.errno is not None:  # the system's; pyarrow's own have no number
+                raise
+            raise ValueError(f"{str(path)!r} is not a whole file of tokens and vectors: {error}") from error
 
 
 def _from_arrow(columns: Any) -> Table:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.memory import check_free
-from fastembed.formats.table import LONGEST, Matrix, PathLike, Table, add_token, is_gzip, reading
+from fastembed.formats.table import LONGEST, Matrix, PathLike, Source, Table, add_token, is_gzip, reading
 
 MAGIC = struct.pack("<i", 793712314)
 VERSIONS = (11, 12)
@@ -81,7 +81,7 @@ def read_model(path: PathLike) -> Table:
         If the vectors of the words take more memory than is free.
     """
     with reading(path) as file:
-        source = _Source(file, path)
+        source = Source(file, path)
         settings = _read_settings(source)
         tokens, counts = _read_dictionary(source)
         rows = _read_input(source, len(tokens) + settings.buckets, settings.dim)
@@ -98,94 +98,21 @@ def read_model(path: PathLike) -> Table:
     return Table(tokens, matrix, counts, ngrams={"ngrams.matrix": buckets, "ngrams.lengths": lengths})
 
 
-class _Source:
-    """A stream of bytes that knows where it is; it raises a ValueError where the file ends too early."""
-
-    def __init__(self, file: BinaryIO, path: PathLike) -> None:
-        self.path = path
-        self.position = 0
-        self._file = file
-        self._ahead = b""  # what has been read, from `_at` on, and is still to be taken
-        self._at = 0
-
-    def error(self, what: str, position: int | None = None) -> ValueError:
-        """Return the error for what is wrong at a byte, by default here."""
-        return ValueError(f"{str(self.path)!r}, byte {self.position if position is None else position}: {what}")
-
-    def take(self, size: int, what: str) -> bytes:
-        """Return the next bytes."""
-        while len(self._ahead) - self._at < size:
-            self._read_on(what)
-        found = self._ahead[self._at : self._at + size]
-        self._advance(size)
-        return found
-
-    def numbers(self, form: struct.Struct, what: str) -> tuple[Any, ...]:
-        """Return the next numbers."""
-        return form.unpack(self.take(form.size, what))
-
-    def text(self, what: str) -> bytes:
-        """Return the next bytes, up to a zero, which is passed."""
-        while (zero := self._ahead.find(b"\0", self._at)) < 0:
-            if len(self._ahead) - self._at > LONGEST:
-                raise self.error(f"{what} does not end within {LONGEST:,} bytes")
-            self._read_on(what)
-        found = self._ahead[self._at : zero]
-        self._advance(zero + 1 - self._at)
-        return found
-
-    def matrix(self, rows: int, columns: int, what: str) -> Matrix:
-        """Return the next numbers as a matrix of float32: mapped, or read if the file is compressed."""
-        size = rows * columns * 4
-        if is_gzip(self.path):
-            data = bytearray()  # grows with what has been read, never by what the file promises
-            while len(data) < size:
-                data += self.take(min(BLOCK, size - len(data)), what)
-            matrix = np.frombuffer(data, "<f4").reshape(rows, columns)
-        else:
-            if size > os.fstat(self._file.fileno()).st_size - self.position:
-                raise self.error(f"the file ends inside {what}")
-            matrix = np.asarray(np.memmap(self._file, "<f4", "r", self.position, (rows, columns)))
-            self.position += size
-            self._file.seek(self.position)
-            self._ahead, self._at = b"", 0
-        return matrix.astype(np.float32, copy=False)
-
-    def skip_to_end(self, size: int, what: str) -> None:
-        """Check that the file has just this many bytes more."""
-        if not is_gzip(self.path):
-            left = os.fstat(self._file.fileno()).st_size - self.position
-            if left < size:
-                raise self.error(f"the file ends inside {what}")
-            more = left > size
-        else:
-            while size:
-                size -= len(self.take(min(BLOCK, size), what))
-            more = self._at < len(self._ahead) or bool(self._file.read(1))
-        if more:
-            raise self.error(f"more follows {what}, which is the last part of a model")
-
-    def _read_on(self, what: str) -> None:
-        more = self._file.read(BLOCK)
-        if not more:
-            raise self.error(f"the file ends inside {what}")
-        self._ahead, self._at = self._ahead[self._at :] + more, 0
-
-    def _advance(self, size: int) -> None:
-        self._at += size
-        self.position += size
+def _numbers(source: Source, form: struct.Struct, what: str) -> tuple[Any, ...]:
+    """Return the next numbers of a file."""
+    return form.unpack(source.take(form.size, what))
 
 
-def _read_settings(source: _Source) -> _Settings:
+def _read_settings(source: Source) -> _Settings:
     """Read the magic number, the version and the settings."""
     if source.take(len(MAGIC), "the magic number") != MAGIC:
         raise source.error("this is not a binary model of fastText: its magic number is another one", 0)
-    (version,) = source.numbers(VERSION, "the version")
+    (version,) = _numbers(source, VERSION, "the version")
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))
         raise source.error(f"this is a model of fastText of version {version}; versions {known} can be read", 4)
     start = source.position
-    dim, *_, model, buckets, shortest, longest, _, _ = source.numbers(SETTINGS, "the settings")
+    dim, *_, model, buckets, shortest, longest, _, _ = _numbers(source, SETTINGS, "the settings")
     if model not in MODELS:
         raise source.error(f"the kind of the model must be one of {MODELS}, got {model}", start)
     if not 1 <= dim <= LONGEST // 4:
@@ -203,10 +130,10 @@ def _read_settings(source: _Source) -> _Settings:
     return _Settings(dim, buckets, shortest, longest)
 
 
-def _read_dictionary(source: _Source) -> tuple[list[str], NDArray[np.int64]]:
+def _read_dictionary(source: Source) -> tuple[list[str], NDArray[np.int64]]:
     """Read the words and their counts, and skip the labels."""
     start = source.position
-    entries, words, labels, _, pruned = source.numbers(SIZES, "the sizes of the dictionary")
+    entries, words, labels, _, pruned = _numbers(source, SIZES, "the sizes of the dictionary")
     if pruned >= 0:
         raise source.error("the model is quantised and pruned; only models as they were trained can be read", start)
     if words < 1 or labels < 0 or entries != words + labels:
@@ -215,8 +142,8 @@ def _read_dictionary(source: _Source) -> tuple[list[str], NDArray[np.int64]]:
     counts: list[int] = []
     for number in range(entries):
         start = source.position
-        name = source.text("the dictionary")
-        count, kind = source.numbers(ENTRY, "the dictionary")
+        name = source.take_until(b"\0", "the dictionary")
+        count, kind = _numbers(source, ENTRY, "the dictionary")
         if kind != (number >= words):
             what = f"entry {number + 1} is of the type {kind}, but of {entries} entries {words} are words (0), before"
             raise source.error(f"{what} the labels (1)", start)
@@ -227,24 +154,48 @@ def _read_dictionary(source: _Source) -> tuple[list[str], NDArray[np.int64]]:
     return list(seen), np.array(counts, np.int64)
 
 
-def _read_input(source: _Source, rows: int, dim: int) -> Matrix:
-    """Read the input matrix."""
-    start = source.position
-    quantised, *shape = source.numbers(MATRIX, "the shape of the input matrix")
+def _read_input(source: Source, rows: int, dim: int) -> Matrix:
+    """Return the input matrix: mapped, or read if the file is compressed."""
+    start, what = source.position, "the input matrix"
+    quantised, *shape = _numbers(source, MATRIX, "the shape of the input matrix")
     if quantised:
         raise source.error("the model is quantised; only models as they were trained can be read", start)
     if shape != [rows, dim]:
         raise source.error(f"the input matrix must have the shape {(rows, dim)}, got {tuple(shape)}", start)
-    return source.matrix(rows, dim, "the input matrix")
+    size = rows * dim * 4
+    if is_gzip(source.path):
+        data = bytearray()  # grows with what has been read, never by what the file promises
+        while len(data) < size:
+            data += source.take(min(BLOCK, size - len(data)), what)
+        matrix = np.frombuffer(data, "<f4").reshape(rows, dim)
+    else:
+        if size > _bytes_left(source):
+            raise source.error(f"the file ends inside {what}")
+        matrix = np.asarray(np.memmap(source.file, "<f4", "r", source.position, (rows, dim)))
+        source.position += size
+        source.file.seek(source.position)
+    return matrix.astype(np.float32, copy=False)
 
 
-def _check_output(source: _Source, dim: int) -> None:
+def _check_output(source: Source, dim: int) -> None:
     """Check that an output matrix follows, and that it is the end."""
-    start = source.position
-    _, rows, columns = source.numbers(MATRIX, "the shape of the output matrix")
+    start, what = source.position, "the output matrix"
+    _, rows, columns = _numbers(source, MATRIX, "the shape of the output matrix")
     if rows < 0 or columns != dim:
         raise source.error(f"the output matrix must have {dim} columns, got the shape {(rows, columns)}", start)
-    source.skip_to_end(rows * columns * 4, "the output matrix")
+    size = rows * columns * 4
+    if not is_gzip(source.path) and size <= _bytes_left(source):
+        source.file.seek(source.position + size)
+    else:
+        while size:
+            size -= len(source.take(min(BLOCK, size), what))
+    if source.file.read(1):
+        raise source.error(f"more follows {what}, which is the last part of a model")
+
+
+def _bytes_left(source: Source) -> int:
+    size: int = os.fstat(source.file.fileno()).st_size
+    return size - source.position
 
 
 # Character n-grams as fastText takes them: each has the bucket of its hash, and several may share one.

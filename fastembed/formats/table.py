@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,10 +13,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
-from numpy.typing import ArrayLike, NDArray
 
 import fastembed
-from fastembed._base.validation import LARGEST, all_finite, token_ids, unmasked
+from fastembed._base.validation import check_token_counts, check_vectors
 from fastembed.formats.atomic import replacing_all
 
 Matrix = npt.NDArray[np.floating]
@@ -74,92 +72,6 @@ def check_table(table: Table) -> Table:
     """
     check_vectors(table.tokens, table.matrix)
     return table if table.counts is None else table._replace(counts=check_token_counts(table.counts, table.tokens))
-
-
-def check_vectors(tokens: Sequence[str], matrix: Any) -> dict[str, int]:
-    """Return the row of each of V unique tokens in a finite matrix (V, D) of float32 or float64, D >= 1.
-
-    Parameters
-    ----------
-    tokens : sequence of str, length V
-    matrix : ndarray (V, D)
-    """
-    if not isinstance(matrix, np.ndarray) or matrix.dtype not in (np.float32, np.float64):
-        found = matrix.dtype if isinstance(matrix, np.ndarray) else type(matrix).__name__
-        raise TypeError(f"matrix must be an array of float32 or float64, got {found}")
-    if isinstance(matrix, np.ma.MaskedArray):  # masked NaN would pass as finite
-        raise TypeError("matrix must be an array without a mask, got a masked array: fill it, or leave the rows out")
-    if matrix.ndim != 2 or matrix.shape[0] != len(tokens):
-        raise ValueError(f"matrix must have the shape ({len(tokens)}, D), one row per token, got {matrix.shape}")
-    if matrix.shape[1] == 0:
-        raise ValueError(f"matrix must have at least one column, got the shape {matrix.shape}")
-    rows = token_ids(tokens)
-    if not all_finite(matrix):
-        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
-        raise ValueError(f"matrix must be finite, got {matrix[row, column]} at [{row}, {column}], {tokens[row]!r}")
-    return rows
-
-
-def check_token_counts(counts: ArrayLike, tokens: Sequence[str]) -> NDArray[np.int64]:
-    """Return a copy of the counts (V,) of V tokens as int64, after checking them.
-
-    Parameters
-    ----------
-    counts : array_like of int (V,)
-    tokens : sequence of str, length V
-    """
-    array = unmasked("counts", counts)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"counts must be integers, got dtype {array.dtype}")
-    if array.shape != (len(tokens),):
-        raise ValueError(f"counts must have the shape ({len(tokens)},) of the tokens, got {array.shape}")
-    wrong = (array < 0) | (array > np.iinfo(np.int64).max)
-    if wrong.any():
-        first = int(np.argmax(wrong))
-        raise ValueError(f"counts must be from 0 to 2**63 - 1, got {array[first]} for {tokens[first]!r}")
-    if array.sum(dtype=np.float64) > LARGEST / 2 and (total := sum(array.tolist())) > LARGEST:
-        raise ValueError(f"counts must add up to at most 2**63 - 1, got {total}")
-    return array.astype(np.int64)
-
-
-def encode_tokens(
-    tokens: Sequence[str], forbidden: str | None = None, reason: str = "", errors: str = "strict"
-) -> list[bytes]:
-    r"""Return the tokens in UTF-8.
-
-    Parameters
-    ----------
-    tokens : sequence of str
-    forbidden : str, optional
-        A regular expression; tokens in which it is found are rejected.
-    reason : str
-        Why they are rejected, for the error.
-    errors : str
-        As for :meth:`str.encode`.
-
-    Raises
-    ------
-    ValueError
-        If a token is rejected, or has no UTF-8 form (a lone surrogate).
-
-    Examples
-    --------
-    >>> encode_tokens(["größe"])
-    [b'gr\xc3\xb6\xc3\x9fe']
-    >>> encode_tokens(["new york"], " ", "has a space")
-    Traceback (most recent call last):
-        ...
-    ValueError: token 'new york' has a space
-    """
-    if forbidden is not None:
-        search = re.compile(forbidden).search
-        for token in tokens:
-            if search(token):
-                raise ValueError(f"token {token!r} {reason}")
-    try:
-        return [token.encode(errors=errors) for token in tokens]
-    except UnicodeEncodeError as error:
-        raise ValueError(f"token {error.object!r} has no UTF-8 form: {error.reason}") from error
 
 
 def add_token(name: bytes, position: int, seen: dict[str, int], where: str, unit: str) -> None:
@@ -244,15 +156,52 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
     --------
     See :func:`writing`.
     """
-    with Path(path).open("rb") as raw:
-        if not is_gzip(path):
-            yield raw
-            return
-        try:
-            with gzip.GzipFile(fileobj=raw) as packed, io.BufferedReader(cast(io.RawIOBase, packed), 1 << 16) as file:
-                yield file
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{str(path)!r}: not whole gzip data before byte {raw.tell()}: {error}") from error
+    try:
+        with Path(path).open("rb") as raw:
+            yield io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 16) if is_gzip(path) else raw
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{str(path)!r}: not whole gzip data: {error}") from error
+
+
+class Source:
+    """A stream of bytes that knows where it is; it raises a ValueError where the file ends too early.
+
+    Attributes
+    ----------
+    file : binary file
+    path : path-like
+        Names the file in errors.
+    position : int
+        How many bytes have been read.
+    """
+
+    def __init__(self, file: Any, path: PathLike) -> None:
+        self.file, self.path, self.position = file, path, 0
+
+    def error(self, what: str, position: int | None = None) -> ValueError:
+        """Return the error for what is wrong at a byte, by default here."""
+        return ValueError(f"{str(self.path)!r}, byte {self.position if position is None else position}: {what}")
+
+    def take(self, size: int, what: str) -> bytes:
+        """Return the next bytes."""
+        data: bytes = self.file.read(size)
+        if len(data) < size:
+            raise self.error(f"the file ends inside {what}")
+        self.position += size
+        return data
+
+    def take_until(self, end: bytes, what: str) -> bytes:
+        """Return the next bytes up to an end of one byte, which is passed."""
+        found = bytearray()
+        while not found.endswith(end):
+            ahead = self.file.peek(1)
+            if not ahead:
+                raise self.error(f"the file ends inside {what}")
+            if len(found) > LONGEST:
+                raise self.error(f"{what} does not end within {LONGEST:,} bytes")
+            found += self.file.read(ahead.find(end) + 1 or len(ahead))
+        self.position += len(found)
+        return bytes(found[:-1])
 
 
 def numbered_lines(file: BinaryIO, path: PathLike) -> Iterator[tuple[int, bytes]]:

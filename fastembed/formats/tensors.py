@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from fastembed._base.validation import LARGEST
+from fastembed._base.validation import LARGEST, encode_tokens
 from fastembed.formats.atomic import replacing
-from fastembed.formats.table import PathLike, Table, encode_tokens
+from fastembed.formats.table import PathLike, Table
 
 Array = npt.NDArray[Any]
 _BYTES = {"F": (2, 4, 8), "I": (1, 2, 4, 8), "U": (1, 2, 4, 8)}

@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain, islice
-from typing import BinaryIO
 
 import numpy as np
 
 from fastembed._base.sizes import SIZES
-from fastembed._base.validation import all_finite
+from fastembed._base.validation import all_finite, encode_tokens
 from fastembed.formats.fasttext import MAGIC
 from fastembed.formats.table import (
     LONGEST,
     Matrix,
     PathLike,
+    Source,
     Table,
     add_token,
-    encode_tokens,
     numbered_lines,
     reading,
     writing,
@@ -74,18 +74,24 @@ def parse_rows(texts: list[bytes], separator: bytes, dim: int, path: PathLike, l
         ...
     ValueError: 'memory', line 2: 2 finite float32 expected, got b'-3 four'
     """
-    try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite
+    if all(texts):
+        with suppress(ValueError), np.errstate(over="ignore"):  # what is too large becomes infinite
             rows = np.loadtxt(texts, "<f4", comments=None, delimiter=separator.decode(), ndmin=2, encoding="latin-1")
-    except ValueError:
-        rows = np.empty((0, dim), "<f4")
-    if rows.shape == (len(texts), dim) and np.isfinite(rows).all():
-        return rows.tobytes()
+            if rows.shape == (len(texts), dim) and np.isfinite(rows).all():
+                return rows.tobytes()
     if len(texts) > 1:  # find the row
         return b"".join(
             parse_rows([text], separator, dim, path, [line]) for text, line in zip(texts, lines, strict=True)
         )
     raise ValueError(f"{str(path)!r}, line {lines[0]}: {dim} finite float32 expected, got {texts[0][:80]!r}")
+
+
+def read_rows(rows: Iterator[tuple[int, bytes]], separator: bytes, dim: int, path: PathLike) -> Matrix:
+    """Return numbered rows of text, of `dim` numbers, as a matrix; memory grows with what has been read."""
+    numbers = bytearray()
+    while batch := list(islice(rows, max(1, SIZES.parsed_numbers // dim))):
+        numbers += parse_rows([text for _, text in batch], separator, dim, path, [number for number, _ in batch])
+    return np.frombuffer(numbers, "<f4").reshape(-1, dim)
 
 
 def write_token_rows(path: PathLike, table: Table, header: bytes = b"") -> None:
@@ -118,22 +124,18 @@ def read_token_rows(lines: Iterator[tuple[int, bytes]], dim: int, path: PathLike
         If a line has another form; it is named.
     """
     seen: dict[str, int] = {}
-    components = bytearray()
-    while batch := list(islice(lines, max(1, SIZES.parsed_numbers // dim))):
-        texts = [_split_token(line, number, dim, seen, path) for number, line in batch]
-        components += parse_rows(texts, b" ", dim, path, [number for number, _ in batch])
-    return Table(list(seen), np.frombuffer(components, "<f4").reshape(-1, dim))
 
+    def without_tokens() -> Iterator[tuple[int, bytes]]:
+        for number, line in lines:
+            where = f"{str(path)!r}, line {number}"
+            name, space, text = line.rstrip(b" ").partition(b" ")
+            if not name or not space:
+                raise ValueError(f"{where}: a token and {dim} numbers expected, got {line[:40]!r}")
+            add_token(name, number, seen, where, "line")
+            yield number, text
 
-def _split_token(line: bytes, number: int, dim: int, seen: dict[str, int], path: PathLike) -> bytes:
-    """Add the token of a line to `seen` and return the rest, after checking that it has `dim` fields."""
-    where = f"{str(path)!r}, line {number}"
-    name, space, text = line.rstrip(b" ").partition(b" ")
-    if not name or not space or text.count(b" ") != dim - 1:
-        fields = len(line.rstrip(b" ").split(b" "))
-        raise ValueError(f"{where}: a token and {dim} numbers expected, got {fields} fields: {line[:40]!r}")
-    add_token(name, number, seen, where, "line")
-    return text
+    matrix = read_rows(without_tokens(), b" ", dim, path)
+    return Table(list(seen), matrix)
 
 
 def write_text(path: PathLike, table: Table) -> None:
@@ -316,41 +318,26 @@ def read_binary(path: PathLike) -> Table:
     ['one', 'two']
     """
     seen: dict[str, int] = {}
-    components = bytearray()  # grows with what has been read, never by what the header promises
+    numbers = bytearray()  # grows with what has been read, never by what the header promises
     with reading(path) as file:
-        first = file.readline(100)
+        source, first = Source(file, path), file.readline(100)
+        source.position = len(first)
         if first.startswith(MAGIC):
             raise ValueError(f"{str(path)!r} is a binary model of fastText: its format is 'fasttext-binary'")
         count, dim = parse_header(first, path)
         if 4 * dim > LONGEST:
             raise ValueError(f"{str(path)!r}, line 1: the dimension must be at most {LONGEST // 4}, got {dim}")
-        for position, name, row in _records(file, len(first), count, 4 * dim, path):
-            where = f"{str(path)!r}, byte {position}, vector {len(seen) + 1} of {count}"
+        for number in range(1, count + 1):
+            start, what = source.position, f"vector {number} of {count}"
+            name = source.take_until(b" ", what).lstrip(b"\n")
             if not name:
-                raise ValueError(f"{where}: its token is empty")
-            add_token(name, position, seen, where, "byte")
-            components += row
-    matrix = np.frombuffer(components, "<f4").reshape(-1, dim)
+                raise source.error(f"the token of {what} is empty", start)
+            add_token(name, start, seen, f"{str(path)!r}, byte {start}, {what}", "byte")
+            numbers += source.take(4 * dim, what)
+        if rest := file.read(BLOCK).strip():
+            raise source.error(f"{rest[:40]!r} follows the {count} vectors it promises")
+    matrix = np.frombuffer(numbers, "<f4").reshape(-1, dim)
     if not all_finite(matrix):
         token, position = list(seen.items())[np.argmin(np.isfinite(matrix).all(axis=1))]
         raise ValueError(f"{str(path)!r}, byte {position}: the vector of {token!r} is not finite")
     return Table(list(seen), matrix)
-
-
-def _records(file: BinaryIO, start: int, count: int, size: int, path: PathLike) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield the position, the token and the `size` bytes of the vector of each of `count` records."""
-    buffer, at = b"", 0
-    for number in range(1, count + 1):
-        while (space := buffer.find(b" ", at)) < 0 or space + 1 + size > len(buffer):
-            if len(buffer) - at > LONGEST + size:
-                raise ValueError(f"{str(path)!r}, byte {start}: no token ends within {LONGEST:,} bytes")
-            more = file.read(BLOCK)
-            if not more:
-                raise ValueError(f"{str(path)!r}, byte {start}, vector {number} of {count}: the file ends inside it")
-            buffer, at = buffer[at:] + more, 0
-        end = space + 1 + size
-        name = buffer[at:space]
-        yield start, name.lstrip(b"\n"), buffer[space + 1 : end]
-        start, at = start + end - at, end
-    if rest := (buffer[at:] + file.read(BLOCK)).strip():
-        raise ValueError(f"{str(path)!r}, byte {start}: {rest[:40]!r} follows the {count} vectors it promises")

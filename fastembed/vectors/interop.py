@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.optional import require
-from fastembed.formats.table import Matrix, encode_tokens
+from fastembed._base.validation import encode_tokens
+from fastembed.formats.table import Matrix
 from fastembed.vectors.subwords import BucketComposer, Composer, composer_of
 
 

@@ -21,11 +21,13 @@ from fastembed._base.validation import (
     check_integer,
     check_number,
     check_token,
+    check_token_counts,
+    check_vectors,
     token_of,
     unmasked,
 )
 from fastembed.formats.registry import read_table, write_table
-from fastembed.formats.table import Table, check_token_counts, check_vectors
+from fastembed.formats.table import Table
 from fastembed.vectors import interop
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import Composer, Rows, composer_of

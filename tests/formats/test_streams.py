@@ -15,9 +15,9 @@ def test_gzip_data_of_several_members_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"1 1\none 1\n", mtime=0)[:-9], "not whole gzip data .*: Compressed file ended"),
-        (gzip.compress(b"1 1\none 1\n", mtime=0)[:-8] + bytes(8), "not whole gzip data .*: CRC check failed"),
-        (b"1 1\none 1\n", "not whole gzip data .*: Not a gzipped file"),
+        (gzip.compress(b"1 1\none 1\n", mtime=0)[:-9], "not whole gzip data: Compressed file ended"),
+        (gzip.compress(b"1 1\none 1\n", mtime=0)[:-8] + bytes(8), "not whole gzip data: CRC check failed"),
+        (b"1 1\none 1\n", "not whole gzip data: Not a gzipped file"),
         (gzip.compress(b"1 1\none x\n", mtime=0), "line 2: 1 finite float32 expected"),
     ],
 )

@@ -48,8 +48,8 @@ def test_other_columns_of_the_metadata_are_ignored(tmp_path):
 @pytest.mark.parametrize(
     ("vectors", "metadata", "message"),
     [
-        (b"1\t2\n3\n", b"a\nb\n", r"vectors.tsv', line 2: 2 numbers expected, got 1"),
-        (b"1\t2\n\n3\t4\n", b"a\nb\n", r"vectors.tsv', line 2: 2 numbers expected"),
+        (b"1\t2\n3\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32 expected, got b'3'"),
+        (b"1\t2\n\n3\t4\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32 expected"),
         (b"1\t2\n3\tx\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32 expected, got b'3\\tx'"),
         (b"1\t2\n3\tNaN\n", b"a\nb\n", r"vectors.tsv', line 2: 2 finite float32"),
         (b"1\t2\n3\t4\n", b"a\na\n", r"metadata.tsv', line 2: the token 'a' is at line 1 too"),

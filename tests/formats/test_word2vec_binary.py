@@ -9,16 +9,16 @@ from fastembed import formats
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"9999999999 300\none 1\n", "byte 15, vector 1 of 9999999999: the file ends inside it"),
+        (b"9999999999 300\none 1\n", "byte 19: the file ends inside vector 1 of 9999999999"),
         (b"1 999999999999\none 1\n", "line 1: the dimension must be at most 4194304, got 999999999999"),
         (b"1 1\n\xff\xfe 1234\n", "byte 4, vector 1 of 1: 'utf-8' codec can't decode"),
-        (b"1 1\n 1234\n", "byte 4, vector 1 of 1: its token is empty"),
-        (b"2 1\nlong_name 1234\ntwo 12", "byte 18, vector 2 of 2: the file ends inside it"),
-        (b"2 1\nlong_name_of_the_first 1234\n", "byte 31, vector 2 of 2: the file ends inside it"),
+        (b"1 1\n 1234\n", "byte 4: the token of vector 1 of 1 is empty"),
+        (b"2 1\nlong_name 1234\ntwo 12", "byte 23: the file ends inside vector 2 of 2"),
+        (b"2 1\nlong_name_of_the_first 1234\n", "byte 31: the file ends inside vector 2 of 2"),
         (b"1 1\none 1234\ntwo 1234\n", "byte 12: b'two 1234' follows the 1 vectors it promises"),
         (b"2 1\none 1234\none 1234\n", "byte 12, vector 2 of 2: the token 'one' is at byte 4 too"),
         (b"2 1\none 1234\ntwo \x00\x00\xc0\x7f\n", "byte 12: the vector of 'two' is not finite"),
-        (b"1 1\n" + b"a" * (20 << 20), "byte 4: no token ends within 16,777,216 bytes"),
+        (b"1 1\n" + b"a" * (20 << 20), "byte 4: vector 1 of 1 does not end within 16,777,216 bytes"),
     ],
 )
 def test_the_place_of_a_fault_is_named(tmp_path, content, message):
