@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +26,25 @@ from fastembed._base.validation import (
     warn_user,
 )
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus.corpus import Progress, Source, as_corpus
-from fastembed.corpus.ledger import Ledger, note_on_interrupt
-from fastembed.corpus.reading import Reading, token_from_bytes
-from fastembed.corpus.tokens import check_executor, check_token_list, count_tokens, count_tokens_by, rank_tokens
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, corpus_ids, map_text
+from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt, select_lines
+from fastembed.corpus.reading import Reading, token_bytes, token_from_bytes
+from fastembed.corpus.tokens import (
+    IdBuffer,
+    check_executor,
+    check_token_list,
+    count_tokens,
+    count_tokens_by,
+    rank_tokens,
+)
 from fastembed.formats.atomic import replacing
 
 __all__ = ["Vocabulary"]
+
+Int32 = npt.NDArray[np.int32]
+Piece: TypeAlias = tuple[Int32, int]  # ids with -1 after each sequence, and the number of tokens among them
+
+BATCH_IDS = 1 << 16  # smallest number of ids per piece of a corpus of ids
 
 
 def __dir__() -> list[str]:
@@ -196,7 +211,7 @@ class Vocabulary:
                 f"over max_size={max_size}": enough - ledger.tokens_used,
             }
             words = cls(tokens, counts, ledger)
-            words.reading = reader.reading
+            words.reading = reader.known_reading
             return words
 
     def grown(self, other: Vocabulary, max_size: int | None = None) -> Vocabulary:
@@ -300,8 +315,15 @@ class Vocabulary:
         except (ValueError, OverflowError) as error:
             raise ValueError(f"{str(path)!r} does not hold a vocabulary: {error}") from error
 
+    @cached_property
+    def _table(self) -> TokenTable:
+        """The compiled form: a table from the tokens in UTF-8 to the same ids. Filling it takes seconds."""
+        table = TokenTable()
+        table.fill(map(token_bytes, self.tokens))
+        return table
+
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_ids"}
+        return {name: value for name, value in vars(self).items() if name not in ("_ids", "_table")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -397,3 +419,92 @@ def _none_left(
         f"none of the {different:,} different tokens occurs min_count={min_count:,} times: "
         f"the most frequent, {token!r}, occurs {times:,} times"
     )
+
+
+def vocabulary_size(vocabulary: Vocabulary | int) -> int:
+    """Return V, the size of the vocabulary."""
+    if isinstance(vocabulary, Vocabulary):
+        return len(vocabulary)
+    if isinstance(vocabulary, bool) or not isinstance(vocabulary, numbers.Integral):
+        raise TypeError(f"vocabulary must be a Vocabulary or a number of ids, got {type(vocabulary).__name__}")
+    return check_integer("vocabulary", vocabulary, low=1, high=2**31 - 1)
+
+
+def encode_corpus(
+    corpus: Corpus,
+    vocabulary: Vocabulary | int,
+    ledger: Ledger,
+    progress: Progress | None,
+    threads: int,
+    lines: LineSplit | None = None,
+) -> Generator[Int32, None, None]:
+    """Yield the ids of a corpus in order, -1 after each sequence; tokens outside the vocabulary are left out.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    vocabulary : Vocabulary or int
+        A number V means that the corpus consists of ids from 0 to V - 1.
+    ledger : Ledger
+        The tokens and lines that are read, used and dropped are added to it.
+    progress : callable, optional
+    threads : int
+        The number of threads that read the text of files.
+    lines : LineSplit, optional
+        Encode only the lines on this side of the split; by default all.
+    """
+    if isinstance(vocabulary, Vocabulary):
+        pieces = _encoded(corpus, vocabulary, ledger, progress, threads)
+    else:
+        pieces = _joined(corpus_ids(corpus, vocabulary, ledger, progress))
+    known = 0
+
+    def count_known() -> Iterator[Int32]:
+        nonlocal known
+        for ids, tokens in pieces:
+            known += tokens
+            yield ids
+
+    with closing(pieces):
+        if lines is None:
+            for ids, tokens in pieces:
+                known += tokens
+                ledger.tokens_used += tokens
+                yield ids
+        else:
+            for ids in select_lines(count_known(), lines):
+                ledger.tokens_used += int(np.count_nonzero(ids >= 0))
+                yield ids
+    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - known}
+    if lines is not None:
+        ledger.dropped[lines.dropped] = known - ledger.tokens_used
+
+
+def _encoded(
+    corpus: Corpus, vocabulary: Vocabulary, ledger: Ledger, progress: Progress | None, threads: int
+) -> Generator[Piece, None, None]:
+    """Yield the ids of the tokens of a corpus."""
+    table, spare = vocabulary._table, OnePerThread(IdBuffer)
+
+    def encode(text: bytes, inside: bool) -> tuple[Piece, int, int, int]:
+        with spare.taken() as buffer:
+            ids = buffer.of(len(text))
+            written, tokens, lines, empty_lines = table.encode(text, inside, ids)
+            return (ids[:written].copy(), written - lines), tokens, lines, empty_lines
+
+    return map_text(corpus.blocks(ledger, progress), corpus.reading, encode, ledger, threads)
+
+
+def _joined(sequences: Iterable[Int32]) -> Generator[Piece, None, None]:
+    """Join short sequences of ids into longer arrays, with -1 after each sequence."""
+    end = np.array([-1], dtype=np.int32)
+    batch: list[Int32] = []
+    size = 0
+    for ids in sequences:
+        batch += (ids, end)
+        size += len(ids)
+        if size + len(batch) // 2 >= BATCH_IDS:
+            yield np.concatenate(batch), size
+            batch, size = [], 0
+    if batch:
+        yield np.concatenate(batch), size

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.vocabulary import Vocabulary
 
 CORPUS = [["b", "a", "c", "a"], ["b", "d"], ["a"]]
@@ -81,7 +81,7 @@ def test_invalid_text_in_a_later_block_is_located(tmp_path):
     path.write_bytes(b"fine words\n" * 200_000 + b"bad \xff\n" + b"fine words\n" * 200_000)
     with pytest.raises(ValueError, match="line 200001, byte 2,200,004 of the text"):
         Vocabulary.from_corpus(path, threads=2)
-    vocabulary = Vocabulary.from_corpus(FileCorpus(path, errors="replace"), min_count=1)
+    vocabulary = Vocabulary.from_corpus(FileCorpus(path, reading=Reading(errors="replace")), min_count=1)
     assert vocabulary.tokens == ("fine", "words", "bad", "\ufffd")
     assert vocabulary.ledger.replaced == 1
 

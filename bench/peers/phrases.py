@@ -15,7 +15,7 @@ from machine import print_facts
 from rounds import in_units, print_table, save_results, say
 
 from fastembed._kernels.tokens import TokenTable
-from fastembed.corpus import FileCorpus, Ledger, Phrases
+from fastembed.corpus import FileCorpus, Ledger, Phrases, Reading
 from fastembed.corpus.corpus import map_text
 
 COMMON = sorted(peer.ENGLISH_CONNECTOR_WORDS)
@@ -76,7 +76,7 @@ def count_tokens(file, phrases, threads):
     def count(text, open_line):
         return None, *TokenTable().count(text, open_line)
 
-    for _ in map_text(FileCorpus(file, phrases=phrases), count, ledger, None, threads):
+    for _ in map_text(FileCorpus(file, reading=Reading(phrases=phrases)), count, ledger, None, threads):
         pass
     return ledger.tokens_read
 

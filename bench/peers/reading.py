@@ -14,7 +14,7 @@ from pathlib import Path
 from machine import print_facts
 from rounds import print_table
 
-from fastembed.corpus import FileCorpus
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.vocabulary import Vocabulary
 
 WAYS = {
@@ -29,7 +29,7 @@ WAYS = {
 
 def seconds(path, options, threads):
     """Return the time of one count, and the vocabulary."""
-    corpus = FileCorpus(path, **options)
+    corpus = FileCorpus(path, reading=Reading(**options))
     start = time.perf_counter()
     vocabulary = Vocabulary.from_corpus(corpus, threads=threads)
     return time.perf_counter() - start, vocabulary

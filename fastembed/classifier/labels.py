@@ -15,7 +15,7 @@ from scipy import sparse
 from fastembed._base.threads import Pool
 from fastembed._base.validation import check_amounts, shown, unmasked
 from fastembed._kernels.features import separate_labels
-from fastembed._kernels.tokens import TokenTable, valid_utf8
+from fastembed._kernels.tokens import TokenTable
 from fastembed.classifier.features import (
     Features,
     document_blocks,
@@ -23,9 +23,12 @@ from fastembed.classifier.features import (
     documents_by_words,
     read_features,
 )
-from fastembed.corpus.corpus import Block, FileCorpus, Progress, invalid_utf8, path_list, sequences_of, text_blocks_of
+from fastembed.corpus.blocks import valid_text
+from fastembed.corpus.corpus import FileCorpus
 from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.memory import DocumentBlock
 from fastembed.corpus.reading import Reading, token_list
+from fastembed.corpus.sources import path_list
 from fastembed.corpus.tables import is_structured
 from fastembed.corpus.tokens import number_tokens
 
@@ -192,7 +195,7 @@ def text_files(paths: Any, errors: str) -> FileCorpus:
     """
     given = path_list(paths)
     try:
-        files = FileCorpus(given, errors=errors)
+        files = FileCorpus(given, reading=Reading(errors=errors))
         structured = any(map(is_structured, files.names))
     except ValueError:  # it has fields
         structured = True
@@ -207,32 +210,12 @@ def text_files(paths: Any, errors: str) -> FileCorpus:
 def labelled_lines(files: FileCorpus, prefix: str, ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
     """Yield texts of as many lines, in UTF-8: the labels of documents, which have a prefix in files, and the rest."""
     begun: list[bytes] = []
-    for block in text_blocks_of(files, ledger):
-        begun.append(valid_text(block, files.reading.errors))
+    for block in files.blocks(ledger):
+        assert not isinstance(block, DocumentBlock)  # no file is structured
+        begun.append(valid_text(block, files.reading.errors)[0])
         if begun[-1].endswith(b"\n"):
             yield separate_labels(b"".join(begun), prefix.encode())
             begun.clear()
-
-
-def valid_text(block: Any, errors: str) -> bytes:
-    """Return the text of a block as valid UTF-8.
-
-    Parameters
-    ----------
-    block : TextBlock or PlainBlock
-    errors : {"strict", "replace"}
-
-    Raises
-    ------
-    ValueError
-        If it is invalid and `errors` is "strict"; the message names the file and the line.
-    """
-    text: bytes = block.text
-    if valid_utf8(text):
-        return text
-    if errors == "strict":
-        raise invalid_utf8(block)
-    return text.decode(errors="replace").encode()
 
 
 def read_files(paths: Any, errors: str, prefix: str, ledger: Ledger) -> tuple[list[str], Labels]:
@@ -401,8 +384,7 @@ def read_examples(
         check_same_type(found, known.classes)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         found = Labels(classes, found.over(classes), found.several or known.calibration.several)
-    corpus: Any = Documents(items, options.reader)
-    tokens = number_tokens(corpus, ledger, None, pool)
+    tokens = number_tokens(document_blocks(items, options.reader.errors), options.reader, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     return Examples(*read_features(tokens, options.reader, options, ledger, pool, *before), found, weights)
 
@@ -449,25 +431,3 @@ def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | N
         of_label = np.array([class_weight.get(label, 1.0) for label in names], np.float64)
     found: Float64 = shares(labels.matrix) @ of_label
     return found
-
-
-class Documents:
-    """Documents in memory as a corpus, with one sequence per document.
-
-    Parameters
-    ----------
-    documents : sequence of str or of sequences of str
-    reading : Reading
-        How texts become tokens.
-    """
-
-    def __init__(self, documents: Sequence[Any], reading: Reading) -> None:
-        self._documents, self.reading = documents, reading
-
-    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield the tokens of each document."""
-        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
-
-    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the documents in blocks; the ledger does not count their bytes."""
-        yield from document_blocks(self._documents, self.reading.errors)

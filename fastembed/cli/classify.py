@@ -21,13 +21,13 @@ from fastembed._kernels.tokens import valid_utf8
 from fastembed.classifier import Classifier
 from fastembed.classifier.calibration import LOSSES
 from fastembed.classifier.classifier import EPOCHS, L2
-from fastembed.classifier.labels import labelled_lines, text_files, valid_text
+from fastembed.classifier.labels import labelled_lines, text_files
 from fastembed.classifier.model import ROWS
 from fastembed.cli import options
 from fastembed.cli.inputs import MIN_COUNT, TRAINING, check_model_output
 from fastembed.cli.output import print_json, print_line, print_written
 from fastembed.corpus import Ledger, Reading
-from fastembed.corpus.blocks import TextBlock
+from fastembed.corpus.blocks import TextBlock, valid_text
 from fastembed.vectors import Vectors
 
 MOST_LABELS = 20  # labels that `test` prints
@@ -266,7 +266,7 @@ def _documents(name: str, model: Classifier) -> Iterator[list[str]]:
         whole = errors == "replace" or valid_utf8(text)
         for part in [text] if whole else [line + b"\n" for line in text.split(b"\n")[:-1]]:  # up to the wrong one
             block = TextBlock(part, "standard input", number, offset, len(part), inside=False, last=False)
-            yield separate_labels(valid_text(block, errors), prefix.encode())[1].decode().split("\n")[:-1]
+            yield separate_labels(valid_text(block, errors)[0], prefix.encode())[1].decode().split("\n")[:-1]
             number, offset = number + part.count(b"\n"), offset + len(part)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastembed._base.optional import is_url
 from fastembed.cli import options
 from fastembed.cli.output import Progress, print_line
-from fastembed.corpus.reading import DIGITS, UNITS, check_pattern
+from fastembed.corpus.reading import DIGITS, UNITS, Reading, check_pattern
 from fastembed.counts.windows import WEIGHTINGS
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.registry import FORMATS, format_of
@@ -94,12 +95,12 @@ def read_corpus(arguments: argparse.Namespace, files: Iterable[str], reading: Re
     if arguments.keep_case:
         options.reject(arguments, ("lowercase",), "--keep-case keeps capitals")
     structure = {"field": arguments.field, "header": not arguments.no_header, "skip_bad": arguments.skip_bad}
-    structure |= {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     read = partial(FileCorpus, paths_of(files), **structure)
+    how = {"processes": arguments.processes, "errors": "replace" if arguments.replace_invalid else "strict"}
     if reading is not None and not options.given(arguments, TOKENS):
-        return read(**{name: getattr(reading, name) for name in (*TOKENS, "tokenizer")})
-    tokens = {name: getattr(arguments, name) for name in TOKENS if name != "phrases"}
-    return read(**tokens, phrases=_open_phrases(arguments, read(**tokens)))
+        return read(reading=replace(reading, **how))
+    reading = Reading(**how, **{name: getattr(arguments, name) for name in TOKENS if name != "phrases"})
+    return read(reading=replace(reading, phrases=_open_phrases(arguments, read(reading=reading))))
 
 
 def paths_of(files: Iterable[str]) -> list[str | Path]:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from fastembed._base.arrays import RandomAccess
 from fastembed._base.sizes import SIZES
+from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import FilePart, TextFile
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
@@ -381,3 +382,32 @@ def file_parts(file: TextFile, size: int, cut: Cut) -> list[TextFile]:
     if file.size() <= size or (plain := open_plain(file)) is None:
         return [file]
     return [FilePart(file, part) for part in plain_parts(plain, size, cut)]
+
+
+def valid_text(block: TextBlock | PlainBlock, errors: str) -> tuple[bytes, int]:
+    """Return the text of a block as valid UTF-8, and the number of U+FFFD put into it.
+
+    Parameters
+    ----------
+    block : TextBlock or PlainBlock
+    errors : {"strict", "replace"}
+
+    Raises
+    ------
+    ValueError
+        If it is invalid and `errors` is "strict"; the message says where.
+    """
+    text = block.text
+    if valid_utf8(text):
+        return text, 0
+    if errors == "strict":
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            line = block.line + text.count(b"\n", 0, error.start)
+            raise ValueError(
+                f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
+                f"{error.reason} ({text[error.start : error.end]!r})"
+            ) from None
+    valid = text.decode(errors="replace").encode()
+    return valid, valid.count("\ufffd".encode()) - text.count("\ufffd".encode())

@@ -1,4 +1,4 @@
-"""The readers of a corpus: of text files, and of sequences in memory."""
+"""A corpus: files, or documents in memory. Both give text in blocks, and say how it becomes sequences of tokens."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import hashlib
 import numbers
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from copy import copy
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import chain, pairwise
-from operator import length_hint
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,77 +21,102 @@ import numpy.typing as npt
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import ordered_map
 from fastembed._base.validation import check_flag, check_ids, shown, unmasked
-from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.blocks import PlainBlock, TextBlock, cut_for, file_parts, open_plain, plain_blocks, read_blocks
-from fastembed.corpus.ledger import Ledger, record_lines
-from fastembed.corpus.memory import (
-    BadRow,
-    DocumentBlock,
-    Records,
-    check_reiterable,
-    column_names,
-    document_blocks,
-    documents_of,
+from fastembed.corpus.blocks import (
+    PlainBlock,
+    TextBlock,
+    cut_for,
+    file_parts,
+    open_plain,
+    plain_blocks,
+    read_blocks,
+    valid_text,
 )
-from fastembed.corpus.reading import Line, Reading, read_in_processes, token_list, tokenize
-from fastembed.corpus.sources import FilePart, RegularFile, TextFile, UrlFile, shared_file
+from fastembed.corpus.ledger import Ledger, record_lines
+from fastembed.corpus.memory import BadRow, Document, DocumentBlock, Records, document_blocks, documents_of
+from fastembed.corpus.reading import Reading, apply_valid, checked_reading, join_tokens, read_texts
+from fastembed.corpus.sources import FilePart, RegularFile, TextFile, UrlFile, path_list, shared_file
 from fastembed.corpus.tables import Structure
 
 # What a corpus can be; the docstring of the package says how the forms are told apart
 Source: TypeAlias = (
-    "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[Iterable[str | int]] | FileCorpus | DocumentCorpus"
+    "str | os.PathLike[str] | Iterable[os.PathLike[str]] | Iterable[str | Iterable[str | int]] | FileCorpus | "
+    "DocumentCorpus"
 )
 
-# Called with (done, total): bytes on disk for files; sequences for a corpus in memory, where total is None if unknown
+# Called with (done, total): bytes on disk for files; documents in memory, where total is None if unknown
 Progress: TypeAlias = Callable[[int, int | None], object]
 
-TextCorpus: TypeAlias = "FileCorpus | DocumentCorpus"  # has blocks of text
-Corpus: TypeAlias = "TextCorpus | MemoryCorpus"
+Corpus: TypeAlias = "FileCorpus | DocumentCorpus"
 Block: TypeAlias = TextBlock | PlainBlock | DocumentBlock
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-REPORT_EVERY = 1024  # sequences in memory between two calls of the progress function
+REPORT_EVERY = 1024  # documents in memory between two calls of the progress function
 NO_IDS = np.empty(0, dtype=np.int32)
+CHUNK = 1 << 20  # bytes of a pipe that are hashed at a time
+SAMPLE_BYTES = 1 << 20
+MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
+LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
+
+_PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
 
 
-def as_corpus(source: Source, reading: Reading | None = None) -> Corpus:
-    """Return the reader of `source`, which is `source` itself if that is a FileCorpus.
+def as_corpus(source: Source, reading: Reading | None = None, *, single: bool = False) -> Corpus:
+    r"""Return the corpus that `source` stands for, or is.
 
     Parameters
     ----------
-    source : path, sequence of paths, or re-iterable of sequences of str or int
+    source : path, list of paths, or re-iterable of str or of sequences of str or int
+        A str alone is a path. Among several, each str is a document.
     reading : Reading, optional
-        How the files of a path are read; a FileCorpus has its own.
+        How files and documents are read; a FileCorpus or DocumentCorpus has its own.
+    single : bool
+        Whether all documents may be strings of one token at most. Otherwise this is an error: there is no pair to learn
+        from, and the strings may well be one document that has been split, or names of files.
 
     Raises
     ------
     TypeError
-        If `source` can be iterated only once, or has none of the forms.
+        If `source` can be iterated only once, is a table, or has none of the forms.
+    ValueError
+        If all documents are strings of one token.
     OSError
         If a file does not exist.
 
     Examples
     --------
     >>> ledger = Ledger()
-    >>> list(as_corpus([["the", "cat"], [], ["sat"]]).sequences(ledger))
-    [['the', 'cat'], [], ['sat']]
+    >>> list(as_corpus([["the", "cat"], [], "it\nsat down"]).sequences(ledger))
+    [['the', 'cat'], [], ['it'], ['sat', 'down']]
     >>> ledger.summary()
-    'read 3 tokens in 3 lines (1 empty); used 0; dropped 0'
+    'read 5 tokens in 4 lines (1 empty); used 0; dropped 0'
     """
     if isinstance(source, FileCorpus | DocumentCorpus):
         return source
     if isinstance(source, str | os.PathLike):
-        return _file_corpus([source], reading)
-    if isinstance(source, bytes | bytearray):
-        raise TypeError(f"a corpus is a path or an iterable of token lists, got bytes: {shown(source)}")
+        return FileCorpus(source, reading=reading)
     if isinstance(source, list | tuple) and source and all(isinstance(item, os.PathLike) for item in source):
-        return _file_corpus(source, reading)
-    return MemoryCorpus(cast("Iterable[Iterable[str | int]]", source))
+        return FileCorpus(source, reading=reading)
+    corpus = DocumentCorpus(source, reading=reading)
+    corpus.known_reading = reading
+    if not single:
+        _check_split(corpus)
+    return corpus
 
 
-def _file_corpus(paths: Iterable[str | os.PathLike[str]], reading: Reading | None) -> FileCorpus:
-    options = {} if reading is None else {field.name: getattr(reading, field.name) for field in fields(reading)}
-    return FileCorpus(paths, **options)
+def _check_split(corpus: DocumentCorpus) -> None:
+    """Raise ValueError if all documents are strings of one token at most."""
+    count, last = 0, ""
+    for item in corpus._records:
+        if not isinstance(item, str) or any(len(tokens) > 1 for tokens in corpus.reading.sequences(item)):
+            return
+        count, last = count + 1, item
+    if count:
+        raise ValueError(
+            f"each of the {count:,} strings, such as {shown(last)}, is a document of one token at most, which leaves no"
+            " pair to learn from: pass [tokens] for one document of these tokens, token lists for documents already"
+            " split, or pathlib.Path objects for files"
+        )
 
 
 @pickled_as("corpus.FileCorpus")
@@ -103,6 +127,8 @@ class FileCorpus:
     ----------
     paths : path-like or iterable of path-like
         Files, folders, patterns and ``-``, as for any corpus.
+    reading : Reading, optional
+        How the text is read; by default a line is a sequence, and white space separates its tokens.
     field : str or int, optional
         The name of the field, or its number from 1, of structured files: JSON lines (``.jsonl``, ``.ndjson``,
         ``.json``), CSV and TSV (``.csv``, ``.tsv``), Parquet (``.parquet``) and Arrow (``.arrow``, ``.feather``). Each
@@ -114,8 +140,6 @@ class FileCorpus:
     skip_bad : bool
         Whether rows without a text or list in the field, or that cannot be parsed, are left out and counted in
         ``ledger.skipped``. By default they are an error, which names the file and the line.
-    lowercase, words, keep_case, digits, unit, token_pattern, tokenizer, phrases, errors, processes
-        How the text is read: as for :class:`Reading`.
 
     Attributes
     ----------
@@ -129,20 +153,19 @@ class FileCorpus:
     OSError
         If there is no such file; while reading, also if a file cannot be read or decompressed.
     TypeError
-        As for `Reading`; while reading, if the tokenizer returns no strings.
+        If an argument has the wrong type; while reading, if the tokenizer returns no strings.
     ValueError
-        As for `Reading`; if `field` is needed and missing; while reading, if the text is not valid UTF-8, or a row of a
-        structured file is bad.
+        If `field` is needed and missing; while reading, if the text is not valid UTF-8, or a row of a structured file
+        is bad.
     ImportError
         While reading, if a library that reads a file is missing.
 
     Examples
     --------
     >>> import tempfile
-    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "text.txt").write_bytes(b"The cat\nsat")
-    ...     list(FileCorpus(f"{folder}/*.txt", lowercase=True).sequences(Ledger()))
+    ...     list(FileCorpus(f"{folder}/*.txt", reading=Reading(lowercase=True)).sequences(Ledger()))
     ...     _ = Path(folder, "data.csv").write_bytes(b"id,text\n7,the dog\n8,barks")
     ...     list(FileCorpus(f"{folder}/data.csv", field="text").sequences(Ledger()))
     [['the', 'cat'], ['sat']]
@@ -153,37 +176,18 @@ class FileCorpus:
         self,
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
+        reading: Reading | None = None,
         field: str | int | None = None,
         header: bool = True,
         skip_bad: bool = False,
-        lowercase: bool = False,
-        words: bool = False,
-        keep_case: bool = False,
-        digits: str = "keep",
-        unit: str = "line",
-        token_pattern: str | None = None,
-        tokenizer: Callable[[str], Iterable[str]] | None = None,
-        phrases: Iterable[str | Sequence[str]] | None = None,
-        errors: str = "strict",
-        processes: int = 1,
     ) -> None:
-        self.reading = Reading(
-            lowercase=lowercase,
-            words=words,
-            keep_case=keep_case,
-            digits=digits,
-            unit=unit,
-            token_pattern=token_pattern,
-            tokenizer=tokenizer,
-            phrases=phrases,
-            errors=errors,
-            processes=processes,
-        )
+        self.reading = checked_reading(reading)
         self._structure = Structure(field, header, skip_bad)
         self._files = [file for path in path_list(paths) for file in self._structure.find(path)]
         for file in self._files:
             self._structure.check(file)
         self.names = [file.name for file in self._files]
+        self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
 
     def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
         """Yield the tokens of each sequence.
@@ -195,10 +199,17 @@ class FileCorpus:
         progress : callable, optional
             Called with (done, total) in bytes on disk, of all files together.
         """
-        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self.blocks(ledger, progress), self.reading, ledger)
 
-    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[Block]:
-        """Yield the text of all files in blocks, whose bytes are added to the ledger."""
+    def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
+        """Yield the text of all files in blocks, whose bytes are added to the ledger.
+
+        Parameters
+        ----------
+        ledger : Ledger
+        progress : callable, optional
+            As for :meth:`sequences`.
+        """
         sizes = [file.size() for file in self._files]
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
@@ -233,7 +244,6 @@ class FileCorpus:
         Examples
         --------
         >>> import tempfile
-        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name in "abc":
         ...         _ = Path(folder, name).write_bytes(b"the cat sat")
@@ -249,78 +259,10 @@ class FileCorpus:
                     held = 0
                 pieces[-1].append(shared_file(piece))
                 held += piece.size()
-        return [self._of(files) for files in pieces]
-
-    def _of(self, files: list[TextFile]) -> FileCorpus:
-        """Return a corpus of other files that are read in the same way."""
-        corpus = copy(self)
-        corpus._files, corpus.names = files, [file.name for file in files]
-        return corpus
-
-
-def text_blocks_of(corpus: TextCorpus, ledger: Ledger, progress: Progress | None = None) -> Iterator[Block]:
-    """Yield the text of a corpus in blocks, whose bytes are added to the ledger.
-
-    Parameters
-    ----------
-    corpus : TextCorpus
-    ledger : Ledger
-    progress : callable, optional
-    """
-    return corpus._blocks(ledger, progress)
-
-
-def path_list(paths: Any) -> list[str | os.PathLike[str]]:
-    """Return one path or several as a list; raise TypeError for anything else.
-
-    Parameters
-    ----------
-    paths : path-like or iterable of path-like
-    """
-    if isinstance(paths, str | os.PathLike):
-        return [paths]
-    found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
-    for path in found:
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"paths must be a path or several, each a str or a pathlib.Path, got {shown(path)}")
-    return found
-
-
-def map_text(
-    corpus: TextCorpus,
-    function: Callable[[bytes, bool], tuple[Result, int, int, int]],
-    ledger: Ledger,
-    progress: Progress | None,
-    threads: int,
-) -> Generator[Result, None, None]:
-    """Yield the results of a function for each block of a text, in order, computed on several threads.
-
-    Parameters
-    ----------
-    corpus : TextCorpus
-        Its reading is compiled.
-    function : callable
-        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, which is then
-        not one without a token. Returns (result, tokens, sequences that end here, those of them without a token).
-    ledger : Ledger
-        All blocks are added to it.
-    progress : callable, optional
-    threads : int
-    """
-
-    def apply(block: Block) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
-        text, replaced = _decode(block, corpus.reading)
-        first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
-        no_token_first = block.inside and not text[: max(0, first_ends)].strip()
-        return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
-
-    has_token = False  # whether the sequence inside which a block begins had a token before
-    with closing(ordered_map(apply, text_blocks_of(corpus, ledger, progress), threads)) as results:
-        for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
-            ledger.replaced += replaced
-            record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
-            has_token = token_last or (has_token and not lines)
-            yield result
+        parts = [copy(self) for _ in pieces]
+        for part, files in zip(parts, pieces, strict=True):
+            part._files, part.names = files, [file.name for file in files]
+        return parts
 
 
 @pickled_as("corpus.DocumentCorpus")
@@ -332,20 +274,20 @@ class DocumentCorpus:
     documents : iterable
         Of str and of iterables of tokens; a column of a table of pandas, Polars or Arrow, or of a Hugging Face
         ``Dataset``. With a `field`: of mappings, or such a table or ``Dataset``. Each call of its ``__iter__`` must
-        start again. A text is read as a file of its own is: its lines are sequences. A list is a sequence of tokens,
-        exactly as they are.
+        start again. A text is read as a file of its own is: by default its lines are sequences. A list is a sequence of
+        tokens, exactly as they are.
+    reading : Reading, optional
+        How texts are read; by default a line is a sequence, and white space separates its tokens.
     field : str, optional
         The key, or the name of the column, of the texts or lists.
     skip_bad : bool
         Whether items that are neither, such as None and NaN, or that have no such field, are left out and counted in
         ``ledger.skipped``. By default they are an error, which names the item.
-    **reading : Any
-        How the text is read: as for :class:`Reading`.
 
     Attributes
     ----------
     reading : Reading
-        How the text is read.
+        How texts are read.
 
     Raises
     ------
@@ -353,13 +295,12 @@ class DocumentCorpus:
         If `documents` can be iterated only once, or is a table and there is no `field`; while reading, if an item is no
         document.
     ValueError
-        As for `Reading`; if a table has no such column, or several; while reading, if an item has no such field or no
-        UTF-8 form.
+        If a table has no such column, or several; while reading, if an item has no such field or no UTF-8 form.
 
     Examples
     --------
     >>> records = [{"id": 7, "text": "The cat\nsat"}, {"id": 8, "text": None}]
-    >>> corpus = DocumentCorpus(records, field="text", skip_bad=True, lowercase=True)
+    >>> corpus = DocumentCorpus(records, field="text", skip_bad=True, reading=Reading(lowercase=True))
     >>> ledger = Ledger()
     >>> list(corpus.sequences(ledger))
     [['the', 'cat'], ['sat']]
@@ -371,11 +312,12 @@ class DocumentCorpus:
         self,
         documents: Iterable[Any],
         *,
+        reading: Reading | None = None,
         field: str | None = None,
         skip_bad: bool = False,
-        **reading: Any,
     ) -> None:
-        self.reading = Reading(**reading)
+        self.reading = checked_reading(reading)
+        self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
         self._records = Records(documents, field)
         self._skip_bad = check_flag("skip_bad", skip_bad)
 
@@ -389,149 +331,206 @@ class DocumentCorpus:
         progress : callable, optional
             Called with (done, total) in documents.
         """
-        return sequences_of(self._blocks(ledger, progress), self.reading, ledger)
+        return sequences_of(self.blocks(ledger, progress), self.reading, ledger)
 
-    def _blocks(self, ledger: Ledger, progress: Progress | None) -> Iterator[DocumentBlock]:
-        """Yield the documents in blocks."""
-        rows = _reported(self._records, self._records.length, progress)
-        fail = None if self._skip_bad else _bad_item
-        return document_blocks(documents_of(rows, self.reading.errors, ledger, fail))
-
-
-class MemoryCorpus:
-    """Sequences of tokens in memory, or made again by each iteration.
-
-    Parameters
-    ----------
-    source : iterable of iterables of str or int
-        Each call of its ``__iter__`` must start again.
-
-    Raises
-    ------
-    TypeError
-        If it cannot be iterated, or only once; while reading, if an item is not a sequence of strings or integers.
-
-    Examples
-    --------
-    >>> MemoryCorpus(line.split() for line in ["the cat", "sat"])
-    Traceback (most recent call last):
-        ...
-    TypeError: a corpus is read more than once, which a generator does not allow: pass a list, or an object whose \
-__iter__ starts again
-    """
-
-    def __init__(self, source: Iterable[Iterable[str | int]]) -> None:
-        check_reiterable(source)
-        self.source = source
-
-    @property
-    def reading(self) -> Reading | None:
-        """How documents are read, where they are: token lists need no reading."""
-        found = getattr(self.source, "reading", None)
-        return found if isinstance(found, Reading) else None
-
-    def sequences(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[list[str]]:
-        """Yield each sequence as a list of tokens.
+    def blocks(self, ledger: Ledger, progress: Progress | None = None) -> Iterator[DocumentBlock]:
+        """Yield the documents in blocks.
 
         Parameters
         ----------
         ledger : Ledger
-            Each sequence is added to it.
         progress : callable, optional
-            Called with (done, total) in sequences.
-        """
-        for number, item in self._items(progress):
-            tokens = token_list(item, f"item {number} of the corpus")
-            record_lines(ledger, len(tokens))
-            yield tokens
-
-    def ids(self, size: int, ledger: Ledger, progress: Progress | None = None) -> Iterator[npt.NDArray[np.int32]]:
-        """Yield each sequence as ids.
-
-        Parameters
-        ----------
-        size : int
-            The ids are from 0 to size - 1.
-        ledger, progress
             As for :meth:`sequences`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an item is not a sequence of such ids.
         """
-        for number, item in self._items(progress):
-            where = f"item {number} of the corpus"
-            try:
-                ids = unmasked(where, item if isinstance(item, np.ndarray) else list(item))
-            except TypeError:
-                raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
-            record_lines(ledger, len(ids))
-            yield check_ids(where, ids, size).astype(np.int32) if len(ids) else NO_IDS
+        return document_blocks(self._documents(ledger, progress))
+
+    def _documents(self, ledger: Ledger, progress: Progress | None) -> Iterator[Document]:
+        fail = None if self._skip_bad else _bad_item
+        return documents_of(self._items(progress), self.reading.errors, ledger, fail, any_tokens=True)
 
     def _items(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
-        """Yield each item with its number."""
-        hint = length_hint(self.source, -1)
-        return _reported(self.source, None if hint < 0 else hint, progress)
+        """Yield each item with its number, and report them."""
+        number, total = -1, self._records.length
+        for number, item in enumerate(self._records):
+            if not number:
+                _reject_edge(item)
+            if progress and number % REPORT_EVERY == 0:
+                progress(number, total)
+            yield number, item
+        if progress:
+            progress(number + 1, total)
 
 
-def sequences_of(blocks: Iterator[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
+def document_tokens(corpus: Corpus) -> Iterator[list[str]]:
+    r"""Yield the tokens of each document in memory, those of all its sequences; of files, those of each sequence.
+
+    Parameters
+    ----------
+    corpus : Corpus
+
+    Examples
+    --------
+    >>> list(document_tokens(DocumentCorpus(["to be", "or\nnot to be"])))
+    [['to', 'be'], ['or', 'not', 'to', 'be']]
+    """
+    if isinstance(corpus, FileCorpus):
+        yield from corpus.sequences(Ledger())
+        return
+    reading = corpus.reading
+    texts = (
+        ([join_tokens(document)], True)
+        if isinstance(document, list)
+        else (apply_valid(reading, document).split(b"\n")[:-1], False)
+        for document in corpus._documents(Ledger(), None)
+    )
+    for sequences in read_texts(texts, reading):
+        yield list(chain.from_iterable(sequences))
+
+
+def corpus_ids(
+    corpus: Corpus, size: int, ledger: Ledger, progress: Progress | None = None
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield each document as ids, of which it is a list.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    size : int
+        The ids are from 0 to size - 1.
+    ledger : Ledger
+        Each list is added to it.
+    progress : callable, optional
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the corpus is files, or an item is not a sequence of such ids.
+    """
+    if isinstance(corpus, FileCorpus):
+        raise TypeError(f"vocabulary={size} says that the corpus consists of ids, so it cannot be files")
+    for number, item in corpus._items(progress):
+        where = f"item {number} of the corpus"
+        try:
+            ids = unmasked(where, item if isinstance(item, np.ndarray) else list(item))
+        except TypeError:
+            raise TypeError(f"{where} is {shown(item)}, where a list of ids is expected") from None
+        record_lines(ledger, len(ids))
+        yield check_ids(where, ids, size).astype(np.int32) if len(ids) else NO_IDS
+
+
+def sequences_of(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
     """Yield the tokens of each sequence in blocks of text, which are added to the ledger.
 
     Parameters
     ----------
-    blocks : iterator of Block
+    blocks : iterable of Block
     reading : Reading
     ledger : Ledger
     """
-
-    def lines() -> Iterator[Line]:
-        begun: list[bytes] = []
-        for block in blocks:
-            text, replaced = _decode(block, reading)
-            ledger.replaced += replaced
-            is_tokens = isinstance(block, DocumentBlock) and block.tokens
-            *ended, rest = text.split(b"\n")
-            for line in ended:
-                yield b"".join((*begun, line)), is_tokens
-                begun.clear()
-            if rest:
-                begun.append(rest)
-
-    for tokens in tokenize(lines(), reading):
+    for tokens in _token_lists(blocks, reading, ledger):
         record_lines(ledger, len(tokens))
         yield tokens
 
 
-def _decode(block: Block, reading: Reading) -> tuple[bytes, int]:
-    """Return the text of a block as its sequences of tokens, and the count of U+FFFD put into it."""
+def _token_lists(blocks: Iterable[Block], reading: Reading, ledger: Ledger) -> Iterator[list[str]]:
+    """Yield the tokens of each sequence; the ledger counts U+FFFD alone."""
+
+    def lines() -> Iterator[tuple[list[bytes], bool]]:
+        begun: list[bytes] = []
+        for block in blocks:
+            text, replaced = _read_block(block, reading)
+            ledger.replaced += replaced
+            is_tokens = isinstance(block, DocumentBlock) and block.tokens
+            *ended, rest = text.split(b"\n")
+            for line in ended:
+                yield [b"".join((*begun, line))], is_tokens
+                begun.clear()
+            if rest:
+                begun.append(rest)
+
+    return chain.from_iterable(read_texts(lines(), reading))
+
+
+def map_text(
+    blocks: Iterable[Block],
+    reading: Reading,
+    function: Callable[[bytes, bool], tuple[Result, int, int, int]],
+    ledger: Ledger,
+    threads: int,
+) -> Generator[Result, None, None]:
+    """Yield the results of a function for each block of a text, in order, computed on several threads.
+
+    Parameters
+    ----------
+    blocks : iterable of Block
+    reading : Reading
+        If it is not compiled, one thread finds the tokens, and the function gets them as text.
+    function : callable
+        Called with (text, inside): UTF-8 of sequences of tokens, and whether it begins inside a sequence, which is then
+        not one without a token. Returns (result, tokens, sequences that end here, those of them without a token).
+    ledger : Ledger
+        All blocks are added to it.
+    threads : int
+    """
+
+    def apply(block: Block) -> tuple[int, tuple[Result, int, int, int], bool, bool]:
+        text, replaced = _read_block(block, reading)
+        first_ends, rest_begins = text.find(b"\n"), text.rfind(b"\n") + 1
+        no_token_first = block.inside and not text[: max(0, first_ends)].strip()
+        return replaced, function(text, block.inside), no_token_first, bool(text[rest_begins:].strip())
+
+    if not reading.compiled:
+        blocks = document_blocks(_token_lists(blocks, reading, ledger))
+    has_token = False  # whether the sequence inside which a block begins had a token before
+    with closing(ordered_map(apply, blocks, threads)) as results:
+        for replaced, (result, tokens, lines, empty_lines), no_token_first, token_last in results:
+            ledger.replaced += replaced
+            record_lines(ledger, tokens, lines, empty_lines + bool(lines and no_token_first and not has_token))
+            has_token = token_last or (has_token and not lines)
+            yield result
+
+
+class OnePerThread(Generic[Item]):
+    """Items of which each thread of :func:`map_text` uses one at a time: there are as many as work at once.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a new item.
+    """
+
+    def __init__(self, make: Callable[[], Item]) -> None:
+        self._make = make
+        self._free: SimpleQueue[Item] = SimpleQueue()
+
+    @contextmanager
+    def taken(self) -> Iterator[Item]:
+        """Give an item that no other thread has, during a `with` block."""
+        try:
+            item = self._free.get_nowait()
+        except Empty:
+            item = self._make()
+        try:
+            yield item
+        finally:
+            self._free.put(item)
+
+    def all(self) -> list[Item]:
+        """Return all items, once no thread has one."""
+        return [self._free.get() for _ in range(self._free.qsize())]
+
+
+def _read_block(block: Block, reading: Reading) -> tuple[bytes, int]:
+    """Return the text of a block as its sequences of tokens, and the number of U+FFFD put into it."""
     if isinstance(block, DocumentBlock):
         return block.read(reading), 0
-    text, replaced = block.text, 0
-    if not valid_utf8(text):
-        if reading.errors == "strict":
-            raise invalid_utf8(block)
-        known = text.count("\ufffd".encode())
-        text = text.decode(errors="replace").encode()
-        replaced = text.count("\ufffd".encode()) - known
-    return reading._apply(text, block.inside, block.last), replaced
-
-
-def _reported(items: Iterable[Any], total: int | None, progress: Progress | None) -> Iterator[tuple[int, Any]]:
-    """Yield each item with its number, and report them."""
-    number = -1
-    for number, item in enumerate(items):
-        if not number:
-            _reject_edge(item)
-        if progress and number % REPORT_EVERY == 0:
-            progress(number, total)
-        yield number, item
-    if progress:
-        progress(number + 1, total)
+    text, replaced = valid_text(block, reading.errors)
+    return apply_valid(reading, text, block.inside, block.last), replaced
 
 
 def _bad_item(number: int, bad: BadRow) -> Exception:
-    return bad.kind(f"item {number} of the corpus: {bad.message}")
+    hint = ": leave out what is missing" if bad.reason == "null" else ""
+    return bad.kind(f"item {number} of the corpus: {bad.message}{hint}")
 
 
 def _reject_edge(item: Any) -> None:
@@ -539,7 +538,7 @@ def _reject_edge(item: Any) -> None:
     if isinstance(item, tuple) and len(item) == 3 and isinstance(item[2], numbers.Real | dict):
         raise TypeError(
             f"item 0 of the corpus is {shown(item)}, which may be an edge with a weight: pass"
-            " Counts.from_pairs(sources, targets, weights), or lists for sequences of tokens"
+            " Counts.from_pairs(sources, targets, weights) to fit, or lists for sequences of tokens"
         )
 
 
@@ -547,137 +546,13 @@ def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], objec
     return lambda position: progress(done + position, total)
 
 
-def invalid_utf8(block: TextBlock | PlainBlock) -> ValueError:
-    """Return the error that says where a block is not UTF-8.
-
-    Parameters
-    ----------
-    block : TextBlock or PlainBlock
-    """
-    try:
-        block.text.decode()
-    except UnicodeDecodeError as error:
-        line = block.line + block.text.count(b"\n", 0, error.start)
-        return ValueError(
-            f"{block.name!r} is not valid UTF-8 at line {line}, byte {block.offset + error.start:,} of the text: "
-            f"{error.reason} ({block.text[error.start : error.end]!r})"
-        )
-    raise AssertionError(f"a block that Python decodes was taken for invalid UTF-8: {shown(block.text)}")
-
-
-# What the methods of `SkipGram` accept: a corpus, or raw documents
-Documents: TypeAlias = "Source | Iterable[str]"
-
-_split = re.compile(r"[^ \t\n\v\f\r]+").findall  # at ASCII white space, as the lines of files are
-
-
-class SplitDocuments:
-    """Documents as sequences of tokens: those that are one str are read.
-
-    Parameters
-    ----------
-    source : iterable of str or of token lists
-        Can be iterated again.
-    reading : Reading or None
-        Without one, a str is one sequence, whose tokens are separated by ASCII white space.
-    whole : bool
-        Whether the sequences that a reading gives for a document are put together, into one per document.
-    single : bool
-        Whether all str may have at most one token each. Otherwise this is an error: there is no pair to learn from, and
-        the strings may well be one document that has been split, or names of files.
-    """
-
-    def __init__(self, source: Iterable[Any], reading: Reading | None, *, whole: bool, single: bool) -> None:
-        self._source, self.reading, self._whole, self._single = source, reading, whole, single
-
-    def __length_hint__(self) -> int:
-        known = self.reading is None or self._whole  # else a document may give several sequences
-        return len(self._source) if known and isinstance(self._source, Sized) else NotImplemented
-
-    def __iter__(self) -> Iterator[Any]:
-        text, texts, longest = "", 0, 0
-        for item, sequences in self._read():
-            yield from sequences
-            if not isinstance(item, str):
-                continue
-            text, texts, longest = item, texts + 1, max([longest, *map(len, sequences)])
-        if texts and longest < 2 and not self._single:
-            raise ValueError(
-                f"each of the {texts:,} strings, such as {shown(text)}, is a document of one token at most, which"
-                " leaves no pair to learn from: pass [tokens] for one document of these tokens, token lists for"
-                " documents already split, or pathlib.Path objects for files"
-            )
-
-    def _read(self) -> Iterator[tuple[Any, list[Any]]]:
-        """Yield each document and its sequences."""
-        if self.reading is None:
-            for item in self._source:
-                yield item, [_split(item) if isinstance(item, str) else item]
-            return
-        drawn: deque[Any] = deque()  # documents whose sequences are being found
-
-        def texts() -> Iterator[str | None]:
-            for item in self._source:
-                drawn.append(item)
-                yield item if isinstance(item, str) else None
-
-        for sequences in read_in_processes(_sequences, texts(), lambda text: len(text or ""), self.reading):
-            item = drawn.popleft()
-            if sequences is None:
-                yield item, [item]
-            else:
-                yield item, [list(chain.from_iterable(sequences))] if self._whole else sequences
-
-
-def _sequences(text: str | None, reading: Reading) -> list[list[str]] | None:
-    return None if text is None else reading.sequences(text or "\n")  # as a block of documents has it
-
-
-def split_documents(
-    source: Documents, reading: Reading | None = None, *, whole: bool = False, single: bool = False
-) -> Source:
-    r"""Return a corpus as it is, or raw documents as a corpus of their tokens.
-
-    Parameters
-    ----------
-    source : path, list of paths, or re-iterable of str or of token lists
-        A str alone is a path. Among several, each str is a document.
-    reading : Reading, optional
-        How files and documents are read. Without one, ASCII white space separates tokens; a line of a file is a
-        sequence, but so is a whole document, whatever lines it has. A `FileCorpus` has its own.
-    whole, single : bool
-        As for :class:`SplitDocuments`.
-
-    Raises
-    ------
-    TypeError
-        If `source` is none of these, or a table.
-    OSError
-        If a file does not exist.
-
-    Examples
-    --------
-    >>> list(split_documents(["to be", "or\nnot to be"]))
-    [['to', 'be'], ['or', 'not', 'to', 'be']]
-    >>> list(split_documents(["To be", "or\nnot to be"], Reading(lowercase=True)))
-    [['to', 'be'], ['or'], ['not', 'to', 'be']]
-    """
-    if (names := column_names(source)) is not None:
-        raise TypeError(
-            f"documents must be one column of a table, got a whole {type(source).__name__} with the columns "
-            f"{', '.join(map(repr, names))}"
-        )
-    corpus = as_corpus(source, reading)
-    if not isinstance(corpus, MemoryCorpus):
-        return corpus
-    return SplitDocuments(corpus.source, reading, whole=whole, single=single)
-
-
-CHUNK = 1 << 20  # bytes that are read at a time
+def disk_size(corpus: FileCorpus) -> int:
+    """Return the number of bytes of the files of a corpus."""
+    return sum(file.size() for file in corpus._files)
 
 
 def corpus_identity(corpus: Source) -> dict[str, Any]:
-    """Return what a corpus is known by, as JSON holds it.
+    """Return what a corpus is known by, as JSON holds it: to see later whether it is still the same.
 
     Parameters
     ----------
@@ -688,22 +563,22 @@ def corpus_identity(corpus: Source) -> dict[str, Any]:
     -------
     dict
         Of files: their names, sizes and times of change, and how they are read; of a URL, what fsspec calls its key,
-        such as an ETag, instead of the time; of a pipe, its SHA-256. Of sequences
-        in memory: their SHA-256, for which all are visited once.
+        such as an ETag, instead of the time; of a pipe, its SHA-256. Of documents in memory: the SHA-256 of their
+        tokens, for which all are visited once.
 
     Examples
     --------
     >>> corpus_identity([["a", "b"]])["sequences"][:8]
     '7d24a12b'
     """
-    reader = as_corpus(corpus)
+    reader = as_corpus(corpus, single=True)
+    reading = reader.known_reading and reader.known_reading.record()
     if isinstance(reader, FileCorpus):
         files = [_file_identity(file) for file in reader._files]
-        return {"files": files, "structure": asdict(reader._structure), "reading": reader.reading.record()}
+        return {"files": files, "structure": asdict(reader._structure), "reading": reading}
     digest = hashlib.sha256()
-    for sequence in reader.sequences(Ledger()):
-        digest.update(repr(list(sequence)).encode() + b"\n")
-    reading = reader.reading.record() if isinstance(reader, DocumentCorpus) else None
+    for tokens in reader.sequences(Ledger()):
+        digest.update(repr(tokens).encode() + b"\n")
     return {"sequences": digest.hexdigest(), "reading": reading}
 
 
@@ -757,13 +632,6 @@ def check_same_corpus(before: dict[str, Any], now: dict[str, Any], where: str) -
     raise ValueError(f"the text is read in another way than when {where!r} was counted: {', '.join(differing)}")
 
 
-SAMPLE_BYTES = 1 << 20
-MOST_PUNCTUATED = 0.02  # the share of tokens that end in punctuation in a text whose words have been separated
-LEAST_LINES = 20  # fewer lines do not show whether a text is wrapped
-
-_PUNCTUATED = re.compile(rb"(?<![^ \t\n\v\f\r])[^ \t\n\v\f\r]*[0-9A-Za-z\x80-\xff][.,;:!?\"')\]}]+(?![^ \t\n\v\f\r])")
-
-
 def advice(corpus: FileCorpus) -> str | None:
     r"""Return a sentence that names the options of the command line which would read a text better, or None.
 
@@ -782,7 +650,7 @@ def advice(corpus: FileCorpus) -> str | None:
     "33 % of the tokens end in punctuation, such as 'London,'; --words reads words without it"
     """
     text = b""
-    for block in text_blocks_of(corpus, Ledger()):
+    for block in corpus.blocks(Ledger()):
         if not (isinstance(block, DocumentBlock) and block.tokens):  # lists of tokens are as they should be
             text += block.text[: SAMPLE_BYTES - len(text)]
         if len(text) == SAMPLE_BYTES:

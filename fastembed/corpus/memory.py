@@ -1,4 +1,4 @@
-"""Records in memory, and the values of a field as documents: texts, and lists of tokens."""
+"""Documents in memory: texts and lists of tokens, the values of a field that hold them, and blocks of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.validation import shown
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import NOT_ESCAPED, Reading, join_tokens, replace_surrogates, token_list
+from fastembed.corpus.reading import NOT_ESCAPED, Reading, apply_valid, join_tokens, replace_surrogates, token_list
 
 Document: TypeAlias = "bytes | list[str]"  # a text in UTF-8, or tokens
 
@@ -61,24 +61,38 @@ class Records:
 
     def __init__(self, source: Any, field: str | None) -> None:
         kind = type(source).__name__
-        if isinstance(source, str | bytes | os.PathLike):
+        if isinstance(source, str | bytes | bytearray | os.PathLike):
             raise TypeError(f"documents in memory are an iterable, got {shown(source)}; FileCorpus reads files")
         if isinstance(source, Mapping):
             raise TypeError(f"documents are an iterable, got a {kind} of {shown(list(source))}: pass one of these")
         if not isinstance(field, str | None):
             raise TypeError(f"field must be the name of a field, got {field!r}")
-        names = column_names(source)
-        if names is not None:
+        columns = getattr(source, "column_names", None)  # of a table of Arrow or Hugging Face
+        if columns is None:
+            columns = getattr(source, "columns", None)  # of pandas or Polars
+        if columns is not None:
+            names = list(columns)
             known = ", ".join(map(repr, names))
             if field is None:
-                raise TypeError(f"documents must be one column of a table, got a whole {kind}: give a field, {known}")
+                raise TypeError(
+                    f"documents must be one column of a table, got a whole {kind}: DocumentCorpus(..., field=...) "
+                    f"takes one of its fields {known}"
+                )
             if field not in names:
                 raise ValueError(f"the {kind} has no field {field!r}; its fields are {known}")
             if names.count(field) > 1:
                 raise ValueError(f"the {kind} has {names.count(field)} fields {field!r}; its fields are {known}")
             if hasattr(source, "__len__"):  # a stream of rows has columns, but gives none as a whole
                 source, field = source[field], None
-        check_reiterable(source)
+        try:
+            once = iter(source) is source
+        except TypeError:
+            raise TypeError(f"a corpus is a path or an iterable of documents, got {kind}: {shown(source)}") from None
+        if once:
+            raise TypeError(
+                f"a corpus is read more than once, which a {kind} does not allow: pass a list, or an object whose "
+                "__iter__ starts again"
+            )
         self._source, self._field = source, field
         hint = length_hint(source, -1)
         self.length = None if hint < 0 else hint
@@ -102,43 +116,13 @@ class Records:
         return no_field(self._field, record)
 
 
-def column_names(source: Any) -> list[str] | None:
-    """Return the names of the columns of a table of any library, and None for anything else.
-
-    Parameters
-    ----------
-    source : object
-    """
-    names = getattr(source, "column_names", None)  # Arrow, Hugging Face
-    if names is None:
-        names = getattr(source, "columns", None)  # pandas, Polars
-    return None if names is None else list(names)
-
-
-def check_reiterable(source: Any) -> None:
-    """Raise TypeError for what cannot be iterated, or only once.
-
-    Parameters
-    ----------
-    source : object
-    """
-    kind = type(source).__name__
-    try:
-        once = iter(source) is source
-    except TypeError:
-        raise TypeError(f"a corpus is a path or an iterable of token lists, got {kind}: {shown(source)}") from None
-    if once:
-        raise TypeError(
-            f"a corpus is read more than once, which a {kind} does not allow: pass a list, or an object whose "
-            "__iter__ starts again"
-        )
-
-
 def documents_of(
     rows: Iterable[tuple[int, Any]],
     errors: str,
     ledger: Ledger,
     fail: Callable[[int, BadRow], Exception] | None,
+    *,
+    any_tokens: bool = False,
 ) -> Iterator[Document]:
     """Yield the documents in rows.
 
@@ -151,9 +135,11 @@ def documents_of(
     ledger : Ledger
     fail : callable or None
         Makes the error to raise for a bad row. Without it, bad rows are added to the ledger and left out.
+    any_tokens : bool
+        Whether the tokens of a list may have no UTF-8 form, unless it is to be replaced.
     """
     for number, value in rows:
-        document = _document(value, errors, ledger)
+        document = _document(value, errors, ledger, any_tokens)
         if not isinstance(document, BadRow):
             yield document
         elif fail is None:
@@ -162,7 +148,7 @@ def documents_of(
             raise fail(number, document)
 
 
-def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
+def _document(value: Any, errors: str, ledger: Ledger, any_tokens: bool) -> Document | BadRow:
     """Return a value as a document, or the reason why it is not one."""
     if isinstance(value, str):
         return _text(value, errors, ledger)
@@ -173,11 +159,15 @@ def _document(value: Any, errors: str, ledger: Ledger) -> Document | BadRow:
     if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):
         return BadRow("null", "null, where a text or a list of tokens is expected", TypeError)
     if type(value) is not list and (isinstance(value, Mapping) or not isinstance(value, Iterable)):
-        return _neither(value)
+        hint = "; field=... names that of records" if isinstance(value, Mapping) else ""
+        message = f"{shown(value)}, where a text or a list of tokens is expected{hint}"
+        return BadRow("no text", message, TypeError)
     try:
         tokens = token_list(value, "the list")
     except TypeError as error:
         return BadRow("no text", str(error), TypeError)
+    if any_tokens and errors == "strict":
+        return tokens
     try:
         "".join(tokens).encode()
     except UnicodeEncodeError:
@@ -199,10 +189,6 @@ def _text(value: str, errors: str, ledger: Ledger) -> bytes | BadRow:
     text, replaced = replace_surrogates(value)
     ledger.replaced += replaced
     return text
-
-
-def _neither(value: object) -> BadRow:
-    return BadRow("no text", f"{shown(value)}, where a text or a list of tokens is expected", TypeError)
 
 
 @dataclass(frozen=True)
@@ -234,8 +220,8 @@ class DocumentBlock:
     def read(self, reading: Reading) -> bytes:
         """Return the text of all, in which each sequence ends with a newline; the end of a document ends one."""
         if not self.tokens and reading.unit != "line":
-            return b"".join(map(reading._apply, self.documents))
-        return self.text if self.tokens else reading._apply(self.text)
+            return b"".join([apply_valid(reading, text) for text in self.documents])
+        return self.text if self.tokens else apply_valid(reading, self.text)
 
 
 def document_blocks(documents: Iterable[bytes | list[str]]) -> Iterator[DocumentBlock]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +16,7 @@ from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_choice, check_integer, check_number, shown
 from fastembed._kernels.tokens import NeighborTable, PhraseTable
-from fastembed.corpus.corpus import Corpus, MemoryCorpus, Progress, Source, TextCorpus, as_corpus, map_text
+from fastembed.corpus.corpus import Corpus, OnePerThread, Progress, Source, as_corpus, map_text
 from fastembed.corpus.ledger import Ledger, note_on_interrupt
 from fastembed.corpus.reading import (
     GLUE,
@@ -25,7 +24,6 @@ from fastembed.corpus.reading import (
     SPACES,
     check_phrases,
     join_phrases,
-    join_tokens,
     phrase_table,
     phrase_words,
     phrases_text,
@@ -323,7 +321,6 @@ THRESHOLDS = {"npmi": 0.5, "word2vec": 100.0}  # the defaults
 DIGITS = 6  # digits of a score after the point: files are short, and are read back to the same scores
 MOST_COMMON = 4000  # common words, which the kernel numbers in 24 bits, two at a time
 SEARCH_GLUE = 0xFF  # between the words of a phrase during the search for longer ones: a byte that no UTF-8 text has
-BATCH_BYTES = 1 << 20
 
 
 def find_collocations(
@@ -377,49 +374,15 @@ def _count(
     corpus: Corpus, phrases: Iterable[Words], common: Words, ledger: Ledger, progress: Progress | None, threads: int
 ) -> NeighborTable:
     """Count tokens and pairs of neighbours in a text in which some phrases are joined."""
-    joined = phrase_table(phrases)
-    join = (lambda text: joined.join(text, SEARCH_GLUE)) if phrases else (lambda text: text)
-    packed = [token_bytes(token) for token in common]
-    if not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
-        return _count_text(corpus, join, packed, ledger, progress, threads)
-    table = NeighborTable(packed)
-    lines: list[bytes] = []
-    size = 0
-    for tokens in corpus.sequences(ledger, progress):
-        lines.append(join_tokens(tokens))
-        size += len(lines[-1])
-        if size > BATCH_BYTES:
-            table.count(join(b"\n".join(lines)), False)
-            lines, size = [], 0
-    table.count(join(b"\n".join(lines)), False)
-    return table
+    joined, packed = phrase_table(phrases), list(map(token_bytes, common))
+    spare = OnePerThread(lambda: NeighborTable(packed))
 
+    def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
+        with spare.taken() as table:
+            return None, *table.count(joined.join(text, SEARCH_GLUE) if phrases else text, inside)
 
-def _count_text(
-    corpus: TextCorpus,
-    join: Callable[[bytes], bytes],
-    common: list[bytes],
-    ledger: Ledger,
-    progress: Progress | None,
-    threads: int,
-) -> NeighborTable:
-    """Count in text, with one table per thread."""
-    tables: SimpleQueue[NeighborTable] = SimpleQueue()
-
-    def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        try:
-            table = tables.get_nowait()
-        except Empty:
-            table = NeighborTable(common)
-        try:
-            return None, *table.count(join(text), open_line)
-        finally:
-            tables.put(table)
-
-    with closing(map_text(corpus, count, ledger, progress, threads)) as blocks:
-        for _ in blocks:
-            pass
-    return _merged([tables.get() for _ in range(tables.qsize())] or [NeighborTable(common)])
+    deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, threads), 0)
+    return _merged(spare.all() or [NeighborTable(packed)])
 
 
 def _merged(tables: list[NeighborTable]) -> NeighborTable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import os
 import pickle
@@ -13,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from operator import index
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from fastembed._base.estimator import pickled_as
 from fastembed._base.threads import ordered_results
@@ -39,7 +38,12 @@ PROBE = f"{string.printable} a-b c's"  # a text in which most patterns that matc
 DIGITS = {"keep": 0, "shape": 1, "drop": 2}  # what the kernel calls them
 UNITS = {"paragraph": 0, "sentence": 1, "document": 2}  # what the kernel calls them; "line" needs no kernel
 NOT_ESCAPED = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not stand for a byte
+BATCH_BYTES, BATCH_TEXTS = 1 << 16, 1 << 12  # bytes and texts that a process that tokenizes gets at a time
 NOT_RECORDED = ("errors", "processes")  # options that are no part of what the tokens of a valid text are
+
+Text: TypeAlias = "tuple[list[bytes], bool]"  # sequences, and whether they are tokens that `join_tokens` has joined
+
+_reading: Reading  # in a process that tokenizes
 
 
 @pickled_as("corpus.Reading")
@@ -170,21 +174,7 @@ class Reading:
         """
         if not valid_utf8(text):
             raise ValueError(f"the text {shown(text)} is not valid UTF-8")
-        return self._apply(text, inside, last)
-
-    def _apply(self, text: bytes, inside: bool = False, last: bool = True) -> bytes:
-        """Return what :meth:`apply` does of a text that is known to be valid UTF-8: the kernels read beyond others."""
-        if self.unit == "line" and last and text and not text.endswith(b"\n"):
-            text += b"\n"
-        if self.unit != "line":
-            text = kernels.sequences(text, UNITS[self.unit], inside, last)
-        if self.words:
-            text = kernels.words(text, self.keep_case, DIGITS[self.digits])
-        elif self.lowercase:
-            text = text.lower() if text.isascii() else text.decode().lower().encode()
-        if self.compiled and self.phrases is not None:
-            text = self._phrase_table.join(text, GLUE)
-        return text
+        return apply_valid(self, text, inside, last)
 
     def tokens(self, sequence: bytes) -> list[str]:
         r"""Return the tokens of one sequence of what :meth:`apply` returned.
@@ -250,7 +240,7 @@ class Reading:
             if self.errors == "strict":
                 raise ValueError(f"the text {shown(document)} has no UTF-8 form: {error}") from error
             text, _ = replace_surrogates(document)
-        return list(map(self.tokens, self._apply(text).split(b"\n")[:-1]))
+        return list(map(self.tokens, apply_valid(self, text).split(b"\n")[:-1]))
 
     def token(self, word: str, known: Container[str]) -> str:
         """Return the token that a word becomes by this reading, if it becomes a single known one; else the word.
@@ -352,6 +342,37 @@ class Reading:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+def apply_valid(reading: Reading, text: bytes, inside: bool = False, last: bool = True) -> bytes:
+    """Return what :meth:`Reading.apply` does of a text that is known to be valid UTF-8: the kernels read beyond others.
+
+    Parameters
+    ----------
+    reading : Reading
+    text, inside, last
+        As for :meth:`Reading.apply`.
+    """
+    if reading.unit != "line":
+        text = kernels.sequences(text, UNITS[reading.unit], inside, last)
+    elif last and text and not text.endswith(b"\n"):
+        text += b"\n"
+    if reading.words:
+        text = kernels.words(text, reading.keep_case, DIGITS[reading.digits])
+    elif reading.lowercase:
+        text = text.lower() if text.isascii() else text.decode().lower().encode()
+    if reading.compiled and reading.phrases is not None:
+        text = reading._phrase_table.join(text, GLUE)
+    return text
+
+
+def checked_reading(reading: Any) -> Reading:
+    """Return a reading, or that by default for None; raise TypeError for anything else."""
+    if reading is None:
+        return Reading()
+    if not isinstance(reading, Reading):
+        raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(reading)}")
+    return reading
+
+
 @dataclass(frozen=True)
 class MissingTokenizer:
     """Stands for the tokenizer of a model that was read from a file, which holds its name alone."""
@@ -362,7 +383,7 @@ class MissingTokenizer:
         """Raise ValueError."""
         raise ValueError(
             f"the text of this model was read by the tokenizer {self.name}, which its file does not hold: "
-            "set_params(reading=Reading(tokenizer=...)), or read by FileCorpus(..., tokenizer=...)"
+            "set_params(reading=Reading(tokenizer=...)), or FileCorpus(..., reading=Reading(tokenizer=...))"
         )
 
 
@@ -449,22 +470,12 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
     where : str
         What the message calls it.
     """
-    if isinstance(item, str | bytes | bytearray | memoryview | os.PathLike):
-        raise TypeError(
-            f"{where} is {shown(item)}, where a list of tokens is expected; split a text into tokens, "
-            "and name several files by pathlib.Path objects"
-        )
-    if type(item) is not list and isinstance(item, Mapping):
-        raise TypeError(
-            f"{where} is {shown(item)}, where a list of tokens is expected; DocumentCorpus(..., field=...) reads one "
-            "field of records"
-        )
+    if isinstance(item, str | bytes | bytearray | memoryview | os.PathLike | Mapping):
+        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected")
     try:
         tokens = item if isinstance(item, list) else list(item)
     except TypeError:
-        missing = item is None or (isinstance(item, float) and math.isnan(item))  # as in a column of pandas
-        hint = ": leave out what is missing" if missing else ""
-        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected{hint}") from None
+        raise TypeError(f"{where} is {shown(item)}, where a list of tokens is expected") from None
     kinds = set(map(type, tokens))
     if all(issubclass(kind, str) for kind in kinds):
         return tokens
@@ -477,44 +488,13 @@ def token_list(item: Iterable[Any], where: str) -> list[str]:
     raise TypeError(f"{where} mixes strings and integers: {shown(tokens)}")
 
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Line: TypeAlias = "tuple[bytes, bool]"  # a sequence, and whether it consists of tokens that `join_tokens` has joined
-
-BATCH_BYTES = 1 << 16  # bytes of text that a process gets at a time
-BATCH_ITEMS = 1 << 12
-
-_reading: Reading  # in a process that tokenizes
-
-
-def tokenize(lines: Iterable[Line], reading: Reading) -> Iterator[list[str]]:
-    """Yield the tokens of each line, in order, found in as many processes as the reading says.
+def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[str]]]:
+    """Yield the tokens of the sequences of each text, in order, found in as many processes as the reading says.
 
     Parameters
     ----------
-    lines : iterable of (bytes, bool)
-    reading : Reading
-
-    Raises
-    ------
-    RuntimeError
-        If a process ends before its work does.
-    """
-    return read_in_processes(_tokens, lines, lambda line: len(line[0]), reading)
-
-
-def read_in_processes(
-    read: Callable[[Item, Reading], Result], items: Iterable[Item], size: Callable[[Item], int], reading: Reading
-) -> Iterator[Result]:
-    """Yield ``read(item, reading)`` for each item, in order, found in as many processes as the reading says.
-
-    Parameters
-    ----------
-    read : callable
-        A function of a module.
-    items : iterable
-    size : callable
-        Returns about how many bytes of text an item has.
+    texts : iterable of (list of bytes, bool)
+        Sequences, without the newline at their ends, and whether they are tokens that `join_tokens` has joined.
     reading : Reading
 
     Raises
@@ -523,8 +503,8 @@ def read_in_processes(
         If a process ends before its work does.
     """
     if reading.compiled or reading.processes == 1:
-        for item in items:
-            yield read(item, reading)
+        for text in texts:
+            yield _read_text(text, reading)
         return
     import multiprocessing  # not before, as it takes time
     from concurrent.futures import ProcessPoolExecutor
@@ -534,9 +514,7 @@ def read_in_processes(
     try:
         with (
             ProcessPoolExecutor(reading.processes, context, _start, (reading,)) as executor,
-            closing(
-                ordered_results(executor, partial(_read_batch, read), _batches(items, size), 2 * reading.processes)
-            ) as results,
+            closing(ordered_results(executor, _read_batch, _batches(texts), 2 * reading.processes)) as results,
         ):
             for batch in results:
                 yield from batch
@@ -571,20 +549,20 @@ def check_picklable(tokenizer: Any, processes: int) -> None:
         ) from error
 
 
-def _tokens(line: Line, reading: Reading) -> list[str]:
-    text, tokens = line
-    return split_tokens(text) if tokens else reading.tokens(text)
+def _read_text(text: Text, reading: Reading) -> list[list[str]]:
+    lines, joined = text
+    return list(map(split_tokens if joined else reading.tokens, lines))
 
 
-def _batches(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    batch: list[Item] = []
-    total = 0
-    for item in items:
-        batch.append(item)
-        total += size(item)
-        if total >= BATCH_BYTES or len(batch) == BATCH_ITEMS:
+def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    batch: list[Text] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += sum(map(len, text[0]))
+        if size >= BATCH_BYTES or len(batch) == BATCH_TEXTS:
             yield batch
-            batch, total = [], 0
+            batch, size = [], 0
     if batch:
         yield batch
 
@@ -595,8 +573,8 @@ def _start(reading: Reading) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the process that waits for this one
 
 
-def _read_batch(read: Callable[[Item, Reading], Result], batch: list[Item]) -> list[Result]:
-    return [read(item, _reading) for item in batch]
+def _read_batch(batch: list[Text]) -> list[list[list[str]]]:
+    return [_read_text(text, _reading) for text in batch]
 
 
 def check_phrases(phrases: Any) -> tuple[tuple[str, ...], ...]:

@@ -156,6 +156,22 @@ def _standard_input() -> Spool:
         return _spooled(sys.stdin)
 
 
+def path_list(paths: Any) -> list[str | os.PathLike[str]]:
+    """Return one path or several as a list; raise TypeError for anything else.
+
+    Parameters
+    ----------
+    paths : path-like or iterable of path-like
+    """
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
+    found = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes | bytearray) else [paths]
+    for path in found:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"paths must be a path or several, each a str or a pathlib.Path, got {shown(path)}")
+    return found
+
+
 def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
     """Return the files that the paths stand for.
 

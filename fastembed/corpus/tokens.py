@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,14 +25,13 @@ from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_results
 from fastembed._base.validation import shown
 from fastembed._kernels.tokens import Ranking, TokenTable
-from fastembed.corpus.corpus import Corpus, FileCorpus, MemoryCorpus, Progress, TextCorpus, map_text
+from fastembed.corpus.corpus import Block, Corpus, FileCorpus, OnePerThread, Progress, disk_size, map_text
 from fastembed.corpus.ledger import Ledger
-from fastembed.corpus.reading import SPACES, join_tokens, token_bytes
+from fastembed.corpus.reading import SPACES, Reading, token_bytes
 
 Int32 = npt.NDArray[np.int32]
 
 PARTS = 64  # parts of a table: a power of two
-BATCH_SEQUENCES = 1 << 12  # sequences that are numbered at a time where no compiled code reads them
 
 
 @dataclass(frozen=True)
@@ -88,43 +85,43 @@ def _places(table: TokenTable, known: TokenTable) -> Int32:
     return places
 
 
-def number_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> NumberedCorpus:
-    """Return a corpus in numbers, which takes one reading."""
-    if isinstance(corpus, MemoryCorpus) or not corpus.reading.compiled:
-        return NumberedCorpus(list(_number_sequences(corpus, ledger, progress)))
-    free: SimpleQueue[tuple[TokenTable, Int32]] = SimpleQueue()  # as many as threads: a table, and a buffer of ids
+def number_tokens(blocks: Iterable[Block], reading: Reading, ledger: Ledger, pool: Pool) -> NumberedCorpus:
+    """Return a text in numbers, which takes one reading."""
+    spare = OnePerThread(lambda: (TokenTable(), IdBuffer()))
 
-    def number(text: bytes, open_line: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
-        try:
-            table, buffer = free.get_nowait()
-        except Empty:
-            table, buffer = TokenTable(), np.empty(0, np.int32)
-        if len(buffer) < len(text):
-            buffer = np.empty(len(text), np.int32)
-        try:
-            written, tokens, lines, empty_lines = table.number(text, open_line, buffer)
-            return (table, buffer[:written].copy()), tokens, lines, empty_lines
-        finally:
-            free.put((table, buffer))
+    def number(text: bytes, inside: bool) -> tuple[tuple[TokenTable, Int32], int, int, int]:
+        with spare.taken() as (table, buffer):
+            ids = buffer.of(len(text))
+            written, tokens, lines, empty_lines = table.number(text, inside, ids)
+            return (table, ids[:written].copy()), tokens, lines, empty_lines
 
-    with closing(map_text(corpus, number, ledger, progress, pool.threads)) as pieces:
+    with closing(map_text(blocks, reading, number, ledger, pool.threads)) as pieces:
         return NumberedCorpus(list(pieces))
 
 
-def _number_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> Iterator[tuple[TokenTable, Int32]]:
-    """Yield the numbers of sequences that only Python reads."""
-    table, sequences = TokenTable(), corpus.sequences(ledger, progress)
-    while lines := [join_tokens(tokens) + b"\n" for tokens in islice(sequences, BATCH_SEQUENCES)]:
-        text = b"".join(lines)
-        buffer = np.empty(len(text), np.int32)
-        yield table, buffer[: table.number(text, False, buffer)[0]].copy()
+class IdBuffer:
+    """An array for the ids of a block of text, kept for the next one."""
+
+    def __init__(self) -> None:
+        self._ids = np.empty(0, np.int32)
+
+    def of(self, size: int) -> Int32:
+        """Return an array of at least this size."""
+        if len(self._ids) < size:
+            self._ids = np.empty(size, np.int32)
+        return self._ids
 
 
 def count_tokens(corpus: Corpus, ledger: Ledger, progress: Progress | None, pool: Pool) -> list[TokenTable]:
     """Return tables of the tokens of a corpus, each of which is in one of them."""
-    if not isinstance(corpus, MemoryCorpus) and corpus.reading.compiled:
-        return _merged(_count_text(corpus, ledger, progress, pool.threads), pool)
-    return [_count_sequences(corpus, ledger, progress)]
+    spare = OnePerThread(TokenTable)
+
+    def count(text: bytes, inside: bool) -> tuple[None, int, int, int]:
+        with spare.taken() as table:
+            return None, *table.count(text, inside)
+
+    deque(map_text(corpus.blocks(ledger, progress), corpus.reading, count, ledger, pool.threads), 0)
+    return _merged(spare.all(), pool)
 
 
 def count_tokens_by(executor: Executor, corpus: Corpus, ledger: Ledger, progress: Progress | None) -> list[TokenTable]:
@@ -164,26 +161,6 @@ def _merge_run(ranking: Ranking, runs: list[tuple[int, int, int]], k: int) -> No
     ranking.merge(*runs[k])
 
 
-def _count_text(corpus: TextCorpus, ledger: Ledger, progress: Progress | None, threads: int) -> list[TokenTable]:
-    """Count the tokens of files, with one table per thread."""
-    tables: SimpleQueue[TokenTable] = SimpleQueue()
-
-    def count(text: bytes, open_line: bool) -> tuple[None, int, int, int]:
-        try:
-            table = tables.get_nowait()
-        except Empty:
-            table = TokenTable()
-        try:
-            return None, *table.count(text, open_line)
-        finally:
-            tables.put(table)
-
-    with closing(map_text(corpus, count, ledger, progress, threads)) as blocks:
-        for _ in blocks:
-            pass
-    return [tables.get() for _ in range(tables.qsize())]
-
-
 def _merged(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
     """Return tables without a common token that have the tokens of all."""
     filled = [table for table in tables if len(table)]
@@ -200,17 +177,6 @@ def _merged(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
 
     pool.run(merge, PARTS)
     return parts
-
-
-def _count_sequences(corpus: Corpus, ledger: Ledger, progress: Progress | None) -> TokenTable:
-    """Count the tokens of any corpus."""
-    found: Counter[str] = Counter()
-    for tokens in corpus.sequences(ledger, progress):
-        found.update(tokens)
-    table = TokenTable()
-    for token, count in found.items():
-        table.insert(token_bytes(token), count)
-    return table
 
 
 T = TypeVar("T")
@@ -238,8 +204,7 @@ def corpus_parts(corpus: Corpus) -> list[FileCorpus]:
     """
     if not isinstance(corpus, FileCorpus):
         raise TypeError("an executor counts files, which all of its workers can read; this corpus is in memory")
-    size = sum(file.size() for file in corpus._files)
-    return corpus.parts(max(SIZES.task_bytes, size // MOST_TASKS))
+    return corpus.parts(max(SIZES.task_bytes, disk_size(corpus) // MOST_TASKS))
 
 
 def map_tasks(executor: Executor, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[R, None, None]:
@@ -256,7 +221,7 @@ def _call(function: Callable[[T], R], name: str, task: T) -> R:
 
 def reported(parts: list[FileCorpus], results: Iterable[R], progress: Progress | None, times: int = 1) -> Iterable[R]:
     """Yield the results of parts, and report the bytes of each that has ended, `times` over."""
-    sizes = [sum(file.size() for file in part._files) for part in parts]
+    sizes = list(map(disk_size, parts))
     done = 0
     for size, result in zip(sizes, results, strict=True):
         done += size

@@ -14,7 +14,6 @@ from fastembed._base.threads import Pool
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.chunks import Chunk, cut_chunks
-from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.external_sum import ExternalSum
 from fastembed.counts.groups import group_places
 from fastembed.counts.progress import CountingProgress
@@ -28,7 +27,7 @@ from fastembed.counts.windows import (
     exact_batches,
     keep_probabilities,
 )
-from fastembed.vocabulary import Vocabulary
+from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.baskets import basket_rows
 from fastembed.counts.corpus_windows import sum_windows
-from fastembed.counts.encoding import encode_corpus, vocabulary_size
 from fastembed.counts.expected import SCALE_ENTRIES, Scale
 from fastembed.counts.external_sum import add_matrices
 from fastembed.counts.files import read_counts, write_counts
@@ -41,7 +40,7 @@ from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty, store_ro
 from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
 from fastembed.counts.url_folder import open_folder
 from fastembed.counts.windows import Windows, check_exact
-from fastembed.vocabulary import Vocabulary
+from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 Float = npt.NDArray[np.float64]
 

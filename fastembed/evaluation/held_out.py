@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastembed._base.arrays import largest
 from fastembed._base.estimator import pickled_as
 from fastembed._base.validation import check_integer
-from fastembed.corpus.corpus import Documents, as_corpus, split_documents
+from fastembed.corpus.corpus import Source, as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.skipgram.prediction import ContextQuery, context_probabilities
 from fastembed.skipgram.skipgram import SkipGram, fitted_model
@@ -71,7 +71,7 @@ class HeldOutItems:
 
 
 def held_out_items(
-    model: SkipGram, baskets: Documents, *, given: int | None = None, topn: int = 10, seed: int = 0
+    model: SkipGram, baskets: Source, *, given: int | None = None, topn: int = 10, seed: int = 0
 ) -> HeldOutItems:
     """Hide items of baskets, and predict them from the others by :meth:`SkipGram.predict_outputs`.
 
@@ -116,7 +116,7 @@ def held_out_items(
     vocabulary, contexts = model.vocabulary, model.max_contexts_
     ledger = Ledger()
     reading = fitted_model(model).reading_of(baskets, model.reading)
-    sequences = as_corpus(split_documents(baskets, reading, single=True)).sequences(ledger)
+    sequences = as_corpus(baskets, reading, single=True).sequences(ledger)
     hidden: deque[NDArray[np.intp]] = deque()  # of the queries that have been taken and not yet answered
 
     def questions() -> Iterator[ContextQuery]:

@@ -23,8 +23,7 @@ from scipy import sparse
 from fastembed._base.memory import check_free
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import check_choice, token_of, warn_user
-from fastembed.corpus.corpus import Documents, as_corpus, split_documents
-from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.corpus import Source, as_corpus, document_tokens
 from fastembed.corpus.reading import Reading
 from fastembed.skipgram.model import FittedModel
 from fastembed.vectors.subwords import Composer
@@ -47,7 +46,7 @@ TOLERANCE = 1e-3  # largest norm of the gradient at convergence, as a share of t
 
 def document_vectors(
     model: FittedModel,
-    documents: Documents,
+    documents: Source,
     reading: Reading | None,
     drops: Callable[[str], bool],
     method: str,
@@ -78,7 +77,7 @@ def document_vectors(
 
 
 def token_bags(
-    documents: Documents,
+    documents: Source,
     vocabulary: Vocabulary,
     matrix: NDArray[Any],
     reading: Reading | None = None,
@@ -90,7 +89,7 @@ def token_bags(
     Parameters
     ----------
     documents
-        As for :func:`split_documents`; each may have a single token.
+        As for :func:`as_corpus`; each may have a single token.
     vocabulary : Vocabulary
     matrix : ndarray (V, D)
         The vectors of the vocabulary's tokens.
@@ -114,11 +113,11 @@ def token_bags(
     array([[1., 3.],
            [1., 0.]])
     """
-    corpus = as_corpus(split_documents(documents, reading, whole=True, single=True))
+    tokens = document_tokens(as_corpus(documents, reading, single=True))
     if composer is None:
-        rows = [vocabulary.ids(tokens) for tokens in corpus.sequences(Ledger())]
+        rows = list(map(vocabulary.ids, tokens))
     else:
-        rows, matrix = _with_composed(corpus.sequences(Ledger()), vocabulary, matrix, composer, drops)
+        rows, matrix = _with_composed(tokens, vocabulary, matrix, composer, drops)
     check_free(len(rows) * matrix.shape[1] * matrix.itemsize, f"the vectors of {len(rows):,} documents", "give fewer")
     if unknown := sum(not row for row in rows):
         warn_user(f"{unknown:,} of {len(rows):,} documents have no known word: their vectors are 0")

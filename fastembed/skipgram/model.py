@@ -22,7 +22,7 @@ from fastembed._base.validation import (
     plain,
     warn_user,
 )
-from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
 from fastembed.counts.alignment import align_counts
@@ -115,7 +115,7 @@ class FittedModel:
                 break
         return int(self.history[-1]["epoch"]) if self.history else 0
 
-    def reading_of(self, corpus: Documents, asked: Reading | None) -> Reading | None:
+    def reading_of(self, corpus: Source, asked: Reading | None) -> Reading | None:
         """Return how to read a text: by the corpus' own reading, that given by the user, or that of the model's text.
 
         Warn if the text of the model was read in another way.

@@ -19,7 +19,7 @@ from fastembed._base.memory import check_memory_limit
 from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode
-from fastembed.corpus.corpus import Documents
+from fastembed.corpus.corpus import Source
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
@@ -99,9 +99,9 @@ class SkipGram:
         The number of threads; by default the number of CPUs. The vectors do not depend on it.
     reading : Reading, optional
         How the text of files and documents becomes tokens. A `FileCorpus` has its own `reading`, which takes
-        precedence, with a warning if the two differ. By default tokens are separated by white space; each line of a
-        file, and each document in memory, is one sequence. A fitted model reads other texts as :attr:`reading_` says.
-        The file of a model stores it, but only the name of a tokenizer.
+        precedence, with a warning if the two differ. By default tokens are separated by white space, and each line of
+        a text is one sequence, in a file as in memory. A fitted model reads other texts as :attr:`reading_` says. The
+        file of a model stores it, but only the name of a tokenizer.
     baskets : {"flat", "share"}, optional
         Each line is a basket: all pairs of its items count, instead of the pairs in a window. The weight of a pair is 1
         ("flat"), or 1 / (n - 1) in a basket of n items ("share"); see `Counts.from_baskets`. `window`, `weighting`,
@@ -303,7 +303,7 @@ class SkipGram:
 
     def fit(
         self,
-        corpus: Documents | AnyCounts,
+        corpus: Source | AnyCounts,
         y: object = None,
         *,
         validation_counts: AnyCounts | None = None,
@@ -321,8 +321,8 @@ class SkipGram:
         ----------
         corpus : path, list of paths, re-iterable of str or of token lists, or Counts
             A single str, a pathlib.Path or a list of these names files; see `fastembed.corpus`. In another iterable
-            each item is one sequence: a list of its tokens, or a raw document as scikit-learn passes it, a str, which
-            is read as `reading` says. The corpus is read twice.
+            each item is a document: a list of tokens is one sequence, and a str is read as `reading` says, as a file of
+            its own would be. The corpus is read twice.
             Or Counts with tokens: from :meth:`count`, or from `Counts` with a `Vocabulary`. The parameters of counting,
             such as `window`, have no effect on them. Of counts in a store, a few groups of rows are in memory at a
             time; the vectors have the same bits.
@@ -395,7 +395,7 @@ class SkipGram:
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
 
-    def fit_transform(self, corpus: Documents, y: object = None, **options: Any) -> Any:
+    def fit_transform(self, corpus: Source, y: object = None, **options: Any) -> Any:
         """Fit to documents and return their mean vectors: call `fit`, then `transform`.
 
         Parameters
@@ -417,7 +417,7 @@ class SkipGram:
     @overload
     def count(
         self,
-        corpus: Documents,
+        corpus: Source,
         *,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
@@ -427,7 +427,7 @@ class SkipGram:
     @overload
     def count(
         self,
-        corpus: Documents,
+        corpus: Source,
         *,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
@@ -437,7 +437,7 @@ class SkipGram:
 
     def count(
         self,
-        corpus: Documents,
+        corpus: Source,
         *,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
@@ -486,7 +486,7 @@ class SkipGram:
 
     def partial_fit(
         self,
-        corpus: Documents | AnyCounts,
+        corpus: Source | AnyCounts,
         y: object = None,
         *,
         grow_vocabulary: bool = False,
@@ -569,7 +569,7 @@ class SkipGram:
 
     def _learn(
         self,
-        corpus: Documents | AnyCounts,
+        corpus: Source | AnyCounts,
         validation_counts: AnyCounts | None,
         memory_limit: int | None,
         progress: FitProgress | bool | None,
@@ -826,13 +826,14 @@ class SkipGram:
         """
         return predict(self._fitted, queries, topn, side, skip_unknown=skip_unknown)
 
-    def transform(self, documents: Documents, method: str = "mean") -> Any:
+    def transform(self, documents: Source, method: str = "mean") -> Any:
         """Return a vector for each document.
 
         Parameters
         ----------
         documents
-            As `corpus` for :meth:`fit`; here each may also have a single word.
+            As `corpus` for :meth:`fit`; here each may also have a single word. All sequences of a text in memory are
+            one document; of files each sequence is one.
         method : {"mean", "sif", "fit"}
             "mean" is the mean of the vectors of the words. "sif" gives frequent words less weight, and removes the
             direction that is common to all words (Arora et al. 2017). "fit" is the vector that best predicts the words
@@ -893,7 +894,7 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Documents | AnyCounts) -> float:
+    def perplexity(self, corpus: Source | AnyCounts) -> float:
         """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters

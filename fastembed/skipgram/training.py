@@ -18,7 +18,7 @@ from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
 from fastembed._base.threads import Pool, check_threads, in_background
 from fastembed._base.validation import check_flag, warn_user
-from fastembed.corpus.corpus import DocumentCorpus, Documents, FileCorpus, as_corpus, corpus_identity, split_documents
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, corpus_identity
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.counts.counts import Counts, Folder, expected_in_place
@@ -91,7 +91,7 @@ class Training:
 
     def take(
         self,
-        corpus: Documents | AnyCounts,
+        corpus: Source | AnyCounts,
         validation_counts: AnyCounts | None,
         replay: AnyCounts | None = None,
         *,
@@ -152,7 +152,7 @@ class Training:
         if validation_counts is not None:
             check_counts(validation_counts, counts.shape, "validation_counts")
 
-    def _counted(self, given: Documents, *, grow_vocabulary: bool) -> CountPair:
+    def _counted(self, given: Source, *, grow_vocabulary: bool) -> CountPair:
         """Return the counts of a text to train on, and with early stopping those of the held-out lines.
 
         With a checkpoint they are stored next to it, and are not counted again. Before a text is counted for a new
@@ -197,7 +197,7 @@ class Training:
             how |= {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
         source = how | {"corpus": corpus_identity(corpus)}
         stored = CheckpointCounts(self._checkpoint.path)
-        return stored.get(source, as_corpus(corpus).reading, count, in_stores=limit is not None)
+        return stored.get(source, as_corpus(corpus).known_reading, count, in_stores=limit is not None)
 
     # ---------------------------------------------------------------- start
 
@@ -410,16 +410,16 @@ class Training:
 # ---------------------------------------------------------------- counting
 
 
-def as_read(corpus: Documents, reading: Reading | None) -> Documents:
+def as_read(corpus: Source, reading: Reading | None) -> Source:
     """Return a text to count: documents split as `reading` says; a corpus by its own reading, with a warning."""
     own = corpus.reading if isinstance(corpus, FileCorpus | DocumentCorpus) else None
     if reading is not None and own is not None and own.record() != reading.record():
         warn_user(f"the corpus is read by its own {own}, not by {reading}")
-    return split_documents(corpus, reading)
+    return as_corpus(corpus, reading)
 
 
 def find_vocabulary(
-    corpus: Documents,
+    corpus: Source,
     options: SkipGramOptions,
     max_size: int | None,
     progress: FitProgress | None,
@@ -439,7 +439,7 @@ def find_vocabulary(
 
 
 def count_pairs(
-    corpus: Documents,
+    corpus: Source,
     vocabulary: Vocabulary,
     pairing: Windows | Baskets,
     threads: int | None,
@@ -482,7 +482,7 @@ def counting_memory(limit: int, words: int, threads: int | None) -> int:
     return max(limit - held - READING_BYTES * (1 + check_threads(threads)), LEAST)
 
 
-def counts_for(model: FittedModel, given: Documents | AnyCounts, options: SkipGramOptions) -> AnyCounts:
+def counts_for(model: FittedModel, given: Source | AnyCounts, options: SkipGramOptions) -> AnyCounts:
     """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
     if isinstance(given, Counts | CountsStore):
         return model.aligned(given)

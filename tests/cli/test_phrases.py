@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed.corpus import FileCorpus, Phrases
+from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
 
@@ -52,7 +52,7 @@ def test_a_list_is_applied_by_every_command_that_reads_text(run, document, text,
     assert run("train", text, "-o", model, "--phrases", listed, *training) == (0, "", "")
     assert {"new_york", "bank_of_america"} <= set(SkipGram.load(model).vectors.tokens)
     words = document("count", text, "-o", tmp_path / "c.safetensors", "--phrases", listed, "--min-count", 1)["words"]
-    corpus = FileCorpus(text, phrases=Phrases.load(listed))
+    corpus = FileCorpus(text, reading=Reading(phrases=Phrases.load(listed)))
     assert words == len(Vocabulary.from_corpus(corpus, 1)) < len(Vocabulary.from_corpus(text, 1))
     found = document("evaluate", model, "--perplexity", text, "--phrases", listed)["perplexity"]
     assert found[0]["perplexity"] == pytest.approx(SkipGram.load(model).perplexity(corpus))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fastembed.corpus import FileCorpus
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.corpus.corpus import advice
 
 WRAPPED = """It was a bright cold day in the city, and the clocks of all towers were
@@ -33,7 +33,7 @@ PLAIN = WRAPPED.replace(",", "").replace(";", "")
 )
 def test_advice_names_the_options_that_read_the_text_better(tmp_path, text, options, expected):
     (tmp_path / "text").write_text(text, encoding="utf-8")
-    found = advice(FileCorpus(tmp_path / "text", **options))
+    found = advice(FileCorpus(tmp_path / "text", reading=Reading(**options)))
     if expected is None:
         assert found is None
     else:

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fastembed.corpus.blocks
-import fastembed.corpus.phrases
 import twins
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus, Ledger, Phrases
+from fastembed.corpus import FileCorpus, Ledger, Phrases, Reading
 
 TEXT = """\
 the bank of america is a bank in new york
@@ -94,7 +92,11 @@ def test_the_number_of_threads_and_the_form_of_the_corpus_change_nothing(files):
     lines = [line.split(" ") for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     expected = Phrases.from_corpus(lines, 3, 0.05)
     assert any(len(phrase) > 2 for phrase in expected)
-    sources = [FileCorpus(files), FileCorpus(files, tokenizer=str.split), (tuple(line) for line in lines)]
+    sources = [
+        FileCorpus(files),
+        FileCorpus(files, reading=Reading(tokenizer=str.split)),
+        (tuple(line) for line in lines),
+    ]
     for source in (*sources[:2], [*sources[2]]):
         for threads in (1, 2, 5):
             assert Phrases.from_corpus(source, 3, 0.05, threads=threads) == expected
@@ -109,12 +111,6 @@ def test_a_line_longer_than_a_block_is_read_in_pieces_at_whose_ends_nothing_is_j
     assert set(found) == set(whole) == {("new", "york"), ("york", "new")}
     assert found.ledger.tokens_read == 200
     assert 0 < found.scores.sum() < whole.scores.sum()
-
-
-def test_batches_of_sequences_change_nothing(monkeypatch):
-    expected = Phrases.from_corpus(LINES, 2, 0.1)
-    monkeypatch.setattr(fastembed.corpus.phrases, "BATCH_BYTES", 1)
-    assert Phrases.from_corpus(LINES, 2, 0.1) == expected
 
 
 def test_progress_is_reported_once_more_per_pass(files):

@@ -9,7 +9,7 @@ from fastembed.corpus import DocumentCorpus, Ledger, Reading
 from fastembed.corpus.corpus import as_corpus
 from fastembed.corpus.memory import document_blocks
 from fastembed.corpus.reading import join_tokens, split_tokens
-from fastembed.counts.encoding import encode_corpus
+from fastembed.vocabulary import encode_corpus
 
 characters = st.text(st.one_of(st.sampled_from(" \t\n\v\f\ra"), st.characters(exclude_categories=["Cs"])), max_size=4)
 

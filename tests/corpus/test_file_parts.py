@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus import FileCorpus, Ledger, Reading
 from fastembed.corpus.blocks import open_plain, plain_blocks, plain_parts
 from fastembed.corpus.sources import FilePart, RegularFile
 
@@ -41,7 +41,7 @@ def test_parts_read_one_by_one_are_the_whole(tmp_path, size, options):
     (tmp_path / "b.txt.bz2").write_bytes(bz2.compress(TEXT))
     (tmp_path / "c.txt").write_bytes(b"")
     (tmp_path / "d.txt").write_bytes(TEXT + b"\n")
-    corpus = FileCorpus(tmp_path, **options)
+    corpus = FileCorpus(tmp_path, reading=Reading(**options))
     sequences, ledger = read(corpus)
     parts = [pickle.loads(pickle.dumps(part)) for part in corpus.parts(size)]
     found = [read(part) for part in parts]

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from fastembed.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus import DocumentCorpus, FileCorpus, Reading
 from fastembed.corpus.corpus import check_same_corpus, corpus_identity
 from fastembed.corpus.sources import Spool
 
@@ -26,7 +26,9 @@ def test_files_are_known_by_name_size_and_time(file):
     assert corpus_identity(file) != identity
 
 
-@pytest.mark.parametrize("options", [{"lowercase": True}, {"words": True}, {"skip_bad": True}])
+@pytest.mark.parametrize(
+    "options", [{"reading": Reading(lowercase=True)}, {"reading": Reading(words=True)}, {"skip_bad": True}]
+)
 def test_files_are_known_by_how_they_are_read(file, options):
     with pytest.raises(ValueError, match="the text is read in another way than when 'x' was counted"):
         check_same_corpus(corpus_identity(file), corpus_identity(FileCorpus(file, **options)), "x")
@@ -58,4 +60,6 @@ def iter_again(*tokens):
 def test_documents_are_known_by_their_tokens_and_how_they_are_read():
     documents = ["A b", "b c"]
     assert corpus_identity(DocumentCorpus(documents)) == corpus_identity(DocumentCorpus(list(documents)))
-    assert corpus_identity(DocumentCorpus(documents)) != corpus_identity(DocumentCorpus(documents, lowercase=True))
+    assert corpus_identity(DocumentCorpus(documents)) != corpus_identity(
+        DocumentCorpus(documents, reading=Reading(lowercase=True))
+    )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram, Vocabulary
-from fastembed.corpus import FileCorpus, Ledger
-from fastembed.corpus.corpus import MemoryCorpus, as_corpus
+from fastembed.corpus import FileCorpus, Ledger, Reading
+from fastembed.corpus.corpus import as_corpus, corpus_ids, document_tokens
 
 
 def test_several_files_are_read_in_the_order_given(tmp_path, read):
@@ -64,26 +64,43 @@ def test_what_is_no_corpus_is_rejected(wrong):
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ("the cat", "item 1 of the corpus is 'the cat', where a list of tokens"),
-        (b"the cat", "item 1 of the corpus is b'the cat', where a list of tokens"),
-        (3, "item 1 of the corpus is 3, where a list of tokens"),
-        ([True], "item 1 of the corpus holds True, where a token"),
-        ([1, True], "item 1 of the corpus holds True, where a token"),
-        ([3, "a"], r"item 1 of the corpus mixes strings and integers: \[3, 'a'\]"),
-        (["a", np.int64(3)], "item 1 of the corpus mixes strings and integers"),
-        ([3, 0.5], "item 1 of the corpus holds 0.5, where a token"),
-        (["a", None], "item 1 of the corpus holds None, where a token"),
-        ([["a"]], r"item 1 of the corpus holds \['a'\]"),
+        (3, "item 1 of the corpus: 3, where a text or a list of tokens is expected"),
+        ({"text": "a"}, "item 1 of the corpus: {'text': 'a'}, .* expected; field=... names that of records"),
+        (None, "item 1 of the corpus: null, where a text or a list of tokens is expected: leave out what is missing"),
+        (np.nan, "item 1 of the corpus: null, where .*: leave out what is missing"),
+        ([True], "item 1 of the corpus: the list holds True, where a token"),
+        ([1, True], "item 1 of the corpus: the list holds True, where a token"),
+        ([3, "a"], r"item 1 of the corpus: the list mixes strings and integers: \[3, 'a'\]"),
+        (["a", np.int64(3)], "item 1 of the corpus: the list mixes strings and integers"),
+        ([3, 0.5], "item 1 of the corpus: the list holds 0.5, where a token"),
+        (["a", None], "item 1 of the corpus: the list holds None, where a token"),
+        ([["a"]], r"item 1 of the corpus: the list holds \['a'\]"),
+        (bytearray(b"ab"), "item 1 of the corpus: the list is bytearray"),
     ],
 )
-def test_an_item_that_is_no_list_of_tokens_is_rejected(item, message, read):
+def test_an_item_that_is_no_document_is_rejected(item, message, read):
     with pytest.raises(TypeError, match=message):
         read([["fine"], item])
 
 
-def test_names_of_files_in_a_list_must_be_paths(read):
-    with pytest.raises(TypeError, match=r"pathlib\.Path"):
-        read([__file__])
+def test_texts_and_lists_are_documents_and_a_text_means_what_a_file_with_that_content_means(read, tmp_path):
+    text = "to be\nor\tnot\n\nto be"
+    (tmp_path / "text").write_text(text, encoding="utf-8")
+    for reading in (None, Reading(lowercase=True), Reading(unit="paragraph"), Reading(token_pattern="[a-z]+")):
+        lines = read(as_corpus(tmp_path / "text", reading))[0]
+        assert read(as_corpus([text, ["or", "not"], text.encode()], reading))[0] == [*lines, ["or", "not"], *lines]
+    assert read([text])[0] == [["to", "be"], ["or", "not"], [], ["to", "be"]]
+    assert list(document_tokens(as_corpus([text, ["a b"]]))) == [["to", "be", "or", "not", "to", "be"], ["a b"]]
+    assert list(document_tokens(as_corpus(tmp_path / "text"))) == read([text])[0]
+
+
+def test_strings_of_one_token_need_to_be_allowed(read):
+    message = "each of the 2 strings, such as 'b.txt', is a document of one token at most, .* pathlib.Path objects"
+    for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
+        with pytest.raises(ValueError, match=message):
+            use(["a.txt", "b.txt"])
+    assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
+    assert read(as_corpus(["a", "b", "c d"]))[0] == [["a"], ["b"], ["c", "d"]]
 
 
 @pytest.mark.parametrize(("line", "offset"), [(b"ab \xff\n", 3), (b" \xe4\xb8", 1), (b"\xed\xa0\x80", 0)])
@@ -103,7 +120,7 @@ def test_a_file_corpus_is_its_own_reader():
 def test_lowercase_follows_unicode(tmp_path):
     path = tmp_path / "text"
     path.write_text("The CAT\n\u0391Σ ΣA É İ\n", encoding="utf-8")
-    assert list(FileCorpus(path, lowercase=True).sequences(Ledger())) == [
+    assert list(FileCorpus(path, reading=Reading(lowercase=True)).sequences(Ledger())) == [
         ["the", "cat"],
         ["\u03b1ς", "\u03c3a", "é", "i̇"],
     ]
@@ -113,18 +130,23 @@ def test_a_tokenizer_gets_lines_without_their_ends(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"The cat,sat\r\n\nX")
     seen = []
-    corpus = FileCorpus([path], lowercase=True, tokenizer=lambda line: seen.append(line) or re.split("[ ,]", line))
+    corpus = FileCorpus(
+        [path], reading=Reading(lowercase=True, tokenizer=lambda line: seen.append(line) or re.split("[ ,]", line))
+    )
     assert list(corpus.sequences(Ledger())) == [["the", "cat", "sat"], [""], ["x"]]
     assert seen == ["the cat,sat", "", "x"]
     with pytest.raises(TypeError, match="what the tokenizer made of 'The cat,sat' is 'The cat,sat', where a list"):
-        list(FileCorpus(path, tokenizer=str).sequences(Ledger()))
+        list(FileCorpus(path, reading=Reading(tokenizer=str)).sequences(Ledger()))
 
 
 def test_invalid_utf8_can_be_replaced(tmp_path, read):
     path = tmp_path / "text"
     path.write_bytes("a\ufffd b\n".encode() + b"c\xff \xe4\xb8 d\n")
     ledger = Ledger()
-    assert list(FileCorpus(path, errors="replace").sequences(ledger)) == [["a\ufffd", "b"], ["c\ufffd", "\ufffd", "d"]]
+    assert list(FileCorpus(path, reading=Reading(errors="replace")).sequences(ledger)) == [
+        ["a\ufffd", "b"],
+        ["c\ufffd", "\ufffd", "d"],
+    ]
     assert ledger.replaced == 2
     assert ledger.summary().endswith("; 2 times U+FFFD for invalid bytes")
     with pytest.raises(ValueError, match=r"line 2, byte 8 of the text: invalid start byte \(b'\\xff'\)"):
@@ -140,7 +162,7 @@ def test_invalid_utf8_can_be_replaced(tmp_path, read):
 )
 def test_bad_options_are_rejected(option, error, message):
     with pytest.raises(error, match=message):
-        FileCorpus(__file__, **option)
+        Reading(**option)
 
 
 def test_integers_stand_for_their_digits(read):
@@ -149,7 +171,7 @@ def test_integers_stand_for_their_digits(read):
 
 def test_ids_are_read_and_checked():
     ledger = Ledger()
-    ids = list(MemoryCorpus([[3, 1], np.array([2], np.uint8), range(2), []]).ids(4, ledger))
+    ids = list(corpus_ids(as_corpus([[3, 1], np.array([2], np.uint8), range(2), []]), 4, ledger))
     assert [i.tolist() for i in ids] == [[3, 1], [2], [0, 1], []]
     assert {i.dtype for i in ids} == {np.dtype(np.int32)}
     assert ledger == Ledger(lines=4, empty_lines=1, tokens_read=5)
@@ -160,7 +182,7 @@ def test_ids_are_read_and_checked():
         (3, TypeError, "item 1 of the corpus is 3, where a list of ids"),
     ):
         with pytest.raises(error, match=message):
-            list(MemoryCorpus([[0], item]).ids(4, Ledger()))
+            list(corpus_ids(as_corpus([[0], item]), 4, Ledger()))
 
 
 @pytest.mark.parametrize(
@@ -190,15 +212,3 @@ def test_other_sequences_of_three_are_corpora():
 def test_what_is_no_path_is_named(paths, value):
     with pytest.raises(TypeError, match=f"paths must be a path or several, each a str or a pathlib.Path, got {value}"):
         FileCorpus(paths)
-
-
-@pytest.mark.parametrize("item", [None, np.nan, float("nan")])
-def test_what_is_missing_is_to_be_left_out(read, item):
-    with pytest.raises(TypeError, match=r"item 1 of the corpus is .*, where a list of tokens is expected: leave out"):
-        read([["a"], item])
-
-
-def test_bytes_are_no_sequence_of_tokens(read):
-    for item in (b"ab", bytearray(b"ab"), memoryview(b"ab")):
-        with pytest.raises(TypeError, match=r"item 0 of the corpus is .*, where a list of tokens is expected"):
-            read([item])

@@ -7,7 +7,7 @@ import pytest
 
 from fastembed import SkipGram
 from fastembed.corpus import DocumentCorpus, FileCorpus, Phrases, Reading
-from fastembed.corpus.corpus import split_documents
+from fastembed.corpus.corpus import as_corpus, document_tokens
 from fastembed.vocabulary import Vocabulary
 
 TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
@@ -30,15 +30,15 @@ TEXT = "The cat's CAT,\r\n\nÉtienne sat\u00a0down.\nend"
 def test_files_and_documents_are_read_alike(tmp_path, read, options):
     path, reading = tmp_path / "text", Reading(**options)
     path.write_bytes(TEXT.encode())
-    corpus = FileCorpus(path, **options)
+    corpus = FileCorpus(path, reading=reading)
     assert corpus.reading == reading
     sequences = read(corpus)[0]
     assert sequences == reading.sequences(TEXT)
-    documents = split_documents([TEXT, "a b"], reading, single=True)
+    documents = as_corpus([TEXT, "a b"], reading, single=True)
     assert read(documents)[0] == [*sequences, *reading.sequences("a b")]
-    assert read(split_documents(str(path), reading))[0] == sequences
+    assert read(as_corpus(str(path), reading))[0] == sequences
     whole = [token for sequence in sequences for token in sequence]
-    assert read(split_documents([TEXT], reading, whole=True, single=True))[0] == [whole]
+    assert list(document_tokens(as_corpus([TEXT], reading, single=True))) == [whole]
 
 
 def test_a_text_without_utf8_form_is_an_error_or_replaced():
@@ -89,21 +89,23 @@ def test_a_last_line_without_a_token_is_a_sequence_in_files_and_documents(tmp_pa
     (tmp_path / "text").write_bytes(b"\n7")
     assert Reading(**options).apply(b"\n7") == b"\n\n"
     assert Reading(**options).sequences("\n7") == [[], []]
-    assert read(FileCorpus(tmp_path / "text", **options))[0] == [[], []]
+    assert read(FileCorpus(tmp_path / "text", reading=Reading(**options)))[0] == [[], []]
 
 
 @pytest.mark.parametrize("unit", ["line", "paragraph"])
 def test_an_empty_document_is_the_same_for_a_model_and_a_corpus(read, unit):
     documents = ["a b", "", "c d"]
     options = {"words": True, "unit": unit}
-    assert read(split_documents(documents, Reading(**options)))[0] == read(DocumentCorpus(documents, **options))[0]
+    assert read(as_corpus(documents, Reading(**options)))[0] == [["a", "b"], [], ["c", "d"]][
+        : 3 if unit == "line" else 1
+    ] + [["c", "d"]] * (unit != "line")
 
 
 def test_a_model_reads_documents_and_files_by_its_reading(tmp_path):
     path, documents = tmp_path / "text", ["The Cat sat", "the cat RAN"]
     path.write_text("\n".join(documents), encoding="utf-8")
     model = SkipGram(dim=2, min_count=1, reading=Reading(lowercase=True))
-    for source in (documents, path, FileCorpus(path, lowercase=True)):
+    for source in (documents, path, FileCorpus(path, reading=Reading(lowercase=True))):
         assert sorted(model.fit(source).vectors.tokens) == ["cat", "ran", "sat", "the"]
         assert (model.transform(["THE"]) == model.vectors["the"]).all()
         assert model.perplexity(documents) == model.perplexity(path)
@@ -126,8 +128,8 @@ def test_phrases_are_joined_in_files_and_documents_after_all_else(tmp_path, read
     expected = [Phrases(phrases).join(tokens) for tokens in Reading(lowercase=True, **options).sequences(text)]
     assert "new_york_in_the" in expected[-1]
     assert reading.sequences(text) == expected
-    assert read(FileCorpus(path, lowercase=True, phrases=phrases, **options))[0] == expected
-    counted = [Vocabulary.from_corpus(split_documents(source, reading), 1) for source in ([text], path)]
+    assert read(FileCorpus(path, reading=reading))[0] == expected
+    counted = [Vocabulary.from_corpus(as_corpus(source, reading), 1) for source in ([text], path)]
     assert counted[0].tokens == counted[1].tokens
     assert set(counted[0].tokens) == {token for tokens in expected for token in tokens}
 
@@ -161,7 +163,7 @@ def test_phrases_are_joined_in_the_texts_of_records_and_lists_stay_as_they_are(t
     records = [{"text": "In new york\nnew\tyork"}, {"text": listed}, {"text": "york new york"}]
     path.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
     expected = [["In", "new_york"], ["new_york"], listed, ["york", "new_york"]]
-    options = {"field": "text", "phrases": ["new york"]}
+    options = {"field": "text", "reading": Reading(phrases=["new york"])}
     assert read(FileCorpus(path, **options))[0] == expected
     assert read(DocumentCorpus(records, **options))[0] == expected
     corpora = (FileCorpus(path, field="text"), DocumentCorpus(records, field="text"))
@@ -173,5 +175,5 @@ def test_phrases_are_joined_in_the_texts_of_records_and_lists_stay_as_they_are(t
 def test_phrases_are_joined_after_a_pattern_in_processes(tmp_path, read):
     (tmp_path / "text").write_text("In New York, new york!\n" * 50, encoding="utf-8")
     options = {"lowercase": True, "token_pattern": r"\w+", "phrases": ["new york"]}
-    one, two = (read(FileCorpus(tmp_path / "text", processes=n, **options))[0] for n in (1, 2))
+    one, two = (read(FileCorpus(tmp_path / "text", reading=Reading(processes=n, **options)))[0] for n in (1, 2))
     assert one == two == [["in", "new_york", "new_york"]] * 50

@@ -78,9 +78,11 @@ def write(tmp_path):
     return write_file
 
 
-def read_field(path, field="text", **options):
+def read_field(path, field="text", *, header=True, skip_bad=False, **reading):
     ledger = Ledger()
-    return list(FileCorpus(path, field=field, **options).sequences(ledger)), ledger
+    return list(
+        FileCorpus(path, reading=Reading(**reading), field=field, header=header, skip_bad=skip_bad).sequences(ledger)
+    ), ledger
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -90,7 +92,9 @@ def test_a_field_of_every_format_holds_texts(name, write):
     assert sequences == EXPECTED
     assert (ledger.lines, ledger.empty_lines, ledger.tokens_read) == (5, 1, 11)
     assert ledger.bytes == sum(len(text.encode()) for text in TEXTS)
-    vocabulary = Vocabulary.from_corpus(FileCorpus(path, field="text", lowercase=True), min_count=1, threads=2)
+    vocabulary = Vocabulary.from_corpus(
+        FileCorpus(path, reading=Reading(lowercase=True), field="text"), min_count=1, threads=2
+    )
     assert vocabulary.counts[vocabulary["the"]] == 2
 
 
@@ -475,8 +479,8 @@ def test_progress_is_reported_in_bytes_on_disk(name, write):
 def test_the_result_does_not_depend_on_threads_or_processes(write):
     path = write("t.jsonl", json_lines([{"text": f"word {n} and {n % 7}"} for n in range(50_000)]))
     found = [
-        Vocabulary.from_corpus(FileCorpus(path, field="text", **options), threads=threads)
-        for threads, options in ((1, {}), (2, {}), (1, {"tokenizer": str.split}))
+        Vocabulary.from_corpus(FileCorpus(path, field="text", reading=reading), threads=threads)
+        for threads, reading in ((1, None), (2, None), (1, Reading(tokenizer=str.split)))
     ]
     assert len({(v.tokens, tuple(v.counts), v.ledger.summary()) for v in found}) == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from fastembed import Vocabulary
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus
+from fastembed.corpus import FileCorpus, Reading
 from fastembed.corpus.tokens import map_tasks
 
 
@@ -30,7 +30,7 @@ def texts(tmp_path):
 @pytest.mark.usefixtures("small_parts")
 def test_an_executor_counts_what_one_thread_counts(texts):
     for reading in ({}, {"token_pattern": "[0-9]+"}):
-        corpus = FileCorpus(texts, **reading)
+        corpus = FileCorpus(texts, reading=Reading(**reading))
         assert len(corpus.parts(SIZES.task_bytes)) > 5
         expected, reached = Vocabulary.from_corpus(corpus, drop=["é1"]), []
         with ThreadPoolExecutor(2) as executor:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fastembed import Vocabulary
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus import FileCorpus, Ledger, Reading
 from fastembed.corpus.blocks import _zstd, read_blocks
 from fastembed.corpus.sources import find_files
 
@@ -81,7 +81,7 @@ WRAPPED = st.one_of(
 def test_sequences_and_words_do_not_depend_on_the_blocks(read, tmp_path_factory, unit, words, text, size):
     path = tmp_path_factory.mktemp("blocks") / "text"
     path.write_bytes(text.encode())
-    corpus = FileCorpus(path, unit=unit, words=words)
+    corpus = FileCorpus(path, reading=Reading(unit=unit, words=words))
     with pytest.MonkeyPatch.context() as patch:
         sequences, ledger = read(corpus)
         patch.setattr(SIZES, "block_bytes", size)
@@ -98,7 +98,7 @@ def test_a_phrase_at_the_end_of_a_file_of_one_sequence_is_joined(read, tmp_path,
     text = b"they live in new york"
     for name, content in (("text", text), ("text.gz", gzip.compress(text))):
         (tmp_path / name).write_bytes(content)
-        corpus = FileCorpus(tmp_path / name, unit=unit, phrases=["new york"])
+        corpus = FileCorpus(tmp_path / name, reading=Reading(unit=unit, phrases=["new york"]))
         assert read(corpus)[0] == [["they", "live", "in", "new_york"]]
 
 
@@ -108,8 +108,8 @@ def test_a_long_line_without_white_space_is_read_in_blocks(tmp_path):
         path.write_text(part * (1 << 20), encoding="utf-8")
         largest = 0
         for unit in ("line", "paragraph") if part != "...a" else ("line",):
-            corpus = FileCorpus(path, words=True, unit=unit)
-            largest = max([largest, *(len(block.text) for block in corpus._blocks(Ledger(), None))])
+            corpus = FileCorpus(path, reading=Reading(words=True, unit=unit))
+            largest = max([largest, *(len(block.text) for block in corpus.blocks(Ledger()))])
         assert largest <= SIZES.block_bytes + 9
 
 
@@ -118,8 +118,8 @@ def test_invalid_utf8_inside_a_word_is_an_error_or_ends_the_word(tmp_path, read)
     path.write_bytes(b"one t\xe9w\xe9o\n\nthree \xe2\x80\n")
     for unit in ("line", "paragraph", "document", "sentence"):
         with pytest.raises(ValueError, match=r"text' is not valid UTF-8 at line 1, byte 5 of the text"):
-            read(FileCorpus(path, words=True, unit=unit))
-        sequences, ledger = read(FileCorpus(path, words=True, unit=unit, errors="replace"))
+            read(FileCorpus(path, reading=Reading(words=True, unit=unit)))
+        sequences, ledger = read(FileCorpus(path, reading=Reading(words=True, unit=unit, errors="replace")))
         assert [token for sequence in sequences for token in sequence] == ["one", "t", "w", "o", "three"]
         assert ledger.replaced == 3
 

@@ -6,13 +6,12 @@ from numpy.testing import assert_array_equal
 
 from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
-from fastembed.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus import DocumentCorpus, FileCorpus, Reading
 from fastembed.corpus.corpus import as_corpus
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import token_from_bytes
 from fastembed.corpus.tokens import count_tokens, number_tokens, rank_tokens
-from fastembed.counts.encoding import encode_corpus
-from fastembed.vocabulary import Vocabulary
+from fastembed.vocabulary import Vocabulary, encode_corpus
 
 LINES = ["the cat sat on the mat", "", "the dog", "a  cat\té", "sat"] * 3
 
@@ -28,8 +27,8 @@ def corpora(tmp_path):
     path.write_text("\n".join(LINES), encoding="utf-8")
     return {
         "file": FileCorpus(path),
-        "own tokenizer": FileCorpus(path, tokenizer=str.split),
-        "texts": DocumentCorpus(LINES, words=True),
+        "own tokenizer": FileCorpus(path, reading=Reading(tokenizer=str.split)),
+        "texts": DocumentCorpus(LINES, reading=Reading(words=True)),
         "lists": as_corpus([*(line.split() for line in LINES), ["new york", ""]]),
         "nothing": as_corpus([]),
     }
@@ -40,9 +39,8 @@ def corpora(tmp_path):
 def test_a_corpus_is_numbered_in_one_reading(tmp_path, kind, threads, set_constant):
     set_constant(SIZES, "block_bytes", 40)
     set_constant(SIZES, "block_bytes", 40)
-    set_constant("fastembed.corpus.tokens.BATCH_SEQUENCES", 4)
     corpus, pool, ledgers = corpora(tmp_path)[kind], Pool(threads), [Ledger(), Ledger(), Ledger()]
-    numbered = number_tokens(corpus, ledgers[0], None, pool)
+    numbered = number_tokens(corpus.blocks(ledgers[0]), corpus.reading, ledgers[0], pool)
     words, counts = ranked(numbered.counts(pool), pool)
     expected, expected_counts = ranked(count_tokens(corpus, ledgers[1], None, pool), pool)
     assert words == expected

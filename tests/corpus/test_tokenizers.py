@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from fastembed import SkipGram
-from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus import FileCorpus, Ledger, Reading
 
 pytestmark = pytest.mark.thread_unsafe(reason="starts processes, which would be many")
 
@@ -57,12 +57,14 @@ def check(tmp_path, monkeypatch, name, code, lines):
     monkeypatch.syspath_prepend(tmp_path)
     tokenizer = importlib.import_module(name).tokens
     found = [
-        list(FileCorpus(tmp_path / "text", tokenizer=tokenizer, processes=processes).sequences(Ledger()))
+        list(
+            FileCorpus(tmp_path / "text", reading=Reading(tokenizer=tokenizer, processes=processes)).sequences(Ledger())
+        )
         for processes in (1, 2)
     ]
     assert found[0] == found[1]
     assert found[0] == found[0][: len(lines)] * 20
-    model = SkipGram(dim=2).fit(FileCorpus(tmp_path / "text", tokenizer=tokenizer))
+    model = SkipGram(dim=2).fit(FileCorpus(tmp_path / "text", reading=Reading(tokenizer=tokenizer)))
     assert set(model.vocabulary) == {token for tokens in found[0] for token in tokens}
     return found[0][: len(lines)]
 

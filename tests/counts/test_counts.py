@@ -234,7 +234,8 @@ def test_wrong_entries_of_arrays_are_rejected(change, message):
         Counts(**(arrays | change))
 
 
-def test_sums_that_are_not_exact_end_the_counting_at_once():
+def test_sums_that_are_not_exact_end_the_counting_at_once(sizes):
+    sizes.block_bytes = 1 << 14
     read = []
     corpus = [["a", "a"]] * 400_000
     with pytest.raises(ValueError, match="too large to be exact"):

@@ -19,7 +19,7 @@ import fastembed.corpus.blocks
 import fastembed.counts.corpus_windows
 from fastembed import Counts, Vocabulary
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus, Ledger
+from fastembed.corpus import FileCorpus, Ledger, Reading
 from fastembed.counts.counts import expected_in_place
 from twins import cooccurrence
 
@@ -205,10 +205,10 @@ def test_a_file_gives_what_the_same_lists_give(
 
 def test_a_tokenizer_and_lower_case_apply_to_counts_and_vocabularies(tmp_path, assert_same, write_lines):
     path = write_lines(tmp_path, [["The-cat", "SAW"], ["the-DOG"]])
-    corpus = FileCorpus(path, lowercase=True, tokenizer=re.compile("[a-z]+").findall)
+    corpus = FileCorpus(path, reading=Reading(lowercase=True, tokenizer=re.compile("[a-z]+").findall))
     counts = Counts.from_corpus(corpus, VOCABULARY)
     assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
-    lower = Vocabulary.from_corpus(FileCorpus(path, lowercase=True), min_count=1)
+    lower = Vocabulary.from_corpus(FileCorpus(path, reading=Reading(lowercase=True)), min_count=1)
     assert lower.tokens == ("saw", "the-cat", "the-dog")
 
 

@@ -215,7 +215,7 @@ def training_operations(samples: Samples) -> dict[str, Operation]:
 def reading_operations(samples: Samples) -> dict[str, Operation]:
     """Return the operations that read text and count."""
     from fastembed import Counts, Vocabulary
-    from fastembed.corpus import FileCorpus, Phrases
+    from fastembed.corpus import FileCorpus, Phrases, Reading
 
     folder, lines, text, vocabulary = samples.folder, samples.lines, samples.text, samples.fitted.vocabulary
     jsonl, table = folder / "rows.jsonl", folder / "rows.csv"
@@ -224,7 +224,7 @@ def reading_operations(samples: Samples) -> dict[str, Operation]:
 
     def reading(*, field: Any = None, **options: Any) -> Callable[[Path], Any]:
         def count(path: Path) -> Any:
-            corpus = FileCorpus([path], **({"field": field} if field else {}), **options)
+            corpus = FileCorpus([path], reading=Reading(**options), field=field)
             found = Vocabulary.from_corpus(corpus, min_count=1, threads=1)
             return found.tokens, found.counts.tolist()
 

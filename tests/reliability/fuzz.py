@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 
 from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
-from fastembed.corpus import FileCorpus, Phrases
+from fastembed.corpus import FileCorpus, Phrases, Reading
 
 DOCUMENTED = (ValueError, OSError)
 TRY_SECONDS = 60
@@ -272,10 +272,10 @@ def corpus_kinds(texts: list[list[str]]) -> dict[str, Kind]:
     lines = [" ".join(text[i : i + 4]) for text in texts for i in range(0, len(text), 4)]
     plain = ["\n".join(lines).encode(), ("\n\n".join(lines[::-1]).upper() + ". A b-\nc.").encode()]
 
-    def read_text(path: Path, **options: Any) -> None:
+    def read_text(path: Path, *, field: Any = None, skip_bad: bool = False, **how: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            corpus = FileCorpus([path], **options)
+            corpus = FileCorpus([path], reading=Reading(**how), field=field, skip_bad=skip_bad)
             vocabulary = Vocabulary.from_corpus(corpus, min_count=1, threads=1)
             counts = Counts.from_corpus(corpus, vocabulary, window=2, threads=1)
         use_vocabulary(vocabulary)

@@ -29,7 +29,7 @@ import numpy as np
 from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vectors, Vocabulary, formats
-from fastembed.corpus import FileCorpus, Phrases
+from fastembed.corpus import FileCorpus, Phrases, Reading
 
 MORE_THREADS = 4  # another one is started when none is idle at the moment
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0"}
@@ -58,7 +58,7 @@ def one_round(folder: Path, threads: int) -> str:
     counts.save(folder / "counts.safetensors")
     Counts.load(folder / "counts.safetensors")
     Phrases.from_corpus(text, min_count=50, threshold=-1.0, threads=threads).save(folder / "phrases.txt")
-    corpus = FileCorpus([folder / "rows.jsonl"], field="text", words=True)
+    corpus = FileCorpus([folder / "rows.jsonl"], reading=Reading(words=True), field="text")
     Vocabulary.from_corpus(corpus, min_count=1, threads=threads)
     trainer = Trainer.random(50, 10, seed=0, threads=threads)
     trainer.fit_counts(sparse.csr_array(np.arange(2500.0).reshape(50, 50) % 3), epochs=2)

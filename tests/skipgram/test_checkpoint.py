@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram
-from fastembed.corpus import DocumentCorpus, FileCorpus
+from fastembed.corpus import DocumentCorpus, FileCorpus, Reading
 from fastembed.skipgram import training
 from fastembed.trainer.blocks import BlockSteps
 
@@ -183,7 +183,7 @@ def test_a_text_that_has_changed_is_named(text, path, interrupted_in):
     with pytest.raises(ValueError, match=r"was counted from other files: '.*corpus.txt' instead of '.*other.txt'"):
         SkipGram(**SETTINGS).fit(other, checkpoint=path)
     with pytest.raises(ValueError, match=r"the text is read in another way than when .* was counted: reading"):
-        SkipGram(**SETTINGS).fit(FileCorpus(text, lowercase=True), checkpoint=path)
+        SkipGram(**SETTINGS).fit(FileCorpus(text, reading=Reading(lowercase=True)), checkpoint=path)
     with text.open("a", encoding="utf-8") as file:
         file.write(" w01")
     with pytest.raises(ValueError, match=f"bytes was {before.st_size} and is {before.st_size + 4}; remove it to count"):
@@ -225,7 +225,7 @@ def test_counts_of_no_checkpoint_are_an_error(corpus, path):
 
 
 def test_the_reading_of_a_text_comes_back_with_its_tokenizer(corpus, path, interrupted_in):
-    source = DocumentCorpus([" ".join(line) for line in corpus], tokenizer=str.split)
+    source = DocumentCorpus([" ".join(line) for line in corpus], reading=Reading(tokenizer=str.split))
     assert interrupted_in(2, lambda: SkipGram(**SETTINGS).fit(source, checkpoint=path))
     model = SkipGram(**SETTINGS).fit(source, checkpoint=path)
     assert model.reading_.tokenizer is str.split

@@ -32,9 +32,9 @@ def fitted(how, path):
         return SkipGram(**SETTINGS, reading=WORDS).fit(TEXT.splitlines())
     if how == "counts":
         model = SkipGram(**SETTINGS)
-        model.count(FileCorpus(path, words=True)).save(path.with_suffix(".counts"))
+        model.count(FileCorpus(path, reading=Reading(words=True))).save(path.with_suffix(".counts"))
         return model.fit(Counts.load(path.with_suffix(".counts")))
-    return SkipGram(**SETTINGS).fit(FileCorpus(path, words=True))
+    return SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(words=True)))
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -58,9 +58,9 @@ def test_other_texts_are_read_as_the_text_of_the_model(path, how, saved):
 
 
 def test_another_reading_is_warned_of_and_followed(path):
-    model = SkipGram(**SETTINGS).fit(FileCorpus(path, words=True))
+    model = SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(words=True)))
     message = r"read by Reading\(lowercase=True\), but that of the model was read by Reading\(words=True\)"
-    lower = FileCorpus(path, lowercase=True)
+    lower = FileCorpus(path, reading=Reading(lowercase=True))
     for call in (model.perplexity, model.transform, lambda text: held_out_items(model, text), model.partial_fit):
         with pytest.warns(UserWarning, match=message):
             call(lower)
@@ -78,7 +78,7 @@ def test_a_corpus_with_another_reading_than_the_parameter_is_warned_of(path):
     message = r"the corpus is read by its own Reading\(lowercase=True\), not by Reading\(words=True\)"
     for call in (SkipGram(**SETTINGS, reading=WORDS).fit, SkipGram(**SETTINGS, reading=WORDS).count):
         with pytest.warns(UserWarning, match=message) as warned:
-            call(FileCorpus(path, lowercase=True))
+            call(FileCorpus(path, reading=Reading(lowercase=True)))
         assert warned[0].filename == __file__
 
 
@@ -102,7 +102,7 @@ def test_documents_without_a_known_word_are_warned_of(path):
 
 def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
     tokenizer = re.compile(r"\w+").findall
-    model = SkipGram(**SETTINGS).fit(FileCorpus(path, tokenizer=tokenizer))
+    model = SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(tokenizer=tokenizer)))
     expected = model.transform(["King of"])
     model.save(path.with_suffix(".safetensors"))
     loaded = SkipGram.load(path.with_suffix(".safetensors"))
