@@ -18,7 +18,7 @@ def rows():
 
 
 def recipe(target):
-    found = re.search(rf"^{re.escape(target)}:.*\n((?:\t.*\n|#.*\n)+)", MAKEFILE, re.MULTILINE)
+    found = re.search(rf"^(?:.* )?{re.escape(target)}(?: .*)?:.*\n((?:\t.*\n|#.*\n)+)", MAKEFILE, re.MULTILINE)
     assert found, f"the Makefile has no target {target!r}"
     return found[1]
 
