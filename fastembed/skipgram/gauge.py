@@ -11,12 +11,13 @@ rows, and A shrinks each direction by its share of noise.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import Pool, interruptible, single_threaded_blas
+from fastembed._base.threads import Pool, interruptible, ordered_map, single_threaded_blas
 from fastembed.counts.groups import Totals
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
@@ -84,8 +85,9 @@ def apply_gauge(
         def change_rows(piece: slice) -> None:  # E becomes (E - m) A
             embedding[piece] = (embedding[piece] - (mean if bags is None else 0.0)) @ change
 
-        _for_pieces(change_columns, linear.shape[1], pool)
-        _for_pieces(change_rows, len(embedding), pool)
+        columns_of, rows_of = _pieces(linear.shape[1]), _pieces(len(embedding))
+        pool.run(lambda k: change_columns(columns_of[k]), len(columns_of))
+        pool.run(lambda k: change_rows(rows_of[k]), len(rows_of))
     if bags is None:
         embedding[totals.rows == 0] = 0
     return np.asarray(mean @ change)
@@ -141,18 +143,11 @@ def _sum_of_pieces(
 ) -> NDArray[np.float64]:
     """Return the sum of `part(piece)` over the pieces in order; as many parts are in memory as there are threads."""
     total = np.zeros(shape)
-    for first in range(0, size, PIECE * pool.threads):
-        round_size = min(size - first, PIECE * pool.threads)
-        parts: list[Any] = [None] * -(-round_size // PIECE)
-
-        def take(piece: slice, parts: list[Any] = parts, first: int = first) -> None:
-            parts[piece.start // PIECE] = part(slice(first + piece.start, first + piece.stop))
-
-        _for_pieces(take, round_size, pool)
+    with closing(ordered_map(part, _pieces(size), pool.threads, ahead=pool.threads)) as parts:
         for each in parts:
             total += each
     return total
 
 
-def _for_pieces(task: Callable[[slice], None], size: int, pool: Pool) -> None:
-    pool.run(lambda k: task(slice(k * PIECE, min((k + 1) * PIECE, size))), -(-size // PIECE))
+def _pieces(size: int) -> list[slice]:
+    return [slice(begin, min(begin + PIECE, size)) for begin in range(0, size, PIECE)]

@@ -1,4 +1,4 @@
-"""`SkipGram.transform` by its methods: SIF, and the vector that predicts a document's words, at its exact minimum."""
+"""`SkipGram.transform` by its methods: means, SIF, and the vector that predicts a document best, at its minimum."""
 
 import warnings
 
@@ -9,23 +9,22 @@ from scipy import optimize, sparse
 
 from fastembed import SkipGram, reference
 from fastembed._base.threads import Pool
-from fastembed.skipgram import documents as document_vectors
-from fastembed.skipgram.documents import RIDGE, SoftmaxLayer, fit_vectors
+from fastembed.skipgram import documents as module
+from fastembed.skipgram.documents import RIDGE, fit_vectors
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
 
 def random_layer(dim, outputs, dtype=np.float64, bias=True):
     rng = np.random.default_rng(dim + outputs)
-    return SoftmaxLayer(
-        rng.normal(size=(dim, outputs)).astype(dtype), rng.normal(size=outputs).astype(dtype) if bias else None
-    )
+    linear = rng.normal(size=(dim, outputs)).astype(dtype)
+    return linear, rng.normal(size=outputs).astype(dtype) if bias else None
 
 
 def objective(d, counts, layer, ridge):
     """Return f(d) and its gradient, by the reference."""
-    x = reference.matvec(d, layer.linear, layer.bias)
-    gradient = reference.logits_gradient(x, counts, 1.0) @ layer.linear.T.astype(float)
+    x = reference.matvec(d, *layer)
+    gradient = reference.logits_gradient(x, counts, 1.0) @ layer[0].T.astype(float)
     return reference.loss(x, counts, 1.0) + ridge / 2 * d @ d, gradient + ridge * d
 
 
@@ -36,7 +35,7 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     rng = np.random.default_rng(0)
     counts = sparse.random_array((documents, outputs), density=min(1, 20 / outputs), format="csr", random_state=rng)
     counts.data = np.ceil(counts.data * 3)
-    found, missed = fit_vectors(counts, layer, 0.5, Pool(1))
+    found, missed = fit_vectors(counts, *layer, 0.5, Pool(1))
     assert missed == 0
     for n, d in zip(counts[[0, documents - 1]].toarray(), found[[0, documents - 1]].astype(float), strict=True):
         at = d + rng.normal(size=dim)
@@ -53,7 +52,7 @@ def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
     layer, ridge = random_layer(dim, 200), 0.5
     rng = np.random.default_rng(0)
     counts = rng.multinomial(8, np.full(200, 1 / 200), size=4).astype(float)
-    found, _ = fit_vectors(sparse.csr_array(counts), layer, ridge, Pool(1))
+    found, _ = fit_vectors(sparse.csr_array(counts), *layer, ridge, Pool(1))
     for n, d in zip(counts, found.astype(float), strict=True):
         distance = (
             np.linalg.norm(objective(d, n, layer, ridge)[1]) / ridge
@@ -68,14 +67,14 @@ def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
 def test_the_bits_of_fitted_vectors_do_not_depend_on_threads(threads):
     layer = random_layer(4, 40_000, np.float32)
     counts = sparse.random_array((210, 40_000), density=2e-4, format="csr", random_state=np.random.default_rng(0))
-    assert_array_equal(fit_vectors(counts, layer, 1.0, Pool(threads))[0], fit_vectors(counts, layer, 1.0, Pool(1))[0])
+    assert_array_equal(fit_vectors(counts, *layer, 1.0, Pool(threads))[0], fit_vectors(counts, *layer, 1.0, Pool(1))[0])
 
 
 def test_a_fitted_vector_agrees_with_a_calculation_by_hand():
     """W = [1, -1], n = [3, 0]: f(d) = 3 log(1 + exp(-2 d)) + d^2 / 2, whose root of f' is 0.93926."""
-    layer = SoftmaxLayer(np.array([[1.0, -1.0]]), None)
+    layer = np.array([[1.0, -1.0]]), None
     root = optimize.brentq(lambda d: -6 / (1 + np.exp(2 * d)) + d, 0, 3)
-    found, _ = fit_vectors(sparse.csr_array([[3.0, 0.0]]), layer, 1.0, Pool(1))
+    found, _ = fit_vectors(sparse.csr_array([[3.0, 0.0]]), *layer, 1.0, Pool(1))
     assert_allclose(found, [[root]], atol=2e-3)
 
 
@@ -84,13 +83,13 @@ def test_documents_that_take_more_steps_are_counted_in_a_warning(labelled, set_c
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         whole = model.transform(labelled[0][:3], method="fit")
-    set_constant(document_vectors, "MOST_STEPS", 1)
+    set_constant(module, "MOST_STEPS", 1)
     with pytest.warns(UserWarning, match="3 of 3 documents did not converge in 1 steps: their") as caught:
         cut = model.transform(labelled[0][:3], method="fit")
     assert [warning.filename for warning in caught] == [__file__]
     assert np.isfinite(cut).all()
     assert not np.array_equal(cut, whole)
-    assert fit_vectors(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), random_layer(1, 2), 1.0, Pool(1))[1] == 1
+    assert fit_vectors(sparse.csr_array([[3.0, 0.0], [0.0, 0.0]]), *random_layer(1, 2), 1.0, Pool(1))[1] == 1
 
 
 def test_documents_and_threads_do_not_change_each_others_vectors(labelled):
@@ -111,7 +110,7 @@ def test_a_fitted_vector_predicts_the_words_of_its_document_on_both_sides(labell
     """Better than the mean vector of any length, and better than zero."""
     model = SkipGram(**SETTINGS).fit(labelled[0])
     trainer, contexts = model._fitted.trainer, model.max_contexts_
-    layer = SoftmaxLayer(trainer.linear, trainer.bias)
+    layer = trainer.linear, trainer.bias
     fitted, means = (model.transform(labelled[0][:10], method=m).astype(float) for m in ("fit", "mean"))
     for text, d, mean in zip(labelled[0], fitted, means, strict=False):
         n = np.zeros(2 * contexts)
@@ -149,3 +148,37 @@ def test_documents_without_known_words_are_zero(labelled, method, directed):
 def test_an_unknown_method_is_named(labelled):
     with pytest.raises(ValueError, match="method must be one of mean, sif, fit, got 'max'"):
         SkipGram(**SETTINGS).fit(labelled[0]).transform(["a"], method="max")
+
+
+def test_transform_is_the_mean_of_the_known_words(labelled):
+    documents, _ = labelled
+    model = SkipGram(**SETTINGS).fit(documents)
+    texts = ["lamb stew lamb unknown", "", "unknown", "fog", *documents[:20]]
+    with pytest.warns(UserWarning, match="^2 of 24 documents have no known word: their vectors are 0$"):
+        found = model.transform(texts)
+    assert found.shape == (24, 4)
+    assert found.dtype == np.float32
+    for row, text in zip(found, texts, strict=True):
+        vectors = [model.vectors[token].astype(float) for token in text.split() if token in model.vectors]
+        expected = np.mean(vectors, axis=0) if vectors else np.zeros(4)
+        assert_allclose(row, expected, rtol=0, atol=1e-6)
+    assert not found[1].any()
+    assert not found[2].any()
+    with pytest.warns(UserWarning, match="2 of 24 documents"):
+        assert_array_equal(found, model.transform([text.split() for text in texts]))
+    assert model.transform([]).shape == (0, 4)
+
+
+def test_fit_transform_is_fit_then_transform(labelled):
+    documents, labels = labelled
+    model = SkipGram(**SETTINGS)
+    found = model.fit_transform(documents, labels)
+    assert_array_equal(found, SkipGram(**SETTINGS).fit(documents).transform(documents))
+    assert model.get_feature_names_out().tolist() == ["skipgram0", "skipgram1", "skipgram2", "skipgram3"]
+    assert model.get_feature_names_out().dtype == object
+
+
+def test_before_a_fit_nothing_is_transformed():
+    for call in (SkipGram().transform, SkipGram().get_feature_names_out):
+        with pytest.raises(AttributeError, match="call fit first"):
+            call(["a b"])
