@@ -76,27 +76,26 @@ class ClassifierOptions:
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, LOSSES)
+        check_choice("weighting", self.weighting, WEIGHTINGS)
+        fraction = check_number("validation_fraction", self.validation_fraction, high=0.5, above=True)
         checked: dict[str, object] = {
-            name: check_integer(name, getattr(self, name), low=1) for name in ("min_count", "n_iter_no_change")
-        }
-        checked |= {
-            "epochs": None if self.epochs is None else check_integer("epochs", self.epochs, low=1),
-            "dim": None if self.dim is None else check_integer("dim", self.dim, low=1),
+            "min_count": check_integer("min_count", self.min_count, low=1),
+            "n_iter_no_change": check_integer("n_iter_no_change", self.n_iter_no_change, low=1),
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
-            "chars": None if self.chars is None else check_ngram_lengths("chars", self.chars, others="None or "),
-            "weighting": check_choice("weighting", self.weighting, WEIGHTINGS),
-            "max_features": None
-            if self.max_features is None
-            else check_integer("max_features", self.max_features, low=1),
             "tol": check_number("tol", self.tol),
             "learning_rate": check_number("learning_rate", self.learning_rate, above=True),
-            "l2": None if self.l2 is None else check_number("l2", self.l2, above=self.loss != "softmax"),
             "class_weight": checked_class_weight(self.class_weight),
             "early_stopping": check_flag("early_stopping", self.early_stopping),
-            "validation_fraction": check_number("validation_fraction", self.validation_fraction, high=0.5, above=True),
+            "validation_fraction": fraction,
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
-            "threads": None if self.threads is None else check_threads(self.threads),
         }
+        for name in ("dim", "max_features", "epochs", "threads"):
+            if getattr(self, name) is not None:
+                checked[name] = check_integer(name, getattr(self, name), low=1)
+        if self.chars is not None:
+            checked["chars"] = check_ngram_lengths("chars", self.chars, others="None or ")
+        if self.l2 is not None:
+            checked["l2"] = check_number("l2", self.l2, above=self.loss != "softmax")
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(self.reading)}")
         if self.reading is not None and self.reading.unit != "line":
@@ -507,8 +506,7 @@ class Classifier:
         >>> model.decision_function(["a", "d"]).shape
         (2, 3)
         """
-        parts = list(self._answers(documents, lambda scores, _: scores))
-        scores = np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
+        scores = np.concatenate(list(self._answers(documents, lambda scores, _: scores)))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, documents: Any) -> NDArray[np.float32]:
@@ -540,9 +538,7 @@ class Classifier:
         >>> bool((model.predict_proba(["a"])[0].argmax() == 0))
         True
         """
-        model = self._fitted()
-        parts = list(self._answers(documents, model.probabilities))
-        return np.concatenate(parts) if parts else np.empty((0, len(model.classes)), np.float32)
+        return np.concatenate(list(self._answers(documents, self._fitted().probabilities)))
 
     def predict(self, documents: Any) -> NDArray[Any]:
         """Return the most probable label of each document.
@@ -571,8 +567,8 @@ class Classifier:
         >>> Classifier().fit(["a b", "c d"], [7, 9]).predict(["d", "b"])
         array([9, 7])
         """
-        parts = list(self._answers(documents, lambda scores, _: scores.argmax(axis=1)))
-        found: NDArray[Any] = self.classes_[np.concatenate(parts) if parts else np.empty(0, np.intp)]
+        best = np.concatenate(list(self._answers(documents, lambda scores, _: scores.argmax(axis=1))))
+        found: NDArray[Any] = self.classes_[best]
         return found
 
     def predict_top(self, documents: Any, k: int = 1, threshold: float = 0.0) -> list[list[tuple[Any, float]]]:
@@ -698,7 +694,7 @@ class Classifier:
     def _answers(self, documents: Any, answer: Callable[[Any, Any], T], *, warn: bool = True) -> Iterator[T]:
         """Yield `answer(scores, numbers of known features)` for one block of documents at a time."""
         model, items, unknown = self._fitted(), check_documents(documents), 0
-        for known, found in model.answers(items, Pool(check_threads(self.threads)), answer):
+        for known, found in model.answers(items, check_threads(self.threads), answer):
             unknown += int((known == 0).sum())
             yield found
         if unknown and warn:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+Bags: TypeAlias = tuple[Int64, Int32, Float64]  # a canonical CSR matrix (N, F): indptr, indices, data
 
 MOST_WORDS = 16  # largest word n-gram, since the kernel of bags takes at most this many arrays
 MOST_FEATURES = 2**31 - 2  # as many pairs as a PairIndex takes
@@ -220,19 +221,14 @@ class Features:
             place = int(grams.left[place])
         return " ".join([self.words.tokens[place], *reversed(words)])
 
-    def bags(self, documents: Sequence[Any], first: int = 0) -> Any:
-        """Return the bags of documents in memory.
+    def bags(self, documents: Sequence[Any], first: int = 0) -> Bags:
+        """Return the bags of documents in memory; that of a document without a known feature is empty.
 
         Parameters
         ----------
         documents : sequence of str or of sequences of str
         first : int
             The number of the first document, for errors.
-
-        Returns
-        -------
-        csr_array (N, F), float64
-            Canonical; the row of a document without a known feature is empty.
         """
         text = b"".join(self._read(documents, first))
         ids = np.empty(len(text), np.int32)
@@ -264,8 +260,8 @@ class Features:
             orders.append(found)
         return orders
 
-    def count(self, orders: list[Int32], ids: Int32, words: list[str], pool: Pool) -> Any:
-        """Return the counts of the features in each document, as csr_array (N, F), float64, canonical.
+    def count(self, orders: list[Int32], ids: Int32, words: list[str], pool: Pool) -> Bags:
+        """Return the counts of the features in each document.
 
         Parameters
         ----------
@@ -303,18 +299,18 @@ class Features:
             of_words = sparse.csr_array((data, indices, indptr), shape=(len(starts) - 1, self.starts[-2]))
             both = sparse.hstack([of_words, self.characters.count(ids, words)], format="csr")
             both.sort_indices()
-            indices, data, indptr = both.indices.astype(np.int32, copy=False), both.data, both.indptr
-        return sorted_csr(data, indices, indptr, (len(starts) - 1, len(self)))
+            indptr, indices, data = both.indptr.astype(np.int64), both.indices.astype(np.int32, copy=False), both.data
+        return indptr, indices, data
 
-    def scale(self, counts: Any, pool: Pool) -> None:
+    def scale(self, counts: Bags, pool: Pool) -> None:
         """Multiply counts by the weights of their features, and scale documents to unit length, in place."""
-        indptr, documents = counts.indptr.astype(np.int64), SIZES.bag_documents
+        indptr, indices, data = counts
+        firsts = range(0, len(indptr) - 1, SIZES.bag_documents)
 
         def scale(k: int) -> None:
-            piece = indptr[k * documents : (k + 1) * documents + 1]
-            kernels.unit_rows(piece, counts.indices, counts.data, self.weights)
+            kernels.unit_rows(indptr[firsts[k] : firsts[k] + firsts.step + 1], indices, data, self.weights)
 
-        pool.run(scale, -(-counts.shape[0] // documents))
+        pool.run(scale, len(firsts))
 
     def grown(self, new: Features) -> tuple[Features, Int64]:
         """Return these features followed by those only among new ones, for each kind; all weights are 1.
@@ -395,25 +391,27 @@ def read_features(
     words, counts, ids = _read_words(tokens, options, ledger, pool)
     features, orders = _find_features(words, counts, ids, reading, options, pool)
     bags = features.count(orders, ids, words, pool)
-    frequencies = document_frequencies(bags)
+    documents, frequencies = known_documents + len(bags[0]) - 1, document_frequencies(bags[1], len(features))
     if known is None:
-        features.weights[:] = idf(frequencies, bags.shape[0]) if options.weighting == "tfidf" else 1
+        new, of_new = np.arange(len(features)), frequencies
     else:
         of_new = frequencies
-        features, numbers = known.grown(features)
+        features, new = known.grown(features)
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
-        frequencies = document_frequencies(bags)
-        if options.weighting == "tfidf":
-            features.weights[numbers] = idf(of_new, known_documents + bags.shape[0])
+        frequencies = document_frequencies(bags[1], len(features))
+    if options.weighting == "tfidf":
+        features.weights[new] = idf(of_new, documents)
+    if known is not None:
         features.weights[known.numbers_in(features)] = known.weights
     features.scale(bags, pool)
-    return features, bags, frequencies
+    indptr, indices, data = bags
+    return features, sorted_csr(data, indices, indptr, (len(indptr) - 1, len(features))), frequencies
 
 
-def document_frequencies(bags: Any) -> Int64:
-    """Return the document frequency of each feature (F,), from bags (N, F)."""
-    found = np.empty(bags.shape[1], np.int64)
-    kernels.frequencies(bags.indices.astype(np.int32, copy=False), found)
+def document_frequencies(indices: Int32, features: int) -> Int64:
+    """Return the document frequency of each feature (F,), from the indices of bags."""
+    found = np.empty(features, np.int64)
+    kernels.frequencies(indices, found)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -148,20 +147,15 @@ def read_labels(labels: Any, documents: int) -> Labels:
 
 def _kind(labels: list[Any]) -> type:
     """Return what all labels are: int, or str."""
-    found: dict[type, Any] = {}
-    for kind, label in zip(map(type, labels), labels, strict=True):
-        found.setdefault(kind, label)
-    kinds: dict[type, Any] = {}
-    for label in found.values():
-        if isinstance(label, str):
-            kinds[str] = label
-        elif isinstance(label, numbers.Integral) and not isinstance(label, bool | np.bool_):
-            kinds[int] = label
-        else:
+    examples = dict(zip(map(type, reversed(labels)), reversed(labels), strict=True))  # the first of each type
+    for kind, label in examples.items():
+        if not issubclass(kind, str | int | np.integer) or kind is bool:
             raise TypeError(f"a label must be a str or an int, got {shown(label)}")
-    if len(kinds) > 1:
-        raise TypeError(f"labels must be all str or all int, got {shown(kinds[str])} and {shown(kinds[int])}")
-    return next(iter(kinds), str)
+    texts = [label for label in examples.values() if isinstance(label, str)]
+    if 0 < len(texts) < len(examples):
+        number = next(label for label in examples.values() if not isinstance(label, str))
+        raise TypeError(f"labels must be all str or all int, got {shown(texts[0])} and {shown(number)}")
+    return str if texts or not labels else int
 
 
 def labels_of_lines(text: bytes) -> Labels:
@@ -339,7 +333,9 @@ class Examples:
         """Return the documents that are not held out, and the bags and labels of the held-out ones."""
         bags, matrix = self.bags[~held], self.labels.matrix
         labels = replace(self.labels, matrix=matrix[~held])
-        rest = Examples(self.features, bags, document_frequencies(bags), labels, self.weights[~held])
+        rest = Examples(
+            self.features, bags, document_frequencies(bags.indices, bags.shape[1]), labels, self.weights[~held]
+        )
         return rest, (self.bags[held], matrix[held])
 
 

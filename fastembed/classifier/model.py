@@ -14,11 +14,11 @@ from scipy import sparse
 from fastembed._base.arrays import largest, largest_of_rows
 from fastembed._base.estimator import pickled_as
 from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool, single_threaded_blas
+from fastembed._base.threads import ordered_map, single_threaded_blas
 from fastembed._base.validation import check_choice, shown
 from fastembed._kernels import kernels_for
 from fastembed.classifier.calibration import Calibration
-from fastembed.classifier.features import CharacterGrams, Features, Grams
+from fastembed.classifier.features import Bags, CharacterGrams, Features, Grams
 from fastembed.corpus.ledger import Ledger
 
 T = TypeVar("T")
@@ -27,7 +27,6 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 PIECE_SCORES = 1 << 20  # largest number of scores per task
-PIECES = 8  # results of tasks in memory at a time, per thread
 ROWS = ("float32", "float16", "int8")
 HALF = float(np.finfo(np.float16).max)
 LEAST = 12  # smaller numbers of an int8 row, whose largest is 127, may be left out: docs/decisions.md
@@ -104,17 +103,17 @@ class FittedClassifier:
             rows *= self.scales[ids][:, None]
         return rows
 
-    def scores(self, bags: Any) -> Float32:
+    def scores(self, bags: Bags) -> Float32:
         """Return the scores h + b, or h @ linear + b, (N, L) of bags (N, F)."""
-        documents, rows, indices = bags.shape[0], self.embedding, bags.indices
+        indptr, indices, data = bags
+        documents, rows = len(indptr) - 1, self.embedding
         if not len(indices):
             return np.tile(self.bias, (documents, 1))
         if rows.dtype != np.float32:
             named, places = np.unique(indices, return_inverse=True)
             rows, indices = self.rows(named), places.astype(np.int32)
         h = np.empty((documents, rows.shape[1]), np.float32)
-        indptr, weights = bags.indptr.astype(np.int64), bags.data.astype(np.float32)
-        _gather(rows, indptr, indices, weights, np.arange(documents), 0, documents, h)
+        _gather(rows, indptr, indices, data.astype(np.float32), np.arange(documents), 0, documents, h)
         scores: Float32 = (h if self.linear is None else h @ self.linear) + self.bias
         return scores
 
@@ -129,33 +128,30 @@ class FittedClassifier:
         return self.calibration.probabilities(self.logits(scores, known))
 
     def answers(
-        self, documents: Sequence[Any], pool: Pool, answer: Callable[[Float32, Array], T]
+        self, documents: Sequence[Any], threads: int, answer: Callable[[Float32, Array], T]
     ) -> Iterator[tuple[Array, T]]:
         """Yield the numbers of known features and an answer for consecutive parts of documents, found on threads.
 
         Parameters
         ----------
         documents : sequence of str or of sequences of str
-        pool : Pool
+        threads : int
         answer : callable
             Function of the scores (n, L) and the numbers of known features (n,).
         """
         size = max(1, min(SIZES.answered_documents, PIECE_SCORES // len(self.classes)))
-        cuts = range(0, len(documents), size)
-        if len(cuts) > 1:
-            self.features.bags(documents[:1])  # builds the tables that the threads share
-        for group in range(0, len(cuts), PIECES * pool.threads):
-            firsts = cuts[group : group + PIECES * pool.threads]
-            found: list[Any] = [None] * len(firsts)
 
-            def make(j: int, firsts: Any = firsts, found: list[Any] = found) -> None:
-                bags = self.features.bags(documents[firsts[j] : firsts[j] + size], firsts[j])
-                known = np.diff(bags.indptr)
-                found[j] = known, answer(self.scores(bags), known)
+        def part(first: int) -> tuple[Array, T]:
+            bags = self.features.bags(documents[first : first + size], first)
+            known = np.diff(bags[0])
+            return known, answer(self.scores(bags), known)
 
-            with nullcontext() if self.linear is None else single_threaded_blas():  # fixed order of addition
-                pool.run(make, len(firsts))
-            yield from found
+        with nullcontext() if self.linear is None else single_threaded_blas():  # fixed order of addition
+            if len(documents) <= size:
+                yield part(0)
+            else:
+                self.features.bags(documents[:1])  # builds the tables that the threads share
+                yield from ordered_map(part, range(0, len(documents), size), threads)
 
     def most_probable(self, scores: Float32, known: Array, k: int, least: float) -> list[list[tuple[Any, float]]]:
         """Return the k most probable labels of each document with probabilities of at least `least`."""
@@ -178,13 +174,13 @@ class FittedClassifier:
         ValueError
             If a label is unknown.
         """
-        bag = self.features.bags([document])
-        rows = self.rows(bag.indices).astype(np.float64) * bag.data[:, None]
+        indptr, indices, data = self.features.bags([document])
+        rows = self.rows(indices).astype(np.float64) * data[:, None]
         if self.linear is not None:
             rows = rows @ self.linear.astype(np.float64)
         bias = self.bias.astype(np.float64)
         scores = rows.sum(axis=0) + bias
-        p = self.probabilities(scores[None], np.diff(bag.indptr))[0]
+        p = self.probabilities(scores[None], np.diff(indptr))[0]
         names = self.classes.tolist()
         if labels is None:
             chosen = largest(scores, k)
@@ -197,7 +193,7 @@ class FittedClassifier:
             chosen = np.array([names.index(label) for label in labels], np.intp)
         return Explanation(
             labels=[names[c] for c in chosen],
-            features=[self.features.name(f) for f in bag.indices.tolist()],
+            features=[self.features.name(f) for f in indices.tolist()],
             shares=rows[:, chosen],
             bias=bias[chosen],
             scores=scores[chosen],

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 TOPICS = {
     "animals": ["cat", "dog", "horse", "cow", "sheep", "goat", "pig", "hen", "duck", "goose"],
@@ -32,3 +33,14 @@ def labelled():
 @pytest.fixture(scope="session")
 def held_out():
     return make_documents(100, 1)
+
+
+@pytest.fixture(scope="session")
+def bags_of():
+    """A function that returns the bags (N, F) of documents by a fitted model."""
+
+    def bags(fitted, documents):
+        indptr, indices, data = fitted.features.bags(documents)
+        return sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(fitted.features)))
+
+    return bags

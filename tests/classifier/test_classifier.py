@@ -63,13 +63,13 @@ def test_files_and_documents_give_the_same_bits(tmp_path, labelled):
     assert test.accuracy == test.precision == by_list.score(*labelled)
 
 
-def test_the_first_step_is_the_gradient_of_the_softmax():
+def test_the_first_step_is_the_gradient_of_the_softmax(bags_of):
     """Of one block of documents: E = rate * X^T (Y - softmax(b))."""
     texts, labels = ["a b", "c", "a"], ["x", "y", "x"]
     rate = 0.5
     model = Classifier("softmax", epochs=1, learning_rate=rate, l2=0, ngrams=1).fit(texts, labels)
     fitted = model._model
-    bags = fitted.features.bags(texts).toarray()
+    bags = bags_of(fitted, texts).toarray()
     shares = np.array([2 / 3, 1 / 3])
     assert_allclose(np.exp(fitted.bias), shares, rtol=1e-6)
     expected = rate * bags.T @ (np.array([[1, 0], [0, 1], [1, 0]]) - shares)
@@ -152,7 +152,7 @@ def word_vectors(labelled):
 
 
 @pytest.mark.parametrize("labels_of_each", [1, 3])
-def test_pretrained_vectors_are_where_the_rows_of_words_start(labelled, word_vectors, labels_of_each):
+def test_pretrained_vectors_are_where_the_rows_of_words_start(labelled, word_vectors, labels_of_each, bags_of):
     """W has the unit vectors from the mean of all documents to that of each label."""
     documents, labels = labelled
     labels = [f"{label}{k % labels_of_each}" for k, label in enumerate(labels)]
@@ -167,10 +167,10 @@ def test_pretrained_vectors_are_where_the_rows_of_words_start(labelled, word_vec
     assert_allclose(fitted.embedding[: len(words)][known], expected, atol=1e-5)
     assert np.abs(fitted.embedding[: len(words)][~known]).max() < 1e-5
     assert np.abs(fitted.embedding[len(words) :]).max() < 1e-5
-    h = fitted.features.bags(documents) @ fitted.embedding
+    h = bags_of(fitted, documents) @ fitted.embedding
     targets = np.array([[label == name for name in fitted.classes] for label in labels], float)
     means = (targets.T @ h) / targets.sum(axis=0)[:, None] - h.mean(axis=0)
-    found = mean_directions(fitted.features.bags(documents), csr_array(targets), fitted.embedding)
+    found = mean_directions(bags_of(fitted, documents), csr_array(targets), fitted.embedding)
     assert_allclose(found.T, means / np.linalg.norm(means, axis=1, keepdims=True), rtol=1e-3, atol=1e-5)
 
 

@@ -17,9 +17,9 @@ def weights_of(model):
     return model._model.rows(np.arange(model.n_features_)).astype(float)
 
 
-def minimum(model, documents, targets, costs):
+def minimum(model, bags, targets, costs):
     """Return the weights (F, L) at the minimum of the objective, by L-BFGS."""
-    x = model._model.features.bags(documents).toarray()
+    x = bags.toarray()
     bias, shape = model._model.bias.astype(float), (x.shape[1], targets.shape[1])
 
     def objective(flat):
@@ -43,22 +43,22 @@ def one_hot(model, labels):
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
 @pytest.mark.parametrize("l2", [0.01, 0.3, 5.0])
-def test_it_finds_the_minimum(labelled, l2, loss, set_constant):
+def test_it_finds_the_minimum(labelled, l2, loss, set_constant, bags_of):
     set_constant("fastembed.classifier.ova.EPOCHS_OF_ALL", 300)  # none is left out at first
     documents, labels = labelled[0][:60], labelled[1][:60]
     model = Classifier(loss, l2=l2, epochs=300, tol=0).fit(documents, labels)
-    expected = minimum(model, documents, one_hot(model, labels), np.full(60, 1 / l2))
+    expected = minimum(model, bags_of(model._model, documents), one_hot(model, labels), np.full(60, 1 / l2))
     assert_allclose(weights_of(model), expected, atol=1e-3 * np.abs(expected).max())
     assert model.history_[-1]["change"] < 1e-4 * model.history_[0]["change"]
 
 
 @pytest.mark.parametrize("loss", ["squared", "ova"])
-def test_weights_of_documents_are_factors_of_their_losses(labelled, loss, set_constant):
+def test_weights_of_documents_are_factors_of_their_losses(labelled, loss, set_constant, bags_of):
     set_constant("fastembed.classifier.ova.EPOCHS_OF_ALL", 300)
     documents, labels = labelled[0][:40], labelled[1][:40]
     weights = np.random.default_rng(0).integers(0, 4, 40)
     model = Classifier(loss, l2=0.5, epochs=300, tol=0).fit(documents, labels, weights)
-    expected = minimum(model, documents, one_hot(model, labels), weights / 0.5)
+    expected = minimum(model, bags_of(model._model, documents), one_hot(model, labels), weights / 0.5)
     assert_allclose(weights_of(model), expected, atol=1e-3 * np.abs(expected).max())
     share = weights @ one_hot(model, labels) / weights.sum()
     assert_allclose(np.exp(model._model.prior), share, rtol=1e-5)

@@ -10,7 +10,7 @@ PARAMETERS = [{}, {"loss": "ova"}, {"loss": "softmax"}, {"loss": "softmax", "dim
 
 
 @pytest.mark.parametrize("parameters", PARAMETERS)
-def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_out, parameters):
+def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_out, parameters, bags_of):
     model = Classifier(**parameters).fit(*labelled)
     before, old = model._model, model.score(*held_out)
     metals = ["iron bars and iron", "copper wire", "zinc and copper", "iron gate"] * 3
@@ -20,7 +20,7 @@ def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_ou
     assert model.score(*held_out) >= old - 0.05
     assert model.label_counts_.tolist() == [*before.label_counts[:2], 12, before.label_counts[2]]
     assert model._model.documents == 312
-    bags = [fitted.features.bags(labelled[0]) for fitted in (before, model._model)]
+    bags = [bags_of(fitted, labelled[0]) for fitted in (before, model._model)]
     names = [
         {fitted.features.name(f): w for f, w in zip(each[[0]].indices, each[[0]].data, strict=True)}
         for fitted, each in zip((before, model._model), bags, strict=True)

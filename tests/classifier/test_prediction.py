@@ -19,20 +19,20 @@ def documents(held_out):
     return [*texts[:37], "", "unheard", *(text.split() for text in texts[37:60]), [], *texts[60:], "a\nb"]
 
 
-def scores_of(model, documents):
+def scores_of(model, bags):
     """Return the scores by the twins of the kernels, in float64."""
     fitted = model._model
-    bags, rows = fitted.features.bags(documents), fitted.rows(np.arange(len(fitted.features)))
+    rows = fitted.rows(np.arange(len(fitted.features)))
     h = reference.gather(bags.toarray(), rows)
     return (h if fitted.linear is None else reference.matvec(h, fitted.linear)) + fitted.bias
 
 
 @pytest.mark.filterwarnings("ignore:.*no known feature")
 @pytest.mark.parametrize("rows", ["float32", "float16", "int8"])
-def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path):
+def test_the_scores_are_those_of_the_twins(trained, documents, rows, tmp_path, bags_of):
     trained.save(tmp_path / "m.safetensors", rows=rows)
     model = Classifier.load(tmp_path / "m.safetensors")
-    expected = scores_of(model, documents)
+    expected = scores_of(model, bags_of(model._model, documents))
     found = model.decision_function(documents)
     assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     assert_array_equal(model.predict(documents), model.classes_[found.argmax(axis=1)])
