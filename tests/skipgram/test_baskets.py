@@ -124,14 +124,3 @@ def test_counts_of_windows_on_both_sides_are_aligned_side_by_side(corpus):
     counts = Counts.from_corpus(corpus, vocabulary, window=2, weighting="harmonic", directed=True)
     known = [[token for token in line if token in vocabulary] for line in corpus]
     assert model.perplexity(counts) == pytest.approx(model.perplexity(known), rel=1e-6)
-
-
-def test_a_first_partial_fit_to_counts_is_a_fit(corpus):
-    counts = SkipGram(baskets="share", **SETTINGS).count(corpus)
-    fitted = (SkipGram(**SETTINGS).fit(counts), SkipGram(**SETTINGS).partial_fit(counts))
-    assert_array_equal(*(model.vectors.matrix for model in fitted))
-
-
-def test_another_weighting_of_baskets_is_rejected_by_a_fit():
-    with pytest.raises(ValueError, match="baskets, if not None, must be one of flat, share, got 'windows'"):
-        SkipGram(baskets="windows").fit([["a", "b"]])

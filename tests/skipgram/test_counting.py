@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import SkipGram, Vocabulary
+from fastembed.corpus import Reading
 from fastembed.skipgram.estimate import Estimate
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -31,11 +32,16 @@ def test_raw_documents_are_split_as_the_lines_of_a_file_are(labelled, tmp_path, 
     assert_array_equal(*again)
 
 
-def test_a_document_is_one_sequence():
-    """A line end separates its tokens as a space does; the next document is another sequence."""
-    found = SkipGram(**SETTINGS).count(["a\nb", "c d"])
-    expected = SkipGram(**SETTINGS).count([["a", "b"], ["c", "d"]])
-    assert_array_equal(found.to_scipy().toarray(), expected.to_scipy().toarray())
+def test_the_lines_of_a_document_are_sequences_as_those_of_a_file_are(tmp_path):
+    """By default; with another unit, a document is divided by that."""
+    path = tmp_path / "text.txt"
+    path.write_text("a b\nc d\ne f", encoding="utf-8")
+    for unit, sequences in (("line", ["a b", "c d", "e f"]), ("document", ["a b c d", "e f"])):
+        model = SkipGram(**SETTINGS, reading=Reading(unit=unit))
+        found = model.count(["a b\nc d", "e f"]).to_scipy().toarray()
+        assert_array_equal(found, SkipGram(**SETTINGS).count([line.split() for line in sequences]).to_scipy().toarray())
+        if unit == "line":
+            assert_array_equal(found, model.count(path).to_scipy().toarray())
 
 
 @pytest.mark.parametrize("texts", [["the", "cat", "sat"], ["news.txt", "more.txt"], ["one", "", " "]])
@@ -64,7 +70,7 @@ def test_other_things_than_a_corpus_are_rejected():
     for call in (model.fit, model.transform):
         with pytest.raises(TypeError, match="documents must be one column of a table, got a whole Frame"):
             call(Frame())
-        with pytest.raises(TypeError, match="item 1 of the corpus is 7, where a list of tokens is expected"):
+        with pytest.raises(TypeError, match="item 1 of the corpus: 7, where a text or a list of tokens is expected"):
             call(["a b", 7])
         with pytest.raises(TypeError, match="a corpus is read more than once"):
             call(text for text in ["a b", "b a"])

@@ -111,6 +111,11 @@ def test_the_flops_are_those_of_the_products():
     assert start == 4 * (7 + 10) * 2 * 2 * 23 * 23
 
 
+def test_the_matrices_of_the_gauge_of_long_vectors_count():
+    """They are D x D in double precision."""
+    assert Estimate(20, 40, 5000, 300, epochs=1, threads=1).training_memory > 8 * 8 * 5000**2
+
+
 def test_what_does_not_fit_is_rejected_before_the_text_is_counted(monkeypatch):
     corpus = [["a", "b", "c"]] * 5
     model = SkipGram(dim=2, min_count=1).fit(corpus)

@@ -40,6 +40,14 @@ def test_wrong_parameters_are_rejected_by_the_methods_that_need_them():
         ("directed", 1, TypeError, "directed must be True or False, got 1"),
         ("weighting", ["flat"], ValueError, r"weighting must be one of .*, got \['flat'\]"),
         ("sample", "1e-3", TypeError, "sample must be a number, got '1e-3'"),
+        ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
+        ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
+        ("validation_fraction", 0.6, ValueError, "above 0 and at most 0.5, got 0.6"),
+        ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
+        ("baskets", "windows", ValueError, "baskets, if not None, must be one of flat, share, got 'windows'"),
+        ("drop", "the", TypeError, "drop must be a list of tokens or 'english', got 'the'"),
+        ("keep_only", [], ValueError, "keep_only must hold at least one token, got an empty list"),
+        ("keep_only", [1], TypeError, "keep_only must hold strings, got 1"),
     ],
 )
 def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, error, message):
@@ -47,20 +55,6 @@ def test_parameters_are_checked_before_anything_is_read(tmp_path, name, value, e
     for call in (model.fit, model.partial_fit, model.count, model.fit_transform):
         with pytest.raises(error, match=message):
             call(missing)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "error", "message"),
-    [
-        ("early_stopping", 1, TypeError, "early_stopping must be True or False, got 1"),
-        ("validation_fraction", 0, ValueError, "validation_fraction must be finite and above 0 and at most 0.5, got 0"),
-        ("validation_fraction", 0.6, ValueError, "above 0 and at most 0.5, got 0.6"),
-        ("n_iter_no_change", 0, ValueError, "n_iter_no_change must be at least 1, got 0"),
-    ],
-)
-def test_parameters_of_early_stopping_are_checked(name, value, error, message):
-    with pytest.raises(error, match=message):
-        SkipGram(**{name: value}).fit([["a", "b"]])
 
 
 def test_numbers_of_numpy_become_plain_ones():
@@ -79,21 +73,6 @@ def test_the_number_of_contexts_depends_on_the_size_of_the_vocabulary(words, con
     assert SkipGram().contexts(words) == contexts
     assert SkipGram(max_contexts=None).contexts(words) == words
     assert SkipGram(max_contexts=30_000).contexts(words) == min(words, 30_000)
-
-
-def test_each_call_checks_the_parameters_once(monkeypatch):
-    made, check = [], SkipGramOptions.__post_init__
-
-    def count(options):
-        made.append(options)
-        check(options)
-
-    monkeypatch.setattr(SkipGramOptions, "__post_init__", count)
-    model, corpus = SkipGram(dim=2, min_count=1, epochs=1), ["a b", "b c"]
-    for call in (model.fit, model.partial_fit, model.count):
-        made.clear()
-        call(corpus)
-        assert len(made) == 1
 
 
 @pytest.mark.parametrize("name", ["dim", "window", "min_count", "max_size", "max_contexts", "epochs"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastembed import Counts, SkipGram, Vocabulary, reference
+from fastembed import SkipGram, reference
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
 
@@ -32,7 +32,7 @@ def test_a_directed_model_gives_the_shares_of_either_side_and_of_both(corpus, ma
     assert len(model.predict_output("w03")) == 10
 
 
-@pytest.mark.parametrize("settings", [{"directed": False}, {"window": (2, 0)}])
+@pytest.mark.parametrize("settings", [{"directed": False}, {"window": (2, 0)}, {"baskets": "flat"}])
 def test_a_model_without_sides_gives_the_softmax_and_knows_no_side(corpus, settings):
     model = SkipGram(**SETTINGS | settings).fit(corpus)
     found = dict(model.predict_output("w03", topn=30))
@@ -60,13 +60,6 @@ def test_words_that_came_later_are_not_contexts(corpus):
     found = dict(model.predict_output("new", topn=99, side="after"))
     assert found.keys() == set(model.vocabulary.tokens[:30])
     assert sum(found.values()) == pytest.approx(1, abs=1e-12)
-
-
-def test_items_of_baskets_are_contexts_without_sides(corpus):
-    model = SkipGram(**SETTINGS).fit(Counts.from_baskets(corpus, Vocabulary.from_corpus(corpus, 1)))
-    assert len(model.predict_output("w03", topn=99)) == 30
-    with pytest.raises(ValueError, match="side='before' needs a model with directed=True"):
-        model.predict_output("w03", side="before")
 
 
 @pytest.mark.parametrize("settings", [{}, {"directed": False}, {"max_contexts": 11}])
@@ -112,12 +105,6 @@ def test_many_queries_give_what_each_gives(corpus, set_constant):
             np.array([[p for _, p in answer] for answer in answers]), rel=1e-6
         )
     assert model.predict_outputs([]) == []
-
-
-def test_the_threads_change_no_bit(corpus):
-    queries = [["w03", "w07"], ["w20"], "w01"]
-    one, three = (SkipGram(threads=threads, **SETTINGS).fit(corpus).predict_outputs(queries) for threads in (1, 3))
-    assert one == three
 
 
 def test_unknown_words_can_be_skipped(corpus):

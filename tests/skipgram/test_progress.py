@@ -1,8 +1,14 @@
-"""`FitProgress`: the reports of a fit and their order."""
+"""`FitProgress`: the reports of a fit and their order; bars in a terminal, and a live curve in a notebook."""
+
+import re
+import sys
+import types
+import xml.etree.ElementTree as ET
 
 import pytest
 
 from fastembed import SkipGram
+from fastembed.skipgram.progress import HEIGHT, WIDTH, curve
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None, "epochs": 2}
 
@@ -77,3 +83,88 @@ def test_a_progress_without_the_methods_is_rejected_before_anything_is_read(prog
 
     with pytest.raises(TypeError, match=r"progress must be True or have FitProgress' methods; .* no reading\(\)"):
         SkipGram(**SETTINGS).fit(Unread(), progress=progress)
+
+
+class Shell:
+    """A stub of IPython in a notebook, with the functions that are used."""
+
+    kernel = object()
+
+
+@pytest.fixture
+def drawings(monkeypatch):
+    """Make this process look like a notebook; return the list of outputs, in which each drawing replaces the last."""
+    shown = []
+    handle = types.SimpleNamespace(update=lambda drawing: shown.append(drawing._repr_html_()))
+
+    def display(drawing, display_id):
+        assert display_id
+        assert not shown
+        handle.update(drawing)
+        return handle
+
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = Shell
+    ipython.display = types.ModuleType("IPython.display")
+    ipython.display.display = display
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython.display)
+    return shown
+
+
+def points(html):
+    return [tuple(map(float, place)) for place in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', html)]
+
+
+def test_true_draws_a_curve_in_a_notebook(corpus, drawings, capsys):
+    model = SkipGram(**SETTINGS).fit(corpus, progress=True)
+    assert capsys.readouterr() == ("", "")
+    stages = [re.search("</progress> (\\w+)", html)[1] for html in drawings]
+    assert list(dict.fromkeys(stages)) == ["reading", "counting", "training", "epoch"]
+    assert [len(points(html)) for html in drawings if "epoch 1" in html or "epoch 2" in html] == [1, 2]
+    last = model.history[-1]
+    assert f"epoch 2 of 2: nll {last['nll']:.4f}, perplexity {last['perplexity']:,.1f}, done" in drawings[-1]
+    assert '<progress value="2" max="2">' in drawings[-1]
+
+
+def test_no_curve_is_drawn_in_a_terminal_of_ipython(corpus, drawings, monkeypatch, capsys):
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", object)
+    SkipGram(**SETTINGS).fit(corpus, progress=True)
+    assert drawings == []
+    assert "training" in capsys.readouterr().err
+
+
+def test_the_curve_has_a_point_for_each_value():
+    """The largest nll is at the top, the smallest at the bottom, epochs at equal distances."""
+    records = [{"epoch": 1, "nll": 8.0, "validation_nll": 8.5}, {"epoch": 2, "nll": 7.5, "validation_nll": 8.25}]
+    svg = curve(records, 3)
+    ET.fromstring(svg)  # well-formed
+    (x1, y1), (x2, y2), (u1, v1), (u2, v2) = points(svg)
+    assert (x1, x2) == (u1, u2)
+    assert x2 - x1 == pytest.approx((WIDTH - 22 - x1) / 2)  # the third would be at the right edge
+    assert v1 == 22
+    assert y2 == HEIGHT - 22
+    assert [y1, v2] == pytest.approx([v1 + (y2 - v1) * part for part in (0.5, 0.25)])
+    assert "held out" in svg
+
+
+@pytest.mark.parametrize("records", [[{"epoch": 1, "nll": 8.0}], [{"epoch": e, "nll": 7.0} for e in (1, 2)]])
+def test_one_epoch_and_equal_ones_are_drawn(records):
+    svg = curve(records, len(records))
+    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points(svg))
+    assert "nan" not in svg
+    assert "held out" not in svg
+    assert curve([], 5) == ""
+
+
+def test_a_real_notebook_shows_the_last_curve(tmp_path, monkeypatch):
+    pytest.importorskip("ipykernel", reason="needs ipykernel and nbclient")
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    monkeypatch.chdir(tmp_path)  # where the kernel starts
+    lines = ["from fastembed import SkipGram", f"SkipGram(**{SETTINGS}).fit(['a b c d'] * 9, progress=True);"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("\n".join(lines))])
+    nbclient.NotebookClient(notebook, timeout=600).execute()
+    (shown,) = [output for output in notebook.cells[0].outputs if output.output_type == "display_data"]
+    assert len(points(shown.data["text/html"])) == 2
+    assert "epoch 2 of 2" in shown.data["text/html"]
+    assert [output.text for output in notebook.cells[0].outputs if output.output_type == "stream"] == []

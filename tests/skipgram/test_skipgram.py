@@ -154,14 +154,26 @@ def test_words_are_dropped_or_kept_by_lists(tmp_path):
     assert SkipGram.load(tmp_path / "m.safetensors").drop == "english"
 
 
-@pytest.mark.parametrize(
-    ("lists", "error", "message"),
-    [
-        ({"drop": "the"}, TypeError, "drop must be a list of tokens or 'english', got 'the'"),
-        ({"keep_only": []}, ValueError, "keep_only must hold at least one token, got an empty list"),
-        ({"keep_only": [1]}, TypeError, "keep_only must hold strings, got 1"),
-    ],
-)
-def test_bad_lists_of_words_are_rejected(lists, error, message):
-    with pytest.raises(error, match=message):
-        SkipGram(**lists).fit([["a", "b"]])
+@pytest.mark.parametrize("directed", [False, True])
+def test_vectors_for_relatedness_follow_the_formula(corpus, directed):
+    """The formula, row by row, in float64."""
+    model = SkipGram(directed=directed, max_contexts=12, **SETTINGS).fit(corpus)
+    e, w = model.trainer.embedding.astype(float), model.trainer.linear.astype(float)
+    assert w.shape == (4, 24 if directed else 12)
+    found = model.vectors_for("relatedness")
+    assert found.counts.tolist() == model.vocabulary.counts.tolist()
+    for i, token in enumerate(model.vocabulary.tokens):
+        expected = e[i] / (np.linalg.norm(e[i]) or 1)  # a word that never meets one of the 12 has a zero vector
+        if i < 12:
+            context = w[:, i] + w[:, 12 + i] if directed else w[:, i]
+            expected = expected + 0.3 * context / np.linalg.norm(context)
+        assert found[token] == pytest.approx(expected, abs=1e-6)
+    assert found.matrix.dtype == np.float32
+    assert model.vectors_for("analogies") is model.vectors
+
+
+def test_another_purpose_is_rejected(corpus):
+    with pytest.raises(AttributeError, match="call fit first"):
+        SkipGram().vectors_for("relatedness")
+    with pytest.raises(ValueError, match="purpose must be one of analogies, relatedness, got 'poetry'"):
+        SkipGram(**SETTINGS).fit(corpus).vectors_for("poetry")

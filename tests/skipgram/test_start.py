@@ -1,4 +1,6 @@
-"""The start: positive PMI and its truncated SVD."""
+"""The start: positive PMI, its products and its truncated SVD, and the rows of new words."""
+
+import errno
 
 import numpy as np
 import pytest
@@ -8,21 +10,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import twins
 from fastembed import Trainer
 from fastembed._base.threads import Pool
+from fastembed.counts import groups
 from fastembed.counts.groups import Totals
-from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
-
-
-class Dense:
-    """A dense matrix as `truncated_svd` takes it."""
-
-    def __init__(self, matrix):
-        self.shape, self._matrix = matrix.shape, matrix.astype(np.float32)
-
-    def times(self, dense, out):
-        return np.matmul(self._matrix, dense, out=out)
-
-    def transposed_times(self, dense, out):
-        return np.matmul(self._matrix.T, dense, out=out)
+from fastembed.skipgram import start as module
+from fastembed.skipgram.start import PositivePMI, RowSpill, fold_in, log_shares, svd_start, truncated_svd
 
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:
@@ -30,17 +21,6 @@ def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_a
     counts = sparse.random_array((rows, columns), density=density, random_state=rng, format="csr")
     counts.data = np.ceil(counts.data * 9)
     return counts
-
-
-@pytest.mark.parametrize("shape", [(300, 200), (150, 400)])
-def test_truncated_svd_of_a_matrix_of_low_rank_is_exact(shape):
-    rng = np.random.default_rng(0)
-    matrix = rng.normal(size=(shape[0], 7)) @ rng.normal(size=(7, shape[1]))
-    u, s, v = truncated_svd(Dense(matrix), 10, rng, Pool(1))
-    np.testing.assert_allclose(s[:7], np.linalg.svd(matrix)[1][:7], rtol=1e-5)
-    np.testing.assert_allclose(u * s @ v.T, matrix, atol=1e-4 * np.abs(matrix).max())
-    np.testing.assert_allclose(u[:, :7].T @ u[:, :7], np.eye(7), atol=1e-5)
-    np.testing.assert_allclose(v[:, :7].T @ v[:, :7], np.eye(7), atol=1e-5)
 
 
 def test_truncated_svd_is_near_the_best_approximation():
@@ -70,13 +50,9 @@ def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     assert np.all(embedding[:, 9:] != 0)
     assert np.all(linear[9:] != 0)
     assert np.abs(embedding[:, 9:]).max() < 0.1
-
-
-def test_dimensions_of_singular_value_zero_are_filled_too():
     counts = sparse.csr_array(np.ones((5, 5)))  # no PMI
-    embedding, linear = svd_start(counts, Totals.of(counts, Pool(2)), 3, np.random.default_rng(0), Pool(1))
-    assert np.all(embedding != 0)
-    assert np.all(linear != 0)
+    for side in svd_start(counts, Totals.of(counts, Pool(2)), 3, np.random.default_rng(0), Pool(1)):
+        assert np.all(side != 0)
 
 
 @pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
@@ -109,13 +85,7 @@ def test_new_rows_are_those_of_the_normal_equations():
     assert not fold_in(counts, Totals.of(counts, Pool(2)), 1, linear[:, :2], Pool(1)).any()
 
 
-def test_the_bias_is_the_log_of_the_shares():
-    counts = random_counts(20, 30, density=0.9)
-    totals = counts.sum(axis=0)
-    np.testing.assert_allclose(log_shares(totals), np.log(totals / totals.sum()), rtol=1e-12)
-
-
-def test_columns_without_counts_share_the_probability_of_the_rarest_column():
+def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_that_of_the_rarest():
     shares = np.exp(log_shares(np.array([6.0, 0, 2, 0, 0])))
     np.testing.assert_allclose(shares, [0.6, 0.2 / 3, 0.2, 0.2 / 3, 0.2 / 3])
 
@@ -130,3 +100,95 @@ def test_without_vectors_the_nll_is_nearly_the_entropy_whatever_the_number_of_em
     assert trainer.nll(counts) == pytest.approx(-p @ np.log(p) + np.log1p(p.min()), rel=1e-6)
     other = sparse.csr_array(([1.0], ([0], [70_000])), (40, 100_000))
     assert trainer.nll(other) == pytest.approx(-np.log(p.min() / (1 + p.min()) / 99_970), rel=1e-6)
+
+
+def entries(counts, threads=1, dtype=np.float64):
+    """Return the matrix itself: its product with the unit matrix."""
+    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(threads), dtype)
+    return matrix.times(np.eye(counts.shape[1], dtype=dtype), out=np.empty(counts.shape, dtype))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5000), (3000, 11), (200, 300)])
+@pytest.mark.parametrize("density", [1.0, 0.1])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_products_of_any_shape(set_constant, shape, density, index):
+    set_constant(module, "BLOCK_COLUMNS", 64)
+    counts = random_counts(*shape, density)
+    counts = (counts + sparse.csr_array(([1.0], ([0], [0])), shape)).tocsr()
+    counts.indptr, counts.indices = counts.indptr.astype(index), counts.indices.astype(index)
+    expected = twins.positive_pmi(counts.toarray())
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(size, 9)) for size in reversed(shape))
+    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(2), np.float64)
+    np.testing.assert_allclose(matrix.times(x, out=np.empty_like(y)), expected @ x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(matrix.transposed_times(y, out=np.empty_like(x)), expected.T @ y, rtol=1e-9, atol=1e-9)
+
+
+def test_columns_beyond_16_bits():
+    """A row of a graph has few of very many columns, so that narrow blocks would be empty."""
+    rows, columns = np.repeat(np.arange(50), 3), np.random.default_rng(0).integers(200_000, size=150)
+    columns[:2] = 0, 199_999
+    counts = sparse.csr_array((np.ones(150), (rows, columns)), (50, 200_000))
+    counts.sum_duplicates()
+    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(1))
+    dense = np.arange(200_000, dtype=np.float32)[:, None]
+    expected = counts.copy()
+    weights = counts.sum(axis=0) ** 0.75
+    expected.data = np.log(counts.data / 3 * weights.sum() / weights[counts.indices])
+    found = matrix.times(dense, out=np.empty((50, 1), np.float32))
+    np.testing.assert_allclose(found, expected @ dense, rtol=1e-5)
+    assert np.diff(matrix._bounds).max() <= 65_536
+
+
+def test_amounts_of_extreme_size_stay_finite():
+    counts = sparse.csr_array(np.array([[1e-320, 1e300], [1e300, 1.0]]))
+    np.testing.assert_array_equal(entries(counts) > 0, [[False, True], [True, False]])
+    assert np.isfinite(entries(counts)).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_entries_in_a_file_give_the_same_bits(sizes, threads):
+    """Also where some groups have no entries at all."""
+    sizes.group_rows = 64
+    counts = random_counts(700, 900)
+    counts = sparse.csr_array(sparse.diags_array((np.arange(700) % 11 != 3).astype(float)) @ counts)  # of 11 groups
+    counts.eliminate_zeros()
+    counts.sort_indices()  # a product of SciPy has them in another order
+    totals = Totals.of(counts, Pool(1))
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((size, 32), dtype=np.float32) for size in (900, 700))
+    kept, fitting = (PositivePMI(counts, totals, Pool(threads), memory=memory) for memory in (None, 10**9))
+    assert kept._spill is fitting._spill is None
+    expected = kept.times(x, out=np.empty_like(y)), kept.transposed_times(y, out=np.empty_like(x))
+    half = sum(rows.memory for rows in fitting._rows) // 2
+    for memory, in_memory in ((half, 5), (1, 0)):
+        spilled = PositivePMI(counts, totals, Pool(threads), memory=memory)
+        assert len(spilled._rows) == in_memory
+        for _ in range(2):
+            found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_the_rows_are_those_of_one_group_after_another(sizes):
+    sizes.group_rows = 8
+    counts = random_counts(20, 30, density=0.8)
+    dense = twins.positive_pmi(counts.toarray())
+    order = np.concatenate([np.arange(20)[groups.group_slice(group, 20)] for group in range(3)])
+    np.testing.assert_allclose(entries(counts), dense[order], rtol=1e-9, atol=1e-9)
+
+
+def test_a_full_disk_says_where_it_is_full(monkeypatch):
+    class Full:
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    spill = RowSpill()
+    spill._file = Full()
+    counts = random_counts(20, 30)
+    pool = Pool(1)
+    totals = Totals.of(counts, pool)
+    rows = PositivePMI(counts, totals, pool)._rows[0].without_gaps()
+    with pytest.raises(OSError, match="TMPDIR") as caught:
+        spill.append(rows)
+    assert caught.value.errno == errno.ENOSPC

@@ -10,11 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastembed import Counts, SkipGram, TrainingDivergedError, Vectors, Vocabulary
-from fastembed._base.threads import Pool
 from fastembed.corpus import LineSplit
-from fastembed.counts.groups import Totals
 from fastembed.skipgram.skipgram import SkipGramOptions
-from fastembed.skipgram.start import fold_in
 from fastembed.trainer.blocks import BlockSteps
 
 SETTINGS = {"dim": 4, "window": 2, "min_count": 1, "sample": None}
@@ -247,23 +244,6 @@ def test_counts_to_replay_must_be_those_of_the_model(corpus):
             partial_fit(new, replay=other)
 
 
-def test_counts_to_replay_take_their_part_of_the_memory(corpus):
-    model = SkipGram(**SETTINGS)
-    counts = model.count(corpus)
-    model.fit(counts)
-    seen = []
-
-    class Log:
-        def reading(self, done, total): ...
-        def counting(self, done, total): ...
-        def epoch(self, record): ...
-        def training(self, estimate):
-            seen.append(estimate.nnz)
-
-    model.partial_fit(counts, replay=counts, progress=Log())
-    assert seen == [2 * counts.nnz]
-
-
 def test_partial_fit_grows_the_vocabulary(corpus):
     """New words get rows after the old ones, near words with the same neighbours; ids stay the same."""
     model = SkipGram(epochs=3, **SETTINGS).fit(corpus)
@@ -286,31 +266,19 @@ def test_partial_fit_grows_the_vocabulary(corpus):
     assert again.vocabulary.appended == 1
 
 
-def test_new_rows_start_where_the_linear_layer_expects_them(corpus):
-    """Before any step: from the same counts an old word would be put near where it is."""
-    model = SkipGram(epochs=5, **SETTINGS | {"dim": 10}).fit(corpus)
-    matrix = model.count(corpus).to_scipy()
-    found = fold_in(matrix, Totals.of(matrix, Pool(2)), 0, model.trainer.linear, Pool(2)) - model.centre_
-    cosines = (found * model.vectors.matrix).sum(axis=1) / np.linalg.norm(found, axis=1)
-    cosines /= np.linalg.norm(model.vectors.matrix, axis=1)
-    assert np.median(cosines) > 0.8
-    sizes = np.linalg.norm(found, axis=1) / np.linalg.norm(model.vectors.matrix, axis=1)
-    assert 0.2 < np.median(sizes) < 2
-    again = fold_in(matrix, Totals.of(matrix, Pool(2)), 0, model.trainer.linear, Pool(1)) - model.centre_
-    assert_array_equal(found, again)
-
-
-def test_partial_fit_without_a_fit_is_a_fit(corpus):
-    first, fitted = SkipGram(**SETTINGS).partial_fit(corpus), SkipGram(**SETTINGS).fit(corpus)
-    assert_array_equal(first.vectors.matrix, fitted.vectors.matrix)
-
-
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_partial_fit_is_the_same_on_any_number_of_threads(corpus, threads):
     models = [SkipGram(threads=n, **SETTINGS).fit(corpus[:40]) for n in (1, threads)]
     for model in models:
         model.partial_fit([*corpus[40:], ["x", "w01", "x"]], grow_vocabulary=True)
     assert_array_equal(models[0].vectors.matrix, models[1].vectors.matrix)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_first_partial_fit_is_a_fit(corpus, counted):
+    data = SkipGram(**SETTINGS).count(corpus) if counted else corpus
+    first, fitted = SkipGram(**SETTINGS).partial_fit(data), SkipGram(**SETTINGS).fit(corpus)
+    assert_array_equal(first.vectors.matrix, fitted.vectors.matrix)
 
 
 @pytest.mark.parametrize("grow", [False, True])
