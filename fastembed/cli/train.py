@@ -180,22 +180,23 @@ def _prepared(
     if arguments.mpi and (arguments.model or not arguments.counts):
         options.fail(arguments, "--mpi trains a new model on counts: give --counts, and no --continue")
     _reject_unused(arguments)
+    options.reject_overwriting(arguments, [arguments.counts, arguments.validation_counts, arguments.replay])
     if arguments.model:
         model = SkipGram.load(arguments.model, threads=arguments.threads)
         model.set_params(**given_parameters(arguments))
         check_early_stopping(arguments, model)
-        replay = arguments.replay and _open_counts(arguments, arguments.replay)
+        replay = arguments.replay and _open_counts(arguments.replay)
         choice |= {"grow_vocabulary": arguments.grow_vocabulary, "replay": replay}
     else:
         model = new_model(arguments)
         choice |= {"comm": comm}
     data: FileCorpus | Counts | CountsStore
     if held_out := arguments.validation_counts:
-        choice |= {"validation_counts": _open_counts(arguments, held_out)}
+        choice |= {"validation_counts": _open_counts(held_out)}
     elif arguments.counts and model.early_stopping:
         options.fail(arguments, "counts have no lines to hold out: --early-stopping also needs --validation-counts")
     if arguments.counts:
-        data = _open_counts(arguments, arguments.counts)
+        data = _open_counts(arguments.counts)
     else:
         data = corpus = open_corpus(arguments, model.reading_ if arguments.model else None)
         if not (arguments.model or arguments.quiet) and (text := advice(corpus)):
@@ -223,9 +224,8 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         )
 
 
-def _open_counts(arguments: argparse.Namespace, path: str) -> Counts | CountsStore:
+def _open_counts(path: str) -> Counts | CountsStore:
     """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
-    options.reject_overwriting(arguments, [path])
     return Counts.open(path) if is_url(path) or Path(path).is_dir() else Counts.load(path)
 
 

@@ -1,6 +1,9 @@
 """Fixtures for the tests of the commands: calls of the command line, and input files."""
 
+import io
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ import pytest
 from fastembed import cli, demo
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
+
+TEXT = "the cat sat on the mat\nthe dog sat on the cat\n" * 20
 
 
 @pytest.fixture
@@ -69,16 +74,41 @@ def composing(tmp_path, write_fasttext):
 def text(tmp_path):
     """A text of seven words."""
     path = tmp_path / "text"
-    path.write_text("the cat sat on the mat\nthe dog sat on the cat\n" * 20, encoding="utf-8")
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_bytes(tmp_path_factory):
+    """A model of that text."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    SkipGram(dim=3, min_count=1, sample=None, epochs=2).fit([TEXT]).save(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def model(tmp_path, model_bytes):
+    """The file of a model of that text."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(model_bytes)
     return path
 
 
 @pytest.fixture
-def model(tmp_path, text):
-    """The file of a model of that text."""
-    path = tmp_path / "model.safetensors"
-    SkipGram(dim=3, min_count=1, sample=None, epochs=2).fit(text).save(path)
-    return path
+def workplace(tmp_path, monkeypatch, text, model, saved):
+    """The current folder, with a text, a model of it, vectors, a list of one phrase, and word pairs."""
+    monkeypatch.chdir(tmp_path)
+    model.rename("model")
+    saved.rename("v")
+    (tmp_path / "listed").write_text("the cat\n", encoding="utf-8")
+    (tmp_path / "pairs").write_text("cat dog 5\ncat mat 2\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Put bytes into standard input."""
+    return lambda content: monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
 
 
 @pytest.fixture

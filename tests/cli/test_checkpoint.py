@@ -1,4 +1,4 @@
-"""`train --checkpoint`: signals, kills, full disks, and the options."""
+"""`train --checkpoint`: signals, kills and full disks."""
 
 import importlib.util
 import json
@@ -17,12 +17,12 @@ from fastembed.trainer.blocks import BlockSteps
 
 OPTIONS = ["--dim", "8", "--min-count", "1", "--epochs", "4", "--threads", "1"]
 KILL = Path(__file__).resolve().parents[2] / "tools" / "kill.py"
-
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 needs_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0 or not sys.platform.startswith("linux"),
     reason="only root may mount a file system of some kilobytes, on Linux",
 )
+LONG = ["--dim", "8", "--min-count", "1", "--epochs", "100000", "--threads", "1"]
 
 
 def kill_tool():
@@ -106,22 +106,6 @@ def test_a_text_that_has_changed_is_one_line(run, interrupted, tmp_path, corpus)
     assert code == 1
     assert f"{str(corpus)!r} has changed since" in err
     assert err.count("\n") == 1
-
-
-def test_options_of_a_checkpoint_need_one_and_overwrite_nothing(usage, tmp_path, corpus, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert "there is no --checkpoint, so --keep-checkpoint cannot be" in usage("train", corpus, "--keep-checkpoint")
-    assert "so --checkpoint-minutes cannot be" in usage("train", corpus, "--checkpoint-minutes", "3")
-    assert "a number above 0 expected" in usage("train", corpus, "--checkpoint", "c", "--checkpoint-minutes", "0")
-    for name in ("model.safetensors", corpus):
-        assert "would overwrite the input" in usage("train", corpus, "--checkpoint", name)
-    (tmp_path / "c.counts").write_text("a text", encoding="utf-8")
-    assert "would overwrite the input" in usage("train", "c.counts", "--checkpoint", "c")
-
-
-# ---------------------------------------------------------------- processes
-
-LONG = ["--dim", "8", "--min-count", "1", "--epochs", "100000", "--threads", "1"]
 
 
 def start(*command, before="", **streams):

@@ -1,13 +1,16 @@
-"""The command count."""
+"""The commands count, tokens and phrases, and the option --phrases of the others."""
 
 import json
 import re
 
 import pytest
 
+from fastembed.corpus import FileCorpus, Phrases, Reading
 from fastembed.counts import Counts
 from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
+
+LINE = "i saw new york and the bank of america in new york while {} was away\n"
 
 
 def test_count_prints_json(run, tmp_path, corpus):
@@ -20,7 +23,7 @@ def test_count_prints_json(run, tmp_path, corpus):
     assert found["ledger"]["dropped"]["below min_count=5"] == 300
 
 
-def test_baskets_and_windows_on_one_side_are_counted(run, usage, tmp_path, corpus):
+def test_baskets_and_windows_on_one_side_are_counted(run, tmp_path, corpus):
     counts = tmp_path / "counts"
     assert run("count", corpus, "-o", counts, "--baskets", "share", "--min-count", 1, "--quiet") == (0, "", "")
     assert Counts.load(counts).windows is None
@@ -28,8 +31,6 @@ def test_baskets_and_windows_on_one_side_are_counted(run, usage, tmp_path, corpu
     assert run("train", "--counts", counts, "-o", vectors, "--dim", 3, "--epochs", 1, "--quiet") == (0, "", "")
     assert run("count", corpus, "-o", counts, "--window", "0,1", "--min-count", 1, "--quiet") == (0, "", "")
     assert Counts.load(counts).windows.window == (0, 1)
-    message = usage("count", corpus, "-o", counts, "--baskets", "flat", "--window", 5, "--no-directed")
-    assert "all pairs of a basket count, so --directed, --window cannot be given" in message
 
 
 def test_max_size_and_memory_limit_apply_to_windows_and_baskets(run, tmp_path, corpus):
@@ -145,3 +146,146 @@ def test_a_cluster_counts_what_this_machine_does(run, tmp_path, corpus):
         assert (code, "an executor counts windows, and no baskets" in err) == (1, True)
     files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab"]
     assert files[0] == files[1]
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A raw text."""
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"The cat, the DOG.\n\nThe \x1b[31mend of the cat\n")
+    return path
+
+
+def test_tokens_are_printed_line_by_line(run, raw):
+    assert run("tokens", raw) == (0, "The cat, the DOG.\n\nThe \\x1b[31mend of the cat\n", "")
+    assert run("tokens", raw, "--head", 1, "--lowercase") == (0, "the cat, the dog.\n", "")
+    assert run("tokens", raw, "--head", 1, "--token-pattern", "[a-z]+", "--lowercase") == (0, "the cat the dog\n", "")
+
+
+def test_the_most_frequent_tokens_are_counted(run, document, raw):
+    code, out, err = run("tokens", raw, "--lowercase", "--top", 2)
+    assert (code, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines == [
+        ["9", "tokens", "in", "3", "lines,", "6", "different", "ones"],
+        ["the", "4"],
+        ["\\x1b[31mend", "1"],
+    ]
+    found = document("tokens", raw, "--lowercase", "--top", 2)
+    assert found["tokens"] == [{"token": "the", "count": 4}, {"token": "\x1b[31mend", "count": 1}]
+    assert found["different"] == 6
+    assert found["ledger"]["tokens_read"] == 9
+
+
+def test_json_has_the_tokens_themselves(document, raw):
+    found = document("tokens", raw)
+    assert found["sequences"] == [["The", "cat,", "the", "DOG."], [], ["The", "\x1b[31mend", "of", "the", "cat"]]
+    assert (found["ledger"]["lines"], found["ledger"]["empty_lines"]) == (3, 1)
+
+
+def test_what_is_printed_is_what_is_counted(run, raw, tmp_path):
+    _, out, _ = run("tokens", raw, "--lowercase", "--token-pattern", r"\w+")
+    (tmp_path / "read").write_text(out, encoding="utf-8")
+    _, counted, _ = run("tokens", raw, "--lowercase", "--token-pattern", r"\w+", "--top", 99)
+    vocabulary = Vocabulary.from_corpus(tmp_path / "read", 1)
+    pairs = zip(vocabulary.tokens, map(str, vocabulary.counts), strict=True)
+    assert [line.split() for line in counted.splitlines()[1:]] == [list(pair) for pair in pairs]
+
+
+@pytest.mark.parametrize("pattern", [r"\b", "(a)|b", "(a)?b", "a*", "|a", "(?=a)", "()", "(Z)|é"])
+def test_a_pattern_that_matches_nothing_at_places_is_an_error(run, raw, tmp_path, pattern, capsys):
+    (tmp_path / "more").write_text("aé b Zé\n", encoding="utf-8")
+    try:
+        code, out, err = run("tokens", tmp_path / "more", "--token-pattern", pattern)
+    except SystemExit as error:
+        code, out, err = error.code, *capsys.readouterr()
+    assert code == (1 if pattern == "(Z)|é" else 2)
+    assert out == ""
+    assert "matches the empty string, not a token" in " ".join(err.split())
+
+
+@pytest.fixture
+def phrased(tmp_path):
+    """A text with two phrases."""
+    path = tmp_path / "text.txt"
+    names = ["anna", "bert", "carl", "dora", "emil", "fred", "gina", "hugo"]
+    path.write_text("".join(LINE.format(name) for name in names) + "anna bert carl dora\n" * 5, encoding="utf-8")
+    return path
+
+
+def test_phrases_are_written_as_the_library_finds_them(run, document, phrased, tmp_path):
+    output = tmp_path / "found.txt"
+    code, out, err = run("phrases", phrased, "-o", output)
+    expected = Phrases.from_corpus(phrased)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"wrote {output}: {len(expected)} phrases, such as '")
+    assert Phrases.load(output) == expected
+    assert {("new", "york"), ("bank", "of", "america")} <= set(expected)
+    found = document("phrases", phrased, "-o", output)
+    assert found.keys() == {"output", "phrases", "ledger"}
+    assert found["phrases"] == len(expected)
+    assert found["ledger"]["tokens_read"] == found["ledger"]["tokens_used"] == 8 * 16 + 20
+
+
+def test_every_option_of_the_search_is_passed_on(run, phrased, tmp_path):
+    (tmp_path / "common").write_text("of\nnew\n", encoding="utf-8")
+    output = tmp_path / "found.txt"
+    argv = ("--min-count", 3, "--min-score", 2, "--scoring", "word2vec", "--max-words", 3, "--threads", 2)
+    assert run("phrases", phrased, "-o", output, *argv, "--common", tmp_path / "common", "--quiet") == (0, "", "")
+    options = {"scoring": "word2vec", "max_words": 3}
+    assert Phrases.load(output) == Phrases.from_corpus(phrased, 3, 2, common=["of", "new"], **options)
+    assert run("phrases", phrased, "-o", output, *argv, "--common", "none", "--quiet") == (0, "", "")
+    assert Phrases.load(output) == Phrases.from_corpus(phrased, 3, 2, common=None, **options)
+
+
+def test_a_list_is_applied_by_every_command_that_reads_text(run, document, phrased, tmp_path):
+    listed, model = tmp_path / "list.txt", tmp_path / "m.safetensors"
+    listed.write_text("new york\nbank of america\n", encoding="utf-8")
+    tokens = document("tokens", phrased, "--phrases", listed, "--head", 1)["sequences"]
+    assert tokens == [LINE.format("anna").replace("new york", "new_york").replace("k of a", "k_of_a").split()]
+    training = ("--dim", 2, "--epochs", 1, "--min-count", 1, "--quiet")
+    assert run("train", phrased, "-o", model, "--phrases", listed, *training) == (0, "", "")
+    assert {"new_york", "bank_of_america"} <= set(SkipGram.load(model).vectors.tokens)
+    words = document("count", phrased, "-o", tmp_path / "c.safetensors", "--phrases", listed, "--min-count", 1)["words"]
+    corpus = FileCorpus(phrased, reading=Reading(phrases=Phrases.load(listed)))
+    assert words == len(Vocabulary.from_corpus(corpus, 1)) < len(Vocabulary.from_corpus(phrased, 1))
+    found = document("evaluate", model, "--perplexity", phrased, "--phrases", listed)["perplexity"]
+    assert found[0]["perplexity"] == pytest.approx(SkipGram.load(model).perplexity(corpus))
+
+
+def test_auto_finds_the_phrases_of_the_text_first(run, document, phrased, tmp_path):
+    model = tmp_path / "m.safetensors"
+    code, out, err = run(
+        "train", phrased, "-o", model, "--phrases", "auto", "--dim", 2, "--epochs", 1, "--min-count", 1
+    )
+    assert (code, err) == (0, "")
+    expected = Phrases.from_corpus(phrased)
+    assert out.startswith(f"found {len(expected)} phrases, such as '")
+    assert "america_in_new_york" in SkipGram.load(model).vectors.tokens
+    read = document("tokens", phrased, "--phrases", "auto")["sequences"]
+    assert read == [
+        Phrases.from_corpus(phrased).join(line.split()) for line in phrased.read_text(encoding="utf-8").splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "list.txt' holds no phrase"),
+        (b"new_york", "list.txt', line 1: a phrase has from 2 to 8 tokens"),
+        (b"a b c d e f g h i", "'a b c d e f g h i' has 9 tokens"),
+        (b"new \xff", "list.txt' is not valid UTF-8 at line 1"),
+    ],
+)
+def test_a_bad_list_is_named(run, phrased, tmp_path, data, message):
+    (tmp_path / "list.txt").write_bytes(data)
+    code, out, err = run("tokens", phrased, "--phrases", tmp_path / "list.txt")
+    assert (code, out) == (1, "")
+    assert message in err
+
+
+def test_what_holds_nothing_to_find_is_named(run, tmp_path, phrased):
+    (tmp_path / "empty").write_bytes(b"")
+    assert run("tokens", tmp_path / "empty") == (0, "", "")
+    assert "the corpus is empty" in run("tokens", tmp_path / "empty", "--top", 5)[2]
+    assert "max_words must be from 2 to 8, got 1" in run("phrases", phrased, "--max-words", 1, "-o", tmp_path / "p")[2]

@@ -1,7 +1,9 @@
-"""The command evaluate."""
+"""The commands evaluate, compare, plot and report."""
 
 import re
+import sys
 
+import numpy as np
 import pytest
 
 from fastembed.skipgram import SkipGram
@@ -79,23 +81,20 @@ def test_perplexity_is_that_of_the_model(run, document, saved, model, text, tmp_
     assert "holds vectors alone and no model" in err
 
 
-@pytest.mark.parametrize("option", [["--threads", "2"], ["--lowercase"], ["--restrict", "5"], ["--method", "3CosMul"]])
-def test_evaluate_rejects_options_without_effect(usage, option):
-    assert f"so {option[0]} cannot be given as well" in usage("evaluate", "v", "--similarity", "f", *option)
-
-
 @pytest.mark.parametrize(
     ("option", "command"),
     [
         ("--purpose relatedness", ("neighbors", "king", "--purpose", "relatedness")),
         ("--history", ("plot", "--history")),
         ("--perplexity", ("evaluate", "--perplexity", "text")),
+        ("a report", ("report", "-o", "report.html")),
+        ("predict", ("predict", "king")),
     ],
 )
 def test_options_that_need_a_model_say_so(run, saved, text, tmp_path, monkeypatch, option, command):
     monkeypatch.chdir(tmp_path)
     Vectors.load(saved).save("v.npy")
-    for path in (saved, "v.npy"):
+    for path in (saved, *([] if option == "predict" else ["v.npy"])):
         code, out, err = run(command[0], path, *command[1:])
         assert (code, out) == (1, "")
         assert re.fullmatch(
@@ -104,7 +103,7 @@ def test_options_that_need_a_model_say_so(run, saved, text, tmp_path, monkeypatc
         )
 
 
-def test_words_are_composed_if_that_is_asked_for(run, document, usage, composing, tmp_path):
+def test_words_are_composed_if_that_is_asked_for(run, document, composing, tmp_path):
     similarity, analogies = tmp_path / "similarity", tmp_path / "analogies"
     similarity.write_text("king man 8\nking queen 7\nMan womanly 2\nking x 1\n", encoding="utf-8")
     analogies.write_text("man king manly queen\n", encoding="utf-8")
@@ -118,4 +117,112 @@ def test_words_are_composed_if_that_is_asked_for(run, document, usage, composing
     found = document(*argv)
     assert (found["similarity"][0]["composed"], found["analogies"][0]["composed"]) == (0, 0)
     assert (found["similarity"][0]["covered"], found["analogies"][0]["covered"]) == (2, 0)
-    assert "--compose cannot be given as well" in usage("evaluate", composing, "--perplexity", "t", "--compose")
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two files of vectors that differ in one word."""
+    matrix = np.random.default_rng(0).normal(size=(40, 6))
+    other = matrix.copy()
+    other[5] = -other[5]
+    for name, rows in (("one", matrix), ("two", other)):
+        Vectors([f"w{i}" for i in range(40)], rows).save(tmp_path / f"{name}.safetensors")
+    return tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+
+
+def test_words_that_moved_are_printed(run, document, two):
+    code, out, err = run("compare", *two)
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()[:2]
+    assert first == "40 words in both; moved most, with the cosine of their two vectors:"
+    assert second.split()[0] == "w5"
+    found = document("compare", *two)
+    assert (found["output"], found["words"], found["moved"][0]["word"]) == (None, 40, "w5")
+    assert len(found["moved"]) == 10
+
+
+def test_a_page_is_written(run, two, tmp_path):
+    code, out, _ = run("compare", *two, "-o", tmp_path / "page.html", "-n", 30)
+    assert code == 0
+    assert out.endswith(f"wrote {tmp_path / 'page.html'}\n")
+    assert "one and two: 30 words" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert run("compare", *two, "-o", tmp_path / "page.html", "--quiet") == (0, "", "")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Keep the calls of the functions that draw."""
+    calls = []
+    for name in ("plot_map", "write_page", "plot_history"):
+        monkeypatch.setattr(
+            f"fastembed.plotting.{name}", lambda *args, name=name, **options: calls.append((name, args, options))
+        )
+    return calls
+
+
+def test_the_suffix_chooses_the_picture(run, document, saved, model, tmp_path, drawn):
+    options = {"words": None, "topn": 5_000, "method": None, "seed": 0, "progress": False}
+    code, out, err = run("plot", saved, "-o", tmp_path / "m.svg")
+    assert (code, out, err) == (0, f"wrote {tmp_path / 'm.svg'}: a map of 4 words\n", "")
+    found = document(
+        "plot", saved, "-o", tmp_path / "m.HTML", "--words", "king", "man", "--method", "tsne", "--seed", 5
+    )
+    assert found == {"output": str(tmp_path / "m.HTML"), "vectors": str(saved), "words": 2}
+    assert run("plot", model, "-o", tmp_path / "m.html", "-n", 3, "--quiet") == (0, "", "")
+    assert document("plot", model, "-o", tmp_path / "h.png", "--history")["epochs"] == 2
+    assert [(name, args[1], keys) for name, args, keys in drawn] == [
+        ("plot_map", str(tmp_path / "m.svg"), options),
+        (
+            "write_page",
+            str(tmp_path / "m.HTML"),
+            options | {"words": ["king", "man"], "topn": 50_000, "method": "tsne", "seed": 5},
+        ),
+        ("write_page", str(tmp_path / "m.html"), options | {"topn": 3}),
+        ("plot_history", str(tmp_path / "h.png"), {}),
+    ]
+    assert drawn[-1][1][0] == SkipGram.load(model).history
+
+
+def test_plot_draws_a_map_and_a_history(run, model, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert run("plot", model, "-o", tmp_path / "m.png", "--quiet") == (0, "", "")
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+    assert run("plot", model, "-o", tmp_path / "h.svg", "--history", "--quiet") == (0, "", "")
+    assert b"<svg" in (tmp_path / "h.svg").read_bytes()
+
+
+@pytest.mark.filterwarnings("default")
+def test_words_that_no_font_has_are_named_in_one_warning(run, tmp_path, monkeypatch):
+    manager = pytest.importorskip("matplotlib.font_manager").fontManager
+    monkeypatch.setattr(manager, "ttflist", [font for font in manager.ttflist if "DejaVu" in font.name])
+    Vectors(["a", "\u65e5"], np.eye(2)).save(tmp_path / "v.safetensors")
+    code, out, err = run("plot", tmp_path / "v.safetensors", "-o", tmp_path / "m.png", "--quiet")
+    assert (code, out) == (0, "")
+    assert re.fullmatch(r"fastembed: warning: words with .* install one that has them: '\u65e5'\n", err)
+    assert (tmp_path / "m.png").exists()
+
+
+def test_plot_writes_a_page(run, model, tmp_path):
+    assert run("plot", model, "-o", tmp_path / "m.html", "--quiet") == (0, "", "")
+    assert b"</html>" in (tmp_path / "m.html").read_bytes()
+
+
+def test_a_missing_extra_is_named_in_one_line(run, model, tmp_path, monkeypatch):
+    for module in ("matplotlib", "matplotlib.axes", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    code, out, err = run("plot", model, "-o", tmp_path / "m.png")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: .*\[plot\].*\n", err)
+
+
+def test_a_report_is_written_with_the_scores_asked_for(run, document, model, tmp_path):
+    pytest.importorskip("matplotlib")
+    a, b, c = SkipGram.load(model).vectors.tokens[:3]
+    (tmp_path / "pairs.tsv").write_text(f"{a}\t{b}\t9\n{a}\t{c}\t2\n{b}\t{c}\t5\n", encoding="utf-8")
+    output = tmp_path / "report.html"
+    found = document("report", model, "-o", output, "--words", a, "--similarity", tmp_path / "pairs.tsv")
+    assert (found["output"], found["words"]) == (str(output), len(SkipGram.load(model).vectors))
+    text = output.read_text(encoding="utf-8")
+    assert re.search("<th>pairs.tsv</th><td>Spearman .*? on 3 of 3 pairs", text)
+    assert f"<th>{a}</th>" in text
+    assert run("report", model, "-o", output, "--quiet") == (0, "", "")

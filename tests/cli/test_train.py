@@ -1,17 +1,23 @@
-"""The command train: from text, from counts, and from a model with more text."""
+"""The commands train and demo: from text, structured files and counts, and from a model and more text."""
 
+import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from fastembed.cli.train import MODEL_KEYS
 from fastembed.counts import Counts
 from fastembed.evaluation import held_out_items
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
 SMALL = ("--dim", 4, "--epochs", 2, "--seed", 3)
+QUIET = ("--dim", 4, "--epochs", 2, "--quiet")
+TEXTS = [f"the w{n % 9} and the w{(n + 1) % 9}" for n in range(300)]
 
 
 def test_train_writes_the_whole_model(run, tmp_path, corpus):
@@ -63,7 +69,7 @@ def test_train_prints_json(run, tmp_path, corpus):
     assert found["ledger"]["tokens_read"] == 6300
 
 
-def test_train_prints_json_lines_while_it_runs(run, tmp_path, corpus, usage):
+def test_train_prints_json_lines_while_it_runs(run, tmp_path, corpus):
     output = tmp_path / "v.safetensors"
     code, out, err = run("train", corpus, "-o", output, *SMALL, "--json-lines", "--early-stopping")
     assert (code, err) == (0, "")
@@ -76,7 +82,6 @@ def test_train_prints_json_lines_while_it_runs(run, tmp_path, corpus, usage):
     assert kept == {"epoch": written["best_epoch"], "epochs": 2}
     document = json.loads(run("train", corpus, "-o", output, *SMALL, "--json", "--early-stopping")[1])
     assert written.keys() == document.keys()
-    assert "choose one" in usage("train", corpus, "--json", "--json-lines")
 
 
 @pytest.mark.parametrize(
@@ -153,52 +158,6 @@ def test_training_that_does_not_fit_into_memory_is_one_line(run, tmp_path, corpu
     assert not (tmp_path / "v").exists()
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--patience", "3"], "nothing is held out without --early-stopping, so --patience cannot be given as well"),
-        (["--grow-vocabulary"], "a new model is learned from text, so --grow-vocabulary cannot"),
-        (["--validation-counts", "c"], "so --validation-counts cannot be given"),
-        (["--counts", "c"], "so FILE cannot be given"),
-        (["--continue", "m", "--dim", "3", "--no-directed"], "so --dim, --directed cannot be given"),
-        (["--continue", "m", "--min-count", "3"], "so --min-count cannot be given"),
-        (["-o", "v.vec"], "a model is a .safetensors file, got 'v.vec'; `export` writes other formats"),
-        (["-o", "v.pkl"], "a model is a .safetensors file, got 'v.pkl'"),
-    ],
-)
-def test_options_that_exclude_each_other_are_named(usage, tmp_path, monkeypatch, argv, message):
-    monkeypatch.chdir(tmp_path)
-    assert message in usage("train", "f", *argv)
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--window", "8", "--lowercase"], "so --lowercase, --window cannot be given"),
-        (["--continue", "m", "--baskets", "flat"], "so --baskets cannot be given"),
-        (["--grow-vocabulary"], "so --grow-vocabulary cannot be given"),
-        (
-            ["--continue", "m", "--grow-vocabulary", "--min-count", "2", "--drop", "english"],
-            "so --drop, --min-count cannot be given",
-        ),
-        (["--early-stopping"], "--early-stopping also needs --validation-counts"),
-    ],
-)
-def test_options_that_make_no_sense_with_counts_are_named(usage, tmp_path, monkeypatch, argv, message):
-    monkeypatch.chdir(tmp_path)
-    assert message in usage("train", "--counts", "c", *argv)
-
-
-@pytest.mark.parametrize("command", ["train", "count"])
-def test_train_and_count_do_not_overwrite_their_input(usage, tmp_path, corpus, command, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "text").write_bytes(corpus.read_bytes())
-    for source in ("folder", "folder/text", "./folder/../folder/t*"):
-        assert "would overwrite the input" in usage(command, source, "-o", tmp_path / "folder" / "text")
-    assert (tmp_path / "folder" / "text").read_bytes() == corpus.read_bytes()
-
-
 def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
     half, whole = corpus.read_text(encoding="utf-8").splitlines()[:150], tmp_path / "m.safetensors"
     (tmp_path / "half").write_text("\n".join(half), encoding="utf-8")
@@ -214,7 +173,7 @@ def test_continue_goes_on_where_the_model_was(run, tmp_path, corpus):
     assert [record["epoch"] for record in found.history] == [1, 2, 1]
 
 
-def test_continue_replays_counts(run, usage, tmp_path, corpus):
+def test_continue_replays_counts(run, tmp_path, corpus):
     counts, model, more = tmp_path / "counts", tmp_path / "m", tmp_path / "n"
     expected = SkipGram(epochs=1, dim=4, min_count=1)
     kept = expected.count(corpus)
@@ -227,8 +186,6 @@ def test_continue_replays_counts(run, usage, tmp_path, corpus):
     np.testing.assert_array_equal(Vectors.load(more).matrix, expected.vectors.matrix)
     again = ("train", "--counts", counts, "--continue", model, "-o", more, "--replay", counts, "--memory-limit", "9G")
     assert run(*again, "--quiet") == (0, "", "")
-    assert "would overwrite the input" in usage(*argv, more)
-    assert "so --replay cannot be given as well" in usage("train", corpus, "-o", more, "--replay", counts)
 
 
 def test_a_model_that_stopped_early_does_so_again(run, usage, tmp_path, corpus):
@@ -274,7 +231,7 @@ def test_counting_and_then_training_gives_the_bits_of_training(run, tmp_path, co
     assert b.windows_ == a.windows_
 
 
-def test_early_stopping_works_on_counts(run, usage, tmp_path, corpus):
+def test_early_stopping_works_on_counts(run, tmp_path, corpus):
     for name in ("c", "d"):
         assert run("count", corpus, "-o", tmp_path / name, "--quiet") == (0, "", "")
     counts = ("--counts", tmp_path / "c", "--validation-counts", tmp_path / "d")
@@ -284,8 +241,6 @@ def test_early_stopping_works_on_counts(run, usage, tmp_path, corpus):
     code, out, err = run("train", *counts, "-o", tmp_path / "m", *SMALL)
     assert (code, err) == (0, "")
     assert "validation nll" in out
-    for name in "cd":
-        assert "would overwrite the input" in usage("train", *counts, "-o", tmp_path / name)
 
 
 def test_baskets_are_trained_on_in_one_step(run, tmp_path, corpus):
@@ -312,11 +267,6 @@ def test_a_model_of_baskets_is_continued_with_baskets(run, tmp_path, corpus, sou
     more = [corpus] if source == "text" else ["--counts", counts]
     assert run("train", "--continue", model, *more, "-o", model, "--quiet") == (0, "", "")
     np.testing.assert_array_equal(SkipGram.load(model).vectors.matrix, expected)
-
-
-def test_options_of_windows_make_no_sense_with_baskets(usage, corpus):
-    message = usage("train", corpus, "--baskets", "flat", "--sample", "none", "--window", 3)
-    assert "all pairs of a basket count, so --sample, --window cannot be given" in message
 
 
 def test_a_raw_book_is_one_command_and_a_hint_names_its_options(run, tmp_path):
@@ -347,20 +297,6 @@ def test_no_hint_is_given_where_a_model_says_how_text_is_read(run, tmp_path):
     assert "hint: " in run("train", book, "-o", output, *SMALL, "--sample", "none")[2]
     code, _, err = run("train", book, "--continue", output, "-o", tmp_path / "b.safetensors", "--epochs", 1)
     assert (code, err) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--digits", "drop"), "only --words changes case and numbers, so --digits cannot be given as well"),
-        (("--keep-case",), "only --words changes case and numbers, so --keep-case cannot be given as well"),
-        (("--words", "--token-pattern", "a"), "--words says what a token is, so --token-pattern cannot"),
-        (("--words", "--keep-case", "--lowercase"), "--keep-case keeps capitals, so --lowercase cannot be given"),
-        (("--unit", "page"), "invalid choice: 'page'"),
-    ],
-)
-def test_options_of_reading_that_exclude_each_other_are_named(usage, corpus, options, message):
-    assert message in usage("train", corpus, *options)
 
 
 def test_a_model_reads_other_texts_as_its_own(run, tmp_path):
@@ -400,18 +336,167 @@ def test_train_composes_words_of_their_n_grams(run, tmp_path, corpus):
     assert SkipGram.load(output).subwords == (3, 6)
 
 
-@pytest.mark.parametrize(
-    ("lengths", "message"),
-    [("6-3", "two ascending integers of at least 1 expected, got '6-3'"), ("3", "two integers as in 3-6 expected")],
-)
-def test_wrong_lengths_of_subwords_are_usage_errors(usage, corpus, lengths, message):
-    assert message in usage("train", corpus, "--subwords", lengths)
-
-
-def test_a_model_keeps_its_subwords_when_it_goes_on(run, usage, tmp_path, corpus):
+def test_a_model_keeps_its_subwords_when_it_goes_on(run, tmp_path, corpus):
     output = tmp_path / "m.safetensors"
     assert run("train", corpus, "-o", output, *SMALL, "--subwords", "--quiet")[0] == 0
     argv = ("train", corpus, "--continue", output, "-o", output)
-    assert "so --subwords cannot be given as well" in usage(*argv, "--subwords", "2-3")
     assert run(*argv, "--quiet")[0] == 0
     assert SkipGram.load(output).vectors["w100"].shape == (4,)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """JSON lines of 300 texts."""
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(f"{json.dumps({'id': n, 'text': text})}\n" for n, text in enumerate(TEXTS)), "utf-8")
+    return path
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """The same texts as lines."""
+    path = tmp_path / "plain.txt"
+    path.write_text("\n".join(TEXTS), encoding="utf-8")
+    return path
+
+
+def test_a_field_of_records_is_trained_on_as_lines_are(run, tmp_path, records, plain):
+    csv, folder = tmp_path / "data.csv", tmp_path / "folder"
+    csv.write_text("".join(f"{n},{text}\n" for n, text in enumerate(["text", *TEXTS])), encoding="utf-8")
+    folder.mkdir()
+    (folder / "part-0.csv").write_bytes(csv.read_bytes())
+    (folder / "_SUCCESS").touch()
+    output, matrices = tmp_path / "m.safetensors", []
+    for files in (
+        [plain],
+        [records, "--field", "text"],
+        [csv, "--field", "text"],
+        [csv, "--field", 2],
+        [folder, "--field", "text"],
+    ):
+        assert run("train", *files, "-o", output, *QUIET) == (0, "", "")
+        matrices.append(Vectors.load(output).matrix.tobytes())
+    assert len(set(matrices)) == 1
+    assert run("train", csv, "--field", 2, "--no-header", "-o", output, *QUIET, "--min-count", 1) == (0, "", "")
+    assert "text" in Vectors.load(output)
+
+
+def test_a_folder_of_parquet_takes_one_command(run, tmp_path, plain):
+    parquet, pyarrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    (tmp_path / "folder").mkdir()
+    for part in (0, 1):
+        table = pyarrow.table({"text": TEXTS[150 * part : 150 * (part + 1)], "label": [0] * 150})
+        parquet.write_table(table, tmp_path / "folder" / f"part-{part}.parquet")
+    outputs = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for output, files in zip(outputs, ([plain], [tmp_path / "folder", "--field", "text"]), strict=True):
+        assert run("train", *files, "-o", output, *QUIET) == (0, "", "")
+    assert len({Vectors.load(output).matrix.tobytes() for output in outputs}) == 1
+
+
+def test_standard_input_may_hold_json_lines(run, tmp_path, records, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(records.read_bytes()), encoding="utf-8"))
+    code, out, err = run("count", "-", "--field", "text", "-o", tmp_path / "c.safetensors")
+    assert (code, err) == (0, "")
+    assert "read 1,500 tokens in 300 lines" in out
+
+
+def test_without_a_field_the_message_says_which_there_are(run, tmp_path, records):
+    output = tmp_path / "m.safetensors"
+    code, out, err = run("train", records, "-o", output)
+    assert (code, out) == (1, "")
+    assert "data.jsonl' has the fields 'id', 'text': name the one that holds the text, as --field text or" in err
+    assert not output.exists()
+
+
+def test_bad_rows_stop_the_command_or_are_counted(run, document, tmp_path, records):
+    with records.open("a", encoding="utf-8") as file:
+        file.write("no JSON\n")
+    output = tmp_path / "m.safetensors"
+    code, out, err = run("train", records, "--field", "text", "-o", output, *QUIET)
+    assert (code, out) == (1, "")
+    assert "data.jsonl', line 301: no JSON" in err
+    assert not output.exists()
+    found = document("train", records, "--field", "text", "--skip-bad", "-o", output, *QUIET)
+    assert found["ledger"]["skipped"] == {"no JSON": 1}
+    assert SkipGram.load(output).ledger.skipped == {"no JSON": 1}
+
+
+def test_a_pattern_is_found_in_processes(run, tmp_path, plain):
+    outputs = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for output, processes in zip(outputs, (1, 2), strict=True):
+        options = ("--token-pattern", r"\w\d", "--processes", processes)
+        assert run("train", plain, *options, "-o", output, *QUIET) == (0, "", "")
+    assert len({Vectors.load(output).matrix.tobytes() for output in outputs}) == 1
+
+
+def test_advice_is_given_on_texts_and_not_on_lists_of_tokens(run, tmp_path):
+    texts = ["He went to London, at last."] * 50
+    for field, values in (("text", texts), ("tokens", [text.split() for text in texts])):
+        path = tmp_path / f"{field}.jsonl"
+        path.write_text("".join(f"{json.dumps({field: value})}\n" for value in values), encoding="utf-8")
+        options = ("--field", field, "-o", tmp_path / "m.safetensors", "--dim", 4, "--sample", "none")
+        code, _, err = run("train", path, *options)
+        assert code == 0
+        assert ("such as 'London,'; --words" in err) == (field == "text")
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A file of three words, one of which occurs nowhere."""
+    path = tmp_path / "listed"
+    path.write_text("the\ncat\nzebra\n", encoding="utf-8")
+    return path
+
+
+def test_words_are_dropped_or_kept_by_every_command_that_counts(run, document, tmp_path, text, listed):
+    small = ("--min-count", 1, "--dim", 2, "--epochs", 1)
+    model, counts = tmp_path / "m.safetensors", tmp_path / "c.safetensors"
+    found = document("train", text, "-o", model, "--drop", listed, *small)
+    assert found["ledger"]["dropped"]["listed in drop"] == 120
+    assert found["parameters"]["drop"] == ["the", "cat", "zebra"]
+    assert sorted(SkipGram.load(model).vectors.tokens) == ["dog", "mat", "on", "sat"]
+    assert document("train", text, "-o", model, "--drop", "english", *small)["words"] == 4
+    for more in ((), ("--baskets", "flat")):
+        assert document("count", text, "-o", counts, "--drop", listed, "--min-count", 1, *more)["words"] == 4
+        assert sorted(Counts.load(counts).vocabulary) == ["dog", "mat", "on", "sat"]
+    kept = tmp_path / "kept"
+    kept.write_text("dog\ncat\nsat\n", encoding="utf-8")
+    more = ("--continue", model, "--grow-vocabulary", "--keep-only", kept, "--drop", listed, "--epochs", 1)
+    found = document("train", text, "-o", model, *more)
+    assert found["parameters"]["keep_only"] == ["dog", "cat", "sat"]
+    assert found["words"] == 4  # the vocabulary of the model stays
+
+
+def test_words_to_keep_that_do_not_occur_are_named_in_one_line(tmp_path, text, listed):
+    command = [sys.executable, "-P", "-m", "fastembed", "count", str(text), "-o", str(tmp_path / "c.safetensors")]
+    done = subprocess.run([*command, "--keep-only", str(listed)], capture_output=True, encoding="utf-8", timeout=600)
+    assert done.returncode == 0
+    assert done.stderr == "fastembed: warning: 1 of the 3 tokens of keep_only do not occur: 'zebra'\n"
+    assert "dropped 120 (120 not listed in keep_only)" in done.stdout
+
+
+@pytest.mark.parametrize(("data", "message"), [(b"\n", "holds no token"), (b"a\n\xff", "is not valid UTF-8 at line 2")])
+def test_a_bad_list_is_named_and_nothing_is_written(run, tmp_path, text, listed, data, message):
+    listed.write_bytes(data)
+    for option in ("--drop", "--keep-only"):
+        code, out, err = run("train", text, "-o", tmp_path / "m.safetensors", option, listed)
+        assert (code, out) == (1, "")
+        assert f"listed' {message}" in err
+        assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.usefixtures("small_library")
+def test_demo_trains_saves_and_shows_neighbors(run, tmp_path):
+    argv = ("demo", "-o", tmp_path / "v.safetensors", "--dim", 3)
+    code, out, err = run(*argv)
+    assert (code, err) == (0, "")
+    assert "socket" in out
+    assert "epoch  5 of 5" in out
+    assert "socket" in SkipGram.load(tmp_path / "v.safetensors").vectors
+    assert run(*argv, "--quiet") == (0, "", "")
+    code, out, err = run(*argv, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found.keys() == {*re.sub(r" \(.*?\)", "", MODEL_KEYS).split(", "), "neighbors"}
+    assert found["neighbors"].keys() == {"socket", "lock"}
+    assert found["neighbors"]["lock"][0].keys() == {"word", "score"}

@@ -1,7 +1,6 @@
 """The commands of classifiers: train-classifier, predict, test, explain."""
 
 import gzip
-import io
 import json
 import sys
 from types import SimpleNamespace
@@ -49,7 +48,7 @@ def test_json_of_training(document, train, tmp_path):
     assert Classifier.load(path).classes_.tolist() == ["x", "y"]
 
 
-def test_words_start_from_the_vectors_of_a_file(document, run, usage, train, tmp_path):
+def test_words_start_from_the_vectors_of_a_file(document, run, train, tmp_path):
     vectors, path = tmp_path / "v.safetensors", tmp_path / "c.safetensors"
     Vectors(["cats", "axe"], np.eye(2)).save(vectors)
     softmax = ["--loss", "softmax", "--dim", 2, "--pretrained", vectors]
@@ -59,10 +58,9 @@ def test_words_start_from_the_vectors_of_a_file(document, run, usage, train, tmp
     code, _, err = run("train-classifier", train, "-o", path, "--pretrained", vectors)
     assert code == 1
     assert "give loss='softmax' and dim=2" in err
-    assert "would overwrite the input" in usage("train-classifier", train, "-o", vectors, *softmax)
 
 
-def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch):
+def test_lines_are_predicted_as_by_the_model(run, classifier, train, stdin):
     model = Classifier.load(classifier)
     train.write_text("__label__x cats and dogs\nunheard __label__y\naxe", encoding="utf-8")
     texts = ["cats and dogs", "unheard", "axe"]
@@ -72,7 +70,7 @@ def test_lines_are_predicted_as_by_the_model(run, classifier, train, monkeypatch
     code, out, err = run("predict", classifier, train, "-n", 2)
     assert (code, out.splitlines()) == (0, expected)
     assert "1 of 3 documents have no known feature" in err
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a dog\nan axe")))
+    stdin(b"a dog\nan axe")
     code, out, err = run("predict", classifier, "--json", "--threshold", 0.5)
     assert [json.loads(line)["labels"][0]["label"] for line in out.splitlines()] == ["x", "y"]
 
@@ -104,13 +102,13 @@ def test_compressed_files_and_folders_are_predicted(run, classifier, tmp_path):
     assert run("predict", classifier, folder) == wanted
 
 
-def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_path, monkeypatch):
+def test_text_that_is_not_utf8_is_named_or_replaced(run, classifier, train, tmp_path, stdin):
     path = tmp_path / "bad.txt"
     path.write_bytes(b"a dog\nan \xff axe\n")
     code, out, err = run("predict", classifier, path)
     assert (code, out) == (1, "")
     assert "bad.txt' is not valid UTF-8 at line 2, byte 9" in err
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(path.read_bytes())))
+    stdin(path.read_bytes())
     code, out, err = run("predict", classifier)
     assert out.startswith("x ")
     assert "'standard input' is not valid UTF-8 at line 2, byte 9" in err
@@ -145,11 +143,6 @@ def test_an_explanation_adds_up(run, document, classifier):
     assert (code, out.split()[0]) == (0, "x")
 
 
-def test_wrong_usage_is_named(usage, classifier, train, model):
-    assert "only a classifier answers with labels, so --threshold" in usage("predict", model, "cat", "--threshold", 0.5)
-    assert "give a WORD" in usage("predict", model)
+def test_a_classifier_answers_about_one_file_with_labels(usage, classifier, train):
     assert "a classifier reads one file" in usage("predict", classifier, "a", "b")
     assert "so --side cannot be given" in usage("predict", classifier, train, "--side", "before")
-    assert "nothing is held out" in usage("train-classifier", train, "--patience", 3)
-    assert "only --loss softmax has a learning rate" in usage("train-classifier", train, "--learning-rate", 0.1)
-    assert "so --tol cannot be given" in usage("train-classifier", train, "--loss", "softmax", "--tol", 0)

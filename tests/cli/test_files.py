@@ -1,11 +1,58 @@
-"""The command export."""
+"""The commands info and export."""
+
+import re
 
 import numpy as np
 import pytest
 
 from fastembed.formats.registry import format_of
+from fastembed.formats.tensors import write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
+
+
+def test_info_shows_the_contents_of_a_file(run, document, saved, model):
+    code, out, err = run("info", saved)
+    assert (code, err) == (0, "")
+    for piece in (
+        f"{saved.stat().st_size:,} bytes",
+        "fastembed.vectors",
+        "settings dim",
+        "float64 (4, 3)",
+        "int64 (5,)",
+    ):
+        assert piece in out
+    found = document("info", model)
+    assert found.keys() == {"file", "bytes", "metadata", "tensors"}
+    assert found["bytes"] == model.stat().st_size
+    assert found["metadata"]["settings"]["dim"] == 3
+    assert found["metadata"]["manifest"]["nll"] == SkipGram.load(model).history[-1]["nll"]
+    assert {"name": "linear", "dtype": "float32", "shape": [3, 12]} in found["tensors"]
+    code, out, _ = run("info", model)
+    assert code == 0
+    assert max(map(len, out.splitlines())) < 120
+    assert re.search(r"model history +\[\{.* \.\.\.\n", out)
+
+
+def test_info_shows_the_versions_of_the_installation(run, document):
+    code, out, err = run("info")
+    assert (code, err) == (0, "")
+    assert re.search(r"^blas ", out, re.MULTILINE)
+    found = document("info")
+    assert list(found) == ["fastembed", "build", "caches", "python", "unicode", "numpy", "scipy", "blas", "threads"]
+
+
+def test_metadata_that_only_begins_like_json_is_shown_as_text(document, tmp_path):
+    path = tmp_path / "noted.safetensors"
+    write_tensors(path, {"a": np.zeros(1)}, {"note": "{as it is", "settings": "[1, 2]"})
+    assert document("info", path)["metadata"] == {"note": "{as it is", "settings": [1, 2]}
+
+
+def test_a_damaged_file_is_an_error_of_one_line(run, tmp_path):
+    (tmp_path / "junk.safetensors").write_bytes(b"\xff" * 100)
+    code, out, err = run("info", tmp_path / "junk.safetensors")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"fastembed: error: .*junk.safetensors' is not a whole safetensors file.*\n", err)
 
 
 @pytest.mark.parametrize("name", ["v.txt", "v.vec.gz", "v.bin", "v.glove", "v.npy", "v.tsv", "w.safetensors"])
@@ -55,13 +102,6 @@ def test_a_token_that_the_format_cannot_hold_is_named(run, tmp_path):
     assert not (tmp_path / "v.vec").exists()
 
 
-def test_export_and_plot_do_not_overwrite_their_input(usage, model):
-    before = model.read_bytes()
-    for argv in (("export", model, model), ("plot", model, "-o", model)):
-        assert "would overwrite the input" in usage(*argv)
-    assert model.read_bytes() == before
-
-
 @pytest.mark.parametrize(("name", "other"), [("e.npy", "e.tokens.txt"), ("e.tsv", "e.metadata.tsv")])
 def test_export_does_not_overwrite_the_second_file_of_its_input(run, usage, model, name, other):
     first, second = model.parent / name, model.parent / other
@@ -79,9 +119,3 @@ def test_ngrams_that_the_format_cannot_hold_are_left_out_and_named(run, document
     assert document("export", composing, tmp_path / "v.vec")["left_out"] == "9 buckets of n-grams"
     assert document("export", composing, tmp_path / "w.safetensors")["left_out"] is None
     np.testing.assert_array_equal(Vectors.load(tmp_path / "w.safetensors")["manly"], Vectors.load(composing)["manly"])
-
-
-def test_fasttexts_binary_models_are_read_but_not_written(run, usage, saved, composing, tmp_path):
-    assert "invalid choice: 'fasttext-binary'" in usage("export", saved, tmp_path / "w", "--format", "fasttext-binary")
-    code, _, _ = run("export", composing, tmp_path / "v.glove", "--input-format", "fasttext-binary")
-    assert code == 0

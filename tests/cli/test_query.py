@@ -1,12 +1,10 @@
-"""The command neighbors."""
+"""The commands neighbors, analogy and predict."""
 
-import io
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
+from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
 
@@ -49,13 +47,9 @@ def test_among_few_words_each_query_has_its_whole_answer(document, saved):
     assert found == [["woman"], ["man", "woman"]]
 
 
-def stdin(monkeypatch, content):
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-
-
-def test_queries_of_standard_input_have_the_answers_that_they_have_alone(document, saved, monkeypatch):
+def test_queries_of_standard_input_have_the_answers_that_they_have_alone(document, saved, stdin):
     """Each query has the same result as alone, with or without a batch search."""
-    stdin(monkeypatch, b"king\n\n  man  king \r\nking woman\tman\n\tman\nqueen")
+    stdin(b"king\n\n  man  king \r\nking woman\tman\n\tman\nqueen")
     found = document("neighbors", saved, "-", "-n", 2)["queries"]
     vectors = Vectors.load(saved)
     expected = [(["king"], []), (["man", "king"], []), (["king", "woman"], ["man"]), ([], ["man"]), (["queen"], [])]
@@ -67,25 +61,24 @@ def test_queries_of_standard_input_have_the_answers_that_they_have_alone(documen
         ]
 
 
-def test_errors_of_standard_input_are_one_line(run, document, usage, saved, monkeypatch):
-    stdin(monkeypatch, b"\n")
+def test_errors_of_standard_input_are_one_line(run, document, saved, stdin):
+    stdin(b"\n")
     assert document("neighbors", saved, "-")["queries"] == []
-    stdin(monkeypatch, b"k\xff")
+    stdin(b"k\xff")
     code, out, err = run("neighbors", saved, "-")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "standard input is not UTF-8" in err
-    assert "so --together cannot be given as well" in usage("neighbors", saved, "-", "--together")
 
 
-def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, saved, monkeypatch):
-    stdin(monkeypatch, b"quen\nking\nman king\tzzzz\n")
+def test_queries_with_an_unknown_word_are_named_and_the_others_answered(run, saved, stdin):
+    stdin(b"quen\nking\nman king\tzzzz\n")
     code, out, err = run("neighbors", saved, "-", "-n", 1)
     assert (code, out) == (1, run("neighbors", saved, "king", "-n", 1)[1])
     assert err.splitlines() == [
         "fastembed: error: 'quen' is not among the 4 tokens; the closest spellings are 'queen'",
         "fastembed: error: 'zzzz' is not among the 4 tokens",
     ]
-    stdin(monkeypatch, b"quen\nking\n")
+    stdin(b"quen\nking\n")
     code, out, _ = run("neighbors", saved, "-", "--json")
     found = json.loads(out)
     assert (code, len(found["queries"]), len(found["unknown"])) == (1, 1, 1)
@@ -119,3 +112,89 @@ def test_a_word_without_ngrams_has_no_answer(run, composing):
     assert code == 1
     assert out.splitlines()[0] == "manly"
     assert err.splitlines()[0] == "fastembed: error: 'x' is not among the 4 tokens"
+
+
+def test_analogy_prints_the_best_answers(run, saved):
+    code, out, err = run("analogy", saved, "man", "king", "woman", "-n", 1)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "man is to king as woman is to"
+    assert out.splitlines()[1].split()[0] == "queen"
+
+
+@pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
+def test_analogy_prints_json(document, saved, method):
+    found = document("analogy", saved, "man", "king", "woman", "--method", method)
+    ((word, score),) = Vectors.load(saved).analogy("man", "king", "woman", method=method)
+    assert found == {
+        "vectors": str(saved),
+        "a": "man",
+        "b": "king",
+        "c": "woman",
+        "method": method,
+        "answers": [{"word": word, "score": pytest.approx(score)}],
+        "composed": [],
+    }
+    assert document("analogy", saved, "man", "woman", "king", "--restrict", 3)["answers"] == []
+
+
+@pytest.mark.parametrize("command", [["neighbors", "cat"], ["analogy", "cat", "dog", "the"]])
+def test_purpose_chooses_the_vectors_of_a_model(document, model, command):
+    name, *words = command
+    answers = [document(name, model, *words, "--purpose", purpose) for purpose in ("analogies", "relatedness")]
+    assert document(name, model, *words) == answers[0] != answers[1]
+
+
+def test_composed_words_of_an_analogy_are_named(run, document, composing):
+    code, out, err = run("analogy", composing, "man", "manly", "woman", "-n", 1)
+    assert code == 0
+    assert out.splitlines()[0] == "man is to manly as woman is to"
+    assert err.startswith("fastembed: note: 'manly' is not among the words; its vector was composed of its n-grams ")
+    (composed,) = document("analogy", composing, "man", "manly", "woman")["composed"]
+    assert composed["word"] == "manly"
+
+
+def test_words_are_one_query(run, model):
+    code, out, err = run("predict", model, "cat", "dog", "-n", 2)
+    assert (code, err) == (0, "")
+    first, *answers = out.splitlines()
+    assert first == "cat dog"
+    expected = SkipGram.load(model).predict_output(["cat", "dog"], topn=2)
+    assert [line.split() for line in answers] == [[word, f"{p:.4f}"] for word, p in expected]
+
+
+@pytest.mark.parametrize("side", [None, "before", "after"])
+def test_json_has_the_words_and_what_is_predicted(document, model, side):
+    found = document("predict", model, "cat", *(["--side", side] if side else []))
+    answers = SkipGram.load(model).predict_output(["cat"], side=side)
+    assert found == {
+        "model": str(model),
+        "side": side,
+        "queries": [{"words": ["cat"], "predicted": [{"word": word, "score": p} for word, p in answers]}],
+        "unknown": [],
+    }
+
+
+def test_lines_of_standard_input_are_queries(document, model, stdin):
+    stdin(b"cat dog\n\n  the \r\ncat")
+    found = document("predict", model, "-")["queries"]
+    assert [query["words"] for query in found] == [["cat", "dog"], ["the"], ["cat"]]
+    assert "cat" not in {answer["word"] for answer in found[2]["predicted"]}
+
+
+def test_unknown_words_of_standard_input_are_left_out_and_named(run, model, stdin):
+    stdin(b"cat whale\nunicorn\ncat")
+    code, out, err = run("predict", model, "-", "--json")
+    mixed, unknown, known = json.loads(out)["queries"]
+    assert json.loads(out)["unknown"] == ["whale", "unicorn"]
+    assert code == 1
+    assert err.splitlines() == [
+        f"fastembed: error: '{word}' is unknown and was left out" for word in ("whale", "unicorn")
+    ]
+    assert mixed["predicted"] == known["predicted"] != []
+    assert unknown["predicted"] == []
+
+
+def test_an_unknown_word_of_the_command_line_is_an_error(run, model):
+    code, out, err = run("predict", model, "cet")
+    assert (code, out) == (1, "")
+    assert "'cet' is not among the 6 tokens; the closest spellings are 'cat'" in err
