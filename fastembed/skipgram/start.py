@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -36,20 +36,8 @@ TASKS = 64  # tasks of the pool, each with some of the rows
 LEAST_ROWS = 512  # smallest number of rows per task of a product, since each task reads the whole dense operand
 
 
-class Multiplicable(Protocol):
-    """A matrix M that only supports products."""
-
-    shape: tuple[int, int]
-
-    def times(self, dense: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return M @ dense, in `out`."""
-
-    def transposed_times(self, dense: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return M.T @ dense, in `out`."""
-
-
 def truncated_svd(
-    matrix: Multiplicable, rank: int, rng: np.random.Generator, pool: Pool
+    matrix: PositivePMI, rank: int, rng: np.random.Generator, pool: Pool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the leading singular triplets, by the randomised range finder of Halko, Martinsson & Tropp (2011).
 
@@ -59,7 +47,7 @@ def truncated_svd(
 
     Parameters
     ----------
-    matrix : Multiplicable (m, n)
+    matrix : PositivePMI (m, n)
     rank : int
         At most min(m, n).
     rng : Generator
@@ -318,40 +306,21 @@ def _column_factors(totals: Totals) -> NDArray[np.float64]:
     return reciprocals(weights, weights.sum())
 
 
-def most_blocks(rows: int, columns: int, nnz: int) -> int:
-    """Return a bound on the number of blocks."""
-    return -(-columns // _widest(rows, columns, nnz)) + _cuts(rows, nnz)
-
-
-def _widest(rows: int, columns: int, nnz: int) -> int:
-    """Return the largest number of columns of a block."""
-    return min(max(BLOCK_COLUMNS, -(-columns // max(nnz // (ROW_ENTRIES * rows), 1))), WIDEST_BLOCK)
-
-
-def _cuts(rows: int, nnz: int) -> int:
-    """Return the number of parts, with similar numbers of counts, that the columns are cut into."""
-    return min(max(nnz // (ROW_ENTRIES * rows), 1), TASKS // 2)
-
-
 def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[np.int32]:
     """Return the first column of each block, and the number of columns.
 
-    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample of the rows.
+    Each block is a task of the pool, so blocks are narrower where columns have more counts in a sample of the rows:
+    `some` counts at equal distances. They are cut into parts with similar numbers of counts, and into equal widths.
     """
     rows, columns = shape
-    sample = np.sort(_sample(some))
-    cuts = sample[:: max(-(-len(sample) // _cuts(rows, nnz)), 1)]
-    width = _widest(rows, columns, nnz)
-    return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
-
-
-def _sample(counts: RowGroup) -> NDArray[np.int32]:
-    """Return the columns of a sample of the counts, at equal distances."""
-    ends = np.cumsum(counts.ends - counts.begins)
+    ends = np.cumsum(some.ends - some.begins)
     places = np.arange(0, ends[-1], max(int(ends[-1]) // SAMPLE, 1))
-    rows = np.searchsorted(ends, places, side="right")
-    sample: NDArray[np.int32] = counts.indices[places - ends[rows] + counts.ends[rows]]
-    return sample
+    of_rows = np.searchsorted(ends, places, side="right")
+    sample = np.sort(some.indices[places - ends[of_rows] + some.ends[of_rows]])
+    parts = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a block
+    cuts = sample[:: max(-(-len(sample) // min(parts, TASKS // 2)), 1)]
+    width = min(max(BLOCK_COLUMNS, -(-columns // parts)), WIDEST_BLOCK)
+    return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
 
 
 class BlockedRows(NamedTuple):
