@@ -140,11 +140,6 @@ cdef class PairIndex:
         cdef Py_ssize_t i, k, n = left.shape[0]
         cdef uint64_t[PAIRS_AHEAD] waiting
         cdef bint[PAIRS_AHEAD] asked
-        if not n == right.shape[0] == found.shape[0] or shift < 0:
-            raise ValueError(
-                f"left, right and found must be of one length, got {n}, {right.shape[0]} and {found.shape[0]}, and"
-                f" shift not be negative, got {shift}"
-            )
         with nogil:
             for i in range(n + PAIRS_AHEAD):
                 k = i % PAIRS_AHEAD
@@ -164,12 +159,11 @@ cdef inline uint64_t part_of(uint64_t pair, int shift) noexcept nogil:
     return spread(pair) >> shift if shift < 64 else 0
 
 
-cdef int shift_of(Py_ssize_t parts) except -1:
+cdef int shift_of(Py_ssize_t parts) noexcept:
+    """Return by how much a hash is shifted to be one of so many parts, a power of two."""
     cdef int shift = 64
     while (<Py_ssize_t>1 << (64 - shift)) < parts:
         shift -= 1
-    if parts != <Py_ssize_t>1 << (64 - shift):
-        raise ValueError(f"the number of parts must be a power of two, got {parts}")
     return shift
 
 
@@ -402,7 +396,7 @@ def bags(
     Raises
     ------
     ValueError
-        If there are more arrays, or their lengths do not fit together.
+        If there are more arrays.
     """
     cdef Py_ssize_t d, i, size, total = 0, bag, documents = starts.shape[0] - 1
     cdef const int32_t[::1] view
@@ -410,17 +404,8 @@ def bags(
     cdef int a, count = len(features) if len(features) <= MOST_ARRAYS else MOST_ARRAYS + 1
     if count > MOST_ARRAYS or offsets.shape[0] < count:
         raise ValueError(f"features must be at most {MOST_ARRAYS} arrays with an offset each, got {len(features)}")
-    if documents < 0 or indptr.shape[0] <= documents or starts[0] < 0:
-        raise ValueError("starts must begin with a place, and indptr must be as long")
-    for d in range(documents):
-        if starts[d + 1] < starts[d]:
-            raise ValueError(f"starts must ascend, got {starts[d + 1]} behind {starts[d]}")
-    if min(indices.shape[0], data.shape[0]) < count * (starts[documents] - starts[0]):
-        raise ValueError(f"indices and data must hold {count} features of each place")
     for a in range(count):
         view = features[a]
-        if view.shape[0] < starts[documents]:
-            raise ValueError(f"array {a} of features has {view.shape[0]} places, but starts end at {starts[documents]}")
         arrays[a] = &view[0] if view.shape[0] else NULL
     with nogil:
         indptr[0] = 0
@@ -513,10 +498,6 @@ def split_bags(
     cdef Py_ssize_t k, t, place, line, n = order.shape[0]
     cdef int32_t f
     cdef double square, alone
-    if not (starts.shape[0] == n + 1 and squares.shape[0] == n == own.shape[0]):
-        raise ValueError(f"starts, squares and own must be for {n} documents")
-    if not rows.shape[0] == owners.shape[0] == amounts.shape[0]:
-        raise ValueError(f"owners and amounts must be for {rows.shape[0]} features")
     with nogil:
         for k in range(first, last):
             if k + BAGS_AHEAD < n:

@@ -83,18 +83,6 @@ def test_the_merge_is_a_binary_tree(kernels):
     assert_array_equal(whole, [math.log(total) for total in sums[0]])
 
 
-@pytest.mark.parametrize("shards", [1, 2, 7, 64])
-@pytest.mark.parametrize("rows", [1, 31, 33, 300])
-def test_the_results_of_some_shards_are_joined_to_those_of_all_their_columns(kernels, near, shards, rows):
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(rows, shards, 5)) * 9, rng.random((rows, shards, 5))
-    of_shards = [[twins.statistics(x[b, s], y[b, s]) for b in range(rows)] for s in range(shards)]
-    joined = np.empty((3, rows))
-    kernels.block_join(np.array(of_shards).transpose(0, 2, 1).copy(), joined)
-    expected = [twins.statistics(x[b].ravel(), y[b].ravel()) for b in range(rows)]
-    near(joined.T, np.array(expected))
-
-
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 @pytest.mark.parametrize("shard", range(4))
 def test_a_merge_hides_nothing_that_is_not_finite(kernels, wrong, shard):
