@@ -105,6 +105,17 @@ class FittedModel:
             return None
         return self.subwords.composer(self.features.embedding, self.centre)
 
+    def vectors_for(self, purpose: str) -> Vectors:
+        """Return the vectors that are best for a purpose; see `SkipGram.vectors_for`."""
+        if check_choice("purpose", purpose, ("analogies", "relatedness")) == "analogies":
+            return self.vectors
+        embedding, contexts = self.vectors.matrix, self.trainer.linear.T.astype(np.float64)
+        if self.directed:  # the vector of a context is the sum of those before and after
+            contexts = contexts[: self.max_contexts] + contexts[self.max_contexts :]
+        mixed = _unit(embedding.astype(np.float64))
+        mixed[: self.max_contexts] += CONTEXT_SHARE * _unit(contexts)
+        return Vectors(self.vocabulary.tokens, mixed.astype(embedding.dtype), counts=self.vocabulary.counts)
+
     @property
     def best_epoch(self) -> int:
         """The epoch of the last fit that the parameters are from, from 1; 0 before the first epoch has ended."""
@@ -183,45 +194,8 @@ def _description(windows: Windows | None, baskets: str | None) -> str:
     return "pairs" if baskets is None else f"baskets with the weighting {baskets!r}"
 
 
-def vectors_for(model: FittedModel, purpose: str) -> Vectors:
-    """Return the vectors of a model that are best for a purpose; see `SkipGram.vectors_for`."""
-    if check_choice("purpose", purpose, ("analogies", "relatedness")) == "analogies":
-        return model.vectors
-    mixed = mixture(model.vectors.matrix, model.trainer.linear, directed=model.directed)
-    return Vectors(model.vocabulary.tokens, mixed, counts=model.vocabulary.counts)
-
-
-def mixture(embedding: NDArray[Any], linear: NDArray[Any], *, directed: bool) -> NDArray[Any]:
-    """Return unit(E_w) + 0.3 unit(c_w) for each word w, where c_w is its context vector.
-
-    c_w is the column of the word in W; in a directed model it is the sum of the columns before and after. Words that
-    are not contexts have the first term only; the unit vector of zero is zero.
-
-    Parameters
-    ----------
-    embedding : ndarray (V, D)
-    linear : ndarray (D, K), or (D, 2 K) if `directed`
-    directed : bool
-
-    Returns
-    -------
-    ndarray (V, D), of the embedding's dtype
-
-    Examples
-    --------
-    >>> mixture(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 1.0], [4.0, -4.0]]), directed=True)
-    array([[1.3, 0. ],
-           [0. , 1. ]])
-    """
-    contexts = linear.T.astype(np.float64)
-    if directed:
-        contexts = contexts[: len(contexts) // 2] + contexts[len(contexts) // 2 :]
-    mixed = _unit(embedding.astype(np.float64))
-    mixed[: len(contexts)] += CONTEXT_SHARE * _unit(contexts)
-    return mixed.astype(embedding.dtype)
-
-
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows of length 1; a row of zeros stays as it is."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units: NDArray[np.float64] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return units
@@ -275,8 +249,9 @@ def write_model(path: str | os.PathLike[str], options: SkipGramOptions, model: F
         "vocabulary.ledger": vocabulary.ledger,
         "vocabulary.reading": vocabulary.reading and vocabulary.reading.record(),
     }
-    fields = {"manifest": _json(manifest), "model": _json(state)}
-    write_tensors(path, tensors, header("vectors", settings) | fields)
+    fields = {"manifest": manifest, "model": state}
+    text = {name: json.dumps(plain(values), ensure_ascii=False) for name, values in fields.items()}
+    write_tensors(path, tensors, header("vectors", settings) | text)
 
 
 def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[str, Any], FittedModel]:
@@ -315,7 +290,9 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
         settings |= {name: tuple(settings[name]) for name in PAIRS if isinstance(settings.get(name), list)}
         vocabulary.appended = check_integer("appended", state["vocabulary.appended"], low=0, high=len(vocabulary))
         subwords, features, composer = _features(tensors, vocabulary.tokens, threads)
-        trainer = _trainer(tensors, threads, squares=features is None)
+        trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
+        if features is None:
+            restore_squares(trainer, tensors)
         inputs, dim = trainer.embedding.shape
         if len(vocabulary) != inputs:
             raise ValueError(f"{len(vocabulary)} tokens for {inputs} vectors")
@@ -324,7 +301,7 @@ def read_model(path: str | os.PathLike[str], threads: int | None) -> tuple[dict[
             vectors=composing_vectors(vocabulary.tokens, tensors["matrix"], vocabulary.counts, composer),
             vocabulary=vocabulary,
             trainer=trainer,
-            centre=_centre(tensors["centre"], dim),
+            centre=_doubles(tensors, "centre", (dim,)),
             history=_history(state["history"]),
             ledger=as_ledger(state["ledger"]),
             windows=windows,
@@ -374,14 +351,6 @@ def _other_format(path: str | os.PathLike[str]) -> str | None:
     return None if form.name == "safetensors" else form.description
 
 
-def _trainer(tensors: Mapping[str, NDArray[Any]], threads: int | None, *, squares: bool) -> Trainer:
-    """Return a trainer with the parameters of a file and, with `squares`, its sums of squared gradients."""
-    trainer = Trainer(np.array(tensors["matrix"]), tensors["linear"], bias=tensors["bias"], threads=threads)
-    if squares:
-        restore_squares(trainer, tensors)
-    return trainer
-
-
 def _feature_tensors(model: FittedModel) -> dict[str, NDArray[Any]]:
     """Return the tensors of a model with subwords: n-grams, their rows, and the state to continue training."""
     if model.subwords is None or model.features is None:
@@ -407,13 +376,9 @@ def _features(
     composer = composer_of({name: tensors[name] for name in names & tensors.keys()}, tensors["matrix"])
     if not isinstance(composer, NgramDictionary):
         raise ValueError("the n-grams of the model are not those of words")
-    own, own_weight = tensors["own.matrix"], tensors["bags.own_weight"]
+    own, own_weight = tensors["own.matrix"], _doubles(tensors, "bags.own_weight", (1,))
     if own.dtype != composer.rows.dtype or own.shape != (len(words), composer.rows.shape[1]):
         raise ValueError(f"'own.matrix' must have a row for each of {len(words)} words, got the shape {own.shape}")
-    if own_weight.dtype != np.float64 or own_weight.shape != (1,):
-        raise ValueError(
-            f"'bags.own_weight' must be float64 of shape (1,), got {own_weight.dtype} of shape {own_weight.shape}"
-        )
     check_amounts("bags.own_weight", own_weight)
     subwords = Subwords.restored(composer, words, float(own_weight[0]))
     rows = np.concatenate([composer.rows, own])
@@ -422,12 +387,13 @@ def _features(
     return subwords, features, composer
 
 
-def _centre(centre: NDArray[Any], dim: int) -> NDArray[np.float64]:
-    """Check the centre of a file and return it."""
-    if centre.dtype != np.float64 or centre.shape != (dim,):
-        raise ValueError(f"'centre' must be float64 of shape ({dim},), got {centre.dtype} of shape {centre.shape}")
-    check_finite("centre", centre)
-    return np.array(centre)
+def _doubles(tensors: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a tensor of a file, which must hold finite float64 of a shape."""
+    array = tensors[name]
+    if array.dtype != np.float64 or array.shape != shape:
+        raise ValueError(f"{name!r} must be float64 of shape {shape}, got {array.dtype} of shape {array.shape}")
+    check_finite(name, array)
+    return np.array(array)
 
 
 def _contexts(number: Any, inputs: int, outputs: int, windows: Windows | None) -> int:
@@ -456,7 +422,3 @@ def _digests(digests: Any) -> list[str]:
     if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
         raise TypeError(f"counts_sha256_ must be a list of str, got {digests!r}")
     return digests
-
-
-def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(plain(values), ensure_ascii=False)

@@ -31,7 +31,7 @@ from fastembed.ngrams import Lengths, check_ngram_lengths
 from fastembed.skipgram.checkpoint_counts import AnyCounts, CheckpointCounts
 from fastembed.skipgram.documents import document_vectors
 from fastembed.skipgram.estimate import Estimate
-from fastembed.skipgram.model import Baskets, FittedModel, read_model, vectors_for, write_model
+from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_model
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
@@ -740,7 +740,7 @@ class SkipGram:
         >>> bool(lengths.max() <= 1.3), round(float(lengths[2]), 4)  # "c" is not a context
         (True, 1.0)
         """
-        return vectors_for(self._fitted, purpose)
+        return self._fitted.vectors_for(purpose)
 
     def predict_output(self, words: Words, topn: int = 10, side: str | None = None) -> list[tuple[str, float]]:
         """Return the most probable contexts of a word, or of several, by the exact softmax over all contexts.
