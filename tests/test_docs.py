@@ -276,6 +276,12 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), f"{page}: no {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_makefile_has_every_target_that_is_named(page):
+    for command in re.findall(r"`make ([^`]+)`", page.read_text(encoding="utf-8")):
+        check(["make", *command.split()])
+
+
 def test_the_sections_of_figures_are_those_that_are_measured():
     """`make figures` finds the place of each of its tables on the page of benchmarks."""
     page = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
