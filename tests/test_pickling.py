@@ -26,7 +26,6 @@ from fastembed import (
     formats,
 )
 from fastembed.classifier import Explanation
-from fastembed.counts import CountsStore
 from fastembed.counts.windows import Windows
 from fastembed.plotting import Comparison, compare
 from fastembed.skipgram import Estimate
@@ -90,8 +89,6 @@ def bits(value):
         return value.get_params(), history, [bits(getattr(value, name)) for name in learned]
     if isinstance(value, Classifier):
         return value.get_params(), bits(value.classes_), bits(value.decision_function([["cat", "sat"], ["ran"]]))
-    if isinstance(value, CountsStore):
-        return value.path, bits(value.to_scipy().data), value.windows, bits(value.vocabulary)
     if isinstance(value, Trainer):
         arrays = value.embedding, value.linear, value.bias, *value.squares
         return value.loss_scale, value.threads, [bits(array) for array in arrays]
@@ -152,7 +149,7 @@ def objects(tmp_path_factory):
         "corpus.LineSplit": corpus.LineSplit(0.1, 3, True),
         "corpus.Phrases": corpus.Phrases(["new york"]),
         "corpus.Reading": corpus.Reading(lowercase=True, token_pattern=r"\w+"),
-        "counts.CountsStore": counts.store(tmp_path_factory.mktemp("store") / "counts"),
+        "Counts in a folder": counts.store(tmp_path_factory.mktemp("store") / "counts"),
         "evaluation.Analogies": analogies,
         "evaluation.HeldOutItems": evaluation.HeldOutItems(1.5, 0.25, 0.5, 10, 4, 3),
         "evaluation.Section": analogies.sections[0],
@@ -182,7 +179,7 @@ def test_every_public_class_is_here(objects):
 NAMES = [
     "Classifier", "Counts", "SkipGram", "Trainer", "TrainingDivergedError", "Vectors", "Vocabulary",
     "classifier.Evaluation", "classifier.Explanation", "classifier.LabelScore", "corpus.DocumentCorpus",
-    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "counts.CountsStore",
+    "corpus.FileCorpus", "corpus.Ledger", "corpus.LineSplit", "corpus.Phrases", "corpus.Reading", "Counts in a folder",
     "evaluation.Analogies", "evaluation.HeldOutItems", "evaluation.Section", "evaluation.Similarity",
     "formats.Format", "formats.Table", "plotting.Comparison", "skipgram.Estimate", "counts.Windows",
 ]  # fmt: skip

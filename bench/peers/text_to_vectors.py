@@ -34,7 +34,7 @@ from fastembed.trainer.trainer import Trainer
 PHASES: dict[str, tuple[Any, str]] = {
     "vocabulary": (Vocabulary, "from_corpus"),
     "counting": (Counts, "from_corpus"),
-    "expected counts": (training, "expected_in_place"),
+    "expected counts": (training, "own_groups"),
     "totals": (Totals, "of"),
     "start: PMI": (PositivePMI, "__init__"),
     "start: products": (PositivePMI, "times"),

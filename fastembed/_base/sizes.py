@@ -12,6 +12,9 @@ class Sizes:
     group_rows: int = 4096  # largest number of rows of a group of counts: the order of training depends on it
     # Largest number of rows of a shard: its part of the linear layer and 256 rows of logits fit into 1.5 MiB of cache
     shard_rows: int = 1024
+    batch_pairs: int = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
+    chunk_ids: int = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
+    part_columns: int = 1 << 16  # columns of a tile of the sums of a task of an executor: 16 bits can number them
     # A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
     parallel_bytes: int = 64 << 20
     copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking

@@ -23,7 +23,6 @@ from fastembed.cli.output import Progress, print_json, print_line, print_written
 from fastembed.corpus import Ledger, Phrases
 from fastembed.corpus.phrases import THRESHOLDS
 from fastembed.corpus.reading import LONGEST
-from fastembed.counts import Counts, CountsStore
 from fastembed.formats.atomic import check_writable
 from fastembed.skipgram import SkipGram
 from fastembed.vocabulary import Vocabulary
@@ -56,13 +55,12 @@ def count(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(arguments, model.epochs))
         choice = {"memory_limit": arguments.memory_limit, "progress": progress}
-        counts: Counts | CountsStore
         if stored:
             executor = arguments.scheduler and stack.enter_context(cluster(arguments.scheduler))
             counts = model.count(corpus, **choice, store=arguments.output, executor=executor)
         else:
-            counts = in_memory = model.count(corpus, **choice)
-            in_memory.save(arguments.output)
+            counts = model.count(corpus, **choice)
+            counts.save(arguments.output)
     ledger = counts.vocabulary.ledger if counts.vocabulary else None
     inputs, outputs = counts.shape
     what = f"{counts.nnz:,} counts of {inputs:,} tokens and {outputs:,} contexts"

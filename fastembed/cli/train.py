@@ -35,7 +35,7 @@ from fastembed.cli.output import (
 )
 from fastembed.corpus import FileCorpus
 from fastembed.corpus.corpus import advice
-from fastembed.counts import Counts, CountsStore
+from fastembed.counts import Counts
 from fastembed.skipgram import Estimate, SkipGram
 from fastembed.trainer.checkpoint import MINUTES, epochs_done
 from fastembed.trainer.ranks import Communicator, Ranks, is_known_to_all
@@ -190,7 +190,7 @@ def _prepared(
     else:
         model = new_model(arguments)
         choice |= {"comm": comm}
-    data: FileCorpus | Counts | CountsStore
+    data: FileCorpus | Counts
     if held_out := arguments.validation_counts:
         choice |= {"validation_counts": _open_counts(held_out)}
     elif arguments.counts and model.early_stopping:
@@ -224,7 +224,7 @@ def _reject_unused(arguments: argparse.Namespace) -> None:
         )
 
 
-def _open_counts(path: str) -> Counts | CountsStore:
+def _open_counts(path: str) -> Counts:
     """Return the counts in a file, or those in a folder, which are read while a fit goes on."""
     return Counts.open(path) if is_url(path) or Path(path).is_dir() else Counts.load(path)
 

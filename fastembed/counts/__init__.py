@@ -6,9 +6,8 @@ from fastembed._base.optional import lazy_names
 
 if TYPE_CHECKING:
     from fastembed.counts.counts import Counts
-    from fastembed.counts.store import CountsStore
     from fastembed.counts.windows import Windows
 
-__all__ = ["Counts", "CountsStore", "Windows"]
+__all__ = ["Counts", "Windows"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts", "CountsStore": "store", "Windows": "windows"})
+__getattr__, __dir__ = lazy_names(__name__, {"Counts": "counts", "Windows": "windows"})

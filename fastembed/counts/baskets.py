@@ -9,14 +9,13 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import row_ranges
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import ordered_map
-from fastembed.counts.external_sum import batch_entries
-from fastembed.counts.stored_csr import RowBatch
+from fastembed.counts.sums import RowBatch, batch_entries
 
 Int32 = npt.NDArray[np.int32]
 
 MAX_BASKET_ITEMS = 1 << 15
-BATCH_PAIRS = 1 << 22  # approximate number of pairs that are summed at a time
 
 
 def basket_rows(
@@ -71,7 +70,7 @@ def basket_rows(
         part.eliminate_zeros()
         return RowBatch.of(part)
 
-    ranges = row_ranges(pairs, min(BATCH_PAIRS, batch_entries(memory_limit // 4, threads)))
+    ranges = row_ranges(pairs, min(SIZES.batch_pairs, batch_entries(memory_limit // 4, threads)))
     return ordered_map(count, ranges, threads), int(np.minimum(pairs, contexts).sum())
 
 

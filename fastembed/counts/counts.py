@@ -8,12 +8,11 @@ same bits as the counts of both corpora together. Other counts are stored as the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
-from functools import partial
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,54 +26,41 @@ from fastembed._base.validation import check_amounts, check_flag, check_ids, che
 from fastembed.corpus.corpus import Progress, Source, as_corpus
 from fastembed.corpus.ledger import Ledger, LineSplit, note_on_interrupt
 from fastembed.counts.baskets import basket_rows
-from fastembed.counts.corpus_windows import sum_windows
-from fastembed.counts.expected import SCALE_ENTRIES, Scale
-from fastembed.counts.external_sum import add_matrices
-from fastembed.counts.files import read_counts, write_counts
-from fastembed.counts.folders import StoreFolder
-from fastembed.counts.groups import CSRGroups, group_places
-from fastembed.counts.named_pairs import pair_ids, tokens_of
-from fastembed.counts.store import CountsStore
-from fastembed.counts.store_writer import groups_of, joined_groups, write_groups, writing
-from fastembed.counts.stored_csr import RowBatch, StoredCSR, not_empty, store_rows
+from fastembed.counts.file import read_counts, write_counts
+from fastembed.counts.groups import CSRGroups, GroupedCounts, group_places
+from fastembed.counts.pairs import pair_ids, tokens_of
+from fastembed.counts.store import (
+    StoredGroups,
+    StoreFolder,
+    StoreWriter,
+    groups_of,
+    joined_groups,
+    open_folder,
+    open_store,
+    writing,
+)
+from fastembed.counts.sums import RowBatch, StoredCSR, add_matrices, store_rows
 from fastembed.counts.tasks import TASK_MEMORY, count_by_tasks
-from fastembed.counts.url_folder import open_folder
-from fastembed.counts.windows import Windows, check_exact
+from fastembed.counts.windows import SCALE_ENTRIES, Scale, Windows, check_known, no_pair, sum_windows
 from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 Float = npt.NDArray[np.float64]
-
-Folder: TypeAlias = "str | os.PathLike[str] | StoreFolder"  # of a store
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
 MAX_COLUMNS = 2**31 - 1  # the ids of columns are int32
-
-
-class _BasketOptions(TypedDict, total=False):
-    """The options of `Counts.from_baskets`, for type checkers."""
-
-    weighting: str
-    max_contexts: int | None
-    threads: int | None
-    memory_limit: int | None
-    lines: LineSplit | None
-    progress: Progress | None
-
-
-class _WindowOptions(_BasketOptions, total=False):
-    """The options of `Counts.from_corpus`, for type checkers."""
-
-    window: int | tuple[int, int]
-    sample: float | None
-    directed: bool
-    executor: Executor | None
 
 
 @pickled_as("Counts")
 class Counts:
     """A sparse matrix of non-negative counts of pairs (input, output).
 
-    Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy`
-    or :meth:`load`. The constructor takes the arrays and attributes of existing counts, without copies.
+    Create one with :meth:`from_corpus`, :meth:`from_baskets`, :meth:`from_pairs`, :meth:`from_ids`, :meth:`from_scipy`,
+    :meth:`load` or :meth:`open`. The constructor takes the arrays and attributes of existing counts, without copies.
+
+    The counts are in memory, or in a folder, where :meth:`store` or counting with ``store=`` has put them. A fit reads
+    those of a folder a few groups of rows at a time, to the same bits. A folder holds what was counted, with a SHA-256
+    of each tile, which is checked when the tile is read for the first time.
 
     Parameters
     ----------
@@ -100,8 +86,10 @@ class Counts:
 
     Attributes
     ----------
-    data, indices, indptr, shape, windows, keep, ledger, vocabulary, baskets
-        As given. The arrays are read-only views.
+    data, indices, indptr
+        As given, read-only. For counts in a folder they are read at each access.
+    shape, windows, keep, ledger, vocabulary, baskets
+        As given.
 
     Raises
     ------
@@ -152,7 +140,7 @@ class Counts:
 
     def _set(
         self,
-        matrix: StoredCSR,
+        entries: StoredCSR | StoredGroups,
         windows: Windows | None = None,
         keep: Float | None = None,
         ledger: Ledger | None = None,
@@ -160,27 +148,16 @@ class Counts:
         baskets: str | None = None,
     ) -> None:
         """Set the attributes. Arrays become read-only, since SciPy reads out of bounds if an index is changed."""
-        self.data = read_only(matrix.data)
-        self.indices = read_only(matrix.indices)
-        self.indptr = read_only(matrix.indptr)
-        self.shape = matrix.shape
+        if isinstance(entries, StoredCSR):
+            data, indices, indptr = map(read_only, (entries.data, entries.indices, entries.indptr))
+            entries = StoredCSR(data, indices, indptr, entries.n_columns)
+        self._entries = entries
+        self.shape = entries.shape
         self.windows = windows
         self.keep = None if keep is None else read_only(keep)
         self.ledger = ledger
         self.vocabulary = vocabulary
         self.baskets = baskets
-
-    @overload
-    @classmethod
-    def from_corpus(
-        cls, corpus: Source, vocabulary: Vocabulary | int, *, store: None = None, **options: Unpack[_WindowOptions]
-    ) -> Counts: ...
-
-    @overload
-    @classmethod
-    def from_corpus(
-        cls, corpus: Source, vocabulary: Vocabulary | int, *, store: Folder, **options: Unpack[_WindowOptions]
-    ) -> CountsStore: ...
 
     @classmethod
     def from_corpus(
@@ -197,9 +174,9 @@ class Counts:
         memory_limit: int | None = None,
         lines: LineSplit | None = None,
         progress: Progress | None = None,
-        store: Folder | None = None,
+        store: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
-    ) -> Counts | CountsStore:
+    ) -> Counts:
         """Count the pairs of word and context in a corpus.
 
         Tokens outside the vocabulary are dropped before windows are formed; no window crosses the end of a line.
@@ -239,8 +216,8 @@ class Counts:
 
         Returns
         -------
-        Counts, or CountsStore if there is a `store`
-            Counts of shape (V, K), with both sides summed; if `directed`, of shape (V, 2 K): columns 0 ... K - 1 are
+        Counts
+            Of shape (V, K), with both sides summed; if `directed`, of shape (V, 2 K): columns 0 ... K - 1 are
             for contexts before the word, K ... 2 K - 1 for contexts after it. K = min(V, `max_contexts`). A one-sided
             window always gives (V, K).
 
@@ -265,7 +242,7 @@ class Counts:
         """
         windows = Windows(window, weighting, sample, directed, max_contexts)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        vocabulary_size(vocabulary)
+        size = vocabulary_size(vocabulary)
         _check_lines(lines)
         if executor is not None:
             if store is None or lines is not None or not isinstance(vocabulary, Vocabulary):
@@ -275,38 +252,31 @@ class Counts:
             own["memory_limit"] = TASK_MEMORY if memory_limit is None else limit
             with writing(folder):
                 count_by_tasks(executor, as_corpus(corpus), vocabulary, windows, folder, **own, progress=progress)
-            return CountsStore._in(folder)
-        count = partial(
-            sum_windows,
-            corpus,
-            vocabulary,
-            windows,
-            threads=workers,
-            memory_limit=limit,
-            lines=lines,
-            progress=progress,
-        )
-        if store is None:
-            sums = count()
-            return cls._of(sums.matrix(), **sums.attributes)
-        folder = open_folder(store)
-        with writing(folder):
-            sums = count(by_groups=True)
-            with closing(sums.rows()) as batches:
-                write_groups(folder, joined_groups(batches, sums.shape[0]), sums.shape, sums.attributes)
-        return CountsStore._in(folder)
-
-    @overload
-    @classmethod
-    def from_baskets(
-        cls, baskets: Source, vocabulary: Vocabulary | int, *, store: None = None, **options: Unpack[_BasketOptions]
-    ) -> Counts: ...
-
-    @overload
-    @classmethod
-    def from_baskets(
-        cls, baskets: Source, vocabulary: Vocabulary | int, *, store: Folder, **options: Unpack[_BasketOptions]
-    ) -> CountsStore: ...
+            return cls._in(folder)
+        ledger, into = Ledger(), None if store is None else open_folder(store)
+        with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
+            total, keep = sum_windows(
+                corpus,
+                vocabulary,
+                windows,
+                ledger,
+                threads=workers,
+                memory_limit=limit,
+                lines=lines,
+                progress=progress,
+                by_groups=into is not None,
+            )
+            check_known(ledger, lines)
+            known = vocabulary if isinstance(vocabulary, Vocabulary) else None
+            attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": known, "baskets": None}
+            if into is None:
+                matrix = total.result()
+                if not matrix.nnz:
+                    raise no_pair(ledger, windows)
+                return cls._of(matrix, **attributes)
+            if not _write(into, total.rows(), (size, windows.columns(size)), attributes):
+                raise no_pair(ledger, windows)
+        return cls._of(open_store(into)[0], **attributes)
 
     @classmethod
     def from_baskets(
@@ -320,8 +290,8 @@ class Counts:
         memory_limit: int | None = None,
         lines: LineSplit | None = None,
         progress: Progress | None = None,
-        store: Folder | None = None,
-    ) -> Counts | CountsStore:
+        store: str | os.PathLike[str] | None = None,
+    ) -> Counts:
         """Count the pairs of items that are in the same basket, in any order.
 
         Parameters
@@ -349,8 +319,8 @@ class Counts:
 
         Returns
         -------
-        Counts, or CountsStore if there is a `store`
-            Counts of shape (V, K), where K = min(V, `max_contexts`).
+        Counts
+            Of shape (V, K), where K = min(V, `max_contexts`).
 
         Raises
         ------
@@ -371,30 +341,21 @@ class Counts:
         contexts = size if max_contexts is None else check_integer("max_contexts", max_contexts, low=1)
         shape = size, min(contexts, size)
         workers, limit = check_threads(threads), check_memory_limit(memory_limit)
-        reader, ledger = as_corpus(baskets), Ledger()
+        ledger, into = Ledger(), None if store is None else open_folder(store)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else None
         attributes = {"windows": None, "keep": None, "ledger": ledger, "vocabulary": known, "baskets": weighting}
-
-        def no_pair() -> ValueError:
-            return ValueError(f"the baskets give no pair: {ledger.summary()}")
-
-        def rows(row_of: npt.NDArray[np.int64] | None = None) -> tuple[Generator[RowBatch, None, None], int]:
-            pieces = encode_corpus(reader, vocabulary, ledger, progress, workers, lines)
-            with closing(pieces):
-                return basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
-
-        with note_on_interrupt(ledger):
-            if store is None:
-                batches, most = rows()
+        with note_on_interrupt(ledger), nullcontext() if into is None else writing(into):
+            row_of = None if into is None else group_places(size)
+            with closing(encode_corpus(as_corpus(baskets), vocabulary, ledger, progress, workers, lines)) as pieces:
+                batches, most = basket_rows(pieces, shape, weighting == "share", limit, workers, row_of)
+            if into is None:
                 with closing(batches):
-                    matrix = store_rows(not_empty(batches, no_pair), shape[1], most, limit // 2, workers).mapped()
-                return cls._of(matrix, **attributes)
-            folder = open_folder(store)
-            with writing(folder):
-                batches, _ = rows(group_places(size))
-                with closing(batches):
-                    write_groups(folder, joined_groups(not_empty(batches, no_pair), size), shape, attributes)
-            return CountsStore._in(folder)
+                    matrix = store_rows(batches, shape[1], most, limit // 2, workers).mapped()
+                if matrix.nnz:
+                    return cls._of(matrix, **attributes)
+            elif _write(into, batches, shape, attributes):
+                return cls._of(open_store(into)[0], **attributes)
+            raise ValueError(f"the baskets give no pair: {ledger.summary()}")
 
     @classmethod
     def from_pairs(
@@ -547,15 +508,81 @@ class Counts:
         return cls._of(stored, vocabulary=None if tokens is None else _named(stored, tokens))
 
     @property
+    def data(self) -> Float:
+        """The values of the CSR matrix."""
+        data: Float = self._csr().data
+        return data
+
+    @property
+    def indices(self) -> Int32:
+        """The columns of the CSR matrix."""
+        indices: Int32 = self._csr().indices
+        return indices
+
+    @property
+    def indptr(self) -> Int64:
+        """The start of each row of the CSR matrix, and the end of the last one."""
+        return self._csr().indptr
+
+    @property
+    def path(self) -> str | None:
+        """The folder or the URL of the counts; None for counts in memory."""
+        return self._entries.folder.path if isinstance(self._entries, StoredGroups) else None
+
+    @property
+    def disk(self) -> int:
+        """The bytes of the counts in a folder, which each epoch of a fit reads; 0 for counts in memory."""
+        return self._entries.disk if isinstance(self._entries, StoredGroups) else 0
+
+    @property
+    def groups(self) -> GroupedCounts:
+        """The expected counts in groups of rows, as a fit reads them."""
+        return self._entries if isinstance(self._entries, StoredGroups) else CSRGroups(self.to_scipy())
+
+    def buffered(self, memory: int) -> Counts:
+        """Return the same counts with a larger buffer for a fit, if they are in a folder.
+
+        A fit holds at least a few groups of rows of such counts in memory, and reads the others in each epoch. The size
+        of the buffer does not change the bits of the result.
+
+        Parameters
+        ----------
+        memory : int
+            Bytes of the buffer; each count takes 12.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `memory` is not an integer of at least 0.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastembed import Trainer
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stored = Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
+        ...     records = Trainer.random(2, 4, seed=0).fit_counts(stored.buffered(10**9), epochs=2)
+        >>> len(records)
+        2
+        """
+        memory, entries = check_integer("memory", memory, low=0), self._entries
+        if isinstance(entries, StoredGroups):
+            entries = entries.buffered(memory)
+        return type(self)._of(entries, **self._attributes())
+
+    @property
     def nnz(self) -> int:
         """The number of stored, non-zero counts."""
-        return len(self.data)
+        return self._entries.nnz
 
     @property
     def total(self) -> float:
         """The sum of all counts: the expected, weighted number of pairs."""
+        if isinstance(self._entries, StoredGroups):
+            return float(self._entries.totals.rows.sum())
         scale = self._scale()
-        sums = self._stored() @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
+        matrix = sorted_csr(self._entries.data, self._entries.indices, self._entries.indptr, self.shape)
+        sums = matrix @ (np.ones(self.shape[1]) if scale.columns is None else scale.columns)
         if scale.rows is not None:
             sums *= scale.rows  # a product of two vectors is BLAS's, whose order of summation depends on its threads
         return float(sums.sum()) / scale.denominator
@@ -573,30 +600,32 @@ class Counts:
     def to_scipy(self) -> sparse.csr_array:
         """Return the counts as a CSR array of float64 with sorted columns.
 
-        The array shares the memory of this object, except for values that are fractions or subsampled. It is read-only:
-        copy it to change it.
+        The array shares the memory of counts in memory, except for values that are fractions or subsampled. It is
+        read-only: copy it to change it.
 
         Examples
         --------
         >>> Counts.from_ids([0, 0], [1, 1]).to_scipy().toarray()
         array([[0., 2.]])
         """
-        return self._expected(np.empty_like)
+        return self._expected()
 
-    def _expected(self, memory_like: Callable[[Float], Float]) -> sparse.csr_array:
-        """Return the expected counts, in memory that the function `memory_like` returns."""
-        scale, matrix = self._scale(), self._stored()
+    def _expected(self, *, in_place: bool = False) -> sparse.csr_array:
+        """Return the expected counts; `in_place` if the counts own their memory."""
+        scale, stored = self._scale(), self._csr()
+        matrix = sorted_csr(stored.data, stored.indices, stored.indptr, stored.shape)
         if scale.changes_nothing:
             return matrix
-        matrix.data = memory_like(self.data)
-        lengths = np.diff(self.indptr)
+        own = own_memory(stored.data) if in_place or stored is not self._entries else None
+        matrix.data = np.empty_like(stored.data) if own is None else own
+        lengths = np.diff(stored.indptr)
         ranges = row_ranges(lengths, SCALE_ENTRIES)
 
         def apply(k: int) -> None:
             first, last = ranges[k]
-            entries = slice(self.indptr[first], self.indptr[last])
+            entries = slice(stored.indptr[first], stored.indptr[last])
             rows = None if scale.rows is None else scale.rows[first:last]
-            scale.apply(self.data[entries], matrix.data[entries], self.indices[entries], lengths[first:last], rows)
+            scale.apply(stored.data[entries], matrix.data[entries], stored.indices[entries], lengths[first:last], rows)
 
         Pool(check_threads(None)).run(apply, len(ranges))
         matrix.data = read_only(matrix.data)
@@ -628,9 +657,9 @@ class Counts:
         if len(names) > 1:
             raise ValueError("counts of different vocabularies")
         ledger = None if self.ledger is None or other.ledger is None else self.ledger + other.ledger
-        matrix = add_matrices([self._matrix, other._matrix], check_memory_limit(None), check_threads(None)).mapped()
-        if self.windows is not None:
-            check_exact(matrix.data, Pool(check_threads(None)))
+        limit, threads = check_memory_limit(None), check_threads(None)
+        exact = self.windows is not None
+        matrix = add_matrices([self._csr(), other._csr()], limit, threads, exact=exact).mapped()
         check_amounts("the sums of counts", matrix.data)
         known = other.vocabulary if self.vocabulary is None else self.vocabulary
         weighting = self.baskets if len(baskets) == 1 else None  # with other counts, they are pairs
@@ -638,10 +667,19 @@ class Counts:
             matrix, windows=self.windows, keep=self.keep, ledger=ledger, vocabulary=known, baskets=weighting
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        if self.path is not None:
+            return {"path": self.path}
+        names = ("data", "indices", "indptr", "shape")
+        return {name: getattr(self, name) for name in names} | self._attributes()
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        for name in ("data", "indices", "indptr", *([] if self.keep is None else ["keep"])):
-            setattr(self, name, read_only(getattr(self, name)))  # which a pickle does not keep
+        if "path" in state:
+            entries, attributes = open_store(open_folder(state["path"]))
+            self._set(entries, **attributes)
+        else:
+            data, indices, indptr, shape = (state.pop(name) for name in ("data", "indices", "indptr", "shape"))
+            self._set(StoredCSR(data, indices, indptr, shape[1]), **state)
 
     def __repr__(self) -> str:
         return f"<Counts of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
@@ -664,7 +702,7 @@ class Counts:
         --------
         See :meth:`load`.
         """
-        write_with_fields(self, path, {})
+        write_counts(path, self._csr(), **self._attributes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Counts:
@@ -694,7 +732,7 @@ class Counts:
         matrix, attributes = read_counts(path)
         return cls._of(matrix, **attributes)
 
-    def store(self, path: str | os.PathLike[str]) -> CountsStore:
+    def store(self, path: str | os.PathLike[str]) -> Counts:
         """Write the counts to a folder, from which a fit reads them one group of rows at a time.
 
         Parameters
@@ -705,7 +743,7 @@ class Counts:
 
         Returns
         -------
-        CountsStore
+        Counts
             The same as :meth:`open` returns.
 
         Raises
@@ -718,15 +756,17 @@ class Counts:
 
         Examples
         --------
-        See :class:`fastembed.counts.CountsStore`.
+        See :meth:`open`.
         """
         folder = open_folder(path)
         with writing(folder):
-            write_groups(folder, groups_of(CSRGroups(self._stored())), self.shape, self._attributes())
-        return CountsStore._in(folder)
+            writer = StoreWriter(folder, self.shape, self._attributes())
+            writer.write(groups_of(self._csr()))
+            writer.finish()
+        return type(self)._in(folder)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> CountsStore:
+    def open(cls, path: str | os.PathLike[str]) -> Counts:
         """Open a folder that :meth:`store` has written.
 
         Parameters
@@ -736,7 +776,7 @@ class Counts:
 
         Returns
         -------
-        CountsStore
+        Counts
 
         Raises
         ------
@@ -754,17 +794,23 @@ class Counts:
         array([[0., 1.],
                [1., 0.]])
         """
-        return CountsStore(path)
+        return cls._in(open_folder(path))
 
     @classmethod
-    def _of(cls, matrix: StoredCSR, **attributes: Any) -> Counts:
+    def _of(cls, entries: StoredCSR | StoredGroups, **attributes: Any) -> Counts:
         counts = cls.__new__(cls)
-        counts._set(matrix, **attributes)
+        counts._set(entries, **attributes)
         return counts
 
-    @property
-    def _matrix(self) -> StoredCSR:
-        return StoredCSR(self.data, self.indices, self.indptr, self.shape[1])
+    @classmethod
+    def _in(cls, folder: StoreFolder) -> Counts:
+        """Return the counts in a folder of any kind."""
+        entries, attributes = open_store(folder)
+        return cls._of(entries, **attributes)
+
+    def _csr(self) -> StoredCSR:
+        """Return the stored counts in memory; those in a folder are read."""
+        return self._entries.stored() if isinstance(self._entries, StoredGroups) else self._entries
 
     def _attributes(self) -> dict[str, Any]:
         names = ("windows", "keep", "ledger", "vocabulary", "baskets")
@@ -773,8 +819,17 @@ class Counts:
     def _scale(self) -> Scale:
         return Scale.of(self.windows, self.keep, self.shape[1])
 
-    def _stored(self) -> sparse.csr_array:
-        return sorted_csr(self.data, self.indices, self.indptr, self.shape)
+
+def _write(
+    folder: StoreFolder, batches: Generator[RowBatch, None, None], shape: tuple[int, int], attributes: dict[str, Any]
+) -> int:
+    """Write rows in the order of groups into a locked folder; return the number of counts. If it is 0, none change."""
+    writer = StoreWriter(folder, shape, attributes)
+    with closing(batches):
+        writer.write(joined_groups(batches, shape[0]))
+    if writer.nnz:
+        writer.finish()
+    return writer.nnz
 
 
 def _named(matrix: StoredCSR, tokens: Sequence[Hashable]) -> Vocabulary:
@@ -799,25 +854,94 @@ def _check_lines(lines: LineSplit | None) -> None:
         raise TypeError(f"lines must be a LineSplit, got {type(lines).__name__}")
 
 
-def expected_in_place(counts: Counts) -> sparse.csr_array:
-    """Return the same as `to_scipy`, in place if the counts own their memory.
-
-    Then only the attributes of the counts may still be used.
+def own_groups(counts: Counts) -> GroupedCounts:
+    """Return the same as `groups`, in place if counts in memory own it: then only their attributes may still be used.
 
     Parameters
     ----------
     counts : Counts
     """
-    return counts._expected(lambda data: np.empty_like(data) if (own := own_memory(data)) is None else own)
+    return counts.groups if counts.path is not None else CSRGroups(counts._expected(in_place=True))
 
 
-def write_with_fields(counts: Counts, path: str | os.PathLike[str], fields: Mapping[str, str]) -> None:
-    """Write counts as :meth:`Counts.save` does, with further fields in the header of the file.
+def grouped_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
+    """Return counts (N, V) in groups of rows; at least one must be positive.
+
+    Parameters
+    ----------
+    counts : Counts, sparse array or GroupedCounts
+    shape : (int, int)
+        The right shape.
+    name, rows : str
+        The names of the counts and of their rows in messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not such counts, or have another shape.
+    """
+    groups: GroupedCounts
+    is_sparse: bool = sparse.issparse(counts)
+    if not isinstance(counts, Counts | CSRGroups | StoredGroups) and not is_sparse:
+        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+    if counts.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
+    if isinstance(counts, Counts):
+        groups = counts.groups
+    else:
+        groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
+    if not groups.entries.any():
+        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
+    return groups
+
+
+def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
+    """Return the expected counts with the rows and columns of a vocabulary; other tokens are dropped.
+
+    Counts in a folder that already have these rows and columns are not read.
 
     Parameters
     ----------
     counts : Counts
-    path : path-like
-    fields : mapping of str to str
+        With tokens.
+    vocabulary : Vocabulary
+        The tokens of the rows.
+    contexts : int
+        K: the columns are the first K tokens, on both sides if the counts are directed.
+
+    Examples
+    --------
+    >>> counts = Counts.from_baskets([["b", "a"], ["b", "c"]], Vocabulary(["a", "b", "c"], [1, 2, 1]))
+    >>> align_counts(counts, Vocabulary(["b", "a", "d"], [2, 1, 1]), 2).to_scipy().toarray()
+    array([[0., 1.],
+           [1., 0.],
+           [0., 0.]])
     """
-    write_counts(path, counts._matrix, fields, **counts._attributes())
+    assert counts.vocabulary is not None
+    sides = 2 if counts.directed else 1
+    shape = (len(vocabulary), sides * contexts)
+    alike = counts.vocabulary.tokens == vocabulary.tokens and counts.shape == shape
+    if alike and counts.path is not None:
+        return Counts._of(counts._entries, **counts._attributes() | {"vocabulary": vocabulary})
+    matrix = counts.to_scipy()
+    if not alike:
+        places = _places(counts.vocabulary, vocabulary)
+        theirs = counts.shape[1] // sides
+        columns = np.where(places < contexts, places, -1)[:theirs]
+        entries = matrix.tocoo()
+        side, column = np.divmod(entries.col, theirs)
+        rows, columns = places[entries.row], columns[column]
+        known = (rows >= 0) & (columns >= 0)
+        columns = columns + side * contexts
+        triples = (entries.data[known], (rows[known], columns[known]))
+        matrix = canonical_csr("counts", sparse.coo_array(triples, shape=shape))
+    if not matrix.nnz:
+        raise ValueError("none of the pairs of these counts is of tokens and contexts that the model knows")
+    stored = StoredCSR.of(matrix)
+    return Counts(stored.data, stored.indices, stored.indptr, stored.shape, ledger=counts.ledger, vocabulary=vocabulary)
+
+
+def _places(theirs: Vocabulary, ours: Vocabulary) -> npt.NDArray[np.int64]:
+    """Return the id of each of their tokens in our vocabulary, or -1."""
+    places = {token: place for place, token in enumerate(ours.tokens)}
+    return np.array([places.get(token, -1) for token in theirs.tokens], np.int64)

@@ -1,32 +1,63 @@
-"""`CountsStore`: counts in a folder of tiles, which a fit reads one group of rows at a time.
+"""Counts in tiles, read and written one group of rows at a time: in a folder, at a URL, or in a temporary file.
 
-A folder has one file of tiles per group of rows (see `tiles.py`), and ``manifest.safetensors``, which holds the options
-of counting, the sums of rows and columns, and the SHA-256 of each tile. The names of the files depend on their content.
-The manifest is written last, so that the folder holds either the old or the new counts, even if a writer is killed.
+A folder has one file per group of rows, and ``manifest.safetensors``, which holds the options of counting, the sums of
+rows and columns, and the SHA-256 of each tile. The names of the files depend on their content. The manifest is written
+last, so that the folder holds either the old or the new counts, even if a writer is killed.
+
+The file of a group has one tile per shard of the columns, concatenated, so that a reader of consecutive shards reads
+one range of bytes. A tile has the entries of the group's rows in the columns of its shard, by rows, columns ascending.
+Its parts are concatenated, little-endian, and padded with zeros to a multiple of 8 bytes:
+
+    values    float32, or float64 where float32 would round one of them    (n,)
+    columns   uint16, from the first column of the shard                   (n,)
+    lengths   uint16, the number of entries of each row                    (R,)
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from typing import Any, Self
+import re
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from fastembed._base.arrays import sorted_csr
-from fastembed._base.estimator import pickled_as
-from fastembed._base.validation import check_amounts, check_integer
-from fastembed.counts.expected import Scale
-from fastembed.counts.files import check_dtypes, unpack_attributes
-from fastembed.counts.folders import StoreFolder
-from fastembed.counts.groups import Memory, RowGroup, Totals, group_count, group_slice, shard_bounds
-from fastembed.counts.store_writer import file_name
-from fastembed.counts.tiles import Tiles, damaged_tile, decode_group
-from fastembed.counts.url_folder import open_folder
-from fastembed.formats.tensors import check_header
-from fastembed.vocabulary import Vocabulary
+import fastembed._kernels.tiles as kernels
+from fastembed._base.optional import file_system, is_url, naming
+from fastembed._base.threads import ordered_map
+from fastembed._base.validation import check_amounts
+from fastembed.counts.file import check_dtypes, pack_attributes, unpack_attributes
+from fastembed.counts.groups import (
+    CountsDigest,
+    Memory,
+    RowGroup,
+    Totals,
+    group_count,
+    group_places,
+    group_slice,
+    shard_bounds,
+)
+from fastembed.counts.sums import RowBatch, SpilledArray, StoredCSR
+from fastembed.counts.windows import Scale
+from fastembed.formats.atomic import LOCK_NAME, replacing, sole_writer
+from fastembed.formats.tensors import check_header, dump_tensors, header, load_tensors
 
+Float = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+MANIFEST = "manifest.safetensors"
+TILES = r"(group|part)-\d+-[0-9a-f]{16}\.tiles|job-[0-9a-f]{16}\.safetensors"
+OURS = re.compile(rf"{TILES}|{re.escape(MANIFEST)}|\.({TILES}|{re.escape(MANIFEST)})\.[0-9a-f]{{16}}\.tmp")
+ALIGNMENT = 8  # bytes of which the size of a tile is a multiple
 DTYPES = {
     "entries": np.int64,
     "wide": np.bool_,
@@ -36,106 +67,440 @@ DTYPES = {
     "keep": np.float64,
 }
 
+# ---------------------------------------------------------------- where the files of counts are
 
-@pickled_as("counts.CountsStore")
-class CountsStore:
-    """Counts in a folder; a fit holds a few groups of rows in memory at a time.
 
-    Use `Counts.open` to create one. `SkipGram.fit` and `Trainer.fit_counts` accept it instead of `Counts`, and
-    give the same bits. When a tile is read for the first time, its bytes are compared with its SHA-256.
+class StoreFolder(Protocol):
+    """Storage of files. Several threads may read at the same time."""
 
-    Parameters
-    ----------
-    path : path-like
-        A folder that `Counts.store` has written.
+    @property
+    def path(self) -> str:
+        """The name of the folder."""
+
+    @property
+    def source(self) -> str:
+        """What the manifest says of where the counts are from, in JSON; empty if nothing."""
+
+    def __hash__(self) -> int:
+        """Return the same number for the same folder."""
+
+    def names(self) -> list[str] | None:
+        """Return the names of all files but the lock; None if there is no folder."""
+
+    def size(self, name: str) -> int:
+        """Return the number of bytes of a file; raise FileNotFoundError if it does not exist."""
+
+    def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
+        """Return the bytes of a file, or a range of them; raise FileNotFoundError if it does not exist."""
+
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
+        """Write a file in parts, atomically."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Create the folder if it does not exist, and lock it against other writers."""
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder of a local or mounted file system.
 
     Attributes
     ----------
     path : str
-        The folder.
-    shape : (int, int)
-        (V_in, V_out).
-    entries : ndarray of int64 (G,)
-        The number of stored counts of each group of rows: rows g, g + G, g + 2 G, ... are group g.
-    windows, keep, ledger, vocabulary, baskets
-        As for `Counts`.
+        Absolute, so that a later change of directory has no effect.
+    source : str
+    """
+
+    path: str
+    source: str = ""
+
+    def _file(self, name: str) -> Path:
+        return Path(self.path, name)
+
+    def names(self) -> list[str] | None:
+        """Return the names of all files but the lock; None if there is no folder."""
+        try:
+            return [name for name in os.listdir(self.path) if name != LOCK_NAME]  # noqa: PTH208 - names, not paths
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            raise NotADirectoryError(
+                f"{self.path!r} is a file: a store is a folder; open it with Counts.load, or choose another name"
+            ) from None
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file."""
+        with self._finding(name):
+            return self._file(name).stat().st_size
+
+    def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
+        """Return the bytes of a file, or some of them."""
+        with self._finding(name):
+            return np.fromfile(self._file(name), np.uint8, -1 if end is None else end - begin, offset=begin)
+
+    @contextmanager
+    def _finding(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            place = os.fspath(self._file(name))
+            raise FileNotFoundError(error.errno, "the store has lost a file of tiles", place) from None
+
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
+        """Write a file."""
+        with replacing(self._file(name)) as temporary, temporary.open("rb+") as file:
+            for part in parts:
+                file.write(part.data)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        self._file(name).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Create the folder if it does not exist, and hold its lock."""
+        Path(self.path).mkdir(exist_ok=True)
+        with sole_writer(Path(self.path)):
+            yield
+
+
+@dataclass(frozen=True)
+class UrlFolder:
+    """A folder of a file system of fsspec. It has no lock: concurrent writers are not detected.
+
+    Attributes
+    ----------
+    path : str
+        The URL.
+    """
+
+    path: str
+    source = ""
+
+    @property
+    def _system(self) -> Any:
+        return file_system(self.path, use_listings_cache=False)[0]  # other processes may write
+
+    def _place(self, name: str = "") -> str:
+        return f"{file_system(self.path)[1].rstrip('/')}/{name}".rstrip("/")
+
+    def _naming(self, name: str) -> AbstractContextManager[None]:
+        return naming(f"{self.path.rstrip('/')}/{name}")
+
+    def names(self) -> list[str] | None:
+        """Return the names of all files; None if there is no folder."""
+        with naming(self.path):
+            try:
+                found = [entry["name"].rstrip("/") for entry in self._system.ls(self._place(), detail=True)]
+            except FileNotFoundError:
+                return None
+        return [name.rpartition("/")[2] for name in found if name != self._place()]
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file."""
+        with self._naming(name):
+            return int(self._system.size(self._place(name)))
+
+    def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
+        """Return the bytes of a file, or a range of them."""
+        if begin == end:
+            return np.empty(0, np.uint8)
+        with self._naming(name):
+            return np.frombuffer(self._system.cat_file(self._place(name), start=begin, end=end), np.uint8)
+
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
+        """Write a file; it is first written locally, so that a failure leaves no partial file at the URL."""
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder, "part")
+            with local.open("wb") as file:
+                for part in parts:
+                    file.write(part.data)
+            with self._naming(name):
+                self._system.put_file(os.fspath(local), self._place(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError), self._naming(name):
+            self._system.rm_file(self._place(name))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Create the folder, on file systems that have folders."""
+        with naming(self.path), suppress(FileExistsError):
+            self._system.mkdir(self._place(), create_parents=False)
+        yield
+
+
+class TemporaryFolder:
+    """An unnamed temporary file that holds all files: it disappears however the process ends."""
+
+    source = ""
+
+    def __init__(self) -> None:
+        self.path = f"a temporary file in {tempfile.gettempdir()!r}"
+        self._bytes = SpilledArray(np.uint8)
+        self._places: dict[str, tuple[int, int]] = {}  # where a file begins and ends
+
+    def names(self) -> list[str]:
+        """Return the names of all files."""
+        return list(self._places)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file."""
+        first, last = self._places[name]
+        return last - first
+
+    def read(self, name: str, begin: int = 0, end: int | None = None) -> Bytes:
+        """Return the bytes of a file, or some of them."""
+        first, last = self._places[name]
+        return self._bytes[first + begin : last if end is None else first + end]
+
+    def write(self, name: str, parts: Iterable[Bytes]) -> None:
+        """Write a file."""
+        begin = len(self._bytes)
+        for part in parts:
+            self._bytes.append(part)
+        self._places[name] = begin, len(self._bytes)
+
+    def remove(self, name: str) -> None:
+        """Forget a file, whose bytes stay."""
+        self._places.pop(name, None)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Do nothing: nobody else knows the file."""
+        yield
+
+
+def open_folder(store: str | os.PathLike[str] | StoreFolder) -> StoreFolder:
+    """Return the folder of a path or of a URL; file:// URLs give a local folder, with a lock."""
+    if not isinstance(store, str | os.PathLike):
+        return store
+    if is_url(store):
+        system, path = file_system(store)
+        if "file" not in system.protocol:
+            return UrlFolder(store)
+        store = path
+    return LocalFolder(os.path.abspath(store))  # noqa: PTH100 - a name, as it was given; the folder may change
+
+
+@contextmanager
+def writing(folder: StoreFolder) -> Iterator[None]:
+    """Lock a store against other writers; at the end, remove the files of tiles that its manifest does not name.
 
     Raises
     ------
     OSError
-        If a file of the store is missing or cannot be read.
-    ValueError
-        If the folder is not a store, is damaged, or has another version.
+        If the folder holds something else, or another process is writing it.
+    """
+    check_no_others(folder)  # before a lock file is created in the folder
+    with folder.lock():
+        check_no_others(folder)
+        try:
+            yield
+        finally:  # also after a Ctrl-C, which may come when the new manifest is in place
+            _remove_unnamed(folder)
 
-    Examples
-    --------
-    >>> import tempfile
-    >>> from fastembed import Counts
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
-    <CountsStore of shape (2, 2), 2 stored, total 2>
+
+def check_no_others(folder: StoreFolder) -> None:
+    """Raise FileExistsError if a folder holds files that are not those of a store."""
+    foreign = [name for name in folder.names() or () if not OURS.fullmatch(name)]
+    if foreign:
+        raise FileExistsError(f"{folder.path!r} holds other files, such as {min(foreign)!r}: choose another folder")
+
+
+def _remove_unnamed(folder: StoreFolder) -> None:
+    """Remove the files of tiles that the manifest does not name: those of an old store or of a failed writer."""
+    names, named = folder.names() or [], {MANIFEST}
+    if MANIFEST in names:
+        try:
+            tensors, _ = read_manifest(folder)
+            named |= {file_name(group, sha256) for group, sha256 in enumerate(tensors["sha256"])}
+        except (KeyError, ValueError):
+            return  # the manifest is damaged: it is unknown which files are needed
+    for name in names:
+        if OURS.fullmatch(name) and name not in named:
+            folder.remove(name)
+
+
+def read_manifest(folder: StoreFolder) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Return the tensors and the fields of text of a manifest; raise OSError or ValueError if this is not a store."""
+    names = folder.names()
+    if names is None:
+        raise FileNotFoundError(f"there is no folder {folder.path!r}")
+    if MANIFEST not in names:
+        raise ValueError(f"{folder.path!r} is not a store of counts, or was not finished: it has no {MANIFEST}")
+    return load_tensors(folder.read(MANIFEST).tobytes(), f"{folder.path.rstrip('/')}/{MANIFEST}")
+
+
+def file_name(group: int, sha256: Bytes) -> str:
+    """Return the name of the file of a group, which depends on the digests of its tiles."""
+    return f"group-{group:05d}-{hashlib.sha256(sha256.tobytes()).hexdigest()[:16]}.tiles"
+
+
+# ---------------------------------------------------------------- the bytes of a group of rows
+
+
+class Tiles(NamedTuple):
+    """The sizes, formats and digests of the tiles of a group, one for each of S shards.
+
+    Attributes
+    ----------
+    entries : ndarray of int64 (S,)
+    wide : ndarray of bool (S,)
+        Whether values are float64.
+    sha256 : ndarray of uint8 (S, 32)
+        The digest of the bytes of each tile.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._open(open_folder(path))
+    entries: Int64
+    wide: npt.NDArray[np.bool_]
+    sha256: Bytes
 
-    @classmethod
-    def _in(cls, folder: StoreFolder) -> Self:
-        """Return the store in a folder of any kind."""
-        store = cls.__new__(cls)
-        store._open(folder)
-        return store
+    def part(self, group: int, shards: slice) -> Tiles:
+        """Return some of the tiles of a group, of arrays whose first axis is that of the groups."""
+        return Tiles(self.entries[group, shards], self.wide[group, shards], self.sha256[group, shards])
 
-    def _open(self, folder: StoreFolder) -> None:
-        self._folder, self.path = folder, folder.path
-        tensors, metadata = folder.manifest()
-        settings = check_header(metadata, "counts-store", folder.path)
-        try:
-            check_dtypes(tensors, DTYPES)
-            self.shape, attributes = unpack_attributes(tensors, settings, folder.path)
-            groups, self._bounds = group_count(self.shape[0]), shard_bounds(self.shape[1])
-            shards = len(self._bounds) - 1
-            self._tiles = Tiles(*(np.array(tensors[name]) for name in ("entries", "wide", "sha256")))
-            self._totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in ("rows", "columns")))
-            found = *(array.shape for array in self._tiles), self._totals.rows.shape, self._totals.columns.shape
-            right = (groups, shards), (groups, shards), (groups, shards, 32), self.shape[:1], self.shape[1:]
-            if found != right or self._tiles.entries.min() < 0:
-                raise ValueError(f"tiles and totals of the shapes {found}, where {right} are needed")
-            for totals in (self._totals.rows, self._totals.columns):
-                check_amounts("totals", totals)
-            self._sha256, self._shards = str(settings["counts_sha256"]), slice(0, shards)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"the manifest of {self.path!r} does not hold counts that fit together: {error}"
-            ) from error
-        self.windows, self.keep, self.ledger = attributes["windows"], attributes["keep"], attributes["ledger"]
-        self.vocabulary, self.baskets = attributes["vocabulary"], attributes["baskets"]
-        self.entries: npt.NDArray[np.int64] = self._tiles.entries.sum(axis=1)
-        self._scale = Scale.of(self.windows, self.keep, self.shape[1])
+    def offsets(self, rows: int) -> Int64:
+        """Return the offsets of the tiles of a group of `rows` rows, and the end of the last one, (S + 1,)."""
+        sizes = self.entries * np.where(self.wide, 8 + 2, 4 + 2) + 2 * rows
+        return np.concatenate([[0], np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT)])
+
+
+def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDArray[np.intp]) -> tuple[Bytes, Tiles]:
+    """Return the bytes of the rows of a group, and their `Tiles`.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64 (R,)
+        Number of entries of each row.
+    columns, values : ndarray (n,)
+        The concatenated rows, with columns ascending in each.
+    bounds : ndarray of int (S + 1,)
+        The bounds of the shards.
+    """
+    shards, rows, ends = len(bounds) - 1, len(lengths), np.cumsum(lengths)
+    of_tile, wide = np.empty((shards, rows), np.uint16), np.zeros(shards, np.bool_)
+    places = ends - lengths
+    kernels.measure_tiles(places, ends, columns, values, bounds.astype(np.int64), of_tile, wide.view(np.uint8))
+    tiles = Tiles(of_tile.sum(axis=1, dtype=np.int64), wide, np.zeros((shards, 32), np.uint8))
+    offsets = tiles.offsets(rows)
+    data = np.zeros(offsets[-1], np.uint8)
+    for k in range(shards):
+        tile = data[offsets[k] : offsets[k + 1]]
+        tile_values, tile_columns, tile_lengths = _parts(tile, int(tiles.entries[k]), rows, bool(wide[k]))
+        tile_lengths[:] = of_tile[k]
+        kernels.write_tile(places, of_tile[k], columns, values, int(bounds[k]), tile_values, tile_columns)
+        tiles.sha256[k] = _sha256(tile)
+    return data, tiles
+
+
+def damaged_tile(data: Bytes, tiles: Tiles, rows: int) -> int | None:
+    """Return the number of the first tile whose bytes do not match its digest; None if all match."""
+    offsets = tiles.offsets(rows)
+    for k, digest in enumerate(tiles.sha256):
+        if len(data) < offsets[k + 1] or not np.array_equal(_sha256(data[offsets[k] : offsets[k + 1]]), digest):
+            return k
+    return None
+
+
+def decode_group(
+    data: Bytes, tiles: Tiles, rows: int, bounds: npt.NDArray[np.intp], memory: Memory | None = None
+) -> RowGroup:
+    """Return the concatenated rows of a group, in the given memory or in new arrays.
+
+    Raises
+    ------
+    ValueError
+        If the lengths in a tile are not those of its entries, or a column is not of its shard.
+    """
+    offsets, shards = tiles.offsets(rows), len(bounds) - 1
+    parts = [
+        _parts(data[offsets[k] : offsets[k + 1]], int(tiles.entries[k]), rows, bool(tiles.wide[k]))
+        for k in range(shards)
+    ]
+    nnz = int(tiles.entries.sum())
+    indices, values = (np.empty(nnz, np.int32), np.empty(nnz)) if memory is None else memory
+    of_row = np.zeros(rows, np.int64)
+    for k, (_, columns, lengths) in enumerate(parts):
+        if lengths.sum(dtype=np.int64) != tiles.entries[k]:
+            raise ValueError(f"a tile says that it has {tiles.entries[k]:,} entries, and lengths of {lengths.sum():,}")
+        if len(columns) and columns.max() >= bounds[k + 1] - bounds[k]:
+            wrong = bounds[k] + columns.max()
+            raise ValueError(f"a tile of the columns {bounds[k]} to {bounds[k + 1] - 1} has one of {wrong}")
+        of_row += lengths
+    ends = np.cumsum(of_row)
+    begins = ends - of_row
+    places = begins.copy()
+    for k, (tile_values, tile_columns, lengths) in enumerate(parts):
+        kernels.read_tile(places, lengths, indices, values, int(bounds[k]), tile_values, tile_columns)
+    return RowGroup(begins, ends, indices, values)
+
+
+def _parts(tile: Bytes, entries: int, rows: int, wide: bool) -> tuple[npt.NDArray[Any], ...]:
+    """Return views of the values, columns and lengths of a tile."""
+    dtype, item = ("<f8", 8) if wide else ("<f4", 4)
+    a, b = item * entries, (item + 2) * entries
+    return tile[:a].view(dtype), tile[a:b].view("<u2"), tile[b : b + 2 * rows].view("<u2")
+
+
+def _sha256(tile: Bytes) -> Bytes:
+    return np.frombuffer(hashlib.sha256(tile.data).digest(), np.uint8)
+
+
+# ---------------------------------------------------------------- reading
+
+
+class StoredGroups:
+    """Counts in a store, in groups of rows. The bytes of a tile are compared with its SHA-256 when first read.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+    shape : (int, int)
+        (V_in, V_out).
+    tiles : Tiles
+        Those of all groups: the first axis of the arrays is that of the groups.
+    totals : Totals
+    sha256 : str
+        The `CountsDigest`.
+    scale : Scale
+
+    Attributes
+    ----------
+    folder, shape, totals
+        As given.
+    entries : ndarray of int64 (G,)
+        The number of stored counts of each group.
+    buffer_memory : int
+        0 unless :meth:`buffered`.
+    """
+
+    def __init__(
+        self, folder: StoreFolder, shape: tuple[int, int], tiles: Tiles, totals: Totals, sha256: str, scale: Scale
+    ) -> None:
+        self.folder, self.shape, self.totals = folder, shape, totals
+        self._tiles, self._sha256, self._scale = tiles, sha256, scale
+        self._bounds = shard_bounds(shape[1])
+        groups, shards = group_count(shape[0]), len(self._bounds) - 1
+        found = *(array.shape for array in tiles), totals.rows.shape, totals.columns.shape
+        right = (groups, shards), (groups, shards), (groups, shards, 32), shape[:1], shape[1:]
+        if found != right or tiles.entries.min() < 0:
+            raise ValueError(f"tiles and totals of the shapes {found}, where {right} are needed")
+        for sums in totals:
+            check_amounts("totals", sums)
+        self._shards = slice(0, shards)
+        self.entries: Int64 = tiles.entries.sum(axis=1)
+        self.buffer_memory = 0
         self._checked: set[int] = set()
-        self._buffer_memory = 0
-        for group in range(groups):
-            self._check_size(group)
 
     @property
     def nnz(self) -> int:
-        """The number of stored, non-zero counts."""
+        """The number of stored counts."""
         return int(self.entries.sum())
-
-    @property
-    def total(self) -> float:
-        """The sum of all counts: the expected, weighted number of pairs."""
-        return float(self._totals.rows.sum())
-
-    @property
-    def totals(self) -> Totals:
-        """The sums of the rows (V_in,) and of the columns (V_out,), as a tuple of `rows` and `columns`."""
-        return self._totals
-
-    @property
-    def directed(self) -> bool:
-        """Whether the left half of the columns is for contexts before the word, the right half for those after it."""
-        return self.windows is not None and bool(self.windows.directed)
 
     @property
     def disk(self) -> int:
@@ -143,89 +508,24 @@ class CountsStore:
         return sum(int(self._offsets(group)[-1]) for group in range(len(self.entries)))
 
     def sha256(self) -> str:
-        """Return the digest of the counts for `SkipGram.counts_sha256_`."""
+        """Return the `CountsDigest` of all groups."""
         return self._sha256
 
-    def of_shards(self, shards: slice) -> CountsStore:
-        """Return the same counts restricted to some shards of columns: groups are read without the others.
-
-        Parameters
-        ----------
-        shards : slice
-            The shards to read; each has at most 1,024 columns.
-
-        Returns
-        -------
-        CountsStore
-            It has the same shape and totals; its `entries` are those of the shards to read.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from fastembed import Counts
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     stored = Counts.from_ids([0, 1], [0, 1500], shape=(2, 2000)).store(f"{folder}/pairs.counts")
-        ...     stored.of_shards(slice(1, 2)).read_group(0).indices
-        array([1500], dtype=int32)
-        """
-        part = self._same()
+    def of_shards(self, shards: slice) -> StoredGroups:
+        """Return the same counts restricted to some shards of columns: groups are read without the others."""
+        part = copy(self)
         part._shards, part._checked = shards, set()
         part.entries = self._tiles.entries[:, shards].sum(axis=1)
         return part
 
-    def buffered(self, memory: int) -> CountsStore:
-        """Return the same counts with a larger buffer of rows in memory.
-
-        A fit holds at least a few groups of rows in memory, and reads the others in each epoch. The size of the buffer
-        does not change the bits of the result.
-
-        Parameters
-        ----------
-        memory : int
-            Bytes of the buffer; each count takes 12.
-
-        Returns
-        -------
-        CountsStore
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `memory` is not an integer of at least 0.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from fastembed import Counts, Trainer
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     stored = Counts.from_ids([0, 1], [1, 0]).store(f"{folder}/pairs.counts")
-        ...     records = Trainer.random(2, 4, seed=0).fit_counts(stored.buffered(10**9), epochs=2)
-        >>> len(records)
-        2
-        """
-        same = self._same()
-        same._buffer_memory = check_integer("memory", memory, low=0)
-        return same
-
-    @property
-    def buffer_memory(self) -> int:
-        """The bytes of the buffer in which a fit holds groups of rows; it always holds at least a few."""
-        return self._buffer_memory
-
-    def _of_vocabulary(self, vocabulary: Vocabulary) -> CountsStore:
-        """Return the same counts with a vocabulary of the same tokens, but possibly other occurrences."""
-        same = self._same()
-        same.vocabulary = vocabulary
-        return same
-
-    def _same(self) -> CountsStore:
-        """Return another object for the same store."""
-        same = CountsStore.__new__(CountsStore)
-        vars(same).update(vars(self))
+    def buffered(self, memory: int) -> StoredGroups:
+        """Return the same counts with a buffer of so many bytes."""
+        same = copy(self)
+        same.buffer_memory = memory
         return same
 
     def read_group(self, group: int, memory: Memory | None = None) -> RowGroup:
-        """Return the expected counts of a group of rows, as a named tuple.
+        """Return the expected counts of a group of rows.
 
         Parameters
         ----------
@@ -235,13 +535,6 @@ class CountsStore:
             Arrays for columns and values, with at least as many elements as the group has `entries`; by default new
             arrays.
 
-        Returns
-        -------
-        begins, ends : ndarray of int64 (R,)
-            The entries of row n are those from begins[n] to ends[n] - 1.
-        indices, data : ndarray of int32, ndarray of float64
-            The columns, ascending in each row, and the counts.
-
         Raises
         ------
         OSError
@@ -249,16 +542,32 @@ class CountsStore:
         ValueError
             If a tile is damaged, or the memory is not of these dtypes or too small.
         """
-        part = group_slice(group, self.shape[0])
-        rows = len(range(self.shape[0])[part])
+        read = self._read_stored(group, memory)
+        if not self._scale.changes_nothing:
+            nnz = int(self.entries[group])
+            part = group_slice(group, self.shape[0])
+            self._scale.apply_by_rows(read.begins, read.ends, read.indices[:nnz], read.data[:nnz], part)
+        return read
+
+    def stored(self) -> StoredCSR:
+        """Return all stored counts in memory."""
+        groups = [self._read_stored(group) for group in range(len(self.entries))]
+        places = group_places(self.shape[0])
+        lengths = np.concatenate([group.ends - group.begins for group in groups])[places]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
+        for number, group in enumerate(groups):
+            first = indptr[:-1][group_slice(number, self.shape[0])]
+            to = np.repeat(first - group.begins, group.ends - group.begins) + np.arange(len(group.data))
+            indices[to], data[to] = group.indices, group.data
+        return StoredCSR(data, indices, indptr, self.shape[1])
+
+    def _read_stored(self, group: int, memory: Memory | None = None) -> RowGroup:
         first, end = self._shards.start, self._shards.stop
-        nnz = int(self.entries[group])
         if memory is not None:
-            _check_memory(memory, nnz)
-        entries, wide, sha256 = self._tiles_of(group)
-        tiles = Tiles(entries[first:end], wide[first:end], sha256[first:end])
-        offsets = self._offsets(group)
-        data = self._folder.read(self._file(group), int(offsets[first]), int(offsets[end]))
+            _check_memory(memory, int(self.entries[group]))
+        tiles, rows, offsets = self._tiles.part(group, slice(first, end)), self._rows(group), self._offsets(group)
+        data = self.folder.read(self._file(group), int(offsets[first]), int(offsets[end]))
         if group not in self._checked:
             damaged = damaged_tile(data, tiles, rows)
             if damaged is not None:
@@ -269,59 +578,57 @@ class CountsStore:
                 )
             self._checked.add(group)
         try:
-            read = decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
+            return decode_group(data, tiles, rows, self._bounds[first : end + 1], memory)
         except ValueError as error:
             raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
-        if not self._scale.changes_nothing:
-            self._scale.apply_by_rows(read.begins, read.ends, read.indices[:nnz], read.data[:nnz], part)
-        return read
 
-    def to_scipy(self) -> sparse.csr_array:
-        """Return all counts in memory, as `Counts.to_scipy` does."""
-        lengths = np.empty(self.shape[0], np.int64)
-        parts = []
-        for group in range(len(self.entries)):
-            read = self.read_group(group)
-            lengths[group_slice(group, self.shape[0])] = read.ends - read.begins
-            parts.append(read)
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1])
-        for group, read in enumerate(parts):
-            first = indptr[:-1][group_slice(group, self.shape[0])]
-            to = np.repeat(first - read.begins, read.ends - read.begins) + np.arange(len(read.data))
-            indices[to], data[to] = read.indices, read.data
-        return sorted_csr(data, indices, indptr, self.shape)
+    def _rows(self, group: int) -> int:
+        return len(range(self.shape[0])[group_slice(group, self.shape[0])])
 
-    def __repr__(self) -> str:
-        return f"<CountsStore of shape {self.shape}, {self.nnz:,} stored, total {self.total:,.6g}>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
-
-    def _tiles_of(self, group: int) -> Tiles:
-        return Tiles(*(array[group] for array in self._tiles))
-
-    def _offsets(self, group: int) -> npt.NDArray[np.int64]:
-        return self._tiles_of(group).offsets(len(range(self.shape[0])[group_slice(group, self.shape[0])]))
+    def _offsets(self, group: int) -> Int64:
+        return self._tiles.part(group, slice(None)).offsets(self._rows(group))
 
     def _file(self, group: int) -> str:
-        return file_name(group, self._tiles_of(group).sha256)
+        return file_name(group, self._tiles.sha256[group])
 
     def _place(self, group: int) -> str:
         """Return the name of the file of a group for messages."""
-        return f"{self.path}/{self._file(group)}"
+        return f"{self.folder.path}/{self._file(group)}"
 
-    def _check_size(self, group: int) -> None:
-        """Raise if a file of tiles is missing or has the wrong size."""
-        size, offsets = self._folder.size(self._file(group)), self._offsets(group)
+    def check_size(self, group: int) -> None:
+        """Raise OSError or ValueError if a file of tiles is missing or has the wrong size."""
+        size, offsets = self.folder.size(self._file(group)), self._offsets(group)
         if size != offsets[-1]:
             tile = min(int(np.searchsorted(offsets, size, side="right")) - 1, len(offsets) - 2)
             raise ValueError(
                 f"{self._place(group)!r} has {size:,} bytes instead of {offsets[-1]:,}: tile {tile} is damaged"
             )
+
+
+def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
+    """Return the counts in a folder, and the other attributes of `Counts`, by name.
+
+    Raises
+    ------
+    OSError
+        If a file of the store is missing or cannot be read.
+    ValueError
+        If the folder is not a store, is damaged, or has another version.
+    """
+    tensors, metadata = read_manifest(folder)
+    settings = check_header(metadata, "counts-store", folder.path)
+    try:
+        check_dtypes(tensors, DTYPES)
+        shape, attributes = unpack_attributes(tensors, settings, folder.path)
+        tiles = Tiles(*(np.array(tensors[name]) for name in Tiles._fields))
+        totals = Totals(*(np.array(tensors[f"totals.{name}"]) for name in Totals._fields))
+        scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
+        groups = StoredGroups(folder, shape, tiles, totals, str(settings["counts_sha256"]), scale)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the manifest of {folder.path!r} does not hold counts that fit together: {error}") from error
+    for group in range(len(groups.entries)):
+        groups.check_size(group)
+    return groups, attributes
 
 
 def _check_memory(memory: Memory, nnz: int) -> None:
@@ -332,3 +639,115 @@ def _check_memory(memory: Memory, nnz: int) -> None:
             f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got {len(indices):,} {indices.dtype} and"
             f" {len(data):,} {data.dtype}"
         )
+
+
+# ---------------------------------------------------------------- writing
+
+
+def groups_of(stored: StoredCSR) -> Iterator[RowBatch]:
+    """Yield the rows of counts in memory, group by group."""
+    for group in range(group_count(stored.shape[0])):
+        part = group_slice(group, stored.shape[0])
+        begins, lengths = stored.indptr[:-1][part], np.diff(stored.indptr)[part]
+        entries = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+        columns, values = stored.indices[entries], stored.data[entries]
+        del entries
+        yield RowBatch(lengths, columns, values)
+
+
+def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[RowBatch, None, None]:
+    """Yield the rows group by group, from batches of rows in that order (see `group_places`)."""
+    parts: list[RowBatch] = []
+    sizes = iter(len(range(rows)[group_slice(group, rows)]) for group in range(group_count(rows)))
+    missing = next(sizes)
+    for batch in batches:
+        rest = batch
+        while len(rest.lengths) >= missing:
+            head, rest = _split(rest, missing)
+            joined = _joined([*parts, head])
+            parts, missing = [], next(sizes, rows + 1)  # after the last group there are no more rows
+            yield joined
+            del joined
+        if len(rest.lengths):
+            parts.append(rest)
+            missing -= len(rest.lengths)
+
+
+def _split(batch: RowBatch, rows: int) -> tuple[RowBatch, RowBatch]:
+    """Return the first rows of a batch, and the others."""
+    place = int(batch.lengths[:rows].sum())
+    return (
+        RowBatch(batch.lengths[:rows], batch.columns[:place], batch.values[:place]),
+        RowBatch(batch.lengths[rows:], batch.columns[place:], batch.values[place:]),
+    )
+
+
+def _joined(parts: list[RowBatch]) -> RowBatch:
+    """Return a copy of the rows of all parts, which can be scaled in place."""
+    lengths, columns, values = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return RowBatch(lengths, columns, values)
+
+
+class StoreWriter:
+    """Writes counts into a locked folder, group by group; they are in place when the manifest is.
+
+    Parameters
+    ----------
+    folder : StoreFolder
+    shape : (int, int)
+        (V_in, V_out).
+    attributes : mapping
+        As for `pack_attributes`.
+
+    Attributes
+    ----------
+    nnz : int
+        The number of counts written.
+    """
+
+    def __init__(self, folder: StoreFolder, shape: tuple[int, int], attributes: Mapping[str, Any]) -> None:
+        self._folder, self._shape, self._attributes = folder, shape, attributes
+        self._scale = Scale.of(attributes["windows"], attributes["keep"], shape[1])
+        self._totals, self._digest = Totals(np.empty(shape[0]), np.zeros(shape[1])), CountsDigest(shape)
+        self._tiles: list[Tiles] = []
+        self.nnz = 0
+
+    def write(self, groups: Iterable[RowBatch]) -> None:
+        """Write the stored rows of all groups, which are scaled in place.
+
+        Another thread encodes a group while the next one is taken.
+        """
+        bounds = shard_bounds(self._shape[1])
+
+        def encode(group: RowBatch) -> tuple[RowBatch, Bytes, Tiles]:
+            return group, *encode_group(group.lengths, group.columns, group.values, bounds)
+
+        with closing(ordered_map(encode, groups, 1, ahead=1)) as encoded:
+            for (lengths, columns, values, _), data, tiles in encoded:
+                self._folder.write(self.next_file(tiles), [data])
+                ends = np.cumsum(lengths)
+                self.add(tiles, RowGroup(ends - lengths, ends, columns, values))
+                del columns, values, data  # free their memory before the next group is taken
+
+    def next_file(self, tiles: Tiles) -> str:
+        """Return the name of the file of the next group."""
+        return file_name(len(self._tiles), tiles.sha256)
+
+    def add(self, tiles: Tiles, rows: RowGroup) -> None:
+        """Add the next group of stored counts, in contiguous rows, whose file is written; they are scaled in place."""
+        group, (inputs, outputs) = len(self._tiles), self._shape
+        self._scale.apply_by_rows(rows.begins, rows.ends, rows.indices, rows.data, group_slice(group, inputs))
+        self._totals.add(group, Totals.of_group(rows, outputs))
+        self._digest.add(rows)
+        self._tiles.append(tiles)
+        self.nnz += len(rows.data)
+
+    def finish(self) -> None:
+        """Write the manifest."""
+        tensors, settings = pack_attributes(self._shape, **self._attributes)
+        tensors |= {name: np.stack([getattr(tiles, name) for tiles in self._tiles]) for name in Tiles._fields}
+        tensors |= {"totals.rows": self._totals.rows, "totals.columns": self._totals.columns}
+        settings["counts_sha256"] = self._digest.hexdigest()
+        source = {"source": self._folder.source} if self._folder.source else {}
+        manifest = dump_tensors(tensors, header("counts-store", settings) | source)
+        self._folder.write(MANIFEST, [np.frombuffer(manifest, np.uint8)])

@@ -18,23 +18,34 @@ import numpy.typing as npt
 from scipy import sparse
 
 from fastembed._base.arrays import sorted_csr
-from fastembed._base.threads import Pool
+from fastembed._base.sizes import SIZES
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
-from fastembed.counts.corpus_windows import check_known, no_pair, sum_windows
-from fastembed.counts.external_sum import sum_of
-from fastembed.counts.folders import StoreFolder
 from fastembed.counts.groups import RowGroup, group_count, group_slice, shard_bounds
-from fastembed.counts.store_writer import StoreManifest, file_name, joined_groups
-from fastembed.counts.stored_csr import ENTRY_BYTES, RowBatch
-from fastembed.counts.tiles import Tiles, damaged_tile, decode_group, encode_group
-from fastembed.counts.windows import Windows, check_exact, check_frequency_order, keep_probabilities
+from fastembed.counts.store import (
+    StoreFolder,
+    StoreWriter,
+    Tiles,
+    damaged_tile,
+    decode_group,
+    encode_group,
+    file_name,
+    joined_groups,
+)
+from fastembed.counts.sums import ENTRY_BYTES, RowBatch, check_exact, sum_of
+from fastembed.counts.windows import (
+    Windows,
+    check_frequency_order,
+    check_known,
+    keep_probabilities,
+    no_pair,
+    sum_windows,
+)
 from fastembed.formats.tensors import dump_tensors, load_tensors, pack_tokens, unpack_tokens
 from fastembed.vocabulary import Vocabulary
 
 TASK_MEMORY = 500_000_000  # default bytes per task for text and counts
-WIDE_COLUMNS = 1 << 16  # columns per tile of a part: 16 bits can number them
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Job:
     def part_bounds(self) -> npt.NDArray[np.intp]:
         """The bounds of the tiles of a part."""
         columns = self.shape[1]
-        return np.append(np.arange(0, columns, WIDE_COLUMNS), columns).astype(np.intp)
+        return np.append(np.arange(0, columns, SIZES.part_columns), columns).astype(np.intp)
 
 
 @dataclass(frozen=True)
@@ -131,25 +142,24 @@ def count_by_tasks(
         "vocabulary": vocabulary,
         "baskets": None,
     }
-    manifest, bounds = StoreManifest(job.shape, attributes), shard_bounds(job.shape[1])
+    writer, bounds = StoreWriter(folder, job.shape, attributes), shard_bounds(job.shape[1])
     with closing(map_tasks(executor, partial(_merge_group, job), list(enumerate(pieces)))) as merged:
-        entries = 0
         for group, tiles in enumerate(merged):
-            piece = Piece(manifest.next_file(tiles), 0, tiles)
-            manifest.add(tiles, _read(job, group, piece, bounds))
-            entries += int(tiles.entries.sum())
-    if not entries:
+            writer.add(tiles, _read(job, group, Piece(writer.next_file(tiles), 0, tiles), bounds))
+    if not writer.nnz:
         raise no_pair(ledger, windows)
-    manifest.write(folder)
+    writer.finish()
 
 
 def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Ledger]:
     """Count a part of the text, and write its sums to a file, group by group."""
     number, part = task
-    sums = sum_windows(
+    ledger = Ledger()
+    sums, _ = sum_windows(
         part,
         _vocabulary(job),
         job.windows,
+        ledger,
         threads=job.threads,
         memory_limit=job.memory_limit,
         by_groups=True,
@@ -159,7 +169,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
 
     def groups() -> Generator[npt.NDArray[np.uint8], None, None]:
         nonlocal end
-        with closing(sums.total.rows()) as rows:
+        with closing(sums.rows()) as rows:
             for lengths, columns, values, _ in joined_groups(rows, job.words):
                 data, tiles = encode_group(lengths, columns, values, job.part_bounds)
                 found.append(Piece(name, end, tiles))
@@ -167,7 +177,7 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
                 yield data
 
     job.folder.write(name, groups())
-    return found, sums.ledger
+    return found, ledger
 
 
 def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
@@ -178,7 +188,7 @@ def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
     for some in _fitting(pieces, job.memory_limit // 2):
         terms = [_matrix(_read(job, group, piece, job.part_bounds), job.shape[1]) for piece in some]
         total = total + sum_of(terms)
-    check_exact(total.data, Pool(1))
+    check_exact(total.data)
     batch = RowBatch.of(total)
     data, tiles = encode_group(batch.lengths, batch.columns, batch.values, shard_bounds(job.shape[1]))
     job.folder.write(file_name(group, tiles.sha256), [data])

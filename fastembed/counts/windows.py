@@ -25,10 +25,14 @@ import numpy.typing as npt
 import fastembed._kernels.cooccur as cooccur
 from fastembed._base.arrays import row_ranges
 from fastembed._base.estimator import pickled_as
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map
 from fastembed._base.validation import check_flag, check_integer, check_number
-from fastembed.counts.chunks import Chunk
-from fastembed.counts.stored_csr import RowBatch
+from fastembed.corpus.corpus import Progress, Source, as_corpus
+from fastembed.corpus.ledger import Ledger, LineSplit
+from fastembed.counts.groups import group_places
+from fastembed.counts.sums import ExternalSum, RowBatch, check_exact
+from fastembed.vocabulary import Vocabulary, encode_corpus, vocabulary_size
 
 Float = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
@@ -36,9 +40,7 @@ Int64 = npt.NDArray[np.int64]
 
 MAX_WINDOW = 1 << 16  # the largest distance of a context
 MAX_HARMONIC_WINDOW = 40  # the lowest common multiple of 1 ... 41 is above 2^53
-MAX_EXACT = 2**53  # integers up to here are exact in float64
-BATCH_PAIRS = 1 << 21  # approximate number of pairs per call of the kernel: at most 25 MB of output
-CHECKED_SUMS = 1 << 20  # sums that one task checks
+SCALE_ENTRIES = 1 << 17  # entries that are scaled at a time: they and their factors fit into a second-level cache
 
 # The weight of a pair by its distance and the largest distance
 WEIGHTINGS: dict[str, Callable[[int, int], Fraction]] = {
@@ -170,6 +172,199 @@ def _sides(window: int | tuple[int, int]) -> tuple[int, int]:
     return before, after
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The factors that turn stored counts (V_in, V) into expected counts.
+
+    Attributes
+    ----------
+    denominator : int
+        The denominator of the weights of the windows.
+    rows, columns : ndarray (V_in,), ndarray (V,); or None
+        The factors of subsampling, if there was any.
+    """
+
+    denominator: int
+    rows: Float | None
+    columns: Float | None
+
+    @classmethod
+    def of(cls, windows: Windows | None, keep: Float | None, n_columns: int) -> Scale:
+        """Return the factors for counts in windows, with the factors `keep` (V_in,) of subsampling."""
+        denominator = 1 if windows is None else windows.weights()[2]
+        if keep is None:
+            return cls(denominator, None, None)
+        directed = windows is not None and windows.directed
+        contexts = keep[: n_columns // 2 if directed else n_columns]
+        return cls(denominator, keep, np.tile(contexts, 2) if directed else contexts)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether stored and expected counts are equal."""
+        return self.denominator == 1 and self.rows is None
+
+    def apply(self, stored: Float, out: Float, columns: Int32, lengths: Int64, rows: Float | None) -> None:
+        """Scale the entries of some rows, one row after another; `out` may be `stored`.
+
+        Parameters
+        ----------
+        stored, out : ndarray (n,)
+        columns : ndarray of int32 (n,)
+        lengths : ndarray of int64 (R,)
+            The number of entries of each row.
+        rows : ndarray (R,), optional
+            The factors of these rows.
+        """
+        np.divide(stored, self.denominator, out=out)
+        if rows is not None:
+            assert self.columns is not None
+            out *= np.repeat(rows, lengths)
+            out *= self.columns[columns]
+
+    def apply_by_rows(self, begins: Int64, ends: Int64, columns: Int32, values: Float, part: slice) -> None:
+        """Scale in place the entries of the rows of a group, which are contiguous from index 0."""
+        lengths = ends - begins
+        factors = None if self.rows is None else self.rows[part]
+        for first, last in row_ranges(lengths, SCALE_ENTRIES):
+            entries = slice(int(begins[first]), int(ends[last - 1]))
+            own = None if factors is None else factors[first:last]
+            self.apply(values[entries], values[entries], columns[entries], lengths[first:last], own)
+
+
+def sum_windows(
+    corpus: Source,
+    vocabulary: Vocabulary | int,
+    windows: Windows,
+    ledger: Ledger,
+    *,
+    threads: int,
+    memory_limit: int,
+    lines: LineSplit | None = None,
+    progress: Progress | None = None,
+    by_groups: bool = False,
+) -> tuple[ExternalSum, Float | None]:
+    """Return the integer sums of the windows of a corpus, and the factors of subsampling (V,).
+
+    The arguments are those of `Counts.from_corpus`. With `by_groups`, the rows are in the order of groups (see
+    `group_places`) and must be read with :meth:`ExternalSum.rows`; if the text is a single chunk, it is counted only
+    when they are read.
+    """
+    size, known = vocabulary_size(vocabulary), vocabulary if isinstance(vocabulary, Vocabulary) else None
+    if known is not None:
+        check_frequency_order(windows, known.counts[: size - known.appended])
+    total, pool = ExternalSum(windows.columns(size), memory_limit, threads), Pool(threads)
+    report = CountingProgress(progress)
+    batch_pairs = min(SIZES.batch_pairs, total.batch_entries)
+    row_of = group_places(size) if by_groups else None
+    occurrences = np.zeros(size, dtype=np.int64)
+    pieces = encode_corpus(as_corpus(corpus), vocabulary, ledger, report.read if progress else None, threads, lines)
+    with closing(pieces):
+        for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
+            most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
+            rows = count_windows(chunk, size, windows, pool, batch_pairs, row_of, report)
+            if by_groups and chunk.ends:
+                total.add_last(rows, most)
+            else:
+                with closing(rows):
+                    total.add(rows, most)
+            if known is None:
+                occurrences += np.bincount(chunk.ids[chunk.first : chunk.last] + 1, minlength=size + 1)[1:]
+            del chunk, rows  # free its memory before the next chunk is read
+    if known is not None:
+        occurrences = known.counts
+    elif ledger.tokens_used:
+        check_frequency_order(windows, occurrences)
+    return total, keep_probabilities(windows.sample, occurrences)
+
+
+class CountingProgress:
+    """Reports progress to a function: each byte or sequence of the corpus is read once and counted once."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._read, self._counted = 0, 0
+        self._total: int | None = None
+
+    def read(self, done: int, total: int | None) -> None:
+        """Report how much has been read."""
+        self._read, self._total = done, total
+        self._report(self._counted)
+
+    def count(self, share: float) -> None:
+        """Report how much of what has been read since the last whole share is counted."""
+        counted = self._counted + int(share * (self._read - self._counted))
+        self._report(counted)
+        if share == 1:
+            self._counted = counted
+
+    def _report(self, counted: int) -> None:
+        if self._progress:
+            self._progress(self._read + counted, None if self._total is None else 2 * self._total)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Ids with -1 at both ends and after each sequence; only ids[first:last] are centres of windows.
+
+    The ids outside that range are contexts only: a sequence may begin in an earlier chunk or continue in a later one.
+    The last chunk has `ends` True.
+    """
+
+    ids: Int32
+    first: int
+    last: int
+    ends: bool = False
+
+
+def cut_chunks(pieces: Iterable[Int32], size: int, reach: int, pool: Pool) -> Iterator[Chunk]:
+    """Yield chunks of about `size` ids.
+
+    Delete a chunk before you take the next: otherwise the ids of both are in memory.
+
+    Parameters
+    ----------
+    pieces : iterable of int32 arrays
+        The ids of a corpus, -1 after each sequence.
+    size : int
+        The number of ids that are centres of windows.
+    reach : int
+        The largest distance of a context: this many ids on either side of the centres are kept as contexts.
+    pool : Pool
+        The pool of threads that copy the pieces.
+    """
+    capacity = size + 4 * reach
+    waiting: list[Int32] = []
+    held, first = 0, 1
+    for piece in pieces:
+        while held + len(piece) >= capacity:
+            waiting.append(piece[: capacity - held])
+            piece = piece[capacity - held :]
+            ids = _joined(waiting, capacity, pool)
+            waiting = [ids[-1 - 2 * reach : -1].copy()]
+            yield Chunk(ids, first, capacity + 1 - reach)
+            del ids
+            held, first = 2 * reach, reach + 1
+        if len(piece):
+            waiting.append(piece)
+            held += len(piece)
+    if held >= first:
+        yield Chunk(_joined(waiting, held, pool), first, held + 1, ends=True)
+
+
+def _joined(pieces: list[Int32], size: int, pool: Pool) -> Int32:
+    """Return the ids of all pieces, with -1 at both ends; the list is emptied."""
+    ids = np.empty(size + 2, dtype=np.int32)
+    ids[0] = ids[-1] = -1
+    ends = np.cumsum([len(piece) for piece in pieces]) + 1
+
+    def copy(k: int) -> None:
+        ids[ends[k] - len(pieces[k]) : ends[k]] = pieces[k]
+
+    pool.run(copy, len(pieces))
+    pieces.clear()
+    return ids
+
+
 class Scratch:
     """The working memory of one call of the kernel, including its result until it is stored; it is reused.
 
@@ -192,10 +387,11 @@ def count_windows(
     vocabulary_size: int,
     windows: Windows,
     pool: Pool,
-    batch_pairs: int = BATCH_PAIRS,
-    row_of: Int64 | None = None,
-) -> Generator[tuple[RowBatch, float], None, None]:
-    """Yield the integer sums of the windows in a chunk, in batches of rows, each with the share of the work done.
+    batch_pairs: int,
+    row_of: Int64 | None,
+    report: CountingProgress,
+) -> Generator[RowBatch, None, None]:
+    """Yield the integer sums of the windows in a chunk, in batches of rows; raise ValueError for an inexact one.
 
     Parameters
     ----------
@@ -209,6 +405,7 @@ def count_windows(
         The approximate number of pairs counted at a time.
     row_of : ndarray of int64 (V,), optional
         The row of each word; its id by default.
+    report : CountingProgress
     """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
@@ -232,11 +429,13 @@ def count_windows(
             scratch.totals, scratch.found, scratch.present, scratch.present64,
             lengths, scratch.columns, scratch.values, stop,
         )  # fmt: skip
+        check_exact(scratch.values[:n])
         return RowBatch(lengths, scratch.columns[:n], scratch.values[:n], lambda: free.put(scratch))
 
     with closing(ordered_map(count, ranges, pool.threads, lambda: stop.fill(1))) as batches:
         for number, batch in enumerate(batches, 1):
-            yield batch, number / len(ranges)
+            report.count(number / len(ranges))
+            yield batch
 
 
 def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64 | None = None) -> tuple[Int64, Int32]:
@@ -277,32 +476,16 @@ def sort_positions(chunk: Chunk, vocabulary_size: int, pool: Pool, row_of: Int64
     return starts, positions
 
 
-def check_exact(sums: Float, pool: Pool) -> None:
-    """Raise ValueError if integer sums may have been rounded.
-
-    Partial sums of positive numbers are below the final one: if that is exact, so were they.
-    """
-    largest = np.zeros(-(-len(sums) // CHECKED_SUMS))
-
-    def find(k: int) -> None:
-        largest[k] = sums[k * CHECKED_SUMS : (k + 1) * CHECKED_SUMS].max()
-
-    pool.run(find, len(largest))
-    _check_largest(largest.max(initial=0))
+def check_known(ledger: Ledger, lines: LineSplit | None = None) -> None:
+    """Raise ValueError if no token that was read is in the vocabulary."""
+    if not ledger.tokens_used:
+        where = "corpus" if lines is None else f"corpus' {lines}"
+        raise ValueError(f"no token of the {where} is in the vocabulary: {ledger.summary()}")
 
 
-def exact_batches(batches: Iterable[tuple[RowBatch, float]]) -> Iterator[tuple[RowBatch, float]]:
-    """Yield batches of sums; raise ValueError at the first inexact one, before all text has been counted."""
-    for batch, done in batches:
-        _check_largest(batch.values.max(initial=0))
-        yield batch, done
-
-
-def _check_largest(largest: float) -> None:
-    if largest > MAX_EXACT:
-        raise ValueError(
-            "a count is too large to be exact with these weights: use a shorter window, or weighting='linear' or 'flat'"
-        )
+def no_pair(ledger: Ledger, windows: Windows) -> ValueError:
+    """Return the error for a corpus without a pair."""
+    return ValueError(f"the corpus gives no pair: {ledger.summary()}, window={windows.window}")
 
 
 def check_frequency_order(windows: Windows, occurrences: Int64) -> None:

@@ -25,10 +25,8 @@ from fastembed._base.validation import (
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
-from fastembed.counts.alignment import align_counts
-from fastembed.counts.counts import Counts
-from fastembed.counts.files import check_baskets
-from fastembed.counts.store import CountsStore
+from fastembed.counts.counts import Counts, align_counts
+from fastembed.counts.file import check_baskets
 from fastembed.counts.windows import Windows
 from fastembed.formats.registry import format_of
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
@@ -153,13 +151,12 @@ class FittedModel:
             "this SkipGram was fitted to counts of pairs, not of text or baskets: it takes Counts or a file of them"
         )
 
-    def aligned(
-        self, counts: Counts | CountsStore, vocabulary: Vocabulary | None = None, *, name: str = "counts"
-    ) -> Counts | CountsStore:
+    def aligned(self, counts: Counts, vocabulary: Vocabulary | None = None, *, name: str = "counts") -> Counts:
         """Return counts with the rows and columns of this model, or of its vocabulary as it has grown.
 
-        Unknown tokens are dropped. A store that already has these rows and columns is not read; other counts are then
-        in memory. Raise TypeError or ValueError as :meth:`check_alike`; warn if their text was read in another way.
+        Unknown tokens are dropped. Counts in a folder that already have these rows and columns are not read; others
+        are then in memory. Raise TypeError or ValueError as :meth:`check_alike`; warn if their text was read in
+        another way.
         """
         self.check_alike(counts, name)
         assert counts.vocabulary is not None
@@ -176,9 +173,9 @@ class FittedModel:
                     " that again to go on, or call fit for a new model"
                 )
 
-    def check_alike(self, counts: Counts | CountsStore, name: str) -> None:
+    def check_alike(self, counts: Counts, name: str) -> None:
         """Raise TypeError or ValueError unless these are counts with tokens, counted in the same way as the model's."""
-        if not isinstance(counts, Counts | CountsStore):
+        if not isinstance(counts, Counts):
             raise TypeError(f"{name} must be Counts, got {type(counts).__name__}")
         if counts.vocabulary is None:
             raise ValueError(f"{name} have no tokens, by which the model would know them: count with a Vocabulary")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self, TypeAlias, overload
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +23,17 @@ from fastembed.corpus.corpus import Source
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
-from fastembed.counts.counts import Counts, Folder
+from fastembed.counts.counts import Counts
 from fastembed.counts.groups import group_count
-from fastembed.counts.store import CountsStore
 from fastembed.counts.windows import Windows
 from fastembed.ngrams import Lengths, check_ngram_lengths
-from fastembed.skipgram.checkpoint_counts import AnyCounts, CheckpointCounts
 from fastembed.skipgram.documents import document_vectors
 from fastembed.skipgram.estimate import Estimate
 from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_model
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
-from fastembed.skipgram.training import Training, as_read, count_pairs, counts_for, find_vocabulary
+from fastembed.skipgram.training import Training, as_read, count_pairs, counts_beside, counts_for, find_vocabulary
 from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
 from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.trainer import Trainer
@@ -303,10 +301,10 @@ class SkipGram:
 
     def fit(
         self,
-        corpus: Source | AnyCounts,
+        corpus: Source | Counts,
         y: object = None,
         *,
-        validation_counts: AnyCounts | None = None,
+        validation_counts: Counts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
@@ -390,7 +388,7 @@ class SkipGram:
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
-        if comm is not None and not isinstance(corpus, Counts | CountsStore):
+        if comm is not None and not isinstance(corpus, Counts):
             raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
@@ -414,36 +412,15 @@ class SkipGram:
         """
         return self.fit(corpus, **options).transform(corpus)
 
-    @overload
     def count(
         self,
         corpus: Source,
         *,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
-        store: None = None,
-    ) -> Counts: ...
-
-    @overload
-    def count(
-        self,
-        corpus: Source,
-        *,
-        memory_limit: int | None = None,
-        progress: FitProgress | bool | None = None,
-        store: Folder,
+        store: str | os.PathLike[str] | None = None,
         executor: Executor | None = None,
-    ) -> CountsStore: ...
-
-    def count(
-        self,
-        corpus: Source,
-        *,
-        memory_limit: int | None = None,
-        progress: FitProgress | bool | None = None,
-        store: Folder | None = None,
-        executor: Executor | None = None,
-    ) -> AnyCounts:
+    ) -> Counts:
         """Count a corpus as :meth:`fit` does, which takes the counts instead of the corpus.
 
         Parameters
@@ -461,7 +438,7 @@ class SkipGram:
 
         Returns
         -------
-        Counts, or CountsStore if there is a `store`
+        Counts
 
         Raises
         ------
@@ -486,12 +463,12 @@ class SkipGram:
 
     def partial_fit(
         self,
-        corpus: Source | AnyCounts,
+        corpus: Source | Counts,
         y: object = None,
         *,
         grow_vocabulary: bool = False,
-        replay: AnyCounts | None = None,
-        validation_counts: AnyCounts | None = None,
+        replay: Counts | None = None,
+        validation_counts: Counts | None = None,
         memory_limit: int | None = None,
         progress: FitProgress | bool | None = None,
         on_epoch_end: EpochEnd | None = None,
@@ -569,8 +546,8 @@ class SkipGram:
 
     def _learn(
         self,
-        corpus: Source | AnyCounts,
-        validation_counts: AnyCounts | None,
+        corpus: Source | Counts,
+        validation_counts: Counts | None,
         memory_limit: int | None,
         progress: FitProgress | bool | None,
         on_epoch_end: EpochEnd | None,
@@ -619,7 +596,7 @@ class SkipGram:
                     del self._fitting
         if file is not None:
             self._until_saved = self._until_saved or FilesUntilSaved()
-            counted = () if isinstance(corpus, Counts | CountsStore) else CheckpointCounts.names(file.path)
+            counted = () if isinstance(corpus, Counts) else counts_beside(file.path)
             for path in (file.path, *counted):
                 self._until_saved.set(path, keep=file.keep)
         return self
@@ -894,7 +871,7 @@ class SkipGram:
         dim = self._fitted.vectors.matrix.shape[1]
         return np.array([f"{type(self).__name__.lower()}{k}" for k in range(dim)], dtype=object)
 
-    def perplexity(self, corpus: Source | AnyCounts) -> float:
+    def perplexity(self, corpus: Source | Counts) -> float:
         """Return the perplexity of a text, of baskets, or of counts: exp of their mean nll per pair.
 
         Parameters

@@ -6,8 +6,6 @@ split evenly between embedding and linear layer, is close to the optimum.
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, as_groups, group_count, group_slice
+from fastembed.counts.sums import SpilledArray
 
 OVERSAMPLING = 20  # columns of the randomised SVD in addition to the rank
 POWER_ITERATIONS = 3
@@ -227,7 +226,7 @@ class PositivePMI:
         entries = groups.entries
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
-        self._spill: RowSpill | None = None  # the groups after those
+        self._spill: SpilledRows | None = None  # the groups after those
         # The next group is read while one is in use
         with closing(ordered_map(groups.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):
@@ -241,7 +240,7 @@ class PositivePMI:
                     rows = rows.without_gaps()
                     left -= rows.memory
                 if left is not None and left < 0:
-                    self._spill = self._spill or RowSpill()
+                    self._spill = self._spill or SpilledRows(dtype)
                     self._spill.append(rows)
                 else:
                     self._rows.append(rows)
@@ -382,60 +381,32 @@ class BlockedRows(NamedTuple):
         return BlockedRows(self.bounds, self.starts + shifts, columns, data)
 
 
-class RowSpill:
-    """Groups of rows in an unnamed temporary file, read in the order in which they were appended.
+class SpilledRows:
+    """Groups of rows in temporary files, read in the order in which they were appended."""
 
-    Only one thread may read at a time.
-    """
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - open as long as this object
-        weakref.finalize(self, self._file.close)
-        self._groups: list[tuple[NDArray[np.int32], int, int, np.dtype[Any]]] = []
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._arrays = SpilledArray(np.int64), SpilledArray(np.uint16), SpilledArray(dtype)
+        self._groups: list[tuple[NDArray[np.int32], list[slice]]] = []
 
     def append(self, rows: BlockedRows) -> None:
-        """Append a group without gaps.
-
-        Raises
-        ------
-        OSError
-            If the disk is full.
-        """
-        try:
-            for array in rows[1:]:
-                data = array.reshape(-1).view(np.uint8).data
-                while len(data):
-                    data = data[self._file.write(data) :]
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"cannot keep a matrix in a file in {tempfile.gettempdir()!r}: {error}; raise memory_limit, or set the"
-                " environment variable TMPDIR to a folder with more free space",
-            ) from error
-        self._groups.append((rows.bounds, rows.starts.shape[1], len(rows.data), rows.data.dtype))
+        """Append a group without gaps; raise OSError if the disk is full."""
+        arrays: tuple[NDArray[Any], ...] = (rows.starts, rows.columns, rows.data)
+        parts = []
+        for spilled, array in zip(self._arrays, arrays, strict=True):
+            begin = len(spilled)
+            spilled.append(array)
+            parts.append(slice(begin, len(spilled)))
+        self._groups.append((rows.bounds, parts))
 
     def read(self) -> Generator[BlockedRows, None, None]:
         """Yield the groups; the next group is read while one is in use."""
-        self._file.seek(0)
         with closing(ordered_map(self._read, self._groups, 1, ahead=1)) as groups:
             yield from groups
 
-    def _read(self, group: tuple[NDArray[np.int32], int, int, np.dtype[Any]]) -> BlockedRows:
-        bounds, rows, entries, dtype = group
-        starts = self._filled(np.empty((len(bounds), rows), np.int64))
-        return BlockedRows(
-            bounds, starts, self._filled(np.empty(entries, np.uint16)), self._filled(np.empty(entries, dtype))
-        )
-
-    def _filled(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Fill an array from the current position of the file; raise if the file is short, since kernels trust it."""
-        rest = array.reshape(-1).view(np.uint8).data
-        while len(rest):
-            count = self._file.readinto(rest)
-            if not count:
-                raise OSError(f"the temporary file of a matrix ends {len(rest):,} bytes too early")
-            rest = rest[count:]
-        return array
+    def _read(self, group: tuple[NDArray[np.int32], list[slice]]) -> BlockedRows:
+        bounds, parts = group
+        starts, columns, data = (spilled[part] for spilled, part in zip(self._arrays, parts, strict=True))
+        return BlockedRows(bounds, starts.reshape(len(bounds), -1), columns, data)
 
 
 def reciprocals(totals: NDArray[np.float64], numerator: float = 1.0) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -9,7 +11,7 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy.sparse import issparse
@@ -17,16 +19,14 @@ from scipy.sparse import issparse
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
 from fastembed._base.threads import Pool, check_threads, in_background
-from fastembed._base.validation import check_flag, warn_user
-from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, corpus_identity
+from fastembed._base.validation import check_flag, shown, warn_user
+from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, check_same_corpus, corpus_identity
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
-from fastembed.counts.counts import Counts, Folder, expected_in_place
-from fastembed.counts.folders import TemporaryFolder
+from fastembed.counts.counts import Counts, grouped_counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
-from fastembed.counts.store import CountsStore
+from fastembed.counts.store import MANIFEST, LocalFolder, StoreFolder, TemporaryFolder, check_no_others, read_manifest
 from fastembed.counts.windows import Windows
-from fastembed.skipgram.checkpoint_counts import AnyCounts, CheckpointCounts, CountPair, StoresFor
 from fastembed.skipgram.estimate import PROCESS_BYTES, Estimate
 from fastembed.skipgram.gauge import apply_gauge
 from fastembed.skipgram.model import Baskets, FittedModel
@@ -34,7 +34,7 @@ from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
-from fastembed.trainer.inputs import FitOptions, check_counts
+from fastembed.trainer.inputs import FitOptions
 from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 SHORTER_STEPS = 0.5
 READING_BYTES = 20_000_000  # bytes of buffers and text per thread, while a text is counted
 TABLE_BYTES = 60  # bytes per word in the table that encodes text
+
+CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and held-out counts
 
 
 class Training:
@@ -91,9 +93,9 @@ class Training:
 
     def take(
         self,
-        corpus: Source | AnyCounts,
-        validation_counts: AnyCounts | None,
-        replay: AnyCounts | None = None,
+        corpus: Source | Counts,
+        validation_counts: Counts | None,
+        replay: Counts | None = None,
         *,
         grow_vocabulary: bool = False,
     ) -> None:
@@ -113,8 +115,8 @@ class Training:
         elif replay is not None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
         # Whether the counts have no other user, so that their memory can be reused
-        self._own = replay is None and not isinstance(corpus, Counts | CountsStore)
-        if isinstance(corpus, Counts | CountsStore):
+        self._own = replay is None and not isinstance(corpus, Counts)
+        if isinstance(corpus, Counts):
             given = corpus
             with nullcontext() if self._ranks is None else self._ranks.agreeing():
                 self._check(given, validation_counts)
@@ -140,7 +142,7 @@ class Training:
         if replay is not None and base is not None:
             self._replay = base.aligned(replay, self._vocabulary, name="replay")
 
-    def _check(self, counts: AnyCounts, validation_counts: object) -> None:
+    def _check(self, counts: Counts, validation_counts: object) -> None:
         """Raise TypeError or ValueError if counts cannot be trained on."""
         if self._options.early_stopping and validation_counts is None:
             raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
@@ -148,9 +150,9 @@ class Training:
             return
         if counts.vocabulary is None:
             raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
-        check_counts(counts, counts.shape)
+        grouped_counts(counts, counts.shape)
         if validation_counts is not None:
-            check_counts(validation_counts, counts.shape, "validation_counts")
+            grouped_counts(validation_counts, counts.shape, "validation_counts")
 
     def _counted(self, given: Source, *, grow_vocabulary: bool) -> CountPair:
         """Return the counts of a text to train on, and with early stopping those of the held-out lines.
@@ -162,7 +164,7 @@ class Training:
         reading = options.reading if base is None else base.reading_of(given, options.reading)
         corpus = as_read(given, reading)
 
-        def count(stores_for: StoresFor) -> CountPair:
+        def count(store: StoreFolder | None, held_out_store: StoreFolder | None) -> CountPair:
             first_reading = None
             if base is None or grow_vocabulary:
                 words = find_vocabulary(corpus, options, options.max_size if base is None else None, self._progress)
@@ -178,26 +180,24 @@ class Training:
                 if grow_vocabulary:
                     vocabulary = vocabulary.grown(words, options.max_size)
 
-            def counts(lines: LineSplit | None, store: Folder | None) -> AnyCounts:
+            def counts(lines: LineSplit | None, store: StoreFolder | None) -> Counts:
                 memory = None if limit is None else counting_memory(limit, len(vocabulary), options.threads)
                 return count_pairs(
                     corpus, vocabulary, pairing, options.threads, memory, self._progress, first_reading, lines, store
                 )
 
-            store, held_out_store = stores_for(vocabulary)
             if not options.early_stopping:
                 return counts(None, store), None
             split = options.validation_fraction, options.seed
-            held_out = counts(LineSplit(*split, True), held_out_store)  # first: see `CheckpointCounts`
+            held_out = counts(LineSplit(*split, True), held_out_store)  # first: see `kept_counts`
             return counts(LineSplit(*split, False), store), held_out
 
         if self._checkpoint is None:
-            return count(lambda _: (None, None) if limit is None else (TemporaryFolder(), TemporaryFolder()))
+            return count(None, None) if limit is None else count(TemporaryFolder(), TemporaryFolder())
         if base is not None:
             how |= {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
         source = how | {"corpus": corpus_identity(corpus)}
-        stored = CheckpointCounts(self._checkpoint.path)
-        return stored.get(source, as_corpus(corpus).known_reading, count, in_stores=limit is not None)
+        return kept_counts(self._checkpoint.path, source, as_corpus(corpus).known_reading, count)
 
     # ---------------------------------------------------------------- start
 
@@ -217,8 +217,7 @@ class Training:
             self._subwords = None if isinstance(lengths, bool) else Subwords.of(tokens, lengths)
         give_back_freed()  # the memory of counting
         estimate = self._estimate(shows=shows)
-        if isinstance(self._counts, CountsStore):
-            self._counts = self._counts.buffered(estimate.buffer_memory)
+        self._counts = self._counts.buffered(estimate.buffer_memory)
         with nullcontext() if self._ranks is None else self._ranks.agreeing():
             self._start(estimate)
         self.started = True
@@ -228,15 +227,15 @@ class Training:
         counts, validation, nnz, largest, stored = self._counts, self._validation, self._counts.nnz, None, None
         if self._replay is not None:
             nnz += self._replay.nnz  # an upper bound for the sum of both
-        elif isinstance(counts, CountsStore):
-            largest, stored = int(counts.entries.max()), counts.disk
+        elif counts.path is not None:
+            largest, stored = largest_group(counts), counts.disk
         return replace(
             self._options.estimate(*counts.shape, nnz, self._subwords),
             in_place=self._own,
             resident=resident_memory(),
             checkpoint=self._checkpoint is not None,
             largest_group=largest,
-            held_out_group=int(validation.entries.max()) if isinstance(validation, CountsStore) else None,
+            held_out_group=largest_group(validation) if validation is not None and validation.path else None,
             shows=shows,
             memory_limit=self._memory_limit,
             stored=stored,
@@ -269,13 +268,11 @@ class Training:
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
 
     def _grouped(self) -> GroupedCounts:
-        """Return the counts to train on in groups of rows; those of a store are not copied unless others are added."""
+        """Return the counts to train on in groups of rows; those of a folder are not copied unless others are added."""
         counts = self._counts
         if self._replay is not None:
             return CSRGroups(canonical_csr("counts", counts.to_scipy() + self._replay.to_scipy()))
-        if isinstance(counts, CountsStore):
-            return counts
-        return CSRGroups(expected_in_place(counts) if self._own else counts.to_scipy())
+        return own_groups(counts) if self._own else counts.groups
 
     @property
     def _dim(self) -> int:
@@ -447,9 +444,9 @@ def count_pairs(
     progress: FitProgress | None = None,
     first_reading: Ledger | None = None,
     lines: LineSplit | None = None,
-    store: Folder | None = None,
+    store: str | os.PathLike[str] | StoreFolder | None = None,
     executor: Executor | None = None,
-) -> AnyCounts:
+) -> Counts:
     """Return the counts of all lines of a text or of a share of them; in a store if one is given.
 
     `first_reading` is the ledger of the vocabulary, if it was found in the same text. The other arguments are those of
@@ -461,7 +458,7 @@ def count_pairs(
             raise ValueError("an executor counts windows, and no baskets")
         how["executor"] = executor
     count: Any = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
-    counts: AnyCounts = count(
+    counts: Counts = count(
         corpus,
         vocabulary,
         **how,
@@ -476,15 +473,98 @@ def count_pairs(
     return counts
 
 
+def largest_group(counts: Counts) -> int:
+    """Return the number of counts in the largest group of rows of counts in a folder."""
+    return int(counts.groups.entries.max())
+
+
+def counts_beside(checkpoint: str) -> tuple[str, str]:
+    """Return the folders of the counts, and of those of held-out lines, of a fit with a checkpoint."""
+    return f"{checkpoint}.counts", f"{checkpoint}.held-out"
+
+
+def kept_counts(
+    checkpoint: str,
+    source: dict[str, Any],
+    reading: Reading | None,
+    count: Callable[[StoreFolder, StoreFolder], CountPair],
+) -> CountPair:
+    """Return the counts in the folders beside a checkpoint; if there are none, let `count` write them there.
+
+    It writes those of held-out lines first: if the other counts exist, so do these.
+
+    Parameters
+    ----------
+    checkpoint : str
+    source : dict
+        The corpus and the options of counting, as JSON values; "corpus" is the result of `corpus_identity`. The
+        manifests record it.
+    reading : Reading, optional
+        How the text is read, since a manifest has no tokenizer.
+    count : callable
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or written, or a folder holds something else.
+    ValueError
+        If the counts are damaged, are of another text, or were counted in another way.
+    """
+    folders = [LocalFolder(os.path.abspath(path), json.dumps(source)) for path in counts_beside(checkpoint)]  # noqa: PTH100
+    found, beside = (_source_of(folder) for folder in folders)
+    if found is None:
+        return count(*folders)
+    path, held_out_path = (folder.path for folder in folders)
+    wanted = json.loads(folders[0].source)
+    for name in sorted((wanted | found).keys() - {"corpus"}):
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{path!r} was counted with {name} {shown(found.get(name))} instead of {shown(wanted.get(name))}: go on"
+                " with the same, or remove it and the checkpoint to begin again"
+            )
+    try:
+        check_same_corpus(found["corpus"], wanted["corpus"], path)
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it to count again, and the checkpoint to begin again") from None
+    counts, held_out = Counts.open(path), None
+    if counts.vocabulary is not None and counts.vocabulary.reading is not None:
+        counts.vocabulary.reading = reading
+    if wanted["early_stopping"]:
+        again = f"remove {path!r} to count again, and the checkpoint to begin again"
+        if beside is None:
+            raise FileNotFoundError(f"{held_out_path!r}, the counts held out, is missing: {again}")
+        if beside != found:
+            raise ValueError(f"{held_out_path!r} was not counted together with {path!r}: {again}")
+        held_out = Counts.open(held_out_path)
+    return counts, held_out
+
+
+def _source_of(folder: LocalFolder) -> dict[str, Any] | None:
+    """Return what counts in a folder were counted from; None if there are none, or they were not finished."""
+    check_no_others(folder)
+    if MANIFEST not in (folder.names() or ()):
+        return None
+    try:
+        found: dict[str, Any] = json.loads(read_manifest(folder)[1]["source"])
+        if not isinstance(found["corpus"], dict):
+            raise TypeError
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(
+            f"{folder.path!r} does not say what it was counted from: it is not that of a checkpoint,"
+            " whose name must be another"
+        ) from None
+    return found
+
+
 def counting_memory(limit: int, words: int, threads: int | None) -> int:
     """Return the bytes for the text and the counts: the limit of the process minus what else it holds."""
     held = max(resident_memory(), PROCESS_BYTES) + TABLE_BYTES * words
     return max(limit - held - READING_BYTES * (1 + check_threads(threads)), LEAST)
 
 
-def counts_for(model: FittedModel, given: Source | AnyCounts, options: SkipGramOptions) -> AnyCounts:
+def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOptions) -> Counts:
     """Return counts with the rows and columns of a model: given counts, or those of a text or baskets."""
-    if isinstance(given, Counts | CountsStore):
+    if isinstance(given, Counts):
         return model.aligned(given)
     corpus = as_read(given, model.reading_of(given, options.reading))
     return count_pairs(corpus, model.vocabulary, model.pairing(), options.threads)

@@ -25,6 +25,7 @@ from fastembed._base.validation import (
     check_weights,
     unmasked,
 )
+from fastembed.counts.counts import grouped_counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts
 from fastembed.trainer.parameters import Parameters
 
@@ -340,30 +341,9 @@ def check_data(
     return FitData(groups, given, rates, weights, held_out, others)
 
 
-def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
-    """Return counts (N, V) in groups of rows, from Counts, a store or SciPy sparse; at least one must be positive.
-
-    `rows` is the name of the rows in messages.
-    """
-    is_grouped = hasattr(counts, "read_group")
-    counts = counts.to_scipy() if not is_grouped and hasattr(counts, "to_scipy") else counts
-    is_sparse: bool = sparse.issparse(counts)
-    if not is_grouped and not is_sparse:
-        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
-    if counts.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
-    if is_grouped:
-        grouped: GroupedCounts = counts
-        return grouped
-    matrix = canonical_csr(name, counts)
-    if matrix.nnz == 0:
-        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return CSRGroups(matrix)
-
-
 def _check_counts(name: str, counts: Any, bags: Bags | None, parameters: Parameters, *, own: bool) -> GroupedCounts:
     rows, what = (parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
-    groups = check_counts(counts, (rows, parameters.outputs), name, what)
+    groups = grouped_counts(counts, (rows, parameters.outputs), name, what)
     return groups.own() if own and isinstance(groups, CSRGroups) else groups
 
 

@@ -645,9 +645,9 @@ class Trainer:
         -----
         With `comm`, all ranks start from the parameters and the generator of rank 0. Only rank 0 calls `on_epoch_end`
         and reads and writes the checkpoint. If the ranks differ in the counts, the options, the versions, the kernels
-        or the BLAS, ValueError is raised before anything is changed. Each rank holds all parameters; from a
-        `CountsStore` it reads only the columns of its outputs. An exception in one rank, such as a Ctrl-C, ends the
-        processes of all ranks; training can resume from the last checkpoint, on any number of ranks. A warning is
+        or the BLAS, ValueError is raised before anything is changed. Each rank holds all parameters; of
+        counts in a folder it reads only the columns of its outputs. An exception in one rank, such as a Ctrl-C, ends
+        the processes of all ranks; training can resume from the last checkpoint, on any number of ranks. A warning is
         issued if one rank would be faster.
 
         Examples

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-import fastembed.counts.baskets
 from fastembed import Counts, Vocabulary
+from fastembed._base.sizes import SIZES
 from fastembed.corpus import Ledger
 
 RTOL = 1e-13  # one division and two products away from exact
@@ -38,7 +38,7 @@ def test_counts_of_baskets_agree_with_brute_force(assert_same, corpus, weighting
     assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
     assert counts.nnz == np.count_nonzero(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastembed.counts.baskets, "BATCH_PAIRS", 3)
+        patch.setattr(SIZES, "batch_pairs", 3)
         assert_same(Counts.from_baskets(corpus, vocabulary, **chosen, threads=3), counts)
 
 

@@ -1,4 +1,4 @@
-"""A store of tiles: the same counts and models as in memory, and errors that name the damage."""
+"""Counts in a folder: the same counts and models as in memory, nothing left of others, errors that name damage."""
 
 import errno
 import itertools
@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,19 @@ from scipy import sparse
 
 from fastembed import Counts, SkipGram, Trainer, Vocabulary
 from fastembed._base.threads import Pool
-from fastembed.counts import CountsStore, folders, store_writer
-from fastembed.counts.folders import MANIFEST
+from fastembed.corpus import LineSplit
 from fastembed.counts.groups import CSRGroups, Totals, shard_bounds
-from fastembed.counts.tiles import decode_group, encode_group
+from fastembed.counts.store import (
+    MANIFEST,
+    LocalFolder,
+    StoredGroups,
+    TemporaryFolder,
+    decode_group,
+    encode_group,
+    joined_groups,
+    writing,
+)
+from fastembed.counts.sums import RowBatch
 from fastembed.formats.atomic import LOCK_NAME, sole_writer
 from fastembed.formats.tensors import map_tensors, write_tensors
 
@@ -26,6 +36,10 @@ from fastembed.formats.tensors import map_tensors, write_tensors
 @pytest.fixture
 def small_groups(sizes):
     sizes.group_rows = 16
+
+
+def files_of(folder):
+    return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
 def random_counts(rows=100, columns=2500):
@@ -75,18 +89,25 @@ def test_a_store_is_the_counts(tmp_path, counts):
     memory, found, expected = CSRGroups(counts.to_scipy()), again.to_scipy(), counts.to_scipy()
     for name in ("data", "indices", "indptr"):
         assert_array_equal(getattr(found, name), getattr(expected, name))
-    assert (stored.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(stored))
+        assert_array_equal(getattr(again, name), getattr(counts, name))
+    assert (stored.shape, again.nnz, repr(again)) == (counts.shape, counts.nnz, repr(counts))
     assert again.total == pytest.approx(counts.total, rel=1e-14)
     assert (again.windows, again.ledger, again.directed) == (counts.windows, counts.ledger, counts.directed)
-    assert again.sha256() == memory.sha256()
-    assert_array_equal(again.entries, memory.entries)
+    assert again.groups.sha256() == memory.sha256()
+    assert_array_equal(again.groups.entries, memory.entries)
     totals = Totals.of(memory, Pool(2))
-    assert_array_equal(again.totals.rows, totals.rows)
-    assert_array_equal(again.totals.columns, totals.columns)
+    assert_array_equal(again.groups.totals.rows, totals.rows)
+    assert_array_equal(again.groups.totals.columns, totals.columns)
     assert again.disk == sum(file.stat().st_size for file in Path(again.path).glob("*.tiles"))
+    assert (counts.path, counts.disk) == (None, 0)
     if counts.vocabulary is not None:
         assert again.vocabulary.tokens == counts.vocabulary.tokens
-    assert pickle.loads(pickle.dumps(again)).sha256() == again.sha256()
+    assert pickle.loads(pickle.dumps(again)).path == again.path
+    assert_array_equal((again + counts).data, (counts + counts).data)
+    again.save(tmp_path / "file")
+    assert_array_equal(Counts.load(tmp_path / "file").data, counts.data)
+    again.store(tmp_path / "b.counts")
+    assert files_of(tmp_path / "a.counts") == files_of(tmp_path / "b.counts")
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -111,31 +132,6 @@ def test_a_model_of_a_store_has_the_bits_of_one_in_memory(tmp_path, monkeypatch)
     assert_array_equal(other.trainer.embedding, model.trainer.embedding)
 
 
-def test_groups_that_a_store_may_hold_are_read_once_to_the_same_bits(tmp_path, monkeypatch, sizes):
-    sizes.group_rows = 4
-    counts = windows_counts(window=3, directed=True, max_contexts=20)
-    stored, read = counts.store(tmp_path / "a.counts"), []
-    real = CountsStore.read_group
-
-    def read_group(self, group, memory=None):
-        read.append(group)
-        return real(self, group, memory)
-
-    monkeypatch.setattr(CountsStore, "read_group", read_group)
-    trainers = []
-    for given in (counts.to_scipy(), stored, stored.buffered(10**6), stored.buffered(10**6).of_shards(slice(0, 1))):
-        trainers.append(Trainer.random(counts.shape[0], 4, output_size=counts.shape[1], seed=0))
-        trainers[-1].fit_counts(given, epochs=3, block_size=2, seed=1)
-        assert_array_equal(trainers[-1].embedding, trainers[0].embedding)
-    groups = len(stored.entries)
-    assert [read.count(group) for group in range(groups)] == [3 + 1 + 1] * groups
-    assert (stored.buffer_memory, stored.buffered(7).buffer_memory) == (0, 7)
-    with pytest.raises(ValueError, match="memory must be at least 0, got -1"):
-        stored.buffered(-1)
-    with pytest.raises(TypeError, match="memory must be an integer"):
-        stored.buffered(0.5)
-
-
 @pytest.mark.usefixtures("small_groups")
 def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, set_constant):
     """Other texts, counted by the model's vocabulary: the bits of counts in memory, also after an interruption."""
@@ -147,7 +143,7 @@ def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, 
     models = [SkipGram(dim=5, epochs=3, seed=1).fit(first) for _ in range(2)]
     stored = more.store(tmp_path / "more.counts"), held_out.store(tmp_path / "held_out.counts")
     models[0].set_params(early_stopping=True).partial_fit(more, validation_counts=held_out)
-    set_constant(CountsStore, "to_scipy", None)
+    set_constant(StoredGroups, "stored", None)
     path = tmp_path / "checkpoint"
     going_on = models[1].set_params(early_stopping=True)
     with pytest.raises(KeyError):
@@ -164,38 +160,27 @@ def test_a_model_goes_on_from_a_store_of_its_words_that_is_not_loaded(tmp_path, 
 
 
 @pytest.mark.usefixtures("small_groups")
-def test_a_trainer_takes_a_store(tmp_path):
-    counts = Counts.from_scipy(random_counts())
-    stored = counts.store(tmp_path / "a.counts")
-    one, two = (Trainer.random(100, 4, output_size=2500, seed=0) for _ in range(2))
-    assert [r["nll"] for r in one.fit_counts(counts)] == [r["nll"] for r in two.fit_counts(stored)]
-    assert_array_equal(one.embedding, two.embedding)
-    with pytest.raises(ValueError, match=r"counts must have shape \(3, 2500\), inputs by outputs, got \(100, 2500\)"):
-        Trainer.random(3, 4, output_size=2500).fit_counts(stored)
-
-
-@pytest.mark.usefixtures("small_groups")
 def test_the_same_counts_are_the_same_bytes_and_others_replace_them(tmp_path):
     counts = Counts.from_scipy(random_counts())
     for name in "ab":
         counts.store(tmp_path / name)
-    files = [sorted((file.name, file.read_bytes()) for file in (tmp_path / name).iterdir()) for name in "ab"]
+    files = [files_of(tmp_path / name) for name in "ab"]
     assert files[0] == files[1]
     old = Counts.open(tmp_path / "a")
     Counts.from_scipy(random_counts() * 2).store(tmp_path / "a")
     assert Counts.open(tmp_path / "a").total == 2 * counts.total
     assert len(list((tmp_path / "a").iterdir())) == len(files[0])
     with pytest.raises(FileNotFoundError, match="the store has lost a file of tiles"):
-        old.read_group(3)
+        old.groups.read_group(3)
 
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
     counts = Counts.from_scipy(random_counts())
     stored = counts.store(tmp_path / "a.counts")
-    file = Path(stored.path) / stored._file(2)
+    file = Path(stored.path) / stored.groups._file(2)
     whole = file.read_bytes()
-    offset = int(stored._offsets(2)[1])
+    offset = int(stored.groups._offsets(2)[1])
     file.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
     opened = Counts.open(stored.path)
     with pytest.raises(ValueError, match=rf"tile 1 of .*{file.name}.*, of the columns 640 to 1263, is damaged"):
@@ -220,10 +205,10 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
 )
 def test_memory_that_does_not_hold_a_group_is_not_written_to(tmp_path, memory):
     stored = Counts.from_scipy(random_counts()).store(tmp_path / "a.counts")
-    nnz = int(stored.entries[1])
+    nnz = int(stored.groups.entries[1])
     with pytest.raises(ValueError, match=f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got"):
-        stored.read_group(1, memory(nnz))
-    assert len(stored.read_group(1, (np.empty(nnz, np.int32), np.empty(nnz))).data) == nnz
+        stored.groups.read_group(1, memory(nnz))
+    assert len(stored.groups.read_group(1, (np.empty(nnz, np.int32), np.empty(nnz))).data) == nnz
 
 
 def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
@@ -248,21 +233,22 @@ def test_only_some_shards_of_the_columns_may_be_read(tmp_path, shards):
     stored = Counts.from_scipy(random_counts()).store(tmp_path / "a.counts")
     begin, end = shard_bounds(2500)[[shards.start, shards.stop]]
     expected = stored.to_scipy()[:, begin:end].toarray()
-    for group in range(len(stored.entries)):
-        file = Path(stored.path) / stored._file(group)
-        first, last = stored._offsets(group)[[shards.start, shards.stop]]
+    for group in range(len(stored.groups.entries)):
+        file = Path(stored.path) / stored.groups._file(group)
+        first, last = stored.groups._offsets(group)[[shards.start, shards.stop]]
         content = np.fromfile(file, np.uint8)
         content[:first] ^= 1
         content[last:] ^= 1
         content.tofile(file)
-    part = Counts.open(stored.path).of_shards(shards)
-    assert (part.shape, part.totals.columns.tolist()) == (stored.shape, stored.totals.columns.tolist())
+    part = Counts.open(stored.path).groups.of_shards(shards)
+    assert (part.shape, part.totals.columns.tolist()) == (stored.shape, stored.groups.totals.columns.tolist())
     assert part.entries.sum() == np.count_nonzero(expected)
-    found = part.to_scipy().toarray()
+    read = part.stored()
+    found = read.rows(0, 100).toarray()
     assert_array_equal(found[:, begin:end], expected)
     assert np.count_nonzero(found) == np.count_nonzero(expected)
-    other = Counts.open(stored.path).of_shards(slice(shards.start, shards.stop + 1) if shards.stop < 4 else slice(2, 4))
     wrong = shards.stop if shards.stop < 4 else 2
+    other = Counts.open(stored.path).groups.of_shards(slice(min(shards.start, wrong), max(shards.stop, wrong + 1)))
     with pytest.raises(ValueError, match=f"tile {wrong} of "):
         other.read_group(0)
 
@@ -301,19 +287,19 @@ def test_a_full_disk_leaves_the_store_that_was_there(tmp_path, monkeypatch):
     counts = Counts.from_scipy(random_counts())
     stored = counts.store(tmp_path / "a.counts")
     before = sorted(file.name for file in Path(stored.path).iterdir())
-    encode, calls = store_writer.encode_group, []
+    calls, write = [], LocalFolder.write
 
-    def full(*arguments):
-        calls.append(1)
+    def full(folder, name, parts):
+        calls.append(name)
         if len(calls) == 4:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return encode(*arguments)
+        write(folder, name, parts)
 
-    monkeypatch.setattr(store_writer, "encode_group", full)
+    monkeypatch.setattr(LocalFolder, "write", full)
     with pytest.raises(OSError, match="No space left"):
         Counts.from_scipy(random_counts() * 3).store(stored.path)
     assert sorted(file.name for file in Path(stored.path).iterdir()) == before
-    assert Counts.open(stored.path).sha256() == stored.sha256()
+    assert Counts.open(stored.path).groups.sha256() == stored.groups.sha256()
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -322,16 +308,19 @@ def test_an_interrupt_before_or_after_the_manifest_is_in_place_leaves_a_whole_st
     counts, other = Counts.from_scipy(random_counts()), Counts.from_scipy(random_counts() * 3)
     stored, new = counts.store(tmp_path / "a.counts"), other.store(tmp_path / "b.counts")
 
-    def interrupted(*arguments):
-        if placed:
-            write_tensors(*arguments)
-        raise KeyboardInterrupt
+    write = LocalFolder.write
 
-    monkeypatch.setattr(folders, "write_tensors", interrupted)
+    def interrupted(folder, name, parts):
+        if placed or name != MANIFEST:
+            write(folder, name, parts)
+        if name == MANIFEST:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalFolder, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         other.store(stored.path)
     opened, expected = Counts.open(stored.path), new if placed else stored
-    assert opened.sha256() == expected.sha256()
+    assert opened.groups.sha256() == expected.groups.sha256()
     assert_array_equal(opened.to_scipy().data, expected.to_scipy().data)
     assert len(list(Path(opened.path).iterdir())) == len(list(Path(new.path).iterdir()))
 
@@ -374,4 +363,116 @@ def test_one_process_at_a_time_writes_and_a_kill_leaves_no_lock(tmp_path):
     (folder / "group-00007-0123456789abcdef.tiles").write_bytes(b"of a writer that was killed")
     assert counts.store(folder).nnz == 2
     assert not (folder / "group-00007-0123456789abcdef.tiles").exists()
-    assert isinstance(Counts.open(folder), CountsStore)
+    assert Counts.open(folder).nnz == 2
+
+
+# ---------------------------------------------------------------- counting into a folder
+
+
+@pytest.fixture
+def larger_groups(sizes):
+    sizes.group_rows = 700
+
+
+OPTIONS = [
+    {"window": 3, "sample": 0.001, "directed": True, "max_contexts": 900},
+    {"window": 4, "weighting": "harmonic"},
+    {"window": 2, "lines": LineSplit(0.3, 5, True)},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize(("memory_limit", "threads"), [(1 << 20, 1), (1 << 20, 3), (1 << 30, 2)])
+@pytest.mark.usefixtures("larger_groups")
+def test_counting_into_a_store_has_the_bytes_of_counting_in_memory(zipf, tmp_path, options, memory_limit, threads):
+    whole = Counts.from_corpus(*zipf, **options)
+    whole.store(tmp_path / "a")
+    stored = Counts.from_corpus(*zipf, **options, memory_limit=memory_limit, threads=threads, store=tmp_path / "b")
+    assert len(stored.groups.entries) > 3
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert (stored.ledger, stored.path) == (whole.ledger, str(tmp_path / "b"))
+
+
+@pytest.mark.usefixtures("larger_groups")
+def test_baskets_and_ids_are_counted_into_a_store(zipf, tmp_path):
+    ids = [np.random.default_rng(0).integers(0, 2000, 5000)]
+    for count in (
+        lambda **limits: Counts.from_baskets(*zipf, weighting="flat", max_contexts=800, **limits),
+        lambda **limits: Counts.from_baskets(*zipf, weighting="share", max_contexts=800, **limits),
+        lambda **limits: Counts.from_corpus(ids, 2000, window=2, sample=1e-3, **limits),
+    ):
+        count().store(tmp_path / "a")
+        count(memory_limit=10**6, store=tmp_path / "b")
+        assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+@pytest.mark.usefixtures("larger_groups")
+def test_counts_in_a_temporary_file_are_those_of_a_folder_and_leave_nothing(zipf, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spooled = Counts.from_corpus(*zipf, window=3, memory_limit=1 << 20, store=TemporaryFolder())
+    whole = Counts.from_corpus(*zipf, window=3)
+    assert_array_equal(spooled.to_scipy().data, whole.to_scipy().data)
+    assert_array_equal(spooled.to_scipy().indices, whole.to_scipy().indices)
+    if sys.platform != "win32":
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("batch_rows", [[1] * 10, [10], [4, 3, 3], [2, 0, 5, 3], [3, 7]])
+def test_batches_are_joined_and_cut_into_groups(batch_rows, sizes):
+    sizes.group_rows = 4  # groups of 4, 3 and 3 of 10 rows
+    lengths, edges = np.arange(10) % 3, np.cumsum([0, *batch_rows])
+    places = np.concatenate([[0], np.cumsum(lengths)])
+    entries = np.arange(places[-1])
+    batches = []
+    for first, last in itertools.pairwise(edges):
+        part = entries[places[first] : places[last]]
+        batches.append(RowBatch(lengths[first:last], part.astype(np.int32), part * 1.0))
+    found = list(joined_groups(batches, 10))
+    assert [group.lengths.tolist() for group in found] == [
+        lengths[:4].tolist(),
+        lengths[4:7].tolist(),
+        lengths[7:].tolist(),
+    ]
+    for name in ("columns", "values"):
+        assert_array_equal(np.concatenate([getattr(group, name) for group in found]), entries)
+
+
+@pytest.mark.usefixtures("larger_groups")
+def test_what_goes_wrong_while_counting_leaves_the_store_that_was_there(zipf, tmp_path, monkeypatch):
+    stored = Counts.from_corpus(*zipf, window=1, store=tmp_path / "a")
+    before = files_of(tmp_path / "a")
+    with pytest.raises(ValueError, match="no token of the corpus is in the vocabulary"):
+        Counts.from_corpus([["never"]], zipf[1], store=tmp_path / "a")
+    with pytest.raises(ValueError, match="the corpus gives no pair"):
+        Counts.from_corpus([["1"]], zipf[1], store=tmp_path / "a")
+    with pytest.raises(ValueError, match="the baskets give no pair"):
+        Counts.from_baskets([["1"]], zipf[1], store=tmp_path / "a")
+    calls = []
+
+    def full(folder, name, parts, write=LocalFolder.write):
+        calls.append(name)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(folder, name, parts)
+
+    monkeypatch.setattr(LocalFolder, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        Counts.from_corpus(*zipf, window=2, store=tmp_path / "a")
+    assert files_of(tmp_path / "a") == before
+    assert Counts.open(tmp_path / "a").groups.sha256() == stored.groups.sha256()
+
+
+def test_a_store_that_another_process_writes_is_an_error_before_anything_is_read(tmp_path):
+    class Unread:
+        def __iter__(self):
+            raise AssertionError("read")
+
+    vocabulary = Vocabulary(["a", "b"], [2, 1])
+    with writing(LocalFolder(str(tmp_path / "a"))), pytest.raises(BlockingIOError):
+        Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "a")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "novel.txt").write_text("a b", encoding="utf-8")
+    with pytest.raises(FileExistsError, match=r"holds other files, such as 'novel\.txt'"):
+        Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "texts")
+    with pytest.raises(NotADirectoryError, match="a store is a folder"):
+        Counts.from_corpus(Unread(), vocabulary, store=tmp_path / "texts" / "novel.txt")

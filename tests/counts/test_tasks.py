@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from fastembed import Counts, Vocabulary
-from fastembed._base.sizes import SIZES
 from fastembed.corpus import LineSplit
 from fastembed.counts import tasks as counting
 
@@ -44,7 +43,7 @@ def vocabulary(texts):
 
 
 @pytest.fixture
-def small_parts(set_constant, sizes):
+def small_parts(sizes):
     """Several groups of rows and, in this process, several parts."""
     sizes.task_bytes, sizes.block_bytes = 1 << 14, 1 << 10
     sizes.group_rows = 300
@@ -53,8 +52,8 @@ def small_parts(set_constant, sizes):
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("options", [WINDOWS, {"window": 2, "weighting": "harmonic"}])
 @pytest.mark.parametrize("memory_limit", [10**6, 10**8])
-def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, set_constant):
-    set_constant(counting, "WIDE_COLUMNS", 500)  # of which there are several in a part
+def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, memory_limit, sizes):
+    sizes.part_columns = 500  # of which there are several in a part
     reached = []
     alone = Counts.from_corpus(texts, vocabulary, **options, store=tmp_path / "a")
     with ThreadPoolExecutor(3) as executor:
@@ -67,7 +66,7 @@ def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, me
             store=tmp_path / "b",
             progress=lambda *at: reached.append(at),
         )
-    assert len(stored.entries) > 2
+    assert len(stored.groups.entries) > 2
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert stored.ledger == alone.ledger
     assert stored.ledger.tokens_read == stored.ledger.tokens_used + sum(stored.ledger.dropped.values())
@@ -75,9 +74,8 @@ def test_threads_count_the_bytes_of_one(texts, vocabulary, tmp_path, options, me
     assert reached[-1] == (2 * stored.ledger.bytes, 2 * stored.ledger.bytes)
 
 
-def test_pieces_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, set_constant):
-    set_constant(SIZES, "task_bytes", 1 << 14)
-    set_constant(SIZES, "block_bytes", 1 << 10)
+def test_pieces_are_added_a_few_at_a_time(texts, vocabulary, tmp_path, set_constant, sizes):
+    sizes.task_bytes, sizes.block_bytes = 1 << 14, 1 << 10
     added = []
     set_constant(counting, "sum_of", lambda terms, real=counting.sum_of: (added.append(len(terms)), real(terms))[1])
     Counts.from_corpus(texts, vocabulary, window=8, store=tmp_path / "a")

@@ -1,40 +1,349 @@
-"""The counting of windows: the kernel against the reference."""
+"""Counts of windows: against the reference, by hand, of files, lists and ids, and from bad input."""
+
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
-from fastembed._base.threads import Pool
-from fastembed.counts.chunks import Chunk
-from fastembed.counts.stored_csr import store_rows
-from fastembed.counts.windows import Windows, count_windows
+from fastembed import Counts, Vocabulary
+from fastembed._base.sizes import SIZES
+from fastembed.corpus import FileCorpus, Ledger, Reading
+from fastembed.counts import Windows
+from fastembed.counts.counts import own_groups
 from twins import cooccurrence
 
-streams = st.lists(st.lists(st.integers(-1, 4), max_size=9).map(lambda ids: np.array(ids, dtype=np.int32)), max_size=6)
+RTOL = 1e-13  # one division and two products away from exact
+WEIGHT = {
+    "harmonic": lambda d, length: 1 / d,
+    "linear": lambda d, length: (length - d + 1) / length,
+    "flat": lambda d, length: 1.0,
+}
+LINE = ["the", "cat", "saw", "the", "dog"]
+VOCABULARY = Vocabulary(["the", "cat", "dog", "saw"], [2, 1, 1, 1])
+lines = st.lists(st.lists(st.sampled_from("abcdefg"), max_size=12), max_size=6)
+options = st.fixed_dictionaries(
+    {
+        "window": st.integers(1, 6) | st.tuples(st.integers(0, 5), st.integers(1, 5)),
+        "weighting": st.sampled_from(sorted(WEIGHT)),
+        "sample": st.none() | st.floats(1e-4, 1.0),
+        "directed": st.booleans(),
+        "max_contexts": st.none() | st.integers(1, 8),
+    }
+)
 
 
-@given(streams, st.integers(0, 4), st.integers(0, 4), st.booleans(), st.integers(1, 5), st.data())
-def test_windows_are_counted_around_the_centres_of_a_chunk_only(stream, before, after, directed, contexts, data):
-    """The kernel counts around ids[first:last] only: the twin's counts of the text without those of the rest."""
-    if not before + after:
+def brute_force(corpus, vocabulary, window, weighting, sample, directed, max_contexts):
+    """The counts through the NumPy twin."""
+    ids = np.array([-1, *(i for line in corpus for i in [*vocabulary.ids(line), -1])])
+    left, right = window if isinstance(window, tuple) else (window, window)
+    directed = directed and left > 0 and right > 0
+    before, after = ([WEIGHT[weighting](d, length) for d in range(1, length + 1)] for length in (left, right))
+    k = min(max_contexts or len(vocabulary), len(vocabulary))
+    counts = cooccurrence(ids, len(vocabulary), before, after, k, directed)
+    if sample is not None:
+        share = vocabulary.counts / vocabulary.counts.sum()
+        keep = np.minimum(1, np.sqrt(sample / share) + sample / share)
+        counts *= keep[:, None] * np.tile(keep[:k], 2 if directed else 1)
+    return counts
+
+
+def test_counts_agree_with_those_by_hand():
+    # the cat saw the dog, distances: the-cat 1, 2; the-saw 2, 1; the-the 3; the-dog 4, 1; cat-saw 1;
+    # cat-dog 3; saw-dog 2
+    counts = Counts.from_corpus([LINE], VOCABULARY, window=3, weighting="harmonic").to_scipy().toarray()
+    expected = [[2 / 3, 1.5, 1, 1.5], [1.5, 0, 1 / 3, 1], [1, 1 / 3, 0, 0.5], [1.5, 1, 0.5, 0]]
+    assert_allclose(counts, expected, rtol=RTOL)
+
+
+def test_directed_counts_agree_with_those_by_hand():
+    counts = Counts.from_corpus([LINE], VOCABULARY, window=2, weighting="linear", directed=True, max_contexts=2)
+    # columns: the before, cat before, the after, cat after
+    expected = [[0, 0.5, 0, 1], [1, 0, 0.5, 0], [1, 0, 0, 0], [0.5, 1, 1, 0]]
+    assert_allclose(counts.to_scipy().toarray(), expected, rtol=RTOL)
+    assert counts.directed
+    assert counts.max_contexts == 2
+    assert counts.shape == (4, 4)
+
+
+def test_a_window_may_hold_the_next_item_only():
+    counts = Counts.from_corpus([LINE], VOCABULARY, window=(0, 1)).to_scipy()
+    ids = VOCABULARY.ids(LINE)
+    assert {(r, c): v for r, c, v in zip(*sparse.find(counts), strict=True)} == dict.fromkeys(pairwise(ids), 1.0)
+
+
+def test_a_window_on_one_side_has_no_empty_half(assert_same):
+    both = [Counts.from_corpus([LINE], VOCABULARY, window=(0, 2), directed=directed) for directed in (True, False)]
+    assert both[0].shape == (4, 4)
+    assert not both[0].directed
+    assert_same(*both)
+    assert (both[0] + both[1]).total == 2 * both[0].total
+
+
+def test_unknown_tokens_are_dropped_before_windows_are_formed_and_lines_are_boundaries():
+    counts = Counts.from_corpus([["the", "x", "x", "cat"], ["dog"], [], ["saw", "x"]], VOCABULARY, window=1)
+    assert counts.nnz == 2
+    assert counts.total == 2.0
+    assert counts.ledger == Ledger(0, 4, 1, 7, 4, {"outside the vocabulary": 3})
+
+
+@given(lines, options)
+@settings(max_examples=300)
+def test_counts_agree_with_the_reference(corpus, chosen):
+    if not any(corpus):
         return
-    ids = np.concatenate(([-1], *stream, [-1])).astype(np.int32)
-    first = data.draw(st.integers(1, len(ids) - 1))
-    last = data.draw(st.integers(first, len(ids) - 1))
-    windows = Windows((before, after), "flat", directed=directed, max_contexts=contexts)
-    expected = np.zeros((5, windows.columns(5)))
-    for t in range(first, last):
-        if ids[t] >= 0:
-            for side, shift in ((-1, 0), (1, contexts if windows.directed else 0)):
-                for d in range(1, (before if side < 0 else after) + 1):
-                    c = ids[t + side * d]
-                    if c < 0:
-                        break
-                    if c < contexts:
-                        expected[ids[t], c + shift] += 1
-    parts = [rows for rows, _ in count_windows(Chunk(ids, first, last), 5, windows, Pool(2), 3)]
-    matrix = store_rows(parts, windows.columns(5), 50, 1 << 20, 2)
-    assert_array_equal(matrix.rows(0, 5).toarray(), expected)
-    if (first, last) == (1, len(ids) - 1):
-        assert_array_equal(expected, cooccurrence(ids, 5, [1] * before, [1] * after, contexts, windows.directed))
+    vocabulary = Vocabulary.from_corpus(corpus, min_count=1, max_size=6)
+    expected = brute_force(corpus, vocabulary, **chosen)
+    if not expected.any():
+        with pytest.raises(ValueError, match="gives no pair"):
+            Counts.from_corpus(corpus, vocabulary, **chosen)
+        return
+    counts = Counts.from_corpus(corpus, vocabulary, **chosen)
+    matrix = counts.to_scipy()
+    assert matrix.dtype == np.float64
+    assert_allclose(matrix.toarray(), expected, rtol=RTOL)
+    assert_allclose(counts.total, expected.sum(), rtol=RTOL)
+    assert counts.shape == expected.shape
+    assert counts.nnz == np.count_nonzero(expected)
+    assert counts.indices.dtype == np.int32
+    assert counts.indptr.dtype == np.int64
+    assert sparse.csr_array((counts.data, counts.indices, counts.indptr), shape=counts.shape).has_canonical_format
+    assert counts.ledger.tokens_read == counts.ledger.tokens_used + sum(counts.ledger.dropped.values())
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("max_contexts", [None, 700])
+def test_counts_of_a_large_vocabulary_agree_with_the_reference(zipf, directed, max_contexts):
+    chosen = {"window": 5, "weighting": "flat", "sample": None, "directed": directed, "max_contexts": max_contexts}
+    assert_array_equal(
+        Counts.from_corpus(*zipf, **chosen).to_scipy().toarray(), brute_force(*zipf, **chosen), strict=True
+    )
+
+
+@given(lines, lines, options)
+def test_the_sum_of_two_counts_is_exactly_the_count_of_both_corpora(assert_same, one, two, chosen):
+    vocabulary = Vocabulary(list("abcdefg"), [70, 60, 50, 40, 30, 20, 10])
+    try:
+        parts = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in (one, two)]
+    except ValueError:  # one of the two has no pair
+        return
+    both = Counts.from_corpus(one + two, vocabulary, **chosen)
+    added = parts[0] + parts[1]
+    assert_same(added, both)
+    assert_array_equal(added.to_scipy().data, both.to_scipy().data)
+    assert added.ledger == both.ledger
+
+
+def test_neither_threads_nor_batches_of_rows_change_a_bit(zipf, sizes, assert_same):
+    chosen = {"window": 8, "weighting": "harmonic", "sample": 1e-3, "directed": True}
+    whole = Counts.from_corpus(*zipf, **chosen, threads=1)
+    for pairs, threads in ((1, 1), (1000, 3), (20_000, 2)):
+        sizes.batch_pairs = pairs
+        assert_same(Counts.from_corpus(*zipf, **chosen, threads=threads), whole)
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(50, 1), (50, 7), (30_000, 1000), (30_000, 29_999), (30_000, 40_000)])
+@pytest.mark.parametrize("chosen", [{"window": 3}, {"window": (0, 2), "directed": True}, {"window": (7, 1)}])
+def test_chunks_cut_anywhere_change_no_bit(zipf, sizes, tokens, size, chosen, assert_same):
+    corpus, vocabulary = zipf
+    line = [token for line in corpus for token in line][:tokens]
+    corpora = ([line], [line[: tokens // 3], [], line[tokens // 3 :]])
+    whole = [Counts.from_corpus(corpus, vocabulary, **chosen) for corpus in corpora]
+    sizes.chunk_ids = size
+    for corpus, expected in zip(corpora, whole, strict=True):
+        assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
+
+
+def test_the_order_of_the_lines_changes_no_bit(zipf, assert_same):
+    corpus, vocabulary = zipf
+    chosen = {"window": 8, "weighting": "harmonic"}
+    assert_same(
+        Counts.from_corpus(corpus[::-1], vocabulary, **chosen), Counts.from_corpus(corpus, vocabulary, **chosen)
+    )
+
+
+def test_a_window_may_be_longer_than_a_line():
+    counts = Counts.from_corpus([["the", "cat"]], VOCABULARY, window=40, weighting="harmonic")
+    assert counts.total == 2.0
+
+
+@pytest.mark.slow
+def test_no_count_stops_at_two_to_the_24():
+    corpus = [["a"] * 5_000] * 3_400
+    counts = Counts.from_corpus(corpus, Vocabulary(["a"], [17_000_000]), window=(0, 1))
+    assert counts.total == 3_400 * 4_999 > 2**24
+
+
+def test_a_file_is_counted_and_its_progress_reported(tmp_path, assert_same):
+    path = tmp_path / "text"
+    path.write_bytes(b"the cat saw\nthe dog\n")
+    seen = []
+    counts = Counts.from_corpus(path, VOCABULARY, progress=lambda *now: seen.append(now))
+    assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
+    assert seen == sorted(seen)
+    assert seen[-1] == (40, 40)  # read and counted
+
+
+@pytest.mark.thread_unsafe(reason="sets a constant to one value after another")
+@given(lines, options, st.integers(1, 3), st.integers(1, 40))
+def test_a_file_gives_what_the_same_lists_give(
+    assert_same, write_lines, tmp_path_factory, corpus, chosen, threads, block
+):
+    vocabulary = Vocabulary(list("abcdef"), [70, 60, 50, 40, 30, 20])
+    path = write_lines(tmp_path_factory.mktemp("files"), corpus)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SIZES, "block_bytes", block)
+        try:
+            expected = Counts.from_corpus(corpus, vocabulary, **chosen)
+        except ValueError as error:
+            with pytest.raises(ValueError, match=str(error).partition(":")[0]):
+                Counts.from_corpus(path, vocabulary, **chosen, threads=threads)
+            return
+        counts = Counts.from_corpus(path, vocabulary, **chosen, threads=threads)
+    assert_same(counts, expected)
+    expected.ledger.bytes = path.stat().st_size
+    assert counts.ledger == expected.ledger
+
+
+def test_a_tokenizer_and_lower_case_apply_to_counts_and_vocabularies(tmp_path, assert_same, write_lines):
+    path = write_lines(tmp_path, [["The-cat", "SAW"], ["the-DOG"]])
+    corpus = FileCorpus(path, reading=Reading(lowercase=True, tokenizer=re.compile("[a-z]+").findall))
+    counts = Counts.from_corpus(corpus, VOCABULARY)
+    assert_same(counts, Counts.from_corpus([["the", "cat", "saw"], ["the", "dog"]], VOCABULARY))
+    lower = Vocabulary.from_corpus(FileCorpus(path, reading=Reading(lowercase=True)), min_count=1)
+    assert lower.tokens == ("saw", "the-cat", "the-dog")
+
+
+@given(lines, options)
+def test_ids_need_no_vocabulary(assert_same, corpus, chosen):
+    tokens = list("abcdefg")
+    ids = [[tokens.index(token) for token in line] for line in corpus]
+    occurrences = np.bincount([i for line in ids for i in line], minlength=7)
+    try:
+        expected = Counts.from_corpus(corpus, Vocabulary(tokens, occurrences), **chosen)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=f"{str(error)[:20]}|gives no pair|no token"):
+            Counts.from_corpus(ids, 7, **chosen)
+        return
+    counts = Counts.from_corpus([np.array(line, np.int64) for line in ids], 7, **chosen)
+    assert_same(counts, expected)
+    assert_array_equal(counts.to_scipy().data, expected.to_scipy().data)
+
+
+def test_a_corpus_of_ids_must_hold_ids():
+    with pytest.raises(ValueError, match=r"item 1 of the corpus must be ids from 0 to 4, but .*\[0\] is 5"):
+        Counts.from_corpus([[0, 1], [5]], 5)
+    with pytest.raises(TypeError, match="consists of ids, so it cannot be files"):
+        Counts.from_corpus(__file__, 5)
+    for number, error in ((0, ValueError), (True, TypeError), (2.0, TypeError)):
+        with pytest.raises(error, match="vocabulary must be"):
+            Counts.from_corpus([[0, 1]], number)
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "message"),
+    [
+        ({"window": 0}, ValueError, "window must be at least 1 on one side, got 0"),
+        ({"window": -1}, ValueError, "window must be from 0 to 65536, got -1"),
+        ({"window": (1, 2, 3)}, ValueError, r"got \(1, 2, 3\)"),
+        ({"window": 2.5}, TypeError, "window must be an integer, got 2.5"),
+        ({"window": 41, "weighting": "harmonic"}, ValueError, "window must be at most 40"),
+        ({"weighting": "cubic"}, ValueError, "weighting must be one of 'harmonic', 'linear', 'flat', got 'cubic'"),
+        ({"sample": 0}, ValueError, "sample must be finite and above 0, got 0"),
+        ({"sample": math.nan}, ValueError, "got nan"),
+        ({"sample": "1e-3"}, TypeError, "sample must be a number, got '1e-3'"),
+        ({"directed": 1}, TypeError, "directed must be True or False, got 1"),
+        ({"max_contexts": 0}, ValueError, "max_contexts must be at least 1, got 0"),
+        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
+        ({"lines": 0.1}, TypeError, "lines must be a LineSplit, got float"),
+    ],
+)
+def test_bad_options_are_rejected(option, error, message):
+    with pytest.raises(error, match=message):
+        Counts.from_corpus([LINE], VOCABULARY, **option)
+
+
+@pytest.mark.parametrize(("limit", "error"), [(1000, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_bad_memory_limits_are_rejected(limit, error):
+    with pytest.raises(error, match="memory_limit must be"):
+        Counts.from_corpus([LINE], VOCABULARY, memory_limit=limit)
+
+
+def test_corpora_without_pairs_are_rejected():
+    with pytest.raises(ValueError, match="no token of the corpus is in the vocabulary: read 2 tokens in 1 lines"):
+        Counts.from_corpus([["x", "y"]], VOCABULARY)
+    with pytest.raises(ValueError, match="gives no pair: read 2 tokens in 2 lines"):
+        Counts.from_corpus([["the"], ["cat"]], VOCABULARY)
+
+
+def test_a_vocabulary_must_be_one_and_in_order_if_contexts_are_limited():
+    with pytest.raises(TypeError, match="vocabulary must be a Vocabulary or a number of ids, got list"):
+        Counts.from_corpus([LINE], ["the"])
+    with pytest.raises(ValueError, match="order of decreasing counts"):
+        Counts.from_corpus([LINE], Vocabulary(["cat", "the"], [1, 2]), max_contexts=1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
+def test_ctrl_c_stops_counting_and_says_what_was_read(tmp_path, write_lines):
+    """Long before the end."""
+    program = """
+import sys, signal, tempfile
+from fastembed.counts import Counts
+from fastembed.vocabulary import Vocabulary
+def progress(done, total):
+    print("working", flush=True)
+try:
+    Counts.from_corpus(sys.argv[1], Vocabulary(list("abcdefgh"), [9] * 8), window=2000, progress=progress)
+except KeyboardInterrupt as interrupt:
+    print(*interrupt.__notes__)
+"""
+    path = write_lines(tmp_path, [list("abcdefgh") * 100] * 20_000)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment = os.environ | {"TMPDIR": str(folder)}
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment, cwd=tmp_path) as process:
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+    read = re.search(r"interrupted after ([\d,]+) tokens in [\d,]+ lines\n$", output)[1]
+    assert int(read.replace(",", "")) < 800 * 20_000 // 2
+    assert list(folder.iterdir()) == []
+
+
+def test_expected_counts_take_the_memory_of_counts_in_memory_only(zipf, tmp_path):
+    """Those of a file that is mapped into memory are not to be written to."""
+    corpus, vocabulary = zipf
+    counts = Counts.from_corpus(corpus, vocabulary, sample=1e-3)
+    counts.save(tmp_path / "counts")
+    mapped, expected = Counts.load(tmp_path / "counts"), counts.to_scipy()
+    found = own_groups(counts)
+    assert np.shares_memory(found.data, counts.data)
+    assert_array_equal(found.data, expected.data)
+    stored = mapped.data.copy()
+    assert_array_equal(own_groups(mapped).data, expected.data)
+    assert_array_equal(mapped.data, stored)
+
+
+def test_weights_are_exact_fractions():
+    before, after, denominator = Windows((8, 8), "harmonic").weights()
+    assert denominator == 840
+    assert_array_equal(before, 840 / np.arange(1, 9))
+    assert_array_equal(before, after)
+    before, after, denominator = Windows((2, 3)).weights()
+    assert (before.tolist(), after.tolist(), denominator) == ([6, 3], [6, 4, 2], 6)
+
+
+def test_more_columns_than_int32_can_number_are_rejected():
+    assert Windows((2, 2), max_contexts=2**30 - 1, directed=True).columns(2**31) == 2**31 - 2
+    with pytest.raises(ValueError, match=r"at most 2\^31 - 1 columns, got 2,147,483,648; lower max_contexts"):
+        Windows((2, 2), max_contexts=2**30, directed=True).columns(2**31)

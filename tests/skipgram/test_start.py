@@ -1,7 +1,5 @@
 """The start: positive PMI, its products and its truncated SVD, and the rows of new words."""
 
-import errno
-
 import numpy as np
 import pytest
 from scipy import sparse
@@ -13,7 +11,7 @@ from fastembed._base.threads import Pool
 from fastembed.counts import groups
 from fastembed.counts.groups import Totals
 from fastembed.skipgram import start as module
-from fastembed.skipgram.start import PositivePMI, RowSpill, fold_in, log_shares, svd_start, truncated_svd
+from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
 
 
 def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_array:
@@ -176,19 +174,3 @@ def test_the_rows_are_those_of_one_group_after_another(sizes):
     dense = twins.positive_pmi(counts.toarray())
     order = np.concatenate([np.arange(20)[groups.group_slice(group, 20)] for group in range(3)])
     np.testing.assert_allclose(entries(counts), dense[order], rtol=1e-9, atol=1e-9)
-
-
-def test_a_full_disk_says_where_it_is_full(monkeypatch):
-    class Full:
-        def write(self, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    spill = RowSpill()
-    spill._file = Full()
-    counts = random_counts(20, 30)
-    pool = Pool(1)
-    totals = Totals.of(counts, pool)
-    rows = PositivePMI(counts, totals, pool)._rows[0].without_gaps()
-    with pytest.raises(OSError, match="TMPDIR") as caught:
-        spill.append(rows)
-    assert caught.value.errno == errno.ENOSPC

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from fastembed import Trainer
-from fastembed.trainer.inputs import check_counts
+from fastembed.counts.counts import grouped_counts
 
 NAN, INF = float("nan"), float("inf")
 
@@ -242,7 +242,7 @@ def test_counts_of_any_form_are_made_canonical(form):
     csr, dense = messy()
     given = form(csr)
     before = given.data.copy()
-    matrix = check_counts(given, (4, 5)).matrix
+    matrix = grouped_counts(given, (4, 5)).matrix
     assert matrix.dtype == np.float64
     assert_array_equal(matrix.toarray(), dense)
     assert (matrix.data > 0).all()

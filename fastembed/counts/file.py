@@ -13,7 +13,7 @@ from fastembed._base.arrays import canonical_csr, csr
 from fastembed._base.validation import check_amounts, check_integer, plain
 from fastembed.corpus.ledger import Ledger, as_ledger
 from fastembed.corpus.reading import Reading
-from fastembed.counts.stored_csr import StoredCSR
+from fastembed.counts.sums import StoredCSR
 from fastembed.counts.windows import Windows
 from fastembed.formats.tensors import check_header, header, map_tensors, pack_tokens, unpack_tokens, write_tensors
 from fastembed.vocabulary import Vocabulary
@@ -21,8 +21,8 @@ from fastembed.vocabulary import Vocabulary
 DTYPES = {"data": np.float64, "indices": np.int32, "indptr": np.int64, "keep": np.float64}
 
 
-def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, fields: Mapping[str, str], **attributes: Any) -> None:
-    """Write counts, with further fields in the header; the keyword arguments are the attributes of ``Counts``.
+def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, **attributes: Any) -> None:
+    """Write counts; the keyword arguments are the attributes of ``Counts``.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def write_counts(path: str | os.PathLike[str], matrix: StoredCSR, fields: Mappin
     """
     tensors, settings = pack_attributes(matrix.shape, **attributes)
     tensors |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
-    write_tensors(path, tensors, header("counts", settings) | dict(fields))
+    write_tensors(path, tensors, header("counts", settings))
 
 
 def pack_attributes(
@@ -50,6 +50,8 @@ def pack_attributes(
         tensors |= {"tokens.counts": vocabulary.counts, **pack_tokens(vocabulary.tokens)}
         settings["vocabulary.ledger"] = vocabulary.ledger
         settings["vocabulary.reading"] = vocabulary.reading and vocabulary.reading.record()
+        if vocabulary.appended:
+            settings["vocabulary.appended"] = vocabulary.appended
     packed: dict[str, Any] = plain(settings)
     return tensors, packed
 
@@ -99,6 +101,7 @@ def unpack_attributes(
         vocabulary = Vocabulary(unpack_tokens(tensors, path), tensors["tokens.counts"], counted)
         if (reading := settings.get("vocabulary.reading")) is not None:
             vocabulary.reading = Reading.from_record(reading)
+        vocabulary.appended = check_integer("appended", settings.get("vocabulary.appended", 0), low=0, high=n_rows)
         if len(vocabulary) != n_rows:
             raise ValueError(f"{len(vocabulary)} tokens for {n_rows} rows")
     attributes = {"windows": windows, "keep": keep, "ledger": ledger, "vocabulary": vocabulary, "baskets": baskets}
