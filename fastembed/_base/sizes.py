@@ -19,6 +19,7 @@ class Sizes:
     parallel_bytes: int = 64 << 20
     copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking
     block_bytes: int = 1 << 20  # of text that are read at a time
+    tail_bytes: int = 1 << 12  # the end of a block, in which the end of a line is looked for first
     longest_token: int = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory
     longest_row: int = 1 << 26  # bytes of a line, and characters of a field of CSV; a longer one is taken for damage
     task_bytes: int = 1 << 26  # about the size of the part of a corpus that a task of an executor reads

@@ -219,7 +219,6 @@ def _zstd() -> Any:
 
 LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
 BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
-TAIL_BYTES = 1 << 12  # the end of a block, in which the end of a line is looked for first
 
 
 @dataclass(frozen=True)
@@ -369,7 +368,7 @@ def plain_parts(file: PlainFile, size: int, cut_text: Cut = cut_line) -> list[tu
 
 def _last_cut(file: PlainFile, first: int, last: int, cut_text: Cut) -> tuple[int, bool]:
     """Return where these bytes are cut, `first` if nowhere, and whether a sequence ends there."""
-    start = max(last - TAIL_BYTES, first)
+    start = max(last - SIZES.tail_bytes, first)
     place, ended = cut_text(file.read(start, last - start))
     if ended:
         return start + place, True

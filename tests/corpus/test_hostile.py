@@ -11,7 +11,6 @@ import textwrap
 import pytest
 
 from fastembed import Vocabulary
-from fastembed._base.sizes import SIZES
 
 SHARE = 1 if os.environ.get("FASTEMBED_HOSTILE") == "full" else 50
 EMPTY_MB = 100  # what a process takes that imports everything and counts a few words, about
@@ -71,8 +70,8 @@ def test_a_token_of_16_mb_is_a_token(tmp_path):
     assert peak < 400
 
 
-def test_a_token_without_end_is_rejected(tmp_path, monkeypatch):
-    monkeypatch.setattr(SIZES, "longest_token", 3 << 20)
+def test_a_token_without_end_is_rejected(tmp_path, sizes):
+    sizes.longest_token = 3 << 20
     path = write(tmp_path / "token", b"x" * (1 << 20), 5)
     with pytest.raises(ValueError, match=r"token', line 1: more than 3,145,728 bytes without a place to cut"):
         Vocabulary.from_corpus(path)

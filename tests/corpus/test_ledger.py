@@ -1,6 +1,12 @@
-"""The ledger of a corpus."""
+"""The ledger of a corpus, and the seeded split of its lines."""
 
-from fastembed.corpus import Ledger
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fastembed import Counts, Vocabulary
+from fastembed.corpus import Ledger, LineSplit
+from fastembed.corpus.ledger import select_lines
 
 
 def test_ledgers_are_summed_and_summarized():
@@ -9,3 +15,65 @@ def test_ledgers_are_summed_and_summarized():
     assert both == Ledger(30, 5, 1, 17, 11, {"rare": 5, "many": 1})
     assert both.summary() == "read 17 tokens in 5 lines (1 empty) (30 bytes); used 11; dropped 6 (5 rare, 1 many)"
     assert one.dropped == {"rare": 3}
+
+
+def numbers_of(seed, lines):
+    """Return the random numbers that assign each line, which are not those of the stream of the seed."""
+    numbers = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1]).random(lines)
+    assert not set(numbers) & set(np.random.default_rng(seed).random(lines))
+    return numbers
+
+
+def test_lines_are_held_out_by_the_seed_alone(tmp_path):
+    """From memory, from a file, on any number of threads; the two parts add up to the whole, to the bit."""
+    corpus = [[f"w{word:02d}" for word in line] for line in np.random.default_rng(0).integers(30, size=(80, 12))]
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(" ".join(line) for line in corpus), encoding="utf-8")
+    vocabulary = Vocabulary.from_corpus(corpus, 1)
+    options = {"window": 3, "weighting": "harmonic", "sample": 1e-2, "directed": True}
+    whole = Counts.from_corpus(corpus, vocabulary, **options)
+    kept, held_out = (
+        Counts.from_corpus(corpus, vocabulary, lines=LineSplit(0.3, 1, side), **options) for side in (False, True)
+    )
+    both = kept + held_out
+    for name in ("indptr", "indices", "data"):
+        assert_array_equal(getattr(both, name), getattr(whole, name))
+    for threads in (1, 2, 3):
+        again = Counts.from_corpus(path, vocabulary, lines=LineSplit(0.3, 1, True), threads=threads, **options)
+        assert_array_equal(again.data, held_out.data)
+        assert_array_equal(again.indices, held_out.indices)
+    drawn = numbers_of(1, len(corpus)) < 0.3
+    by_hand = Counts.from_corpus([line for line, out in zip(corpus, drawn, strict=True) if out], vocabulary, **options)
+    assert_array_equal(by_hand.data, held_out.data)
+    ledger = held_out.ledger
+    assert ledger.tokens_read == 960
+    assert ledger.tokens_used == 12 * drawn.sum() == 960 - ledger.dropped["not held out"]
+    other = Counts.from_corpus(corpus, vocabulary, lines=LineSplit(0.3, 2, True), **options)
+    assert other.total != held_out.total
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 1000])
+def test_the_lines_selected_do_not_depend_on_the_pieces(cut):
+    """Lines that span several pieces, empty lines, an unterminated last line."""
+    rng = np.random.default_rng(0)
+    ids = np.where(rng.random(400) < 0.2, -1, np.arange(400)).astype(np.int32)
+    number = np.cumsum(np.concatenate([[0], ids[:-1] < 0]))
+    drawn = numbers_of(3, number[-1] + 1) < 0.4
+    for side in (False, True):
+        pieces = (ids[begin : begin + cut] for begin in range(0, 400, cut))
+        found = np.concatenate(list(select_lines(pieces, LineSplit(0.4, 3, side))))
+        assert_array_equal(found, ids[drawn[number] == side])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((1.5, 0, True), ValueError, "share must be finite and from 0 to 1, got 1.5"),
+        (("0.5", 0, True), TypeError, "share must be a number, got '0.5'"),
+        ((0.5, -1, True), ValueError, "seed must be at least 0, got -1"),
+        ((0.5, 0, 1), TypeError, "held_out must be True or False, got 1"),
+    ],
+)
+def test_bad_splits_are_rejected(arguments, error, message):
+    with pytest.raises(error, match=message):
+        LineSplit(*arguments)

@@ -1,0 +1,228 @@
+"""A corpus: every form, every way to get one wrong, what it is known by, and advice on how to read it."""
+
+import io
+import os
+import re
+
+import numpy as np
+import pytest
+
+from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.corpus import DocumentCorpus, FileCorpus, Ledger, Reading
+from fastembed.corpus.corpus import advice, as_corpus, check_same_corpus, corpus_identity
+from fastembed.corpus.sources import Spool
+
+
+def test_several_files_are_read_in_the_order_given(tmp_path, read):
+    for name, text in (("b", b"1 2\n"), ("a", b"3"), ("empty", b"")):
+        (tmp_path / name).write_bytes(text)
+    sequences, ledger = read([tmp_path / "b", tmp_path / "empty", tmp_path / "a"])
+    assert sequences == [["1", "2"], ["3"]]
+    assert ledger.bytes == 5
+    corpus = FileCorpus([tmp_path / "b"])
+    assert as_corpus(corpus) is corpus
+    assert corpus.names == [str(tmp_path / "b")]
+
+
+def test_progress_in_memory_is_reported_now_and_then(read):
+    for corpus in ([["a"]] * 3000, ["a b"] * 3000):
+        seen = []
+        read(corpus, lambda *now, seen=seen: seen.append(now))
+        assert seen == [(0, 3000), (1024, 3000), (2048, 3000), (3000, 3000)]
+
+
+def test_documents_may_be_made_anew_by_each_iteration():
+    class Anew:
+        def __iter__(self):
+            yield ("a", "b")
+            yield iter("cd")
+
+    corpus, seen = as_corpus(Anew()), []
+    for _ in range(2):
+        sequences = list(corpus.sequences(Ledger(), lambda *now: seen.append(now)))
+        assert sequences == [["a", "b"], ["c", "d"]]
+    assert seen[-1] == (2, None)
+
+
+@pytest.mark.parametrize("once", [(line for line in [["a"]]), iter([["a"]]), map(list, ["a"])])
+def test_what_can_be_read_only_once_is_rejected(once):
+    with pytest.raises(TypeError, match=f"a {type(once).__name__} does not allow"):
+        as_corpus(once)
+
+
+@pytest.mark.parametrize("wrong", [7, None, b"text"])
+def test_what_is_no_corpus_is_rejected(wrong):
+    with pytest.raises(TypeError, match=re.escape(repr(wrong))):
+        as_corpus(wrong)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (3, "item 1 of the corpus: 3, where a text or a list of tokens is expected"),
+        ({"text": "a"}, "item 1 of the corpus: {'text': 'a'}, .* expected; field=... names that of records"),
+        (None, "item 1 of the corpus: null, where a text or a list of tokens is expected: leave out what is missing"),
+        (np.nan, "item 1 of the corpus: null, where .*: leave out what is missing"),
+        ([True], "item 1 of the corpus: the list holds True, where a token"),
+        ([1, True], "item 1 of the corpus: the list holds True, where a token"),
+        ([3, "a"], r"item 1 of the corpus: the list mixes strings and integers: \[3, 'a'\]"),
+        (["a", np.int64(3)], "item 1 of the corpus: the list mixes strings and integers"),
+        ([3, 0.5], "item 1 of the corpus: the list holds 0.5, where a token"),
+        (["a", None], "item 1 of the corpus: the list holds None, where a token"),
+        ([["a"]], r"item 1 of the corpus: the list holds \['a'\]"),
+        (bytearray(b"ab"), "item 1 of the corpus: the list is bytearray"),
+    ],
+)
+def test_an_item_that_is_no_document_is_rejected(item, message, read):
+    with pytest.raises(TypeError, match=message):
+        read([["fine"], item])
+
+
+def test_strings_of_one_token_need_to_be_allowed(read):
+    message = "each of the 2 strings, such as 'b.txt', is a document of one token at most, .* pathlib.Path objects"
+    for use in (as_corpus, SkipGram(min_count=1).fit, Vocabulary.from_corpus):
+        with pytest.raises(ValueError, match=message):
+            use(["a.txt", "b.txt"])
+    assert read(as_corpus(["a", "b"], single=True))[0] == [["a"], ["b"]]
+    assert read(as_corpus(["a", "b", "c d"]))[0] == [["a"], ["b"], ["c", "d"]]
+
+
+def test_integers_stand_for_their_digits(read):
+    assert read([[3, -1], np.array([7, 3]), range(2), []])[0] == [["3", "-1"], ["7", "3"], ["0", "1"], []]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "error", "message"),
+    [
+        (
+            [[0], [1, 4]],
+            ValueError,
+            r"item 1 of the corpus must be ids from 0 to 3, but item 1 of the corpus\[1\] is 4",
+        ),
+        ([[0], [-1]], ValueError, "ids from 0 to 3"),
+        ([[0], ["a"]], TypeError, "item 1 of the corpus must hold integers"),
+        ([[0], 3], TypeError, "item 1 of the corpus is 3, where a list of ids"),
+        (__file__, TypeError, "vocabulary=4 says that the corpus consists of ids, so it cannot be files"),
+    ],
+)
+def test_ids_are_read_and_checked(corpus, error, message):
+    counts = Counts.from_corpus([[3, 1], np.array([2], np.uint8), range(2), []], 4, window=1)
+    assert counts.to_scipy().nonzero()[0].tolist() == [0, 1, 1, 3]
+    assert (counts.ledger.lines, counts.ledger.empty_lines, counts.ledger.tokens_read) == (4, 1, 5)
+    with pytest.raises(error, match=message):
+        Counts.from_corpus(corpus, 4)
+
+
+@pytest.mark.parametrize(
+    "edge", [(0, 1, 5), ("a", "b", 5), ("a", "b", 0.5), (0, 1, np.float32(2)), ("a", "b", {"w": 1})]
+)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda edges: Vocabulary.from_corpus(edges, 1),
+        lambda edges: Counts.from_corpus(edges, 9),
+        lambda edges: SkipGram(min_count=1).fit(edges),
+    ],
+)
+def test_an_edge_with_a_weight_is_no_sequence_of_three_tokens(edge, read):
+    with pytest.raises(
+        TypeError, match=r"may be an edge with a weight: pass Counts\.from_pairs\(sources, targets, wei"
+    ):
+        read([edge, edge])
+
+
+def test_other_sequences_of_three_are_corpora():
+    for corpus in ([(0, 1), (0, 1, 5)], [[0, 1, 5]], [("a", "b", "c")]):
+        assert len(Vocabulary.from_corpus(corpus, 1)) == 3
+
+
+@pytest.mark.parametrize(("paths", "value"), [(5, "5"), (None, "None"), (b"text", "b'text'"), (["text", 5], "5")])
+def test_what_is_no_path_is_named(paths, value):
+    with pytest.raises(TypeError, match=f"paths must be a path or several, each a str or a pathlib.Path, got {value}"):
+        FileCorpus(paths)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file of two lines."""
+    path = tmp_path / "a.txt"
+    path.write_text("a b\nb c\n", encoding="utf-8")
+    return path
+
+
+def test_files_are_known_by_name_size_and_time(file):
+    identity = corpus_identity(file)
+    assert identity == corpus_identity(FileCorpus(file))
+    assert identity["files"] == [{"name": str(file), "bytes": 8, "changed": file.stat().st_mtime_ns}]
+    os.utime(file, ns=(0, 0))
+    assert corpus_identity(file) != identity
+
+
+@pytest.mark.parametrize("options", [{"reading": Reading(lowercase=True)}, {"skip_bad": True}])
+def test_files_are_known_by_how_they_are_read(file, options):
+    with pytest.raises(ValueError, match="the text is read in another way than when 'x' was counted"):
+        check_same_corpus(corpus_identity(file), corpus_identity(FileCorpus(file, **options)), "x")
+
+
+def test_pipes_are_known_by_their_bytes(file):
+    found = []
+    for text in (b"a b", b"a b", b"a c"):
+        corpus = FileCorpus(file)
+        corpus._files = [Spool("standard input", io.BytesIO(text))]
+        found.append(corpus_identity(corpus))
+    assert found[0] == found[1] != found[2]
+    with pytest.raises(ValueError, match="'standard input' has changed since 'x' was counted from it: sha256 was"):
+        check_same_corpus(found[0], found[2], "x")
+
+
+@pytest.mark.parametrize("other", [[["a"], ["b", "c"]], [["a", "b", "c"]], [["a", "b"], ["d"]], ["a b c"]])
+def test_documents_are_known_by_their_tokens_and_how_they_are_read(other):
+    identity = corpus_identity([["a", "b"], ["c"]])
+    assert identity == corpus_identity((("a", "b"), "c"))
+    with pytest.raises(ValueError, match="the sequences in memory have changed since 'x' was counted from them"):
+        check_same_corpus(identity, corpus_identity(other), "x")
+    corpora = (DocumentCorpus(other), DocumentCorpus(other, reading=Reading(lowercase=True)))
+    assert corpus_identity(corpora[0]) != corpus_identity(corpora[1])
+
+
+def test_files_are_no_documents(file):
+    with pytest.raises(ValueError, match=r"'x' was counted from other files: '.*a.txt' instead of sequences in memory"):
+        check_same_corpus(corpus_identity(file), corpus_identity([["a", "b"]]), "x")
+
+
+WRAPPED = """It was a bright cold day in the city, and the clocks of all towers were
+striking one after the other; nobody counted them, since it was known to
+everyone that no two of them agreed about the hour or even about the day
+"""
+PLAIN = WRAPPED.replace(",", "").replace(";", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        (WRAPPED * 20, {}, "7 % of the tokens end .* 'city,', and .* wrapped.* --words --unit paragraph reads whole"),
+        (WRAPPED * 20, {"words": True}, "^the text looks wrapped, .*; --unit paragraph reads whole paragraphs$"),
+        (WRAPPED * 20, {"token_pattern": "[a-z]+"}, "^the text looks wrapped"),
+        (WRAPPED * 20, {"unit": "sentence"}, "^7 % of .*; --words reads words without it$"),
+        (WRAPPED * 20, {"unit": "sentence", "words": True}, None),
+        ("\udcff" + WRAPPED * 20, {}, "wrapped"),  # invalid UTF-8 does not matter
+        (PLAIN * 20, {}, "^the text looks wrapped"),
+        (PLAIN * 6, {}, None),  # 18 lines are too few to tell
+        (PLAIN.replace("\n", " ") * 20, {}, None),
+        (PLAIN.replace("\n", ".\n") * 20, {"words": True}, None),
+        ("a tokenised text , with spaces around punctuation .\n" * 20, {}, None),
+        ("100 words and then one more, " + "w " * 94, {}, None),  # 1 %
+        ("a." * 1_000, {}, "^.{,200}$"),  # an example is cut to a line
+        ("", {}, None),
+    ],
+)
+def test_advice_names_the_options_that_read_the_text_better(tmp_path, text, options, expected):
+    (tmp_path / "text").write_text(text, encoding="utf-8", errors="surrogateescape")
+    found = advice(FileCorpus(tmp_path / "text", reading=Reading(**options)))
+    assert found is None if expected is None else re.search(expected, found)
+
+
+def test_a_folder_of_small_files_is_looked_at_as_one_text(tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number}.txt").write_text(WRAPPED, encoding="utf-8")
+    assert "wrapped" in advice(FileCorpus(tmp_path))

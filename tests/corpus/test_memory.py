@@ -1,0 +1,187 @@
+"""Documents in memory: texts, lists of tokens, and records and tables that hold them, without loss."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastembed import Counts, SkipGram, Vocabulary
+from fastembed.corpus import DocumentCorpus, Ledger, Reading
+from fastembed.corpus.corpus import as_corpus, document_tokens
+from fastembed.corpus.reading import join_tokens, split_tokens
+from fastembed.vocabulary import encode_corpus
+
+TEXTS = ["The cat", None, "sat\non the mat"]
+SEQUENCES = [["The", "cat"], ["sat"], ["on", "the", "mat"]]
+LISTS = [["new york", "the"], [], ["cat"]]
+TABLES = {
+    "DataFrame": lambda columns: pytest.importorskip("pandas").DataFrame(columns),
+    "DataFrame of Polars": lambda columns: pytest.importorskip("polars").DataFrame(columns),
+    "Table": lambda columns: pytest.importorskip("pyarrow").table(columns),
+    "Dataset": lambda columns: pytest.importorskip("datasets").Dataset.from_dict(columns),
+}
+characters = st.text(st.one_of(st.sampled_from(" \t\n\v\f\ra"), st.characters(exclude_categories=["Cs"])), max_size=4)
+
+
+def read_all(documents, *, field=None, skip_bad=False, **reading):
+    corpus, ledger = DocumentCorpus(documents, reading=Reading(**reading), field=field, skip_bad=skip_bad), Ledger()
+    return list(corpus.sequences(ledger)), ledger
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_column_of_a_table_holds_texts_or_lists_and_a_whole_table_names_its_fields(name):
+    table, kind = TABLES[name]({"text": TEXTS, "tokens": LISTS}), name.partition(" ")[0]
+    for documents, options in ((table, {"field": "text"}), (table["text"], {})):
+        sequences, ledger = read_all(documents, skip_bad=True, **options)
+        assert (sequences, ledger.skipped) == (SEQUENCES, {"null": 1})
+        with pytest.raises(TypeError, match="item 1 of the corpus: null, where a text or a list of tokens is expected"):
+            read_all(documents, **options)
+    assert read_all(table, field="tokens")[0] == LISTS
+    for use in (DocumentCorpus, SkipGram().fit):
+        with pytest.raises(TypeError, match=f"one column of a table, got a whole {kind}: .* fields 'text', 'tokens'"):
+            use(table)
+    with pytest.raises(ValueError, match=f"the {kind} has no field 'txt'; its fields are 'text', 'tokens'"):
+        DocumentCorpus(table, field="txt")
+
+
+def test_any_object_with_columns_is_a_table():
+    class Frame:
+        def __init__(self, *columns):
+            self.columns = columns
+
+        def __iter__(self):
+            return iter([{"text": "a b"}])
+
+    with pytest.raises(TypeError, match=r"got a whole Frame: .* fields 'text', 'label'"):
+        DocumentCorpus(Frame("text", "label"))
+    assert read_all(Frame("text", "label"), field="text")[0] == [["a", "b"]]
+    with pytest.raises(ValueError, match="the Frame has 2 fields 'text'"):
+        DocumentCorpus(Frame("text", "text"), field="text")
+
+
+def test_a_model_is_fitted_to_columns_and_data_sets_as_they_are():
+    pandas, polars, datasets = map(pytest.importorskip, ("pandas", "polars", "datasets"))
+    texts = ["the cat sat", "the dog sat"] * 3
+    expected = SkipGram(dim=2, min_count=1).fit(texts).vectors.matrix
+    dataset = datasets.Dataset.from_dict({"text": texts, "id": range(6)})
+    stream = dataset.to_iterable_dataset()
+    of_field = [DocumentCorpus(source, field="text") for source in (dataset, stream)]
+    for documents in (pandas.Series(texts), polars.Series(texts), dataset["text"], *of_field):
+        assert (SkipGram(dim=2, min_count=1).fit(documents).vectors.matrix == expected).all()
+    with pytest.raises(TypeError, match=r"got a DatasetDict of \['train'\]: pass one of these"):
+        DocumentCorpus(datasets.DatasetDict(train=dataset), field="text")
+    with pytest.raises(TypeError, match=r"one column of a table, .* whole IterableDataset: .* fields 'text', 'id'"):
+        SkipGram().fit(stream)
+
+
+def test_records_have_a_field():
+    records = [{"id": 1, "text": "the cat"}, {"id": 2, "text": ["sat down"]}]
+    assert read_all(records, field="text", lowercase=True)[0] == [["the", "cat"], ["sat down"]]
+    bad = [*records, {"id": 3}, "text", {"text": 3}, {"text": b"ok"}, {"text": float("nan")}]
+    for place, error, message in (
+        (2, ValueError, "item 0 of the corpus: no field 'text' among 'id'"),
+        (3, TypeError, "item 0 of the corpus: 'text', where a mapping with the field 'text' is expected"),
+        (4, TypeError, "item 0 of the corpus: 3, where a text or a list of tokens is expected"),
+        (6, TypeError, "item 0 of the corpus: null, where"),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            read_all(bad[place : place + 1], field="text")
+    sequences, ledger = read_all(bad, field="text", skip_bad=True)
+    assert sequences == [["the", "cat"], ["sat down"], ["ok"]]
+    assert ledger.skipped == {"no field 'text'": 1, "no record": 1, "no text": 1, "null": 1}
+
+
+@given(st.lists(characters))
+def test_tokens_are_joined_and_split_without_loss(tokens):
+    text = join_tokens(tokens)
+    assert split_tokens(text) == tokens
+    assert b"\n" not in text
+    assert len(text.split()) == len(tokens)
+
+
+@given(st.lists(st.lists(characters, min_size=1), min_size=1))
+def test_any_tokens_are_counted_and_encoded(lists):
+    vocabulary, expected = (
+        Vocabulary.from_corpus(lists, min_count=1),
+        Counter(token for item in lists for token in item),
+    )
+    assert dict(zip(vocabulary.tokens, vocabulary.counts.tolist(), strict=True)) == expected
+    assert (vocabulary.ledger.lines, vocabulary.ledger.tokens_read) == (len(lists), expected.total())
+    ids = np.concatenate(list(encode_corpus(as_corpus(lists), vocabulary, Ledger(), None, 1)))
+    assert ids.tolist() == [index for item in lists for index in (*vocabulary.encode(item), -1)]
+
+
+def test_documents_are_read_on_any_number_of_threads_as_a_file_of_them_is(tmp_path):
+    texts = [f"The {n} and\n\nthe {n % 7}" for n in range(50_000)]
+    (tmp_path / "texts").write_text("\n".join(texts), encoding="utf-8")
+    expected = Vocabulary.from_corpus(tmp_path / "texts", min_count=2)
+    for threads in (1, 2):
+        found = Vocabulary.from_corpus(texts, min_count=2, threads=threads)
+        assert (found.tokens, found.counts.tolist()) == (expected.tokens, expected.counts.tolist())
+        counts, same = (Counts.from_corpus(text, found, threads=threads) for text in (texts, tmp_path / "texts"))
+        assert (counts.to_scipy() != same.to_scipy()).nnz == 0
+        assert found.ledger.lines == expected.ledger.lines == 150_000
+
+
+def test_a_text_means_what_a_file_with_that_content_means(read, tmp_path):
+    text = "to be\nor\tnot\n\nto be"
+    (tmp_path / "text").write_text(text, encoding="utf-8")
+    for reading in (None, Reading(lowercase=True), Reading(unit="paragraph"), Reading(token_pattern="[a-z]+")):
+        lines = read(as_corpus(tmp_path / "text", reading))[0]
+        assert read(as_corpus([text, ["or", "not"], text.encode()], reading))[0] == [*lines, ["or", "not"], *lines]
+    assert read([text])[0] == [["to", "be"], ["or", "not"], [], ["to", "be"]]
+    assert list(document_tokens(as_corpus([text, ["a b"]]))) == [["to", "be", "or", "not", "to", "be"], ["a b"]]
+    assert list(document_tokens(as_corpus(tmp_path / "text"))) == read([text])[0]
+    model, same = (SkipGram(dim=2, min_count=1).fit(corpus) for corpus in ([text] * 2, [*text.split("\n")] * 2))
+    assert (model.vectors.matrix == same.vectors.matrix).all()
+    assert (model.transform(["to be", text])[1] == model.transform([text.replace("\n", " ")])).all()
+
+
+def test_a_document_ends_a_sequence_of_any_unit():
+    texts = ["One. Two\nlines.\n\nA para-\ngraph", "", "and more", ["as", "it.", "Is"]]
+    expected = {
+        "line": [["one", "two"], ["lines"], [], ["a", "para"], ["graph"], [], ["and", "more"]],
+        "sentence": [["one"], ["two", "lines"], ["a", "paragraph"], ["and", "more"]],
+        "paragraph": [["one", "two", "lines"], ["a", "paragraph"], ["and", "more"]],
+        "document": [["one", "two", "lines", "a", "paragraph"], ["and", "more"]],
+    }
+    for unit, sequences in expected.items():
+        found, ledger = read_all(texts, words=True, unit=unit)
+        assert found == [*sequences, ["as", "it.", "Is"]]
+        by_python = read_all(texts, lowercase=True, unit=unit, token_pattern=r"\w+")[0]
+        assert [tokens for tokens in by_python if tokens] == [tokens for tokens in found if tokens]
+        corpus = DocumentCorpus(texts, reading=Reading(words=True, unit=unit))
+        assert Vocabulary.from_corpus(corpus, min_count=1).ledger.lines == ledger.lines == len(found)
+
+
+def test_surrogates_of_texts_are_rejected_or_replaced():
+    with pytest.raises(ValueError, match=r"item 1 of the corpus: not valid UTF-8: '\\ud800'"):
+        read_all(["a", "b \ud800"])
+    sequences, ledger = read_all(["a\ud800 b", "\udce4\udcb8 c \udcff", ["\ud800"]], errors="replace")
+    assert sequences == [["a\ufffd", "b"], ["\ufffd", "c", "\ufffd"], ["\ufffd"]]
+    assert ledger.replaced == 4
+
+
+def test_blocks_of_documents_have_a_bounded_size(sizes):
+    corpus = DocumentCorpus([b"x" * 100_000] * 50)
+    assert [len(block.documents) for block in corpus.blocks(Ledger())] == [11, 11, 11, 11, 6]
+
+
+@pytest.mark.parametrize(
+    ("documents", "options", "message"),
+    [
+        ("a.jsonl", {}, "documents in memory are an iterable, got 'a.jsonl'; FileCorpus reads files"),
+        (iter(["a"]), {}, "a corpus is read more than once, which a list_iterator does not allow"),
+        (7, {}, "a corpus is a path or an iterable of documents, got int: 7"),
+        ({"train": ["a"]}, {}, r"documents are an iterable, got a dict of \['train'\]: pass one of these"),
+        (["a"], {"field": 3}, "field must be the name of a field, got 3"),
+        (["a"], {"skip_bad": 1}, "skip_bad must be True or False, got 1"),
+        (["a"], {"reading": {"words": True}}, r"reading must be a fastembed\.corpus\.Reading or None, got {'words'"),
+    ],
+)
+def test_wrong_arguments_are_rejected(documents, options, message):
+    with pytest.raises(TypeError, match=message):
+        DocumentCorpus(documents, **options)
