@@ -41,23 +41,6 @@ def test_max_size_and_memory_limit_apply_to_windows_and_baskets(run, tmp_path, c
         assert re.search(r"of 7 tokens and (7|14) contexts; .* over max_size=7\)$", out.strip())
 
 
-@pytest.mark.parametrize("more", [(), ("--baskets", "flat")])
-def test_a_text_that_changes_between_its_two_readings_is_an_error(run, tmp_path, corpus, monkeypatch, more):
-    text = tmp_path / "text"
-    text.write_bytes(corpus.read_bytes())
-
-    def cut(*args, real=Vocabulary.from_corpus, **options):
-        vocabulary = real(*args, **options)
-        text.write_text("w01 w02\n", encoding="utf-8")
-        return vocabulary
-
-    monkeypatch.setattr(Vocabulary, "from_corpus", cut)
-    code, out, err = run("count", text, "-o", tmp_path / "counts", "--min-count", 1, *more)
-    assert (code, out) == (1, "")
-    assert "the text changed between its two readings, from 6,300 tokens to 2" in err
-    assert not (tmp_path / "counts").exists()
-
-
 def test_options_of_reading_reach_the_corpus(run, tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "text").write_bytes(b"The-cat SAT\xff\nthe-CAT\n")
@@ -82,22 +65,6 @@ def test_a_model_of_a_store_is_the_one_of_a_file(run, tmp_path, corpus):
         models.append(SkipGram.load(model))
     assert (models[0].vectors.matrix == models[1].vectors.matrix).all()
     assert models[0].counts_sha256_ == models[1].counts_sha256_
-
-
-def test_a_store_is_not_written_over_other_files(run, tmp_path, corpus):
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "novel.txt").write_text("a b", encoding="utf-8")
-    code, out, err = run("count", corpus, "-o", tmp_path / "texts", "--store", "--quiet")
-    assert (code, out) == (1, "")
-    assert "holds other files, such as 'novel.txt'" in err
-
-
-def test_a_store_is_counted_within_a_limit_to_the_same_bytes(run, tmp_path, corpus):
-    argv = ("count", corpus, "--store", "--quiet", "-o")
-    assert run(*argv, tmp_path / "a") == (0, "", "")
-    assert run(*argv, tmp_path / "b", "--memory-limit", "1M") == (0, "", "")
-    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab"]
-    assert files[0] == files[1]
 
 
 def test_text_and_stores_have_urls(run, tmp_path, corpus):
@@ -192,18 +159,6 @@ def test_what_is_printed_is_what_is_counted(run, raw, tmp_path):
     assert [line.split() for line in counted.splitlines()[1:]] == [list(pair) for pair in pairs]
 
 
-@pytest.mark.parametrize("pattern", [r"\b", "(a)|b", "(a)?b", "a*", "|a", "(?=a)", "()", "(Z)|é"])
-def test_a_pattern_that_matches_nothing_at_places_is_an_error(run, raw, tmp_path, pattern, capsys):
-    (tmp_path / "more").write_text("aé b Zé\n", encoding="utf-8")
-    try:
-        code, out, err = run("tokens", tmp_path / "more", "--token-pattern", pattern)
-    except SystemExit as error:
-        code, out, err = error.code, *capsys.readouterr()
-    assert code == (1 if pattern == "(Z)|é" else 2)
-    assert out == ""
-    assert "matches the empty string, not a token" in " ".join(err.split())
-
-
 @pytest.fixture
 def phrased(tmp_path):
     """A text with two phrases."""
@@ -266,22 +221,6 @@ def test_auto_finds_the_phrases_of_the_text_first(run, document, phrased, tmp_pa
     assert read == [
         Phrases.from_corpus(phrased).join(line.split()) for line in phrased.read_text(encoding="utf-8").splitlines()
     ]
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "list.txt' holds no phrase"),
-        (b"new_york", "list.txt', line 1: a phrase has from 2 to 8 tokens"),
-        (b"a b c d e f g h i", "'a b c d e f g h i' has 9 tokens"),
-        (b"new \xff", "list.txt' is not valid UTF-8 at line 1"),
-    ],
-)
-def test_a_bad_list_is_named(run, phrased, tmp_path, data, message):
-    (tmp_path / "list.txt").write_bytes(data)
-    code, out, err = run("tokens", phrased, "--phrases", tmp_path / "list.txt")
-    assert (code, out) == (1, "")
-    assert message in err
 
 
 def test_what_holds_nothing_to_find_is_named(run, tmp_path, phrased):

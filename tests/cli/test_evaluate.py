@@ -47,23 +47,9 @@ def test_evaluate_prints_json(document, saved, judged):
         {"file": similarity, "spearman": pytest.approx(1), "pairs": 4, "covered": 3, "unknown": ["cow"], "composed": 0}
     ]
     (found,) = results["analogies"]
-    assert found["sections"][1] == {
-        "name": "farm",
-        "correct": 0,
-        "covered": 0,
-        "asked": 1,
-        "composed": 0,
-        "accuracy": None,
-    }
-    del found["sections"]
+    assert [section["name"] for section in found.pop("sections")] == ["family", "farm"]
     expected = {"file": analogies, "restrict": 3, "method": "3CosAdd", "name": "total"}
     assert found == expected | {"correct": 0, "covered": 0, "asked": 3, "composed": 0, "accuracy": None}
-
-
-def test_evaluate_names_a_bad_line(run, saved, judged):
-    code, out, err = run("evaluate", saved, "--analogies", judged[0])
-    assert (code, out) == (1, "")
-    assert re.fullmatch(r"fastembed: error: '.*similarity.tsv', line 2: four words, .*\n", err)
 
 
 def test_perplexity_is_that_of_the_model(run, document, saved, model, text, tmp_path):
@@ -200,11 +186,6 @@ def test_words_that_no_font_has_are_named_in_one_warning(run, tmp_path, monkeypa
     assert (code, out) == (0, "")
     assert re.fullmatch(r"fastembed: warning: words with .* install one that has them: '\u65e5'\n", err)
     assert (tmp_path / "m.png").exists()
-
-
-def test_plot_writes_a_page(run, model, tmp_path):
-    assert run("plot", model, "-o", tmp_path / "m.html", "--quiet") == (0, "", "")
-    assert b"</html>" in (tmp_path / "m.html").read_bytes()
 
 
 def test_a_missing_extra_is_named_in_one_line(run, model, tmp_path, monkeypatch):

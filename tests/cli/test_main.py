@@ -15,13 +15,34 @@ import numpy as np
 import pytest
 from tqdm.std import TqdmDefaultWriteLock
 
-from fastembed.cli import Terminated
+from fastembed.cli import Terminated, sigterm_interrupts
 from fastembed.cli.output import Progress
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import SkipGram
 from fastembed.vectors import Vectors
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes and signals")
+
+
+@posix
+@pytest.mark.thread_unsafe(reason="handlers belong to the process")
+def test_sigterm_interrupts_the_main_thread_once_where_the_process_has_no_handler(in_threads):
+    def handler():
+        with sigterm_interrupts():
+            return signal.getsignal(signal.SIGTERM)
+
+    assert in_threads(handler) == [signal.SIG_DFL]
+    assert handler() not in (signal.SIG_DFL, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    try:
+        with pytest.raises(Terminated), sigterm_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # is ignored
+        assert handler() is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 HOSTILE = "red\x1b[31m\x07", "left\u202eright", "two\nlines\x9b2J"
 SEEN = r"red\x1b[31m\x07", r"left\u202eright", r"two\nlines\x9b2J"
 RECORD = {"epoch": 1, "nll": 2.0, "perplexity": 7.389, "learning_rate": 1.0, "seconds": 0.5}
@@ -115,12 +136,6 @@ def test_a_closed_pipe_ends_the_command_silently(run, tmp_path, stdout_to, count
     Vectors([f"w{i}" for i in range(5000)], np.eye(5000, 2, dtype=np.float32)).save(path)
     stdout_to(closed_pipe(), encoding="utf-8")
     assert run("neighbors", path, "w1", "-n", count) == (1, "", "")
-
-
-@posix
-def test_a_closed_pipe_ends_help_silently(run, stdout_to):
-    stdout_to(closed_pipe(), encoding="utf-8")
-    assert run("--help") == (1, "", "")
 
 
 @posix
