@@ -233,19 +233,6 @@ def part_of_pair(pair: Pair, parts: int) -> int:
     return (h ^ h >> 31) * parts >> 64
 
 
-def rank_pairs(counts: Sequence[int], least: int) -> list[int]:
-    """Return the rank of each pair by decreasing count, with ties in order; -1 for counts below `least`.
-
-    Examples
-    --------
-    >>> rank_pairs([1, 3, 2, 3], least=2)
-    [-1, 0, 2, 1]
-    """
-    order = sorted((k for k in range(len(counts)) if counts[k] >= least), key=lambda k: -counts[k])
-    ranks = {k: rank for rank, k in enumerate(order)}
-    return [ranks.get(k, -1) for k in range(len(counts))]
-
-
 def put_numbers(left: Ids, right: Ids, shift: int, parts: int, numbers: Sequence[int]) -> list[int]:
     """Return the number of the pair at each position, or -1, from the numbers of the pairs in the order of parts.
 

@@ -27,7 +27,6 @@ class Sizes:
     bag_documents: int = 1 << 13  # documents whose bags one task makes
     answered_documents: int = 1 << 11  # largest number of documents that one task of a prediction answers
     part_pairs: int = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
-    tallied_counts: int = 256  # pairs that occur less often are sorted by counting sort
 
 
 SIZES = Sizes()

@@ -29,25 +29,18 @@ def number_pairs(
     numbers: _Int32,
     counts: _Int32,
     sizes: _Int64,
-    tally: _Int64,
-) -> None: ...
-def rank_pairs(
-    pairs: _UInt64,
-    bounds: _Int64,
-    sizes: _Int64,
-    first: int,
-    last: int,
-    ranks: _Int64,
-    frequent: _Int32,
-    least: int,
-    numbers: _Int32,
-    counts: _Int32,
-    left: _Int32,
-    right: _Int32,
-    totals: _Int64,
 ) -> None: ...
 def put_numbers(
-    left: _Int32, right: _Int32, shift: int, first: int, last: int, numbers: _Int32, starts: _Int64, found: _Int32
+    left: _Int32,
+    right: _Int32,
+    shift: int,
+    first: int,
+    last: int,
+    numbers: _Int32,
+    bounds: _Int64,
+    ranks: _Int32,
+    starts: _Int64,
+    found: _Int32,
 ) -> None: ...
 def bags(
     features: Sequence[_Int32], offsets: _Int64, starts: _Int64, indptr: _Int64, indices: _Int32, data: _Float

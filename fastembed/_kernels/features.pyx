@@ -218,7 +218,7 @@ def part_pairs(
 
 def number_pairs(
     uint64_t[::1] pairs, const int64_t[::1] bounds, Py_ssize_t first, Py_ssize_t last,
-    int32_t[::1] numbers, int32_t[::1] counts, int64_t[::1] sizes, int64_t[:, ::1] tally,
+    int32_t[::1] numbers, int32_t[::1] counts, int64_t[::1] sizes,
 ):
     """Number the pairs of each part from first to last - 1 in the order of their first occurrence, and count each.
 
@@ -234,15 +234,13 @@ def number_pairs(
         How often each of the different ones occurs, at its new place.
     sizes : int64 (parts,), written
         How many there are.
-    tally : int64 (parts, T), written
-        How many of them occur c times, for each c from 1 to T - 1; tally[k, 0] T times or more.
 
     Raises
     ------
     MemoryError
         Without memory for a table, or if a part has 2^31 - 1 pairs or more.
     """
-    cdef Py_ssize_t k, i, begin, largest = 0, most = tally.shape[1]
+    cdef Py_ssize_t k, i, begin, largest = 0
     cdef uint64_t mask, place, pair
     cdef int32_t size, number
     cdef int32_t* slots  # number of a pair + 1; 0 in a free slot
@@ -269,9 +267,6 @@ def number_pairs(
                 counts[begin + number] += 1
                 numbers[i] = number
             sizes[k] = size
-            tally[k, :] = 0
-            for i in range(begin, begin + size):
-                tally[k, counts[i] if counts[i] < most else 0] += 1
     PyMem_RawFree(slots)
 
 
@@ -283,63 +278,21 @@ cdef inline uint64_t mask_for(Py_ssize_t pairs) noexcept nogil:
     return slots - 1
 
 
-def rank_pairs(
-    const uint64_t[::1] pairs, const int64_t[::1] bounds, const int64_t[::1] sizes, Py_ssize_t first, Py_ssize_t last,
-    int64_t[:, ::1] ranks, const int32_t[::1] frequent, int64_t least,
-    int32_t[::1] numbers, int32_t[::1] counts, int32_t[::1] left, int32_t[::1] right, int64_t[::1] totals,
-):
-    """Write the ranks of the distinct pairs of each part by count.
-
-    Parameters
-    ----------
-    pairs, bounds, sizes, first, last
-        As `number_pairs` left them.
-    ranks : int64 (parts, T), written
-        The rank of the part's next pair that occurs c times; ranks[k, 0]: the place, in `frequent`, of its next one
-        that occurs T times or more.
-    frequent : int32
-        The ranks of such pairs, or -1.
-    least : int
-        Pairs of T - 1 or fewer occurrences that have fewer than this have no rank, but -1.
-    numbers : int32 (n,), written
-        Each number becomes a rank.
-    counts : int32 (n,), written
-        Each count becomes a rank.
-    left, right : int32, totals : int64, written
-        The pairs and their counts, by rank.
-    """
-    cdef Py_ssize_t k, i, end, most = ranks.shape[1]
-    cdef int64_t count, rank  # of fewer than 2^31 pairs
-    with nogil:
-        for k in range(first, last):
-            end = bounds[k] + sizes[k]
-            for i in range(bounds[k], end):
-                count, rank = counts[i], -1
-                if count >= most:
-                    rank = frequent[ranks[k, 0]]
-                    ranks[k, 0] += 1
-                elif count >= least:
-                    rank = ranks[k, count]
-                    ranks[k, count] += 1
-                if rank >= 0:
-                    left[rank], right[rank], totals[rank] = <int32_t>(pairs[i] >> 32), <int32_t>pairs[i], count
-                counts[i] = <int32_t>rank
-            for i in range(bounds[k], bounds[k + 1]):
-                numbers[i] = counts[bounds[k] + numbers[i]]
-
-
 def put_numbers(
     const int32_t[::1] left, const int32_t[::1] right, Py_ssize_t shift, Py_ssize_t first, Py_ssize_t last,
-    const int32_t[::1] numbers, int64_t[::1] starts, int32_t[::1] found,
+    const int32_t[::1] numbers, const int64_t[::1] bounds, const int32_t[::1] ranks, int64_t[::1] starts,
+    int32_t[::1] found,
 ):
-    """Write the number of the pair, or -1, at each position from first to last - 1.
+    """Write the rank of the pair, or -1, at each position from first to last - 1.
 
     Parameters
     ----------
     left, right, shift, first, last
         As for `part_sizes`.
-    numbers : int32
-        Of the pairs in the order of `part_pairs`.
+    numbers, bounds
+        As of `number_pairs`.
+    ranks : int32 (n,)
+        The rank of each of the different pairs, at its place.
     starts : int64 (parts,), written
         Where the numbers of each part begin; they move on.
     found : int32 (n,), written
@@ -350,7 +303,7 @@ def put_numbers(
         for i in range(first, min(last, left.shape[0])):
             if i < end and left[i] >= 0 and right[i + shift] >= 0:
                 part = part_of(pair_of(left[i], right[i + shift]), high)
-                found[i] = numbers[starts[part]]
+                found[i] = ranks[bounds[part] + numbers[starts[part]]]
                 starts[part] += 1
             else:
                 found[i] = -1

@@ -565,61 +565,38 @@ def count_pairs(left: Int32, right: Int32, shift: int, least: int, pool: Pool) -
     pairs = np.empty(bounds[-1], np.uint64)
     moved = starts.copy()
     pool.run(lambda k: kernels.part_pairs(left, right, shift, *pieces[k], moved[k], pairs), len(pieces))
-    numbers, counts = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32)
-    sizes, tally = np.empty(parts, np.int64), np.empty((parts, SIZES.tallied_counts), np.int64)
+    numbers, counts, sizes = np.empty(len(pairs), np.int32), np.empty(len(pairs), np.int32), np.empty(parts, np.int64)
     tasks = [(first, min(first + PARTS_AT_ONCE, parts)) for first in range(0, parts, PARTS_AT_ONCE)]
-    pool.run(lambda k: kernels.number_pairs(pairs, bounds, *tasks[k], numbers, counts, sizes, tally), len(tasks))
-    different = (counts[begin : begin + size] for begin, size in zip(bounds[:-1], sizes, strict=True))
-    frequent = [part[part >= tally.shape[1]] for part in different]
-    ranks, of_frequent, total = first_ranks(tally, np.concatenate(frequent), least)
-    grams = Grams(np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.int64))
-
-    def rank(task: int) -> None:
-        kernels.rank_pairs(
-            pairs, bounds, sizes, *tasks[task], ranks, of_frequent, least, numbers, counts,
-            grams.left, grams.right, grams.counts,
-        )  # fmt: skip
-
-    pool.run(rank, len(tasks))
+    pool.run(lambda k: kernels.number_pairs(pairs, bounds, *tasks[k], numbers, counts, sizes), len(tasks))
+    # The different pairs of a part, and their counts, stand at its begin
+    different = np.repeat(bounds[:-1] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+    kept = different[by_count(counts[different], least)]
+    check_numbered(len(kept))
+    chosen = pairs[kept]
+    left_ids, right_ids = (chosen >> np.uint64(32)).astype(np.int32), chosen.astype(np.uint32).view(np.int32)
+    grams = Grams(left_ids, right_ids, counts[kept].astype(np.int64))
+    ranks = counts
+    ranks[different] = -1
+    ranks[kept] = np.arange(len(kept), dtype=np.int32)
     found = np.empty(len(left), np.int32)
-    pool.run(lambda k: kernels.put_numbers(left, right, shift, *pieces[k], numbers, starts[k], found), len(pieces))
+
+    def put(k: int) -> None:
+        kernels.put_numbers(left, right, shift, *pieces[k], numbers, bounds, ranks, starts[k], found)
+
+    pool.run(put, len(pieces))
     return found, grams
 
 
-def first_ranks(tally: Int64, frequent: Int32, least: int) -> tuple[Int64, Int32, int]:
-    """Return the ranks of the pairs of each part by decreasing count, with equal counts in the order of the parts.
+def by_count(counts: Int32, least: int) -> Int64:
+    """Return the places of the counts that are at least `least`, by decreasing count; equal ones stay in order.
 
-    Parameters
-    ----------
-    tally : ndarray of int64 (parts, T)
-        The output of `number_pairs`.
-    frequent : ndarray of int32
-        The counts of T or more, in the order of the parts.
-    least : int
-
-    Returns
-    -------
-    ranks : ndarray of int64 (parts, T)
-    of_frequent : ndarray of int32
-        The arguments of `rank_pairs`.
-    total : int
-        The number of pairs that occur often enough.
-
-    Raises
-    ------
-    ValueError
-        If these are more than an int32 can number.
+    Examples
+    --------
+    >>> by_count(np.array([1, 2, 70_000, 2, 80_000], np.int32), 2)
+    array([4, 2, 1, 3])
     """
-    order = np.argsort(-frequent, kind="stable")
-    order = order[frequent[order] >= least]
-    of_frequent = np.full(max(1, len(frequent)), -1, np.int32)
-    of_frequent[order] = np.arange(len(order), dtype=np.int32)
-    rarer = tally[:, :0:-1].T.copy()  # pairs with T - 1, T - 2, ..., 1 occurrences, per part
-    rarer[max(0, tally.shape[1] - least) :] = 0
-    ends = len(order) + np.cumsum(rarer).reshape(rarer.shape)
-    total = len(order) + int(rarer.sum())
-    check_numbered(total)
-    ranks = np.empty_like(tally)
-    ranks[:, 0] = np.cumsum(tally[:, 0]) - tally[:, 0]
-    ranks[:, :0:-1] = (ends - rarer).T
-    return ranks, of_frequent, total
+    most = 0xFFFF
+    order = np.argsort((most - np.minimum(counts, most)).astype(np.uint16), kind="stable")  # of 16 bits: a radix sort
+    first = order[: np.count_nonzero(counts >= most)]
+    first[:] = first[np.argsort(-counts[first], kind="stable")]
+    return order[: np.count_nonzero(counts >= least)]

@@ -39,41 +39,14 @@ def test_the_pairs_of_a_part_are_numbered_and_counted_as_by_the_twin(sizes):
     bounds = np.cumsum([0, *sizes])
     given = rng.integers(0, LARGEST, (50, 2))[rng.integers(0, 50, bounds[-1])].tolist()
     pairs, numbers, counts = uint64(given), np.empty(len(given), np.int32), np.empty(len(given), np.int32)
-    different, tally = np.empty(len(sizes), np.int64), np.empty((len(sizes), 4), np.int64)
+    different = np.empty(len(sizes), np.int64)
     for first in range(len(sizes)):
-        kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different, tally)
+        kernels.number_pairs(pairs, bounds, first, first + 1, numbers, counts, different)
     for k, (first, last) in enumerate(pairwise(bounds)):
         expected, times = twins.number_pairs(map(tuple, given[first:last]))
         assert numbers[first:last].tolist() == expected
         assert_array_equal(pairs[first : first + different[k]], uint64(times))
         assert counts[first : first + different[k]].tolist() == list(times.values())
-        often = np.array([*times.values()], int)
-        assert tally[k].tolist() == [np.count_nonzero(often >= 4), *(np.count_nonzero(often == c) for c in (1, 2, 3))]
-
-
-@pytest.mark.parametrize("least", [1, 2, 5])
-def test_pairs_rank_as_by_the_twin(least):
-    """In two parts, of five pairs and of six; ranks are given as first ones of counts 1 and 2, else one by one."""
-    counts, of_part = np.array([1, 4, 2, 3, 1, 2, 9, 1, 4, 2, 2]), np.arange(11) >= 5
-    expected = np.array(twins.rank_pairs(counts.tolist(), least))
-    ranks = np.array([[0, *(expected[~of_part & (counts == c)][0] for c in (1, 2))]] * 2)
-    ranks[1] = np.count_nonzero(counts[:5] > 2), *(expected[of_part & (counts == c)][0] for c in (1, 2))
-    frequent = expected[counts > 2].astype(np.int32)
-    pairs = uint64([(n, n + 1) for n in range(11)])
-    numbers, written = np.array([4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 5], np.int32), counts.astype(np.int32)
-    left, right, totals = np.full(11, -1, np.int32), np.full(11, -1, np.int32), np.full(11, -1)
-    bounds, sizes = np.array([0, 5, 11]), np.array([5, 6])
-    for part in (1, 0):
-        kernels.rank_pairs(
-            pairs, bounds, sizes, part, part + 1, ranks, frequent, least, numbers, written, left, right, totals
-        )
-    assert_array_equal(written, expected)
-    assert_array_equal(numbers, [*expected[4::-1], *expected[5:]])
-    by_rank = np.argsort(expected)[np.count_nonzero(expected < 0) :]
-    rest = [-1] * (11 - len(by_rank))
-    assert left.tolist() == [*by_rank, *rest]
-    assert right.tolist() == [*(by_rank + 1), *rest]
-    assert totals.tolist() == [*counts[by_rank], *rest]
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 400])
@@ -148,11 +121,13 @@ def test_pairs_are_divided_into_the_parts_of_the_twin(shift, parts):
         kernels.part_pairs(left, right, shift, *piece, ends, pairs)
     assert_array_equal(ends, starts[1:])
     assert_array_equal(pairs, uint64(chain.from_iterable(expected)))
-    numbers, found, ends = np.arange(len(pairs), dtype=np.int32), np.full(500, 99, np.int32), starts[:-1].copy()
+    found, ends = np.full(500, 99, np.int32), starts[:-1].copy()
+    in_part = np.concatenate([np.arange(size, dtype=np.int32) for size in np.diff(starts)])
+    ranks = np.random.default_rng(0).permutation(len(pairs)).astype(np.int32)
     for piece in pieces:
-        kernels.put_numbers(left, right, shift, *piece, numbers, ends, found)
+        kernels.put_numbers(left, right, shift, *piece, in_part, starts, ranks, ends, found)
     assert_array_equal(ends, starts[1:])
-    assert found.tolist() == twins.put_numbers(left, right, shift, parts, numbers.tolist())
+    assert found.tolist() == twins.put_numbers(left, right, shift, parts, ranks.tolist())
 
 
 # ---------------------------------------------------------------- bags

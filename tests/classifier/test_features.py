@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastembed import Classifier
 from fastembed._base.threads import Pool
 from fastembed.classifier.classifier import ClassifierOptions
-from fastembed.classifier.features import count_pairs, first_ranks, kept_features
+from fastembed.classifier.features import count_pairs, kept_features
 from fastembed.classifier.labels import read_examples
 from fastembed.corpus import Ledger, Reading
 
@@ -77,10 +77,9 @@ def test_lists_of_tokens_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("least", [1, 2, 5, 9])
-@pytest.mark.parametrize("tallied", [1, 2, 8, 256])
 @pytest.mark.parametrize("pairs_of_a_part", [7, 1 << 15])
-def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, tallied, least, sizes):
-    sizes.part_pairs, sizes.tallied_counts = pairs_of_a_part, tallied
+def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, least, sizes):
+    sizes.part_pairs = pairs_of_a_part
     ids = np.random.default_rng(0).integers(-1, 30, 5000).astype(np.int32)
     at = list(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True))
     wanted = Counter(pair for pair in at if min(pair) >= 0)
@@ -97,9 +96,7 @@ def test_pairs_are_counted_and_numbered_by_parts(pairs_of_a_part, tallied, least
         assert_array_equal(others.left, grams.left)
 
 
-@pytest.mark.parametrize("tallied", [1, 3, 300])
-def test_equal_counts_rank_by_the_first_occurrence_in_a_part(tallied, sizes):
-    sizes.tallied_counts = tallied
+def test_equal_counts_rank_by_the_first_occurrence_in_a_part():
     ids = np.array([4, 5, -1, 2, 3, -1, 9, 9, -1, 2, 3, -1, 4, 5, -1, 7, 8, -1], np.int32)
     _, grams = count_pairs(ids, ids, 1, 1, Pool(2))
     assert grams.left.tolist() == [4, 2, 9, 7]
@@ -108,14 +105,7 @@ def test_equal_counts_rank_by_the_first_occurrence_in_a_part(tallied, sizes):
 
 def test_more_features_than_can_be_numbered_raise_an_error():
     message = r"2,147,483,647 features are too many, of at most 2,147,483,646: a larger min_count"
-    most, tally = 2**31 - 2, np.zeros((2, 4), np.int64)
-    tally[:, 1] = 2**30, 2**30 - 2
-    none = np.empty(0, np.int32)
-    assert first_ranks(tally, none, 1)[2] == most
-    tally[0, 2] = 1
-    with pytest.raises(ValueError, match=message):
-        first_ranks(tally, none, 1)
-    assert first_ranks(tally, none, 2)[2] == 1
+    most = 2**31 - 2
     kinds = [np.broadcast_to(np.int64(1), size) for size in (most, 1)]
     assert kept_features(kinds[:1], None) == [most]
     with pytest.raises(ValueError, match=message):
