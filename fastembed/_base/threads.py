@@ -112,7 +112,7 @@ if hasattr(os, "register_at_fork"):
 
 MOST_THREADS = 1024  # threads that work for one call of a pool
 MOST_READERS = 64  # threads of one reading of a text, unless there are more CPUs: each holds two blocks of it
-POLL_SECONDS = 0.1  # Windows looks for a Ctrl-C between two waits
+POLL_SECONDS = 0.1  # between two looks for a Ctrl-C
 
 # The threads of this process: another one is started whenever none is idle, so that no call waits for another one
 _executor = PerProcess(lambda: ThreadPoolExecutor(sys.maxsize, "fastembed"))
@@ -192,14 +192,13 @@ def in_background(function: Callable[..., R], *arguments: Any) -> Future[R]:
     return calls[0]
 
 
-def interruptible(function: Callable[[], R]) -> R:
-    """Return ``function()``, computed on another thread, so that a Ctrl-C ends the wait for a long call of a library.
+def awaited(call: Future[R]) -> R:
+    """Return the result of a call once it has ended; a Ctrl-C ends the wait, and the call goes on until it ends.
 
-    The call itself goes on in the background until it ends.
+    Without a limit of time, a signal that arrives just before the wait begins would be seen at its end only.
     """
-    call = in_background(function)
-    while wait([call], POLL_SECONDS).not_done:
-        pass
+    while not call.done():
+        wait([call], POLL_SECONDS)
     return call.result()
 
 
@@ -376,9 +375,9 @@ def ordered_results(
         for item in items:
             pending.append(executor.submit(function, item))
             if len(pending) > ahead:
-                yield pending.popleft().result()
+                yield awaited(pending.popleft())
         while pending:
-            yield pending.popleft().result()
+            yield awaited(pending.popleft())
     except BaseException:
         give_up()
         raise
@@ -430,18 +429,11 @@ class BlasLimit:
     def acquire(self) -> None:
         """Hold the limit."""
         with self._lock:
-            try:
-                if self._holders.value == 0:
-                    libraries = self._find_libraries()
-                    with _control_of_blas():
-                        if self._limits is None:  # None: remember what the limits are, and change nothing
-                            self._limits = libraries.limit(limits=None)
-                        libraries.limit(limits=1, user_api="blas")
-                self._holders.value += 1
-            except BaseException:  # a Ctrl-C, which may come at any place
-                if self._holders.value == 0:
-                    self._restore()
-                raise
+            if self._limits is None:
+                libraries = self._find_libraries()
+                with _control_of_blas():
+                    self._limits = libraries.limit(limits=1, user_api="blas")
+            self._holders.value += 1
 
     def release(self) -> None:
         """Hold the limit no longer."""
@@ -465,17 +457,9 @@ class BlasLimit:
 
     def _restore(self) -> None:
         if self._limits is not None:
-            try:
-                self._lift(self._limits)
-            except BaseException:  # a Ctrl-C in the middle
-                self._lift(self._limits)
-                raise
+            with _control_of_blas():
+                self._limits.restore_original_limits()
             self._limits = None
-
-    @staticmethod
-    def _lift(limits: Any) -> None:
-        with _control_of_blas():
-            limits.restore_original_limits()
 
 
 blas_limit = BlasLimit()

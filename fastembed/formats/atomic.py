@@ -59,13 +59,8 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         return target
     if not stat.S_ISREG(mode):
         raise OSError(f"cannot write {str(path)!r}: it exists and is not a regular file")
-    if not os.access(target, os.W_OK):
-        try:
-            os.close(os.open(target, os.O_WRONLY))
-        except FileNotFoundError:  # put aside by another writer
-            pass
-        except OSError as error:
-            raise PermissionError(f"cannot write {str(path)!r}: it is read-only") from error
+    if not os.access(target, os.W_OK) and target.exists():  # else another writer has put it aside
+        raise PermissionError(f"cannot write {str(path)!r}: it is read-only")
     return target
 
 

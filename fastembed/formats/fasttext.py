@@ -205,6 +205,7 @@ def _bytes_left(source: Source) -> int:
 
 
 END_OF_LINE = "</s>"
+LONGEST_NGRAM = 100  # characters; far above what anybody uses, and a bound for the memory of long words
 BLOCK_WORDS = 4096  # words whose n-grams are in memory at a time
 
 # FNV-1a of 32 bits
@@ -213,20 +214,31 @@ PRIME = np.uint32(16777619)
 
 
 def ngrams_of(word: str, shortest: int, longest: int) -> list[str]:
-    """Return the n-grams of a word.
+    """Return the n-grams of a word between ``<`` and ``>``, by where they begin, then by length.
+
+    ``<`` and ``>`` alone are not n-grams, and ``</s>`` has none.
 
     Parameters
     ----------
     word : str
     shortest, longest : int
-        In characters.
+        In characters (Unicode code points).
 
     Examples
     --------
     >>> ngrams_of("où", 1, 3)
     ['<o', '<où', 'o', 'où', 'où>', 'ù', 'ù>']
     """
-    return [] if word == END_OF_LINE else character_ngrams(word, shortest, longest)
+    if word == END_OF_LINE:
+        return []
+    text = f"<{word}>"
+    size, least = len(text), max(shortest, 1)
+    return [
+        text[start:end]
+        for start in range(size - least + 1)
+        for end in range(start + least, min(start + longest, size) + 1)
+        if end - start > 1 or 0 < start < size - 1
+    ]
 
 
 def buckets_of(
@@ -345,32 +357,3 @@ def sums_of_rows(rows: Matrix, ids: NDArray[np.intp], sizes: NDArray[np.intp]) -
     taken = rows[distinct] if len(distinct) else np.zeros((1, rows.shape[1]), rows.dtype)
     sums: Matrix = matrix @ taken
     return sums
-
-
-LONGEST_NGRAM = 100  # characters; far above what anybody uses, and a bound for the memory of long words
-
-
-def character_ngrams(word: str, shortest: int, longest: int) -> list[str]:
-    """Return the n-grams of a word between ``<`` and ``>``, by where they begin, then by length.
-
-    ``<`` and ``>`` alone are not n-grams.
-
-    Parameters
-    ----------
-    word : str
-    shortest, longest : int
-        In characters (Unicode code points).
-
-    Examples
-    --------
-    >>> character_ngrams("où", 1, 3)
-    ['<o', '<où', 'o', 'où', 'où>', 'ù', 'ù>']
-    """
-    text = f"<{word}>"
-    size, least = len(text), max(shortest, 1)
-    return [
-        text[start:end]
-        for start in range(size - least + 1)
-        for end in range(start + least, min(start + longest, size) + 1)
-        if end - start > 1 or 0 < start < size - 1
-    ]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import Pool, interruptible, ordered_map, single_threaded_blas
+from fastembed._base.threads import Pool, awaited, in_background, ordered_map, single_threaded_blas
 from fastembed.counts.groups import Totals
 
 # Two-sided windows count a pair of positions in the rows of both words, though it is one observation. Where pairs are
@@ -101,12 +101,12 @@ def _shrinking(
     With S = R Rᵀ and Rᵀ F R = Q diag(g) Qᵀ, the rows' coordinates in the basis R Q have covariance 1 and precision n g.
     The largest share is scaled to 1, since the common scale of the rows is arbitrary.
     """
-    variances, axes = interruptible(lambda: np.linalg.eigh(covariance))
+    variances, axes = awaited(in_background(np.linalg.eigh, covariance))  # a Ctrl-C ends the wait
     if variances[-1] <= 0:  # all rows are equal
         return np.eye(len(axes)), np.eye(len(axes))
     scale = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
     root = axes * scale
-    g, rotation = interruptible(lambda: np.linalg.eigh(root.T @ information @ root))
+    g, rotation = awaited(in_background(np.linalg.eigh, root.T @ information @ root))
     t = pairs * np.maximum(g, 0)
     shares = t / (1 + t)
     if shares[-1] == 0:  # all columns are equal

@@ -18,7 +18,7 @@ from scipy.sparse import issparse
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
-from fastembed._base.threads import Pool, check_threads, in_background
+from fastembed._base.threads import Pool, awaited, check_threads, in_background
 from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, check_same_corpus, corpus_identity
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
@@ -322,7 +322,7 @@ class Training:
         model = None if self._base is None else arrays_digest(trainer_tensors(self._base.trained))
         lengths = None if self._subwords is None else self._subwords.lengths
         start = {"dim": self._dim, "subwords": lengths, "seed": self._options.seed, "model": model}
-        return start | {"counts": self._digest.result(), **asdict(self._fit_options)}
+        return start | {"counts": awaited(self._digest), **asdict(self._fit_options)}
 
     # ---------------------------------------------------------------- epochs
 
@@ -389,7 +389,7 @@ class Training:
             ledger=self._ledger(),
             windows=counts.windows if base is None else base.windows,
             max_contexts=base.max_contexts if base else counts.shape[1] // (2 if counts.directed else 1),
-            counts_sha256=[*(base.counts_sha256 if base else ()), self._digest.result()],
+            counts_sha256=[*(base.counts_sha256 if base else ()), awaited(self._digest)],
             baskets=counts.baskets if base is None else base.baskets,
             subwords=subwords,
             features=features,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed._base.threads import in_background
+from fastembed._base.threads import awaited, in_background
 from fastembed._base.validation import check_flag, check_number, shown
 from fastembed._versions import origin_of_bits
 from fastembed.formats.atomic import check_writable, remove_leftovers
@@ -241,7 +241,7 @@ class Checkpoint:
         """Wait until the last write is on disk; raise OSError if it failed."""
         if self._writing is not None:
             try:
-                self._writing.result()
+                awaited(self._writing)
             except Exception:
                 self.failed = True
                 raise

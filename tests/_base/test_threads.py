@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastembed._base import threads
-from fastembed._base.threads import Pool, Workers, check_threads, in_background, interruptible, ordered_map
+from fastembed._base.threads import Pool, Workers, awaited, check_threads, in_background, ordered_map
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -161,7 +161,7 @@ def test_a_pool_works_with_fewer_threads_if_none_can_be_started(monkeypatch, idl
 
     threads._executor.renew()
     for _ in range(idle):
-        interruptible(lambda: None)
+        awaited(in_background(len, ()))
     monkeypatch.setattr(threading.Thread, "start", fail)
     for _ in range(50):
         done, running = [], []
@@ -179,7 +179,7 @@ def test_a_pool_works_with_fewer_threads_if_none_can_be_started(monkeypatch, idl
         pass
     assert len(helped) <= 3
     assert list(ordered_map(lambda item: item**2, range(40), 4)) == [item**2 for item in range(40)]
-    assert interruptible(lambda: 3) == 3
+    assert awaited(in_background(len, ())) == 0
 
 
 @pytest.mark.thread_unsafe(reason="counts the threads of the process")
@@ -264,10 +264,10 @@ def beside(done):
     with pool.beside(lambda number: None, 2, lambda: None):
         done.extend(range(100))
 
-def interruptible(done):
-    threads.interruptible(lambda: done.extend(range(100)))
+def in_background(done):
+    threads.awaited(threads.in_background(done.extend, range(100)))
 
-for use, runs in itertools.product((ordered_map, run, beside, interruptible), (False, True)):
+for use, runs in itertools.product((ordered_map, run, beside, in_background), (False, True)):
     def interrupted(thread):  # as by a signal handler, before the thread runs or while its start is waited for
         threading.Thread.start = start
         if runs:
@@ -340,8 +340,6 @@ def test_what_a_call_raises_is_raised_where_its_result_is_asked_for(error):
     for _ in range(2):
         with pytest.raises(error) as raised:
             call.result()
-    with pytest.raises(error):
-        interruptible(fail)
     assert raised.value.args != (threading.get_ident(),)
 
 
@@ -430,11 +428,11 @@ USES = {
     "beside": """with pool.beside(task, 2, lambda: None):
         task(0)""",
     "ordered_map": "assert list(threads.ordered_map(task, range(4), 2)) == [0, 1, 2, 3]",
-    "interruptible": "assert threads.interruptible(lambda: task(3)) == 3",
+    "in_background": "assert threads.awaited(threads.in_background(task, 3)) == 3",
 }
 
 
 @pytest.mark.parametrize("use", USES)
 def test_a_signal_at_any_place_leaves_nothing_running_and_ends_the_process(use):
-    waits = use != "interruptible"  # that goes on in the background
+    waits = use != "in_background"  # that goes on in the background
     assert int(run_until_the_end(AT_ANY_PLACE.format(use=USES[use], waits=waits))) > 5

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastembed import Vectors
-from fastembed.formats.fasttext import character_ngrams
+from fastembed.formats.fasttext import ngrams_of
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.vectors.subwords import BucketComposer, NgramDictionary, composer_of
 
@@ -60,10 +60,10 @@ def compose(composer, word):
 
 
 def test_ngrams_are_all_runs_of_characters_of_these_lengths():
-    assert character_ngrams("日é", 1, 4) == ["<日", "<日é", "<日é>", "日", "日é", "日é>", "é", "é>"]
-    assert character_ngrams("", 2, 9) == ["<>"]
-    assert character_ngrams("a<>", 1, 1) == ["a", "<", ">"]
-    assert character_ngrams("", 1, 1) == character_ngrams("a", 5, 9) == character_ngrams("abc", 3, 2) == []
+    assert ngrams_of("日é", 1, 4) == ["<日", "<日é", "<日é>", "日", "日é", "日é>", "é", "é>"]
+    assert ngrams_of("", 2, 9) == ["<>"]
+    assert ngrams_of("a<>", 1, 1) == ["a", "<", ">"]
+    assert ngrams_of("", 1, 1) == ngrams_of("a", 5, 9) == ngrams_of("abc", 3, 2) == []
 
 
 def test_a_dictionary_composes_the_sum_of_known_ngrams_by_hand(dtype):
@@ -91,7 +91,7 @@ def test_many_words_are_composed_as_each_alone(composer):
 @pytest.mark.parametrize("word", ["kingly", "manmankinging", "kin"])
 def test_parts_sum_to_the_vector(composer, dtype, word):
     parts = composer.parts(word)
-    assert [ngram for ngram, _ in parts] == [n for n in character_ngrams(word, 3, 6) if n in dict(parts)]
+    assert [ngram for ngram, _ in parts] == [n for n in ngrams_of(word, 3, 6) if n in dict(parts)]
     total = sum(part for _, part in parts)
     np.testing.assert_allclose(total, compose(composer, word), rtol=0, atol=10 * TOLERANCE[dtype])
 
@@ -204,7 +204,7 @@ def test_the_n_grams_found_are_those_cut_from_the_word(lengths):
     ngrams = ("<", ">", "a", "<a", "日本", "é>", "a<", "本")
     composer = NgramDictionary(ngrams, np.eye(len(ngrams)), np.zeros(len(ngrams)), lengths)
     for word in ("", "a", "<", "a<a", "日本é", "a\ud800é", ">>"):
-        expected = [ngram for ngram in character_ngrams(word, *lengths) if ngram in ngrams]
+        expected = [ngram for ngram in ngrams_of(word, *lengths) if ngram in ngrams]
         assert [ngram for ngram, _ in composer.parts(word)] == expected
         counts = np.array([expected.count(ngram) for ngram in ngrams])
         found = compose(composer, word)
