@@ -29,7 +29,7 @@ def objective(d, counts, layer, ridge):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (8, 300, 20), (2, 40_000, 120)])
+@pytest.mark.parametrize(("dim", "outputs", "documents"), [(1, 1, 1), (3, 7, 5), (60, 200, 4), (2, 40_000, 120)])
 def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
     layer = random_layer(dim, outputs, bias=bias)
     rng = np.random.default_rng(0)
@@ -46,36 +46,11 @@ def test_a_fitted_vector_is_the_minimum(dim, outputs, documents, bias):
         assert np.linalg.norm(objective(d, n, layer, 0.5)[1]) <= 2e-3 * n.sum() + 1e-6
 
 
-@pytest.mark.parametrize("dim", [3, 60])
-def test_a_fitted_vector_is_the_same_from_wherever_a_minimisation_starts(dim):
-    """With 60 dimensions for 8 words only the ridge bounds d, and the softmax is far from that at 0."""
-    layer, ridge = random_layer(dim, 200), 0.5
-    rng = np.random.default_rng(0)
-    counts = rng.multinomial(8, np.full(200, 1 / 200), size=4).astype(float)
-    found, _ = fit_vectors(sparse.csr_array(counts), *layer, ridge, Pool(1))
-    for n, d in zip(counts, found.astype(float), strict=True):
-        distance = (
-            np.linalg.norm(objective(d, n, layer, ridge)[1]) / ridge
-        )  # at most, since f - ridge |d|^2 / 2 is convex
-        assert distance <= 2e-3 * n.sum() / ridge
-        for start in rng.normal(size=(2, dim)):
-            best = optimize.minimize(objective, start, (n, layer, ridge), jac=True, options={"gtol": 1e-9}).x
-            assert np.linalg.norm(best - d) <= distance + 1e-6
-
-
 @pytest.mark.parametrize("threads", [2, 5])
 def test_the_bits_of_fitted_vectors_do_not_depend_on_threads(threads):
     layer = random_layer(4, 40_000, np.float32)
     counts = sparse.random_array((210, 40_000), density=2e-4, format="csr", random_state=np.random.default_rng(0))
     assert_array_equal(fit_vectors(counts, *layer, 1.0, Pool(threads))[0], fit_vectors(counts, *layer, 1.0, Pool(1))[0])
-
-
-def test_a_fitted_vector_agrees_with_a_calculation_by_hand():
-    """W = [1, -1], n = [3, 0]: f(d) = 3 log(1 + exp(-2 d)) + d^2 / 2, whose root of f' is 0.93926."""
-    layer = np.array([[1.0, -1.0]]), None
-    root = optimize.brentq(lambda d: -6 / (1 + np.exp(2 * d)) + d, 0, 3)
-    found, _ = fit_vectors(sparse.csr_array([[3.0, 0.0]]), *layer, 1.0, Pool(1))
-    assert_allclose(found, [[root]], atol=2e-3)
 
 
 def test_documents_that_take_more_steps_are_counted_in_a_warning(labelled, set_constant):

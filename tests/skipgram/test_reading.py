@@ -93,13 +93,6 @@ def test_counts_of_a_text_that_was_read_in_another_way_are_warned_of(path):
         model.partial_fit(path, replay=other)
 
 
-def test_documents_without_a_known_word_are_warned_of(path):
-    model = fitted("parameter", path)
-    with pytest.warns(UserWarning, match="^2 of 3 documents have no known word: their vectors are 0$"):
-        means = model.transform(["xyz", "king", ""])
-    assert [bool(row.any()) for row in means] == [False, True, False]
-
-
 def test_a_model_of_a_tokenizer_asks_for_it_after_loading(path):
     tokenizer = re.compile(r"\w+").findall
     model = SkipGram(**SETTINGS).fit(FileCorpus(path, reading=Reading(tokenizer=tokenizer)))

@@ -6,7 +6,6 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import twins
-from fastembed import Trainer
 from fastembed._base.threads import Pool
 from fastembed.counts import groups
 from fastembed.counts.groups import Totals
@@ -86,18 +85,6 @@ def test_new_rows_are_those_of_the_normal_equations():
 def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_that_of_the_rarest():
     shares = np.exp(log_shares(np.array([6.0, 0, 2, 0, 0])))
     np.testing.assert_allclose(shares, [0.6, 0.2 / 3, 0.2, 0.2 / 3, 0.2 / 3])
-
-
-def test_without_vectors_the_nll_is_nearly_the_entropy_whatever_the_number_of_empty_columns():
-    """They take one rare column's share of the mass: as many as there are, not each."""
-    counts = random_counts(40, 30)
-    counts.resize(40, 100_000)
-    trainer = Trainer(np.zeros((40, 2)), np.zeros((2, 100_000)), bias=log_shares(counts.sum(axis=0)))
-    totals = counts.sum(axis=0)[:30]
-    p = totals / totals.sum()
-    assert trainer.nll(counts) == pytest.approx(-p @ np.log(p) + np.log1p(p.min()), rel=1e-6)
-    other = sparse.csr_array(([1.0], ([0], [70_000])), (40, 100_000))
-    assert trainer.nll(other) == pytest.approx(-np.log(p.min() / (1 + p.min()) / 99_970), rel=1e-6)
 
 
 def entries(counts, threads=1, dtype=np.float64):

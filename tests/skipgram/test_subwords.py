@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from fastembed import Counts, SkipGram, Vectors, Vocabulary, reference
+from fastembed import Counts, SkipGram, Vectors, Vocabulary
 from fastembed._base.threads import Pool
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.skipgram import subwords as module
 from fastembed.skipgram.subwords import Subwords, ridge_fit
-from fastembed.skipgram.training import Training
 
 STEMS = ("walk", "talk", "jump", "play", "climb", "paint")
 
@@ -113,15 +112,6 @@ def test_files_and_pickles_go_on_to_the_same_bits(model, corpus, tmp_path):
     np.testing.assert_array_equal(vectors.matrix, model.vectors.matrix)
 
 
-def test_a_model_of_words_has_no_subwords_in_its_file(corpus, tmp_path):
-    model = SkipGram(dim=8, min_count=1, subwords=False).fit(corpus)
-    model.save(tmp_path / "m.safetensors")
-    loaded = SkipGram.load(tmp_path / "m.safetensors")
-    assert loaded.subwords is False
-    with pytest.raises(KeyError):
-        loaded.vectors["climbing"]
-
-
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -206,26 +196,6 @@ def test_the_ridge_fit_is_the_least_squares_solution(monkeypatch):
     np.testing.assert_array_equal(ridge_fit(bags, np.zeros_like(rows), Pool(1)), 0)
 
 
-def test_a_fit_of_bags_follows_its_twin(corpus):
-    """One block, so that the order does not matter, from the same start."""
-    model = SkipGram(dim=4, min_count=1, sample=None, window=2, subwords=(3, 4), epochs=1, threads=1)
-    counts = model.count(corpus)
-    training = Training(model._options(), None, None, None, None, None)
-    training.take(counts, None)
-    training.start(shows=False)
-    trainer, bags = training._trainer, training._subwords.bags
-    before = float(
-        sum(
-            reference.block_loss(
-                (bags @ trainer.embedding)[[n]] @ trainer.linear + trainer.bias, counts.to_scipy().toarray()[[n]]
-            )
-            for n in range(bags.shape[0])
-        )
-    )
-    training.run(lambda record: None)
-    assert training.model().history[0]["nll"] == pytest.approx(before / counts.to_scipy().sum(), rel=1e-5)
-
-
 @pytest.mark.parametrize(
     ("subwords", "error", "message"),
     [
@@ -257,19 +227,13 @@ def test_tokens_that_are_ids_are_an_error():
         SkipGram(min_count=1, subwords=True).fit(counts)
 
 
-def test_words_without_common_n_grams_are_rows_alone():
-    model = SkipGram(dim=2, min_count=1, subwords=(4, 4)).fit([["ab", "cd"], ["cd", "ef"]])
-    assert model._model.subwords.ngrams == ()
-    assert np.isfinite(model.vectors.matrix).all()
-    with pytest.raises(KeyError):
-        model.vectors["abc"]
-
-
 def test_models_without_common_n_grams_are_saved_and_pickled(tmp_path):
     corpus = [["我", "你", "他", "好"]] * 20
     model = SkipGram(dim=4, min_count=1, sample=None, subwords=True).fit(corpus)
     model.save(tmp_path / "m.safetensors")
     expected = pickle.loads(pickle.dumps(model)).partial_fit(corpus)
+    with pytest.raises(KeyError):
+        model.vectors["我們"]
     for other in (SkipGram.load(tmp_path / "m.safetensors"), pickle.loads(pickle.dumps(model))):
         assert other._model.subwords.ngrams == ()
         assert other.vectors.subwords("我") == [("我", 1.0)]
@@ -294,11 +258,6 @@ def test_vectors_for_relatedness_hold_the_vocabulary_alone(model):
     assert related.tokens == model.vectors.tokens
     with pytest.raises(KeyError, match="'climbing' is not among"):
         related["climbing"]
-
-
-def test_early_stopping_holds_out_lines(corpus):
-    model = SkipGram(dim=4, min_count=1, subwords=True, early_stopping=True, epochs=3).fit(corpus)
-    assert all(record["validation_nll"] > 0 for record in model.history)
 
 
 def test_the_estimate_knows_of_n_grams():
