@@ -40,7 +40,7 @@ test-all: $(VENV)/.package $(VENV)/.extra-interop
 
 # The callbacks of docs/howto/watch.md with the packages they call, and the curve in a real notebook
 test-watch: $(VENV)/.package $(VENV)/.extra-test $(VENV)/.extra-watch
-	$(BIN)/pytest tests/test_watch.py tests/skipgram/test_curve.py
+	$(BIN)/pytest tests/test_watch.py tests/skipgram/test_progress.py
 
 # The tests of the kernels, the trainer, counting and the notebook on ARM64, emulated by QEMU. A cross compiler makes the
 # kernels; their NEON multiply-adds are counted first, and it is an error if there are none. setup.py sees the emulated
