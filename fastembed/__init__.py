@@ -46,7 +46,7 @@ _PUBLIC_MODULES = (
 def __getattr__(name: str) -> object:
     """Import a public name or module when it is first used: `import fastembed` itself loads no library."""
     if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
+        return globals().setdefault(name, getattr(import_module(_MODULES[name]), name))
     if name in _PUBLIC_MODULES:
         return import_module(f"fastembed.{name}")
     raise AttributeError(f"module 'fastembed' has no attribute {name!r}")

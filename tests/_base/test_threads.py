@@ -1,6 +1,7 @@
-"""The pool of threads, and the number of threads."""
+"""The pool of threads, their number, what a fork does to them, and the limit on those of BLAS."""
 
 import gc
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -10,9 +11,21 @@ import weakref
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastembed._base import threads
-from fastembed._base.threads import Pool, Workers, awaited, check_threads, in_background, ordered_map
+from fastembed._base.threads import (
+    PerProcess,
+    Pool,
+    Workers,
+    awaited,
+    blas_limit,
+    check_threads,
+    fork_locks,
+    in_background,
+    ordered_map,
+    single_threaded_blas,
+)
 
 TIME_LIMIT = 300  # seconds, for what would otherwise hang
 
@@ -225,29 +238,6 @@ def run_until_the_end(program):
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=TIME_LIMIT).stdout
 
 
-FORGOTTEN = """
-import gc, threading
-from fastembed._base.threads import ordered_map
-
-def forget():
-    results = ordered_map(lambda item: item, range(1000), 2)
-    next(results)
-    cycle = [results]
-    cycle.append(cycle)
-
-gc.disable()
-forget()
-threading._maintain_shutdown_locks = gc.collect  # called with a lock held, when a thread that is no daemon starts
-threading.Thread(target=print, args=("started",)).start()
-"""
-
-
-@pytest.mark.skipif(not hasattr(threading, "_maintain_shutdown_locks"), reason="a function of Python up to 3.12")
-def test_garbage_collection_while_a_thread_starts_ends_forgotten_calls():
-    """`Thread.join` would ask for a lock that the thread holds which starts."""
-    assert run_until_the_end(FORGOTTEN) == "started\n"
-
-
 INTERRUPTED = """
 import itertools, threading
 from fastembed._base import threads
@@ -436,3 +426,137 @@ USES = {
 def test_a_signal_at_any_place_leaves_nothing_running_and_ends_the_process(use):
     waits = use != "in_background"  # that goes on in the background
     assert int(run_until_the_end(AT_ANY_PLACE.format(use=USES[use], waits=waits))) > 5
+
+
+def forks_process(test):
+    """Mark a test that forks."""
+    for mark in (
+        pytest.mark.thread_unsafe(reason="forks"),
+        pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a system that forks"),
+        # Python 3.12 and newer warn of what is tested here
+        pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+    ):
+        test = mark(test)
+    return test
+
+
+@forks_process
+def test_a_lock_that_another_thread_holds_is_free_in_a_child(answer_of_child):
+    lock = PerProcess(threading.RLock)
+    held, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with lock.value:
+            held.set()
+            leave.wait(TIME_LIMIT)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    try:
+        assert held.wait(TIME_LIMIT)
+        assert answer_of_child(lambda: lock.value.acquire(timeout=0))
+        assert not lock.value.acquire(timeout=0)
+    finally:
+        leave.set()
+        other.join()
+
+
+@forks_process
+def test_a_pool_that_has_run_runs_in_a_child(answer_of_child):
+    pool = Pool(3)
+    done = []
+
+    def run():
+        done.clear()
+        pool.run(done.append, 100)
+        return sorted(done)
+
+    assert run() == answer_of_child(run) == run() == list(range(100))
+
+
+@forks_process
+def test_a_fork_waits_until_other_threads_have_left_their_fork_locks(answer_of_child):
+    locks = [fork_locks.new(), fork_locks.new()]
+    held, begun, inside = threading.Event(), threading.Event(), [False, False]
+
+    def hold(number):
+        with locks[number]:
+            inside[number] = True
+            held.set()
+            begun.wait(TIME_LIMIT)
+            inside[number] = False
+
+    def watch():
+        while fork_locks._forking.acquire(blocking=False):  # until the thread that forks has it
+            fork_locks._forking.release()
+            time.sleep(0.001)
+        begun.set()
+
+    def free():
+        return inside, [lock.acquire(timeout=0) for lock in locks]
+
+    others = [threading.Thread(target=hold, args=(number,), daemon=True) for number in (0, 1)]
+    for other in others:
+        held.clear()
+        other.start()
+        assert held.wait(TIME_LIMIT)
+    others.append(threading.Thread(target=watch, daemon=True))
+    others[-1].start()
+    assert answer_of_child(free) == ([False] * 2, [True] * 2)
+    for other in others:
+        other.join(TIME_LIMIT)
+    with locks[0]:  # a thread may fork while it is inside
+        assert answer_of_child(free) == ([False] * 2, [True] * 2)
+    assert free() == ([False] * 2, [True] * 2)
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+def test_the_limit_nests_across_threads():
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        inside, leave = threading.Event(), threading.Event()
+
+        def hold():
+            with single_threaded_blas():
+                inside.set()
+                leave.wait(TIME_LIMIT)
+
+        other = threading.Thread(target=hold)
+        other.start()
+        assert inside.wait(TIME_LIMIT)
+        with single_threaded_blas():
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == {1}
+        leave.set()
+        other.join()
+        assert blas_threads() == before
+
+
+@pytest.mark.thread_unsafe(reason="BLAS has one limit for the process")
+def test_the_limit_holds_whichever_thread_set_another_first(in_threads):
+    """In a thread while the main thread holds another limit; set by one thread, lifted by another."""
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+
+        def inside():
+            with single_threaded_blas():
+                return blas_threads()
+
+        assert in_threads(inside) == [[1] * len(before)]
+        assert blas_threads() == before
+        assert inside() == [1] * len(before)
+        blas_limit.acquire()
+        in_threads(blas_limit.release)
+        assert blas_threads() == before
+        blas_limit.acquire()
+        in_threads(blas_limit.acquire)
+        blas_limit.release()
+        assert blas_threads() == [1] * len(before)
+        in_threads(blas_limit.release)
+        assert blas_threads() == before
+    with threadpool_limits(limits=1, user_api="blas"):
+        assert blas_threads() == [1] * len(before)

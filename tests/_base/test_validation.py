@@ -1,6 +1,10 @@
-"""The checks of single arguments: the type of the error and the value in its message."""
+"""The checks of single values, tokens included: the type of an error, the value in its message, and warnings."""
 
+import json
+import math
+import pickle
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,6 +20,10 @@ from fastembed._base.validation import (
     check_ids,
     check_integer,
     check_number,
+    plain,
+    token_ids,
+    unknown_token,
+    warn_user,
 )
 
 NAN, INF = float("nan"), float("inf")
@@ -130,3 +138,76 @@ def test_integers_beyond_a_machine_word_are_rejected_and_named(number):
 def test_lists_of_unequal_lengths_are_rejected_by_name():
     with pytest.raises(ValueError, match=r"^i must be numbers, or lists of equally many numbers, got \[3, \[1, 2\]\]$"):
         check_ids("i", [3, [1, 2]], 5)
+
+
+def message(token, tokens):
+    return str(unknown_token(token, token_ids(tokens), tokens).args[0])
+
+
+@pytest.mark.parametrize("asked", ["frnce", "frrance", "frence", "rfance", "france!", "FRANCE", "Frnce", "fRance"])
+def test_a_spelling_one_edit_or_a_case_away_is_named(asked):
+    assert message(asked, ("france", "england!", "spain")).endswith("; the closest spellings are 'france'")
+
+
+def test_three_spellings_are_named():
+    assert message("cat", ("cart", "cats", "cot", "cut", "at", "dog")).endswith("are 'cats', 'cart', 'at'")
+
+
+@pytest.mark.parametrize("asked", ["", "x" * 10**6, "zzzz", None, "\udc80"])
+def test_without_a_similar_spelling_none_is_named(asked):
+    assert message(asked, ("france", "spain")) == f"{asked!r} is not among the 2 tokens"
+
+
+def test_an_unknown_integer_is_said_to_be_no_id():
+    expected = "1 is not among the 2 tokens; an integer is the token of its digits, and the token of id 1 is tokens[1]"
+    assert message(1, ("a", "b")) == expected
+    for no_id in (-1, 2, 10**30):
+        assert message(no_id, ("a", "b")).endswith("is not among the 2 tokens; an integer is the token of its digits")
+
+
+def test_an_error_is_pickled_as_its_message():
+    error = unknown_token("aa", token_ids(("a",)), ("a",))
+    assert pickle.loads(pickle.dumps(error)).args == ("'aa' is not among the 1 tokens; the closest spellings are 'a'",)
+    assert str(error) == '''"'aa' is not among the 1 tokens; the closest spellings are 'a'"'''
+
+
+@dataclass
+class Point:
+    x: object
+    y: object
+
+
+def test_containers_scalars_and_dataclasses_become_what_json_has():
+    value = {"a": (np.int8(1), [np.float32(0.5)]), "b": Point(np.True_, None), "c": "text", "d": 7, "e": np.str_("s")}
+    found = plain(value)
+    assert found == {"a": [1, [0.5]], "b": {"x": True, "y": None}, "c": "text", "d": 7, "e": "s"}
+    assert found == json.loads(json.dumps(found, allow_nan=False))
+    assert {type(found["a"][0]), type(found["a"][1][0]), type(found["b"]["x"])} == {int, float, bool}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, np.float32("-inf"), np.float64("nan")])
+def test_numbers_that_are_not_finite_are_rejected_or_become_none(number):
+    with pytest.raises(ValueError, match="JSON holds finite numbers only, got "):
+        plain({"a": [number]})
+    assert plain({"a": [Point(number, 1)]}, none_for_nan=True) == {"a": [{"x": None, "y": 1}]}
+
+
+def test_other_values_stay_for_json_to_reject():
+    value = object()
+    assert plain([value]) == [value]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 5])
+def test_a_warning_points_at_the_line_outside_of_the_package(depth):
+    """Through so many calls of functions of a module of the package."""
+    module = {"__name__": "fastembed.vectors.vectors", "warn": warn_user}
+    exec("def call(depth):\n    warn('beware') if depth == 0 else call(depth - 1)", module)
+    with pytest.warns(UserWarning, match="^beware$") as warned:
+        module["call"](depth)
+    assert warned[0].filename == __file__
+
+
+def test_a_warning_of_the_user_points_at_the_users_line():
+    with pytest.warns(UserWarning, match="^beware$") as warned:
+        warn_user("beware")
+    assert warned[0].filename == __file__

@@ -88,12 +88,6 @@ def test_any_tokens_come_back_or_one_is_rejected_by_name(tmp_path_factory, reade
     check()
 
 
-def test_a_lone_surrogate_is_rejected_by_name(tmp_path, name):
-    with pytest.raises(ValueError, match=r"token '\\udc80' has no UTF-8 form"):
-        formats.save(["fine", "\udc80"], np.eye(2), tmp_path / name)
-    assert not list(tmp_path.iterdir())
-
-
 def test_equal_contents_are_equal_files(tmp_path, name):
     written = []
     for folder in ("one", "two"):
