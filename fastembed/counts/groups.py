@@ -50,6 +50,11 @@ def group_slice(group: int, rows: int) -> slice:
     return slice(group, rows, group_count(rows))
 
 
+def group_size(group: int, rows: int) -> int:
+    """Return the number of rows of a group."""
+    return len(range(rows)[group_slice(group, rows)])
+
+
 def group_places(rows: int) -> Int64:
     """Return the index of each row in the order of groups, (V_in,).
 
@@ -245,13 +250,12 @@ class Totals(NamedTuple):
     columns: NDArray[np.float64]
 
     @classmethod
-    def of(cls, counts: GroupedCounts | Any, pool: Pool) -> Totals:
-        """Return the sums of grouped counts, or of a canonical CSR array.
+    def of(cls, groups: GroupedCounts, pool: Pool) -> Totals:
+        """Return the sums of grouped counts.
 
         The column sums of the groups are added in the order of the groups, so that the bits are the same for any number
         of threads.
         """
-        groups = as_groups(counts)
         if groups.totals is not None:
             return groups.totals
         (inputs, outputs), count = groups.shape, group_count(groups.shape[0])
@@ -279,12 +283,6 @@ class Totals(NamedTuple):
         """Add the sums of the next group."""
         self.rows[group_slice(group, len(self.rows))] = part.rows
         self.columns[:] += part.columns
-
-
-def as_groups(counts: Any) -> GroupedCounts:
-    """Return counts in groups of rows: those of a canonical CSR array, or grouped counts unchanged."""
-    groups: GroupedCounts = counts if hasattr(counts, "read_group") else CSRGroups(counts)
-    return groups
 
 
 def shard_bounds(rows: int) -> NDArray[np.intp]:

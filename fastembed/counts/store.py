@@ -41,6 +41,7 @@ from fastembed.counts.groups import (
     Totals,
     group_count,
     group_places,
+    group_size,
     group_slice,
     shard_bounds,
 )
@@ -370,18 +371,17 @@ class Tiles(NamedTuple):
         return np.concatenate([[0], np.cumsum(-(-sizes // ALIGNMENT) * ALIGNMENT)])
 
 
-def encode_group(lengths: Int64, columns: Int32, values: Float, bounds: npt.NDArray[np.intp]) -> tuple[Bytes, Tiles]:
+def encode_group(batch: RowBatch, bounds: npt.NDArray[np.intp]) -> tuple[Bytes, Tiles]:
     """Return the bytes of the rows of a group, and their `Tiles`.
 
     Parameters
     ----------
-    lengths : ndarray of int64 (R,)
-        Number of entries of each row.
-    columns, values : ndarray (n,)
-        The concatenated rows, with columns ascending in each.
+    batch : RowBatch
+        The R rows, with columns ascending in each.
     bounds : ndarray of int (S + 1,)
         The bounds of the shards.
     """
+    lengths, columns, values, _ = batch
     shards, rows, ends = len(bounds) - 1, len(lengths), np.cumsum(lengths)
     of_tile, wide = np.empty((shards, rows), np.uint16), np.zeros(shards, np.bool_)
     places = ends - lengths
@@ -540,7 +540,7 @@ class StoredGroups:
         OSError
             If the file is missing or cannot be read.
         ValueError
-            If a tile is damaged, or the memory is not of these dtypes or too small.
+            If a tile is damaged.
         """
         read = self._read_stored(group, memory)
         if not self._scale.changes_nothing:
@@ -564,9 +564,8 @@ class StoredGroups:
 
     def _read_stored(self, group: int, memory: Memory | None = None) -> RowGroup:
         first, end = self._shards.start, self._shards.stop
-        if memory is not None:
-            _check_memory(memory, int(self.entries[group]))
-        tiles, rows, offsets = self._tiles.part(group, slice(first, end)), self._rows(group), self._offsets(group)
+        tiles, offsets = self._tiles.part(group, slice(first, end)), self._offsets(group)
+        rows = group_size(group, self.shape[0])
         data = self.folder.read(self._file(group), int(offsets[first]), int(offsets[end]))
         if group not in self._checked:
             damaged = damaged_tile(data, tiles, rows)
@@ -582,11 +581,8 @@ class StoredGroups:
         except ValueError as error:
             raise ValueError(f"{self._place(group)!r} is damaged: {error}") from None
 
-    def _rows(self, group: int) -> int:
-        return len(range(self.shape[0])[group_slice(group, self.shape[0])])
-
     def _offsets(self, group: int) -> Int64:
-        return self._tiles.part(group, slice(None)).offsets(self._rows(group))
+        return self._tiles.part(group, slice(None)).offsets(group_size(group, self.shape[0]))
 
     def _file(self, group: int) -> str:
         return file_name(group, self._tiles.sha256[group])
@@ -631,16 +627,6 @@ def open_store(folder: StoreFolder) -> tuple[StoredGroups, dict[str, Any]]:
     return groups, attributes
 
 
-def _check_memory(memory: Memory, nnz: int) -> None:
-    """Raise ValueError for memory that is not for so many counts, to which compiled code would write."""
-    indices, data = memory
-    if indices.dtype != np.int32 or data.dtype != np.float64 or min(len(indices), len(data)) < nnz:
-        raise ValueError(
-            f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got {len(indices):,} {indices.dtype} and"
-            f" {len(data):,} {data.dtype}"
-        )
-
-
 # ---------------------------------------------------------------- writing
 
 
@@ -658,7 +644,7 @@ def groups_of(stored: StoredCSR) -> Iterator[RowBatch]:
 def joined_groups(batches: Iterable[RowBatch], rows: int) -> Generator[RowBatch, None, None]:
     """Yield the rows group by group, from batches of rows in that order (see `group_places`)."""
     parts: list[RowBatch] = []
-    sizes = iter(len(range(rows)[group_slice(group, rows)]) for group in range(group_count(rows)))
+    sizes = iter(group_size(group, rows) for group in range(group_count(rows)))
     missing = next(sizes)
     for batch in batches:
         rest = batch
@@ -720,7 +706,7 @@ class StoreWriter:
         bounds = shard_bounds(self._shape[1])
 
         def encode(group: RowBatch) -> tuple[RowBatch, Bytes, Tiles]:
-            return group, *encode_group(group.lengths, group.columns, group.values, bounds)
+            return group, *encode_group(group, bounds)
 
         with closing(ordered_map(encode, groups, 1, ahead=1)) as encoded:
             for (lengths, columns, values, _), data, tiles in encoded:

@@ -22,7 +22,7 @@ from fastembed._base.sizes import SIZES
 from fastembed.corpus.corpus import Corpus, FileCorpus, Progress
 from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.tokens import check_executor, corpus_parts, map_tasks, reported
-from fastembed.counts.groups import RowGroup, group_count, group_slice, shard_bounds
+from fastembed.counts.groups import RowGroup, group_count, group_size, shard_bounds
 from fastembed.counts.store import (
     StoreFolder,
     StoreWriter,
@@ -170,8 +170,8 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
     def groups() -> Generator[npt.NDArray[np.uint8], None, None]:
         nonlocal end
         with closing(sums.rows()) as rows:
-            for lengths, columns, values, _ in joined_groups(rows, job.words):
-                data, tiles = encode_group(lengths, columns, values, job.part_bounds)
+            for batch in joined_groups(rows, job.words):
+                data, tiles = encode_group(batch, job.part_bounds)
                 found.append(Piece(name, end, tiles))
                 end += len(data)
                 yield data
@@ -183,14 +183,13 @@ def _count_part(job: Job, task: tuple[int, FileCorpus]) -> tuple[list[Piece], Le
 def _merge_group(job: Job, task: tuple[int, list[Piece]]) -> Tiles:
     """Add a group of rows over all parts, and write its file."""
     group, pieces = task
-    rows = _rows(job, group)
+    rows = group_size(group, job.words)
     total = sparse.csr_array((rows, job.shape[1]))
     for some in _fitting(pieces, job.memory_limit // 2):
         terms = [_matrix(_read(job, group, piece, job.part_bounds), job.shape[1]) for piece in some]
         total = total + sum_of(terms)
     check_exact(total.data)
-    batch = RowBatch.of(total)
-    data, tiles = encode_group(batch.lengths, batch.columns, batch.values, shard_bounds(job.shape[1]))
+    data, tiles = encode_group(RowBatch.of(total), shard_bounds(job.shape[1]))
     job.folder.write(file_name(group, tiles.sha256), [data])
     return tiles
 
@@ -210,13 +209,9 @@ def _fitting(pieces: Iterable[Piece], memory: int) -> Generator[list[Piece], Non
         yield some
 
 
-def _rows(job: Job, group: int) -> int:
-    return len(range(job.words)[group_slice(group, job.words)])
-
-
 def _read(job: Job, group: int, piece: Piece, bounds: npt.NDArray[np.intp]) -> RowGroup:
     """Return the stored counts of a piece; raise ValueError if they are damaged."""
-    rows = _rows(job, group)
+    rows = group_size(group, job.words)
     size = int(piece.tiles.offsets(rows)[-1])
     data = job.folder.read(piece.file, piece.begin, piece.begin + size)
     if damaged_tile(data, piece.tiles, rows) is not None:

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
-from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, as_groups, group_count, group_slice
+from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
 from fastembed.counts.sums import SpilledArray
 
 OVERSAMPLING = 20  # columns of the randomised SVD in addition to the rank
@@ -76,7 +76,7 @@ def truncated_svd(
 
 
 def svd_start(
-    counts: GroupedCounts | Any,
+    counts: GroupedCounts,
     totals: Totals,
     dim: int,
     rng: np.random.Generator,
@@ -103,7 +103,7 @@ def svd_start(
 
 
 def fold_in(
-    counts: GroupedCounts | Any, totals: Totals, first: int, linear: NDArray[np.float32], pool: Pool
+    counts: GroupedCounts, totals: Totals, first: int, linear: NDArray[np.float32], pool: Pool
 ) -> NDArray[np.float32]:
     """Return rows of an embedding for inputs that a linear layer has not seen: M W^T (W W^T + λ)^-1, M their PMI.
 
@@ -111,8 +111,7 @@ def fold_in(
     layer (D, V). A ridge λ, FILL_SCALE times the mean square of a dimension, bounds them if the layer does not have
     full rank.
     """
-    groups, w = as_groups(counts), linear.astype(np.float64)
-    inputs = groups.shape[0]
+    w, inputs = linear.astype(np.float64), counts.shape[0]
     products: NDArray[Any] = np.zeros((inputs - first, len(w)))
     if first == inputs:
         return products.astype(np.float32)
@@ -120,7 +119,7 @@ def fold_in(
     for group in range(group_count(inputs)):
         rows = np.arange(inputs)[group_slice(group, inputs)]
         new = rows >= first
-        part, own = groups.read_group(group).taken(new), totals.rows[rows[new]]
+        part, own = counts.read_group(group).taken(new), totals.rows[rows[new]]
         products[rows[new] - first] = pmi_products(part, own, totals, dense, pool)
     if not products.any():
         return products.astype(np.float32)
@@ -196,7 +195,7 @@ class PositivePMI:
 
     Parameters
     ----------
-    counts : GroupedCounts (V_in, V), or a canonical csr_array
+    counts : GroupedCounts (V_in, V)
         Counts, of which at least one is positive.
     totals : Totals
         n_w and n_c; n_c may include further rows.
@@ -214,21 +213,20 @@ class PositivePMI:
 
     def __init__(
         self,
-        counts: GroupedCounts | Any,
+        counts: GroupedCounts,
         totals: Totals,
         pool: Pool,
         dtype: DTypeLike = np.float32,
         memory: int | None = None,
     ) -> None:
-        groups = as_groups(counts)
-        self.shape: tuple[int, int] = groups.shape
+        self.shape = counts.shape
         self._pool, self._kernels = pool, kernels_for(np.dtype(dtype))
-        entries = groups.entries
+        entries = counts.entries
         factors, left = _column_factors(totals), memory
         self._rows: list[BlockedRows] = []
         self._spill: SpilledRows | None = None  # the groups after those
         # The next group is read while one is in use
-        with closing(ordered_map(groups.read_group, range(len(entries)), 1, ahead=1)) as parts:
+        with closing(ordered_map(counts.read_group, range(len(entries)), 1, ahead=1)) as parts:
             for group in range(len(entries)):
                 part = next(parts)
                 if group == 0:
@@ -274,7 +272,7 @@ class PositivePMI:
     def _batches(self) -> Iterator[list[tuple[BlockedRows, int]]]:
         """Yield lists of groups that are in memory together, each with the index of its first row in the matrix."""
         groups = group_count(self.shape[0])
-        sizes = [len(range(self.shape[0])[group_slice(group, self.shape[0])]) for group in range(groups)]
+        sizes = [group_size(group, self.shape[0]) for group in range(groups)]
         firsts = np.cumsum([0, *sizes[:-1]]).tolist()
         held = len(self._rows)
         if held:

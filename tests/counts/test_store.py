@@ -25,7 +25,6 @@ from fastembed.counts.store import (
     TemporaryFolder,
     decode_group,
     encode_group,
-    joined_groups,
     writing,
 )
 from fastembed.counts.sums import RowBatch
@@ -61,7 +60,7 @@ def windows_counts(**options):
 def test_a_group_is_what_it_was_after_encoding_and_decoding(values, bounds):
     """Values that float32 would round are float64, in their tile only."""
     lengths, columns = np.array([2, 0, 1]), np.array([0, 6, 2], np.int32)
-    data, tiles = encode_group(lengths, columns, np.array(values), np.array(bounds))
+    data, tiles = encode_group(RowBatch(lengths, columns, np.array(values)), np.array(bounds))
     begins, ends, indices, found = decode_group(data, tiles, 3, np.array(bounds))
     assert (begins.tolist(), ends.tolist()) == ([0, 2, 2], [2, 2, 3])
     assert_array_equal(indices, columns)
@@ -193,28 +192,10 @@ def test_a_tile_that_is_damaged_or_missing_is_named(tmp_path):
         Counts.open(stored.path)
 
 
-@pytest.mark.usefixtures("small_groups")
-@pytest.mark.parametrize(
-    "memory",
-    [
-        lambda nnz: (np.empty(nnz - 1, np.int32), np.empty(nnz)),
-        lambda nnz: (np.empty(nnz, np.int32), np.empty(nnz - 1)),
-        lambda nnz: (np.empty(nnz, np.int64), np.empty(nnz)),
-        lambda nnz: (np.empty(nnz, np.int32), np.empty(nnz, np.float32)),
-    ],
-)
-def test_memory_that_does_not_hold_a_group_is_not_written_to(tmp_path, memory):
-    stored = Counts.from_scipy(random_counts()).store(tmp_path / "a.counts")
-    nnz = int(stored.groups.entries[1])
-    with pytest.raises(ValueError, match=f"memory must be {nnz:,} int32 and {nnz:,} float64 at least, got"):
-        stored.groups.read_group(1, memory(nnz))
-    assert len(stored.groups.read_group(1, (np.empty(nnz, np.int32), np.empty(nnz))).data) == nnz
-
-
 def test_tiles_whose_numbers_do_not_fit_together_are_not_followed():
     """Also where their bytes are those that were written: they would be places in memory."""
     bounds = np.array([0, 4, 7])
-    data, tiles = encode_group(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3), bounds)
+    data, tiles = encode_group(RowBatch(np.array([2, 1]), np.array([0, 6, 5], np.int32), np.ones(3)), bounds)
     columns, lengths = (int(tiles.offsets(2)[1]) + place for place in (2 * 4, 2 * (4 + 2)))
     for place, message in (
         (columns, "a tile of the columns 4 to 6 has one of 7"),
@@ -280,26 +261,6 @@ def test_what_is_no_store_says_what_it_is(tmp_path):
     write_tensors(path, tensors, metadata | {"settings": json.dumps(settings)})
     with pytest.raises(ValueError, match="does not hold counts that fit together"):
         Counts.open(tmp_path / "a")
-
-
-@pytest.mark.usefixtures("small_groups")
-def test_a_full_disk_leaves_the_store_that_was_there(tmp_path, monkeypatch):
-    counts = Counts.from_scipy(random_counts())
-    stored = counts.store(tmp_path / "a.counts")
-    before = sorted(file.name for file in Path(stored.path).iterdir())
-    calls, write = [], LocalFolder.write
-
-    def full(folder, name, parts):
-        calls.append(name)
-        if len(calls) == 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(folder, name, parts)
-
-    monkeypatch.setattr(LocalFolder, "write", full)
-    with pytest.raises(OSError, match="No space left"):
-        Counts.from_scipy(random_counts() * 3).store(stored.path)
-    assert sorted(file.name for file in Path(stored.path).iterdir()) == before
-    assert Counts.open(stored.path).groups.sha256() == stored.groups.sha256()
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -415,26 +376,6 @@ def test_counts_in_a_temporary_file_are_those_of_a_folder_and_leave_nothing(zipf
     assert_array_equal(spooled.to_scipy().indices, whole.to_scipy().indices)
     if sys.platform != "win32":
         assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("batch_rows", [[1] * 10, [10], [4, 3, 3], [2, 0, 5, 3], [3, 7]])
-def test_batches_are_joined_and_cut_into_groups(batch_rows, sizes):
-    sizes.group_rows = 4  # groups of 4, 3 and 3 of 10 rows
-    lengths, edges = np.arange(10) % 3, np.cumsum([0, *batch_rows])
-    places = np.concatenate([[0], np.cumsum(lengths)])
-    entries = np.arange(places[-1])
-    batches = []
-    for first, last in itertools.pairwise(edges):
-        part = entries[places[first] : places[last]]
-        batches.append(RowBatch(lengths[first:last], part.astype(np.int32), part * 1.0))
-    found = list(joined_groups(batches, 10))
-    assert [group.lengths.tolist() for group in found] == [
-        lengths[:4].tolist(),
-        lengths[4:7].tolist(),
-        lengths[7:].tolist(),
-    ]
-    for name in ("columns", "values"):
-        assert_array_equal(np.concatenate([getattr(group, name) for group in found]), entries)
 
 
 @pytest.mark.usefixtures("larger_groups")

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,14 +56,6 @@ def brute_force(corpus, vocabulary, window, weighting, sample, directed, max_con
     return counts
 
 
-def test_counts_agree_with_those_by_hand():
-    # the cat saw the dog, distances: the-cat 1, 2; the-saw 2, 1; the-the 3; the-dog 4, 1; cat-saw 1;
-    # cat-dog 3; saw-dog 2
-    counts = Counts.from_corpus([LINE], VOCABULARY, window=3, weighting="harmonic").to_scipy().toarray()
-    expected = [[2 / 3, 1.5, 1, 1.5], [1.5, 0, 1 / 3, 1], [1, 1 / 3, 0, 0.5], [1.5, 1, 0.5, 0]]
-    assert_allclose(counts, expected, rtol=RTOL)
-
-
 def test_directed_counts_agree_with_those_by_hand():
     counts = Counts.from_corpus([LINE], VOCABULARY, window=2, weighting="linear", directed=True, max_contexts=2)
     # columns: the before, cat before, the after, cat after
@@ -73,12 +64,6 @@ def test_directed_counts_agree_with_those_by_hand():
     assert counts.directed
     assert counts.max_contexts == 2
     assert counts.shape == (4, 4)
-
-
-def test_a_window_may_hold_the_next_item_only():
-    counts = Counts.from_corpus([LINE], VOCABULARY, window=(0, 1)).to_scipy()
-    ids = VOCABULARY.ids(LINE)
-    assert {(r, c): v for r, c, v in zip(*sparse.find(counts), strict=True)} == dict.fromkeys(pairwise(ids), 1.0)
 
 
 def test_a_window_on_one_side_has_no_empty_half(assert_same):
@@ -161,19 +146,6 @@ def test_chunks_cut_anywhere_change_no_bit(zipf, sizes, tokens, size, chosen, as
     sizes.chunk_ids = size
     for corpus, expected in zip(corpora, whole, strict=True):
         assert_same(Counts.from_corpus(corpus, vocabulary, **chosen), expected)
-
-
-def test_the_order_of_the_lines_changes_no_bit(zipf, assert_same):
-    corpus, vocabulary = zipf
-    chosen = {"window": 8, "weighting": "harmonic"}
-    assert_same(
-        Counts.from_corpus(corpus[::-1], vocabulary, **chosen), Counts.from_corpus(corpus, vocabulary, **chosen)
-    )
-
-
-def test_a_window_may_be_longer_than_a_line():
-    counts = Counts.from_corpus([["the", "cat"]], VOCABULARY, window=40, weighting="harmonic")
-    assert counts.total == 2.0
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from fastembed._base.threads import Pool
-from fastembed.counts.groups import Totals
+from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.skipgram.gauge import apply_gauge
 
 SIZES = [
@@ -38,7 +38,7 @@ def test_logits_stay_and_rows_are_centred(size, dtype):
     embedding, linear, bias, counts = model(*size, dtype)
     before = embedding.astype(np.float64) @ linear + bias
     mean = embedding.mean(axis=0, dtype=np.float64)
-    centre = apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
+    centre = apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(2))
     tolerance = 1e-4 if dtype == "float32" else 1e-9
     np.testing.assert_allclose(embedding.astype(np.float64) @ linear + bias, before, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(embedding.mean(axis=0, dtype=np.float64), 0, atol=tolerance)
@@ -50,7 +50,7 @@ def test_no_direction_shrinks_below_a_tenth_of_the_largest():
     embedding, linear, bias, counts = model(40, 30, 6, "float64")
     linear[0] *= 1e-9
     centred = embedding - embedding.mean(axis=0)
-    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(2))
     change = np.linalg.lstsq(centred, embedding, rcond=None)[0]
     assert np.abs(np.linalg.eigvals(change)).min() == pytest.approx(0.1)
 
@@ -63,7 +63,7 @@ def test_equal_vectors_keep_their_logits(which):
     else:
         linear[:] = linear[:, :1]
     before = embedding @ linear + bias
-    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(2))
     np.testing.assert_allclose(embedding @ linear + bias, before, atol=1e-12)
     assert np.isfinite(embedding).all()
 
@@ -72,10 +72,10 @@ def test_a_row_without_counts_becomes_zero_and_moves_no_other():
     embedding, linear, bias, counts = model(8, 5, 3, "float64")
     alone = [array.copy() for array in (embedding[:7], linear, bias)]
     embedding[7] = 99
-    apply_gauge(*alone, Totals.of(counts[:7], Pool(2)), Pool(2))
+    apply_gauge(*alone, Totals.of(CSRGroups(counts[:7]), Pool(2)), Pool(2))
     counts = counts.tolil()
     counts[7] = 0
-    apply_gauge(embedding, linear, bias, Totals.of(counts.tocsr(), Pool(2)), Pool(2))
+    apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts.tocsr()), Pool(2)), Pool(2))
     np.testing.assert_allclose(embedding[:7], alone[0], rtol=1e-12)
     assert not embedding[7].any()
 
@@ -86,14 +86,14 @@ def test_a_mean_far_from_zero_costs_no_accuracy():
     far[0] += 1e6
     far[1] += 1e6
     for *parameters, counts in (near, far):
-        apply_gauge(*parameters, Totals.of(counts, Pool(2)), Pool(2))
+        apply_gauge(*parameters, Totals.of(CSRGroups(counts), Pool(2)), Pool(2))
     np.testing.assert_allclose(far[0], near[0], atol=1e-8 * np.abs(near[0]).max())
 
 
 def test_the_gauge_is_the_same_on_any_number_of_threads():
     models = [model(5000, 4500, 17, "float32") for _ in range(3)]
     for threads, (embedding, linear, bias, counts) in zip((1, 2, 5), models, strict=True):
-        apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(threads))
+        apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(threads))
     for other in models[1:]:
         for first, array in zip(models[0][:3], other[:3], strict=True):
             np.testing.assert_array_equal(array, first)
@@ -110,7 +110,7 @@ def test_the_matrix_of_the_gauge_is_the_one_the_derivation_writes_out():
     t = 0.5 * (totals**2).sum() / totals.sum() * g
     f = t / (1 + t)
     change = np.linalg.inv(basis).T @ np.diag(np.maximum(f / f.max(), 0.1)) @ basis.T
-    apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(2)), Pool(1))
+    apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(2)), Pool(1))
     np.testing.assert_allclose(embedding, rows @ change, rtol=1e-8, atol=1e-10)
 
 
@@ -129,7 +129,7 @@ def test_a_ctrl_c_ends_the_wait_for_a_decomposition(monkeypatch):
     embedding, linear, bias, counts = model(7, 5, 3, "float32")
     try:
         with pytest.raises(KeyboardInterrupt):
-            apply_gauge(embedding, linear, bias, Totals.of(counts, Pool(1)), Pool(1))
+            apply_gauge(embedding, linear, bias, Totals.of(CSRGroups(counts), Pool(1)), Pool(1))
         assert not ended
     finally:
         end.set()

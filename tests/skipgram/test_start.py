@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import twins
 from fastembed._base.threads import Pool
 from fastembed.counts import groups
-from fastembed.counts.groups import Totals
+from fastembed.counts.groups import CSRGroups, Totals
 from fastembed.skipgram import start as module
 from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
 
@@ -20,9 +20,16 @@ def random_counts(rows: int, columns: int, density: float = 0.2) -> sparse.csr_a
     return counts
 
 
+def totals_of(counts):
+    return Totals.of(CSRGroups(counts), Pool(2))
+
+
 def test_truncated_svd_is_near_the_best_approximation():
     counts = random_counts(400, 500)
-    pmi, dense = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(1)), twins.positive_pmi(counts.toarray())
+    pmi, dense = (
+        PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1)),
+        twins.positive_pmi(counts.toarray()),
+    )
     u, s, v = truncated_svd(pmi, 50, np.random.default_rng(0), Pool(1))
     best = np.sqrt(np.sum(np.linalg.svd(dense)[1][50:] ** 2))
     assert np.linalg.norm(dense - u * s @ v.T) < 1.01 * best
@@ -31,7 +38,7 @@ def test_truncated_svd_is_near_the_best_approximation():
 def test_the_start_is_the_same_for_any_number_of_threads():
     counts = random_counts(3000, 2500, density=0.02)
     starts = [
-        svd_start(counts, Totals.of(counts, Pool(2)), 20, np.random.default_rng(3), Pool(threads))
+        svd_start(CSRGroups(counts), totals_of(counts), 20, np.random.default_rng(3), Pool(threads))
         for threads in (1, 2, 3, 8)
     ]
     for embedding, linear in starts[1:]:
@@ -41,14 +48,14 @@ def test_the_start_is_the_same_for_any_number_of_threads():
 
 def test_more_dimensions_than_rank_are_filled_with_noise_on_both_sides():
     counts = random_counts(12, 9, density=0.6)
-    embedding, linear = svd_start(counts, Totals.of(counts, Pool(2)), 30, np.random.default_rng(0), Pool(1))
+    embedding, linear = svd_start(CSRGroups(counts), totals_of(counts), 30, np.random.default_rng(0), Pool(1))
     assert embedding.shape == (12, 30)
     assert linear.shape == (30, 9)
     assert np.all(embedding[:, 9:] != 0)
     assert np.all(linear[9:] != 0)
     assert np.abs(embedding[:, 9:]).max() < 0.1
     counts = sparse.csr_array(np.ones((5, 5)))  # no PMI
-    for side in svd_start(counts, Totals.of(counts, Pool(2)), 3, np.random.default_rng(0), Pool(1)):
+    for side in svd_start(CSRGroups(counts), totals_of(counts), 3, np.random.default_rng(0), Pool(1)):
         assert np.all(side != 0)
 
 
@@ -64,7 +71,7 @@ def test_new_rows_are_solved_for_on_one_thread_of_blas(monkeypatch):
     monkeypatch.setattr(np.linalg, "solve", look)
     counts, linear = random_counts(20, 30), np.random.default_rng(0).standard_normal((5, 30), dtype=np.float32)
     with threadpool_limits(limits=2, user_api="blas"):
-        fold_in(counts, Totals.of(counts, Pool(2)), 15, linear, Pool(1))
+        fold_in(CSRGroups(counts), totals_of(counts), 15, linear, Pool(1))
     assert set(seen) == {1}
 
 
@@ -74,12 +81,12 @@ def test_new_rows_are_those_of_the_normal_equations():
     w = linear.astype(float)
     ridge = 0.01 * np.trace(w @ w.T) / 5 * np.eye(5)
     expected = twins.positive_pmi(counts.toarray())[15:] @ w.T @ np.linalg.inv(w @ w.T + ridge)
-    totals = Totals.of(counts, Pool(2))
-    found = fold_in(counts, totals, 15, linear, Pool(2))
+    totals = totals_of(counts)
+    found = fold_in(CSRGroups(counts), totals, 15, linear, Pool(2))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert fold_in(counts, totals, 20, linear, Pool(2)).shape == (0, 5)
+    assert fold_in(CSRGroups(counts), totals, 20, linear, Pool(2)).shape == (0, 5)
     counts = sparse.csr_array(np.diag([1.0, 0.0]))
-    assert not fold_in(counts, Totals.of(counts, Pool(2)), 1, linear[:, :2], Pool(1)).any()
+    assert not fold_in(CSRGroups(counts), totals_of(counts), 1, linear[:, :2], Pool(1)).any()
 
 
 def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_that_of_the_rarest():
@@ -89,7 +96,7 @@ def test_the_bias_is_the_log_of_the_shares_where_columns_without_counts_share_th
 
 def entries(counts, threads=1, dtype=np.float64):
     """Return the matrix itself: its product with the unit matrix."""
-    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(threads), dtype)
+    matrix = PositivePMI(CSRGroups(counts), totals_of(counts), Pool(threads), dtype)
     return matrix.times(np.eye(counts.shape[1], dtype=dtype), out=np.empty(counts.shape, dtype))
 
 
@@ -104,7 +111,7 @@ def test_products_of_any_shape(set_constant, shape, density, index):
     expected = twins.positive_pmi(counts.toarray())
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(size, 9)) for size in reversed(shape))
-    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(2), np.float64)
+    matrix = PositivePMI(CSRGroups(counts), totals_of(counts), Pool(2), np.float64)
     np.testing.assert_allclose(matrix.times(x, out=np.empty_like(y)), expected @ x, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(matrix.transposed_times(y, out=np.empty_like(x)), expected.T @ y, rtol=1e-9, atol=1e-9)
 
@@ -115,7 +122,7 @@ def test_columns_beyond_16_bits():
     columns[:2] = 0, 199_999
     counts = sparse.csr_array((np.ones(150), (rows, columns)), (50, 200_000))
     counts.sum_duplicates()
-    matrix = PositivePMI(counts, Totals.of(counts, Pool(2)), Pool(1))
+    matrix = PositivePMI(CSRGroups(counts), totals_of(counts), Pool(1))
     dense = np.arange(200_000, dtype=np.float32)[:, None]
     expected = counts.copy()
     weights = counts.sum(axis=0) ** 0.75
@@ -139,15 +146,15 @@ def test_entries_in_a_file_give_the_same_bits(sizes, threads):
     counts = sparse.csr_array(sparse.diags_array((np.arange(700) % 11 != 3).astype(float)) @ counts)  # of 11 groups
     counts.eliminate_zeros()
     counts.sort_indices()  # a product of SciPy has them in another order
-    totals = Totals.of(counts, Pool(1))
+    totals = Totals.of(CSRGroups(counts), Pool(1))
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((size, 32), dtype=np.float32) for size in (900, 700))
-    kept, fitting = (PositivePMI(counts, totals, Pool(threads), memory=memory) for memory in (None, 10**9))
+    kept, fitting = (PositivePMI(CSRGroups(counts), totals, Pool(threads), memory=memory) for memory in (None, 10**9))
     assert kept._spill is fitting._spill is None
     expected = kept.times(x, out=np.empty_like(y)), kept.transposed_times(y, out=np.empty_like(x))
     half = sum(rows.memory for rows in fitting._rows) // 2
     for memory, in_memory in ((half, 5), (1, 0)):
-        spilled = PositivePMI(counts, totals, Pool(threads), memory=memory)
+        spilled = PositivePMI(CSRGroups(counts), totals, Pool(threads), memory=memory)
         assert len(spilled._rows) == in_memory
         for _ in range(2):
             found = spilled.times(x, out=np.empty_like(y)), spilled.transposed_times(y, out=np.empty_like(x))
