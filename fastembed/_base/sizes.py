@@ -15,7 +15,7 @@ class Sizes:
     batch_pairs: int = 1 << 21  # approximate number of pairs of a corpus that are summed at a time: 25 MB of them
     chunk_ids: int = 1 << 26  # of a text that are counted at a time; sorting their positions must not delay a Ctrl-C
     part_columns: int = 1 << 16  # columns of a tile of the sums of a task of an executor: 16 bits can number them
-    # A step on a smaller linear layer stays on one thread: handing it to others costs more than it saves
+    # A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
     parallel_bytes: int = 64 << 20
     copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking
     block_bytes: int = 1 << 20  # of text that are read at a time
@@ -27,6 +27,10 @@ class Sizes:
     bag_documents: int = 1 << 13  # documents whose bags one task makes
     answered_documents: int = 1 << 11  # largest number of documents that one task of a prediction answers
     part_pairs: int = 1 << 15  # approximate number of pairs of ids whose hash table fits into a cache
+    tallied_counts: int = 256  # pairs that occur less often are sorted by counting sort
+    cosine_bytes: int = 1 << 25  # of a block of cosines: limits the number of queries in one product with all rows
+    exact_bytes: int = 1 << 22  # of a block of rows in float64
+    questions: int = 1024  # analogies that are answered at once
 
 
 SIZES = Sizes()

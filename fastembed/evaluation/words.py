@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastembed._base.estimator import pickled_as
+from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_choice, check_integer, check_number, plain
 from fastembed.vectors.neighbors import METHODS, Exact, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.vectors import Vectors, composer_behind
@@ -21,7 +22,6 @@ from fastembed.vectors.vectors import Vectors, composer_behind
 PathLike = str | os.PathLike[str]
 Pair = tuple[str, str, float]
 Rows = dict[str, list[int]]
-BLOCK = 1024  # questions that are looked up at once
 
 # ---------------------------------------------------------------- similarity
 
@@ -333,8 +333,8 @@ def _count_correct(
 ) -> int:
     """Return how many questions (a, b, c, answer), of known and composed words, are answered with the answer."""
     correct = 0
-    for start in range(0, len(questions), BLOCK):
-        part = questions[start : start + BLOCK]
+    for start in range(0, len(questions), SIZES.questions):
+        part = questions[start : start + SIZES.questions]
         terms = []
         for words in zip(*(question[:3] for question in part), strict=True):
             unit = neighbors.unit(np.array([rows[word][0] if word in rows else 0 for word in words]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed.evaluation import Analogies, Section, analogies
-from fastembed.vectors import Vectors, neighbors
+from fastembed.vectors import Vectors
 
 
 def best_by_hand(vectors, size, asked, method):
@@ -26,10 +26,10 @@ def best_by_hand(vectors, size, asked, method):
 @pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
 @pytest.mark.parametrize("restrict", [None, 3, 150, 10**9])
 @pytest.mark.parametrize("block_bytes", [1, 5000, 1 << 26])
-def test_analogies_are_those_of_a_plain_search(set_constant, method, restrict, block_bytes, written, random_words):
+def test_analogies_are_those_of_a_plain_search(sizes, method, restrict, block_bytes, written, random_words):
     vectors, text = random_words(seed=1, dtype=np.float64)
-    set_constant(neighbors, "BLOCK_BYTES", block_bytes)
-    set_constant("fastembed.evaluation.words.BLOCK", 7)
+    sizes.cosine_bytes = block_bytes
+    sizes.questions = 7
     result = analogies(vectors, written(text), method=method, restrict=restrict)
     size = min(restrict or len(vectors), len(vectors))
     known = {token.upper() for token in vectors.tokens[:size]}

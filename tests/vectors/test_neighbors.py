@@ -51,9 +51,9 @@ def tied(request):
 
 @pytest.mark.parametrize("topn", [1, 10, 700, 6000])
 @pytest.mark.parametrize("block_bytes", [1, 10**5, 1 << 25])
-def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, set_constant):
-    set_constant(module, "BLOCK_BYTES", block_bytes)
-    set_constant(module, "ROWS_BYTES", 4000)
+def test_ties_are_in_the_order_of_ids_alone_and_in_a_batch(tied, topn, block_bytes, sizes):
+    sizes.cosine_bytes = block_bytes
+    sizes.exact_bytes = 4000
     neighbors = Neighbors(tied)
     queries = unit_vectors(np.concatenate([tied[:9], np.zeros((1, 17)), np.eye(3, 17)]))
     excluded = [[i, 4999] for i in range(9)] + [[]] * 4
@@ -160,8 +160,8 @@ def test_the_matrix_is_not_copied(tied):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_analogies_agree_with_a_full_sort(tied, method, set_constant):
-    set_constant(module, "BLOCK_BYTES", 300_000)
+def test_analogies_agree_with_a_full_sort(tied, method, sizes):
+    sizes.cosine_bytes = 300_000
     tied = tied.copy()
     neighbors = Neighbors(tied)
     asked = np.random.default_rng(4).integers(0, 5000, (3, 20))
@@ -214,11 +214,11 @@ def test_threads_of_blas_change_nothing(tied):
 
 
 @pytest.mark.thread_unsafe(reason="tracemalloc has one peak for the process")
-def test_memory_is_bounded(set_constant):
+def test_memory_is_bounded(sizes):
     rows = np.random.default_rng(5).standard_normal((20_000, 8), dtype=np.float32)
     neighbors = Neighbors(rows)
     queries = neighbors.unit(slice(0, 500))
-    set_constant(module, "BLOCK_BYTES", 1 << 20)
+    sizes.cosine_bytes = 1 << 20
     tracemalloc.start()
     try:
         neighbors.nearest(queries, 5)
@@ -246,7 +246,7 @@ def test_normalized_rows_have_length_one(tied):
 
 
 @pytest.mark.thread_unsafe(reason="observes the limit on BLAS")
-def test_one_query_to_a_small_matrix_takes_one_thread_of_blas(monkeypatch):
+def test_one_query_to_a_small_matrix_takes_one_thread_of_blas(monkeypatch, sizes):
     held = Neighbors(np.random.default_rng(0).normal(size=(300, 8)))
     queries = held.unit(np.arange(3))
     seen = []
@@ -261,6 +261,6 @@ def test_one_query_to_a_small_matrix_takes_one_thread_of_blas(monkeypatch):
     held.count_nearer(*queries[:2])
     assert len(seen) == 2
     assert_same(held.nearest(queries, 5)[:1], one)
-    monkeypatch.setattr(module, "ONE_THREAD_BYTES", 300 * 8 * 8 - 1)
+    sizes.parallel_bytes = 300 * 8 * 8 - 1
     assert_same(held.nearest(queries[:1], 5), one)
     assert len(seen) == 2

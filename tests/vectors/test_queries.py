@@ -315,30 +315,6 @@ def test_analogies_are_gensims(vectors, peer):
         np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], rtol=100 * TOLERANCE["float32"])
 
 
-def test_zero_and_equal_vectors_agree_with_gensim(vectors):
-    """Gensim leaves the order of ties open, and divides by the length of zero vectors."""
-    keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed")
-    matrix = vectors.matrix[np.random.default_rng(10).integers(0, 40, 200)]
-    matrix[[0, 50, 199]] = 0
-    held = Vectors(vectors.tokens, matrix)
-    peer = keyedvectors.KeyedVectors(16, dtype=matrix.dtype)
-    peer.add_vectors(list(held.tokens), matrix)
-    zero = {"w0", "w50", "w199"}
-    for positive, negative in [(["w1"], []), (["w1", "w2"], ["w3"]), ([matrix[7] * 5], ["w8"])]:
-        found = held.most_similar(positive, negative, topn=200)
-        with np.errstate(invalid="ignore"):
-            expected = dict(peer.most_similar(positive, negative, topn=200))
-        assert {token for token in expected if np.isnan(expected[token])} == zero
-        assert [cosine for token, cosine in found if token in zero] == [0.0] * 3
-        assert {token for token, _ in found} == set(expected)
-        for token, cosine in found:
-            if token not in zero:
-                assert cosine == pytest.approx(expected[token], abs=TOLERANCE["float32"])
-        order = [(-cosine, int(token[1:])) for token, cosine in found]
-        assert order == sorted(order)
-        assert len({cosine for cosine, _ in order}) < 60
-
-
 def test_unknown_tokens_name_the_closest_spellings():
     held = Vectors(["france", "french", "trance", "two"], np.eye(4))
     for call in (
@@ -445,3 +421,10 @@ def test_an_answer_that_does_not_fit_in_memory_is_rejected_before_the_search(mon
     monkeypatch.setattr("fastembed._base.memory.free_memory", lambda: 10_000)
     with pytest.raises(MemoryError, match="a matrix of unit vectors takes about 0 MB"):
         held.normalized()
+
+
+def test_one_vectors_gives_many_threads_the_same_bits(asked, in_threads):
+    """From the first query on, which prepares data for later queries."""
+    matrix = np.random.default_rng(0).standard_normal((2000, 30), dtype=np.float32)
+    vectors, twin = (Vectors([f"w{i}" for i in range(2000)], matrix) for _ in range(2))
+    assert in_threads(*[lambda: asked(vectors)] * 8) == [asked(twin)] * 8
