@@ -1,0 +1,300 @@
+"""Word similarity and analogies: against plain searches and gensim; the forms of their files, and errors."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from fastembed.evaluation import Analogies, Section, Similarity, analogies, word_similarity
+from fastembed.vectors import Vectors
+
+PAIRS = [("cat", "dog", 9.0), ("car", "sun", 8.5), ("cat", "car", 3.0), ("cat", "sun", 1.0)]
+
+
+def test_spearman_is_that_of_the_ranks(words):
+    assert word_similarity(words, PAIRS) == Similarity(pytest.approx(1), pairs=4, covered=4, unknown=())
+    swapped = [(first, second, -score) for first, second, score in PAIRS]
+    assert word_similarity(words, swapped).spearman == pytest.approx(-1)
+    # ranks 1 2 3 4 against 1 2 4 3: 1 - 6 * 2 / (4 * 15)
+    assert word_similarity(words, [*PAIRS[2:], ("cat", "dog", 5), ("car", "sun", 6)]).spearman == pytest.approx(0.8)
+
+
+def test_unknown_words_are_left_out_and_counted_or_score_zero(words):
+    pairs = [*PAIRS, ("cow", "cat", 10.0), ("owl", "cow", 9.9)]
+    assert word_similarity(words, pairs) == Similarity(pytest.approx(1), pairs=6, covered=4, unknown=("cow", "owl"))
+    as_zero = word_similarity(words, pairs, dummy4unknown=True)
+    assert (as_zero.pairs, as_zero.covered) == (6, 4)
+    # people: 4 3 2 1 6 5; cosines 1 .8 .6 0 0 0: ranks 6 5 4 2 2 2
+    assert as_zero.spearman == pytest.approx(np.corrcoef([4, 3, 2, 1, 6, 5], [6, 5, 4, 2, 2, 2])[0, 1])
+
+
+@pytest.mark.parametrize("pairs", [PAIRS[:1], [(*PAIRS[0][:2], 1), (*PAIRS[1][:2], 1)], [("x", "y", 1), ("x", "z", 2)]])
+def test_spearman_that_is_not_defined_is_nan(words, pairs):
+    result = word_similarity(words, pairs)
+    assert math.isnan(result.spearman)
+    assert result.record()["spearman"] is None
+    json.dumps(result.record(), allow_nan=False)
+
+
+def test_words_that_differ_in_case_are_the_same_unless_case_matters():
+    vectors = Vectors(["Apple", "apple", "pear"], np.array([[1.0, 0], [0, 1], [0, 2]]))
+    pairs = [("apple", "PEAR", 1.0), ("pear", "pear", 2.0)]
+    assert word_similarity(vectors, pairs).covered == 2
+    assert word_similarity(vectors, pairs).spearman == pytest.approx(1)  # the first token, "Apple", gives the vector
+    exact = word_similarity(vectors, pairs, case_insensitive=False)
+    assert (exact.covered, exact.unknown) == (1, ("PEAR",))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "error", "message"),
+    [
+        ([], ValueError, "at least one pair"),
+        ([("cat", "dog")], TypeError, r"pair 0 must be \(word, word, score\), got \('cat', 'dog'\)"),
+        ([*PAIRS, ("cat", 1, 1)], TypeError, "pair 4 must be"),
+        ([None], TypeError, "pair 0 must be"),
+        ([("cat", "dog", "9")], TypeError, "the score of pair 0 must be a number, got '9'"),
+        ([("cat", "dog", math.nan)], ValueError, "the score of pair 0 must be finite"),
+    ],
+)
+def test_wrong_pairs_in_memory_are_named(words, pairs, error, message):
+    with pytest.raises(error, match=message):
+        word_similarity(words, pairs)
+
+
+@pytest.mark.filterwarnings("default")  # of another project
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_similarity_agrees_with_gensim(dtype, written, random_words):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    vectors, _ = random_words(seed=3, dtype=dtype)
+    peer = models.KeyedVectors(vectors.matrix.shape[1], dtype=dtype)
+    peer.add_vectors(list(vectors.tokens), vectors.matrix)
+
+    rng = np.random.default_rng(4)
+    words = [f"w{i}" for i in range(320)]
+    path = written("".join("\t".join([*rng.choice(words, 2), f"{rng.uniform(0, 10):.2f}\n"]) for _ in range(200)))
+    for case_insensitive in (True, False):
+        for dummy4unknown in (True, False):
+            options = {"case_insensitive": case_insensitive, "dummy4unknown": dummy4unknown}
+            _, spearman, unknown = peer.evaluate_word_pairs(str(path), **options)
+            result = word_similarity(vectors, path, **options)
+            assert result.spearman == pytest.approx(spearman.statistic, abs=1e-6)
+            assert 100 * (1 - result.covered / result.pairs) == pytest.approx(unknown)
+            assert 0 < result.covered < result.pairs
+
+
+def test_unknown_words_of_pairs_are_composed_if_that_is_asked_for(composing):
+    known = Vectors([*composing.tokens, "kingly"], np.stack([*composing.matrix, composing["kingly"]]))
+    pairs = [("king", "man", 3.0), ("KINGLY", "man", 2.0), ("kingly", "queen", 1.0), ("xyz", "king", 0.0)]
+    found = word_similarity(composing, pairs, compose=True)
+    expected = word_similarity(known, pairs)
+    assert (found.spearman, found.covered, found.unknown) == (expected.spearman, expected.covered, expected.unknown)
+    assert (expected.covered, expected.composed, found.composed) == (3, 0, 2)
+    assert found.summary().endswith(" on 3 of 4 pairs, 2 of them with composed words; 1 unknown word")
+    assert found.record()["composed"] == 2
+    assert word_similarity(composing, pairs).covered == 1
+    assert word_similarity(composing, pairs, compose=True, case_insensitive=False).unknown == ("KINGLY", "xyz")
+
+
+def test_words_are_composed_in_their_own_case_if_tokens_have_capitals(composing):
+    capital = Vectors._composing(["King", *composing.tokens[1:]], composing.matrix, None, composing._composer)
+    pairs = [("king", "man", 3.0), ("KINGLY", "man", 2.0), ("kingly", "man", 1.0)]
+    assert word_similarity(capital, pairs, compose=True).unknown == ("KINGLY",)
+
+
+def best_by_hand(vectors, size, asked, method):
+    """Return the answer to a question, word by word in float64; None if no word is left."""
+    unit = vectors.matrix[:size].astype(float)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    row = {}
+    for i, token in enumerate(vectors.tokens[:size]):
+        row.setdefault(token.upper(), i)
+    a, b, c = (unit @ unit[row[word.upper()]] for word in asked)
+    scores = b - a + c if method == "3CosAdd" else (1 + b) / 2 * (1 + c) / 2 / ((1 + a) / 2 + 1e-6)
+    hidden = {word.upper() for word in asked}
+    left = [i for i in range(size) if vectors.tokens[i].upper() not in hidden]
+    return vectors.tokens[max(left, key=lambda i: scores[i])].upper() if left else None
+
+
+@pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
+@pytest.mark.parametrize("restrict", [None, 3, 150])
+@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
+def test_analogies_are_those_of_a_plain_search(sizes, method, restrict, block_bytes, written, random_words):
+    vectors, text = random_words(seed=1, dtype=np.float64)
+    sizes.cosine_bytes = block_bytes
+    sizes.questions = 7
+    result = analogies(vectors, written(text), method=method, restrict=restrict)
+    size = min(restrict or len(vectors), len(vectors))
+    known = {token.upper() for token in vectors.tokens[:size]}
+    expected = []
+    for line in text.splitlines():
+        if line.startswith(":"):
+            expected.append([line[2:], 0, 0, 0])
+            continue
+        *asked, answer = line.upper().split()
+        covered = known.issuperset([*asked, answer])
+        correct = covered and best_by_hand(vectors, size, asked, method) == answer
+        expected[-1][1:] = np.add(expected[-1][1:], [correct, covered, 1]).tolist()
+    assert result.sections == tuple(Section(*section) for section in expected)
+    if size > 3:
+        assert 10 < result.total.correct < result.total.covered < result.total.asked
+
+
+def test_the_methods_differ_and_the_words_of_the_question_are_not_answers(words, written, random_words):
+    path = written("cat dog car cat\ncat dog car dog\ncat dog car car\ncat dog car sun")
+    for method in ("3CosAdd", "3CosMul"):
+        result = analogies(words, path, method=method)
+        assert result == Analogies(method, (Section("", 1, 4, 4),))
+    three = Vectors(words.tokens[:3], words.matrix[:3])  # nothing is left to answer with
+    assert analogies(three, path).sections == (Section("", 0, 3, 4),)
+    vectors, text = random_words(seed=2)
+    path = written(text)
+    assert analogies(vectors, path, method="3CosAdd").total != analogies(vectors, path, method="3CosMul").total
+
+
+def test_variants_in_case_are_not_answers_but_count_as_the_right_one(written):
+    matrix = np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1], [0.01, 1, 1], [0.02, 1, 1.1]])
+    vectors = Vectors(["man", "woman", "king", "WOMAN", "Queen", "queen"], matrix)
+    path = written(":family\nMan Woman King QUEEN\n")
+    assert analogies(vectors, path).total.correct == 1
+    assert analogies(vectors, path, case_insensitive=False).total == Section("total", 0, 0, 1)
+    path = written(":family\nman woman king queen\n")
+    assert analogies(vectors, path, case_insensitive=False).total == Section("total", 0, 1, 1)  # WOMAN
+
+
+def test_summaries_and_records_show_the_counts():
+    empty = Section("empty", 0, 0, 7)
+    assert empty.summary() == "accuracy nan: 0 correct of 0 covered, 7 asked"
+    result = Analogies("3CosMul", (empty, Section("full", 1, 4, 1000)))
+    assert result.total == Section("total", 1, 4, 1007)
+    assert result.summary() == "3CosMul accuracy 0.2500: 1 correct of 4 covered, 1,007 asked"
+    record = json.loads(json.dumps(result.record(), allow_nan=False))
+    assert (record["method"], record["accuracy"], record["asked"]) == ("3CosMul", 0.25, 1007)
+    assert (record["sections"][0]["asked"], record["sections"][0]["accuracy"]) == (7, None)
+
+
+@pytest.mark.filterwarnings("default")  # of another project
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_analogies_agree_with_gensim(dtype, written, random_words):
+    models = pytest.importorskip("gensim.models", reason="gensim is not installed")
+    vectors, text = random_words(seed=3, dtype=dtype)
+    peer = models.KeyedVectors(vectors.matrix.shape[1], dtype=dtype)
+    peer.add_vectors(list(vectors.tokens), vectors.matrix)
+
+    path = written(text)
+    for restrict in (100, len(vectors)):
+        for case_insensitive in (True, False):
+            options = {"case_insensitive": case_insensitive}
+            score, sections = peer.evaluate_word_analogies(str(path), restrict_vocab=restrict, **options)
+            result = analogies(vectors, path, restrict=restrict, **options)
+            assert result.total.accuracy == score
+            assert [(s.name, s.correct, s.covered) for s in result.sections] == [
+                (s["section"], len(s["correct"]), len(s["correct"] + s["incorrect"])) for s in sections[:-1]
+            ]
+            score, _ = peer.evaluate_word_analogies(str(path), restrict_vocab=restrict, dummy4unknown=True, **options)
+            assert result.total.correct / result.total.asked == score
+
+
+@pytest.mark.parametrize("method", ["3CosAdd", "3CosMul"])
+def test_unknown_words_of_analogies_are_composed_if_that_is_asked_for(composing, written, method):
+    questions = [("king", "queen", "kingly", w) for w in composing.tokens] + [("queen", "man", "king", "kingly")]
+    questions += [
+        ("xyz", "man", "king", "queen"),
+        ("KINGLY", "KINGS", "man", "queen"),
+        ("king", "queen", "man", "king"),
+    ]
+    path = written("\n".join(map(" ".join, questions)))
+    found = analogies(composing, path, compose=True, method=method).total
+    assert (found.asked, found.covered, found.composed) == (len(questions), 6, 5)
+    correct = 0
+    for *asked, answer in questions:
+        if "xyz" not in asked and answer != "kingly":
+            ((best, _),) = composing.analogy(*(word.lower() for word in asked), topn=1, method=method)
+            correct += best == answer
+    assert found.correct == correct > 0
+    assert "of 6 covered (5 with composed words)" in found.summary()
+    without = analogies(composing, path, method=method).total
+    assert (without.covered, without.composed) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat\tdog\t9\ncar\tsun\t8.5\ncat\tcar\t3\ncat\tsun\t1\n",
+        "# title\n# Word 1\tWord 2\tmean\ncat\tdog\t9.0\n\ncar\tsun\t8.5\r\n   \ncat\tcar\t3\n#end\ncat\tsun\t1",
+        "Word 1,Word 2,Human (mean)\ncat,dog,9\ncar, sun ,8.5\ncat,car,3\ncat,sun,1\n",
+        '"word1","word2","score"\n"cat","dog","9"\n"car","sun","8.5"\ncat,"car",3\n"cat","sun",1e0\n',
+        "cat dog 9\ncar   sun 8.5\n cat car 3\ncat\u00a0sun 1",
+        "cat;dog;9\ncar;sun;8.5\ncat;car;3\ncat;sun;1\n",
+        "word1\tword2\tPOS\tscore\tconc\ncat\tdog\tN\t9\t1\ncar\tsun\tN\t8.5\t2\ncat\tcar\tN\t3\t3\ncat\tsun\tN\t1\t4\n",
+        "\ufeffCat\tDOG\t9\nCAR\tsun\t8.5\ncat\tcar\t3\t7\t7\ncat\tsun\t1\t0\n",
+    ],
+    ids=["tabs", "comments", "commas", "quotes", "white space", "semicolons", "more columns", "BOM and case"],
+)
+def test_similarity_files_of_many_forms_hold_the_same_pairs(words, text, written):
+    assert word_similarity(words, written(text)) == Similarity(pytest.approx(1), pairs=4, covered=4, unknown=())
+
+
+def test_a_word_may_hold_spaces_commas_and_quotes(words, written):
+    path = written('"a, ""b""",c d,1\n')
+    assert word_similarity(words, path).unknown == ('a, "b"', "c d")
+    assert word_similarity(words, str(path)).unknown == ('a, "b"', "c d")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no pair of words with a score"),
+        ("# only\n\nword word score", "holds no pair"),
+        ("cat dog 9\ncat sun", "line 2: two words and a finite score expected, got 'cat sun'"),
+        ("#\ncat dog 9\n\ncat sun one", "line 4: two words"),
+        ("w w s\nw w s\ncat dog 9", "line 2: two words"),
+        ("cat dog nan\ncat dog inf", "line 2: two words"),
+        ("cat dog 9\ncat dog inf", "line 2: two words and a finite score expected, got 'cat dog inf'"),
+        ("cat,dog,N,9\ncat,sun,9", "line 2: two words and a finite score in field 4 expected, got 'cat,sun,9'"),
+        (",dog,9", "line 1: two words"),
+        ('cat,dog,9\n"cat,dog,9', "line 2: unexpected end of data in '\"cat,dog,9'"),
+    ],
+)
+def test_a_wrong_line_of_a_similarity_file_is_named(words, text, message, written):
+    path = written(text)
+    with pytest.raises(ValueError, match=r"scores\.txt") as caught:
+        word_similarity(words, path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [word_similarity, analogies])
+def test_files_that_are_missing_or_not_utf8_are_named(words, tmp_path, read, written):
+    with pytest.raises(ValueError, match=r"scores.txt', line 2: not valid UTF-8: invalid"):
+        read(words, written("cat dog 9\ncaf\xe9 dog 9", "latin-1"))
+    with pytest.raises(FileNotFoundError, match="absent"):
+        read(words, tmp_path / "absent.txt")
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ",", " ; "])
+def test_analogy_files_of_many_forms_hold_the_same_questions(words, separator, written):
+    line = separator.join(["cat", "dog", "car", "sun"])
+    path = written(f"# comment\n{line}\n:  one, two\n\n: two\r\n{line}\r\n{line.replace('sun', 'owl')}")
+    assert analogies(words, path).sections == (
+        Section("", 1, 1, 1),
+        Section("one, two", 0, 0, 0),
+        Section("two", 1, 1, 2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "message"),
+    [
+        ("", {}, ValueError, "scores.txt' holds no analogy"),
+        (": a\n# b", {}, ValueError, "holds no analogy"),
+        (": a\na b c", {}, ValueError, r"scores.txt', line 2: four words, or : and .* expected, got 'a b c'"),
+        ("a b c d\n\na b c d e", {}, ValueError, "line 3: four words"),
+        ("a,b,,d", {}, ValueError, "line 1: four words"),
+        ("a b c d", {"method": "cosadd"}, ValueError, "method must be one of 3CosAdd, 3CosMul, got 'cosadd'"),
+        ("a b c d", {"restrict": 0}, ValueError, "restrict must be at least 1, got 0"),
+        ("a b c d", {"restrict": 1.5}, TypeError, "restrict must be an integer, got 1.5"),
+    ],
+)
+def test_a_wrong_line_or_option_of_analogies_is_named(words, text, options, error, message, written):
+    with pytest.raises(error, match=message):
+        analogies(words, written(text), **options)
