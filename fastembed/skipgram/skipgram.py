@@ -12,6 +12,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from fastembed._base import estimator
 from fastembed._base.estimator import pickled_as
@@ -20,7 +21,7 @@ from fastembed._base.threads import Pool, check_threads
 from fastembed._base.validation import check_callback, check_choice, check_flag, check_integer, check_number
 from fastembed._kernels.cpu import DefaultFloatMode
 from fastembed.corpus.corpus import Source
-from fastembed.corpus.ledger import Ledger
+from fastembed.corpus.ledger import Ledger, check_reread
 from fastembed.corpus.reading import Reading
 from fastembed.corpus.tokens import check_token_list
 from fastembed.counts.counts import Counts
@@ -33,7 +34,7 @@ from fastembed.skipgram.model import Baskets, FittedModel, read_model, write_mod
 from fastembed.skipgram.prediction import Words, predict
 from fastembed.skipgram.progress import FitProgress, reporting
 from fastembed.skipgram.subwords import Subwords
-from fastembed.skipgram.training import Training, as_read, count_pairs, counts_beside, counts_for, find_vocabulary
+from fastembed.skipgram.training import Training, as_read, counting, counts_beside, counts_for
 from fastembed.trainer.checkpoint import MINUTES, Checkpoint, FilesUntilSaved
 from fastembed.trainer.ranks import Communicator, Ranks
 from fastembed.trainer.trainer import Trainer
@@ -388,8 +389,6 @@ class SkipGram:
         >>> model.fit(model.count(["a b", "b c"])).vectors.tokens
         ('b', 'a', 'c')
         """
-        if comm is not None and not isinstance(corpus, Counts):
-            raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
         files = checkpoint, checkpoint_minutes, keep_checkpoint
         return self._learn(corpus, validation_counts, memory_limit, progress, on_epoch_end, files, comm)
 
@@ -457,9 +456,24 @@ class SkipGram:
         options = self._options()
         with reporting(progress, options.epochs) as report:
             text = as_read(corpus, options.reading)
-            words = find_vocabulary(text, options, options.max_size, report, executor)
-            how = memory_limit, report, words.ledger, None, store, executor
-            return count_pairs(text, words, options.pairing(len(words)), options.threads, *how)
+            words = Vocabulary.from_corpus(
+                text,
+                max_size=options.max_size,
+                progress=None if report is None else report.reading,
+                executor=executor,
+                **options.of_vocabulary,
+            )
+            pairing = options.pairing(len(words))
+            how: dict[str, Any] = {"threads": options.threads, "memory_limit": memory_limit, "store": store}
+            if executor is not None:
+                if isinstance(pairing, Baskets):
+                    raise ValueError("an executor counts windows, and no baskets")
+                how["executor"] = executor
+            counts = counting(pairing)(text, words, progress=None if report is None else report.counting, **how)
+        assert words.ledger is not None
+        assert counts.ledger is not None
+        check_reread(words.ledger, counts.ledger)
+        return counts
 
     def partial_fit(
         self,
@@ -563,6 +577,15 @@ class SkipGram:
         check_callback("on_epoch_end", on_epoch_end)
         check_memory_limit(memory_limit)
         options, before = self._options(), self._model
+        if not isinstance(corpus, Counts):
+            if issparse(corpus):
+                raise TypeError(
+                    "a sparse matrix has no tokens: make counts of it by Counts.from_scipy(matrix, tokens=...)"
+                )
+            if validation_counts is not None:
+                raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
+            if comm is not None:
+                raise ValueError("comm goes with counts: count the corpus first, by SkipGram.count")
         ranks = None if comm is None else Ranks(comm)
         with nullcontext() if ranks is None else ranks.ending_all(), DefaultFloatMode():
             file = None
@@ -570,7 +593,15 @@ class SkipGram:
                 if ranks is None or ranks.first:
                     file = Checkpoint.from_arguments(*files)
             with reporting(progress if ranks is None or ranks.first else None, options.epochs) as report:
-                training = Training(options, None if further is None else before, memory_limit, report, file, ranks)
+                training = Training(
+                    options,
+                    None if further is None else before,
+                    **further or {},
+                    memory_limit=memory_limit,
+                    progress=report,
+                    checkpoint=file,
+                    ranks=ranks,
+                )
 
                 def epoch_end(record: dict[str, float]) -> object:
                     if report is not None:
@@ -583,7 +614,10 @@ class SkipGram:
 
                 self._fitting = os.getpid()
                 try:
-                    training.take(corpus, validation_counts, **further or {})
+                    if isinstance(corpus, Counts):
+                        training.take(corpus, validation_counts)
+                    else:
+                        training.count(corpus)
                     training.start(shows=on_epoch_end is not None)
                     training.run(epoch_end)
                     self._model = training.model()
@@ -1071,11 +1105,19 @@ class SkipGramOptions:
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
             "threads": None if self.threads is None else check_threads(self.threads),
             "max_size": None if self.max_size is None else check_integer("max_size", self.max_size, low=1),
-            "max_contexts": _checked_max_contexts(self.max_contexts),
-            "drop": _checked_list("drop", self.drop),
-            "keep_only": _checked_list("keep_only", self.keep_only),
-            "subwords": _checked_subwords(self.subwords),
         }
+        for name in ("drop", "keep_only"):  # the name of a list stays
+            tokens = getattr(self, name)
+            if tokens is not None:
+                listed = check_token_list(name, tokens)
+                checked[name] = tokens if isinstance(tokens, str) else listed
+        # An array would be compared element by element
+        if self.max_contexts is not None and not (isinstance(self.max_contexts, str) and self.max_contexts == "auto"):
+            checked["max_contexts"] = check_integer("max_contexts, neither None nor 'auto',", self.max_contexts, low=1)
+        if isinstance(self.subwords, bool | np.bool_):
+            checked["subwords"] = LENGTHS if self.subwords else False
+        else:
+            checked["subwords"] = check_ngram_lengths("subwords", self.subwords, others="True, False or ")
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {self.reading!r}")
         if self.baskets is not None:
@@ -1090,6 +1132,11 @@ class SkipGramOptions:
         if isinstance(self.max_contexts, str):
             return min(max(size // 2, min(size, ALL_CONTEXTS)), MOST_CONTEXTS)
         return min(size, self.max_contexts)
+
+    @property
+    def of_vocabulary(self) -> dict[str, Any]:
+        """The arguments of `Vocabulary.from_corpus`, but `max_size`."""
+        return {name: getattr(self, name) for name in ("min_count", "drop", "keep_only", "threads")}
 
     @property
     def counting(self) -> dict[str, object]:
@@ -1125,22 +1172,3 @@ class SkipGramOptions:
         return Estimate(
             inputs, outputs, self.dim, nnz, self.epochs, threads, self.early_stopping, ngrams=ngrams, entries=entries
         )
-
-
-def _checked_max_contexts(value: object) -> int | str | None:
-    if value is None or (isinstance(value, str) and value == "auto"):  # an array would be compared element by element
-        return value
-    return check_integer("max_contexts, neither None nor 'auto',", value, low=1)
-
-
-def _checked_subwords(value: object) -> bool | Lengths:
-    """Check `subwords`; return False or the lengths of n-grams."""
-    if isinstance(value, bool | np.bool_):
-        return LENGTHS if value else False
-    return check_ngram_lengths("subwords", value, others="True, False or ")
-
-
-def _checked_list(name: str, tokens: str | Iterable[str] | None) -> str | tuple[str, ...] | None:
-    """Return the tokens of a list, or the name of a list unchanged."""
-    found = None if tokens is None else check_token_list(name, tokens)
-    return tokens if isinstance(tokens, str) else found

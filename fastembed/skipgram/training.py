@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from scipy.sparse import issparse
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
@@ -52,7 +50,7 @@ CountPair: TypeAlias = tuple[Counts, Counts | None]  # counts to train on, and h
 
 
 class Training:
-    """One call of `SkipGram.fit` or `SkipGram.partial_fit`: `take` its data, `start`, `run`, and there is a `model`.
+    """One call of `SkipGram.fit` or `partial_fit`: `take` or `count` its data, `start`, `run`, and there is a `model`.
 
     A new model starts from the SVD of the counts, and is transformed into its gauge whenever it is exposed. Further
     training starts from a copy of the parameters of the base, and stays in the gauge of the base.
@@ -62,6 +60,10 @@ class Training:
     options : SkipGramOptions
     base : FittedModel, optional
         The model to continue.
+    replay : Counts, optional
+        Counts to train on together with the new ones.
+    grow_vocabulary : bool
+        Whether new words are added to those of the base.
     memory_limit : int, optional
         Limit on the memory of the process in bytes.
     progress : FitProgress, optional
@@ -74,130 +76,133 @@ class Training:
     ----------
     started : bool
         Whether there is a `model`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the base cannot be continued in this way.
     """
 
     def __init__(
         self,
         options: SkipGramOptions,
-        base: FittedModel | None,
-        memory_limit: int | None,
-        progress: FitProgress | None,
-        checkpoint: Checkpoint | None,
-        ranks: Ranks | None,
-    ) -> None:
-        self._options, self._base, self._memory_limit, self._progress = options, base, memory_limit, progress
-        self._checkpoint, self._ranks = checkpoint, ranks
-        self.started = False
-
-    # ---------------------------------------------------------------- data
-
-    def take(
-        self,
-        corpus: Source | Counts,
-        validation_counts: Counts | None,
+        base: FittedModel | None = None,
         replay: Counts | None = None,
         *,
         grow_vocabulary: bool = False,
+        memory_limit: int | None = None,
+        progress: FitProgress | None = None,
+        checkpoint: Checkpoint | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        """Take given counts, or those of a text; the arguments are those of `SkipGram.partial_fit`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the data are not as documented, or do not go with the base.
-        """
-        base = self._base
-        check_flag("grow_vocabulary", grow_vocabulary)
+        self._options, self._base, self._replay = options, base, replay
+        self._grow = check_flag("grow_vocabulary", grow_vocabulary)
+        self._memory_limit, self._progress, self._checkpoint, self._ranks = memory_limit, progress, checkpoint, ranks
+        self._dim = options.dim
+        self.started = False
         if base is not None:
-            base.check_same_shape(self._options)
+            base.check_same_shape(options)
             if replay is not None:
                 base.check_alike(replay, "replay")
         elif replay is not None:
             raise ValueError("there is nothing to replay: this SkipGram has not been fitted yet")
-        # Whether the counts have no other user, so that their memory can be reused
-        self._own = replay is None and not isinstance(corpus, Counts)
-        if isinstance(corpus, Counts):
-            given = corpus
-            with nullcontext() if self._ranks is None else self._ranks.agreeing():
-                self._check(given, validation_counts)
-            self._counts, self._validation = given, validation_counts
-            if base is not None:
-                vocabulary = base.vocabulary
-                if grow_vocabulary and given.vocabulary is not None:
-                    vocabulary = vocabulary.grown(given.vocabulary, self._options.max_size)
-                if validation_counts is not None:
-                    self._validation = base.aligned(validation_counts, vocabulary, name="validation_counts")
-                self._counts = base.aligned(given, vocabulary)
-        else:
-            if issparse(corpus):
-                raise TypeError(
-                    "a sparse matrix has no tokens: make counts of it by Counts.from_scipy(matrix, tokens=...)"
-                )
-            if validation_counts is not None:
-                raise ValueError("validation_counts go with counts; of a corpus, early_stopping holds out lines")
-            self._counts, self._validation = self._counted(corpus, grow_vocabulary=grow_vocabulary)
-        assert self._counts.vocabulary is not None
-        self._vocabulary = self._counts.vocabulary
-        self._replay = None
-        if replay is not None and base is not None:
-            self._replay = base.aligned(replay, self._vocabulary, name="replay")
 
-    def _check(self, counts: Counts, validation_counts: object) -> None:
-        """Raise TypeError or ValueError if counts cannot be trained on."""
-        if self._options.early_stopping and validation_counts is None:
-            raise ValueError("early_stopping needs validation_counts beside counts, which have no lines to hold out")
-        if self._base is not None:  # whose vocabulary they will have
-            return
-        if counts.vocabulary is None:
-            raise ValueError("these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer")
-        grouped_counts(counts, counts.shape)
-        if validation_counts is not None:
-            grouped_counts(validation_counts, counts.shape, "validation_counts")
+    # ---------------------------------------------------------------- data
 
-    def _counted(self, given: Source, *, grow_vocabulary: bool) -> CountPair:
-        """Return the counts of a text to train on, and with early stopping those of the held-out lines.
+    def take(self, counts: Counts, validation_counts: Counts | None) -> None:
+        """Take counts to train on, and counts for the nll after each epoch.
 
-        With a checkpoint they are stored next to it, and are not counted again. Before a text is counted for a new
-        model, there is a check of the memory, and of the words if it has subwords.
+        Raises
+        ------
+        TypeError, ValueError
+            If they cannot be trained on, or do not go with the base.
         """
-        base, options, limit, how = self._base, self._options, self._memory_limit, self._options.counting
-        reading = options.reading if base is None else base.reading_of(given, options.reading)
-        corpus = as_read(given, reading)
-
-        def count(store: StoreFolder | None, held_out_store: StoreFolder | None) -> CountPair:
-            first_reading = None
-            if base is None or grow_vocabulary:
-                words = find_vocabulary(corpus, options, options.max_size if base is None else None, self._progress)
-                first_reading = words.ledger
-            if base is None:
-                vocabulary, pairing = words, options.pairing(len(words))
-                least = options.estimate(len(words), pairing.columns(len(words)))
-                replace(least, memory_limit=limit).check()
-                if options.subwords:
-                    check_spelled(words.tokens)
-            else:
-                vocabulary, pairing = base.vocabulary, base.pairing()
-                if grow_vocabulary:
-                    vocabulary = vocabulary.grown(words, options.max_size)
-
-            def counts(lines: LineSplit | None, store: StoreFolder | None) -> Counts:
-                memory = None if limit is None else counting_memory(limit, len(vocabulary), options.threads)
-                return count_pairs(
-                    corpus, vocabulary, pairing, options.threads, memory, self._progress, first_reading, lines, store
+        base, validation = self._base, validation_counts
+        with nullcontext() if self._ranks is None else self._ranks.agreeing():
+            if self._options.early_stopping and validation is None:
+                raise ValueError(
+                    "early_stopping needs validation_counts beside counts, which have no lines to hold out"
                 )
-
-            if not options.early_stopping:
-                return counts(None, store), None
-            split = options.validation_fraction, options.seed
-            held_out = counts(LineSplit(*split, True), held_out_store)  # first: see `kept_counts`
-            return counts(LineSplit(*split, False), store), held_out
-
-        if self._checkpoint is None:
-            return count(None, None) if limit is None else count(TemporaryFolder(), TemporaryFolder())
+            if base is None:
+                if counts.vocabulary is None:
+                    raise ValueError(
+                        "these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer"
+                    )
+                grouped_counts(counts, counts.shape)
+                if validation is not None:
+                    grouped_counts(validation, counts.shape, "validation_counts")
         if base is not None:
-            how |= {"model": base.counts_sha256, "grow_vocabulary": grow_vocabulary}
-        source = how | {"corpus": corpus_identity(corpus)}
-        return kept_counts(self._checkpoint.path, source, as_corpus(corpus).known_reading, count)
+            vocabulary = base.vocabulary
+            if self._grow and counts.vocabulary is not None:
+                vocabulary = vocabulary.grown(counts.vocabulary, self._options.max_size)
+            if validation is not None:
+                validation = base.aligned(validation, vocabulary, name="validation_counts")
+            counts = base.aligned(counts, vocabulary)
+        self._own, self._counts, self._validation = False, counts, validation
+
+    def count(self, given: Source) -> None:
+        """Count a text to train on, and with early stopping its held-out lines.
+
+        With a checkpoint the counts are in folders next to it, and are not counted again. Before a text is counted for
+        a new model, there is a check of the memory, and of the words if it has subwords.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError, MemoryError
+            As by `SkipGram.fit`.
+        """
+        base, options, limit = self._base, self._options, self._memory_limit
+        corpus = as_read(given, options.reading if base is None else base.reading_of(given, options.reading))
+        self._own = True  # the counts have no other user, so that their memory can be reused
+        store: StoreFolder | None = None if limit is None else TemporaryFolder()
+        held_out_store: StoreFolder | None = None if limit is None else TemporaryFolder()
+        if self._checkpoint is not None:
+            source = options.counting | {"corpus": corpus_identity(corpus)}
+            if base is not None:
+                source |= {"model": base.counts_sha256, "grow_vocabulary": self._grow}
+            store, held_out_store = (
+                LocalFolder(os.path.abspath(path), json.dumps(source))  # noqa: PTH100
+                for path in counts_beside(self._checkpoint.path)
+            )
+            kept = kept_counts(store, held_out_store, as_corpus(corpus).known_reading)
+            if kept is not None:
+                self._counts, self._validation = kept
+                return
+        words = None
+        if base is None or self._grow:
+            words = Vocabulary.from_corpus(
+                corpus,
+                max_size=options.max_size if base is None else None,
+                progress=None if self._progress is None else self._progress.reading,
+                **options.of_vocabulary,
+            )
+        if base is not None:
+            vocabulary, pairing = base.vocabulary, base.pairing()
+            if words is not None:
+                vocabulary = vocabulary.grown(words, options.max_size)
+        elif words is not None:
+            vocabulary, pairing = words, options.pairing(len(words))
+            least = options.estimate(len(words), pairing.columns(len(words)))
+            replace(least, memory_limit=limit).check()
+            if options.subwords:
+                check_spelled(words.tokens)
+        count_pairs = counting(pairing)
+        how: dict[str, Any] = {
+            "threads": options.threads,
+            "memory_limit": None if limit is None else counting_memory(limit, len(vocabulary), options.threads),
+            "progress": None if self._progress is None else self._progress.counting,
+        }
+        self._validation, kept_lines = None, None
+        if options.early_stopping:
+            split = options.validation_fraction, options.seed
+            # First: if there is a folder of the other counts, there is one of these
+            lines, kept_lines = LineSplit(*split, held_out=True), LineSplit(*split, held_out=False)
+            self._validation = count_pairs(corpus, vocabulary, lines=lines, store=held_out_store, **how)
+        self._counts = count_pairs(corpus, vocabulary, lines=kept_lines, store=store, **how)
+        if words is not None and not options.early_stopping:
+            assert words.ledger is not None
+            assert self._counts.ledger is not None
+            check_reread(words.ledger, self._counts.ledger)
 
     # ---------------------------------------------------------------- start
 
@@ -209,7 +214,13 @@ class Training:
         MemoryError
             If training needs more memory than is free.
         """
-        base, tokens = self._base, self._vocabulary.tokens
+        base = self._base
+        assert self._counts.vocabulary is not None
+        self._vocabulary = self._counts.vocabulary
+        if base is not None and self._replay is not None:
+            self._own = False
+            self._replay = base.aligned(self._replay, self._vocabulary, name="replay")
+        tokens = self._vocabulary.tokens
         if base is not None:
             self._subwords = None if base.subwords is None else base.subwords.grown(tokens)
         else:
@@ -246,7 +257,11 @@ class Training:
         estimate.check()
         if self._progress is not None:
             self._progress.training(estimate)
-        self._groups = self._grouped()
+        if self._replay is not None:
+            both = self._counts.to_scipy() + self._replay.to_scipy()
+            self._groups: GroupedCounts = CSRGroups(canonical_csr("counts", both))
+        else:  # those of a folder are not copied
+            self._groups = own_groups(self._counts) if self._own else self._counts.groups
         self._digest = in_background(self._groups.sha256)  # while the start is computed: hashing releases the GIL
         self._pool = Pool(check_threads(options.threads) if base is None else base.trainer.threads)
         self._totals = Totals.of(self._groups, self._pool)
@@ -266,17 +281,6 @@ class Training:
         else:
             self._trainer = self._next_trainer(base)
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
-
-    def _grouped(self) -> GroupedCounts:
-        """Return the counts to train on in groups of rows; those of a folder are not copied unless others are added."""
-        counts = self._counts
-        if self._replay is not None:
-            return CSRGroups(canonical_csr("counts", counts.to_scipy() + self._replay.to_scipy()))
-        return own_groups(counts) if self._own else counts.groups
-
-    @property
-    def _dim(self) -> int:
-        return self._options.dim if self._base is None else self._base.vectors.matrix.shape[1]
 
     def _new_trainer(self, memory: int | None) -> Trainer:
         """Return a trainer that starts from the SVD."""
@@ -415,62 +419,10 @@ def as_read(corpus: Source, reading: Reading | None) -> Source:
     return as_corpus(corpus, reading)
 
 
-def find_vocabulary(
-    corpus: Source,
-    options: SkipGramOptions,
-    max_size: int | None,
-    progress: FitProgress | None,
-    executor: Executor | None = None,
-) -> Vocabulary:
-    """Return the words of a text that the options keep, or the most frequent of them."""
-    return Vocabulary.from_corpus(
-        corpus,
-        options.min_count,
-        max_size,
-        drop=options.drop,
-        keep_only=options.keep_only,
-        threads=options.threads,
-        progress=None if progress is None else progress.reading,
-        executor=executor,
-    )
-
-
-def count_pairs(
-    corpus: Source,
-    vocabulary: Vocabulary,
-    pairing: Windows | Baskets,
-    threads: int | None,
-    memory_limit: int | None = None,
-    progress: FitProgress | None = None,
-    first_reading: Ledger | None = None,
-    lines: LineSplit | None = None,
-    store: str | os.PathLike[str] | StoreFolder | None = None,
-    executor: Executor | None = None,
-) -> Counts:
-    """Return the counts of all lines of a text or of a share of them; in a store if one is given.
-
-    `first_reading` is the ledger of the vocabulary, if it was found in the same text. The other arguments are those of
-    `Counts.from_corpus`.
-    """
-    how: dict[str, Any] = asdict(pairing)
-    if executor is not None:
-        if isinstance(pairing, Baskets):
-            raise ValueError("an executor counts windows, and no baskets")
-        how["executor"] = executor
-    count: Any = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
-    counts: Counts = count(
-        corpus,
-        vocabulary,
-        **how,
-        lines=lines,
-        threads=threads,
-        memory_limit=memory_limit,
-        progress=None if progress is None else progress.counting,
-        store=store,
-    )
-    if first_reading is not None and counts.ledger is not None and lines is None:
-        check_reread(first_reading, counts.ledger)
-    return counts
+def counting(pairing: Windows | Baskets) -> Callable[..., Counts]:
+    """Return the function that counts a text in windows or baskets: of `Counts`, with the options of these."""
+    count = Counts.from_baskets if isinstance(pairing, Baskets) else Counts.from_corpus
+    return partial(count, **asdict(pairing))
 
 
 def largest_group(counts: Counts) -> int:
@@ -483,60 +435,48 @@ def counts_beside(checkpoint: str) -> tuple[str, str]:
     return f"{checkpoint}.counts", f"{checkpoint}.held-out"
 
 
-def kept_counts(
-    checkpoint: str,
-    source: dict[str, Any],
-    reading: Reading | None,
-    count: Callable[[StoreFolder, StoreFolder], CountPair],
-) -> CountPair:
-    """Return the counts in the folders beside a checkpoint; if there are none, let `count` write them there.
-
-    It writes those of held-out lines first: if the other counts exist, so do these.
+def kept_counts(folder: LocalFolder, held_out: LocalFolder, reading: Reading | None) -> CountPair | None:
+    """Return the counts in the folders beside a checkpoint; None if there are none, or they were not finished.
 
     Parameters
     ----------
-    checkpoint : str
-    source : dict
-        The corpus and the options of counting, as JSON values; "corpus" is the result of `corpus_identity`. The
-        manifests record it.
+    folder, held_out : LocalFolder
+        The folders of the counts and of those of held-out lines; their source is what they should have been counted
+        from: the options of counting, and as "corpus" the result of `corpus_identity`.
     reading : Reading, optional
         How the text is read, since a manifest has no tokenizer.
-    count : callable
 
     Raises
     ------
     OSError
-        If a file cannot be read or written, or a folder holds something else.
+        If a file cannot be read, or a folder holds something else.
     ValueError
         If the counts are damaged, are of another text, or were counted in another way.
     """
-    folders = [LocalFolder(os.path.abspath(path), json.dumps(source)) for path in counts_beside(checkpoint)]  # noqa: PTH100
-    found, beside = (_source_of(folder) for folder in folders)
+    found, beside, wanted = _source_of(folder), _source_of(held_out), json.loads(folder.source)
     if found is None:
-        return count(*folders)
-    path, held_out_path = (folder.path for folder in folders)
-    wanted = json.loads(folders[0].source)
+        return None
     for name in sorted((wanted | found).keys() - {"corpus"}):
         if found.get(name) != wanted.get(name):
             raise ValueError(
-                f"{path!r} was counted with {name} {shown(found.get(name))} instead of {shown(wanted.get(name))}: go on"
-                " with the same, or remove it and the checkpoint to begin again"
+                f"{folder.path!r} was counted with {name} {shown(found.get(name))} instead of"
+                f" {shown(wanted.get(name))}: go on with the same, or remove it and the checkpoint to begin again"
             )
     try:
-        check_same_corpus(found["corpus"], wanted["corpus"], path)
+        check_same_corpus(found["corpus"], wanted["corpus"], folder.path)
     except ValueError as error:
         raise ValueError(f"{error}; remove it to count again, and the checkpoint to begin again") from None
-    counts, held_out = Counts.open(path), None
+    counts = Counts.open(folder.path)
     if counts.vocabulary is not None and counts.vocabulary.reading is not None:
         counts.vocabulary.reading = reading
-    if wanted["early_stopping"]:
-        again = f"remove {path!r} to count again, and the checkpoint to begin again"
-        if beside is None:
-            raise FileNotFoundError(f"{held_out_path!r}, the counts held out, is missing: {again}")
-        if beside != found:
-            raise ValueError(f"{held_out_path!r} was not counted together with {path!r}: {again}")
-        held_out = Counts.open(held_out_path)
-    return counts, held_out
+    if not wanted["early_stopping"]:
+        return counts, None
+    again = f"remove {folder.path!r} to count again, and the checkpoint to begin again"
+    if beside is None:
+        raise FileNotFoundError(f"{held_out.path!r}, the counts held out, is missing: {again}")
+    if beside != found:
+        raise ValueError(f"{held_out.path!r} was not counted together with {folder.path!r}: {again}")
+    return counts, Counts.open(held_out.path)
 
 
 def _source_of(folder: LocalFolder) -> dict[str, Any] | None:
@@ -567,4 +507,4 @@ def counts_for(model: FittedModel, given: Source | Counts, options: SkipGramOpti
     if isinstance(given, Counts):
         return model.aligned(given)
     corpus = as_read(given, model.reading_of(given, options.reading))
-    return count_pairs(corpus, model.vocabulary, model.pairing(), options.threads)
+    return counting(model.pairing())(corpus, model.vocabulary, threads=options.threads)
