@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import shard_bounds
@@ -17,7 +18,6 @@ from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.rows import RowSteps
 
 FEW_INPUTS = 8  # up to this number, the kernel for one example is at least as fast as a matrix product
-BLOCK_LOGITS = 1 << 22  # logits per block of inputs in `most_probable`
 ROWS_PER_TASK = 16  # rows per task of the softmax
 
 
@@ -103,7 +103,7 @@ def most_probable(
     )
     outputs = np.empty((len(inputs), topn), np.intp)
     p = np.empty((len(inputs), topn), parameters.dtype)
-    size = max(1, BLOCK_LOGITS // parameters.outputs)
+    size = max(1, SIZES.batch_logits // parameters.outputs)
     for begin in range(0, len(inputs), size):
         end = min(begin + size, len(inputs))
         part = inputs.part(begin, end) if isinstance(inputs, Bags) else inputs[begin:end]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ class Stop(Exception):
 def new(model):
     """Make a trainer, always the same."""
 
-    def make(threads=1, dtype="float32", seed=0):
-        embedding, linear, bias = model(ROWS, OUTPUTS, 5, dtype, seed)
+    def make(threads=1, dtype="float32", seed=0, dim=5):
+        embedding, linear, bias = model(ROWS, OUTPUTS, dim, dtype, seed)
         return Trainer(embedding, linear, bias=bias, threads=threads)
 
     return make
@@ -88,51 +89,67 @@ def without_times(history):
     return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_fit_that_is_interrupted_after_any_block_ends_in_the_same_bits(
-    new, counts, path, interrupted_after, dtype, early_stopping
-):
-    options = OPTIONS | ({"validation_counts": counts[1], "n_iter_no_change": 2} if early_stopping else {})
-    expected = new(dtype=dtype)
-    history = expected.fit_counts(counts[0], **options)
+@pytest.fixture(params=["float32", "float64", "early stopping", "bags", "a store", "weight decay"])
+def case(request, new, counts, tmp_path, sizes):
+    """Return a function that makes a trainer, one that fits it to its data, and the options of the fit."""
+    options = dict(OPTIONS)
+    if request.param in ("early stopping", "a store"):
+        options |= {"validation_counts": counts[1], "n_iter_no_change": 2}
+    if request.param == "bags":
+        bags = sparse.random_array((ROWS, ROWS), density=0.2, random_state=np.random.default_rng(3), format="csr")
+        options |= {"bags": bags, "row_rates": np.linspace(0, 1, ROWS)}
+    if request.param == "weight decay":
+        options |= {"l2": 0.5, "optimizer": "sgd"}
+    if request.param != "a store":
+        dtype = "float64" if request.param == "float64" else "float32"
+        return partial(new, dtype=dtype), lambda trainer, **more: trainer.fit_counts(counts[0], **options | more)
+    sizes.group_rows = 2  # groups are read while it trains
+    for matrix, name in zip(counts, ("counts", "held out"), strict=True):
+        Counts.from_scipy(matrix).store(tmp_path / name)
+
+    def fit(trainer, **more):
+        options["validation_counts"] = Counts.open(tmp_path / "held out")
+        return trainer.fit_counts(Counts.open(tmp_path / "counts"), **options | more)
+
+    return new, fit
+
+
+def test_a_fit_that_is_interrupted_after_any_block_ends_in_the_same_bits(case, path, interrupted_after):
+    """With a callback that fails, too: it is called when an epoch is complete."""
+    make, fit = case
+    expected = make()
+    history = fit(expected)
+
+    def fail(record, _):
+        if record["epoch"] == blocks // 4:
+            raise Stop
+
     for blocks in range(1, 12):
-        trainer = new(1, dtype)
-        assert interrupted_after(
-            blocks, lambda trainer=trainer: trainer.fit_counts(counts[0], checkpoint=path, **options)
-        )
-        trainer = new(1 + blocks % 3, dtype)
-        found = trainer.fit_counts(counts[0], checkpoint=path, **options)
+        assert interrupted_after(blocks, lambda: fit(make(), checkpoint=path, on_epoch_end=fail))
+        trainer = make(1 + blocks % 3)
+        found = fit(trainer, checkpoint=path)
         assert bits(trainer) == bits(expected)
         assert without_times(found) == without_times(history)
         assert all(record["seconds"] > 0 for record in found)
         path.unlink()
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_weight_decay_is_applied_once_whenever_a_fit_is_interrupted(
-    new, counts, path, interrupted_after, early_stopping
-):
-    """After any block, and by the callback, which is called when the rows of an epoch have decayed already."""
-    options = OPTIONS | {"l2": 0.5, "optimizer": "sgd", "checkpoint": path}
-    options |= {"validation_counts": counts[1], "n_iter_no_change": 3} if early_stopping else {}
-    expected = new()
-    expected.fit_counts(counts[0], **options | {"checkpoint": None})
-
-    def spoil(record, _):
-        if record["epoch"] == epoch:
-            raise Stop
-
-    for blocks in range(1, 12):
-        epoch = blocks // 4
-        trainer = new()
-        assert interrupted_after(
-            blocks,
-            lambda trainer=trainer: trainer.fit_counts(counts[0], on_epoch_end=spoil, **options),
-        )
-        trainer.fit_counts(counts[0], **options)
+def test_a_fit_that_is_killed_goes_on_from_the_last_checkpoint(case, path, interrupted_after, killed):
+    """A checkpoint is written after each block once the previous one is on disk, since the interval is short."""
+    make, fit = case
+    expected = make()
+    fit(expected)
+    within = 0
+    for blocks in range(2, 12):
+        often = {"checkpoint": path, "checkpoint_minutes": 1e-9}
+        assert interrupted_after(blocks, lambda often=often: fit(make(), **often))
+        if path.exists():
+            within += json.loads(map_tensors(path)[1]["position"])["blocks"] > 0
+        trainer = make(2)
+        fit(trainer, **often)
         assert bits(trainer) == bits(expected)
         path.unlink()
+    assert within
 
 
 def test_a_fit_may_be_interrupted_again_and_again_in_one_process(new, counts, path, interrupted_after):
@@ -143,27 +160,6 @@ def test_a_fit_may_be_interrupted_again_and_again_in_one_process(new, counts, pa
         interruptions += 1
     assert interruptions == 6
     assert bits(trainer) == bits(expected)
-
-
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_fit_that_is_killed_goes_on_from_the_last_checkpoint(
-    new, counts, path, interrupted_after, killed, early_stopping
-):
-    """A checkpoint is written after each block once the previous one is on disk, since the interval is short."""
-    options = OPTIONS | ({"validation_counts": counts[1], "n_iter_no_change": 2} if early_stopping else {})
-    options |= {"checkpoint": path, "checkpoint_minutes": 1e-9}
-    expected = new()
-    expected.fit_counts(counts[0], **{name: options[name] for name in options if "checkpoint" not in name})
-    within = 0
-    for blocks in range(2, 12):
-        assert interrupted_after(blocks, lambda: new().fit_counts(counts[0], **options))
-        if path.exists():
-            within += json.loads(map_tensors(path)[1]["position"])["blocks"] > 0
-        trainer = new(2)
-        trainer.fit_counts(counts[0], **options)
-        assert bits(trainer) == bits(expected)
-        path.unlink()
-    assert within
 
 
 @pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
@@ -187,60 +183,6 @@ def test_generators_go_on_and_end_where_they_would_have(new, counts, path, inter
             assert interrupted_after(
                 6, lambda: new().fit_counts(counts[0], seed=generator(), checkpoint=path, **OPTIONS)
             )
-
-
-def test_bags_go_on_to_the_same_bits(model, counts, path, interrupted_after):
-    embedding, linear, _ = model(40, OUTPUTS, 5, "float32")
-    bags = sparse.random_array((ROWS, 40), density=0.2, random_state=np.random.default_rng(3), format="csr")
-    options = OPTIONS | {"bags": bags, "row_rates": np.linspace(0, 1, 40)}
-    expected = Trainer(embedding.copy(), linear)
-    expected.fit_counts(counts[0], **options)
-    for blocks in range(1, 12):
-        trainers = [Trainer(embedding.copy(), linear, threads=threads) for threads in (1, 2)]
-        assert interrupted_after(
-            blocks, lambda trainers=trainers: trainers[0].fit_counts(counts[0], checkpoint=path, **options)
-        )
-        with pytest.raises(ValueError, match="is that of another fit, with bags "):
-            trainers[1].fit_counts(counts[0], checkpoint=path, **options | {"bags": bags * 2})
-        trainers[1].fit_counts(counts[0], checkpoint=path, **options)
-        assert bits(trainers[1]) == bits(expected)
-        path.unlink()
-
-
-def test_counts_in_a_store_go_on_to_the_same_bits(new, counts, path, tmp_path, interrupted_after, sizes):
-    """As those in memory end in, after any block, in a store that is opened again, with groups read while it trains."""
-    sizes.group_rows = 2
-    stores = [tmp_path / "counts", tmp_path / "held out"]
-    for matrix, store in zip(counts, stores, strict=True):
-        Counts.from_scipy(matrix).store(store)
-    early = {"n_iter_no_change": 2}
-    expected = new()
-    history = expected.fit_counts(counts[0], validation_counts=counts[1], **OPTIONS | early)
-
-    def fit(trainer):
-        given, held_out = map(Counts.open, stores)
-        return trainer.fit_counts(given, validation_counts=held_out, checkpoint=path, **OPTIONS | early)
-
-    for blocks in range(1, 12):
-        assert interrupted_after(blocks, lambda: fit(new()))
-        trainer = new(1 + blocks % 3)
-        assert without_times(fit(trainer)) == without_times(history)
-        assert bits(trainer) == bits(expected)
-        path.unlink()
-
-
-def test_a_checkpoint_is_written_after_each_epoch_and_holds_where_training_is(new, counts, path):
-    seen = []
-
-    def look(record, trainer):
-        if path.exists():
-            tensors, fields = map_tensors(path)
-            seen.append(json.loads(fields["position"])["epoch"])
-            assert tensors["embedding"].shape == trainer.embedding.shape
-
-    new().fit_counts(counts[0], checkpoint=path, on_epoch_end=look, **OPTIONS)
-    assert set(seen) <= {2, 3}  # what the epoch before has written, if it has been written by now
-    assert json.loads(map_tensors(path)[1]["position"])["epoch"] == 4
 
 
 def test_the_checkpoint_goes_when_the_trainer_is_saved_unless_it_is_kept(new, counts, path, tmp_path):
@@ -298,36 +240,45 @@ def test_a_callback_is_called_once_for_each_epoch_and_again_where_it_failed(new,
         ({"epochs": 4}, "epochs 3 instead of 4"),
         ({"learning_rate": 0.3}, "learning_rate 0.2 instead of 0.3"),
         ({"block_size": 7}, "block_size 6 instead of 7"),
+        ({"optimizer": "sgd"}, "optimizer 'adagrad' instead of 'sgd'"),
         ({"seed": 1}, "seed 0 instead of 1"),
         ({"seed": np.random.default_rng(0)}, "seed 0 instead of 'a Generator'"),
         ({"frozen_rows": [1]}, "row_rates .* instead of"),
         ({"warm_start": True}, "warm_start False instead of True"),
+        ({"bags": sparse.eye_array(ROWS)}, "bags None instead of '"),
+        ({"counts": 1}, "counts '.*' instead of '"),
+        ({"validation_counts": 0}, "validation_counts '.*' instead of '"),
+        ({"trainer": {"seed": 1}}, "bias '.*' instead of '"),
+        ({"trainer": {"dtype": "float64"}}, "dtype 'float32' instead of 'float64'"),
+        ({"trainer": {"dim": 6}}, "dim 5 instead of 6"),
+        ({"moved": True}, "parameters '.*' instead of '"),
     ],
 )
 def test_a_checkpoint_of_another_call_is_an_error_that_says_what_differs(
     new, counts, path, interrupted_after, change, what
 ):
-    assert interrupted_after(3, lambda: new().fit_counts(counts[0], checkpoint=path, **OPTIONS))
-    before, trainer = path.read_bytes(), new()
-    with pytest.raises(ValueError, match=what):
-        trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS | change)
-    assert bits(trainer) == bits(new())
+    options = OPTIONS | {"checkpoint": path, "counts": 0, "validation_counts": 1, "trainer": {}, "moved": False}
+
+    def fit(*, counts_of, validation_of, trainer, moved, **options):
+        given = new(**trainer)
+        if moved:
+            given.step(0, 3)
+        before = bits(given)
+        try:
+            given.fit_counts(counts[counts_of], validation_counts=counts[validation_of], **options)
+        except ValueError:
+            assert bits(given) == before
+            raise
+
+    def call(options):
+        names = {"counts": "counts_of", "validation_counts": "validation_of"}
+        fit(**{names.get(name, name): value for name, value in options.items()})
+
+    assert interrupted_after(3, lambda: call(options))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"is that of another fit, with {what}"):
+        call(options | change)
     assert path.read_bytes() == before
-
-
-def test_a_checkpoint_of_other_counts_parameters_or_bias_is_an_error(new, counts, path, interrupted_after):
-    options = OPTIONS | {"checkpoint": path, "validation_counts": counts[1]}
-    assert interrupted_after(3, lambda: new().fit_counts(counts[0], **options))
-    with pytest.raises(ValueError, match="with counts '"):
-        new().fit_counts(counts[1], **options)
-    with pytest.raises(ValueError, match="with validation_counts '"):
-        new().fit_counts(counts[0], **options | {"validation_counts": counts[0]})
-    with pytest.raises(ValueError, match="with bias '"):
-        new(seed=1).fit_counts(counts[0], **options)
-    moved = new()
-    moved.step(0, 3)
-    with pytest.raises(ValueError, match="with parameters '"):
-        moved.fit_counts(counts[0], **options)
 
 
 @pytest.mark.parametrize("name", ["fastembed", "kernels", "numpy", "scipy", "BLAS", "products of BLAS"])
@@ -475,12 +426,3 @@ def test_a_checkpoint_stays_where_it_is_when_the_working_directory_changes(new, 
     assert json.loads(map_tensors(tmp_path / "c")[1]["position"])["epoch"] == 4
     trainer.save(tmp_path / "other" / "trainer.safetensors")
     assert not (tmp_path / "c").exists()
-
-
-def test_a_checkpoint_of_another_dtype_or_shape_is_named(new, counts, path, model):
-    new().fit_counts(counts[0], checkpoint=path, **OPTIONS)
-    with pytest.raises(ValueError, match="with dtype 'float32' instead of 'float64'"):
-        new(dtype="float64").fit_counts(counts[0], checkpoint=path, **OPTIONS)
-    embedding, linear, bias = model(ROWS, OUTPUTS, 6, "float32")
-    with pytest.raises(ValueError, match="with dim 5 instead of 6"):
-        Trainer(embedding, linear, bias=bias).fit_counts(counts[0], checkpoint=path, **OPTIONS)

@@ -1,4 +1,4 @@
-"""The checks of the arrays of a `Trainer`: the type of the error, its message, and that nothing was changed."""
+"""The checks of all arguments of a `Trainer`: the type of the error, its message, and that nothing was changed."""
 
 import re
 
@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from fastembed import Trainer
-from fastembed.counts.counts import grouped_counts
+from fastembed import Counts, Trainer
 
 NAN, INF = float("nan"), float("inf")
+COUNTS = sparse.csr_array(np.eye(4, 5))
 
 
 def floats(*shape):
@@ -32,77 +32,94 @@ def with_value(value, *place, shape=(4, 3)):
     return array
 
 
+def changed(matrix, **arrays):
+    """Return a CSR array with other arrays, which SciPy has not checked."""
+    matrix = sparse.csr_array(matrix, copy=True)
+    for name, values in arrays.items():
+        setattr(matrix, name, np.array(values))
+    return matrix
+
+
+def hidden_negative(rows):
+    """A COO array whose negative entry disappears when equal entries are added up."""
+    return sparse.coo_array(([3.0, -1.0], ([0, 0], [2, 2])), shape=(rows, 5))
+
+
+@pytest.fixture
+def trainer():
+    """With 4 inputs, 3 dimensions and 5 outputs, and sums of squares; the calls of a test must not change it."""
+    trainer = Trainer(floats(4, 3).astype("f4"), floats(3, 5).astype("f4"), threads=1)
+    for squares in trainer.squares:
+        squares[:] = 7
+    arrays = trainer.embedding, trainer.linear, *trainer.squares
+    before = [array.copy() for array in arrays]
+    yield trainer
+    for array, old in zip(arrays, before, strict=True):
+        assert_array_equal(array, old)
+
+
 # ---------------------------------------------------------------- parameters
 
 
 @pytest.mark.parametrize(
-    ("embedding", "error", "message"),
+    ("arguments", "error", "message"),
     [
-        ([[1.0, 2.0]], TypeError, "embedding must be a plain NumPy array, got list"),
-        (np.ma.masked_array(floats(4, 3)), TypeError, "embedding must be a plain NumPy array, got MaskedArray"),
-        (floats(4, 3).view(np.matrix), TypeError, "embedding must be a plain NumPy array, got matrix"),
-        (floats(4, 3).astype("f2"), TypeError, "embedding must be float32 or float64 in native byte order, got <f2"),
-        (floats(4, 3).astype(int), TypeError, "embedding must be float32 or float64 in native byte order, got <i8"),
-        (floats(4, 3).astype(">f8"), TypeError, "embedding must be float32 or float64 in native byte order, got >f8"),
-        (floats(4, 3).astype(object), TypeError, "embedding must be float32 or float64 in native byte order, got |O"),
-        (floats(3), ValueError, "embedding must have 2 dimensions (V_in, D), got shape (3,)"),
-        (floats(2, 4, 3), ValueError, "embedding must have 2 dimensions (V_in, D), got shape (2, 4, 3)"),
-        (floats(0, 3), ValueError, "embedding must not be empty, got shape (0, 3)"),
-        (floats(4, 0), ValueError, "embedding must not be empty, got shape (4, 0)"),
-        (with_value(NAN, 2, 1), ValueError, "embedding must be finite, but embedding[2, 1] is nan"),
-        (with_value(-INF, 0, 2), ValueError, "embedding must be finite, but embedding[0, 2] is -inf"),
-        (np.asfortranarray(floats(4, 3)), ValueError, "embedding must be C-contiguous"),
-        (floats(4, 6)[:, ::2], ValueError, "embedding must be C-contiguous"),
-        (misaligned(4, 3), ValueError, "embedding must be C-contiguous"),
-        (read_only(floats(4, 3)), ValueError, "embedding is read-only"),
+        ({"embedding": [[1.0, 2.0]]}, TypeError, "embedding must be a plain NumPy array, got list"),
+        (
+            {"embedding": np.ma.masked_array(floats(4, 3))},
+            TypeError,
+            "embedding must be a plain NumPy array, got MaskedArray",
+        ),
+        ({"embedding": floats(4, 3).view(np.matrix)}, TypeError, "embedding must be a plain NumPy array, got matrix"),
+        (
+            {"embedding": floats(4, 3).astype("f2")},
+            TypeError,
+            "must be float32 or float64 in native byte order, got <f2",
+        ),
+        (
+            {"embedding": floats(4, 3).astype(int)},
+            TypeError,
+            "must be float32 or float64 in native byte order, got <i8",
+        ),
+        (
+            {"embedding": floats(4, 3).astype(">f8")},
+            TypeError,
+            "must be float32 or float64 in native byte order, got >f",
+        ),
+        ({"embedding": floats(3)}, ValueError, "embedding must have 2 dimensions (V_in, D), got shape (3,)"),
+        ({"embedding": floats(0, 3)}, ValueError, "embedding must not be empty, got shape (0, 3)"),
+        ({"embedding": with_value(NAN, 2, 1)}, ValueError, "embedding must be finite, but embedding[2, 1] is nan"),
+        ({"embedding": with_value(-INF, 0, 2)}, ValueError, "embedding must be finite, but embedding[0, 2] is -inf"),
+        ({"embedding": np.asfortranarray(floats(4, 3))}, ValueError, "embedding must be C-contiguous"),
+        ({"embedding": floats(4, 6)[:, ::2]}, ValueError, "embedding must be C-contiguous"),
+        ({"embedding": misaligned(4, 3)}, ValueError, "embedding must be C-contiguous"),
+        ({"embedding": read_only(floats(4, 3))}, ValueError, "embedding is read-only"),
+        ({"linear": floats(3, 5).tolist()}, TypeError, "linear must be a plain NumPy array, got list"),
+        ({"linear": floats(3, 5).astype("f4")}, TypeError, "linear is float32, but embedding is float64: both must"),
+        ({"linear": floats(3)}, ValueError, "linear must have 2 dimensions (D, V), got shape (3,)"),
+        ({"linear": floats(3, 0)}, ValueError, "linear must not be empty, got shape (3, 0)"),
+        ({"linear": floats(5, 3)}, ValueError, "linear must have shape (D, V) with D = 3 as in embedding (4, 3), got"),
+        ({"linear": with_value(INF, 2, 4, shape=(3, 5))}, ValueError, "linear must be finite, but linear[2, 4] is inf"),
+        ({"bias": floats(4)}, ValueError, "bias must have shape (5,), one for each output, got (4,)"),
+        ({"bias": 1.0}, ValueError, "bias must have shape (5,), one for each output, got ()"),
+        ({"bias": ["a"] * 5}, TypeError, "bias must hold real numbers, got dtype <U1"),
+        ({"bias": floats(5) * 1j}, TypeError, "bias must hold real numbers, got dtype complex128"),
+        ({"bias": with_value(NAN, 3, shape=(5,))}, ValueError, "bias must be finite, but bias[3] is nan"),
+        ({"bias": np.ma.array(floats(5), mask=[1, 0, 0, 0, 0])}, TypeError, "mask"),
+        (
+            {"embedding": floats(4, 3).astype("f4"), "linear": floats(3, 2).astype("f4"), "bias": [0.0, 1e39]},
+            ValueError,
+            "bias must be finite, but bias[1] is inf",
+        ),
+        ({"loss_scale": "0.1"}, TypeError, "loss_scale must be a number, got '0.1'"),
+        ({"loss_scale": -0.1}, ValueError, "loss_scale must be finite and at least 0, got -0.1"),
+        ({"learning_rate": -1}, ValueError, "learning_rate must be finite and at least 0, got -1"),
+        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
     ],
 )
-def test_the_embedding_is_checked(embedding, error, message):
+def test_parameters_are_checked(arguments, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        Trainer(embedding, floats(3, 5))
-
-
-@pytest.mark.parametrize(
-    ("linear", "error", "message"),
-    [
-        (floats(3, 5).tolist(), TypeError, "linear must be a plain NumPy array, got list"),
-        (np.ma.masked_array(floats(3, 5)), TypeError, "linear must be a plain NumPy array, got MaskedArray"),
-        (floats(3, 5).astype("f4"), TypeError, "linear is float32, but embedding is float64: both must have one dtype"),
-        (floats(3, 5).astype(int), TypeError, "linear must be float32 or float64 in native byte order, got <i8"),
-        (floats(3), ValueError, "linear must have 2 dimensions (D, V), got shape (3,)"),
-        (floats(3, 0), ValueError, "linear must not be empty, got shape (3, 0)"),
-        (floats(5, 3), ValueError, "linear must have shape (D, V) with D = 3 as in embedding (4, 3), got (5, 3)"),
-        (with_value(INF, 2, 4, shape=(3, 5)), ValueError, "linear must be finite, but linear[2, 4] is inf"),
-    ],
-)
-def test_the_linear_layer_is_checked(linear, error, message):
-    with pytest.raises(error, match=re.escape(message)):
-        Trainer(floats(4, 3), linear)
-
-
-@pytest.mark.parametrize(
-    ("bias", "error", "message"),
-    [
-        (floats(4), ValueError, "bias must have shape (5,), one for each output, got (4,)"),
-        (floats(1, 5), ValueError, "bias must have shape (5,), one for each output, got (1, 5)"),
-        (1.0, ValueError, "bias must have shape (5,), one for each output, got ()"),
-        (["a"] * 5, TypeError, "bias must hold real numbers, got dtype <U1"),
-        (floats(5) * 1j, TypeError, "bias must hold real numbers, got dtype complex128"),
-        (with_value(NAN, 3, shape=(5,)), ValueError, "bias must be finite, but bias[3] is nan"),
-    ],
-)
-def test_the_bias_is_checked(bias, error, message):
-    with pytest.raises(error, match=re.escape(message)):
-        Trainer(floats(4, 3), floats(3, 5), bias=bias)
-
-
-def test_a_bias_too_large_for_the_dtype_is_rejected():
-    with pytest.raises(ValueError, match=re.escape("bias must be finite, but bias[1] is inf")):
-        Trainer(floats(4, 3).astype("f4"), floats(3, 2).astype("f4"), bias=[0.0, 1e39])
-
-
-def test_a_bias_of_integers_is_converted():
-    assert_array_equal(Trainer(floats(4, 3), floats(3, 2), bias=[1, 2]).bias, [1.0, 2.0])
+        Trainer(**{"embedding": floats(4, 3), "linear": floats(3, 5)} | arguments)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +127,15 @@ def test_a_bias_of_integers_is_converted():
     [
         ({"vocab_size": 0}, ValueError, "vocab_size must be at least 1, got 0"),
         ({"vocab_size": 2.0}, TypeError, "vocab_size must be an integer, got 2.0"),
+        ({"vocab_size": 10**400}, ValueError, "vocab_size must be from 1 to"),
         ({"dim": -3}, ValueError, "dim must be at least 1, got -3"),
         ({"dim": "3"}, TypeError, "dim must be an integer, got '3'"),
+        ({"dim": 10**30}, ValueError, "dim must be from 1 to"),
         ({"output_size": 0}, ValueError, "output_size must be at least 1, got 0"),
         ({"dtype": "int32"}, TypeError, "dtype must be float32 or float64, got int32"),
         ({"dtype": ">f4"}, TypeError, "dtype must be float32 or float64, got >f4"),
         ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0, "),
     ],
 )
 def test_the_arguments_of_random_are_checked(options, error, message):
@@ -123,7 +143,22 @@ def test_the_arguments_of_random_are_checked(options, error, message):
         Trainer.random(**{"vocab_size": 3, "dim": 2, **options})
 
 
-# ---------------------------------------------------------------- calls that must change nothing
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([[0, 0, 0]], TypeError, "rows must be a NumPy array, got list"),
+        (np.ma.zeros((1, 3), "f4"), TypeError, "rows must be a NumPy array, got MaskedArray"),
+        (np.ones((2, 3), np.int64), TypeError, "rows are int64, but the embedding is float32"),
+        (np.ones((2, 5), np.float32), ValueError, "rows must have shape (N, 3), got (2, 5)"),
+        (np.full((2, 3), NAN, np.float32), ValueError, "must be finite"),
+    ],
+)
+def test_new_rows_are_checked(trainer, rows, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        trainer.grown(rows)
+
+
+# ---------------------------------------------------------------- inputs and targets of steps
 
 
 @pytest.mark.parametrize(
@@ -135,60 +170,173 @@ def test_the_arguments_of_random_are_checked(options, error, message):
         (1.0, TypeError, "i must be an integer, got 1.0"),
         ("1", TypeError, "i must be an integer, got '1'"),
         (None, TypeError, "i must be an integer, got None"),
+        (([0, 1], [1.0]), ValueError, "the weights of i must be as many as its ids, 2, got shape (1,)"),
+        (([0, 1], 1.0), ValueError, "the weights of i must be as many as its ids, 2, got shape ()"),
+        (([0, 1], [1.0, NAN]), ValueError, "the weights of i must be finite, but the weights of i[1] is nan"),
+        (([0, 1], [1j, 1.0]), TypeError, "the weights of i must hold real numbers, got dtype complex128"),
+        (([0, 1], ["a", "b"]), TypeError, "the weights of i must hold real numbers, got dtype <U1"),
+        (([0], [1e39]), ValueError, "i in float32 must be finite, but i in float32[0] is inf"),
     ],
 )
-def test_the_id_of_the_input_is_checked(trainer, i, error, message):
-    for call in (trainer.forward, trainer.predict)[: 2 * (i != [1])]:
+def test_an_input_is_checked(trainer, i, error, message):
+    for call in (
+        trainer.forward,
+        trainer.predict,
+        lambda i: trainer.loss(i, 0),
+        lambda i: trainer.gradient(i, 0),
+        lambda i: trainer.step(i, 0),
+    ):
         with pytest.raises(error, match=re.escape(message)):
             call(i)
-    for call in (lambda i: trainer.loss(i, 0), lambda i: trainer.gradient(i, 0), trainer.step):
-        with pytest.raises(error, match=re.escape(message)):
-            call(i)
-
-
-@pytest.mark.parametrize("value", ["no", 1, None])
-def test_update_linear_is_checked(trainer, value):
-    before = trainer.embedding.copy(), trainer.linear.copy()
-    for call in (trainer.step, lambda i, **o: trainer.train([i], **o), lambda i, **o: trainer.step(i, np.ones(5), **o)):
-        with pytest.raises(TypeError, match=re.escape(f"update_linear must be True or False, got {value!r}")):
-            call(0, update_linear=value)
-    assert (trainer.embedding == before[0]).all()
-    assert (trainer.linear == before[1]).all()
 
 
 @pytest.mark.parametrize(
-    ("rows", "error", "message"),
+    ("bag", "error", "message"),
     [
-        ([0, 4], ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[1] is 4"),
-        ([-1], ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[0] is -1"),
-        ([True, False], TypeError, "frozen_rows must hold integers, got dtype bool"),
-        (None, TypeError, "frozen_rows must hold integers, got dtype object"),
-        (2, ValueError, "frozen_rows must have one dimension and at least one id, got shape ()"),
+        ([4], ValueError, "i must be ids from 0 to 3, but i[0] is 4"),
+        (["a"], TypeError, "i must hold integers, got dtype <U1"),
+        ([0.5], TypeError, "i must hold integers, got dtype float64"),
+        ([True], TypeError, "i must hold integers, got dtype bool"),
+        ([[0, 1]], ValueError, "i must be ids of one dimension, or a pair (ids, weights), got shape (1, 2)"),
+        (np.ma.masked_array([0, 1]), TypeError, "i must be an array without a mask"),
+        (sparse.csr_array((2, 4)), ValueError, "i must have shape (1, 4), got (2, 4)"),
     ],
 )
-def test_frozen_rows_are_checked(trainer, rows, error, message):
+def test_a_bag_is_checked(trainer, bag, error, message):
+    for call in (trainer.loss, trainer.gradient, trainer.step):
+        with pytest.raises(error, match=re.escape(message)):
+            call(bag, 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (5, ValueError, "target must be from 0 to 4, got 5"),
+        (np.int64(-1), ValueError, "target must be from 0 to 4, got -1"),
+        (2.0, TypeError, "target must be an integer, got 2.0"),
+        ("word", TypeError, "target must be an integer, got 'word'"),
+        ([1.0] * 4, ValueError, "target must be an id or have shape (5,), got shape (4,)"),
+        (np.ones((1, 5)), ValueError, "target must be an id or have shape (5,), got shape (1, 5)"),
+        (sparse.csr_array(np.ones((2, 5))), ValueError, "target must have shape (1, 5), got (2, 5)"),
+        ([1, 0, -0.5, 0, 0], ValueError, "target must be non-negative, but target[0, 2] is -0.5"),
+        ([1, INF, 0, 0, 0], ValueError, "target must be finite, but target[0, 1] is inf"),
+        ([0] * 5, ValueError, "target must have a positive weight in each row, but row 0 has none"),
+        (["a"] * 5, TypeError, "target must hold real numbers, got dtype <U1"),
+        ([1j] * 5, TypeError, "target must hold real numbers, got dtype complex128"),
+        (np.ma.array([1.0] * 5, mask=[1, 0, 0, 0, 0]), TypeError, "target must be an array without a mask"),
+        (sparse.csr_array([[0, -1.0, 2, 0, 0]]), ValueError, "target must be non-negative, but target[0] is -1.0"),
+        (
+            changed([[0, 1.0, 0, 0, 0]], indices=[1_000_000]),
+            ValueError,
+            "target.indices must be ids from 0 to 4, but target.indices[0] is 1000000",
+        ),
+    ],
+)
+def test_a_target_is_checked(trainer, target, error, message):
+    for call in (trainer.loss, trainer.gradient, trainer.step):
+        with pytest.raises(error, match=re.escape(message)):
+            call(1, target)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "error", "message"),
+    [
+        ([0, 4], None, ValueError, "inputs must be ids from 0 to 3, but inputs[1] is 4"),
+        ([0.0], None, TypeError, "inputs must hold integers, got dtype float64"),
+        ([True], None, TypeError, "inputs must hold integers, got dtype bool"),
+        ("01", None, TypeError, "inputs must hold integers, got dtype <U2"),
+        ([[0, 1]], None, ValueError, "inputs that are bags need targets"),
+        ([], None, ValueError, "inputs must have one dimension and at least one id, got shape (0,)"),
+        (3, None, ValueError, "inputs must have one dimension and at least one id, got shape ()"),
+        (np.ma.array([0, 1], mask=[1, 0]), None, TypeError, "mask"),
+        ([0, 1], [0], ValueError, "targets must be as many as inputs, 2, got 1"),
+        ([[0, 1], [2]], [1], ValueError, "targets must be as many as inputs, 2, got 1"),
+        ([0, 1], [0, 5], ValueError, "targets must be ids from 0 to 4, but targets[1] is 5"),
+        ([0, 1], [0.0, 1.0], TypeError, "targets must hold integers, got dtype float64"),
+        ([0, 1], np.ma.array([0, 1], mask=[1, 0]), TypeError, "mask"),
+        ([0, 1], np.ones((2, 4)), ValueError, "targets must have shape (2, 5), got (2, 4)"),
+        ([0, 1], sparse.eye_array(5), ValueError, "targets must have shape (2, 5), got (5, 5)"),
+        ([0, 1], np.eye(2, 5) - 1, ValueError, "targets must be non-negative, but targets[0, 1] is -1.0"),
+        ([0, 1], [[1, 0, 0, 0, 0], [0] * 5], ValueError, "targets must have a positive weight in each row, but row 1"),
+        ([0, 1], 7, ValueError, "targets must have shape (2, 5), got ()"),
+        ([0], hidden_negative(1), ValueError, "targets must be non-negative, but targets[1] is -1.0"),
+        (([0, 1], [1.0, 2.0]), [1, 1], TypeError, "inputs must be a list of bags, got a tuple"),
+        ([[0, 1], [2, 4]], [1, 1], ValueError, "inputs[1] must be ids from 0 to 3, but inputs[1][1] is 4"),
+        ([[], [], [-1]], [1] * 3, ValueError, "inputs[2] must be ids from 0 to 3, but inputs[2][0] is -1"),
+        (
+            [[0], 1],
+            [1, 1],
+            ValueError,
+            "inputs[1] must be ids of one dimension, or a pair (ids, weights), got shape ()",
+        ),
+        ([[0], "word"], [1, 1], TypeError, "inputs[1] must hold integers, got dtype <U4"),
+        ([([0], [NAN]), [1]], [1, 1], ValueError, "the weights of inputs[0] must be finite"),
+        (np.zeros((2, 2)), [1, 1], TypeError, "inputs[0] must hold integers, got dtype float64"),
+        (sparse.csr_array((0, 4)), [1], ValueError, "inputs must have at least one row, got shape (0, 4)"),
+        (sparse.csr_array((2, 5)), [1, 1], ValueError, "inputs must have shape (N, 4), a column for each row"),
+        (sparse.csr_array([[0, NAN, 0, 0]]), [1], ValueError, "inputs must be finite"),
+    ],
+)
+def test_inputs_and_targets_are_checked(trainer, inputs, targets, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), frozen_rows=rows)
+        trainer.train(inputs, targets)
+    if message.startswith(("inputs[0]", "inputs[1] must", "inputs[2] must", "the weights")) or sparse.issparse(inputs):
+        with pytest.raises(error, match=re.escape(message.replace("inputs", "i"))):
+            trainer.forward(inputs)
 
 
-def test_the_callback_is_checked(trainer):
-    with pytest.raises(TypeError, match="on_epoch_end must be callable, got 7"):
-        trainer.fit_counts(sparse.csr_array(np.eye(4, 5)), on_epoch_end=7)
+def test_an_input_that_is_not_an_output_needs_a_target(trainer):
+    trainer = Trainer(floats(4, 3), floats(3, 2))
+    with pytest.raises(ValueError, match=re.escape("target must be from 0 to 1, got 3")):
+        trainer.step(3)
+    with pytest.raises(ValueError, match=re.escape("targets must be ids from 0 to 1, but targets[1] is 3")):
+        trainer.train([0, 3])
+    with pytest.raises(ValueError, match="a step on a bag needs a target"):
+        trainer.step([0, 1])
+    with pytest.raises(TypeError, match="target must be an integer, got None"):
+        trainer.loss(1, None)
 
 
-# ---------------------------------------------------------------- counts
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "i1", "u8", "?"])
+def test_a_dense_target_may_have_any_real_dtype(dtype):
+    trainer = Trainer(floats(4, 3), floats(3, 5))
+    y = np.array([0, 1, 1, 0, 1], dtype)
+    assert trainer.loss(0, y) == pytest.approx(sum(trainer.loss(0, c) for c in (1, 2, 4)))
 
 
-def hidden_negative(rows):
-    """A COO array whose negative entry disappears when equal entries are added up."""
-    return sparse.coo_array(([3.0, -1.0], ([0, 0], [2, 2])), shape=(rows, 5))
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        ("0.1", TypeError, "must be a number, got '0.1'"),
+        ([0.1], TypeError, "must be a number, got [0.1]"),
+        (1j, TypeError, "must be a number, got 1j"),
+        (np.True_, TypeError, "must be a number, got np.True_"),
+        (10**400, ValueError, "must be finite and at least 0, got an integer of 1,329 bits"),
+        (NAN, ValueError, "must be finite and at least 0, got nan"),
+        (-0.1, ValueError, "must be finite and at least 0, got -0.1"),
+    ],
+)
+def test_rates_are_checked(trainer, value, error, text):
+    for call in (trainer.step, lambda i, **o: trainer.train([i], **o)):
+        with pytest.raises(error, match=re.escape(f"learning_rate {text}")):
+            call(0, learning_rate=value)
+    for name in ("learning_rate", "linear_learning_rate", "l2"):
+        with pytest.raises(error, match=re.escape(f"{name} {text}")):
+            trainer.fit_counts(COUNTS, **{name: value})
 
 
-def broken(indices=(0, 2, 1), indptr=(0, 1, 2, 2, 3), data=(1.0, 2.0, 3.0)):
-    """A CSR array (4, 5) with arrays that SciPy has not checked."""
-    matrix = sparse.csr_array(np.eye(4, 5))
-    matrix.data, matrix.indices, matrix.indptr = np.array(data), np.array(indices), np.array(indptr)
-    return matrix
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_flags_and_numbers_of_steps_are_checked(trainer, value):
+    message = re.escape(f"update_linear must be True or False, got {value!r}")
+    for call in (trainer.step, lambda i, **o: trainer.train([i], **o), lambda i, **o: trainer.step(i, np.ones(5), **o)):
+        with pytest.raises(TypeError, match=message):
+            call(0, update_linear=value)
+    for call in (lambda: trainer.train([0], epochs=0), lambda: trainer.predict(0, 0)):
+        with pytest.raises(ValueError, match=r"(epochs|topn) must be at least 1, got 0"):
+            call()
+
+
+# ---------------------------------------------------------------- fits to counts
 
 
 @pytest.mark.parametrize(
@@ -197,31 +345,35 @@ def broken(indices=(0, 2, 1), indptr=(0, 1, 2, 2, 3), data=(1.0, 2.0, 3.0)):
         (np.eye(4, 5), TypeError, "counts must be a Counts or a SciPy sparse array, got ndarray"),
         (None, TypeError, "counts must be a Counts or a SciPy sparse array, got NoneType"),
         (sparse.eye_array(5), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5, 5)"),
+        (
+            Counts.from_scipy(sparse.eye_array(5)),
+            ValueError,
+            "counts must have shape (4, 5), inputs by outputs, got (5",
+        ),
         (sparse.coo_array(np.ones(5)), ValueError, "counts must have shape (4, 5), inputs by outputs, got (5,)"),
         (hidden_negative(4), ValueError, "counts must be non-negative, but counts[1] is -1.0"),
         (sparse.csr_array((4, 5)), ValueError, "counts must hold at least one positive count, but all are zero"),
-        (0 * sparse.eye_array(4, 5), ValueError, "counts must hold at least one positive count, but all are zero"),
-        (-sparse.eye_array(4, 5), ValueError, "counts must be non-negative, but counts[0] is -1.0"),
-        (NAN * sparse.eye_array(4, 5), ValueError, "counts must be finite, but counts[0] is nan"),
-        (1j * sparse.eye_array(4, 5), TypeError, "counts must hold real numbers, got dtype complex128"),
-        (broken(indices=(0, 5, 1)), ValueError, "counts.indices must be ids from 0 to 4, but counts.indices[1] is 5"),
-        (broken(indices=(0, 2, -1)), ValueError, "counts.indices must be ids from 0 to 4, but counts.indices[2] is -1"),
-        (broken(indptr=(0, 3, 2, 3, 3)), ValueError, "counts.indptr must not decrease, but does from 3 to 2"),
+        (0 * COUNTS, ValueError, "counts must hold at least one positive count, but all are zero"),
+        (-COUNTS, ValueError, "counts must be non-negative, but counts[0] is -1.0"),
+        (NAN * COUNTS, ValueError, "counts must be finite, but counts[0] is nan"),
+        (1j * COUNTS, TypeError, "counts must hold real numbers, got dtype complex128"),
+        (
+            changed(COUNTS, indices=[0, 5, 1, 2]),
+            ValueError,
+            "counts.indices must be ids from 0 to 4, but counts.indices[1] is 5",
+        ),
+        (
+            changed(COUNTS, indices=[0, 2, -1, 3]),
+            ValueError,
+            "counts.indices must be ids from 0 to 4, but counts.indices[2] is -1",
+        ),
+        (changed(COUNTS, indptr=[0, 3, 2, 3, 3]), ValueError, "counts.indptr must not decrease, but does from 3 to 2"),
     ],
 )
 def test_counts_are_checked(trainer, counts, error, message):
     for call in (trainer.fit_counts, trainer.nll):
         with pytest.raises(error, match=re.escape(message)):
             call(counts)
-
-
-def messy():
-    """Counts (4, 5) with duplicates, explicit zeros and columns out of order, and the same as a dense array."""
-    rows, columns, data = [0, 0, 0, 2, 2, 3], [4, 1, 4, 3, 0, 2], [1, 2, 3, 0, 5, 7]
-    dense = np.zeros((4, 5))
-    np.add.at(dense, (rows, columns), data)
-    csr = sparse.csr_array((np.array(data), np.array(columns), np.array([0, 3, 3, 5, 6])), shape=(4, 5))
-    return csr, dense
 
 
 @pytest.mark.parametrize(
@@ -238,86 +390,100 @@ def messy():
     ],
 )
 def test_counts_of_any_form_are_made_canonical(form):
-    """The array that was passed in is not changed."""
-    csr, dense = messy()
-    given = form(csr)
+    """Duplicates, explicit zeros, columns out of order; the array that was passed in is not changed."""
+    rows, columns, data = [0, 0, 0, 2, 2, 3], [4, 1, 4, 3, 0, 2], [1, 2, 3, 0, 5, 7]
+    dense = np.zeros((4, 5))
+    np.add.at(dense, (rows, columns), data)
+    given = form(sparse.csr_array((np.array(data), np.array(columns), np.array([0, 3, 3, 5, 6])), shape=(4, 5)))
     before = given.data.copy()
-    matrix = grouped_counts(given, (4, 5)).matrix
-    assert matrix.dtype == np.float64
-    assert_array_equal(matrix.toarray(), dense)
-    assert (matrix.data > 0).all()
-    assert matrix.data.flags.c_contiguous
-    for begin, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        assert (np.diff(matrix.indices[begin:end]) > 0).all()
+    trainers = [Trainer(floats(4, 3), floats(3, 5)) for _ in range(2)]
+    for trainer, counts in zip(trainers, (given, sparse.csr_array(dense)), strict=True):
+        trainer.fit_counts(counts, epochs=2, block_size=2)
+    assert_array_equal(trainers[0].embedding, trainers[1].embedding)
     assert_array_equal(given.data, before)
-    history = Trainer(floats(4, 3), floats(3, 5)).fit_counts(given, epochs=1)
-    expected = Trainer(floats(4, 3), floats(3, 5)).fit_counts(sparse.csr_array(dense), epochs=1)
-    assert history[0]["nll"] == expected[0]["nll"]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("update_linear", [False, True])
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"target": np.array([1e39, 0, 0, 1])},
-        {"learning_rate": 1e300},
-        {"target": np.array([1e300, 0, 0, 1]), "learning_rate": 1e300},
-        {"target": 1, "learning_rate": 1e39},
-    ],
-)
-def test_a_step_beyond_the_dtype_is_an_error_or_finite(dtype, update_linear, arguments):
-    trainer = Trainer.random(4, 3, seed=0, dtype=dtype)
-    before = trainer.embedding.copy(), trainer.linear.copy()
-    options = {key: value for key, value in arguments.items() if key != "target"}
-    target = arguments.get("target", 0)
-    calls = [
-        lambda: trainer.step(0, target, update_linear=update_linear, **options),
-        lambda: trainer.train([0], np.array([target]), update_linear=update_linear, **options),
-    ]
-    for call in calls:
-        try:
-            call()
-        except FloatingPointError:
-            assert_array_equal(trainer.embedding, before[0])
-            assert_array_equal(trainer.linear, before[1])
-        assert np.isfinite(trainer.embedding).all()
-        assert np.isfinite(trainer.linear).all()
-        before = trainer.embedding.copy(), trainer.linear.copy()
+def one_entry(value, shape=(3, 4)):
+    return sparse.csr_array(([1.0, value], ([0, 2], [1, 3])), shape)
 
 
 @pytest.mark.parametrize(
-    ("seed", "error", "message"),
+    ("bags", "error", "message"),
     [
-        ("x", TypeError, "got 'x'"),
-        (1.5, TypeError, "got 1.5"),
-        (True, TypeError, "got True"),
-        (-1, ValueError, "got -1"),
+        (np.ones((3, 4)), TypeError, "bags must be a SciPy sparse array, got ndarray"),
+        (sparse.csr_array((3, 5)), ValueError, "bags must have shape (N, 4), a column for each row of the embedding"),
+        (sparse.csr_array((3, 4)), ValueError, "bags of shape (3, 4) must hold at least one weight, but all are zero"),
+        (sparse.csr_array((0, 4)), ValueError, "bags of shape (0, 4) must hold at least one weight, but all are zero"),
+        (one_entry(NAN), ValueError, "bags must be finite, but bags[1] is nan"),
+        (one_entry(1e39), ValueError, "bags in float32 must be finite, but bags in float32[1] is inf"),
+        (one_entry(1j), TypeError, "bags must hold real numbers, got dtype complex128"),
+        (
+            sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2, 2]), (3, 4)),
+            ValueError,
+            "the sums of bags must be finite, but the sums of bags[0] is inf",
+        ),
+        (
+            changed(one_entry(1.0), indices=[0, 4]),
+            ValueError,
+            "bags.indices must be ids from 0 to 3, but bags.indices[1] is 4",
+        ),
     ],
 )
-def test_a_wrong_seed_is_named_and_changes_nothing(seed, error, message):
-    trainer = Trainer.random(4, 3, seed=0)
-    trainer.fit_counts(sparse.eye_array(4), epochs=1)
-    arrays = trainer.embedding, trainer.linear, *trainer.squares
-    before = [array.copy() for array in arrays]
-    with pytest.raises(error, match=f"seed must be an integer of at least 0, .*{message}"):
-        trainer.fit_counts(sparse.eye_array(4), seed=seed)
-    with pytest.raises(error, match=message):
-        Trainer.random(4, 3, seed=seed)
-    for array, old in zip(arrays, before, strict=True):
-        assert_array_equal(array, old)
+def test_bags_are_checked(trainer, bags, error, message):
+    counts = sparse.eye_array(3, 5)
+    for call in (trainer.fit_counts, trainer.nll):
+        with pytest.raises(error, match=re.escape(message)):
+            call(counts, bags=bags)
+    validation = re.sub(r"\bbags(?=[ .\[])", "validation_bags", message)
+    with pytest.raises(error, match=re.escape(validation)):
+        trainer.fit_counts(counts, bags=one_entry(1.0), validation_counts=counts, validation_bags=bags)
 
 
-def test_a_seed_may_be_longer_than_a_machine_word():
-    assert_array_equal(Trainer.random(4, 3, seed=2**128).embedding, Trainer.random(4, 3, seed=2**128).embedding)
-
-
-def test_rows_that_are_no_array_are_rejected():
-    with pytest.raises(TypeError, match="rows must be a NumPy array, got list"):
-        Trainer.random(4, 2).grown([[0, 0]])
-
-
-@pytest.mark.parametrize("arguments", [(10**400, 3), (3, 10**400), (10**30, 3), (-(10**400), 3)])
-def test_sizes_beyond_a_machine_word_are_rejected(arguments):
-    with pytest.raises(ValueError, match=r"must be from 1 to|must be at least 1"):
-        Trainer.random(*arguments)
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"bags": sparse.eye_array(2, 4)}, ValueError, "counts must have shape (2, 5), bags by outputs, got (4, 5)"),
+        ({"validation_bags": one_entry(1.0)}, ValueError, "validation_bags need validation_counts"),
+        ({"validation_counts": sparse.eye_array(5)}, ValueError, "validation_counts must have shape (4, 5), inputs by"),
+        (
+            {"bags": sparse.eye_array(4), "validation_counts": sparse.eye_array(2, 5)},
+            ValueError,
+            "validation_counts must have shape (4, 5), bags by outputs, got (2, 5)",
+        ),
+        ({"n_iter_no_change": 2}, ValueError, "n_iter_no_change=2 needs validation_counts"),
+        (
+            {"n_iter_no_change": 0, "validation_counts": COUNTS},
+            ValueError,
+            "n_iter_no_change must be at least 1, got 0",
+        ),
+        ({"row_rates": [1, 1, 1]}, ValueError, "row_rates must have shape (4,), one for each input, got (3,)"),
+        ({"row_rates": [1, 1, -1, 1]}, ValueError, "row_rates must be non-negative, but row_rates[2] is -1"),
+        ({"row_rates": [1, 1, NAN, 1]}, ValueError, "row_rates must be finite, but row_rates[2] is nan"),
+        ({"row_rates": "1111"}, TypeError, "row_rates must hold real numbers, got dtype <U4"),
+        ({"input_weights": [1, 1]}, ValueError, "input_weights must have shape (4,), one for each row of counts, got"),
+        (
+            {"input_weights": [1, 1, -1, 1]},
+            ValueError,
+            "input_weights must be non-negative, but input_weights[2] is -1",
+        ),
+        ({"input_weights": [1, 1, INF, 1]}, ValueError, "input_weights must be finite, but input_weights[2] is inf"),
+        ({"input_weights": [0] * 4}, ValueError, "input_weights must be positive for at least one input with counts"),
+        ({"frozen_rows": [0, 4]}, ValueError, "frozen_rows must be ids from 0 to 3, but frozen_rows[1] is 4"),
+        ({"frozen_rows": [True]}, TypeError, "frozen_rows must hold integers, got dtype bool"),
+        ({"frozen_rows": None}, TypeError, "frozen_rows must hold integers, got dtype object"),
+        ({"frozen_rows": 2}, ValueError, "frozen_rows must have one dimension and at least one id, got shape ()"),
+        ({"frozen_rows": np.ma.array([0], mask=[1])[:0]}, TypeError, "mask"),
+        ({"on_epoch_end": 7}, TypeError, "on_epoch_end must be callable, got 7"),
+        ({"optimizer": "adam"}, ValueError, "optimizer must be one of adagrad, sgd, got 'adam'"),
+        ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer, got 1.5"),
+        ({"block_size": -1}, ValueError, "block_size must be from 1 to 16777216, got -1"),
+        ({"warm_start": 1}, TypeError, "warm_start must be True or False, got 1"),
+        ({"seed": "x"}, TypeError, "seed must be an integer of at least 0, "),
+        ({"seed": True}, TypeError, "got True"),
+        ({"seed": -1}, ValueError, "got -1"),
+    ],
+)
+def test_the_options_and_data_of_a_fit_are_checked(trainer, options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        trainer.fit_counts(COUNTS, **options)

@@ -1,0 +1,693 @@
+"""`Trainer.fit_counts` and `nll`, with and without bags: the reference, derivatives, hand values, divergence."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from threadpoolctl import threadpool_info
+
+from fastembed import Trainer, TrainingDivergedError, reference
+from fastembed._kernels import runnable_builds
+from fastembed.counts.groups import shard_bounds
+from fastembed.trainer.blocks import BagScratch, BlockSteps, Scratch, bag_bytes, row_bytes
+from fastembed.trainer.parameters import Parameters
+
+OPTIONS = {"epochs": 3, "block_size": 6, "seed": 5}
+with_and_without_bags = pytest.mark.parametrize("with_bags", [False, True])
+
+
+@pytest.fixture
+def make_bags():
+    """Make signed bags (N, V_in) of about three rows, every fifth bag empty, as (dense, csr_array); or neither."""
+
+    def make(count, inputs, seed=0, *, with_bags=True):
+        if not with_bags:
+            return None, None
+        rng = np.random.default_rng(seed)
+        dense = rng.normal(size=(count, inputs)) * (rng.random((count, inputs)) < 3 / inputs)
+        dense[4::5] = 0
+        dense[0, 0] = 0.5
+        return dense, sparse.csr_array(dense)
+
+    return make
+
+
+@pytest.fixture
+def near_reference(near):
+    """Assert that a trainer and the records of its fit are as the reference says, which is given the same options.
+
+    A step's length does not depend on its gradient's, so rounding weighs more where gradients are small.
+    """
+
+    def check(trainer, history, *arguments, **options):
+        nlls, embedding, linear = reference.fit_counts(*arguments, **options)
+        near([record["nll"] for record in history], nlls, scale=10)
+        near(trainer.embedding, embedding, times=100)
+        near(trainer.linear, linear, times=100)
+
+    return check
+
+
+def bits(trainer):
+    return [array.tobytes() for array in (trainer.embedding, trainer.linear, *trainer.squares)]
+
+
+# ---------------------------------------------------------------- the reference, derivatives, hand values
+
+
+@pytest.mark.parametrize(
+    ("count", "inputs", "outputs", "dim", "block_size"),
+    [  # without bags
+        (1, None, 1, 1, 256),
+        (2, None, 2, 1, 1),
+        (30, None, 7, 3, 4),
+        (20, None, 1023, 16, 256),  # a shard less one column
+        (12, None, 1024, 100, 5),  # a shard to the column
+        (40, None, 1025, 17, 7),  # two shards
+        (9, None, 3001, 31, 4),  # four shards
+        (4096, None, 3, 2, 500),  # a group to the row
+        (4097, None, 3, 2, 300),  # two groups: a block has rows of both
+        (9000, None, 3, 2, 5000),  # three groups, of fewer rows than a block
+        # with bags
+        (1, 1, 1, 1, 256),
+        (2, 1, 2, 1, 1),
+        (20, 50, 1024, 16, 256),
+        (40, 9, 1025, 17, 7),
+        (70, 300, 3001, 31, 33),  # several pieces of rows, and of named rows
+    ],
+)
+def test_a_fit_is_the_references_on_any_number_of_threads(
+    library, model, make_counts, make_bags, near_reference, count, inputs, outputs, dim, block_size
+):
+    embedding, linear, bias = model(inputs or count, outputs, dim, library.dtype)
+    bias = None if dim % 2 else bias
+    dense, counts = make_counts(count, outputs)
+    dense_bags, bags = make_bags(count, inputs, with_bags=inputs is not None)
+    options = {"epochs": 2, "block_size": block_size, "seed": 5}
+    trainers = [Trainer(embedding.copy(), linear, bias=bias, threads=threads) for threads in (2, 1, 5)]
+    for trainer in trainers:
+        history = trainer.fit_counts(counts, bags=bags, **options)
+        assert bits(trainer) == bits(trainers[0])
+    near_reference(trainer, history, embedding, linear, dense, bags=dense_bags, bias=bias, **options)
+    visited = dense.sum(axis=1) > 0
+    moved = visited if inputs is None else dense_bags[visited].any(axis=0)
+    assert_array_equal(trainer.embedding[~moved], embedding[~moved])
+
+
+@pytest.mark.parametrize("permuted", [False, True])
+@pytest.mark.parametrize("outputs", [20, 3001])
+def test_bags_of_one_id_and_weight_one_give_the_bits_of_the_model_without_bags(
+    library, model, make_counts, outputs, permuted
+):
+    inputs = 40
+    embedding, linear, bias = model(inputs, outputs, 10, library.dtype)
+    embedding[0, :2] = -0.0, np.finfo(library.dtype).smallest_subnormal
+    _, counts = make_counts(inputs, outputs)
+    _, validation = make_counts(inputs, outputs, seed=1)
+    order = np.random.default_rng(0).permutation(inputs) if permuted else np.arange(inputs)
+    bags = sparse.csr_array((np.ones(inputs), (np.arange(inputs), order)), (inputs, inputs))
+    plain = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    records = plain.fit_counts(counts, validation_counts=validation, frozen_rows=[3, 4], **OPTIONS)
+    placed = np.empty_like(embedding)
+    placed[order] = embedding
+    trainer = Trainer(placed, linear, bias=bias, threads=2)
+    found = trainer.fit_counts(counts, bags=bags, validation_counts=validation, frozen_rows=order[[3, 4]], **OPTIONS)
+    for record in (*records, *found):
+        del record["seconds"]
+    assert found == records
+    assert trainer.embedding[order].tobytes() == plain.embedding.tobytes()
+    assert trainer.linear.tobytes() == plain.linear.tobytes()
+    assert trainer.squares[0][order].tobytes() == plain.squares[0].tobytes()
+    assert trainer.nll(validation, bags=bags) == plain.nll(validation)
+
+
+@pytest.mark.parametrize("outputs", [3, 1025])
+@pytest.mark.parametrize("build", runnable_builds())
+@with_and_without_bags
+def test_a_step_of_gradient_descent_is_the_derivative(set_constant, model, make_bags, build, outputs, with_bags):
+    """Four-point differences of the compiled nll: the cross-entropy of the outputs of each input, summed over them."""
+    set_constant("fastembed._kernels.BUILD", build)
+    embedding, linear, bias = model(7, outputs, 4, "float64")
+    bags = make_bags(7, 7, with_bags=with_bags)[1]
+    counts = np.random.default_rng(1).gamma(1, size=(7, outputs))
+    counts = sparse.csr_array(counts / counts.sum(axis=1, keepdims=True))
+    trainer = Trainer(embedding.copy(), linear, bias=bias)
+    trainer.fit_counts(counts, bags=bags, epochs=1, optimizer="sgd", learning_rate=0.3, linear_learning_rate=0)
+    derivative = np.zeros_like(embedding)
+    for place in np.ndindex(*embedding.shape):
+        for k, weight in ((-2, 1), (-1, -8), (1, 8), (2, -1)):
+            moved = embedding.copy()
+            moved[place] += k * 1e-3
+            derivative[place] += weight * 7 * Trainer(moved, linear, bias=bias).nll(counts, bags=bags) / 12e-3
+    np.testing.assert_allclose(embedding - trainer.embedding, 0.3 * derivative, rtol=1e-7, atol=1e-9)
+    assert (trainer.squares[0] == 0).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "sgd"])
+@pytest.mark.parametrize("l2", [0, 0.4])
+@with_and_without_bags
+def test_the_optimizer_and_l2_are_the_references(
+    library, model, make_counts, make_bags, near_reference, optimizer, l2, with_bags
+):
+    """Weight decay spares frozen rows; the trainer that `on_epoch_end` sees has it."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    dense, counts = make_counts(30, 1100)
+    dense_bags, bags = make_bags(30, 30, with_bags=with_bags)
+    options = {"epochs": 3, "block_size": 7, "learning_rate": 0.2, "optimizer": optimizer, "l2": l2}
+    options |= {"row_rates": np.linspace(0, 2, 30), "frozen_rows": [5]}
+    seen = []
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    history = trainer.fit_counts(counts, bags=bags, on_epoch_end=lambda *_: seen.append(bits(trainer)), **options)
+    near_reference(trainer, history, embedding, linear, dense, bags=dense_bags, bias=bias, **options)
+    assert seen[-1] == bits(trainer)
+    assert trainer.embedding[[0, 5]].tobytes() == embedding[[0, 5]].tobytes()
+
+
+def test_the_first_steps_agree_with_a_calculation_by_hand(library, near):
+    """Two equal rows, one of them frozen: only the other moves, and both contribute the same to the linear layer."""
+    trainer = Trainer(np.ones((2, 1), library.dtype), np.zeros((1, 2), library.dtype), threads=1)
+    history = trainer.fit_counts(sparse.csr_array([[6, 0], [6, 0]]), epochs=1, frozen_rows=[1])
+    near(history[0]["nll"], math.log(2))
+    near(history[0]["perplexity"], 2)
+    near(trainer.linear, [[1, -1]])  # g = 2 (1/2 - 1), 2 (1/2): a first step of the rate's length against it
+    near(trainer.embedding, [[1], [1]])  # the linear layer was 0, so row 0 has no gradient yet
+    trainer.fit_counts(sparse.csr_array([[6, 0], [6, 0]]), epochs=1, frozen_rows=[1], linear_learning_rate=0)
+    near(trainer.embedding, [[1.7], [1]])
+
+
+def test_the_first_step_on_a_bag_agrees_with_a_calculation_by_hand(library, near):
+    """h = 2 E_0 - E_1 = 0; residual (-1/2, 1/2), dL/dh = -2; one step of the rate's length for each row."""
+    trainer = Trainer(np.array([[1], [2]], library.dtype), np.array([[2, -2]], library.dtype), threads=1)
+    history = trainer.fit_counts(
+        sparse.csr_array([[6, 0]]), bags=sparse.csr_array([[2.0, -1.0]]), epochs=1, learning_rate=0.5
+    )
+    near(trainer.embedding, [[1.5], [1.5]])
+    assert_array_equal(trainer.linear, np.array([[2, -2]], library.dtype))  # g = h * residual = 0
+    near(history[0]["nll"], np.log(2))
+    near(trainer.squares[0], [16, 4])
+
+
+# ---------------------------------------------------------------- options and data
+
+
+@pytest.mark.parametrize(("rate", "linear_rate"), [(0, 0), (0.1, 0), (0, 0.1)])
+def test_a_rate_of_zero_leaves_its_parameters_alone(library, model, make_counts, near_reference, rate, linear_rate):
+    embedding, linear, bias = model(20, 1100, 10, library.dtype)
+    dense, counts = make_counts(20, 1100)
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    rates = {"learning_rate": rate, "linear_learning_rate": linear_rate, "block_size": 6, "epochs": 2}
+    history = trainer.fit_counts(counts, **rates)
+    near_reference(trainer, history, embedding, linear, dense, bias=bias, **rates)
+    assert rate or trainer.embedding.tobytes() == embedding.tobytes()
+    assert linear_rate or trainer.linear.tobytes() == linear.tobytes()
+
+
+@pytest.mark.parametrize("share", [0.3, 1])
+@with_and_without_bags
+def test_frozen_rows_keep_their_bits_and_still_count(
+    library, model, make_counts, make_bags, near_reference, share, with_bags
+):
+    """So do -0.0 and a subnormal number; the linear layer learns from frozen rows too."""
+    embedding, linear, bias = model(40, 1100, 10, library.dtype)
+    embedding[0, :2] = -0.0, np.finfo(library.dtype).smallest_subnormal
+    dense, counts = make_counts(40, 1100)
+    dense_bags, bags = make_bags(40, 40, with_bags=with_bags)
+    frozen = np.union1d(np.flatnonzero(np.random.default_rng(1).random(40) < share), [0])
+    trainer = Trainer(embedding.copy(), linear, bias=bias, threads=2)
+    history = trainer.fit_counts(counts, bags=bags, frozen_rows=frozen[::-1].tolist(), **OPTIONS)
+    assert trainer.embedding[frozen].tobytes() == embedding[frozen].tobytes()
+    assert_array_equal(trainer.squares[0][frozen], 0)
+    near_reference(
+        trainer, history, embedding, linear, dense, bags=dense_bags, bias=bias, frozen_rows=frozen, **OPTIONS
+    )
+
+
+@with_and_without_bags
+def test_row_rates_are_factors_on_the_rate_of_each_row(
+    library, model, make_counts, make_bags, near_reference, with_bags
+):
+    embedding, linear, bias = model(40, 1100, 10, library.dtype)
+    dense, counts = make_counts(40, 1100)
+    dense_bags, bags = make_bags(40, 40, with_bags=with_bags)
+    how = {"row_rates": np.random.default_rng(0).gamma(1, size=40), "frozen_rows": [1], **OPTIONS}
+    how["row_rates"][::7] = 0
+    trainers = [Trainer(embedding.copy(), linear, bias=bias, threads=2) for _ in range(4)]
+    history = trainers[0].fit_counts(counts, bags=bags, **how)
+    near_reference(trainers[0], history, embedding, linear, dense, bags=dense_bags, bias=bias, **how)
+    trainers[1].fit_counts(counts, bags=bags, row_rates=np.ones(40, int), **OPTIONS)
+    trainers[2].fit_counts(counts, bags=bags, **OPTIONS)
+    trainers[3].fit_counts(counts, bags=bags, row_rates=np.full(40, 2), learning_rate=0.35, **OPTIONS)
+    assert bits(trainers[1]) == bits(trainers[2]) == bits(trainers[3])
+
+
+@with_and_without_bags
+def test_input_weights_are_those_in_both_gradients(library, model, make_counts, make_bags, near_reference, with_bags):
+    """Their scale does not matter, even where their sum overflows."""
+    embedding, linear, bias = model(40, 1100, 10, library.dtype)
+    dense, counts = make_counts(40, 1100)
+    dense_bags, bags = make_bags(40, 40, with_bags=with_bags)
+    weights = np.random.default_rng(0).gamma(1, size=40)
+    weights[::7] = 0
+    weights[5] = 1e6  # has no counts, and so no share in the mean
+    trainers = [Trainer(embedding.copy(), linear, bias=bias, threads=threads) for threads in (1, 2, 2)]
+    for trainer, scaled in zip(trainers, (weights, np.ldexp(weights, 1000), np.ldexp(weights, -1000)), strict=True):
+        history = trainer.fit_counts(counts, bags=bags, input_weights=scaled, **OPTIONS)
+        assert bits(trainer) == bits(trainers[0])
+    near_reference(
+        trainer, history, embedding, linear, dense, bags=dense_bags, bias=bias, input_weights=weights, **OPTIONS
+    )
+
+
+def test_an_input_of_weight_zero_trains_nothing(library, model):
+    embedding, linear, _ = model(5, 7, 3, library.dtype)
+    bags, counts = sparse.csr_array(np.eye(3, 5)), sparse.csr_array(np.eye(3, 7))
+    trainer, without = Trainer(embedding.copy(), linear), Trainer(embedding.copy(), linear)
+    trainer.fit_counts(counts, bags=bags, input_weights=[1, 0, 1], epochs=1)
+    assert_array_equal(trainer.embedding[1], embedding[1])
+    counts.data[1] = 0
+    without.fit_counts(counts, bags=bags, input_weights=[1, 1, 1], epochs=1)
+    np.testing.assert_allclose(trainer.linear, without.linear, rtol=1e-4, atol=1e-5)
+
+
+def test_repeated_ids_are_summed_and_zeros_name_nothing(library, make_counts):
+    """In any dtype and order; the caller's matrix stays as it is."""
+    _, counts = make_counts(3, 5)
+    rows, ids, weights = [0, 0, 0, 1, 1, 2], [1, 3, 1, 2, 2, 0], [2, 4, 1, 2, -2, 0]
+    unordered = sparse.csr_array((weights, ids, np.array([0, 3, 5, 6])), (3, 4))
+    summed = sparse.csr_array([[0, 3, 0, 4], [0, 0, 0, 0], [0, 0, 0, 0]])
+    forms = [sparse.coo_array((weights, (rows, ids)), (3, 4)), unordered, summed]
+    forms += [summed.astype(dtype) for dtype in (np.int8, np.float32, np.float64)]
+    trainers = [Trainer(np.ones((4, 3), library.dtype), np.eye(3, 5, dtype=library.dtype)) for _ in forms]
+    for trainer, bags in zip(trainers, forms, strict=True):
+        trainer.fit_counts(counts, bags=bags)
+        assert bits(trainer) == bits(trainers[0])
+    assert_array_equal(unordered.indices, ids)
+    assert (trainers[0].embedding[[1, 3]] != 1).all()
+    assert_array_equal(trainers[0].embedding[[0, 2]], 1)
+
+
+def test_a_bag_of_many_rows_is_trained_as_the_reference_does(library, near_reference):
+    inputs, dim = 100_000, 3
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(inputs, dim)).astype(library.dtype)
+    linear = rng.normal(size=(dim, 5)).astype(library.dtype)
+    dense = np.zeros((3, inputs))
+    dense[1] = rng.normal(size=inputs) / 300
+    dense[0, :2] = dense[2, 7] = 1
+    counts = np.eye(3, 5)
+    trainers = [Trainer(embedding.copy(), linear, threads=n) for n in (1, 2)]
+    for trainer in trainers:
+        history = trainer.fit_counts(sparse.csr_array(counts), bags=sparse.csr_array(dense), epochs=1)
+    near_reference(trainer, history, embedding, linear, counts, bags=dense, epochs=1)
+    assert bits(trainers[0]) == bits(trainers[1])
+
+
+def test_inputs_whose_bags_are_empty_train_nothing_but_count(library, model, near):
+    """Their h is 0: the logits are the bias. The workspace of a block has room for the largest bags in any order."""
+    embedding, linear, bias = model(40, 7, 3, library.dtype)
+    counts, bags = np.eye(6, 7), np.zeros((6, 40))
+    bags[3, 2], bags[4, 10:40], bags[5] = 1, 1, 1
+    counts[5] = 0
+    trainer = Trainer(embedding.copy(), linear, bias=bias)
+    near(
+        trainer.nll(sparse.csr_array(counts[:2]), bags=sparse.csr_array(bags[[0, 3]])),
+        reference.block_loss(reference.matvec(bags[[0, 3]] @ embedding, linear, bias), counts[:2]) / 2,
+        scale=10,
+    )
+    trainer.fit_counts(sparse.csr_array(counts), bags=sparse.csr_array(bags), block_size=2, epochs=3, seed=0)
+    still = [0, 1, *range(3, 10)]
+    assert_array_equal(trainer.embedding[still], embedding[still])
+    assert (trainer.embedding[[2, 11]] != embedding[[2, 11]]).any(axis=1).all()
+
+
+def test_the_order_of_rows_follows_the_seed(model, make_counts):
+    embedding, linear, _ = model(40, 20, 4, "float64")
+    _, counts = make_counts(40, 20)
+
+    def fit(seed):
+        trainer = Trainer(embedding.copy(), linear)
+        trainer.fit_counts(counts, epochs=1, block_size=5, seed=seed)
+        return trainer.embedding
+
+    assert_array_equal(fit(3), fit(np.random.default_rng(3)))
+    assert (fit(3) != fit(4)).any()
+
+
+@with_and_without_bags
+def test_a_warm_start_and_grown_rows_carry_on(library, model, make_counts, make_bags, near_reference, with_bags):
+    """The old rows, now frozen, keep their bits; a cold start is that of a new trainer."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    dense, counts = make_counts(30, 1100)
+    dense_bags, bags = make_bags(30, 30, with_bags=with_bags)
+    warm, cold = (Trainer(embedding.copy(), linear, bias=bias, loss_scale=0.5, threads=2) for _ in range(2))
+    for trainer in (warm, cold):
+        trainer.fit_counts(counts, bags=bags, **OPTIONS)
+    warm.nll(counts, bags=bags)  # leaves the sums as they are
+    squares = np.zeros(32), np.zeros(1100)
+    first = reference.fit_counts(
+        embedding, linear, dense, bags=dense_bags, bias=bias, squares=(squares[0][:30], squares[1]), **OPTIONS
+    )
+    before, new = bits(warm), np.ones((2, 6), library.dtype)
+    grown = warm.grown(new)
+    assert (grown.loss_scale, grown.threads) == (0.5, 2)
+    more = np.eye(2, 1100, 5)
+    wide = np.hstack([dense_bags, np.eye(30, 2)]) if with_bags else None
+    data = dense if with_bags else np.vstack([dense, more])
+    how = {**OPTIONS, "frozen_rows": range(30), "bias": bias, "bags": wide}
+    given = {"bags": None if wide is None else sparse.csr_array(wide), "frozen_rows": range(30), **OPTIONS}
+    history = grown.fit_counts(sparse.csr_array(data), warm_start=True, **given)
+    near_reference(grown, history, np.vstack([first[1], new]), first[2], data, squares=squares, **how)
+    assert grown.embedding[:30].tobytes() == warm.embedding.tobytes()
+    assert bits(warm) == before
+    fresh = Trainer(cold.embedding.copy(), cold.linear, bias=bias)
+    for trainer in (cold, fresh):
+        trainer.fit_counts(counts, bags=bags, **OPTIONS)
+    assert bits(cold) == bits(fresh)
+    warm.fit_counts(counts, bags=bags, warm_start=True, **OPTIONS)
+    moved = [np.abs(trainer.embedding - first[1]).sum() for trainer in (warm, cold)]
+    assert moved[0] < moved[1] / 1.2
+
+
+def rows_in_block(monkeypatch):
+    """Record the number of rows of each block."""
+    sizes = []
+    step = BlockSteps._step
+    monkeypatch.setattr(
+        BlockSteps, "_step", lambda self, rows, *more: sizes.append(len(rows)) or step(self, rows, *more)
+    )
+    return sizes
+
+
+def test_the_block_has_block_size_rows_whatever_the_outputs(model, make_counts, monkeypatch):
+    """Not fewer because there are many outputs or threads; only the last block of an epoch is smaller."""
+    sizes = rows_in_block(monkeypatch)
+    for outputs in (20, 40_000):
+        embedding, linear, _ = model(40, outputs, 4, "float32")
+        dense, counts = make_counts(40, outputs)
+        visited = int((dense.sum(axis=1) > 0).sum())
+        for threads, asked in ((1, 256), (8, 5)):
+            sizes.clear()
+            Trainer(embedding.copy(), linear, threads=threads).fit_counts(counts, epochs=1, block_size=asked)
+            assert set(sizes[:-1]) <= {asked}
+            assert sum(sizes) == visited
+            assert max(sizes) == min(asked, visited)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_workspace_takes_the_bytes_that_estimates_count(dtype):
+    itemsize = np.dtype(dtype).itemsize
+    for outputs, dim in ((1, 1), (1025, 17), (40_000, 20)):
+        parameters = Parameters.untrained(np.zeros((1, dim), dtype), np.zeros((dim, outputs), dtype), None)
+        scratch = vars(Scratch(parameters, shard_bounds(outputs), rows=7, threads=2))
+        taken = sum(array.nbytes for name, array in scratch.items() if name not in ("momentum", "gradients"))
+        assert taken == 7 * row_bytes(outputs, dim, itemsize)
+    for inputs, entries in ((1, 1), (10, 100), (100, 10)):
+        parameters = Parameters.untrained(np.zeros((inputs, 3), dtype), np.zeros((3, 5), dtype), None)
+        scratch = vars(BagScratch(parameters, entries, threads=2))
+        taken = sum(array.nbytes for name, array in scratch.items() if name != "row_gradients")
+        assert taken == bag_bytes(inputs, entries, itemsize)
+
+
+# ---------------------------------------------------------------- records, callbacks, validation
+
+
+def test_the_history_is_what_the_callback_saw_and_its_nll_falls(library, model, make_counts):
+    embedding, linear, _ = model(30, 50, 8, library.dtype)
+    _, counts = make_counts(30, 50)
+    seen, nlls = [], []
+
+    def look(record, given):
+        assert given is trainer
+        seen.append(record)
+        nlls.append(given.nll(counts))
+
+    trainer = Trainer(embedding, linear)
+    history = trainer.fit_counts(counts, epochs=4, block_size=6, learning_rate=0.2, on_epoch_end=look)
+    assert history == seen
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4]
+    assert [set(record) for record in history] == [{"epoch", "nll", "perplexity", "learning_rate", "seconds"}] * 4
+    assert [record["nll"] for record in history] == sorted((record["nll"] for record in history), reverse=True)
+    assert nlls == sorted(nlls, reverse=True)
+    for record in history:
+        assert record["perplexity"] == math.exp(record["nll"])
+        assert record["learning_rate"] == pytest.approx(0.2 * (1 - 0.9 * record["epoch"] / 4))
+        assert record["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "epochs"), [(True, 2), (np.True_, 2), (1, 3), ("yes", 3), ([0], 3), (False, 3), (None, 3)]
+)
+def test_only_true_ends_the_training(model, make_counts, answer, epochs):
+    """With the bits of the parameters at that moment."""
+    embedding, linear, bias = model(20, 1100, 4, "float32")
+    kept = []
+
+    def stop(record, trainer):
+        kept.append(bits(trainer))
+        return answer if record["epoch"] == 2 else None
+
+    trainer = Trainer(embedding, linear, bias=bias)
+    history = trainer.fit_counts(make_counts(20, 1100)[1], epochs=3, block_size=6, on_epoch_end=stop)
+    assert len(history) == epochs
+    assert bits(trainer) == kept[-1]
+
+
+def test_a_callback_cannot_start_another_fit_of_its_trainer():
+    trainer = Trainer.random(3, 2, seed=0)
+    with pytest.raises(RuntimeError, match="cannot call fit_counts of the trainer that is in a fit"):
+        trainer.fit_counts(sparse.eye_array(3), on_epoch_end=lambda record, own: own.fit_counts(sparse.eye_array(3)))
+    assert len(trainer.fit_counts(sparse.eye_array(3), on_epoch_end=lambda record, own: own.step(0))) == 5
+
+
+@with_and_without_bags
+def test_a_callback_cannot_change_the_data_that_are_trained_on(make_counts, make_bags, with_bags):
+    results = []
+    for change in (False, True):
+        given = [make_counts(9, 5)[1], make_counts(9, 5, seed=1)[1]]
+        given += [make_bags(9, 9, seed, with_bags=with_bags)[1] for seed in (0, 1)]
+
+        def spoil(record, trainer, change=change, given=given):
+            for matrix in given:
+                if change and matrix is not None:
+                    matrix.indices[:] = 1 << 30
+                    matrix.data[:] = np.nan
+
+        names = ("validation_counts", "bags", "validation_bags")
+        trainer = Trainer.random(9, 2, output_size=5, dtype="float64", seed=0)
+        trainer.fit_counts(given[0], epochs=3, on_epoch_end=spoil, **dict(zip(names, given[1:], strict=True)))
+        results.append(bits(trainer))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("bags_of", ["no", "the fit's", "its own"])
+def test_validation_counts_are_evaluated_and_train_nothing(library, model, make_counts, make_bags, near, bags_of):
+    """Their nll after each epoch is the reference's on the parameters of that moment."""
+    embedding, linear, bias = model(30, 1100, 6, library.dtype)
+    _, counts = make_counts(30, 1100)
+    dense_bags, bags = make_bags(30, 30, with_bags=bags_of != "no")
+    own_dense, own = make_bags(11, 30, seed=1, with_bags=bags_of == "its own")
+    x = next((each for each in (own_dense, dense_bags) if each is not None), np.eye(30))
+    dense, validation = make_counts(len(x), 1100, seed=1)
+    expected, same = [], []
+
+    def look(record, trainer):
+        logits = reference.matvec(reference.gather(x, trainer.embedding), trainer.linear, bias)
+        expected.append(reference.block_loss(logits, dense) / dense.sum())
+        how = {} if bags is None else {"bags": sparse.csr_array(x)}
+        before = bits(trainer)
+        same.append(trainer.nll(validation, **how) == record["validation_nll"] and bits(trainer) == before)
+
+    trainer, plain = (Trainer(embedding.copy(), linear, bias=bias, threads=2) for _ in range(2))
+    history = trainer.fit_counts(
+        counts, bags=bags, validation_counts=validation, validation_bags=own, epochs=3, on_epoch_end=look
+    )
+    near([record["validation_nll"] for record in history], expected, scale=10)
+    assert same == [True] * 3
+    plain.fit_counts(counts, bags=bags, epochs=3)
+    assert bits(trainer) == bits(plain)
+
+
+@pytest.mark.parametrize("patience", [1, 3, 100])
+@with_and_without_bags
+def test_early_stopping_restores_the_best_parameters(library, model, make_counts, make_bags, patience, with_bags):
+    """The validation counts are independent of the others, so their nll falls for a few epochs only."""
+    embedding, linear, _ = model(30, 1100, 6, library.dtype)
+    kept = []
+    trainer = Trainer(embedding, linear)
+    history = trainer.fit_counts(
+        make_counts(30, 1100)[1],
+        bags=make_bags(30, 30, with_bags=with_bags)[1],
+        epochs=12,
+        learning_rate=0.17,
+        linear_learning_rate=0.25,
+        validation_counts=make_counts(30, 1100, seed=1)[1],
+        n_iter_no_change=patience,
+        on_epoch_end=lambda _, trainer: kept.append(bits(trainer)),
+    )
+    best = int(np.argmin([record["validation_nll"] for record in history]))
+    assert len(history) == min(12, best + 1 + patience)
+    assert 0 < best < len(history) - 1
+    assert [record["kept"] for record in history] == [epoch == best for epoch in range(len(history))]
+    assert bits(trainer) == kept[best]
+
+
+def test_early_stopping_restores_parameters_from_before_the_weight_decay(model, make_counts):
+    embedding, linear, _ = model(30, 50, 6, "float64")
+    _, counts = make_counts(30, 50)
+    trainer = Trainer(embedding, linear)
+    history = trainer.fit_counts(counts, epochs=2, l2=9, validation_counts=counts, n_iter_no_change=2)
+    lowest = min(record["validation_nll"] for record in history)
+    assert trainer.nll(counts) == pytest.approx(lowest, rel=1e-12)
+
+
+# ---------------------------------------------------------------- numbers that are not finite, interruptions
+
+
+def test_large_logits_stay_finite(library, near):
+    """Logits of +-1e4 and a target at the wrong end give a perplexity of infinity, and no error."""
+    embedding = np.array([[1e2], [-1e2], [0]], library.dtype)
+    linear = np.array([[1e2, -1e2, 0, 1e2]], library.dtype)
+    dense = np.array([[0, 3, 0, 0], [1, 0, 0, 0], [0, 0, 2, 0]])
+    trainer = Trainer(embedding.copy(), linear)
+    history = trainer.fit_counts(sparse.csr_array(dense), epochs=2)
+    near([record["nll"] for record in history], reference.fit_counts(embedding, linear, dense, epochs=2)[0])
+    assert history[0]["perplexity"] == math.inf
+    assert np.isfinite(trainer.embedding).all()
+    assert np.isfinite(trainer.linear).all()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, "overflow"])
+def test_a_loss_that_is_not_finite_changes_nothing(library, model, make_counts, wrong):
+    """The number is set after the parameters were checked, and is found before the first step."""
+    embedding, linear, _ = model(20, 1100, 10, library.dtype)
+    _, counts = make_counts(20, 1100)
+    trainer = Trainer(embedding, linear, threads=2)
+    if wrong == "overflow":
+        embedding[:] = trainer.linear[:] = np.sqrt(np.finfo(library.dtype).max)
+        with pytest.raises(FloatingPointError, match="logits overflow"):
+            trainer.nll(counts)
+    else:
+        trainer.linear[3, 1050] = wrong
+    before = bits(trainer)
+    with pytest.raises(FloatingPointError, match=r"block 0 in epoch 1 is (nan|inf|-inf)"):
+        trainer.fit_counts(counts)
+    assert bits(trainer) == before
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(4, 1), (8, 2), (12, 3)])  # the last of four blocks
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+def test_divergence_at_the_end_of_an_epoch_puts_back_the_last_good_parameters(
+    library, model, make_counts, monkeypatch, wrong, step, epoch
+):
+    """They are those at the end of the epoch before, with the same bits."""
+    embedding, linear, bias = model(24, 1100, 4, library.dtype)
+    original = BlockSteps._step
+
+    def poison(self, rows, next_rows, fall, number):
+        nll = original(self, rows, next_rows, fall, number)
+        if number == step:
+            self.parameters.embedding[rows[-1], 0] = wrong
+        return nll
+
+    monkeypatch.setattr(BlockSteps, "_step", poison)
+    trainer = Trainer(embedding, linear, bias=bias, threads=2)
+    kept = [bits(trainer)]
+    message = rf"embedding\[\d+, 0\] is (nan|-inf) at the end of epoch {epoch}"
+    with pytest.raises(TrainingDivergedError, match=message) as caught:
+        trainer.fit_counts(
+            make_counts(24, 1100)[1], epochs=3, block_size=4, on_epoch_end=lambda *_: kept.append(bits(trainer))
+        )
+    assert (caught.value.epoch, caught.value.block) == (epoch, None)
+    assert len(kept) == epoch
+    assert bits(trainer)[:2] == kept[-1][:2]
+
+
+def test_divergence_names_the_block(model, make_counts):
+    """A callback spoils one row, which is in the third of the four blocks. The error can be pickled."""
+    embedding, linear, _ = model(24, 1100, 4, "float32")
+    dense, counts = make_counts(24, 1100)
+    rng = np.random.default_rng(3)
+    orders = [rng.permutation(np.flatnonzero(dense.sum(axis=1))) for _ in range(2)]
+    kept = []
+
+    def spoil(record, trainer):
+        kept.append(bits(trainer))
+        trainer.embedding[orders[1][9]] = np.nan
+
+    trainer = Trainer(embedding, linear)
+    with pytest.raises(TrainingDivergedError, match="the loss of block 2 in epoch 2 is nan") as caught:
+        trainer.fit_counts(counts, block_size=4, seed=3, on_epoch_end=spoil)
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (error.epoch, error.block, str(error)) == (2, 2, str(caught.value))
+    assert bits(trainer) == kept[0]
+
+
+@pytest.mark.parametrize("rate", [1e25, 1e30, 1e38])
+@with_and_without_bags
+def test_rates_far_too_large_diverge_and_put_back_the_last_good_parameters(
+    model, make_counts, make_bags, rate, with_bags
+):
+    """Wherever float32 overflows: in a loss, a parameter or a sum of squares."""
+    embedding, linear, _ = model(24, 1100, 4, "float32")
+    trainer = Trainer(embedding, linear, threads=2)
+    kept = [bits(trainer)]
+    with pytest.raises(TrainingDivergedError) as caught:
+        trainer.fit_counts(
+            make_counts(24, 1100)[1],
+            bags=make_bags(24, 24, with_bags=with_bags)[1],
+            epochs=50,
+            block_size=4,
+            learning_rate=rate,
+            linear_learning_rate=rate,
+            on_epoch_end=lambda *_: kept.append(bits(trainer)),
+        )
+    assert len(kept) == caught.value.epoch
+    assert bits(trainer) == kept[-1]
+
+
+def test_validation_that_overflows_is_divergence(model, make_counts):
+    embedding, linear, bias = model(30, 50, 6, "float32")
+    embedding[29] = linear[:] = 1e19
+    counts, held_out = np.eye(30, 50), np.zeros((30, 50))
+    counts[29], held_out[29] = 0, 1
+    trainer = Trainer(embedding.copy(), linear, bias=bias)
+    with pytest.raises(TrainingDivergedError, match="at the end of epoch 1, on the validation counts, the loss is"):
+        trainer.fit_counts(sparse.csr_array(counts), validation_counts=sparse.csr_array(held_out), learning_rate=0)
+    assert_array_equal(trainer.embedding, embedding)
+
+
+@pytest.mark.parametrize("overflowed", [False, True])
+@with_and_without_bags
+def test_an_interrupt_in_an_epoch_leaves_whole_steps_or_finite_parameters(
+    model, make_counts, make_bags, monkeypatch, overflowed, with_bags
+):
+    """They are those of the steps made so far or, where these overflowed, those at the last epoch's end."""
+    embedding, linear, bias = model(24, 1100, 4, "float32")
+    _, counts = make_counts(24, 1100)
+    original, kept = BlockSteps._step, []
+
+    def interrupt(self, rows, next_rows, fall, number):
+        if number == 6:
+            self._trainer.finish()  # the fifth step
+            self.parameters.embedding[3, 1] = np.inf if overflowed else self.parameters.embedding[3, 1]
+            kept.append(self.parameters.embedding.copy())
+            raise KeyboardInterrupt
+        return original(self, rows, next_rows, fall, number)
+
+    monkeypatch.setattr(BlockSteps, "_step", interrupt)
+    trainer = Trainer(embedding, linear, bias=bias, threads=2)
+    before = threadpool_info()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit_counts(
+            counts,
+            bags=make_bags(24, 24, with_bags=with_bags)[1],
+            block_size=4,
+            on_epoch_end=lambda *_: kept.append(trainer.embedding.copy()),
+        )
+    assert threadpool_info() == before
+    assert (kept[0] != kept[1]).any()
+    assert_array_equal(trainer.embedding, kept[0 if overflowed else 1])
+    assert np.isfinite(trainer.linear).all()
