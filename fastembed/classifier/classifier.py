@@ -84,7 +84,6 @@ class ClassifierOptions:
             "ngrams": check_integer("ngrams", self.ngrams, low=1, high=MOST_WORDS),
             "tol": check_number("tol", self.tol),
             "learning_rate": check_number("learning_rate", self.learning_rate, above=True),
-            "class_weight": checked_class_weight(self.class_weight),
             "early_stopping": check_flag("early_stopping", self.early_stopping),
             "validation_fraction": fraction,
             "seed": check_integer("seed", self.seed, low=0, high=math.inf),
@@ -96,6 +95,15 @@ class ClassifierOptions:
             checked["chars"] = check_ngram_lengths("chars", self.chars, others="None or ")
         if self.l2 is not None:
             checked["l2"] = check_number("l2", self.l2, above=self.loss != "softmax")
+        if isinstance(self.class_weight, Mapping):
+            weights = self.class_weight.items()
+            checked["class_weight"] = {c: check_number(f"class_weight[{c!r}]", w, above=True) for c, w in weights}
+        elif not (
+            self.class_weight is None or (isinstance(self.class_weight, str) and self.class_weight == "balanced")
+        ):
+            raise TypeError(
+                f"class_weight must be None, 'balanced' or a mapping of label to weight, got {shown(self.class_weight)}"
+            )
         if not isinstance(self.reading, Reading | None):
             raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(self.reading)}")
         if self.reading is not None and self.reading.unit != "line":
@@ -106,7 +114,16 @@ class ClassifierOptions:
             raise ValueError(
                 f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank: give dim=None"
             )
-        self._check_pretrained()
+        if not isinstance(self.pretrained, Vectors | None):
+            raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(self.pretrained)}")
+        dim = self.dim if self.pretrained is None else self.pretrained.matrix.shape[1]
+        if self.dim is None and dim is not None:
+            raise ValueError(
+                f"pretrained vectors are the rows of an embedding, which loss={self.loss!r} with dim=None has not:"
+                f" give loss='softmax' and dim={dim}, that of the vectors"
+            )
+        if self.dim != dim:
+            raise ValueError(f"dim must be {dim}, that of the pretrained vectors, got {self.dim}")
         prefix = self.label_prefix
         if not isinstance(prefix, str) or not prefix or prefix.split() != [prefix]:
             raise ValueError(
@@ -114,21 +131,6 @@ class ClassifierOptions:
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-
-    def _check_pretrained(self) -> None:
-        vectors = self.pretrained
-        if vectors is None:
-            return
-        if not isinstance(vectors, Vectors):
-            raise TypeError(f"pretrained must be fastembed.Vectors or None, got {shown(vectors)}")
-        dim = vectors.matrix.shape[1]
-        if self.dim is None:
-            raise ValueError(
-                f"pretrained vectors are the rows of an embedding, which loss={self.loss!r} with dim=None has not:"
-                f" give loss='softmax' and dim={dim}, that of the vectors"
-            )
-        if self.dim != dim:
-            raise ValueError(f"dim must be {dim}, that of the pretrained vectors, got {self.dim}")
 
     @property
     def most_epochs(self) -> int:
@@ -144,21 +146,6 @@ class ClassifierOptions:
     def reader(self) -> Reading:
         """How texts become tokens."""
         return Reading(words=True) if self.reading is None else self.reading
-
-
-def checked_class_weight(value: Any) -> Any:
-    """Check `class_weight` and return None, "balanced", or a dict of weights by label.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is another value, or a weight is not positive.
-    """
-    if value is None or (isinstance(value, str) and value == "balanced"):
-        return value
-    if not isinstance(value, Mapping):
-        raise TypeError(f"class_weight must be None, 'balanced' or a mapping of label to weight, got {shown(value)}")
-    return {label: check_number(f"class_weight[{label!r}]", each, above=True) for label, each in value.items()}
 
 
 @pickled_as("Classifier")

@@ -399,8 +399,8 @@ def read_features(
         features, new = known.grown(features)
         bags = features.count(features.places(tokens.ids(list(features.words.tokens), pool)), ids, words, pool)
         frequencies = document_frequencies(bags[1], len(features))
-    if options.weighting == "tfidf":
-        features.weights[new] = idf(of_new, documents)
+    if options.weighting == "tfidf":  # smoothed, as if one further document had each feature once
+        features.weights[new] = np.log((1 + documents) / (1 + of_new)) + 1
     if known is not None:
         features.weights[known.numbers_in(features)] = known.weights
     features.scale(bags, pool)
@@ -413,22 +413,6 @@ def document_frequencies(indices: Int32, features: int) -> Int64:
     found = np.empty(features, np.int64)
     kernels.frequencies(indices, found)
     return found
-
-
-def idf(frequencies: Int64, documents: int) -> Float64:
-    """Return the inverse document frequency log((1 + N) / (1 + df)) + 1 of features in df of N documents.
-
-    It is smoothed, as if one further document had each feature once.
-
-    Examples
-    --------
-    >>> idf(np.array([1, 3]), 3).round(4)
-    array([1.6931, 1.    ])
-    """
-    weights: Float64 = (1 + documents) / (1 + frequencies)
-    np.log(weights, out=weights)
-    weights += 1
-    return weights
 
 
 def _read_words(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Float64 = npt.NDArray[np.float64]
 
 MOST_LABEL = 1 << 63
+LABEL_TYPES = (str, int, np.integer)
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # what holds the labels of a document
 
 
@@ -72,11 +73,10 @@ class Labels:
         """
         check_same_type(self, classes)
         ids = {label: k for k, label in enumerate(classes.tolist())}
-        columns = np.array([ids.get(label, -1) for label in self.classes.tolist()], np.int64)
-        coo = self.matrix.tocoo()
-        known = columns[coo.col] >= 0
-        shape = (self.matrix.shape[0], len(classes))
-        matrix = sparse.csr_array((coo.data[known], (coo.row[known], columns[coo.col[known]])), shape=shape)
+        known = [k for k, label in enumerate(self.classes.tolist()) if label in ids]
+        columns = [ids[self.classes[k]] for k in known]
+        moved = sparse.csr_array((np.ones(len(known)), (known, columns)), shape=(len(self.classes), len(classes)))
+        matrix = sparse.csr_array(self.matrix @ moved)
         matrix.sort_indices()
         return matrix
 
@@ -94,14 +94,6 @@ def shares(matrix: Any) -> Any:
     found = matrix.copy()
     found.data = 1 / np.repeat(np.maximum(sizes, 1), sizes)
     return found
-
-
-def _binary(indices: npt.NDArray[np.int32], indptr: Any, columns: int) -> Any:
-    """Return the canonical matrix with 1 for each entry."""
-    matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(indptr) - 1, columns))
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix
 
 
 def read_labels(labels: Any, documents: int) -> Labels:
@@ -133,7 +125,14 @@ def read_labels(labels: Any, documents: int) -> Labels:
     if several and (single := [item for item in items if not isinstance(item, SEVERAL)]):
         raise TypeError(f"the labels of some documents are lists, but one is {shown(single[0])}: write [{single[0]!r}]")
     flat = [label for item in items for label in item] if several else items
-    kind = _kind(flat)
+    examples = dict(zip(map(type, reversed(flat)), reversed(flat), strict=True))  # the first label of each type
+    if wrong := [label for kind, label in examples.items() if not issubclass(kind, LABEL_TYPES) or kind is bool]:
+        raise TypeError(f"a label must be a str or an int, got {shown(wrong[0])}")
+    texts = [label for label in examples.values() if isinstance(label, str)]
+    if 0 < len(texts) < len(examples):
+        number = next(label for label in examples.values() if not isinstance(label, str))
+        raise TypeError(f"labels must be all str or all int, got {shown(texts[0])} and {shown(number)}")
+    kind = str if texts or not flat else int
     plain: list[Any] = list(map(kind, flat))
     if kind is int and (far := [label for label in plain if not -MOST_LABEL <= label < MOST_LABEL]):
         raise ValueError(f"a label must be an int of 64 bits, got {far[0]}")
@@ -141,35 +140,8 @@ def read_labels(labels: Any, documents: int) -> Labels:
     ids = {label: k for k, label in enumerate(classes)}
     indptr = np.cumsum([0, *map(len, items)]) if several else np.arange(len(items) + 1)
     indices = np.fromiter(map(ids.__getitem__, plain), np.int32, len(plain))
-    array = np.array(classes, np.int64 if kind is int else object)
-    return Labels(array, _binary(indices, indptr, len(classes)), several)
-
-
-def _kind(labels: list[Any]) -> type:
-    """Return what all labels are: int, or str."""
-    examples = dict(zip(map(type, reversed(labels)), reversed(labels), strict=True))  # the first of each type
-    for kind, label in examples.items():
-        if not issubclass(kind, str | int | np.integer) or kind is bool:
-            raise TypeError(f"a label must be a str or an int, got {shown(label)}")
-    texts = [label for label in examples.values() if isinstance(label, str)]
-    if 0 < len(texts) < len(examples):
-        number = next(label for label in examples.values() if not isinstance(label, str))
-        raise TypeError(f"labels must be all str or all int, got {shown(texts[0])} and {shown(number)}")
-    return str if texts or not labels else int
-
-
-def labels_of_lines(text: bytes) -> Labels:
-    """Return the labels of documents, from UTF-8 in which each line has those of a document."""
-    table, ids = TokenTable(), np.empty(len(text), np.int32)
-    ids = ids[: table.number(text, False, ids)[0]]
-    names = [token.decode() for token in table.frequent(0)[0]]
-    order = sorted(range(len(names)), key=names.__getitem__)
-    place = np.empty(len(names), np.int32)
-    place[order] = np.arange(len(names), dtype=np.int32)
-    found = documents_by_words(ids, len(names))
-    matrix = _binary(place[found.indices], found.indptr, len(names))
-    several = bool((np.diff(matrix.indptr) > 1).any())
-    return Labels(np.array([names[k] for k in order], object), matrix, several)
+    matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(items), len(classes)))
+    return Labels(np.array(classes, np.int64 if kind is int else object), _binary(matrix), several)
 
 
 # ---------------------------------------------------------------- labelled files
@@ -212,28 +184,32 @@ def labelled_lines(files: FileCorpus, prefix: str, ledger: Ledger) -> Iterator[t
             begun.clear()
 
 
-def read_files(paths: Any, errors: str, prefix: str, ledger: Ledger) -> tuple[list[str], Labels]:
-    """Return the documents with a label in files, without it, and their labels.
-
-    Documents without a label are counted in the ledger; if all are, ValueError is raised.
-    """
+def read_files(paths: Any, errors: str, prefix: str, ledger: Ledger) -> tuple[Sequence[Any], Labels]:
+    """Return the documents in files, without their labels, and the labels of each; ValueError if there is none."""
     files = text_files(paths, errors)
     texts: list[str] = []
-    parts, without = [], 0
+    lines: list[bytes] = []
     for names, rest in labelled_lines(files, prefix, ledger):
-        parts.append(names)
         texts += rest.decode().split("\n")[:-1]
-    labels = b"".join(parts)
-    if labels.startswith(b"\n") or b"\n\n" in labels:
-        of_texts = labels.split(b"\n")
-        ledger.skipped["without a label"] = without = of_texts[:-1].count(b"")
-        texts = [text for text, names in zip(texts, of_texts, strict=False) if names]
-        labels = b"".join(names + b"\n" for names in of_texts if names)
-    if not texts:
-        of = f"none of {without:,} lines has" if without else "it is empty: no line has"
+        lines.append(names)
+    table, text = TokenTable(), b"".join(lines)  # a list of labels per document would take much longer
+    ids = np.empty(len(text), np.int32)
+    ids = ids[: table.number(text, False, ids)[0]]
+    classes = [token.decode() for token in table.frequent(0)[0]]
+    if not classes:
+        of = f"none of {len(texts):,} lines has" if texts else "it is empty: no line has"
         where = ", ".join(map(repr, files.names))
         raise ValueError(f"no document with a label in {where}: {of} a token that begins with {prefix}")
-    return texts, labels_of_lines(labels)
+    order = sorted(range(len(classes)), key=classes.__getitem__)
+    matrix = _binary(documents_by_words(ids, len(classes))[:, order])
+    return texts, Labels(np.array(sorted(classes), object), matrix, bool((np.diff(matrix.indptr) > 1).any()))
+
+
+def _binary(matrix: Any) -> Any:
+    """Return the canonical matrix with 1 for each entry, in place."""
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
 
 
 def names_files(documents: Any) -> bool:
@@ -269,10 +245,10 @@ def read_labelled(
         As `Classifier.fit`.
     """
     if labels is None and names_files(documents):
-        texts, found = read_files(documents, reading.errors, prefix, ledger)
-        return texts, found, np.ones(len(texts), bool)
-    items = check_documents(documents)
-    found = read_labels(labels, len(items))
+        items, found = read_files(documents, reading.errors, prefix, ledger)
+    else:
+        items = check_documents(documents)
+        found = read_labels(labels, len(items))
     some = np.diff(found.matrix.indptr) > 0
     if not some.all():
         for number, item in enumerate(items):  # checked here, while the numbers are those of the caller
@@ -371,11 +347,20 @@ def read_examples(
     items, found, some = read_labelled(documents, labels, options.reader, options.label_prefix, ledger)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
-    weights = _checked_weights(sample_weight, len(some))[some]
+    weights = np.ones(len(some))
+    if sample_weight is not None:
+        weights = unmasked("sample_weight", sample_weight)
+        if weights.shape != some.shape:
+            raise ValueError(
+                f"sample_weight must have one number per document, shape {some.shape}, got shape {weights.shape}"
+            )
+        check_amounts("sample_weight", weights)
+        if not weights.any():
+            raise ValueError("sample_weight must have a weight above zero, but all weights are zero")
     if len(found.classes) < (2 if known is None else 1):
         what = f"one class, {found.classes.tolist()[0]!r}" if len(found.classes) else "no label"
         raise ValueError(f"a classifier needs documents of at least two labels, got {what}")
-    weights *= label_weights(found, options.class_weight, None if known is None else known.classes)
+    weights = weights[some] * label_weights(found, options.class_weight, None if known is None else known.classes)
     if known is not None:
         check_same_type(found, known.classes)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
@@ -383,20 +368,6 @@ def read_examples(
     tokens = number_tokens(document_blocks(items, options.reader.errors), options.reader, ledger, pool)
     before = () if known is None else (known.features, known.documents)
     return Examples(*read_features(tokens, options.reader, options, ledger, pool, *before), found, weights)
-
-
-def _checked_weights(sample_weight: Any, documents: int) -> Float64:
-    if sample_weight is None:
-        return np.ones(documents)
-    weights = unmasked("sample_weight", sample_weight)
-    if weights.shape != (documents,):
-        raise ValueError(
-            f"sample_weight must have one number per document, shape ({documents},), got shape {weights.shape}"
-        )
-    check_amounts("sample_weight", weights)
-    if not weights.any():
-        raise ValueError("sample_weight must have a weight above zero, but all weights are zero")
-    return weights.astype(np.float64)
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:

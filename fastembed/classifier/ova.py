@@ -40,27 +40,6 @@ PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
 
 
-def clipped_shares(sums: Float64, total: float) -> Float64:
-    """Return the share sums / total of documents per label (L,), clipped to above 0 and below 1.
-
-    A label of no document gets half the share of the rarest label, and a label of all documents 1 minus that.
-
-    Examples
-    --------
-    >>> clipped_shares(np.array([1.0, 3.0, 4.0, 0.0]), 4.0)
-    array([0.25 , 0.75 , 0.875, 0.125])
-    """
-    half = min(float(sums[sums > 0].min(initial=total)), total / 2) / 2
-    shares: Float64 = np.clip(sums, half, total - half) / total
-    return shares
-
-
-def first_scores(shares: Float64, loss: str) -> Float32:
-    """Return the bias (L,): the constant score that minimises the loss of each label, given its share."""
-    bias: Float32 = (shares if loss == "squared" else np.log(shares / (1 - shares))).astype(np.float32)
-    return bias
-
-
 class Ascent:
     """The weights of the labels, and the epochs of dual coordinate ascent that optimise them.
 

@@ -21,7 +21,7 @@ from fastembed.classifier.calibration import FIRST, Calibration
 from fastembed.classifier.features import Features
 from fastembed.classifier.labels import Examples, shares
 from fastembed.classifier.model import FittedClassifier
-from fastembed.classifier.ova import clipped_shares, first_scores, train_ova
+from fastembed.classifier.ova import train_ova
 from fastembed.corpus.ledger import Ledger
 from fastembed.trainer.trainer import Trainer
 from fastembed.vectors.vectors import Vectors
@@ -111,8 +111,12 @@ def learn(
         dim = len(labels.classes)
         _check_memory(features, dim, dim, "give loss='softmax' and a dim")
         total = float(examples.weights.sum()) + (0 if known is None else known.documents)
-        q = clipped_shares(examples.labels.matrix.T @ examples.weights + earlier, total)
-        bias = first_scores(q, options.loss)
+        sums = examples.labels.matrix.T @ examples.weights + earlier
+        # A label of no document gets half the share of the rarest label, and a label of all documents 1 minus that
+        half = min(float(sums[sums > 0].min(initial=total)), total / 2) / 2
+        q = np.clip(sums, half, total - half) / total
+        # The constant scores that minimise the losses
+        bias = (q if options.loss == "squared" else np.log(q / (1 - q))).astype(np.float32)
         prior = calibration.prior(q if calibration.independent else q / q.sum())
         embedding, calibration, history = train_ova(
             examples, bias, calibration, options, pool, validation, on_end, None if start is None else start[0]
