@@ -120,7 +120,7 @@ def unpacked(path, folder):
         return path
     plain = Path(folder, "text")
     with plain.open("wb") as file:
-        file.writelines(block.text for source in find_files([path]) for block in read_blocks(source))
+        file.writelines(block.text for source in find_files(path) for block in read_blocks(source))
     return str(plain)
 
 

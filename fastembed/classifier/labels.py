@@ -28,7 +28,7 @@ from fastembed.corpus.ledger import Ledger
 from fastembed.corpus.memory import DocumentBlock
 from fastembed.corpus.reading import Reading, token_list
 from fastembed.corpus.sources import path_list
-from fastembed.corpus.tables import is_structured
+from fastembed.corpus.tables import FORMATS, suffix_of
 from fastembed.corpus.tokens import number_tokens
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def text_files(paths: Any, errors: str) -> FileCorpus:
     given = path_list(paths)
     try:
         files = FileCorpus(given, reading=Reading(errors=errors))
-        structured = any(map(is_structured, files.names))
+        structured = any(suffix_of(name) in FORMATS for name in files.names)
     except ValueError:  # it has fields
         structured = True
     if structured:

@@ -17,10 +17,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastembed._base.arrays import RandomAccess
+from fastembed._base.arrays import RandomAccess, RandomAccessFile
 from fastembed._base.sizes import SIZES
 from fastembed._kernels.tokens import valid_utf8
-from fastembed.corpus.sources import FilePart, TextFile
+from fastembed.corpus.sources import FilePart, TextFile, UrlFile, UrlReader
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
@@ -273,10 +273,17 @@ class PlainFile:
     ----------
     name : str
     reader : RandomAccess
+
+    Attributes
+    ----------
+    name : str
+    size, block_bytes : int
+        The number of its bytes, and of those of a block.
     """
 
     def __init__(self, name: str, reader: RandomAccess) -> None:
         self.name, self.size = name, reader.size
+        self.block_bytes = max(SIZES.block_bytes, min(self.size // BLOCKS, LARGE_BLOCK_BYTES))
         self._reader = reader
 
     def read(self, offset: int, size: int) -> bytes:
@@ -307,7 +314,8 @@ def open_plain(file: TextFile) -> PlainFile | None:
     """
     if Path(file.name).suffix.lower() in COMPRESSED:
         return None
-    reader = file.random_access()
+    whole = file.file if isinstance(file, FilePart) else file
+    reader = UrlReader(whole) if isinstance(whole, UrlFile) else RandomAccessFile(whole.open())
     return PlainFile(file.name, reader) if reader.size else None
 
 
@@ -330,7 +338,7 @@ def plain_blocks(
         If a token has no end.
     """
     (begin, stop), inside = part or (0, file.size), False
-    origin, size = begin, _block_bytes(file.size)
+    origin, size = begin, file.block_bytes
     for first in range(-(-begin // size) * size, stop, size):
         last = min(first + size, file.size)
         end, ended = (last, True) if last == file.size else _last_cut(file, first, last, cut_text)
@@ -344,17 +352,12 @@ def plain_blocks(
             begin, inside = end, not ended and (inside or not block.text.isspace())
 
 
-def _block_bytes(size: int) -> int:
-    """Return the size in bytes of the blocks of a file of `size` bytes."""
-    return max(SIZES.block_bytes, min(size // BLOCKS, LARGE_BLOCK_BYTES))
-
-
 def plain_parts(file: PlainFile, size: int, cut_text: Cut = cut_line) -> list[tuple[int, int]]:
     """Return parts of a file, from one place to another, of about `size` bytes: where a block and a sequence end.
 
     A part may be longer, since it has whole sequences.
     """
-    ends, block = [0], _block_bytes(file.size)
+    ends, block = [0], file.block_bytes
     for first in range(0, file.size, block):
         last = min(first + block, file.size)
         if last == file.size:

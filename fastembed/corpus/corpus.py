@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from copy import copy
 from dataclasses import asdict
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -184,8 +185,6 @@ class FileCorpus:
         self.reading = checked_reading(reading)
         self._structure = Structure(field, header, skip_bad)
         self._files = [file for path in path_list(paths) for file in self._structure.find(path)]
-        for file in self._files:
-            self._structure.check(file)
         self.names = [file.name for file in self._files]
         self.known_reading: Reading | None = self.reading  # what is remembered with what is made of the corpus
 
@@ -213,7 +212,7 @@ class FileCorpus:
         sizes = [file.size() for file in self._files]
         done, cut = 0, cut_for(self.reading.unit, words=self.reading.words)
         for file, size in zip(self._files, sizes, strict=True):
-            report = progress and _shifted(progress, done, sum(sizes))
+            report = progress and partial(_report, progress, done, sum(sizes))
             blocks: Iterator[Block]
             if self._structure.covers(file):
                 blocks = document_blocks(self._structure.documents(file, self.reading.errors, ledger, report))
@@ -542,8 +541,8 @@ def _reject_edge(item: Any) -> None:
         )
 
 
-def _shifted(progress: Progress, done: int, total: int) -> Callable[[int], object]:
-    return lambda position: progress(done + position, total)
+def _report(progress: Progress, done: int, total: int, position: int) -> None:
+    progress(done + position, total)
 
 
 def disk_size(corpus: FileCorpus) -> int:

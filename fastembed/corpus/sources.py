@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from fastembed._base.arrays import RandomAccess, RandomAccessFile
 from fastembed._base.optional import file_system, is_url, naming
 from fastembed._base.validation import shown
 
@@ -37,10 +36,6 @@ class TextFile(Protocol):
         """Return a stream of its bytes on disk, from the first one."""
         ...
 
-    def random_access(self) -> RandomAccess:
-        """Return a reader of its bytes on disk at any offset; its size is 0 if that is not known."""
-        ...
-
 
 class RegularFile:
     """A file on disk."""
@@ -56,10 +51,6 @@ class RegularFile:
     def open(self) -> BinaryIO:
         """Return a stream of its bytes on disk, from the first one."""
         return self.path.open("rb")
-
-    def random_access(self) -> RandomAccess:
-        """Return a reader of its bytes on disk at any offset; its size is 0 if that is not known, as in /proc."""
-        return RandomAccessFile(self.open())
 
 
 class Spool:
@@ -88,10 +79,6 @@ class Spool:
         copy = os.fdopen(os.dup(self._spool.fileno()), "rb")
         copy.seek(0)
         return copy
-
-    def random_access(self) -> RandomAccess:
-        """Return a reader of its bytes at any offset."""
-        return RandomAccessFile(self.open())
 
 
 class UrlFile:
@@ -124,17 +111,13 @@ class UrlFile:
         with naming(self.name):
             return cast("BinaryIO", system.open(path, "rb"))
 
-    def random_access(self) -> RandomAccess:
-        """Return a reader of its bytes at any offset."""
-        return _UrlReader(self.name, self.size())
 
-
-class _UrlReader:
+class UrlReader:
     """Reads ranges of bytes of a URL, each by a request of its own."""
 
-    def __init__(self, name: str, size: int) -> None:
-        self._name, self.size = name, size
-        self._system, self._path = file_system(name)
+    def __init__(self, file: UrlFile) -> None:
+        self._name, self.size = file.name, file.size()
+        self._system, self._path = file_system(file.name)
 
     def read_some(self, offset: int, size: int) -> bytes:
         """Return at most `size` bytes from an offset on."""
@@ -172,35 +155,31 @@ def path_list(paths: Any) -> list[str | os.PathLike[str]]:
     return found
 
 
-def find_files(paths: Iterable[str | os.PathLike[str]]) -> list[TextFile]:
-    """Return the files that the paths stand for.
+def find_files(path: str | os.PathLike[str]) -> list[TextFile]:
+    """Return the files that a path stands for.
 
     Parameters
     ----------
-    paths : iterable of path-like
-        Each is a file; ``-`` for standard input; a folder, for all files in it and below, except names that begin with
-        a dot and what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. The files
-        of a folder or pattern are in the order of their names. What can be read only once, standard input or a named
-        pipe, is copied into a temporary file here. A file, folder or pattern may be a URL of fsspec, such as
+    path : path-like
+        A file; ``-`` for standard input; a folder, for all files in it and below, except names that begin with a dot
+        and what lies behind links to folders; or a pattern of :mod:`glob`, with ``**`` for any folders. The files of a
+        folder or pattern are in the order of their names. What can be read only once, standard input or a named pipe,
+        is copied into a temporary file here. A file, folder or pattern may be a URL of fsspec, such as
         ``s3://bucket/texts/*.gz``.
 
     Raises
     ------
     OSError
-        If a path stands for no file, a folder below cannot be read, or the disk is full.
+        If the path stands for no file, a folder below cannot be read, or the disk is full.
 
     Examples
     --------
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("b.txt", "a.txt", "c.md"):
     ...         Path(folder, name).touch()
-    ...     [Path(file.name).name for file in find_files([f"{folder}/*.txt", folder])]
+    ...     [Path(file.name).name for path in (f"{folder}/*.txt", folder) for file in find_files(path)]
     ['a.txt', 'b.txt', 'a.txt', 'b.txt', 'c.md']
     """
-    return [file for path in paths for file in _files_of(path)]
-
-
-def _files_of(path: str | os.PathLike[str]) -> list[TextFile]:
     name = os.fspath(path)
     if is_url(path):
         return _files_of_url(path)
@@ -283,10 +262,6 @@ class FilePart:
     def open(self) -> BinaryIO:
         """Return a stream of the bytes of the whole file."""
         return self.file.open()
-
-    def random_access(self) -> RandomAccess:
-        """Return a reader of the bytes of the whole file at any offset."""
-        return self.file.random_access()
 
 
 def shared_file(file: TextFile) -> TextFile:

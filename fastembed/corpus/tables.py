@@ -67,37 +67,24 @@ class Structure:
             raise ValueError(f"without a header, fields have numbers and no names, got field={self.field!r}")
 
     def find(self, path: str | os.PathLike[str]) -> list[TextFile]:
-        """Return the files that a path stands for; if a field is named, only the structured ones of a folder."""
-        files = find_files([path])
-        if self.field is None or not is_folder(path):
-            return files
-        found = [file for file in files if is_structured(file.name)]
-        if not found:
-            raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {', '.join(FORMATS)}")
-        return found
+        """Return the files that a path stands for; if a field is named, only the structured ones of a folder.
+
+        Raise ValueError if no field is named, and the rows of a file have fields.
+        """
+        files = find_files(path)
+        if self.field is not None and is_folder(path):
+            files = [file for file in files if suffix_of(file.name) in FORMATS]
+            if not files:
+                names = ", ".join(FORMATS)
+                raise FileNotFoundError(f"no file in the folder {os.fspath(path)!r} is structured: {names}")
+        for file in files:
+            if self.field is None and suffix_of(file.name) in FORMATS:
+                _reject_fields(file)
+        return files
 
     def covers(self, file: TextFile) -> bool:
         """Return whether a file is read as a structured one: all are if a field is named."""
-        return self.field is not None or is_structured(file.name)
-
-    def check(self, file: TextFile) -> None:
-        """Raise ValueError if no field is named and the rows of a file have fields; the message names them."""
-        if self.field is not None or not is_structured(file.name):
-            return
-        kind = format_of(file)
-        if kind in BINARY:
-            names = table_names(file, kind == "Parquet")
-        elif kind in DELIMITERS:
-            names = csv_header(file, DELIMITERS[kind])
-        else:
-            with closing(json_rows(file, None)) as rows:
-                names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
-        if names:
-            likely = next((name for name in USUAL if name in names), names[-1])
-            raise ValueError(
-                f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
-                f"--field {likely} or FileCorpus(..., field={likely!r})"
-            )
+        return self.field is not None or suffix_of(file.name) in FORMATS
 
     def documents(self, file: TextFile, errors: str, ledger: Ledger, report: Report = None) -> Iterator[Document]:
         """Yield the documents of a file, in order.
@@ -135,7 +122,7 @@ class Structure:
             if isinstance(self.field, int):
                 raise ValueError(f"{file.name!r} has fields with names and without numbers, got field={self.field}")
             return json_rows(file, self.field, report)
-        if self.field is None:  # `check` has let it pass, so it is empty
+        if self.field is None:  # `find` has let it pass, so it is empty
             raise ValueError(f"which field of {file.name!r} is the text must be said, as field=...")
         if kind in BINARY:
             return table_rows(file, self.field, kind == "Parquet", report)
@@ -143,15 +130,34 @@ class Structure:
         return csv_rows(file, self.field, delimiters, self.header, report)
 
 
-def is_structured(name: str) -> bool:
-    """Return whether the name of a file says that it is a structured one.
+def _reject_fields(file: TextFile) -> None:
+    """Raise ValueError if the rows of a file have fields; the message names them."""
+    kind = format_of(file)
+    if kind in BINARY:
+        names = table_names(file, kind == "Parquet")
+    elif kind in DELIMITERS:
+        names = csv_header(file, DELIMITERS[kind])
+    else:
+        with closing(json_rows(file, None)) as rows:
+            names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
+    if names:
+        likely = next((name for name in USUAL if name in names), names[-1])
+        raise ValueError(
+            f"{file.name!r} has the fields {', '.join(map(repr, names))}: name the one that holds the text, as "
+            f"--field {likely} or FileCorpus(..., field={likely!r})"
+        )
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of the name of a file in lower case, or what stands before one of compression.
 
     Examples
     --------
-    >>> is_structured("a.jsonl.gz"), is_structured("a.CSV"), is_structured("a.txt")
-    (True, True, False)
+    >>> suffix_of("a.jsonl.gz"), suffix_of("a.CSV"), suffix_of("a.gz")
+    ('.jsonl', '.csv', '')
     """
-    return _suffix(name) in FORMATS
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
 
 
 def format_of(file: TextFile) -> str:
@@ -162,7 +168,7 @@ def format_of(file: TextFile) -> str:
     ValueError
         If neither says it.
     """
-    suffix = _suffix(file.name)
+    suffix = suffix_of(file.name)
     if suffix in FORMATS:
         if FORMATS[suffix] in BINARY and not file.name.lower().endswith(suffix):
             raise ValueError(f"{file.name!r}: {FORMATS[suffix]} files are compressed inside; decompress it first")
@@ -176,12 +182,6 @@ def format_of(file: TextFile) -> str:
         f"{file.name!r} is to be read by fields, but is not in a format that has some: its name must end in one of "
         f"{', '.join(FORMATS)} (of text, also with {', '.join(COMPRESSED)})"
     )
-
-
-def _suffix(name: str) -> str:
-    """Return the suffix of a name in lower case, or what stands before one of compression."""
-    path = Path(name.lower())
-    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
 
 
 ROWS_PARSED_AT_ONCE = 256  # rows of CSV that are parsed while the limit of the csv module is raised
@@ -231,8 +231,6 @@ def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, re
     with closing(_csv_lists(file, delimiters, report)) as rows:
         for number, row in rows:
             if isinstance(row, BadRow):
-                if width < 0:
-                    raise ValueError(f"{file.name!r}, line {number}: {row.message}")
                 yield number, row
             elif width < 0:
                 width, column = len(row), column_of(row if header else [""] * len(row), field, file.name)
@@ -248,11 +246,7 @@ def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, re
 def csv_header(file: TextFile, delimiters: str) -> list[str]:
     """Return the first row; empty if there is none."""
     with closing(_csv_lists(file, delimiters, None)) as rows:
-        for number, row in rows:
-            if isinstance(row, BadRow):
-                raise ValueError(f"{file.name!r}, line {number}: {row.message}")
-            return row
-    return []
+        return next((row for _, row in rows if isinstance(row, list)), [])
 
 
 def column_of(names: list[str], field: str | int, file: str) -> int:
@@ -290,13 +284,13 @@ def _csv_lists(
 ) -> Generator[tuple[int, list[str] | BadRow], None, None]:
     """Yield the number of the line in which each row begins, and its fields; empty lines are no rows.
 
-    The delimiter is the first of `delimiters` that the first line has.
+    The delimiter is the first of `delimiters` that the first line has. Raise ValueError if the first row is bad.
     """
     with closing(_complete(file, _lines(file, report))) as lines:
         first = next(lines, "")
         delimiter = next((mark for mark in delimiters if mark in first), delimiters[0])
         reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-        more = True
+        begun, more = False, True
         while more:
             rows: list[tuple[int, list[str] | BadRow]] = []
             with _csv_limit:  # the limit is one of the process
@@ -306,8 +300,11 @@ def _csv_lists(
                         number = reader.line_num + 1
                         row = _next_row(reader, file, number)
                         more = row is not None
+                        if isinstance(row, BadRow) and not begun:
+                            raise ValueError(f"{file.name!r}, line {number}: {row.message}")
                         if row:
                             rows.append((number, row))
+                            begun = True
                 finally:
                     csv.field_size_limit(limit)
             yield from rows
@@ -389,13 +386,16 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
     with file.open() as stream, _naming(file, lambda: number):
         size = file.size()
         table = _ParquetTable(stream, size) if parquet else _ArrowTable(stream)
-        column = column_of(table.names, field, file.name)
-        convert = _converter(table.types[column], field, file.name)
+        column = column_of(table.schema.names, field, file.name)
+        lists = _holds_lists(table.schema.types[column], field, file.name)
         with closing(table.batches(column)) as batches:
             for done, batch in batches:
-                batch.view(_unread(batch.type)).validate(full=True)  # of a damaged file, lengths lead beyond the data
-                for values in (batch.slice(start, ROWS_AT_ONCE) for start in range(0, len(batch), ROWS_AT_ONCE)):
-                    for number, value in enumerate(convert(values), number + 1):  # noqa: B020 - goes on in the next batch
+                raw = batch.view(_unread(batch.type))
+                raw.validate(full=True)  # of a damaged file, lengths lead beyond the data
+                values = batch if lists else raw
+                for start in range(0, len(values), ROWS_AT_ONCE):
+                    for value in values.slice(start, ROWS_AT_ONCE).to_pylist():
+                        number += 1
                         yield number, value
                 if report:
                     report(int(done * size))
@@ -406,8 +406,8 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
 def table_names(file: TextFile, parquet: bool) -> list[str]:
     """Return the names of the fields; raise as :func:`table_rows` does."""
     with file.open() as stream, _naming(file, lambda: 0):
-        names: list[str] = (_ParquetTable(stream, file.size()) if parquet else _ArrowTable(stream)).names
-        return names
+        table = _ParquetTable(stream, file.size()) if parquet else _ArrowTable(stream)
+        return list(table.schema.names)
 
 
 class _ParquetTable:
@@ -415,15 +415,16 @@ class _ParquetTable:
         parquet = require("pyarrow.parquet", "parquet")
         buffer = 0 if 0 < size <= WHOLE_BYTES else BUFFER_BYTES  # 0: the server of a URL did not say
         self._file = parquet.ParquetFile(stream, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True)
-        schema = self._file.schema_arrow
-        self.names, self.types = schema.names, schema.types
+        self.schema = self._file.schema_arrow
 
     def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
         """Yield the part of the file that has been read, and the values of a column."""
-        rows, name = 0, self.names[column]
-        of_this_name = self.names[:column].count(name)
-        for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=[name], use_threads=False):
-            found = [values for values, other in zip(batch.columns, batch.schema.names, strict=True) if other == name]
+        rows, names = 0, self.schema.names
+        of_this_name = names[:column].count(names[column])
+        for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=[names[column]], use_threads=False):
+            found = [
+                values for values, name in zip(batch.columns, batch.schema.names, strict=True) if name == names[column]
+            ]
             rows += len(batch)
             yield rows / self._file.metadata.num_rows, found[of_this_name]
 
@@ -431,11 +432,10 @@ class _ParquetTable:
 class _ArrowTable:
     def __init__(self, stream: Any) -> None:
         ipc = require("pyarrow.ipc", "parquet")
-        whole = stream.read(len(ARROW_FILE)) == ARROW_FILE
+        self._whole, self._stream = stream.read(len(ARROW_FILE)) == ARROW_FILE, stream
         stream.seek(0)
-        self._reader = ipc.open_file(stream) if whole else ipc.open_stream(stream)
-        self._whole, self._stream = whole, stream
-        self.names, self.types = self._reader.schema.names, self._reader.schema.types
+        self._reader = ipc.open_file(stream) if self._whole else ipc.open_stream(stream)
+        self.schema = self._reader.schema
 
     def batches(self, column: int) -> Generator[tuple[float, Any], None, None]:
         """Yield the part of the file that has been read, and the values of a column."""
@@ -476,19 +476,18 @@ def _unread(kind: Any) -> Any:
     return kind
 
 
-def _converter(kind: Any, field: str | int, file: str) -> Any:
-    """Return the function from an array to its Python values: text as bytes, lists of tokens as lists."""
-    arrow = require("pyarrow", "parquet")
-    types = arrow.types
+def _holds_lists(kind: Any, field: str | int, file: str) -> bool:
+    """Return whether a column of this type holds lists, and not texts; raise ValueError if it holds neither."""
+    types = require("pyarrow", "parquet").types
     if types.is_dictionary(kind):
-        convert = _converter(kind.value_type, field, file)
-        return lambda values: convert(values.dictionary_decode())
-    views = types.is_string_view(kind) or types.is_binary_view(kind)
-    if views or any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string)):
-        return lambda values: values.cast(arrow.large_binary()).to_pylist()  # as bytes, which may not be UTF-8
-    others = (types.is_binary, types.is_large_binary, types.is_list, types.is_large_list, types.is_fixed_size_list)
-    if any(is_kind(kind) for is_kind in (*others, types.is_list_view, types.is_large_list_view, types.is_null)):
-        return lambda values: values.to_pylist()
+        return _holds_lists(kind.value_type, field, file)
+    lists = (types.is_list, types.is_large_list, types.is_list_view, types.is_large_list_view, types.is_fixed_size_list)
+    if any(is_kind(kind) for is_kind in lists):
+        return True
+    strings = (types.is_string, types.is_large_string, types.is_string_view)
+    others = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_null)
+    if any(is_kind(kind) for is_kind in (*strings, *others)):
+        return False
     raise ValueError(f"the field {field!r} of {file!r} is of type {kind}, where text or lists of tokens are expected")
 
 
