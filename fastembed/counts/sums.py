@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,47 +109,39 @@ class SpilledArray:
         return np.asarray(np.memmap(self._file, self._dtype, "r")) if self._length else np.empty(0, self._dtype)
 
 
-@dataclass(frozen=True)
 class StoredCSR:
     """A CSR matrix whose columns ascend in each row.
 
-    Attributes
+    Parameters
     ----------
     data, indices : ndarray of float64 and of int32, or SpilledArray
     indptr : ndarray of int64
     n_columns : int
+
+    Attributes
+    ----------
+    data, indices, indptr, n_columns
+        As given.
+    shape : (int, int)
+    nnz : int
+        The number of entries.
+    spilled : bool
+        Whether the entries are in temporary files.
+    memory : int
+        Its bytes in memory.
     """
 
-    data: Any
-    indices: Any
-    indptr: Int64
-    n_columns: int
+    def __init__(self, data: Any, indices: Any, indptr: Int64, n_columns: int) -> None:
+        self.data, self.indices, self.indptr, self.n_columns = data, indices, indptr, n_columns
+        self.shape, self.nnz = (len(indptr) - 1, n_columns), int(indptr[-1])
+        self.spilled = isinstance(data, SpilledArray)
+        self.memory = indptr.nbytes + (0 if self.spilled else ENTRY_BYTES * self.nnz)
 
     @classmethod
     def of(cls, matrix: sparse.csr_array) -> StoredCSR:
         """Return the matrix of a CSR array whose columns ascend; arrays of the right dtype are not copied."""
         indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
         return cls(matrix.data, indices, indptr, int(matrix.shape[1]))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of rows and columns."""
-        return len(self.indptr) - 1, self.n_columns
-
-    @property
-    def nnz(self) -> int:
-        """The number of entries."""
-        return int(self.indptr[-1])
-
-    @property
-    def spilled(self) -> bool:
-        """Whether the entries are in temporary files."""
-        return isinstance(self.data, SpilledArray)
-
-    @property
-    def memory(self) -> int:
-        """Its bytes in memory."""
-        return self.indptr.nbytes + (0 if self.spilled else ENTRY_BYTES * self.nnz)
 
     def mapped(self) -> StoredCSR:
         """Return the same matrix with arrays, which are memory-mapped if the entries are in temporary files."""
@@ -307,9 +298,10 @@ class ExternalSum:
 
     def add(self, batches: Iterable[RowBatch], most: int) -> None:
         """Add a matrix of at most `most` entries, given as batches of rows."""
-        self._keep(store_rows(batches, self.n_columns, most, self.share, self.threads))
-        while len(self.in_memory) > 1 and self.in_memory[-2].memory <= 2 * self.in_memory[-1].memory:
-            self._keep(self._added([self.in_memory.pop(), self.in_memory.pop()], self.share))
+        matrix = store_rows(batches, self.n_columns, most, self.share, self.threads)
+        while not matrix.spilled and self.in_memory and self.in_memory[-1].memory <= 2 * matrix.memory:
+            matrix = self._added([matrix, self.in_memory.pop()], self.share)
+        (self.on_disk if matrix.spilled else self.in_memory).append(matrix)
         if sum(matrix.memory for matrix in self.in_memory) > self.share:
             self.on_disk.append(self._added(self.in_memory, 0))
             self.in_memory = []
@@ -335,6 +327,3 @@ class ExternalSum:
 
     def _added(self, matrices: list[StoredCSR], limit: int) -> StoredCSR:
         return add_matrices(matrices, limit, self.threads, self.batch_entries, exact=True)
-
-    def _keep(self, matrix: StoredCSR) -> None:
-        (self.on_disk if matrix.spilled else self.in_memory).append(matrix)

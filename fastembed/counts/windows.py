@@ -106,7 +106,12 @@ class Windows:
         directed: bool = False,
         max_contexts: int | None = None,
     ) -> None:
-        sides = _sides(window)
+        both = window if isinstance(window, tuple | list) else (window, window)
+        if len(both) != 2:
+            raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
+        sides = tuple(check_integer("window", side, low=0, high=MAX_WINDOW) for side in both)
+        if not any(sides):
+            raise ValueError(f"window must be at least 1 on one side, got {window!r}")
         if weighting not in tuple(WEIGHTINGS):  # a tuple, since the value need not be hashable
             raise ValueError(f"weighting must be one of {', '.join(map(repr, WEIGHTINGS))}, got {weighting!r}")
         if weighting == "harmonic" and max(sides) > MAX_HARMONIC_WINDOW:
@@ -159,17 +164,6 @@ class Windows:
         if columns > np.iinfo(np.int32).max:
             raise ValueError(f"counts can have at most 2^31 - 1 columns, got {columns:,}; lower max_contexts")
         return columns
-
-
-def _sides(window: int | tuple[int, int]) -> tuple[int, int]:
-    """Return (before, after), each from 0 to 65,536 and one of them positive."""
-    both = window if isinstance(window, tuple | list) else (window, window)
-    if len(both) != 2:
-        raise ValueError(f"window must be an integer or a pair (before, after), got {window!r}")
-    before, after = (check_integer("window", side, low=0, high=MAX_WINDOW) for side in both)
-    if not before + after:
-        raise ValueError(f"window must be at least 1 on one side, got {window!r}")
-    return before, after
 
 
 @dataclass(frozen=True)
@@ -253,11 +247,13 @@ def sum_windows(
     if known is not None:
         check_frequency_order(windows, known.counts[: size - known.appended])
     total, pool = ExternalSum(windows.columns(size), memory_limit, threads), Pool(threads)
-    report = CountingProgress(progress)
+    report = None if progress is None else CountingProgress(progress)
     batch_pairs = min(SIZES.batch_pairs, total.batch_entries)
     row_of = group_places(size) if by_groups else None
     occurrences = np.zeros(size, dtype=np.int64)
-    pieces = encode_corpus(as_corpus(corpus), vocabulary, ledger, report.read if progress else None, threads, lines)
+    pieces = encode_corpus(
+        as_corpus(corpus), vocabulary, ledger, None if report is None else report.read, threads, lines
+    )
     with closing(pieces):
         for chunk in cut_chunks(pieces, total.chunk_ids, max(windows.window), pool):
             most = min((chunk.last - chunk.first) * sum(windows.window), size * windows.columns(size))
@@ -280,7 +276,7 @@ def sum_windows(
 class CountingProgress:
     """Reports progress to a function: each byte or sequence of the corpus is read once and counted once."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._read, self._counted = 0, 0
         self._total: int | None = None
@@ -298,8 +294,7 @@ class CountingProgress:
             self._counted = counted
 
     def _report(self, counted: int) -> None:
-        if self._progress:
-            self._progress(self._read + counted, None if self._total is None else 2 * self._total)
+        self._progress(self._read + counted, None if self._total is None else 2 * self._total)
 
 
 @dataclass(frozen=True)
@@ -389,7 +384,7 @@ def count_windows(
     pool: Pool,
     batch_pairs: int,
     row_of: Int64 | None,
-    report: CountingProgress,
+    report: CountingProgress | None,
 ) -> Generator[RowBatch, None, None]:
     """Yield the integer sums of the windows in a chunk, in batches of rows; raise ValueError for an inexact one.
 
@@ -405,7 +400,7 @@ def count_windows(
         The approximate number of pairs counted at a time.
     row_of : ndarray of int64 (V,), optional
         The row of each word; its id by default.
-    report : CountingProgress
+    report : CountingProgress, optional
     """
     before, after, _ = windows.weights()
     contexts = windows.contexts(vocabulary_size)
@@ -434,7 +429,8 @@ def count_windows(
 
     with closing(ordered_map(count, ranges, pool.threads, lambda: stop.fill(1))) as batches:
         for number, batch in enumerate(batches, 1):
-            report.count(number / len(ranges))
+            if report is not None:
+                report.count(number / len(ranges))
             yield batch
 
 
