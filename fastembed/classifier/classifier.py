@@ -332,8 +332,8 @@ class Classifier:
         Parameters
         ----------
         documents : iterable of str or of lists of tokens; or path-like, without `labels`
-            A path names files in fastText's format: one document per line, in which the tokens that begin with
-            `label_prefix` are the labels.
+            A str is one document, in which line ends are white space. A path names files in fastText's format: one
+            document per line, in which the tokens that begin with `label_prefix` are the labels.
         labels : array_like of str or int (N,), or list of lists of these
             One label per document, or several. Documents without a label are left out, and counted in
             ``ledger.skipped``.

@@ -39,16 +39,8 @@ def test_labels_of_new_documents_are_learned(model, held_out):
     assert model.label_counts_.sum() == 300
 
 
+PLANE = Vectors(["a", "b"], np.eye(2))
 LOSSES = [{"loss": "squared"}, {"loss": "ova"}, {"loss": "softmax"}, {"loss": "softmax", "dim": 2}]
-
-
-@pytest.mark.parametrize("parameters", LOSSES)
-def test_the_bits_do_not_depend_on_threads(labelled, parameters):
-    documents, labels = labelled
-    labels = [f"{label}{k % 9}" for k, label in enumerate(labels)]  # 27 of them: two tiles
-    one, three = (Classifier(**parameters, threads=threads).fit(documents, labels) for threads in (1, 3))
-    assert bits(one) == bits(three)
-    assert_array_equal(one.predict_proba(labelled[0]), three.predict_proba(labelled[0]))
 
 
 def test_files_and_documents_give_the_same_bits(tmp_path, labelled):
@@ -85,12 +77,6 @@ def test_labels_of_several_kinds(labelled):
     several = Classifier().fit(documents, [[label, "all"] for label in labels])
     top = several.predict_top(documents[:5], k=2)
     assert all(answer[0][0] == "all" or answer[1][0] == "all" for answer in top)
-
-
-def test_documents_without_a_label_are_left_out_and_counted():
-    model = Classifier().fit(["a b", "c d", "e"], [["x"], ["y"], []])
-    assert model.ledger_.skipped == {"without a label": 1}
-    assert model.label_counts_.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("as_file", [False, True])
@@ -212,25 +198,6 @@ def test_new_words_of_partial_fit_start_from_pretrained_vectors():
     full = Classifier("softmax").fit(["a", "b"], ["x", "y"]).set_params(dim=4, pretrained=vectors)
     with pytest.raises(ValueError, match="have dimension 4, the classifier dim=None: call fit"):
         full.partial_fit(["d"], ["y"])
-
-
-@pytest.mark.parametrize(
-    ("parameters", "error", "message"),
-    [
-        (
-            {"pretrained": "vectors.txt", "dim": 2},
-            TypeError,
-            r"pretrained must be fastembed\.Vectors or None, got 'vec",
-        ),
-        ({}, ValueError, r"loss='softmax' with dim=None has not: give loss='softmax' and dim=2"),
-        ({"loss": "squared"}, ValueError, r"loss='squared' with dim=None has not: give loss='softmax' and dim=2"),
-        ({"dim": 3}, ValueError, "dim must be 2, that of the pretrained vectors, got 3"),
-    ],
-)
-def test_pretrained_vectors_that_do_not_fit_raise_an_error(parameters, error, message):
-    given = {"loss": "softmax", "pretrained": Vectors(["a", "b"], np.eye(2))} | parameters
-    with pytest.raises(error, match=message):
-        Classifier(**given).fit(["a", "b"], ["x", "y"])
 
 
 def test_score_is_the_accuracy_of_test():
@@ -356,6 +323,30 @@ def test_bad_input_is_named(documents, labels, error, message):
 
 
 @pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ([1, 2], ValueError, r"one number per document, shape \(3,\), got shape \(2,\)"),
+        ([1, -2, 1], ValueError, r"sample_weight\[1\] is -2"),
+        ([1, np.nan, 1], ValueError, r"sample_weight\[1\] is nan"),
+        (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
+        ([0, 0, 0], ValueError, "a weight above zero, but all weights are zero"),
+    ],
+)
+def test_bad_weights_are_named(weights, error, message):
+    with pytest.raises(error, match=message):
+        Classifier().fit(["a", "b", "c"], ["x", "y", "x"], weights)
+
+
+def test_a_text_is_one_document_whatever_its_lines():
+    texts, labels = ["a b", "c d", "a d"], ["x", "y", "x"]
+    lines = [text.replace(" ", "\n") for text in texts]
+    first, second = Classifier().fit(texts, labels), Classifier().fit(lines, labels)
+    assert bits(first) == bits(second)
+    assert_array_equal(first.predict_proba(lines), first.predict_proba(texts))
+    assert first.test(lines, labels) == first.test(texts, labels)
+
+
+@pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
         ({"dim": 0}, ValueError, "dim must be at least 1, got 0"),
@@ -372,6 +363,18 @@ def test_bad_input_is_named(documents, labels, error, message):
         ({"learning_rate": 0}, ValueError, "learning_rate must be finite and above 0"),
         ({"reading": Reading(unit="sentence")}, ValueError, "unit must be 'line'"),
         ({"label_prefix": ""}, ValueError, "label_prefix"),
+        (
+            {"pretrained": "v.txt", "dim": 2, "loss": "softmax"},
+            TypeError,
+            r"must be fastembed\.Vectors or None, got 'v",
+        ),
+        ({"pretrained": PLANE, "loss": "softmax"}, ValueError, "with dim=None has not: give loss='softmax' and dim=2"),
+        ({"pretrained": PLANE}, ValueError, "loss='squared' with dim=None has not: give loss='softmax' and dim=2"),
+        (
+            {"pretrained": PLANE, "dim": 3, "loss": "softmax"},
+            ValueError,
+            "must be 2, that of the pretrained vectors, got",
+        ),
     ],
 )
 def test_bad_parameters_are_named(parameters, error, message):
@@ -379,29 +382,27 @@ def test_bad_parameters_are_named(parameters, error, message):
         Classifier(**parameters).fit(["a", "b"], ["x", "y"])
 
 
-def test_an_empty_file_is_named(tmp_path):
-    (tmp_path / "empty.txt").touch()
-    with pytest.raises(ValueError, match=r"no document with a label in '.*empty.txt': it is empty"):
-        Classifier().fit(tmp_path / "empty.txt")
-    (tmp_path / "lines.jsonl").write_text('"a b"\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="not of a structured file"):
-        Classifier().fit(tmp_path / "lines.jsonl")
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "", r"no document with a label in '.*a\.txt': it is empty"),
+        ("a.txt", "a b\nc\n", r"a\.txt': none of 2 lines has a token that begins with __label__"),
+        ("a.txt", "__label__a x y\n__label__a z\n", "at least two labels, got one class, 'a'"),
+        ("a.txt", "__label__a\n__label__b\n", "no features: no token was read"),
+        ("a.jsonl", '"a b"\n', r"not of a structured file such as CSV or JSON lines: '.*a\.jsonl'"),
+        ("a.csv", "label,text\n", r"not of a structured file such as CSV or JSON lines: '.*a\.csv'"),
+    ],
+)
+def test_a_file_that_cannot_be_learned_from_is_named(tmp_path, name, text, message, model):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        Classifier().fit(path)
+    if "label__a" not in text:
+        with pytest.raises(ValueError, match=message):
+            model.test(path)
     with pytest.raises(FileNotFoundError, match="no such file"):
         Classifier().fit(tmp_path / "missing.txt")
-
-
-def test_a_file_without_labels_is_named(tmp_path, model):
-    path = tmp_path / "text.txt"
-    path.write_text("a b\nc\n", encoding="utf-8")
-    for use in (Classifier().fit, model.test):
-        with pytest.raises(ValueError, match=r"text.txt': none of 2 lines has a token that begins with __label__"):
-            use(path)
-    path.write_text("__label__a x y\n__label__a z\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="at least two labels, got one class, 'a'"):
-        Classifier().fit(path)
-    path.write_text("__label__a\n__label__b\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="no features: no token was read"):
-        Classifier().fit(path)
 
 
 def test_a_label_whose_documents_have_no_text_is_learned_as_its_share(tmp_path):
@@ -431,29 +432,13 @@ def test_before_a_fit_there_is_nothing():
     assert not hasattr(Classifier(), "classes_")
 
 
-def test_a_damaged_file_is_named(tmp_path, model):
-    path = tmp_path / "m.safetensors"
-    model.save(path)
-    tensors, metadata = map_tensors(path)
-    for name in ("bias", "rows", "words.counts", "ngrams2.pairs"):
-        wrong = {key: np.array(value) for key, value in tensors.items() if key != name}
-        write_tensors(tmp_path / "w.safetensors", wrong, metadata)
-        with pytest.raises(ValueError, match="does not hold a classifier that fits together"):
-            Classifier.load(tmp_path / "w.safetensors")
-    wrong = {key: np.array(value) for key, value in tensors.items()} | {"bias": np.zeros(7, np.float32)}
-    write_tensors(tmp_path / "w.safetensors", wrong, metadata)
-    with pytest.raises(ValueError, match="'bias' must have shape"):
-        Classifier.load(tmp_path / "w.safetensors")
-    Vectors(["a"], np.ones((1, 2))).save(tmp_path / "v.safetensors")
-    with pytest.raises(ValueError, match=r"holds vectors, not a classifier: open it with Vectors\.load"):
-        Classifier.load(tmp_path / "v.safetensors")
-    with pytest.raises(ValueError, match=r"holds a classifier, not vectors: open it with Classifier\.load"):
-        Vectors.load(path)
-
-
 @pytest.mark.parametrize(
     ("name", "change"),
     [
+        ("bias", None),
+        ("rows", None),
+        ("words.counts", None),
+        ("ngrams2.pairs", None),
         ("ngrams2.pairs", lambda old: old.astype(np.int64)),
         ("ngrams2.pairs", lambda old: old.astype(np.float64)),
         ("ngrams2.pairs", lambda old: old[0]),
@@ -471,6 +456,7 @@ def test_a_damaged_file_is_named(tmp_path, model):
         ("linear", lambda old: old * np.float32(np.inf)),
         ("linear", lambda old: old.astype(np.float64)),
         ("bias", lambda old: old.astype(np.float64)),
+        ("bias", lambda old: old[:-1]),
         ("orders", lambda old: 40),
         ("orders", lambda old: "1"),
         ("orders", lambda old: -1),
@@ -489,7 +475,9 @@ def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, c
     Classifier("softmax", dim=2, chars=(3, 3), epochs=1).fit(*labelled).save(path)
     tensors, metadata = map_tensors(path)
     tensors = {key: np.array(value) for key, value in tensors.items()}
-    if name in tensors:
+    if change is None:
+        del tensors[name]
+    elif name in tensors:
         tensors[name] = np.ascontiguousarray(change(tensors[name]))
     else:
         state = json.loads(metadata["model"])
@@ -497,6 +485,15 @@ def test_what_does_not_fit_together_is_no_classifier(tmp_path, labelled, name, c
     write_tensors(tmp_path / "w.safetensors", tensors, metadata)
     with pytest.raises(ValueError, match="does not hold a classifier that fits together"):
         Classifier.load(tmp_path / "w.safetensors")
+
+
+def test_a_file_of_something_else_is_named(tmp_path, model):
+    model.save(tmp_path / "m.safetensors")
+    Vectors(["a"], np.ones((1, 2))).save(tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match=r"holds vectors, not a classifier: open it with Vectors\.load"):
+        Classifier.load(tmp_path / "v.safetensors")
+    with pytest.raises(ValueError, match=r"holds a classifier, not vectors: open it with Classifier\.load"):
+        Vectors.load(tmp_path / "m.safetensors")
 
 
 def test_a_test_counts_hits_and_confusions():

@@ -81,21 +81,6 @@ def test_weights_of_labels_are_those_of_their_documents(labelled, loss):
     assert_allclose(np.exp(balanced._model.prior), 1 / 3, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("weights", "error", "message"),
-    [
-        ([1, 2], ValueError, r"one number per document, shape \(3,\), got shape \(2,\)"),
-        ([1, -2, 1], ValueError, r"sample_weight\[1\] is -2"),
-        ([1, np.nan, 1], ValueError, r"sample_weight\[1\] is nan"),
-        (["a", "b", "c"], TypeError, "sample_weight must hold real numbers"),
-        ([0, 0, 0], ValueError, "a weight above zero, but all weights are zero"),
-    ],
-)
-def test_bad_weights_are_named(weights, error, message):
-    with pytest.raises(error, match=message):
-        Classifier().fit(["a", "b", "c"], ["x", "y", "x"], weights)
-
-
 def test_weights_are_for_documents_in_memory(tmp_path):
     path = tmp_path / "t.txt"
     path.write_text("__label__x a\n__label__y b\n", encoding="utf-8")

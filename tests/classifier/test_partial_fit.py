@@ -30,11 +30,14 @@ def test_new_features_and_labels_are_learned_and_old_ones_stay(labelled, held_ou
 
 @pytest.mark.parametrize("parameters", PARAMETERS)
 def test_the_bits_do_not_depend_on_threads(labelled, held_out, parameters):
-    found = [
-        Classifier(**parameters, threads=threads).fit(*labelled).partial_fit(*held_out).predict_proba(labelled[0])
-        for threads in (1, 3)
-    ]
-    assert_array_equal(*found)
+    documents, labels = labelled
+    several = [f"{label}{k % 9}" for k, label in enumerate(labels)]  # 27 of them: two tiles
+    one, three = (Classifier(**parameters, threads=threads).fit(documents, several) for threads in (1, 3))
+    for _ in range(2):
+        assert_array_equal(one._model.embedding, three._model.embedding)
+        assert_array_equal(one.predict_proba(documents), three.predict_proba(documents))
+        one.partial_fit(*held_out)
+        three.partial_fit(*held_out)
 
 
 def test_what_agrees_with_the_model_changes_it_little_and_what_contradicts_it_much(labelled):
