@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastembed._base.arrays import canonical_csr
 from fastembed._base.memory import LEAST, give_back_freed, resident_memory
@@ -271,54 +272,49 @@ class Training:
             self._subwords = self._subwords.weighted(self._totals.rows, 0 if base is None else len(base.vocabulary))
         self._records: list[dict[str, float]] = []
         self._rng = np.random.default_rng(options.seed)  # later it draws the order of the rows
-        if self._ranks is not None and not self._ranks.first:
-            self._trainer = self._blank_trainer()
-        elif self._checkpoint is not None and Path(self._checkpoint.path).exists():
-            self._trainer = self._stored_trainer(self._checkpoint.claim(self._identity))
-        elif base is None:
+        stored = None
+        if self._checkpoint is not None and Path(self._checkpoint.path).exists():
+            stored = self._checkpoint.claim(self._identity)
+        if stored is not None:
+            self._records = list(stored.position.history)
+        if base is None:
             # Counts in a store limit what the start holds of them
-            self._trainer = self._new_trainer(None if estimate.largest_group is None else estimate.start_memory)
+            memory = None if estimate.largest_group is None else estimate.start_memory
+            embedding, linear = self._first_parameters(stored, memory)
+            bias = log_shares(self._totals.columns)
+            self._trainer = Trainer(embedding, linear, bias=bias, threads=self._pool.threads)
         else:
-            self._trainer = self._next_trainer(base)
+            self._trainer = base.trained.grown(self._new_rows(base, stored))
         give_back_freed()  # the memory of the start: new arrays of other sizes would not reuse it
 
-    def _new_trainer(self, memory: int | None) -> Trainer:
-        """Return a trainer that starts from the SVD."""
-        embedding, linear = svd_start(self._groups, self._totals, self._dim, self._rng, self._pool, memory)
-        if self._subwords is not None:
-            embedding = ridge_fit(self._subwords.bags, embedding, self._pool)
-        return Trainer(embedding, linear, bias=log_shares(self._totals.columns), threads=self._pool.threads)
+    def _first_parameters(
+        self, stored: Stored | None, memory: int | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the embedding and the linear layer that a new model starts from: those of the SVD.
 
-    def _blank_trainer(self) -> Trainer:
-        """Return a trainer for the parameters of rank 0, which it receives when training starts."""
-        (inputs, outputs), bias = self._groups.shape, log_shares(self._totals.columns)
-        if self._subwords is not None:
-            inputs = self._subwords.bags.shape[1]
-        embedding, linear = np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
-        return Trainer(embedding, linear, bias=bias, threads=self._pool.threads)
-
-    def _next_trainer(self, base: FittedModel) -> Trainer:
-        """Return a copy of the trainer of a model, with rows for words that the model does not know."""
-        known = len(base.vocabulary)
-        if base.features is not None:  # the own rows of new words are zero: their vectors are those of their n-grams
-            return base.features.grown(np.zeros((len(self._vocabulary) - known, self._dim), np.float32))
-        rows = fold_in(self._groups, self._totals, known, base.trainer.linear, self._pool)
-        return base.trainer.grown(rows - base.centre.astype(rows.dtype))
-
-    def _stored_trainer(self, stored: Stored | None) -> Trainer:
-        """Return a trainer for the parameters of a checkpoint, which training reads when it resumes.
-
-        The trainer of a new model has the parameters already here, so that there is a model whenever a Ctrl-C comes.
+        Those of a checkpoint are read when training resumes, too; they are taken here, so that there is a model when
+        a Ctrl-C comes. Other ranks than 0 receive all parameters when training starts.
         """
-        if stored is None:
-            raise FileNotFoundError("the checkpoint has just been removed")
-        self._records = list(stored.position.history)
-        if self._base is not None:
-            rows = self._groups.shape[0] - len(self._base.vocabulary)
-            return self._base.trained.grown(np.zeros((rows, self._dim), np.float32))
-        embedding, weights = np.array(stored.tensors["embedding"]), stored.tensors["linear.T"]
-        bias = log_shares(self._totals.columns)
-        return Trainer(embedding, weights[:, : self._dim].T, bias=bias, threads=self._pool.threads)
+        if stored is not None:
+            return np.array(stored.tensors["embedding"]), stored.tensors["linear.T"][:, : self._dim].T
+        bags = None if self._subwords is None else self._subwords.bags
+        if self._ranks is not None and not self._ranks.first:
+            inputs, outputs = self._groups.shape[0] if bags is None else bags.shape[1], self._groups.shape[1]
+            return np.zeros((inputs, self._dim), np.float32), np.zeros((self._dim, outputs), np.float32)
+        embedding, linear = svd_start(self._groups, self._totals, self._dim, self._rng, self._pool, memory)
+        return embedding if bags is None else ridge_fit(bags, embedding, self._pool), linear
+
+    def _new_rows(self, base: FittedModel, stored: Stored | None) -> NDArray[np.float32]:
+        """Return rows of the embedding for the words that a model does not know.
+
+        Own rows of new words beside n-grams are zero: their vectors are those of their n-grams. If a checkpoint has all
+        rows, these only take their place.
+        """
+        known = len(base.vocabulary)
+        if stored is not None or base.features is not None:
+            return np.zeros((len(self._vocabulary) - known, self._dim), np.float32)
+        rows = fold_in(self._groups, self._totals, known, base.trainer.linear, self._pool)
+        return rows - base.centre.astype(rows.dtype)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:

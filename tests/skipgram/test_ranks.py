@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastembed import Counts, SkipGram
+from fastembed.skipgram.training import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore:one rank would be faster")
 
@@ -79,16 +80,15 @@ def test_what_rank_0_alone_is_given_and_cannot_use_ends_all(on_ranks, counted):
 
 
 def test_too_little_memory_on_one_rank_is_an_error_on_all(on_ranks, counted, monkeypatch):
-    def fit(comm):
-        model = SkipGram(dim=4)
-        if comm.rank == 1:
-            monkeypatch.setattr("fastembed.skipgram.training.Training._blank_trainer", too_little)
-        model.fit(counted[0], comm=comm)
+    start = Training._first_parameters
 
-    def too_little(*_):
-        raise MemoryError("no room")
+    def too_little(training, *arguments):
+        if training._ranks.rank == 1:
+            raise MemoryError("no room")
+        return start(training, *arguments)
 
-    errors = on_ranks(2, fit)
+    monkeypatch.setattr(Training, "_first_parameters", too_little)
+    errors = on_ranks(2, lambda comm: SkipGram(dim=4).fit(counted[0], comm=comm))
     assert [type(error) for error in errors] == [MemoryError] * 2
     assert str(errors[0]) == "rank 1: no room"
     assert on_ranks.aborted == []
