@@ -112,54 +112,6 @@ def cooccurrence(
     return counts
 
 
-def tile(counts: Array, first: int, last: int) -> tuple[Array, Ids, Ids]:
-    """Return the tile of counts in the columns first to last - 1: values and columns by rows, and the rows' lengths.
-
-    Parameters
-    ----------
-    counts : ndarray, shape (R, V)
-    first, last : int
-
-    Returns
-    -------
-    values : ndarray (n,)
-    columns : ndarray of int (n,)
-        The columns of the values, from `first` on.
-    lengths : ndarray of int (R,)
-
-    Examples
-    --------
-    >>> tile(np.array([[1.0, 0.0, 2.0], [3.0, 4.0, 0.0]]), 1, 3)
-    (array([2., 4.]), array([1, 0]), array([1, 1]))
-    """
-    part = counts[:, first:last]
-    rows, columns = np.nonzero(part)
-    return part[rows, columns], columns, np.bincount(rows, minlength=len(part))
-
-
-def positions(ids: Ids, vocabulary_size: int) -> list[Ids]:
-    """Return the ascending positions of each word.
-
-    Examples
-    --------
-    >>> positions(np.array([1, -1, 0, 1]), 2)
-    [array([2]), array([0, 3])]
-    """
-    return [np.flatnonzero(ids == word) for word in range(vocabulary_size)]
-
-
-def totals(counts: Real) -> tuple[Array, Array]:
-    """Return the sums of the rows and the sums of the columns of counts (R, C).
-
-    Examples
-    --------
-    >>> totals([[1, 2], [3, 4]])
-    (array([3., 7.]), array([4., 6.]))
-    """
-    n = np.asarray(counts, np.float64)
-    return n.sum(axis=1), n.sum(axis=0)
-
-
 def positive_pmi(counts: Real, exponent: float = 0.75) -> Array:
     """Return max(0, log(N_wc sum_k(n_k^a) / (n_w n_c^a))) where N_wc > 0, and 0 elsewhere, (V_in, V).
 

@@ -5,9 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 
-from fastembed import reference
 from fastembed._base.threads import matrix_product, single_threaded_blas
 from fastembed.counts.groups import shard_bounds
 from fastembed.trainer.blocks import Scratch
@@ -21,9 +19,9 @@ BLOCKS = [slice(0, 20), slice(20, 40), slice(40, 45)]
 class Bound:
     """Parameters, and counts without empty rows, bound to a trainer with a number of threads."""
 
-    def __init__(self, kernels, model, make_counts, threads, biased=True):
+    def __init__(self, kernels, model, make_counts, threads):
         embedding, linear, bias = model(INPUTS, OUTPUTS, DIM, kernels.dtype)
-        self.start = embedding.copy(), linear, bias if biased else None
+        self.start = embedding.copy(), linear, bias
         dense, _ = make_counts(INPUTS, OUTPUTS)
         self.dense = dense + np.eye(INPUTS, OUTPUTS)
         counts = [np.flatnonzero(row) for row in self.dense]
@@ -69,26 +67,6 @@ class Bound:
         return [a.tobytes() for a in (p.embedding, p.weights, p.squares, p.linear_squares)]
 
 
-@pytest.mark.parametrize("biased", [False, True])
-def test_a_step_is_the_references(kernels, model, make_counts, near, biased):
-    bound = Bound(kernels, model, make_counts, threads=1, biased=biased)
-    rows = bound.rows[:20]
-    embedding, linear, bias = bound.start
-    x = reference.matvec(embedding[rows], linear, bias)
-    residual = reference.block_residual(x, bound.dense[rows])
-    with single_threaded_blas():
-        nll = bound.trainer.step(rows, None, 0.3, 0.2, 0.1)
-    near(nll, reference.block_loss(x, bound.dense[rows]))
-    assert_array_equal(bound.parameters.embedding, embedding)  # its update waits
-    bound.trainer.finish()
-    g = residual @ linear.T.astype(np.float64)
-    expected, _ = reference.momentum_adagrad(embedding[rows], g, g, np.zeros(20), 0.3)
-    near(bound.parameters.embedding[rows], expected, times=10)
-    g = residual.T @ embedding[rows].astype(np.float64)
-    expected, _ = reference.momentum_adagrad(linear.T, g, g, np.zeros(OUTPUTS), 0.2)
-    near(bound.parameters.linear.T, expected, times=10)
-
-
 @pytest.mark.parametrize("pause", [0, 0.01])
 @pytest.mark.parametrize("threads", [2, 4, 7])
 def test_a_crew_gives_the_same_bits_awake_and_asleep(kernels, model, make_counts, threads, pause):
@@ -115,19 +93,3 @@ def test_members_of_a_closed_crew_return_at_once(kernels, model, make_counts):
     bound.trainer.close()
     bound.trainer.work(2)
     assert np.isfinite(bound.run()).all()  # the leader makes all steps alone
-
-
-@pytest.mark.parametrize("rates", [(0, 0), (0.3, 0), (0, 0.2)])
-def test_a_rate_of_zero_changes_nothing_of_its_own(kernels, model, make_counts, rates):
-    bound = Bound(kernels, model, make_counts, threads=1)
-    bound.run(rates)
-    assert (bound.parameters.embedding != bound.start[0]).any() == (rates[0] > 0)
-    assert (bound.parameters.linear != bound.start[1]).any() == (rates[1] > 0)
-
-
-def test_a_loss_that_is_not_finite_changes_nothing(kernels, model, make_counts):
-    bound = Bound(kernels, model, make_counts, threads=1)
-    bound.parameters.weights[7, 0] = np.nan
-    before = bound.bits()
-    assert not np.isfinite(bound.run()).any()
-    assert bound.bits() == before
