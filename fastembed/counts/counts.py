@@ -864,37 +864,6 @@ def own_groups(counts: Counts) -> GroupedCounts:
     return counts.groups if counts.path is not None else CSRGroups(counts._expected(in_place=True))
 
 
-def grouped_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
-    """Return counts (N, V) in groups of rows; at least one must be positive.
-
-    Parameters
-    ----------
-    counts : Counts, sparse array or GroupedCounts
-    shape : (int, int)
-        The right shape.
-    name, rows : str
-        The names of the counts and of their rows in messages.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not such counts, or have another shape.
-    """
-    groups: GroupedCounts
-    is_sparse: bool = sparse.issparse(counts)
-    if not isinstance(counts, Counts | CSRGroups | StoredGroups) and not is_sparse:
-        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
-    if counts.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
-    if isinstance(counts, Counts):
-        groups = counts.groups
-    else:
-        groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
-    if not groups.entries.any():
-        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
-    return groups
-
-
 def align_counts(counts: Counts, vocabulary: Vocabulary, contexts: int) -> Counts:
     """Return the expected counts with the rows and columns of a vocabulary; other tokens are dropped.
 

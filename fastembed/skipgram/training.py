@@ -22,7 +22,7 @@ from fastembed._base.validation import check_flag, shown, warn_user
 from fastembed.corpus.corpus import DocumentCorpus, FileCorpus, Source, as_corpus, check_same_corpus, corpus_identity
 from fastembed.corpus.ledger import HELD_OUT, Ledger, LineSplit, check_reread
 from fastembed.corpus.reading import Reading
-from fastembed.counts.counts import Counts, grouped_counts, own_groups
+from fastembed.counts.counts import Counts, own_groups
 from fastembed.counts.groups import CSRGroups, GroupedCounts, Totals
 from fastembed.counts.store import MANIFEST, LocalFolder, StoreFolder, TemporaryFolder, check_no_others, read_manifest
 from fastembed.counts.windows import Windows
@@ -33,7 +33,7 @@ from fastembed.skipgram.progress import FitProgress
 from fastembed.skipgram.start import fold_in, log_shares, svd_start
 from fastembed.skipgram.subwords import LEARNING_RATE, Subwords, check_spelled, composed, ridge_fit
 from fastembed.trainer.checkpoint import Checkpoint, Stored, arrays_digest
-from fastembed.trainer.inputs import FitOptions
+from fastembed.trainer.inputs import FitOptions, check_counts
 from fastembed.trainer.ranks import Ranks
 from fastembed.trainer.trainer import Trainer, trainer_tensors
 from fastembed.vectors.vectors import composing_vectors
@@ -129,9 +129,9 @@ class Training:
                     raise ValueError(
                         "these counts have no tokens to name the vectors: count with a Vocabulary, or use Trainer"
                     )
-                grouped_counts(counts, counts.shape)
+                check_counts(counts, counts.shape)
                 if validation is not None:
-                    grouped_counts(validation, counts.shape, "validation_counts")
+                    check_counts(validation, counts.shape, "validation_counts")
         if base is not None:
             vocabulary = base.vocabulary
             if self._grow and counts.vocabulary is not None:

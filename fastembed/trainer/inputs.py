@@ -25,8 +25,9 @@ from fastembed._base.validation import (
     check_weights,
     unmasked,
 )
-from fastembed.counts.counts import grouped_counts
+from fastembed.counts.counts import Counts
 from fastembed.counts.groups import CSRGroups, GroupedCounts
+from fastembed.counts.store import StoredGroups
 from fastembed.trainer.parameters import Parameters
 
 OPTIMIZERS = ("adagrad", "sgd")
@@ -341,9 +342,40 @@ def check_data(
     return FitData(groups, given, rates, weights, held_out, others)
 
 
+def check_counts(counts: Any, shape: tuple[int, int], name: str = "counts", rows: str = "inputs") -> GroupedCounts:
+    """Return counts (N, V) in groups of rows; at least one must be positive.
+
+    Parameters
+    ----------
+    counts : Counts, sparse array or GroupedCounts
+    shape : (int, int)
+        The right shape.
+    name, rows : str
+        The names of the counts and of their rows in messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not such counts, or have another shape.
+    """
+    groups: GroupedCounts
+    is_sparse: bool = sparse.issparse(counts)
+    if not isinstance(counts, Counts | CSRGroups | StoredGroups) and not is_sparse:
+        raise TypeError(f"{name} must be a Counts or a SciPy sparse array, got {type(counts).__name__}")
+    if counts.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, {rows} by outputs, got {counts.shape}")
+    if isinstance(counts, Counts):
+        groups = counts.groups
+    else:
+        groups = CSRGroups(canonical_csr(name, counts)) if is_sparse else counts
+    if not groups.entries.any():
+        raise ValueError(f"{name} must hold at least one positive count, but all are zero")
+    return groups
+
+
 def _check_counts(name: str, counts: Any, bags: Bags | None, parameters: Parameters, *, own: bool) -> GroupedCounts:
     rows, what = (parameters.inputs, "inputs") if bags is None else (len(bags), "bags")
-    groups = grouped_counts(counts, (rows, parameters.outputs), name, what)
+    groups = check_counts(counts, (rows, parameters.outputs), name, what)
     return groups.own() if own and isinstance(groups, CSRGroups) else groups
 
 
