@@ -33,6 +33,14 @@ from fastembed.corpus.reading import (
 from fastembed.corpus.tokens import check_token_list, read_lines
 from fastembed.formats.atomic import replacing
 
+Words: TypeAlias = tuple[str, ...]
+Counts: TypeAlias = npt.NDArray[np.float64]
+
+THRESHOLDS = {"npmi": 0.5, "word2vec": 100.0}  # the defaults
+DIGITS = 6  # digits of a score after the point: files are short, and are read back to the same scores
+MOST_COMMON = 4000  # common words, which the kernel numbers in 24 bits, two at a time
+SEARCH_GLUE = 0xFF  # between the words of a phrase during the search for longer ones: a byte that no UTF-8 text has
+
 
 @pickled_as("corpus.Phrases")
 class Phrases:
@@ -146,10 +154,36 @@ class Phrases:
         >>> Phrases.from_corpus(text, min_count=2).phrases
         (('new', 'york'),)
         """
-        found, ledger = find_collocations(
-            corpus, min_count, threshold, scoring, max_words, common, threads=threads, progress=progress
-        )
-        return cls(list(found), list(found.values()), ledger)
+        min_count = check_integer("min_count", min_count, low=1)
+        max_words = check_integer("max_words", max_words, low=2, high=LONGEST)
+        scoring = check_choice("scoring", scoring, tuple(THRESHOLDS))
+        least = THRESHOLDS[scoring] if threshold is None else check_number("threshold", threshold, low=-math.inf)
+        inside = () if common is None else check_token_list("common", common)
+        if len(inside) > MOST_COMMON:
+            raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
+        reader, workers = as_corpus(corpus), check_threads(threads)
+        found: dict[Words, float] = {}
+        first = Ledger()
+        for number in range(
+            math.ceil(math.log2(max_words))
+        ):  # a pass joins two parts, so it doubles the longest phrase
+            ledger = first if number == 0 else Ledger()
+            with note_on_interrupt(ledger):
+                table = _count(reader, found, inside, ledger, progress, workers)
+            if not len(table.tokens) or not ledger.tokens_read:
+                raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
+            new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
+            if not new:
+                break
+            found |= new
+        if not found:
+            raise ValueError(
+                f"no phrase was found: no pair of neighbours occurs min_count={min_count:,} times and has a {scoring} "
+                f"score of at least {least:g}"
+            )
+        first.tokens_used = first.tokens_read
+        found = dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        return cls(list(found), list(found.values()), first)
 
     def join(self, tokens: Iterable[str]) -> list[str]:
         """Return the tokens of a sequence, those of each phrase joined by ``_``.
@@ -312,62 +346,6 @@ def _check_saved(word: str) -> None:
             raise ValueError(f"a file of phrases has spaces between tokens, but {word!r} contains white space")
     except UnicodeEncodeError as error:
         raise ValueError(f"a token has no UTF-8 form: {error}") from None
-
-
-Words: TypeAlias = tuple[str, ...]
-Counts: TypeAlias = npt.NDArray[np.float64]
-
-THRESHOLDS = {"npmi": 0.5, "word2vec": 100.0}  # the defaults
-DIGITS = 6  # digits of a score after the point: files are short, and are read back to the same scores
-MOST_COMMON = 4000  # common words, which the kernel numbers in 24 bits, two at a time
-SEARCH_GLUE = 0xFF  # between the words of a phrase during the search for longer ones: a byte that no UTF-8 text has
-
-
-def find_collocations(
-    corpus: Source,
-    min_count: int,
-    threshold: float | None,
-    scoring: str,
-    max_words: int,
-    common: Iterable[str] | None,
-    *,
-    threads: int | None,
-    progress: Progress | None,
-) -> tuple[dict[Words, float], Ledger]:
-    """Return phrases and their scores, in order, and the ledger of the first pass.
-
-    Parameters
-    ----------
-    corpus, min_count, threshold, scoring, max_words, common, threads, progress
-        As for `Phrases.from_corpus`.
-    """
-    min_count = check_integer("min_count", min_count, low=1)
-    max_words = check_integer("max_words", max_words, low=2, high=LONGEST)
-    scoring = check_choice("scoring", scoring, tuple(THRESHOLDS))
-    least = THRESHOLDS[scoring] if threshold is None else check_number("threshold", threshold, low=-math.inf)
-    inside = () if common is None else check_token_list("common", common)
-    if len(inside) > MOST_COMMON:
-        raise ValueError(f"common must hold at most {MOST_COMMON:,} tokens, got {len(inside):,}")
-    reader, workers = as_corpus(corpus), check_threads(threads)
-    found: dict[Words, float] = {}
-    first = Ledger()
-    for number in range(math.ceil(math.log2(max_words))):  # a pass joins two parts, so it doubles the longest phrase
-        ledger = first if number == 0 else Ledger()
-        with note_on_interrupt(ledger):
-            table = _count(reader, found, inside, ledger, progress, workers)
-        if not len(table.tokens) or not ledger.tokens_read:
-            raise ValueError(f"the corpus is empty: no token in {ledger.lines:,} lines")
-        new = _scored_phrases(table, inside, min_count, scoring, least, max_words, extend=number > 0)
-        if not new:
-            break
-        found |= new
-    if not found:
-        raise ValueError(
-            f"no phrase was found: no pair of neighbours occurs min_count={min_count:,} times and has a {scoring} score"
-            f" of at least {least:g}"
-        )
-    first.tokens_used = first.tokens_read
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))), first
 
 
 def _count(

@@ -138,7 +138,13 @@ class Reading:
         if self.processes > 1:
             if self.compiled:
                 raise ValueError(f"processes={self.processes} needs a tokenizer or a token_pattern")
-            check_picklable(self.tokenizer, self.processes)
+            try:
+                pickle.dumps(self.tokenizer)
+            except Exception as error:  # whatever the object's own code raises
+                raise TypeError(
+                    f"tokenizer must be picklable for processes={self.processes}, as a function of a module is, got "
+                    f"{self.tokenizer!r} ({error})"
+                ) from error
 
     @property
     def compiled(self) -> bool:
@@ -522,30 +528,6 @@ def read_texts(texts: Iterable[Text], reading: Reading) -> Iterator[list[list[st
         raise RuntimeError(
             "a process that runs the tokenizer has ended; what it printed says why. It imports the module of the "
             "tokenizer, so this must be a file, and a script may train only below `if __name__ == '__main__':`"
-        ) from error
-
-
-def check_picklable(tokenizer: Any, processes: int) -> None:
-    """Raise TypeError for a tokenizer that cannot be sent to a process.
-
-    Parameters
-    ----------
-    tokenizer : callable
-    processes : int
-
-    Examples
-    --------
-    >>> check_picklable(lambda text: text.split(), 2)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    TypeError: tokenizer must be picklable for processes=2, as a function of a module is, got <function <lambda> ...
-    """
-    try:
-        pickle.dumps(tokenizer)
-    except Exception as error:  # whatever the object's own code raises
-        raise TypeError(
-            f"tokenizer must be picklable for processes={processes}, as a function of a module is, got {tokenizer!r} "
-            f"({error})"
         ) from error
 
 

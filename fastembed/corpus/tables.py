@@ -134,9 +134,11 @@ def _reject_fields(file: TextFile) -> None:
     """Raise ValueError if the rows of a file have fields; the message names them."""
     kind = format_of(file)
     if kind in BINARY:
-        names = table_names(file, kind == "Parquet")
+        with _table(file, kind == "Parquet", lambda: 0) as table:
+            names = list(table.schema.names)
     elif kind in DELIMITERS:
-        names = csv_header(file, DELIMITERS[kind])
+        with closing(_csv_lists(file, DELIMITERS[kind], None)) as lists:
+            names = next((row for _, row in lists if isinstance(row, list)), [])
     else:
         with closing(json_rows(file, None)) as rows:
             names = [str(name) for _, row in islice(rows, 1) if isinstance(row, dict) for name in row]
@@ -241,12 +243,6 @@ def csv_rows(file: TextFile, field: str | int, delimiters: str, header: bool, re
             else:
                 expected = f"where {'the header' if header else 'the first row'} has {width}"
                 yield number, BadRow("wrong number of fields", f"{len(row)} fields, {expected}; is a quote missing?")
-
-
-def csv_header(file: TextFile, delimiters: str) -> list[str]:
-    """Return the first row; empty if there is none."""
-    with closing(_csv_lists(file, delimiters, None)) as rows:
-        return next((row for _, row in rows if isinstance(row, list)), [])
 
 
 def column_of(names: list[str], field: str | int, file: str) -> int:
@@ -382,10 +378,8 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
     ValueError
         If it has no such field, or that is neither text nor lists.
     """
-    number = 0
-    with file.open() as stream, _naming(file, lambda: number):
-        size = file.size()
-        table = _ParquetTable(stream, size) if parquet else _ArrowTable(stream)
+    number, size = 0, file.size()
+    with _table(file, parquet, lambda: number) as table:
         column = column_of(table.schema.names, field, file.name)
         lists = _holds_lists(table.schema.types[column], field, file.name)
         with closing(table.batches(column)) as batches:
@@ -401,13 +395,6 @@ def table_rows(file: TextFile, field: str | int, parquet: bool, report: Report =
                     report(int(done * size))
         if report:
             report(size)
-
-
-def table_names(file: TextFile, parquet: bool) -> list[str]:
-    """Return the names of the fields; raise as :func:`table_rows` does."""
-    with file.open() as stream, _naming(file, lambda: 0):
-        table = _ParquetTable(stream, file.size()) if parquet else _ArrowTable(stream)
-        return list(table.schema.names)
 
 
 class _ParquetTable:
@@ -492,11 +479,12 @@ def _holds_lists(kind: Any, field: str | int, file: str) -> bool:
 
 
 @contextmanager
-def _naming(file: TextFile, rows: Any) -> Iterator[None]:
-    """Turn whatever pyarrow raises for a damaged file into an OSError that names it and the last row."""
+def _table(file: TextFile, parquet: bool, rows: Callable[[], int]) -> Iterator[_ParquetTable | _ArrowTable]:
+    """Open a file. Whatever pyarrow raises if it is damaged becomes an OSError that names it and the last row."""
     arrow = require("pyarrow", "parquet")
     try:
-        yield
+        with file.open() as stream:
+            yield _ParquetTable(stream, file.size()) if parquet else _ArrowTable(stream)
     except UnicodeDecodeError as error:
         raise ValueError(f"{file.name!r} has a token that is not valid UTF-8 after row {rows()}: {error}") from error
     except (arrow.ArrowException, OSError, EOFError, SystemError) as error:  # the last: a length below 0 in the file

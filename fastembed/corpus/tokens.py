@@ -152,13 +152,13 @@ def rank_tokens(tables: list[TokenTable], least: int, pool: Pool) -> Ranking:
     pool.run(lambda k: ranking.sort(bounds[k], bounds[k + 1]), len(bounds) - 1)
     while len(bounds) > 2:
         runs = list(zip(bounds[:-2:2], bounds[1:-1:2], bounds[2::2], strict=True))
-        pool.run(partial(_merge_run, ranking, runs), len(runs))
+
+        def merge(number: int, runs: list[tuple[int, int, int]] = runs) -> None:
+            ranking.merge(*runs[number])
+
+        pool.run(merge, len(runs))
         bounds = [*bounds[:-1:2], bounds[-1]]
     return ranking
-
-
-def _merge_run(ranking: Ranking, runs: list[tuple[int, int, int]], k: int) -> None:
-    ranking.merge(*runs[k])
 
 
 def _merged(tables: list[TokenTable], pool: Pool) -> list[TokenTable]:
