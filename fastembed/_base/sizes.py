@@ -18,7 +18,8 @@ class Sizes:
     # A step on a smaller linear layer, or a search for one query, stays on one thread: others cost more than they save
     parallel_bytes: int = 64 << 20
     copied_bytes: int = 1 << 20  # of a parameter array per task of copying or checking
-    batch_logits: int = 1 << 22  # of inputs whose most probable outputs are sought at once
+    batch_logits: int = 1 << 22  # of inputs whose probabilities are in memory at once, per thread
+    pmi_columns: int = 1024  # of a block of the PMI: this many rows of 120 float32 fill half of the L2 cache
     block_bytes: int = 1 << 20  # of text that are read at a time
     tail_bytes: int = 1 << 12  # the end of a block, in which the end of a line is looked for first
     longest_token: int = 1 << 28  # bytes; a file with a longer one is not a text of tokens, and would fill the memory

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fastembed._base.memory import check_free
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, single_threaded_blas
 from fastembed._base.validation import check_choice, token_of, warn_user
 from fastembed.corpus.corpus import Source, as_corpus, document_tokens
@@ -31,7 +32,6 @@ Float64: TypeAlias = NDArray[np.float64]
 METHODS = ("mean", "sif", "fit")
 SIF = 1e-3  # a
 RIDGE = 30.0  # chosen by the classification of held-out documents
-BLOCK_LOGITS = 1 << 22  # logits per block, which are in memory for each thread
 MOST_BLOCK = 256  # largest number of documents per block
 MOST_STEPS = 500  # a safety limit: about 100 steps are needed where documents have as many words as dimensions
 MOST_CUTS = 30
@@ -147,7 +147,7 @@ def fit_vectors(
     pool : Pool
         Blocks of documents are its tasks; they do not depend on the number of threads.
     """
-    size = max(1, min(MOST_BLOCK, BLOCK_LOGITS // linear.shape[1]))
+    size = max(1, min(MOST_BLOCK, SIZES.batch_logits // linear.shape[1]))
     cuts = range(0, counts.shape[0], size)
     found, missed = np.empty((counts.shape[0], len(linear)), np.float32), np.zeros(len(cuts), int)
 

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from fastembed._base.arrays import largest
 from fastembed._base.memory import check_free
+from fastembed._base.sizes import SIZES
 from fastembed._base.validation import check_flag, check_integer, check_number, check_token, token_of
 from fastembed.skipgram.model import FittedModel
 from fastembed.vectors.vectors import Token
@@ -23,7 +24,6 @@ from fastembed.vocabulary import Vocabulary
 Predicted: TypeAlias = "list[tuple[str, float]]"
 Words: TypeAlias = "Token | Iterable[Token | tuple[Token, float]]"
 
-BLOCK_NUMBERS = 1 << 22  # probabilities of words, and of queries, in memory at a time
 PAIR_BYTES = 100  # approximate bytes of a pair in a result: a tuple, a float, and a list element
 
 
@@ -107,7 +107,7 @@ def context_probabilities(
     """
     contexts = model.max_contexts
     queries = iter(queries)
-    while block := list(islice(queries, max(1, BLOCK_NUMBERS // contexts))):
+    while block := list(islice(queries, max(1, SIZES.batch_logits // contexts))):
         for query, p in zip(block, _mixtures(model, block, side), strict=True):
             if query.exclusive:
                 p[query.ids[query.ids < contexts]] = 0
@@ -122,7 +122,7 @@ def _mixtures(model: FittedModel, queries: Sequence[ContextQuery], side: str | N
     words, columns = np.unique(ids, return_inverse=True)
     shares = sparse.csr_array((weights, columns, starts), shape=(len(queries), len(words))).tocsc()
     total = np.zeros((len(queries), model.max_contexts))
-    size = max(1, BLOCK_NUMBERS // model.trainer.linear.shape[1])
+    size = max(1, SIZES.batch_logits // model.trainer.linear.shape[1])
     for begin in range(0, len(words), size):
         part = slice(begin, begin + size)
         total += shares[:, part] @ _of_words(model, words[part], side)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastembed._base.arrays import aligned_zeros, padded_width, row_ranges
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool, ordered_map, single_threaded_blas
 from fastembed._kernels import kernels_for
 from fastembed.counts.groups import GroupedCounts, RowGroup, Totals, group_count, group_size, group_slice
@@ -27,7 +28,6 @@ FILL_SCALE = 0.01
 AXES_ROWS = 1024  # rows in float64 at a time, per thread
 AXES_TASKS = 64  # largest number of tasks, each of which has a k x k matrix
 CONTEXT_EXPONENT = 0.75  # exponent of the shares of contexts in the PMI
-BLOCK_COLUMNS = 1024  # largest block: this many rows of 120 float32 fill half of the L2 cache
 WIDEST_BLOCK = 1 << 16  # columns that 16 bits can number, for counts so sparse that narrower blocks do not pay
 ROW_ENTRIES = 8  # mean number of counts per row and block below which narrower blocks do not pay
 SAMPLE = 1 << 16  # sampled columns from which blocks of about equal numbers of counts are chosen
@@ -316,7 +316,7 @@ def _block_bounds(some: RowGroup, shape: tuple[int, int], nnz: int) -> NDArray[n
     sample = np.sort(some.indices[places - ends[of_rows] + some.ends[of_rows]])
     parts = max(nnz // (ROW_ENTRIES * rows), 1)  # so that a row has some counts in a block
     cuts = sample[:: max(-(-len(sample) // min(parts, TASKS // 2)), 1)]
-    width = min(max(BLOCK_COLUMNS, -(-columns // parts)), WIDEST_BLOCK)
+    width = min(max(SIZES.pmi_columns, -(-columns // parts)), WIDEST_BLOCK)
     return np.unique(np.concatenate(([0], np.arange(0, columns, width), cuts, [columns]))).astype(np.int32)
 
 

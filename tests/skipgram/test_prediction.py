@@ -90,13 +90,13 @@ def test_words_given_twice_have_twice_the_weight(corpus):
     assert len(model.predict_output(["w03"], 99)) == 29
 
 
-def test_many_queries_give_what_each_gives(corpus, set_constant):
+def test_many_queries_give_what_each_gives(corpus, sizes):
     model = SkipGram(**SETTINGS).fit(corpus)
     rng = np.random.default_rng(0)
     queries = [rng.choice(model.vocabulary.tokens, n).tolist() for n in rng.integers(1, 9, 50)] + ["w03"]
     answers = [model.predict_output(query) for query in queries]
     for numbers in (1 << 22, 200, 1):  # in one block, in several, one by one
-        set_constant("fastembed.skipgram.prediction.BLOCK_NUMBERS", numbers)
+        sizes.batch_logits = numbers
         found = model.predict_outputs(queries)
         assert [[word for word, _ in answer] for answer in found] == [
             [word for word, _ in answer] for answer in answers

@@ -9,7 +9,6 @@ import twins
 from fastembed._base.threads import Pool
 from fastembed.counts import groups
 from fastembed.counts.groups import CSRGroups, Totals
-from fastembed.skipgram import start as module
 from fastembed.skipgram.start import PositivePMI, fold_in, log_shares, svd_start, truncated_svd
 
 
@@ -103,8 +102,8 @@ def entries(counts, threads=1, dtype=np.float64):
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5000), (3000, 11), (200, 300)])
 @pytest.mark.parametrize("density", [1.0, 0.1])
 @pytest.mark.parametrize("index", [np.int32, np.int64])
-def test_products_of_any_shape(set_constant, shape, density, index):
-    set_constant(module, "BLOCK_COLUMNS", 64)
+def test_products_of_any_shape(sizes, shape, density, index):
+    sizes.pmi_columns = 64
     counts = random_counts(*shape, density)
     counts = (counts + sparse.csr_array(([1.0], ([0], [0])), shape)).tocsr()
     counts.indptr, counts.indices = counts.indptr.astype(index), counts.indices.astype(index)
