@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastembed import demo
 from fastembed._base.optional import is_url, require
 from fastembed.cli import options
 from fastembed.cli.inputs import (
@@ -253,6 +252,8 @@ def add_demo(commands: options.Commands) -> None:
 
 def show_demo(arguments: argparse.Namespace) -> None:
     """Learn vectors from the documentation inside this Python and show them."""
+    from fastembed import demo
+
     check_model_output(arguments)
     model = new_model(arguments)
     with Progress(arguments, model.epochs) as progress:

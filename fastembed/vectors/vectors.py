@@ -28,7 +28,6 @@ from fastembed._base.validation import (
 )
 from fastembed.formats.registry import read_table, write_table
 from fastembed.formats.table import Table
-from fastembed.vectors import interop
 from fastembed.vectors.neighbors import METHODS, Exact, Ids, Matrix, Neighbors, rounded_products, unit_vectors
 from fastembed.vectors.subwords import Composer, Rows, composer_of
 
@@ -767,7 +766,9 @@ class Vectors:
         ImportError
             If gensim is not installed: the extra [gensim].
         """
-        return interop.to_gensim(self._tokens, self._matrix, self._counts, self._composer)
+        from fastembed.vectors.interop import to_gensim
+
+        return to_gensim(self._tokens, self._matrix, self._counts, self._composer)
 
     @classmethod
     def from_gensim(cls, keyed: Any) -> Self:
@@ -785,7 +786,9 @@ class Vectors:
         TypeError, ValueError
             If `keyed` is of another type, a token is not a str, or a component is not finite.
         """
-        return cls._composing(*interop.from_gensim(keyed))
+        from fastembed.vectors.interop import from_gensim
+
+        return cls._composing(*from_gensim(keyed))
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame: the tokens are its index, and each dimension is a column.
@@ -797,7 +800,9 @@ class Vectors:
         ValueError
             If a token has no UTF-8 form.
         """
-        return interop.to_pandas(self._tokens, self._matrix)
+        from fastembed.vectors.interop import to_pandas
+
+        return to_pandas(self._tokens, self._matrix)
 
     @classmethod
     def from_pandas(cls, frame: Any) -> Self:
@@ -813,7 +818,9 @@ class Vectors:
             If `frame` is not a DataFrame, its index is not unique strings, or a column is not float32 or float64 or not
             finite.
         """
-        return cls(*interop.from_pandas(frame))
+        from fastembed.vectors.interop import from_pandas
+
+        return cls(*from_pandas(frame))
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"tokens": self._tokens, "matrix": self._matrix, "counts": self._counts}
