@@ -281,8 +281,6 @@ def _candidates(lower: Matrix, upper: Matrix, count: int) -> Ids:
 
     The best values of groups are a subset of all values, so their `count`-th largest is no larger than that of all.
     """
-    if count < 1:
-        return np.empty(0, dtype=np.intp)
     depth = max(1, len(lower) // max(GROUPS, 8 * count))
     best = lower[: len(lower) // depth * depth].reshape(depth, -1).max(axis=0)
     return np.flatnonzero(upper >= np.partition(best, len(best) - count)[len(best) - count])

@@ -1,13 +1,10 @@
 """Two models compared, in numbers and on a page in a real browser."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from fastembed import Vectors
 from fastembed.plotting import compare, write_comparison
-from fastembed.plotting.comparison import _data
 
 thread_unsafe = pytest.mark.thread_unsafe(reason="one browser shows one page at a time")
 
@@ -99,16 +96,3 @@ def test_few_words_are_compared(vectors_of, count, tmp_path, open_page):
     page = open_page(tmp_path / "page.html", "#word0")
     assert page.element("chosen").text == "word0"
     assert page.requests()[1] == []
-
-
-def test_the_shared_words_are_not_read_again_for_each_word(models):
-    class Counted(tuple):
-        times = 0
-
-        def __iter__(self):
-            Counted.times += 1
-            return super().__iter__()
-
-    comparison = compare(*models)
-    _data(replace(comparison, tokens=Counted(comparison.tokens)), list(models), 3)
-    assert 0 < Counted.times < 10 < len(comparison.tokens)

@@ -28,13 +28,6 @@ def test_a_picture_that_does_not_fit_in_memory_is_rejected(monkeypatch):
         select(vectors, None, 10**9)
 
 
-def test_neighbours_are_those_of_the_search(vectors_of):
-    vectors = vectors_of(60)
-    found = lay_out(vectors, None, 60, "pca", 0, neighbors=20)
-    for ours, expected in zip((found.near, found.cosines), vectors.nearest(ids=np.arange(60), topn=20), strict=True):
-        np.testing.assert_array_equal(ours, expected)
-
-
 def test_every_cluster_has_the_colour_of_the_coarsest_one_it_is_in(vectors_of):
     found = lay_out(vectors_of(2000, 8), None, 2000, "pca", 0)
     assert len(found.levels) > 1

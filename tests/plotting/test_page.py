@@ -1,7 +1,5 @@
 """The interactive page, in a real browser."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from selenium.webdriver import ActionChains, Keys
@@ -207,20 +205,6 @@ def test_equal_seeds_give_the_same_page(tmp_path, vectors_of):
     for name in "ab":
         write_page(vectors_of(300), tmp_path / f"{name}.html", method="pca", seed=3)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-
-
-def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch, vectors_of):
-    path = tmp_path / "map.html"
-    path.write_text("old", encoding="utf-8")
-
-    def fail(self, text, encoding):
-        self.write_bytes(text[:100].encode(encoding))
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_page(vectors_of(9), path)
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
 def test_at_least_one_neighbour_is_listed(tmp_path, vectors_of):

@@ -41,11 +41,6 @@ def test_the_turn_is_that_of_orthogonal_procrustes_on_unit_vectors():
     assert one.align(other).similarity("w3", "w7") == pytest.approx(one.similarity("w3", "w7"), abs=1e-10)
 
 
-def test_aligned_vectors_keep_their_counts():
-    vectors = Vectors(["a", "b"], np.eye(2), counts=[5, 3])
-    assert vectors.align(vectors).counts.tolist() == [5, 3]
-
-
 def test_what_cannot_be_aligned_is_rejected():
     vectors = vectors_of(5, 3)
     with pytest.raises(ValueError, match="of one dimension can be aligned, these have 3 and 4"):

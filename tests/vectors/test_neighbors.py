@@ -155,10 +155,6 @@ def test_the_magnitude_of_vectors_does_not_matter(dtype, exponents):
         assert_same(neighbors.analogies(questions, 9, **options), plain.analogies(questions, 9, **options))
 
 
-def test_the_matrix_is_not_copied(tied):
-    assert Neighbors(tied).rows is tied
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_analogies_agree_with_a_full_sort(tied, method, sizes):
     sizes.cosine_bytes = 300_000

@@ -222,12 +222,6 @@ def test_n_grams_weigh_in_a_token_what_its_weight_says():
     assert vectors.subwords("map") == [("<ma", 1.0)]
 
 
-def test_buckets_need_a_row():
-    tensors = BucketComposer(np.zeros((0, 6)), 3, 6).tensors()
-    with pytest.raises(ValueError, match="G at least 1"):
-        composer_of(tensors, np.eye(5, 6))
-
-
 def test_the_shares_of_a_zero_vector_are_zero():
     vectors = Vectors(["zero", "a"], np.array([[0.0, 0.0], [1.0, 0.0]]))
     assert vectors.subwords("zero") == [("zero", 0.0)]
@@ -360,13 +354,6 @@ def test_gensims_object_composes_the_same_vectors_and_gives_them_back(gensim_fas
     np.testing.assert_array_equal(back.matrix, vectors.matrix)
     for word in WORDS:
         np.testing.assert_array_equal(back[word], vectors[word])
-
-
-def test_gensim_gets_the_tokens_alone_of_a_dictionary(gensim_fasttext, dtype):
-    vectors = Vectors._composing(TOKENS, np.eye(5, 6, dtype=dtype), None, a_dictionary(dtype))
-    peer = vectors.to_gensim()
-    assert peer.index_to_key == TOKENS
-    assert "kingly" not in peer
 
 
 def test_vectors_of_gensims_fasttext_compose_as_it_does(gensim_fasttext):

@@ -206,19 +206,6 @@ def test_word2vecs_files_give_the_vectors_back(tmp_path, vectors, binary):
     np.testing.assert_array_equal(found.matrix, vectors.matrix.astype(np.float32))
 
 
-@pytest.mark.parametrize("binary", [False, True])
-def test_gensim_reads_ours_and_we_read_gensims(tmp_path, vectors, binary):
-    keyedvectors = pytest.importorskip("gensim.models.keyedvectors", reason="gensim is not installed")
-    vectors.save_word2vec_format(tmp_path / "ours", binary=binary)
-    peer = keyedvectors.KeyedVectors.load_word2vec_format(tmp_path / "ours", binary=binary)
-    assert tuple(peer.index_to_key) == vectors.tokens
-    np.testing.assert_array_equal(peer.vectors, vectors.matrix.astype(np.float32))
-    peer.save_word2vec_format(str(tmp_path / "theirs"), binary=binary)
-    found = Vectors.load_word2vec_format(tmp_path / "theirs", binary=binary)
-    assert found.tokens == vectors.tokens
-    np.testing.assert_array_equal(found.matrix, peer.vectors)
-
-
 def test_files_that_hold_something_else_are_rejected(tmp_path):
     path = tmp_path / "v.safetensors"
     matrix = np.eye(2)
