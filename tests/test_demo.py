@@ -83,6 +83,7 @@ def real_library():
     return demo.standard_library()
 
 
+@pytest.mark.slow
 def test_the_running_pythons_library_has_all_three_kinds_of_text(real_library):
     found = real_library
     assert found.tokens["docstrings"] > 100_000

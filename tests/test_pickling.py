@@ -61,7 +61,7 @@ def through_joblib(value, mmap_mode=None):
 
 
 WAYS = {
-    **{f"protocol {protocol}": through_pickle(protocol) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)},
+    **{f"protocol {protocol}": through_pickle(protocol) for protocol in (2, pickle.HIGHEST_PROTOCOL)},
     "out of band": out_of_band,
     "read-only buffers": read_only_buffers,
     "joblib": through_joblib,

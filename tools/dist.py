@@ -1,9 +1,10 @@
 """Build and check the files of a release: ``python tools/dist.py build`` and ``python tools/dist.py check``.
 
-``build`` builds the sdist and, from its contents, a wheel for each Python on this machine, in ``dist/``.
-``check`` builds one wheel again and compares the bytes. Then it installs each in an empty environment and runs the
-tests of the sdist there, except the slow tests, which cover more numbers but no further code: that of the oldest Python
-with the oldest dependencies that `pyproject.toml` allows, the others with the newest, a single wheel with both.
+``build`` builds the sdist and, from its contents, a wheel for the oldest and the newest Python on this machine, in
+``dist/``. ``check`` builds one wheel again and compares the bytes. Then it installs each in an empty environment,
+that of the oldest Python with the oldest dependencies that `pyproject.toml` allows, the other with the newest (a
+single one with either), and runs the tests of the sdist there, except slow ones, which cover more numbers but no
+further code, and those of optional libraries. Where a release is made, wheels for all Pythons are built and tested.
 ``tools/test_dist.py`` checks the contents of the files in ``dist/``.
 """
 
@@ -49,7 +50,7 @@ def run(*command, cwd=ROOT, capture=False, **environment):
 
 
 def pythons():
-    """Return the newest Python, on PATH or of pyenv, for each tag of published wheels."""
+    """Return the oldest and the newest Python, on PATH or of pyenv, by the tags of published wheels."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     path = os.pathsep.join([*map(str, pyenv.glob("versions/*/bin")), os.environ["PATH"]])
     listed = json.loads(
@@ -61,7 +62,8 @@ def pythons():
         tag = f"cp{version['major']}{version['minor']}{'t' if threaded else ''}"
         if python["implementation"] == "cpython" and tag in TAGS:
             found.setdefault(tag, python["path"])
-    return found
+    tags = [tag for tag in TAGS if tag in found]
+    return {tag: found[tag] for tag in tags[:1] + tags[-1:]}
 
 
 def commit_time():
@@ -84,7 +86,7 @@ def build_wheel(sdist, python, destination):
 
 
 def build():
-    """Build the sdist, and a wheel for each Python."""
+    """Build the sdist and the wheels."""
     shutil.rmtree(DIST, ignore_errors=True)
     run("uv", "build", "--quiet", "--sdist", "--out-dir", DIST)
     (DIST / ".gitignore").unlink()
@@ -135,7 +137,7 @@ def try_out(wheel, python, dependencies):
         run(binaries / "fastembed", "info", cwd=folder)
         check_imports(binaries, folder)
         run(*install, "--constraint", fixed, f"{PROJECT['name']}[test] @ {Path(wheel).as_uri()}")
-        run(binaries / "pytest", "--quiet", "-m", "not slow", cwd=sources)
+        run(binaries / "pytest", "--quiet", "-m", "not slow and not extra", cwd=sources)
 
 
 def check():
