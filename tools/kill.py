@@ -32,6 +32,7 @@ import scipy.linalg.cython_blas  # noqa: F401
 import fastembed.cli.train
 import fastembed.skipgram  # noqa: F401
 from fastembed.cli import main as run_command
+from fastembed.counts import Counts
 from fastembed.formats.tensors import map_tensors
 
 WORDS, LINES, LENGTH = 600, 1500, 20
@@ -237,11 +238,17 @@ def temporaries(folder: Path) -> set[str]:
 
 def check_whole(folder: Path) -> None:
     """Raise AssertionError unless all files of the training are complete."""
-    for name in ("checkpoint", "checkpoint.counts", "checkpoint.held-out", "model.safetensors"):
+    for name in ("checkpoint", "model.safetensors"):
         if (folder / name).exists():
             try:
                 map_tensors(folder / name)
             except ValueError as error:
+                raise AssertionError(f"{name} is not whole: {error}") from error
+    for name in ("checkpoint.counts", "checkpoint.held-out"):
+        if (folder / name / "manifest.safetensors").exists():
+            try:
+                Counts.open(folder / name).to_scipy()
+            except (OSError, ValueError) as error:
                 raise AssertionError(f"{name} is not whole: {error}") from error
 
 

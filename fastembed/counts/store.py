@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -335,6 +336,12 @@ def read_manifest(folder: StoreFolder) -> tuple[dict[str, npt.NDArray[Any]], dic
     if MANIFEST not in names:
         raise ValueError(f"{folder.path!r} is not a store of counts, or was not finished: it has no {MANIFEST}")
     return load_tensors(folder.read(MANIFEST).tobytes(), f"{folder.path.rstrip('/')}/{MANIFEST}")
+
+
+def remove_store(path: str) -> None:
+    """Remove a folder of counts, the manifest first: what is left by a removal that is killed holds no counts."""
+    LocalFolder(path).remove(MANIFEST)
+    shutil.rmtree(path)
 
 
 def file_name(group: int, sha256: Bytes) -> str:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from fastembed._base.threads import awaited, in_background
 from fastembed._base.validation import check_flag, check_number, shown
 from fastembed._versions import origin_of_bits
+from fastembed.counts.store import remove_store
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
 from fastembed.trainer.parameters import Snapshot
@@ -316,7 +316,7 @@ class FilesUntilSaved:
         for path, known in list(self._files.items()):
             if _identification(path) == known:
                 if Path(path).is_dir():
-                    shutil.rmtree(path)
+                    remove_store(path)
                 else:
                     Path(path).unlink(missing_ok=True)
             del self._files[path]

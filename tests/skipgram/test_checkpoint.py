@@ -323,3 +323,16 @@ def test_counts_beside_a_checkpoint_that_were_not_finished_are_counted_again(tex
     (Path(f"{path}.counts") / "novel.txt").write_text("a", encoding="utf-8")
     with pytest.raises(FileExistsError, match=r"holds other files, such as 'novel\.txt'"):
         SkipGram(**SETTINGS).fit(text, **limit)
+
+
+def test_counts_whose_removal_was_interrupted_are_counted_again(text, path, tmp_path, monkeypatch):
+    def interrupted(folder):
+        next(Path(folder).glob("*.tiles")).unlink()
+        raise KeyboardInterrupt
+
+    whole = SkipGram(**SETTINGS).fit(text, checkpoint=path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            whole.save(tmp_path / "model.safetensors")
+    check_same(SkipGram(**SETTINGS).fit(text, checkpoint=path), whole)
