@@ -88,19 +88,43 @@ class ProgressBars:
         self._bar: Any = None
 
     def reading(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus has been read: bytes of files, or sequences."""
+        """Show how much of the corpus has been read: bytes of files, or sequences.
+
+        Parameters
+        ----------
+        done, total : int
+            As for `FitProgress`.
+        """
         self._show("reading", done, total)
 
     def counting(self, done: int, total: int | None) -> None:
-        """Show how much of the corpus has been counted, in the second pass over it."""
+        """Show how much of the corpus has been counted, in the second pass over it.
+
+        Parameters
+        ----------
+        done, total : int
+            As for `FitProgress`.
+        """
         self._show("counting", done, total)
 
     def training(self, estimate: Estimate) -> None:
-        """Show that training begins, since the SVD at its start takes a while."""
+        """Show that training begins, since the SVD at its start takes a while.
+
+        Parameters
+        ----------
+        estimate : Estimate
+            As for `FitProgress`.
+        """
         self._show("training", 0, self._epochs, f"{estimate}")
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Show the number of completed epochs, and the loss of the last one."""
+        """Show the number of completed epochs, and the loss of the last one.
+
+        Parameters
+        ----------
+        record : dict
+            As for `FitProgress`.
+        """
         held_out = f", held out {record['validation_nll']:.4f}" if "validation_nll" in record else ""
         self._show("training", record["epoch"], self._epochs, f"nll {record['nll']:.4f}{held_out}")
 
@@ -122,7 +146,7 @@ class ProgressBars:
             self.close()
 
 
-class Drawing:
+class _Drawing:
     """HTML, which a notebook shows as it is."""
 
     def __init__(self, html: str) -> None:
@@ -136,7 +160,7 @@ class Drawing:
         return "the curve of a fit"
 
 
-class LiveCurve:
+class _LiveCurve:
     """Draws the progress of a fit below its notebook cell and updates it; the last curve stays.
 
     Parameters
@@ -183,7 +207,7 @@ class LiveCurve:
     def _draw(self, text: str, done: int, total: int | None) -> None:
         self._drawn = time.monotonic()
         share = f' value="{done}" max="{total}"' if total else ""
-        drawing = Drawing(f"<div><progress{share}></progress> {text}</div>{curve(self._records, self._epochs)}")
+        drawing = _Drawing(f"<div><progress{share}></progress> {text}</div>{curve(self._records, self._epochs)}")
         if self._handle is None:
             self._handle = self._display(drawing, display_id=True)
         else:
@@ -241,6 +265,13 @@ def notebook_display() -> Callable[..., Any] | None:
 def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitProgress | None]:
     """Yield the object that a fit reports its progress to; True gives a curve in a notebook and bars elsewhere.
 
+    Parameters
+    ----------
+    progress : bool or FitProgress, optional
+        The argument of `SkipGram.fit`.
+    epochs : int
+        The number of epochs to come.
+
     Raises
     ------
     TypeError
@@ -250,7 +281,7 @@ def reporting(progress: FitProgress | bool | None, epochs: int) -> Iterator[FitP
         from tqdm import tqdm
 
         if display := notebook_display():
-            yield LiveCurve(epochs, display)  # the last curve stays
+            yield _LiveCurve(epochs, display)  # the last curve stays
             return
         bars = ProgressBars(epochs, tqdm)
         try:
