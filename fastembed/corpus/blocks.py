@@ -22,6 +22,8 @@ from fastembed._base.sizes import SIZES
 from fastembed._kernels.tokens import valid_utf8
 from fastembed.corpus.sources import FilePart, TextFile, UrlFile, UrlReader
 
+LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
+BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # suffixes of the files that are decompressed
 SPACES = (b" ", b"\t", b"\v", b"\f", b"\r")  # the ASCII white space inside a line
 
@@ -67,13 +69,7 @@ class TextBlock:
     last: bool
 
 
-def cut_line(text: bytes) -> tuple[int, bool]:
-    """Cut after the last line or, where there is none, after the last white space."""
-    line = text.rfind(b"\n") + 1
-    return (line, True) if line else (max(map(text.rfind, SPACES)) + 1, False)
-
-
-def cut_for(unit: str, *, words: bool) -> Cut:
+def cut_for(unit: str, *, words: bool = False) -> Cut:
     r"""Return where a text may be cut so that its parts, read one by one, are read as the whole is.
 
     Parameters
@@ -84,24 +80,30 @@ def cut_for(unit: str, *, words: bool) -> Cut:
 
     Examples
     --------
-    >>> cut_for("line", words=False)(b"a\nb"), cut_for("line", words=True)(b"a,b")
+    >>> cut_for("line")(b"a\nb"), cut_for("line", words=True)(b"a,b")
     ((2, True), (2, False))
-    >>> cut_for("paragraph", words=False)(b"a\n \nb c.\nd-\ne"), cut_for("document", words=False)(b"a\n\nb c. D-\ne")
+    >>> cut_for("paragraph")(b"a\n \nb c.\nd-\ne"), cut_for("document")(b"a\n\nb c. D-\ne")
     ((4, True), (4, False))
     """
+    within = _WORD_END if unit == "line" else _SAFE_WORDS if words else _SAFE
 
     def cut(text: bytes) -> tuple[int, bool]:
-        place, ended = cut_line(text) if unit == "line" else (0, False)
-        if unit in ("paragraph", "sentence"):
-            place = _last_end(_PARAGRAPH_END, text)
-            ended = bool(place)
-        if not place and words:
-            place = _last_end(_WORD_END if unit == "line" else _SAFE_WORDS, text)
-        elif not place and unit != "line":
-            place = _last_end(_SAFE, text)
-        return place, ended
+        if unit == "line":
+            place = text.rfind(b"\n") + 1
+        else:
+            place = 0 if unit == "document" else _last_end(_PARAGRAPH_END, text)
+        if place:
+            return place, True
+        if unit == "line":
+            place = max(map(text.rfind, SPACES)) + 1
+            if place or not words:
+                return place, False
+        return _last_end(within, text), False
 
     return cut
+
+
+cut_line = cut_for("line")
 
 
 def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
@@ -111,6 +113,11 @@ def _last_end(pattern: re.Pattern[bytes], text: bytes) -> int:
         if ends:
             return ends[-1]
     return 0
+
+
+def _without_mark(text: bytes) -> bytes:
+    """Return the beginning of a file with spaces in place of a byte order mark, which is no part of a token."""
+    return b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :] if text.startswith(BOM_UTF8) else text
 
 
 def token_without_end(name: str, line: int) -> ValueError:
@@ -142,9 +149,7 @@ def read_blocks(
             last = not data
             if data:
                 cut, ends = cut_text(data)
-                if not cut or (
-                    not ends and len(data) < SIZES.block_bytes
-                ):  # the last piece needs no cut inside a sequence
+                if not cut or (not ends and len(data) < SIZES.block_bytes):  # the last piece is cut at no other place
                     kept.append(data)
                     if sum(map(len, kept)) > SIZES.longest_token:
                         raise token_without_end(file.name, line)
@@ -156,8 +161,7 @@ def read_blocks(
             else:
                 return
             whole, rest = b"".join((*kept, data[:cut])), data[cut:]
-            if not offset and whole.startswith(BOM_UTF8):
-                whole = b" " * len(BOM_UTF8) + whole[len(BOM_UTF8) :]  # the byte order mark is not part of a token
+            whole = whole if offset else _without_mark(whole)
             yield TextBlock(whole, file.name, line, offset, size, inside, last)
             ended = ends
             inside = not ended and (inside or not whole.isspace())
@@ -217,10 +221,6 @@ def _zstd() -> Any:
     )
 
 
-LARGE_BLOCK_BYTES = 1 << 22  # the most bytes of a block, in large files
-BLOCKS = 256  # blocks grow with a file as long as it has this many: enough for many threads
-
-
 @dataclass(frozen=True)
 class PlainBlock:
     """Part of the text of a file, as a `TextBlock`, that is read when it is asked for.
@@ -253,8 +253,7 @@ class PlainBlock:
     def text(self) -> bytes:
         r"""Its bytes; they end in \n at the end of the file, even if the file does not."""
         text = self.file.read(self.offset, self.size)
-        if not self.offset and text.startswith(BOM_UTF8):
-            text = b" " * len(BOM_UTF8) + text[len(BOM_UTF8) :]  # the byte order mark is not part of a token
+        text = text if self.offset else _without_mark(text)
         if self.last and not text.endswith(b"\n"):
             text += b"\n"
         return text
