@@ -45,7 +45,7 @@ WEIGHTINGS = ("tfidf", "count")
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """The parameters of `Classifier`, checked once here and stored as plain Python values.
+    """The parameters of `Classifier`, checked once here, with the defaults of the loss, as plain Python values.
 
     Raises
     ------
@@ -60,17 +60,17 @@ class ClassifierOptions:
     weighting: str
     min_count: int
     max_features: int | None
-    epochs: int | None
+    epochs: int
     tol: float
     learning_rate: float
-    l2: float | None
+    l2: float
     class_weight: Any
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
     seed: int
     threads: int | None
-    reading: Reading | None
+    reading: Reading
     label_prefix: str
     pretrained: Vectors | None
 
@@ -91,10 +91,11 @@ class ClassifierOptions:
         for name in ("dim", "max_features", "epochs", "threads"):
             if getattr(self, name) is not None:
                 checked[name] = check_integer(name, getattr(self, name), low=1)
+        checked.setdefault("epochs", EPOCHS[self.loss])
         if self.chars is not None:
             checked["chars"] = check_ngram_lengths("chars", self.chars, others="None or ")
-        if self.l2 is not None:
-            checked["l2"] = check_number("l2", self.l2, above=self.loss != "softmax")
+        l2 = L2[self.loss] if self.l2 is None else self.l2
+        checked["l2"] = check_number("l2", l2, above=self.loss != "softmax")
         if isinstance(self.class_weight, Mapping):
             weights = self.class_weight.items()
             checked["class_weight"] = {c: check_number(f"class_weight[{c!r}]", w, above=True) for c, w in weights}
@@ -104,12 +105,11 @@ class ClassifierOptions:
             raise TypeError(
                 f"class_weight must be None, 'balanced' or a mapping of label to weight, got {shown(self.class_weight)}"
             )
-        if not isinstance(self.reading, Reading | None):
-            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(self.reading)}")
-        if self.reading is not None and self.reading.unit != "line":
-            raise ValueError(
-                f"a classifier's unit is the document: reading.unit must be 'line', got {self.reading.unit!r}"
-            )
+        checked["reading"] = reading = Reading(words=True) if self.reading is None else self.reading
+        if not isinstance(reading, Reading):
+            raise TypeError(f"reading must be a fastembed.corpus.Reading or None, got {shown(reading)}")
+        if reading.unit != "line":
+            raise ValueError(f"a classifier's unit is the document: reading.unit must be 'line', got {reading.unit!r}")
         if self.loss != "softmax" and self.dim is not None:
             raise ValueError(
                 f"dim={shown(self.dim)} is for loss='softmax'; loss={self.loss!r} is of full rank: give dim=None"
@@ -131,21 +131,6 @@ class ClassifierOptions:
             )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-
-    @property
-    def most_epochs(self) -> int:
-        """The largest number of epochs."""
-        return EPOCHS[self.loss] if self.epochs is None else self.epochs
-
-    @property
-    def strength(self) -> float:
-        """The strength of L2 regularisation."""
-        return L2[self.loss] if self.l2 is None else self.l2
-
-    @property
-    def reader(self) -> Reading:
-        """How texts become tokens."""
-        return Reading(words=True) if self.reading is None else self.reading
 
 
 @pickled_as("Classifier")
@@ -718,7 +703,10 @@ class Classifier:
         ...     Classifier.load(f"{folder}/m.safetensors").predict(["c"]).tolist()
         ['y']
         """
-        write_classifier(path, ClassifierOptions(**self.get_params()), self._fitted(), rows)
+        parameters = self.get_params()
+        options = ClassifierOptions(**parameters)
+        settings = {name: None if value is None else getattr(options, name) for name, value in parameters.items()}
+        write_classifier(path, settings, self._fitted(), rows)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Self:

@@ -83,17 +83,6 @@ def _lines(documents: Sequence[str], errors: str) -> bytes:
         raise ValueError(f"a document has no UTF-8 form: {error}") from None
 
 
-def document_starts(ids: Int32) -> Int64:
-    """Return the start of each document, and the end of the last, from ids with -1 after each document.
-
-    Examples
-    --------
-    >>> document_starts(np.array([4, 2, -1, -1, 3, -1], np.int32))
-    array([0, 3, 4, 6])
-    """
-    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(ids < 0) + 1])
-
-
 def documents_by_words(ids: Int32, words: int) -> Any:
     """Return the counts of each word in each document, from ids with -1 after each document."""
     ends = np.flatnonzero(ids < 0)
@@ -273,7 +262,7 @@ class Features:
             These words.
         pool : Pool
         """
-        starts, kinds = document_starts(orders[0]), len(orders)
+        kinds, starts = len(orders), np.concatenate([np.zeros(1, np.int64), np.flatnonzero(orders[0] < 0) + 1])
         cuts = [*range(0, len(starts) - 1, SIZES.bag_documents), len(starts) - 1]
         pieces = list(itertools.pairwise(cuts))
         indices, data = np.empty(kinds * len(orders[0]), np.int32), np.empty(kinds * len(orders[0]))
@@ -351,7 +340,6 @@ class Features:
 
 def read_features(
     tokens: NumberedCorpus,
-    reading: Reading,
     options: ClassifierOptions,
     ledger: Ledger,
     pool: Pool,
@@ -364,8 +352,6 @@ def read_features(
     ----------
     tokens : NumberedCorpus
         The documents.
-    reading : Reading
-        How they were read.
     options : ClassifierOptions
     ledger : Ledger
         The ledger to which the numbers of used and dropped tokens are added.
@@ -388,8 +374,17 @@ def read_features(
     ValueError
         If no word occurs often enough.
     """
-    words, counts, ids = _read_words(tokens, options, ledger, pool)
-    features, orders = _find_features(words, counts, ids, reading, options, pool)
+    tables = tokens.counts(pool)
+    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
+    counts = np.empty(len(ranking), np.int64)
+    words = ranking.take(counts, token_from_bytes)
+    if not words:
+        what = f"no token occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
+        raise ValueError(f"the documents have no features: {what}")
+    ids = tokens.ids(words, pool)
+    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
+    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
+    features, orders = _find_features(words, counts, ids, options, pool)
     bags = features.count(orders, ids, words, pool)
     documents, frequencies = known_documents + len(bags[0]) - 1, document_frequencies(bags[1], len(features))
     if known is None:
@@ -415,25 +410,8 @@ def document_frequencies(indices: Int32, features: int) -> Int64:
     return found
 
 
-def _read_words(
-    tokens: NumberedCorpus, options: ClassifierOptions, ledger: Ledger, pool: Pool
-) -> tuple[list[str], Int64, Int32]:
-    """Return the words of documents, their counts, and the ids with -1 after each document."""
-    tables = tokens.counts(pool)
-    ranking = rank_tokens(tables, 1 if options.chars else options.min_count, pool)
-    counts = np.empty(len(ranking), np.int64)
-    words = ranking.take(counts, token_from_bytes)
-    if not words:
-        what = f"no token occurs min_count={options.min_count} times" if sum(map(len, tables)) else "no token was read"
-        raise ValueError(f"the documents have no features: {what}")
-    ids = tokens.ids(words, pool)
-    ledger.tokens_used = int(np.count_nonzero(ids >= 0))
-    ledger.dropped = {"outside the vocabulary": ledger.tokens_read - ledger.tokens_used}
-    return words, counts, ids
-
-
 def _find_features(
-    words: list[str], counts: Int64, ids: Int32, reading: Reading, options: ClassifierOptions, pool: Pool
+    words: list[str], counts: Int64, ids: Int32, options: ClassifierOptions, pool: Pool
 ) -> tuple[Features, list[Int32]]:
     """Return the features, with weights 1, and the number of each n-gram at each position (`Features.places`)."""
     frequent = int(np.searchsorted(-counts, -options.min_count, "right"))
@@ -444,7 +422,9 @@ def _find_features(
         grams.append(kind)
     characters = count_characters(words, counts, options.chars, options.min_count) if options.chars else None
     of_kinds = [counts[:frequent], *(kind.counts for kind in grams)]
-    sizes = kept_features([*of_kinds, *([] if characters is None else [characters.counts])], options.max_features)
+    if characters is not None:
+        of_kinds.append(characters.counts)
+    sizes = kept_features(of_kinds, options.max_features)
     kept = sizes[0]
     if not kept:
         raise ValueError(
@@ -459,7 +439,7 @@ def _find_features(
         grams=[kind.first(size) for kind, size in zip(grams, sizes[1:], strict=False)],
         characters=characters,
         weights=np.ones(sum(sizes)),
-        reading=reading,
+        reading=options.reading,
     )
     if options.max_features is not None:  # dropped words and n-grams make others neighbours
         orders = features.places(ids if kept == len(words) else ids[ids < kept])

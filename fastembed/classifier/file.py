@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +24,12 @@ from fastembed.formats.tensors import check_header, header, map_tensors, pack_to
 from fastembed.ngrams import check_ngram_lengths
 from fastembed.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from fastembed.classifier.classifier import ClassifierOptions
-
 Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
 
-def write_classifier(path: FilePath, options: ClassifierOptions, model: FittedClassifier, rows: str) -> None:
-    """Write a classifier, with the rows of E in a given dtype."""
+def write_classifier(path: FilePath, parameters: dict[str, Any], model: FittedClassifier, rows: str) -> None:
+    """Write the parameters of a classifier and its model, with the rows of E in a given dtype."""
     if Path(path).suffix.lower() not in FORMATS["safetensors"].suffixes:
         raise ValueError(f"a classifier is a .safetensors file, got {str(path)!r}")
     model = model.compressed(rows)
@@ -66,12 +63,10 @@ def write_classifier(path: FilePath, options: ClassifierOptions, model: FittedCl
         tensors["labels"] = model.classes
     else:
         tensors |= pack_tokens(model.classes.tolist(), "labels.tokens")
-    settings = {
-        name: value for name, value in vars(options).items() if name not in ("threads", "reading", "pretrained")
-    }
-    settings["reading"] = options.reading and _record(options.reading)
-    if isinstance(options.class_weight, Mapping):
-        settings["class_weight"] = list(options.class_weight.items())  # JSON would turn integer keys into strings
+    settings = {name: value for name, value in parameters.items() if name not in ("threads", "pretrained")}
+    settings["reading"] = settings["reading"] and _record(settings["reading"])
+    if isinstance(settings["class_weight"], Mapping):
+        settings["class_weight"] = list(settings["class_weight"].items())  # JSON would turn integer keys into strings
     state = {
         "several": model.calibration.several,
         "documents": model.documents,

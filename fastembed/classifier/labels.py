@@ -344,7 +344,7 @@ def read_examples(
     """
     if sample_weight is not None and labels is None and names_files(documents):
         raise ValueError("sample_weight is for documents in memory: those of a file have no weights")
-    items, found, some = read_labelled(documents, labels, options.reader, options.label_prefix, ledger)
+    items, found, some = read_labelled(documents, labels, options.reading, options.label_prefix, ledger)
     if not len(some):
         raise ValueError("there are no documents to learn from: 0 samples, while a minimum of 1 is required")
     weights = np.ones(len(some))
@@ -365,9 +365,9 @@ def read_examples(
         check_same_type(found, known.classes)
         classes = np.array(sorted({*known.classes.tolist(), *found.classes.tolist()}), known.classes.dtype)
         found = Labels(classes, found.over(classes), found.several or known.calibration.several)
-    tokens = number_tokens(document_blocks(items, options.reader.errors), options.reader, ledger, pool)
+    tokens = number_tokens(document_blocks(items, options.reading.errors), options.reading, ledger, pool)
     before = () if known is None else (known.features, known.documents)
-    return Examples(*read_features(tokens, options.reader, options, ledger, pool, *before), found, weights)
+    return Examples(*read_features(tokens, options, ledger, pool, *before), found, weights)
 
 
 def label_weights(labels: Labels, class_weight: Any, known: npt.NDArray[Any] | None) -> Float64:

@@ -39,6 +39,8 @@ RUN = 16  # documents that are visited consecutively
 PIECE_FEATURES = 1 << 14  # features whose weights one task writes
 MOST_COST = 1e30  # products with larger costs may overflow float32
 
+_epoch = kernels_for("float32").ova_epoch
+
 
 class Ascent:
     """The weights of the labels, and the epochs of dual coordinate ascent that optimise them.
@@ -97,7 +99,6 @@ class Ascent:
                 part = start[:, tile * LANES : (tile + 1) * LANES]
                 self._weights[tile, : len(part), : part.shape[1]] = part
         self._dual = aligned_zeros((tiles, len(order), LANES), "float32")
-        self._epoch = kernels_for("float32").ova_epoch
 
     def _split_bags(self, examples: Examples, order: Int64, every: bool) -> tuple[Any, ...]:
         """Divide the bags into features with a row, and those of one document, unless `every` feature gets a row.
@@ -134,7 +135,7 @@ class Ascent:
         sums = np.empty((len(self._weights), 2))
 
         def run(tile: int) -> None:
-            self._epoch(*self._documents, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
+            _epoch(*self._documents, order, self._bias, self._weights, self._dual, tile, self._squared, sums)
 
         self._pool.run(run, len(sums))
         loss, distance = sums.sum(axis=0) * self._l2 / self._total
@@ -179,33 +180,6 @@ def _placed(bags: Any, data: Float32, places: npt.NDArray[np.int32], columns: in
     return sparse.csr_array((data[kept], at[kept], ends), shape=(bags.shape[0], columns))
 
 
-def runs_in_random_order(rng: np.random.Generator, first: int, last: int) -> Int64:
-    """Return the numbers from first to last in runs of random order, so that memory is read in larger pieces.
-
-    Examples
-    --------
-    >>> runs_in_random_order(np.random.default_rng(0), 3, 6)
-    array([3, 4, 5])
-    """
-    starts = np.arange(first, last, RUN)
-    rng.shuffle(starts)
-    order = (starts[:, None] + np.arange(RUN)).ravel()
-    return order[order < last]
-
-
-def of_known_features(bags: Any, frequencies: Int64, among: bool) -> Any:
-    """Return bags with known features only, scaled to unit length.
-
-    Unknown features have the frequency (F,) 0; or, if the bags are `among` the counted ones, none besides their own.
-    """
-    found = bags.copy()
-    _, places, here = np.unique(found.indices, return_inverse=True, return_counts=True)
-    found.data *= frequencies[found.indices] > (here[places] if among else 0)
-    lengths = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
-    found.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(found.indptr))
-    return found
-
-
 def train_ova(
     examples: Examples,
     bias: Float32,
@@ -242,23 +216,31 @@ def train_ova(
     """
     rng, count = np.random.default_rng(options.seed), len(examples.weights)
     random = rng.permutation(count)  # the order of documents in memory, with those left out first
-    ascent = Ascent(examples, random, bias, options.loss, options.strength, pool, start)
+    ascent = Ascent(examples, random, bias, options.loss, options.l2, pool, start)
     without, left_out = 0, random[:0]
     if validation is None:
-        without = max(0, options.most_epochs - EPOCHS_OF_ALL)
+        without = max(0, options.epochs - EPOCHS_OF_ALL)
         left_out = random[: min(MOST_LEFT_OUT, count // 10) if without else 0]
         bags, labels, weights = examples.bags[left_out], examples.labels.matrix[left_out], examples.weights[left_out]
     else:
         bags, labels = validation
         weights = np.ones(bags.shape[0])
-    bags = of_known_features(bags, examples.frequencies, validation is None)
+    # Features that no other document has are unknown; the rest is scaled to unit length
+    bags = bags.copy()
+    _, places, here = np.unique(bags.indices, return_inverse=True, return_counts=True)
+    bags.data *= examples.frequencies[bags.indices] > (here[places] if validation is None else 0)
+    lengths = np.sqrt(np.asarray(bags.multiply(bags).sum(axis=1)).ravel())
+    bags.data /= np.repeat(np.where(lengths > 0, lengths, 1), np.diff(bags.indptr))
     examples.bags = None
     history: list[dict[str, float]] = []
     found, best, best_epoch, lowest = None, None, 0, math.inf
-    for epoch in range(1, options.most_epochs + 1):
+    for epoch in range(1, options.epochs + 1):
         began = time.perf_counter()
         first = len(left_out) if epoch <= without else 0
-        loss, change = ascent.epoch(runs_in_random_order(rng, first, count))
+        starts = np.arange(first, count, RUN)  # of runs of documents, so that memory is read in larger pieces
+        rng.shuffle(starts)
+        order = (starts[:, None] + np.arange(RUN)).ravel()
+        loss, change = ascent.epoch(order[order < count])
         record = {"epoch": epoch, "loss": loss, "change": change}
         still = change <= options.tol * history[0]["change"] if history else change == 0
         stop = still and epoch > without

@@ -47,7 +47,7 @@ def check_alike(known: FittedClassifier, options: ClassifierOptions) -> None:
     lengths = None if features.characters is None else features.characters.lengths
     if known.calibration.loss != options.loss:
         raise ValueError(f"loss={options.loss!r}, but the classifier learned by {known.calibration.loss!r}: call fit")
-    if (len(features.grams) + 1, lengths, features.reading) != (options.ngrams, options.chars, options.reader):
+    if (len(features.grams) + 1, lengths, features.reading) != (options.ngrams, options.chars, options.reading):
         raise ValueError("ngrams, chars or reading are not those that the classifier learned with: call fit")
     if options.pretrained is not None and dim != options.dim:
         raise ValueError(f"the pretrained vectors have dimension {options.dim}, the classifier dim={dim}: call fit")
@@ -283,10 +283,10 @@ def _train_softmax(
         targets,
         bags=bags,
         optimizer="sgd",
-        epochs=options.most_epochs,
+        epochs=options.epochs,
         learning_rate=options.learning_rate,
         linear_learning_rate=0.0 if full else LINEAR_RATE,
-        l2=options.strength,
+        l2=options.l2,
         block_size=BLOCK_DOCUMENTS,
         validation_counts=None if validation is None else shares(validation[1]),
         validation_bags=None if validation is None else validation[0],
