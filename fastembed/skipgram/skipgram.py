@@ -1126,7 +1126,12 @@ class SkipGramOptions:
             object.__setattr__(self, name, value)
 
     def contexts(self, size: int) -> int:
-        """Return K, the number of contexts in a vocabulary of this size."""
+        """Return K, the number of contexts in a vocabulary of this size.
+
+        Parameters
+        ----------
+        size : int
+        """
         if self.max_contexts is None:
             return size
         if isinstance(self.max_contexts, str):
@@ -1154,7 +1159,12 @@ class SkipGramOptions:
         return lambda token: token not in kept
 
     def pairing(self, size: int) -> Windows | Baskets:
-        """Return the windows or baskets for a vocabulary of this size."""
+        """Return the windows or baskets for a vocabulary of this size.
+
+        Parameters
+        ----------
+        size : int
+        """
         if self.baskets is not None:
             return Baskets(self.baskets, self.contexts(size))
         return Windows(self.window, self.weighting, self.sample, self.directed, self.contexts(size))
@@ -1162,7 +1172,11 @@ class SkipGramOptions:
     def estimate(self, inputs: int, outputs: int, nnz: int = 0, subwords: Subwords | None = None) -> Estimate:
         """Return the estimate of training on counts of this shape, of which `nnz` are stored.
 
-        If the number of n-grams is not known yet, a typical number for English is used.
+        Parameters
+        ----------
+        inputs, outputs, nnz : int
+        subwords : Subwords, optional
+            The n-grams; if they are not known yet, a typical number for English is used.
         """
         threads, ngrams, entries = check_threads(self.threads), 0, 0
         if subwords is not None:
