@@ -109,18 +109,6 @@ def test_a_fit_of_subwords_goes_on_to_the_same_bits(text, path, interrupted_in):
     check_same(again.partial_fit(text, grow_vocabulary=True, checkpoint=f"{path}2"), expected)
 
 
-def test_callbacks_and_progress_go_on(corpus, path, interrupted_in):
-    def look(record, model):
-        assert [each["epoch"] for each in model.history] == list(range(1, record["epoch"] + 1))
-        seen.append(record["epoch"])
-
-    seen = []
-    assert interrupted_in(3, lambda: SkipGram(**SETTINGS).fit(corpus, checkpoint=path, on_epoch_end=look))
-    model = SkipGram(**SETTINGS).fit(corpus, checkpoint=path, on_epoch_end=look)
-    assert seen == [1, 2, 3, 4]
-    check_same(model, SkipGram(**SETTINGS).fit(corpus))
-
-
 @pytest.mark.parametrize("replayed", [False, True])
 @pytest.mark.parametrize("grow", [False, True])
 def test_partial_fit_goes_on_to_the_same_bits(corpus, path, interrupted_in, replayed, grow):
@@ -220,12 +208,6 @@ def test_other_settings_are_named(corpus, path, interrupted_in, change, message)
     with pytest.raises(ValueError, match=message):
         model.fit(corpus, checkpoint=path)
     assert not model.__sklearn_is_fitted__()
-
-
-def test_counts_of_no_checkpoint_are_an_error(corpus, path):
-    SkipGram(**SETTINGS).count(corpus).store(f"{path}.counts")
-    with pytest.raises(ValueError, match="does not say what it was counted from"):
-        SkipGram(**SETTINGS).fit(corpus, checkpoint=path)
 
 
 def test_the_reading_of_a_text_comes_back_with_its_tokenizer(corpus, path, interrupted_in):

@@ -149,17 +149,6 @@ def test_a_limit_that_is_too_small_is_an_error_before_counting(corpus, monkeypat
         model.fit("missing", memory_limit=0)
 
 
-def test_counts_of_a_fit_to_counts_keep_to_a_limit(corpus, tmp_path):
-    model = SkipGram(**SETTINGS)
-    stored = model.count(corpus, store=tmp_path / "a")
-    assert_array_equal(
-        SkipGram(**SETTINGS).fit(stored, memory_limit=9 * 10**9).vectors.matrix,
-        model.fit(model.count(corpus)).vectors.matrix,
-    )
-    with pytest.raises(MemoryError, match="above the limit of 9 MB"):
-        model.fit(stored, memory_limit=9 * 10**6)
-
-
 def test_more_counts_keep_to_a_limit(corpus, tmp_path, sizes):
     sizes.group_rows = 5
     counts = SkipGram(**SETTINGS).count(corpus)

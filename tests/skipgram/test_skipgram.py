@@ -109,17 +109,6 @@ def test_it_works_in_a_pipeline_with_a_classifier(labelled):
     assert "SkipGram" in model._repr_html_()
 
 
-def test_it_works_in_a_search_of_parameters(labelled):
-    documents, labels = labelled
-    model = pipeline()
-    from sklearn.model_selection import GridSearchCV
-
-    search = GridSearchCV(model, {"skipgram__dim": [2, 6], "skipgram__directed": [True, False]}, cv=2)
-    search.fit(documents, labels)
-    assert search.best_score_ > 0.9
-    assert search.best_params_["skipgram__dim"] == search.best_estimator_[0].vectors.matrix.shape[1]
-
-
 def test_it_works_beside_other_features(labelled):
     documents, _ = labelled
     pytest.importorskip("sklearn", reason="needs scikit-learn")
