@@ -124,7 +124,7 @@ def plot_map(
     check_path_or_ax(path_or_ax)
     layout = lay_out(vectors, words, topn, method, seed, progress=progress)
     tokens = layout.words.tokens
-    families, lacking = choose_fonts(map(printable, tokens))
+    families, lacking = _choose_fonts(map(printable, tokens))
     if poor := [word for word in tokens if lacking.intersection(word)]:
         named = ", ".join(map(repr, poor[:NAMED])) + (f" and {len(poor) - NAMED} more" if len(poor) > NAMED else "")
         message = f"words with characters that no installed font has are escaped, install one that has them: {named}"
@@ -140,7 +140,7 @@ def plot_map(
         whole = words is None and len(tokens) >= CROWD
         labels = [*_names(layout, texts), *_words(layout, layout.order, texts)] if whole else []
         labels = labels or _words(layout, np.arange(len(tokens)), texts)
-        drawn = draw_labels(ax, labels, families, LABELLED if whole else len(labels))
+        drawn = _draw_labels(ax, labels, families, LABELLED if whole else len(labels))
         if not whole and drawn < len(tokens):
             left_out = f"{len(tokens) - drawn} of {len(tokens)} words have no label, for lack of space"
             ax.set_xlabel(f"{below}\n{left_out}")
@@ -184,7 +184,7 @@ def _short(label: str) -> str:
     return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
 
 
-def draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
+def _draw_labels(ax: Axes, labels: list[Label], families: list[str], most: int) -> int:
     """Draw labels in order where there is space, of `most` words at most; return the number of words with a label."""
     from matplotlib import patheffects
     from matplotlib.backends import backend_agg
@@ -234,7 +234,7 @@ def _overlap(boxes: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     return overlap
 
 
-def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
+def _choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
     """Return font families that have the characters of words, in the order in which to try them.
 
     Parameters
@@ -250,7 +250,7 @@ def choose_fonts(words: Iterable[str]) -> tuple[list[str], set[str]]:
 
     Examples
     --------
-    >>> choose_fonts(["king", "größe"])
+    >>> _choose_fonts(["king", "größe"])
     (['sans-serif'], set())
     """
     manager = require("matplotlib.font_manager", "plot")

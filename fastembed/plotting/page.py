@@ -33,7 +33,12 @@ MAP_SCRIPTS = ("data.js", "view.js", "pointer.js", "choice.js")  # the scripts o
 
 
 def check_page(path: str | os.PathLike[str]) -> None:
-    """Raise ValueError or OSError unless this is a file to which a page can be written."""
+    """Raise ValueError or OSError unless this is a file to which a page can be written.
+
+    Parameters
+    ----------
+    path : path-like
+    """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ValueError(f"a page's name must end in .html or .htm, got {str(path)!r}")
     check_writable(path)
@@ -55,10 +60,10 @@ def fill_page(template: str, scripts: Iterable[str], title: str, data: dict[str,
     **texts : str
         HTML.
     """
-    texts = texts | {"title": html.escape(printable(title)), "style": read("page.css")}
-    texts["script"] = "\n".join(map(read, scripts))
+    texts = texts | {"title": html.escape(printable(title)), "style": _read("page.css")}
+    texts["script"] = "\n".join(map(_read, scripts))
     texts["data"] = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return substitute(template, texts)
+    return _substitute(template, texts)
 
 
 def fill_map(name: str, title: str, data: dict[str, Any], label: str, note: str, axes: str = "", **texts: str) -> str:
@@ -79,23 +84,29 @@ def fill_map(name: str, title: str, data: dict[str, Any], label: str, note: str,
     **texts : str
         HTML in the panel.
     """
-    panel, label = substitute(f"{name}.html", texts), html.escape(printable(label))
+    panel, label = _substitute(f"{name}.html", texts), html.escape(printable(label))
     scripts = (*MAP_SCRIPTS, f"{name}.js")
     return fill_page("page.html", scripts, title, data, name=name, panel=panel, label=label, note=note, axes=axes)
 
 
-def substitute(template: str, texts: dict[str, str]) -> str:
+def _substitute(template: str, texts: dict[str, str]) -> str:
     """Return the text of a file in the folder `web` with texts in the places of their names, ``{{ name }}``."""
-    return re.sub(r"{{ (\w+) }}", lambda found: texts[found[1]], read(template))
+    return re.sub(r"{{ (\w+) }}", lambda found: texts[found[1]], _read(template))
 
 
-def read(name: str) -> str:
+def _read(name: str) -> str:
     """Return the text of a file in the folder `web`."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def write_html(path: str | os.PathLike[str], page: str) -> None:
-    """Write a page whole or not at all."""
+    """Write a page whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    page : str
+    """
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -103,7 +114,11 @@ def write_html(path: str | os.PathLike[str], page: str) -> None:
 def pack_numbers(values: npt.NDArray[Any], least: str = "u1") -> list[str]:
     """Return integers as `data.js` unpacks them: the type, and the deflated bytes in base64.
 
-    Natural numbers get the smallest type that holds them, from `least` on; "i1" is that of others.
+    Parameters
+    ----------
+    values : ndarray
+    least : {"u1", "u2", "i1"}
+        Natural numbers get the smallest type that holds them, from this on; "i1" is that of others.
 
     Examples
     --------
@@ -116,7 +131,12 @@ def pack_numbers(values: npt.NDArray[Any], least: str = "u1") -> list[str]:
 
 
 def pack_lines(lines: Iterable[str]) -> str:
-    """Return lines of visible characters as `data.js` unpacks them."""
+    """Return lines of visible characters as `data.js` unpacks them.
+
+    Parameters
+    ----------
+    lines : iterable of str
+    """
     return _base64("\n".join(map(printable, lines)).encode())
 
 
