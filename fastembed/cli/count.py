@@ -53,13 +53,14 @@ def count(arguments: argparse.Namespace) -> None:
     model = new_model(arguments)
     corpus = open_corpus(arguments)
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(arguments, model.epochs))
-        choice = {"memory_limit": arguments.memory_limit, "progress": progress}
-        if stored:
-            executor = arguments.scheduler and stack.enter_context(cluster(arguments.scheduler))
-            counts = model.count(corpus, **choice, store=arguments.output, executor=executor)
-        else:
-            counts = model.count(corpus, **choice)
+        counts = model.count(
+            corpus,
+            memory_limit=arguments.memory_limit,
+            progress=stack.enter_context(Progress(arguments, model.epochs)),
+            store=arguments.output if stored else None,
+            executor=stack.enter_context(cluster(arguments.scheduler)) if arguments.scheduler else None,
+        )
+        if not stored:
             counts.save(arguments.output)
     ledger = counts.vocabulary.ledger if counts.vocabulary else None
     inputs, outputs = counts.shape

@@ -80,7 +80,7 @@ def _add_parameters(command: argparse.ArgumentParser) -> None:
     options.add_parameters(command.add_argument_group("how to count"), SkipGram, COUNTING)
     text = "compose words of their n-grams of MIN to MAX characters, 3-6 if not said, so that unseen words have vectors"
     lengths = options.or_word("no", options.ngram_lengths, False)
-    subwords = {"text": text, "type": lengths, "nargs": "?", "const": True, "metavar": "MIN-MAX|no"}
+    subwords = options.parameter(text, lengths, "MIN-MAX|no", nargs="?", const=True)
     options.add_parameters(command.add_argument_group("how to train"), SkipGram, {**TRAINING, "subwords": subwords})
     options.add_threads(command)
     options.add_quiet(command)
@@ -105,11 +105,10 @@ def train(arguments: argparse.Namespace) -> None:
     with _error_of_one_rank(arguments), ranks.ending_all():
         try:
             _train_as_rank(arguments, ranks, comm)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # one that all ranks have is that of rank 0, whose exit code is the job's
-            if ranks.first or not is_known_to_all(error):
+        except (Exception, SystemExit) as error:
+            if ranks.first or not is_known_to_all(
+                error
+            ):  # else it is the error of rank 0, whose exit code is the job's
                 raise
 
 
