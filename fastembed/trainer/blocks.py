@@ -41,28 +41,6 @@ Rows = NDArray[np.intp]  # ids
 GATHERED_ROWS = 16  # rows of a block per task of the crew (PIECE_ROWS in _kernels/block_tasks.pxi)
 
 
-def row_bytes(outputs: int, dim: int, itemsize: int) -> int:
-    """Return the workspace bytes per row of a block: logits, gradients, partial results."""
-    bounds = shard_bounds(outputs)
-    shards, widest = len(bounds) - 1, int(np.diff(bounds).max())
-    width = -(-dim * itemsize // CACHE_LINE) * CACHE_LINE
-    return shards * (_stride(widest, itemsize) * itemsize + width + 3 * 8 + 2 * 8) + 4 * width + 3 * 8
-
-
-def bag_bytes(inputs: int, entries: int, itemsize: int) -> int:
-    """Return the workspace bytes for blocks of bags with up to `entries` entries, including repeated rows."""
-    return 4 * inputs + (4 + 2 * (4 + itemsize)) * entries + 2 * (4 + 8) * min(entries, inputs)
-
-
-def _stride(columns: int, itemsize: int) -> int:
-    """Return the distance of the logits of two rows: an odd number of cache lines.
-
-    Distances with a large power of two as a factor would map the rows to the same cache sets.
-    """
-    lines = -(-columns * itemsize // CACHE_LINE)
-    return (lines | 1) * CACHE_LINE // itemsize
-
-
 class Scratch:
     """The workspace for a block of B rows over S shards, and the optimizer state of one fit.
 
@@ -76,9 +54,12 @@ class Scratch:
     def __init__(self, parameters: Parameters, bounds: NDArray[np.intp], rows: int, threads: int) -> None:
         dtype, width = parameters.dtype, parameters.weights.shape[1]
         shards, widest = len(bounds) - 1, int(np.diff(bounds).max())
+        # The logits of two rows are an odd number of cache lines apart: with a large power of two as a factor of the
+        # distance, they would share the cache sets
+        stride = (-(-widest * dtype.itemsize // CACHE_LINE) | 1) * CACHE_LINE // dtype.itemsize
         self.h = aligned_zeros((2, rows, width), dtype)
         self.weighted_h = aligned_zeros((2, rows, width), dtype)
-        self.logits = aligned_zeros((shards, rows, _stride(widest, dtype.itemsize)), dtype)
+        self.logits = aligned_zeros((shards, rows, stride), dtype)
         self.h_gradients = aligned_zeros((shards, rows, width), dtype)
         # One per thread: the gradient of a shard is applied before the thread takes the next shard
         self.gradients = aligned_zeros((threads, widest, width), dtype)
@@ -137,6 +118,8 @@ class BlockSteps:
     ----------
     exchange : Exchange or None
         The exchange between the ranks.
+    state : dict of str to ndarray
+        The arrays that steps change and later steps need; valid after `finish`.
 
     Raises
     ------
@@ -179,6 +162,7 @@ class BlockSteps:
         self._in_blas = fork_locks.new()
         scratch = Scratch(parameters, bounds, self._block_size, self._threads)
         self._momentum = scratch.momentum
+        self.state = {**parameters.trained, "momentum": scratch.momentum}
         self.exchange: Exchange | None = None
         if ranks is not None:
             self.exchange = Exchange(
@@ -239,11 +223,6 @@ class BlockSteps:
     def done(self) -> tuple[int, int, float]:
         """Return the last epoch begun, the number of its blocks trained on, and the sum of their nll."""
         return self._trainer.epoch, self._trainer.blocks, self._trainer.nll
-
-    @property
-    def state(self) -> dict[str, NDArray[Any]]:
-        """The arrays that steps change and later steps need, by name; valid after `finish`."""
-        return {**self.parameters.trained, "momentum": self._momentum}
 
     def finish(self) -> None:
         """Complete the deferred part of the last step; the bits are the same as if the next step did it."""

@@ -26,7 +26,6 @@ from fastembed._versions import origin_of_bits
 from fastembed.counts.store import remove_store
 from fastembed.formats.atomic import check_writable, remove_leftovers
 from fastembed.formats.tensors import check_header, header, map_tensors, write_tensors
-from fastembed.trainer.parameters import Snapshot
 
 MINUTES = 10.0  # minutes between two checkpoints within an epoch
 
@@ -211,22 +210,8 @@ class Checkpoint:
             self.wait()
         return self._writing is None and time.monotonic() - self._last >= 60 * self.minutes
 
-    def write(self, position: Position, state: Snapshot, **others: Snapshot) -> None:
-        """Write the state of the fit, in another thread.
-
-        Parameters
-        ----------
-        position : Position
-        state : Snapshot
-            It is taken here, and must not be taken again before `wait` has been called.
-        **others : Snapshot
-            Snapshots that were taken before, written under these names; the same restriction applies.
-        """
-        self.wait()
-        state.take()
-        tensors = dict(state.copies)
-        for prefix, snapshot in others.items():
-            tensors |= {f"{prefix}.{name}": copy for name, copy in snapshot.copies.items()}
+    def write(self, position: Position, tensors: Tensors) -> None:
+        """Write where a fit is, in another thread; the arrays must not change until `wait` has been called."""
         where = json.dumps(position, default=_as_json)
         fields = header("checkpoint", self._identity) | {"position": where}
         self._last = time.monotonic()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed._base.sizes import SIZES
 from fastembed._base.threads import Pool
 from fastembed._base.validation import TrainingDivergedError, check_seed, is_true
 from fastembed.trainer.blocks import BlockSteps
 from fastembed.trainer.checkpoint import Checkpoint, Position, Stored, arrays_digest
 from fastembed.trainer.inputs import FitData, FitOptions
-from fastembed.trainer.parameters import Parameters, Snapshot
+from fastembed.trainer.parameters import Parameters
 from fastembed.trainer.ranks import Ranks, RanksCheckpoint
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
@@ -100,7 +101,13 @@ class Fit:
             self._start(identity)
             while not self._has_ended():
                 self._epoch()
-            history = self._finish()
+            if self.checkpoint is not None:
+                self.checkpoint.wait()
+            history = [dict(record) for record in self.position.history]
+            if self.best is not None:
+                self.best.restore()
+                for record in history:
+                    record["kept"] = record["epoch"] == self.position.best_epoch
         except BaseException as error:
             self._leave(error)
             raise
@@ -134,7 +141,8 @@ class Fit:
         if stored is not None:
             self._restore(stored)
         elif not self.options.warm_start:
-            self.parameters.reset_squares()
+            self.parameters.squares.fill(0)
+            self.parameters.linear_squares.fill(0)
             self.good.take()
         self.started = True
 
@@ -155,7 +163,8 @@ class Fit:
         if not self.position.decided:
             ended = self._decide() or self.position.epoch > self.options.epochs
             self.position = replace(self.position, decided=True, ended=ended, generator=self.rng.bit_generator.state)
-            self._write()
+            if self.checkpoint is not None:
+                self._write(self.checkpoint)
         return self.position.ended
 
     def _epoch(self) -> None:
@@ -180,7 +189,8 @@ class Fit:
             except FloatingPointError as error:
                 message = f"at the end of epoch {at.epoch}, on the validation counts, {error}"
                 raise TrainingDivergedError(message, at.epoch) from None
-        self._wait()  # for the thread that reads the snapshots
+        if self.checkpoint is not None:
+            self.checkpoint.wait()  # for the thread that reads the snapshots
         self.good.take()
         best_epoch, lowest = at.best_epoch, at.lowest
         if self.best is not None and record["validation_nll"] < lowest:
@@ -212,56 +222,46 @@ class Fit:
     def _after_block(self) -> None:
         if self.checkpoint is not None and self.checkpoint.due():
             self.steps.finish()
-            self._write()
+            self._write(self.checkpoint)
 
-    def _write(self) -> None:
-        """Start writing the checkpoint, if there is one; the last step must be finished."""
-        if self.checkpoint is None:
-            return
+    def _write(self, checkpoint: Checkpoint | RanksCheckpoint) -> None:
+        """Start writing the checkpoint; the last step must be finished."""
         at, (epoch, blocks, nll) = self.position, self.steps.done()
         if epoch == at.epoch:
             at = replace(at, blocks=blocks, nll=nll)
         if self.began is not None:
             at = replace(at, seconds=time.perf_counter() - self.began)
-        others = {"good": self.good} if at.blocks or self.options.l2 else {}  # otherwise it equals the parameters
+        checkpoint.wait()  # for the thread that reads the snapshots
+        self.written.take()
+        tensors = dict(self.written.copies)
+        if at.blocks or self.options.l2:  # otherwise it equals the parameters
+            tensors |= {f"good.{name}": copy for name, copy in self.good.copies.items()}
         if self.best is not None and at.best_epoch:
-            others["best"] = self.best
-        self.checkpoint.write(at, self.written, **others)
-
-    def _wait(self) -> None:
-        if self.checkpoint is not None:
-            self.checkpoint.wait()
-
-    def _finish(self) -> list[Record]:
-        """Set the parameters to be kept, and return the records."""
-        self._wait()
-        history = [dict(record) for record in self.position.history]
-        if self.best is not None:
-            self.best.restore()
-            for record in history:
-                record["kept"] = record["epoch"] == self.position.best_epoch
-        return history
+            tensors |= {f"best.{name}": copy for name, copy in self.best.copies.items()}
+        checkpoint.write(at, tensors)
 
     def _leave(self, error: BaseException) -> None:
         """Leave finite parameters after an exception, and a checkpoint of them."""
         self.steps.close()
         if self.validation is not None:
             self.validation.close()
+        checkpoint = self.checkpoint
         if isinstance(error, TrainingDivergedError) or self.good.fault() is not None:
             self.good.restore()
-            try:
-                self._wait()  # nothing may be written after the call has ended
-            except OSError as failure:
-                error.add_note(f"the checkpoint is an older one: {failure}")
-        elif self.checkpoint is not None and self.started and not self.checkpoint.failed:
+            if checkpoint is not None:
+                try:
+                    checkpoint.wait()  # nothing may be written after the call has ended
+                except OSError as failure:
+                    error.add_note(f"the checkpoint is an older one: {failure}")
+        elif checkpoint is not None and self.started and not checkpoint.failed:
             when, call = f"in epoch {self.position.epoch}", "the same call goes on"
             if self.position.ended:
                 when, call = "after the last epoch", "the same call of a model as it was before has its result"
             try:
-                self._write()
-                self._wait()
+                self._write(checkpoint)
+                checkpoint.wait()
                 self.rng.bit_generator.state = self.position.generator  # as in the file
-                error.add_note(f"interrupted {when}; {call} from {self.checkpoint.path!r}")
+                error.add_note(f"interrupted {when}; {call} from {checkpoint.path!r}")
             except OSError as failure:
                 error.add_note(f"interrupted {when}; the checkpoint is an older one: {failure}")
 
@@ -269,3 +269,63 @@ class Fit:
 def _copy(arrays: dict[str, NDArray[Any]], into: dict[str, NDArray[Any]]) -> None:
     for name, array in into.items():
         array[...] = arrays[name]
+
+
+class Snapshot:
+    """A copy of some arrays, once it has been taken.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        The arrays, under the names that errors use.
+    pool : Pool
+        The threads that share the work.
+
+    Attributes
+    ----------
+    copies : dict of str to ndarray
+
+    Examples
+    --------
+    >>> numbers = np.arange(3.0)
+    >>> snapshot = Snapshot({"numbers": numbers}, Pool(1))
+    >>> snapshot.take()
+    >>> numbers[1] = np.inf
+    >>> snapshot.fault()
+    'numbers[1] is inf'
+    >>> snapshot.restore()
+    >>> numbers
+    array([0., 1., 2.])
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
+        self._arrays, self._pool = dict(arrays), pool
+        self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
+        self._pieces = [  # of the arrays and of the copies
+            (array[first : first + rows], self.copies[name][first : first + rows])
+            for name, array in arrays.items()
+            for rows in [max(1, SIZES.copied_bytes // array[:1].nbytes)]
+            for first in range(0, len(array), rows)
+        ]
+
+    def take(self) -> None:
+        """Copy the current values of the arrays."""
+        self._pool.run(lambda k: np.copyto(*self._pieces[k][::-1]), len(self._pieces))
+
+    def restore(self) -> None:
+        """Write the copy back to the arrays, in place."""
+        self._pool.run(lambda k: np.copyto(*self._pieces[k]), len(self._pieces))
+
+    def fault(self) -> str | None:
+        """Describe the first number of the arrays that is not finite; None if all are finite."""
+        finite = np.empty(len(self._pieces), bool)
+
+        def check(k: int) -> None:
+            finite[k] = np.isfinite(self._pieces[k][0]).all()
+
+        self._pool.run(check, len(self._pieces))
+        if finite.all():
+            return None
+        name, array = next(item for item in self._arrays.items() if not np.isfinite(item[1]).all())
+        place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
+        return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"

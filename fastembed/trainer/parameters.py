@@ -1,4 +1,4 @@
-"""The parameters of a model, in the memory layout of the kernels, and snapshots of them."""
+"""The parameters of a model, in the memory layout of the kernels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed._base.arrays import CACHE_LINE, aligned_zeros, padded_width
-from fastembed._base.sizes import SIZES
-from fastembed._base.threads import Pool
 from fastembed._base.validation import check_finite, unmasked
 
 
@@ -30,6 +28,8 @@ class Parameters:
         The bias, which is never trained.
     squares, linear_squares : ndarray (V_in,), ndarray (V,)
         Adagrad's sums for the rows of the embedding and of the linear layer, in float64.
+    trained : dict of str to ndarray
+        The arrays that training changes.
     """
 
     embedding: NDArray[Any]
@@ -41,6 +41,12 @@ class Parameters:
     def __post_init__(self) -> None:
         (self.inputs, self.dim), self.outputs = self.embedding.shape, len(self.weights)
         self.dtype = self.embedding.dtype
+        self.trained = {  # under the names that errors and checkpoints use
+            "embedding": self.embedding,
+            "linear.T": self.weights,
+            "squares": self.squares,
+            "linear_squares": self.linear_squares,
+        }
 
     @classmethod
     def untrained(cls, embedding: NDArray[Any], linear: NDArray[Any], bias: NDArray[Any] | None) -> Parameters:
@@ -53,7 +59,7 @@ class Parameters:
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> Parameters:
         """Return parameters with the arrays of a pickle, copied only if they cannot be trained in place."""
-        arrays = {name: state[name] for name in cls.__dataclass_fields__}
+        arrays = dict(state)
         for name, array in arrays.items():
             if array is not None and not array.flags.writeable:  # a buffer of bytes, or a memory-mapped file
                 arrays[name] = np.array(array)
@@ -68,16 +74,6 @@ class Parameters:
         """The linear layer as a view (D, V)."""
         return self.weights[:, : self.dim].T
 
-    @property
-    def trained(self) -> dict[str, NDArray[Any]]:
-        """The arrays that training changes, under the names that errors use."""
-        return {
-            "embedding": self.embedding,
-            "linear.T": self.weights,
-            "squares": self.squares,
-            "linear_squares": self.linear_squares,
-        }
-
     def grown(self, rows: NDArray[Any]) -> Parameters:
         """Return a copy with `rows` (N, D) appended to the embedding, whose sums are zero."""
         embedding = np.concatenate([self.embedding, rows])
@@ -85,11 +81,6 @@ class Parameters:
         other.squares[: self.inputs] = self.squares
         other.linear_squares[:] = self.linear_squares
         return other
-
-    def reset_squares(self) -> None:
-        """Reset the sums of squared gradients to zero."""
-        self.squares.fill(0)
-        self.linear_squares.fill(0)
 
 
 def check_parameters(embedding: NDArray[Any], linear: NDArray[Any], bias: Any) -> Parameters:
@@ -165,63 +156,3 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     if checked not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {checked}")
     return checked
-
-
-class Snapshot:
-    """A copy of some arrays, once it has been taken.
-
-    Parameters
-    ----------
-    arrays : mapping of str to ndarray
-        The arrays, under the names that errors use.
-    pool : Pool
-        The threads that share the work.
-
-    Attributes
-    ----------
-    copies : dict of str to ndarray
-
-    Examples
-    --------
-    >>> numbers = np.arange(3.0)
-    >>> snapshot = Snapshot({"numbers": numbers}, Pool(1))
-    >>> snapshot.take()
-    >>> numbers[1] = np.inf
-    >>> snapshot.fault()
-    'numbers[1] is inf'
-    >>> snapshot.restore()
-    >>> numbers
-    array([0., 1., 2.])
-    """
-
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], pool: Pool) -> None:
-        self._arrays, self._pool = dict(arrays), pool
-        self.copies = {name: np.empty_like(array) for name, array in arrays.items()}
-        self._pieces = [  # of the arrays and of the copies
-            (array[first : first + rows], self.copies[name][first : first + rows])
-            for name, array in arrays.items()
-            for rows in [max(1, SIZES.copied_bytes // array[:1].nbytes)]
-            for first in range(0, len(array), rows)
-        ]
-
-    def take(self) -> None:
-        """Copy the current values of the arrays."""
-        self._pool.run(lambda k: np.copyto(*self._pieces[k][::-1]), len(self._pieces))
-
-    def restore(self) -> None:
-        """Write the copy back to the arrays, in place."""
-        self._pool.run(lambda k: np.copyto(*self._pieces[k]), len(self._pieces))
-
-    def fault(self) -> str | None:
-        """Describe the first number of the arrays that is not finite; None if all are finite."""
-        finite = np.empty(len(self._pieces), bool)
-
-        def check(k: int) -> None:
-            finite[k] = np.isfinite(self._pieces[k][0]).all()
-
-        self._pool.run(check, len(self._pieces))
-        if finite.all():
-            return None
-        name, array = next(item for item in self._arrays.items() if not np.isfinite(item[1]).all())
-        place = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
-        return f"{name}[{', '.join(str(int(k)) for k in place)}] is {array[place]}"

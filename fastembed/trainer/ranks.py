@@ -31,8 +31,8 @@ from fastembed._base.validation import TrainingDivergedError, shown, warn_user
 from fastembed._kernels import kernels_for
 from fastembed._versions import origin_of_bits
 from fastembed.counts.groups import Division
-from fastembed.trainer.checkpoint import Checkpoint, Stored
-from fastembed.trainer.parameters import Parameters, Snapshot
+from fastembed.trainer.checkpoint import Checkpoint, Position, Stored
+from fastembed.trainer.parameters import Parameters
 
 T = TypeVar("T")
 
@@ -240,10 +240,10 @@ class RanksCheckpoint:
             return False
         return self._ranks.shared(self._own is not None and self._own.due())
 
-    def write(self, position: Any, state: Snapshot, **others: Snapshot) -> None:
+    def write(self, position: Position, tensors: dict[str, NDArray[Any]]) -> None:
         """Write on rank 0."""
         if self._own is not None:
-            self._own.write(position, state, **others)
+            self._own.write(position, tensors)
 
     def wait(self) -> None:
         """Wait on rank 0 until the last write is on disk."""

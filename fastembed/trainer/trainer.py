@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
+from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
@@ -516,7 +517,8 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         factors = {"loss_scale": self._scale, "learning_rate": self._rate}
-        return {"parameters": vars(self._parameters), "threads": self.threads, **factors}
+        arrays = {field.name: getattr(self._parameters, field.name) for field in fields(Parameters)}
+        return {"parameters": arrays, "threads": self.threads, **factors}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         parameters = Parameters.restored(state["parameters"])

@@ -11,6 +11,7 @@ from scipy import sparse
 from fastembed import Counts, Trainer, TrainingDivergedError
 from fastembed.formats.tensors import map_tensors, write_tensors
 from fastembed.trainer.blocks import BlockSteps
+from fastembed.trainer.checkpoint import Checkpoint
 from fastembed.trainer.fit import Fit
 
 ROWS, OUTPUTS = 30, 1100  # two shards
@@ -76,7 +77,7 @@ def killed(monkeypatch):
 
     def leave(self, error):
         self.steps.close()
-        self._wait()
+        self.checkpoint.wait()
 
     monkeypatch.setattr(Fit, "_leave", leave)
 
@@ -400,16 +401,18 @@ def test_nothing_is_written_after_a_fit_that_diverged_has_ended(new, counts, pat
 
 
 def test_an_interrupt_after_the_last_epoch_says_what_goes_on_from_the_checkpoint(new, counts, path, monkeypatch):
-    finish = Fit._finish
     expected = new().fit_counts(counts[0], **OPTIONS)
+    wait, waits = Checkpoint.wait, []
 
     def interrupted(self):
-        finish(self)
-        raise Stop
+        wait(self)
+        waits.append(1)
+        if len(waits) == 7:  # at the end of an epoch, before a write, and in the end
+            raise Stop
 
     trainer = new()
     with monkeypatch.context() as patch:
-        patch.setattr(Fit, "_finish", interrupted)
+        patch.setattr(Checkpoint, "wait", interrupted)
         with pytest.raises(Stop) as caught:
             trainer.fit_counts(counts[0], checkpoint=path, **OPTIONS)
     assert caught.value.__notes__ == [

@@ -11,9 +11,7 @@ from threadpoolctl import threadpool_info
 
 from fastembed import Trainer, TrainingDivergedError, reference
 from fastembed._kernels import runnable_builds
-from fastembed.counts.groups import shard_bounds
-from fastembed.trainer.blocks import BagScratch, BlockSteps, Scratch, bag_bytes, row_bytes
-from fastembed.trainer.parameters import Parameters
+from fastembed.trainer.blocks import BlockSteps
 
 OPTIONS = {"epochs": 3, "block_size": 6, "seed": 5}
 with_and_without_bags = pytest.mark.parametrize("with_bags", [False, True])
@@ -394,21 +392,6 @@ def test_the_block_has_block_size_rows_whatever_the_outputs(model, make_counts, 
             assert set(sizes[:-1]) <= {asked}
             assert sum(sizes) == visited
             assert max(sizes) == min(asked, visited)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_workspace_takes_the_bytes_that_estimates_count(dtype):
-    itemsize = np.dtype(dtype).itemsize
-    for outputs, dim in ((1, 1), (1025, 17), (40_000, 20)):
-        parameters = Parameters.untrained(np.zeros((1, dim), dtype), np.zeros((dim, outputs), dtype), None)
-        scratch = vars(Scratch(parameters, shard_bounds(outputs), rows=7, threads=2))
-        taken = sum(array.nbytes for name, array in scratch.items() if name not in ("momentum", "gradients"))
-        assert taken == 7 * row_bytes(outputs, dim, itemsize)
-    for inputs, entries in ((1, 1), (10, 100), (100, 10)):
-        parameters = Parameters.untrained(np.zeros((inputs, 3), dtype), np.zeros((3, 5), dtype), None)
-        scratch = vars(BagScratch(parameters, entries, threads=2))
-        taken = sum(array.nbytes for name, array in scratch.items() if name != "row_gradients")
-        assert taken == bag_bytes(inputs, entries, itemsize)
 
 
 # ---------------------------------------------------------------- records, callbacks, validation

@@ -336,8 +336,8 @@ def test_a_checkpoint_within_an_epoch_has_the_parts_of_all_ranks(new, on_ranks, 
     path, kept = tmp_path / "checkpoint", []
     write = of_ranks.RanksCheckpoint.write
 
-    def noted(self, position, state, **others):
-        write(self, position, state, **others)
+    def noted(self, position, tensors):
+        write(self, position, tensors)
         self.wait()
         if self._own is not None and position.blocks:
             kept.append(path.read_bytes())
