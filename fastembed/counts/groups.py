@@ -47,7 +47,7 @@ def group_slice(group: int, rows: int) -> slice:
     >>> list(range(10_000))[group_slice(1, 10_000)][:4]
     [1, 4, 7, 10]
     """
-    return slice(group, rows, group_count(rows))
+    return slice(group, rows, -(-rows // SIZES.group_rows))
 
 
 def group_size(group: int, rows: int) -> int:

@@ -69,7 +69,7 @@ class Fit:
             )
         self.good = Snapshot(parameters.trained, pool)
         self.best = None if options.n_iter_no_change is None else Snapshot(parameters.trained, pool)
-        self.written = Snapshot(self.steps.state, pool)
+        self.written: Snapshot | None = None
         self.checkpoint: Checkpoint | RanksCheckpoint | None = None
         self.position = Position(self.rng.bit_generator.state)
         self.started = False
@@ -93,14 +93,19 @@ class Fit:
             self.ranks.start(self.parameters, self.rng)
             self.steps.exchange.warn_if_slower()
             self.checkpoint = RanksCheckpoint.of(self.ranks, checkpoint)
+        if self.checkpoint is not None:
+            self.written = Snapshot(self.steps.state, self.steps.pool)
         self.position = Position(self.rng.bit_generator.state)
         self.good.take()
         if self.best is not None:
             self.best.take()
         try:
             self._start(identity)
-            while not self._has_ended():
-                self._epoch()
+            while not self.position.ended:
+                if self.position.decided:
+                    self._epoch()
+                else:
+                    self._decide()
             if self.checkpoint is not None:
                 self.checkpoint.wait()
             history = [dict(record) for record in self.position.history]
@@ -158,15 +163,6 @@ class Fit:
         _copy(now, state)
         self.position = stored.position
 
-    def _has_ended(self) -> bool:
-        """Return whether training has ended, which is decided, and written, once for each epoch."""
-        if not self.position.decided:
-            ended = self._decide() or self.position.epoch > self.options.epochs
-            self.position = replace(self.position, decided=True, ended=ended, generator=self.rng.bit_generator.state)
-            if self.checkpoint is not None:
-                self._write(self.checkpoint)
-        return self.position.ended
-
     def _epoch(self) -> None:
         at = self.position = replace(self.position, generator=self.rng.bit_generator.state)
         self.began = time.perf_counter() - at.seconds
@@ -206,18 +202,23 @@ class Fit:
         )
         self.began = None
 
-    def _decide(self) -> bool:
-        """Return whether to stop after the epoch that has just ended."""
+    def _decide(self) -> None:
+        """Decide whether training ends after the epoch that has just ended, and write it."""
         at, patience, ranks = self.position, self.options.n_iter_no_change, self.ranks
         if self.options.l2:
             # From the copy, so that a fit that is interrupted here, and resumes, does the same again
             self.steps.decay(self.good.copies["embedding"], at.epoch - 1)
-        stop = False
+        ended = False
         if self.on_epoch_end is not None and (ranks is None or ranks.first):
-            stop = is_true(self.on_epoch_end(dict(at.history[-1])))
+            ended = is_true(self.on_epoch_end(dict(at.history[-1])))
         if ranks is not None:
-            stop = ranks.shared(stop)
-        return stop or (patience is not None and len(at.history) - at.best_epoch >= patience)
+            ended = ranks.shared(ended)
+        ended |= at.epoch > self.options.epochs or (
+            patience is not None and len(at.history) - at.best_epoch >= patience
+        )
+        self.position = replace(at, decided=True, ended=ended, generator=self.rng.bit_generator.state)
+        if self.checkpoint is not None:
+            self._write(self.checkpoint)
 
     def _after_block(self) -> None:
         if self.checkpoint is not None and self.checkpoint.due():
@@ -232,6 +233,7 @@ class Fit:
         if self.began is not None:
             at = replace(at, seconds=time.perf_counter() - self.began)
         checkpoint.wait()  # for the thread that reads the snapshots
+        assert self.written is not None
         self.written.take()
         tensors = dict(self.written.copies)
         if at.blocks or self.options.l2:  # otherwise it equals the parameters
