@@ -344,7 +344,7 @@ class SkipGram:
             epoch. Training ends early if it returns True.
         checkpoint : path-like, optional
             A file that is written after each epoch, and when an exception ends training, such as a Ctrl-C. The counts
-            of a corpus are in files next to it: PATH.counts and, with early stopping, PATH.held-out. If these files
+            of a corpus are in folders next to it: PATH.counts and, with early stopping, PATH.held-out. If these files
             exist, the same call resumes from them. Its result has the same bits as that of an uninterrupted call, on
             any number of threads. Each call in a program needs its own path. `on_epoch_end` is not called again for
             epochs that it has already been called for.
