@@ -124,7 +124,7 @@ class Vocabulary:
 
         Parameters
         ----------
-        corpus : path, sequence of paths, or re-iterable of sequences of str
+        corpus : path, sequence of paths, or re-iterable of documents
             See :mod:`fastembed.corpus`.
         min_count : int
             Tokens that occur fewer times are dropped.
@@ -137,7 +137,7 @@ class Vocabulary:
         threads : int, optional
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
-            Called with (done, total) in bytes or, for a corpus in memory, in sequences.
+            Called with (done, total) in bytes or, for a corpus in memory, in documents.
         executor : concurrent.futures.Executor, optional
             Counts parts of files, cut at the ends of sequences, in tasks of its own: threads, processes, or those of a
             cluster, as ``distributed.Client(...).get_executor()`` is. All must see the files under the same names. The

@@ -22,7 +22,7 @@ def twin(words, shortest, longest, least=2):
     return kept, [[places[ngram] for ngram in each if ngram in places] for each in marked]
 
 
-WORDS = [
+WORDS = [  # also with an n-gram twice
     "größe",
     "große",
     "größer",
@@ -49,13 +49,8 @@ def test_n_grams_are_those_of_the_twin(lengths, least):
     assert list(ngrams) == kept
     assert rows(*found) == expected
     assert rows(*find_ngrams(ngrams, WORDS, lengths)) == expected
-
-
-def test_an_n_gram_that_a_word_has_twice_is_that_of_one_word():
-    assert common_ngrams(["banana", "xyz"], (3, 3))[0] == ()
-    ngrams, *found = common_ngrams(["bananas", "ana"], (3, 3))
-    assert ngrams == ("ana",)
-    assert rows(*found) == [[0, 0], [0]]
+    finder = NgramFinder(ngrams, lengths)  # of words that come at different times
+    assert [rows(*finder.find([word]))[0] for word in WORDS] == expected
 
 
 def test_words_in_several_blocks_are_those_in_one(monkeypatch):
@@ -72,7 +67,7 @@ def test_words_in_several_blocks_are_those_in_one(monkeypatch):
 def test_no_words_have_no_n_grams():
     ngrams, starts, ids = common_ngrams([], (3, 6))
     assert (ngrams, starts.tolist(), ids.tolist()) == ((), [0], [])
-    assert rows(*find_ngrams(ngrams, ["a"], (3, 6))) == [[]]
+    assert common_ngrams(["banana", "xyz"], (3, 3))[0] == ()  # an n-gram that a word has twice is that of one word
 
 
 def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
@@ -81,23 +76,18 @@ def test_the_number_of_n_grams_of_a_word_is_known_beforehand():
         assert ngram_counts(np.arange(20), lengths).tolist() == expected
 
 
-def test_a_word_without_utf8_has_its_other_n_grams():
+def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():
+    words = ["a\ud800", "b\ud800"]
+    with pytest.raises(ValueError, match="no UTF-8 form"):
+        common_ngrams(words, (2, 3))
+    ngrams, *found = common_ngrams(words, (2, 3), errors="surrogatepass")
+    assert ngrams == ("\ud800>",)
+    assert rows(*found) == rows(*find_ngrams(ngrams, words, (2, 3))) == [[0], [0]]
     assert rows(*find_ngrams(["<a", "b>"], ["a\ud800b", "\ud800", "ab"], (2, 3))) == [[0, 1], [], [0, 1]]
 
 
 def test_the_marks_alone_are_no_n_grams_but_characters_are():
     assert rows(*find_ngrams(["<", ">", "a"], ["a", "<a>", "", ">"], (1, 1))) == [[2], [0, 2, 1], [], [1]]
-
-
-def test_words_that_come_later_have_the_n_grams_of_those_at_once():
-    ngrams = common_ngrams(WORDS, (1, 4))[0]
-    finder = NgramFinder(ngrams, (1, 4))
-    assert [rows(*finder.find([word]))[0] for word in WORDS] == rows(*find_ngrams(ngrams, WORDS, (1, 4)))
-
-
-def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():
-    with pytest.raises(ValueError, match="no UTF-8 form"):
-        common_ngrams(["a\ud800"], (3, 6))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +106,3 @@ def test_a_word_without_utf8_is_an_error_unless_it_may_have_none():
 def test_wrong_lengths_are_errors(lengths, error, message):
     with pytest.raises(error, match=message):
         check_ngram_lengths("subwords", lengths)
-    ngrams, *found = common_ngrams(["a\ud800", "b\ud800"], (2, 3), errors="surrogatepass")
-    assert ngrams == ("\ud800>",)
-    assert rows(*found) == rows(*find_ngrams(ngrams, ["a\ud800", "b\ud800"], (2, 3))) == [[0], [0]]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastembed._base.sizes import SIZES
-from fastembed.corpus import FileCorpus, Reading
 from fastembed.vocabulary import Vocabulary
 
 CORPUS = [["b", "a", "c", "a"], ["b", "d"], ["a"]]
@@ -28,6 +27,9 @@ def test_tokens_are_in_the_order_of_their_counts_and_can_be_looked_up():
     assert "x" not in vocabulary
     assert len(vocabulary) == 4
     assert repr(vocabulary) == "<Vocabulary of 4 tokens, 7 occurrences>"
+    assert "9,223,372,036,854,775,807 occurrences" in repr(Vocabulary(["a", "b"], [2**63 - 2, 1]))
+    with pytest.raises(TypeError, match="other must be a Vocabulary, got list"):
+        vocabulary.grown(["cat"])
 
 
 @given(corpora, st.integers(1, 3), st.none() | st.integers(1, 5))
@@ -76,16 +78,6 @@ def test_a_file_gives_what_the_same_lists_give(tmp_path_factory, corpus, threads
     assert vocabulary.ledger == expected.ledger
 
 
-def test_invalid_text_in_a_later_block_is_located(tmp_path):
-    path = tmp_path / "text"
-    path.write_bytes(b"fine words\n" * 200_000 + b"bad \xff\n" + b"fine words\n" * 200_000)
-    with pytest.raises(ValueError, match="line 200001, byte 2,200,004 of the text"):
-        Vocabulary.from_corpus(path, threads=2)
-    vocabulary = Vocabulary.from_corpus(FileCorpus(path, reading=Reading(errors="replace")), min_count=1)
-    assert vocabulary.tokens == ("fine", "words", "bad", "\ufffd")
-    assert vocabulary.ledger.replaced == 1
-
-
 @given(st.lists(st.text(), unique=True, min_size=1), st.integers(0, 2**56))
 def test_load_returns_what_save_wrote(tmp_path_factory, tokens, count):
     path = tmp_path_factory.mktemp("saved") / "words.tsv"
@@ -127,12 +119,6 @@ def test_damaged_files_are_rejected(tmp_path, text, message):
     path.write_bytes(text)
     with pytest.raises(ValueError, match=message):
         Vocabulary.load(path)
-
-
-def test_progress_is_passed_on():
-    seen = []
-    Vocabulary.from_corpus(CORPUS, 1, progress=lambda *now: seen.append(now))
-    assert seen[-1] == (3, 3)
 
 
 def test_encode_leaves_out_what_is_unknown():
@@ -178,16 +164,6 @@ def test_a_vocabulary_without_tokens_is_an_error(corpus, message):
         Vocabulary.from_corpus(corpus)
 
 
-def test_tokens_must_be_strings():
-    with pytest.raises(TypeError, match="mixes strings and integers"):
-        Vocabulary.from_corpus([["a", 7]], min_count=1)
-
-
-def test_a_vocabulary_grows_by_another_one_only():
-    with pytest.raises(TypeError, match="other must be a Vocabulary, got list"):
-        Vocabulary(["the"], [1]).grown(["cat"])
-
-
 @pytest.mark.parametrize("option", ["min_count", "max_size"])
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (True, TypeError), (1.5, TypeError), ("3", TypeError)])
 def test_bad_options_are_rejected(option, value, error):
@@ -202,6 +178,13 @@ def test_bad_options_are_rejected(option, value, error):
         (["a", "b"], [1, -1], ValueError, r"must be from 0 to 2\*\*63 - 1, got -1 for 'b'"),
         (["a", "b"], [1], ValueError, r"the shape \(2,\) of the tokens, got \(1,\)"),
         (["a", "b"], [1.0, 2.0], TypeError, "got dtype float64"),
+        (
+            ["a", "b"],
+            [2**63 - 1] * 2,
+            ValueError,
+            r"counts must add up to at most 2\*\*63 - 1, got 184467440737",
+        ),
+        (["a", "b"], np.ma.array([1, 2], mask=[True, False]), TypeError, "without a mask"),
         (["a", None], [1, 2], TypeError, "every token must be a str, got None"),
         ("ab", [1, 2], TypeError, "got the string 'ab'"),
         ([], [], ValueError, "at least one token"),
@@ -210,17 +193,6 @@ def test_bad_options_are_rejected(option, value, error):
 def test_bad_tokens_or_counts_are_rejected(tokens, counts, error, message):
     with pytest.raises(error, match=message):
         Vocabulary(tokens, counts)
-
-
-def test_counts_that_sum_beyond_a_machine_word_are_rejected():
-    with pytest.raises(ValueError, match=r"counts must add up to at most 2\*\*63 - 1, got 18446744073709551614"):
-        Vocabulary(["a", "b"], [2**63 - 1] * 2)
-    assert "9,223,372,036,854,775,807 occurrences" in repr(Vocabulary(["a", "b"], [2**63 - 2, 1]))
-
-
-def test_masked_counts_are_rejected():
-    with pytest.raises(TypeError, match="without a mask"):
-        Vocabulary(["a", "b"], np.ma.array([1, 2], mask=[True, False]))
 
 
 def test_far_more_threads_than_blocks_of_text_take_no_memory(tmp_path):

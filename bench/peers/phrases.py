@@ -76,7 +76,8 @@ def count_tokens(file, phrases, threads):
     def count(text, open_line):
         return None, *TokenTable().count(text, open_line)
 
-    for _ in map_text(FileCorpus(file, reading=Reading(phrases=phrases)), count, ledger, None, threads):
+    corpus = FileCorpus(file, reading=Reading(phrases=phrases))
+    for _ in map_text(corpus.blocks(ledger), corpus.reading, count, ledger, threads):
         pass
     return ledger.tokens_read
 

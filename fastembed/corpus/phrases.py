@@ -114,7 +114,7 @@ class Phrases:
 
         Parameters
         ----------
-        corpus : path, sequence of paths, or re-iterable of sequences of str
+        corpus : path, sequence of paths, or re-iterable of documents
             See :mod:`fastembed.corpus`.
         min_count : int
             The least number of times that a pair must occur.
@@ -132,7 +132,7 @@ class Phrases:
         threads : int, optional
             For the text of files; all processors by default. The result does not depend on it.
         progress : callable, optional
-            Called with (done, total) in bytes or, for a corpus in memory, in sequences, once more per pass.
+            Called with (done, total) in bytes or, for a corpus in memory, in documents, once more per pass.
 
         Returns
         -------
